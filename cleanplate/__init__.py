@@ -1,0 +1,1 @@
+"""What users touch: settings, the command line (``cli``), the Python client (``client``)."""

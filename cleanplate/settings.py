@@ -1,0 +1,169 @@
+"""Every setting of every process, read from ``CLEANPLATE_…`` variables; the defaults are the embedded service.
+
+Without any variable, ledger, blobs and queue live in one folder (``CLEANPLATE_HOME``); with ``CLEANPLATE_DATABASE_URL``,
+``CLEANPLATE_BROKER_URL`` and ``CLEANPLATE_BLOBS_URL`` the same code runs on Postgres, Redis and S3.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+class InvalidSettings(Exception):
+    """One line per wrong setting, naming the variable."""
+
+
+class Settings(BaseSettings):
+    """Settings of the service. Secrets never print: they are ``SecretStr``, and URLs with a password count as secrets."""
+
+    model_config = SettingsConfigDict(env_prefix="CLEANPLATE_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".cleanplate",
+        description="Folder of the embedded service: ledger, blobs, queue, keys.",
+    )
+
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where the ledger is: postgresql://user:password@host/name. Empty: SQLite in the home folder.",
+    )
+    broker_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where the queue is: redis://host:6379/0. Empty: a folder in the home folder.",
+    )
+    blobs_url: str = Field(
+        default="",
+        description="Where pictures are: s3://bucket or s3://bucket/prefix. Empty: a folder in the home folder.",
+    )
+    s3_endpoint_url: str = Field(default="", description="Address of an S3 server other than AWS's own.")
+    s3_public_endpoint_url: str = Field(
+        default="", description="The S3 server's address as clients reach it, for presigned links. Empty: the same."
+    )
+    s3_region: str = Field(default="us-east-1", description="S3 region.")
+    s3_access_key_id: SecretStr = Field(
+        default=SecretStr(""), description="S3 access key. Empty: the usual AWS credential chain."
+    )
+    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="S3 secret key.")
+
+    public_url: str = Field(
+        default="http://127.0.0.1:8787", description="The API's address as clients reach it, for links in answers."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the API binds.")
+    port: int = Field(default=8787, ge=0, le=65535, description="Port that the API binds.")
+    api_workers: int = Field(default=2, ge=1, le=64, description="API processes.")
+    api_threads: int = Field(default=8, ge=1, le=256, description="Threads in each API process.")
+    signing_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Signs links to the local blob store; at least 32 characters. Empty: made once, kept in the home folder.",
+    )
+
+    max_image_bytes: int = Field(default=200 * MIB, ge=1, description="Largest picture file accepted, in bytes.")
+    max_image_pixels: int = Field(default=100_000_000, ge=1, description="Largest picture accepted, in pixels.")
+    max_request_bytes: int = Field(default=64 * MIB, ge=1, description="Largest request body of the job API, in bytes.")
+    max_inline_images: int = Field(default=32, ge=1, description="Most pictures sent inside one POST /v1/jobs.")
+    max_job_images: int = Field(default=100_000, ge=1, description="Most images in one job.")
+    upload_expiry_s: int = Field(default=24 * 3600, ge=1, description="Seconds in which an upload must be used.")
+    link_expiry_s: int = Field(default=3600, ge=1, description="Seconds for which a presigned link works.")
+
+    shard_size: int = Field(default=32, ge=1, le=1000, description="Most images in one message to a worker.")
+    queue_depth: int = Field(
+        default=4, ge=1, le=10_000, description="Shards that the dispatcher keeps published and not yet leased."
+    )
+    lease_s: float = Field(default=60, gt=0, description="Seconds after which a silent worker loses its images.")
+    heartbeat_s: float = Field(default=10, gt=0, description="Seconds between a worker's signs of life.")
+    publish_timeout_s: float = Field(
+        default=120, gt=0, description="Seconds after which a published image that no worker leased is published again."
+    )
+    dispatch_interval_s: float = Field(default=0.5, gt=0, description="Seconds between two looks of the dispatcher.")
+    max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts at an image before it is failed.")
+    task_time_limit_s: int = Field(
+        default=3600, ge=10, description="Seconds after which the worker's process is killed while on one shard."
+    )
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="What the network runs on; auto takes CUDA where there is a device."
+    )
+    weights: str = Field(default="", description="Weights file (.safetensors). Empty: the network that ships.")
+    torch_threads: int = Field(
+        default=0, ge=0, le=1024, description="Threads of the network on a CPU. 0: as many as the process may use."
+    )
+
+    webhook_timeout_s: float = Field(default=20, gt=0, le=60, description="Seconds that a webhook's receiver has to answer.")
+    webhook_schedule_s: Annotated[tuple[float, ...], Field(min_length=1)] = Field(
+        default=(5, 300, 1800, 7200, 18000, 36000, 36000),
+        description="Waits between the attempts at a webhook, in seconds (JSON list); after the last it is given up.",
+    )
+    webhook_allow_private: bool = Field(
+        default=False, description="Also post webhooks to private addresses and over plain http (development)."
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    log_json: bool = Field(default=True, description="Log lines as JSON; otherwise for people to read.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        scheme = urlsplit(value.get_secret_value()).scheme
+        if value.get_secret_value() and scheme not in {"postgresql", "postgres", "sqlite"}:
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss"}:
+            raise ValueError("must begin with redis:// or rediss://")
+        return value
+
+    @field_validator("blobs_url")
+    @classmethod
+    def _known_blobs(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"s3", "file"} or (parts.scheme == "s3" and not parts.netloc)):
+            raise ValueError("must be s3://bucket, s3://bucket/prefix or file:///folder")
+        return value
+
+    @field_validator("signing_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters")
+        return value
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The ledger's URL with the driver named."""
+        url = self.database_url.get_secret_value()
+        if not url:
+            return f"sqlite:///{self.home / 'ledger.sqlite3'}"
+        scheme, rest = url.split("://", 1)
+        return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
+
+    @property
+    def embedded_broker(self) -> bool:
+        """Whether the queue is a folder."""
+        return not self.broker_url.get_secret_value()
+
+
+def load_settings() -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        InvalidSettings: with one line per wrong variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            field = str(problem["loc"][0]) if problem["loc"] else ""
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"CLEANPLATE_{field.upper()}: {message[0].lower()}{message[1:]}")
+        raise InvalidSettings("\n".join(lines)) from None

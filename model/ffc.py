@@ -1,0 +1,192 @@
+"""Fast Fourier convolution (Chi, Jiang and Mu, NeurIPS 2020) as LaMa uses it (Suvorov et al., WACV 2022).
+
+A feature map is split by channels into a *local* part, which only ever meets 3x3 neighbours, and a *global* part, which
+also passes through the spectrum of the whole picture. Parameter names are those of the official LaMa checkpoints, so
+that their tensors load without renaming. A pair ``(local, global)`` travels between layers; the global half may be
+``None`` where a layer has no global channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+Pair = tuple[Tensor, Tensor | None]
+
+
+def split_channels(channels: int, ratio_global: float) -> tuple[int, int]:
+    """How many of ``channels`` are local and how many global; global is rounded down."""
+    in_global = int(channels * ratio_global)
+    return channels - in_global, in_global
+
+
+class FourierUnit(nn.Module):
+    """A 1x1 convolution in the frequency domain: every output pixel depends on every input pixel.
+
+    ``x: float [N, C, H, W] -> float [N, C, H, W]``. Real and imaginary parts are interleaved as channels
+    ``(c0.re, c0.im, c1.re, ...)``, the transform is orthonormal.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_layer = nn.Conv2d(channels * 2, channels * 2, kernel_size=1, bias=False)
+        self.bn = nn.BatchNorm2d(channels * 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        spectrum = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
+        planes = spectrum.permute(0, 1, 4, 2, 3).reshape(n, c * 2, h, w // 2 + 1)
+        planes = torch.relu(self.bn(self.conv_layer(planes)))
+        spectrum = planes.reshape(n, c, 2, h, w // 2 + 1).permute(0, 1, 3, 4, 2).contiguous()
+        return torch.fft.irfft2(torch.view_as_complex(spectrum), s=(h, w), norm="ortho")
+
+
+class SpectralTransform(nn.Module):
+    """The global-to-global path: squeeze to half the channels, a Fourier unit with a shortcut, expand again.
+
+    With ``local_unit`` a second Fourier unit sees a quarter of the channels cut into a 2x2 grid of patches stacked as
+    channels, and its result is tiled back (LaMa's ``enable_lfu``; both published LaMa networks leave it out).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, local_unit: bool = False) -> None:
+        super().__init__()
+        hidden = out_channels // 2
+        self.conv1 = nn.Sequential(
+            nn.Conv2d(in_channels, hidden, kernel_size=1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU()
+        )
+        self.fu = FourierUnit(hidden)
+        self.lfu = FourierUnit(hidden) if local_unit else None
+        self.conv2 = nn.Conv2d(hidden, out_channels, kernel_size=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        mixed = x + self.fu(x)
+        if self.lfu is not None:
+            quarter = x[:, : x.shape[1] // 4]
+            rows = torch.cat(quarter.chunk(2, dim=-2), dim=1)
+            patches = torch.cat(rows.chunk(2, dim=-1), dim=1)
+            mixed = mixed + self.lfu(patches).repeat(1, 1, 2, 2)
+        result: Tensor = self.conv2(mixed)
+        return result
+
+
+class FFC(nn.Module):
+    """One fast Fourier convolution: four paths between the local and the global channels.
+
+    Three of them are plain convolutions with reflected borders; global to global is the spectral transform. A path
+    whose input or output has no channels does not exist.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        ratio_gin: float,
+        ratio_gout: float,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        local_unit: bool = False,
+    ) -> None:
+        super().__init__()
+        in_local, in_global = split_channels(in_channels, ratio_gin)
+        out_local, out_global = split_channels(out_channels, ratio_gout)
+        if in_global and out_global and stride != 1:
+            raise ValueError("a strided FFC with global input and output is used by no LaMa network")
+
+        def conv(cin: int, cout: int) -> nn.Conv2d | None:
+            if not cin or not cout:
+                return None
+            return nn.Conv2d(
+                cin, cout, kernel_size, stride, padding, dilation, bias=False, padding_mode="reflect"
+            )
+
+        self.convl2l = conv(in_local, out_local)
+        self.convl2g = conv(in_local, out_global)
+        self.convg2l = conv(in_global, out_local)
+        self.convg2g = (
+            SpectralTransform(in_global, out_global, local_unit=local_unit) if in_global and out_global else None
+        )
+
+    def forward(self, x: Pair) -> tuple[Tensor | None, Tensor | None]:
+        local, glob = x
+        to_local = [conv(part) for conv, part in ((self.convl2l, local), (self.convg2l, glob)) if conv is not None]
+        to_global = [conv(part) for conv, part in ((self.convl2g, local), (self.convg2g, glob)) if conv is not None]
+        return (sum(to_local) if to_local else None, sum(to_global) if to_global else None)  # type: ignore[return-value]
+
+
+class FFCBNAct(nn.Module):
+    """An FFC, then batch norm and ReLU on each half. Takes a pair, gives a pair."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        ratio_gin: float = 0.0,
+        ratio_gout: float = 0.0,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        local_unit: bool = False,
+    ) -> None:
+        super().__init__()
+        self.ffc = FFC(
+            in_channels,
+            out_channels,
+            kernel_size,
+            ratio_gin=ratio_gin,
+            ratio_gout=ratio_gout,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            local_unit=local_unit,
+        )
+        out_local, out_global = split_channels(out_channels, ratio_gout)
+        self.bn_l = nn.BatchNorm2d(out_local) if out_local else None
+        self.bn_g = nn.BatchNorm2d(out_global) if out_global else None
+
+    def forward(self, x: Pair) -> Pair:
+        local, glob = self.ffc(x)
+        if self.bn_l is not None:
+            local = torch.relu(self.bn_l(local))
+        if self.bn_g is not None:
+            glob = torch.relu(self.bn_g(glob))
+        return local, glob
+
+
+class FFCResnetBlock(nn.Module):
+    """Two 3x3 FFC units with a shortcut around both, on a pair with ``ratio`` of the channels global."""
+
+    def __init__(self, channels: int, *, ratio: float, local_unit: bool = False) -> None:
+        super().__init__()
+
+        def unit() -> FFCBNAct:
+            return FFCBNAct(
+                channels, channels, 3, ratio_gin=ratio, ratio_gout=ratio, padding=1, local_unit=local_unit
+            )
+
+        self.conv1 = unit()
+        self.conv2 = unit()
+
+    def forward(self, x: Pair) -> Pair:
+        local, glob = self.conv2(self.conv1(x))
+        shortcut_local, shortcut_glob = x
+        if glob is None or shortcut_glob is None:
+            return local + shortcut_local, None
+        return local + shortcut_local, glob + shortcut_glob
+
+
+def join(x: Pair) -> Tensor:
+    """The two halves of a pair as one map, local channels first."""
+    local, glob = x
+    return local if glob is None else torch.cat((local, glob), dim=1)
+
+
+def split(x: Tensor, ratio_global: float) -> Pair:
+    """One map as a pair; the inverse of :func:`join`."""
+    local, _ = split_channels(x.shape[1], ratio_global)
+    return x[:, :local], x[:, local:]

@@ -1,0 +1,72 @@
+"""The one error tree of ``storage``. Each error carries a stable ``code`` and a sentence a person can act on."""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """The root: anything that the ledger or the blob store refuses."""
+
+    code = "storage_error"
+    #: Whether the same call may succeed later without anybody changing anything.
+    transient = False
+
+
+class NotFound(StorageError):
+    """No such thing, or it belongs to another tenant: the two are told apart nowhere."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, identifier: str) -> None:
+        super().__init__(f"There is no {kind} {identifier!r}.")
+        self.kind = kind
+        self.identifier = identifier
+
+
+class UploadUnknown(StorageError):
+    """A job names uploads that do not exist for this tenant, or have expired."""
+
+    code = "upload_unknown"
+
+    def __init__(self, identifiers: list[str]) -> None:
+        shown = ", ".join(identifiers[:5]) + (f" and {len(identifiers) - 5} more" if len(identifiers) > 5 else "")
+        super().__init__(f"No such uploads: {shown}. Create them with POST /v1/uploads first.")
+        self.identifiers = identifiers
+
+
+class BlobNotFound(StorageError):
+    """Nothing is stored under this key."""
+
+    code = "blob_not_found"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Nothing is stored under {key!r}.")
+        self.key = key
+
+
+class BlobTooLarge(StorageError):
+    """More bytes than the caller allows."""
+
+    code = "image_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The file is larger than the limit of {limit} bytes.")
+        self.limit = limit
+
+
+class InvalidKey(StorageError):
+    """A key that could leave the store, or that no store accepts."""
+
+    code = "invalid_key"
+
+
+class BlobStoreUnavailable(StorageError):
+    """The object store did not answer, or said to come back later."""
+
+    code = "blob_store_unavailable"
+    transient = True
+
+
+class LinkInvalid(StorageError):
+    """A signed link to the local blob store that is expired, altered, or for another use."""
+
+    code = "link_invalid"

@@ -1,0 +1,252 @@
+"""What the ledger hands out: frozen records, and the two life cycles of the product.
+
+A job::
+
+    queued ──first image leased──▶ running ──last image ended──▶ completed
+       └──────────────── cancel ───────┴──────────────────────▶ canceled
+    (``failed``: the job as a whole could not be begun)
+
+An image::
+
+    queued ──leased──▶ running ──finished under its lease──▶ succeeded | skipped | failed
+       ▲                  │
+       └── lease expired, │ transient failure (attempt + 1, until the limit: failed)
+       └── job canceled ──┴─▶ canceled
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    #: Accepted; no image has been leased yet.
+    QUEUED = "queued"
+    #: At least one image has been leased.
+    RUNNING = "running"
+    #: Every image has ended, whatever its end.
+    COMPLETED = "completed"
+    #: Stopped by the tenant.
+    CANCELED = "canceled"
+    #: Could not be begun.
+    FAILED = "failed"
+
+
+class ImageState(StrEnum):
+    #: Waits for a worker.
+    QUEUED = "queued"
+    #: A worker holds its lease.
+    RUNNING = "running"
+    #: The result is stored.
+    SUCCEEDED = "succeeded"
+    #: Nothing was to be done; the result is the source.
+    SKIPPED = "skipped"
+    #: Ended without a result; ``error_code`` says why.
+    FAILED = "failed"
+    #: The job was canceled first.
+    CANCELED = "canceled"
+
+
+ENDED = frozenset({ImageState.SUCCEEDED, ImageState.SKIPPED, ImageState.FAILED, ImageState.CANCELED})
+
+
+class DeliveryState(StrEnum):
+    #: Due at ``next_attempt_at``.
+    PENDING = "pending"
+    #: The receiver answered 2xx.
+    DELIVERED = "delivered"
+    #: The schedule is used up, or the endpoint is disabled.
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey:
+    """A key as listed: never with its secret."""
+
+    id: str
+    tenant_id: str
+    name: str
+    #: First characters, enough to recognise it.
+    prefix: str
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A place for bytes that a tenant will send; ``key`` is where they land in the blob store."""
+
+    id: str
+    tenant_id: str
+    key: str
+    filename: str
+    content_type: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewImage:
+    """An image of a job to be submitted."""
+
+    #: Its name for people: the file's name, not a path.
+    name: str
+    source_upload_id: str
+    #: ``None``: the job's mask.
+    mask_upload_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job to be submitted."""
+
+    images: list[NewImage]
+    mask_upload_id: str | None
+    options: dict[str, Any]
+    webhook_endpoint_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Images of a job by state. They sum to the job's total at every moment."""
+
+    queued: int = 0
+    running: int = 0
+    succeeded: int = 0
+    skipped: int = 0
+    failed: int = 0
+    canceled: int = 0
+
+    @property
+    def ended(self) -> int:
+        return self.succeeded + self.skipped + self.failed + self.canceled
+
+    @property
+    def total(self) -> int:
+        return self.queued + self.running + self.ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job with its counts."""
+
+    id: str
+    tenant_id: str
+    state: JobState
+    options: dict[str, Any]
+    webhook_endpoint_id: str | None
+    #: Images in all.
+    total: int
+    counts: Counts
+    #: Network passes done so far, over all images.
+    tiles_done: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    #: Images ended per second since the start (or over the last minutes); ``None`` before the first.
+    images_per_second: float | None
+    #: Seconds until the end at that rate; ``None`` where unknown, 0 when ended.
+    eta_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One image of a job."""
+
+    id: str
+    job_id: str
+    tenant_id: str
+    #: 0-based place in the job.
+    position: int
+    name: str
+    state: ImageState
+    source_key: str
+    mask_key: str
+    #: ``None`` until it has ended with a result.
+    result_key: str | None
+    content_type: str | None
+    width: int | None
+    height: int | None
+    #: Leases taken so far.
+    attempt: int
+    tiles_done: int
+    tiles_total: int | None
+    error_code: str | None
+    error_detail: str | None
+    #: What was done: method, regions, device, fallbacks, seconds by stage.
+    record: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Images of one job to be published as one message."""
+
+    job_id: str
+    image_ids: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeasedImage:
+    """What a worker needs to know of an image it holds."""
+
+    id: str
+    job_id: str
+    tenant_id: str
+    name: str
+    source_key: str
+    mask_key: str
+    options: dict[str, Any]
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an image ended, or why it must be tried again (``retry``). Said by the worker that holds the lease."""
+
+    image_id: str
+    #: SUCCEEDED, SKIPPED or FAILED.
+    state: ImageState
+    result_key: str | None = None
+    content_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    tiles_done: int = 0
+    error_code: str | None = None
+    error_detail: str | None = None
+    #: With FAILED: a transient cause. The image goes back to the queue unless its attempts are used up.
+    retry: bool = False
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookEndpoint:
+    """Where a tenant's events are posted."""
+
+    id: str
+    tenant_id: str
+    url: str
+    created_at: datetime
+    disabled_at: datetime | None
+    disabled_reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """An event on its way to an endpoint, claimed for one attempt."""
+
+    #: Also the ``webhook-id`` header: the same on every attempt.
+    id: str
+    endpoint_id: str
+    url: str
+    secret: str
+    event_type: str
+    payload: dict[str, Any]
+    #: Attempts made before this one.
+    attempts: int

@@ -1,0 +1,274 @@
+"""The ledger's tables, for Postgres and SQLite alike. ``migrations/`` creates them; nothing else does.
+
+Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that an index grows at its end.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from uuid6 import uuid7
+
+ID = String(40)
+JSON_DOCUMENT = JSON().with_variant(JSONB(), "postgresql")
+#: SQLite only counts up by itself on INTEGER.
+SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def new_id(prefix: str) -> str:
+    """``prefix_`` and 32 hexadecimal digits that grow with time."""
+    return f"{prefix}_{uuid7().hex}"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time on both databases; SQLite keeps it as text that sorts by time."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _time(name: str, *, nullable: bool = True) -> Column[Any]:
+    return Column(name, UtcDateTime(), nullable=nullable)
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    _time("created_at", nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("name", String(200), nullable=False),
+    Column("prefix", String(20), nullable=False),
+    # SHA-256 of the whole key. Keys have 256 random bits, so a slow hash would protect nothing.
+    Column("hash", String(64), nullable=False, unique=True),
+    _time("created_at", nullable=False),
+    _time("last_used_at"),
+    _time("revoked_at"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("key", String(300), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("content_type", String(100), nullable=False),
+    _time("created_at", nullable=False),
+    _time("expires_at", nullable=False),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("url", String(2000), nullable=False),
+    Column("secret", String(120), nullable=False),
+    _time("created_at", nullable=False),
+    _time("disabled_at"),
+    Column("disabled_reason", String(500)),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("options", JSON_DOCUMENT, nullable=False),
+    Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
+    Column("total", Integer, nullable=False),
+    # Folded counts; what has happened since lies in job_deltas. Their sum is the truth at every moment.
+    Column("queued", Integer, nullable=False, server_default="0"),
+    Column("running", Integer, nullable=False, server_default="0"),
+    Column("succeeded", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("canceled", Integer, nullable=False, server_default="0"),
+    Column("tiles_done", BigInteger, nullable=False, server_default="0"),
+    # When the dispatcher last took a shard of it: the job that waited longest is next.
+    _time("dispatched_at"),
+    _time("created_at", nullable=False),
+    _time("started_at"),
+    _time("finished_at"),
+    Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+    Index(
+        "ix_jobs_open",
+        "dispatched_at",
+        postgresql_where=text("state IN ('queued', 'running')"),
+        sqlite_where=text("state IN ('queued', 'running')"),
+    ),
+)
+
+job_deltas = Table(
+    "job_deltas",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("queued", Integer, nullable=False, server_default="0"),
+    Column("running", Integer, nullable=False, server_default="0"),
+    Column("succeeded", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("canceled", Integer, nullable=False, server_default="0"),
+    Column("tiles_done", Integer, nullable=False, server_default="0"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", ID, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("source_key", String(300), nullable=False),
+    Column("mask_key", String(300), nullable=False),
+    Column("result_key", String(300)),
+    Column("content_type", String(100)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("lease_token", String(40)),
+    _time("lease_expires_at"),
+    # When it was last put into a message; empty: not in the queue.
+    _time("published_at"),
+    # Not before this time (after a transient failure).
+    _time("available_at", nullable=False),
+    Column("tiles_done", Integer, nullable=False, server_default="0"),
+    Column("tiles_total", Integer),
+    Column("error_code", String(60)),
+    Column("error_detail", Text),
+    Column("record", JSON_DOCUMENT, nullable=False),
+    _time("created_at", nullable=False),
+    _time("started_at"),
+    _time("finished_at"),
+    UniqueConstraint("job_id", "position"),
+    Index(
+        "ix_images_queued",
+        "job_id",
+        "available_at",
+        postgresql_where=text("state = 'queued'"),
+        sqlite_where=text("state = 'queued'"),
+    ),
+    Index(
+        "ix_images_published",
+        "published_at",
+        postgresql_where=text("state = 'queued' AND published_at IS NOT NULL"),
+        sqlite_where=text("state = 'queued' AND published_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_images_leased",
+        "lease_expires_at",
+        postgresql_where=text("state = 'running'"),
+        sqlite_where=text("state = 'running'"),
+    ),
+    Index(
+        "ix_images_lease_token",
+        "lease_token",
+        postgresql_where=text("lease_token IS NOT NULL"),
+        sqlite_where=text("lease_token IS NOT NULL"),
+    ),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("image_id", ID, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("worker", String(200), nullable=False),
+    _time("started_at", nullable=False),
+    _time("ended_at"),
+    # succeeded, skipped, failed, or lost (the lease ran out).
+    Column("outcome", String(12)),
+    Column("code", String(60)),
+    Column("detail", Text),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("event_type", String(60), nullable=False),
+    Column("payload", JSON_DOCUMENT, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    # A claim moves this into the future, so that a sender that dies is followed by another.
+    _time("next_attempt_at", nullable=False),
+    _time("created_at", nullable=False),
+    _time("delivered_at"),
+    Index(
+        "ix_webhook_deliveries_due",
+        "next_attempt_at",
+        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("state = 'pending'"),
+    ),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("delivery_id", ID, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    _time("at", nullable=False),
+    # The receiver's HTTP status; empty when there was no answer.
+    Column("status", Integer),
+    Column("error", String(500)),
+    # The first characters of the answer.
+    Column("excerpt", String(500)),
+    Column("seconds", Float, nullable=False),
+)
