@@ -1,4 +1,15 @@
-"""The one error tree of ``model``. Each error carries a stable ``code`` and a sentence a person can act on."""
+"""The one error tree of ``model``. Each error carries a stable ``code`` and a sentence a person can act on.
+
+::
+
+    ModelError
+    ├── ImageRejected      image_unreadable, image_truncated, image_empty, image_too_large, image_too_many_pixels,
+    │                      image_format_unsupported, image_mode_unsupported
+    ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty
+    ├── WeightsRejected    weights_unreadable, weights_mismatch
+    ├── DeviceOutOfMemory  device_out_of_memory (transient)
+    └── TrainingDiverged   training_diverged
+"""
 
 from __future__ import annotations
 
@@ -9,6 +20,39 @@ class ModelError(Exception):
     """The root: anything that ``model`` refuses."""
 
     code = "model_error"
+    #: Whether the same call may succeed later, or elsewhere, without anybody changing anything.
+    transient = False
+
+
+class ImageRejected(ModelError):
+    """A picture that cannot be worked on."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class MaskRejected(ModelError):
+    """A mask that does not fit its picture."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class WeightsRejected(ModelError):
+    """A file that is not a network's weights, or another network's."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class DeviceOutOfMemory(ModelError):
+    """The device has no room for one tile."""
+
+    code = "device_out_of_memory"
+    transient = True
 
 
 class TrainingDiverged(ModelError):

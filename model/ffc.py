@@ -99,9 +99,7 @@ class FFC(nn.Module):
         def conv(cin: int, cout: int) -> nn.Conv2d | None:
             if not cin or not cout:
                 return None
-            return nn.Conv2d(
-                cin, cout, kernel_size, stride, padding, dilation, bias=False, padding_mode="reflect"
-            )
+            return nn.Conv2d(cin, cout, kernel_size, stride, padding, dilation, bias=False, padding_mode="reflect")
 
         self.convl2l = conv(in_local, out_local)
         self.convl2g = conv(in_local, out_global)
@@ -165,9 +163,7 @@ class FFCResnetBlock(nn.Module):
         super().__init__()
 
         def unit() -> FFCBNAct:
-            return FFCBNAct(
-                channels, channels, 3, ratio_gin=ratio, ratio_gout=ratio, padding=1, local_unit=local_unit
-            )
+            return FFCBNAct(channels, channels, 3, ratio_gin=ratio, ratio_gout=ratio, padding=1, local_unit=local_unit)
 
         self.conv1 = unit()
         self.conv2 = unit()

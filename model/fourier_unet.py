@@ -94,9 +94,7 @@ class FourierUNet(nn.Module):
     ones, the lowest two dilated plain blocks.
     """
 
-    def __init__(
-        self, *, channels: tuple[int, int, int, int, int] = (24, 32, 64, 96, 128), ratio: float = 0.5
-    ) -> None:
+    def __init__(self, *, channels: tuple[int, int, int, int, int] = (24, 32, 64, 96, 128), ratio: float = 0.5) -> None:
         super().__init__()
         self.stem = ConvBNAct(4, channels[0])
         self.down = nn.ModuleList(

@@ -49,7 +49,9 @@ def _render_phrase(rng: np.random.Generator, height: int) -> Mask:
         left, top, right, bottom = font.getbbox(phrase, stroke_width=outline)
         picture = Image.new("L", (int(right - left) + 4, int(bottom - top) + 4), 0)
         draw = ImageDraw.Draw(picture)
-        draw.text((2 - left, 2 - top), phrase, fill=0 if outline else 255, font=font, stroke_width=outline, stroke_fill=255)
+        draw.text(
+            (2 - left, 2 - top), phrase, fill=0 if outline else 255, font=font, stroke_width=outline, stroke_fill=255
+        )
         return np.asarray(picture).copy()
     face = int(rng.choice(_HERSHEY))
     thickness = max(1, int(height * rng.uniform(0.06, 0.16)))

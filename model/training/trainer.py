@@ -148,5 +148,11 @@ class Trainer:
             if new:
                 rows.writerow(("step", "masked_l1", "prefill_l1", "images_per_second", "rate"))
             rows.writerow(
-                (self.step, f"{loss:.5f}", f"{prefill:.5f}", f"{images_per_second:.1f}", f"{self.plan.rate_at(self.step):.6f}")
+                (
+                    self.step,
+                    f"{loss:.5f}",
+                    f"{prefill:.5f}",
+                    f"{images_per_second:.1f}",
+                    f"{self.plan.rate_at(self.step):.6f}",
+                )
             )

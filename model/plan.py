@@ -1,0 +1,158 @@
+"""Where the network has to look: regions around the connected parts of the mask, and tiles where a region is large.
+
+Area decides what a picture costs, so a corner logo is repaired in its corner. A plan is plain data: it can be printed,
+tested, and counted as progress (one tile is one pass of the network).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.masks import Mask
+
+#: Crops start and end on this grid: LaMa's strides make other offsets change the result (facts in docs/architecture.md).
+ALIGN = 16
+#: Pixels around a part of the mask that the network sees: at least, and as a share of the part's longer side.
+CONTEXT_LEAST, CONTEXT_SHARE = 64, 0.5
+#: A region up to this side is one pass; a larger one is cut into tiles of ``TILE`` px that overlap by ``OVERLAP``.
+WHOLE, TILE, OVERLAP = 768, 512, 96
+
+
+@dataclass(frozen=True)
+class Box:
+    """Half-open box in pixels. It may reach beyond the right and lower border of the picture; that part is padding."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def area(self) -> int:
+        return self.height * self.width
+
+    def union(self, other: Box) -> Box:
+        return Box(
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+        )
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of the picture and the tiles that cover what is masked in it."""
+
+    box: Box
+    tiles: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the network does for one picture."""
+
+    regions: tuple[Region, ...]
+
+    @property
+    def tiles_total(self) -> int:
+        return sum(len(region.tiles) for region in self.regions)
+
+
+def make_plan(hole: Mask) -> Plan:
+    """The plan for a picture whose (widened) mask is ``hole``: ``uint8 [H, W]``."""
+    boxes = _merged([_with_context(box, *hole.shape) for box in _parts(hole)])
+    return Plan(tuple(Region(box, _tiles(box, hole)) for box in boxes))
+
+
+def _parts(hole: Mask) -> list[Box]:
+    count, _, stats, _ = cv2.connectedComponentsWithStats(hole, connectivity=8)
+    return [Box(int(y), int(x), int(y + h), int(x + w)) for x, y, w, h, _ in stats[1:count]]  # row 0 is the background
+
+
+def _with_context(part: Box, height: int, width: int) -> Box:
+    context = max(CONTEXT_LEAST, int(max(part.height, part.width) * CONTEXT_SHARE))
+    top, left = max(0, part.top - context), max(0, part.left - context)
+    bottom, right = min(height, part.bottom + context), min(width, part.right + context)
+    top, left = top - top % ALIGN, left - left % ALIGN
+    return Box(top, left, bottom + -(bottom - top) % ALIGN, right + -(right - left) % ALIGN)
+
+
+def _merged(boxes: list[Box]) -> list[Box]:
+    """Join boxes as long as a joint one costs no more than its two."""
+    boxes = sorted(boxes, key=lambda box: (box.top, box.left))
+    changed = True
+    while changed:
+        changed = False
+        kept: list[Box] = []
+        for box in boxes:
+            for index, other in enumerate(kept):
+                joint = box.union(other)
+                if joint.area <= box.area + other.area:
+                    kept[index] = joint
+                    changed = True
+                    break
+            else:
+                kept.append(box)
+        boxes = kept
+    return boxes
+
+
+def _tiles(box: Box, hole: Mask) -> tuple[Box, ...]:
+    """The passes for ``box``: itself, or overlapping tiles, without those in which nothing is masked."""
+    tiles = [
+        Box(box.top + top, box.left + left, box.top + bottom, box.left + right)
+        for top, bottom in _cuts(box.height)
+        for left, right in _cuts(box.width)
+    ]
+    return tuple(tile for tile in tiles if hole[tile.top : tile.bottom, tile.left : tile.right].any())
+
+
+def _cuts(length: int) -> list[tuple[int, int]]:
+    """Intervals of at most ``TILE`` px that cover ``length`` with an overlap of at least ``OVERLAP``, aligned."""
+    if length <= WHOLE:
+        return [(0, length)]
+    count = -(-(length - OVERLAP) // (TILE - OVERLAP))
+    step = (length - TILE) / (count - 1)
+    starts = [round(index * step / ALIGN) * ALIGN for index in range(count)]
+    return [(start, min(start + TILE, length)) for start in starts]
+
+
+def tile_weights(region: Region) -> list[NDArray[np.float32]]:
+    """For each tile ``float32 [h, w]``: raised cosines that fall over its overlaps with other tiles' places.
+
+    They are positive everywhere, so that their weighted mean exists wherever a tile lies.
+    """
+    rows = _ramps(region.box.height)
+    columns = _ramps(region.box.width)
+    weights = []
+    for tile in region.tiles:
+        row = rows[tile.top - region.box.top]
+        column = columns[tile.left - region.box.left]
+        weights.append(np.outer(row, column).astype(np.float32))
+    return weights
+
+
+def _ramps(length: int) -> dict[int, NDArray[np.float64]]:
+    """The weight along one axis of the tile that starts at each cut."""
+    cuts = _cuts(length)
+    ramps = {start: np.ones(end - start) for start, end in cuts}
+    for (before, end), (start, _) in pairwise(cuts):
+        overlap = end - start
+        rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)
+        ramps[start][:overlap] *= rise
+        ramps[before][-overlap:] *= rise[::-1]
+    return {start: np.maximum(ramp, 1e-4) for start, ramp in ramps.items()}
