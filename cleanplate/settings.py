@@ -6,6 +6,7 @@ Without any variable, ledger, blobs and queue live in one folder (``CLEANPLATE_H
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -95,7 +96,9 @@ class Settings(BaseSettings):
         default=0, ge=0, le=1024, description="Threads of the network on a CPU. 0: as many as the process may use."
     )
 
-    webhook_timeout_s: float = Field(default=20, gt=0, le=60, description="Seconds that a webhook's receiver has to answer.")
+    webhook_timeout_s: float = Field(
+        default=20, gt=0, le=60, description="Seconds that a webhook's receiver has to answer."
+    )
     webhook_schedule_s: Annotated[tuple[float, ...], Field(min_length=1)] = Field(
         default=(5, 300, 1800, 7200, 18000, 36000, 36000),
         description="Waits between the attempts at a webhook, in seconds (JSON list); after the last it is given up.",
@@ -146,20 +149,31 @@ class Settings(BaseSettings):
         scheme, rest = url.split("://", 1)
         return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
 
+    def environment(self) -> dict[str, str]:
+        """These settings as ``CLEANPLATE_…`` variables for a child process. Holds secrets: never log it."""
+        variables = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            text = json.dumps(value) if isinstance(value, bool | tuple) else str(value)
+            variables[f"CLEANPLATE_{name.upper()}"] = text
+        return variables
+
     @property
     def embedded_broker(self) -> bool:
         """Whether the queue is a folder."""
         return not self.broker_url.get_secret_value()
 
 
-def load_settings() -> Settings:
-    """Settings from the environment.
+def load_settings(**given: object) -> Settings:
+    """Settings from the environment; what is ``given`` wins over it.
 
     Raises:
         InvalidSettings: with one line per wrong variable.
     """
     try:
-        return Settings()
+        return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = []
         for problem in error.errors():
