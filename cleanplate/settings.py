@@ -1,7 +1,8 @@
 """Every setting of every process, read from ``CLEANPLATE_…`` variables; the defaults are the embedded service.
 
-Without any variable, ledger, blobs and queue live in one folder (``CLEANPLATE_HOME``); with ``CLEANPLATE_DATABASE_URL``,
-``CLEANPLATE_BROKER_URL`` and ``CLEANPLATE_BLOBS_URL`` the same code runs on Postgres, Redis and S3.
+Without any variable, ledger, blobs and queue live in one folder (``CLEANPLATE_HOME``); with
+``CLEANPLATE_DATABASE_URL``, ``CLEANPLATE_BROKER_URL`` and ``CLEANPLATE_BLOBS_URL`` the same code runs on Postgres,
+Redis and S3.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class InvalidSettings(Exception):
 
 
 class Settings(BaseSettings):
-    """Settings of the service. Secrets never print: they are ``SecretStr``, and URLs with a password count as secrets."""
+    """Settings of the service. Secrets are ``SecretStr`` and never print; URLs that can hold a password are secrets."""
 
     model_config = SettingsConfigDict(env_prefix="CLEANPLATE_", frozen=True, extra="ignore")
 
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
     api_threads: int = Field(default=8, ge=1, le=256, description="Threads in each API process.")
     signing_key: SecretStr = Field(
         default=SecretStr(""),
-        description="Signs links to the local blob store; at least 32 characters. Empty: made once, kept in the home folder.",
+        description="Signs links to the local blob store; at least 32 characters. Empty: made once, kept in home.",
     )
 
     max_image_bytes: int = Field(default=200 * MIB, ge=1, description="Largest picture file accepted, in bytes.")

@@ -1,0 +1,98 @@
+"""What the API answers, as the client hands it out: frozen pydantic models that ignore fields they do not know.
+
+A newer service may say more than this client understands; what it says here keeps its meaning.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+JobState = Literal["queued", "running", "completed", "canceled", "failed"]
+ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class UploadSlot(_Answer):
+    """Where to send one file: ``method`` on ``url`` with exactly these ``headers``, before ``expires_at``."""
+
+    id: str
+    filename: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class JobCounts(_Answer):
+    """Images of a job by state; they sum to the job's total."""
+
+    queued: int
+    running: int
+    succeeded: int
+    skipped: int
+    failed: int
+    canceled: int
+
+    @property
+    def ended(self) -> int:
+        return self.succeeded + self.skipped + self.failed + self.canceled
+
+
+class JobAnswer(_Answer):
+    """A job and how far it is."""
+
+    id: str
+    state: JobState
+    total: int
+    counts: JobCounts
+    #: Share of the images that have ended, 0 to 1.
+    progress: float
+    tiles_done: int
+    images_per_second: float | None
+    #: Seconds until the end at the present rate; ``None`` where unknown.
+    eta_s: float | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in {"completed", "canceled", "failed"}
+
+
+class ImageError(_Answer):
+    """Why an image failed: a stable code and a sentence."""
+
+    code: str
+    detail: str
+
+
+class ImageAnswer(_Answer):
+    """One image of a job."""
+
+    id: str
+    job_id: str
+    #: 0-based place in the job.
+    position: int
+    name: str
+    state: ImageState
+    width: int | None
+    height: int | None
+    attempt: int
+    error: ImageError | None
+    #: Path of its result; ``None`` while there is none.
+    result_url: str | None
+
+
+class WebhookAnswer(_Answer):
+    """A webhook endpoint. ``secret`` is told once, by the call that makes it."""
+
+    id: str
+    url: str
+    secret: str | None = None
