@@ -22,6 +22,13 @@ class NotFound(StorageError):
         self.identifier = identifier
 
 
+class LedgerUnavailable(StorageError):
+    """The database did not answer, broke off, or asked to try again (a lock that took too long, a deadlock)."""
+
+    code = "ledger_unavailable"
+    transient = True
+
+
 class UploadUnknown(StorageError):
     """A job names uploads that do not exist for this tenant, or have expired."""
 
@@ -64,6 +71,12 @@ class BlobStoreUnavailable(StorageError):
 
     code = "blob_store_unavailable"
     transient = True
+
+
+class BlobStoreRefused(StorageError):
+    """The object store answered, and refuses: credentials, permissions, or a bucket that is not there."""
+
+    code = "blob_store_refused"
 
 
 class LinkInvalid(StorageError):

@@ -79,6 +79,8 @@ tenants = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("name", String(200), nullable=False, unique=True),
+    # When the dispatcher last took a shard of any of its jobs, also closed ones: the tenant that waited longest is next.
+    _time("dispatched_at"),
     _time("created_at", nullable=False),
 )
 
@@ -200,6 +202,7 @@ images = Table(
         "ix_images_queued",
         "job_id",
         "available_at",
+        "id",
         postgresql_where=text("state = 'queued'"),
         sqlite_where=text("state = 'queued'"),
     ),
@@ -231,7 +234,7 @@ attempts = Table(
     Column("worker", String(200), nullable=False),
     _time("started_at", nullable=False),
     _time("ended_at"),
-    # succeeded, skipped, failed, or lost (the lease ran out).
+    # succeeded, skipped, failed, canceled (with its job), or lost (the lease ran out).
     Column("outcome", String(12)),
     Column("code", String(60)),
     Column("detail", Text),

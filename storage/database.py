@@ -1,0 +1,101 @@
+"""The ledger's connection: transactions, and the one clock of all statements.
+
+Every query of the project runs inside :meth:`Database.read` or :meth:`Database.write`. On Postgres the time is the
+server's, because workers on many machines disagree about theirs; on SQLite all processes share one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Engine, Interval, func, literal, select
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from storage.engine import WRITES, open_engine
+from storage.errors import LedgerUnavailable
+from storage.migrate import is_current
+from storage.tables import UtcDateTime
+
+Clock = Callable[[], datetime]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Database:
+    """An open ledger. Threads may share one; processes may not: connect after a fork."""
+
+    def __init__(self, engine: Engine, clock: Clock | None) -> None:
+        self.engine = engine
+        self._writing = engine.execution_options(**{WRITES: True})
+        self._clock = clock
+        if clock is None and not self.on_postgres:
+            self._clock = _utc_now
+
+    @classmethod
+    def connect(cls, url: str, *, clock: Clock | None = None) -> Database:
+        """Opens the ledger at an SQLAlchemy URL; no statement is sent yet.
+
+        ``clock`` (aware times) replaces the server's clock on Postgres and UTC now on SQLite.
+        """
+        return cls(open_engine(url), clock)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+    @property
+    def on_postgres(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises LedgerUnavailable."""
+        with _transaction(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction committed at the end of the block, rolled back by an error. Raises LedgerUnavailable."""
+        with _transaction(self._writing) as connection:
+            yield connection
+
+    def now(self) -> ColumnElement[datetime]:
+        """The current time as a value for statements; the same throughout a transaction on Postgres."""
+        return self.after(0)
+
+    def after(self, seconds: float) -> ColumnElement[datetime]:
+        """The current time plus ``seconds`` (negative: the past)."""
+        delay = timedelta(seconds=seconds)
+        if self._clock is not None:
+            return literal(self._clock() + delay, UtcDateTime())
+        return func.now() + literal(delay, Interval())
+
+    def check(self) -> None:
+        """Sends one trivial statement. Raises LedgerUnavailable."""
+        with self.read() as connection:
+            connection.execute(select(1))
+
+    def schema_is_current(self) -> bool:
+        """Whether all migrations have been applied. Raises LedgerUnavailable."""
+        with self.read() as connection:
+            return is_current(connection)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    """The one place where a database that fails becomes an error of ours."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except PoolTimeout as error:
+        raise LedgerUnavailable("All connections to the ledger are in use. Try again shortly.") from error
+    except DBAPIError as error:
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            lines = str(error.orig).strip().splitlines()
+            raise LedgerUnavailable(f"The ledger's database failed: {lines[0] if lines else error.orig!r}") from error
+        raise

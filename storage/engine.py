@@ -1,0 +1,53 @@
+"""SQLAlchemy engines for both databases: the one place that knows how each wants to be opened.
+
+SQLite: WAL, a busy timeout, foreign keys on, and transactions begun by us (``BEGIN IMMEDIATE`` for writers, so that two
+writers queue up instead of failing half-way). Postgres: READ COMMITTED, connections tested before use.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+
+#: Seconds that a statement waits for SQLite's write lock, and a connection for Postgres' answer.
+LOCK_TIMEOUT_S = 30
+CONNECT_TIMEOUT_S = 10
+#: Execution option: this engine's transactions will write.
+WRITES = "cleanplate_writes"
+
+
+def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
+    """An engine for ``sqlite:///path`` or ``postgresql://…``; ``foreign_keys`` off lets SQLite migrations rebuild tables.
+
+    The folder of an SQLite file is made, for its owner only, where it does not exist.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise ValueError("The ledger needs an SQLite file: several processes share it.")
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
+        _prepare_sqlite(engine, foreign_keys=foreign_keys)
+        return engine
+    return create_engine(
+        parsed,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "cleanplate"},
+    )
+
+
+def _prepare_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins no transaction of its own
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
