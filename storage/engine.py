@@ -19,7 +19,7 @@ WRITES = "cleanplate_writes"
 
 
 def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
-    """An engine for ``sqlite:///path`` or ``postgresql://…``; ``foreign_keys`` off lets SQLite migrations rebuild tables.
+    """An engine for ``sqlite:///path`` or ``postgresql://…``; ``foreign_keys=False`` is for migrations.
 
     The folder of an SQLite file is made, for its owner only, where it does not exist.
     """

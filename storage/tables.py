@@ -79,7 +79,7 @@ tenants = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("name", String(200), nullable=False, unique=True),
-    # When the dispatcher last took a shard of any of its jobs, also closed ones: the tenant that waited longest is next.
+    # When the dispatcher last took a shard of any of its jobs: the tenant that waited longest is next.
     _time("dispatched_at"),
     _time("created_at", nullable=False),
 )

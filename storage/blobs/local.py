@@ -1,0 +1,166 @@
+"""Blobs in a directory: for a laptop, where the API serves them through signed links.
+
+Paths are opened one segment at a time, relative to the folder above and never through a symbolic link, so no key can
+leave the directory. A blob's content type lies beside it in ``.<name>.type``; keys cannot begin a segment with a dot.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from storage.blobs.base import BlobStat, PresignedRequest, check_key
+from storage.blobs.links import Link, LinkSigner
+from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, InvalidKey
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: A folder in the place of a file, a file in the place of a folder, a symbolic link in the place of either.
+_MISPLACED = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+
+
+class LocalBlobs:
+    """The blob store in ``root``, which is made where it does not exist.
+
+    ``public_url`` is the API's address in links, ``max_bytes`` the largest body that a presigned PUT may send.
+    """
+
+    def __init__(self, root: Path, *, public_url: str, signer: LinkSigner, max_bytes: int) -> None:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root = root
+        self._public_url = public_url.rstrip("/")
+        self._signer = signer
+        self._max_bytes = max_bytes
+
+    def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        check_key(key)
+        with _translated(key, writing=True), self._folder(key, create=True) as (folder, name):
+            # The type first: a blob that is there has one.
+            _write(folder, _type_name(name), content_type.encode())
+            _write(folder, name, data)
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
+        check_key(key)
+        with _translated(key), self._folder(key) as (folder, name), _opened(folder, name) as descriptor:
+            if max_bytes is not None and os.fstat(descriptor).st_size > max_bytes:
+                raise BlobTooLarge(max_bytes)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+
+    def stat(self, key: str) -> BlobStat:
+        check_key(key)
+        with _translated(key), self._folder(key) as (folder, name):
+            return _stat(folder, name, key)
+
+    def delete(self, key: str) -> None:
+        check_key(key)
+        with suppress(BlobNotFound), _translated(key), self._folder(key) as (folder, name):
+            os.unlink(name, dir_fd=folder)
+            with suppress(FileNotFoundError):
+                os.unlink(_type_name(name), dir_fd=folder)
+
+    def list(self, prefix: str) -> Iterator[BlobStat]:
+        above, _, _ = prefix.rpartition("/")
+        if above:
+            check_key(above)
+        keys = []
+        for folder, _, names in os.walk(self._root / above, followlinks=False):
+            relative = Path(folder).relative_to(self._root)
+            keys += [(relative / name).as_posix() for name in names if not name.startswith(".")]
+        for key in sorted(keys):
+            if key.startswith(prefix):
+                with suppress(BlobNotFound):  # deleted meanwhile, or a link that somebody put there
+                    yield self.stat(key)
+
+    def presigned_put(self, key: str, *, content_type: str, expires_s: int) -> PresignedRequest:
+        link = Link(method="PUT", key=check_key(key), content_type=content_type, max_bytes=self._max_bytes)
+        return self._presigned(link, expires_s, {"Content-Type": content_type})
+
+    def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
+        return self._presigned(Link(method="GET", key=check_key(key), filename=filename), expires_s, {})
+
+    def read_link(self, token: str, method: str) -> Link:
+        """What a link's token permits to a request of this method. Raises LinkInvalid."""
+        return self._signer.read(token, method)
+
+    def _presigned(self, link: Link, expires_s: int, headers: dict[str, str]) -> PresignedRequest:
+        token, expires_at = self._signer.sign(link, expires_s=expires_s)
+        return PresignedRequest(link.method, f"{self._public_url}/blobs/{token}", headers, expires_at)
+
+    @contextmanager
+    def _folder(self, key: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
+        """The opened folder of a key, and the name in it."""
+        *folders, name = key.split("/")
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for folder in folders:
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(folder, 0o700, dir_fd=descriptor)
+                inner = os.open(folder, _FOLDER, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _translated(key: str, *, writing: bool = False) -> Iterator[None]:
+    """The operating system's errors as the store's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _MISPLACED and writing:
+            raise InvalidKey(f"{key!r} is in the way of another key.") from error
+        if error.errno in _MISPLACED or (error.errno == errno.ENOENT and not writing):
+            raise BlobNotFound(key) from error
+        raise BlobStoreUnavailable(f"The folder of the blobs failed: {error.strerror}.") from error
+
+
+@contextmanager
+def _opened(folder: int, name: str) -> Iterator[int]:
+    """A regular file, opened for reading."""
+    descriptor = os.open(name, _READ, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _stat(folder: int, name: str, key: str) -> BlobStat:
+    with _opened(folder, name) as descriptor:
+        status = os.fstat(descriptor)
+    with _opened(folder, _type_name(name)) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
+        content_type = file.read().decode()
+    return BlobStat(key, status.st_size, content_type, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    """Puts a file in its place whole: a reader sees the old bytes or the new ones, also after a power cut."""
+    draft = f".{secrets.token_hex(8)}.draft"
+    descriptor = os.open(draft, _CREATE, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+        raise
+    os.fsync(folder)
+
+
+def _type_name(name: str) -> str:
+    return f".{name}.type"

@@ -1,0 +1,175 @@
+"""Blobs in S3 or a server that speaks its protocol.
+
+Clients are made in the process that uses them, at the first use: they must not cross a fork. Threads share one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
+from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
+
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+#: Answers that ask to come back later, whatever their HTTP status.
+_BUSY = frozenset({"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"})
+
+
+class S3Blobs:
+    """The blob store in a bucket, under ``prefix`` where there is one.
+
+    ``endpoint_url`` is empty for AWS; ``public_endpoint_url`` is the address in presigned links, empty for the same.
+    Empty credentials mean the usual AWS chain (environment, profile, instance role).
+    """
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        prefix: str = "",
+        endpoint_url: str = "",
+        public_endpoint_url: str = "",
+        region: str = "us-east-1",
+        access_key_id: str = "",
+        secret_access_key: str = "",
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._endpoint_url = endpoint_url
+        self._public_endpoint_url = public_endpoint_url or endpoint_url
+        self._region = region
+        self._access_key_id = access_key_id
+        self._secret_access_key = secret_access_key
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[int, str], Any] = {}
+
+    def ensure_bucket(self) -> None:
+        """Makes the bucket if it is not there. For development and tests: elsewhere somebody owns it."""
+        with _translated(""):
+            try:
+                self._client().head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _code(error) not in _MISSING | {"NoSuchBucket"}:
+                    raise
+                place = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
+                extra = {"CreateBucketConfiguration": place} if place else {}
+                self._client().create_bucket(Bucket=self._bucket, **extra)
+
+    def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        name = self._name(key)
+        with _translated(key):
+            self._client().put_object(Bucket=self._bucket, Key=name, Body=data, ContentType=content_type)
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
+        name = self._name(key)
+        with _translated(key):
+            answer = self._client().get_object(Bucket=self._bucket, Key=name)
+            with answer["Body"] as body:
+                if max_bytes is not None and answer["ContentLength"] > max_bytes:
+                    raise BlobTooLarge(max_bytes)
+                return bytes(body.read())
+
+    def stat(self, key: str) -> BlobStat:
+        name = self._name(key)
+        with _translated(key):
+            answer = self._client().head_object(Bucket=self._bucket, Key=name)
+        return BlobStat(key, answer["ContentLength"], answer["ContentType"], answer["LastModified"].astimezone(UTC))
+
+    def delete(self, key: str) -> None:
+        name = self._name(key)
+        with _translated(key):
+            self._client().delete_object(Bucket=self._bucket, Key=name)
+
+    def list(self, prefix: str) -> Iterator[BlobStat]:
+        above, _, _ = prefix.rpartition("/")
+        if above:
+            check_key(above)
+        with _translated(prefix):
+            pages = self._client().get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                for entry in page.get("Contents", []):
+                    key = entry["Key"].removeprefix(self._prefix)
+                    yield BlobStat(key, entry["Size"], "", entry["LastModified"].astimezone(UTC))
+
+    def presigned_put(self, key: str, *, content_type: str, expires_s: int) -> PresignedRequest:
+        return self._presigned(
+            "PUT", "put_object", key, expires_s, {"ContentType": content_type}, {"Content-Type": content_type}
+        )
+
+    def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
+        return self._presigned(
+            "GET", "get_object", key, expires_s, {"ResponseContentDisposition": attachment(filename)}, {}
+        )
+
+    def _presigned(
+        self, method: str, operation: str, key: str, expires_s: int, params: dict[str, str], headers: dict[str, str]
+    ) -> PresignedRequest:
+        params = {"Bucket": self._bucket, "Key": self._name(key), **params}
+        expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
+        with _translated(key):
+            url = self._client(self._public_endpoint_url).generate_presigned_url(
+                operation, Params=params, ExpiresIn=expires_s
+            )
+        return PresignedRequest(method, str(url), headers, expires_at)
+
+    def _name(self, key: str) -> str:
+        return self._prefix + check_key(key)
+
+    def _client(self, endpoint_url: str | None = None) -> Any:
+        """This process's client for an address."""
+        endpoint_url = self._endpoint_url if endpoint_url is None else endpoint_url
+        with self._lock:
+            place = (os.getpid(), endpoint_url)
+            if place not in self._clients:
+                self._clients[place] = self._connect(endpoint_url)
+            return self._clients[place]
+
+    def _connect(self, endpoint_url: str) -> Any:
+        return boto3.session.Session().client(
+            "s3",
+            region_name=self._region,
+            endpoint_url=endpoint_url or None,
+            aws_access_key_id=self._access_key_id or None,
+            aws_secret_access_key=self._secret_access_key or None,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path" if endpoint_url else "auto"},
+                retries={"mode": "standard", "max_attempts": 3},
+                connect_timeout=5,
+                read_timeout=60,
+                max_pool_connections=32,
+                # Checksums that only AWS asks for would also stand in presigned links, where the sender cannot know them.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    """botocore's errors as the store's. Their text is left out where it could hold a signed URL."""
+    try:
+        yield
+    except ClientError as error:
+        code = _code(error)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in _MISSING:
+            raise BlobNotFound(key) from error
+        if status >= 500 or status == 429 or code in _BUSY:
+            raise BlobStoreUnavailable(f"The object store answered {status} {code}. Try again shortly.") from error
+        raise BlobStoreRefused(f"The object store refused {error.operation_name}: {status} {code}.") from error
+    except BotoCoreError as error:
+        raise BlobStoreUnavailable(f"The object store did not answer ({type(error).__name__}).") from error
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,256 @@
+"""Uploads, jobs and images as a tenant sees them: submit, read, cancel. Every query names the tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from storage.database import Database
+from storage.errors import NotFound, UploadUnknown
+from storage.ledger.counting import Moves, read_job, select_jobs
+from storage.records import Image, ImageState, Job, JobState, NewJob, Upload
+from storage.tables import attempts, images, jobs, new_id, uploads, webhook_endpoints
+
+#: Rows in one INSERT, ids in one IN: well under both databases' limits of bound values (32,766 and 65,535).
+_CHUNK = 1000
+
+OPEN_JOB = (JobState.QUEUED, JobState.RUNNING)
+OPEN_IMAGE = (ImageState.QUEUED, ImageState.RUNNING)
+
+
+def create_uploads(db: Database, tenant_id: str, files: list[tuple[str, str]], *, expires_in_s: float) -> list[Upload]:
+    """Places for files, each ``(filename, content_type)``, in the order given, to be used within ``expires_in_s``."""
+    rows = []
+    for filename, content_type in files:
+        upload_id = new_id("upl")
+        rows.append(
+            {
+                "id": upload_id,
+                "tenant_id": tenant_id,
+                "key": f"t/{tenant_id}/uploads/{upload_id}",
+                "filename": filename,
+                "content_type": content_type,
+            }
+        )
+    if not rows:
+        return []
+    with db.write() as connection:
+        created = connection.execute(
+            insert(uploads)
+            .values(created_at=db.now(), expires_at=db.after(expires_in_s))
+            .returning(uploads, sort_by_parameter_order=True),
+            rows,
+        )
+        return [Upload(**row._asdict()) for row in created]
+
+
+def submit_job(db: Database, tenant_id: str, job: NewJob) -> Job:
+    """Writes a job and all its images, or nothing.
+
+    Raises:
+        UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
+        NotFound: no such webhook endpoint of this tenant.
+        ValueError: no images, or an image without a mask where the job has none either.
+    """
+    if not job.images:
+        raise ValueError("A job has at least one image.")
+    if job.mask_upload_id is None and any(image.mask_upload_id is None for image in job.images):
+        raise ValueError("An image has no mask, and the job has none either.")
+    job_id = new_id("job")
+    with db.write() as connection:
+        keys = _upload_keys(db, connection, tenant_id, job)
+        _lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
+        connection.execute(
+            insert(jobs).values(
+                id=job_id,
+                tenant_id=tenant_id,
+                state=JobState.QUEUED,
+                options=job.options,
+                webhook_endpoint_id=job.webhook_endpoint_id,
+                total=len(job.images),
+                queued=len(job.images),
+                created_at=db.now(),
+            )
+        )
+        rows = (
+            {
+                "id": new_id("img"),
+                "job_id": job_id,
+                "tenant_id": tenant_id,
+                "position": position,
+                "name": image.name,
+                "state": ImageState.QUEUED,
+                "source_key": keys[image.source_upload_id],
+                "mask_key": keys[image.mask_upload_id or job.mask_upload_id or ""],
+                "record": {},
+            }
+            for position, image in enumerate(job.images)
+        )
+        statement = insert(images).values(available_at=db.now(), created_at=db.now())
+        for chunk in _chunks(rows):
+            connection.execute(statement, chunk)
+        return read_job(connection.execute(select_jobs(db, _one_job(tenant_id, job_id))).one())
+
+
+def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
+    """A job with its counts at one moment. Raises NotFound."""
+    with db.read() as connection:
+        return _get_job(db, connection, tenant_id, job_id)
+
+
+def list_jobs(db: Database, tenant_id: str, *, limit: int, after: str | None) -> list[Job]:
+    """A tenant's jobs, newest first; ``after`` is the id of the last one already seen."""
+    page = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id).order_by(jobs.c.id.desc()).limit(limit)
+    if after is not None:
+        page = page.where(jobs.c.id < after)
+    with db.read() as connection:
+        return [read_job(row) for row in connection.execute(select_jobs(db, page))]
+
+
+def list_images(
+    db: Database,
+    tenant_id: str,
+    job_id: str,
+    *,
+    limit: int,
+    after: int | None,
+    state: ImageState | None = None,
+) -> list[Image]:
+    """A job's images by position; ``after`` is the last position already seen. Raises NotFound for the job."""
+    query = (
+        select(images)
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id)
+        .order_by(images.c.position)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(images.c.position > after)
+    if state is not None:
+        query = query.where(images.c.state == state)
+    with db.read() as connection:
+        if connection.execute(_one_job(tenant_id, job_id)).first() is None:
+            raise NotFound("job", job_id)
+        return [_image(row) for row in connection.execute(query)]
+
+
+def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
+    """One image. Raises NotFound."""
+    query = select(images).where(images.c.id == image_id, images.c.tenant_id == tenant_id)
+    with db.read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise NotFound("image", image_id)
+    return _image(row)
+
+
+def cancel_job(db: Database, tenant_id: str, job_id: str) -> Job:
+    """Stops a job: what is queued or running is canceled at once, what has ended stays. Raises NotFound.
+
+    Repeating it changes nothing, nor does canceling a job whose images have all ended.
+    """
+    waiting = (images.c.job_id == job_id, images.c.state.in_(OPEN_IMAGE))
+    with db.write() as connection:
+        _get_job(db, connection, tenant_id, job_id)
+        locked = (
+            select(images.c.id, images.c.state, images.c.tiles_done)
+            .where(*waiting)
+            .order_by(images.c.id)
+            .with_for_update(key_share=True)
+            .cte("locked")
+        )
+        found = connection.execute(
+            select(locked.c.state, func.count().label("images"), func.sum(locked.c.tiles_done).label("tiles")).group_by(
+                locked.c.state
+            )
+        ).all()
+        if found:
+            _cancel_images(db, connection, job_id, waiting)
+            moves = Moves()
+            for row in found:
+                moves.add(job_id, row.state, ImageState.CANCELED, images=row.images, tiles=int(row.tiles))
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB))
+                .values(state=JobState.CANCELED, finished_at=db.now())
+            )
+            moves.write(connection)
+        return _get_job(db, connection, tenant_id, job_id)
+
+
+def _cancel_images(db: Database, connection: Connection, job_id: str, waiting: tuple[Any, ...]) -> None:
+    """Cancels the images that ``waiting`` selects, all of them locked, and closes the attempts under way."""
+    under_way = select(images.c.id).where(images.c.job_id == job_id, images.c.state == ImageState.RUNNING)
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.image_id.in_(under_way), attempts.c.ended_at.is_(None))
+        .values(ended_at=db.now(), outcome=ImageState.CANCELED)
+    )
+    connection.execute(
+        update(images)
+        .where(*waiting)
+        .values(
+            state=ImageState.CANCELED,
+            lease_token=None,
+            lease_expires_at=None,
+            published_at=None,
+            finished_at=db.now(),
+        )
+    )
+
+
+def _upload_keys(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, str]:
+    """The blob keys of all uploads that a job names, by upload id."""
+    named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
+    wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
+    keys: dict[str, str] = {}
+    for chunk in _chunks(wanted):
+        found = connection.execute(
+            select(uploads.c.id, uploads.c.key).where(
+                uploads.c.id.in_(chunk), uploads.c.tenant_id == tenant_id, uploads.c.expires_at > db.now()
+            )
+        )
+        keys.update((row.id, row.key) for row in found)
+    if len(keys) < len(wanted):
+        raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in keys])
+    return keys
+
+
+def _lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:
+    """Makes sure that the endpoint is the tenant's and cannot be deleted before the job is there."""
+    if endpoint_id is None:
+        return
+    found = connection.execute(
+        select(webhook_endpoints.c.id)
+        .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+        .with_for_update(read=True, key_share=True)
+    ).first()
+    if found is None:
+        raise NotFound("webhook endpoint", endpoint_id)
+
+
+def _one_job(tenant_id: str, job_id: str) -> Select[tuple[str]]:
+    return select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
+
+
+def _get_job(db: Database, connection: Connection, tenant_id: str, job_id: str) -> Job:
+    row = connection.execute(select_jobs(db, _one_job(tenant_id, job_id))).first()
+    if row is None:
+        raise NotFound("job", job_id)
+    return read_job(row)
+
+
+def _image(row: Row[Any]) -> Image:
+    fields = row._asdict()
+    for hidden in ("lease_token", "lease_expires_at", "published_at", "available_at"):
+        del fields[hidden]
+    return Image(**fields | {"state": ImageState(fields["state"])})
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists of at most ``_CHUNK`` items."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk

@@ -1,0 +1,101 @@
+"""Tenants and their API keys. A key's secret is shown once; the ledger keeps its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.database import Database
+from storage.errors import NotFound
+from storage.records import ApiKey
+from storage.tables import api_keys, new_id, tenants
+
+#: Seconds between two writes of a key's ``last_used_at``.
+_LAST_USED_EVERY_S = 60
+
+
+def ensure_tenant(db: Database, name: str) -> str:
+    """The id of the tenant of this name, which is made if there is none."""
+    dialect = postgresql if db.on_postgres else sqlite
+    with db.write() as connection:
+        connection.execute(
+            dialect.insert(tenants)
+            .values(id=new_id("tnt"), name=name, created_at=db.now())
+            .on_conflict_do_nothing(index_elements=[tenants.c.name])
+        )
+        return str(connection.execute(select(tenants.c.id).where(tenants.c.name == name)).scalar_one())
+
+
+def create_key(db: Database, tenant_id: str, name: str) -> tuple[ApiKey, str]:
+    """A new key and its secret, ``cp_`` and 43 characters. Raises NotFound for an unknown tenant."""
+    secret = f"cp_{secrets.token_urlsafe(32)}"
+    with db.write() as connection:
+        _require_tenant(connection, tenant_id)
+        row = connection.execute(
+            insert(api_keys)
+            .values(
+                id=new_id("key"),
+                tenant_id=tenant_id,
+                name=name,
+                prefix=secret[:8],
+                hash=_hash(secret),
+                created_at=db.now(),
+            )
+            .returning(api_keys)
+        ).one()
+    return _api_key(row), secret
+
+
+def list_keys(db: Database, tenant_id: str | None = None) -> list[ApiKey]:
+    """All keys, or one tenant's; oldest first, revoked ones included."""
+    query = select(api_keys).order_by(api_keys.c.id)
+    if tenant_id is not None:
+        query = query.where(api_keys.c.tenant_id == tenant_id)
+    with db.read() as connection:
+        return [_api_key(row) for row in connection.execute(query)]
+
+
+def revoke_key(db: Database, key_id: str) -> None:
+    """Ends a key's use; repeating it changes nothing. Raises NotFound."""
+    with db.write() as connection:
+        if connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is None:
+            raise NotFound("key", key_id)
+        connection.execute(
+            update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=db.now())
+        )
+
+
+def tenant_for_key(db: Database, secret: str) -> str | None:
+    """Whose key this is; ``None`` for an unknown or revoked one. Writes ``last_used_at`` at most once a minute."""
+    stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= db.after(-_LAST_USED_EVERY_S))
+    with db.read() as connection:
+        found = connection.execute(
+            select(api_keys.c.id, api_keys.c.tenant_id, stale.label("stale")).where(
+                api_keys.c.hash == _hash(secret), api_keys.c.revoked_at.is_(None)
+            )
+        ).first()
+    if found is None:
+        return None
+    if found.stale:
+        with db.write() as connection:
+            connection.execute(update(api_keys).where(api_keys.c.id == found.id, stale).values(last_used_at=db.now()))
+    return str(found.tenant_id)
+
+
+def _require_tenant(connection: Connection, tenant_id: str) -> None:
+    if connection.execute(select(tenants.c.id).where(tenants.c.id == tenant_id)).first() is None:
+        raise NotFound("tenant", tenant_id)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _api_key(row: Row[Any]) -> ApiKey:
+    fields = row._asdict()
+    del fields["hash"]
+    return ApiKey(**fields)
