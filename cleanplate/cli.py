@@ -1,0 +1,62 @@
+"""The command line. Each command lives in ``commands/`` and imports what it needs when it runs: help must be quick.
+
+Errors that the project raises on purpose become one line on standard error and exit status 2; anything else is a bug
+and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from cleanplate.commands import demo, jobs, keys, service, settings
+
+
+def expected() -> tuple[type[Exception], ...]:
+    """The roots of the packages' error trees."""
+    from cleanplate.errors import CleanplateError
+    from cleanplate.settings import InvalidSettings
+    from model.errors import ModelError
+    from storage.errors import StorageError
+    from workers.errors import WorkerError
+
+    return CleanplateError, InvalidSettings, ModelError, StorageError, WorkerError
+
+
+class OneLineErrors(TyperGroup):
+    """The root command; it turns expected errors into sentences."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if not isinstance(error, expected()):
+                raise
+            for line in str(error).splitlines():
+                typer.echo(f"cleanplate: {line}", err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    name="cleanplate",
+    cls=OneLineErrors,
+    help="Removes watermarks from whole product catalogues, for the people who own the pictures.\n\n"
+    "Begin with `cleanplate up`, then `cleanplate submit FOLDER --mask MASK --out FOLDER` in another terminal.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+)
+
+app.command()(service.up)
+app.command()(jobs.submit)
+app.command(name="jobs")(jobs.jobs)
+app.command()(demo.demo)
+app.command()(service.serve)
+app.command()(service.worker)
+app.command()(service.dispatch)
+app.command()(service.migrate)
+app.add_typer(keys.app, name="keys")
+app.command(name="settings")(settings.settings)

@@ -1,0 +1,26 @@
+"""``demo``: the sample job, from photos to clean pictures, on a service that lives as long as the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    samples: Annotated[Path, typer.Option(help="Folder with marked/, masks/ and originals/.")] = Path("samples"),
+    out: Annotated[Path, typer.Option(help="Folder for the results, the contact sheet and the service.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Clean the sample photos on an embedded service, and measure the result against the known originals.
+
+    Needs the worker's packages (`pip install 'cleanplate[worker]'`). Exit status 1 when an image failed, a pixel
+    outside the widened mask changed, or OpenCV's Telea did better.
+
+    Example: `cleanplate demo --out /tmp/demo`
+    """
+    from cleanplate.demo import run
+
+    raise typer.Exit(run(samples, out))

@@ -1,0 +1,91 @@
+"""``submit`` and ``jobs``: what somebody with pictures does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cleanplate.answers import JobAnswer
+    from cleanplate.client import Client
+
+LISTED = 50
+
+
+def submit(
+    folder: Annotated[Path, typer.Argument(help="Folder with the pictures.")],
+    mask: Annotated[
+        Path,
+        typer.Option(
+            help="Mask for all of them (white: repair, black: keep), or a folder with a mask of the same stem for each."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results; they carry the pictures' names.")],
+    webhook_id: Annotated[
+        str | None, typer.Option(help="Endpoint (made with POST /v1/webhooks) that hears of the end.")
+    ] = None,
+) -> None:
+    """Send a folder of pictures as one job, wait for it, and fetch the results.
+
+    Talks to `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`; without them to what `cleanplate up` runs.
+    Exit status: 0 when every image succeeded, 1 when some did not (they are listed), 2 when the job could not be done.
+
+    Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/`
+    """
+    from rich.console import Console
+
+    from cleanplate.connection import connect
+    from cleanplate.submission import clean, gather
+
+    work = gather(folder, mask)
+    if work.left_out:
+        typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
+    with connect() as client:
+        report = clean(client, work, out, console=Console(stderr=True), webhook_id=webhook_id)
+    for image in report.unfinished:
+        reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
+        typer.echo(f"{image.name}  {reason}", err=True)
+    typer.echo(f"{len(report.results)} of {report.job.total} images are clean, in {out}.")
+    if report.unfinished:
+        raise typer.Exit(1)
+
+
+def jobs(
+    job_id: Annotated[str | None, typer.Argument(help="One job, with what failed; without it the newest jobs.")] = None,
+) -> None:
+    """List the newest jobs, or show one.
+
+    Example: `cleanplate jobs job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
+    """
+    from cleanplate.connection import connect
+
+    with connect() as client:
+        if job_id is None:
+            _list(client)
+        else:
+            _show(client, client.job(job_id))
+
+
+def _list(client: Client) -> None:
+    from itertools import islice
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "state", "images", "ended", "failed", "made", box=None)
+    for job in islice(client.jobs(), LISTED):
+        made = f"{job.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(job.id, job.state, str(job.total), str(job.counts.ended), str(job.counts.failed), made)
+    Console(soft_wrap=True).print(table)
+
+
+def _show(client: Client, job: JobAnswer) -> None:
+    from cleanplate.submission import pace
+
+    typer.echo(f"{job.id} is {job.state}: {job.counts.ended} of {job.total} images ended. {pace(job)}".rstrip())
+    typer.echo(", ".join(f"{count} {state}" for state, count in job.counts.model_dump().items() if count))
+    for image in client.images(job.id, state="failed"):
+        if image.error is not None:
+            typer.echo(f"{image.name}  {image.error.code}: {image.error.detail}")

@@ -1,0 +1,82 @@
+"""``keys create|list|revoke``: API keys, straight in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from storage.database import Database
+
+app = typer.Typer(
+    help="API keys. The commands work on the ledger itself: run them where its settings are.", no_args_is_help=True
+)
+
+
+@contextmanager
+def ledger() -> Iterator[Database]:
+    """The ledger of the settings, checked to be there and current."""
+    from cleanplate.errors import UsageError
+    from cleanplate.settings import load_settings
+    from storage.database import Database
+
+    database = Database.connect(load_settings().sqlalchemy_url)
+    try:
+        if not database.schema_is_current():
+            raise UsageError("The ledger is not at this version's schema: run `cleanplate migrate` first.")
+        yield database
+    finally:
+        database.close()
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for, to recognise it in the list.")],
+    tenant: Annotated[str, typer.Option(help="Whose key; made if new. Tenants see nothing of each other.")] = "local",
+) -> None:
+    """Make a key and print it. It is shown this once; only its hash is kept.
+
+    Example: `cleanplate keys create "catalogue import" --tenant acme`
+    """
+    from storage.ledger.tenants import create_key, ensure_tenant
+
+    with ledger() as database:
+        key, secret = create_key(database, ensure_tenant(database, tenant), name)
+    typer.echo(f"Made {key.id} for tenant {tenant}. The key is shown this once:", err=True)
+    typer.echo(secret)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the keys of all tenants, without their secrets.
+
+    Example: `cleanplate keys list`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from storage.ledger.tenants import list_keys
+
+    table = Table("id", "tenant", "name", "begins with", "made", "last used", "revoked", box=None)
+    with ledger() as database:
+        for key in list_keys(database):
+            times = (key.created_at, key.last_used_at, key.revoked_at)
+            shown = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times)
+            table.add_row(key.id, key.tenant_id, key.name, key.prefix, *shown)
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `cleanplate keys list`.")]) -> None:
+    """Make a key useless from now on.
+
+    Example: `cleanplate keys revoke key_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
+    """
+    from storage.ledger.tenants import revoke_key
+
+    with ledger() as database:
+        revoke_key(database, key_id)
+    typer.echo(f"{key_id} is revoked.")

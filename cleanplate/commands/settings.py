@@ -1,0 +1,47 @@
+"""``settings``: every setting with its value and its sentence; secrets hidden."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cleanplate.settings import Settings
+
+HIDDEN = "••••"
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@")
+_URL_QUERY = re.compile(r"(?<==)[^&]*")
+
+
+def settings() -> None:
+    """Print every setting: its variable, its value now, and what it means. Secrets are hidden.
+
+    Example: `CLEANPLATE_PORT=9000 cleanplate settings`
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from cleanplate.settings import load_settings
+
+    loaded = load_settings()
+    table = Table("variable", "value", "meaning", box=None, padding=(0, 2, 0, 0))
+    for name, field in type(loaded).model_fields.items():
+        table.add_row(f"CLEANPLATE_{name.upper()}", Text(shown(loaded, name)), field.description)
+    console = Console()
+    if not console.is_terminal:  # one line for each setting, for grep
+        console.width = 400
+    console.print(table)
+
+
+def shown(settings: Settings, name: str) -> str:
+    """A setting's value as it may be seen: a secret only as set or not, a URL without password and query values."""
+    from pydantic import SecretStr
+
+    value = getattr(settings, name)
+    secret = isinstance(value, SecretStr)
+    text = value.get_secret_value() if secret else str(value)
+    if "://" not in text:
+        return HIDDEN if secret and text else text
+    address, mark, query = text.partition("?")
+    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", address) + mark + _URL_QUERY.sub(HIDDEN, query)

@@ -1,0 +1,132 @@
+"""A folder of pictures as one job, from the files to the results, with progress bars: what ``submit`` and ``demo`` do.
+
+Results carry the input's names: two inputs of one folder never share a name, so two results never do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cleanplate.answers import ImageAnswer, JobAnswer
+from cleanplate.client import Client
+from cleanplate.errors import UsageError
+
+#: Files of a folder that are taken for pictures; whether they are, the service decides by their bytes.
+PICTURES = frozenset({
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
+    ".webp",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Work:
+    """Pictures and the mask of each; ``left_out`` are files of the folder that are no pictures by their name."""
+
+    pictures: list[Path]
+    masks: list[Path]
+    left_out: list[Path]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a job ended. ``unfinished`` are the images without a result."""
+
+    job: JobAnswer
+    results: dict[Path, ImageAnswer]
+    unfinished: list[ImageAnswer]
+
+
+def gather(folder: Path, mask: Path) -> Work:
+    """The pictures of ``folder``, each with ``mask``, or with the file of its stem where ``mask`` is a folder.
+
+    Raises:
+        UsageError: no picture, or a picture without exactly one mask.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    pictures = [path for path in files if path.suffix.lower() in PICTURES]
+    if not pictures:
+        raise UsageError(f"{folder} holds no pictures.")
+    if mask.is_file():
+        masks = [mask] * len(pictures)
+    elif mask.is_dir():
+        masks = _masks_by_stem(mask, pictures)
+    else:
+        raise UsageError(f"There is no mask {mask}.")
+    return Work(pictures, masks, left_out=[path for path in files if path not in set(pictures)])
+
+
+def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix.lower() in PICTURES:
+            by_stem[path.stem].append(path)
+    wrong = [picture for picture in pictures if len(by_stem[picture.stem]) != 1]
+    if wrong:
+        shown = ", ".join(picture.name for picture in wrong[:5]) + (f" and {len(wrong) - 5} more" * (len(wrong) > 5))
+        raise UsageError(
+            f"{folder} must hold exactly one mask of the same stem for each picture; it does not for {shown}."
+        )
+
+    return [by_stem[picture.stem][0] for picture in pictures]
+
+
+def clean(client: Client, work: Work, out: Path, *, console: Console, webhook_id: str | None = None) -> Report:
+    """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
+
+    Raises:
+        UsageError: ``out`` is the folder of the pictures or masks, whose files the results would replace.
+        ClientError: the service refused, or could not be reached.
+    """
+    if out.resolve() in {path.parent.resolve() for path in (*work.pictures, *work.masks)}:
+        raise UsageError(f"{out} holds the input: choose another folder for the results.")
+    out.mkdir(parents=True, exist_ok=True)
+    with Progress(
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        console=console,
+    ) as progress:
+        uploading = progress.add_task("Uploading", total=len({*work.pictures, *work.masks}), pace="")
+        job = client.submit(
+            work.pictures,
+            masks=work.masks,
+            webhook_id=webhook_id,
+            on_uploaded=lambda count: progress.advance(uploading, count),
+        )
+        progress.console.print(f"Job {job.id}")
+        cleaning = progress.add_task("Cleaning", total=job.total, pace="")
+        job = client.wait(
+            job.id,
+            on_change=lambda now: progress.update(cleaning, completed=now.counts.ended, pace=pace(now)),
+        )
+        images = list(client.images(job.id))
+        results = {out / work.pictures[image.position].name: image for image in images if image.result_url}
+        fetching = progress.add_task("Fetching", total=len(results), pace="")
+        client.download_all(results, on_done=lambda count: progress.advance(fetching, count))
+    return Report(job, results, unfinished=[image for image in images if not image.result_url])
+
+
+def pace(job: JobAnswer) -> str:
+    """Throughput and time left, in words: ``1.3 images/s, 12 s left``."""
+    parts = []
+    if job.images_per_second is not None:
+        parts.append(f"{job.images_per_second:.2g} images/s")
+    if job.eta_s is not None and not job.ended:
+        parts.append(f"{duration(job.eta_s)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``12 min`` or ``3 h 05 min``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
