@@ -38,7 +38,8 @@ class FourierUnit(nn.Module):
         planes = spectrum.permute(0, 1, 4, 2, 3).reshape(n, c * 2, h, w // 2 + 1)
         planes = torch.relu(self.bn(self.conv_layer(planes)))
         spectrum = planes.reshape(n, c, 2, h, w // 2 + 1).permute(0, 1, 3, 4, 2).contiguous()
-        return torch.fft.irfft2(torch.view_as_complex(spectrum), s=(h, w), norm="ortho")
+        mixed: Tensor = torch.fft.irfft2(torch.view_as_complex(spectrum), s=(h, w), norm="ortho")
+        return mixed
 
 
 class SpectralTransform(nn.Module):
@@ -112,7 +113,7 @@ class FFC(nn.Module):
         local, glob = x
         to_local = [conv(part) for conv, part in ((self.convl2l, local), (self.convg2l, glob)) if conv is not None]
         to_global = [conv(part) for conv, part in ((self.convl2g, local), (self.convg2g, glob)) if conv is not None]
-        return (sum(to_local) if to_local else None, sum(to_global) if to_global else None)  # type: ignore[return-value]
+        return (sum(to_local) if to_local else None, sum(to_global) if to_global else None)
 
 
 class FFCBNAct(nn.Module):

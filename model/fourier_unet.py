@@ -1,10 +1,12 @@
 """``fourier-unet``: a U-Net with fast Fourier convolution in its middle levels and Fourier-guided skips.
 
-LaMa's trunk must rebuild every detail through an eightfold bottleneck; thin marks need the detail beside the stroke, which
-skips hand over. The network adds a residual to a push-pull prefill, so it starts where classical methods end.
+LaMa's trunk must rebuild every detail through an eightfold bottleneck; thin marks need the detail beside the stroke,
+which skips hand over. The network adds a residual to a push-pull prefill, so it starts where classical methods end.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +36,8 @@ class PlainResnetBlock(nn.Module):
         self.conv2 = ConvBNAct(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(self.conv1(x))
+        change: Tensor = self.conv2(self.conv1(x))
+        return x + change
 
 
 class FourierBlock(nn.Module):
@@ -97,9 +100,7 @@ class FourierUNet(nn.Module):
     def __init__(self, *, channels: tuple[int, int, int, int, int] = (24, 32, 64, 96, 128), ratio: float = 0.5) -> None:
         super().__init__()
         self.stem = ConvBNAct(4, channels[0])
-        self.down = nn.ModuleList(
-            ConvBNAct(shallow, deep, stride=2) for shallow, deep in zip(channels, channels[1:], strict=False)
-        )
+        self.down = nn.ModuleList(ConvBNAct(shallow, deep, stride=2) for shallow, deep in pairwise(channels))
         self.encode = nn.ModuleList(
             [
                 nn.Sequential(FourierBlock(channels[1], ratio)),
@@ -129,4 +130,5 @@ class FourierUNet(nn.Module):
             feature = up(feature, skips.pop())
             if index == 2:
                 feature = self.refine(feature)
-        return guess + self.head(feature)
+        residual: Tensor = self.head(feature)
+        return guess + residual

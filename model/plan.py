@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 
 from model.masks import Mask
 
-#: Crops start and end on this grid: LaMa's strides make other offsets change the result (facts in docs/architecture.md).
+#: Crops start and end on this grid: at another offset the strides of the network would change its result.
 ALIGN = 16
 #: Pixels around a part of the mask that the network sees: at least, and as a share of the part's longer side.
 CONTEXT_LEAST, CONTEXT_SHARE = 64, 0.5
+#: The least side of a crop: below it the deepest level of a network has nothing left to convolve.
+LEAST_SIDE = 64
+#: Parts of the mask are told apart on cells of this many pixels; more parts than ``MOST_PARTS`` are one region.
+CELL, MOST_PARTS = 16, 256
 #: A region up to this side is one pass; a larger one is cut into tiles of ``TILE`` px that overlap by ``OVERLAP``.
 WHOLE, TILE, OVERLAP = 768, 512, 96
 
@@ -79,8 +83,27 @@ def make_plan(hole: Mask) -> Plan:
 
 
 def _parts(hole: Mask) -> list[Box]:
-    count, _, stats, _ = cv2.connectedComponentsWithStats(hole, connectivity=8)
-    return [Box(int(y), int(x), int(y + h), int(x + w)) for x, y, w, h, _ in stats[1:count]]  # row 0 is the background
+    """Boxes around groups of masked pixels; groups so near that their contexts would overlap are one."""
+    height, width = hole.shape
+    padded = np.pad(hole, ((0, -height % CELL), (0, -width % CELL)))
+    cells = padded.reshape(padded.shape[0] // CELL, CELL, padded.shape[1] // CELL, CELL).max(axis=(1, 3))
+    reach = CONTEXT_LEAST // CELL // 2
+    near = cv2.dilate(cells, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    count, labels = cv2.connectedComponents(near, connectivity=8)
+    if count - 1 > MOST_PARTS:
+        return [_extent(cells, hole)]
+    return [_extent(np.where(labels == label, cells, np.uint8(0)), hole) for label in range(1, count)]
+
+
+def _extent(cells: Mask, hole: Mask) -> Box:
+    """The box of the cells that are set, cut to the picture."""
+    left, top, width, height = cv2.boundingRect(cells)
+    return Box(
+        top * CELL,
+        left * CELL,
+        min((top + height) * CELL, hole.shape[0]),
+        min((left + width) * CELL, hole.shape[1]),
+    )
 
 
 def _with_context(part: Box, height: int, width: int) -> Box:
@@ -88,6 +111,7 @@ def _with_context(part: Box, height: int, width: int) -> Box:
     top, left = max(0, part.top - context), max(0, part.left - context)
     bottom, right = min(height, part.bottom + context), min(width, part.right + context)
     top, left = top - top % ALIGN, left - left % ALIGN
+    bottom, right = max(bottom, top + LEAST_SIDE), max(right, left + LEAST_SIDE)
     return Box(top, left, bottom + -(bottom - top) % ALIGN, right + -(right - left) % ALIGN)
 
 

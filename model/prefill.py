@@ -1,18 +1,17 @@
 """Push-pull prefill: a smooth first guess for the hole from a pyramid of averages of known pixels.
 
-Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4 (push-pull). Level with OpenCV's Telea in masked PSNR
-(``bench/quality.py``) and a few milliseconds on any device, it gives a small network a start that it only has to improve.
+Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4 (push-pull). Level with OpenCV's Telea in masked
+PSNR (``bench/quality.py``) and fast on any device, it gives a small network a start that it only has to improve.
 """
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def push_pull(image: Tensor, hole: Tensor) -> Tensor:
-    """Fill ``hole`` (``[N, 1, H, W]``, 1 = unknown) of ``image`` (``[N, C, H, W]``) smoothly; known pixels stay as they are."""
+    """Fill ``hole`` (``[N, 1, H, W]``, 1 = unknown) of ``image`` (``[N, C, H, W]``) smoothly; known pixels stay."""
     known = 1 - hole
     return _fill(image * known, known)
 

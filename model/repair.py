@@ -31,11 +31,11 @@ class Task:
 
     @property
     def height(self) -> int:
-        return self.hole.shape[0]
+        return int(self.hole.shape[0])
 
     @property
     def width(self) -> int:
-        return self.hole.shape[1]
+        return int(self.hole.shape[1])
 
     @property
     def tiles_total(self) -> int:
@@ -85,7 +85,7 @@ def read(
 
 
 def composite(task: Task, fill: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``fill`` (``uint8 [H, W, 3]``) laid into the picture under the feathered hole; outside it the very same pixels."""
+    """``fill`` (``uint8 [H, W, 3]``) laid into the picture under the feathered hole; outside it nothing changes."""
     result = task.picture.pixels.copy()
     inside = task.hole > 0
     weights = blend_weights(task.hole, task.feather_px)[inside][:, None]

@@ -68,6 +68,8 @@ class Picture:
     #: JPEG quantisation tables and chroma sampling of the source.
     tables: dict[int, list[int]] | None = field(default=None, repr=False)
     subsampling: int | None = None
+    #: Whether the file kept every pixel exactly.
+    lossless: bool = True
 
 
 def probe(data: bytes, limits: Limits) -> Probe:
@@ -77,6 +79,16 @@ def probe(data: bytes, limits: Limits) -> Probe:
         ImageRejected: not a picture, of a kind that is not supported, or over ``limits``.
     """
     with _opened(data, limits, ImageRejected, "image") as image:
+        return _probe(image)
+
+
+def probe_mask(data: bytes, limits: Limits) -> Probe:
+    """Read the header of a mask's file.
+
+    Raises:
+        MaskRejected: as :func:`probe`, with codes that begin with ``mask_``.
+    """
+    with _opened(data, limits, MaskRejected, "mask") as image:
         return _probe(image)
 
 
@@ -96,7 +108,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
         _load(image, ImageRejected, "image")
         turned = _as_seen(image)
         has_alpha = "A" in turned.getbands() or "transparency" in turned.info
-        rgba = np.asarray(turned.convert("RGBA" if has_alpha else "RGB"), np.uint8)
+        rgba = np.array(turned.convert("RGBA" if has_alpha else "RGB"), np.uint8)
         subsampling = None
         if image.format == "JPEG":
             from PIL.JpegImagePlugin import get_sampling
@@ -107,14 +119,17 @@ def decode(data: bytes, limits: Limits) -> Picture:
             alpha=np.ascontiguousarray(rgba[..., 3]) if has_alpha else None,
             probe=facts,
             orientation=_orientation(image),
-            info=dict(image.info),
+            info={str(name): value for name, value in image.info.items()},
             tables=getattr(image, "quantization", None),
             subsampling=subsampling,
+            lossless=_is_lossless(data, facts.format),
         )
 
 
 def decode_mask(data: bytes, limits: Limits, *, width: int, height: int) -> NDArray[np.uint8]:
-    """A mask file as ``uint8 [H, W]`` of 0 and 255: from its alpha where that is not opaque throughout, else its luminance.
+    """A mask file as ``uint8 [H, W]`` of 0 and 255.
+
+    Taken from its alpha where that is not opaque throughout, else from its luminance; above half is repair.
 
     Raises:
         MaskRejected: not a picture, of another size than the picture as seen, or nowhere above half.
@@ -125,7 +140,8 @@ def decode_mask(data: bytes, limits: Limits, *, width: int, height: int) -> NDAr
         if seen.size != (width, height):
             raise MaskRejected(
                 "mask_size_mismatch",
-                f"The mask is {seen.width}x{seen.height}, its picture {width}x{height}: send a mask of the picture's size.",
+                f"The mask is {seen.width}x{seen.height}, its picture {width}x{height}: "
+                "send a mask of the picture's size.",
             )
         values = np.asarray(seen.convert("L"), np.uint8)
         if "A" in seen.getbands() or "transparency" in seen.info:
@@ -165,6 +181,10 @@ def _opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Imag
         )
     if image.format not in FORMATS:
         raise rejected(f"{noun}_format_unsupported", f"{image.format} files are not supported: send JPEG, PNG or WebP.")
+    if getattr(image, "n_frames", 1) > 1:
+        raise rejected(
+            f"{noun}_format_unsupported", f"The {noun} has several frames: send each frame as a picture of its own."
+        )
     return image
 
 
@@ -180,6 +200,22 @@ def _load(image: Image.Image, rejected: Rejection, noun: str) -> None:
         if truncated:
             raise rejected(f"{noun}_truncated", f"The {noun} file ends before its pixels do: send it again.") from None
         raise rejected(f"{noun}_unreadable", f"The {noun}'s pixels are damaged ({error}): export it again.") from None
+
+
+def _is_lossless(data: bytes, format_name: str) -> bool:
+    if format_name == "WEBP":
+        # RIFF container: a VP8L chunk comes first, or after VP8X and its companions.
+        return b"VP8L" in data[12:16] or (data[12:16] == b"VP8X" and b"VP8 " not in _chunk_names(data))
+    return format_name == "PNG"
+
+
+def _chunk_names(riff: bytes) -> list[bytes]:
+    names, at = [], 12
+    while at + 8 <= len(riff):
+        names.append(riff[at : at + 4])
+        size = int.from_bytes(riff[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return names
 
 
 def _orientation(image: Image.Image) -> int:

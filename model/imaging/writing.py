@@ -50,5 +50,5 @@ def _options(picture: Picture) -> dict[str, Any]:
     if picture.probe.format == "WEBP":
         if picture.info.get("xmp"):
             kept["xmp"] = picture.info["xmp"]
-        return {**kept, "quality": 92, "method": 4}
+        return {**kept, "quality": 92, "method": 4, "lossless": picture.lossless, "exact": True}
     return kept

@@ -1,1 +1,1 @@
-"""Training: seeded masks, batches that are a function of the step, and the trainer. ``python -m model.training --help``."""
+"""Training: seeded masks, batches as a function of the step, the trainer. ``python -m model.training --help``."""

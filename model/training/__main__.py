@@ -1,4 +1,7 @@
-"""``python -m model.training PHOTOS RUN``: train a fourier-unet on a folder of photos; run it again to go on."""
+"""``python -m model.training PHOTOS RUN``: train a fourier-unet on a folder of photos; run it again to go on.
+
+At the end the averaged weights are written to ``RUN/weights.safetensors``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import torch
 from model.fourier_unet import FourierUNet
 from model.training.batches import Batches, load_photos, mask_pool
 from model.training.trainer import Plan, Trainer
+from model.weights import Description, save_weights
 
 
 def main() -> None:
@@ -23,6 +27,8 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=96, help="side of a crop, a multiple of 16 (default: %(default)s)")
     parser.add_argument("--masks", type=int, default=3000, help="masks made at the start (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--source", default="", help="said in the weights file: what it was trained on")
+    parser.add_argument("--licence", default="", help="said in the weights file: its licence")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.manual_seed(options.seed)
@@ -34,7 +40,10 @@ def main() -> None:
         seed=options.seed,
     )
     plan = Plan(steps=options.steps, decay=options.decay)
-    Trainer(FourierUNet(), batches, plan, options.run).run()
+    trainer = Trainer(FourierUNet(), batches, plan, options.run)
+    trainer.run()
+    description = Description("fourier-unet", source=options.source, licence=options.licence)
+    save_weights(trainer.average, description, options.run / "weights.safetensors", dtype=torch.float16)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Training batches as a pure function of (seed, step), so that a resumed run sees exactly what an unbroken one would."""
+"""Training batches as a pure function of (seed, step): a resumed run sees exactly what an unbroken one would."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MIN_COVERAGE, _MAX_COVERAGE = 0.08, 0.5
 
 
 def load_photos(folder: Path, *, longest: int = 768) -> list[NDArray[np.uint8]]:
-    """Every readable picture of ``folder``, ``uint8 [H, W, 3]`` RGB; an unreadable one is named in the log and left out."""
+    """Every readable picture of ``folder`` as ``uint8 [H, W, 3]`` RGB; an unreadable one is logged and left out."""
     photos = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp"}:
@@ -79,7 +79,7 @@ class Batches:
         top, left = int(rng.integers(h - side + 1)), int(rng.integers(w - side + 1))
         piece = photo[top : top + side, left : left + side]
         if side != self.crop:
-            piece = cv2.resize(piece, (self.crop, self.crop), interpolation=cv2.INTER_AREA)
+            piece = np.asarray(cv2.resize(piece, (self.crop, self.crop), interpolation=cv2.INTER_AREA), np.uint8)
         return np.ascontiguousarray(_turned(rng, piece))
 
     def _hole(self, rng: np.random.Generator) -> Mask:
