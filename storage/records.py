@@ -93,8 +93,8 @@ class Upload:
 class NewImage:
     """An image of a job to be submitted."""
 
-    #: Its name for people: the file's name, not a path.
-    name: str
+    #: Its name for people: the file's name, not a path. ``None``: its upload's.
+    name: str | None
     source_upload_id: str
     #: ``None``: the job's mask.
     mask_upload_id: str | None

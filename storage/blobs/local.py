@@ -7,13 +7,16 @@ leave the directory. A blob's content type lies beside it in ``.<name>.type``; k
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, BinaryIO
 
 from storage.blobs.base import BlobStat, PresignedRequest, check_key
 from storage.blobs.links import Link, LinkSigner
@@ -24,6 +27,8 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A folder in the place of a file, a file in the place of a folder, a symbolic link in the place of either.
 _MISPLACED = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+
+_COPIED_AT_ONCE = 1024 * 1024
 
 
 class LocalBlobs:
@@ -40,11 +45,15 @@ class LocalBlobs:
         self._max_bytes = max_bytes
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        self.put_stream(key, io.BytesIO(data), content_type=content_type)
+
+    def put_stream(self, key: str, stream: IO[bytes], *, content_type: str) -> None:
+        """Like ``put``, holding only a part in memory. An error of the stream leaves what was there before."""
         check_key(key)
         with _translated(key, writing=True), self._folder(key, create=True) as (folder, name):
             # The type first: a blob that is there has one.
-            _write(folder, _type_name(name), content_type.encode())
-            _write(folder, name, data)
+            _write(folder, _type_name(name), io.BytesIO(content_type.encode()))
+            _write(folder, name, stream)
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         check_key(key)
@@ -53,6 +62,12 @@ class LocalBlobs:
                 raise BlobTooLarge(max_bytes)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 return file.read()
+
+    def open(self, key: str) -> BinaryIO:
+        """The bytes as a file, which the caller closes. Raises BlobNotFound."""
+        check_key(key)
+        with _translated(key), self._folder(key) as (folder, name), _opened(folder, name) as descriptor:
+            return os.fdopen(os.dup(descriptor), "rb")
 
     def stat(self, key: str) -> BlobStat:
         check_key(key)
@@ -145,13 +160,13 @@ def _stat(folder: int, name: str, key: str) -> BlobStat:
     return BlobStat(key, status.st_size, content_type, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _write(folder: int, name: str, data: bytes) -> None:
+def _write(folder: int, name: str, stream: IO[bytes]) -> None:
     """Puts a file in its place whole: a reader sees the old bytes or the new ones, also after a power cut."""
     draft = f".{secrets.token_hex(8)}.draft"
     descriptor = os.open(draft, _CREATE, 0o600, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            shutil.copyfileobj(stream, file, _COPIED_AT_ONCE)
             file.flush()
             os.fsync(file.fileno())
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -61,7 +61,7 @@ def submit_job(db: Database, tenant_id: str, job: NewJob) -> Job:
         raise ValueError("An image has no mask, and the job has none either.")
     job_id = new_id("job")
     with db.write() as connection:
-        keys = _upload_keys(db, connection, tenant_id, job)
+        files = _uploads_of(db, connection, tenant_id, job)
         _lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
         connection.execute(
             insert(jobs).values(
@@ -81,10 +81,10 @@ def submit_job(db: Database, tenant_id: str, job: NewJob) -> Job:
                 "job_id": job_id,
                 "tenant_id": tenant_id,
                 "position": position,
-                "name": image.name,
+                "name": image.name or files[image.source_upload_id].filename,
                 "state": ImageState.QUEUED,
-                "source_key": keys[image.source_upload_id],
-                "mask_key": keys[image.mask_upload_id or job.mask_upload_id or ""],
+                "source_key": files[image.source_upload_id].key,
+                "mask_key": files[image.mask_upload_id or job.mask_upload_id or ""].key,
                 "record": {},
             }
             for position, image in enumerate(job.images)
@@ -201,21 +201,21 @@ def _cancel_images(db: Database, connection: Connection, job_id: str, waiting: t
     )
 
 
-def _upload_keys(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, str]:
-    """The blob keys of all uploads that a job names, by upload id."""
+def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, Row[Any]]:
+    """Key and file name of all uploads that a job names, by upload id."""
     named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
     wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
-    keys: dict[str, str] = {}
+    files: dict[str, Row[Any]] = {}
     for chunk in _chunks(wanted):
         found = connection.execute(
-            select(uploads.c.id, uploads.c.key).where(
+            select(uploads.c.id, uploads.c.key, uploads.c.filename).where(
                 uploads.c.id.in_(chunk), uploads.c.tenant_id == tenant_id, uploads.c.expires_at > db.now()
             )
         )
-        keys.update((row.id, row.key) for row in found)
-    if len(keys) < len(wanted):
-        raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in keys])
-    return keys
+        files.update((row.id, row) for row in found)
+    if len(files) < len(wanted):
+        raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in files])
+    return files
 
 
 def _lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:
