@@ -201,18 +201,18 @@ def _cancel_images(db: Database, connection: Connection, job_id: str, waiting: t
     )
 
 
-def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, Row[Any]]:
-    """Key and file name of all uploads that a job names, by upload id."""
+def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, Any]:
+    """The rows (id, key, filename) of all uploads that a job names, by id."""
     named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
     wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
-    files: dict[str, Row[Any]] = {}
+    files: dict[str, Any] = {}
     for chunk in _chunks(wanted):
         found = connection.execute(
             select(uploads.c.id, uploads.c.key, uploads.c.filename).where(
                 uploads.c.id.in_(chunk), uploads.c.tenant_id == tenant_id, uploads.c.expires_at > db.now()
             )
         )
-        files.update((row.id, row) for row in found)
+        files |= {row.id: row for row in found}
     if len(files) < len(wanted):
         raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in files])
     return files
