@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
@@ -101,25 +101,20 @@ class S3Blobs:
                     yield BlobStat(key, entry["Size"], "", entry["LastModified"].astimezone(UTC))
 
     def presigned_put(self, key: str, *, content_type: str, expires_s: int) -> PresignedRequest:
-        return self._presigned(
-            "PUT", "put_object", key, expires_s, {"ContentType": content_type}, {"Content-Type": content_type}
-        )
+        url, expires_at = self._presigned("put_object", key, expires_s, ContentType=content_type)
+        return PresignedRequest("PUT", url, {"Content-Type": content_type}, expires_at)
 
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
-        return self._presigned(
-            "GET", "get_object", key, expires_s, {"ResponseContentDisposition": attachment(filename)}, {}
-        )
+        disposition = attachment(filename)
+        url, expires_at = self._presigned("get_object", key, expires_s, ResponseContentDisposition=disposition)
+        return PresignedRequest("GET", url, {}, expires_at)
 
-    def _presigned(
-        self, method: str, operation: str, key: str, expires_s: int, params: dict[str, str], headers: dict[str, str]
-    ) -> PresignedRequest:
+    def _presigned(self, operation: str, key: str, expires_s: int, **params: str) -> tuple[str, datetime]:
         params = {"Bucket": self._bucket, "Key": self._name(key), **params}
         expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
         with _translated(key):
-            url = self._client(self._public_endpoint_url).generate_presigned_url(
-                operation, Params=params, ExpiresIn=expires_s
-            )
-        return PresignedRequest(method, str(url), headers, expires_at)
+            client = self._client(self._public_endpoint_url)
+            return str(client.generate_presigned_url(operation, Params=params, ExpiresIn=expires_s)), expires_at
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
@@ -147,7 +142,7 @@ class S3Blobs:
                 connect_timeout=5,
                 read_timeout=60,
                 max_pool_connections=32,
-                # Checksums that only AWS asks for would also stand in presigned links, where the sender cannot know them.
+                # Otherwise presigned links would ask for a checksum that the sender does not know of.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
@@ -167,6 +162,10 @@ def _translated(key: str) -> Iterator[None]:
         if status >= 500 or status == 429 or code in _BUSY:
             raise BlobStoreUnavailable(f"The object store answered {status} {code}. Try again shortly.") from error
         raise BlobStoreRefused(f"The object store refused {error.operation_name}: {status} {code}.") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise BlobStoreRefused(
+            "There are no credentials for the object store. Set CLEANPLATE_S3_ACCESS_KEY_ID."
+        ) from error
     except BotoCoreError as error:
         raise BlobStoreUnavailable(f"The object store did not answer ({type(error).__name__}).") from error
 

@@ -1,0 +1,83 @@
+"""One dispatcher at a time: a Postgres advisory lock on a connection of its own, or a lock file where SQLite is.
+
+Both are given back by the system when their holder dies. ``held()`` is asked before each round of work; what the holder
+does is safe with two of them at once, so leadership saves work and is not what correctness rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from cleanplate.settings import Settings
+from storage.database import Database
+
+#: Any number that no other advisory lock in the database uses.
+_ADVISORY_LOCK = 0x636C706C61746502
+
+
+class Leadership(Protocol):
+    """A place that one process holds."""
+
+    def held(self) -> bool:
+        """Whether this process leads now; tries to become the leader where it does not."""
+
+
+@contextmanager
+def leadership(db: Database, settings: Settings) -> Iterator[Leadership]:
+    """A candidate for leadership, until the end of the block. The database's failure means that one does not lead."""
+    candidate = _AdvisoryLock(db) if db.on_postgres else _LockFile(settings)
+    try:
+        yield candidate
+    finally:
+        candidate.give_up()
+
+
+class _AdvisoryLock:
+    def __init__(self, db: Database) -> None:
+        self._engine = db.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._connection: Connection | None = None
+        self._leads = False
+
+    def held(self) -> bool:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+                # Closing it shall end the session, and not put it back into the pool with the lock on it.
+                self._connection.detach()
+            if self._leads:
+                # The lock lives as long as its session: one that answers still has it.
+                self._connection.execute(select(1))
+            else:
+                self._leads = bool(self._connection.scalar(select(func.pg_try_advisory_lock(_ADVISORY_LOCK))))
+        except SQLAlchemyError:
+            self.give_up()
+        return self._leads
+
+    def give_up(self) -> None:
+        connection, self._connection, self._leads = self._connection, None, False
+        if connection is not None:
+            with suppress(SQLAlchemyError):  # it is closed already
+                connection.close()
+
+
+class _LockFile:
+    def __init__(self, settings: Settings) -> None:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = FileLock(settings.home / "dispatcher.lock", thread_local=False)
+
+    def held(self) -> bool:
+        if not self._lock.is_locked:
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                return False
+        return True
+
+    def give_up(self) -> None:
+        self._lock.release()

@@ -1,0 +1,289 @@
+"""Leases: a worker's timed claim on images, fenced by a token.
+
+A statement of a worker counts only where its token is still the image's and the image still ``running``. Whoever lost
+the lease, by its end or by the job's cancellation, finds its ids missing from the answer and has changed nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    Text,
+    and_,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+    values,
+)
+
+from storage.database import Database
+from storage.ledger import outbox
+from storage.ledger.counting import Moves
+from storage.records import ENDED, ImageState, JobState, LeasedImage, Outcome
+from storage.tables import JSON_DOCUMENT, attempts, images, jobs
+
+#: Waits after a transient failure, in seconds: they double up to the longest, and are up to a half longer by chance.
+_FIRST_WAIT_S = 2.0
+_LONGEST_WAIT_S = 300.0
+
+
+def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: float) -> tuple[str, list[LeasedImage]]:
+    """Leases those of the images that are free; a token for them, and what was leased, in the order asked for.
+
+    ``worker`` names the holder in the images' attempts. Images that are held, ended or not yet due are left out.
+    """
+    token = secrets.token_urlsafe(24)
+    with db.write() as connection:
+        free = (
+            select(images.c.id)
+            .where(
+                images.c.id.in_(image_ids),
+                images.c.state == ImageState.QUEUED,
+                images.c.available_at <= db.now(),
+            )
+            .order_by(images.c.id)
+            .with_for_update(key_share=True, skip_locked=True)
+            .cte("free")
+        )
+        leased = connection.execute(
+            update(images)
+            .where(images.c.id.in_(select(free.c.id)))
+            .values(
+                state=ImageState.RUNNING,
+                lease_token=token,
+                lease_expires_at=db.after(lease_s),
+                published_at=None,
+                attempt=images.c.attempt + 1,
+                tiles_done=0,
+                tiles_total=None,
+                started_at=func.coalesce(images.c.started_at, db.now()),
+            )
+            .returning(
+                images.c.id,
+                images.c.job_id,
+                images.c.tenant_id,
+                images.c.name,
+                images.c.source_key,
+                images.c.mask_key,
+                images.c.attempt,
+            )
+        ).all()
+        if not leased:
+            return token, []
+        options = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
+        connection.execute(
+            insert(attempts).values(started_at=db.now()),
+            [{"image_id": row.id, "attempt": row.attempt, "worker": worker[:200]} for row in leased],
+        )
+        moves = Moves()
+        for row in leased:
+            moves.add(row.job_id, ImageState.QUEUED, ImageState.RUNNING)
+        moves.write(connection)
+    by_id = {row.id: LeasedImage(**row._asdict(), options=options[row.job_id]) for row in leased}
+    return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
+
+
+def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, tuple[int, int]]) -> set[str]:
+    """Extends the leases of a token and writes down ``(tiles_done, tiles_total)`` by image; the ids still held."""
+    done: ColumnElement[int] = images.c.tiles_done
+    total: ColumnElement[int] = images.c.tiles_total
+    if progress:
+        done = case({image_id: tiles[0] for image_id, tiles in progress.items()}, value=images.c.id, else_=done)
+        total = case({image_id: tiles[1] for image_id, tiles in progress.items()}, value=images.c.id, else_=total)
+    with db.write() as connection:
+        held = _lock_held(token)
+        return set(
+            connection.scalars(
+                update(images)
+                .where(images.c.id.in_(select(held.c.id)))
+                .values(lease_expires_at=db.after(lease_s), tiles_done=done, tiles_total=total)
+                .returning(images.c.id)
+            )
+        )
+
+
+def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_attempts: int) -> set[str]:
+    """Ends images that the token still holds, or gives them back for another attempt (``Outcome.retry``).
+
+    The ids that counted. Counts, attempts and ``image.failed`` events are written in the same transaction.
+    """
+    said = {outcome.image_id: outcome for outcome in outcomes}
+    if not said:
+        return set()
+    with db.write() as connection:
+        rows = connection.execute(_finish(db, token, list(said.values()), max_attempts)).all()
+        if not rows:
+            return set()
+        connection.execute(
+            update(attempts)
+            .where(attempts.c.image_id == bindparam("image"), attempts.c.attempt == bindparam("number"))
+            .values(ended_at=db.now(), outcome=bindparam("ended"), code=bindparam("why"), detail=bindparam("words")),
+            [
+                {
+                    "image": row.id,
+                    "number": row.attempt,
+                    "ended": said[row.id].state.value,
+                    "why": said[row.id].error_code,
+                    "words": said[row.id].error_detail,
+                }
+                for row in rows
+            ],
+        )
+        moves = Moves()
+        for row in rows:
+            moves.add(row.job_id, ImageState.RUNNING, row.state, tiles=row.tiles_done)
+        outbox.image_failed(db, connection, [row for row in rows if row.state == ImageState.FAILED])
+        moves.write(connection)
+        return {row.id for row in rows}
+
+
+def release_images(db: Database, token: str, image_ids: list[str]) -> None:
+    """Gives back images that were not begun: queued again at once, and the attempt does not count."""
+    with db.write() as connection:
+        held = _lock_held(token, image_ids)
+        rows = connection.execute(
+            update(images)
+            .where(images.c.id.in_(select(held.c.id)))
+            .values(
+                state=ImageState.QUEUED,
+                lease_token=None,
+                lease_expires_at=None,
+                published_at=None,
+                available_at=db.now(),
+                attempt=images.c.attempt - 1,
+                tiles_done=0,
+                tiles_total=None,
+                started_at=case((images.c.attempt == 1, None), else_=images.c.started_at),
+            )
+            .returning(images.c.id, images.c.job_id, images.c.attempt)
+        ).all()
+        if rows:
+            taken_back = [(row.id, row.attempt + 1) for row in rows]
+            connection.execute(delete(attempts).where(tuple_(attempts.c.image_id, attempts.c.attempt).in_(taken_back)))
+        moves = Moves()
+        for row in rows:
+            moves.add(row.job_id, ImageState.RUNNING, ImageState.QUEUED)
+        moves.write(connection)
+
+
+def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Makes jobs ``running`` whose first image was leased; the options of all, by id."""
+    rows = connection.execute(select(jobs.c.id, jobs.c.state, jobs.c.options).where(jobs.c.id.in_(job_ids))).all()
+    for job_id in sorted(row.id for row in rows if row.state == JobState.QUEUED):
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
+            .values(state=JobState.RUNNING, started_at=db.now())
+        )
+    return {row.id: row.options for row in rows}
+
+
+def _lock_held(token: str, image_ids: list[str] | None = None) -> CTE:
+    """The ids of images that a token holds, locked in the order that all transactions keep."""
+    query = select(images.c.id).where(images.c.lease_token == token, images.c.state == ImageState.RUNNING)
+    if image_ids is not None:
+        query = query.where(images.c.id.in_(image_ids))
+    return query.order_by(images.c.id).with_for_update(key_share=True).cte("held")
+
+
+def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int) -> Any:
+    """The one statement that ends images: a compare-and-set on the token, for the whole batch."""
+    said = _said(outcomes)
+    again = and_(said.c.retry, images.c.attempt < max_attempts)
+    waits = {attempt: db.after(_wait_s(attempt)) for attempt in range(1, max_attempts)}
+    due = case(waits, value=images.c.attempt, else_=images.c.available_at) if waits else images.c.available_at
+    held = _lock_held(token, [outcome.image_id for outcome in outcomes])
+    return (
+        update(images)
+        .where(images.c.id == said.c.image_id, images.c.id.in_(select(held.c.id)))
+        .values(
+            state=case((again, ImageState.QUEUED.value), else_=said.c.state),
+            lease_token=None,
+            lease_expires_at=None,
+            published_at=None,
+            available_at=case((again, due), else_=images.c.available_at),
+            finished_at=case((again, None), else_=db.now()),
+            tiles_done=case((again, 0), else_=said.c.tiles_done),
+            tiles_total=case((again, None), else_=func.coalesce(images.c.tiles_total, said.c.tiles_done)),
+            result_key=said.c.result_key,
+            content_type=said.c.content_type,
+            width=func.coalesce(said.c.width, images.c.width),
+            height=func.coalesce(said.c.height, images.c.height),
+            error_code=case((again, None), else_=said.c.error_code),
+            error_detail=case((again, None), else_=said.c.error_detail),
+            record=said.c.record,
+        )
+        .returning(
+            images.c.id,
+            images.c.job_id,
+            images.c.name,
+            images.c.attempt,
+            images.c.state,
+            images.c.tiles_done,
+            images.c.error_code,
+            images.c.error_detail,
+            images.c.finished_at,
+        )
+    )
+
+
+def _said(outcomes: list[Outcome]) -> CTE:
+    """The outcomes as rows of a statement."""
+    for outcome in outcomes:
+        if outcome.state not in ENDED - {ImageState.CANCELED}:
+            raise ValueError(f"A worker cannot end an image as {outcome.state}.")
+    rows = [
+        (
+            outcome.image_id,
+            outcome.state.value,
+            outcome.retry and outcome.state is ImageState.FAILED,
+            outcome.result_key,
+            outcome.content_type,
+            outcome.width,
+            outcome.height,
+            outcome.tiles_done,
+            outcome.error_code,
+            outcome.error_detail,
+            outcome.record,
+        )
+        for outcome in outcomes
+    ]
+    return (
+        values(
+            column("image_id", String()),
+            column("state", String()),
+            column("retry", Boolean()),
+            column("result_key", String()),
+            column("content_type", String()),
+            column("width", Integer()),
+            column("height", Integer()),
+            column("tiles_done", Integer()),
+            column("error_code", String()),
+            column("error_detail", Text()),
+            column("record", JSON_DOCUMENT),
+            name="said",
+        )
+        .data(rows)
+        .cte("said")
+    )
+
+
+def _wait_s(attempt: int) -> float:
+    """Seconds to wait after this attempt failed."""
+    # The exponent is bounded so that a large attempt number does not overflow.
+    return min(_FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16), _LONGEST_WAIT_S) * random.uniform(1.0, 1.5)

@@ -1,0 +1,147 @@
+"""What happens to images and jobs when nobody is looking: expired leases, folded counts, closed jobs.
+
+Each function is one or more whole transactions, may be repeated, and may run in several processes at once.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, case, func, select, update
+
+from storage.database import Database
+from storage.ledger import outbox
+from storage.ledger.counting import Moves, fold, read_job, select_jobs
+from storage.ledger.jobs import OPEN_JOB
+from storage.records import ImageState, JobState
+from storage.tables import attempts, images, job_deltas, jobs
+
+#: Rows in one transaction.
+_BATCH = 1000
+
+WORKER_LOST = "worker_lost"
+_LOST_FOR_GOOD = "The worker fell silent on the last attempt allowed. Try the picture alone, or a smaller copy of it."
+
+
+def reap_leases(db: Database, *, max_attempts: int) -> tuple[int, int]:
+    """Takes images back from workers that fell silent: ``(requeued, failed)``.
+
+    At the attempt limit an image fails with the code ``worker_lost``; the reason of each attempt stays in ``attempts``.
+    """
+    requeued = failed = 0
+    while True:
+        with db.write() as connection:
+            states = _reap_batch(db, connection, max_attempts)
+        requeued += states.count(ImageState.QUEUED)
+        failed += states.count(ImageState.FAILED)
+        if len(states) < _BATCH:
+            return requeued, failed
+
+
+def fold_deltas(db: Database) -> int:
+    """Adds the changes of counts to their jobs; how many rows there were."""
+    total = 0
+    while True:
+        with db.write() as connection:
+            folded = fold(connection, limit=_BATCH)
+        total += folded
+        if folded < _BATCH:
+            return total
+
+
+def close_jobs(db: Database) -> list[str]:
+    """Completes the jobs whose images have all ended, each exactly once, with its event; their ids."""
+    return [job_id for job_id in _finished_jobs(db) if _close(db, job_id)]
+
+
+def _finished_jobs(db: Database) -> list[str]:
+    """Open jobs without a queued or running image. An image that has ended stays so: such a job remains one."""
+    changes = (
+        select(
+            job_deltas.c.job_id,
+            func.sum(job_deltas.c.queued).label("queued"),
+            func.sum(job_deltas.c.running).label("running"),
+        )
+        .group_by(job_deltas.c.job_id)
+        .subquery("changes")
+    )
+    query = (
+        select(jobs.c.id)
+        .outerjoin(changes, changes.c.job_id == jobs.c.id)
+        .where(
+            jobs.c.state.in_(OPEN_JOB),
+            jobs.c.queued + func.coalesce(changes.c.queued, 0) == 0,
+            jobs.c.running + func.coalesce(changes.c.running, 0) == 0,
+        )
+        .order_by(jobs.c.id)
+    )
+    with db.read() as connection:
+        return list(connection.scalars(query))
+
+
+def _close(db: Database, job_id: str) -> bool:
+    """Completes one finished job, unless somebody else did or it was canceled."""
+    with db.write() as connection:
+        endpoints = outbox.lock_endpoints(connection, [job_id])
+        won = connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB))
+            .values(state=JobState.COMPLETED, finished_at=db.now())
+        ).rowcount
+        if won and job_id in endpoints:
+            row = connection.execute(select_jobs(db, select(jobs.c.id).where(jobs.c.id == job_id))).one()
+            outbox.job_completed(db, connection, read_job(row), endpoints[job_id])
+    return bool(won)
+
+
+def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list[str]:
+    """The states after it of up to ``_BATCH`` images whose lease has ended."""
+    expired = (
+        select(images.c.id)
+        .where(images.c.state == ImageState.RUNNING, images.c.lease_expires_at <= db.now())
+        .order_by(images.c.id)
+        .limit(_BATCH)
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("expired")
+    )
+    last = images.c.attempt >= max_attempts
+    rows = connection.execute(
+        update(images)
+        .where(images.c.id.in_(select(expired.c.id)))
+        .values(
+            state=case((last, ImageState.FAILED.value), else_=ImageState.QUEUED.value),
+            lease_token=None,
+            lease_expires_at=None,
+            published_at=None,
+            available_at=db.now(),
+            tiles_done=0,
+            tiles_total=None,
+            finished_at=case((last, db.now()), else_=None),
+            error_code=case((last, WORKER_LOST), else_=None),
+            error_detail=case((last, _LOST_FOR_GOOD), else_=None),
+        )
+        .returning(
+            images.c.id,
+            images.c.job_id,
+            images.c.name,
+            images.c.attempt,
+            images.c.state,
+            images.c.error_code,
+            images.c.error_detail,
+            images.c.finished_at,
+        )
+    ).all()
+    if not rows:
+        return []
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.image_id == bindparam("image"), attempts.c.attempt == bindparam("number"))
+        .values(
+            ended_at=db.now(), outcome="lost", code=WORKER_LOST, detail="The lease ran out without a sign of life."
+        ),
+        [{"image": row.id, "number": row.attempt} for row in rows],
+    )
+    moves = Moves()
+    for row in rows:
+        moves.add(row.job_id, ImageState.RUNNING, row.state)
+    outbox.image_failed(db, connection, [row for row in rows if row.state == ImageState.FAILED])
+    moves.write(connection)
+    return [row.state for row in rows]
