@@ -1,0 +1,120 @@
+"""``cleanplate dispatch``: one leader keeps the queue short and filled, reaps leases and closes jobs.
+
+The database comes first, the broker after: a shard is marked as published and then sent. Whatever is lost between the
+two, or in the broker, is published again when ``publish_timeout_s`` has passed. Webhooks are delivered beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from cleanplate.settings import Settings
+from storage.database import Database
+from storage.errors import LedgerUnavailable
+from storage.leader import Leadership, leadership
+from storage.ledger.dispatch import take_shards
+from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
+from storage.records import Shard
+from workers.queue import make_celery, prepare_queue, publish_shard
+from workers.stopping import StopSignal
+from workers.webhooks import Deliveries
+
+log = structlog.get_logger(__name__)
+
+#: Longest pause while ledger or broker are away, in seconds.
+LONGEST_PAUSE_S = 5.0
+
+
+class Dispatcher:
+    """What the leader does at each tick. Every step may be repeated, and the process may die between any two."""
+
+    def __init__(
+        self, database: Database, celery: Celery, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._celery = celery
+        self._settings = settings
+        self._clock = clock
+        #: Marked as published and not sent yet, each with the moment after which the ledger hands it out anew.
+        self._unsent: deque[tuple[float, Shard]] = deque()
+
+    def tick(self) -> None:
+        """One look at everything.
+
+        Raises:
+            LedgerUnavailable, OperationalError: the ledger or the broker is away; tick again later.
+        """
+        self._keep_the_books()
+        self._send()
+        taken_at = self._clock()
+        shards = take_shards(
+            self._database,
+            depth=self._settings.queue_depth,
+            shard_size=self._settings.shard_size,
+            publish_timeout_s=self._settings.publish_timeout_s,
+        )
+        self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in shards)
+        self._send()
+
+    def _keep_the_books(self) -> None:
+        requeued, failed = reap_leases(self._database, max_attempts=self._settings.max_attempts)
+        if requeued or failed:
+            log.warning("leases.reaped", requeued=requeued, failed=failed)
+        fold_deltas(self._database)
+        for job_id in close_jobs(self._database):
+            log.info("job.completed", job=job_id)
+
+    def _send(self) -> None:
+        while self._unsent:
+            until, shard = self._unsent[0]
+            if self._clock() < until:
+                publish_shard(self._celery, shard.image_ids)
+                log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids))
+            self._unsent.popleft()
+
+    def forget(self) -> None:
+        """Another leads now; what was not sent is its to send."""
+        self._unsent.clear()
+
+
+def run(settings: Settings) -> int:
+    """Dispatch and deliver until SIGTERM or SIGINT; 0 then."""
+    prepare_queue(settings)
+    database = Database.connect(settings.sqlalchemy_url)
+    celery = make_celery(settings)
+    try:
+        with StopSignal() as stop, Deliveries(database, settings), leadership(database, settings) as leader:
+            _lead(stop, leader, Dispatcher(database, celery, settings), settings.dispatch_interval_s)
+    finally:
+        celery.close()
+        database.close()
+    log.info("dispatcher.stopped")
+    return 0
+
+
+def _lead(stop: StopSignal, leader: Leadership, dispatcher: Dispatcher, interval_s: float) -> None:
+    led = False
+    pause = 0.0
+    while not stop.wait(pause):
+        try:
+            leads = leader.held()
+            if leads != led:
+                log.info("dispatcher.leads" if leads else "dispatcher.stands_by")
+                led = leads
+            if leads:
+                dispatcher.tick()
+            else:
+                dispatcher.forget()
+            pause = interval_s
+        except (LedgerUnavailable, OperationalError) as error:
+            pause = min(max(pause, interval_s) * 2, LONGEST_PAUSE_S)
+            log.warning("dispatcher.waits", error=f"{type(error).__name__}: {error}", again_in=pause)
+        except Exception:
+            pause = min(max(pause, interval_s) * 2, LONGEST_PAUSE_S)
+            log.exception("dispatcher.failed", again_in=pause)

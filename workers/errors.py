@@ -1,0 +1,53 @@
+"""The one error tree of ``workers``. Each error carries a stable ``code`` and a sentence a person can act on.
+
+::
+
+    WorkerError
+    ├── LeaseLost        another may hold the image by now, or its job was canceled
+    ├── Interrupted      the process is to stop, and the image goes back unharmed
+    ├── NoDevice         CUDA was asked for and there is none
+    └── AddressRefused   a webhook's URL that is never posted to
+"""
+
+from __future__ import annotations
+
+
+class WorkerError(Exception):
+    """The root: anything that ends the work on an image or a delivery from within this package."""
+
+    code = "worker_error"
+
+
+class LeaseLost(WorkerError):
+    """This worker no longer holds the image; whatever it made is dropped."""
+
+    code = "lease_lost"
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(f"The lease of {image_id} is lost: its job was canceled, or no heartbeat got through in time.")
+
+
+class Interrupted(WorkerError):
+    """The process is stopping; the image is given back and counts as never begun."""
+
+    code = "interrupted"
+
+    def __init__(self) -> None:
+        super().__init__("The worker is stopping; the image goes back to the queue.")
+
+
+class NoDevice(WorkerError):
+    """``CLEANPLATE_DEVICE=cuda`` on a machine without a CUDA device."""
+
+    code = "no_device"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "CLEANPLATE_DEVICE is cuda, but NVML finds no CUDA device: install the NVIDIA driver, or set it to cpu."
+        )
+
+
+class AddressRefused(WorkerError):
+    """A webhook's URL leads to an address, or over a scheme, that is never posted to."""
+
+    code = "address_refused"

@@ -1,0 +1,104 @@
+"""Tells the ledger how images ended: what ended within a moment goes in one statement.
+
+One image whose outcome the ledger refuses takes no neighbour with it, and a ledger that is away is waited for as long
+as the lease lasts.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from types import TracebackType
+
+import structlog
+
+from storage.database import Database
+from storage.errors import LedgerUnavailable
+from storage.ledger.leases import finish_images
+from storage.records import LeasedImage, Outcome
+from workers.lease import Lease
+
+log = structlog.get_logger(__name__)
+
+#: Seconds in which outcomes gather into one statement.
+GATHER_S = 0.3
+#: Seconds between two tries while the ledger is away.
+RETRY_S = 1.0
+
+
+class Finisher:
+    """A thread that finishes images under one lease. Leaving the ``with`` block waits for what was added."""
+
+    def __init__(self, database: Database, lease: Lease, *, max_attempts: int) -> None:
+        self._database = database
+        self._lease = lease
+        self._max_attempts = max_attempts
+        self._added: queue.SimpleQueue[tuple[LeasedImage, Outcome] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
+
+    def __enter__(self) -> Finisher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._added.put(None)
+        self._thread.join()
+
+    def add(self, image: LeasedImage, outcome: Outcome) -> None:
+        """From any thread. What is added after the end is left to its lease."""
+        self._added.put((image, outcome))
+
+    def _run(self) -> None:
+        open_end = True
+        while open_end:
+            batch, open_end = self._gather()
+            if batch:
+                self._finish(batch)
+
+    def _gather(self) -> tuple[dict[str, tuple[LeasedImage, Outcome]], bool]:
+        """The outcomes of one statement by image, and whether more may come."""
+        batch: dict[str, tuple[LeasedImage, Outcome]] = {}
+        until: float | None = None
+        while True:
+            try:
+                item = self._added.get(timeout=None if until is None else max(until - time.monotonic(), 0))
+            except queue.Empty:
+                return batch, True
+            if item is None:
+                return batch, False
+            batch[item[0].id] = item
+            until = until or time.monotonic() + GATHER_S
+
+    def _finish(self, batch: dict[str, tuple[LeasedImage, Outcome]]) -> None:
+        try:
+            counted = self._tell([outcome for _, outcome in batch.values()])
+        except Exception:
+            log.exception("images.not_finished", images=sorted(batch))
+            if len(batch) > 1:
+                for image_id, item in batch.items():
+                    self._finish({image_id: item})
+            return
+        self._lease.end(batch)
+        for image, outcome in batch.values():
+            _report(image, outcome, counted=image.id in counted)
+
+    def _tell(self, outcomes: list[Outcome]) -> set[str]:
+        while not self._lease.expired:
+            try:
+                return finish_images(self._database, self._lease.token, outcomes, max_attempts=self._max_attempts)
+            except LedgerUnavailable as error:
+                log.warning("finish.waits", code=error.code, error=str(error), images=len(outcomes))
+                time.sleep(RETRY_S)
+        return set()
+
+
+def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:
+    names = {"image": image.id, "job": image.job_id, "attempt": image.attempt}
+    if not counted:
+        log.warning("image.lease_lost", **names)
+    elif outcome.error_code is not None:
+        log.warning(f"image.{outcome.state}", **names, code=outcome.error_code, retry=outcome.retry)
+    else:
+        seconds = sum(outcome.record.get("seconds", {}).values())
+        log.info(f"image.{outcome.state}", **names, seconds=round(seconds, 3))

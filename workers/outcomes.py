@@ -1,0 +1,51 @@
+"""From what happened to an image to what the ledger is told, in words that its owner can act on."""
+
+from __future__ import annotations
+
+import structlog
+
+from model.errors import ModelError
+from storage.errors import BlobNotFound, StorageError
+from storage.records import ImageState, LeasedImage, Outcome
+
+log = structlog.get_logger(__name__)
+
+#: Characters of a sentence to an image's owner.
+LONGEST_DETAIL = 1000
+
+
+def failure(image: LeasedImage, error: Exception) -> Outcome:
+    """A failed outcome, to be tried again where that may help. What nobody foresaw is logged with its traceback."""
+    match error:
+        case BlobNotFound():
+            return _failed(
+                image,
+                error.code,
+                "Its bytes, or its mask's, never arrived: put them to the upload's address, then submit again.",
+            )
+        case ModelError() | StorageError():
+            return _failed(image, error.code, str(error), retry=error.transient)
+        case _:
+            log.error("image.internal_error", image=image.id, job=image.job_id, exc_info=error)
+            return _failed(
+                image,
+                "internal_error",
+                f"The service failed at this image; its log says why under {image.id}.",
+                retry=True,
+            )
+
+
+def out_of_time(image: LeasedImage, seconds: float) -> Outcome:
+    """An image that alone took most of a shard's time limit."""
+    return _failed(
+        image,
+        "time_limit_exceeded",
+        f"The image was not done after {seconds:.0f} seconds: submit it in a smaller size.",
+        retry=True,
+    )
+
+
+def _failed(image: LeasedImage, code: str, detail: str, *, retry: bool = False) -> Outcome:
+    # Postgres takes no NUL, and a decoder may quote what it read.
+    detail = detail.replace("\x00", "")[:LONGEST_DETAIL]
+    return Outcome(image_id=image.id, state=ImageState.FAILED, error_code=code, error_detail=detail, retry=retry)

@@ -1,0 +1,105 @@
+"""The conveyor: a Celery app over Redis, or over a folder for the embedded service.
+
+The broker may lose or repeat any message at any time: the ledger decides what is to be done, leases decide who does it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+
+from cleanplate.settings import Settings
+
+QUEUE = "bulk"
+TASK = "inpaint_shard"
+
+#: Seconds that a stopping worker may take to end the image it is at.
+DRAIN_S = 60
+#: Share of the hard time limit after which a shard is asked to end by itself.
+SOFT_SHARE = 0.9
+
+
+def make_celery(settings: Settings) -> Celery:
+    """A Celery app for these settings: publishes shards in the dispatcher, consumes them in a worker."""
+    app = Celery("cleanplate", set_as_current=False, include=["workers.tasks"])
+    app.conf.update(
+        **_broker(settings),
+        # The default exchange routes by the queue's name alone: no binding is kept in the broker that it could lose.
+        task_queues=[Queue(QUEUE, Exchange(""), routing_key=QUEUE)],  # type: ignore[no-untyped-call]
+        task_default_queue=QUEUE,
+        task_create_missing_queues=False,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        # A message leaves the broker when its shard has ended. One that comes again finds its images leased or ended.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_time_limit=settings.task_time_limit_s,
+        task_soft_time_limit=settings.task_time_limit_s * SOFT_SHARE,
+        task_send_sent_event=False,
+        worker_concurrency=1,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_enable_remote_control=not settings.embedded_broker,
+        worker_soft_shutdown_timeout=DRAIN_S,
+        # A child is up when it has loaded the network; on a cold disk that takes a while.
+        worker_proc_alive_timeout=300,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+    )
+    return app
+
+
+def _broker(settings: Settings) -> dict[str, Any]:
+    if settings.embedded_broker:
+        messages, control = _folders(settings.home)
+        return {
+            "broker_url": "filesystem://",
+            "broker_transport_options": {
+                "data_folder_in": str(messages),
+                "data_folder_out": str(messages),
+                "control_folder": str(control),
+                "polling_interval": 0.2,
+            },
+        }
+    return {
+        "broker_url": settings.broker_url.get_secret_value(),
+        "broker_transport_options": {
+            # Never shorter than a shard can take: Redis would hand it out a second time.
+            "visibility_timeout": settings.task_time_limit_s + 2 * DRAIN_S,
+            "unacked_restore_interval": 15,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 10,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+    }
+
+
+def _folders(home: Path) -> tuple[Path, Path]:
+    """Where messages lie, and where the transport keeps its own tables."""
+    return home / "queue" / "messages", home / "queue" / "control"
+
+
+def prepare_queue(settings: Settings) -> None:
+    """Make the folders of the embedded queue; they belong to this user alone. Repeatable."""
+    if settings.embedded_broker:
+        for folder in _folders(settings.home):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def publish_shard(app: Celery, image_ids: list[str]) -> None:
+    """Put one shard into the queue, in one try.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not take it.
+    """
+    app.send_task(TASK, args=[image_ids], queue=QUEUE, retry=False, ignore_result=True)

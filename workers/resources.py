@@ -1,0 +1,79 @@
+"""What one worker process holds while it lives: the ledger, the blob store, the network on its device.
+
+Opened after the fork, once: connections do not survive a fork, and CUDA does not either.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cleanplate.settings import Settings
+from storage.blobs import open_blobs
+from storage.blobs.base import Blobs
+from storage.database import Database
+from workers.drain import Drain
+
+if TYPE_CHECKING:
+    from model.inpainter import Inpainter
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """All that a shard needs."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    inpainter: Inpainter
+    #: Names this process in leases and attempts: host, process id and device.
+    worker: str
+    drain: Drain
+
+
+_held: Resources | None = None
+
+
+def open_for_process(settings: Settings, drain: Drain) -> None:
+    """Load the network and connect; ``held`` answers from then on."""
+    global _held  # noqa: PLW0603 - one per process, as Celery's child is
+    from model.inpainter import Inpainter
+
+    begun = time.monotonic()
+    inpainter = Inpainter.load(settings.weights, settings.device, settings.torch_threads)
+    worker = f"{socket.gethostname()}:{os.getpid()}:{inpainter.device}"
+    _held = Resources(
+        settings=settings,
+        database=Database.connect(settings.sqlalchemy_url),
+        blobs=open_blobs(settings),
+        inpainter=inpainter,
+        worker=worker,
+        drain=drain,
+    )
+    log.info("worker.ready", worker=worker, seconds=round(time.monotonic() - begun, 3))
+
+
+def close_for_process() -> None:
+    """Close what was opened; nothing where nothing was."""
+    global _held  # noqa: PLW0603
+    if _held is not None:
+        _held.database.close()
+        _held = None
+
+
+def held() -> Resources:
+    """The process's resources.
+
+    Raises:
+        RuntimeError: this process is no worker's child.
+    """
+    if _held is None:
+        raise RuntimeError("inpaint_shard runs in a worker's child process only: start one with `cleanplate worker`")
+    return _held

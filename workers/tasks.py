@@ -1,0 +1,16 @@
+"""The one Celery task: a shard. What a message says is a wish; what this process may do is what it can lease."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from workers import resources
+from workers.pipeline import run_shard
+from workers.queue import TASK
+
+
+def _inpaint_shard(image_ids: list[str]) -> None:
+    run_shard(image_ids, resources.held())
+
+
+inpaint_shard = shared_task(name=TASK)(_inpaint_shard)

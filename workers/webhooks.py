@@ -1,0 +1,133 @@
+"""Webhook delivery: claims due rows, signs them by the Standard Webhooks rules, posts, writes every attempt down.
+
+A claim is a row that comes due again later: a sender that dies is followed by another, and the receiver knows a repeat
+by its ``webhook-id``.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from types import TracebackType
+
+import structlog
+from standardwebhooks import Webhook
+
+from cleanplate.settings import Settings
+from storage.database import Database
+from storage.errors import StorageError
+from storage.ledger.webhooks import claim_deliveries, record_delivery
+from storage.records import Delivery
+from workers.posting import Answer, post
+
+log = structlog.get_logger(__name__)
+
+#: Posts at the same time.
+POSTS = 16
+#: Seconds between two looks for due rows while there are none.
+LOOK_S = 0.5
+#: Longest pause while the ledger is away, in seconds.
+LONGEST_PAUSE_S = 15.0
+#: Seconds that a stop waits for a look under way. A post that is cut off is repeated when its claim runs out.
+STOP_S = 2.0
+
+
+class Deliveries:
+    """A thread that delivers what is due until its ``with`` block ends."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._stopped = threading.Event()
+        #: A post has ended, or the stop has come.
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+
+    def __enter__(self) -> Deliveries:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        pause = LOOK_S
+        posts: list[threading.Thread] = []
+        while not self._stopped.is_set():
+            self._wake.clear()
+            posts = [thread for thread in posts if thread.is_alive()]
+            try:
+                free = POSTS - len(posts)
+                for delivery in claim_deliveries(self._database, limit=free, claim_s=self._claim_s) if free else []:
+                    # Daemons: a stop does not wait for receivers.
+                    thread = threading.Thread(target=self._deliver, args=(delivery,), name="post", daemon=True)
+                    thread.start()
+                    posts.append(thread)
+                pause = LOOK_S
+            except StorageError as error:
+                log.warning("webhooks.wait", code=error.code, error=str(error))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            except Exception:
+                log.exception("webhooks.failed")
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            self._wake.wait(pause)
+
+    @property
+    def _claim_s(self) -> float:
+        """A claim outlasts the slowest post (connecting, then answering) and its record."""
+        return 2 * self._settings.webhook_timeout_s + 30
+
+    def _deliver(self, delivery: Delivery) -> None:
+        try:
+            self._post_and_record(delivery)
+        except Exception:
+            # Its claim runs out, and it is posted again.
+            log.exception("webhook.not_recorded", delivery=delivery.id)
+        finally:
+            self._wake.set()
+
+    def _post_and_record(self, delivery: Delivery) -> None:
+        answer = deliver(delivery, self._settings)
+        state = record_delivery(
+            self._database,
+            delivery.id,
+            status=answer.status,
+            error=answer.error,
+            excerpt=answer.excerpt,
+            seconds=answer.seconds,
+            schedule_s=self._settings.webhook_schedule_s,
+            retry_after_s=answer.retry_after_s,
+            gone=answer.status == 410,
+        )
+        log.info(
+            "webhook.posted",
+            delivery=delivery.id,
+            event_type=delivery.event_type,
+            attempt=delivery.attempts + 1,
+            status=answer.status,
+            error=answer.error,
+            seconds=round(answer.seconds, 3),
+            state=str(state),
+        )
+
+
+def deliver(delivery: Delivery, settings: Settings) -> Answer:
+    """Sign and post one delivery (standardwebhooks.com): the signature covers its id, this moment and the body."""
+    body = json.dumps(delivery.payload, separators=(",", ":"), ensure_ascii=False)
+    now = datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": delivery.id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(delivery.secret).sign(delivery.id, now, body),
+    }
+    return post(
+        delivery.url,
+        body.encode(),
+        headers,
+        timeout_s=settings.webhook_timeout_s,
+        allow_private=settings.webhook_allow_private,
+    )
