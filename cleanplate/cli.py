@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cleanplate.commands import demo, jobs, keys, service, settings
+from cleanplate.commands import demo, health, jobs, keys, service, settings
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -58,5 +58,6 @@ app.command()(service.serve)
 app.command()(service.worker)
 app.command()(service.dispatch)
 app.command()(service.migrate)
+app.command()(health.healthy)
 app.add_typer(keys.app, name="keys")
 app.command(name="settings")(settings.settings)

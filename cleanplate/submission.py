@@ -18,8 +18,8 @@ from cleanplate.errors import UsageError
 
 #: Files of a folder that are taken for pictures; whether they are, the service decides by their bytes.
 PICTURES = frozenset({
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
-    ".webp",
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif",
+    ".tiff", ".webp",
 })  # fmt: skip
 
 

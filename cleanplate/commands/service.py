@@ -47,10 +47,13 @@ def worker() -> None:
 
     Example: `CLEANPLATE_DEVICE=cuda cleanplate worker`
     """
+    from cleanplate import logs
     from cleanplate.settings import load_settings
     from workers import supervisor
 
-    raise typer.Exit(supervisor.run(load_settings()))
+    settings = load_settings()
+    logs.configure(settings)
+    raise typer.Exit(supervisor.run(settings))
 
 
 def dispatch() -> None:
@@ -60,10 +63,13 @@ def dispatch() -> None:
 
     Example: `cleanplate dispatch`
     """
+    from cleanplate import logs
     from cleanplate.settings import load_settings
     from workers import dispatcher
 
-    raise typer.Exit(dispatcher.run(load_settings()))
+    settings = load_settings()
+    logs.configure(settings)
+    raise typer.Exit(dispatcher.run(settings))
 
 
 def migrate(

@@ -1,0 +1,50 @@
+# Everything a developer or a first visitor runs. `make help` says what there is.
+
+VENV := .venv
+RUN := $(VENV)/bin
+# A Python that this project runs on: PYTHON if given, else the first of these that is 3.11 or 3.12.
+SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,\
+	$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint
+.DELETE_ON_ERROR:
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+
+demo: ## Clean the sample photos on a service of its own; results and a contact sheet go to demo/
+	@$(call install,worker)
+	$(RUN)/cleanplate demo --samples samples --out demo
+
+test: ## Run all tests, against a real Postgres, Redis and S3 server
+	@$(call install,worker,test)
+	$(RUN)/python -m pytest
+
+lint: ## Check style, types and import rules
+	@$(call install,worker,test,lint)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+comma := ,
+# $(call install,EXTRA,...): the project with these extras in $(VENV). A stamp named by the hash of pyproject.toml and the
+# Python's version says that it was done; the source is installed in place, so that only the packages can go stale.
+define install
+	if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or 3.12 is needed and not on the PATH: install it, or say make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; \
+	fi; \
+	$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.11 or 3.12" >&2; exit 1; }; \
+	stamp=$(VENV)/installed-$(1)$(if $(2),-$(2))$(if $(3),-$(3))-$$($(PYTHON) -c \
+		'import hashlib, platform; print(platform.python_version(), hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest()[:16], sep="-")'); \
+	if [ ! -e "$$stamp" ]; then \
+		$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+		echo "Installing the packages (once; this takes some minutes)"; \
+		$(RUN)/python -m pip install --quiet --disable-pip-version-check \
+			--editable '.[$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))]' || exit 1; \
+		touch "$$stamp"; \
+	fi
+endef
