@@ -98,8 +98,8 @@ def configure(settings: Settings) -> None:
             root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.log_level.upper())
-    # Their info lines speak of every connection and credential lookup.
-    for chatty in ("botocore", "boto3", "urllib3", "httpx", "httpcore", "s3transfer"):
+    # Their info lines speak of every connection, credential lookup and look at the schema.
+    for chatty in ("alembic", "botocore", "boto3", "urllib3", "httpx", "httpcore", "s3transfer"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[

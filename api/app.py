@@ -1,0 +1,45 @@
+"""The Flask application: ``create_app(settings)`` puts the parts together; stores are opened by the first request."""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+from werkzeug.routing import BaseConverter
+
+from api import exchange, openapi, problems
+from api.bodies import StrictJson
+from api.routes import BLUEPRINTS
+from api.stores import Stores
+from cleanplate.settings import Settings
+
+#: Text parts of a form are held in memory; the only long one is ``options``.
+MAX_TEXT_PART_BYTES = 64 * 1024
+
+
+class _IdConverter(BaseConverter):
+    """Ids in addresses: anything else is no id, and no such address."""
+
+    regex = "[A-Za-z0-9_-]{1,40}"
+
+
+class _Api(APIFlask):
+    json_provider_class = StrictJson
+
+
+def create_app(settings: Settings) -> APIFlask:
+    """The API of these settings."""
+    app = _Api("api", title="Cleanplate", version="1", json_errors=False, docs_path=None, spec_path="/openapi.json")
+    app.config.update(
+        PUBLIC_URL=settings.public_url.rstrip("/"),
+        MAX_CONTENT_LENGTH=settings.max_request_bytes,
+        MAX_FORM_MEMORY_SIZE=MAX_TEXT_PART_BYTES,
+        # Well over what a good form has, so that one picture too many is told by its own problem.
+        MAX_FORM_PARTS=max(1000, 3 * settings.max_inline_images),
+    )
+    app.url_map.converters["id"] = _IdConverter
+    app.extensions["cleanplate"] = Stores(settings)
+    exchange.register(app)
+    problems.register(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    openapi.register(app)
+    return app

@@ -1,0 +1,40 @@
+"""Names of files as people gave them, made safe to keep, to show and to send back in a header."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_BYTES = 255
+# Marks that turn the direction of writing: with them ``gpj.exe`` can be made to look like a picture.
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean_filename(name: str) -> str:
+    """The base name in NFC, without control characters, at most 255 bytes of UTF-8 (the extension is kept).
+
+    Raises:
+        ValueError: nothing is left of it.
+    """
+    base = re.split(r"[/\\]", name)[-1]
+    kept = "".join(c for c in base if unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"})
+    kept = unicodedata.normalize("NFC", _DIRECTION.sub("", kept)).strip()
+    if not kept.strip("."):
+        raise ValueError(f"{name[:40]!r} is not the name of a file")
+    return _capped(kept)
+
+
+def stem_and_extension(name: str) -> tuple[str, str]:
+    """``("shirt.front", ".jpg")`` of ``shirt.front.jpg``; the extension is empty where there is none."""
+    stem, dot, extension = name.rpartition(".")
+    return (stem, f".{extension}") if stem and dot else (name, "")
+
+
+def _capped(name: str) -> str:
+    if len(name.encode()) <= MAX_BYTES:
+        return name
+    stem, extension = stem_and_extension(name)
+    tail = extension.encode()
+    if len(tail) > 16:
+        stem, tail = name, b""
+    return stem.encode()[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip() + tail.decode()

@@ -1,0 +1,232 @@
+"""Every error of the API as an RFC 9457 body: the one place where an exception becomes an answer.
+
+``CATALOGUE`` holds every code that a client can meet, with its status and title. Routes raise ``Problem``; errors of
+storage, model, Flask and validation are translated here; anything else is ``internal_error`` and is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import structlog
+from apiflask import APIFlask, HTTPError
+from flask import Response, current_app, g, json, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from api.schemas import Fault
+from cleanplate.logs import redact_text
+from model.errors import ModelError
+from storage.errors import BlobNotFound, StorageError
+
+MEDIA_TYPE = "application/problem+json"
+#: Faults listed in one answer; a job of 100,000 wrong lines is told about the first of them.
+MAX_FAULTS = 100
+
+#: What APIFlask takes for the answers of a route.
+Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Kind(NamedTuple):
+    """What all problems of one code share."""
+
+    status: int
+    title: str
+
+
+CATALOGUE: dict[str, Kind] = {
+    "request_invalid": Kind(400, "The request cannot be understood"),
+    "json_invalid": Kind(400, "The body is not JSON"),
+    "key_missing": Kind(401, "An API key is needed"),
+    "key_wrong": Kind(401, "The API key is not valid"),
+    "link_invalid": Kind(403, "The link does not work"),
+    "not_found": Kind(404, "There is no such thing"),
+    "blob_not_found": Kind(404, "The file is not there"),
+    "method_not_allowed": Kind(405, "The address does not take this method"),
+    "image_not_finished": Kind(409, "The image has not ended yet"),
+    "image_failed": Kind(409, "The image has no result: it failed"),
+    "image_canceled": Kind(409, "The image has no result: its job was canceled"),
+    "request_too_large": Kind(413, "The request is too large"),
+    "image_too_large": Kind(413, "The picture's file is too large"),
+    "mask_too_large": Kind(413, "The mask's file is too large"),
+    "media_type_unsupported": Kind(415, "The body has the wrong media type"),
+    "validation_failed": Kind(422, "The request does not fit the schema"),
+    "cursor_invalid": Kind(422, "The cursor is not one of this list"),
+    "upload_unknown": Kind(422, "The job names uploads that do not exist"),
+    "webhook_unknown": Kind(422, "The job names a webhook that does not exist"),
+    "mask_missing": Kind(422, "An image has no mask"),
+    "too_many_images": Kind(422, "The job has too many images"),
+    "url_not_allowed": Kind(422, "The address cannot receive webhooks"),
+    "image_unreadable": Kind(422, "The file is not a picture that can be read"),
+    "image_truncated": Kind(422, "The picture's file is cut off"),
+    "image_empty": Kind(422, "The picture has no pixels"),
+    "image_too_many_pixels": Kind(422, "The picture has too many pixels"),
+    "image_format_unsupported": Kind(422, "Files of this kind are not supported"),
+    "mask_unreadable": Kind(422, "The mask is not a picture that can be read"),
+    "mask_empty": Kind(422, "The mask marks nothing"),
+    "mask_too_many_pixels": Kind(422, "The mask has too many pixels"),
+    "mask_format_unsupported": Kind(422, "Masks of this kind are not supported"),
+    "mask_size_mismatch": Kind(422, "The mask does not have its picture's size"),
+    "internal_error": Kind(500, "Something broke on our side"),
+    "not_ready": Kind(503, "The service is not ready"),
+    "ledger_unavailable": Kind(503, "The ledger does not answer"),
+    "blob_store_unavailable": Kind(503, "The object store does not answer"),
+    "blob_store_refused": Kind(503, "The object store refuses the service"),
+}
+
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "media_type_unsupported"}
+_DETAIL_BY_STATUS = {
+    404: "There is nothing at this address. The addresses are listed at /docs.",
+    405: "This address does not take this method; the header Allow lists those it takes.",
+    415: "The header Content-Type names a media type that this address does not take.",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error. ``detail`` says what happened and what to do about it."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.kind = CATALOGUE[code]
+        self.detail = detail
+        self.faults = list(faults[:MAX_FAULTS])
+        self.headers = headers or {}
+
+
+def pointer(*path: str | int) -> str:
+    """A JSON pointer (RFC 6901) as a URI fragment: ``#/images/0/name``."""
+    return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def validation_problem(error: ValidationError, location: str = "json", prefix: tuple[str | int, ...] = ()) -> Problem:
+    """What pydantic refused, each fault with its place. ``location`` is ``json`` or ``query``."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = []
+    for item in found[:MAX_FAULTS]:
+        path = (*prefix, *item["loc"])
+        detail = _sentence(item["type"], item["msg"])
+        if location == "query":
+            faults.append(Fault(parameter=str(path[0]) if path else None, detail=detail))
+        else:
+            faults.append(Fault(pointer=pointer(*path), detail=detail))
+    more = "" if len(found) == 1 else f" {len(found)} faults in all."
+    first = faults[0]
+    return Problem("validation_failed", f"{first.pointer or first.parameter}: {first.detail}{more}", faults=faults)
+
+
+def _sentence(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "There is no such field; remove it or correct its name."
+    if kind == "missing":
+        return "This field is required."
+    message = message.removeprefix("Value error, ")
+    return message if message.endswith(".") else f"{message}."
+
+
+def responses(*codes: str, also: Responses | None = None) -> Responses:
+    """The problem answers of a route for its OpenAPI description, and others where APIFlask cannot know them."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+    problems: Responses = {
+        status: {
+            "description": "; ".join(f"`{code}`: {CATALOGUE[code].title}" for code in names),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, names in sorted(by_status.items())
+    }
+    return {**(also or {}), **problems}
+
+
+def register(app: APIFlask) -> None:
+    """Answer every error of ``app`` with a problem."""
+    kinds: Iterable[type[Exception]] = (Exception, HTTPException, HTTPError)
+    for kind in kinds:
+        app.register_error_handler(kind, _answer)
+
+
+def _answer(error: Exception) -> Response:
+    problem = _translate(error)
+    body: dict[str, Any] = {
+        "type": f"{current_app.config['PUBLIC_URL']}/docs#problem-{problem.code}",
+        "title": problem.kind.title,
+        "status": problem.kind.status,
+        "detail": problem.detail,
+        "instance": redact_text(request.path),
+        "code": problem.code,
+        "request_id": g.request_id,
+    }
+    if problem.faults:
+        body["errors"] = [fault.model_dump(exclude_none=True) for fault in problem.faults]
+    g.problem_code = problem.code
+    answer = Response(json.dumps(body), status=problem.kind.status, mimetype=MEDIA_TYPE)
+    answer.headers.update(problem.headers)
+    if problem.kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers.setdefault("Retry-After", "5")
+    return answer
+
+
+def _translate(error: Exception) -> Problem:
+    translated: Problem | None = None
+    if isinstance(error, Problem):
+        translated = error
+    elif isinstance(error, StorageError | ModelError):
+        translated = _from_our_own(error)
+    elif isinstance(error, HTTPError):
+        translated = _from_validation(error)
+    elif isinstance(error, HTTPException) and error.code is not None and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        translated = _from_http(error)
+    if translated is None:
+        _log.error("request.broke", exc_info=error)
+        translated = Problem(
+            "internal_error",
+            f"This is a fault of the service, not of the request. Its log has the reason under {g.request_id}.",
+        )
+    return translated
+
+
+def _from_our_own(error: StorageError | ModelError) -> Problem | None:
+    """``None`` for a code that no client should ever meet."""
+    if error.code not in CATALOGUE:
+        return None
+    if isinstance(error, BlobNotFound):
+        # Its own sentence names the key, which is nobody's business.
+        return Problem("blob_not_found", "The file is no longer stored, or was never sent.")
+    if CATALOGUE[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # The reason may name hosts and folders: it is for the log.
+        _log.warning("request.unavailable", code=error.code, error=str(error))
+        return Problem(error.code, "This is not a fault of the request. Repeat it shortly.")
+    return Problem(error.code, str(error))
+
+
+def _from_validation(error: HTTPError) -> Problem:
+    """What APIFlask's input decorator refused: the pydantic error behind it has the places."""
+    if isinstance(error.__cause__, ValidationError):
+        location = next(iter(error.detail), "json") if isinstance(error.detail, dict) else "json"
+        return validation_problem(error.__cause__, location)
+    return Problem(_BY_STATUS.get(error.status_code, "request_invalid"), str(error.message))
+
+
+def _from_http(error: HTTPException) -> Problem:
+    status = error.code or HTTPStatus.BAD_REQUEST
+    headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
+    if isinstance(error, RequestEntityTooLarge):
+        detail = (
+            f"The body may have {request.max_content_length} bytes and {request.max_form_parts} parts at most. "
+            "Send pictures by POST /v1/uploads instead."
+        )
+    else:
+        detail = _DETAIL_BY_STATUS.get(status, error.description or "The request cannot be understood.")
+    return Problem(_BY_STATUS.get(status, "request_invalid"), detail, headers=headers)

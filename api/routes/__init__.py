@@ -1,0 +1,11 @@
+"""The routes, one module for each kind of thing; ``BLUEPRINTS`` lists them in the order of the documentation."""
+
+from api.routes.blobs import blueprint as blobs
+from api.routes.docs import blueprint as docs
+from api.routes.health import blueprint as health
+from api.routes.images import blueprint as images
+from api.routes.jobs import blueprint as jobs
+from api.routes.uploads import blueprint as uploads
+from api.routes.webhooks import blueprint as webhooks
+
+BLUEPRINTS = (uploads, jobs, images, webhooks, blobs, health, docs)

@@ -1,0 +1,84 @@
+"""Signed links of the local blob store: the file of a link, sent or received. With S3 the links lead there instead.
+
+The token in the address is all the permission; it says which key, which method, how long and how many bytes.
+"""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import wrap_file
+
+from api.problems import Problem, responses
+from api.stores import stores
+from storage.blobs.base import attachment
+from storage.blobs.local import LocalBlobs
+
+blueprint = APIBlueprint(
+    "blobs",
+    __name__,
+    tag={"name": "Signed links", "description": "Files behind links of the local object store; the link is the key."},
+)
+
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+
+
+@blueprint.get("/blobs/<token>")
+@blueprint.doc(
+    summary="Fetch a file",
+    description="For links from `/v1/images/{image_id}/result`, where the object store is a folder.",
+    responses=responses(
+        "link_invalid",
+        "not_found",
+        "blob_not_found",
+        "blob_store_unavailable",
+        also={200: {"description": "The file, as an attachment.", "content": {"application/octet-stream": _FILE}}},
+    ),
+)
+def fetch(token: str) -> Response:
+    blobs = _local_blobs()
+    link = blobs.read_link(token, "GET")
+    stat = blobs.stat(link.key)
+    answer = Response(
+        wrap_file(request.environ, blobs.open(link.key)), mimetype=stat.content_type, direct_passthrough=True
+    )
+    answer.content_length = stat.size
+    answer.headers["Content-Disposition"] = attachment(link.filename or "image")
+    # Should a browser show it all the same, it may do nothing.
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox; frame-ancestors 'none'"
+    return answer
+
+
+@blueprint.put("/blobs/<token>")
+@blueprint.doc(
+    summary="Send a file",
+    description="For links from `POST /v1/uploads`, where the object store is a folder.",
+    responses=responses(
+        "request_invalid",
+        "link_invalid",
+        "not_found",
+        "image_too_large",
+        "media_type_unsupported",
+        "blob_store_unavailable",
+        also={204: {"description": "Stored."}},
+    ),
+)
+def send(token: str) -> Response:
+    blobs = _local_blobs()
+    link = blobs.read_link(token, "PUT")
+    if link.content_type is not None and request.mimetype != link.content_type:
+        raise Problem("media_type_unsupported", f"This link takes {link.content_type} only; say so in Content-Type.")
+    request.max_content_length = link.max_bytes
+    try:
+        blobs.put_stream(link.key, request.stream, content_type=link.content_type or request.mimetype)
+    except RequestEntityTooLarge as error:
+        raise Problem("image_too_large", f"The file may have {link.max_bytes} bytes at most.") from error
+    return Response(status=204)
+
+
+def _local_blobs() -> LocalBlobs:
+    blobs = stores().blobs
+    if not isinstance(blobs, LocalBlobs):
+        raise Problem("not_found", "Files of this service are elsewhere: use the links that it hands out.")
+    return blobs

@@ -1,0 +1,51 @@
+"""Health: is the process alive, and can it do its work."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+from api import schemas
+from api.problems import Problem, responses
+from api.stores import Stores, stores
+from storage.errors import StorageError
+
+blueprint = APIBlueprint(
+    "health",
+    __name__,
+    tag={"name": "Health", "description": "For whoever runs the service."},
+)
+
+
+@blueprint.get("/healthz")
+@blueprint.output(schemas.Health, description="The process answers.")
+@blueprint.doc(summary="Is the process alive?", description="Asks nothing of the ledger or the object store.")
+def alive() -> schemas.Health:
+    return schemas.Health(status="ok")
+
+
+@blueprint.get("/readyz")
+@blueprint.output(schemas.Health, description="Ledger and object store can be reached, and the schema is current.")
+@blueprint.doc(summary="Can it do its work?", responses=responses("not_ready"))
+def ready() -> schemas.Health:
+    reasons = [reason for reason in (_against_ledger(stores()), _against_blobs(stores())) if reason]
+    if reasons:
+        raise Problem("not_ready", " ".join(reasons))
+    return schemas.Health(status="ok")
+
+
+def _against_ledger(here: Stores) -> str | None:
+    try:
+        here.database.check()
+        if not here.database.schema_is_current():
+            return "The ledger's schema is not current: run `cleanplate migrate`."
+    except StorageError as error:
+        return f"The ledger cannot be reached ({error.code})."
+    return None
+
+
+def _against_blobs(here: Stores) -> str | None:
+    try:
+        next(iter(here.blobs.list("t/readyz/")), None)
+    except StorageError as error:
+        return f"The object store cannot be reached ({error.code})."
+    return None

@@ -1,0 +1,69 @@
+"""Images: one picture's state, and its result by a signed link."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from api import auth, schemas
+from api.filenames import stem_and_extension
+from api.problems import Problem, responses
+from api.stores import stores
+from storage import records
+from storage.ledger.jobs import get_image
+from storage.records import ENDED, ImageState
+
+blueprint = APIBlueprint(
+    "images", __name__, tag={"name": "Images", "description": "The pictures of a job, one by one."}
+)
+auth.protect(blueprint)
+
+_OF_ONE_IMAGE = ("key_missing", "key_wrong", "not_found", "ledger_unavailable")
+
+
+@blueprint.get("/v1/images/<id:image_id>")
+@blueprint.output(schemas.Image, description="The image.")
+@blueprint.doc(summary="See one image", responses=responses(*_OF_ONE_IMAGE))
+def show(image_id: str) -> schemas.Image:
+    return schemas.Image.of(get_image(stores().database, auth.tenant(), image_id))
+
+
+@blueprint.get("/v1/images/<id:image_id>/result")
+@blueprint.doc(
+    summary="Fetch an image's result",
+    description="Redirects to a signed link, which works for a while and for whoever has it.",
+    responses=responses(
+        *_OF_ONE_IMAGE,
+        "image_not_finished",
+        "image_failed",
+        "image_canceled",
+        "blob_store_unavailable",
+        also={
+            302: {
+                "description": "`Location` is the link to the file.",
+                "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+            }
+        },
+    ),
+)
+def result(image_id: str) -> Response:
+    here = stores()
+    image = get_image(here.database, auth.tenant(), image_id)
+    if image.state is ImageState.FAILED:
+        raise Problem("image_failed", f"{image.error_code}: {image.error_detail}")
+    if image.state is ImageState.CANCELED:
+        raise Problem("image_canceled", "The image's job was canceled before this image was done.")
+    if image.state not in ENDED or image.result_key is None:
+        raise Problem("image_not_finished", f"The image is {image.state}. Ask again when it has ended.")
+    link = here.blobs.presigned_get(
+        image.result_key, filename=_download_name(image, image.result_key), expires_s=here.settings.link_expiry_s
+    )
+    return Response(status=302, headers={"Location": link.url})
+
+
+def _download_name(image: records.Image, result_key: str) -> str:
+    """The picture's own name, with the extension of what it has become."""
+    stem, extension = stem_and_extension(image.name)
+    return stem + (PurePosixPath(result_key).suffix or extension)

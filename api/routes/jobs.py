@@ -1,0 +1,189 @@
+"""Jobs: submit one, see how far it is, list its images, cancel it."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import request
+from pydantic import ValidationError
+
+from api import auth, cursors, schemas
+from api.bodies import unsupported
+from api.inline import read_inline_job
+from api.problems import MAX_FAULTS, Problem, pointer, responses, validation_problem
+from api.schemas import Fault
+from api.stores import Stores, stores
+from storage import records
+from storage.errors import NotFound, UploadUnknown
+from storage.ledger.jobs import cancel_job, get_job, list_images, list_jobs, submit_job
+
+blueprint = APIBlueprint(
+    "jobs",
+    __name__,
+    tag={"name": "Jobs", "description": "Pictures to be cleaned, together."},
+)
+auth.protect(blueprint)
+
+
+@blueprint.post("/v1/jobs")
+@blueprint.output(schemas.Job, status_code=202, description="Accepted; `Location` says where to follow it.")
+@blueprint.doc(
+    summary="Submit a job",
+    description=(
+        "As JSON, with the ids of uploads, for jobs of any size; or as multipart/form-data with the pictures in it, "
+        "for small ones. A job that is refused leaves nothing behind."
+    ),
+    responses=responses(
+        "request_invalid",
+        "json_invalid",
+        "key_missing",
+        "key_wrong",
+        "request_too_large",
+        "image_too_large",
+        "mask_too_large",
+        "media_type_unsupported",
+        "validation_failed",
+        "upload_unknown",
+        "webhook_unknown",
+        "mask_missing",
+        "too_many_images",
+        "image_unreadable",
+        "image_empty",
+        "image_too_many_pixels",
+        "image_format_unsupported",
+        "mask_unreadable",
+        "mask_empty",
+        "mask_too_many_pixels",
+        "mask_format_unsupported",
+        "mask_size_mismatch",
+        "ledger_unavailable",
+        "blob_store_unavailable",
+    ),
+)
+def submit() -> tuple[schemas.Job, int, dict[str, str]]:
+    here, tenant = stores(), auth.tenant()
+    if request.is_json:
+        job = _submit_uploaded(here, tenant)
+    elif request.mimetype == "multipart/form-data":
+        job = _submitted(here, tenant, read_inline_job(here, tenant))
+    else:
+        raise unsupported("application/json", "multipart/form-data")
+    answer = schemas.Job.of(job)
+    return answer, 202, {"Location": answer.links.self}
+
+
+def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
+    try:
+        body = schemas.NewJob.model_validate(request.get_json())
+    except ValidationError as error:
+        raise validation_problem(error) from error
+    if len(body.images) > here.settings.max_job_images:
+        raise Problem(
+            "too_many_images",
+            f"A job may have {here.settings.max_job_images} images; this one has {len(body.images)}. Split it.",
+        )
+    if body.mask_upload_id is None:
+        bare = [index for index, image in enumerate(body.images) if image.mask_upload_id is None]
+        if bare:
+            raise Problem(
+                "mask_missing",
+                f"Image {bare[0]} has no mask_upload_id, and the job has none either.",
+                faults=[
+                    Fault(pointer=pointer("images", index), detail="This image has no mask.")
+                    for index in bare[:MAX_FAULTS]
+                ],
+            )
+    job = records.NewJob(
+        images=[
+            records.NewImage(name=image.name, source_upload_id=image.upload_id, mask_upload_id=image.mask_upload_id)
+            for image in body.images
+        ],
+        mask_upload_id=body.mask_upload_id,
+        options=body.options.model_dump(mode="json"),
+        webhook_endpoint_id=body.webhook_id,
+    )
+    try:
+        return _submitted(here, tenant, job)
+    except UploadUnknown as error:
+        raise Problem(error.code, str(error), faults=_places(body, set(error.identifiers))) from error
+
+
+def _places(body: schemas.NewJob, unknown: set[str]) -> list[Fault]:
+    """Where the unknown uploads stand in the body."""
+    places = [pointer("mask_upload_id")] if body.mask_upload_id in unknown else []
+    for index, image in enumerate(body.images):
+        if image.upload_id in unknown:
+            places.append(pointer("images", index, "upload_id"))
+        if image.mask_upload_id in unknown:
+            places.append(pointer("images", index, "mask_upload_id"))
+        if len(places) >= MAX_FAULTS:
+            break
+    return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
+
+
+def _submitted(here: Stores, tenant: str, job: records.NewJob) -> records.Job:
+    try:
+        return submit_job(here.database, tenant, job)
+    except NotFound as error:
+        # The address is right; it is the body that names something unknown.
+        raise Problem(
+            "webhook_unknown", f"There is no webhook {error.identifier}. Make it with POST /v1/webhooks first."
+        ) from error
+
+
+@blueprint.get("/v1/jobs")
+@blueprint.input(schemas.PageOf, location="query")
+@blueprint.output(schemas.JobPage, description="Jobs, newest first.")
+@blueprint.doc(
+    summary="List jobs",
+    responses=responses("key_missing", "key_wrong", "validation_failed", "cursor_invalid", "ledger_unavailable"),
+)
+def index(query_data: schemas.PageOf) -> schemas.JobPage:
+    after = cursors.decode("job", query_data.cursor)
+    found = list_jobs(stores().database, auth.tenant(), limit=query_data.limit + 1, after=after)
+    page = found[: query_data.limit]
+    more = len(found) > len(page)
+    return schemas.JobPage(
+        data=[schemas.Job.of(job) for job in page],
+        next_cursor=cursors.encode("job", page[-1].id) if more else None,
+    )
+
+
+_OF_ONE_JOB = ("key_missing", "key_wrong", "not_found", "ledger_unavailable")
+
+
+@blueprint.get("/v1/jobs/<id:job_id>")
+@blueprint.output(schemas.Job, description="The job.")
+@blueprint.doc(summary="See how far a job is", responses=responses(*_OF_ONE_JOB))
+def show(job_id: str) -> schemas.Job:
+    return schemas.Job.of(get_job(stores().database, auth.tenant(), job_id))
+
+
+@blueprint.post("/v1/jobs/<id:job_id>/cancel")
+@blueprint.output(schemas.Job, description="The job as it is now.")
+@blueprint.doc(
+    summary="Cancel a job",
+    description="Images that have not ended become `canceled`; what has ended stays. Repeating it changes nothing.",
+    responses=responses(*_OF_ONE_JOB),
+)
+def cancel(job_id: str) -> schemas.Job:
+    return schemas.Job.of(cancel_job(stores().database, auth.tenant(), job_id))
+
+
+@blueprint.get("/v1/jobs/<id:job_id>/images")
+@blueprint.input(schemas.ImagesPageOf, location="query")
+@blueprint.output(schemas.ImagePage, description="Images, in the job's order.")
+@blueprint.doc(
+    summary="List a job's images",
+    responses=responses(*_OF_ONE_JOB, "validation_failed", "cursor_invalid"),
+)
+def images(job_id: str, query_data: schemas.ImagesPageOf) -> schemas.ImagePage:
+    after = cursors.decode_position("image", query_data.cursor)
+    found = list_images(
+        stores().database, auth.tenant(), job_id, limit=query_data.limit + 1, after=after, state=query_data.state
+    )
+    page = found[: query_data.limit]
+    more = len(found) > len(page)
+    return schemas.ImagePage(
+        data=[schemas.Image.of(image) for image in page],
+        next_cursor=cursors.encode("image", page[-1].position) if more else None,
+    )

@@ -1,0 +1,63 @@
+"""Places for files: clients ask for signed links and send the bytes straight to the object store."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+from api import auth, schemas
+from api.bodies import only_json
+from api.problems import responses
+from api.stores import stores
+from storage.ledger.jobs import create_uploads
+
+blueprint = APIBlueprint(
+    "uploads", __name__, tag={"name": "Uploads", "description": "Places for files in the object store."}
+)
+auth.protect(blueprint)
+only_json(blueprint)
+
+
+@blueprint.post("/v1/uploads")
+@blueprint.input(schemas.NewUploads, location="json")
+@blueprint.output(schemas.Uploads, status_code=201, description="A place for each file, in the order asked for.")
+@blueprint.doc(
+    summary="Get links to send files to",
+    description=(
+        "Ask for a link per picture and mask, send each file to its link with the method and headers given, then name "
+        "the ids in `POST /v1/jobs`. An upload that no job names in time is dropped."
+    ),
+    responses=responses(
+        "json_invalid",
+        "key_missing",
+        "key_wrong",
+        "request_too_large",
+        "media_type_unsupported",
+        "validation_failed",
+        "ledger_unavailable",
+        "blob_store_unavailable",
+    ),
+)
+def create(json_data: schemas.NewUploads) -> schemas.Uploads:
+    here = stores()
+    created = create_uploads(
+        here.database,
+        auth.tenant(),
+        [(file.filename, file.content_type) for file in json_data.files],
+        expires_in_s=here.settings.upload_expiry_s,
+    )
+    answers = []
+    for upload in created:
+        link = here.blobs.presigned_put(
+            upload.key, content_type=upload.content_type, expires_s=here.settings.link_expiry_s
+        )
+        answers.append(
+            schemas.Upload(
+                id=upload.id,
+                filename=upload.filename,
+                method=link.method,
+                url=link.url,
+                headers=link.headers,
+                expires_at=link.expires_at,
+            )
+        )
+    return schemas.Uploads(uploads=answers)

@@ -1,0 +1,69 @@
+"""Webhooks: the addresses that are told when a job completes and when an image fails."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+from api import auth, schemas
+from api.bodies import only_json
+from api.problems import responses
+from api.stores import stores
+from api.webhook_urls import check_webhook_url
+from storage.ledger.webhooks import create_endpoint, delete_endpoint, list_endpoints
+
+blueprint = APIBlueprint(
+    "webhooks", __name__, tag={"name": "Webhooks", "description": "Addresses that are told what happens."}
+)
+auth.protect(blueprint)
+only_json(blueprint)
+
+
+@blueprint.post("/v1/webhooks")
+@blueprint.input(schemas.NewWebhook, location="json")
+@blueprint.output(
+    schemas.WebhookWithSecret, status_code=201, description="The webhook and its secret, shown this once."
+)
+@blueprint.doc(
+    summary="Add a webhook",
+    description=(
+        "Events are posted with Standard Webhooks signatures and repeated until the receiver answers 2xx, or the "
+        "schedule is used up. Name the id as `webhook_id` when submitting a job."
+    ),
+    responses=responses(
+        "json_invalid",
+        "key_missing",
+        "key_wrong",
+        "request_too_large",
+        "media_type_unsupported",
+        "validation_failed",
+        "url_not_allowed",
+        "ledger_unavailable",
+    ),
+)
+def create(json_data: schemas.NewWebhook) -> schemas.WebhookWithSecret:
+    here = stores()
+    check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
+    endpoint, secret = create_endpoint(here.database, auth.tenant(), json_data.url)
+    return schemas.WebhookWithSecret(secret=secret, **schemas.Webhook.fields_of(endpoint))
+
+
+@blueprint.get("/v1/webhooks")
+@blueprint.output(schemas.WebhookPage, description="All webhooks; never their secrets.")
+@blueprint.doc(summary="List webhooks", responses=responses("key_missing", "key_wrong", "ledger_unavailable"))
+def index() -> schemas.WebhookPage:
+    found = list_endpoints(stores().database, auth.tenant())
+    return schemas.WebhookPage(
+        data=[schemas.Webhook(**schemas.Webhook.fields_of(endpoint)) for endpoint in found], next_cursor=None
+    )
+
+
+@blueprint.delete("/v1/webhooks/<id:webhook_id>")
+@blueprint.output({}, status_code=204, description="It is gone.")
+@blueprint.doc(
+    summary="Remove a webhook",
+    description="Jobs that name it go on without it.",
+    responses=responses("key_missing", "key_wrong", "not_found", "ledger_unavailable"),
+)
+def delete(webhook_id: str) -> str:
+    delete_endpoint(stores().database, auth.tenant(), webhook_id)
+    return ""

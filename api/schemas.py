@@ -1,0 +1,325 @@
+"""What goes over the wire: pydantic models of every request and answer, with the examples that the documentation shows.
+
+Requests refuse fields they do not know, so that a misspelt option is an error and not silently ignored.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.filenames import clean_filename
+from storage import records
+from storage.options import JobOptions
+from storage.records import ImageState, JobState
+
+#: Ids as clients may send them; what the ledger makes fits in.
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+FileName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(clean_filename)]
+ContentType = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
+
+_UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
+_MASK = "upl_019aab5c2f6f7c21a4b1d0e9f8a7c652"
+_JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
+_IMAGE = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
+_WEBHOOK = "whe_019aab5b00127a10b1c2d3e4f5061728"
+
+
+class Request(BaseModel):
+    """The base of what clients send."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """The base of what clients get."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class NewUpload(Request):
+    """A file that will be sent."""
+
+    filename: FileName = Field(description="The file's name; a path's folders are dropped.", examples=["shirt-01.jpg"])
+    content_type: ContentType = Field(
+        description="The file's media type; the link takes no other.", examples=["image/jpeg"]
+    )
+
+
+class NewUploads(Request):
+    """Files that will be sent to the object store."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"files": [{"filename": "shirt-01.jpg", "content_type": "image/jpeg"}]}}
+    )
+
+    files: list[NewUpload] = Field(min_length=1, max_length=1000, description="1 to 1000 files.")
+
+
+class Upload(Answer):
+    """Where and how to send one file: make exactly this request, with the file as its body."""
+
+    id: str = Field(description="Names the file when the job is submitted.", examples=[_UPLOAD])
+    filename: str = Field(description="The name as it is kept.", examples=["shirt-01.jpg"])
+    method: str = Field(description="The method to use.", examples=["PUT"])
+    url: str = Field(description="The signed address to send the bytes to. Whoever has it can send.")
+    headers: dict[str, str] = Field(description="Headers that must be sent.", examples=[{"Content-Type": "image/jpeg"}])
+    expires_at: datetime = Field(description="When the address stops working.")
+
+
+class Uploads(Answer):
+    """The files' places, in the order asked for."""
+
+    uploads: list[Upload]
+
+
+class NewImage(Request):
+    """One picture of a job, sent before by an upload."""
+
+    upload_id: Id = Field(description="The picture.", examples=[_UPLOAD])
+    name: FileName | None = Field(default=None, description="Its name. Missing: `image-` and its place in the job.")
+    mask_upload_id: Id | None = Field(default=None, description="Its own mask. Missing: the job's.")
+
+
+class NewJob(Request):
+    """Pictures to be cleaned, by the ids of their uploads."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "images": [{"upload_id": _UPLOAD, "name": "shirt-01.jpg"}],
+                "mask_upload_id": _MASK,
+                "options": {"dilation_px": 4},
+            }
+        }
+    )
+
+    images: list[NewImage] = Field(min_length=1, description="The pictures, in the order in which they are listed.")
+    mask_upload_id: Id | None = Field(default=None, description="The mask of every picture that has none of its own.")
+    options: JobOptions = Field(default_factory=JobOptions, description="How to work.")
+    webhook_id: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
+
+
+class InlineJob(Request):
+    """The parts of a small job that brings its pictures along (multipart/form-data)."""
+
+    images: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] = Field(
+        description="The pictures: one part each, with its file name."
+    )
+    mask: str | None = Field(
+        default=None, description="The mask of every picture.", json_schema_extra={"format": "binary"}
+    )
+    masks: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] | None = Field(
+        default=None, description="Instead of `mask`: one mask for each picture, in the same order."
+    )
+    options: str | None = Field(default=None, description="How to work: a JSON object, see `JobOptions`.")
+    webhook: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
+
+
+class PageOf(Request):
+    """Which part of a list."""
+
+    limit: int = Field(default=100, ge=1, le=1000, description="Most entries in the answer.")
+    cursor: str | None = Field(
+        default=None, max_length=200, description="`next_cursor` of the answer before. Missing: from the beginning."
+    )
+
+
+class ImagesPageOf(PageOf):
+    """Which images of a job."""
+
+    state: ImageState | None = Field(default=None, description="Only images in this state.")
+
+
+class Counts(Answer):
+    """Images by state; they sum to the job's total at every moment."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    queued: int
+    running: int
+    succeeded: int
+    skipped: int
+    failed: int
+    canceled: int
+
+
+class JobLinks(Answer):
+    """Where to read on."""
+
+    self: str = Field(examples=[f"/v1/jobs/{_JOB}"])
+    images: str = Field(examples=[f"/v1/jobs/{_JOB}/images"])
+
+
+class Job(Answer):
+    """A job and how far it is."""
+
+    id: str = Field(examples=[_JOB])
+    state: JobState = Field(description="`completed` says that every image has ended, not that all succeeded.")
+    total: int = Field(description="Images in all.")
+    counts: Counts
+    progress: float = Field(description="Share of the images that have ended, 0 to 1.", examples=[0.25])
+    tiles_done: int = Field(description="Passes of the network done so far.")
+    images_per_second: float | None = Field(description="Images ended per second; null before the first.")
+    eta_s: float | None = Field(description="Seconds until the end at that rate; null where unknown.")
+    options: dict[str, Any]
+    webhook_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    links: JobLinks
+
+    @classmethod
+    def of(cls, job: records.Job) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(
+            id=job.id,
+            state=job.state,
+            total=job.total,
+            counts=Counts.model_validate(job.counts),
+            progress=round(job.counts.ended / job.total, 6) if job.total else 1.0,
+            tiles_done=job.tiles_done,
+            images_per_second=job.images_per_second,
+            eta_s=job.eta_s,
+            options=job.options,
+            webhook_id=job.webhook_endpoint_id,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            links=JobLinks(self=f"/v1/jobs/{job.id}", images=f"/v1/jobs/{job.id}/images"),
+        )
+
+
+class ImageError(Answer):
+    """Why an image failed."""
+
+    code: str = Field(examples=["image_truncated"])
+    detail: str
+
+
+class Image(Answer):
+    """One picture of a job."""
+
+    id: str = Field(examples=[_IMAGE])
+    job_id: str = Field(examples=[_JOB])
+    position: int = Field(description="Its place in the job, from 0.")
+    name: str = Field(examples=["shirt-01.jpg"])
+    state: ImageState
+    width: int | None = Field(description="Pixels; null until a worker has read it.")
+    height: int | None
+    tiles_done: int
+    tiles_total: int | None
+    attempt: int = Field(description="Times that a worker has begun it.")
+    error: ImageError | None
+    record: dict[str, Any] = Field(description="What was done: method, regions, device, seconds by stage.")
+    result_url: str | None = Field(
+        description="Where to fetch the result; null while there is none.", examples=[f"/v1/images/{_IMAGE}/result"]
+    )
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, image: records.Image) -> Self:
+        """The ledger's record as clients see it."""
+        failed = image.state is ImageState.FAILED
+        return cls(
+            id=image.id,
+            job_id=image.job_id,
+            position=image.position,
+            name=image.name,
+            state=image.state,
+            width=image.width,
+            height=image.height,
+            tiles_done=image.tiles_done,
+            tiles_total=image.tiles_total,
+            attempt=image.attempt,
+            error=ImageError(code=image.error_code or "", detail=image.error_detail or "") if failed else None,
+            record=image.record,
+            result_url=f"/v1/images/{image.id}/result" if image.result_key else None,
+            created_at=image.created_at,
+            started_at=image.started_at,
+            finished_at=image.finished_at,
+        )
+
+
+class JobPage(Answer):
+    """A part of the list of jobs, newest first."""
+
+    data: list[Job]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")
+
+
+class ImagePage(Answer):
+    """A part of a job's images, in the job's order."""
+
+    data: list[Image]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")
+
+
+class NewWebhook(Request):
+    """An address that wants to be told."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="https, a public host, no user name or password.",
+        examples=["https://shop.example/hooks/cleanplate"],
+    )
+
+
+class Webhook(Answer):
+    """An address that is told when a job completes and when an image fails."""
+
+    id: str = Field(examples=[_WEBHOOK])
+    url: str = Field(examples=["https://shop.example/hooks/cleanplate"])
+    created_at: datetime
+    disabled_at: datetime | None = Field(description="Since when nothing is posted to it; null while it is in use.")
+    disabled_reason: str | None
+
+    @classmethod
+    def fields_of(cls, endpoint: records.WebhookEndpoint) -> dict[str, Any]:
+        """The ledger's record as clients see it."""
+        return {name: getattr(endpoint, name) for name in ("id", "url", "created_at", "disabled_at", "disabled_reason")}
+
+
+class WebhookWithSecret(Webhook):
+    """The new address with its secret, which is not shown again."""
+
+    secret: str = Field(description="Verifies the signatures (Standard Webhooks). Keep it; it is shown this once.")
+
+
+class WebhookPage(Answer):
+    """All webhooks of the tenant."""
+
+    data: list[Webhook]
+    next_cursor: str | None = Field(description="Always null: the list is short.")
+
+
+class Health(Answer):
+    """The service answers."""
+
+    status: str = Field(examples=["ok"])
+
+
+class Fault(BaseModel):
+    """One fault of a request: where, and what."""
+
+    pointer: str | None = Field(default=None, description="JSON pointer into the body.", examples=["#/images/0/name"])
+    parameter: str | None = Field(default=None, description="Name of the query parameter.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457, application/problem+json)."""
+
+    type: str = Field(description="Address of the code's documentation.")
+    title: str = Field(description="What all problems of this code share.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What happened and what to do about it.")
+    instance: str = Field(description="The path that was asked for.")
+    code: str = Field(description="Stable; write programs against this one.", examples=["upload_unknown"])
+    request_id: str = Field(description="Name it when you report the problem.")
+    errors: list[Fault] | None = Field(default=None, description="The faults of the request, with their places.")

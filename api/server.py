@@ -1,0 +1,76 @@
+"""The API's server: gunicorn with threads, run inside this process. On SIGTERM it answers open requests, then stops."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from cleanplate import logs
+from cleanplate.settings import Settings
+
+#: Seconds for open requests to be answered after SIGTERM.
+GRACE_S = 30
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the workers' sign of life, a file without content
+
+
+class _Log(Logger):
+    """Gunicorn's lines by way of the process's own logging, so that they are redacted like all others."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.NOTSET)
+
+
+class _Server(BaseApplication):
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        options = {
+            "bind": f"{self.settings.host}:{self.settings.port}",
+            "worker_class": "gthread",
+            "workers": self.settings.api_workers,
+            "threads": self.settings.api_threads,
+            "timeout": 120,
+            "graceful_timeout": GRACE_S,
+            "keepalive": 15,
+            "worker_tmp_dir": str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None,
+            "logger_class": _Log,
+            "control_socket_disable": True,
+            "proc_name": "cleanplate-api",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from api.app import create_app
+
+        return create_app(self.settings)
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. Call it from the main thread."""
+    logs.configure(settings)
+    server = os.getpid()
+    try:
+        Arbiter(_Server(settings)).run()
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if os.getpid() != server:
+            # A forked worker that is done: it must not go on with what the caller does after serving.
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(status)
+        return status
+    return 0

@@ -1,0 +1,63 @@
+"""The ledger and the blob store of this process, opened at the first use.
+
+A forked process must not share its parent's connections: each process opens its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from flask import current_app
+
+from cleanplate.settings import Settings
+from storage.blobs import Blobs, open_blobs
+from storage.database import Database
+
+
+class Stores:
+    """Opens on demand, once per process; safe among threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._database: Database | None = None
+        self._blobs: Blobs | None = None
+
+    @property
+    def database(self) -> Database:
+        with self._lock:
+            self._forget_parents()
+            if self._database is None:
+                self._database = Database.connect(self.settings.sqlalchemy_url)
+            return self._database
+
+    @property
+    def blobs(self) -> Blobs:
+        with self._lock:
+            self._forget_parents()
+            if self._blobs is None:
+                self._blobs = open_blobs(self.settings)
+            return self._blobs
+
+    def close(self) -> None:
+        """Close the ledger's connections; the next use opens new ones."""
+        with self._lock:
+            self._forget_parents()
+            if self._database is not None:
+                self._database.close()
+            self._database = self._blobs = None
+
+    def _forget_parents(self) -> None:
+        if self._owner != os.getpid():
+            self._owner = os.getpid()
+            self._database = self._blobs = None
+
+
+def stores() -> Stores:
+    """The stores of the application that answers the current request."""
+    found = current_app.extensions["cleanplate"]
+    if not isinstance(found, Stores):
+        raise TypeError("the application was not made by create_app")
+    return found
