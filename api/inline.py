@@ -13,9 +13,10 @@ from flask import request
 from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage
 
+from api.answers import Fault
 from api.filenames import clean_filename
 from api.problems import Problem, pointer, validation_problem
-from api.schemas import Fault, InlineJob
+from api.requests import InlineJob
 from api.stores import Stores
 from cleanplate.settings import Settings
 from model.errors import ImageRejected, MaskRejected

@@ -8,7 +8,7 @@ from apiflask import APIFlask
 from flask import current_app
 from pydantic import BaseModel
 
-from api import schemas
+from api import answers, requests
 from api.auth import bearer
 from storage.options import JobOptions
 
@@ -50,7 +50,7 @@ def current_document() -> dict[str, Any]:
 
 def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
     components = document["components"]["schemas"]
-    for model in (schemas.Problem, schemas.NewJob, schemas.InlineJob, JobOptions):
+    for model in (answers.Problem, requests.NewJob, requests.InlineJob, JobOptions):
         _add(components, model)
     _flatten(document)
     document["paths"]["/v1/jobs"]["post"]["requestBody"] = {

@@ -16,7 +16,7 @@ from flask import Response, current_app, g, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from api.schemas import Fault
+from api.answers import Fault
 from cleanplate.logs import redact_text
 from model.errors import ModelError
 from storage.errors import BlobNotFound, StorageError

@@ -10,8 +10,8 @@ import re
 import socket
 from urllib.parse import urlsplit
 
+from api.answers import Fault
 from api.problems import Problem, pointer
-from api.schemas import Fault
 
 _HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 #: Suffixes that name a machine of the reader's own network.

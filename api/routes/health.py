@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api import schemas
+from api import answers
 from api.problems import Problem, responses
 from api.stores import Stores, stores
 from storage.errors import StorageError
@@ -17,20 +17,20 @@ blueprint = APIBlueprint(
 
 
 @blueprint.get("/healthz")
-@blueprint.output(schemas.Health, description="The process answers.")
+@blueprint.output(answers.Health, description="The process answers.")
 @blueprint.doc(summary="Is the process alive?", description="Asks nothing of the ledger or the object store.")
-def alive() -> schemas.Health:
-    return schemas.Health(status="ok")
+def alive() -> answers.Health:
+    return answers.Health(status="ok")
 
 
 @blueprint.get("/readyz")
-@blueprint.output(schemas.Health, description="Ledger and object store can be reached, and the schema is current.")
+@blueprint.output(answers.Health, description="Ledger and object store can be reached, and the schema is current.")
 @blueprint.doc(summary="Can it do its work?", responses=responses("not_ready"))
-def ready() -> schemas.Health:
+def ready() -> answers.Health:
     reasons = [reason for reason in (_against_ledger(stores()), _against_blobs(stores())) if reason]
     if reasons:
         raise Problem("not_ready", " ".join(reasons))
-    return schemas.Health(status="ok")
+    return answers.Health(status="ok")
 
 
 def _against_ledger(here: Stores) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from apiflask import APIBlueprint
 from flask import Response
 
-from api import auth, schemas
+from api import answers, auth
 from api.filenames import stem_and_extension
 from api.problems import Problem, responses
 from api.stores import stores
@@ -24,10 +24,10 @@ _OF_ONE_IMAGE = ("key_missing", "key_wrong", "not_found", "ledger_unavailable")
 
 
 @blueprint.get("/v1/images/<id:image_id>")
-@blueprint.output(schemas.Image, description="The image.")
+@blueprint.output(answers.Image, description="The image.")
 @blueprint.doc(summary="See one image", responses=responses(*_OF_ONE_IMAGE))
-def show(image_id: str) -> schemas.Image:
-    return schemas.Image.of(get_image(stores().database, auth.tenant(), image_id))
+def show(image_id: str) -> answers.Image:
+    return answers.Image.of(get_image(stores().database, auth.tenant(), image_id))
 
 
 @blueprint.get("/v1/images/<id:image_id>/result")

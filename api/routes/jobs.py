@@ -6,11 +6,11 @@ from apiflask import APIBlueprint
 from flask import request
 from pydantic import ValidationError
 
-from api import auth, cursors, schemas
+from api import answers, auth, cursors, requests
+from api.answers import Fault
 from api.bodies import unsupported
 from api.inline import read_inline_job
 from api.problems import MAX_FAULTS, Problem, pointer, responses, validation_problem
-from api.schemas import Fault
 from api.stores import Stores, stores
 from storage import records
 from storage.errors import NotFound, UploadUnknown
@@ -25,7 +25,7 @@ auth.protect(blueprint)
 
 
 @blueprint.post("/v1/jobs")
-@blueprint.output(schemas.Job, status_code=202, description="Accepted; `Location` says where to follow it.")
+@blueprint.output(answers.Job, status_code=202, description="Accepted; `Location` says where to follow it.")
 @blueprint.doc(
     summary="Submit a job",
     description=(
@@ -59,7 +59,7 @@ auth.protect(blueprint)
         "blob_store_unavailable",
     ),
 )
-def submit() -> tuple[schemas.Job, int, dict[str, str]]:
+def submit() -> tuple[answers.Job, int, dict[str, str]]:
     here, tenant = stores(), auth.tenant()
     if request.is_json:
         job = _submit_uploaded(here, tenant)
@@ -67,13 +67,13 @@ def submit() -> tuple[schemas.Job, int, dict[str, str]]:
         job = _submitted(here, tenant, read_inline_job(here, tenant))
     else:
         raise unsupported("application/json", "multipart/form-data")
-    answer = schemas.Job.of(job)
+    answer = answers.Job.of(job)
     return answer, 202, {"Location": answer.links.self}
 
 
 def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
     try:
-        body = schemas.NewJob.model_validate(request.get_json())
+        body = requests.NewJob.model_validate(request.get_json())
     except ValidationError as error:
         raise validation_problem(error) from error
     if len(body.images) > here.settings.max_job_images:
@@ -107,7 +107,7 @@ def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
         raise Problem(error.code, str(error), faults=_places(body, set(error.identifiers))) from error
 
 
-def _places(body: schemas.NewJob, unknown: set[str]) -> list[Fault]:
+def _places(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
     """Where the unknown uploads stand in the body."""
     places = [pointer("mask_upload_id")] if body.mask_upload_id in unknown else []
     for index, image in enumerate(body.images):
@@ -131,19 +131,19 @@ def _submitted(here: Stores, tenant: str, job: records.NewJob) -> records.Job:
 
 
 @blueprint.get("/v1/jobs")
-@blueprint.input(schemas.PageOf, location="query")
-@blueprint.output(schemas.JobPage, description="Jobs, newest first.")
+@blueprint.input(requests.PageOf, location="query")
+@blueprint.output(answers.JobPage, description="Jobs, newest first.")
 @blueprint.doc(
     summary="List jobs",
     responses=responses("key_missing", "key_wrong", "validation_failed", "cursor_invalid", "ledger_unavailable"),
 )
-def index(query_data: schemas.PageOf) -> schemas.JobPage:
+def index(query_data: requests.PageOf) -> answers.JobPage:
     after = cursors.decode("job", query_data.cursor)
     found = list_jobs(stores().database, auth.tenant(), limit=query_data.limit + 1, after=after)
     page = found[: query_data.limit]
     more = len(found) > len(page)
-    return schemas.JobPage(
-        data=[schemas.Job.of(job) for job in page],
+    return answers.JobPage(
+        data=[answers.Job.of(job) for job in page],
         next_cursor=cursors.encode("job", page[-1].id) if more else None,
     )
 
@@ -152,38 +152,38 @@ _OF_ONE_JOB = ("key_missing", "key_wrong", "not_found", "ledger_unavailable")
 
 
 @blueprint.get("/v1/jobs/<id:job_id>")
-@blueprint.output(schemas.Job, description="The job.")
+@blueprint.output(answers.Job, description="The job.")
 @blueprint.doc(summary="See how far a job is", responses=responses(*_OF_ONE_JOB))
-def show(job_id: str) -> schemas.Job:
-    return schemas.Job.of(get_job(stores().database, auth.tenant(), job_id))
+def show(job_id: str) -> answers.Job:
+    return answers.Job.of(get_job(stores().database, auth.tenant(), job_id))
 
 
 @blueprint.post("/v1/jobs/<id:job_id>/cancel")
-@blueprint.output(schemas.Job, description="The job as it is now.")
+@blueprint.output(answers.Job, description="The job as it is now.")
 @blueprint.doc(
     summary="Cancel a job",
     description="Images that have not ended become `canceled`; what has ended stays. Repeating it changes nothing.",
     responses=responses(*_OF_ONE_JOB),
 )
-def cancel(job_id: str) -> schemas.Job:
-    return schemas.Job.of(cancel_job(stores().database, auth.tenant(), job_id))
+def cancel(job_id: str) -> answers.Job:
+    return answers.Job.of(cancel_job(stores().database, auth.tenant(), job_id))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/images")
-@blueprint.input(schemas.ImagesPageOf, location="query")
-@blueprint.output(schemas.ImagePage, description="Images, in the job's order.")
+@blueprint.input(requests.ImagesPageOf, location="query")
+@blueprint.output(answers.ImagePage, description="Images, in the job's order.")
 @blueprint.doc(
     summary="List a job's images",
     responses=responses(*_OF_ONE_JOB, "validation_failed", "cursor_invalid"),
 )
-def images(job_id: str, query_data: schemas.ImagesPageOf) -> schemas.ImagePage:
+def images(job_id: str, query_data: requests.ImagesPageOf) -> answers.ImagePage:
     after = cursors.decode_position("image", query_data.cursor)
     found = list_images(
         stores().database, auth.tenant(), job_id, limit=query_data.limit + 1, after=after, state=query_data.state
     )
     page = found[: query_data.limit]
     more = len(found) > len(page)
-    return schemas.ImagePage(
-        data=[schemas.Image.of(image) for image in page],
+    return answers.ImagePage(
+        data=[answers.Image.of(image) for image in page],
         next_cursor=cursors.encode("image", page[-1].position) if more else None,
     )

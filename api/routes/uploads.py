@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api import auth, schemas
+from api import answers, auth, requests
 from api.bodies import only_json
 from api.problems import responses
 from api.stores import stores
@@ -18,8 +18,8 @@ only_json(blueprint)
 
 
 @blueprint.post("/v1/uploads")
-@blueprint.input(schemas.NewUploads, location="json")
-@blueprint.output(schemas.Uploads, status_code=201, description="A place for each file, in the order asked for.")
+@blueprint.input(requests.NewUploads, location="json")
+@blueprint.output(answers.Uploads, status_code=201, description="A place for each file, in the order asked for.")
 @blueprint.doc(
     summary="Get links to send files to",
     description=(
@@ -37,7 +37,7 @@ only_json(blueprint)
         "blob_store_unavailable",
     ),
 )
-def create(json_data: schemas.NewUploads) -> schemas.Uploads:
+def create(json_data: requests.NewUploads) -> answers.Uploads:
     here = stores()
     created = create_uploads(
         here.database,
@@ -45,13 +45,13 @@ def create(json_data: schemas.NewUploads) -> schemas.Uploads:
         [(file.filename, file.content_type) for file in json_data.files],
         expires_in_s=here.settings.upload_expiry_s,
     )
-    answers = []
+    places = []
     for upload in created:
         link = here.blobs.presigned_put(
             upload.key, content_type=upload.content_type, expires_s=here.settings.link_expiry_s
         )
-        answers.append(
-            schemas.Upload(
+        places.append(
+            answers.Upload(
                 id=upload.id,
                 filename=upload.filename,
                 method=link.method,
@@ -60,4 +60,4 @@ def create(json_data: schemas.NewUploads) -> schemas.Uploads:
                 expires_at=link.expires_at,
             )
         )
-    return schemas.Uploads(uploads=answers)
+    return answers.Uploads(uploads=places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api import auth, schemas
+from api import answers, auth, requests
 from api.bodies import only_json
 from api.problems import responses
 from api.stores import stores
@@ -19,9 +19,9 @@ only_json(blueprint)
 
 
 @blueprint.post("/v1/webhooks")
-@blueprint.input(schemas.NewWebhook, location="json")
+@blueprint.input(requests.NewWebhook, location="json")
 @blueprint.output(
-    schemas.WebhookWithSecret, status_code=201, description="The webhook and its secret, shown this once."
+    answers.WebhookWithSecret, status_code=201, description="The webhook and its secret, shown this once."
 )
 @blueprint.doc(
     summary="Add a webhook",
@@ -40,20 +40,20 @@ only_json(blueprint)
         "ledger_unavailable",
     ),
 )
-def create(json_data: schemas.NewWebhook) -> schemas.WebhookWithSecret:
+def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
     here = stores()
     check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
     endpoint, secret = create_endpoint(here.database, auth.tenant(), json_data.url)
-    return schemas.WebhookWithSecret(secret=secret, **schemas.Webhook.fields_of(endpoint))
+    return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
 
 
 @blueprint.get("/v1/webhooks")
-@blueprint.output(schemas.WebhookPage, description="All webhooks; never their secrets.")
+@blueprint.output(answers.WebhookPage, description="All webhooks; never their secrets.")
 @blueprint.doc(summary="List webhooks", responses=responses("key_missing", "key_wrong", "ledger_unavailable"))
-def index() -> schemas.WebhookPage:
+def index() -> answers.WebhookPage:
     found = list_endpoints(stores().database, auth.tenant())
-    return schemas.WebhookPage(
-        data=[schemas.Webhook(**schemas.Webhook.fields_of(endpoint)) for endpoint in found], next_cursor=None
+    return answers.WebhookPage(
+        data=[answers.Webhook(**answers.Webhook.fields_of(endpoint)) for endpoint in found], next_cursor=None
     )
 
 

@@ -1,61 +1,25 @@
-"""What goes over the wire: pydantic models of every request and answer, with the examples that the documentation shows.
-
-Requests refuse fields they do not know, so that a misspelt option is an error and not silently ignored.
-"""
+"""What clients get: pydantic models of every answer, made from the ledger's records."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.filenames import clean_filename
 from storage import records
-from storage.options import JobOptions
 from storage.records import ImageState, JobState
 
-#: Ids as clients may send them; what the ledger makes fits in.
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-FileName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(clean_filename)]
-ContentType = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
-
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
-_MASK = "upl_019aab5c2f6f7c21a4b1d0e9f8a7c652"
 _JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
 _IMAGE = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
 _WEBHOOK = "whe_019aab5b00127a10b1c2d3e4f5061728"
-
-
-class Request(BaseModel):
-    """The base of what clients send."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Answer(BaseModel):
     """The base of what clients get."""
 
     model_config = ConfigDict(frozen=True)
-
-
-class NewUpload(Request):
-    """A file that will be sent."""
-
-    filename: FileName = Field(description="The file's name; a path's folders are dropped.", examples=["shirt-01.jpg"])
-    content_type: ContentType = Field(
-        description="The file's media type; the link takes no other.", examples=["image/jpeg"]
-    )
-
-
-class NewUploads(Request):
-    """Files that will be sent to the object store."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"files": [{"filename": "shirt-01.jpg", "content_type": "image/jpeg"}]}}
-    )
-
-    files: list[NewUpload] = Field(min_length=1, max_length=1000, description="1 to 1000 files.")
 
 
 class Upload(Answer):
@@ -73,64 +37,6 @@ class Uploads(Answer):
     """The files' places, in the order asked for."""
 
     uploads: list[Upload]
-
-
-class NewImage(Request):
-    """One picture of a job, sent before by an upload."""
-
-    upload_id: Id = Field(description="The picture.", examples=[_UPLOAD])
-    name: FileName | None = Field(default=None, description="Its name. Missing: `image-` and its place in the job.")
-    mask_upload_id: Id | None = Field(default=None, description="Its own mask. Missing: the job's.")
-
-
-class NewJob(Request):
-    """Pictures to be cleaned, by the ids of their uploads."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "images": [{"upload_id": _UPLOAD, "name": "shirt-01.jpg"}],
-                "mask_upload_id": _MASK,
-                "options": {"dilation_px": 4},
-            }
-        }
-    )
-
-    images: list[NewImage] = Field(min_length=1, description="The pictures, in the order in which they are listed.")
-    mask_upload_id: Id | None = Field(default=None, description="The mask of every picture that has none of its own.")
-    options: JobOptions = Field(default_factory=JobOptions, description="How to work.")
-    webhook_id: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
-
-
-class InlineJob(Request):
-    """The parts of a small job that brings its pictures along (multipart/form-data)."""
-
-    images: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] = Field(
-        description="The pictures: one part each, with its file name."
-    )
-    mask: str | None = Field(
-        default=None, description="The mask of every picture.", json_schema_extra={"format": "binary"}
-    )
-    masks: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] | None = Field(
-        default=None, description="Instead of `mask`: one mask for each picture, in the same order."
-    )
-    options: str | None = Field(default=None, description="How to work: a JSON object, see `JobOptions`.")
-    webhook: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
-
-
-class PageOf(Request):
-    """Which part of a list."""
-
-    limit: int = Field(default=100, ge=1, le=1000, description="Most entries in the answer.")
-    cursor: str | None = Field(
-        default=None, max_length=200, description="`next_cursor` of the answer before. Missing: from the beginning."
-    )
-
-
-class ImagesPageOf(PageOf):
-    """Which images of a job."""
-
-    state: ImageState | None = Field(default=None, description="Only images in this state.")
 
 
 class Counts(Answer):
@@ -257,17 +163,6 @@ class ImagePage(Answer):
 
     data: list[Image]
     next_cursor: str | None = Field(description="For the next part; null at the end.")
-
-
-class NewWebhook(Request):
-    """An address that wants to be told."""
-
-    url: str = Field(
-        min_length=1,
-        max_length=2000,
-        description="https, a public host, no user name or password.",
-        examples=["https://shop.example/hooks/cleanplate"],
-    )
 
 
 class Webhook(Answer):
