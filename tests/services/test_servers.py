@@ -1,0 +1,76 @@
+"""The servers of the tests are what they claim to be, and can be killed and started again."""
+
+from __future__ import annotations
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from cleanplate.settings import Settings
+from storage.blobs import S3Blobs, open_blobs
+from storage.database import Database
+from tests.servers import PostgresServer, RedisServer, S3Server, environment, started
+
+
+def test_each_test_gets_a_migrated_postgres_of_its_own(postgres_server: PostgresServer, postgres_url: str) -> None:
+    other = postgres_server.new_database()
+    assert postgres_server.url(other) != postgres_url
+    for url in (postgres_url, postgres_server.url(other)):
+        db = Database.connect(url)
+        assert db.schema_is_current()
+        db.close()
+    postgres_server.drop_database(other)
+
+
+def test_postgres_asks_for_a_password(postgres_server: PostgresServer) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(f"postgresql://cleanplate:wrong@127.0.0.1:{postgres_server.port}/postgres")
+
+
+def test_a_killed_redis_starts_again_empty_at_the_same_address() -> None:
+    server = started(RedisServer)
+    try:
+        with redis.Redis.from_url(server.url()) as client:
+            client.set("key", "value")
+        server.kill()
+        assert not server.answers()
+        server.start()
+        with redis.Redis.from_url(server.url()) as client:
+            assert client.get("key") is None
+    finally:
+        server.close()
+    assert not server.folder.exists()
+
+
+def test_redis_databases_are_apart_and_a_flush_empties_all(redis_server: RedisServer, redis_url: str) -> None:
+    other_url = redis_server.new_database()
+    with redis.Redis.from_url(redis_url) as mine, redis.Redis.from_url(other_url) as other:
+        mine.set("key", "value")
+        assert other.get("key") is None
+        redis_server.flush()
+        assert mine.get("key") is None
+
+
+def test_two_s3_servers_run_side_by_side_and_refuse_strangers(s3_server: S3Server) -> None:
+    second = started(S3Server)
+    try:
+        assert second.endpoint_url != s3_server.endpoint_url
+        assert s3_server.answers()
+        assert httpx.get(f"{second.endpoint_url}/anything/key").status_code == 403
+    finally:
+        second.close()
+
+
+def test_settings_survive_the_way_through_the_environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = settings.model_copy(update={"webhook_allow_private": True, "webhook_schedule_s": (0.5, 2.0)})
+    for name, value in environment(changed).items():
+        if name.startswith("CLEANPLATE_"):
+            monkeypatch.setenv(name, value)
+    assert Settings() == changed
+
+
+def test_server_settings_have_a_bucket_of_their_own(server_settings: Settings) -> None:
+    blobs = open_blobs(server_settings)
+    assert isinstance(blobs, S3Blobs)
+    assert list(blobs.list("")) == []
