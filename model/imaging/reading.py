@@ -28,6 +28,7 @@ FORMATS = {
 #: Pillow's modes that are 8 bits a channel in grey or RGB, with or without alpha or a palette.
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 _ORIENTATION = 0x0112
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 Rejection = Callable[[str, str], ModelError]
 
@@ -169,6 +170,8 @@ def _opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Imag
             f"{noun}_too_many_pixels", f"The {noun} is over the limit of {limits.max_pixels} pixels."
         ) from None
     except UnidentifiedImageError:
+        if data.startswith(_PNG) and 0 in struct.unpack(">II", data[16:24].ljust(8, b"\1")):
+            raise rejected(f"{noun}_empty", f"The {noun} has no pixels.") from None
         raise rejected(f"{noun}_unreadable", f"The {noun} is not a picture in a format that is known here.") from None
     except (OSError, ValueError, SyntaxError, struct.error, OverflowError, EOFError, IndexError, TypeError) as error:
         raise rejected(f"{noun}_unreadable", f"The {noun}'s header is damaged ({error}): export it again.") from None

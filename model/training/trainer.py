@@ -65,20 +65,21 @@ class Trainer:
         if self.checkpoint.exists():
             self._resume()
 
-    def run(self) -> None:
-        """Train to the end of the plan.
+    def run(self, until: int | None = None) -> None:
+        """Train to the end of the plan, or to step ``until`` of it.
 
         Raises:
             TrainingDiverged: the loss is no longer finite; the last checkpoint stands.
         """
         seen_loss, seen_prefill, since, began = 0.0, 0.0, 0, time.monotonic()
-        for picture, hole in self._ahead():
+        end = self.plan.steps if until is None else until
+        for picture, hole in self._ahead(end):
             loss, prefill = self._learn(picture, hole)
             if not math.isfinite(loss):
                 raise TrainingDiverged(self.step, self.checkpoint)
             self.step += 1
             seen_loss, seen_prefill, since = seen_loss + loss, seen_prefill + prefill, since + 1
-            if self.step % self.plan.every == 0 or self.step == self.plan.steps:
+            if self.step % self.plan.every == 0 or self.step == end:
                 rate = since * self.batches.size / (time.monotonic() - began)
                 self._log(seen_loss / since, seen_prefill / since, rate)
                 self.save()
@@ -106,11 +107,11 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
 
-    def _ahead(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _ahead(self, end: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches from the current step on, the next one made while the present one is learnt from."""
         with ThreadPoolExecutor(1) as maker:
             waiting = maker.submit(self.batches.batch, self.step)
-            for step in range(self.step, self.plan.steps):
+            for step in range(self.step, end):
                 ready = waiting.result()
                 waiting = maker.submit(self.batches.batch, step + 1)
                 yield ready
@@ -127,7 +128,7 @@ class Trainer:
         self._follow()
         with torch.no_grad():
             prefill = masked_l1(push_pull(picture, hole), picture, hole)
-        return float(loss), float(prefill)
+        return loss.item(), prefill.item()
 
     @torch.no_grad()
     def _follow(self) -> None:

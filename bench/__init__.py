@@ -1,0 +1,1 @@
+"""Measurements: every figure that the documentation quotes comes from a script here."""
