@@ -156,27 +156,25 @@ def _cuts(length: int) -> list[tuple[int, int]]:
 
 
 def tile_weights(region: Region) -> list[NDArray[np.float32]]:
-    """For each tile ``float32 [h, w]``: raised cosines that fall over its overlaps with other tiles' places.
+    """For each tile ``float32 [h, w]``: raised cosines that fall over what it shares with its neighbours.
 
     They are positive everywhere, so that their weighted mean exists wherever a tile lies.
     """
-    rows = _ramps(region.box.height)
-    columns = _ramps(region.box.width)
-    weights = []
-    for tile in region.tiles:
-        row = rows[tile.top - region.box.top]
-        column = columns[tile.left - region.box.left]
-        weights.append(np.outer(row, column).astype(np.float32))
-    return weights
+    rows = _ramps({(tile.top, tile.bottom) for tile in region.tiles})
+    columns = _ramps({(tile.left, tile.right) for tile in region.tiles})
+    return [
+        np.outer(rows[tile.top, tile.bottom], columns[tile.left, tile.right]).astype(np.float32)
+        for tile in region.tiles
+    ]
 
 
-def _ramps(length: int) -> dict[int, NDArray[np.float64]]:
-    """The weight along one axis of the tile that starts at each cut."""
-    cuts = _cuts(length)
-    ramps = {start: np.ones(end - start) for start, end in cuts}
-    for (before, end), (start, _) in pairwise(cuts):
-        overlap = end - start
-        rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)
-        ramps[start][:overlap] *= rise
-        ramps[before][-overlap:] *= rise[::-1]
-    return {start: np.maximum(ramp, 1e-4) for start, ramp in ramps.items()}
+def _ramps(intervals: set[tuple[int, int]]) -> dict[tuple[int, int], NDArray[np.float64]]:
+    """The weight along one axis for each interval that tiles take on it."""
+    ramps = {(start, end): np.ones(end - start) for start, end in intervals}
+    for before, after in pairwise(sorted(intervals)):
+        overlap = before[1] - after[0]
+        if overlap > 0:
+            rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)
+            ramps[after][:overlap] *= rise
+            ramps[before][-overlap:] *= rise[::-1]
+    return {interval: np.maximum(ramp, 1e-4) for interval, ramp in ramps.items()}

@@ -170,7 +170,7 @@ def _opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Imag
             f"{noun}_too_many_pixels", f"The {noun} is over the limit of {limits.max_pixels} pixels."
         ) from None
     except UnidentifiedImageError:
-        if data.startswith(_PNG) and 0 in struct.unpack(">II", data[16:24].ljust(8, b"\1")):
+        if data.startswith(_PNG) and data[12:16] == b"IHDR" and 0 in struct.unpack(">II", data[16:24].ljust(8, b"\1")):
             raise rejected(f"{noun}_empty", f"The {noun} has no pixels.") from None
         raise rejected(f"{noun}_unreadable", f"The {noun} is not a picture in a format that is known here.") from None
     except (OSError, ValueError, SyntaxError, struct.error, OverflowError, EOFError, IndexError, TypeError) as error:
