@@ -1,0 +1,109 @@
+"""The project's own programs as processes, and waiting for what they do: polling with a deadline and a message."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+REPOSITORY = Path(__file__).parent.parent
+POLL_S = 0.1
+
+Value = TypeVar("Value")
+
+
+def until(condition: Callable[[], Value], message: str | Callable[[], str], *, within_s: float = 90) -> Value:
+    """The first true value of ``condition``; fails with ``message`` when there is none in time."""
+    deadline = time.monotonic() + within_s
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(message if isinstance(message, str) else message())
+        time.sleep(POLL_S)
+    return value
+
+
+def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with no setting of Cleanplate but these."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_")} | dict(settings)
+
+
+def cleanplate(
+    *arguments: str, settings: Mapping[str, str], timeout_s: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """The command line, run to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "cleanplate", *arguments],
+        env=clean_environment(settings),
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+class Running:
+    """A command of the command line that runs until it is stopped."""
+
+    def __init__(self, arguments: tuple[str, ...], settings: Mapping[str, str], log_path: Path) -> None:
+        self._log_path = log_path
+        with log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cleanplate", *arguments],
+                env=clean_environment(settings),
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text(errors="replace")
+
+    def stop(self, within_s: float = 100) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.terminate()
+        return self.process.wait(within_s)
+
+
+@contextmanager
+def running(*arguments: str, settings: Mapping[str, str], log_path: Path) -> Iterator[Running]:
+    """A command that runs while the block does; stopped at the end, and killed if it does not stop."""
+    command = Running(arguments, settings, log_path)
+    try:
+        yield command
+    finally:
+        if command.process.poll() is None:
+            try:
+                command.stop()
+            finally:
+                command.process.kill()
+                command.process.wait()
+
+
+def processes_with(setting: str) -> dict[int, str]:
+    """Living processes whose environment holds ``NAME=value``: their command lines by process id (Linux)."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            if setting.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        except OSError:  # it ended in between
+            continue
+    return found
+
+
+def kill(pid: int) -> None:
+    """``kill -9``."""
+    os.kill(pid, signal.SIGKILL)

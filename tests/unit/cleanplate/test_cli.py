@@ -1,0 +1,110 @@
+"""The command line: help worth reading, quick to come, and errors in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from cleanplate.cli import app
+from tests.running import cleanplate
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        subcommands = getattr(command, "commands", None)
+        if subcommands is None:
+            yield name, command
+        else:
+            for word, subcommand in subcommands.items():
+                yield from walk(f"{name} {word}".strip(), subcommand)
+
+    yield from walk("", typer.main.get_command(app))
+
+
+COMMANDS = dict(commands())
+
+
+def test_the_commands_of_the_service_are_there() -> None:
+    assert set(COMMANDS) == {
+        "up", "submit", "jobs", "demo", "serve", "worker", "dispatch", "migrate", "healthy", "settings",
+        "keys create", "keys list", "keys revoke",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(name: str) -> None:
+    command = COMMANDS[name]
+    assert f"cleanplate {name}" in (command.help or "").split("Example:")[-1]
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, cleanplate.cli; "
+        "print([name for name in ('torch', 'sqlalchemy', 'flask', 'celery', 'boto3', 'cv2', 'httpx') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
+
+
+def test_a_wrong_setting_is_one_line_and_status_2() -> None:
+    ended = cleanplate("serve", settings={"CLEANPLATE_PORT": "many", "CLEANPLATE_DEVICE": "abacus"})
+    assert ended.returncode == 2
+    assert [line.split(": ")[1] for line in ended.stderr.splitlines()] == ["CLEANPLATE_PORT", "CLEANPLATE_DEVICE"]
+
+
+def test_a_ledger_that_was_never_migrated_is_a_sentence(tmp_path: Path) -> None:
+    ended = cleanplate("keys", "list", settings={"CLEANPLATE_HOME": str(tmp_path)})
+    assert ended.returncode == 2
+    assert "cleanplate migrate" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_submitting_without_a_key_says_where_one_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    ended = cleanplate(
+        "submit", str(tmp_path), "--mask", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"),
+        settings={"CLEANPLATE_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "CLEANPLATE_API_KEY" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_the_key_of_the_embedded_service_goes_to_no_other_machine(tmp_path: Path) -> None:
+    (tmp_path / "api-key").write_text("cp_local")
+    ended = cleanplate(
+        "jobs", settings={"CLEANPLATE_HOME": str(tmp_path), "CLEANPLATE_URL": "https://cleanplate.example"}
+    )
+    assert ended.returncode == 2
+    assert "no API key for https://cleanplate.example" in ended.stderr
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    settings = {"CLEANPLATE_HOME": str(tmp_path)}
+    assert cleanplate("migrate", settings=settings).returncode == 0
+    made = cleanplate("keys", "create", "import", "--tenant", "acme", settings=settings)
+    secret = made.stdout.strip()
+    assert secret.startswith("cp_")
+
+    listed = cleanplate("keys", "list", settings=settings).stdout
+    assert "import" in listed
+    assert secret not in listed
+    key_id = next(word for word in made.stderr.split() if word.startswith("key_"))
+    assert cleanplate("keys", "revoke", key_id, settings=settings).returncode == 0
+    again = cleanplate("keys", "revoke", "key_unknown", settings=settings)
+    assert (again.returncode, "key_unknown" in again.stderr) == (2, True)
+
+
+def test_the_ledger_goes_down_and_up_again(tmp_path: Path) -> None:
+    settings = {"CLEANPLATE_HOME": str(tmp_path)}
+    for revision in ("head", "base", "head"):
+        ended = cleanplate("migrate", "--revision", revision, settings=settings)
+        assert ended.returncode == 0, ended.stderr
+    assert cleanplate("keys", "list", settings=settings).returncode == 0
