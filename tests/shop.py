@@ -1,0 +1,104 @@
+"""A clock that tests move, and a shop that submits jobs: what the tests of the ledger speak with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from storage.database import Database
+from storage.ledger.jobs import create_uploads, get_image, get_job, list_images, submit_job
+from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome
+from storage.tables import images, webhook_deliveries
+
+
+class Clock:
+    """A clock that only tests move."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass
+class Shop:
+    """A tenant, and short ways to do what its users do."""
+
+    db: Database
+    tenant: str
+
+    def submit(self, images: int = 3, *, webhook: str | None = None) -> Job:
+        files = [(f"{n}.jpg", "image/jpeg") for n in range(images)]
+        uploads = create_uploads(self.db, self.tenant, [*files, ("mask.png", "image/png")], expires_in_s=3600)
+        return submit_job(
+            self.db,
+            self.tenant,
+            NewJob(
+                images=[
+                    NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None)
+                    for upload in uploads[:-1]
+                ],
+                mask_upload_id=uploads[-1].id,
+                options={"dilation_px": 4},
+                webhook_endpoint_id=webhook,
+            ),
+        )
+
+    def job(self, job_id: str) -> Job:
+        return get_job(self.db, self.tenant, job_id)
+
+    def image(self, image_id: str) -> Image:
+        return get_image(self.db, self.tenant, image_id)
+
+    def images(self, job_id: str) -> list[Image]:
+        return list_images(self.db, self.tenant, job_id, limit=200_000, after=None)
+
+    def image_ids(self, job_id: str) -> list[str]:
+        return [image.id for image in self.images(job_id)]
+
+    def counted(self, job_id: str) -> Counts:
+        """The counts as the images themselves tell them."""
+        query = select(images.c.state, func.count()).where(images.c.job_id == job_id).group_by(images.c.state)
+        with self.db.read() as connection:
+            return Counts(**{row[0]: row[1] for row in connection.execute(query)})
+
+    def events(self, job_id: str) -> list[dict[str, object]]:
+        """The payloads of all events of a job, in the order of their writing."""
+        query = (
+            select(webhook_deliveries.c.payload)
+            .where(webhook_deliveries.c.job_id == job_id)
+            .order_by(webhook_deliveries.c.id)
+        )
+        with self.db.read() as connection:
+            return list(connection.scalars(query))
+
+
+def succeeded(image_id: str, *, tiles: int = 1) -> Outcome:
+    """What a worker says of an image it repaired."""
+    return Outcome(
+        image_id=image_id,
+        state=ImageState.SUCCEEDED,
+        result_key=f"results/{image_id}",
+        content_type="image/jpeg",
+        width=640,
+        height=480,
+        tiles_done=tiles,
+        record={"method": "inpainting"},
+    )
+
+
+def failed(image_id: str, *, retry: bool = False) -> Outcome:
+    """What a worker says of an image it could not repair."""
+    return Outcome(
+        image_id=image_id,
+        state=ImageState.FAILED,
+        error_code="image_truncated",
+        error_detail="The file ends early.",
+        retry=retry,
+    )
