@@ -8,6 +8,8 @@ that their tensors load without renaming. A pair ``(local, global)`` travels bet
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -20,25 +22,47 @@ def split_channels(channels: int, ratio_global: float) -> tuple[int, int]:
     return channels - in_global, in_global
 
 
+@dataclass(frozen=True)
+class SpectralOptions:
+    """Variants of the spectral transform. The defaults are those of both published LaMa networks."""
+
+    #: A second Fourier unit on a 2x2 grid of patches (LaMa's ``enable_lfu``).
+    local_unit: bool = False
+    #: Side of the convolution's kernel in the frequency domain: 1, or 3 to mix neighbouring frequencies.
+    kernel_size: int = 1
+    #: Convolve the real part only and pass the imaginary part through: half the spectral multiplications.
+    real_only: bool = False
+
+
+PUBLISHED = SpectralOptions()
+
+
 class FourierUnit(nn.Module):
-    """A 1x1 convolution in the frequency domain: every output pixel depends on every input pixel.
+    """A convolution in the frequency domain: every output pixel depends on every input pixel.
 
     ``x: float [N, C, H, W] -> float [N, C, H, W]``. Real and imaginary parts are interleaved as channels
     ``(c0.re, c0.im, c1.re, ...)``, the transform is orthonormal.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, options: SpectralOptions) -> None:
         super().__init__()
-        self.conv_layer = nn.Conv2d(channels * 2, channels * 2, kernel_size=1, bias=False)
-        self.bn = nn.BatchNorm2d(channels * 2)
+        self.real_only = options.real_only
+        planes = channels if options.real_only else channels * 2
+        self.conv_layer = nn.Conv2d(planes, planes, options.kernel_size, padding=options.kernel_size // 2, bias=False)
+        self.bn = nn.BatchNorm2d(planes)
 
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        spectrum = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
-        planes = spectrum.permute(0, 1, 4, 2, 3).reshape(n, c * 2, h, w // 2 + 1)
-        planes = torch.relu(self.bn(self.conv_layer(planes)))
-        spectrum = planes.reshape(n, c, 2, h, w // 2 + 1).permute(0, 1, 3, 4, 2).contiguous()
-        mixed: Tensor = torch.fft.irfft2(torch.view_as_complex(spectrum), s=(h, w), norm="ortho")
+        spectrum = torch.fft.rfft2(x, norm="ortho")
+        if self.real_only:
+            real = torch.relu(self.bn(self.conv_layer(spectrum.real)))
+            spectrum = torch.complex(real, spectrum.imag.contiguous())
+        else:
+            planes = torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).reshape(n, c * 2, h, w // 2 + 1)
+            planes = torch.relu(self.bn(self.conv_layer(planes)))
+            pairs = planes.reshape(n, c, 2, h, w // 2 + 1).permute(0, 1, 3, 4, 2).contiguous()
+            spectrum = torch.view_as_complex(pairs)
+        mixed: Tensor = torch.fft.irfft2(spectrum, s=(h, w), norm="ortho")
         return mixed
 
 
@@ -46,29 +70,41 @@ class SpectralTransform(nn.Module):
     """The global-to-global path: squeeze to half the channels, a Fourier unit with a shortcut, expand again.
 
     With ``local_unit`` a second Fourier unit sees a quarter of the channels cut into a 2x2 grid of patches stacked as
-    channels, and its result is tiled back (LaMa's ``enable_lfu``; both published LaMa networks leave it out).
+    channels, and its result is tiled back.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, local_unit: bool = False) -> None:
+    def __init__(self, in_channels: int, out_channels: int, options: SpectralOptions) -> None:
         super().__init__()
         hidden = out_channels // 2
         self.conv1 = nn.Sequential(
             nn.Conv2d(in_channels, hidden, kernel_size=1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU()
         )
-        self.fu = FourierUnit(hidden)
-        self.lfu = FourierUnit(hidden) if local_unit else None
+        self.fu = FourierUnit(hidden, options)
+        self.lfu = FourierUnit(hidden, options) if options.local_unit else None
         self.conv2 = nn.Conv2d(hidden, out_channels, kernel_size=1, bias=False)
+        #: ``ffc_lambda``: scales what the path contributes; 1 as trained, 0 leaves only 3x3 paths.
+        self.scale = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
         mixed = x + self.fu(x)
         if self.lfu is not None:
-            quarter = x[:, : x.shape[1] // 4]
-            rows = torch.cat(quarter.chunk(2, dim=-2), dim=1)
-            patches = torch.cat(rows.chunk(2, dim=-1), dim=1)
-            mixed = mixed + self.lfu(patches).repeat(1, 1, 2, 2)
+            mixed = mixed + self.lfu(quarter_patches(x)).repeat(1, 1, 2, 2)
         result: Tensor = self.conv2(mixed)
-        return result
+        return result if self.scale == 1.0 else result * self.scale
+
+
+def quarter_patches(x: Tensor) -> Tensor:
+    """``[N, C, H, W] -> [N, C, H/2, W/2]``: the first quarter of the channels, its four patches stacked."""
+    rows = torch.cat(x[:, : x.shape[1] // 4].chunk(2, dim=-2), dim=1)
+    return torch.cat(rows.chunk(2, dim=-1), dim=1)
+
+
+def set_ffc_lambda(network: nn.Module, value: float) -> None:
+    """Scale every spectral transform of ``network``: 1.0 as trained, 0 local only."""
+    for module in network.modules():
+        if isinstance(module, SpectralTransform):
+            module.scale = value
 
 
 class FFC(nn.Module):
@@ -89,7 +125,7 @@ class FFC(nn.Module):
         stride: int = 1,
         padding: int = 0,
         dilation: int = 1,
-        local_unit: bool = False,
+        spectral: SpectralOptions = PUBLISHED,
     ) -> None:
         super().__init__()
         in_local, in_global = split_channels(in_channels, ratio_gin)
@@ -105,9 +141,7 @@ class FFC(nn.Module):
         self.convl2l = conv(in_local, out_local)
         self.convl2g = conv(in_local, out_global)
         self.convg2l = conv(in_global, out_local)
-        self.convg2g = (
-            SpectralTransform(in_global, out_global, local_unit=local_unit) if in_global and out_global else None
-        )
+        self.convg2g = SpectralTransform(in_global, out_global, spectral) if in_global and out_global else None
 
     def forward(self, x: Pair) -> tuple[Tensor | None, Tensor | None]:
         local, glob = x
@@ -130,7 +164,7 @@ class FFCBNAct(nn.Module):
         stride: int = 1,
         padding: int = 0,
         dilation: int = 1,
-        local_unit: bool = False,
+        spectral: SpectralOptions = PUBLISHED,
     ) -> None:
         super().__init__()
         self.ffc = FFC(
@@ -142,7 +176,7 @@ class FFCBNAct(nn.Module):
             stride=stride,
             padding=padding,
             dilation=dilation,
-            local_unit=local_unit,
+            spectral=spectral,
         )
         out_local, out_global = split_channels(out_channels, ratio_gout)
         self.bn_l = nn.BatchNorm2d(out_local) if out_local else None
@@ -160,11 +194,11 @@ class FFCBNAct(nn.Module):
 class FFCResnetBlock(nn.Module):
     """Two 3x3 FFC units with a shortcut around both, on a pair with ``ratio`` of the channels global."""
 
-    def __init__(self, channels: int, *, ratio: float, local_unit: bool = False) -> None:
+    def __init__(self, channels: int, *, ratio: float, spectral: SpectralOptions = PUBLISHED) -> None:
         super().__init__()
 
         def unit() -> FFCBNAct:
-            return FFCBNAct(channels, channels, 3, ratio_gin=ratio, ratio_gout=ratio, padding=1, local_unit=local_unit)
+            return FFCBNAct(channels, channels, 3, ratio_gin=ratio, ratio_gout=ratio, padding=1, spectral=spectral)
 
         self.conv1 = unit()
         self.conv2 = unit()

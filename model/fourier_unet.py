@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.ffc import FFCResnetBlock, join, split
+from model.ffc import FFCResnetBlock, SpectralOptions, join, split
 from model.prefill import push_pull
 
 
@@ -43,10 +43,10 @@ class PlainResnetBlock(nn.Module):
 class FourierBlock(nn.Module):
     """An FFC residual block on a joined map."""
 
-    def __init__(self, channels: int, ratio: float) -> None:
+    def __init__(self, channels: int, ratio: float, spectral: SpectralOptions) -> None:
         super().__init__()
         self.ratio = ratio
-        self.block = FFCResnetBlock(channels, ratio=ratio)
+        self.block = FFCResnetBlock(channels, ratio=ratio, spectral=spectral)
 
     def forward(self, x: Tensor) -> Tensor:
         return join(self.block(split(x, self.ratio)))
@@ -97,15 +97,23 @@ class FourierUNet(nn.Module):
     ones, the lowest two dilated plain blocks.
     """
 
-    def __init__(self, *, channels: tuple[int, int, int, int, int] = (24, 32, 64, 96, 128), ratio: float = 0.5) -> None:
+    def __init__(
+        self,
+        *,
+        channels: tuple[int, int, int, int, int] = (24, 32, 64, 96, 128),
+        ratio: float = 0.5,
+        spectral_kernel: int = 1,
+        real_only: bool = False,
+    ) -> None:
         super().__init__()
+        spectral = SpectralOptions(kernel_size=spectral_kernel, real_only=real_only)
         self.stem = ConvBNAct(4, channels[0])
         self.down = nn.ModuleList(ConvBNAct(shallow, deep, stride=2) for shallow, deep in pairwise(channels))
         self.encode = nn.ModuleList(
             [
-                nn.Sequential(FourierBlock(channels[1], ratio)),
-                nn.Sequential(PlainResnetBlock(channels[2]), FourierBlock(channels[2], ratio)),
-                nn.Sequential(PlainResnetBlock(channels[3]), FourierBlock(channels[3], ratio)),
+                nn.Sequential(FourierBlock(channels[1], ratio, spectral)),
+                nn.Sequential(PlainResnetBlock(channels[2]), FourierBlock(channels[2], ratio, spectral)),
+                nn.Sequential(PlainResnetBlock(channels[3]), FourierBlock(channels[3], ratio, spectral)),
                 nn.Sequential(PlainResnetBlock(channels[4]), PlainResnetBlock(channels[4], dilation=2)),
             ]
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.ffc import FFCBNAct, FFCResnetBlock, Pair, join
+from model.ffc import FFCBNAct, FFCResnetBlock, Pair, SpectralOptions, join
 
 MAX_FEATURES = 1024
 
@@ -35,11 +35,9 @@ class StartLocal(nn.Module):
 class LaMaGenerator(nn.Module):
     """``[N, 4, H, W]`` (picture with the hole zeroed, mask; all in [0, 1]; H and W multiples of 8) to ``[N, 3, H, W]``.
 
-    Published configurations: ``lama-fourier`` has 9 blocks, ``big-lama`` 18; both ngf 64 and ratio 0.75.
+    Published configurations: ``lama-fourier`` has 9 blocks, ``big-lama`` 18; both ngf 64 and ratio 0.75. A ratio of 0
+    is the same trunk without fast Fourier convolution.
     """
-
-    #: LaMa sees zeros where the hole is.
-    prefills = False
 
     def __init__(
         self,
@@ -49,10 +47,13 @@ class LaMaGenerator(nn.Module):
         n_blocks: int = 9,
         ratio: float = 0.75,
         local_unit: bool = False,
+        spectral_kernel: int = 1,
+        real_only: bool = False,
         input_nc: int = 4,
         output_nc: int = 3,
     ) -> None:
         super().__init__()
+        spectral = SpectralOptions(local_unit=local_unit, kernel_size=spectral_kernel, real_only=real_only)
         layers: list[nn.Module] = [StartLocal(3), FFCBNAct(input_nc, ngf, 7)]
         for level in range(n_downsampling):
             last = level == n_downsampling - 1
@@ -67,7 +68,7 @@ class LaMaGenerator(nn.Module):
                 )
             )
         bottleneck = min(MAX_FEATURES, ngf * 2**n_downsampling)
-        layers += [FFCResnetBlock(bottleneck, ratio=ratio, local_unit=local_unit) for _ in range(n_blocks)]
+        layers += [FFCResnetBlock(bottleneck, ratio=ratio, spectral=spectral) for _ in range(n_blocks)]
         layers.append(JoinLocalGlobal())
         for level in reversed(range(n_downsampling)):
             wide, narrow = min(MAX_FEATURES, ngf * 2 ** (level + 1)), min(MAX_FEATURES, ngf * 2**level)

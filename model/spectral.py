@@ -1,0 +1,98 @@
+"""The two real Fourier transforms of the spectral path, as planes of real numbers.
+
+``fft`` uses the library's FFT and needs complex tensors. ``dft`` writes the same transform as products with constant
+matrices: real numbers only, any size, any floating type, so that it can be compiled, captured and exported; on tensor
+cores its extra arithmetic costs next to nothing (``bench/engine.py``).
+
+A spectrum is ``[N, 2C, H, W // 2 + 1]``: all real planes, then all imaginary planes. Transforms are orthonormal.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+Kind = Literal["fft", "dft"]
+
+
+class Transform(Protocol):
+    """A forward and an inverse real transform over the last two axes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to ``[N, 2C, H, W // 2 + 1]``."""
+        ...
+
+    def inverse(self, spectrum: Tensor, width: int) -> Tensor:
+        """``[N, 2C, H, width // 2 + 1]`` to ``[N, C, H, width]``."""
+        ...
+
+
+class FftTransform:
+    """By the library's FFT, in fp32 whatever the input's type."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(x.float(), norm="ortho")
+        return torch.cat((spectrum.real, spectrum.imag), dim=1).to(x.dtype)
+
+    def inverse(self, spectrum: Tensor, width: int) -> Tensor:
+        real, imaginary = spectrum.float().chunk(2, dim=1)
+        size = (spectrum.shape[-2], width)
+        x: Tensor = torch.fft.irfft2(torch.complex(real, imaginary), s=size, norm="ortho")
+        return x.to(spectrum.dtype)
+
+
+class DftTransform:
+    """By products with cosine and sine matrices (Winograd, "On computing the discrete Fourier transform", 1978, the
+    definition). The inverse uses that the spectrum of real numbers is Hermitian: columns but the first and the middle
+    count twice.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = _forward_matrices(x.shape[-2], x.shape[-1], x.dtype, x.device)
+        # Along the width: [.., H, W] @ [W, 2F] -> real and imaginary columns; then along the height on both at once.
+        halves = (x @ columns).chunk(2, dim=-1)
+        stacked = rows @ torch.cat(halves, dim=-2)
+        return torch.cat(stacked.chunk(2, dim=-2), dim=1)
+
+    def inverse(self, spectrum: Tensor, width: int) -> Tensor:
+        rows, columns = _inverse_matrices(spectrum.shape[-2], width, spectrum.dtype, spectrum.device)
+        stacked = rows @ torch.cat(spectrum.chunk(2, dim=1), dim=-2)
+        return torch.cat(stacked.chunk(2, dim=-2), dim=-1) @ columns
+
+
+def transform_of(kind: Kind) -> Transform:
+    return FftTransform() if kind == "fft" else DftTransform()
+
+
+def _angles(length: int, kept: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``[length, kept]`` of ``2 pi n k / length``; the product is reduced first to stay exact."""
+    n, k = torch.arange(length)[:, None], torch.arange(kept)[None, :]
+    angle = ((n * k) % length).double() * (2 * math.pi / length)
+    return angle.cos(), angle.sin()
+
+
+@lru_cache(maxsize=64)
+def _forward_matrices(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    cos_h, sin_h = _angles(height, height)
+    cos_w, sin_w = _angles(width, width // 2 + 1)
+    # e^{-i a}: [re; im] -> [cos re + sin im; cos im - sin re]
+    rows = torch.cat((torch.cat((cos_h, sin_h), dim=1), torch.cat((-sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
+    columns = torch.cat((cos_w, -sin_w), dim=1) / math.sqrt(width)
+    return rows.to(device, dtype), columns.to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _inverse_matrices(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    cos_h, sin_h = _angles(height, height)
+    cos_w, sin_w = _angles(width, width // 2 + 1)
+    rows = torch.cat((torch.cat((cos_h, -sin_h), dim=1), torch.cat((sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
+    twice = torch.full((width // 2 + 1,), 2.0, dtype=torch.float64)
+    twice[0] = 1
+    if width % 2 == 0:
+        twice[-1] = 1
+    columns = torch.cat((cos_w * twice, -sin_w * twice), dim=1).T / math.sqrt(width)
+    return rows.to(device, dtype), columns.to(device, dtype)

@@ -1,0 +1,126 @@
+"""Fused networks and transforms without complex numbers give what the plain ones give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from model.ffc import SpectralTransform, set_ffc_lambda
+from model.fourier_unet import FourierUNet
+from model.fused import fuse
+from model.lama import LaMaGenerator
+from model.spectral import DftTransform, FftTransform, Kind
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def lively(network: nn.Module) -> nn.Module:
+    """Random statistics and gains, so that a norm folded wrongly shows."""
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+            module.running_mean.normal_(0, 0.2, generator=generator)
+            module.running_var.uniform_(0.3, 2, generator=generator)
+            nn.init.uniform_(module.weight, 0.7, 1.6, generator=generator)
+            nn.init.normal_(module.bias, 0, 0.2, generator=generator)
+    return network.eval()
+
+
+def variant(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return lively(
+        {
+            "lama": lambda: LaMaGenerator(ngf=8, n_blocks=2),
+            "lama, local unit": lambda: LaMaGenerator(ngf=8, n_blocks=1, ratio=0.5, local_unit=True),
+            "lama, kernel 3": lambda: LaMaGenerator(ngf=8, n_blocks=1, spectral_kernel=3),
+            "lama, real part only": lambda: LaMaGenerator(ngf=8, n_blocks=1, real_only=True),
+            "lama without FFC": lambda: LaMaGenerator(ngf=8, n_blocks=2, ratio=0.0),
+            "fourier-unet": lambda: FourierUNet(channels=(8, 8, 16, 16, 16)),
+        }[name]()
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_dft_by_matrices_equals_the_fft_and_its_inverse_undoes_it(height: int, width: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, 3, height, width, generator=generator)
+    fast, plain = FftTransform(), DftTransform()
+    torch.testing.assert_close(plain.forward(x), fast.forward(x), atol=2e-5, rtol=0)
+    torch.testing.assert_close(plain.inverse(plain.forward(x), width), x, atol=2e-5, rtol=0)
+    # What a convolution leaves is no longer the spectrum of real numbers; both read it the same way.
+    spectrum = torch.randn(2, 6, height, width // 2 + 1, generator=generator)
+    torch.testing.assert_close(plain.inverse(spectrum, width), fast.inverse(spectrum, width), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["fft", "dft"])
+@pytest.mark.parametrize(
+    "name",
+    ["lama", "lama, local unit", "lama, kernel 3", "lama, real part only", "lama without FFC", "fourier-unet"],
+)
+def test_a_fused_network_equals_the_plain_one(name: str, kind: Kind) -> None:
+    network = variant(name)
+    x = torch.rand(2, 4, 96, 64, generator=torch.Generator().manual_seed(2))
+    logits, fused_logits = nn.Sequential(network), nn.Sequential(fuse(network, kind))
+    with torch.inference_mode():
+        expected, result = logits(x), fused_logits(x)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["fft", "dft"])
+@pytest.mark.parametrize(
+    ("name", "configuration"),
+    [
+        ("fourier-tiny", {"ngf": 8, "n_blocks": 2, "ratio": 0.75}),
+        ("fourier-lfu-tiny", {"ngf": 8, "n_blocks": 1, "ratio": 0.5, "local_unit": True}),
+    ],
+)
+def test_a_fused_network_equals_the_official_implementation(
+    name: str, configuration: dict[str, Any], kind: Kind
+) -> None:
+    vectors = np.load(DATA / f"{name}.npz")
+    network = LaMaGenerator(**configuration)
+    network.load_state_dict(
+        {k.removeprefix("state/"): torch.from_numpy(vectors[k]) for k in vectors.files if k.startswith("state/")}
+    )
+    fused = fuse(network, kind)
+    for key in (key for key in vectors.files if key.startswith("input/")):
+        with torch.inference_mode():
+            output = fused(torch.from_numpy(vectors[key])).numpy()
+        np.testing.assert_allclose(output, vectors[key.replace("input/", "output/")], atol=1e-5)
+
+
+def test_fusing_leaves_the_network_it_was_given_alone() -> None:
+    network = variant("lama")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fuse(network, "dft")
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_ffc_lambda_scales_the_spectral_path_and_zero_leaves_a_local_network() -> None:
+    network = variant("lama")
+    x = torch.rand(1, 4, 128, 128, generator=torch.Generator().manual_seed(3))
+    far = x.clone()
+    far[..., 96:, 96:] = 0
+
+    def moved() -> float:
+        with torch.inference_mode():
+            return float((network(x) - network(far))[..., :16, :16].abs().max())
+
+    assert moved() > 1e-6
+    set_ffc_lambda(network, 0.0)
+    assert all(module.scale == 0 for module in network.modules() if isinstance(module, SpectralTransform))
+    with torch.inference_mode():
+        torch.testing.assert_close(fuse(network, "fft")(x), network(x), atol=1e-5, rtol=0)
+    local = variant("lama")
+    set_ffc_lambda(local, 0.0)
+    with torch.inference_mode():
+        assert (local(x) - local(far))[..., :8, :8].abs().max() == 0
