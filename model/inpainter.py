@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.errors import DeviceOutOfMemory
+from model.fused import fuse
 from model.plan import Box, Region, tile_weights
 from model.repair import Task, composite
 from model.weights import SHIPPED, Description, load_network
@@ -25,7 +26,8 @@ class Inpainter:
     """A network, ready on a device."""
 
     def __init__(self, network: nn.Module, description: Description, device: torch.device) -> None:
-        self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fused = fuse(network, "dft" if device.type == "cuda" else "fft")
+        self._network = fused.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device = device
         self.architecture = description.architecture
         self.device = str(device)
