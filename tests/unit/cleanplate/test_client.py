@@ -70,7 +70,7 @@ def server() -> Iterator[Server]:
             self.wfile.write(answer.body[: answer.cut_at])
             self.close_connection = answer.cut_at is not None
 
-        do_PUT = do_POST = do_GET
+        do_PUT = do_POST = do_GET  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
@@ -191,7 +191,7 @@ def test_a_download_that_breaks_off_leaves_no_file_and_is_tried_again(
     client.download(IMAGE, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == picture
     assert held == [[], []]
-    assert [path for path in tmp_path.iterdir()] == [tmp_path / "a.png"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
     assert [headers.get("authorization") for _, path, headers, _ in server.asked if path == "/blob"] == [None, None]
 
 

@@ -1,0 +1,118 @@
+"""The whole service as processes, in both ways to run it: embedded by ``up``, and on Postgres, Redis and S3."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from cleanplate.settings import Settings
+from tests.running import cleanplate, running, until
+from tests.servers import PostgresServer, RedisServer, S3Server, free_port
+
+#: There is a machine to share; webhooks may go to the loopback receiver.
+SMALL = {
+    "CLEANPLATE_API_WORKERS": "1",
+    "CLEANPLATE_API_THREADS": "4",
+    "CLEANPLATE_TORCH_THREADS": "1",
+    "CLEANPLATE_DEVICE": "cpu",
+    "CLEANPLATE_WEBHOOK_ALLOW_PRIVATE": "true",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service as its users see it."""
+
+    url: str
+    key: str
+
+    @property
+    def for_client(self) -> dict[str, str]:
+        """Variables for the commands of a user."""
+        return {"CLEANPLATE_URL": self.url, "CLEANPLATE_API_KEY": self.key}
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[Service]:
+    home, log_path = folder / "home", folder / "up.log"
+    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as up:
+
+        def address() -> str:
+            assert up.process.poll() is None, up.log
+            return (home / "address").read_text().strip() if (home / "address").exists() else ""
+
+        url = until(address, lambda: f"up was not ready:\n{up.log}")
+        yield Service(url, (home / "api-key").read_text().strip())
+
+
+@contextmanager
+def on_servers(folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server) -> Iterator[Service]:
+    database = postgres.new_database()
+    port = free_port()
+    settings = (
+        SMALL
+        | Settings(
+            home=folder / "home",
+            database_url=SecretStr(postgres.url(database)),
+            broker_url=SecretStr(redis.new_database()),
+            blobs_url=f"s3://e2e-{secrets.token_hex(8)}",
+            s3_endpoint_url=s3.endpoint_url,
+            s3_access_key_id=SecretStr(s3.access_key_id),
+            s3_secret_access_key=SecretStr(s3.secret_access_key),
+            port=port,
+            public_url=f"http://127.0.0.1:{port}",
+            api_workers=1,
+            api_threads=4,
+            torch_threads=1,
+            device="cpu",
+            webhook_allow_private=True,
+        ).environment()
+    )
+    migrated = cleanplate("migrate", settings=settings)
+    assert migrated.returncode == 0, migrated.stderr
+    made = cleanplate("keys", "create", "e2e", settings=settings)
+    assert made.returncode == 0, made.stderr
+    with ExitStack() as stack:
+        programs = [
+            stack.enter_context(running(program, settings=settings, log_path=folder / f"{program}.log"))
+            for program in ("serve", "dispatch", "worker")
+        ]
+        url = f"http://127.0.0.1:{port}"
+
+        def ready() -> bool:
+            for program in programs:
+                assert program.process.poll() is None, program.log
+            try:
+                return httpx.get(f"{url}/readyz").is_success
+            except httpx.TransportError:
+                return False
+
+        until(ready, lambda: f"the API was not ready:\n{programs[0].log}")
+        for program in ("serve", "dispatch", "worker"):
+            until(
+                lambda program=program: cleanplate("healthy", program, settings=settings).returncode == 0,
+                f"{program} did not become healthy",
+            )
+        yield Service(url, made.stdout.strip())
+    postgres.drop_database(database)
+
+
+@pytest.fixture(scope="module", params=["embedded", "servers"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running service, in each of both ways."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "embedded":
+        running_service = embedded(folder)
+    else:
+        running_service = on_servers(
+            folder, *(request.getfixturevalue(f"{name}_server") for name in ("postgres", "redis", "s3"))
+        )
+    with running_service as here:
+        yield here

@@ -1,0 +1,171 @@
+"""``docker-compose.yml`` and the Dockerfile against the settings and commands that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from cleanplate.cli import app
+from cleanplate.settings import Settings
+from tests.running import REPOSITORY
+
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {
+    name: service for name, service in SERVICES.items() if service["image"] in {"cleanplate-api", "cleanplate-worker"}
+}
+DOCKERFILE = (REPOSITORY / "deploy" / "Dockerfile").read_text()
+COMMANDS = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+VARIABLES = {f"CLEANPLATE_{name.upper()}": field for name, field in Settings.model_fields.items()}
+#: Values that may stand in a public file although their variable's name sounds secret: references to .env.
+REFERENCE = re.compile(r"\$\{[A-Z0-9_]+(:[?-][^}]*)?\}")
+
+
+def stages() -> dict[str, list[str]]:
+    """The Dockerfile's stages with their lines, continuation lines joined."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in re.sub(r"\\\n\s*", "", DOCKERFILE).splitlines():
+        if begun := re.match(r"FROM \S+ AS (\S+)", line):
+            name = begun[1]
+            found[name] = []
+        elif name and line and not line.startswith("#"):
+            found[name].append(line)
+    return found
+
+
+def test_the_services_of_the_design_are_there() -> None:
+    assert set(SERVICES) == {
+        "postgres", "redis", "s3", "migrate", "api", "dispatch", "worker-cpu", "worker-gpu",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_variables_of_a_service_are_settings_with_good_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = OURS[name]["environment"]
+    assert set(environment) <= set(VARIABLES)
+    for variable, value in environment.items():
+        filled = REFERENCE.sub(lambda found: (found[1] or ":?").removeprefix(":-").replace(":?", "x")[:80], str(value))
+        monkeypatch.setenv(variable, filled)
+    settings = Settings()
+    assert settings.database_url.get_secret_value().startswith("postgresql://cleanplate:x@postgres:5432/")
+    assert settings.blobs_url == "s3://cleanplate"
+    assert not settings.embedded_broker
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_commands_of_a_service_exist(name: str) -> None:
+    assert OURS[name]["command"][0] in COMMANDS
+    check = OURS[name]["healthcheck"]
+    if not check.get("disable"):
+        assert check["test"][:3] == ["CMD", "cleanplate", "healthy"]
+        assert check["test"][3] == OURS[name]["command"][0]
+
+
+def test_every_service_that_stays_up_has_a_health_check_and_comes_back() -> None:
+    for name, service in SERVICES.items():
+        if name != "migrate":
+            assert service["healthcheck"]["test"], name
+            assert service["restart"] == "unless-stopped", name
+
+
+def test_start_order_waits_for_what_can_be_waited_for() -> None:
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in SERVICES, name
+            if how["condition"] == "service_healthy":
+                assert "test" in SERVICES[other]["healthcheck"], f"{name} waits for {other}, which has no health check"
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert SERVICES[other]["restart"] == "on-failure"
+    for name in ("api", "dispatch", "worker-cpu", "worker-gpu"):
+        assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    assert set(SERVICES["migrate"]["depends_on"]) == {"postgres", "s3"}
+
+
+def test_builds_name_stages_of_the_one_dockerfile() -> None:
+    for name, service in SERVICES.items():
+        if "build" in service:
+            assert Path(REPOSITORY / service["build"]["dockerfile"]).is_file()
+            assert service["build"]["target"] in stages(), name
+            assert service["image"] == f"cleanplate-{service['build']['target']}"
+
+
+@pytest.mark.parametrize("stage", ["api", "worker", "s3"])
+def test_images_run_as_a_user_that_is_not_root_and_say_how_they_are(stage: str) -> None:
+    lines = stages()[stage]
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert users[-1] not in {"root", "0"}
+    assert any(line.startswith("HEALTHCHECK ") for line in lines)
+    # Nothing is changed as root after the user was set.
+    assert not any(line.startswith(("RUN", "COPY")) for line in lines[lines.index(f"USER {users[-1]}") :])
+
+
+def test_images_made_elsewhere_run_as_a_user_that_is_not_root() -> None:
+    for name, service in SERVICES.items():
+        if "build" not in service:
+            assert service["user"] not in {"root", "0"}, name
+            assert ":" in service["image"], f"{name} has no version"
+
+
+def test_commands_of_the_images_exist() -> None:
+    for stage in ("api", "worker"):
+        command = next(line for line in stages()[stage] if line.startswith("CMD "))
+        assert yaml.safe_load(command.removeprefix("CMD "))[0] in COMMANDS
+    assert 'ENTRYPOINT ["cleanplate"]' in stages()["service"]
+
+
+def test_only_the_worker_image_holds_torch() -> None:
+    assert stages()["build-api"] == ["RUN pip install ."]
+    assert stages()["build-worker"] == ['RUN pip install ".[worker]"']
+
+
+def test_no_secret_stands_in_the_file_and_none_has_a_default() -> None:
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|SECRET|KEY|AUTH|DATABASE_URL|BROKER_URL", variable):
+                references = REFERENCE.findall(str(value))
+                assert references, f"{variable} of {name} is written out"
+                assert all(reference.startswith(":?") for reference in references), (
+                    f"{variable} of {name} has a default"
+                )
+    wanted = set(re.findall(r"\$\{([A-Z0-9_]+):\?", (REPOSITORY / "docker-compose.yml").read_text()))
+    example = dict(
+        line.split("=", 1)
+        for line in (REPOSITORY / ".env.example").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    assert set(example) == wanted
+    assert not any(example.values())
+
+
+def test_redis_forgets_nothing_and_drops_nothing() -> None:
+    command = " ".join(SERVICES["redis"]["command"])
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+
+
+def test_the_gpu_worker_is_under_its_profile_with_the_reservation() -> None:
+    assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
+    device = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]
+    assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", "all", ["gpu"])
+    assert SERVICES["worker-gpu"]["environment"]["CLEANPLATE_DEVICE"] == "cuda"
+    assert all("profiles" not in service for name, service in SERVICES.items() if name != "worker-gpu")
+
+
+def test_workers_get_longer_to_stop_than_they_take_to_drain() -> None:
+    from workers.queue import DRAIN_S
+
+    for name in ("worker-cpu", "worker-gpu"):
+        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > DRAIN_S
+
+
+def test_only_the_api_and_the_object_store_are_reachable_and_from_this_machine_alone() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"api": ["127.0.0.1:8787:8787"], "s3": ["127.0.0.1:8333:8333"]}
