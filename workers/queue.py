@@ -80,6 +80,8 @@ def _broker(settings: Settings) -> dict[str, Any]:
             "socket_connect_timeout": 10,
             "socket_keepalive": True,
             "health_check_interval": 25,
+            # Of one publish. Who consumes, and who publishes again, has a loop of its own.
+            "max_retries": 1,
         },
     }
 

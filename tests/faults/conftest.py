@@ -1,0 +1,179 @@
+"""The service as real processes, with leases and timeouts short enough that a test can wait for their end.
+
+Starting a worker takes longer than recovering from its death, so the tests of one module share a service: what a test
+has killed is started again before the next.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from cleanplate.settings import Settings
+from storage.blobs import S3Blobs, open_blobs
+from storage.records import ImageState, Job, JobState
+from tests.catalogue import Catalogue, catalogue_in, dotted_mask, picture, png
+from tests.running import Running, running, until
+from tests.servers import PostgresServer, RedisServer, S3Server, environment
+from tests.webhook_receiver import Receiver, receiver_running
+
+SIDE = 1280
+
+
+def hasty(settings: Settings) -> Settings:
+    """These settings with a recovery in seconds."""
+    return settings.model_copy(
+        update={
+            "device": "cpu",
+            "torch_threads": 1,
+            "lease_s": 3.0,
+            "heartbeat_s": 0.2,
+            "publish_timeout_s": 3.0,
+            "dispatch_interval_s": 0.1,
+            "shard_size": 2,
+            "max_attempts": 20,
+            "webhook_allow_private": True,
+            "webhook_schedule_s": (0.1,) * 5,
+        }
+    )
+
+
+class Service:
+    """Worker and dispatcher over one ledger, and the tenant that waits for its pictures."""
+
+    worker: Running
+    dispatcher: Running
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, receiver: Receiver, logs: Path) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self.receiver = receiver
+        self._logs = logs
+        self._running = ExitStack()
+        self.start_dispatcher()
+        self.start_worker()
+
+    def start_worker(self) -> None:
+        self.worker = self._start("worker")
+
+    def start_dispatcher(self) -> None:
+        self.dispatcher = self._start("dispatch")
+
+    def _start(self, command: str) -> Running:
+        log_path = self._logs / f"{len(list(self._logs.iterdir()))}-{command}.log"
+        return self._running.enter_context(running(command, settings=environment(self.settings), log_path=log_path))
+
+    def restore(self) -> None:
+        """Starts what an earlier test has ended."""
+        if self.dispatcher.process.poll() is not None:
+            self.start_dispatcher()
+        if self.worker.process.poll() is not None:
+            self.start_worker()
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def submit(self, count: int) -> Job:
+        """A job of pictures that each take the network a second or so, in many passes."""
+        sources = [png(picture(seed, SIDE, SIDE)) for seed in range(count)]
+        return self.catalogue.submit(sources, png(dotted_mask(SIDE, SIDE, 256)), webhook_url=self.receiver.url)
+
+    def wait_until_midway(self, job: Job) -> None:
+        """Until the network is at work on an image."""
+
+        def at_work() -> bool:
+            images = self.catalogue.images(job)
+            return any(image.state is ImageState.RUNNING and image.tiles_done > 0 for image in images)
+
+        until(at_work, lambda: f"no image was seen midway\n{self._story(job)}")
+
+    def assert_done_once(self, job: Job) -> None:
+        """Every image ends ``succeeded``, is counted once and has its result, and the end is told once."""
+        until(
+            lambda: self.catalogue.job(job).state is JobState.COMPLETED,
+            lambda: f"the job did not complete\n{self._story(job)}",
+        )
+        until(lambda: self._told(job), lambda: f"no event arrived\n{self._story(job)}")
+        images = self.catalogue.images(job)
+        assert [image.state for image in images] == [ImageState.SUCCEEDED] * len(images), self._story(job)
+        done = self.catalogue.job(job)
+        assert (done.counts.succeeded, done.counts.total) == (len(images), len(images))
+        assert done.tiles_done == sum(image.tiles_done for image in images)
+        assert self.catalogue.results(job) == sorted(image.result_key or "" for image in images)
+        assert self.catalogue.events(job) == ["job.completed"]
+        assert len(self._told(job)) == 1
+
+    def _told(self, job: Job) -> set[str]:
+        """Ids of the events that arrived about a job."""
+        return {
+            received.headers["webhook-id"]
+            for received in self.receiver.received
+            if json.loads(received.body)["data"]["id"] == job.id
+        }
+
+    def _story(self, job: Job) -> str:
+        """What there is to know when a test fails."""
+        logs = [f"--- {path.name}\n{path.read_text(errors='replace')[-6000:]}" for path in sorted(self._logs.iterdir())]
+        images = [
+            f"{image.id} {image.state} attempts {self.catalogue.attempts(image)}"
+            for image in self.catalogue.images(job)
+        ]
+        return "\n".join([str(self.catalogue.job(job)), *images, *logs])
+
+
+@contextmanager
+def _started(settings: Settings, logs: Path) -> Iterator[Service]:
+    settings = hasty(settings)
+    with receiver_running() as receiver, catalogue_in(settings) as catalogue:
+        service = Service(settings, catalogue, receiver, logs)
+        try:
+            yield service
+        finally:
+            service.stop()
+
+
+@pytest.fixture(scope="module")
+def _service_on_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    redis_server: RedisServer,
+    s3_server: S3Server,
+) -> Iterator[Service]:
+    database = postgres_server.new_database()
+    settings = Settings(
+        home=tmp_path_factory.mktemp("home"),
+        database_url=SecretStr(postgres_server.url(database)),
+        broker_url=SecretStr(redis_server.new_database()),
+        blobs_url=f"s3://test-{secrets.token_hex(8)}",
+        s3_endpoint_url=s3_server.endpoint_url,
+        s3_access_key_id=SecretStr(s3_server.access_key_id),
+        s3_secret_access_key=SecretStr(s3_server.secret_access_key),
+    )
+    blobs = open_blobs(settings)
+    assert isinstance(blobs, S3Blobs)
+    blobs.ensure_bucket()
+    with _started(settings, tmp_path_factory.mktemp("logs")) as service:
+        yield service
+    postgres_server.drop_database(database)
+
+
+@pytest.fixture
+def on_servers(_service_on_servers: Service) -> Service:
+    """Running on Postgres, Redis and S3."""
+    _service_on_servers.restore()
+    return _service_on_servers
+
+
+@pytest.fixture
+def embedded(embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
+    """Running on SQLite and folders."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with _started(embedded_settings, logs) as service:
+        yield service

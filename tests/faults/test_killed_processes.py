@@ -1,0 +1,91 @@
+"""``kill -9`` of each process during an image, and a broker that forgets: every image still ends, exactly once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import redis
+
+from storage.records import ImageState
+from tests.faults.conftest import Service
+from tests.running import kill, processes_with, until
+from tests.servers import RedisServer
+from workers.queue import QUEUE
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of a process's living children (Linux)."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                # The name before these fields may hold anything, but ends with the last bracket.
+                state, parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+            except OSError:  # it ended in between
+                continue
+            if int(parent) == pid and state != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def kill_worker_child(service: Service) -> None:
+    [celery] = children(service.worker.process.pid)
+    [child] = children(celery)
+    kill(child)
+
+
+def test_killed_worker_child_costs_no_image(on_servers: Service) -> None:
+    job = on_servers.submit(3)
+    on_servers.wait_until_midway(job)
+    kill_worker_child(on_servers)
+    on_servers.assert_done_once(job)
+    attempts = [
+        attempt for image in on_servers.catalogue.images(job) for attempt in on_servers.catalogue.attempts(image)
+    ]
+    assert ("lost", "worker_lost") in attempts
+
+
+def test_killed_worker_child_costs_no_image_of_the_embedded_service(embedded: Service) -> None:
+    job = embedded.submit(2)
+    embedded.wait_until_midway(job)
+    kill_worker_child(embedded)
+    embedded.assert_done_once(job)
+
+
+def test_killed_dispatcher_costs_no_image(on_servers: Service) -> None:
+    job = on_servers.submit(4)
+    on_servers.wait_until_midway(job)
+    kill(on_servers.dispatcher.process.pid)
+    on_servers.start_dispatcher()
+    on_servers.assert_done_once(job)
+
+
+def test_flushed_redis_costs_no_image(on_servers: Service, redis_server: RedisServer) -> None:
+    job = on_servers.submit(6)
+    with redis.Redis.from_url(on_servers.settings.broker_url.get_secret_value()) as client:
+        until(lambda: client.llen(QUEUE), "no shard waited in the queue")
+        redis_server.flush()
+        assert not client.llen(QUEUE)
+    on_servers.assert_done_once(job)
+
+
+def test_killed_supervisor_costs_no_image_and_leaves_no_process(on_servers: Service) -> None:
+    job = on_servers.submit(3)
+    on_servers.wait_until_midway(job)
+    left = [*(found := children(on_servers.worker.process.pid)), *children(found[0])]
+    kill(on_servers.worker.process.pid)
+    on_servers.start_worker()
+    on_servers.assert_done_once(job)
+    home = f"CLEANPLATE_HOME={on_servers.settings.home}"
+    until(lambda: not set(left) & set(processes_with(home)), "the killed supervisor's processes go on")
+
+
+def test_stopped_worker_gives_back_what_it_has_not_begun(on_servers: Service) -> None:
+    job = on_servers.submit(4)
+    on_servers.wait_until_midway(job)
+    assert on_servers.worker.stop() == 0, on_servers.worker.log
+    images = on_servers.catalogue.images(job)
+    assert {image.state for image in images} == {ImageState.SUCCEEDED, ImageState.QUEUED}
+    assert all(image.attempt == 0 for image in images if image.state is ImageState.QUEUED)
+    on_servers.start_worker()
+    on_servers.assert_done_once(job)

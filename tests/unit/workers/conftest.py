@@ -1,0 +1,59 @@
+"""What tests of workers share: the network that ships, loaded once, and a worker's resources over real stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cleanplate.settings import Settings
+from model.inpainter import Inpainter
+from storage.blobs import open_blobs
+from storage.database import Database
+from tests.catalogue import Catalogue, catalogue_in
+from tests.webhook_receiver import Receiver, receiver_running
+from workers.drain import Drain
+from workers.resources import Resources
+
+WorkerOn = Callable[..., Resources]
+
+
+@pytest.fixture(scope="session")
+def inpainter() -> Inpainter:
+    return Inpainter.load(device="cpu", threads=1)
+
+
+@pytest.fixture
+def worker_on(inpainter: Inpainter) -> Iterator[WorkerOn]:
+    """Makes a worker's resources: ``worker_on(settings, drain=…)``."""
+    opened = []
+
+    def make(settings: Settings, drain: Drain | None = None) -> Resources:
+        database = Database.connect(settings.sqlalchemy_url)
+        opened.append(database)
+        return Resources(
+            settings=settings,
+            database=database,
+            blobs=open_blobs(settings),
+            inpainter=inpainter,
+            worker="here:1:cpu",
+            drain=drain or Drain(),
+        )
+
+    yield make
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def catalogue(embedded_settings: Settings) -> Iterator[Catalogue]:
+    """On SQLite and folders."""
+    with catalogue_in(embedded_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of webhooks on loopback."""
+    with receiver_running() as running:
+        yield running

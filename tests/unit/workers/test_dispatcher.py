@@ -1,0 +1,133 @@
+"""The leader's ticks: what is published, what a lost message or an absent broker costs, and who leads."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+from kombu.exceptions import OperationalError
+from pydantic import SecretStr
+
+from cleanplate.settings import Settings
+from storage.database import Database
+from storage.leader import leadership
+from storage.records import Counts, JobState
+from tests.catalogue import bar_mask, catalogue_in, picture, png
+from tests.servers import RedisServer, free_port
+from tests.unit.workers.conftest import WorkerOn
+from workers.dispatcher import Dispatcher
+from workers.pipeline import run_shard
+from workers.queue import QUEUE, make_celery, prepare_queue
+
+SOURCE, MASK = png(picture()), png(bar_mask())
+
+
+def messages(settings: Settings) -> list[list[str]]:
+    """Image ids of the messages in the queue."""
+    if settings.embedded_broker:
+        raw = [file.read_bytes() for file in (settings.home / "queue" / "messages").glob("*.msg")]
+    else:
+        with redis.Redis.from_url(settings.broker_url.get_secret_value()) as client:
+            raw = client.lrange(QUEUE, 0, -1)
+    return [json.loads(base64.b64decode(json.loads(message)["body"]))[0][0] for message in raw]
+
+
+def dispatcher_of(settings: Settings, database: Database) -> Dispatcher:
+    prepare_queue(settings)
+    return Dispatcher(database, make_celery(settings), settings)
+
+
+def test_tick_publishes_shards_up_to_the_depth(settings: Settings) -> None:
+    settings = settings.model_copy(update={"shard_size": 2, "queue_depth": 2})
+    with catalogue_in(settings) as catalogue:
+        job = catalogue.submit([SOURCE] * 5, MASK)
+        dispatcher = dispatcher_of(settings, catalogue.database)
+        dispatcher.tick()
+        dispatcher.tick()
+        published = messages(settings)
+        assert sorted(len(ids) for ids in published) == [2, 2]
+        assert {image_id for ids in published for image_id in ids} <= set(catalogue.ids(job))
+
+
+def test_job_is_done_by_ticks_and_shards(settings: Settings, worker_on: WorkerOn) -> None:
+    with catalogue_in(settings) as catalogue:
+        job = catalogue.submit([SOURCE] * 2, MASK)
+        dispatcher = dispatcher_of(settings, catalogue.database)
+        dispatcher.tick()
+        for ids in messages(settings):
+            run_shard(ids, worker_on(settings))
+        dispatcher.tick()
+        done = catalogue.job(job)
+        assert (done.state, done.counts) == (JobState.COMPLETED, Counts(succeeded=2))
+
+
+def test_message_that_was_lost_is_published_again(server_settings: Settings, redis_server: RedisServer) -> None:
+    with catalogue_in(server_settings) as catalogue:
+        job = catalogue.submit([SOURCE], MASK)
+        dispatcher_of(server_settings, catalogue.database).tick()
+        redis_server.flush()
+        assert messages(server_settings) == []
+        timeout = timedelta(seconds=server_settings.publish_timeout_s + 1)
+        later = Database.connect(server_settings.sqlalchemy_url, clock=lambda: datetime.now(UTC) + timeout)
+        dispatcher_of(server_settings, later).tick()
+        later.close()
+        assert messages(server_settings) == [catalogue.ids(job)]
+
+
+def test_broker_that_is_away_gets_the_shard_when_it_is_back(
+    server_settings: Settings, redis_server: RedisServer
+) -> None:
+    with catalogue_in(server_settings) as catalogue:
+        job = catalogue.submit([SOURCE], MASK)
+        dispatcher = dispatcher_of(server_settings, catalogue.database)
+        redis_server.kill()
+        try:
+            for _ in range(2):
+                with pytest.raises(OperationalError):
+                    dispatcher.tick()
+        finally:
+            redis_server.start()
+        dispatcher.tick()
+        assert messages(server_settings) == [catalogue.ids(job)]
+
+
+def test_books_are_kept_while_the_broker_is_away(server_settings: Settings, worker_on: WorkerOn) -> None:
+    away = SecretStr(f"redis://127.0.0.1:{free_port()}/0")
+    settings = server_settings.model_copy(update={"broker_url": away, "shard_size": 1})
+    with catalogue_in(settings) as catalogue:
+        job = catalogue.submit([SOURCE], MASK)
+        dispatcher = dispatcher_of(settings, catalogue.database)
+        with pytest.raises(OperationalError):
+            dispatcher.tick()
+        run_shard(catalogue.ids(job), worker_on(settings))
+        with pytest.raises(OperationalError):
+            dispatcher.tick()
+        assert catalogue.job(job).state is JobState.COMPLETED
+
+
+def test_shard_that_was_not_sent_in_time_is_left_to_the_ledger(server_settings: Settings) -> None:
+    away = SecretStr(f"redis://127.0.0.1:{free_port()}/0")
+    settings = server_settings.model_copy(update={"broker_url": away})
+    now = 0.0
+    with catalogue_in(settings) as catalogue:
+        catalogue.submit([SOURCE], MASK)
+        dispatcher = Dispatcher(catalogue.database, make_celery(settings), settings, clock=lambda: now)
+        with pytest.raises(OperationalError):
+            dispatcher.tick()
+        now += settings.publish_timeout_s
+        # Nothing is left to be sent, and the ledger does not hand it out again yet.
+        dispatcher.tick()
+
+
+def test_second_dispatcher_stands_by_until_the_first_is_gone(settings: Settings) -> None:
+    first, second = Database.connect(settings.sqlalchemy_url), Database.connect(settings.sqlalchemy_url)
+    with leadership(second, settings) as follower:
+        with leadership(first, settings) as leader:
+            assert leader.held()
+            assert not follower.held()
+        assert follower.held()
+    first.close()
+    second.close()

@@ -1,0 +1,113 @@
+"""Shards through the pipeline, with the real ledger, blob store and network: how each image ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cleanplate.settings import Settings
+from model.masks import default_dilation, dilate
+from storage.ledger.reaper import close_jobs, fold_deltas
+from storage.records import Counts, ImageState, JobState
+from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
+from tests.servers import S3Server, free_port
+from tests.unit.workers.conftest import WorkerOn
+from workers.pipeline import run_shard
+
+MASK = png(bar_mask())
+
+
+def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> None:
+    with catalogue_in(settings) as catalogue:
+        sources = [picture(seed) for seed in range(3)]
+        job = catalogue.submit([png(source) for source in sources], MASK)
+        run_shard(catalogue.ids(job), worker_on(settings))
+        images = catalogue.images(job)
+        assert [image.state for image in images] == [ImageState.SUCCEEDED] * 3
+        assert catalogue.results(job) == sorted(image.result_key or "" for image in images)
+        outside = dilate(bar_mask(), default_dilation(HEIGHT, WIDTH)) == 0
+        for source, image in zip(sources, images, strict=True):
+            assert image.result_key == f"t/{catalogue.tenant_id}/jobs/{job.id}/results/{image.id}.png"
+            assert (image.width, image.height, image.content_type) == (WIDTH, HEIGHT, "image/png")
+            assert image.tiles_done == image.tiles_total == 1
+            assert (image.record["worker"], image.record["device"]) == ("here:1:cpu", "cpu")
+            assert set(image.record["seconds"]) == {"fetch", "decode", "network", "encode", "store"}
+            result = pixels_of(catalogue.blobs.get(image.result_key))
+            assert np.array_equal(result[outside], source[outside])
+            assert not np.array_equal(result, source)
+        assert close_jobs(catalogue.database) == [job.id]
+        assert catalogue.job(job).state is JobState.COMPLETED
+
+
+def test_bad_images_fail_with_their_codes_and_stop_no_other(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    good = png(picture())
+    job = catalogue.submit([good, b"not a picture", None, png(picture(1, 120, 100)), good[:200], good], MASK)
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    first, garbage, missing, other_size, truncated, last = catalogue.images(job)
+    assert first.state is last.state is ImageState.SUCCEEDED
+    codes = [image.error_code for image in (garbage, missing, other_size, truncated)]
+    assert codes == ["image_unreadable", "blob_not_found", "mask_size_mismatch", "image_truncated"]
+    for image in (garbage, missing, other_size, truncated):
+        assert image.state is ImageState.FAILED
+        assert image.error_detail
+        assert catalogue.attempts(image) == [("failed", image.error_code)]
+    assert catalogue.job(job).counts == Counts(succeeded=2, failed=4)
+
+
+def test_picture_over_the_limits_fails(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    job = catalogue.submit([png(picture())], MASK)
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings.model_copy(update={"max_image_pixels": 1000})))
+    [image] = catalogue.images(job)
+    assert (image.state, image.error_code) == (ImageState.FAILED, "image_too_many_pixels")
+
+
+def test_file_over_the_limits_fails(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    job = catalogue.submit([png(picture())], MASK)
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings.model_copy(update={"max_image_bytes": 2000})))
+    [image] = catalogue.images(job)
+    assert (image.state, image.error_code) == (ImageState.FAILED, "image_too_large")
+
+
+def test_store_that_is_away_puts_the_image_back_for_later(
+    server_settings: Settings, s3_server: S3Server, worker_on: WorkerOn
+) -> None:
+    with catalogue_in(server_settings) as catalogue:
+        job = catalogue.submit([png(picture())], MASK)
+        away = f"http://127.0.0.1:{free_port()}"
+        run_shard(catalogue.ids(job), worker_on(server_settings.model_copy(update={"s3_endpoint_url": away})))
+        [image] = catalogue.images(job)
+        assert (image.state, image.attempt) == (ImageState.QUEUED, 1)
+        assert catalogue.attempts(image) == [("failed", "blob_store_unavailable")]
+        assert catalogue.job(job).counts == Counts(queued=1)
+
+
+def test_unforeseen_failure_is_tried_again_and_ends_as_internal_error(
+    catalogue: Catalogue, worker_on: WorkerOn
+) -> None:
+    # The API refuses such options; a ledger that holds them all the same is a failure that nobody foresaw.
+    job = catalogue.submit([png(picture())], MASK, options={"dilation_px": "wide"})
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    [image] = catalogue.images(job)
+    assert (image.state, image.attempt) == (ImageState.QUEUED, 1)
+
+    other = catalogue.submit([png(picture())], MASK, options={"dilation_px": "wide"})
+    run_shard(catalogue.ids(other), worker_on(catalogue.settings.model_copy(update={"max_attempts": 1})))
+    [image] = catalogue.images(other)
+    assert (image.state, image.error_code) == (ImageState.FAILED, "internal_error")
+    assert image.id in (image.error_detail or "")
+
+
+def test_message_that_comes_twice_changes_nothing(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    job = catalogue.submit([png(picture())], MASK)
+    worker = worker_on(catalogue.settings)
+    run_shard(catalogue.ids(job), worker)
+    before = catalogue.images(job)
+    run_shard(catalogue.ids(job), worker)
+    assert catalogue.images(job) == before
+    fold_deltas(catalogue.database)
+    assert catalogue.job(job).counts == Counts(succeeded=1)
+
+
+@pytest.mark.parametrize("ids", [[], ["img_unknown"]])
+def test_message_without_work_is_let_go(catalogue: Catalogue, worker_on: WorkerOn, ids: list[str]) -> None:
+    run_shard(ids, worker_on(catalogue.settings))
