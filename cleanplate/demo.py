@@ -62,12 +62,14 @@ def run(samples: Path, out: Path) -> int:
     if results.exists():
         shutil.rmtree(results)
     out.mkdir(parents=True, exist_ok=True)
-    console.print(f"Starting Cleanplate in {out / 'home'} (its log: {out / 'service.log'})")
+    console.print(
+        f"Starting Cleanplate in {out / 'home'} (its log: {out / 'service.log'})", markup=False, highlight=False
+    )
     with _service(out / "home", out / "service.log") as (url, key), Client(url, key) as client:
         report = clean(client, work, results, console=console)
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
-        console.print(f"[red]{image.name} failed: {reason}")
+        console.print(f"{image.name} failed: {reason}", style="red", markup=False, highlight=False)
 
     finished = sorted(path.name for path in report.results)
     if not finished:
@@ -85,10 +87,10 @@ def run(samples: Path, out: Path) -> int:
         ]
     ).save(sheet)
     _print(console, figures)
-    console.print(f"Clean pictures: {results}\nBefore and after: {sheet}", highlight=False)
+    console.print(f"Clean pictures: {results}\nBefore and after: {sheet}", markup=False, highlight=False)
     complaints = shortcomings(figures)
     for complaint in complaints:
-        console.print(f"[red]{complaint}")
+        console.print(complaint, style="red", markup=False, highlight=False)
     return 1 if complaints or report.unfinished else 0
 
 

@@ -71,14 +71,22 @@ def jobs(
 def _list(client: Client) -> None:
     from itertools import islice
 
-    from rich.console import Console
-    from rich.table import Table
+    from cleanplate.commands.tables import minute, print_table
 
-    table = Table("id", "state", "images", "ended", "failed", "made", box=None)
-    for job in islice(client.jobs(), LISTED):
-        made = f"{job.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(job.id, job.state, str(job.total), str(job.counts.ended), str(job.counts.failed), made)
-    Console(soft_wrap=True).print(table)
+    print_table(
+        ("id", "state", "images", "ended", "failed", "made"),
+        (
+            (
+                job.id,
+                job.state,
+                str(job.total),
+                str(job.counts.ended),
+                str(job.counts.failed),
+                minute(job.created_at),
+            )
+            for job in islice(client.jobs(), LISTED)
+        ),
+    )
 
 
 def _show(client: Client, job: JobAnswer) -> None:

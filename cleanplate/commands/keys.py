@@ -55,18 +55,26 @@ def list_() -> None:
 
     Example: `cleanplate keys list`
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from cleanplate.commands.tables import minute, print_table
     from storage.ledger.tenants import list_keys
 
-    table = Table("id", "tenant", "name", "begins with", "made", "last used", "revoked", box=None)
     with ledger() as database:
-        for key in list_keys(database):
-            times = (key.created_at, key.last_used_at, key.revoked_at)
-            shown = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times)
-            table.add_row(key.id, key.tenant_id, key.name, key.prefix, *shown)
-    Console(soft_wrap=True).print(table)
+        keys = list_keys(database)
+    print_table(
+        ("id", "tenant", "name", "begins with", "made", "last used", "revoked"),
+        (
+            (
+                key.id,
+                key.tenant_id,
+                key.name,
+                key.prefix,
+                minute(key.created_at),
+                minute(key.last_used_at),
+                minute(key.revoked_at),
+            )
+            for key in keys
+        ),
+    )
 
 
 @app.command()

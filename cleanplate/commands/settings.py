@@ -18,20 +18,17 @@ def settings() -> None:
 
     Example: `CLEANPLATE_PORT=9000 cleanplate settings`
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    from cleanplate.commands.tables import print_table
     from cleanplate.settings import load_settings
 
     loaded = load_settings()
-    table = Table("variable", "value", "meaning", box=None, padding=(0, 2, 0, 0))
-    for name, field in type(loaded).model_fields.items():
-        table.add_row(f"CLEANPLATE_{name.upper()}", Text(shown(loaded, name)), field.description)
-    console = Console()
-    if not console.is_terminal:  # one line for each setting, for grep
-        console.width = 400
-    console.print(table)
+    print_table(
+        ("variable", "value", "meaning"),
+        (
+            (f"CLEANPLATE_{name.upper()}", shown(loaded, name), field.description or "")
+            for name, field in type(loaded).model_fields.items()
+        ),
+    )
 
 
 def shown(settings: Settings, name: str) -> str:
