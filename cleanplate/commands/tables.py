@@ -10,14 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 500
-ID_WIDTH = 36
+#: Columns of ids and names to copy, with their width in characters.
+WHOLE = {"id": 36, "variable": 34}
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under their headings. A column called ``id`` is never shortened: ids are there to be copied."""
+    """Print rows under their headings. Nothing is cut off, and what is there to be copied is not broken over lines."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in headings:
-        table.add_column(heading, no_wrap=heading == "id", min_width=ID_WIDTH if heading == "id" else None)
+        whole = heading in WHOLE
+        table.add_column(heading, no_wrap=whole, min_width=WHOLE[heading] if whole else None, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # a name in brackets is no markup
     console = Console()
