@@ -6,13 +6,14 @@ from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
 from api import exchange, openapi, problems
-from api.bodies import StrictJson
+from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
 from cleanplate.settings import Settings
 
-#: Text parts of a form are held in memory; the only long one is ``options``.
-MAX_TEXT_PART_BYTES = 64 * 1024
+#: Text parts of a form are held in memory; the only long one is ``options``. The form parser counts against it also
+#: what it has read of a file and not written yet, 64 KiB at a time and a rest: well above that, or files are refused.
+MAX_TEXT_PART_BYTES = 256 * 1024
 
 
 class _IdConverter(BaseConverter):
@@ -23,6 +24,7 @@ class _IdConverter(BaseConverter):
 
 class _Api(APIFlask):
     json_provider_class = StrictJson
+    request_class = StrictRequest
 
 
 def create_app(settings: Settings) -> APIFlask:

@@ -39,6 +39,11 @@ def register(app: APIFlask) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
+    @app.teardown_request
+    def forget(_error: BaseException | None) -> None:
+        # The thread goes on to other things, and their log lines are not this request's.
+        structlog.contextvars.clear_contextvars()
+
     @app.after_request
     def end(answer: Response) -> Response:
         answer.headers["X-Request-Id"] = g.request_id

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import cast
 
 from flask import request
 from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage
 
 from api.answers import Fault
+from api.bodies import StrictRequest
 from api.filenames import clean_filename
 from api.problems import Problem, pointer, validation_problem
 from api.requests import InlineJob
@@ -45,6 +47,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
     Raises:
         Problem: for the first fault's code, with every part that has one.
     """
+    cast(StrictRequest, request).parse_form()
     form = _checked_form()
     images, masks = _checked_files(stores.settings)
     uploads = create_uploads(

@@ -37,8 +37,9 @@ class _Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         options = {
-            "bind": f"{self.settings.host}:{self.settings.port}",
+            "bind": f"{host}:{self.settings.port}",
             "worker_class": "gthread",
             "workers": self.settings.api_workers,
             "threads": self.settings.api_threads,

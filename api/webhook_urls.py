@@ -17,6 +17,8 @@ _HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[
 #: Suffixes that name a machine of the reader's own network.
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".home.arpa")
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 def check_webhook_url(url: str, *, allow_private: bool) -> None:
     """Accept a public https address; with ``allow_private`` also http and private hosts.
@@ -52,16 +54,24 @@ def _reason_against(url: str, *, allow_private: bool) -> str | None:
 def _reason_against_host(host: str) -> str | None:
     address = _as_address(host)
     if address is not None:
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        if not mapped.is_global or mapped.is_multicast:
-            return f"{host} is not a public address."
-        return None
+        public = all(seen.is_global and not seen.is_multicast for seen in (address, *_within(address)))
+        return None if public else f"{host} is not a public address."
     name = host.removesuffix(".")
     if not _HOST.fullmatch(name):
         return f"{host} is not the full name of a public host."
     if f".{name}".endswith(_PRIVATE_SUFFIXES):
         return f"{host} names a host of a private network."
     return None
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address can be carried on to: mapped, NAT64, 6to4, Teredo."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64:
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [inner for inner in found if inner is not None]
 
 
 def _as_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

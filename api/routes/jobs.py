@@ -64,7 +64,7 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     if request.is_json:
         job = _submit_uploaded(here, tenant)
     elif request.mimetype == "multipart/form-data":
-        job = _submitted(here, tenant, read_inline_job(here, tenant))
+        job = _submitted(here, tenant, read_inline_job(here, tenant), webhook_field="webhook")
     else:
         raise unsupported("application/json", "multipart/form-data")
     answer = answers.Job.of(job)
@@ -102,7 +102,7 @@ def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
         webhook_endpoint_id=body.webhook_id,
     )
     try:
-        return _submitted(here, tenant, job)
+        return _submitted(here, tenant, job, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=_places(body, set(error.identifiers))) from error
 
@@ -120,13 +120,15 @@ def _places(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
     return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
 
 
-def _submitted(here: Stores, tenant: str, job: records.NewJob) -> records.Job:
+def _submitted(here: Stores, tenant: str, job: records.NewJob, *, webhook_field: str) -> records.Job:
     try:
         return submit_job(here.database, tenant, job)
     except NotFound as error:
         # The address is right; it is the body that names something unknown.
         raise Problem(
-            "webhook_unknown", f"There is no webhook {error.identifier}. Make it with POST /v1/webhooks first."
+            "webhook_unknown",
+            f"There is no webhook {error.identifier!r}. Make it with POST /v1/webhooks first.",
+            faults=[Fault(pointer=pointer(webhook_field), detail="There is no such webhook.")],
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apiflask import APIBlueprint
+from flask import Response
 
 from api import answers, auth, requests
 from api.bodies import only_json
@@ -58,12 +59,13 @@ def index() -> answers.WebhookPage:
 
 
 @blueprint.delete("/v1/webhooks/<id:webhook_id>")
-@blueprint.output({}, status_code=204, description="It is gone.")
 @blueprint.doc(
     summary="Remove a webhook",
     description="Jobs that name it go on without it.",
-    responses=responses("key_missing", "key_wrong", "not_found", "ledger_unavailable"),
+    responses=responses(
+        "key_missing", "key_wrong", "not_found", "ledger_unavailable", also={204: {"description": "It is gone."}}
+    ),
 )
-def delete(webhook_id: str) -> str:
+def delete(webhook_id: str) -> Response:
     delete_endpoint(stores().database, auth.tenant(), webhook_id)
-    return ""
+    return Response(status=204)

@@ -1,0 +1,149 @@
+"""The API in this process, on real stores. Every answer is held against the API's own description."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from apiflask import APIFlask
+from jsonschema import Draft202012Validator
+from PIL import Image
+from werkzeug.test import TestResponse
+
+from api.app import create_app
+from api.stores import Stores
+from cleanplate.settings import Settings
+from storage.ledger.jobs import list_images
+from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.tenants import create_key, ensure_tenant
+from storage.records import ImageState, Outcome
+
+PUBLIC_URL = "http://cleanplate.test:8787"
+
+
+def picture(kind: str = "JPEG", size: tuple[int, int] = (24, 16), color: str = "teal") -> bytes:
+    """A small picture's file."""
+    file = io.BytesIO()
+    Image.new("RGB", size, color).save(file, kind)
+    return file.getvalue()
+
+
+def mask(size: tuple[int, int] = (24, 16)) -> bytes:
+    """A mask's file that marks everything."""
+    file = io.BytesIO()
+    Image.new("L", size, 255).save(file, "PNG")
+    return file.getvalue()
+
+
+class Caller:
+    """One tenant's way to the API. Every answer must be documented and fit its schema; errors must be problems."""
+
+    def __init__(self, service: Service, key: str | None) -> None:
+        self._service = service
+        self._client = service.app.test_client()
+        self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+
+    def __call__(self, method: str, path: str, *, status: int, headers: Any = None, **rest: Any) -> TestResponse:
+        path = path.removeprefix(PUBLIC_URL)
+        answer = self._client.open(
+            path, method=method, headers={**self.headers, **(headers or {})}, buffered=True, **rest
+        )
+        assert answer.status_code == status, answer.get_data(as_text=True)
+        self._service.check(method, path.partition("?")[0], answer)
+        return answer
+
+    def get(self, path: str, status: int = 200, **rest: Any) -> TestResponse:
+        return self("GET", path, status=status, **rest)
+
+    def post(self, path: str, status: int, **rest: Any) -> TestResponse:
+        return self("POST", path, status=status, **rest)
+
+    def problem(self, method: str, path: str, status: int, code: str, **rest: Any) -> dict[str, Any]:
+        """The body of an answer that must be this problem."""
+        body: dict[str, Any] = self(method, path, status=status, **rest).json
+        assert body["code"] == code, body
+        return body
+
+    def upload(self, *files: tuple[str, bytes]) -> list[str]:
+        """Send files by links of a local store; their ids."""
+        wanted = [{"filename": name, "content_type": "image/png"} for name, _ in files]
+        uploads = self.post("/v1/uploads", 201, json={"files": wanted}).json["uploads"]
+        for upload, (_, data) in zip(uploads, files, strict=True):
+            self(upload["method"], upload["url"], status=204, headers=upload["headers"], data=data)
+        return [upload["id"] for upload in uploads]
+
+    def submit(self, count: int = 1, **fields: Any) -> dict[str, Any]:
+        """A job of so many images and one mask."""
+        *images, marks = self.upload(*[(f"shirt-{n}.jpg", picture()) for n in range(count)], ("mask.png", mask()))
+        body = {"images": [{"upload_id": image} for image in images], "mask_upload_id": marks, **fields}
+        job: dict[str, Any] = self.post("/v1/jobs", 202, json=body).json
+        return job
+
+
+class Service:
+    """An application, its stores, and tenants with keys. ``prepare`` may add routes to it."""
+
+    def __init__(self, settings: Settings, prepare: Callable[[APIFlask], None] | None = None) -> None:
+        self.settings = settings
+        self.app = create_app(settings)
+        if prepare is not None:
+            prepare(self.app)
+        stores = self.app.extensions["cleanplate"]
+        assert isinstance(stores, Stores)
+        self.stores = stores
+        document = self.app.test_client().get("/openapi.json").json
+        self.document: dict[str, Any] = document
+        self._paths = {re.sub(r"\{\w+\}", "[^/]+", path): path for path in self.document["paths"]}
+
+    def tenant(self, name: str) -> str:
+        return ensure_tenant(self.stores.database, name)
+
+    def caller(self, name: str = "shop") -> Caller:
+        """A caller with a key of the tenant of this name."""
+        _, secret = create_key(self.stores.database, self.tenant(name), "test")
+        return Caller(self, secret)
+
+    def stranger(self, key: str | None = None) -> Caller:
+        """A caller without a key, or with this one."""
+        return Caller(self, key)
+
+    def check(self, method: str, path: str, answer: TestResponse) -> None:
+        """The answer is one of those documented, and fits its schema."""
+        rule = next((rule for rule in self._paths if re.fullmatch(rule, path)), None)
+        operation = self.document["paths"].get(self._paths.get(rule or ""), {}).get(method.lower())
+        if answer.status_code >= 400:
+            assert answer.mimetype == "application/problem+json"
+            self._fits({"$ref": "#/components/schemas/Problem"}, answer.json)
+        if operation is None:
+            return
+        assert str(answer.status_code) in operation["responses"], f"{method} {path}: {answer.status_code}"
+        content = operation["responses"][str(answer.status_code)].get("content", {})
+        if answer.is_json:
+            assert answer.mimetype in content
+            self._fits(content[answer.mimetype]["schema"], answer.json)
+
+    def finish(self, job_id: str, **outcome: Any) -> None:
+        """Let a worker lease the job's images and end them all this way."""
+        db = self.stores.database
+        images = list_images(db, self.tenant("shop"), job_id, limit=1000, after=None)
+        token, leased = lease_images(db, [image.id for image in images], worker="test", lease_s=60)
+        outcomes = [Outcome(image_id=image.id, **outcome) for image in leased]
+        assert finish_images(db, token, outcomes, max_attempts=1) == {image.id for image in images}
+
+    def succeed(self, job_id: str, data: bytes = b"clean", extension: str = ".png") -> None:
+        """Let a worker store a result for the job's images."""
+        key = f"t/{self.tenant('shop')}/jobs/{job_id}/results/img_1{extension}"
+        self.stores.blobs.put(key, data, content_type="image/png")
+        self.finish(job_id, state=ImageState.SUCCEEDED, result_key=key, content_type="image/png", width=24, height=16)
+
+    def _fits(self, schema: dict[str, Any], body: Any) -> None:
+        whole = {**schema, "components": self.document["components"]}
+        Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(body)
+
+
+class MakeService(Protocol):
+    """Makes services that are closed at the end of the test."""
+
+    def __call__(self, settings: Settings, prepare: Callable[[APIFlask], None] | None = None) -> Service: ...

@@ -1,0 +1,94 @@
+"""Who may call: every route under /v1 wants a valid key, and tells a missing one from a wrong one."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage.ledger.tenants import create_key, revoke_key
+from tests.unit.api.calling import Caller, Service
+
+ROUTES = [
+    ("POST", "/v1/uploads"),
+    ("POST", "/v1/jobs"),
+    ("GET", "/v1/jobs"),
+    ("GET", "/v1/jobs/job_1"),
+    ("POST", "/v1/jobs/job_1/cancel"),
+    ("GET", "/v1/jobs/job_1/images"),
+    ("GET", "/v1/images/img_1"),
+    ("GET", "/v1/images/img_1/result"),
+    ("POST", "/v1/webhooks"),
+    ("GET", "/v1/webhooks"),
+    ("DELETE", "/v1/webhooks/whe_1"),
+]
+
+
+def test_the_list_of_routes_is_complete(service: Service) -> None:
+    documented = {
+        (method.upper(), path)
+        for path, operations in service.document["paths"].items()
+        for method in operations
+        if path.startswith("/v1/")
+    }
+    named = {(method, path.replace("job_1", "{job_id}").replace("img_1", "{image_id}")) for method, path in ROUTES}
+    assert {(method, path.replace("whe_1", "{webhook_id}")) for method, path in named} == documented
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_without_a_key_nothing_is_answered(service: Service, method: str, path: str) -> None:
+    answer = service.stranger()(method, path, status=401)
+    assert answer.json["code"] == "key_missing"
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="cleanplate"'
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_with_a_wrong_key_nothing_is_answered(service: Service, method: str, path: str) -> None:
+    answer = service.stranger("cp_" + "x" * 43)(method, path, status=401)
+    assert answer.json["code"] == "key_wrong"
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic Y3A6eA==", "cp_" + "x" * 43])
+def test_other_ways_of_authorization_count_as_no_key(service: Service, header: str) -> None:
+    service.stranger().problem("GET", "/v1/jobs", 401, "key_missing", headers={"Authorization": header})
+
+
+@pytest.mark.parametrize("key", ["cp_ü" + "x" * 40, "cp_" + "x" * 4000, "' --"])
+def test_a_strange_key_is_a_wrong_key(service: Service, key: str) -> None:
+    service.stranger(key).problem("GET", "/v1/jobs", 401, "key_wrong")
+
+
+def test_a_revoked_key_is_a_wrong_key(service: Service) -> None:
+    db = service.stores.database
+    key, secret = create_key(db, service.tenant("shop"), "old")
+    caller = service.stranger(secret)
+    caller.get("/v1/jobs")
+    revoke_key(db, key.id)
+    caller.problem("GET", "/v1/jobs", 401, "key_wrong")
+
+
+def test_a_wrong_key_is_told_before_a_wrong_body(service: Service) -> None:
+    service.stranger().problem("POST", "/v1/uploads", 401, "key_missing", data=b"{", content_type="text/plain")
+
+
+def test_a_foreign_tenants_things_answer_like_unknown_ones(service: Service, shop: Caller) -> None:
+    job = shop.submit()
+    image = shop.get(job["links"]["images"]).json["data"][0]
+    webhook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json
+    other = service.caller("other")
+    for method, path in [
+        ("GET", f"/v1/jobs/{job['id']}"),
+        ("POST", f"/v1/jobs/{job['id']}/cancel"),
+        ("GET", f"/v1/jobs/{job['id']}/images"),
+        ("GET", f"/v1/images/{image['id']}"),
+        ("GET", f"/v1/images/{image['id']}/result"),
+        ("DELETE", f"/v1/webhooks/{webhook['id']}"),
+    ]:
+        foreign = other.problem(method, path, 404, "not_found")
+        known = path.split("/")[3]
+        absent = known[:-4] + ("0000" if known[-4:] != "0000" else "1111")
+        unknown = other.problem(method, path.replace(known, absent), 404, "not_found")
+        assert foreign["detail"].replace(known, absent) == unknown["detail"]
+        assert foreign["title"] == unknown["title"]
+    assert other.get("/v1/jobs").json["data"] == []
+    assert other.get("/v1/webhooks").json["data"] == []
+    assert shop.get(f"/v1/jobs/{job['id']}").json["state"] == "queued"

@@ -1,0 +1,64 @@
+"""Alive and ready are two questions; the second names what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from cleanplate.settings import Settings
+from tests.servers import PostgresServer, free_port
+from tests.unit.api.calling import MakeService
+
+
+def test_a_service_with_all_it_needs_is_ready(make_service: MakeService, settings: Settings) -> None:
+    anyone = make_service(settings).stranger()
+    assert anyone.get("/healthz").json == {"status": "ok"}
+    assert anyone.get("/readyz").json == {"status": "ok"}
+
+
+def test_a_ledger_that_was_never_migrated_is_not_ready(
+    make_service: MakeService, postgres_server: PostgresServer, embedded_settings: Settings
+) -> None:
+    name = postgres_server.new_database(empty=True)
+    service = make_service(embedded_settings.model_copy(update={"database_url": SecretStr(postgres_server.url(name))}))
+    problem = service.stranger().problem("GET", "/readyz", 503, "not_ready")
+    assert "cleanplate migrate" in problem["detail"]
+    service.stores.close()
+    postgres_server.drop_database(name)
+
+
+def test_a_ledger_that_does_not_answer_is_named_without_its_address(
+    make_service: MakeService, embedded_settings: Settings
+) -> None:
+    url = f"postgresql://someone:password@127.0.0.1:{free_port()}/ledger"
+    service = make_service(embedded_settings.model_copy(update={"database_url": SecretStr(url)}))
+    anyone = service.stranger()
+    answer = anyone.get("/readyz", 503)
+    assert answer.headers["Retry-After"] == "5"
+    assert "ledger_unavailable" in answer.json["detail"]
+    answer = service.stranger("cp_" + "x" * 43).get("/v1/jobs", 503)
+    assert answer.json["code"] == "ledger_unavailable"
+    assert "127.0.0.1" not in answer.get_data(as_text=True)
+    assert anyone.get("/healthz").json == {"status": "ok"}
+
+
+@pytest.mark.parametrize("trouble", ["no server", "no bucket", "wrong secret"])
+def test_an_object_store_that_does_not_answer_is_named(
+    make_service: MakeService, server_settings: Settings, trouble: str
+) -> None:
+    change = {
+        "no server": {"s3_endpoint_url": f"http://127.0.0.1:{free_port()}"},
+        "no bucket": {"blobs_url": f"{server_settings.blobs_url}-not-there"},
+        "wrong secret": {"s3_secret_access_key": SecretStr("wrong")},
+    }[trouble]
+    service = make_service(server_settings.model_copy(update=change))
+    problem = service.stranger().problem("GET", "/readyz", 503, "not_ready")
+    assert "object store" in problem["detail"]
+    assert "ledger" not in problem["detail"]
+
+
+def test_stores_are_opened_at_the_first_use(make_service: MakeService, embedded_settings: Settings) -> None:
+    service = make_service(embedded_settings)
+    assert not (service.settings.home / "blobs").exists()
+    service.stranger().get("/readyz")
+    assert (service.settings.home / "blobs").exists()

@@ -1,0 +1,167 @@
+"""The API as processes: what is loaded, what is shared after a fork, how it starts and how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.stores import Stores
+from cleanplate.settings import Settings
+from storage.ledger.tenants import create_key, ensure_tenant
+from tests.running import until
+from tests.servers import environment, free_port
+
+_IMPORTS = "import sys; from cleanplate.settings import load_settings; from api.server import run; "
+SERVE = _IMPORTS + "sys.exit(run(load_settings()))"
+#: Prints after serving: a forked worker must never come that far.
+SERVE_AND_SAY = _IMPORTS + "status = run(load_settings()); print('ended', status)"
+
+
+@contextmanager
+def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subprocess.Popen[str]]:
+    """The server as a process of its own, answering."""
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, **environment(settings)},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    try:
+        until(lambda: process.poll() is not None or answers(settings), lambda: f"no answer: {log.read_text()}")
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def answers(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.public_url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def served_settings(embedded_settings: Settings) -> Settings:
+    port = free_port()
+    return embedded_settings.model_copy(
+        update={"port": port, "public_url": f"http://127.0.0.1:{port}", "max_image_bytes": 300_000}
+    )
+
+
+def test_the_api_loads_neither_torch_nor_celery() -> None:
+    program = (
+        "import sys; from cleanplate.settings import Settings; from api.app import create_app; import api.server;"
+        "create_app(Settings()).test_client().get('/docs');"
+        "print([name for name in ('torch', 'celery', 'kombu', 'workers', 'cv2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_the_server_answers_and_stops(served_settings: Settings, tmp_path: Path, stop: signal.Signals) -> None:
+    log = tmp_path / "log"
+    with served(served_settings, log, SERVE_AND_SAY) as process:
+        process.send_signal(stop)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert said == "ended 0\n"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert any(event["event"] == "request" and event["route"] == "/healthz" for event in events)
+
+
+def test_an_open_request_is_answered_before_the_server_stops(served_settings: Settings, tmp_path: Path) -> None:
+    stores = Stores(served_settings)
+    link = stores.blobs.presigned_put("t/tnt_1/uploads/upl_1", content_type="image/png", expires_s=60)
+    stores.close()
+    with served(served_settings, tmp_path / "log") as process:
+
+        def body() -> Iterator[bytes]:
+            yield b"x" * 100_000
+            process.terminate()
+            until(
+                lambda: "Handling signal: term" in (tmp_path / "log").read_text(), "the server did not take the signal"
+            )
+            yield b"y" * 100_000
+
+        answer = httpx.put(link.url, headers={**link.headers, "Content-Length": "200000"}, content=body())
+        assert answer.status_code == 204
+        assert process.wait(60) == 0
+    assert stores.blobs.get("t/tnt_1/uploads/upl_1") == b"x" * 100_000 + b"y" * 100_000
+
+
+def test_a_body_over_the_limit_gets_its_answer(served_settings: Settings, tmp_path: Path) -> None:
+    stores = Stores(served_settings)
+    link = stores.blobs.presigned_put("t/tnt_1/uploads/upl_1", content_type="image/png", expires_s=60)
+    with served(served_settings, tmp_path / "log"):
+        for content in (b"x" * 5_000_000, iter([b"x" * 1_000_000] * 5)):
+            answer = httpx.put(link.url, headers=link.headers, content=content)
+            assert answer.status_code == 413
+            assert answer.json()["code"] == "image_too_large"
+
+
+def test_a_port_that_is_taken_ends_the_server_with_an_error(served_settings: Settings, tmp_path: Path) -> None:
+    with served(served_settings, tmp_path / "log"):
+        second = subprocess.run(
+            [sys.executable, "-c", SERVE],
+            env={**os.environ, **environment(served_settings)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert second.returncode == 1
+    assert "in use" in second.stderr
+
+
+def test_the_log_of_the_server_holds_no_key_and_no_token(served_settings: Settings, tmp_path: Path) -> None:
+    stores = Stores(served_settings)
+    _, key = create_key(stores.database, ensure_tenant(stores.database, "shop"), "test")
+    token = stores.blobs.presigned_get("t/tnt_1/x", filename="x", expires_s=60).url.rpartition("/")[2]
+    stores.close()
+    log = tmp_path / "log"
+    with served(served_settings, log) as process:
+        with httpx.Client(base_url=served_settings.public_url, headers={"Authorization": f"Bearer {key}"}) as client:
+            assert client.get(f"/v1/jobs?limit=5&key={key}").status_code == 422
+            assert client.get(f"/blobs/{token}?x={key}").status_code == 404
+            assert client.get(f"/nope/{token}").status_code == 404
+        process.terminate()
+        assert process.wait(60) == 0
+    assert log.read_text().count('"event": "request"') >= 4
+    assert key not in log.read_text()
+    assert token not in log.read_text()
+
+
+def test_a_forked_process_opens_stores_of_its_own(embedded_settings: Settings) -> None:
+    stores = Stores(embedded_settings)
+    stores.database.check()
+    engine = id(stores.database.engine)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            fresh = id(stores.database.engine) != engine
+            stores.database.check()
+            os.write(write, b"fresh" if fresh else b"shared")
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b"fresh"
+    os.waitpid(child, 0)
+    assert id(stores.database.engine) == engine
+    stores.close()

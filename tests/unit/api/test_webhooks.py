@@ -1,0 +1,118 @@
+"""Webhooks: the secret is shown once, and only public https addresses are taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from cleanplate.settings import Settings
+from tests.unit.api.calling import Caller, MakeService
+
+
+def test_the_secret_is_shown_once(shop: Caller) -> None:
+    made = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook?shop=7"}).json
+    assert made["secret"].startswith("whsec_")
+    listed = shop.get("/v1/webhooks").json
+    assert listed == {"data": [{key: made[key] for key in made if key != "secret"}], "next_cursor": None}
+
+
+def test_a_removed_webhook_is_gone_and_its_jobs_go_on(shop: Caller) -> None:
+    webhook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json["id"]
+    job = shop.submit(webhook_id=webhook)
+    assert shop("DELETE", f"/v1/webhooks/{webhook}", status=204).data == b""
+    shop.problem("DELETE", f"/v1/webhooks/{webhook}", 404, "not_found")
+    assert shop.get("/v1/webhooks").json["data"] == []
+    assert shop.get(job["links"]["self"]).json["state"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example/hook",
+        "https://shop.example:8443/hook?key=value",
+        "https://xn--bcher-kva.example/",
+        "https://a_b.shop.example/",
+        "https://93.184.215.14/hook",
+        "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/hook",
+        "HTTPS://SHOP.EXAMPLE./hook",
+    ],
+)
+def test_public_addresses_are_taken(shop: Caller, url: str) -> None:
+    assert shop.post("/v1/webhooks", 201, json={"url": url}).json["url"] == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://shop.example/hook",
+        "ftp://shop.example/hook",
+        "//shop.example/hook",
+        "shop.example/hook",
+        "https://",
+        "https:///hook",
+        "https://user@shop.example/",
+        "https://user:password@shop.example/",
+        "https://@shop.example/",
+        "https://shop.example/#part",
+        "https://shop.example:0/",
+        "https://shop.example:99999/",
+        "https://shop.example:port/",
+        "https://shop.example\\@127.0.0.1/",
+        "https://shop .example/",
+        "https://shop.example/\r\nHost: evil",
+        "https://sh\u00f6p.example/",
+        "https://[::1/",
+        "https://localhost/",
+        "https://api.localhost/",
+        "https://redis/",
+        "https://printer.local/",
+        "https://metadata.google.internal/",
+        "https://metadata.google.internal./",
+        "https://127.0.0.1/",
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0x7f000001/",
+        "https://0177.0.0.1/",
+        "https://0.0.0.0/",
+        "https://10.0.0.1/",
+        "https://172.16.0.1/",
+        "https://192.168.1.1/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://100.64.0.1/",
+        "https://224.0.0.1/",
+        "https://255.255.255.255/",
+        "https://[::1]/",
+        "https://[::]/",
+        "https://[fe80::1]/",
+        "https://[fe80::1%25eth0]/",
+        "https://[fd00:ec2::254]/",
+        "https://[ff02::1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[::ffff:a9fe:a9fe]/",
+        "https://[64:ff9b::7f00:1]/",
+        "https://[2002:7f00:1::]/",
+        "https://999.999.999.999/",
+        "https://-shop.example/",
+        "https://" + "a" * 64 + ".example/",
+    ],
+)
+def test_other_addresses_are_refused(shop: Caller, url: str) -> None:
+    problem = shop.problem("POST", "/v1/webhooks", 422, "url_not_allowed", json={"url": url})
+    assert [fault["pointer"] for fault in problem["errors"]] == ["#/url"]
+    assert shop.get("/v1/webhooks").json["data"] == []
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"url": ""}, {"url": 7}, {"url": "https://shop.example/" + "a" * 2000}, {"uri": "x"}]
+)
+def test_a_wrong_body_is_refused(shop: Caller, body: dict[str, object]) -> None:
+    shop.problem("POST", "/v1/webhooks", 422, "validation_failed", json=body)
+
+
+def test_private_addresses_are_taken_where_the_settings_allow_them(
+    make_service: MakeService, embedded_settings: Settings
+) -> None:
+    shop = make_service(embedded_settings.model_copy(update={"webhook_allow_private": True})).caller()
+    for url in ("http://127.0.0.1:9000/hook", "http://receiver:9000/", "https://10.0.0.1/"):
+        shop.post("/v1/webhooks", 201, json={"url": url})
+    for url in ("http://user@127.0.0.1/", "file:///etc/passwd", "http://"):
+        shop.problem("POST", "/v1/webhooks", 422, "url_not_allowed", json={"url": url})
