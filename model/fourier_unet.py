@@ -7,13 +7,18 @@ which skips hand over. The network adds a residual to a push-pull prefill, so it
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.box import Box
 from model.ffc import FFCResnetBlock, SpectralOptions, join, split
 from model.prefill import push_pull
+
+#: Half-resolution pixels seen around the place that is drawn: interpolation, two 3x3 convolutions, and one to spare.
+HALO_CELLS = 4
 
 
 class ConvBNAct(nn.Sequential):
@@ -69,7 +74,7 @@ class FourierGate(nn.Module):
     def forward(self, skip: Tensor, decoder: Tensor) -> Tensor:
         spectrum = torch.view_as_real(torch.fft.rfft2(skip.float(), norm="forward"))
         energy = spectrum.square().sum(-1).flatten(2)
-        dominant = torch.log(energy[..., 1:].amax(-1) + 1e-6)
+        dominant = torch.log(energy[..., 1:].amax(-1) + 1e-6).to(skip.dtype)
         gates = torch.sigmoid(self.excite(torch.relu(self.squeeze(dominant))))
         return decoder * gates[..., None, None]
 
@@ -83,9 +88,13 @@ class GuidedUp(nn.Module):
         self.project = nn.Conv2d(decoder_channels, skip_channels, kernel_size=1, bias=False)
         self.fuse = ConvBNAct(skip_channels * 2, skip_channels)
 
-    def forward(self, decoder: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, decoder: Tensor, skip: Tensor, cells: Box | None = None) -> Tensor:
+        """``cells``: the part of ``decoder`` that is drawn; the gate still sees all of ``skip``."""
+        decoder = self.gate(skip, decoder)
+        if cells is not None:
+            decoder, skip = decoder[..., *cells.slices], skip[..., *cells.scaled(2).slices]
         # The projection commutes with interpolation and is four times cheaper before it.
-        up = F.interpolate(self.project(self.gate(skip, decoder)), scale_factor=2, mode="bilinear", align_corners=False)
+        up = F.interpolate(self.project(decoder), scale_factor=2, mode="bilinear", align_corners=False)
         fused: Tensor = self.fuse(torch.cat((up, skip), dim=1))
         return fused
 
@@ -126,17 +135,25 @@ class FourierUNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, window: Box | None = None) -> Tensor:
+        """``window``: give this part of the result only, and draw full resolution only around it (the same numbers)."""
         hole = x[:, 3:4]
         guess = push_pull(x[:, :3], hole)
-        feature = self.stem(torch.cat((guess - 0.5, hole), dim=1))
+        feature = self.stem(torch.cat((guess - 0.5, hole), dim=1).to(self.head.weight.dtype))
         skips = []
         for down, encode in zip(self.down, self.encode, strict=True):
             skips.append(feature)
             feature = encode(down(feature))
-        for index, up in enumerate(self.up):
+        for up in self.up[:-1]:
             feature = up(feature, skips.pop())
-            if index == 2:
-                feature = self.refine(feature)
-        residual: Tensor = self.head(feature)
-        return guess + residual
+        feature = self.refine(feature)
+        last = cast(GuidedUp, self.up[-1])
+        if window is None:
+            return guess + self._residual(last, feature, skips[0], None)
+        cells = window.cells(2, halo=HALO_CELLS, height=feature.shape[-2], width=feature.shape[-1])
+        residual = self._residual(last, feature, skips[0], cells)
+        return guess[..., *window.slices] + residual[..., *window.within(cells.scaled(2)).slices]
+
+    def _residual(self, last: GuidedUp, feature: Tensor, skip: Tensor, cells: Box | None) -> Tensor:
+        residual: Tensor = self.head(last(feature, skip, cells))
+        return residual.float()

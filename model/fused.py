@@ -72,14 +72,18 @@ class FusedFourierUnit(nn.Module):
         self.transform = transform_of(spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        spectrum = self.transform.forward(x)
-        padding = self.weight.shape[-1] // 2
+        spectrum = self.transform.forward(x.float())
         if self.real_only:
             real, imaginary = spectrum.chunk(2, dim=1)
-            spectrum = torch.cat((F.conv2d(real, self.weight, self.bias, padding=padding).relu(), imaginary), dim=1)
+            spectrum = torch.cat((self._convolved(real), imaginary), dim=1)
         else:
-            spectrum = F.conv2d(spectrum, self.weight, self.bias, padding=padding).relu()
-        return self.transform.inverse(spectrum, x.shape[-1])
+            spectrum = self._convolved(spectrum)
+        return self.transform.inverse(spectrum, x.shape[-1]).to(x.dtype)
+
+    def _convolved(self, planes: Tensor) -> Tensor:
+        """The 1x1 (or 3x3) convolution among frequencies, in the weights' precision; fp32 in and out."""
+        padding = self.weight.shape[-1] // 2
+        return F.conv2d(planes.to(self.weight.dtype), self.weight, self.bias, padding=padding).relu().float()
 
 
 class FusedSpectralTransform(nn.Module):

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.box import Box
 from model.errors import DeviceOutOfMemory
 from model.fused import fuse
-from model.plan import Box, Region, tile_weights
+from model.plan import Region, tile_weights
 from model.repair import Task, composite
 from model.weights import SHIPPED, Description, load_network
 

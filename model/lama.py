@@ -9,9 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from model.box import Box
 from model.ffc import FFCBNAct, FFCResnetBlock, Pair, SpectralOptions, join
 
 MAX_FEATURES = 1024
+#: Cells of the bottleneck that the decoder sees around the place it draws: three 3x3 steps and the 7x7 head.
+HALO_CELLS = 2
 
 
 class JoinLocalGlobal(nn.Module):
@@ -79,6 +82,17 @@ class LaMaGenerator(nn.Module):
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, output_nc, kernel_size=7)]
         self.model = nn.Sequential(*layers)
+        self._trunk = 2 + n_downsampling + n_blocks + 1
+        self._cell = 2**n_downsampling
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.model(x))
+    def forward(self, x: Tensor, window: Box | None = None) -> Tensor:
+        """``window``: give this part of the result only, and run the decoder only around it (the same numbers)."""
+        features = self.model[: self._trunk](x.to(next(self.parameters()).dtype))
+        if window is None:
+            return self._decode(features)
+        cells = window.cells(self._cell, halo=HALO_CELLS, height=features.shape[-2], width=features.shape[-1])
+        part = self._decode(features[..., *cells.slices])
+        return part[..., *window.within(cells.scaled(self._cell)).slices]
+
+    def _decode(self, features: Tensor) -> Tensor:
+        return torch.sigmoid(self.model[self._trunk :](features).float())

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.box import Box
 from model.masks import Mask
 
 #: Crops start and end on this grid: at another offset the strides of the network would change its result.
@@ -28,38 +29,11 @@ WHOLE, TILE, OVERLAP = 768, 512, 96
 
 
 @dataclass(frozen=True)
-class Box:
-    """Half-open box in pixels. It may reach beyond the right and lower border of the picture; that part is padding."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def area(self) -> int:
-        return self.height * self.width
-
-    def union(self, other: Box) -> Box:
-        return Box(
-            min(self.top, other.top),
-            min(self.left, other.left),
-            max(self.bottom, other.bottom),
-            max(self.right, other.right),
-        )
-
-
-@dataclass(frozen=True)
 class Region:
-    """A box of the picture and the tiles that cover what is masked in it."""
+    """A box of the picture and the tiles that cover what is masked in it.
+
+    Both may reach beyond the right and lower border of the picture; that part is padding.
+    """
 
     box: Box
     tiles: tuple[Box, ...]
@@ -142,7 +116,7 @@ def _tiles(box: Box, hole: Mask) -> tuple[Box, ...]:
         for top, bottom in _cuts(box.height)
         for left, right in _cuts(box.width)
     ]
-    return tuple(tile for tile in tiles if hole[tile.top : tile.bottom, tile.left : tile.right].any())
+    return tuple(tile for tile in tiles if hole[tile.slices].any())
 
 
 def _cuts(length: int) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from model.box import Box
 from model.ffc import SpectralTransform, set_ffc_lambda
 from model.fourier_unet import FourierUNet
 from model.fused import fuse
@@ -96,6 +97,28 @@ def test_a_fused_network_equals_the_official_implementation(
         with torch.inference_mode():
             output = fused(torch.from_numpy(vectors[key])).numpy()
         np.testing.assert_allclose(output, vectors[key.replace("input/", "output/")], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lama", "lama without FFC", "fourier-unet"])
+@pytest.mark.parametrize(
+    "window",
+    [Box(0, 0, 16, 16), Box(48, 32, 64, 80), Box(80, 64, 96, 96), Box(40, 24, 57, 43), Box(0, 0, 96, 96)],
+)
+def test_a_window_of_the_result_has_the_numbers_of_the_whole(name: str, window: Box) -> None:
+    network = variant(name)
+    x = torch.rand(1, 4, 96, 96, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        whole, part = network(x), network(x, window)
+    torch.testing.assert_close(part, whole[..., *window.slices], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["lama", "fourier-unet"])
+def test_half_precision_is_near_single(name: str) -> None:
+    network = variant(name)
+    x = torch.rand(1, 4, 96, 96, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        error = (fuse(network, "dft").bfloat16()(x) - network(x)).square().mean()
+    assert 10 * torch.log10(1 / error) > 40
 
 
 def test_fusing_leaves_the_network_it_was_given_alone() -> None:

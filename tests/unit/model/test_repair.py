@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import model.plan
+from model.box import Box
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits
 from model.inpainter import Inpainter
-from model.plan import Box, Plan, Region, make_plan
+from model.plan import Plan, Region, make_plan
 from model.repair import Task, composite, read, write
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)

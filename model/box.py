@@ -1,0 +1,58 @@
+"""A half-open box in pixels: where a region lies, what a tile covers, which part of a result is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows ``top`` to ``bottom``, columns ``left`` to ``right``, the ends not included."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def area(self) -> int:
+        return self.height * self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """For the two spatial axes of an array; a box that reaches beyond it gives what there is."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def union(self, other: Box) -> Box:
+        """The least box around both."""
+        return Box(
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+        )
+
+    def within(self, origin: Box) -> Box:
+        """The same box, counted from the corner of ``origin``."""
+        return Box(self.top - origin.top, self.left - origin.left, self.bottom - origin.top, self.right - origin.left)
+
+    def scaled(self, factor: int) -> Box:
+        """In units ``factor`` times finer."""
+        return Box(self.top * factor, self.left * factor, self.bottom * factor, self.right * factor)
+
+    def cells(self, size: int, *, halo: int, height: int, width: int) -> Box:
+        """In cells of ``size`` px, widened by ``halo`` cells, cut to a map of ``height`` x ``width`` cells."""
+        return Box(
+            max(self.top // size - halo, 0),
+            max(self.left // size - halo, 0),
+            min(-(-self.bottom // size) + halo, height),
+            min(-(-self.right // size) + halo, width),
+        )
