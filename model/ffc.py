@@ -53,7 +53,7 @@ class FourierUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        spectrum = torch.fft.rfft2(x, norm="ortho")
+        spectrum = torch.fft.rfft2(x.float(), norm="ortho")  # there is no FFT of bf16
         if self.real_only:
             real = torch.relu(self.bn(self.conv_layer(spectrum.real)))
             spectrum = torch.complex(real, spectrum.imag.contiguous())

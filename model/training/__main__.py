@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="crops a step (default: %(default)s)")
     parser.add_argument("--crop", type=int, default=96, help="side of a crop, a multiple of 16 (default: %(default)s)")
     parser.add_argument("--masks", type=int, default=3000, help="masks made at the start (default: %(default)s)")
+    parser.add_argument("--bf16", action="store_true", help="compute in bf16 (autocast): for devices that know it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--source", default="", help="said in the weights file: what it was trained on")
     parser.add_argument("--licence", default="", help="said in the weights file: its licence")
@@ -39,7 +40,7 @@ def main() -> None:
         crop=options.crop,
         seed=options.seed,
     )
-    plan = Plan(steps=options.steps, decay=options.decay)
+    plan = Plan(steps=options.steps, decay=options.decay, bf16=options.bf16)
     trainer = Trainer(FourierUNet(), batches, plan, options.run)
     trainer.run()
     description = Description("fourier-unet", source=options.source, licence=options.licence)

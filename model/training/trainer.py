@@ -26,7 +26,7 @@ from model.training.batches import Batches
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast a run learns. Only ``steps`` may change between a stop and its resume."""
+    """How long and how fast a run learns. A resumed run equals an unbroken one if its plan is the same."""
 
     #: Optimiser steps in all.
     steps: int
@@ -38,6 +38,8 @@ class Plan:
     warmup: int = 100
     #: Decay of the moving average of the weights.
     ema: float = 0.998
+    #: Compute in bf16 where that is safe (autocast); the weights stay fp32.
+    bf16: bool = False
     #: A checkpoint and a log line every so many steps.
     every: int = 100
 
@@ -120,7 +122,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(self.step)
         given = torch.cat((picture * (1 - hole), hole), dim=1).contiguous(memory_format=torch.channels_last)
-        loss = masked_l1(self.network(given), picture, hole)
+        with torch.autocast(given.device.type, torch.bfloat16, enabled=self.plan.bf16):
+            result = self.network(given)
+        loss = masked_l1(result.float(), picture, hole)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
