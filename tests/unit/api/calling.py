@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 from apiflask import APIFlask
@@ -35,6 +36,13 @@ def mask(size: tuple[int, int] = (24, 16)) -> bytes:
     file = io.BytesIO()
     Image.new("L", size, 255).save(file, "PNG")
     return file.getvalue()
+
+
+@cache
+def _description() -> dict[str, Any]:
+    """The API's own description: the same for all services."""
+    description: dict[str, Any] = create_app(Settings(public_url=PUBLIC_URL)).test_client().get("/openapi.json").json
+    return description
 
 
 class Caller:
@@ -93,8 +101,7 @@ class Service:
         stores = self.app.extensions["cleanplate"]
         assert isinstance(stores, Stores)
         self.stores = stores
-        document = self.app.test_client().get("/openapi.json").json
-        self.document: dict[str, Any] = document
+        self.document = _description()
         self._paths = {re.sub(r"\{\w+\}", "[^/]+", path): path for path in self.document["paths"]}
 
     def tenant(self, name: str) -> str:

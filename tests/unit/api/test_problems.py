@@ -44,14 +44,14 @@ def raising(error: Exception) -> Callable[[APIFlask], None]:
 def test_a_fault_of_ours_is_a_problem_without_its_reason(
     make_service: MakeService, embedded_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caller = make_service(embedded_settings, raising(RuntimeError("the reason"))).stranger()
+    caller = make_service(embedded_settings, raising(RuntimeError("a hidden cause"))).stranger()
     with restored_logging(embedded_settings):
         answer = caller.get("/broken", 500)
         logged = capsys.readouterr().err
     assert answer.json["code"] == "internal_error"
-    assert "the reason" not in answer.get_data(as_text=True)
+    assert "a hidden cause" not in answer.get_data(as_text=True)
     assert answer.json["request_id"] in answer.json["detail"]
-    assert "RuntimeError: the reason" in logged
+    assert "RuntimeError: a hidden cause" in logged
     assert answer.json["request_id"] in logged
 
 
