@@ -5,12 +5,14 @@ torch is imported in the pool's child only: a parent that has touched CUDA break
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import Any
 
 import structlog
 from celery import signals
+from celery.worker import state
 
 from cleanplate.logs import configure
 from cleanplate.settings import load_settings
@@ -29,6 +31,9 @@ drain = Drain()
 
 def _set_up_logging(**_: Any) -> None:
     configure(settings)
+    # Their info lines repeat whole messages; what became of each image is logged by the pipeline.
+    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _prepare(**_: Any) -> None:
@@ -37,6 +42,10 @@ def _prepare(**_: Any) -> None:
 
 def _begin_to_drain(**_: Any) -> None:
     drain.begin()
+    if not state.reserved_requests:
+        # No shard is held, and Celery would wait some seconds for its threads and for a child that does nothing.
+        # A message that came in this very moment is published again.
+        os._exit(0)
 
 
 def _open_resources(**_: Any) -> None:

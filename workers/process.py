@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 
 from billiard.util import set_pdeathsig
+from celery.exceptions import SecurityWarning
 
 from workers.app import app
 from workers.queue import QUEUE
@@ -21,8 +23,11 @@ def main(name: str, supervisor: int) -> None:
         set_pdeathsig(signal.SIGTERM)
     if os.getppid() != supervisor:
         sys.exit("the supervisor is gone")
+    # Said to root for the sake of pickled messages; this worker takes JSON alone.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             f"--hostname={name}@%h",
             f"--queues={QUEUE}",

@@ -38,7 +38,7 @@ class Keeper:
         self._environment = os.environ | settings.environment() | device.environment
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
-        self._begun_at = 0.0
+        self.begun_at = 0.0
         self._not_before = 0.0
         self._pause = FIRST_PAUSE_S
 
@@ -52,7 +52,7 @@ class Keeper:
             return
         now = self._clock()
         if self._process is not None:
-            lived = now - self._begun_at
+            lived = now - self.begun_at
             if lived >= HEALTHY_S:
                 self._pause = FIRST_PAUSE_S
             log.error(
@@ -72,7 +72,7 @@ class Keeper:
         command = [sys.executable, "-m", "workers.process", self._device.name, str(os.getpid())]
         # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which then drains in order.
         self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)  # noqa: S603
-        self._begun_at = now
+        self.begun_at = now
         log.info("worker.begun", device=self._device.name, pid=self._process.pid)
 
     def drain(self) -> None:
@@ -82,7 +82,7 @@ class Keeper:
 
     def kill(self) -> None:
         """End the process and its children at once; their leases run out."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.alive:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 

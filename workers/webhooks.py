@@ -56,8 +56,11 @@ class Deliveries:
     def _run(self) -> None:
         pause = LOOK_S
         posts: list[threading.Thread] = []
-        while not self._stopped.is_set():
+        while True:
+            # Cleared before anything is looked at, so that nothing that happens meanwhile is slept through.
             self._wake.clear()
+            if self._stopped.is_set():
+                return
             posts = [thread for thread in posts if thread.is_alive()]
             try:
                 free = POSTS - len(posts)

@@ -23,7 +23,7 @@ from tests.running import Running, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server, environment
 from tests.webhook_receiver import Receiver, receiver_running
 
-SIDE = 1280
+SIDE = 1024
 
 
 def hasty(settings: Settings) -> Settings:

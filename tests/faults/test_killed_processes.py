@@ -35,7 +35,7 @@ def kill_worker_child(service: Service) -> None:
 
 
 def test_killed_worker_child_costs_no_image(on_servers: Service) -> None:
-    job = on_servers.submit(3)
+    job = on_servers.submit(2)
     on_servers.wait_until_midway(job)
     kill_worker_child(on_servers)
     on_servers.assert_done_once(job)
@@ -53,7 +53,7 @@ def test_killed_worker_child_costs_no_image_of_the_embedded_service(embedded: Se
 
 
 def test_killed_dispatcher_costs_no_image(on_servers: Service) -> None:
-    job = on_servers.submit(4)
+    job = on_servers.submit(3)
     on_servers.wait_until_midway(job)
     kill(on_servers.dispatcher.process.pid)
     on_servers.start_dispatcher()
@@ -61,7 +61,7 @@ def test_killed_dispatcher_costs_no_image(on_servers: Service) -> None:
 
 
 def test_flushed_redis_costs_no_image(on_servers: Service, redis_server: RedisServer) -> None:
-    job = on_servers.submit(6)
+    job = on_servers.submit(4)
     with redis.Redis.from_url(on_servers.settings.broker_url.get_secret_value()) as client:
         until(lambda: client.llen(QUEUE), "no shard waited in the queue")
         redis_server.flush()
@@ -81,7 +81,7 @@ def test_killed_supervisor_costs_no_image_and_leaves_no_process(on_servers: Serv
 
 
 def test_stopped_worker_gives_back_what_it_has_not_begun(on_servers: Service) -> None:
-    job = on_servers.submit(4)
+    job = on_servers.submit(3)
     on_servers.wait_until_midway(job)
     assert on_servers.worker.stop() == 0, on_servers.worker.log
     images = on_servers.catalogue.images(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +21,7 @@ from tests.servers import RedisServer, free_port
 from tests.unit.workers.conftest import WorkerOn
 from workers.dispatcher import Dispatcher
 from workers.pipeline import run_shard
-from workers.queue import QUEUE, make_celery, prepare_queue
+from workers.queue import QUEUE, make_celery, prepare_queue, publish_shard
 
 SOURCE, MASK = png(picture()), png(bar_mask())
 
@@ -131,3 +132,24 @@ def test_second_dispatcher_stands_by_until_the_first_is_gone(settings: Settings)
         assert follower.held()
     first.close()
     second.close()
+
+
+def test_message_of_the_embedded_queue_is_never_seen_half_written(embedded_settings: Settings) -> None:
+    prepare_queue(embedded_settings)
+    celery = make_celery(embedded_settings)
+    stopped = threading.Event()
+    seen = []
+
+    def look() -> None:
+        while not stopped.is_set():
+            seen.extend(messages(embedded_settings))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    for number in range(200):
+        publish_shard(celery, [f"img_{number}"] * 500)
+    stopped.set()
+    looker.join()
+    celery.close()
+    assert len(messages(embedded_settings)) == 200
+    assert all(len(ids) == 500 for ids in seen)
