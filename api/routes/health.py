@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from apiflask import APIBlueprint
 
 from api import answers
 from api.problems import Problem, responses
 from api.stores import Stores, stores
-from storage.errors import StorageError
+from storage.errors import BlobNotFound, StorageError
 
 blueprint = APIBlueprint(
     "health",
@@ -45,7 +47,10 @@ def _against_ledger(here: Stores) -> str | None:
 
 def _against_blobs(here: Stores) -> str | None:
     try:
+        # Listing finds a bucket that is not there; asking for a blob finds a folder that cannot be read.
         next(iter(here.blobs.list("t/readyz/")), None)
+        with suppress(BlobNotFound):
+            here.blobs.stat("t/readyz")
     except StorageError as error:
         return f"The object store cannot be reached ({error.code})."
     return None

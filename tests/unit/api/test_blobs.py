@@ -33,6 +33,13 @@ def test_what_is_sent_is_kept_as_it_is(service: Service, anyone: Caller) -> None
     assert blobs_of(service).stat(KEY).content_type == "image/png"
 
 
+def test_a_link_answers_head_like_get_without_the_file(service: Service, anyone: Caller) -> None:
+    blobs_of(service).put(KEY, b"data", content_type="image/png")
+    link = blobs_of(service).presigned_get(KEY, filename="a.png", expires_s=60)
+    answer = anyone("HEAD", link.url, status=200)
+    assert (answer.data, answer.headers["Content-Length"], answer.mimetype) == (b"", "4", "image/png")
+
+
 def test_a_link_may_be_used_again(service: Service, anyone: Caller) -> None:
     link = blobs_of(service).presigned_put(KEY, content_type="image/png", expires_s=60)
     for data in (b"first", b"second"):
