@@ -13,6 +13,7 @@ import typer
 
 from cleanplate.cli import app
 from tests.running import cleanplate
+from tests.servers import free_port
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -108,3 +109,16 @@ def test_the_ledger_goes_down_and_up_again(tmp_path: Path) -> None:
         ended = cleanplate("migrate", "--revision", revision, settings=settings)
         assert ended.returncode == 0, ended.stderr
     assert cleanplate("keys", "list", settings=settings).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "complaint"),
+    [("serve", "does not answer"), ("dispatch", "nobody leads"), ("worker", "`cleanplate up` watches it")],
+)
+def test_a_program_that_does_not_run_is_not_healthy(program: str, complaint: str, tmp_path: Path) -> None:
+    settings = {"CLEANPLATE_HOME": str(tmp_path), "CLEANPLATE_PORT": str(free_port())}
+    assert cleanplate("migrate", settings=settings).returncode == 0
+    ended = cleanplate("healthy", program, settings=settings)
+    assert ended.returncode == 1
+    assert complaint in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

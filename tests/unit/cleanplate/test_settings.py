@@ -10,12 +10,6 @@ from cleanplate.commands.settings import shown
 from cleanplate.settings import InvalidSettings, Settings, load_settings
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"CLEANPLATE_{name.upper()}", raising=False)
-
-
 def test_settings_survive_the_way_through_an_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sent = load_settings(
         home=tmp_path,
