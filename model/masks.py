@@ -35,3 +35,12 @@ def blend_weights(hole: Mask, feather_px: int) -> NDArray[np.float32]:
     padded = cv2.copyMakeBorder(hole, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
     return np.asarray(np.clip(depth / (feather_px + 1), 0, 1), np.float32)
+
+
+def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int) -> Mask:
+    """``fill`` (``uint8 [H, W, C]``) laid into ``pixels`` under the feathered ``hole``; outside it nothing changes."""
+    result = pixels.copy()
+    inside = hole > 0
+    weights = blend_weights(hole, feather_px)[inside][:, None]
+    result[inside] = np.rint(result[inside] * (1 - weights) + fill[inside] * weights).astype(np.uint8)
+    return result

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.imaging import Limits, Picture, decode, decode_mask, encode
-from model.masks import Mask, blend_weights, default_dilation, dilate
+from model.masks import Mask, default_dilation, dilate, lay
 from model.plan import Plan, make_plan
 
 DEFAULT_FEATHER_PX = 2
@@ -86,12 +86,7 @@ def read(
 
 def composite(task: Task, fill: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """``fill`` (``uint8 [H, W, 3]``) laid into the picture under the feathered hole; outside it nothing changes."""
-    result = task.picture.pixels.copy()
-    inside = task.hole > 0
-    weights = blend_weights(task.hole, task.feather_px)[inside][:, None]
-    blended = result[inside] * (1 - weights) + fill[inside] * weights
-    result[inside] = np.rint(blended).astype(np.uint8)
-    return result
+    return lay(task.picture.pixels, fill, task.hole, task.feather_px)
 
 
 def write(task: Task, pixels: NDArray[np.uint8]) -> Repaired:
