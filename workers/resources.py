@@ -20,7 +20,7 @@ from storage.database import Database
 from workers.drain import Drain
 
 if TYPE_CHECKING:
-    from model.inpainter import Inpainter
+    from model.inpainter import LaMaInpainter
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class Resources:
     settings: Settings
     database: Database
     blobs: Blobs
-    inpainter: Inpainter
+    inpainter: LaMaInpainter
     #: Names this process in leases and attempts: host, process id and device.
     worker: str
     drain: Drain
@@ -44,10 +44,10 @@ _held: Resources | None = None
 def open_for_process(settings: Settings, drain: Drain) -> None:
     """Load the network and connect; ``held`` answers from then on."""
     global _held  # noqa: PLW0603 - one per process, as Celery's child is
-    from model.inpainter import Inpainter
+    from model.inpainter import LaMaInpainter
 
     begun = time.monotonic()
-    inpainter = Inpainter.load(settings.weights, settings.device, settings.torch_threads)
+    inpainter = LaMaInpainter(settings.weights, settings.device, threads=settings.torch_threads)
     worker = f"{socket.gethostname()}:{os.getpid()}:{inpainter.device}"
     _held = Resources(
         settings=settings,
@@ -64,6 +64,7 @@ def close_for_process() -> None:
     """Close what was opened; nothing where nothing was."""
     global _held  # noqa: PLW0603
     if _held is not None:
+        _held.inpainter.close()
         _held.database.close()
         _held = None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cleanplate.settings import Settings
-from model.inpainter import Inpainter
+from model.inpainter import LaMaInpainter
 from storage.blobs import open_blobs
 from storage.database import Database
 from tests.catalogue import Catalogue, catalogue_in
@@ -19,12 +19,12 @@ WorkerOn = Callable[..., Resources]
 
 
 @pytest.fixture(scope="session")
-def inpainter() -> Inpainter:
-    return Inpainter.load(device="cpu", threads=1)
+def inpainter() -> LaMaInpainter:
+    return LaMaInpainter(device="cpu", threads=1)
 
 
 @pytest.fixture
-def worker_on(inpainter: Inpainter) -> Iterator[WorkerOn]:
+def worker_on(inpainter: LaMaInpainter) -> Iterator[WorkerOn]:
     """Makes a worker's resources: ``worker_on(settings, drain=…)``."""
     opened = []
 

@@ -7,6 +7,7 @@ import json
 import threading
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 import redis
 from kombu.exceptions import OperationalError
@@ -17,6 +18,7 @@ from storage.database import Database
 from storage.leader import leadership
 from storage.records import Counts, JobState
 from tests.catalogue import bar_mask, catalogue_in, picture, png
+from tests.running import until
 from tests.servers import RedisServer, free_port
 from tests.unit.workers.conftest import WorkerOn
 from workers.dispatcher import Dispatcher
@@ -153,3 +155,17 @@ def test_message_of_the_embedded_queue_is_never_seen_half_written(embedded_setti
     celery.close()
     assert len(messages(embedded_settings)) == 200
     assert all(len(ids) == 500 for ids in seen)
+
+
+def test_leader_whose_session_ended_is_elected_anew(server_settings: Settings) -> None:
+    database = Database.connect(server_settings.sqlalchemy_url)
+    with leadership(database, server_settings) as leader:
+        assert leader.held()
+        with psycopg.connect(server_settings.database_url.get_secret_value(), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert not leader.held()
+        until(leader.held, "nobody leads")
+    database.close()
