@@ -25,7 +25,7 @@ from rich.table import Table
 
 from bench.lpips import Lpips
 from model.imaging import Limits
-from model.inpainter import Inpainter
+from model.inpainter import LaMaInpainter
 from model.prefill import push_pull
 from model.repair import Task, composite, read
 from model.training.batches import load_photos
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="write a picture of some results here")
     options = parser.parse_args()
 
-    inpainter = Inpainter.load(options.weights, "cpu")
+    inpainter = LaMaInpainter(options.weights, "cpu")
     distance = Lpips(options.lpips)
     methods: dict[str, Method] = {
         "do nothing": lambda task: task.picture.pixels,

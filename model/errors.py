@@ -7,7 +7,8 @@
     │                      image_format_unsupported, image_mode_unsupported
     ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty
     ├── WeightsRejected    weights_unreadable, weights_mismatch
-    ├── DeviceOutOfMemory  device_out_of_memory (transient)
+    ├── EngineClosed       engine_closed (transient)
+    ├── ResultNotFinite    result_not_finite
     └── TrainingDiverged   training_diverged
 """
 
@@ -48,11 +49,23 @@ class WeightsRejected(ModelError):
         self.code = code
 
 
-class DeviceOutOfMemory(ModelError):
-    """The device has no room for one tile."""
+class EngineClosed(ModelError):
+    """The engine takes no more tiles."""
 
-    code = "device_out_of_memory"
+    code = "engine_closed"
     transient = True
+
+    def __init__(self) -> None:
+        super().__init__("The engine is closed: make a new one.")
+
+
+class ResultNotFinite(ModelError):
+    """The network gave values that are not numbers, in fp32 too."""
+
+    code = "result_not_finite"
+
+    def __init__(self) -> None:
+        super().__init__("The network's result is not finite, in fp32 too: the weights do not suit this picture.")
 
 
 class TrainingDiverged(ModelError):

@@ -1,121 +1,227 @@
-"""The network on its device: fills the planned tiles of a picture and lays the result into it.
+"""Pictures through the engine: planned tiles are filled, blended and laid into the picture.
 
-One :class:`Inpainter` holds one device. On the way of a picture torch is imported here and in the networks only.
+One :class:`LaMaInpainter` holds one device. Three lines are enough::
+
+    from model import LaMaInpainter
+    inpainter = LaMaInpainter()
+    clean = inpainter(image, mask)      # uint8 arrays; mask: 255 = repair
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from model.box import Box
-from model.errors import DeviceOutOfMemory
-from model.fused import fuse
-from model.plan import Region, tile_weights
-from model.repair import Task, composite
-from model.weights import SHIPPED, Description, load_network
+from model.engine import Engine, Filled, Tile
+from model.errors import ImageRejected, MaskRejected
+from model.masks import Mask, default_dilation, dilate, lay
+from model.plan import Plan, Region, make_plan, tile_weights
+from model.precision import Precision, best_precision
+from model.repair import DEFAULT_FEATHER_PX, Task, composite
+from model.weights import SHIPPED, load_network
+
+Pixels = NDArray[np.uint8]
+#: Tiles of one picture that are with the engine at once; more would only wait there.
+_TILES_AHEAD = 8
 
 
-class Inpainter:
-    """A network, ready on a device."""
+class LaMaInpainter:
+    """A network, ready on a device. Threads may share one. Close it, or use it as a context manager."""
 
-    def __init__(self, network: nn.Module, description: Description, device: torch.device) -> None:
-        fused = fuse(network, "dft" if device.type == "cuda" else "fft")
-        self._network = fused.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._device = device
-        self.architecture = description.architecture
-        self.device = str(device)
+    def __init__(
+        self,
+        weights: str | Path = "",
+        device: str = "auto",
+        *,
+        threads: int = 0,
+        precision: Precision | None = None,
+    ) -> None:
+        """``weights``: a file (empty: the network that ships). ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
-    @classmethod
-    def load(cls, weights: str = "", device: str = "auto", threads: int = 0) -> Inpainter:
-        """The network of the file ``weights`` (empty: the one that ships) on ``auto``, ``cpu`` or ``cuda``.
-
-        ``threads``: of the network on a CPU; 0 takes as many as this process may use.
+        ``threads``: of the network on a CPU; 0 takes as many as this process may use. ``precision``: the device's best
+        where not given.
 
         Raises:
             WeightsRejected: the file is not a network's weights.
         """
-        torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+        torch.set_num_threads(threads or usable_cores())
         network, description = load_network(Path(weights) if weights else SHIPPED)
-        wanted = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(network, description, torch.device(wanted))
+        chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.architecture = description.architecture
+        self.device = str(chosen)
+        self.precision = precision or best_precision(chosen, description.architecture)
+        # On a CPU a batch only waits for its last tile: passes are as fast one by one.
+        batch = (
+            {"max_batch": 8, "max_delay_ms": 3.0} if chosen.type == "cuda" else {"max_batch": 1, "max_delay_ms": 0.0}
+        )
+        self._engine = Engine(
+            network, chosen, self.precision, max_batch=int(batch["max_batch"]), max_delay_ms=batch["max_delay_ms"]
+        )
 
-    def run(self, task: Task, on_tile: Callable[[int], None]) -> NDArray[np.uint8]:
-        """The clean picture: ``uint8 [H, W, 3]``, equal to the source outside ``task.hole``.
+    def __call__(
+        self, image: Pixels, mask: Mask, *, dilation_px: int | None = None, feather_px: int | None = None
+    ) -> Pixels:
+        """The clean picture in the shape of ``image``: ``uint8 [H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (alpha kept).
+
+        ``mask``: ``uint8`` or ``bool [H, W]``, repaired where it is over half. It is widened by ``dilation_px``
+        (``None``: 3 to 5 by the size); outside the widened mask nothing changes.
+
+        Raises:
+            ImageRejected: another type or shape.
+            MaskRejected: another type or shape, or nothing marked.
+        """
+        colour = _as_colour(image)
+        hole = _as_hole(mask, image, dilation_px)
+        reach = default_dilation(*hole.shape) if dilation_px is None else dilation_px
+        feather = min(DEFAULT_FEATHER_PX if feather_px is None else feather_px, max(reach - 1, 0))
+        clean = lay(colour, self._filled(colour, hole, make_plan(hole), lambda _: None)[0], hole, feather)
+        if image.ndim == 2:
+            return np.ascontiguousarray(clean[..., 0])
+        return clean if image.shape[2] == 3 else np.dstack((clean, image[..., 3]))
+
+    def many(self, images: Sequence[Pixels], masks: Sequence[Mask]) -> Iterator[Pixels]:
+        """Clean pictures in the order given; tiles of different pictures share passes on a device that batches.
+
+        Raises:
+            ValueError: there are not as many masks as images.
+        """
+        if len(images) != len(masks):
+            raise ValueError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
+        with ThreadPoolExecutor(_TILES_AHEAD) as callers:
+            yield from callers.map(self, images, masks)
+
+    def run(self, task: Task, on_tile: Callable[[int], None]) -> Pixels:
+        """The clean picture of a task: ``uint8 [H, W, 3]``, equal to the source outside ``task.hole``.
 
         ``on_tile`` hears the number of tiles done after each; what it raises ends the work and comes through.
 
         Raises:
-            DeviceOutOfMemory: the device has no room for a tile.
+            ResultNotFinite: the network's result is not numbers.
         """
-        fill = task.picture.pixels.copy()
-        done = 0
-        for region in task.plan.regions:
-            weighted = np.zeros((region.box.height, region.box.width, 3), np.float32)
-            total = np.zeros((region.box.height, region.box.width, 1), np.float32)
-            for tile, weight in zip(region.tiles, tile_weights(region), strict=True):
-                rows = slice(tile.top - region.box.top, tile.bottom - region.box.top)
-                columns = slice(tile.left - region.box.left, tile.right - region.box.left)
-                weighted[rows, columns] += self._pass(task, tile) * weight[..., None]
-                total[rows, columns] += weight[..., None]
-                done += 1
-                on_tile(done)
-            _lay(fill, task.hole, region, weighted, total)
+        fill, _ = self._filled(task.picture.pixels, task.hole, task.plan, on_tile)
         return composite(task, fill)
 
-    def _pass(self, task: Task, tile: Box) -> NDArray[np.float32]:
-        """One pass of the network over ``tile``: ``float32 [h, w, 3]`` in [0, 1]."""
-        window = np.s_[tile.top : tile.bottom, tile.left : tile.right]
-        picture = torch.from_numpy(np.ascontiguousarray(task.picture.pixels[window]))
-        hole = torch.from_numpy(np.ascontiguousarray(task.hole[window]))
+    def close(self) -> None:
+        """Finish what was asked and let the device go."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _filled(
+        self, pixels: Pixels, hole: Mask, plan: Plan, on_tile: Callable[[int], None]
+    ) -> tuple[Pixels, list[str]]:
+        """``pixels`` with the hole filled, and what the engine did differently."""
+        fill = pixels.copy()
+        notes: dict[str, None] = {}
+        answers = self._ahead(pixels, hole, plan)
+        done = 0
         try:
-            with torch.inference_mode():
-                given = self._given(picture, hole, tile)
-                result: Tensor = self._network(given).clamp(0, 1)[0].permute(1, 2, 0)
-                return np.asarray(result.float().cpu().numpy(), np.float32)
-        except torch.cuda.OutOfMemoryError:
-            raise DeviceOutOfMemory(
-                f"{self.device} has no room for a tile of {tile.width}x{tile.height} px: "
-                "use a larger device or the CPU."
-            ) from None
+            for region in plan.regions:
+                blend = _Blend(region)
+                for tile, weight in zip(region.tiles, tile_weights(region), strict=True):
+                    filled = next(answers).result()
+                    notes |= dict.fromkeys(filled.notes)
+                    blend.add(tile, weight, filled.values)
+                    done += 1
+                    on_tile(done)
+                blend.lay_into(fill, hole)
+        finally:
+            answers.close()
+        return fill, list(notes)
 
-    def _given(self, picture: Tensor, hole: Tensor, tile: Box) -> Tensor:
-        """``[1, 4, h, w]``: the picture with the hole zeroed and the mask, padded by reflection beyond the picture."""
-        x = picture.to(self._device).permute(2, 0, 1)[None].float() / 255
-        m = (hole.to(self._device)[None, None] > 0).float()
-        x, m = (_padded(part, tile.height, tile.width) for part in (x, m))
-        return torch.cat((x * (1 - m), m), dim=1).contiguous(memory_format=torch.channels_last)
-
-
-def _padded(x: Tensor, height: int, width: int) -> Tensor:
-    """Grow to ``height`` x ``width`` at the lower right, by reflection where there is enough to reflect."""
-    while (missing_h := height - x.shape[-2]) > 0 or width > x.shape[-1]:
-        missing_w = width - x.shape[-1]
-        step_h, step_w = min(missing_h, x.shape[-2] - 1), min(missing_w, x.shape[-1] - 1)
-        if (missing_h > 0 and step_h == 0) or (missing_w > 0 and step_w == 0):
-            return F.pad(x, (0, missing_w, 0, missing_h), mode="replicate")  # one pixel wide or high
-        x = F.pad(x, (0, step_w, 0, step_h), mode="reflect")
-    return x
+    def _ahead(self, pixels: Pixels, hole: Mask, plan: Plan) -> Generator[Future[Filled], None, None]:
+        """The answers for all tiles in order, a few asked for ahead; closing it takes back those not begun."""
+        tiles = (tile for region in plan.regions for tile in region.tiles)
+        waiting = [self._engine.submit(_tile(pixels, hole, tile)) for tile in islice(tiles, _TILES_AHEAD)]
+        try:
+            while waiting:
+                first = waiting.pop(0)
+                yield first
+                waiting += [self._engine.submit(_tile(pixels, hole, tile)) for tile in islice(tiles, 1)]
+        finally:
+            for answer in waiting:
+                answer.cancel()
 
 
-def _lay(
-    fill: NDArray[np.uint8],
-    hole: NDArray[np.uint8],
-    region: Region,
-    weighted: NDArray[np.float32],
-    total: NDArray[np.float32],
-) -> None:
-    """Write a region's blended tiles into the hole pixels of ``fill``."""
-    window = np.s_[region.box.top : region.box.bottom, region.box.left : region.box.right]
-    inside = hole[window] > 0
-    height, width = inside.shape
-    # Every hole pixel lies in a tile: tiles cover the region, and only those without a hole pixel were left out.
-    values = weighted[:height, :width][inside] / total[:height, :width][inside]
-    fill[window][inside] = np.rint(values * 255).astype(np.uint8)
+class _Blend:
+    """A region's tiles, summed by their weights."""
+
+    def __init__(self, region: Region) -> None:
+        self._box = region.box
+        self._values = np.zeros((region.box.height, region.box.width, 3), np.float32)
+        self._total = np.zeros((region.box.height, region.box.width, 1), np.float32)
+
+    def add(self, tile: Box, weight: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+        place = tile.within(self._box).slices
+        self._values[place] += values * weight[..., None]
+        self._total[place] += weight[..., None]
+
+    def lay_into(self, fill: Pixels, hole: Mask) -> None:
+        """Write what is known into the hole pixels of ``fill``."""
+        inside = hole[self._box.slices] > 0
+        height, width = inside.shape
+        # Every hole pixel lies in a tile: tiles cover the region, and only those without a hole pixel were left out.
+        values = self._values[:height, :width][inside] / self._total[:height, :width][inside]
+        fill[self._box.slices][inside] = np.rint(values * 255).astype(np.uint8)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and the quota of its container (cgroup v2) where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota_file = Path("/sys/fs/cgroup/cpu.max")
+    if quota_file.exists():
+        quota, period = quota_file.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def _tile(pixels: Pixels, hole: Mask, box: Box) -> Tile:
+    """What the engine gets for ``box``: padded by reflection where it reaches beyond the picture."""
+    part, mask = pixels[box.slices], hole[box.slices]
+    missing = (box.height - mask.shape[0], box.width - mask.shape[1])
+    if any(missing):
+        # One pixel has nothing to reflect; numpy repeats it.
+        sides = ((0, missing[0]), (0, missing[1]))
+        part, mask = np.pad(part, (*sides, (0, 0)), mode="reflect"), np.pad(mask, sides, mode="reflect")
+    return Tile(part, mask)
+
+
+def _as_colour(image: Pixels) -> Pixels:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageRejected("image_array_unsupported", f"The image is {kind}: give a numpy array of uint8.")
+    if image.ndim == 2 and image.size:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.ndim == 3 and image.shape[2] in {3, 4} and image.size:
+        return np.ascontiguousarray(image[..., :3])
+    raise ImageRejected(
+        "image_array_unsupported", f"The image has shape {image.shape}: give [H, W], [H, W, 3] or [H, W, 4]."
+    )
+
+
+def _as_hole(mask: Mask, image: Pixels, dilation_px: int | None) -> Mask:
+    if not isinstance(mask, np.ndarray) or mask.dtype not in (np.uint8, np.bool_):
+        kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise MaskRejected("mask_array_unsupported", f"The mask is {kind}: give a numpy array of uint8 or bool.")
+    if mask.shape != image.shape[:2]:
+        raise MaskRejected(
+            "mask_size_mismatch", f"The mask has shape {mask.shape}, its image {image.shape[:2]}: they must be equal."
+        )
+    marked = mask if mask.dtype == np.bool_ else mask > 127
+    if not marked.any():
+        raise MaskRejected("mask_empty", "The mask marks nothing: set what is to be removed to 255.")
+    return dilate(marked.astype(np.uint8) * np.uint8(255), dilation_px)

@@ -53,7 +53,12 @@ class Plan:
 def make_plan(hole: Mask) -> Plan:
     """The plan for a picture whose (widened) mask is ``hole``: ``uint8 [H, W]``."""
     boxes = _merged([_with_context(box, *hole.shape) for box in _parts(hole)])
-    return Plan(tuple(Region(box, _tiles(box, hole)) for box in boxes))
+    return Plan(tuple(_region(box, hole) for box in boxes))
+
+
+def _region(box: Box, hole: Mask) -> Region:
+    """A box in one pass where it is small, else in tiles."""
+    return Region(box, (box,)) if max(box.height, box.width) <= WHOLE else cut(box, hole)
 
 
 def _parts(hole: Mask) -> list[Box]:
@@ -109,24 +114,25 @@ def _merged(boxes: list[Box]) -> list[Box]:
     return boxes
 
 
-def _tiles(box: Box, hole: Mask) -> tuple[Box, ...]:
-    """The passes for ``box``: itself, or overlapping tiles, without those in which nothing is masked."""
+def cut(box: Box, hole: Mask, *, side: int = TILE) -> Region:
+    """``box`` in overlapping tiles of at most ``side`` px, without those in which nothing is masked."""
     tiles = [
         Box(box.top + top, box.left + left, box.top + bottom, box.left + right)
-        for top, bottom in _cuts(box.height)
-        for left, right in _cuts(box.width)
+        for top, bottom in _cuts(box.height, side)
+        for left, right in _cuts(box.width, side)
     ]
-    return tuple(tile for tile in tiles if hole[tile.slices].any())
+    return Region(box, tuple(tile for tile in tiles if hole[tile.slices].any()))
 
 
-def _cuts(length: int) -> list[tuple[int, int]]:
-    """Intervals of at most ``TILE`` px that cover ``length`` with an overlap of at least ``OVERLAP``, aligned."""
-    if length <= WHOLE:
+def _cuts(length: int, side: int) -> list[tuple[int, int]]:
+    """Intervals of at most ``side`` px that cover ``length``, aligned; several overlap by ``OVERLAP`` or more."""
+    if length <= side:
         return [(0, length)]
-    count = -(-(length - OVERLAP) // (TILE - OVERLAP))
-    step = (length - TILE) / (count - 1)
+    overlap = min(OVERLAP, side // 2)
+    count = -(-(length - overlap) // (side - overlap))
+    step = (length - side) / (count - 1)
     starts = [round(index * step / ALIGN) * ALIGN for index in range(count)]
-    return [(start, min(start + TILE, length)) for start in starts]
+    return [(start, min(start + side, length)) for start in starts]
 
 
 def tile_weights(region: Region) -> list[NDArray[np.float32]]:

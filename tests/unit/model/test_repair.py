@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ import model.plan
 from model.box import Box
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits
-from model.inpainter import Inpainter
+from model.inpainter import LaMaInpainter
 from model.plan import Plan, Region, make_plan
 from model.repair import Task, composite, read, write
 
@@ -46,12 +47,13 @@ def task_of(height: int, width: int, *boxes: tuple[int, int, int, int]) -> Task:
 
 
 @pytest.fixture(scope="session")
-def inpainter() -> Inpainter:
-    return Inpainter.load(device="cpu")
+def inpainter() -> Iterator[LaMaInpainter]:
+    with LaMaInpainter(device="cpu") as inpainter:
+        yield inpainter
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (17, 3), (64, 64), (100, 75), (333, 517)], ids=str)
-def test_nothing_outside_the_widened_mask_changes(inpainter: Inpainter, height: int, width: int) -> None:
+def test_nothing_outside_the_widened_mask_changes(inpainter: LaMaInpainter, height: int, width: int) -> None:
     task = task_of(height, width, (height // 2, width // 3, height // 2 + 12, width // 3 + 30))
     result = inpainter.run(task, lambda _: None)
     assert result.shape == (height, width, 3)
@@ -61,7 +63,7 @@ def test_nothing_outside_the_widened_mask_changes(inpainter: Inpainter, height: 
     assert np.array_equal(np.asarray(again.convert("RGB")), result)
 
 
-def test_the_fill_does_not_depend_on_what_lies_under_the_mask(inpainter: Inpainter) -> None:
+def test_the_fill_does_not_depend_on_what_lies_under_the_mask(inpainter: LaMaInpainter) -> None:
     task = task_of(128, 160, (40, 40, 60, 120))
     other = task.picture.pixels.copy()
     other[task.hole > 0] = 255
@@ -70,7 +72,7 @@ def test_the_fill_does_not_depend_on_what_lies_under_the_mask(inpainter: Inpaint
     assert np.array_equal(first, inpainter.run(disturbed, lambda _: None))
 
 
-def test_smooth_ground_is_continued_under_the_mask(inpainter: Inpainter) -> None:
+def test_smooth_ground_is_continued_under_the_mask(inpainter: LaMaInpainter) -> None:
     ramp = np.repeat(np.linspace(40, 200, 160)[None, :, None], 128, axis=0).repeat(3, axis=2).astype(np.uint8)
     mask = np.zeros((128, 160), np.uint8)
     mask[60:70, 30:130] = 255
@@ -79,7 +81,7 @@ def test_smooth_ground_is_continued_under_the_mask(inpainter: Inpainter) -> None
     assert np.abs(error[mask > 0]).mean() < 4
 
 
-def test_tiles_report_one_by_one_and_an_abort_ends_the_work(inpainter: Inpainter) -> None:
+def test_tiles_report_one_by_one_and_an_abort_ends_the_work(inpainter: LaMaInpainter) -> None:
     task = task_of(1000, 900, (100, 50, 130, 850), (700, 50, 730, 850))
     assert task.tiles_total > 1
     heard: list[int] = []
@@ -96,7 +98,7 @@ def test_tiles_report_one_by_one_and_an_abort_ends_the_work(inpainter: Inpainter
         inpainter.run(task, stop)
 
 
-def test_overlapping_tiles_leave_no_seam(inpainter: Inpainter) -> None:
+def test_overlapping_tiles_leave_no_seam(inpainter: LaMaInpainter) -> None:
     """Across the place where tiles meet, the result steps no more than a single pass does there."""
     hole = np.zeros((256, 1024), np.uint8)
     hole[120:136, 32:992] = 255
@@ -149,7 +151,7 @@ def test_a_whole_pass_is_used_up_to_its_limit() -> None:
     assert plan.tiles_total == 1
 
 
-def test_networks_are_deterministic(inpainter: Inpainter) -> None:
+def test_networks_are_deterministic(inpainter: LaMaInpainter) -> None:
     task = task_of(96, 96, (40, 40, 50, 60))
     first = inpainter.run(task, lambda _: None)
     assert np.array_equal(first, inpainter.run(task, lambda _: None))

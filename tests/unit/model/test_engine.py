@@ -1,0 +1,234 @@
+"""The engine batches tiles of many threads, answers every one, and mends what a device cannot do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model import LaMaInpainter
+from model.box import Box
+from model.engine import Engine, Tile
+from model.errors import EngineClosed, ImageRejected, MaskRejected, ResultNotFinite
+from model.precision import Precision
+
+CPU = torch.device("cpu")
+
+
+class Probe(nn.Module):
+    """A network whose result tells its input apart, and that does what a test wants with each batch it sees."""
+
+    def __init__(self, on_batch: Callable[[Tensor, torch.dtype], None] = lambda _, __: None) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1))
+        self.on_batch = on_batch
+
+    def __deepcopy__(self, memo: object) -> Probe:
+        return Probe(self.on_batch)
+
+    def forward(self, x: Tensor, window: Box) -> Tensor:
+        self.on_batch(x, self.gain.dtype)
+        mean = x[:, :3].mean(dim=(2, 3), keepdim=True) * self.gain.to(x.dtype)
+        return mean.expand(-1, -1, window.height, window.width) / self.gain.float()
+
+
+def tile(value: int = 100, side: int = 64) -> Tile:
+    hole = np.zeros((side, side), np.uint8)
+    hole[10:20, 10:20] = 255
+    return Tile(np.full((side, side, 3), value, np.uint8), hole)
+
+
+def mean_of(value: int, side: int = 64) -> float:
+    return value / 255 * (1 - 100 / side**2)
+
+
+OnBatch = Callable[[Tensor, torch.dtype], None]
+
+
+def engine(on_batch: OnBatch = lambda _, __: None, precision: Precision = "fp32", **options: float) -> Engine:
+    return Engine(Probe(on_batch), CPU, precision, **options)  # type: ignore[arg-type]
+
+
+def test_tiles_of_many_threads_share_passes_and_each_gets_its_own_answer() -> None:
+    sizes: list[int] = []
+    together = threading.Barrier(8)
+
+    def ask(value: int) -> float:
+        together.wait()
+        return float(running.submit(tile(value)).result().values[12, 12, 0])
+
+    running = engine(lambda x, _: sizes.append(len(x)), max_batch=4, max_delay_ms=2000)
+    with running, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(10, 90, 10)))
+    assert answers == pytest.approx([mean_of(value) for value in range(10, 90, 10)], abs=1e-4)
+    assert sizes == [4, 4]
+
+
+def test_a_lonely_tile_waits_no_longer_than_the_delay_and_sizes_do_not_mix() -> None:
+    shapes: list[tuple[int, ...]] = []
+    with engine(lambda x, _: shapes.append(tuple(x.shape)), max_batch=8, max_delay_ms=20) as running:
+        futures = [running.submit(tile(50, side)) for side in (64, 80, 64)]
+        values = [float(future.result().values[12, 12, 0]) for future in futures]
+    assert values == pytest.approx([mean_of(50, 64), mean_of(50, 80), mean_of(50, 64)], abs=1e-4)
+    assert sorted(shapes) == [(1, 4, 80, 80), (2, 4, 64, 64)]
+
+
+def test_closing_answers_what_was_asked_and_refuses_what_comes_after() -> None:
+    running = engine(max_batch=64, max_delay_ms=60_000)
+    asked = [running.submit(tile()) for _ in range(3)]
+    running.close()
+    running.close()
+    assert all(future.done() for future in asked)
+    with pytest.raises(EngineClosed):
+        running.submit(tile())
+
+
+def test_a_taken_back_tile_is_not_computed() -> None:
+    seen: list[int] = []
+    with engine(lambda x, _: seen.append(len(x)), max_batch=8, max_delay_ms=60_000) as running:
+        kept, dropped = running.submit(tile(1)), running.submit(tile(2))
+        assert dropped.cancel()
+    assert kept.done()
+    assert seen == [1]
+
+
+def test_an_error_reaches_those_who_asked_and_the_engine_goes_on() -> None:
+    def refuse_dark(x: Tensor, _: torch.dtype) -> None:
+        if x[:, :3].max() < 0.1:
+            raise ArithmeticError("too dark")
+
+    with engine(refuse_dark, max_batch=1) as running:
+        with pytest.raises(ArithmeticError, match="too dark"):
+            running.submit(tile(5)).result()
+        assert running.submit(tile(200)).result().notes == ()
+
+
+def test_a_batch_that_does_not_fit_is_halved() -> None:
+    def room_for_two(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("no room")
+
+    with engine(room_for_two, max_batch=8, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile(value)) for value in range(10, 90, 10)]
+        results = [future.result() for future in futures]
+    assert all("smaller_batch" in result.notes for result in results)
+    answers = [float(result.values[12, 12, 0]) for result in results]
+    assert answers == pytest.approx([mean_of(value) for value in range(10, 90, 10)], abs=1e-4)
+
+
+def test_a_tile_that_does_not_fit_is_cut_into_smaller_ones() -> None:
+    def room_for_small(x: Tensor, _: torch.dtype) -> None:
+        if x.shape[-1] > 300:
+            raise torch.OutOfMemoryError("no room")
+
+    whole = Tile(np.full((512, 512, 3), 128, np.uint8), np.full((512, 512), 255, np.uint8))
+    with engine(room_for_small, max_batch=1) as running:
+        result = running.submit(whole).result()
+    assert result.notes == ("smaller_tiles",)
+    assert np.isfinite(result.values).all()
+
+
+def test_a_tile_that_fits_nowhere_else_is_filled_on_the_cpu_in_fp32() -> None:
+    def no_room_in_half(_: Tensor, dtype: torch.dtype) -> None:
+        if dtype == torch.bfloat16:
+            raise torch.OutOfMemoryError("no room")
+
+    with engine(no_room_in_half, "bf16", max_batch=1) as running:
+        result = running.submit(tile(100)).result()
+    assert result.notes == ("cpu",)
+    assert float(result.values[12, 12, 0]) == pytest.approx(mean_of(100), abs=1e-4)
+
+
+class Overflowing(Probe):
+    """Not finite in half precision; in fp32 only where ``always``."""
+
+    def __init__(self, always: bool) -> None:
+        super().__init__()
+        self.always = always
+
+    def __deepcopy__(self, memo: object) -> Overflowing:
+        return Overflowing(self.always)
+
+    def forward(self, x: Tensor, window: Box) -> Tensor:
+        result = super().forward(x, window)
+        overflows = self.always or self.gain.dtype == torch.bfloat16
+        return result + torch.inf if overflows else result
+
+
+def test_values_that_are_not_finite_are_computed_again_in_fp32() -> None:
+    with Engine(Overflowing(always=False), CPU, "bf16", max_batch=1) as running:
+        result = running.submit(tile(100)).result()
+    assert result.notes == ("fp32",)
+    assert float(result.values[12, 12, 0]) == pytest.approx(mean_of(100), abs=1e-4)
+
+
+def test_values_that_are_not_finite_in_fp32_either_are_an_error() -> None:
+    with Engine(Overflowing(always=True), CPU, "bf16", max_batch=1) as running, pytest.raises(ResultNotFinite):
+        running.submit(tile()).result()
+
+
+@pytest.mark.parametrize("shape", [(60, 64), (64, 60)])
+def test_sides_off_the_grid_are_refused(shape: tuple[int, int]) -> None:
+    with engine() as running, pytest.raises(ValueError, match="multiples of 16"):
+        running.submit(Tile(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (90, 120, 4), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def mask() -> np.ndarray:
+    painted = np.zeros((90, 120), np.uint8)
+    painted[40:50, 30:90] = 255
+    return painted
+
+
+@pytest.mark.parametrize("shape", [(90, 120), (90, 120, 3), (90, 120, 4)])
+def test_three_lines_clean_a_picture_of_any_of_its_shapes(
+    shape: tuple[int, ...], picture: np.ndarray, mask: np.ndarray
+) -> None:
+    image = picture[..., 0] if len(shape) == 2 else picture[..., : shape[2]].copy()
+    with LaMaInpainter(device="cpu") as inpainter:
+        clean = inpainter(image, mask)
+        again = inpainter(image, mask > 0)
+    assert clean.shape == image.shape
+    assert clean.dtype == np.uint8
+    changed = clean != image if clean.ndim == 2 else (clean != image).any(axis=2)
+    assert changed[mask > 0].any()
+    assert not changed[:30].any()
+    assert np.array_equal(clean, again)
+    if clean.ndim == 3 and clean.shape[2] == 4:
+        assert np.array_equal(clean[..., 3], image[..., 3])
+
+
+def test_many_pictures_come_back_in_order(picture: np.ndarray, mask: np.ndarray) -> None:
+    images = [np.roll(picture[..., :3], shift, axis=1).copy() for shift in range(4)]
+    with LaMaInpainter(device="cpu") as inpainter:
+        several = list(inpainter.many(images, [mask] * 4))
+        for image, clean in zip(images, several, strict=True):
+            assert np.array_equal(inpainter(image, mask), clean)
+        with pytest.raises(ValueError, match="one mask for each image"):
+            list(inpainter.many(images, [mask]))
+
+
+def test_arrays_that_do_not_fit_are_refused_with_a_sentence(picture: np.ndarray, mask: np.ndarray) -> None:
+    rgb = picture[..., :3].copy()
+    with LaMaInpainter(device="cpu") as inpainter:
+        for image in (rgb.astype(np.float32), rgb[..., :2], rgb[None], np.zeros((0, 5, 3), np.uint8)):
+            with pytest.raises(ImageRejected, match="give"):
+                inpainter(image, mask)
+        for code, wrong in (
+            ("mask_array_unsupported", mask.astype(np.float32)),
+            ("mask_size_mismatch", mask[:-1]),
+            ("mask_empty", np.zeros_like(mask)),
+        ):
+            with pytest.raises(MaskRejected) as refusal:
+                inpainter(rgb, wrong)
+            assert refusal.value.code == code
