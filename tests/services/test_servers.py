@@ -10,7 +10,17 @@ import redis
 from cleanplate.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
-from tests.servers import PostgresServer, RedisServer, S3Server, environment, started
+from tests.servers import (
+    PostgresServer,
+    RedisServer,
+    S3Server,
+    Server,
+    ServerFailed,
+    ServerMissing,
+    environment,
+    find_binary,
+    started,
+)
 
 
 def test_each_test_gets_a_migrated_postgres_of_its_own(postgres_server: PostgresServer, postgres_url: str) -> None:
@@ -74,3 +84,22 @@ def test_server_settings_have_a_bucket_of_their_own(server_settings: Settings) -
     blobs = open_blobs(server_settings)
     assert isinstance(blobs, S3Blobs)
     assert list(blobs.list("")) == []
+
+
+def test_a_missing_server_is_an_error_that_says_how_to_get_it() -> None:
+    with pytest.raises(ServerMissing, match="pip install it"):
+        find_binary("no-such-server", "no_such_package", "The tests need it: pip install it.")
+
+
+def test_a_server_that_ends_at_its_start_is_an_error_with_its_log() -> None:
+    class Broken(Server):
+        name = "broken"
+
+        def answers(self) -> bool:
+            return False
+
+        def _launch(self) -> None:
+            self._run("sh", "-c", "echo out of order; exit 3")
+
+    with pytest.raises(ServerFailed, match="broken ended:\nout of order"):
+        started(Broken)
