@@ -18,7 +18,7 @@ POLL_S = 0.1
 Value = TypeVar("Value")
 
 
-def until(condition: Callable[[], Value], message: str | Callable[[], str], *, within_s: float = 90) -> Value:
+def until(condition: Callable[[], Value], message: str | Callable[[], str], *, within_s: float = 120) -> Value:
     """The first true value of ``condition``; fails with ``message`` when there is none in time."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):

@@ -56,25 +56,18 @@ def embedded(folder: Path) -> Iterator[Service]:
 def on_servers(folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server) -> Iterator[Service]:
     database = postgres.new_database()
     port = free_port()
-    settings = (
-        SMALL
-        | Settings(
-            home=folder / "home",
-            database_url=SecretStr(postgres.url(database)),
-            broker_url=SecretStr(redis.new_database()),
-            blobs_url=f"s3://e2e-{secrets.token_hex(8)}",
-            s3_endpoint_url=s3.endpoint_url,
-            s3_access_key_id=SecretStr(s3.access_key_id),
-            s3_secret_access_key=SecretStr(s3.secret_access_key),
-            port=port,
-            public_url=f"http://127.0.0.1:{port}",
-            api_workers=1,
-            api_threads=4,
-            torch_threads=1,
-            device="cpu",
-            webhook_allow_private=True,
-        ).environment()
-    )
+    settings = Settings(
+        home=folder / "home",
+        database_url=SecretStr(postgres.url(database)),
+        broker_url=SecretStr(redis.new_database()),
+        blobs_url=f"s3://e2e-{secrets.token_hex(8)}",
+        s3_endpoint_url=s3.endpoint_url,
+        s3_access_key_id=SecretStr(s3.access_key_id),
+        s3_secret_access_key=SecretStr(s3.secret_access_key),
+        port=port,
+        public_url=f"http://127.0.0.1:{port}",
+    ).environment()
+    settings |= SMALL
     migrated = cleanplate("migrate", settings=settings)
     assert migrated.returncode == 0, migrated.stderr
     made = cleanplate("keys", "create", "e2e", settings=settings)
