@@ -48,6 +48,15 @@ class Box:
         """In units ``factor`` times finer."""
         return Box(self.top * factor, self.left * factor, self.bottom * factor, self.right * factor)
 
+    def padded(self, multiple: int) -> Box:
+        """Grown at its end until both sides are multiples of ``multiple``."""
+        return Box(
+            self.top,
+            self.left,
+            self.bottom + -self.height % multiple,
+            self.right + -self.width % multiple,
+        )
+
     def cells(self, size: int, *, halo: int, height: int, width: int) -> Box:
         """In cells of ``size`` px, widened by ``halo`` cells, cut to a map of ``height`` x ``width`` cells."""
         return Box(

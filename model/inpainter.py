@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from model.box import Box
 from model.engine import Engine, Filled, Tile
 from model.errors import ImageRejected, MaskRejected
+from model.guide import guided, smaller
 from model.masks import Mask, default_dilation, dilate, lay
-from model.plan import Plan, Region, make_plan, tile_weights
+from model.plan import ALIGN, Plan, Region, make_plan, tile_weights
 from model.precision import Precision, best_precision
 from model.repair import DEFAULT_FEATHER_PX, Task, composite
 from model.weights import SHIPPED, load_network
@@ -131,6 +132,10 @@ class LaMaInpainter:
         try:
             for region in plan.regions:
                 blend = _Blend(region)
+                if region.guide is not None:
+                    blend.small = next(answers).result().values
+                    done += 1
+                    on_tile(done)
                 for tile, weight in zip(region.tiles, tile_weights(region), strict=True):
                     filled = next(answers).result()
                     notes |= dict.fromkeys(filled.notes)
@@ -144,13 +149,13 @@ class LaMaInpainter:
 
     def _ahead(self, pixels: Pixels, hole: Mask, plan: Plan) -> Generator[Future[Filled], None, None]:
         """The answers for all tiles in order, a few asked for ahead; closing it takes back those not begun."""
-        tiles = (tile for region in plan.regions for tile in region.tiles)
-        waiting = [self._engine.submit(_tile(pixels, hole, tile)) for tile in islice(tiles, _TILES_AHEAD)]
+        tiles = _tiles(pixels, hole, plan)
+        waiting = [self._engine.submit(tile) for tile in islice(tiles, _TILES_AHEAD)]
         try:
             while waiting:
                 first = waiting.pop(0)
                 yield first
-                waiting += [self._engine.submit(_tile(pixels, hole, tile)) for tile in islice(tiles, 1)]
+                waiting += [self._engine.submit(tile) for tile in islice(tiles, 1)]
         finally:
             for answer in waiting:
                 answer.cancel()
@@ -160,7 +165,9 @@ class _Blend:
     """A region's tiles, summed by their weights."""
 
     def __init__(self, region: Region) -> None:
-        self._box = region.box
+        self._box, self._guide = region.box, region.guide
+        #: The fill of the smaller copy, where the region has a guide.
+        self.small: NDArray[np.float32] | None = None
         self._values = np.zeros((region.box.height, region.box.width, 3), np.float32)
         self._total = np.zeros((region.box.height, region.box.width, 1), np.float32)
 
@@ -171,11 +178,15 @@ class _Blend:
 
     def lay_into(self, fill: Pixels, hole: Mask) -> None:
         """Write what is known into the hole pixels of ``fill``."""
-        inside = hole[self._box.slices] > 0
-        height, width = inside.shape
+        mask = hole[self._box.slices]
+        inside = mask > 0
+        height, width = mask.shape
         # Every hole pixel lies in a tile: tiles cover the region, and only those without a hole pixel were left out.
-        values = self._values[:height, :width][inside] / self._total[:height, :width][inside]
-        fill[self._box.slices][inside] = np.rint(values * 255).astype(np.uint8)
+        known = np.maximum(self._total[:height, :width], np.float32(1e-12))
+        values = np.asarray(self._values[:height, :width] / known, np.float32)
+        if self._guide is not None and self.small is not None:
+            values = guided(values, self.small, mask, self._guide)
+        fill[self._box.slices][inside] = np.rint(values[inside].clip(0, 1) * 255).astype(np.uint8)
 
 
 def usable_cores() -> int:
@@ -187,6 +198,16 @@ def usable_cores() -> int:
         if quota != "max":
             cores = min(cores, max(1, int(quota) // int(period)))
     return cores
+
+
+def _tiles(pixels: Pixels, hole: Mask, plan: Plan) -> Iterator[Tile]:
+    """What the engine gets for a plan, in order: for each region its smaller copy, if it has one, then its tiles."""
+    for region in plan.regions:
+        if region.guide is not None:
+            whole = _tile(pixels, hole, region.box.padded(ALIGN * region.guide))
+            yield Tile(*smaller(whole.pixels, whole.hole, region.guide))
+        for box in region.tiles:
+            yield _tile(pixels, hole, box)
 
 
 def _tile(pixels: Pixels, hole: Mask, box: Box) -> Tile:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.box import Box
+from model.costs import Costs, costs_for
 from model.masks import Mask
 
 #: Crops start and end on this grid: at another offset the strides of the network would change its result.
@@ -24,8 +25,12 @@ CONTEXT_LEAST, CONTEXT_SHARE = 64, 0.5
 LEAST_SIDE = 64
 #: Parts of the mask are told apart on cells of this many pixels; more parts than ``MOST_PARTS`` are one region.
 CELL, MOST_PARTS = 16, 256
-#: A region up to this side is one pass; a larger one is cut into tiles of ``TILE`` px that overlap by ``OVERLAP``.
-WHOLE, TILE, OVERLAP = 768, 512, 96
+#: A region too large for one pass is cut into tiles of ``TILE`` px that overlap by ``OVERLAP``.
+TILE, OVERLAP = 512, 96
+#: A hole that holds a disc of this radius is wide: tiles alone do not see across it, so a smaller copy guides them.
+WIDE_RADIUS = 32
+#: Sides of regions are rounded up to multiples of the second number up to the first, so that few shapes occur.
+_BUCKETS = ((256, 32), (512, 64), (1 << 30, 128))
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class Region:
 
     box: Box
     tiles: tuple[Box, ...]
+    #: How many times smaller the copy is whose fill guides the tiles; ``None``: no guide.
+    guide: int | None = None
+
+    @property
+    def passes(self) -> int:
+        return len(self.tiles) + (self.guide is not None)
 
 
 @dataclass(frozen=True)
@@ -47,18 +58,53 @@ class Plan:
 
     @property
     def tiles_total(self) -> int:
-        return sum(len(region.tiles) for region in self.regions)
+        """Passes of the network."""
+        return sum(region.passes for region in self.regions)
+
+    @property
+    def pixels_total(self) -> int:
+        """Pixels that pass through the network."""
+        tiles = sum(tile.area for region in self.regions for tile in region.tiles)
+        return tiles + sum(region.box.area // region.guide**2 for region in self.regions if region.guide)
+
+    def cost_ms(self, costs: Costs) -> float:
+        """Expected time on the device."""
+        return self.tiles_total * costs.pass_ms + self.pixels_total * costs.ns_per_px / 1e6
+
+    def __str__(self) -> str:
+        lines = [f"{self.tiles_total} passes, {self.pixels_total} px"]
+        for region in self.regions:
+            box = region.box
+            guided = "" if region.guide is None else f", guided at 1/{region.guide}"
+            lines.append(f"{box.width}x{box.height} at ({box.left}, {box.top}): {len(region.tiles)} tiles{guided}")
+        return "\n".join(lines)
 
 
-def make_plan(hole: Mask) -> Plan:
-    """The plan for a picture whose (widened) mask is ``hole``: ``uint8 [H, W]``."""
-    boxes = _merged([_with_context(box, *hole.shape) for box in _parts(hole)])
-    return Plan(tuple(_region(box, hole) for box in boxes))
+def make_plan(hole: Mask, costs: Costs | None = None) -> Plan:
+    """The cheapest plan for a picture whose (widened) mask is ``hole`` (``uint8 [H, W]``) where passes cost ``costs``.
+
+    Candidates are regions, joined as long as that is cheaper, and the whole picture in one pass. What does not fit into
+    one pass is cut into tiles, with a smaller copy as a guide where the hole is wide.
+    """
+    costs = costs or costs_for("fourier-unet", "cpu")
+    joined = _merged([_with_context(box, *hole.shape) for box in _parts(hole)], costs)
+    plan = Plan(tuple(_region(_bucketed(box, *hole.shape), hole, costs) for box in joined))
+    everything = _bucketed(Box(0, 0, *hole.shape), *hole.shape)
+    whole = Plan((Region(everything, (everything,)),))
+    fits = everything.area <= costs.most_px
+    return whole if fits and whole.cost_ms(costs) < plan.cost_ms(costs) else plan
 
 
-def _region(box: Box, hole: Mask) -> Region:
-    """A box in one pass where it is small, else in tiles."""
-    return Region(box, (box,)) if max(box.height, box.width) <= WHOLE else cut(box, hole)
+def _region(box: Box, hole: Mask, costs: Costs) -> Region:
+    """A box in one pass where it fits, else in tiles, guided where the hole is wide."""
+    if box.area <= costs.most_px:
+        return Region(box, (box,))
+    region = cut(box, hole)
+    smaller = 2
+    while box.area > smaller**2 * costs.most_px:
+        smaller *= 2
+    depth = cv2.distanceTransform(hole[box.slices], cv2.DIST_L2, cv2.DIST_MASK_3).max()
+    return Region(box, region.tiles, guide=smaller if depth > WIDE_RADIUS else None)
 
 
 def _parts(hole: Mask) -> list[Box]:
@@ -87,14 +133,35 @@ def _extent(cells: Mask, hole: Mask) -> Box:
 
 def _with_context(part: Box, height: int, width: int) -> Box:
     context = max(CONTEXT_LEAST, int(max(part.height, part.width) * CONTEXT_SHARE))
-    top, left = max(0, part.top - context), max(0, part.left - context)
-    bottom, right = min(height, part.bottom + context), min(width, part.right + context)
-    top, left = top - top % ALIGN, left - left % ALIGN
-    bottom, right = max(bottom, top + LEAST_SIDE), max(right, left + LEAST_SIDE)
-    return Box(top, left, bottom + -(bottom - top) % ALIGN, right + -(right - left) % ALIGN)
+    box = Box(
+        max(0, part.top - context),
+        max(0, part.left - context),
+        min(height, part.bottom + context),
+        min(width, part.right + context),
+    )
+    return _bucketed(box, height, width)
 
 
-def _merged(boxes: list[Box]) -> list[Box]:
+def _bucketed(box: Box, height: int, width: int) -> Box:
+    """``box`` grown to the grid and to one of a few sizes: into the picture where there is room, else beyond it."""
+    top, bottom = _grown(box.top, box.bottom, height)
+    left, right = _grown(box.left, box.right, width)
+    return Box(top, left, bottom, right)
+
+
+def _grown(start: int, end: int, limit: int) -> tuple[int, int]:
+    start -= start % ALIGN
+    length = max(end - start, LEAST_SIDE)
+    step = next(step for largest, step in _BUCKETS if length <= largest)
+    # The whole side of a picture is a size of its own: pictures of one catalogue share it.
+    length = min(length + -length % step, max(limit + -limit % ALIGN, LEAST_SIDE))
+    # Near the far border grow towards the near one, as far as the picture goes.
+    overshoot = max(0, start + length - limit) // ALIGN * ALIGN
+    start = max(0, start - overshoot)
+    return start, start + length
+
+
+def _merged(boxes: list[Box], costs: Costs) -> list[Box]:
     """Join boxes as long as a joint one costs no more than its two."""
     boxes = sorted(boxes, key=lambda box: (box.top, box.left))
     changed = True
@@ -104,7 +171,7 @@ def _merged(boxes: list[Box]) -> list[Box]:
         for box in boxes:
             for index, other in enumerate(kept):
                 joint = box.union(other)
-                if joint.area <= box.area + other.area:
+                if costs.of(joint.area) <= costs.of(box.area) + costs.of(other.area):
                     kept[index] = joint
                     changed = True
                     break
@@ -125,7 +192,7 @@ def cut(box: Box, hole: Mask, *, side: int = TILE) -> Region:
 
 
 def _cuts(length: int, side: int) -> list[tuple[int, int]]:
-    """Intervals of at most ``side`` px that cover ``length``, aligned; several overlap by ``OVERLAP`` or more."""
+    """Intervals of at most ``side`` px that cover ``length``, aligned; several overlap by about ``OVERLAP`` or more."""
     if length <= side:
         return [(0, length)]
     overlap = min(OVERLAP, side // 2)

@@ -6,8 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.costs import Costs, costs_for
 from model.masks import Mask, blend_weights, default_dilation, dilate
-from model.plan import ALIGN, LEAST_SIDE, WHOLE, Plan, make_plan, tile_weights
+from model.plan import ALIGN, LEAST_SIDE, Plan, make_plan, tile_weights
+
+COSTS = costs_for("fourier-unet", "cpu")
 
 sides = st.integers(1, 1900)
 
@@ -47,7 +50,7 @@ def test_boxes_lie_on_the_grid_and_are_large_enough_for_every_network(hole: Mask
             assert all(edge % ALIGN == 0 for edge in (box.top, box.left, box.height, box.width))
             assert min(box.height, box.width) >= LEAST_SIDE
         for tile in region.tiles:
-            assert max(tile.height, tile.width) <= WHOLE
+            assert tile.area <= COSTS.most_px
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,6 +79,50 @@ def test_a_corner_logo_is_repaired_in_its_corner() -> None:
     (region,) = make_plan(hole).regions
     assert region.tiles == (region.box,)
     assert region.box.area < 0.07 * hole.size
+
+
+def test_regions_come_in_few_sizes() -> None:
+    sizes = set()
+    for left in range(0, 1100, 7):
+        hole = np.zeros((1600, 1200), np.uint8)
+        hole[700 : 760 + left // 20, left : left + 90 + left // 11] = 255
+        sizes |= {side for region in make_plan(hole).regions for side in (region.box.height, region.box.width)}
+    assert len(sizes) <= 10
+
+
+def test_dear_passes_join_regions_and_cheap_ones_keep_them_apart() -> None:
+    hole = np.zeros((1000, 1000), np.uint8)
+    for corner in (40, 930):
+        hole[corner : corner + 20, corner : corner + 20] = 255
+    assert make_plan(hole, Costs(pass_ms=0, ns_per_px=1000, most_px=10**6)).tiles_total == 2
+    assert make_plan(hole, Costs(pass_ms=5000, ns_per_px=1000, most_px=2 * 10**6)).tiles_total == 1
+
+
+def test_text_tiled_over_a_picture_is_one_pass_where_it_fits() -> None:
+    hole = np.zeros((1600, 1200), np.uint8)
+    hole[::40, ::3] = 255
+    assert make_plan(hole, Costs(pass_ms=5, ns_per_px=1000, most_px=2_100_000)).tiles_total == 1
+    assert make_plan(hole, Costs(pass_ms=5, ns_per_px=1000, most_px=1_000_000)).tiles_total > 4
+
+
+def test_a_wide_hole_over_a_large_picture_is_guided_by_a_smaller_copy_and_thin_text_is_not() -> None:
+    wide, thin = np.zeros((2200, 2600), np.uint8), np.zeros((2200, 2600), np.uint8)
+    wide[300:1900, 300:2300] = 255
+    thin[300:1900:50, 300:2300] = 255
+    (region,) = make_plan(wide).regions
+    assert region.guide is not None
+    assert region.box.area <= region.guide**2 * COSTS.most_px
+    assert [one.guide for one in make_plan(thin).regions] == [None]
+    assert make_plan(wide).tiles_total == len(region.tiles) + 1
+    assert "guided at 1/" in str(make_plan(wide))
+
+
+def test_the_expected_time_counts_passes_and_pixels() -> None:
+    hole = np.zeros((300, 300), np.uint8)
+    hole[140:160, 140:160] = 255
+    plan = make_plan(hole)
+    costs = Costs(pass_ms=10, ns_per_px=1000, most_px=10**6)
+    assert plan.cost_ms(costs) == 10 + plan.pixels_total / 1000
 
 
 def test_two_far_marks_are_two_regions_and_two_near_ones_are_one() -> None:

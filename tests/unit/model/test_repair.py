@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import model.plan
 from model.box import Box
+from model.costs import Costs
 from model.errors import ImageRejected, MaskRejected
+from model.guide import guided, smaller
 from model.imaging import Limits
 from model.inpainter import LaMaInpainter
 from model.plan import Plan, Region, make_plan
@@ -82,7 +83,7 @@ def test_smooth_ground_is_continued_under_the_mask(inpainter: LaMaInpainter) -> 
 
 
 def test_tiles_report_one_by_one_and_an_abort_ends_the_work(inpainter: LaMaInpainter) -> None:
-    task = task_of(1000, 900, (100, 50, 130, 850), (700, 50, 730, 850))
+    task = task_of(900, 700, (40, 50, 60, 90), (700, 500, 730, 600))
     assert task.tiles_total > 1
     heard: list[int] = []
     inpainter.run(task, heard.append)
@@ -105,7 +106,7 @@ def test_overlapping_tiles_leave_no_seam(inpainter: LaMaInpainter) -> None:
     picture = task_of(256, 1024, (0, 0, 1, 1)).picture
     box = Box(0, 0, 256, 1024)
     tiled = Region(box, (Box(0, 0, 256, 512), Box(0, 256, 256, 768), Box(0, 512, 256, 1024)))
-    assert make_plan(hole).regions == (tiled,)
+    assert make_plan(hole, Costs(pass_ms=1, ns_per_px=1, most_px=200_000)).regions == (tiled,)
     whole = Task(picture, hole, Plan((Region(box, (box,)),)), 0, 0)
     parts = replace(whole, plan=Plan((tiled,)))
     one = inpainter.run(whole, lambda _: None).astype(int)
@@ -145,10 +146,42 @@ def test_reading_and_planning_need_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_a_whole_pass_is_used_up_to_its_limit() -> None:
-    side = model.plan.WHOLE
-    plan = make_plan(np.full((side, side), 255, np.uint8))
-    assert plan.tiles_total == 1
+def test_a_guide_moves_low_frequencies_and_fades_at_the_rim() -> None:
+    hole = np.zeros((256, 256), np.uint8)
+    hole[48:208, 48:208] = 255
+    fill = np.full((256, 256, 3), 0.25, np.float32)
+    small = np.full((64, 64, 3), 0.25, np.float32)
+    small[12:52, 12:52] = 0.75
+    result = guided(fill, small, hole, 4)
+    assert result[128, 128] == pytest.approx([0.75] * 3, abs=0.01)
+    assert np.abs(result[hole == 0] - 0.25).max() < 0.3
+    assert np.abs(result[:16] - 0.25).max() < 1e-3
+    assert np.abs(np.diff(result[:, 128, 0])).max() < 0.05
+
+
+def test_the_smaller_copy_averages_known_pixels_alone() -> None:
+    pixels = np.full((64, 64, 3), 200, np.uint8)
+    hole = np.zeros((64, 64), np.uint8)
+    hole[10:40, 10:40] = 255
+    pixels[hole > 0] = 0
+    few, mask = smaller(pixels, hole, 4)
+    assert few.shape == (16, 16, 3)
+    assert (few[mask == 0] == 200).all()
+    assert set(np.argwhere(mask > 0).flatten()) == set(range(3, 10))
+
+
+def test_a_guided_plan_ends_with_the_picture_unchanged_outside(inpainter: LaMaInpainter) -> None:
+    task = task_of(500, 420, (100, 100, 300, 300))
+    small = Costs(pass_ms=1, ns_per_px=1000, most_px=200 * 200)
+    guided_task = replace(task, plan=make_plan(task.hole, small))
+    (region,) = guided_task.plan.regions
+    assert region.guide is not None
+    heard: list[int] = []
+    result = inpainter.run(guided_task, heard.append)
+    assert heard == list(range(1, guided_task.tiles_total + 1))
+    assert np.array_equal(result[task.hole == 0], task.picture.pixels[task.hole == 0])
+    plain = inpainter.run(task, lambda _: None)
+    assert np.abs(result.astype(int) - plain)[task.hole > 0].mean() < 25
 
 
 def test_networks_are_deterministic(inpainter: LaMaInpainter) -> None:

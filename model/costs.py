@@ -1,0 +1,39 @@
+"""What a pass of a network costs on a kind of device: the numbers that plans are made by.
+
+``costs.json`` beside this file is written by ``python -m bench.plan --write``. A network or device that was not
+measured is planned for like the shipped network on a CPU: plans only compare costs, so their scale does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("costs.json")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """A pass over ``p`` pixels takes ``pass_ms + p * ns_per_px / 1e6`` milliseconds."""
+
+    pass_ms: float
+    ns_per_px: float
+    #: The most pixels of one pass: by the memory that its activations take.
+    most_px: int
+
+    def of(self, pixels: int) -> float:
+        """Milliseconds of one pass."""
+        return self.pass_ms + pixels * self.ns_per_px / 1e6
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, Costs]:
+    return {key: Costs(**row) for key, row in json.loads(TABLE.read_text()).items()}
+
+
+def costs_for(architecture: str, device_type: str) -> Costs:
+    """``architecture`` as in a weights file, ``device_type`` ``cpu`` or ``cuda``."""
+    table = _table()
+    return table.get(f"{architecture}/{device_type}", table["fourier-unet/cpu"])
