@@ -60,10 +60,15 @@ class _AdvisoryLock:
         return self._leads
 
     def give_up(self) -> None:
-        connection, self._connection, self._leads = self._connection, None, False
-        if connection is not None:
-            with suppress(SQLAlchemyError):  # it is closed already
-                connection.close()
+        connection, self._connection, led, self._leads = self._connection, None, self._leads, False
+        if connection is None:
+            return
+        with suppress(SQLAlchemyError):  # a broken session has lost its lock already
+            if led:
+                # The server takes a moment to notice that a session ended: the next leader need not wait for that.
+                connection.scalar(select(func.pg_advisory_unlock(_ADVISORY_LOCK)))
+        with suppress(SQLAlchemyError):  # it is closed already
+            connection.close()
 
 
 class _LockFile:
