@@ -64,7 +64,7 @@ class LaMaInpainter:
         batch = (
             {"max_batch": 8, "max_delay_ms": 3.0} if chosen.type == "cuda" else {"max_batch": 1, "max_delay_ms": 0.0}
         )
-        self._engine = Engine(
+        self.engine = Engine(
             network, chosen, self.precision, max_batch=int(batch["max_batch"]), max_delay_ms=batch["max_delay_ms"]
         )
 
@@ -113,7 +113,7 @@ class LaMaInpainter:
 
     def close(self) -> None:
         """Finish what was asked and let the device go."""
-        self._engine.close()
+        self.engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -150,12 +150,12 @@ class LaMaInpainter:
     def _ahead(self, pixels: Pixels, hole: Mask, plan: Plan) -> Generator[Future[Filled], None, None]:
         """The answers for all tiles in order, a few asked for ahead; closing it takes back those not begun."""
         tiles = _tiles(pixels, hole, plan)
-        waiting = [self._engine.submit(tile) for tile in islice(tiles, _TILES_AHEAD)]
+        waiting = [self.engine.submit(tile) for tile in islice(tiles, _TILES_AHEAD)]
         try:
             while waiting:
                 first = waiting.pop(0)
                 yield first
-                waiting += [self._engine.submit(tile) for tile in islice(tiles, 1)]
+                waiting += [self.engine.submit(tile) for tile in islice(tiles, 1)]
         finally:
             for answer in waiting:
                 answer.cancel()

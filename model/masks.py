@@ -40,7 +40,11 @@ def blend_weights(hole: Mask, feather_px: int) -> NDArray[np.float32]:
 def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int) -> Mask:
     """``fill`` (``uint8 [H, W, C]``) laid into ``pixels`` under the feathered ``hole``; outside it nothing changes."""
     result = pixels.copy()
-    inside = hole > 0
-    weights = blend_weights(hole, feather_px)[inside][:, None]
-    result[inside] = np.rint(result[inside] * (1 - weights) + fill[inside] * weights).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(hole)
+    # One pixel more on each side, so that distances to the hole's border are seen from within the window.
+    window = np.s_[max(top - 1, 0) : top + height + 1, max(left - 1, 0) : left + width + 1]
+    inside = hole[window] > 0
+    weights = blend_weights(hole[window], feather_px)[inside][:, None]
+    blended = pixels[window][inside] * (1 - weights) + fill[window][inside] * weights
+    result[window][inside] = np.rint(blended).astype(np.uint8)
     return result
