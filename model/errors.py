@@ -7,6 +7,7 @@
     │                      image_format_unsupported, image_mode_unsupported
     ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty
     ├── WeightsRejected    weights_unreadable, weights_mismatch
+    │   └── UnknownNetwork
     ├── EngineClosed       engine_closed (transient)
     ├── ResultNotFinite    result_not_finite
     └── TrainingDiverged   training_diverged
@@ -47,6 +48,13 @@ class WeightsRejected(ModelError):
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class UnknownNetwork(WeightsRejected):
+    """Tensors or a configuration of no network known here; the sentence does not know their file."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("weights_mismatch", sentence)
 
 
 class EngineClosed(ModelError):

@@ -1,28 +1,29 @@
 """Weights files: safetensors that say which network they belong to.
 
-The metadata key ``cleanplate`` holds JSON: ``architecture``, its ``configuration``, ``source`` and ``licence``. Loading
-never runs code from a file.
+The metadata key ``cleanplate`` holds JSON: ``architecture``, its ``configuration``, ``source``, ``licence``, and the
+configuration's ``name`` if it has one. Loading never runs code from a file.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
-from model.errors import WeightsRejected
-from model.fourier_unet import FourierUNet
-from model.lama import LaMaGenerator
+from model.configurations import COUNTER, Choice, build, compare, named, shapes_in
+from model.errors import UnknownNetwork, WeightsRejected
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"lama": LaMaGenerator, "fourier-unet": FourierUNet}
 SHIPPED = Path(__file__).with_name("shipped") / "fourier-unet.safetensors"
 _METADATA_KEY = "cleanplate"
+_KEPT_IN = {torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64}
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,31 @@ class Description:
     configuration: dict[str, Any] = field(default_factory=dict)
     source: str = ""
     licence: str = ""
+    name: str = ""
 
 
 def save_weights(network: nn.Module, description: Description, path: Path, *, dtype: torch.dtype) -> None:
-    """Write ``network`` to ``path``, floating tensors as ``dtype``."""
+    """Write ``network`` to ``path``, floating tensors as ``dtype``; whole or not at all."""
+    save_state(network.state_dict(), description, path, dtype=dtype)
+
+
+def save_state(state: Mapping[str, Tensor], description: Description, path: Path, *, dtype: torch.dtype) -> None:
+    """Write a network's tensors to ``path``, floating ones as ``dtype``; whole or not at all."""
     tensors = {
-        name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
-        for name, value in network.state_dict().items()
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous() for name, value in state.items()
     }
-    save_file(tensors, path, metadata={_METADATA_KEY: json.dumps(vars(description))})
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, partial, metadata={_METADATA_KEY: json.dumps(vars(description))})
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_network(path: Path) -> tuple[nn.Module, Description]:
-    """The network of the file ``path`` in fp32 and evaluation mode.
+    """The network of the file ``path`` in fp32 and evaluation mode. Tensors that are fp32 in the file stay in it.
 
     Raises:
         WeightsRejected: ``weights_unreadable`` where it is no weights file of this project, ``weights_mismatch`` where
@@ -59,27 +72,50 @@ def load_network(path: Path) -> tuple[nn.Module, Description]:
         raise WeightsRejected("weights_unreadable", f"There is no weights file {path}.") from None
     except (SafetensorError, OSError) as error:
         raise WeightsRejected("weights_unreadable", f"{path} is not a safetensors file ({error}).") from None
-    description = _description(metadata, path)
-    network = ARCHITECTURES[description.architecture](**description.configuration)
-    wrong = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
-    if wrong:
-        raise WeightsRejected("weights_mismatch", f"{path} holds values that are not finite, first in {wrong[0]}.")
+    description = description_in(metadata)
+    if description is None:
+        raise WeightsRejected(
+            "weights_unreadable",
+            f"{path} does not say which network it belongs to: `cleanplate weights convert` finds out, and says so.",
+        )
     try:
-        network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise WeightsRejected("weights_mismatch", f"{path} does not fit {description.architecture}: {first}") from None
-    return network.eval().requires_grad_(False), description
+        choice = named(description.architecture, description.configuration)
+        compare(shapes_in(tensors), choice)
+    except UnknownNetwork as refused:
+        raise WeightsRejected(refused.code, f"{path} cannot be used. {refused}") from None
+    check_finite(tensors, path)
+    return _filled(choice, tensors).eval().requires_grad_(False), replace(description, name=choice.name)
 
 
-def _description(metadata: dict[str, str], path: Path) -> Description:
+def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse values that are not finite, or of a kind that no network here is kept in.
+
+    Raises:
+        WeightsRejected: ``weights_mismatch``, naming the first tensor that holds one.
+    """
+    for name, value in tensors.items():
+        if value.dtype not in _KEPT_IN:
+            raise WeightsRejected("weights_mismatch", f"{path} holds {value.dtype} in {name}, which is not read here.")
+        if not value.isfinite().all():
+            raise WeightsRejected("weights_mismatch", f"{path} holds values that are not finite, first in {name}.")
+
+
+def description_in(metadata: Mapping[str, str]) -> Description | None:
+    """What a file's metadata says; ``None`` where it is not of this project."""
     try:
         description = Description(**json.loads(metadata[_METADATA_KEY]))
     except (KeyError, TypeError, ValueError):
-        raise WeightsRejected("weights_unreadable", f"{path} does not say which network it belongs to.") from None
-    if description.architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise WeightsRejected(
-            "weights_mismatch", f"{path} is for {description.architecture!r}; known here are {known}."
-        )
+        return None
+    texts = (description.architecture, description.source, description.licence, description.name)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(description.configuration, dict):
+        return None
     return description
+
+
+def _filled(choice: Choice, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The network with these tensors themselves, not copies, as its parameters."""
+    network = build(choice)
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict() if name.endswith(COUNTER)}
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    network.load_state_dict(counters | floats, assign=True)
+    return network

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from model.errors import WeightsRejected
 from model.fourier_unet import FourierUNet
 from model.lama import LaMaGenerator
-from model.weights import SHIPPED, Description, load_network, save_weights
+from model.weights import SHIPPED, Description, load_network, save_state, save_weights
 
 SMALL = {"ngf": 8, "n_blocks": 1}
 
@@ -67,4 +67,45 @@ def test_other_shapes_unknown_networks_and_nan_are_refused(tmp_path: Path) -> No
     with torch.no_grad():
         next(broken.parameters()).fill_(float("nan"))
     save_weights(broken, Description("lama", SMALL), path, dtype=torch.float32)
-    assert refusal_of(path).code == "weights_mismatch"
+    assert "not finite" in str(refusal_of(path))
+
+
+def test_absurd_configurations_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    for configuration in (
+        {"n_blocks": 10**9},
+        {"ngf": -1},
+        {"ratio": float("nan")},
+        {"depth": 3},
+        {"n_blocks": "many"},
+    ):
+        save_weights(small(), Description("lama", configuration), path, dtype=torch.float32)
+        refusal = refusal_of(path)
+        assert refusal.code == "weights_mismatch"
+        assert "no such configuration" in str(refusal)
+
+
+def test_a_network_that_is_a_named_one_is_told_by_its_name(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        shapes = LaMaGenerator(ngf=32, n_blocks=6).state_dict()
+    state = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in shapes.items()}
+    save_state(state, Description("lama", {"n_blocks": 6, "ngf": 32}), tmp_path / "w", dtype=torch.float16)
+    assert load_network(tmp_path / "w")[1].name == "lama-small"
+    assert load_network(SHIPPED)[1].name == "fourier-unet"
+
+
+def test_a_network_uses_the_mapped_file_and_needs_no_counters(tmp_path: Path) -> None:
+    state = {name: value for name, value in small().state_dict().items() if not name.endswith("num_batches_tracked")}
+    save_state(state, Description("lama", SMALL), tmp_path / "w", dtype=torch.float32)
+    network, _ = load_network(tmp_path / "w")
+    assert not any(tensor.is_meta for tensor in network.state_dict().values())
+    assert torch.equal(network.state_dict()["model.1.bn_l.num_batches_tracked"], torch.tensor(0))
+    with torch.no_grad():
+        assert network(torch.rand(1, 4, 32, 32)).isfinite().all()
+
+
+def test_what_cannot_be_put_in_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    with pytest.raises(IsADirectoryError):
+        save_weights(small(), Description("lama", SMALL), tmp_path / "w", dtype=torch.float32)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["w"]
