@@ -26,7 +26,8 @@ from torch import Tensor, nn
 
 from bench.engine import NETWORKS, lively
 from model.box import Box
-from model.engine import Engine, Tile
+from model.engine import Engine
+from model.flight import Tile
 from model.fused import fuse
 from model.lama import LaMaGenerator
 from model.precision import Precision, best_precision

@@ -31,7 +31,8 @@ from bench.engine import NETWORKS
 from model import LaMaInpainter
 from model.box import Box
 from model.costs import TABLE, Costs, costs_for
-from model.engine import Engine, Tile
+from model.engine import Engine
+from model.flight import Tile
 from model.masks import Mask, dilate
 from model.plan import Plan, Region, cut, make_plan, tile_weights
 from model.precision import best_precision

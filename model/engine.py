@@ -18,25 +18,16 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from model.box import Box
 from model.errors import EngineClosed, ResultNotFinite
+from model.flight import Flight, Tile, launch
 from model.plan import ALIGN, LEAST_SIDE, cut, tile_weights
 from model.precision import Precision
 from model.program import Program
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A window of a picture. Both sides are multiples of 16."""
-
-    #: ``uint8 [h, w, 3]``
-    pixels: NDArray[np.uint8]
-    #: ``uint8 [h, w]``, not zero where the network fills.
-    hole: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -54,6 +45,12 @@ class _Request:
     tile: Tile
     answer: Future[Filled]
     arrived: float
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    requests: list[_Request]
+    flight: Flight
 
 
 class Engine:
@@ -110,24 +107,62 @@ class Engine:
         self.close()
 
     def _serve(self) -> None:
-        while batch := self._next_batch():
-            live = [request for request in batch if request.answer.set_running_or_notify_cancel()]
-            if not live:
-                continue
-            try:
-                results = self._fill([request.tile for request in live])
-            except Exception as error:  # whatever it is, those who asked must hear it
-                for request in live:
-                    request.answer.set_exception(error)
-            else:
-                for request, result in zip(live, results, strict=True):
-                    request.answer.set_result(result)
+        """Launch a batch, and only then land the one before it, so that a CUDA device always has the next at hand."""
+        under_way: _UnderWay | None = None
+        while True:
+            batch = self._next_batch(wait=under_way is None)
+            if not batch and under_way is None:
+                return
+            launched = self._launched(batch)
+            if under_way is not None:
+                self._land(under_way)
+            under_way = launched
+            if under_way is not None and self.device.type == "cpu":
+                self._land(under_way)
+                under_way = None
 
-    def _next_batch(self) -> list[_Request]:
-        """The oldest request and those of its size, after at most the allowed delay; empty: closed and done."""
+    def _launched(self, batch: list[_Request]) -> _UnderWay | None:
+        live = [request for request in batch if request.answer.set_running_or_notify_cancel()]
+        if not live:
+            return None
+        tiles = [request.tile for request in live]
+        try:
+            return _UnderWay(live, launch(tiles, self._program(self.device, self.precision)))
+        except torch.OutOfMemoryError:
+            self._answer(live, None)
+        except Exception as error:  # whatever it is, those who asked must hear it
+            _refuse(live, error)
+        return None
+
+    def _land(self, under_way: _UnderWay) -> None:
+        try:
+            values = under_way.flight.land()
+        except torch.OutOfMemoryError:
+            self._answer(under_way.requests, None)
+        except Exception as error:
+            _refuse(under_way.requests, error)
+        else:
+            done = None if values is None else [Filled(value) for value in values]
+            self._answer(under_way.requests, done)
+
+    def _answer(self, requests: list[_Request], results: list[Filled] | None) -> None:
+        """Give ``results``; where the fast way failed (``None``), mend it first."""
+        try:
+            results = results or self._fill([request.tile for request in requests])
+        except Exception as error:
+            _refuse(requests, error)
+        else:
+            for request, result in zip(requests, results, strict=True):
+                request.answer.set_result(result)
+
+    def _next_batch(self, *, wait: bool) -> list[_Request]:
+        """The oldest request and those of its size, after at most the allowed delay.
+
+        Empty: closed and done, or nothing asked where ``wait`` is false.
+        """
         with self._changed:
             while not self._waiting:
-                if self._closing:
+                if self._closing or not wait:
                     return []
                 self._changed.wait()
             shape = self._waiting[0].tile.hole.shape
@@ -176,17 +211,14 @@ class Engine:
         return Filled(values, tuple(dict.fromkeys(notes)))
 
     def _passed(self, tiles: list[Tile], program: Program) -> list[Filled]:
-        batch = _batch(tiles, program.device)
-        window = _window(tiles)
-        result = program(batch, window)
         notes: tuple[str, ...] = ()
-        if not bool(result[..., *window.slices].isfinite().all()):
+        values = launch(tiles, program).land()
+        if values is None:
             log.warning("%s gave values that are not finite in %s: again in fp32", program.device, program.precision)
-            result = self._program(program.device, "fp32")(batch, window)
+            values = launch(tiles, self._program(program.device, "fp32")).land()
             notes = ("fp32",)
-            if not bool(result[..., *window.slices].isfinite().all()):
-                raise ResultNotFinite
-        values = result.clamp(0, 1).permute(0, 2, 3, 1).to("cpu", torch.float32).numpy()
+        if values is None:
+            raise ResultNotFinite
         return [Filled(value, notes) for value in values]
 
     def _program(self, device: torch.device, precision: Precision) -> Program:
@@ -200,21 +232,6 @@ def _noted(result: Filled, note: str) -> Filled:
     return replace(result, notes=tuple(dict.fromkeys((note, *result.notes))))
 
 
-def _batch(tiles: list[Tile], device: torch.device) -> Tensor:
-    """``float32 [N, 4, h, w]`` on ``device``: bytes travel, numbers are made there."""
-    pixels = torch.from_numpy(np.stack([tile.pixels for tile in tiles]))
-    holes = torch.from_numpy(np.stack([tile.hole for tile in tiles]))
-    if device.type == "cuda":
-        pixels, holes = pixels.pin_memory(), holes.pin_memory()
-    picture = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-    mask = (holes.to(device, non_blocking=True)[:, None] > 0).float()
-    return torch.cat((picture * (1 - mask), mask), dim=1).contiguous(memory_format=torch.channels_last)
-
-
-def _window(tiles: list[Tile]) -> Box:
-    """The least box around the holes of all tiles."""
-    anywhere = np.logical_or.reduce([tile.hole > 0 for tile in tiles])
-    rows, columns = np.flatnonzero(anywhere.any(axis=1)), np.flatnonzero(anywhere.any(axis=0))
-    if not rows.size:
-        return Box(0, 0, *anywhere.shape)
-    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+def _refuse(requests: list[_Request], error: Exception) -> None:
+    for request in requests:
+        request.answer.set_exception(error)

@@ -21,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from model.box import Box
-from model.engine import Engine, Filled, Tile
+from model.engine import Engine, Filled
 from model.errors import ImageRejected, MaskRejected
+from model.flight import Tile
 from model.guide import guided, smaller
 from model.masks import Mask, default_dilation, dilate, lay
 from model.plan import ALIGN, Plan, Region, make_plan, tile_weights

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from model import LaMaInpainter
 from model.box import Box
-from model.engine import Engine, Tile
+from model.engine import Engine
 from model.errors import EngineClosed, ImageRejected, MaskRejected, ResultNotFinite
+from model.flight import Tile
 from model.precision import Precision
 
 CPU = torch.device("cpu")
