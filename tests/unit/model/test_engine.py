@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from model import LaMaInpainter
@@ -233,3 +235,17 @@ def test_arrays_that_do_not_fit_are_refused_with_a_sentence(picture: np.ndarray,
             with pytest.raises(MaskRejected) as refusal:
                 inpainter(rgb, wrong)
             assert refusal.value.code == code
+
+
+def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
+    """Inside the mask, on the sample photos, with the weights that ship."""
+    samples = Path(__file__).parents[3] / "samples"
+    for photo in sorted((samples / "marked").iterdir())[:2]:
+        image = np.asarray(Image.open(photo).convert("RGB"))
+        mask = np.asarray(Image.open(samples / "masks" / photo.name).convert("L"))
+        results = []
+        for precision in ("fp32", "bf16"):
+            with LaMaInpainter(device="cpu", precision=precision) as inpainter:  # type: ignore[arg-type]
+                results.append(inpainter(image, mask)[mask > 127].astype(np.float64))
+        error = np.mean((results[0] - results[1]) ** 2)
+        assert 10 * np.log10(255**2 / error) >= 45
