@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage import records
-from storage.records import ImageState, JobState
+from storage.records import ImageState, JobState, RightsBasis
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
 _JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
@@ -52,6 +52,16 @@ class Counts(Answer):
     canceled: int
 
 
+class Rights(Answer):
+    """By which right the marks may be removed, as it was stated with the job."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    basis: RightsBasis
+    attested_by: str
+    reference: str
+
+
 class JobLinks(Answer):
     """Where to read on."""
 
@@ -71,6 +81,7 @@ class Job(Answer):
     images_per_second: float | None = Field(description="Images ended per second; null before the first.")
     eta_s: float | None = Field(description="Seconds until the end at that rate; null where unknown.")
     options: dict[str, Any]
+    rights: Rights | None = Field(description="Null for jobs of the time before it was asked for.")
     webhook_id: str | None
     created_at: datetime
     started_at: datetime | None
@@ -90,6 +101,7 @@ class Job(Answer):
             images_per_second=job.images_per_second,
             eta_s=job.eta_s,
             options=job.options,
+            rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
             created_at=job.created_at,
             started_at=job.started_at,

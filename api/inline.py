@@ -7,6 +7,7 @@ transaction make the job: a crash in between leaves files that expire, and never
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,13 +20,14 @@ from api.bodies import StrictRequest
 from api.filenames import clean_filename
 from api.problems import Problem, pointer, validation_problem
 from api.requests import InlineJob
+from api.rights import require_rights
 from api.stores import Stores
 from cleanplate.settings import Settings
 from model.errors import ImageRejected, MaskRejected
-from model.imaging import Limits, Probe, probe, probe_mask
+from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
 from storage.ledger.jobs import create_uploads
 from storage.options import JobOptions
-from storage.records import NewImage, NewJob
+from storage.records import NewImage, NewJob, Rights
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class _File:
     """A part that was found good. Its bytes stay where the form parser put them: in memory if small, else on disk."""
 
     name: str
-    probe: Probe
+    probe: Probe | MaskProbe
     part: FileStorage
 
     def read(self) -> bytes:
@@ -69,6 +71,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         ],
         mask_upload_id=mask_ids[0] if one_for_all else None,
         options=form.options.model_dump(mode="json"),
+        rights=form.rights,
         webhook_endpoint_id=form.webhook,
     )
 
@@ -76,6 +79,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
 @dataclass(frozen=True)
 class _Form:
     options: JobOptions
+    rights: Rights
     webhook: str | None
 
 
@@ -92,7 +96,7 @@ def _checked_form() -> _Form:
     ]
     faults += [
         Fault(pointer=pointer(name), detail="This part must be text, without a file name.")
-        for name in ("options", "webhook")
+        for name in sorted(known - {"images", "mask", "masks"})
         if name in request.files
     ]
     faults += [
@@ -104,6 +108,7 @@ def _checked_form() -> _Form:
         faults.append(Fault(pointer=pointer("masks"), detail="Send either mask or masks, not both."))
     if faults:
         raise Problem("validation_failed", f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
+    require_rights(request.form.to_dict())
     try:
         options = JobOptions.model_validate_json(request.form.get("options") or "{}")
     except ValidationError as error:
@@ -112,7 +117,7 @@ def _checked_form() -> _Form:
         form = InlineJob.model_validate({"images": [], **request.form.to_dict()})
     except ValidationError as error:
         raise validation_problem(error) from error
-    return _Form(options, form.webhook)
+    return _Form(options, form.rights, form.webhook)
 
 
 def _checked_files(settings: Settings) -> tuple[list[_File], list[_File]]:
@@ -154,12 +159,11 @@ def _checked_files(settings: Settings) -> tuple[list[_File], list[_File]]:
     kept_masks = [file for file in good_masks if file is not None]
     for index, image in enumerate(kept_images):
         mask = kept_masks[0 if shared else index]
-        if (mask.probe.width, mask.probe.height) != (image.probe.width, image.probe.height):
-            detail = (
-                f"The picture is {image.probe.width}x{image.probe.height}, its mask {mask.probe.width}x"
-                f"{mask.probe.height}: send a mask of the picture's size."
-            )
-            found.append(("mask_size_mismatch", Fault(pointer=pointer("images", index), detail=detail)))
+        if isinstance(image.probe, Probe) and isinstance(mask.probe, MaskProbe):
+            try:
+                check_fit(mask.probe.size, width=image.probe.width, height=image.probe.height)
+            except MaskRejected as error:
+                found.append((error.code, Fault(pointer=pointer("images", index), detail=str(error))))
     _refuse(found)
     return kept_images, kept_masks
 
@@ -179,7 +183,7 @@ def _checked(
         found.append((f"{noun}_too_large", Fault(pointer=place, detail=detail)))
         return None
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
-    look = probe if noun == "image" else probe_mask
+    look: Callable[[bytes, Limits], Probe | MaskProbe] = probe if noun == "image" else probe_mask
     part.stream.seek(0)
     try:
         return _File(name, look(part.stream.read(), limits), part)

@@ -153,6 +153,9 @@ def _curl(document: dict[str, Any], path: str, method: str, media_type: str, con
             "-F images=@shirt-02.jpg",
             "-F mask=@mask.png",
             "-F 'options={\"dilation_px\": 4}'",
+            "-F rights_basis=owner",
+            "-F 'attested_by=Jo Doe, Doe Shirts Ltd'",
+            "-F 'rights_reference=own photographs, spring catalogue'",
         ]
     elif media_type:
         lines += ["-H 'Content-Type: image/jpeg'", "--data-binary @shirt-01.jpg"]

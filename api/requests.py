@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.filenames import clean_filename
 from storage.options import JobOptions
-from storage.records import ImageState
+from storage.records import ImageState, Rights, RightsBasis
 
 #: Ids as clients may send them; what the ledger makes fits in.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -19,6 +19,9 @@ FileName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(c
 ContentType = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
 #: A part of a form that is a file.
 FilePart = Annotated[str, Field(json_schema_extra={"format": "binary"})]
+
+#: One line for people: printable, not blank.
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
 _MASK = "upl_019aab5c2f6f7c21a4b1d0e9f8a7c652"
@@ -57,7 +60,26 @@ class NewImage(Request):
     mask_upload_id: Id | None = Field(default=None, description="Its own mask. Missing: the job's.")
 
 
-class NewJob(Request):
+class Stated(Request):
+    """By which right the marks may be removed. Kept with the job and in the audit log."""
+
+    rights_basis: RightsBasis = Field(
+        description="`owner` of the pictures, `licensee`, or `authorised_agent` of either.", examples=["owner"]
+    )
+    attested_by: Line = Field(max_length=200, description="Who answers for it.", examples=["Jo Doe, Doe Shirts Ltd"])
+    rights_reference: Line = Field(
+        max_length=500,
+        description="Where it is written down: a licence, a contract, an order.",
+        examples=["own photographs, spring catalogue"],
+    )
+
+    @property
+    def rights(self) -> Rights:
+        """The statement as the ledger keeps it."""
+        return Rights(basis=self.rights_basis, attested_by=self.attested_by, reference=self.rights_reference)
+
+
+class NewJob(Stated):
     """Pictures to be cleaned, by the ids of their uploads."""
 
     model_config = ConfigDict(
@@ -66,6 +88,9 @@ class NewJob(Request):
                 "images": [{"upload_id": _UPLOAD, "name": "shirt-01.jpg"}],
                 "mask_upload_id": _MASK,
                 "options": {"dilation_px": 4},
+                "rights_basis": "owner",
+                "attested_by": "Jo Doe, Doe Shirts Ltd",
+                "rights_reference": "own photographs, spring catalogue",
             }
         }
     )
@@ -76,7 +101,7 @@ class NewJob(Request):
     webhook_id: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
 
 
-class InlineJob(Request):
+class InlineJob(Stated):
     """The parts of a small job that brings its pictures along (multipart/form-data)."""
 
     images: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] = Field(

@@ -18,6 +18,17 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Rights(_Answer):
+    """By which right the marks may be removed: every job states it, and the service keeps it for good."""
+
+    #: ``owner``, ``licensee`` or ``authorised_agent``.
+    basis: Literal["owner", "licensee", "authorised_agent"]
+    #: Who answers for it.
+    attested_by: str
+    #: Where it is written down: a licence, a contract, an order.
+    reference: str
+
+
 class UploadSlot(_Answer):
     """Where to send one file: ``method`` on ``url`` with exactly these ``headers``, before ``expires_at``."""
 
@@ -53,6 +64,7 @@ class JobAnswer(_Answer):
     counts: JobCounts
     #: Share of the images that have ended, 0 to 1.
     progress: float
+    rights: Rights | None = None
     tiles_done: int
     images_per_second: float | None
     #: Seconds until the end at the present rate; ``None`` where unknown.

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cleanplate.commands import demo, health, jobs, keys, service, settings
+from cleanplate.commands import audit, demo, health, jobs, keys, service, settings
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -60,4 +60,5 @@ app.command()(service.dispatch)
 app.command()(service.migrate)
 app.command()(health.healthy)
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.command(name="settings")(settings.settings)

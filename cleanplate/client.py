@@ -2,8 +2,9 @@
 
 Pixels go straight to the object store through presigned links, a few at a time; the API key is sent to the API alone::
 
+    rights = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
     with Client("http://127.0.0.1:8787", key) as client:
-        job = client.submit([Path("a.jpg"), Path("b.jpg")], masks=Path("mask.png"))
+        job = client.submit([Path("a.jpg"), Path("b.jpg")], masks=Path("mask.png"), rights=rights)
         client.wait(job.id)
         for image in client.images(job.id, state="succeeded"):
             client.download(image, Path("clean") / image.name)
@@ -24,7 +25,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from cleanplate.answers import ImageAnswer, ImageState, JobAnswer, UploadSlot, WebhookAnswer
+from cleanplate.answers import ImageAnswer, ImageState, JobAnswer, Rights, UploadSlot, WebhookAnswer
 from cleanplate.errors import Refused, ServiceUnreachable, UsageError
 from cleanplate.files import FileBody, replacing
 from cleanplate.retries import Retries
@@ -74,11 +75,12 @@ class Client:
         images: Sequence[Path],
         *,
         masks: Path | Sequence[Path],
+        rights: Rights,
         options: Mapping[str, Any] | None = None,
         webhook_id: str | None = None,
         on_uploaded: Callable[[int], None] | None = None,
     ) -> JobAnswer:
-        """Upload the images and their masks and submit them as one job, in this order.
+        """Upload the images and their masks and submit them as one job, in this order, by these rights.
 
         ``masks`` is one file for all images, or one file for each (the same file may stand for many; it travels once).
         ``on_uploaded`` hears, from several threads, how many files have just arrived.
@@ -94,6 +96,9 @@ class Client:
                 for image, mask in zip(images, mask_of, strict=True)
             ],
             "options": dict(options or {}),
+            "rights_basis": rights.basis,
+            "attested_by": rights.attested_by,
+            "rights_reference": rights.reference,
         }
         if webhook_id is not None:
             body["webhook_id"] = webhook_id

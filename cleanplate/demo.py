@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cleanplate import embedded
+from cleanplate.answers import Rights
 from cleanplate.client import Client
 from cleanplate.contact_sheet import contact_sheet
 from cleanplate.errors import EmbeddedError
@@ -31,6 +32,8 @@ from model.masks import dilate
 
 #: Settings that the demo takes over; all others would lead away from the embedded default.
 KEPT = ("CLEANPLATE_DEVICE", "CLEANPLATE_WEIGHTS", "CLEANPLATE_TORCH_THREADS", "CLEANPLATE_LOG_LEVEL")
+#: What the sample photos' licence permits.
+RIGHTS = Rights(basis="licensee", attested_by="whoever runs the demo", reference="CC0, see samples/README.md")
 HOST = "127.0.0.1"
 TELEA_RADIUS_PX = 3
 
@@ -66,7 +69,7 @@ def run(samples: Path, out: Path) -> int:
         f"Starting Cleanplate in {out / 'home'} (its log: {out / 'service.log'})", markup=False, highlight=False
     )
     with _service(out / "home", out / "service.log") as (url, key), Client(url, key) as client:
-        report = clean(client, work, results, console=console)
+        report = clean(client, work, results, rights=RIGHTS, console=console)
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
         console.print(f"{image.name} failed: {reason}", style="red", markup=False, highlight=False)

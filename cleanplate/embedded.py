@@ -124,7 +124,7 @@ def _own(home: Path) -> Iterator[None]:
 def _prepare(settings: Settings) -> None:
     """Ledger at its newest schema, the tenant, and a key that works."""
     from storage.database import Database
-    from storage.ledger.tenants import create_key, ensure_tenant, tenant_for_key
+    from storage.ledger.tenants import create_key, ensure_tenant, identify
     from storage.migrate import migrate
 
     migrate(settings.sqlalchemy_url)
@@ -132,7 +132,8 @@ def _prepare(settings: Settings) -> None:
     try:
         tenant = ensure_tenant(database, TENANT)
         path = key_path(settings.home)
-        if path.exists() and tenant_for_key(database, path.read_text().strip()) == tenant:
+        caller = identify(database, path.read_text().strip()) if path.exists() else None
+        if caller is not None and caller.tenant_id == tenant:
             return
         _, secret = create_key(database, tenant, "up")
         with replacing(path, mode=0o600) as file:

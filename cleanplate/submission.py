@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cleanplate.answers import ImageAnswer, JobAnswer
+from cleanplate.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client import Client
 from cleanplate.errors import UsageError
 
@@ -77,7 +77,9 @@ def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
     return [by_stem[picture.stem][0] for picture in pictures]
 
 
-def clean(client: Client, work: Work, out: Path, *, console: Console, webhook_id: str | None = None) -> Report:
+def clean(
+    client: Client, work: Work, out: Path, *, rights: Rights, console: Console, webhook_id: str | None = None
+) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
 
     Raises:
@@ -98,6 +100,7 @@ def clean(client: Client, work: Work, out: Path, *, console: Console, webhook_id
         job = client.submit(
             work.pictures,
             masks=work.masks,
+            rights=rights,
             webhook_id=webhook_id,
             on_uploaded=lambda count: progress.advance(uploading, count),
         )

@@ -53,6 +53,15 @@ class ImageState(StrEnum):
 ENDED = frozenset({ImageState.SUCCEEDED, ImageState.SKIPPED, ImageState.FAILED, ImageState.CANCELED})
 
 
+class RightsBasis(StrEnum):
+    #: The pictures are the tenant's own.
+    OWNER = "owner"
+    #: A licence gives the right to change them.
+    LICENSEE = "licensee"
+    #: The tenant works for whoever holds the right.
+    AUTHORISED_AGENT = "authorised_agent"
+
+
 class DeliveryState(StrEnum):
     #: Due at ``next_attempt_at``.
     PENDING = "pending"
@@ -60,6 +69,24 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     #: The schedule is used up, or the endpoint is disabled.
     FAILED = "failed"
+
+
+class Scope(StrEnum):
+    #: Make uploads and jobs; cancel, retry and delete jobs.
+    SUBMIT = "submit"
+    #: See jobs, images and results.
+    READ = "read"
+    #: Everything else: webhooks, keys.
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who makes a request, by the key that came with it."""
+
+    key_id: str
+    tenant_id: str
+    scopes: frozenset[Scope]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +98,10 @@ class ApiKey:
     name: str
     #: First characters, enough to recognise it.
     prefix: str
+    scopes: frozenset[Scope]
     created_at: datetime
+    #: ``None``: never.
+    expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
 
@@ -87,6 +117,17 @@ class Upload:
     content_type: str
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rights:
+    """Why a tenant may have the marks removed: a statement of somebody who answers for it."""
+
+    basis: RightsBasis
+    #: Who states it: a person's name or address.
+    attested_by: str
+    #: Where the right is written down: a contract, a licence, an order. Free text.
+    reference: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +148,7 @@ class NewJob:
     images: list[NewImage]
     mask_upload_id: str | None
     options: dict[str, Any]
+    rights: Rights
     webhook_endpoint_id: str | None = None
 
 
@@ -138,6 +180,8 @@ class Job:
     tenant_id: str
     state: JobState
     options: dict[str, Any]
+    #: ``None`` for jobs of the time before it was asked for.
+    rights: Rights | None
     webhook_endpoint_id: str | None
     #: Images in all.
     total: int
@@ -250,3 +294,20 @@ class Delivery:
     payload: dict[str, Any]
     #: Attempts made before this one.
     attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """What happened, for good. ``sequence`` counts a tenant's entries from 1; ``hash`` also covers all before it."""
+
+    tenant_id: str
+    sequence: int
+    at: datetime
+    #: ``job.submitted``, ``image.succeeded`` and the like.
+    action: str
+    #: Who did it: ``key:<id>``, ``worker:<name>`` or ``service``.
+    actor: str
+    job_id: str | None
+    image_id: str | None
+    data: dict[str, Any]
+    hash: str

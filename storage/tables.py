@@ -93,7 +93,10 @@ api_keys = Table(
     Column("prefix", String(20), nullable=False),
     # SHA-256 of the whole key. Keys have 256 random bits, so a slow hash would protect nothing.
     Column("hash", String(64), nullable=False, unique=True),
+    # What it may be used for, parted by blanks.
+    Column("scopes", String(60), nullable=False, server_default="submit read admin"),
     _time("created_at", nullable=False),
+    _time("expires_at"),
     _time("last_used_at"),
     _time("revoked_at"),
 )
@@ -130,6 +133,10 @@ jobs = Table(
     Column("state", String(12), nullable=False),
     Column("options", JSON_DOCUMENT, nullable=False),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
+    # Empty for jobs of the time before it was asked for.
+    Column("rights_basis", String(20)),
+    Column("attested_by", String(200)),
+    Column("rights_reference", String(500)),
     Column("total", Integer, nullable=False),
     # Folded counts; what has happened since lies in job_deltas. Their sum is the truth at every moment.
     Column("queued", Integer, nullable=False, server_default="0"),
@@ -274,4 +281,29 @@ webhook_attempts = Table(
     # The first characters of the answer.
     Column("excerpt", String(500)),
     Column("seconds", Float, nullable=False),
+)
+
+# Appended to in the transaction of what it tells of, chained shortly after; a trigger refuses every other change.
+# No foreign keys: it outlives what it names.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("tenant_id", ID, nullable=False),
+    _time("at", nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("actor", String(250), nullable=False),
+    Column("job_id", ID),
+    Column("image_id", ID),
+    Column("data", JSON_DOCUMENT, nullable=False),
+    # Both empty until the entry is in its tenant's chain.
+    Column("sequence", BigInteger),
+    Column("hash", String(64)),
+    UniqueConstraint("tenant_id", "sequence"),
+    Index(
+        "ix_audit_log_unchained",
+        "id",
+        postgresql_where=text("hash IS NULL"),
+        sqlite_where=text("hash IS NULL"),
+    ),
 )

@@ -20,6 +20,7 @@ from storage.ledger.tenants import ensure_tenant
 from storage.ledger.webhooks import create_endpoint
 from storage.records import Image, Job, NewImage, NewJob
 from storage.tables import attempts, webhook_deliveries
+from tests.shop import RIGHTS
 
 HEIGHT, WIDTH = 200, 160
 
@@ -94,6 +95,7 @@ class Catalogue:
                 images=images[:-1],
                 mask_upload_id=uploads[-1].id,
                 options=options or {},
+                rights=RIGHTS,
                 webhook_endpoint_id=endpoint_id,
             ),
         )

@@ -9,8 +9,10 @@ from sqlalchemy import func, select
 
 from storage.database import Database
 from storage.ledger.jobs import create_uploads, get_image, get_job, list_images, submit_job
-from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome
+from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome, Rights, RightsBasis
 from storage.tables import images, webhook_deliveries
+
+RIGHTS = Rights(basis=RightsBasis.OWNER, attested_by="Jo Doe", reference="own photographs")
 
 
 class Clock:
@@ -46,6 +48,7 @@ class Shop:
                 ],
                 mask_upload_id=uploads[-1].id,
                 options={"dilation_px": 4},
+                rights=RIGHTS,
                 webhook_endpoint_id=webhook,
             ),
         )

@@ -7,6 +7,7 @@ an outcome given to the finisher, a lost lease (dropped), given back unharmed, o
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -89,6 +90,8 @@ class _Ready:
     #: Of the budget, to be given back.
     nbytes: int
     seconds: dict[str, float]
+    #: SHA-256 of the files, for the audit log.
+    sha256: dict[str, str]
 
 
 class _Shard:
@@ -170,7 +173,8 @@ class _Shard:
         except BaseException:
             self._budget.give(nbytes)
             raise
-        return _Ready(image, task, nbytes, {"fetch": fetched - begun, "decode": time.monotonic() - waited})
+        seconds = {"fetch": fetched - begun, "decode": time.monotonic() - waited}
+        return _Ready(image, task, nbytes, seconds, {"source": _sha256(source), "mask": _sha256(mask)})
 
     def _fetch(self, key: str) -> bytes:
         return self._resources.blobs.get(key, max_bytes=self._resources.settings.max_image_bytes)
@@ -227,6 +231,7 @@ class _Shard:
                     **repaired.record,
                     "worker": self._resources.worker,
                     "device": self._resources.inpainter.device,
+                    "sha256": {**ready.sha256, "result": _sha256(repaired.data)},
                     "seconds": {stage: round(seconds, 4) for stage, seconds in ready.seconds.items()},
                 },
             )
@@ -261,3 +266,7 @@ class _Shard:
         except LedgerUnavailable as error:
             # Their lease runs out, which costs them an attempt.
             log.warning("images.not_released", code=error.code, error=str(error), images=len(self._open))
+
+
+def _sha256(file: bytes) -> str:
+    return hashlib.sha256(file).hexdigest()

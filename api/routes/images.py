@@ -13,14 +13,14 @@ from api.problems import Problem, responses
 from api.stores import stores
 from storage import records
 from storage.ledger.jobs import get_image
-from storage.records import ENDED, ImageState
+from storage.records import ENDED, ImageState, Scope
 
 blueprint = APIBlueprint(
     "images", __name__, tag={"name": "Images", "description": "The pictures of a job, one by one."}
 )
-auth.protect(blueprint)
+auth.protect(blueprint, writes=Scope.SUBMIT)
 
-_OF_ONE_IMAGE = ("key_missing", "key_wrong", "not_found", "ledger_unavailable")
+_OF_ONE_IMAGE = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
 
 
 @blueprint.get("/v1/images/<id:image_id>")

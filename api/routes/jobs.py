@@ -11,17 +11,19 @@ from api.answers import Fault
 from api.bodies import unsupported
 from api.inline import read_inline_job
 from api.problems import MAX_FAULTS, Problem, pointer, responses, validation_problem
+from api.rights import require_rights
 from api.stores import Stores, stores
 from storage import records
 from storage.errors import NotFound, UploadUnknown
 from storage.ledger.jobs import cancel_job, get_job, list_images, list_jobs, submit_job
+from storage.records import Scope
 
 blueprint = APIBlueprint(
     "jobs",
     __name__,
     tag={"name": "Jobs", "description": "Pictures to be cleaned, together."},
 )
-auth.protect(blueprint)
+auth.protect(blueprint, writes=Scope.SUBMIT)
 
 
 @blueprint.post("/v1/jobs")
@@ -37,11 +39,13 @@ auth.protect(blueprint)
         "json_invalid",
         "key_missing",
         "key_wrong",
+        "scope_missing",
         "request_too_large",
         "image_too_large",
         "mask_too_large",
         "media_type_unsupported",
         "validation_failed",
+        "rights_missing",
         "upload_unknown",
         "webhook_unknown",
         "mask_missing",
@@ -72,8 +76,11 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
 
 
 def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
+    given = request.get_json()
+    if isinstance(given, dict):
+        require_rights(given)
     try:
-        body = requests.NewJob.model_validate(request.get_json())
+        body = requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
     if len(body.images) > here.settings.max_job_images:
@@ -99,6 +106,7 @@ def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
         ],
         mask_upload_id=body.mask_upload_id,
         options=body.options.model_dump(mode="json"),
+        rights=body.rights,
         webhook_endpoint_id=body.webhook_id,
     )
     try:
@@ -122,7 +130,7 @@ def _places(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
 
 def _submitted(here: Stores, tenant: str, job: records.NewJob, *, webhook_field: str) -> records.Job:
     try:
-        return submit_job(here.database, tenant, job)
+        return submit_job(here.database, tenant, job, actor=auth.actor())
     except NotFound as error:
         # The address is right; it is the body that names something unknown.
         raise Problem(
@@ -137,7 +145,9 @@ def _submitted(here: Stores, tenant: str, job: records.NewJob, *, webhook_field:
 @blueprint.output(answers.JobPage, description="Jobs, newest first.")
 @blueprint.doc(
     summary="List jobs",
-    responses=responses("key_missing", "key_wrong", "validation_failed", "cursor_invalid", "ledger_unavailable"),
+    responses=responses(
+        "key_missing", "key_wrong", "scope_missing", "validation_failed", "cursor_invalid", "ledger_unavailable"
+    ),
 )
 def index(query_data: requests.PageOf) -> answers.JobPage:
     after = cursors.decode("job", query_data.cursor)
@@ -150,7 +160,7 @@ def index(query_data: requests.PageOf) -> answers.JobPage:
     )
 
 
-_OF_ONE_JOB = ("key_missing", "key_wrong", "not_found", "ledger_unavailable")
+_OF_ONE_JOB = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
 
 
 @blueprint.get("/v1/jobs/<id:job_id>")
@@ -168,7 +178,7 @@ def show(job_id: str) -> answers.Job:
     responses=responses(*_OF_ONE_JOB),
 )
 def cancel(job_id: str) -> answers.Job:
-    return answers.Job.of(cancel_job(stores().database, auth.tenant(), job_id))
+    return answers.Job.of(cancel_job(stores().database, auth.tenant(), job_id, actor=auth.actor()))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/images")

@@ -9,11 +9,12 @@ from api.bodies import only_json
 from api.problems import responses
 from api.stores import stores
 from storage.ledger.jobs import create_uploads
+from storage.records import Scope
 
 blueprint = APIBlueprint(
     "uploads", __name__, tag={"name": "Uploads", "description": "Places for files in the object store."}
 )
-auth.protect(blueprint)
+auth.protect(blueprint, writes=Scope.SUBMIT)
 only_json(blueprint)
 
 
@@ -30,6 +31,7 @@ only_json(blueprint)
         "json_invalid",
         "key_missing",
         "key_wrong",
+        "scope_missing",
         "request_too_large",
         "media_type_unsupported",
         "validation_failed",

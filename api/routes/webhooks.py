@@ -11,11 +11,12 @@ from api.problems import responses
 from api.stores import stores
 from api.webhook_urls import check_webhook_url
 from storage.ledger.webhooks import create_endpoint, delete_endpoint, list_endpoints
+from storage.records import Scope
 
 blueprint = APIBlueprint(
     "webhooks", __name__, tag={"name": "Webhooks", "description": "Addresses that are told what happens."}
 )
-auth.protect(blueprint)
+auth.protect(blueprint, writes=Scope.ADMIN)
 only_json(blueprint)
 
 
@@ -34,6 +35,7 @@ only_json(blueprint)
         "json_invalid",
         "key_missing",
         "key_wrong",
+        "scope_missing",
         "request_too_large",
         "media_type_unsupported",
         "validation_failed",
@@ -50,7 +52,9 @@ def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
 
 @blueprint.get("/v1/webhooks")
 @blueprint.output(answers.WebhookPage, description="All webhooks; never their secrets.")
-@blueprint.doc(summary="List webhooks", responses=responses("key_missing", "key_wrong", "ledger_unavailable"))
+@blueprint.doc(
+    summary="List webhooks", responses=responses("key_missing", "key_wrong", "scope_missing", "ledger_unavailable")
+)
 def index() -> answers.WebhookPage:
     found = list_endpoints(stores().database, auth.tenant())
     return answers.WebhookPage(
@@ -63,7 +67,12 @@ def index() -> answers.WebhookPage:
     summary="Remove a webhook",
     description="Jobs that name it go on without it.",
     responses=responses(
-        "key_missing", "key_wrong", "not_found", "ledger_unavailable", also={204: {"description": "It is gone."}}
+        "key_missing",
+        "key_wrong",
+        "scope_missing",
+        "not_found",
+        "ledger_unavailable",
+        also={204: {"description": "It is gone."}},
     ),
 )
 def delete(webhook_id: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,17 @@ if TYPE_CHECKING:
 LISTED = 50
 
 
+class Basis(StrEnum):
+    """By which right marks are removed."""
+
+    OWNER = "owner"
+    LICENSEE = "licensee"
+    AUTHORISED_AGENT = "authorised_agent"
+
+
 def submit(
     folder: Annotated[Path, typer.Argument(help="Folder with the pictures.")],
+    *,
     mask: Annotated[
         Path,
         typer.Option(
@@ -23,6 +33,11 @@ def submit(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results; they carry the pictures' names.")],
+    rights_basis: Annotated[Basis, typer.Option(help="By which right the marks may be removed.")],
+    attested_by: Annotated[str, typer.Option(help="Who answers for that right: a name.")],
+    rights_reference: Annotated[
+        str, typer.Option(help="Where the right is written down: a licence, a contract, an order.")
+    ],
     webhook_id: Annotated[
         str | None, typer.Option(help="Endpoint (made with POST /v1/webhooks) that hears of the end.")
     ] = None,
@@ -32,18 +47,21 @@ def submit(
     Talks to `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`; without them to what `cleanplate up` runs.
     Exit status: 0 when every image succeeded, 1 when some did not (they are listed), 2 when the job could not be done.
 
-    Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/`
+    Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/ --rights-basis owner
+    --attested-by "Jo Doe" --rights-reference "own photographs"`
     """
     from rich.console import Console
 
+    from cleanplate.answers import Rights
     from cleanplate.connection import connect
     from cleanplate.submission import clean, gather
 
     work = gather(folder, mask)
     if work.left_out:
         typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
+    rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
     with connect() as client:
-        report = clean(client, work, out, console=Console(stderr=True), webhook_id=webhook_id)
+        report = clean(client, work, out, rights=rights, console=Console(stderr=True), webhook_id=webhook_id)
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
         typer.echo(f"{image.name}  {reason}", err=True)

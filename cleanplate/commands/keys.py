@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="API keys. The commands work on the ledger itself: run them where its settings are.", no_args_is_help=True
 )
+
+
+class Scope(StrEnum):
+    """As in `storage.records`, without importing it for the help text."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    ADMIN = "admin"
+
+
+DAY_S = 24 * 3600
 
 
 @contextmanager
@@ -36,15 +48,27 @@ def ledger() -> Iterator[Database]:
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for, to recognise it in the list.")],
     tenant: Annotated[str, typer.Option(help="Whose key; made if new. Tenants see nothing of each other.")] = "local",
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What it may be used for; may be given several times. Without it: everything."),
+    ] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires. Without it: never.")] = None,
 ) -> None:
     """Make a key and print it. It is shown this once; only its hash is kept.
 
-    Example: `cleanplate keys create "catalogue import" --tenant acme`
+    Example: `cleanplate keys create "catalogue import" --tenant acme --scope submit --scope read --days 90`
     """
+    from storage import records
     from storage.ledger.tenants import create_key, ensure_tenant
 
     with ledger() as database:
-        key, secret = create_key(database, ensure_tenant(database, tenant), name)
+        key, secret = create_key(
+            database,
+            ensure_tenant(database, tenant),
+            name,
+            scopes=[records.Scope(wanted) for wanted in scope or list(Scope)],
+            expires_in_s=None if days is None else days * DAY_S,
+        )
     typer.echo(f"Made {key.id} for tenant {tenant}. The key is shown this once:", err=True)
     typer.echo(secret)
 
@@ -61,15 +85,17 @@ def list_() -> None:
     with ledger() as database:
         keys = list_keys(database)
     print_table(
-        ("id", "tenant", "name", "begins with", "made", "last used", "revoked"),
+        ("id", "tenant", "name", "begins with", "scopes", "made", "last used", "expires", "revoked"),
         (
             (
                 key.id,
                 key.tenant_id,
                 key.name,
                 key.prefix,
+                " ".join(sorted(key.scopes)),
                 minute(key.created_at),
                 minute(key.last_used_at),
+                minute(key.expires_at),
                 minute(key.revoked_at),
             )
             for key in keys

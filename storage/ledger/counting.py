@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Row, Select, delete, func, insert, select, update
 
 from storage.database import Database
-from storage.records import Counts, ImageState, Job, JobState
+from storage.records import Counts, ImageState, Job, JobState, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
 STATES = tuple(state.value for state in ImageState)
@@ -74,6 +74,7 @@ def read_job(row: Row[Any]) -> Job:
         tenant_id=fields["tenant_id"],
         state=state,
         options=fields["options"],
+        rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],
         total=fields["total"],
         counts=counts,
@@ -83,6 +84,16 @@ def read_job(row: Row[Any]) -> Job:
         finished_at=fields["finished_at"],
         images_per_second=rate,
         eta_s=0.0 if not left else left / rate if rate else None,
+    )
+
+
+def _rights(fields: dict[str, Any]) -> Rights | None:
+    if fields["rights_basis"] is None:
+        return None
+    return Rights(
+        basis=RightsBasis(fields["rights_basis"]),
+        attested_by=fields["attested_by"],
+        reference=fields["rights_reference"],
     )
 
 

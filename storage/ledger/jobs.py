@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, UploadUnknown
+from storage.ledger import audit
 from storage.ledger.counting import Moves, read_job, select_jobs
 from storage.records import Image, ImageState, Job, JobState, NewJob, Upload
 from storage.tables import attempts, images, jobs, new_id, uploads, webhook_endpoints
@@ -47,8 +48,8 @@ def create_uploads(db: Database, tenant_id: str, files: list[tuple[str, str]], *
         return [Upload(**row._asdict()) for row in created]
 
 
-def submit_job(db: Database, tenant_id: str, job: NewJob) -> Job:
-    """Writes a job and all its images, or nothing.
+def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.SERVICE) -> Job:
+    """Writes a job and all its images, or nothing. ``actor`` is who the audit log names.
 
     Raises:
         UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
@@ -70,6 +71,9 @@ def submit_job(db: Database, tenant_id: str, job: NewJob) -> Job:
                 state=JobState.QUEUED,
                 options=job.options,
                 webhook_endpoint_id=job.webhook_endpoint_id,
+                rights_basis=job.rights.basis,
+                attested_by=job.rights.attested_by,
+                rights_reference=job.rights.reference,
                 total=len(job.images),
                 queued=len(job.images),
                 created_at=db.now(),
@@ -92,6 +96,13 @@ def submit_job(db: Database, tenant_id: str, job: NewJob) -> Job:
         statement = insert(images).values(available_at=db.now(), created_at=db.now())
         for chunk in _chunks(rows):
             connection.execute(statement, chunk)
+        rights = {
+            "rights_basis": job.rights.basis.value,
+            "attested_by": job.rights.attested_by,
+            "rights_reference": job.rights.reference,
+        }
+        submitted = {**rights, "images": len(job.images), "options": job.options}
+        audit.append(db, connection, [audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)])
         return read_job(connection.execute(select_jobs(db, _one_job(tenant_id, job_id))).one())
 
 
@@ -146,7 +157,7 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
     return _image(row)
 
 
-def cancel_job(db: Database, tenant_id: str, job_id: str) -> Job:
+def cancel_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> Job:
     """Stops a job: what is queued or running is canceled at once, what has ended stays. Raises NotFound.
 
     Repeating it changes nothing, nor does canceling a job whose images have all ended.
@@ -177,6 +188,8 @@ def cancel_job(db: Database, tenant_id: str, job_id: str) -> Job:
                 .values(state=JobState.CANCELED, finished_at=db.now())
             )
             moves.write(connection)
+            canceled = {"images": sum(row.images for row in found)}
+            audit.append(db, connection, [audit.Event(tenant_id, "job.canceled", actor, job_id, None, canceled)])
         return _get_job(db, connection, tenant_id, job_id)
 
 

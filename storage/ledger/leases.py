@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 
 from storage.database import Database
-from storage.ledger import outbox
+from storage.ledger import audit, outbox
 from storage.ledger.counting import Moves
 from storage.records import ENDED, ImageState, JobState, LeasedImage, Outcome
 from storage.tables import JSON_DOCUMENT, attempts, images, jobs
@@ -150,6 +150,7 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
             moves.add(row.job_id, ImageState.RUNNING, row.state, tiles=row.tiles_done)
         outbox.image_failed(db, connection, [row for row in rows if row.state == ImageState.FAILED])
         moves.write(connection)
+        audit.append(db, connection, [_ended(row, said[row.id]) for row in rows if row.state in ENDED])
         return {row.id for row in rows}
 
 
@@ -233,6 +234,7 @@ def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int
         .returning(
             images.c.id,
             images.c.job_id,
+            images.c.tenant_id,
             images.c.name,
             images.c.attempt,
             images.c.state,
@@ -242,6 +244,21 @@ def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int
             images.c.finished_at,
         )
     )
+
+
+def _ended(row: Any, outcome: Outcome) -> audit.Event:
+    """What the audit log keeps of an image's end: hashes in and out, method and template."""
+    record = outcome.record
+    data = {
+        "name": row.name,
+        "attempt": row.attempt,
+        "sha256": record.get("sha256", {}),
+        "method": record.get("method"),
+        "template": record.get("template"),
+        "error_code": row.error_code,
+    }
+    actor = f"worker:{record.get('worker', '')}"[:250]
+    return audit.Event(row.tenant_id, f"image.{row.state}", actor, row.job_id, row.id, data)
 
 
 def _said(outcomes: list[Outcome]) -> CTE:

@@ -5,10 +5,12 @@ Each function is one or more whole transactions, may be repeated, and may run in
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from storage.database import Database
-from storage.ledger import outbox
+from storage.ledger import audit, outbox
 from storage.ledger.counting import Moves, fold, read_job, select_jobs
 from storage.ledger.jobs import OPEN_JOB
 from storage.records import ImageState, JobState
@@ -121,6 +123,7 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
         .returning(
             images.c.id,
             images.c.job_id,
+            images.c.tenant_id,
             images.c.name,
             images.c.attempt,
             images.c.state,
@@ -142,6 +145,13 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
     moves = Moves()
     for row in rows:
         moves.add(row.job_id, ImageState.RUNNING, row.state)
-    outbox.image_failed(db, connection, [row for row in rows if row.state == ImageState.FAILED])
+    failed = [row for row in rows if row.state == ImageState.FAILED]
+    outbox.image_failed(db, connection, failed)
     moves.write(connection)
+    audit.append(db, connection, [_lost(row) for row in failed])
     return [row.state for row in rows]
+
+
+def _lost(row: Any) -> audit.Event:
+    data = {"name": row.name, "attempt": row.attempt, "error_code": row.error_code}
+    return audit.Event(row.tenant_id, "image.failed", audit.SERVICE, row.job_id, row.id, data)

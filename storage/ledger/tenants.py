@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
@@ -11,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.errors import NotFound
-from storage.records import ApiKey
+from storage.ledger import audit
+from storage.records import ApiKey, Caller, Scope
 from storage.tables import api_keys, new_id, tenants
 
 #: Seconds between two writes of a key's ``last_used_at``.
@@ -30,8 +32,22 @@ def ensure_tenant(db: Database, name: str) -> str:
         return str(connection.execute(select(tenants.c.id).where(tenants.c.name == name)).scalar_one())
 
 
-def create_key(db: Database, tenant_id: str, name: str) -> tuple[ApiKey, str]:
+def find_tenant(db: Database, name: str) -> str | None:
+    """The id of the tenant of this name, if there is one."""
+    with db.read() as connection:
+        return connection.scalar(select(tenants.c.id).where(tenants.c.name == name))
+
+
+def create_key(
+    db: Database,
+    tenant_id: str,
+    name: str,
+    *,
+    scopes: Iterable[Scope] = tuple(Scope),
+    expires_in_s: float | None = None,
+) -> tuple[ApiKey, str]:
     """A new key and its secret, ``cp_`` and 43 characters. Raises NotFound for an unknown tenant."""
+    held = frozenset(scopes)
     secret = f"cp_{secrets.token_urlsafe(32)}"
     with db.write() as connection:
         _require_tenant(connection, tenant_id)
@@ -43,10 +59,14 @@ def create_key(db: Database, tenant_id: str, name: str) -> tuple[ApiKey, str]:
                 name=name,
                 prefix=secret[:8],
                 hash=_hash(secret),
+                scopes=" ".join(scope for scope in Scope if scope in held),
                 created_at=db.now(),
+                expires_at=None if expires_in_s is None else db.after(expires_in_s),
             )
             .returning(api_keys)
         ).one()
+        made = {"key": row.id, "name": name, "scopes": row.scopes}
+        audit.append(db, connection, [audit.Event(tenant_id, "key.created", audit.SERVICE, None, None, made)])
     return _api_key(row), secret
 
 
@@ -62,20 +82,29 @@ def list_keys(db: Database, tenant_id: str | None = None) -> list[ApiKey]:
 def revoke_key(db: Database, key_id: str) -> None:
     """Ends a key's use; repeating it changes nothing. Raises NotFound."""
     with db.write() as connection:
-        if connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is None:
+        owner = connection.scalar(select(api_keys.c.tenant_id).where(api_keys.c.id == key_id))
+        if owner is None:
             raise NotFound("key", key_id)
-        connection.execute(
+        revoked = connection.execute(
             update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=db.now())
-        )
+        ).rowcount
+        if revoked:
+            event = audit.Event(owner, "key.revoked", audit.SERVICE, None, None, {"key": key_id})
+            audit.append(db, connection, [event])
 
 
-def tenant_for_key(db: Database, secret: str) -> str | None:
-    """Whose key this is; ``None`` for an unknown or revoked one. Writes ``last_used_at`` at most once a minute."""
+def identify(db: Database, secret: str) -> Caller | None:
+    """Whose key this is; ``None`` for one that is unknown, revoked or expired.
+
+    Writes ``last_used_at`` at most once a minute.
+    """
     stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= db.after(-_LAST_USED_EVERY_S))
     with db.read() as connection:
         found = connection.execute(
-            select(api_keys.c.id, api_keys.c.tenant_id, stale.label("stale")).where(
-                api_keys.c.hash == _hash(secret), api_keys.c.revoked_at.is_(None)
+            select(api_keys.c.id, api_keys.c.tenant_id, api_keys.c.scopes, stale.label("stale")).where(
+                api_keys.c.hash == _hash(secret),
+                api_keys.c.revoked_at.is_(None),
+                or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > db.now()),
             )
         ).first()
     if found is None:
@@ -83,7 +112,7 @@ def tenant_for_key(db: Database, secret: str) -> str | None:
     if found.stale:
         with db.write() as connection:
             connection.execute(update(api_keys).where(api_keys.c.id == found.id, stale).values(last_used_at=db.now()))
-    return str(found.tenant_id)
+    return Caller(key_id=found.id, tenant_id=found.tenant_id, scopes=_scopes(found.scopes))
 
 
 def _require_tenant(connection: Connection, tenant_id: str) -> None:
@@ -95,7 +124,11 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def _scopes(text: str) -> frozenset[Scope]:
+    return frozenset(Scope(name) for name in text.split())
+
+
 def _api_key(row: Row[Any]) -> ApiKey:
     fields = row._asdict()
     del fields["hash"]
-    return ApiKey(**fields)
+    return ApiKey(**fields | {"scopes": _scopes(fields["scopes"])})

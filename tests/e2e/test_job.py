@@ -21,6 +21,8 @@ from tests.running import REPOSITORY, cleanplate, until
 from tests.webhook_receiver import Receiver, receiver_running
 
 SAMPLES = REPOSITORY / "samples"
+RIGHTS = {"rights_basis": "owner", "attested_by": "Jo Doe", "rights_reference": "CC0 samples"}
+SAID = [word for name, value in RIGHTS.items() for word in (f"--{name.replace('_', '-')}", value)]
 NAMES = sorted(path.name for path in (SAMPLES / "marked").iterdir())
 
 
@@ -56,7 +58,7 @@ def test_a_folder_of_pictures_comes_back_clean(service: Service, receiver: Recei
         webhook = client.create_webhook(receiver.url)
         ended = cleanplate(
             "submit", str(SAMPLES / "marked"), "--mask", str(SAMPLES / "masks"), "--out", str(tmp_path / "out"),
-            "--webhook-id", webhook.id,
+            "--webhook-id", webhook.id, *SAID,
             settings=service.for_client,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
@@ -98,7 +100,7 @@ def test_a_bad_file_fails_alone(service: Service, receiver: Receiver, tmp_path: 
         webhook = client.create_webhook(receiver.url)
         ended = cleanplate(
             "submit", str(folder), "--mask", str(SAMPLES / "masks" / good[0]), "--out", str(tmp_path / "out"),
-            "--webhook-id", webhook.id,
+            "--webhook-id", webhook.id, *SAID,
             settings=service.for_client,
         )  # fmt: skip
         assert ended.returncode == 1, ended.stderr
@@ -131,7 +133,7 @@ def test_a_small_job_goes_in_one_request(service: Service) -> None:
         for name in names
     ]
     with httpx.Client(base_url=service.url, headers=headers, timeout=60) as http:
-        accepted = http.post("/v1/jobs", files=parts, data={"options": json.dumps({"feather_px": 1})})
+        accepted = http.post("/v1/jobs", files=parts, data={"options": json.dumps({"feather_px": 1}), **RIGHTS})
         assert accepted.status_code == 202, accepted.text
         job_url = accepted.headers["location"]
         assert accepted.json()["options"]["feather_px"] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.ledger.tenants import create_key, revoke_key
+from storage.records import Scope
 from tests.unit.api.calling import Caller, Service
 
 ROUTES = [
@@ -64,6 +65,32 @@ def test_a_revoked_key_is_a_wrong_key(service: Service) -> None:
     caller.get("/v1/jobs")
     revoke_key(db, key.id)
     caller.problem("GET", "/v1/jobs", 401, "key_wrong")
+
+
+def test_an_expired_key_is_a_wrong_key(service: Service) -> None:
+    _, secret = create_key(service.stores.database, service.tenant("shop"), "old", expires_in_s=0)
+    service.stranger(secret).problem("GET", "/v1/jobs", 401, "key_wrong")
+
+
+#: What may do what: everything that only looks needs ``read``.
+NEEDED = {
+    (method, path): Scope.READ if method == "GET" else Scope.ADMIN if "webhooks" in path else Scope.SUBMIT
+    for method, path in ROUTES
+}
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_key_does_what_its_scope_allows_and_nothing_else(service: Service, scope: Scope) -> None:
+    _, secret = create_key(service.stores.database, service.tenant("shop"), "narrow", scopes=[scope])
+    narrow = service.stranger(secret)
+    for (method, path), needed in NEEDED.items():
+        answer = narrow.any(method, path)
+        refused = answer.status_code == 403
+        assert refused == (scope is not needed), f"{method} {path}: {answer.status_code}"
+        if refused:
+            assert answer.json["code"] == "scope_missing"
+            assert needed in answer.json["detail"]
+            assert f'scope="{needed}"' in answer.headers["WWW-Authenticate"]
 
 
 def test_a_wrong_key_is_told_before_a_wrong_body(service: Service) -> None:

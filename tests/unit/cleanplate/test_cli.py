@@ -15,6 +15,8 @@ from cleanplate.cli import app
 from tests.running import cleanplate
 from tests.servers import free_port
 
+RIGHTS = ("--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "own photographs")
+
 
 def commands() -> Iterator[tuple[str, Any]]:
     def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -34,7 +36,7 @@ COMMANDS = dict(commands())
 def test_the_commands_of_the_service_are_there() -> None:
     assert set(COMMANDS) == {
         "up", "submit", "jobs", "demo", "serve", "worker", "dispatch", "migrate", "healthy", "settings",
-        "keys create", "keys list", "keys revoke",
+        "keys create", "keys list", "keys revoke", "audit export", "audit verify",
     }  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def test_a_ledger_that_was_never_migrated_is_a_sentence(tmp_path: Path) -> None:
 def test_submitting_without_a_key_says_where_one_comes_from(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     ended = cleanplate(
-        "submit", str(tmp_path), "--mask", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"),
+        "submit", str(tmp_path), "--mask", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), *RIGHTS,
         settings={"CLEANPLATE_HOME": str(tmp_path / "home")},
     )  # fmt: skip
     assert ended.returncode == 2
@@ -122,3 +124,25 @@ def test_a_program_that_does_not_run_is_not_healthy(program: str, complaint: str
     assert ended.returncode == 1
     assert complaint in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_the_audit_log_is_exported_and_verified(tmp_path: Path) -> None:
+    settings = {"CLEANPLATE_HOME": str(tmp_path)}
+    assert cleanplate("migrate", settings=settings).returncode == 0
+    for name in ("one", "two"):
+        assert cleanplate("keys", "create", name, "--tenant", "acme", settings=settings).returncode == 0
+    whole = cleanplate("audit", "verify", settings=settings)
+    assert (whole.returncode, whole.stderr) == (0, "2 entries, all as they were written.\n")
+    head = whole.stdout.strip()
+    assert cleanplate("audit", "verify", "--head", head, settings=settings).returncode == 0
+
+    exported = tmp_path / "audit.jsonl"
+    exported.write_text(cleanplate("audit", "export", "--tenant", "acme", settings=settings).stdout)
+    assert cleanplate("audit", "verify", str(exported), settings=settings).stdout.strip() == head
+    first, second = exported.read_text().splitlines(keepends=True)
+    exported.write_text(first.replace('"one"', '"won"') + second)
+    changed = cleanplate("audit", "verify", str(exported), settings=settings)
+    assert (changed.returncode, "entry 1: the entry is not as it was written" in changed.stderr) == (1, True)
+    exported.write_text(first)
+    cut_off = cleanplate("audit", "verify", str(exported), "--head", head, settings=settings)
+    assert (cut_off.returncode, "entry 2" in cut_off.stderr) == (1, True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.answers import ImageAnswer
+from cleanplate.answers import ImageAnswer, Rights
 from cleanplate.client import Client
 from cleanplate.errors import Refused, ServiceUnreachable, UsageError
 from cleanplate.retries import Retries
@@ -22,6 +22,7 @@ JOB = {
     "eta_s": None, "created_at": "2026-01-01T00:00:00Z", "started_at": None, "finished_at": None,
     "counts": {"queued": 1, "running": 0, "succeeded": 0, "skipped": 0, "failed": 0, "canceled": 0},
 }  # fmt: skip
+RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
 IMAGE = ImageAnswer(
     id="img_1", job_id="job_1", position=0, name="a.png", state="succeeded", width=1, height=1, attempt=1, error=None,
     result_url="/v1/images/img_1/result",
@@ -143,7 +144,7 @@ def test_a_job_is_never_posted_twice_when_the_first_may_have_arrived(
 
     server.answer = answer
     with pytest.raises(Refused):
-        client.submit([picture], masks=picture)
+        client.submit([picture], masks=picture, rights=RIGHTS)
     assert [path for _, path, _, _ in server.asked].count("/v1/jobs") == 1
 
 

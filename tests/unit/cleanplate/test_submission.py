@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cleanplate.answers import Rights
 from cleanplate.client import Client
 from cleanplate.errors import UsageError
 from cleanplate.submission import clean, duration, gather
+
+RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -60,7 +63,7 @@ def test_results_never_replace_the_input(tmp_path: Path) -> None:
     with Client("http://127.0.0.1:1", "k") as client:
         for out in (folder, masks, tmp_path / "link", folder / ".." / "in"):
             with pytest.raises(UsageError, match="holds the input"):
-                clean(client, work, out, console=Console(quiet=True))
+                clean(client, work, out, rights=RIGHTS, console=Console(quiet=True))
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (42.4, "42 s"), (600, "10 min"), (11_100, "3 h 05 min")])

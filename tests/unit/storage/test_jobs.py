@@ -15,7 +15,7 @@ from storage.ledger.reaper import close_jobs, fold_deltas
 from storage.ledger.webhooks import create_endpoint, delete_endpoint
 from storage.records import Counts, ImageState, JobState, NewImage, NewJob
 from storage.tables import attempts, images, jobs
-from tests.shop import Clock, Shop, failed, succeeded
+from tests.shop import RIGHTS, Clock, Shop, failed, succeeded
 
 
 def test_uploads_keep_the_order_and_have_keys_of_the_tenant(shop: Shop, clock: Clock) -> None:
@@ -48,10 +48,12 @@ def test_an_image_may_have_a_mask_of_its_own(shop: Shop) -> None:
     photo, mask, other = create_uploads(shop.db, shop.tenant, [("a", "image/png")] * 3, expires_in_s=60)
     own = NewImage(name="own", source_upload_id=photo.id, mask_upload_id=other.id)
     shared = NewImage(name="shared", source_upload_id=photo.id, mask_upload_id=None)
-    job = submit_job(shop.db, shop.tenant, NewJob(images=[own, shared], mask_upload_id=mask.id, options={}))
+    job = submit_job(
+        shop.db, shop.tenant, NewJob(images=[own, shared], mask_upload_id=mask.id, options={}, rights=RIGHTS)
+    )
     assert [image.mask_key for image in shop.images(job.id)] == [other.key, mask.key]
     with pytest.raises(ValueError, match="mask"):
-        submit_job(shop.db, shop.tenant, NewJob(images=[own, shared], mask_upload_id=None, options={}))
+        submit_job(shop.db, shop.tenant, NewJob(images=[own, shared], mask_upload_id=None, options={}, rights=RIGHTS))
 
 
 def test_unknown_expired_and_foreign_uploads_are_refused_and_nothing_is_written(
@@ -65,7 +67,9 @@ def test_unknown_expired_and_foreign_uploads_are_refused_and_nothing_is_written(
         for source, masking in ((bad, mask.id), (good.id, bad)):
             image = NewImage(name="a", source_upload_id=source, mask_upload_id=None)
             with pytest.raises(UploadUnknown) as caught:
-                submit_job(shop.db, shop.tenant, NewJob(images=[image], mask_upload_id=masking, options={}))
+                submit_job(
+                    shop.db, shop.tenant, NewJob(images=[image], mask_upload_id=masking, options={}, rights=RIGHTS)
+                )
             assert caught.value.identifiers == [bad]
     with shop.db.read() as connection:
         assert connection.scalar(select(func.count()).select_from(jobs)) == 0
@@ -74,7 +78,7 @@ def test_unknown_expired_and_foreign_uploads_are_refused_and_nothing_is_written(
 
 def test_a_job_without_images_is_refused(shop: Shop) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        submit_job(shop.db, shop.tenant, NewJob(images=[], mask_upload_id=None, options={}))
+        submit_job(shop.db, shop.tenant, NewJob(images=[], mask_upload_id=None, options={}, rights=RIGHTS))
 
 
 def test_foreign_and_deleted_webhook_endpoints_are_not_found(shop: Shop, rival: Shop) -> None:
@@ -128,6 +132,7 @@ def test_ten_thousand_images_are_submitted_in_few_statements(shop: Shop) -> None
         images=[NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None) for upload in uploads],
         mask_upload_id=uploads[0].id,
         options={},
+        rights=RIGHTS,
     )
     statements = []
     event.listen(shop.db.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.tenants import create_key, ensure_tenant, list_keys, revoke_key, tenant_for_key
+from storage.ledger.tenants import create_key, ensure_tenant, identify, list_keys, revoke_key
+from storage.records import Scope
 from storage.tables import api_keys
 from tests.shop import Clock
 
@@ -23,10 +25,12 @@ def test_a_key_opens_its_tenant(db: Database) -> None:
     shop, rival = ensure_tenant(db, "shop"), ensure_tenant(db, "rival")
     _, secret = create_key(db, shop, "laptop")
     _, other = create_key(db, rival, "laptop")
-    assert tenant_for_key(db, secret) == shop
-    assert tenant_for_key(db, other) == rival
+    for given, tenant in ((secret, shop), (other, rival)):
+        caller = identify(db, given)
+        assert caller is not None
+        assert (caller.tenant_id, caller.scopes) == (tenant, frozenset(Scope))
     for unknown in ("", "cp_", secret[:-1], secret + "x", secret.upper()):
-        assert tenant_for_key(db, unknown) is None
+        assert identify(db, unknown) is None
 
 
 def test_a_secret_is_shown_once_and_not_stored(db: Database) -> None:
@@ -45,8 +49,25 @@ def test_a_revoked_key_opens_nothing(db: Database, clock: Clock) -> None:
     revoked_at = clock.time
     clock.advance(10)
     revoke_key(db, key.id)
-    assert tenant_for_key(db, secret) is None
+    assert identify(db, secret) is None
     assert [listed.revoked_at for listed in list_keys(db)] == [revoked_at]
+
+
+def test_an_expired_key_opens_nothing(db: Database, clock: Clock) -> None:
+    key, secret = create_key(db, ensure_tenant(db, "shop"), "laptop", expires_in_s=60)
+    assert key.expires_at == clock.time + timedelta(seconds=60)
+    clock.advance(59)
+    assert identify(db, secret) is not None
+    clock.advance(1)
+    assert identify(db, secret) is None
+
+
+def test_a_key_keeps_its_scopes(db: Database) -> None:
+    key, secret = create_key(db, ensure_tenant(db, "shop"), "dashboard", scopes=[Scope.READ])
+    caller = identify(db, secret)
+    assert caller is not None
+    assert (caller.key_id, caller.scopes, key.scopes) == (key.id, {Scope.READ}, {Scope.READ})
+    assert [listed.scopes for listed in list_keys(db)] == [{Scope.READ}]
 
 
 def test_unknown_tenants_and_keys_are_not_found(db: Database) -> None:
@@ -69,7 +90,7 @@ def test_last_use_is_written_at_most_once_a_minute(db: Database, clock: Clock) -
     seen = []
     for seconds in (0, 59, 1, 30):
         clock.advance(seconds)
-        tenant_for_key(db, secret)
+        identify(db, secret)
         used = list_keys(db)[0].last_used_at
         assert used is not None
         seen.append((used - first).total_seconds())

@@ -21,6 +21,7 @@ from storage.ledger.webhooks import claim_deliveries, create_endpoint, list_endp
 from storage.records import DeliveryState, ImageState, NewImage, NewJob, Outcome
 from storage.tables import webhook_attempts, webhook_deliveries
 from tests.running import until
+from tests.shop import RIGHTS
 from tests.webhook_receiver import Receiver, Reply
 from workers.webhooks import Deliveries, deliver
 
@@ -41,7 +42,9 @@ class Shop:
         job = submit_job(
             self.database,
             self.tenant_id,
-            NewJob(images=[image], mask_upload_id=None, options={}, webhook_endpoint_id=self.endpoint_id),
+            NewJob(
+                images=[image], mask_upload_id=None, options={}, rights=RIGHTS, webhook_endpoint_id=self.endpoint_id
+            ),
         )
         with self.database.read() as connection:
             ids = list(connection.exec_driver_sql("SELECT id FROM images WHERE state = 'queued'").scalars())

@@ -1,0 +1,27 @@
+"""Every job says by which right its marks may be removed; one that does not is refused before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.answers import Fault
+from api.problems import Problem, pointer
+from api.requests import Stated
+
+
+def require_rights(fields: Mapping[str, Any]) -> None:
+    """Refuse a job without a whole statement; whether it fits the schema is checked with the rest.
+
+    Raises:
+        Problem: ``rights_missing``, with each field that is not there.
+    """
+    missing = [name for name in Stated.model_fields if str(fields.get(name) or "").strip() == ""]
+    if missing:
+        raise Problem(
+            "rights_missing",
+            f"Say by which right the marks may be removed: {', '.join(missing)} missing. rights_basis is owner, "
+            "licensee or authorised_agent; attested_by names who answers for it; rights_reference says where it is "
+            "written down.",
+            faults=[Fault(pointer=pointer(name), detail="This field is required.") for name in missing],
+        )

@@ -1,0 +1,120 @@
+"""``audit verify|export``: the log of who had what cleaned by which right, straight from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from storage.database import Database
+    from storage.records import AuditEntry
+
+app = typer.Typer(help="The audit log. The commands work on the ledger itself.", no_args_is_help=True)
+
+
+def _tenant_id(database: Database, name: str | None) -> str | None:
+    from cleanplate.errors import UsageError
+    from storage.ledger.tenants import find_tenant
+
+    if name is None:
+        return None
+    found = find_tenant(database, name)
+    if found is None:
+        raise UsageError(f"There is no tenant {name!r}.")
+    return found
+
+
+@app.command()
+def export(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's entries. Without it: all.")] = None,
+) -> None:
+    """Print the audit log as JSON Lines, one entry a line with its hash, to keep elsewhere or to hand over.
+
+    Example: `cleanplate audit export --tenant acme > acme-audit.jsonl`
+    """
+    import json
+
+    from cleanplate.commands.keys import ledger
+    from storage.ledger.audit import as_json, chain, chained_entries
+
+    with ledger() as database:
+        chain(database)
+        for entry in chained_entries(database, _tenant_id(database, tenant)):
+            typer.echo(json.dumps({**as_json(entry), "hash": entry.hash}, sort_keys=True))
+
+
+@app.command()
+def verify(
+    file: Annotated[
+        Path | None, typer.Argument(help="An exported log. Without it: the ledger's own, with its newest entries.")
+    ] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="TENANT:SEQUENCE:HASH as an earlier run printed it; proves that nothing up to there was cut off or "
+            "written anew. May be given several times."
+        ),
+    ] = None,
+) -> None:
+    """Check the hash chain of the audit log; exit status 1 when an entry was changed, removed or put in.
+
+    Prints the end of each tenant's chain. Keep that line elsewhere and give it to a later run as `--head`.
+
+    Example: `cleanplate audit verify`
+    """
+    from contextlib import ExitStack
+
+    from cleanplate.commands.keys import ledger
+    from storage.ledger.audit import Verification, chain, chained_entries
+
+    wanted = {_head(text) for text in head or []}
+    seen = Verification()
+    with ExitStack() as stack:
+        if file is None:
+            database = stack.enter_context(ledger())
+            chain(database)
+            entries = chained_entries(database)
+        else:
+            entries = _read(file)
+        for entry in entries:
+            seen.see(entry)
+            wanted.discard((entry.tenant_id, entry.sequence, entry.hash))
+    for flaw in seen.flaws.values():
+        typer.echo(f"{flaw.tenant_id}, entry {flaw.sequence}: {flaw.reason}.", err=True)
+    for tenant_id, sequence, _ in sorted(wanted):
+        typer.echo(f"{tenant_id}, entry {sequence}: it is not, or no longer, the one that --head names.", err=True)
+    for tenant_id, (sequence, digest) in seen.heads.items():
+        typer.echo(f"{tenant_id}:{sequence}:{digest}")
+    if seen.flaws or wanted:
+        raise typer.Exit(1)
+    typer.echo(f"{seen.entries} entries, all as they were written.", err=True)
+
+
+def _head(text: str) -> tuple[str, int, str]:
+    from cleanplate.errors import UsageError
+
+    tenant_id, _, rest = text.partition(":")
+    sequence, _, digest = rest.partition(":")
+    if not tenant_id or not sequence.isdecimal() or not digest:
+        raise UsageError(f"{text!r} is not TENANT:SEQUENCE:HASH, as `cleanplate audit verify` prints it.")
+    return tenant_id, int(sequence), digest
+
+
+def _read(file: Path) -> Iterator[AuditEntry]:
+    import json
+
+    from cleanplate.errors import UsageError
+    from storage.ledger.audit import from_json
+
+    try:
+        with file.open() as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    yield from_json(json.loads(line))
+                except (ValueError, KeyError, TypeError):
+                    raise UsageError(f"{file}, line {number}: this is not an entry of an audit log.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}.") from None

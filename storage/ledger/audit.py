@@ -1,0 +1,181 @@
+"""The audit log: who did what, when, by which right, and the hashes of what went in and came out.
+
+An entry is written in the transaction of what it tells of. The dispatcher chains the entries of each tenant shortly
+after: the hash of an entry covers the entry and the hash before it, so that a change anywhere breaks all that follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from storage.database import Database
+from storage.records import AuditEntry
+from storage.tables import audit_log, tenants
+
+#: What the first entry's hash covers in the place of a hash before it.
+GENESIS = "0" * 64
+#: The actor where neither a key nor a worker acted.
+SERVICE = "service"
+#: Entries in one transaction, and rows read at once.
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Event:
+    """An entry to be written."""
+
+    tenant_id: str
+    action: str
+    actor: str
+    job_id: str | None
+    image_id: str | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """The first place at which a chain is not what was written."""
+
+    tenant_id: str
+    sequence: int
+    reason: str
+
+
+def append(db: Database, connection: Connection, events: Iterable[Event]) -> None:
+    """Writes entries, to be chained later. Tenants' rows are not locked, so nobody waits for anybody."""
+    rows = [vars(event) for event in events]
+    for start in range(0, len(rows), _BATCH):
+        connection.execute(insert(audit_log).values(at=db.now()), rows[start : start + _BATCH])
+
+
+def chain(db: Database) -> int:
+    """Puts what was written into its tenants' chains, in the order of writing; how many entries there were."""
+    total = 0
+    while True:
+        with db.write() as connection:
+            chained = _chain_batch(connection)
+        total += chained
+        if chained < _BATCH:
+            return total
+
+
+def _chain_batch(connection: Connection) -> int:
+    waiting = select(audit_log).where(audit_log.c.hash.is_(None)).order_by(audit_log.c.id).limit(_BATCH)
+    owners = sorted({row.tenant_id for row in connection.execute(waiting)})
+    if not owners:
+        return 0
+    # One at a time continues a tenant's chain; what others have chained meanwhile is seen after the lock.
+    connection.execute(
+        select(tenants.c.id).where(tenants.c.id.in_(owners)).order_by(tenants.c.id).with_for_update(key_share=True)
+    )
+    rows = connection.execute(waiting.where(audit_log.c.tenant_id.in_(owners))).all()
+    ends = {owner: _end(connection, owner) for owner in owners}
+    links = []
+    for row in rows:
+        sequence, previous = ends[row.tenant_id]
+        entry = AuditEntry(**_fields(row), sequence=sequence + 1, hash="")
+        digest = digest_of(entry, previous)
+        ends[row.tenant_id] = sequence + 1, digest
+        links.append({"row": row.id, "number": sequence + 1, "digest": digest})
+    if links:
+        connection.execute(
+            update(audit_log)
+            .where(audit_log.c.id == bindparam("row"))
+            .values(sequence=bindparam("number"), hash=bindparam("digest")),
+            links,
+        )
+    return len(links)
+
+
+def _end(connection: Connection, tenant_id: str) -> tuple[int, str]:
+    """Number and hash of the last entry of a chain."""
+    last = connection.execute(
+        select(audit_log.c.sequence, audit_log.c.hash)
+        .where(audit_log.c.tenant_id == tenant_id, audit_log.c.sequence.is_not(None))
+        .order_by(audit_log.c.sequence.desc())
+        .limit(1)
+    ).first()
+    return (last.sequence, last.hash) if last is not None else (0, GENESIS)
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    names = ("tenant_id", "at", "action", "actor", "job_id", "image_id", "data")
+    return {name: getattr(row, name) for name in names}
+
+
+def digest_of(entry: AuditEntry, previous: str) -> str:
+    """SHA-256 over the previous hash and the entry as JSON with sorted keys, no blanks, ASCII only."""
+    text = json.dumps(as_json(entry), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+
+
+def as_json(entry: AuditEntry) -> dict[str, Any]:
+    """All of an entry but its hash."""
+    fields = {name: value for name, value in vars(entry).items() if name != "hash"}
+    return fields | {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
+
+
+def from_json(line: dict[str, Any]) -> AuditEntry:
+    """An entry of an exported line (:func:`as_json` and ``hash``). Raises KeyError, TypeError, ValueError."""
+    return AuditEntry(**{**line, "at": datetime.fromisoformat(line["at"])})
+
+
+def chained_entries(db: Database, tenant_id: str | None = None) -> Iterator[AuditEntry]:
+    """All chained entries, or one tenant's: tenant by tenant, in the order of their chains, read in parts."""
+    owner, number = tenant_id or "", 0
+    while True:
+        query = select(audit_log).where(audit_log.c.hash.is_not(None))
+        if tenant_id is not None:
+            query = query.where(audit_log.c.tenant_id == tenant_id, audit_log.c.sequence > number)
+        else:
+            behind = (audit_log.c.tenant_id > owner) | (
+                (audit_log.c.tenant_id == owner) & (audit_log.c.sequence > number)
+            )
+            query = query.where(behind)
+        with db.read() as connection:
+            rows = connection.execute(query.order_by(audit_log.c.tenant_id, audit_log.c.sequence).limit(_BATCH)).all()
+        for row in rows:
+            yield AuditEntry(**_fields(row), sequence=row.sequence, hash=row.hash)
+        if len(rows) < _BATCH:
+            return
+        owner, number = rows[-1].tenant_id, rows[-1].sequence
+
+
+def unchained(db: Database) -> int:
+    """How many entries are written and not chained yet."""
+    with db.read() as connection:
+        return int(
+            connection.scalar(select(func.count()).select_from(audit_log).where(audit_log.c.hash.is_(None))) or 0
+        )
+
+
+class Verification:
+    """Walks over entries in the order of their chains; ``flaws`` holds the first of each chain, ``heads`` the ends."""
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.flaws: dict[str, Flaw] = {}
+        #: tenant id -> (sequence, hash) of the last entry. Kept elsewhere, it proves that nothing was cut off the end.
+        self.heads: dict[str, tuple[int, str]] = {}
+
+    def see(self, entry: AuditEntry) -> None:
+        """The next entry."""
+        self.entries += 1
+        sequence, previous = self.heads.get(entry.tenant_id, (0, GENESIS))
+        self.heads[entry.tenant_id] = entry.sequence, entry.hash
+        if entry.tenant_id in self.flaws:
+            return
+        reason = None
+        if entry.sequence != sequence + 1:
+            reason = f"entry {sequence + 1} is missing"
+        elif digest_of(entry, previous) != entry.hash:
+            reason = "the entry is not as it was written"
+        if reason is not None:
+            self.flaws[entry.tenant_id] = Flaw(entry.tenant_id, entry.sequence, reason)
