@@ -189,11 +189,12 @@ def seams(photo: Path) -> dict[str, float]:
     hole = dilate(hole, 3)
     box = Box(0, 0, 512, 1536)
     with LaMaInpainter(device="cpu") as inpainter:
-        tiled = _filled(inpainter, pixels, hole, cut(box, hole))
+        tiled = _filled(inpainter, pixels, hole, cut(box, hole, side=512))
         single = _filled(inpainter, pixels, hole, Region(box, (box,)))
     step = np.abs(np.diff(tiled - single, axis=1)).max(axis=2)
     step[~((hole[:, 1:] > 0) & (hole[:, :-1] > 0))] = 0
-    edges = {edge for tile in cut(box, hole).tiles for edge in (tile.left, tile.right) if 0 < edge < box.right}
+    tiles = cut(box, hole, side=512).tiles
+    edges = {edge for tile in tiles for edge in (tile.left, tile.right) if 0 < edge < box.right}
     at_edges = np.zeros(step.shape[1], bool)
     at_edges[[edge - 1 for edge in edges]] = True
     return {

@@ -6,6 +6,7 @@ tested, and counted as progress (one tile is one pass of the network).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,8 +26,8 @@ CONTEXT_LEAST, CONTEXT_SHARE = 64, 0.5
 LEAST_SIDE = 64
 #: Parts of the mask are told apart on cells of this many pixels; more parts than ``MOST_PARTS`` are one region.
 CELL, MOST_PARTS = 16, 256
-#: A region too large for one pass is cut into tiles of ``TILE`` px that overlap by ``OVERLAP``.
-TILE, OVERLAP = 512, 96
+#: A region too large for one pass is cut into tiles of one of these sides that overlap by ``OVERLAP`` or more.
+TILES, OVERLAP = (512, 768, 1024), 96
 #: A hole that holds a disc of this radius is wide: tiles alone do not see across it, so a smaller copy guides them.
 WIDE_RADIUS = 32
 #: Sides of regions are rounded up to multiples of the second number up to the first, so that few shapes occur.
@@ -99,7 +100,10 @@ def _region(box: Box, hole: Mask, costs: Costs) -> Region:
     """A box in one pass where it fits, else in tiles, guided where the hole is wide."""
     if box.area <= costs.most_px:
         return Region(box, (box,))
-    region = cut(box, hole)
+    most = math.isqrt(costs.most_px) // ALIGN * ALIGN
+    # Small tiles leave out more of what is not masked, large ones overlap less.
+    cuts = [cut(box, hole, side=min(side, most)) for side in TILES]
+    region = min(cuts, key=lambda region: Plan((region,)).cost_ms(costs))
     smaller = 2
     while box.area > smaller**2 * costs.most_px:
         smaller *= 2
@@ -181,7 +185,7 @@ def _merged(boxes: list[Box], costs: Costs) -> list[Box]:
     return boxes
 
 
-def cut(box: Box, hole: Mask, *, side: int = TILE) -> Region:
+def cut(box: Box, hole: Mask, *, side: int) -> Region:
     """``box`` in overlapping tiles of at most ``side`` px, without those in which nothing is masked."""
     tiles = [
         Box(box.top + top, box.left + left, box.top + bottom, box.left + right)
