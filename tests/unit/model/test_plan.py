@@ -102,7 +102,7 @@ def test_text_tiled_over_a_picture_is_one_pass_where_it_fits() -> None:
     hole = np.zeros((1600, 1200), np.uint8)
     hole[::40, ::3] = 255
     assert make_plan(hole, Costs(pass_ms=5, ns_per_px=1000, most_px=2_100_000)).tiles_total == 1
-    assert make_plan(hole, Costs(pass_ms=5, ns_per_px=1000, most_px=1_100_000)).tiles_total == 4
+    assert make_plan(hole, Costs(pass_ms=5, ns_per_px=1000, most_px=1_100_000)).tiles_total > 1
 
 
 def test_a_wide_hole_over_a_large_picture_is_guided_by_a_smaller_copy_and_thin_text_is_not() -> None:
