@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,17 +45,24 @@ def save_weights(network: nn.Module, description: Description, path: Path, *, dt
 
 def save_state(state: Mapping[str, Tensor], description: Description, path: Path, *, dtype: torch.dtype) -> None:
     """Write a network's tensors to ``path``, floating ones as ``dtype``; whole or not at all."""
-    tensors = {
-        name: (value.to(dtype) if value.is_floating_point() else value).contiguous() for name, value in state.items()
-    }
+    tensors = {name: _as(value, dtype).contiguous() for name, value in state.items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         save_file(tensors, partial, metadata={_METADATA_KEY: json.dumps(vars(description))})
+        partial.chmod(0o644)  # safetensors makes files for their owner alone; workers may be other users
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _as(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """``value`` in ``dtype``, unless its range is too small: variances of some networks are over fp16's 65,504."""
+    if not value.is_floating_point():
+        return value
+    converted = value.to(dtype)
+    return converted if bool(converted.isfinite().all()) or not bool(value.isfinite().all()) else value
 
 
 def load_network(path: Path) -> tuple[nn.Module, Description]:
@@ -64,15 +72,7 @@ def load_network(path: Path) -> tuple[nn.Module, Description]:
         WeightsRejected: ``weights_unreadable`` where it is no weights file of this project, ``weights_mismatch`` where
             its tensors are not those of the network it names, or not finite.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except FileNotFoundError:
-        raise WeightsRejected("weights_unreadable", f"There is no weights file {path}.") from None
-    except (SafetensorError, OSError) as error:
-        raise WeightsRejected("weights_unreadable", f"{path} is not a safetensors file ({error}).") from None
-    description = description_in(metadata)
+    tensors, description = read_safetensors(path)
     if description is None:
         raise WeightsRejected(
             "weights_unreadable",
@@ -85,6 +85,27 @@ def load_network(path: Path) -> tuple[nn.Module, Description]:
         raise WeightsRejected(refused.code, f"{path} cannot be used. {refused}") from None
     check_finite(tensors, path)
     return _filled(choice, tensors).eval().requires_grad_(False), replace(description, name=choice.name)
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Description | None]:
+    """The tensors of a file, mapped, and what it says of itself, if it is of this project.
+
+    Raises:
+        WeightsRejected: ``weights_unreadable``: it is no safetensors file.
+    """
+    with _opened(path) as file:
+        # Not a dictionary, whatever it looks like.
+        return {name: file.get_tensor(name) for name in file.keys()}, _description_in(file.metadata())  # noqa: SIM118
+
+
+def describe(path: Path) -> Description | None:
+    """What a file says of itself, its tensors unread; ``None`` where it is not of this project.
+
+    Raises:
+        WeightsRejected: ``weights_unreadable``: it is no safetensors file.
+    """
+    with _opened(path) as file:
+        return _description_in(file.metadata())
 
 
 def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -100,10 +121,20 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
             raise WeightsRejected("weights_mismatch", f"{path} holds values that are not finite, first in {name}.")
 
 
-def description_in(metadata: Mapping[str, str]) -> Description | None:
-    """What a file's metadata says; ``None`` where it is not of this project."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
-        description = Description(**json.loads(metadata[_METADATA_KEY]))
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except FileNotFoundError:
+        raise WeightsRejected("weights_unreadable", f"There is no weights file {path}.") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsRejected("weights_unreadable", f"{path} is not a safetensors file ({error}).") from None
+
+
+def _description_in(metadata: Mapping[str, str] | None) -> Description | None:
+    try:
+        description = Description(**json.loads((metadata or {})[_METADATA_KEY]))
     except (KeyError, TypeError, ValueError):
         return None
     texts = (description.architecture, description.source, description.licence, description.name)

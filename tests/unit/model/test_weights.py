@@ -38,6 +38,16 @@ def test_a_network_comes_back_with_its_values_and_description(tmp_path: Path) ->
         assert torch.equal(value, loaded.state_dict()[name])
 
 
+def test_values_beyond_half_precision_are_kept_in_single(tmp_path: Path) -> None:
+    network = small()
+    state = network.state_dict()
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name].fill_(675_607.0)
+    save_weights(network, Description("lama", SMALL), tmp_path / "w.safetensors", dtype=torch.float16)
+    loaded, _ = load_network(tmp_path / "w.safetensors")
+    assert loaded.state_dict()[name][0] == 675_607
+
+
 def test_the_shipped_file_is_small_says_what_it_is_and_is_half_precision() -> None:
     network, description = load_network(SHIPPED)
     assert isinstance(network, FourierUNet)
