@@ -11,7 +11,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cleanplate.commands import audit, demo, health, jobs, keys, service, settings
+from cleanplate.commands import audit, demo, health, inpaint, jobs, keys, service, settings, weights
+
+#: What a machine without a worker may do without.
+WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2"})
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -31,6 +34,11 @@ class OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if error.name not in WORKER_PACKAGES:
+                raise
+            typer.echo(f"cleanplate: {error.name} is not installed: pip install 'cleanplate[worker]'", err=True)
+            raise typer.Exit(2) from None
         except Exception as error:
             if not isinstance(error, expected()):
                 raise
@@ -53,6 +61,7 @@ app = typer.Typer(
 app.command()(service.up)
 app.command()(jobs.submit)
 app.command(name="jobs")(jobs.jobs)
+app.command()(inpaint.inpaint)
 app.command()(demo.demo)
 app.command()(service.serve)
 app.command()(service.worker)
@@ -60,5 +69,6 @@ app.command()(service.dispatch)
 app.command()(service.migrate)
 app.command()(health.healthy)
 app.add_typer(keys.app, name="keys")
+app.add_typer(weights.app, name="weights")
 app.add_typer(audit.app, name="audit")
 app.command(name="settings")(settings.settings)

@@ -9,6 +9,10 @@
     │   ├── HomeOpen
     │   ├── PortInUse
     │   └── NotReady
+    ├── WeightsError          weights are not here, or did not arrive
+    │   ├── WeightsMissing
+    │   ├── DownloadFailed
+    │   └── DigestWrong
     └── ClientError           the service was not reached, or refused
         ├── ServiceUnreachable
         └── Refused
@@ -71,6 +75,41 @@ class NotReady(EmbeddedError):
 
     def __init__(self, seconds: float, reason: str) -> None:
         super().__init__(f"The service was not ready after {seconds:.0f} seconds: {reason}.")
+
+
+class WeightsError(CleanplateError):
+    """The root of what is wrong with getting weights."""
+
+    code = "weights_error"
+
+
+class WeightsMissing(WeightsError):
+    """The weights that were named are not on this machine."""
+
+    code = "weights_missing"
+
+
+class DownloadFailed(WeightsError):
+    """A file did not arrive, also after the retries; what did is kept."""
+
+    code = "download_failed"
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"{address} cannot be fetched: {reason}. Run the same command again to go on; or fetch the file on a "
+            f"machine that can, bring it here, and run `cleanplate weights convert {address.rpartition('/')[2] or 'FILE'}`."
+        )
+
+
+class DigestWrong(WeightsError):
+    """A file is not the one that its publisher, or this machine, wrote."""
+
+    code = "digest_wrong"
+
+    def __init__(self, what: str, *, expected: str, found: str) -> None:
+        super().__init__(
+            f"{what} is not the file it should be: its digest is {found} instead of {expected}. Do not use it."
+        )
 
 
 class ClientError(CleanplateError):

@@ -92,7 +92,11 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="What the network runs on; auto takes CUDA where there is a device."
     )
-    weights: str = Field(default="", description="Weights file (.safetensors). Empty: the network that ships.")
+    weights: str = Field(
+        default="",
+        description="Weights: a file (.safetensors), or a name of `cleanplate weights list`. "
+        "Empty: the network that ships.",
+    )
     torch_threads: int = Field(
         default=0, ge=0, le=1024, description="Threads of the network on a CPU. 0: as many as the process may use."
     )

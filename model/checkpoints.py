@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model.configurations import LAMA_STEM, UNET_STEM, Choice, recognise, shapes_in
 from model.errors import UnknownNetwork, WeightsRejected
 from model.tensor_pickle import Inert, PickledTensor
 from model.torch_archive import ZIP, TorchArchive
-from model.weights import Description, check_finite, description_in
+from model.weights import Description, check_finite, read_safetensors
 
 Found = TypeVar("Found")
 _PICKLE = b"\x80"
@@ -80,16 +79,9 @@ def _from_archive(path: Path) -> tuple[Choice, dict[str, Tensor], Description | 
 
 
 def _from_safetensors(path: Path) -> tuple[Choice, dict[str, Tensor], Description | None]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
-        raise WeightsRejected(
-            "weights_unreadable", f"{path} is neither an archive of torch nor a safetensors file ({error})."
-        ) from None
+    tensors, said = read_safetensors(path)
     state = _network_in(tensors)
-    return recognise(shapes_in(state)), state, description_in(metadata)
+    return recognise(shapes_in(state)), state, said
 
 
 def _tensors(root: object, path: Path) -> Iterator[tuple[str, PickledTensor]]:

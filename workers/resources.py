@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from cleanplate.settings import Settings
+from cleanplate.weights import find
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
@@ -47,7 +48,7 @@ def open_for_process(settings: Settings, drain: Drain) -> None:
     from model.inpainter import LaMaInpainter
 
     begun = time.monotonic()
-    inpainter = LaMaInpainter(settings.weights, settings.device, threads=settings.torch_threads)
+    inpainter = LaMaInpainter(find(settings) or "", settings.device, threads=settings.torch_threads)
     worker = f"{socket.gethostname()}:{os.getpid()}:{inpainter.device}"
     _held = Resources(
         settings=settings,

@@ -25,8 +25,10 @@ def up(
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
     from cleanplate import embedded, logs
+    from cleanplate.weights import find
 
     settings = embedded.settle(home=home, port=port)
+    find(settings)  # what is missing is said here, once, and not by each process that cannot start
     logs.configure(settings)
     raise typer.Exit(embedded.run(settings))
 
@@ -49,9 +51,11 @@ def worker() -> None:
     """
     from cleanplate import logs
     from cleanplate.settings import load_settings
+    from cleanplate.weights import find
     from workers import supervisor
 
     settings = load_settings()
+    find(settings)
     logs.configure(settings)
     raise typer.Exit(supervisor.run(settings))
 

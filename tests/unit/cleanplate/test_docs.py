@@ -14,7 +14,14 @@ from cleanplate.cli import app
 from cleanplate.settings import Settings
 from tests.running import REPOSITORY
 
-DOCUMENTS = ["README.md", "docs/architecture.md", "docs/rights.md", "samples/README.md", "CHANGELOG.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/weights.md",
+    "docs/rights.md",
+    "samples/README.md",
+    "CHANGELOG.md",
+]
 TEXTS = {name: (REPOSITORY / name).read_text() for name in DOCUMENTS}
 SHELL = [
     line.split("   #")[0].split(" > ")[0].strip()

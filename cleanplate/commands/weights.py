@@ -1,0 +1,175 @@
+"""``weights list|pull|convert|verify``: networks other than the one that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cleanplate.conversions import Verified
+    from cleanplate.settings import Settings
+
+app = typer.Typer(
+    help="Weights of the network. `CLEANPLATE_WEIGHTS` chooses among them: a name from the list, or a file.",
+    no_args_is_help=True,
+)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the weights that are here or can be fetched.
+
+    Example: `cleanplate weights list`
+    """
+    from cleanplate.commands.tables import print_table
+    from cleanplate.settings import load_settings
+
+    print_table(("name", "is", "network", "licence", "source"), _rows(load_settings()))
+
+
+def _rows(settings: Settings) -> Iterator[tuple[str, str, str, str, str]]:
+    from cleanplate.weights import PUBLISHED, SHIPPED, kept
+    from model.errors import WeightsRejected
+    from model.weights import SHIPPED as SHIPPED_FILE
+    from model.weights import describe
+
+    files = {path.stem: path for path in kept(settings)}
+    for name, state, path in ((SHIPPED, "shipped", SHIPPED_FILE), *((name, "here", files[name]) for name in files)):
+        try:
+            said = describe(path)
+        except WeightsRejected as refused:
+            yield name, "damaged", "", "", str(refused)
+        else:
+            known = (
+                (said.name or said.architecture, said.licence, said.source) if said else ("", "", "of another project")
+            )
+            yield name, state, *known
+    for known_name, published in PUBLISHED.items():
+        if known_name not in files:
+            yield known_name, "to be pulled", known_name, published.licence, published.provenance
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="Weights from `cleanplate weights list`.")],
+    mirror: Annotated[
+        str | None,
+        typer.Option("--from", help="Address of a copy of the same file; its digest is checked all the same."),
+    ] = None,
+) -> None:
+    """Fetch published weights, check their digest, and keep them as safetensors in `HOME/weights`.
+
+    A pull that was stopped goes on where it was. Nothing in the file is ever run.
+
+    Example: `cleanplate weights pull big-lama`
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from cleanplate import conversions
+    from cleanplate.errors import UsageError
+    from cleanplate.settings import load_settings
+    from cleanplate.weights import PUBLISHED, path_of
+
+    if name not in PUBLISHED:
+        raise UsageError(f"No weights {name!r} are known: there are {', '.join(PUBLISHED)}.")
+    out = path_of(load_settings(), name)
+    if out.is_file():
+        _print(conversions.verify(out))
+        typer.echo(f"{name} is here already.")
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=None)
+        made = conversions.pull(
+            PUBLISHED[name],
+            out,
+            url=mirror or "",
+            on_progress=lambda here, total: progress.update(task, completed=here, total=total),
+        )
+    _print(made)
+    typer.echo(f"Use it with CLEANPLATE_WEIGHTS={name}.")
+
+
+@app.command()
+def convert(
+    file: Annotated[
+        Path, typer.Argument(help="Checkpoint (best.ckpt), TorchScript (big-lama.pt), state dict or safetensors.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="File to write.", show_default="HOME/weights/NAME.safetensors"),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Where they come from, to be said in the file.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Their licence, to be said in the file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Write the weights in a file as fp32 safetensors that say which network they are for. Nothing in it is run.
+
+    The network is recognised by the tensors' names and shapes, published files by their digest.
+
+    Example: `cleanplate weights convert best.ckpt -o places.safetensors --licence Apache-2.0`
+    """
+    from cleanplate import conversions
+    from cleanplate.downloads import digest_of
+    from cleanplate.errors import UsageError
+    from cleanplate.settings import load_settings
+    from cleanplate.weights import path_of
+
+    if not file.is_file():
+        raise UsageError(f"There is no file {file}.")
+    known = conversions.publication(file)
+    if out is None:
+        out = path_of(load_settings(), known.name if known else file.stem)
+        conversions.make_folder(out.parent)
+    if out.exists() and not force:
+        raise UsageError(f"{out} exists: choose another name with -o, or overwrite it with --force.")
+    if not out.parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent}.")
+    _print(
+        conversions.convert(
+            file,
+            out,
+            source=source or (known.provenance if known else f"{file.name}, {digest_of(file, 'sha256')}"),
+            licence=licence or (known.licence if known else "not stated"),
+        )
+    )
+
+
+@app.command()
+def verify(
+    file: Annotated[str, typer.Argument(help="A weights file, or a name from `cleanplate weights list`.")],
+) -> None:
+    """Load weights, check every value, and print what they are.
+
+    Where the file was written by `pull` or `convert`, its SHA-256 must still be the one written down then.
+
+    Example: `cleanplate weights verify big-lama`
+    """
+    from cleanplate import conversions
+    from cleanplate.settings import load_settings
+    from cleanplate.weights import find
+    from model.weights import SHIPPED
+
+    _print(conversions.verify(find(load_settings(weights=file)) or SHIPPED))
+
+
+def _print(verified: Verified) -> None:
+    said = verified.description
+    network = f"{said.name} ({said.architecture})" if said.name else said.architecture
+    for heading, value in (
+        ("file", str(verified.path)),
+        ("network", network),
+        ("configuration", ", ".join(f"{key}={value}" for key, value in said.configuration.items()) or "as named"),
+        ("parameters", f"{verified.parameters:,}"),
+        ("source", said.source or "not stated"),
+        ("licence", said.licence or "not stated"),
+        ("sha256", verified.sha256),
+    ):
+        typer.echo(f"{heading:<14} {value}")

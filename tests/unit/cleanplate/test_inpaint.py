@@ -1,0 +1,90 @@
+"""``cleanplate inpaint``: one picture without a service, in its own format, changed under the mask alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from tests.running import REPOSITORY, cleanplate
+
+SAMPLE = sorted((REPOSITORY / "samples" / "marked").iterdir())[0]
+MASK = REPOSITORY / "samples" / "masks" / SAMPLE.name
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    return {"CLEANPLATE_HOME": str(tmp_path / "home"), "CLEANPLATE_DEVICE": "cpu"}
+
+
+def refusal(*arguments: object, settings: dict[str, str]) -> str:
+    ended = cleanplate("inpaint", *(str(argument) for argument in arguments), settings=settings)
+    assert ended.returncode == 2, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    return line
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def format_of(path: Path) -> str | None:
+    with Image.open(path) as picture:
+        return picture.format
+
+
+def test_a_picture_is_cleaned_under_its_mask_and_nowhere_else(tmp_path: Path, home: dict[str, str]) -> None:
+    out = tmp_path / "clean.png"
+    ended = cleanplate("inpaint", str(SAMPLE), str(MASK), "-o", str(out), settings=home)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    painted = pixels(MASK)[..., 0] > 127
+    near = np.asarray(Image.fromarray(painted).convert("L").filter(ImageFilter.MaxFilter(15))) > 0
+    changed = (pixels(SAMPLE) != pixels(out)).any(axis=2)
+    assert changed[painted].mean() > 0.5
+    assert not changed[~near].any()
+    assert not Path(home["CLEANPLATE_HOME"]).exists()
+
+
+def test_the_format_is_the_pictures_own(tmp_path: Path, home: dict[str, str]) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.fromarray(pixels(SAMPLE)).save(photo, quality=90)
+    assert "must end in .jpg" in refusal(photo, MASK, "-o", tmp_path / "clean.png", settings=home)
+    out = tmp_path / "clean.JPEG"
+    assert cleanplate("inpaint", str(photo), str(MASK), "-o", str(out), settings=home).returncode == 0
+    assert format_of(out) == "JPEG"
+
+
+def test_what_is_there_is_overwritten_only_when_told(tmp_path: Path, home: dict[str, str]) -> None:
+    out = tmp_path / "clean.png"
+    out.write_bytes(b"mine")
+    assert "--force" in refusal(SAMPLE, MASK, "-o", out, settings=home)
+    assert out.read_bytes() == b"mine"
+    assert cleanplate("inpaint", str(SAMPLE), str(MASK), "-o", str(out), "--force", settings=home).returncode == 0
+    assert format_of(out) == "PNG"
+
+
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(tmp_path: Path, home: dict[str, str]) -> None:
+    out = tmp_path / "clean.png"
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (8, 8), 255).save(tmp_path / "small.png")
+    for arguments, said in (
+        ((tmp_path / "absent.png", MASK, "-o", out), "absent.png cannot be read"),
+        ((SAMPLE, tmp_path, "-o", out), "cannot be read"),
+        ((tmp_path / "text.png", MASK, "-o", out), ""),
+        ((SAMPLE, tmp_path / "small.png", "-o", out), ""),
+        ((SAMPLE, MASK, "-o", tmp_path / "absent" / "clean.png"), "no folder"),
+        ((SAMPLE, MASK, "-o", tmp_path), "exists"),
+        ((SAMPLE, MASK, "-o", out, "--weights", "big-lama"), "cleanplate weights pull big-lama"),
+        ((SAMPLE, MASK, "-o", out, "--weights", tmp_path / "text.png"), "not a safetensors file"),
+    ):
+        assert said in refusal(*arguments, settings=home)
+        assert not out.exists()
+
+
+def test_a_picture_beyond_the_limits_is_refused(tmp_path: Path, home: dict[str, str]) -> None:
+    tight = home | {"CLEANPLATE_MAX_IMAGE_BYTES": "1000"}
+    refusal(SAMPLE, MASK, "-o", tmp_path / "clean.png", settings=tight)
