@@ -1,26 +1,39 @@
 """One picture from bytes to bytes in three steps that different threads may take: ``read``, the network, ``write``.
 
-``read`` and ``write`` are pure CPU work and import no torch; between them :class:`model.inpainter.Inpainter` runs.
+``read`` and ``write`` are pure CPU work and import no torch; between them :class:`model.inpainter.LaMaInpainter` runs
+on each of a task's ``parts``: the frames of an animation, the pages of a document, the two views of a CMYK page.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from model.imaging import Limits, Picture, decode, decode_mask, encode
-from model.masks import Mask, default_dilation, dilate, lay
+from model.colour import keep_flat
+from model.errors import MaskRejected
+from model.imaging import Limits
+from model.imaging.coding import decode, encode
+from model.imaging.converting import OUTPUTS, convert
+from model.imaging.mask_files import check_fit, decode_mask
+from model.imaging.metadata.reading import has_c2pa, xmp_of
+from model.imaging.picture import Document, Edit, Picture, Written
+from model.imaging.probing import FORMATS
+from model.masks import Mask, default_dilation, lay, split_soft
 from model.plan import Plan, make_plan
+from model.provenance import Label, labelled
 
+Pixels = NDArray[np.uint8]
 DEFAULT_FEATHER_PX = 2
 
 
 @dataclass(frozen=True)
 class Task:
-    """A picture that is ready for the network."""
+    """A picture that is ready for the network: the first of its ``parts``."""
 
     picture: Picture
     #: The widened mask: what the network fills. Nothing outside it changes.
@@ -28,6 +41,17 @@ class Task:
     plan: Plan
     dilation_px: int
     feather_px: int
+    #: Where the mask was painted softly: the strength with which the fill is laid in.
+    soft: Mask | None = None
+    #: Further frames, pages or views, each with its own plan.
+    following: tuple[Task, ...] = ()
+    #: The file it came from; ``None`` for pictures that never were files.
+    document: Document | None = None
+
+    @property
+    def parts(self) -> tuple[Task, ...]:
+        """Everything that the network has to look at, in order."""
+        return (replace(self, following=()), *self.following)
 
     @property
     def height(self) -> int:
@@ -39,13 +63,16 @@ class Task:
 
     @property
     def tiles_total(self) -> int:
-        return self.plan.tiles_total
+        """Of all parts."""
+        return self.plan.tiles_total + sum(part.plan.tiles_total for part in self.following)
 
     @property
     def nbytes(self) -> int:
         """Memory it holds, in bytes."""
-        alpha = self.picture.alpha
-        return self.picture.pixels.nbytes + self.hole.nbytes + (0 if alpha is None else alpha.nbytes)
+        held = self.picture.pixels.nbytes + self.hole.nbytes + sum(part.nbytes for part in self.following)
+        if self.document is not None:
+            held += len(self.document.data) + sum(page.samples.nbytes for page in self.document.pages)
+        return held
 
 
 @dataclass(frozen=True)
@@ -67,40 +94,105 @@ def read(
     limits: Limits,
     dilation_px: int | None = None,
     feather_px: int | None = None,
+    mask_inverted: bool = False,
 ) -> Task:
-    """Decode a picture and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
+    """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
         MaskRejected: the mask does not fit it.
     """
-    picture = decode(source, limits)
-    height, width = picture.pixels.shape[:2]
-    painted = decode_mask(mask, limits, width=width, height=height)
-    reach = default_dilation(height, width) if dilation_px is None else dilation_px
-    # The feather lies in the widened rim, so that what was painted is replaced in full.
-    feather = min(DEFAULT_FEATHER_PX if feather_px is None else feather_px, max(reach - 1, 0))
-    hole = dilate(painted, reach)
-    return Task(picture, hole, make_plan(hole), reach, feather)
+    document = decode(source, limits)
+    first = document.pages[0]
+    painted = decode_mask(mask, limits, width=first.width, height=first.height, inverted=mask_inverted)
+    tasks: list[Task] = []
+    for page in document.pages:
+        here = painted
+        if (page.height, page.width) != painted.shape:
+            check_fit((painted.shape[1], painted.shape[0]), width=page.width, height=page.height)
+            scaled = Image.fromarray(painted).resize((page.width, page.height), Image.Resampling.BILINEAR)
+            here = np.array(scaled, np.uint8)
+        reach = default_dilation(page.height, page.width) if dilation_px is None else dilation_px
+        # The feather lies in the widened rim, so that what was painted is replaced in full.
+        feather = min(DEFAULT_FEATHER_PX if feather_px is None else feather_px, max(reach - 1, 0))
+        # Frames of one size share hole and plan.
+        shared = next((task for task in tasks if task.hole.shape == here.shape), None)
+        hole, soft = (shared.hole, shared.soft) if shared else split_soft(here, reach)
+        if not hole.any():
+            raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
+        plan = shared.plan if shared else make_plan(hole)
+        tasks += [Task(view, hole, plan, reach, feather, soft) for view in page.views()]
+    return replace(tasks[0], following=tuple(tasks[1:]), document=document)
 
 
-def composite(task: Task, fill: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def fill_parts(
+    task: Task, run: Callable[[Task, Callable[[int], None]], Pixels], on_tile: Callable[[int], None]
+) -> list[Pixels]:
+    """``run`` (an inpainter's) on each part of ``task``; ``on_tile`` hears the tiles done over all of them."""
+    results: list[Pixels] = []
+    done = 0
+    for part in task.parts:
+        before = done
+        results.append(run(part, lambda count, before=before: on_tile(before + count)))  # type: ignore[misc]
+        done += part.plan.tiles_total
+    return results
+
+
+def composite(task: Task, fill: Pixels) -> Pixels:
     """``fill`` (``uint8 [H, W, 3]``) laid into the picture under the feathered hole; outside it nothing changes."""
-    return lay(task.picture.pixels, fill, task.hole, task.feather_px)
+    return lay(task.picture.pixels, fill, task.hole, task.feather_px, task.soft)
 
 
-def write(task: Task, pixels: NDArray[np.uint8]) -> Repaired:
-    """The result ``pixels`` (``uint8 [H, W, 3]``) as a file of the source's kind."""
-    facts = task.picture.probe
-    return Repaired(
-        data=encode(task.picture, pixels),
-        content_type=facts.content_type,
-        extension=facts.extension,
-        record={
-            "regions": len(task.plan.regions),
-            "tiles": task.tiles_total,
-            "dilation_px": task.dilation_px,
-            "feather_px": task.feather_px,
-            "masked_share": round(float(np.count_nonzero(task.hole)) / task.hole.size, 6),
-        },
-    )
+def write(
+    task: Task, pixels: Pixels | Sequence[Pixels], *, output: str | None = None, label: Label | None = None
+) -> Repaired:
+    """The results (``uint8 [H, W, 3]``, one for each of the task's parts) as a file of the source's kind.
+
+    ``output``: another format (``jpeg``, ``png``, ``webp``, ``avif``, ``tiff``). ``label``: what to say in the file
+    about its making.
+
+    Raises:
+        ImageRejected: the picture cannot be had in the format that ``output`` names.
+    """
+    document = task.document
+    if document is None:
+        raise ValueError("a task without a file cannot be written to one")
+    edits = _edits(task, document, [pixels] if isinstance(pixels, np.ndarray) else list(pixels))
+    source_format = document.probe.format
+    target = OUTPUTS[output] if output else source_format
+    xmp = labelled(xmp_of(document.data, source_format), label) if label else None
+    if target == source_format:
+        written = encode(document, edits, xmp)
+    else:
+        written = Written(convert(document, edits, target, xmp), "converted")
+    content_type, extension = FORMATS[target]
+    record: dict[str, Any] = {
+        "format": target,
+        "written": written.how,
+        "regions": len(task.plan.regions),
+        "tiles": task.tiles_total,
+        "dilation_px": task.dilation_px,
+        "feather_px": task.feather_px,
+        "masked_share": round(float(np.count_nonzero(task.hole)) / task.hole.size, 6),
+        "c2pa": has_c2pa(document.data, source_format),
+    }
+    if written.reason:
+        record["reason"] = written.reason
+    if len(document.pages) > 1:
+        record["frames"] = len(document.pages)
+    return Repaired(written.data, content_type, extension, record)
+
+
+def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
+    """The results as the file's own samples, page by page."""
+    edits, at, parts = [], 0, task.parts
+    for page in document.pages:
+        views = 2 if page.colour == "cmyk" else 1
+        hole = parts[at].hole
+        samples = page.repaired(results[at : at + views], hole)
+        if samples.dtype == np.uint16:
+            # 8 bits of the network do not name a flat background's 16.
+            samples = keep_flat(page.samples, samples, hole)
+        edits.append(Edit(samples, hole))
+        at += views
+    return edits

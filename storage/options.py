@@ -5,6 +5,8 @@ A field that is ``None`` leaves the choice to the picture.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -24,4 +26,17 @@ class JobOptions(BaseModel):
         ge=0,
         le=32,
         description="Over how many pixels the repair fades into the picture at the widened mask's edge. Empty: 2.",
+    )
+    mask_inverted: bool = Field(
+        default=False, description="Whether the mask is black, not white, where the picture is to be repaired."
+    )
+    output: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = Field(
+        default=None, description="Format of the results. Empty: each picture's own."
+    )
+    label: bool = Field(
+        default=False,
+        description=(
+            "Whether results say how they were made: the IPTC digital source type "
+            "compositeWithTrainedAlgorithmicMedia, and a line in the XMP history with job, method and software."
+        ),
     )

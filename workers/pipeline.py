@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import structlog
@@ -21,7 +22,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
 from model.imaging import Limits, probe
-from model.repair import Task, read, write
+from model.provenance import Label
+from model.repair import Task, fill_parts, read, write
 from storage.errors import LedgerUnavailable
 from storage.ledger.leases import lease_images, release_images
 from storage.options import JobOptions
@@ -162,13 +164,18 @@ class _Shard:
         source, mask = self._fetch(image.source_key), self._mask(image.mask_key)
         fetched = time.monotonic()
         facts = probe(source, self._limits)
-        nbytes = len(source) + facts.width * facts.height * BYTES_PER_PIXEL
+        nbytes = len(source) + facts.pixels * BYTES_PER_PIXEL
         self._budget.take(nbytes)
         waited = time.monotonic()
         try:
             options = JobOptions.model_validate(image.options)
             task = read(
-                source, mask, limits=self._limits, dilation_px=options.dilation_px, feather_px=options.feather_px
+                source,
+                mask,
+                limits=self._limits,
+                dilation_px=options.dilation_px,
+                feather_px=options.feather_px,
+                mask_inverted=options.mask_inverted,
             )
         except BaseException:
             self._budget.give(nbytes)
@@ -187,7 +194,9 @@ class _Shard:
         try:
             self._lease.check(image.id)
             self._lease.progress(image.id, 0, ready.task.tiles_total)
-            pixels = self._resources.inpainter.run(ready.task, lambda done: self._on_tile(ready, done))
+            pixels = fill_parts(
+                ready.task, self._resources.inpainter.run, lambda done: self._on_tile(ready, done)
+            )
             ready.seconds["network"] = time.monotonic() - begun
             stores.submit(self._store, ready, pixels)
             handed_on = True
@@ -208,12 +217,14 @@ class _Shard:
         if self._resources.drain.overdue:
             raise Interrupted
 
-    def _store(self, ready: _Ready, pixels: NDArray[np.uint8]) -> None:
+    def _store(self, ready: _Ready, pixels: list[NDArray[np.uint8]]) -> None:
         """In a thread: the result becomes a file in the blob store, then an outcome."""
         image = ready.image
         try:
             begun = time.monotonic()
-            repaired = write(ready.task, pixels)
+            options = JobOptions.model_validate(image.options)
+            label = self._label(image) if options.label else None
+            repaired = write(ready.task, pixels, output=options.output, label=label)
             encoded = time.monotonic()
             self._lease.check(image.id)
             key = f"t/{image.tenant_id}/jobs/{image.job_id}/results/{image.id}{repaired.extension}"
@@ -242,6 +253,10 @@ class _Shard:
             self._end(image, failure(image, error))
         finally:
             self._budget.give(ready.nbytes)
+
+    def _label(self, image: LeasedImage) -> Label:
+        method = f"FFC inpainting ({self._resources.inpainter.architecture})"
+        return Label(image.job_id, method, datetime.now(UTC))
 
     def _end(self, image: LeasedImage, outcome: Outcome) -> None:
         self._open.discard(image.id)

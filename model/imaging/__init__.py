@@ -1,9 +1,9 @@
-"""Files to pixels and back: ``probe`` reads a header, ``decode`` the pixels, ``encode`` writes the same format again.
+"""Files to pixels and back. ``probe`` reads a header, ``coding.decode`` the pixels, ``coding.encode`` writes them back.
 
-Nothing here imports torch, so the API may use it.
+What is imported here is light enough for the API; decoders beyond Pillow are imported by :mod:`model.imaging.coding`.
 """
 
-from model.imaging.reading import Limits, Picture, Probe, decode, decode_mask, probe, probe_mask
-from model.imaging.writing import encode
+from model.imaging.mask_files import MaskProbe, check_fit, probe_mask
+from model.imaging.probing import Limits, Probe, probe
 
-__all__ = ["Limits", "Picture", "Probe", "decode", "decode_mask", "encode", "probe", "probe_mask"]
+__all__ = ["Limits", "MaskProbe", "Probe", "check_fit", "probe", "probe_mask"]

@@ -1,0 +1,126 @@
+"""Files to pages and back: ``decode`` reads every page, ``encode`` writes the same format again.
+
+Pages are handed out the way a person sees them (EXIF orientation applied) and go back into the file as they lay there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from model.errors import ImageRejected
+from model.imaging import turning
+from model.imaging.formats import bmp, coded, gif, jpeg, png, tiff, webp
+from model.imaging.metadata.exif import Thumbnail, thumbnail_of, with_thumbnail
+from model.imaging.picture import Document, Edit, Page, Written
+from model.imaging.probing import Limits, Probe, facts, opened, orientation
+
+#: EXIF has no limit of its own outside JPEG; this is only good sense.
+_LONGEST_EXIF = 1 << 24
+
+
+def decode(data: bytes, limits: Limits) -> Document:
+    """Decode ``data`` in full.
+
+    Raises:
+        ImageRejected: see :func:`model.imaging.probing.probe`; ``image_truncated`` where the pixels end early,
+            ``image_mode_unsupported`` where they are of a kind that could not be written back.
+    """
+    with opened(data, limits, ImageRejected, "image") as image:
+        told = facts(image, ImageRejected, "image")
+        turn = orientation(image)
+        pages = _pages(data, image, told, limits)
+        lossless = told.format in ("PNG", "TIFF", "BMP", "GIF") or (told.format == "WEBP" and webp.is_lossless(data))
+    if told.format != "TIFF":
+        pages = [replace(page, orientation=turn) for page in pages]
+    return Document(data, told, tuple(_seen(page) for page in pages), lossless)
+
+
+def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> Written:
+    """The document's file with its pages edited; ``xmp`` replaces its XMP packet.
+
+    ``edits``: one for each page, as seen.
+    """
+    data = document.data
+    stored = [_as_stored(edit, page) for edit, page in zip(edits, document.pages, strict=True)]
+    first = stored[0]
+    thumbnail = _thumbnail(document, edits[0])
+    match document.probe.format:
+        case "JPEG":
+            before = _as_stored(Edit(document.pages[0].samples, edits[0].hole), document.pages[0]).samples
+            written = jpeg.write(data, before, first, thumbnail, xmp)
+        case "PNG":
+            written = Written(_with_png_exif(png.write(data, stored, xmp), thumbnail), "lossless")
+        case "WEBP":
+            file = _with_webp_exif(webp.write(data, stored, document.lossless, xmp), thumbnail)
+            written = Written(file, "lossless" if document.lossless else "recoded")
+        case "GIF":
+            written = Written(gif.write(data, stored, xmp), "lossless")
+        case "BMP":
+            written = bmp.write(data, first)
+        case "TIFF":
+            written = Written(tiff.write(data, stored, xmp), "lossless")
+        case _:
+            written = coded.write(data, first, thumbnail, xmp)
+    return written
+
+
+def _pages(data: bytes, image: Image.Image, told: Probe, limits: Limits) -> list[Page]:
+    match told.format:
+        case "JPEG":
+            pages = jpeg.read(image)
+        case "PNG":
+            pages = png.read(data, image, told.frames)
+        case "WEBP":
+            pages = webp.read(image, told.frames)
+        case "GIF":
+            pages = gif.read(image, told.frames)
+        case "BMP":
+            pages = bmp.read(image)
+        case "TIFF":
+            pages = tiff.read(data, limits)
+        case _:
+            pages = coded.read(data, image)
+    return pages
+
+
+def _seen(page: Page) -> Page:
+    return replace(page, samples=np.ascontiguousarray(turning.as_seen(page.samples, page.orientation)))
+
+
+def _as_stored(edit: Edit, page: Page) -> Edit:
+    return Edit(
+        np.ascontiguousarray(turning.as_stored(edit.samples, page.orientation)),
+        np.ascontiguousarray(turning.as_stored(edit.hole, page.orientation)),
+    )
+
+
+def _thumbnail(document: Document, edit: Edit) -> Thumbnail:
+    """Thumbnails of the first page's outcome, as stored (EXIF turns both alike)."""
+    page = replace(document.pages[0], samples=edit.samples)
+    return thumbnail_of(turning.as_stored(page.views()[0].pixels, page.orientation))
+
+
+def _with_png_exif(data: bytes, thumbnail: Thumbnail) -> bytes:
+    parts = list(png.chunks(data))
+    if not any(name == b"eXIf" for name, _ in parts):
+        return data
+    return png.joined(
+        [(name, with_thumbnail(part, thumbnail, _LONGEST_EXIF) if name == b"eXIf" else part) for name, part in parts]
+    )
+
+
+def _with_webp_exif(data: bytes, thumbnail: Thumbnail) -> bytes:
+    parts = webp.chunks(data)
+    if not any(name == b"EXIF" for name, _ in parts):
+        return data
+    renewed = []
+    for name, part in parts:
+        lead = 6 if part.startswith(b"Exif\0\0") else 0
+        if name == b"EXIF":
+            renewed.append((name, part[:lead] + with_thumbnail(part[lead:], thumbnail, _LONGEST_EXIF)))
+        else:
+            renewed.append((name, part))
+    return webp.joined(renewed)

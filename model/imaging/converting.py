@@ -1,0 +1,146 @@
+"""Another format than the source's, where the user asks for it: with profile, EXIF and XMP, upright.
+
+Depth stays where the format holds it (PNG, TIFF); CMYK stays in TIFF and JPEG and becomes sRGB by its profile
+elsewhere; transparent pictures are laid on white for JPEG.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, ImageCms
+
+from model.errors import ImageRejected
+from model.imaging.formats import png
+from model.imaging.picture import Document, Edit, Page, Samples
+from model.imaging.probing import DAMAGE, FORMATS
+
+#: What a user may ask for, by the name of the option's value.
+OUTPUTS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF"}
+_QUALITY = {"JPEG": 92, "WEBP": 90, "AVIF": 80}
+_HOLDS_SEVERAL = {"PNG", "WEBP", "TIFF"}
+_ORIENTATION = 0x0112
+
+
+def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | None = None) -> bytes:
+    """The pages as a file of the format ``target`` (Pillow's name).
+
+    Raises:
+        ImageRejected: a document of several pages, and a format that holds one.
+    """
+    if len(edits) > 1 and target not in _HOLDS_SEVERAL:
+        raise ImageRejected(
+            "image_output_unsupported",
+            f"The image has {len(edits)} frames and {target} holds one: ask for png, webp or tiff.",
+        )
+    told, durations = _told(document)
+    if xmp is not None:
+        told["xmp"] = xmp
+    pages = list(zip(document.pages, edits, strict=True))
+    if len(pages) == 1 and edits[0].samples.dtype == np.uint16 and target in ("PNG", "TIFF"):
+        return _deep(document.pages[0], edits[0].samples, target, told)
+    images = [_image(page, edit.samples, target, told) for page, edit in pages]
+    out = io.BytesIO()
+    images[0].save(out, target, **_options(target, told, images, durations, lossless=document.lossless))
+    return out.getvalue()
+
+
+def _told(document: Document) -> tuple[dict[str, Any], list[int]]:
+    """What describes the picture, turned upright, and for how long frames are shown, in ms."""
+    told: dict[str, Any] = {}
+    durations = []
+    with Image.open(io.BytesIO(document.data), formats=[*FORMATS]) as source:
+        told["icc_profile"] = source.info.get("icc_profile")
+        told["dpi"] = source.info.get("dpi")
+        packet = source.info.get("xmp") or source.info.get("XML:com.adobe.xmp")
+        told["xmp"] = packet.encode() if isinstance(packet, str) else packet
+        try:
+            exif = source.getexif()
+            if exif:
+                exif[_ORIENTATION] = 1
+                told["exif"] = exif.tobytes()
+        except DAMAGE:
+            pass  # EXIF that nobody can read says nothing
+        for index in range(document.probe.frames):
+            source.seek(index)
+            durations.append(int(source.info.get("duration") or 100))
+    return {name: value for name, value in told.items() if value}, durations
+
+
+def _image(page: Page, samples: Samples, target: str, told: dict[str, Any]) -> Image.Image:
+    shallow = (samples >> 8).astype(np.uint8) if samples.dtype == np.uint16 else samples
+    if page.colour == "cmyk":
+        image = Image.fromarray(np.ascontiguousarray(shallow), "CMYK")
+        return image if target in ("JPEG", "TIFF") else _as_srgb(image, told)
+    image = Image.fromarray(np.ascontiguousarray(shallow[..., 0] if shallow.shape[2] == 1 else shallow))
+    if page.alpha and target == "JPEG":
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        return white.convert("L" if page.colour == "grey" else "RGB")
+    return image if target in ("PNG", "TIFF", "JPEG") else image.convert("RGBA" if page.alpha else "RGB")
+
+
+def _as_srgb(image: Image.Image, told: dict[str, Any]) -> Image.Image:
+    profile = told.pop("icc_profile", None)
+    if profile:
+        try:
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            changed = ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            changed = None
+        if changed is not None:
+            return changed
+    return image.convert("RGB")
+
+
+def _options(
+    target: str, told: dict[str, Any], images: list[Image.Image], durations: list[int], *, lossless: bool
+) -> dict[str, Any]:
+    options = dict(told)
+    if target == "PNG" and "xmp" in options:
+        from PIL.PngImagePlugin import PngInfo
+
+        packet = PngInfo()
+        packet.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
+        options["pnginfo"] = packet
+    if target == "TIFF":
+        options.pop("exif", None)
+        options["compression"] = "tiff_adobe_deflate"
+        if "xmp" in options:
+            options["tiffinfo"] = {700: options.pop("xmp")}
+    if target in _QUALITY:
+        options["quality"] = _QUALITY[target]
+    if target == "WEBP":
+        options |= {"lossless": lossless, "exact": True}
+    if len(images) > 1:
+        options |= {"save_all": True, "append_images": images[1:]}
+        if target != "TIFF":
+            options |= {"duration": durations, "loop": 0}
+    return options
+
+
+def _deep(page: Page, samples: Samples, target: str, told: dict[str, Any]) -> bytes:
+    """16 bits a sample, which Pillow does not write."""
+    flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    profile = told.get("icc_profile")
+    if target == "TIFF":
+        out = io.BytesIO()
+        shown = {"grey": "minisblack", "rgb": "rgb", "cmyk": "separated"}[page.colour]
+        tifffile.imwrite(
+            out, flat, photometric=shown, compression="adobe_deflate", iccprofile=profile, metadata=None,
+            extrasamples=["unassalpha"] if page.alpha else None,
+        )  # fmt: skip
+        return out.getvalue()
+    if page.colour == "cmyk":
+        flat = np.array(_as_srgb(Image.fromarray((flat >> 8).astype(np.uint8), "CMYK"), dict(told)), np.uint16) * 257
+        profile = None
+    parts = list(png.chunks(bytes(imagecodecs.png_encode(flat, level=6))))
+    if profile:
+        parts.insert(1, png.profile_chunk(profile))
+    if "exif" in told:
+        parts.insert(1, (b"eXIf", told["exif"].removeprefix(b"Exif\0\0")))
+    return png.joined(parts)

@@ -1,0 +1,134 @@
+"""JPEG: spliced in the DCT domain where that is possible, else encoded again with the source's tables and sampling.
+
+Either way every segment that describes the picture (profile, EXIF, XMP, IPTC, C2PA, comments) is the source's own.
+"""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
+
+from model.errors import ImageRejected
+from model.imaging.formats import segments
+from model.imaging.formats.segments import Segment
+from model.imaging.formats.splice import NotSpliceable, splice, touched_mcus
+from model.imaging.metadata.exif import Thumbnail, with_thumbnail
+from model.imaging.metadata.photoshop import with_photoshop_thumbnail
+from model.imaging.picture import Edit, Page, Samples, Written
+from model.imaging.probing import load
+
+#: The largest MCU: 4 x 4 blocks. How far from a touched MCU a decoder's smoothing of chroma reaches.
+_LARGEST_MCU, _SMOOTHING = 32, 4
+
+
+def read(image: Image.Image) -> list[Page]:
+    """The picture, in its own colours.
+
+    Raises:
+        ImageRejected: the pixels are damaged.
+    """
+    load(image, ImageRejected, "image")
+    samples = np.array(image, np.uint8).reshape(image.height, image.width, -1)
+    channels = samples.shape[2]
+    return [Page(samples, "grey" if channels == 1 else "rgb" if channels == 3 else "cmyk")]
+
+
+def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
+    """``data`` with ``edit`` (as stored) in place of the samples ``before``; ``xmp`` replaces its XMP packet."""
+    try:
+        coded = splice(data, edit.samples, edit.hole)
+        _prove(data, coded, before, edit)
+    except NotSpliceable as reason:
+        return Written(_recoded(data, edit.samples, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
+    headers, _ = segments.split(data)
+    return Written(segments.under(_described(headers, thumbnail, xmp), coded), "spliced")
+
+
+def _prove(data: bytes, coded: bytes, before: Samples, edit: Edit) -> None:
+    """Hold the spliced file, read by another decoder, against the source: outside touched MCUs it must be the same.
+
+    Raises:
+        NotSpliceable: it is not.
+    """
+    headers, _ = segments.split(data)
+    described = [segment for segment in headers if segments.describes(segment)]
+    with Image.open(io.BytesIO(segments.under(described, coded))) as image:
+        after = np.asarray(image).reshape(before.shape)
+    across, down = sampling_mcu(data)
+    touched = touched_mcus(edit.hole, across, down).astype(np.uint8)
+    for top in range(0, before.shape[0], 16 * down):
+        rows = slice(top, top + 16 * down)
+        first = max(top // down - 1, 0)
+        band = touched[first : top // down + 17].repeat(down, axis=0).repeat(across, axis=1)
+        reach = 2 * _SMOOTHING + 1
+        near = cv2.dilate(band, np.ones((reach, reach), np.uint8))[top - first * down :][: before[rows].shape[0]]
+        changed = (after[rows] != before[rows]).any(axis=2)
+        if (changed & (near[:, : changed.shape[1]] == 0)).any():
+            raise NotSpliceable("the spliced file differs from it outside the repaired blocks")
+
+
+def sampling_mcu(data: bytes) -> tuple[int, int]:
+    """Width and height of an MCU in px."""
+    content = segments.frame(segments.split(data)[0]).content
+    if content[5] == 1:
+        return 8, 8
+    factors = [content[7 + 3 * index] for index in range(content[5])]
+    return 8 * max(factor >> 4 for factor in factors), 8 * max(factor & 15 for factor in factors)
+
+
+def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | None) -> bytes:
+    """All of it encoded again with the source's tables and, where Pillow has a name for it, its sampling."""
+    with Image.open(io.BytesIO(data)) as source:
+        tables = source.quantization  # type: ignore[attr-defined]
+        # A sampling without a name (-1) becomes 4:4:4, which loses nothing.
+        subsampling = max(get_sampling(source), 0)
+        progressive = bool(source.info.get("progressive"))
+    image = Image.fromarray(
+        np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples),
+        {1: "L", 3: "RGB", 4: "CMYK"}[samples.shape[2]],
+    )
+    out = io.BytesIO()
+    image.save(out, "JPEG", qtables=tables, subsampling=subsampling, progressive=progressive, optimize=True)
+    coded = out.getvalue()
+    own, _ = segments.split(coded)
+    headers, _ = segments.split(data)
+    # How its colours are coded is said by the new file's marker, not by the source's.
+    told = [segment for segment in headers if segment.marker != segments.APP14]
+    if samples.shape[2] == 3 and not segments.has_jfif(told):
+        told = [*(segment for segment in own if segment.marker == segments.APP0), *told]
+    told += [segment for segment in own if segment.marker == segments.APP14]
+    return segments.under(_described(told, thumbnail, xmp), coded)
+
+
+def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) -> list[Segment]:
+    """The segments that describe the picture, with thumbnails renewed.
+
+    What points at pictures behind the first (MPF) goes, as those do: they would still show the mark.
+    """
+    kept = []
+    for segment in headers:
+        content = segment.content
+        points = segment.marker == segments.APP2 and content.startswith(segments.MPF)
+        if points or not segments.describes(segment):
+            continue
+        if segment.marker == segments.APP0:
+            if content.startswith(b"JFXX\0"):
+                continue
+            if content.startswith(b"JFIF\0"):
+                content = content[:12] + b"\0\0"
+        elif segment.marker == segments.APP1 and content.startswith(segments.EXIF):
+            content = segments.EXIF + with_thumbnail(content[6:], thumbnail, segments.LONGEST - 6)
+        elif segment.marker == segments.APP1 and content.startswith(segments.XMP) and xmp is not None:
+            continue
+        elif segment.marker == segments.APP13 and content.startswith(segments.PHOTOSHOP):
+            start = len(segments.PHOTOSHOP)
+            content = segments.PHOTOSHOP + with_photoshop_thumbnail(content[start:], thumbnail)
+        kept.append(Segment(segment.marker, content))
+    if xmp is not None and len(segments.XMP) + len(xmp) <= segments.LONGEST:
+        at = sum(segment.marker in (segments.APP0, segments.APP1) for segment in kept)
+        kept.insert(at, Segment(segments.APP1, segments.XMP + xmp))
+    return kept

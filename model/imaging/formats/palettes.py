@@ -1,0 +1,86 @@
+"""Repairing palette pictures: repaired pixels take the nearest colour of the palette, free places take new colours.
+
+Indices outside the hole never change, nor does any colour that the palette already has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.imaging.picture import Samples
+
+#: Pixels matched against the palette at once: bounds the table of distances.
+_BATCH = 1 << 15
+
+
+@dataclass
+class Palette:
+    """Colours of a picture: ``colours`` uint8 ``[n, 3]`` and ``alphas`` uint8 ``[n]``."""
+
+    colours: NDArray[np.uint8]
+    alphas: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, rgb: bytes, alphas: bytes = b"") -> Palette:
+        """From the bytes of a palette and of its leading entries' alphas (the others are opaque)."""
+        colours = np.frombuffer(rgb[: len(rgb) // 3 * 3], np.uint8).reshape(-1, 3).copy()
+        given = np.frombuffer(alphas[: len(colours)], np.uint8)
+        return cls(colours, np.concatenate((given, np.full(len(colours) - len(given), 255, np.uint8))))
+
+    def paint(
+        self, indices: NDArray[np.uint8], samples: Samples, inside: NDArray[np.bool_], capacity: int | None = None
+    ) -> None:
+        """Set ``indices`` (``[H, W]``) to the nearest colours of ``samples`` (``uint8 [H, W, 3 or 4]``) ``inside``.
+
+        Pixels keep their alpha. With ``capacity`` the palette may grow to so many colours.
+        """
+        old = np.minimum(indices[inside], len(self.colours) - 1)
+        alphas = self.alphas[old]
+        wanted = np.ascontiguousarray(samples[inside][:, :3])
+        opaque = alphas == 255
+        if capacity is not None and opaque.any():
+            self._grow(wanted[opaque], capacity)
+        painted = old.copy()
+        for alpha in np.unique(alphas[alphas > 0]):
+            entries = np.flatnonzero(self.alphas == alpha)
+            at = np.flatnonzero(alphas == alpha)
+            painted[at] = entries[_nearest(wanted[at], self.colours[entries])]
+        indices[inside] = painted
+
+    def _grow(self, wanted: NDArray[np.uint8], capacity: int) -> None:
+        """Add colours of ``wanted`` that the palette lacks most, as many as there is room for."""
+        room = capacity - len(self.colours)
+        if room <= 0:
+            return
+        opaque = self.colours[self.alphas == 255]
+        if len(opaque):
+            far = np.abs(opaque[_nearest(wanted, opaque)].astype(np.int16) - wanted).max(axis=1) > 2
+            wanted = wanted[far]
+        if not len(wanted):
+            return
+        strip = Image.fromarray(wanted[None])
+        reduced = strip.quantize(room, method=Image.Quantize.MEDIANCUT)
+        used = len(reduced.getcolors() or ())
+        new = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)[:used]
+        self.colours = np.concatenate((self.colours, new))
+        self.alphas = np.concatenate((self.alphas, np.full(len(new), 255, np.uint8)))
+
+
+def _nearest(wanted: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """For each of ``wanted`` (``[n, 3]``) the place of the nearest of ``colours`` (``[m, 3]``), in CIELAB."""
+    table = _lab(colours)
+    unique, back = np.unique(wanted, axis=0, return_inverse=True)
+    places = [
+        np.argmin(((_lab(unique[at : at + _BATCH])[:, None] - table) ** 2).sum(axis=2), axis=1)
+        for at in range(0, len(unique), _BATCH)
+    ]
+    return np.concatenate(places)[back.reshape(-1)]
+
+
+def _lab(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0], np.float32)

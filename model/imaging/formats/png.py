@@ -1,0 +1,267 @@
+"""PNG and animated PNG, chunk by chunk: only the picture data is made anew, every other chunk is the source's own.
+
+An animation's frames are repaired as a person sees them, and each stored frame that shows a repaired pixel is made
+anew; timing, placing and disposal stay. Portable Network Graphics Specification (Third Edition), W3C 2025.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from model.errors import ImageRejected
+from model.imaging.formats.palettes import Palette
+from model.imaging.picture import Edit, Page, Samples
+from model.imaging.probing import DAMAGE, damaged, load
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+XMP_KEYWORD = b"XML:com.adobe.xmp"
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
+_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
+_MODES = {_GREY: "L", _RGB: "RGB", _GREY_ALPHA: "LA", _RGB_ALPHA: "RGBA"}
+
+Chunk = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Header:
+    """IHDR."""
+
+    width: int
+    height: int
+    depth: int
+    kind: int
+    interlaced: bool
+
+    def content(self, interlaced: bool = False) -> bytes:
+        """As a chunk's content."""
+        size = self.width.to_bytes(4, "big") + self.height.to_bytes(4, "big")
+        return size + bytes((self.depth, self.kind, 0, 0, interlaced))
+
+
+def chunks(data: bytes) -> Iterator[Chunk]:
+    """Names and contents, up to IEND or to where the file ends."""
+    at = len(_SIGNATURE)
+    while at + 12 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        name = data[at + 4 : at + 8]
+        yield name, data[at + 8 : at + 8 + size]
+        if name == b"IEND":
+            return
+        at += 12 + size
+
+
+def joined(parts: list[Chunk]) -> bytes:
+    """A file of these chunks."""
+    out = [_SIGNATURE]
+    for name, content in parts:
+        out += [len(content).to_bytes(4, "big"), name, content, zlib.crc32(name + content).to_bytes(4, "big")]
+    return b"".join(out)
+
+
+def header(data: bytes) -> Header:
+    """The first chunk of ``data``."""
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    return Header(width, height, data[24], data[25], data[28] == 1)
+
+
+def read(data: bytes, image: Image.Image, frames: int) -> list[Page]:
+    """The only picture, or every frame of an animation as it is seen.
+
+    Raises:
+        ImageRejected: the pixels are damaged.
+    """
+    if frames == 1:
+        return [_still(data, image)]
+    pages = []
+    for index in range(frames):
+        try:
+            image.seek(index)
+        except DAMAGE as error:
+            raise damaged(error, ImageRejected, "image") from None
+        load(image, ImageRejected, "image")
+        pages.append(Page(np.array(image.convert("RGBA"), np.uint8), "rgb", alpha=True))
+    return pages
+
+
+def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> bytes:
+    """``data`` with its pages edited; ``xmp`` replaces its XMP packet."""
+    parts = list(chunks(data))
+    head = header(data)
+    parts = _animated(parts, head, edits) if len(edits) > 1 else _replaced(parts, head, edits[0])
+    return joined(_with_xmp(parts, xmp) if xmp is not None else parts)
+
+
+def _still(data: bytes, image: Image.Image) -> Page:
+    head = header(data)
+    load(image, ImageRejected, "image")
+    if head.depth == 16:
+        try:
+            samples = imagecodecs.png_decode(data)
+        except (*DAMAGE, imagecodecs.ImcdError) as error:
+            raise damaged(error, ImageRejected, "image") from None
+        samples = samples.reshape(head.height, head.width, -1)[..., : _CHANNELS[head.kind]]
+        return Page(samples, "grey" if head.kind in (_GREY, _GREY_ALPHA) else "rgb", head.kind in (4, 6))
+    if head.kind in (_GREY, _GREY_ALPHA):
+        samples = np.array(image.convert("LA" if head.kind == _GREY_ALPHA else "L"), np.uint8)
+        return Page(samples.reshape(head.height, head.width, -1), "grey", head.kind == _GREY_ALPHA)
+    if head.kind == _PALETTE:
+        alpha = "transparency" in image.info
+        return Page(np.array(image.convert("RGBA" if alpha else "RGB"), np.uint8), "rgb", alpha)
+    return Page(np.array(image, np.uint8), "rgb", head.kind == _RGB_ALPHA)
+
+
+def _replaced(parts: list[Chunk], head: Header, edit: Edit) -> list[Chunk]:
+    """``parts`` with other picture data."""
+    if head.kind == _PALETTE:
+        palette = _palette(parts)
+        indices = _indices(joined(parts), head)
+        palette.paint(indices, edit.samples, edit.hole > 0, capacity=1 << head.depth)
+        parts = [(name, palette.colours.tobytes() if name == b"PLTE" else content) for name, content in parts]
+        content = _packed(indices, head.depth)
+    else:
+        content = _encoded(_unkeyed(parts, head, edit), head)
+    return _with_picture_data(parts, head, content)
+
+
+def _with_picture_data(parts: list[Chunk], head: Header, content: bytes) -> list[Chunk]:
+    out: list[Chunk] = []
+    for name, old in parts:
+        if name == b"IHDR":
+            out.append((name, head.content()))
+        elif name != b"IDAT":
+            out.append((name, old))
+        elif not any(done == b"IDAT" for done, _ in out):
+            out.append((name, content))
+    return out
+
+
+def _encoded(samples: Samples, head: Header) -> bytes:
+    """The content of IDAT for samples that are no palette's."""
+    if head.depth < 8:
+        top = (1 << head.depth) - 1
+        return _packed(np.rint(samples[..., 0] * (top / 255)).astype(np.uint8), head.depth)
+    flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    if head.depth == 16:
+        file = bytes(imagecodecs.png_encode(flat, level=6))
+    else:
+        out = io.BytesIO()
+        Image.fromarray(flat, _MODES[head.kind]).save(out, "PNG")
+        file = out.getvalue()
+    return b"".join(content for name, content in chunks(file) if name == b"IDAT")
+
+
+def _packed(values: Samples, depth: int) -> bytes:
+    """Rows of samples of 1 to 8 bits without a filter, which suits palettes best (specification, section 12.7)."""
+    per_byte = 8 // depth
+    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % per_byte)))
+    if depth < 8:
+        shifts = np.arange(per_byte - 1, -1, -1, dtype=np.uint8) * np.uint8(depth)
+        cells = padded.reshape(padded.shape[0], -1, per_byte) << shifts
+        padded = np.bitwise_or.reduce(cells, axis=2)
+    return zlib.compress(np.pad(padded, ((0, 0), (1, 0))).tobytes(), 9)
+
+
+def _indices(still: bytes, head: Header) -> Samples:
+    with Image.open(io.BytesIO(still)) as image:
+        load(image, ImageRejected, "image")
+        return np.array(image, np.uint8).reshape(head.height, head.width)
+
+
+def _palette(parts: list[Chunk]) -> Palette:
+    named = dict(reversed(parts))
+    return Palette.of(named[b"PLTE"], named.get(b"tRNS", b""))
+
+
+def _unkeyed(parts: list[Chunk], head: Header, edit: Edit) -> Samples:
+    """The samples, none of which in the hole happens to be the colour that stands for transparency."""
+    key = dict(reversed(parts)).get(b"tRNS")
+    if key is None or head.kind not in (_GREY, _RGB) or head.depth < 8:
+        return edit.samples
+    colour = np.frombuffer(key[: 2 * _CHANNELS[head.kind]], ">u2").astype(edit.samples.dtype)
+    hit = (edit.samples == colour).all(axis=2) & (edit.hole > 0)
+    if colour.size != edit.samples.shape[2] or not hit.any():
+        return edit.samples
+    samples = edit.samples.copy()
+    samples[hit, 0] = np.where(colour[0] > 0, colour[0] - 1, 1)
+    return samples
+
+
+def _animated(parts: list[Chunk], head: Header, edits: list[Edit]) -> list[Chunk]:
+    """Each stored frame that shows a repaired pixel made anew, in place of its IDAT or fdAT chunks."""
+    shared = [part for part in parts if part[0] in (b"PLTE", b"tRNS")]
+    out: list[Chunk] = []
+    frames = iter(edits)
+    sequence = 0
+    for name, content in _whole_frames(parts):
+        if name == b"fcTL":
+            control = content
+            out.append((name, sequence.to_bytes(4, "big") + content[4:]))
+            sequence += 1
+        elif name == b"IDAT":
+            # Without a control before it, it is for programs that show no animation.
+            first = not any(done == b"fcTL" for done, _ in out)
+            placed = b"\0" * 4 + head.content()[:8] + b"\0" * 8 if first else control
+            out.append((name, _frame(head, shared, placed, content, next(frames))))
+        elif name == b"fdAT":
+            out.append((name, sequence.to_bytes(4, "big") + _frame(head, shared, control, content, next(frames))))
+            sequence += 1
+        else:
+            out.append((name, head.content() if name == b"IHDR" else content))
+    return out
+
+
+def _whole_frames(parts: list[Chunk]) -> Iterator[Chunk]:
+    """``parts`` with the picture data of each frame in one chunk, its sequence number left out."""
+    for name, group in itertools.groupby(parts, key=lambda part: part[0]):
+        contents = [content for _, content in group]
+        if name == b"IDAT":
+            yield name, b"".join(contents)
+        elif name == b"fdAT":
+            yield name, b"".join(content[4:] for content in contents)
+        else:
+            yield from ((name, content) for content in contents)
+
+
+def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, edit: Edit) -> bytes:
+    """A stored frame's picture data after the repair; its own where it shows none of it."""
+    width, height, left, top = (int.from_bytes(control[at : at + 4], "big") for at in (4, 8, 12, 16))
+    inside = edit.hole[top : top + height, left : left + width] > 0
+    if not inside.any() and not head.interlaced:
+        return content
+    own = replace(head, width=width, height=height)
+    still = joined([(b"IHDR", own.content(head.interlaced)), *shared, (b"IDAT", content), (b"IEND", b"")])
+    with Image.open(io.BytesIO(still)) as image:
+        before = _still(still, image)
+    samples = before.samples.copy()
+    if before.alpha:
+        # What a frame leaves transparent shows the frame before it, which is repaired as well.
+        inside &= samples[..., -1] > 0
+    colour = edit.samples[top : top + height, left : left + width, : 1 if before.colour == "grey" else 3]
+    if samples.dtype == np.uint16:
+        colour = colour.astype(np.uint16) * 257
+    samples[..., : colour.shape[2]][inside] = colour[inside]
+    if head.kind == _PALETTE:
+        palette, indices = _palette(shared), _indices(still, own)
+        palette.paint(indices, samples, inside)
+        return _packed(indices, head.depth)
+    shown = np.where(inside, np.uint8(255), np.uint8(0))
+    return _encoded(_unkeyed(shared, own, Edit(samples, shown)), own)
+
+
+def _with_xmp(parts: list[Chunk], xmp: bytes) -> list[Chunk]:
+    """``parts`` with this XMP packet in place of theirs (XMP specification part 3, section 1.1.5)."""
+    kept = [part for part in parts if not (part[0] == b"iTXt" and part[1].startswith(XMP_KEYWORD))]
+    return [kept[0], (b"iTXt", XMP_KEYWORD + b"\0" * 5 + xmp), *kept[1:]]
+
+
+def profile_chunk(profile: bytes) -> Chunk:
+    """An ICC profile as iCCP."""
+    return b"iCCP", b"ICC profile\0\0" + zlib.compress(profile, 9)

@@ -1,0 +1,93 @@
+"""JPEG marker segments (ITU-T T.81, annex B): taking a file apart, and other pixels under its headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SOI, EOI, SOS, DHT, DQT, DRI, COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xFE
+APP0, APP1, APP2, APP11, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xEF
+#: Frame headers: all of SOF0 to SOF15 but DHT, JPG and DAC.
+SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+PROGRESSIVE, ARITHMETIC = frozenset({0xC2, 0xC6, 0xCA, 0xCE}), frozenset(range(0xC9, 0xD0)) - {0xCC}
+#: Largest content of a segment.
+LONGEST = 65_533
+
+EXIF, XMP, XMP_EXTENSION = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+MPF, PHOTOSHOP, ADOBE = b"MPF\0", b"Photoshop 3.0\0", b"Adobe"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A marker and its content, without marker and length."""
+
+    marker: int
+    content: bytes
+
+    @property
+    def bytes(self) -> bytes:
+        return bytes((0xFF, self.marker)) + (len(self.content) + 2).to_bytes(2, "big") + self.content
+
+
+def split(data: bytes) -> tuple[list[Segment], bytes]:
+    """The segments before the first scan, and the file from that scan's SOS on.
+
+    Raises:
+        ValueError: the file is none, or ends within its headers.
+    """
+    if data[:2] != b"\xff\xd8":
+        raise ValueError("not a JPEG file")
+    found: list[Segment] = []
+    at = 2
+    while True:
+        # Markers may be preceded by fill bytes, and sloppy writers leave other bytes between segments.
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 4 > len(data):
+            raise ValueError("the file ends within its headers")
+        marker = data[at + 1]
+        if marker == SOS:
+            return found, data[at:]
+        if marker in (0x00, 0xFF, 0x01, SOI) or 0xD0 <= marker <= 0xD7:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker == EOI:
+            raise ValueError("the file holds no scan")
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        found.append(Segment(marker, data[at + 4 : at + 2 + size]))
+        at += 2 + max(size, 2)
+
+
+def describes(segment: Segment) -> bool:
+    """Whether it says something about the picture (APPn, COM) rather than how it is coded."""
+    return APP0 <= segment.marker <= APP15 or segment.marker == COM
+
+
+def under(headers: list[Segment], coded: bytes) -> bytes:
+    """The pixels of the JPEG file ``coded`` under other ``headers``."""
+    own, scans = split(coded)
+    kept = [segment for segment in own if not describes(segment)]
+    return b"\xff\xd8" + b"".join(segment.bytes for segment in (*headers, *kept)) + scans
+
+
+def adobe_transform(headers: list[Segment]) -> int | None:
+    """The colour transform that Adobe's marker states: 0 none, 1 YCbCr, 2 YCCK; ``None`` without one."""
+    for segment in headers:
+        if segment.marker == APP14 and segment.content.startswith(ADOBE) and len(segment.content) >= 12:
+            return segment.content[11]
+    return None
+
+
+def has_jfif(headers: list[Segment]) -> bool:
+    """Whether a JFIF marker is there, which states YCbCr for three components."""
+    return any(segment.marker == APP0 and segment.content.startswith(b"JFIF\0") for segment in headers)
+
+
+def frame(headers: list[Segment]) -> Segment:
+    """The frame header.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for segment in headers:
+        if segment.marker in SOF:
+            return segment
+    raise ValueError("the file has no frame header")

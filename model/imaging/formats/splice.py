@@ -1,0 +1,216 @@
+"""The JPEG splice: touched MCUs get new DCT coefficients, all others keep theirs bit for bit.
+
+In each touched block the source's samples are restored from its own coefficients without clipping, those in the hole
+are replaced, and the block is transformed and quantised with the source's own tables (ITU-T T.81, annex A.3). So a
+block that the hole only grazes stays as near to the source as its quantisation allows.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jpeglib
+import mozjpeg_lossless_optimization as lossless
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.fft import dctn, idctn
+
+from model.imaging.formats import segments
+from model.imaging.formats.segments import Segment
+from model.imaging.picture import Mask, Samples
+
+#: jpeglib keeps what it reads of a file in global variables.
+_ONE_AT_A_TIME = threading.Lock()
+#: MCUs worked on at once: bounds the memory of a mark that covers the picture.
+_BATCH = 1 << 13
+
+
+class NotSpliceable(Exception):
+    """The coefficients cannot be taken over; says why."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component's coefficients, ``int16 [rows, columns, 8, 8]``, its table and its sampling."""
+
+    coefficients: NDArray[np.int16]
+    table: NDArray[np.float32]
+    across: int
+    down: int
+
+
+def splice(data: bytes, samples: Samples, hole: Mask) -> bytes:
+    """``data`` with the MCUs that ``hole`` touches made anew from ``samples`` (``uint8 [H, W, C]`` as stored).
+
+    The headers are those of ``data``, without segments that describe the picture.
+
+    Raises:
+        NotSpliceable: the file's coding is one that cannot be written back.
+    """
+    headers, _ = _headers(data)
+    kind = _colour(headers, samples.shape[2])
+    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source.jpg", Path(folder) / "target.jpg"
+        source.write_bytes(data)
+        try:
+            jpeg = jpeglib.read_dct(str(source))
+            components = _components(jpeg)
+            for mcus in _touched(hole, components):
+                _repair(components, mcus, samples, hole, kind)
+            _keep(jpeg, components)
+            jpeg.write_dct(str(target), flags=["+OPTIMIZE_CODING"] if kind == "rgb" or _optimised(headers) else [])
+        except (OSError, ValueError, IndexError, TypeError) as error:
+            raise NotSpliceable(f"its coefficients cannot be read ({error})") from error
+        spliced = target.read_bytes()
+    frame = segments.frame(headers)
+    if frame.marker in segments.PROGRESSIVE:
+        spliced = bytes(lossless.optimize(spliced, copy=lossless.COPY_MARKERS.NONE))
+    return spliced
+
+
+def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
+    """Which MCUs of ``across`` x ``down`` px hold a pixel of ``hole``."""
+    padded = np.pad(hole > 0, ((0, -hole.shape[0] % down), (0, -hole.shape[1] % across)))
+    cells = padded.reshape(padded.shape[0] // down, down, padded.shape[1] // across, across)
+    return np.asarray(cells.any(axis=(1, 3)))
+
+
+def _headers(data: bytes) -> tuple[list[Segment], bytes]:
+    try:
+        headers, scans = segments.split(data)
+        frame = segments.frame(headers)
+    except ValueError as error:
+        raise NotSpliceable(str(error)) from error
+    if frame.marker in segments.ARITHMETIC:
+        raise NotSpliceable("it is coded arithmetically")
+    if frame.content[0] != 8:
+        raise NotSpliceable(f"it has {frame.content[0]} bits a sample")
+    return headers, scans
+
+
+def _colour(headers: list[Segment], channels: int) -> str:
+    """How components follow from samples: ``grey``, ``ycc`` or ``rgb`` (as libjpeg decides it)."""
+    if channels == 1:
+        return "grey"
+    if channels != 3:
+        raise NotSpliceable("it has four components")
+    transform = segments.adobe_transform(headers)
+    if segments.has_jfif(headers):
+        return "ycc"
+    if transform is not None:
+        return "rgb" if transform == 0 else "ycc"
+    content = segments.frame(headers).content
+    ids = bytes(content[6 + 3 * index] for index in range(3))
+    return "rgb" if ids == b"RGB" else "ycc"
+
+
+def _components(jpeg: Any) -> list[Component]:
+    planes = [jpeg.Y] if jpeg.num_components == 1 else [jpeg.Y, jpeg.Cb, jpeg.Cr]
+    sampling = np.asarray(jpeg.samp_factor)
+    if jpeg.num_components == 1:
+        sampling = np.ones((1, 2), int)  # a single component's MCU is a block, whatever it states
+    most_down, most_across = sampling.max(axis=0)
+    if (np.array((most_down, most_across)) % sampling).any():
+        raise NotSpliceable("its components are sampled in ratios that are no whole numbers")
+    return [
+        Component(
+            plane,
+            np.asarray(jpeg.get_component_qt(index), np.float32),
+            int(most_across // sampling[index, 1]),
+            int(most_down // sampling[index, 0]),
+        )
+        for index, plane in enumerate(planes)
+    ]
+
+
+def _keep(jpeg: Any, components: list[Component]) -> None:
+    jpeg.Y = components[0].coefficients
+    if len(components) == 3:
+        jpeg.Cb, jpeg.Cr = components[1].coefficients, components[2].coefficients
+
+
+def _touched(hole: Mask, components: list[Component]) -> list[NDArray[np.intp]]:
+    """Row and column of the touched MCUs, in batches."""
+    across, down = (max(getattr(part, axis) for part in components) * 8 for axis in ("across", "down"))
+    found = np.argwhere(touched_mcus(hole, across, down))
+    return [found[at : at + _BATCH] for at in range(0, len(found), _BATCH)]
+
+
+def _repair(components: list[Component], mcus: NDArray[np.intp], samples: Samples, hole: Mask, kind: str) -> None:
+    across, down = (max(getattr(part, axis) for part in components) * 8 for axis in ("across", "down"))
+    # Beyond the picture's border the last row and column go on, as encoders do it.
+    rows = np.minimum(mcus[:, :1] * down + np.arange(down), hole.shape[0] - 1)
+    columns = np.minimum(mcus[:, 1:] * across + np.arange(across), hole.shape[1] - 1)
+    at = rows[:, :, None], columns[:, None, :]
+    inside = (hole[at] > 0).astype(np.float32)
+    wanted = _transformed(samples[at].astype(np.float32), kind)
+    for index, part in enumerate(components):
+        _repair_component(part, mcus, wanted[..., index], inside)
+
+
+def _repair_component(
+    part: Component, mcus: NDArray[np.intp], wanted: NDArray[np.float32], inside: NDArray[np.float32]
+) -> None:
+    """``wanted`` and ``inside`` are ``float32 [n, h, w]`` over whole MCUs."""
+    count, height, width = wanted.shape
+    cells = (count, height // part.down, part.down, width // part.across, part.across)
+    share = inside.reshape(cells).mean(axis=(2, 4))
+    new = (wanted * inside).reshape(cells).mean(axis=(2, 4)) / np.maximum(share, 1e-6)
+    tall, wide = share.shape[1] // 8, share.shape[2] // 8
+    share, new = (_blocks(values, tall, wide) for values in (share, new))
+    total_rows, total_columns = part.coefficients.shape[:2]
+    rows = (mcus[:, 0, None, None] * tall + np.arange(tall)[:, None] + np.zeros((1, wide), int)).reshape(-1)
+    columns = (mcus[:, 1, None, None] * wide + np.arange(wide)[None, :] + np.zeros((tall, 1), int)).reshape(-1)
+    # Blocks that only fill up the last MCU are not there, and those that the hole misses stay.
+    there = (rows < total_rows) & (columns < total_columns) & share.any(axis=(1, 2))
+    rows, columns, share, new = rows[there], columns[there], share[there], new[there]
+    old = idctn(part.coefficients[rows, columns] * part.table, axes=(1, 2), norm="ortho") + 128
+    mixed = old * (1 - share) + new * share
+    quantised = np.rint(dctn(mixed - 128, axes=(1, 2), norm="ortho") / part.table)
+    part.coefficients[rows, columns] = np.clip(quantised, -1023, 1023).astype(np.int16)
+
+
+def _blocks(values: NDArray[np.float32], tall: int, wide: int) -> NDArray[np.float32]:
+    """``[n, 8 tall, 8 wide]`` to ``[n tall wide, 8, 8]``."""
+    return values.reshape(-1, tall, 8, wide, 8).swapaxes(2, 3).reshape(-1, 8, 8)
+
+
+def _transformed(samples: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    """``[..., C]`` colours to component values (JFIF 1.02, Rec. 601 full range)."""
+    if kind != "ycc":
+        return samples
+    red, green, blue = (samples[..., index] for index in range(3))
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.stack((luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128), axis=-1)
+
+
+def _optimised(headers: list[Segment]) -> bool:
+    """Whether the file brings Huffman tables of its own rather than those of T.81, annex K."""
+    brought = [segment.content for segment in headers if segment.marker == segments.DHT]
+    return any(table not in _standard_tables() for content in brought for table in _tables(content))
+
+
+@functools.cache
+def _standard_tables() -> frozenset[bytes]:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "JPEG")
+    headers, _ = segments.split(out.getvalue())
+    brought = [segment.content for segment in headers if segment.marker == segments.DHT]
+    return frozenset(table for content in brought for table in _tables(content))
+
+
+def _tables(content: bytes) -> list[bytes]:
+    """The Huffman tables of a DHT segment, without their class and number."""
+    found, at = [], 0
+    while at + 17 <= len(content):
+        size = 17 + sum(content[at + 1 : at + 17])
+        found.append(content[at + 1 : at + size])
+        at += size
+    return found

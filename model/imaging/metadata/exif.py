@@ -1,0 +1,102 @@
+"""Renewing the thumbnail inside EXIF, byte for byte: everything else, maker notes included, stays where it is.
+
+Exif 2.32, section 4.5.5: the thumbnail is a JPEG that the second directory (IFD1) points at.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from model.imaging.picture import Pixels
+
+#: Makes a JPEG of at most so many pixels on its longer side, at a quality.
+Thumbnail = Callable[[int, int], bytes]
+
+_OFFSET, _LENGTH = 0x0201, 0x0202
+_QUALITIES = (85, 75, 60, 40, 20)
+#: Side of a thumbnail whose own side cannot be read: what EXIF recommends.
+_USUAL_SIDE = 160
+
+
+def thumbnail_of(stored: Pixels) -> Thumbnail:
+    """Thumbnails of ``uint8 [H, W, 1 or 3]``, in the orientation in which it is stored."""
+    image = Image.fromarray(np.ascontiguousarray(stored[..., 0] if stored.shape[2] == 1 else stored))
+
+    def make(side: int, quality: int) -> bytes:
+        small = image.copy() if max(image.size) <= side else image.resize(_fitted(image.size, side), reducing_gap=2.0)
+        out = io.BytesIO()
+        small.convert("RGB").save(out, "JPEG", quality=quality)
+        return out.getvalue()
+
+    return make
+
+
+def with_thumbnail(exif: bytes, thumbnail: Thumbnail, longest: int) -> bytes:
+    """``exif`` (from its byte order on) with a new thumbnail where it has one, in at most ``longest`` bytes.
+
+    EXIF that cannot be read is handed back as it is: it holds no thumbnail that anybody could show.
+    """
+    try:
+        order, place = _thumbnail_entries(exif)
+    except (struct.error, ValueError):
+        return exif
+    if place is None:
+        return exif
+    offset_at, length_at = place
+    offset, length = (struct.unpack_from(order + "I", exif, at)[0] for at in place)
+    side = _side(exif[offset : offset + length])
+    for quality in _QUALITIES:
+        new = thumbnail(side, quality)
+        if len(new) <= length and offset + length <= len(exif):
+            changed = bytearray(exif)
+            changed[offset : offset + length] = new.ljust(length, b"\0")
+            struct.pack_into(order + "I", changed, length_at, len(new))
+            return bytes(changed)
+    changed = bytearray(exif)
+    if length > 0 and offset + length <= len(exif):
+        changed[offset : offset + length] = bytes(length)  # the old one shows the mark
+    if len(exif) + len(new) <= longest:
+        struct.pack_into(order + "I", changed, offset_at, len(exif))
+        struct.pack_into(order + "I", changed, length_at, len(new))
+        return bytes(changed) + new
+    struct.pack_into(order + "I", changed, length_at, 0)
+    return bytes(changed)
+
+
+def _thumbnail_entries(exif: bytes) -> tuple[str, tuple[int, int] | None]:
+    """The byte order, and where the values of the thumbnail's offset and length stand."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        raise ValueError("not EXIF")
+    first = struct.unpack_from(order + "I", exif, 4)[0]
+    count = struct.unpack_from(order + "H", exif, first)[0]
+    second = struct.unpack_from(order + "I", exif, first + 2 + 12 * count)[0]
+    if second == 0:
+        return order, None
+    places = {}
+    for index in range(struct.unpack_from(order + "H", exif, second)[0]):
+        at = second + 2 + 12 * index
+        tag, kind = struct.unpack_from(order + "HH", exif, at)
+        if kind == 4:
+            places[tag] = at + 8
+    if _OFFSET not in places or _LENGTH not in places:
+        return order, None
+    return order, (places[_OFFSET], places[_LENGTH])
+
+
+def _side(old: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(old), formats=["JPEG"]) as image:
+            return max(image.size)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return _USUAL_SIDE
+
+
+def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    scale = side / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -1,0 +1,53 @@
+"""What a file says about its origin: its XMP packet, and whether it carries a C2PA manifest."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from model.imaging.formats import coded, png, segments, webp
+from model.imaging.probing import DAMAGE, FORMATS
+
+_TIFF_XMP, _TIFF_C2PA = 700, 0xCD41
+
+
+def xmp_of(data: bytes, format_name: str) -> bytes | None:
+    """The packet, if there is one."""
+    if format_name == "JPEG":
+        headers, _ = segments.split(data)
+        for segment in headers:
+            if segment.marker == segments.APP1 and segment.content.startswith(segments.XMP):
+                return segment.content[len(segments.XMP) :]
+        return None
+    if format_name == "WEBP":
+        return dict(webp.chunks(data)).get(b"XMP ")
+    try:
+        with Image.open(io.BytesIO(data), formats=[*FORMATS]) as image:
+            if format_name == "TIFF":
+                found = image.tag_v2.get(_TIFF_XMP)  # type: ignore[attr-defined]
+            else:
+                found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    except DAMAGE:
+        return None
+    return found.encode() if isinstance(found, str) else found if isinstance(found, bytes) else None
+
+
+def has_c2pa(data: bytes, format_name: str) -> bool:
+    """Whether it carries a manifest (C2PA Technical Specification 2.1, appendix A)."""
+    match format_name:
+        case "JPEG":
+            headers, _ = segments.split(data)
+            found = any(part.marker == segments.APP11 and b"jumb" in part.content[:32] for part in headers)
+        case "PNG":
+            found = any(name == b"caBX" for name, _ in png.chunks(data))
+        case "WEBP":
+            found = any(name == b"C2PA" for name, _ in webp.chunks(data))
+        case "AVIF" | "HEIF":
+            found = any(kind == b"uuid" and box[8:24] == coded.C2PA_BOX for kind, box in coded.boxes(data))
+        case "TIFF":
+            with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+                found = _TIFF_C2PA in image.tag_v2  # type: ignore[attr-defined]
+        case _:
+            found = format_name == "GIF" and b"\x21\xff\x0bC2PA_GIF" in data
+    return found

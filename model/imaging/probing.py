@@ -1,0 +1,211 @@
+"""What a file's header says, held against the limits before a pixel is decoded. Light enough for the API."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pillow_heif
+from PIL import Image, UnidentifiedImageError
+
+from model.errors import ImageRejected, MaskRejected, ModelError
+
+pillow_heif.register_heif_opener()
+
+#: Formats that come back as they came in: Pillow's name to media type and extension.
+FORMATS = {
+    "JPEG": ("image/jpeg", ".jpg"),
+    "PNG": ("image/png", ".png"),
+    "WEBP": ("image/webp", ".webp"),
+    "AVIF": ("image/avif", ".avif"),
+    "HEIF": ("image/heic", ".heic"),
+    "TIFF": ("image/tiff", ".tif"),
+    "BMP": ("image/bmp", ".bmp"),
+    "GIF": ("image/gif", ".gif"),
+}
+#: Formats whose files may hold several frames or pages.
+SEVERAL = {"PNG", "WEBP", "TIFF", "GIF"}
+#: Longest side of a picture: what WebP, JPEG and the network's plan can all count.
+LONGEST_SIDE = 65_535
+_ORIENTATION = 0x0112
+_PNG = b"\x89PNG\r\n\x1a\n"
+#: What Pillow and the decoders under it raise on damaged files.
+DAMAGE = (
+    OSError, ValueError, SyntaxError, struct.error, OverflowError, EOFError, IndexError, KeyError, TypeError,
+    RuntimeError, AttributeError, ZeroDivisionError, AssertionError, NotImplementedError,
+)  # fmt: skip
+
+Rejection = Callable[[str, str], ModelError]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest file and the largest picture that are accepted."""
+
+    max_bytes: int
+    #: Over all frames.
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a header says. ``width`` and ``height`` are as a person sees the picture."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    content_type: str
+    extension: str
+    #: Frames of an animation or pages of a document.
+    frames: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """Over all frames."""
+        return self.width * self.height * self.frames
+
+
+def probe(data: bytes, limits: Limits) -> Probe:
+    """Read the header of ``data``.
+
+    Raises:
+        ImageRejected: not a picture, of a kind that is not supported, or over ``limits``.
+    """
+    with opened(data, limits, ImageRejected, "image") as image:
+        return facts(image, ImageRejected, "image")
+
+
+def probe_picture_mask(data: bytes, limits: Limits) -> Probe:
+    """Read the header of a mask that is a picture.
+
+    Raises:
+        MaskRejected: as :func:`probe`, with codes that begin with ``mask_``.
+    """
+    with opened(data, limits, MaskRejected, "mask") as image:
+        return facts(image, MaskRejected, "mask")
+
+
+@contextmanager
+def opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Iterator[Image.Image]:
+    """The picture, opened but not decoded, within ``limits``."""
+    if not data:
+        raise rejected(f"{noun}_unreadable", f"The {noun} file is empty: send it again.")
+    if len(data) > limits.max_bytes:
+        raise rejected(f"{noun}_too_large", f"The {noun} file has {len(data)} bytes; the limit is {limits.max_bytes}.")
+    with _open(data, limits, rejected, noun) as image:
+        _hold(image, limits, rejected, noun)
+        yield image
+
+
+def facts(image: Image.Image, rejected: Rejection, noun: str) -> Probe:
+    """The header of an opened picture."""
+    width, height = image.size
+    if orientation(image) >= 5:
+        width, height = height, width
+    name = format_of(image)
+    content_type, extension = FORMATS[name]
+    return Probe(name, width, height, image.mode, content_type, extension, _frames(image, rejected, noun))
+
+
+def format_of(image: Image.Image) -> str:
+    """Its format; a JPEG with further pictures behind it (MPO) is a JPEG."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8."""
+    if image.format == "HEIF":
+        return 1  # the decoder has turned it already
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except DAMAGE:
+        return 1  # EXIF that cannot be read turns nothing, as in browsers
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def load(image: Image.Image, rejected: Rejection, noun: str) -> None:
+    """Decode the pixels of an opened picture."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.load()
+    except MemoryError:
+        raise rejected(f"{noun}_too_many_pixels", f"There is not enough memory to decode the {noun}.") from None
+    except DAMAGE as error:
+        raise damaged(error, rejected, noun) from None
+
+
+def damaged(error: BaseException, rejected: Rejection, noun: str) -> ModelError:
+    """What a decoder's complaint means."""
+    if "truncated" in str(error) or isinstance(error, EOFError):
+        return rejected(f"{noun}_truncated", f"The {noun} file ends before its pixels do: send it again.")
+    return rejected(f"{noun}_unreadable", f"The {noun}'s pixels are damaged ({error}): export it again.")
+
+
+def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Sizes are held against our own limit; Pillow's warning would say it twice.
+            warnings.simplefilter("ignore")
+            return Image.open(io.BytesIO(data), formats=[*FORMATS])
+    except Image.DecompressionBombError:
+        raise rejected(
+            f"{noun}_too_many_pixels", f"The {noun} is over the limit of {limits.max_pixels} pixels."
+        ) from None
+    except MemoryError:
+        raise rejected(f"{noun}_too_many_pixels", f"There is not enough memory to open the {noun}.") from None
+    except UnidentifiedImageError:
+        if data.startswith(_PNG) and data[12:16] == b"IHDR" and 0 in struct.unpack(">II", data[16:24].ljust(8, b"\1")):
+            raise rejected(f"{noun}_empty", f"The {noun} has no pixels.") from None
+        raise rejected(
+            f"{noun}_unreadable",
+            f"The {noun} is not a picture in a format that is known here: send {', '.join(FORMATS)}.",
+        ) from None
+    except DAMAGE as error:
+        raise rejected(f"{noun}_unreadable", f"The {noun}'s header is damaged ({error}): export it again.") from None
+
+
+def _hold(image: Image.Image, limits: Limits, rejected: Rejection, noun: str) -> None:
+    """Hold an opened picture against the limits."""
+    if image.width < 1 or image.height < 1:
+        raise rejected(f"{noun}_empty", f"The {noun} has no pixels ({image.width}x{image.height}).")
+    if image.width * image.height > limits.max_pixels:
+        raise rejected(
+            f"{noun}_too_many_pixels",
+            f"The {noun} has {image.width}x{image.height} pixels; the limit is {limits.max_pixels} in all.",
+        )
+    if max(image.size) > LONGEST_SIDE:
+        raise rejected(
+            f"{noun}_too_many_pixels",
+            f"The {noun} has {image.width}x{image.height} pixels; the limit for a side is {LONGEST_SIDE}.",
+        )
+    frames = _frames(image, rejected, noun)
+    if frames * image.width * image.height > limits.max_pixels:
+        raise rejected(
+            f"{noun}_too_many_pixels",
+            f"The {noun} has {frames} frames of {image.width}x{image.height} pixels; "
+            f"the limit is {limits.max_pixels} in all.",
+        )
+    if frames > 1 and format_of(image) not in SEVERAL:
+        raise rejected(
+            f"{noun}_format_unsupported",
+            f"The {noun} is a {image.format} file of {frames} pictures: send each as a file of its own.",
+        )
+
+
+def _frames(image: Image.Image, rejected: Rejection, noun: str) -> int:
+    if image.format == "MPO":
+        return 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(getattr(image, "n_frames", 1))
+    except MemoryError:
+        raise rejected(f"{noun}_too_many_pixels", f"There is not enough memory to open the {noun}.") from None
+    except DAMAGE as error:
+        raise damaged(error, rejected, noun) from None

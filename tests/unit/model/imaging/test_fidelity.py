@@ -1,0 +1,59 @@
+"""Every kind of file through the pipeline and the network: outside the mark it is the same picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.corpus import Case, cases
+from bench.fidelity import RECODED, measure
+from model.inpainter import LaMaInpainter
+from tests.running import REPOSITORY
+
+#: How much a spliced file may grow. Coded as RGB, a fill's texture is paid for three times.
+MOST_GROWTH, MOST_GROWTH_OF_RGB = 1.05, 1.15
+
+
+def small_photo() -> Image.Image:
+    with Image.open(REPOSITORY / "samples" / "originals" / "garment-0c06778b.png") as image:
+        photo = image.convert("RGB")
+    photo.thumbnail((150, 150))
+    return photo
+
+
+CORPUS = {case.name: case for case in cases(small_photo())}
+#: jpeglib writes three components at most.
+FOUR_INKS = {"jpeg-cmyk", "jpeg-ycck"}
+
+
+@pytest.fixture(scope="module")
+def inpainter() -> Iterator[LaMaInpainter]:
+    with LaMaInpainter(device="cpu", threads=1) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_file_comes_back_as_it_was_outside_the_mark(name: str, inpainter: LaMaInpainter) -> None:
+    case: Case = CORPUS[name]
+    row = measure(case, inpainter)
+    assert row.lost == []
+    assert row.repaired
+    if name in FOUR_INKS:
+        assert row.written == "recoded"
+    elif name.startswith("jpeg"):
+        assert (row.written, row.changed) == ("spliced", 0)
+        assert row.size < (MOST_GROWTH_OF_RGB if name == "jpeg-rgb" else MOST_GROWTH)
+    elif name.startswith(RECODED):
+        assert row.written == "recoded"
+        assert row.mean_difference < 2.5
+    else:
+        assert (row.written, row.changed) == ("lossless", 0)
+
+
+def test_corpus_holds_each_format_and_depth() -> None:
+    families = {name.split("-")[0] for name in CORPUS}
+    assert families == {"jpeg", "png", "webp", "avif", "heic", "tiff", "bmp", "gif"}
+    assert np.asarray(small_photo()).std() > 10
