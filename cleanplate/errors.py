@@ -95,9 +95,10 @@ class DownloadFailed(WeightsError):
     code = "download_failed"
 
     def __init__(self, address: str, reason: str) -> None:
+        name = address.rpartition("/")[2] or "FILE"
         super().__init__(
             f"{address} cannot be fetched: {reason}. Run the same command again to go on; or fetch the file on a "
-            f"machine that can, bring it here, and run `cleanplate weights convert {address.rpartition('/')[2] or 'FILE'}`."
+            f"machine that can, bring it here, and run `cleanplate weights convert {name}`."
         )
 
 
