@@ -59,7 +59,7 @@ def launch(tiles: Sequence[Tile], program: Program) -> Flight:
         here, verdict = _pinned_like(values), _pinned_like(finite)
         here.copy_(values, non_blocking=True)
         verdict.copy_(finite, non_blocking=True)
-        done = torch.cuda.Event()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
         return Flight(here, verdict, done)
 

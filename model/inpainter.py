@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from model.box import Box
 from model.engine import Engine, Filled
-from model.errors import ImageRejected, MaskRejected
+from model.errors import ImageRejected, MaskRejected, WeightsRejected
 from model.flight import Tile
 from model.guide import guided, smaller
 from model.masks import Mask, default_dilation, dilate, lay
@@ -47,7 +47,9 @@ class LaMaInpainter:
         threads: int = 0,
         precision: Precision | None = None,
     ) -> None:
-        """``weights``: a file (empty: the network that ships). ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        """``weights``: a file, a name that ``cleanplate weights pull`` knows, or empty for the network that ships.
+
+        ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
         ``threads``: of the network on a CPU; 0 takes as many as this process may use. ``precision``: the device's best
         where not given.
@@ -56,7 +58,7 @@ class LaMaInpainter:
             WeightsRejected: the file is not a network's weights.
         """
         torch.set_num_threads(threads or usable_cores())
-        network, description = load_network(Path(weights) if weights else SHIPPED)
+        network, description = load_network(_file_of(weights))
         chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
         self.architecture = description.architecture
         self.device = str(chosen)
@@ -188,6 +190,22 @@ class _Blend:
         if self._guide is not None and self.small is not None:
             values = guided(values, self.small, mask, self._guide)
         fill[self._box.slices][inside] = np.rint(values[inside].clip(0, 1) * 255).astype(np.uint8)
+
+
+def _file_of(weights: str | Path) -> Path:
+    """Where the weights lie that were asked for: a name is looked for where ``cleanplate weights pull`` puts them."""
+    file = Path(weights)
+    if not weights:
+        return SHIPPED
+    if file.is_file() or file.name != str(weights) or file.suffix:
+        return file
+    pulled = Path.home() / ".cleanplate" / "weights" / f"{weights}.safetensors"
+    if not pulled.is_file():
+        raise WeightsRejected(
+            "weights_unreadable",
+            f"There is no file {weights}, and no {pulled}: run `cleanplate weights pull {weights}`.",
+        )
+    return pulled
 
 
 def usable_cores() -> int:

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from model import LaMaInpainter
 from model.box import Box
 from model.engine import Engine
-from model.errors import EngineClosed, ImageRejected, MaskRejected, ResultNotFinite
+from model.errors import EngineClosed, ImageRejected, MaskRejected, ResultNotFinite, WeightsRejected
 from model.flight import Tile
+from model.lama import LaMaGenerator
 from model.precision import Precision
+from model.weights import Description, save_weights
 
 CPU = torch.device("cpu")
 
@@ -249,3 +251,19 @@ def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
                 results.append(inpainter(image, mask)[mask > 127].astype(np.float64))
         error = np.mean((results[0] - results[1]) ** 2)
         assert 10 * np.log10(255**2 / error) >= 45
+
+
+def test_weights_may_be_a_file_or_a_name_that_was_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(WeightsRejected, match="cleanplate weights pull big-lama"):
+        LaMaInpainter("big-lama", device="cpu")
+    with pytest.raises(WeightsRejected, match="no weights file"):
+        LaMaInpainter(tmp_path / "absent.safetensors", device="cpu")
+    pulled = tmp_path / ".cleanplate" / "weights" / "big-lama.safetensors"
+    pulled.parent.mkdir(parents=True)
+    save_weights(
+        LaMaGenerator(ngf=8, n_blocks=1), Description("lama", {"ngf": 8, "n_blocks": 1}), pulled, dtype=torch.float32
+    )
+    for weights in ("big-lama", pulled, str(pulled)):
+        with LaMaInpainter(weights, device="cpu") as inpainter:
+            assert inpainter.architecture == "lama"
