@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
-from api import exchange, openapi, problems
+from api import exchange, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> APIFlask:
     app.extensions["cleanplate"] = Stores(settings)
     exchange.register(app)
     problems.register(app)
+    limits.register(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     openapi.register(app)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
@@ -43,6 +44,16 @@ def register(app: APIFlask) -> None:
     def forget(_error: BaseException | None) -> None:
         # The thread goes on to other things, and their log lines are not this request's.
         structlog.contextvars.clear_contextvars()
+
+    @app.after_request
+    def tag(answer: Response) -> Response:
+        """JSON that is read again is sent again only if it has changed (RFC 9110, section 13)."""
+        whole = answer.status_code == HTTPStatus.OK and answer.is_json and not answer.is_streamed
+        if whole and request.method == "GET" and request.path.startswith("/v1/"):
+            answer.add_etag(weak=True)
+            answer.headers["Cache-Control"] = "private, no-cache"
+            answer.make_conditional(request)
+        return answer
 
     @app.after_request
     def end(answer: Response) -> Response:

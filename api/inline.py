@@ -37,6 +37,8 @@ class _File:
     name: str
     probe: Probe | MaskProbe
     part: FileStorage
+    #: In bytes.
+    size: int
 
     def read(self) -> bytes:
         self.part.stream.seek(0)
@@ -57,6 +59,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         tenant,
         [(file.name, file.probe.content_type) for file in (*images, *masks)],
         expires_in_s=stores.settings.upload_expiry_s,
+        sizes=[file.size for file in (*images, *masks)],
     )
     for upload, file in zip(uploads, (*images, *masks), strict=True):
         stores.blobs.put(upload.key, file.read(), content_type=file.probe.content_type)
@@ -186,7 +189,7 @@ def _checked(
     look: Callable[[bytes, Limits], Probe | MaskProbe] = probe if noun == "image" else probe_mask
     part.stream.seek(0)
     try:
-        return _File(name, look(part.stream.read(), limits), part)
+        return _File(name, look(part.stream.read(), limits), part, size)
     except (ImageRejected, MaskRejected) as error:
         found.append((error.code, Fault(pointer=place, detail=str(error))))
         return None

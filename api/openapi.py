@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from apiflask import APIFlask
 from flask import current_app
 from pydantic import BaseModel
 
-from api import answers, requests
+from api import answers, idempotency, requests
 from api.auth import bearer
+from api.examples import EXAMPLES, problem
+from api.limits import HEADERS
+from api.problems import CATALOGUE, MEDIA_TYPE, responses
 from storage.options import JobOptions
 
 _REF = "#/components/schemas/"
+_LIMITS = dict(
+    zip(
+        HEADERS,
+        (
+            "Requests a minute that the key may make.",
+            "How many of them are left.",
+            "When all of them are there again, in seconds of the epoch.",
+        ),
+        strict=True,
+    )
+)
 
 DESCRIPTION = """\
 Cleanplate removes watermarks from whole product catalogues, for the people who own the pictures.
@@ -60,6 +75,23 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
             "multipart/form-data": {"schema": {"$ref": f"{_REF}InlineJob"}},
         },
     }
+    document["paths"]["/v1/jobs"]["post"].setdefault("parameters", []).append(
+        {
+            "name": idempotency.HEADER,
+            "in": "header",
+            "required": False,
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 255,
+                "description": "Any text of your own that names this request; sent again, it is answered again.",
+            },
+        }
+    )
+    document["paths"]["/v1/jobs"]["post"]["responses"]["202"]["headers"] = {
+        "Location": _header("string", "Path of the job."),
+        idempotency.REPLAYED: _header("string", "`true` where the answer is that of an earlier try."),
+    }
     binary = {"schema": {"type": "string", "format": "binary"}}
     document["paths"]["/blobs/{token}"]["put"]["requestBody"] = {
         "required": True,
@@ -67,11 +99,69 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         "content": {"*/*": binary},
     }
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if method == "get" and path.startswith("/v1/") and "200" in operation["responses"]:
+                _add_conditions(operation)
             _complete(operation)
             if path.startswith("/v1/"):
                 operation["security"] = [{bearer.name: []}]
+                _add_limits(operation)
+            _add_examples(document, operation)
     return document
+
+
+def _add_limits(operation: dict[str, Any]) -> None:
+    """Whoever has a key may be asked to slow down, and is told how much is left."""
+    codes = responses("rate_limited")[429]
+    known = operation["responses"].setdefault("429", codes)
+    if "rate_limited" not in known["description"]:
+        known["description"] += f"; {codes['description']}"
+    known["headers"] = {"Retry-After": _header("integer", "Seconds after which to go on.")}
+    for status, answer in operation["responses"].items():
+        if status[0] in "23":
+            answer.setdefault("headers", {}).update({name: _header("integer", what) for name, what in _LIMITS.items()})
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _add_conditions(operation: dict[str, Any]) -> None:
+    """What was read before is not sent again unless it has changed."""
+    operation["responses"]["200"]["headers"] = {"ETag": _header("string", "Names this state of it.")}
+    operation["responses"]["304"] = {"description": "It is as the `ETag` in `If-None-Match` names it; no body."}
+    operation.setdefault("parameters", []).append(
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "description": "The `ETag` of an earlier answer."},
+        }
+    )
+
+
+def _add_examples(document: dict[str, Any], operation: dict[str, Any]) -> None:
+    """Each body, sent or answered, with one to look at."""
+    schemas = document["components"]["schemas"]
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        name = content["schema"].get("$ref", "").removeprefix(_REF)
+        if "example" in schemas.get(name, {}):
+            content["example"] = schemas[name]["example"]
+    for status, answer in operation["responses"].items():
+        for media_type, content in answer.get("content", {}).items():
+            name = content["schema"].get("$ref", "").removeprefix(_REF)
+            if media_type == MEDIA_TYPE:
+                url = document["servers"][0]["url"]
+                content["examples"] = {
+                    code: {
+                        "summary": CATALOGUE[code].title,
+                        "value": problem(code, int(status), CATALOGUE[code].title, url),
+                    }
+                    for code in re.findall(r"`(\w+)`: ", answer["description"])
+                }
+            elif name in EXAMPLES:
+                content["example"] = EXAMPLES[name]
+
+
+def _header(kind: str, description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": kind}}
 
 
 def _add(components: dict[str, Any], model: type[BaseModel]) -> None:

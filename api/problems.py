@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from api.answers import Fault
 from cleanplate.logs import redact_text
 from model.errors import ModelError
-from storage.errors import BlobNotFound, StorageError
+from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError
 
 MEDIA_TYPE = "application/problem+json"
 #: Faults listed in one answer; a job of 100,000 wrong lines is told about the first of them.
@@ -51,11 +51,16 @@ CATALOGUE: dict[str, Kind] = {
     "image_not_finished": Kind(409, "The image has not ended yet"),
     "image_failed": Kind(409, "The image has no result: it failed"),
     "image_canceled": Kind(409, "The image has no result: its job was canceled"),
+    "idempotency_key_busy": Kind(409, "The same request is being worked on"),
     "request_too_large": Kind(413, "The request is too large"),
     "image_too_large": Kind(413, "The picture's file is too large"),
     "mask_too_large": Kind(413, "The mask's file is too large"),
     "media_type_unsupported": Kind(415, "The body has the wrong media type"),
     "validation_failed": Kind(422, "The request does not fit the schema"),
+    "idempotency_key_invalid": Kind(422, "The Idempotency-Key cannot be used"),
+    "idempotency_key_reused": Kind(422, "The Idempotency-Key belongs to another request"),
+    "size_mismatch": Kind(422, "The file does not have the size that was announced"),
+    "size_missing": Kind(422, "An upload does not say how large it is"),
     "cursor_invalid": Kind(422, "The cursor is not one of this list"),
     "rights_missing": Kind(422, "The job does not say by which right"),
     "upload_unknown": Kind(422, "The job names uploads that do not exist"),
@@ -73,6 +78,8 @@ CATALOGUE: dict[str, Kind] = {
     "mask_too_many_pixels": Kind(422, "The mask has too many pixels"),
     "mask_format_unsupported": Kind(422, "Masks of this kind are not supported"),
     "mask_size_mismatch": Kind(422, "The mask does not have its picture's size"),
+    "rate_limited": Kind(429, "Too many requests"),
+    "quota_exceeded": Kind(429, "The tenant's quota is used up"),
     "internal_error": Kind(500, "Something broke on our side"),
     "not_ready": Kind(503, "The service is not ready"),
     "ledger_unavailable": Kind(503, "The ledger does not answer"),
@@ -80,10 +87,17 @@ CATALOGUE: dict[str, Kind] = {
     "blob_store_refused": Kind(503, "The object store refuses the service"),
 }
 
-_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "media_type_unsupported"}
+_BY_STATUS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "media_type_unsupported",
+    429: "rate_limited",
+}
 _DETAIL_BY_STATUS = {
     404: "There is nothing at this address. The addresses are listed at /docs.",
     405: "This address does not take this method; the header Allow lists those it takes.",
+    429: "This API key has used up its requests for now. The header Retry-After says when to go on.",
     415: "The header Content-Type names a media type that this address does not take.",
 }
 
@@ -206,6 +220,10 @@ def _from_our_own(error: StorageError | ModelError) -> Problem | None:
     if isinstance(error, BlobNotFound):
         # Its own sentence names the key, which is nobody's business.
         return Problem("blob_not_found", "The file is no longer stored, or was never sent.")
+    if isinstance(error, QuotaExceeded) and error.retry_after_s is not None:
+        return Problem(error.code, str(error), headers={"Retry-After": str(round(error.retry_after_s))})
+    if isinstance(error, IdempotencyKeyBusy):
+        return Problem(error.code, str(error), headers={"Retry-After": "1"})
     if CATALOGUE[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The reason may name hosts and folders: it is for the log.
         _log.warning("request.unavailable", code=error.code, error=str(error))

@@ -40,6 +40,13 @@ class NewUpload(Request):
     content_type: ContentType = Field(
         description="The file's media type; the link takes no other.", examples=["image/jpeg"]
     )
+    size: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**40,
+        description="The file's size in bytes; the link takes no other. Required where the tenant's bytes are counted.",
+        examples=[184_320],
+    )
 
 
 class NewUploads(Request):
@@ -104,6 +111,19 @@ class NewJob(Stated):
 class InlineJob(Stated):
     """The parts of a small job that brings its pictures along (multipart/form-data)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "images": ["(bytes of shirt-01.jpg)", "(bytes of shirt-02.jpg)"],
+                "mask": "(bytes of mask.png)",
+                "options": '{"dilation_px": 4}',
+                "rights_basis": "owner",
+                "attested_by": "Jo Doe, Doe Shirts Ltd",
+                "rights_reference": "own photographs, spring catalogue",
+            }
+        }
+    )
+
     images: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] = Field(
         description="The pictures: one part each, with its file name."
     )
@@ -134,6 +154,8 @@ class ImagesPageOf(PageOf):
 
 class NewWebhook(Request):
     """An address that wants to be told."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"url": "https://shop.example/hooks/cleanplate"}})
 
     url: str = Field(
         min_length=1,

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cleanplate.commands import audit, demo, health, inpaint, jobs, keys, service, settings, weights
+from cleanplate.commands import audit, demo, health, inpaint, jobs, keys, service, settings, tenants, weights
 
 #: What a machine without a worker may do without.
 WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2"})
@@ -70,5 +70,6 @@ app.command()(service.migrate)
 app.command()(health.healthy)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
+app.add_typer(tenants.app, name="tenants")
 app.add_typer(audit.app, name="audit")
 app.command(name="settings")(settings.settings)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
+from uuid import uuid4
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -78,12 +79,14 @@ class Client:
         rights: Rights,
         options: Mapping[str, Any] | None = None,
         webhook_id: str | None = None,
+        idempotency_key: str | None = None,
         on_uploaded: Callable[[int], None] | None = None,
     ) -> JobAnswer:
         """Upload the images and their masks and submit them as one job, in this order, by these rights.
 
         ``masks`` is one file for all images, or one file for each (the same file may stand for many; it travels once).
-        ``on_uploaded`` hears, from several threads, how many files have just arrived.
+        ``idempotency_key``: a name of your own for this submission; given again with the same body within 24 hours, it
+        gets the same job. ``on_uploaded`` hears, from several threads, how many files have just arrived.
         """
         mask_of = [masks] * len(images) if isinstance(masks, Path) else list(masks)
         if len(mask_of) != len(images):
@@ -102,8 +105,9 @@ class Client:
         }
         if webhook_id is not None:
             body["webhook_id"] = webhook_id
-        # A second job is worse than an error: sent again only when the first try cannot have reached the service.
-        return self._call(JobAnswer, "POST", "/v1/jobs", json=body, repeatable=False)
+        # However often it is sent, the service makes one job of it.
+        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        return self._call(JobAnswer, "POST", "/v1/jobs", json=body, headers=headers)
 
     def upload(self, files: Sequence[Path], *, on_uploaded: Callable[[int], None] | None = None) -> dict[Path, str]:
         """Send files to the object store; returns their upload ids."""
@@ -116,7 +120,10 @@ class Client:
 
         for start in range(0, len(files), SLOTS):
             batch = files[start : start + SLOTS]
-            wanted = [{"filename": file.name, "content_type": content_type(file)} for file in batch]
+            wanted = [
+                {"filename": file.name, "content_type": content_type(file), "size": file.stat().st_size or None}
+                for file in batch
+            ]
             answer = self._json("POST", "/v1/uploads", json={"files": wanted})
             slots = [self._read(UploadSlot, slot) for slot in answer["uploads"]]
             self._side_by_side([partial(send, file, slot) for file, slot in zip(batch, slots, strict=True)])
@@ -213,14 +220,30 @@ class Client:
             if cursor is None:
                 return
 
-    def _call(self, kind: type[Answer], method: str, path: str, *, json: Any = None, repeatable: bool = True) -> Answer:
-        return self._read(kind, self._json(method, path, json=json, repeatable=repeatable))
+    def _call(
+        self,
+        kind: type[Answer],
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> Answer:
+        return self._read(kind, self._json(method, path, json=json, headers=headers, repeatable=repeatable))
 
     def _json(
-        self, method: str, path: str, *, json: Any = None, params: dict[str, str] | None = None, repeatable: bool = True
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = True,
     ) -> Any:
         def call() -> Any:
-            answer = self._api.request(method, self._url + path, json=json, params=params)
+            answer = self._api.request(method, self._url + path, json=json, params=params, headers=headers)
             if not answer.is_success:
                 raise refusal(answer)
             try:

@@ -17,6 +17,8 @@ from cleanplate.errors import Refused
 
 Result = TypeVar("Result")
 
+#: Codes of answers that say so, whatever their status.
+BUSY = frozenset({"idempotency_key_busy"})
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -49,7 +51,7 @@ class Retries:
 def passes_by_itself(error: BaseException) -> bool:
     """Whether the same call may succeed later."""
     if isinstance(error, Refused):
-        return error.status in TRANSIENT
+        return error.status in TRANSIENT or error.code in BUSY
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
 
 

@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     upload_expiry_s: int = Field(default=24 * 3600, ge=1, description="Seconds in which an upload must be used.")
     link_expiry_s: int = Field(default=3600, ge=1, description="Seconds for which a presigned link works.")
 
+    rate_limit_per_minute: int = Field(
+        default=1200, ge=0, description="Requests a minute for each API key (embedded: in each API process). 0: any."
+    )
+
     shard_size: int = Field(default=32, ge=1, le=1000, description="Most images in one message to a worker.")
     queue_depth: int = Field(
         default=4, ge=1, le=10_000, description="Shards that the dispatcher keeps published and not yet leased."

@@ -83,3 +83,39 @@ class LinkInvalid(StorageError):
     """A signed link to the local blob store that is expired, altered, or for another use."""
 
     code = "link_invalid"
+
+
+class QuotaExceeded(StorageError):
+    """A tenant asks for more than its operator allows it."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, sentence: str, retry_after_s: float | None) -> None:
+        super().__init__(sentence)
+        #: When asking again may help; ``None``: never, for this request.
+        self.retry_after_s = retry_after_s
+
+
+class SizeMissing(StorageError):
+    """A tenant with a quota of bytes must announce the sizes of its uploads."""
+
+    code = "size_missing"
+
+
+class IdempotencyKeyReused(StorageError):
+    """The key came before with another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The Idempotency-Key {key!r} was used for another request. Use a new key for a new request.")
+
+
+class IdempotencyKeyBusy(StorageError):
+    """The same request is being worked on at this moment."""
+
+    code = "idempotency_key_busy"
+    transient = True
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The request with the Idempotency-Key {key!r} is being worked on. Repeat it shortly.")

@@ -107,6 +107,28 @@ class ApiKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quota:
+    """What a tenant may ask for; ``None``: as much as it likes."""
+
+    #: By day of UTC.
+    images_per_day: int | None = None
+    #: Queued or running at once.
+    images_in_flight: int | None = None
+    #: Of announced uploads, by day of UTC.
+    bytes_per_day: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """A tenant's quota and what it has used of it."""
+
+    quota: Quota
+    images_today: int
+    images_in_flight: int
+    bytes_today: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Upload:
     """A place for bytes that a tenant will send; ``key`` is where they land in the blob store."""
 
@@ -115,6 +137,8 @@ class Upload:
     key: str
     filename: str
     content_type: str
+    #: In bytes, where it was announced.
+    size: int | None
     created_at: datetime
     expires_at: datetime
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -79,6 +80,10 @@ tenants = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("name", String(200), nullable=False, unique=True),
+    # Quotas; empty: none.
+    Column("max_images_per_day", Integer),
+    Column("max_images_in_flight", Integer),
+    Column("max_bytes_per_day", BigInteger),
     # When the dispatcher last took a shard of any of its jobs: the tenant that waited longest is next.
     _time("dispatched_at"),
     _time("created_at", nullable=False),
@@ -101,6 +106,29 @@ api_keys = Table(
     _time("revoked_at"),
 )
 
+# What a tenant has asked for on a day (UTC). Its row is also what two submissions of a tenant queue up for.
+usage = Table(
+    "usage",
+    metadata,
+    Column("tenant_id", ID, ForeignKey("tenants.id"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("images", Integer, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+)
+
+# Answers to requests that are not to be done twice; written in the transaction of what they answer for.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant_id", ID, ForeignKey("tenants.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    # SHA-256 of the request.
+    Column("fingerprint", String(64), nullable=False),
+    Column("answer", JSON_DOCUMENT, nullable=False),
+    _time("created_at", nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+)
+
 uploads = Table(
     "uploads",
     metadata,
@@ -109,6 +137,8 @@ uploads = Table(
     Column("key", String(300), nullable=False),
     Column("filename", String(255), nullable=False),
     Column("content_type", String(100), nullable=False),
+    # In bytes, as it was announced; the link takes no other. Empty: not announced.
+    Column("size", BigInteger),
     _time("created_at", nullable=False),
     _time("expires_at", nullable=False),
 )

@@ -35,22 +35,23 @@ class Shop:
     db: Database
     tenant: str
 
-    def submit(self, images: int = 3, *, webhook: str | None = None) -> Job:
+    def submit(self, images: int = 3, *, webhook: str | None = None, sizes: list[int | None] | None = None) -> Job:
+        return submit_job(self.db, self.tenant, self.new_job(images, webhook=webhook, sizes=sizes))
+
+    def new_job(self, images: int, *, webhook: str | None = None, sizes: list[int | None] | None = None) -> NewJob:
+        """A job to be submitted, with its uploads; ``sizes`` are those of the images and the mask."""
         files = [(f"{n}.jpg", "image/jpeg") for n in range(images)]
-        uploads = create_uploads(self.db, self.tenant, [*files, ("mask.png", "image/png")], expires_in_s=3600)
-        return submit_job(
-            self.db,
-            self.tenant,
-            NewJob(
-                images=[
-                    NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None)
-                    for upload in uploads[:-1]
-                ],
-                mask_upload_id=uploads[-1].id,
-                options={"dilation_px": 4},
-                rights=RIGHTS,
-                webhook_endpoint_id=webhook,
-            ),
+        files.append(("mask.png", "image/png"))
+        uploads = create_uploads(self.db, self.tenant, files, expires_in_s=3600, sizes=sizes)
+        return NewJob(
+            images=[
+                NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None)
+                for upload in uploads[:-1]
+            ],
+            mask_upload_id=uploads[-1].id,
+            options={"dilation_px": 4},
+            rights=RIGHTS,
+            webhook_endpoint_id=webhook,
         )
 
     def job(self, job_id: str) -> Job:

@@ -18,7 +18,7 @@ from cleanplate.settings import Settings
 from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
-from storage.ledger import audit
+from storage.ledger import audit, idempotency
 from storage.ledger.dispatch import take_shards
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.records import Shard
@@ -71,6 +71,7 @@ class Dispatcher:
         for job_id in close_jobs(self._database):
             log.info("job.completed", job=job_id)
         audit.chain(self._database)
+        idempotency.forget_old(self._database)
 
     def _send(self) -> None:
         while self._unsent:

@@ -60,6 +60,7 @@ def fetch(token: str) -> Response:
         "not_found",
         "image_too_large",
         "media_type_unsupported",
+        "size_mismatch",
         "blob_store_unavailable",
         also={204: {"description": "Stored."}},
     ),
@@ -69,6 +70,11 @@ def send(token: str) -> Response:
     link = blobs.read_link(token, "PUT")
     if link.content_type is not None and request.mimetype != link.content_type:
         raise Problem("media_type_unsupported", f"This link takes {link.content_type} only; say so in Content-Type.")
+    if link.exact_bytes is not None and request.content_length != link.exact_bytes:
+        raise Problem(
+            "size_mismatch",
+            f"This link takes {link.exact_bytes} bytes exactly; say so in Content-Length and send them.",
+        )
     request.max_content_length = link.max_bytes
     try:
         blobs.put_stream(link.key, request.stream, content_type=link.content_type or request.mimetype)

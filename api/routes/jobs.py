@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apiflask import APIBlueprint
 from flask import request
 from pydantic import ValidationError
@@ -9,13 +11,15 @@ from pydantic import ValidationError
 from api import answers, auth, cursors, requests
 from api.answers import Fault
 from api.bodies import unsupported
+from api.idempotency import REPLAYED, once
 from api.inline import read_inline_job
 from api.problems import MAX_FAULTS, Problem, pointer, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
 from storage import records
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger.jobs import cancel_job, get_job, list_images, list_jobs, submit_job
+from storage.ledger.idempotency import Once, recall
+from storage.ledger.jobs import cancel_job, get_job, list_images, list_jobs, submit_job, submit_once
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -32,7 +36,8 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
     summary="Submit a job",
     description=(
         "As JSON, with the ids of uploads, for jobs of any size; or as multipart/form-data with the pictures in it, "
-        "for small ones. A job that is refused leaves nothing behind."
+        "for small ones. A job that is refused leaves nothing behind. With an `Idempotency-Key` the request may be "
+        "sent again for 24 hours: the same request gets the first answer, with `Idempotency-Replayed: true`."
     ),
     responses=responses(
         "request_invalid",
@@ -40,6 +45,11 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
         "key_missing",
         "key_wrong",
         "scope_missing",
+        "idempotency_key_busy",
+        "idempotency_key_invalid",
+        "idempotency_key_reused",
+        "quota_exceeded",
+        "size_missing",
         "request_too_large",
         "image_too_large",
         "mask_too_large",
@@ -65,17 +75,24 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 )
 def submit() -> tuple[answers.Job, int, dict[str, str]]:
     here, tenant = stores(), auth.tenant()
-    if request.is_json:
-        job = _submit_uploaded(here, tenant)
-    elif request.mimetype == "multipart/form-data":
-        job = _submitted(here, tenant, read_inline_job(here, tenant), webhook_field="webhook")
-    else:
+    if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
-    answer = answers.Job.of(job)
-    return answer, 202, {"Location": answer.links.self}
+    wanted = once()
+    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    if given is not None:
+        return _answered(answers.Job.model_validate(given), replayed=True)
+    if request.is_json:
+        job, replayed = _submit_uploaded(here, tenant, wanted)
+    else:
+        job, replayed = _submitted(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
+    return _answered(job, replayed=replayed)
 
 
-def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
+def _answered(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dict[str, str]]:
+    return job, 202, {"Location": job.links.self} | ({REPLAYED: "true"} if replayed else {})
+
+
+def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[answers.Job, bool]:
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
@@ -110,7 +127,7 @@ def _submit_uploaded(here: Stores, tenant: str) -> records.Job:
         webhook_endpoint_id=body.webhook_id,
     )
     try:
-        return _submitted(here, tenant, job, webhook_field="webhook_id")
+        return _submitted(here, tenant, job, wanted, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=_places(body, set(error.identifiers))) from error
 
@@ -128,9 +145,15 @@ def _places(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
     return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
 
 
-def _submitted(here: Stores, tenant: str, job: records.NewJob, *, webhook_field: str) -> records.Job:
+def _submitted(
+    here: Stores, tenant: str, job: records.NewJob, wanted: Once | None, *, webhook_field: str
+) -> tuple[answers.Job, bool]:
+    """The new job, or the one that this request made before; and whether it is that."""
     try:
-        return submit_job(here.database, tenant, job, actor=auth.actor())
+        if wanted is None:
+            return answers.Job.of(submit_job(here.database, tenant, job, actor=auth.actor())), False
+        answer, replayed = submit_once(here.database, tenant, job, wanted, _as_json, actor=auth.actor())
+        return answers.Job.model_validate(answer), replayed
     except NotFound as error:
         # The address is right; it is the body that names something unknown.
         raise Problem(
@@ -138,6 +161,10 @@ def _submitted(here: Stores, tenant: str, job: records.NewJob, *, webhook_field:
             f"There is no webhook {error.identifier!r}. Make it with POST /v1/webhooks first.",
             faults=[Fault(pointer=pointer(webhook_field), detail="There is no such webhook.")],
         ) from error
+
+
+def _as_json(job: records.Job) -> dict[str, Any]:
+    return answers.Job.of(job).model_dump(mode="json")
 
 
 @blueprint.get("/v1/jobs")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 
 from api import answers, auth, requests
+from api.answers import Fault
 from api.bodies import only_json
-from api.problems import responses
+from api.problems import Problem, pointer, responses
 from api.stores import stores
 from storage.ledger.jobs import create_uploads
 from storage.records import Scope
@@ -33,6 +34,9 @@ only_json(blueprint)
         "key_wrong",
         "scope_missing",
         "request_too_large",
+        "image_too_large",
+        "quota_exceeded",
+        "size_missing",
         "media_type_unsupported",
         "validation_failed",
         "ledger_unavailable",
@@ -41,16 +45,25 @@ only_json(blueprint)
 )
 def create(json_data: requests.NewUploads) -> answers.Uploads:
     here = stores()
+    for index, file in enumerate(json_data.files):
+        if file.size is not None and file.size > here.settings.max_image_bytes:
+            detail = f"The file may have {here.settings.max_image_bytes} bytes at most."
+            place = pointer("files", index, "size")
+            raise Problem("image_too_large", detail, faults=[Fault(pointer=place, detail=detail)])
     created = create_uploads(
         here.database,
         auth.tenant(),
         [(file.filename, file.content_type) for file in json_data.files],
         expires_in_s=here.settings.upload_expiry_s,
+        sizes=[file.size for file in json_data.files],
     )
     places = []
     for upload in created:
         link = here.blobs.presigned_put(
-            upload.key, content_type=upload.content_type, expires_s=here.settings.link_expiry_s
+            upload.key,
+            content_type=upload.content_type,
+            size=upload.size,
+            expires_s=here.settings.link_expiry_s,
         )
         places.append(
             answers.Upload(

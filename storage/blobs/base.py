@@ -55,8 +55,10 @@ class Blobs(Protocol):
     def list(self, prefix: str) -> Iterator[BlobStat]:
         """All blobs whose key begins with ``prefix``, by key. The content type may be left empty."""
 
-    def presigned_put(self, key: str, *, content_type: str, expires_s: int) -> PresignedRequest:
-        """Lets its holder store one blob of this type under this key."""
+    def presigned_put(
+        self, key: str, *, content_type: str, expires_s: int, size: int | None = None
+    ) -> PresignedRequest:
+        """Lets its holder store one blob of this type, and of this size in bytes where one is given, under this key."""
 
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
         """Lets its holder download a blob, saved under ``filename``."""

@@ -24,6 +24,8 @@ class Link:
     key: str
     #: Of the body that PUT may send.
     max_bytes: int | None = None
+    #: Of the body that PUT must send, where its size was announced.
+    exact_bytes: int | None = None
     #: That PUT must send.
     content_type: str | None = None
     #: Under which GET's answer is saved.

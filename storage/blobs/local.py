@@ -94,9 +94,14 @@ class LocalBlobs:
                 with suppress(BlobNotFound):  # deleted meanwhile, or a link that somebody put there
                     yield self.stat(key)
 
-    def presigned_put(self, key: str, *, content_type: str, expires_s: int) -> PresignedRequest:
-        link = Link(method="PUT", key=check_key(key), content_type=content_type, max_bytes=self._max_bytes)
-        return self._presigned(link, expires_s, {"Content-Type": content_type})
+    def presigned_put(
+        self, key: str, *, content_type: str, expires_s: int, size: int | None = None
+    ) -> PresignedRequest:
+        link = Link(
+            method="PUT", key=check_key(key), content_type=content_type, max_bytes=self._max_bytes, exact_bytes=size
+        )
+        headers = {"Content-Type": content_type} | ({} if size is None else {"Content-Length": str(size)})
+        return self._presigned(link, expires_s, headers)
 
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
         return self._presigned(Link(method="GET", key=check_key(key), filename=filename), expires_s, {})

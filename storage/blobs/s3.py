@@ -100,16 +100,22 @@ class S3Blobs:
                     key = entry["Key"].removeprefix(self._prefix)
                     yield BlobStat(key, entry["Size"], "", entry["LastModified"].astimezone(UTC))
 
-    def presigned_put(self, key: str, *, content_type: str, expires_s: int) -> PresignedRequest:
-        url, expires_at = self._presigned("put_object", key, expires_s, ContentType=content_type)
-        return PresignedRequest("PUT", url, {"Content-Type": content_type}, expires_at)
+    def presigned_put(
+        self, key: str, *, content_type: str, expires_s: int, size: int | None = None
+    ) -> PresignedRequest:
+        headers = {"Content-Type": content_type}
+        signed: dict[str, Any] = {"ContentType": content_type}
+        if size is not None:
+            headers["Content-Length"], signed["ContentLength"] = str(size), size
+        url, expires_at = self._presigned("put_object", key, expires_s, **signed)
+        return PresignedRequest("PUT", url, headers, expires_at)
 
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
         disposition = attachment(filename)
         url, expires_at = self._presigned("get_object", key, expires_s, ResponseContentDisposition=disposition)
         return PresignedRequest("GET", url, {}, expires_at)
 
-    def _presigned(self, operation: str, key: str, expires_s: int, **params: str) -> tuple[str, datetime]:
+    def _presigned(self, operation: str, key: str, expires_s: int, **params: Any) -> tuple[str, datetime]:
         params = {"Bucket": self._bucket, "Key": self._name(key), **params}
         expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
         with _translated(key):

@@ -16,6 +16,7 @@ from storage.database import Database
 from storage.records import Counts, ImageState, Job, JobState, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
+OPEN_JOB = (JobState.QUEUED, JobState.RUNNING)
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
 

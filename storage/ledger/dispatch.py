@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
 
 from storage.database import Database
-from storage.ledger.jobs import OPEN_JOB
+from storage.ledger.counting import OPEN_JOB
 from storage.records import ImageState, Shard
 from storage.tables import images, jobs, tenants
 

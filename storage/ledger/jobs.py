@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -10,22 +10,33 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger import audit
-from storage.ledger.counting import Moves, read_job, select_jobs
+from storage.ledger import audit, idempotency, quotas
+from storage.ledger.counting import OPEN_JOB, Moves, read_job, select_jobs
+from storage.ledger.idempotency import Once
 from storage.records import Image, ImageState, Job, JobState, NewJob, Upload
 from storage.tables import attempts, images, jobs, new_id, uploads, webhook_endpoints
 
 #: Rows in one INSERT, ids in one IN: well under both databases' limits of bound values (32,766 and 65,535).
 _CHUNK = 1000
 
-OPEN_JOB = (JobState.QUEUED, JobState.RUNNING)
 OPEN_IMAGE = (ImageState.QUEUED, ImageState.RUNNING)
 
 
-def create_uploads(db: Database, tenant_id: str, files: list[tuple[str, str]], *, expires_in_s: float) -> list[Upload]:
-    """Places for files, each ``(filename, content_type)``, in the order given, to be used within ``expires_in_s``."""
+def create_uploads(
+    db: Database,
+    tenant_id: str,
+    files: list[tuple[str, str]],
+    *,
+    expires_in_s: float,
+    sizes: list[int | None] | None = None,
+) -> list[Upload]:
+    """Places for files, each ``(filename, content_type)``, in the order given, to be used within ``expires_in_s``.
+
+    ``sizes`` in bytes, where they are announced. Raises QuotaExceeded, SizeMissing.
+    """
+    sizes = sizes if sizes is not None else [None] * len(files)
     rows = []
-    for filename, content_type in files:
+    for (filename, content_type), size in zip(files, sizes, strict=True):
         upload_id = new_id("upl")
         rows.append(
             {
@@ -34,11 +45,13 @@ def create_uploads(db: Database, tenant_id: str, files: list[tuple[str, str]], *
                 "key": f"t/{tenant_id}/uploads/{upload_id}",
                 "filename": filename,
                 "content_type": content_type,
+                "size": size,
             }
         )
     if not rows:
         return []
     with db.write() as connection:
+        quotas.use(db, connection, tenant_id, sizes=sizes)
         created = connection.execute(
             insert(uploads)
             .values(created_at=db.now(), expires_at=db.after(expires_in_s))
@@ -54,56 +67,87 @@ def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.
     Raises:
         UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
         NotFound: no such webhook endpoint of this tenant.
+        QuotaExceeded: more than the tenant may ask for.
         ValueError: no images, or an image without a mask where the job has none either.
     """
+    with db.write() as connection:
+        return _submit(db, connection, tenant_id, job, actor)
+
+
+def submit_once(
+    db: Database,
+    tenant_id: str,
+    job: NewJob,
+    once: Once,
+    answer_of: Callable[[Job], dict[str, Any]],
+    *,
+    actor: str = audit.SERVICE,
+) -> tuple[dict[str, Any], bool]:
+    """Like :func:`submit_job`, for a request that may be sent again: its answer, and whether that is a repeat.
+
+    ``answer_of`` makes the answer of the new job; it is kept with the job, in the same transaction.
+
+    Raises:
+        IdempotencyKeyBusy, IdempotencyKeyReused: see :mod:`storage.ledger.idempotency`.
+    """
+    with db.write() as connection:
+        given = idempotency.begin(db, connection, tenant_id, once)
+        if given is not None:
+            return given, True
+        answer = answer_of(_submit(db, connection, tenant_id, job, actor))
+        idempotency.remember(db, connection, tenant_id, once, answer)
+        return answer, False
+
+
+def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
     if not job.images:
         raise ValueError("A job has at least one image.")
     if job.mask_upload_id is None and any(image.mask_upload_id is None for image in job.images):
         raise ValueError("An image has no mask, and the job has none either.")
     job_id = new_id("job")
-    with db.write() as connection:
-        files = _uploads_of(db, connection, tenant_id, job)
-        _lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
-        connection.execute(
-            insert(jobs).values(
-                id=job_id,
-                tenant_id=tenant_id,
-                state=JobState.QUEUED,
-                options=job.options,
-                webhook_endpoint_id=job.webhook_endpoint_id,
-                rights_basis=job.rights.basis,
-                attested_by=job.rights.attested_by,
-                rights_reference=job.rights.reference,
-                total=len(job.images),
-                queued=len(job.images),
-                created_at=db.now(),
-            )
+    files = _uploads_of(db, connection, tenant_id, job)
+    _lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
+    quotas.use(db, connection, tenant_id, images=len(job.images), sizes=[])
+    connection.execute(
+        insert(jobs).values(
+            id=job_id,
+            tenant_id=tenant_id,
+            state=JobState.QUEUED,
+            options=job.options,
+            webhook_endpoint_id=job.webhook_endpoint_id,
+            rights_basis=job.rights.basis,
+            attested_by=job.rights.attested_by,
+            rights_reference=job.rights.reference,
+            total=len(job.images),
+            queued=len(job.images),
+            created_at=db.now(),
         )
-        rows = (
-            {
-                "id": new_id("img"),
-                "job_id": job_id,
-                "tenant_id": tenant_id,
-                "position": position,
-                "name": image.name or files[image.source_upload_id].filename,
-                "state": ImageState.QUEUED,
-                "source_key": files[image.source_upload_id].key,
-                "mask_key": files[image.mask_upload_id or job.mask_upload_id or ""].key,
-                "record": {},
-            }
-            for position, image in enumerate(job.images)
-        )
-        statement = insert(images).values(available_at=db.now(), created_at=db.now())
-        for chunk in _chunks(rows):
-            connection.execute(statement, chunk)
-        rights = {
-            "rights_basis": job.rights.basis.value,
-            "attested_by": job.rights.attested_by,
-            "rights_reference": job.rights.reference,
+    )
+    rows = (
+        {
+            "id": new_id("img"),
+            "job_id": job_id,
+            "tenant_id": tenant_id,
+            "position": position,
+            "name": image.name or files[image.source_upload_id].filename,
+            "state": ImageState.QUEUED,
+            "source_key": files[image.source_upload_id].key,
+            "mask_key": files[image.mask_upload_id or job.mask_upload_id or ""].key,
+            "record": {},
         }
-        submitted = {**rights, "images": len(job.images), "options": job.options}
-        audit.append(db, connection, [audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)])
-        return read_job(connection.execute(select_jobs(db, _one_job(tenant_id, job_id))).one())
+        for position, image in enumerate(job.images)
+    )
+    statement = insert(images).values(available_at=db.now(), created_at=db.now())
+    for chunk in _chunks(rows):
+        connection.execute(statement, chunk)
+    rights = {
+        "rights_basis": job.rights.basis.value,
+        "attested_by": job.rights.attested_by,
+        "rights_reference": job.rights.reference,
+    }
+    submitted = {**rights, "images": len(job.images), "options": job.options}
+    audit.append(db, connection, [audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)])
+    return read_job(connection.execute(select_jobs(db, _one_job(tenant_id, job_id))).one())
 
 
 def get_job(db: Database, tenant_id: str, job_id: str) -> Job:

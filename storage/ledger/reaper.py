@@ -11,8 +11,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from storage.database import Database
 from storage.ledger import audit, outbox
-from storage.ledger.counting import Moves, fold, read_job, select_jobs
-from storage.ledger.jobs import OPEN_JOB
+from storage.ledger.counting import OPEN_JOB, Moves, fold, read_job, select_jobs
 from storage.records import ImageState, JobState
 from storage.tables import attempts, images, job_deltas, jobs
 

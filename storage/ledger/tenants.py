@@ -38,6 +38,12 @@ def find_tenant(db: Database, name: str) -> str | None:
         return connection.scalar(select(tenants.c.id).where(tenants.c.name == name))
 
 
+def list_tenants(db: Database) -> list[tuple[str, str]]:
+    """Id and name of every tenant, by name."""
+    with db.read() as connection:
+        return [(row.id, row.name) for row in connection.execute(select(tenants).order_by(tenants.c.name))]
+
+
 def create_key(
     db: Database,
     tenant_id: str,

@@ -69,7 +69,9 @@ class Caller:
             for body in ("json", "data"):
                 if isinstance(rest.get(body), dict):
                     stated = {**RIGHTS, **rest[body]}
-                    rest[body] = {name: value for name, value in stated.items() if value is not None}
+                    rest[body] = {
+                        name: value for name, value in stated.items() if value is not None or name not in RIGHTS
+                    }
         answer = self._client.open(
             path, method=method, headers={**self.headers, **(headers or {})}, buffered=True, **rest
         )

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.problems import CATALOGUE
@@ -80,6 +81,24 @@ def test_every_operation_says_what_it_does_takes_and_answers(service: Service) -
         if method in {"post", "put"} and not path.endswith("/cancel"):
             assert operation["requestBody"]["required"], where
     assert service.document["components"]["securitySchemes"]["BearerAuth"]["scheme"] == "bearer"
+
+
+def test_every_body_has_an_example_that_fits_its_schema(service: Service) -> None:
+    for path, method, operation in operations(service):
+        bodies = list(operation.get("requestBody", {}).get("content", {}).items())
+        for status, answer in operation["responses"].items():
+            bodies += answer.get("content", {}).items()
+            assert status != "429" or "Retry-After" in answer["headers"]
+        for media_type, content in bodies:
+            if content["schema"].get("format") == "binary":
+                continue
+            examples = [example["value"] for example in content.get("examples", {}).values()]
+            examples += [content["example"]] if "example" in content else []
+            assert examples, f"{method} {path} {media_type}"
+            whole = {**content["schema"], "components": service.document["components"]}
+            for example in examples:
+                validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
+                assert list(validator.iter_errors(example)) == [], f"{method} {path} {media_type}"
 
 
 def test_every_schema_is_described_and_used(service: Service) -> None:

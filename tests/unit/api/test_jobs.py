@@ -10,6 +10,7 @@ import pytest
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.ledger.jobs import create_uploads
+from storage.options import JobOptions
 from storage.records import ImageState
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
@@ -26,7 +27,7 @@ def test_a_job_is_accepted_and_can_be_followed(make_service: MakeService, settin
     assert answer.headers["Location"] == job["links"]["self"]
     assert (job["state"], job["total"], job["progress"]) == ("queued", 3, 0)
     assert job["counts"] == {"queued": 3, "running": 0, "succeeded": 0, "skipped": 0, "failed": 0, "canceled": 0}
-    assert job["options"] == {"dilation_px": None, "feather_px": None}
+    assert job["options"] == JobOptions().model_dump(mode="json")
     assert shop.get(job["links"]["self"]).json == job
     images = shop.get(job["links"]["images"]).json["data"]
     assert [image["position"] for image in images] == [0, 1, 2]
@@ -48,7 +49,7 @@ def test_names_options_and_webhook_are_kept(shop: Caller) -> None:
         "webhook_id": webhook["id"],
     }
     job = shop.post("/v1/jobs", 202, json=body).json
-    assert job["options"] == {"dilation_px": 0, "feather_px": 32}
+    assert job["options"] == JobOptions(dilation_px=0, feather_px=32).model_dump(mode="json")
     assert job["webhook_id"] == webhook["id"]
     assert shop.get(job["links"]["images"]).json["data"][0]["name"] == "Café.jpg"
 

@@ -127,11 +127,10 @@ def test_an_error_that_will_stay_is_raised_at_once_with_its_code(
     assert waits == []
 
 
-def test_a_job_is_never_posted_twice_when_the_first_may_have_arrived(
-    client: Client, server: Server, tmp_path: Path
-) -> None:
+def test_a_job_that_is_posted_again_brings_the_same_key(client: Client, server: Server, tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(b"picture")
+    posts = iter([Answer(503), as_json(409, {"code": "idempotency_key_busy"}), as_json(202, JOB)] * 2)
 
     def answer(method: str, path: str, _body: bytes) -> Answer:
         if path == "/v1/uploads":
@@ -140,12 +139,14 @@ def test_a_job_is_never_posted_twice_when_the_first_may_have_arrived(
                 "expires_at": "2026-01-01T00:00:00Z",
             }  # fmt: skip
             return as_json(200, {"uploads": [slot]})
-        return Answer(204) if method == "PUT" else Answer(503)
+        return Answer(204) if method == "PUT" else next(posts)
 
     server.answer = answer
-    with pytest.raises(Refused):
-        client.submit([picture], masks=picture, rights=RIGHTS)
-    assert [path for _, path, _, _ in server.asked].count("/v1/jobs") == 1
+    for _ in range(2):
+        assert client.submit([picture], masks=picture, rights=RIGHTS).id == "job_1"
+    keys = [headers["idempotency-key"] for _, path, headers, _ in server.asked if path == "/v1/jobs"]
+    assert len(keys) == 6
+    assert [len(set(keys[:3])), len(set(keys[3:])), len(set(keys))] == [1, 1, 2]
 
 
 def test_an_upload_is_sent_again_from_its_start_and_without_the_key(
@@ -158,7 +159,7 @@ def test_an_upload_is_sent_again_from_its_start_and_without_the_key(
     def answer(method: str, path: str, body: bytes) -> Answer:
         if method == "PUT":
             return next(puts)
-        assert json.loads(body) == {"files": [{"filename": "a.png", "content_type": "image/png"}]}
+        assert json.loads(body) == {"files": [{"filename": "a.png", "content_type": "image/png", "size": 256 * 4000}]}
         slot = {
             "id": "upl_1", "filename": "a.png", "method": "PUT", "url": f"{server.url}/store?signature=s",
             "headers": {"content-type": "image/png"}, "expires_at": "2026-01-01T00:00:00Z",

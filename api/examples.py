@@ -1,0 +1,92 @@
+"""An example of every answer, for the API's description: one small job of a shop, seen from all sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
+_JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
+_IMAGE = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
+
+_JOB_BODY: dict[str, Any] = {
+    "id": _JOB,
+    "state": "running",
+    "total": 4,
+    "counts": {"queued": 2, "running": 1, "succeeded": 1, "skipped": 0, "failed": 0, "canceled": 0},
+    "progress": 0.25,
+    "tiles_done": 3,
+    "images_per_second": 0.5,
+    "eta_s": 6.0,
+    "options": {"dilation_px": 4},
+    "rights": {
+        "basis": "owner",
+        "attested_by": "Jo Doe, Doe Shirts Ltd",
+        "reference": "own photographs, spring catalogue",
+    },
+    "webhook_id": None,
+    "created_at": "2026-05-01T12:00:00Z",
+    "started_at": "2026-05-01T12:00:01Z",
+    "finished_at": None,
+    "links": {"self": f"/v1/jobs/{_JOB}", "images": f"/v1/jobs/{_JOB}/images"},
+}
+_IMAGE_BODY: dict[str, Any] = {
+    "id": _IMAGE,
+    "job_id": _JOB,
+    "position": 0,
+    "name": "shirt-01.jpg",
+    "state": "succeeded",
+    "width": 1200,
+    "height": 1600,
+    "tiles_done": 3,
+    "tiles_total": 3,
+    "attempt": 1,
+    "error": None,
+    "record": {"method": "inpainting", "device": "cuda:0", "seconds": {"network": 0.012}},
+    "result_url": f"/v1/images/{_IMAGE}/result",
+    "created_at": "2026-05-01T12:00:00Z",
+    "started_at": "2026-05-01T12:00:01Z",
+    "finished_at": "2026-05-01T12:00:03Z",
+}
+_WEBHOOK_BODY: dict[str, Any] = {
+    "id": "whe_019aab5b00127a10b1c2d3e4f5061728",
+    "url": "https://shop.example/hooks/cleanplate",
+    "created_at": "2026-05-01T11:00:00Z",
+    "disabled_at": None,
+    "disabled_reason": None,
+}
+
+#: By the name of the answer's schema.
+EXAMPLES: dict[str, Any] = {
+    "Uploads": {
+        "uploads": [
+            {
+                "id": _UPLOAD,
+                "filename": "shirt-01.jpg",
+                "method": "PUT",
+                "url": "https://store.example/pictures/shirt?signature=…",
+                "headers": {"Content-Type": "image/jpeg"},
+                "expires_at": "2026-05-01T13:00:00Z",
+            }
+        ]
+    },
+    "Job": _JOB_BODY,
+    "JobPage": {"data": [_JOB_BODY], "next_cursor": None},
+    "Image": _IMAGE_BODY,
+    "ImagePage": {"data": [_IMAGE_BODY], "next_cursor": "aW1hZ2U6MA"},
+    "WebhookWithSecret": {**_WEBHOOK_BODY, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw4vB0iJ0nQ2s="},
+    "WebhookPage": {"data": [_WEBHOOK_BODY], "next_cursor": None},
+    "Health": {"status": "ok"},
+}
+
+
+def problem(code: str, status: int, title: str, url: str) -> dict[str, Any]:
+    """An example of a problem's body; ``url`` is the service's."""
+    return {
+        "type": f"{url}/docs#problem-{code}",
+        "title": title,
+        "status": status,
+        "detail": "What happened, and what to do about it.",
+        "instance": "/v1/jobs",
+        "code": code,
+        "request_id": "req_019aab5d20317f0cb1a2c3d4e5f60718",
+    }

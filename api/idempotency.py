@@ -1,0 +1,51 @@
+"""The header ``Idempotency-Key``: a request that is sent again is answered again and not done again.
+
+What counts as the same request is what it asks for: the JSON as sent, or a form's fields and the bytes of its files,
+because a client draws a new boundary for each try.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import cast
+
+from flask import request
+
+from api.bodies import StrictRequest
+from api.problems import Problem
+from storage.ledger.idempotency import Once
+
+HEADER = "Idempotency-Key"
+#: Says that the answer is that of an earlier try.
+REPLAYED = "Idempotency-Replayed"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def once() -> Once | None:
+    """The current request's key and fingerprint; ``None`` where it brings no key.
+
+    Raises:
+        Problem: ``idempotency_key_invalid``.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Problem("idempotency_key_invalid", f"{HEADER} must be 1 to 255 printable ASCII characters, no blanks.")
+    return Once(key, _fingerprint())
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
+    if request.mimetype != "multipart/form-data":
+        digest.update(request.get_data(cache=True))
+        return digest.hexdigest()
+    cast(StrictRequest, request).parse_form()
+    digest.update(json.dumps(sorted(request.form.items(multi=True))).encode())
+    for name, part in request.files.items(multi=True):
+        part.stream.seek(0)
+        content = hashlib.file_digest(part.stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        digest.update(json.dumps([name, part.filename, content]).encode())
+    return digest.hexdigest()

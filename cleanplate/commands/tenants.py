@@ -1,0 +1,68 @@
+"""``tenants list|quota``: who uses the service, how much, and how much they may; straight in the ledger."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Tenants and their quotas. The commands work on the ledger itself.", no_args_is_help=True)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the tenants with what they have used today and their quotas (`-`: none).
+
+    Example: `cleanplate tenants list`
+    """
+    from cleanplate.commands.keys import ledger
+    from cleanplate.commands.tables import print_table
+    from storage.ledger.quotas import get_usage
+    from storage.ledger.tenants import list_tenants
+
+    def of(used: int, limit: int | None) -> str:
+        return f"{used} of {'-' if limit is None else limit}"
+
+    with ledger() as database:
+        rows = [(tenant_id, name, get_usage(database, tenant_id)) for tenant_id, name in list_tenants(database)]
+    print_table(
+        ("id", "name", "images today", "in flight", "bytes today"),
+        (
+            (
+                tenant_id,
+                name,
+                of(usage.images_today, usage.quota.images_per_day),
+                of(usage.images_in_flight, usage.quota.images_in_flight),
+                of(usage.bytes_today, usage.quota.bytes_per_day),
+            )
+            for tenant_id, name, usage in rows
+        ),
+    )
+
+
+@app.command()
+def quota(
+    name: Annotated[str, typer.Argument(help="The tenant; made if new.")],
+    *,
+    images_per_day: Annotated[int | None, typer.Option(min=0, help="Images in its jobs by day of UTC.")] = None,
+    images_in_flight: Annotated[int | None, typer.Option(min=0, help="Images queued or running at once.")] = None,
+    bytes_per_day: Annotated[
+        int | None, typer.Option(min=0, help="Bytes of its uploads by day of UTC; it must announce their sizes then.")
+    ] = None,
+) -> None:
+    """Set all quotas of a tenant; what is not given is not limited.
+
+    Example: `cleanplate tenants quota acme --images-per-day 50000 --images-in-flight 20000`
+    """
+    from cleanplate.commands.keys import ledger
+    from storage.ledger.quotas import set_quota
+    from storage.ledger.tenants import ensure_tenant
+    from storage.records import Quota
+
+    with ledger() as database:
+        set_quota(
+            database,
+            ensure_tenant(database, name),
+            Quota(images_per_day=images_per_day, images_in_flight=images_in_flight, bytes_per_day=bytes_per_day),
+        )
+    typer.echo(f"The quotas of {name} are set.")

@@ -1,0 +1,97 @@
+"""Requests that are done once, however often they are sent: the answer is written with what it answers for.
+
+There is no claim that could be left behind. While a request is worked on, its transaction holds the key: on Postgres by
+an advisory lock, which a twin finds taken; on SQLite writers queue up, so a twin waits and is then answered the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from storage.database import Database
+from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
+from storage.tables import idempotency_keys
+
+#: How long an answer is kept, in seconds.
+KEPT_S = 24 * 3600.0
+#: Rows deleted in one transaction.
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Once:
+    """A request that is to be done once: its key, and the SHA-256 of all that it asks for."""
+
+    key: str
+    fingerprint: str
+
+
+def recall(db: Database, tenant_id: str, once: Once) -> dict[str, Any] | None:
+    """The answer that was given to this request before. Raises IdempotencyKeyReused."""
+    with db.read() as connection:
+        return _kept(db, connection, tenant_id, once)
+
+
+def begin(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
+    """Holds the key until the transaction ends; the answer if there is one already.
+
+    Raises:
+        IdempotencyKeyBusy: another transaction holds it.
+        IdempotencyKeyReused: it came with another request.
+    """
+    if db.on_postgres:
+        digest = hashlib.sha256(f"{tenant_id}/{once.key}".encode()).digest()
+        number = int.from_bytes(digest[:8], "big", signed=True)
+        if not connection.scalar(select(func.pg_try_advisory_xact_lock(number))):
+            raise IdempotencyKeyBusy(once.key)
+    return _kept(db, connection, tenant_id, once)
+
+
+def remember(db: Database, connection: Connection, tenant_id: str, once: Once, answer: dict[str, Any]) -> None:
+    """Writes the answer down, in the transaction that :func:`begin` was called in."""
+    connection.execute(
+        delete(idempotency_keys).where(idempotency_keys.c.tenant_id == tenant_id, idempotency_keys.c.key == once.key)
+    )
+    connection.execute(
+        insert(idempotency_keys).values(
+            tenant_id=tenant_id, key=once.key, fingerprint=once.fingerprint, answer=answer, created_at=db.now()
+        )
+    )
+
+
+def forget_old(db: Database) -> int:
+    """Deletes answers that are no longer kept; how many there were."""
+    old = select(idempotency_keys.c.tenant_id, idempotency_keys.c.key).where(
+        idempotency_keys.c.created_at <= db.after(-KEPT_S)
+    )
+    with db.write() as connection:
+        rows = connection.execute(old.limit(_BATCH)).all()
+        for row in rows:
+            connection.execute(
+                delete(idempotency_keys).where(
+                    idempotency_keys.c.tenant_id == row.tenant_id,
+                    idempotency_keys.c.key == row.key,
+                    idempotency_keys.c.created_at <= db.after(-KEPT_S),
+                )
+            )
+    return len(rows)
+
+
+def _kept(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
+    row = connection.execute(
+        select(idempotency_keys.c.fingerprint, idempotency_keys.c.answer).where(
+            idempotency_keys.c.tenant_id == tenant_id,
+            idempotency_keys.c.key == once.key,
+            idempotency_keys.c.created_at > db.after(-KEPT_S),
+        )
+    ).first()
+    if row is None:
+        return None
+    if row.fingerprint != once.fingerprint:
+        raise IdempotencyKeyReused(once.key)
+    answer: dict[str, Any] = row.answer
+    return answer
