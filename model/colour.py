@@ -25,10 +25,10 @@ _TEXTURE = 40.0
 _ENOUGH_PIXELS = 1 << 21
 #: Parts of the hole this near to each other are held against one rim, so far around them.
 _GROUP_PX, _RIM_PX = 8, 8
-#: A background is flat where so much of the rim is within so few levels of one colour.
-_FLAT_SHARE, _FLAT_LEVELS = 0.96, 2
-#: Where a colour holds so much of the rim, fill so near to it becomes it.
-_COMMON_SHARE, _NEAR_LEVELS = 0.25, 6
+#: A background is flat where one colour holds so much of the rim exactly. Photographed ones have grain, and do not.
+_COMMON_SHARE = 0.3
+#: Where so much of the rim is so near to that colour, all of the part takes it; else fill that is so near to it.
+_FLAT_SHARE, _FLAT_LEVELS, _NEAR_LEVELS = 0.97, 2, 4
 _MOST_PARTS = 512
 
 
@@ -92,21 +92,18 @@ def keep_flat(samples: NDArray[Any], fill: NDArray[Any], hole: Mask) -> NDArray[
 def _flatten(
     samples: NDArray[Any], out: NDArray[Any], part: NDArray[np.bool_], rim: NDArray[np.bool_], step: int
 ) -> None:
-    around = samples[rim].astype(np.int32)
-    common = np.median(around, axis=0).astype(np.int32)
-    share = (np.abs(around - common) <= _FLAT_LEVELS * step).all(axis=1).mean()
-    if share >= _FLAT_SHARE:
+    around = samples[rim]
+    values, counts = np.unique(around, axis=0, return_counts=True)
+    common = values[np.argmax(counts)].astype(np.int32)
+    exactly = counts.max() / len(around)
+    if exactly < _COMMON_SHARE:
+        return
+    near_rim = (np.abs(around.astype(np.int32) - common) <= _FLAT_LEVELS * step).all(axis=1).mean()
+    if near_rim >= _FLAT_SHARE:
         out[part] = common
         return
-    values, counts = np.unique(around // step, axis=0, return_counts=True)
-    mode = values[np.argmax(counts)]
-    of_mode = (np.abs(around // step - mode) <= 1).all(axis=1)
-    if of_mode.mean() < _COMMON_SHARE:
-        return
-    common = np.median(around[of_mode], axis=0).astype(np.int32)
     inside = out[part]
-    near = (np.abs(inside.astype(np.int32) - common) <= _NEAR_LEVELS * step).all(axis=1)
-    inside[near] = common
+    inside[(np.abs(inside.astype(np.int32) - common) <= _NEAR_LEVELS * step).all(axis=1)] = common
     out[part] = inside
 
 

@@ -22,6 +22,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
 from model.imaging import Limits, probe
+from model.imaging.memory import bounded
 from model.provenance import Label
 from model.repair import Task, fill_parts, read, write
 from storage.errors import LedgerUnavailable
@@ -42,8 +43,6 @@ log = structlog.get_logger(__name__)
 THREADS = min(4, os.cpu_count() or 1)
 #: Bytes of the pictures between fetching and storing.
 BYTES_IN_FLIGHT = 1 << 30
-#: What a picture takes per pixel at its peak: source, alpha, hole, fill and result.
-BYTES_PER_PIXEL = 12
 #: Longest wait between two tries to lease while the ledger is away, in seconds.
 LEASE_RETRY_S = 10.0
 
@@ -164,19 +163,20 @@ class _Shard:
         source, mask = self._fetch(image.source_key), self._mask(image.mask_key)
         fetched = time.monotonic()
         facts = probe(source, self._limits)
-        nbytes = len(source) + facts.pixels * BYTES_PER_PIXEL
+        nbytes = len(source) + facts.memory
         self._budget.take(nbytes)
         waited = time.monotonic()
         try:
             options = JobOptions.model_validate(image.options)
-            task = read(
-                source,
-                mask,
-                limits=self._limits,
-                dilation_px=options.dilation_px,
-                feather_px=options.feather_px,
-                mask_inverted=options.mask_inverted,
-            )
+            with bounded(nbytes):
+                task = read(
+                    source,
+                    mask,
+                    limits=self._limits,
+                    dilation_px=options.dilation_px,
+                    feather_px=options.feather_px,
+                    mask_inverted=options.mask_inverted,
+                )
         except BaseException:
             self._budget.give(nbytes)
             raise
@@ -194,9 +194,7 @@ class _Shard:
         try:
             self._lease.check(image.id)
             self._lease.progress(image.id, 0, ready.task.tiles_total)
-            pixels = fill_parts(
-                ready.task, self._resources.inpainter.run, lambda done: self._on_tile(ready, done)
-            )
+            pixels = fill_parts(ready.task, self._resources.inpainter.run, lambda done: self._on_tile(ready, done))
             ready.seconds["network"] = time.monotonic() - begun
             stores.submit(self._store, ready, pixels)
             handed_on = True
@@ -224,7 +222,8 @@ class _Shard:
             begun = time.monotonic()
             options = JobOptions.model_validate(image.options)
             label = self._label(image) if options.label else None
-            repaired = write(ready.task, pixels, output=options.output, label=label)
+            with bounded(ready.nbytes):
+                repaired = write(ready.task, pixels, output=options.output, label=label)
             encoded = time.monotonic()
             self._lease.check(image.id)
             key = f"t/{image.tenant_id}/jobs/{image.job_id}/results/{image.id}{repaired.extension}"

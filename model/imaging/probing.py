@@ -39,6 +39,9 @@ DAMAGE = (
     RuntimeError, AttributeError, ZeroDivisionError, AssertionError, NotImplementedError,
 )  # fmt: skip
 
+#: By mode, at the peak of decoding, repairing and encoding (``bench/pipeline.py``).
+_BYTES_PER_PIXEL = {"1": 15, "L": 15, "I;16": 24, "RGB": 18, "RGBA": 26, "CMYK": 40}
+
 Rejection = Callable[[str, str], ModelError]
 
 
@@ -68,6 +71,11 @@ class Probe:
     def pixels(self) -> int:
         """Over all frames."""
         return self.width * self.height * self.frames
+
+    @property
+    def memory(self) -> int:
+        """What the picture takes at its peak, in bytes: samples, hole, fill, result, and a JPEG's coefficients."""
+        return self.pixels * _BYTES_PER_PIXEL.get(self.mode, 18)
 
 
 def probe(data: bytes, limits: Limits) -> Probe:

@@ -154,7 +154,7 @@ def _heif(samples: Samples, told: dict[str, Any]) -> Callable[[int], bytes]:
             mode, (samples.shape[1], samples.shape[0]), np.ascontiguousarray(samples).tobytes()
         )
         out = io.BytesIO()
-        heif.save(out, quality=quality, **told)
+        heif.save(out, quality=quality, enc_params={"preset": "faster"}, **told)
         return out.getvalue()
 
     return encode

@@ -18,7 +18,7 @@ from model.imaging.formats.segments import Segment
 from model.imaging.formats.splice import NotSpliceable, splice, touched_mcus
 from model.imaging.metadata.exif import Thumbnail, with_thumbnail
 from model.imaging.metadata.photoshop import with_photoshop_thumbnail
-from model.imaging.picture import Edit, Page, Samples, Written
+from model.imaging.picture import Edit, Mask, Page, Samples, Written
 from model.imaging.probing import load
 
 #: The largest MCU: 4 x 4 blocks. How far from a touched MCU a decoder's smoothing of chroma reaches.
@@ -57,16 +57,26 @@ def _prove(data: bytes, coded: bytes, before: Samples, edit: Edit) -> None:
     headers, _ = segments.split(data)
     described = [segment for segment in headers if segments.describes(segment)]
     with Image.open(io.BytesIO(segments.under(described, coded))) as image:
-        after = np.asarray(image).reshape(before.shape)
-    across, down = sampling_mcu(data)
-    touched = touched_mcus(edit.hole, across, down).astype(np.uint8)
-    for top in range(0, before.shape[0], 16 * down):
+        try:
+            load(image, ImageRejected, "image")
+        except ImageRejected as error:
+            raise NotSpliceable(f"the spliced file cannot be read ({error})") from error
+        _compare(image, before, edit.hole, *sampling_mcu(data))
+
+
+def _compare(image: Image.Image, before: Samples, hole: Mask, across: int, down: int) -> None:
+    """Band by band: the whole would be held twice."""
+    touched = touched_mcus(hole, across, down).astype(np.uint8)
+    height, width = before.shape[:2]
+    for top in range(0, height, 16 * down):
         rows = slice(top, top + 16 * down)
+        band_of = image.crop((0, top, width, min(top + 16 * down, height)))
+        after = np.asarray(band_of).reshape(before[rows].shape)
         first = max(top // down - 1, 0)
         band = touched[first : top // down + 17].repeat(down, axis=0).repeat(across, axis=1)
         reach = 2 * _SMOOTHING + 1
         near = cv2.dilate(band, np.ones((reach, reach), np.uint8))[top - first * down :][: before[rows].shape[0]]
-        changed = (after[rows] != before[rows]).any(axis=2)
+        changed = (after != before[rows]).any(axis=2)
         if (changed & (near[:, : changed.shape[1]] == 0)).any():
             raise NotSpliceable("the spliced file differs from it outside the repaired blocks")
 

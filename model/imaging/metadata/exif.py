@@ -21,11 +21,16 @@ _OFFSET, _LENGTH = 0x0201, 0x0202
 _QUALITIES = (85, 75, 60, 40, 20)
 #: Side of a thumbnail whose own side cannot be read: what EXIF recommends.
 _USUAL_SIDE = 160
+#: The largest that a new one is made.
+_LARGEST_SIDE = 1024
 
 
 def thumbnail_of(stored: Pixels) -> Thumbnail:
-    """Thumbnails of ``uint8 [H, W, 1 or 3]``, in the orientation in which it is stored."""
-    image = Image.fromarray(np.ascontiguousarray(stored[..., 0] if stored.shape[2] == 1 else stored))
+    """Thumbnails of ``uint8 [H, W, 3]``, in the orientation in which it is stored."""
+    # Reduced at once: the whole picture would be held until the file is written. Thinned first, then averaged.
+    thin = max(1, max(stored.shape[:2]) // (4 * _LARGEST_SIDE))
+    image = Image.fromarray(np.ascontiguousarray(stored[::thin, ::thin]))
+    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), reducing_gap=2.0)
 
     def make(side: int, quality: int) -> bytes:
         small = image.copy() if max(image.size) <= side else image.resize(_fitted(image.size, side), reducing_gap=2.0)

@@ -1,0 +1,98 @@
+"""A limit on the memory of this process while pictures are decoded, so that a file cannot take the machine with it.
+
+The limit is Linux's ``RLIMIT_DATA``, which covers what is allocated and not what a device or a library only reserves.
+Above it an allocation fails, and the picture with it; the process lives. Elsewhere than on Linux nothing is limited.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+
+from model.errors import ImageRejected
+
+if sys.platform == "linux":
+    import resource
+
+#: What the rest of the process may allocate meanwhile, in bytes: the network on its device, the service's threads.
+REST = 1 << 30
+#: What decoders take besides pixels, in bytes.
+OVERHEAD = 256 << 20
+
+
+#: Before a picture of so many bytes, the system gets back what the allocator kept of earlier ones (malloc_trim, glibc).
+_LARGE = 256 << 20
+_give_back = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+
+
+class _Allowances:
+    """The allowances of all threads, and the limit that follows from them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._base = self._total = 0
+
+    def take(self, count: int) -> None:
+        with self._lock:
+            if self._total == 0:
+                self._base = allocated()
+            self._total += count
+            self._set(self._base + self._total + REST)
+
+    def give(self, count: int) -> None:
+        with self._lock:
+            self._total -= count
+            self._set(self._base + self._total + REST if self._total else None)
+
+    @staticmethod
+    def _set(limit: int | None) -> None:
+        if sys.platform == "linux":
+            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            soft = hard if limit is None else limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+_allowances = _Allowances()
+
+
+def allocated() -> int:
+    """Bytes that count towards the limit now."""
+    if sys.platform != "linux":
+        return 0
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+    return int(line.split()[1]) * 1024
+
+
+@contextmanager
+def bounded(count: int) -> Iterator[None]:
+    """Let the block, in this thread, allocate about ``count`` bytes for a picture, and no more.
+
+    Raises:
+        ImageRejected: it needed more.
+    """
+    allowance = count + OVERHEAD
+    if count > _LARGE and _give_back is not None:
+        _give_back(0)
+    _allowances.take(allowance)
+    try:
+        yield
+    except MemoryError:
+        raise _refused() from None
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise _refused() from None
+        raise
+    finally:
+        _allowances.give(allowance)
+
+
+def _refused() -> ImageRejected:
+    return ImageRejected(
+        "image_needs_too_much_memory", "The image needs more memory than its size explains: export it again."
+    )

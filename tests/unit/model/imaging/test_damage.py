@@ -1,0 +1,100 @@
+"""Damaged files end in a typed error or in a whole result: never in a crash, never in a hang, never half written."""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import sys
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.corpus import cases
+from bench.fidelity import mark
+from bench.mutations import mutated
+from model.errors import ModelError
+from model.imaging import Limits
+from model.imaging.memory import allocated, bounded
+from model.repair import read, write
+from tests.running import REPOSITORY
+
+LIMITS = Limits(max_bytes=10**7, max_pixels=2_000_000)
+#: Seconds after which a file counts as hung: the process then prints where it is and ends.
+HUNG_S = 10
+
+
+def seeds() -> list[bytes]:
+    with Image.open(REPOSITORY / "samples" / "originals" / "garment-0c06778b.png") as image:
+        photo = image.convert("RGB")
+    photo.thumbnail((72, 72))
+    return [case.data for case in cases(photo)]
+
+
+@pytest.fixture
+def watched() -> Iterator[None]:
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def survive(count: int, seed: int) -> dict[str, int]:
+    """Each damaged file through reading and writing; how they ended."""
+    ends: dict[str, int] = {}
+    for data in mutated(seeds(), count, seed):
+        faulthandler.dump_traceback_later(HUNG_S, exit=True, file=sys.__stderr__)
+        end = "repaired"
+        with warnings.catch_warnings():
+            # What a library says about a damaged file is not an error of ours.
+            warnings.simplefilter("ignore")
+            try:
+                with bounded(10**8):
+                    end = one(data)
+            except ModelError as refusal:
+                end = refusal.code  # type: ignore[attr-defined]
+        ends[end] = ends.get(end, 0) + 1
+    return ends
+
+
+def one(data: bytes) -> str:
+    mask = b'{"boxes": [[2, 2, 9, 7]]}'
+    task = read(data, mask, limits=LIMITS)
+    fill = [np.full_like(part.picture.pixels, 128) for part in task.parts]
+    results = [
+        np.where(part.hole[..., None] > 0, f, part.picture.pixels) for part, f in zip(task.parts, fill, strict=True)
+    ]
+    result = write(task, [np.asarray(values, np.uint8) for values in results])
+    again = read(result.data, mask, limits=Limits(max_bytes=10**8, max_pixels=10**8))
+    assert [part.hole.shape for part in again.parts] == [part.hole.shape for part in task.parts]
+    return "repaired"
+
+
+@pytest.mark.usefixtures("watched")
+def test_damaged_files_end_well() -> None:
+    ends = survive(160, seed=1)
+    assert sum(ends.values()) == 160
+    assert ends["repaired"] > 10
+    assert sum(count for end, count in ends.items() if end.startswith("image_")) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("watched")
+def test_two_thousand_damaged_files_end_well() -> None:
+    ends = survive(2000, seed=2)
+    assert sum(ends.values()) == 2000
+
+
+def test_what_needs_more_memory_than_it_may_is_refused_and_the_limit_lifted() -> None:
+    with pytest.raises(ModelError) as refusal, bounded(0):
+        np.ones(allocated() + (3 << 30), np.uint8)
+    assert refusal.value.code == "image_needs_too_much_memory"
+    assert np.ones(1 << 20, np.uint8).sum() == 1 << 20
+
+
+def test_polyglot_is_what_its_first_bytes_say() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(out, "PNG")
+    task = read(out.getvalue() + b"PK\x03\x04 and a zip file behind it", mark(40, 30), limits=LIMITS)
+    assert b"PK\x03\x04" not in write(task, [part.picture.pixels for part in task.parts]).data
