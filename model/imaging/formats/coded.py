@@ -35,7 +35,7 @@ def read(data: bytes, image: Image.Image) -> list[Page]:
     """
     try:
         samples = _deep(data, image)
-    except (*DAMAGE, imagecodecs.ImcdError) as error:
+    except DAMAGE as error:
         raise damaged(error, ImageRejected, "image") from None
     if samples is None:
         load(image, ImageRejected, "image")
@@ -113,8 +113,8 @@ def _told(source: Image.Image, thumbnail: Thumbnail, xmp: bytes | None) -> dict[
     told = {name: source.info[name] for name in ("icc_profile", "exif", "xmp") if source.info.get(name)}
     if source.format == "AVIF":
         told.pop("exif", None)
-        if exif := source.getexif():
-            told["exif"] = exif.tobytes()
+        if upright := source.getexif():
+            told["exif"] = upright.tobytes()
     if "exif" in told:
         exif = bytes(told["exif"])
         lead = b"Exif\0\0" if exif.startswith(b"Exif\0\0") else b""

@@ -21,7 +21,7 @@ from model.imaging.probing import DAMAGE, damaged, load
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL, _APPLICATION = 0xF9, 0xFF
 _TABLE, _INTERLACED = 0x80, 0x40
-_XMP = b"XMP DataXMP"
+_XMP, _XMP_TRAILER = b"XMP DataXMP", 258
 
 
 @dataclass(frozen=True)
@@ -149,14 +149,24 @@ def _after_blocks(data: bytes, at: int) -> int:
     return at + 1
 
 
+def xmp_of(data: bytes) -> bytes | None:
+    """The XMP packet, if there is one."""
+    place = _xmp_place(data)
+    return data[place.start + 3 + len(_XMP) : place.stop - _XMP_TRAILER] if place else None
+
+
+def _xmp_place(data: bytes) -> slice | None:
+    """Where the XMP extension lies. Its packet ends in a trailer that leads any reader of sub-blocks out of it."""
+    start = data.find(b"\x21\xff\x0b" + _XMP)
+    end = data.find(b"\x01\xff\xfe", start)
+    return slice(start, end + _XMP_TRAILER) if 0 <= start < end else None
+
+
 def _with_xmp(data: bytes, at: int, xmp: bytes | None) -> bytes:
     """``data`` with this packet as its XMP (XMP specification part 3, section 1.1.2)."""
     if xmp is None:
         return data
-    start = data.find(b"\x21\xff\x0b" + _XMP)
-    if start >= 0:
-        # The packet ends in a trailer of 258 bytes that leads any reader of sub-blocks out of it.
-        end = data.find(b"\x01\xff\xfe", start)
-        data = data[:start] + data[end + 258 :] if end >= 0 else data
+    if place := _xmp_place(data):
+        data = data[: place.start] + data[place.stop :]
     trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
     return data[:at] + b"\x21\xff\x0b" + _XMP + xmp + trailer + data[at:]

@@ -105,7 +105,7 @@ def _still(data: bytes, image: Image.Image) -> Page:
     if head.depth == 16:
         try:
             samples = imagecodecs.png_decode(data)
-        except (*DAMAGE, imagecodecs.ImcdError) as error:
+        except DAMAGE as error:
             raise damaged(error, ImageRejected, "image") from None
         samples = samples.reshape(head.height, head.width, -1)[..., : _CHANNELS[head.kind]]
         return Page(samples, "grey" if head.kind in (_GREY, _GREY_ALPHA) else "rgb", head.kind in (4, 6))

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from model.imaging.formats import coded, png, segments, webp
+from model.imaging.formats import coded, gif, png, segments, webp
 from model.imaging.probing import DAMAGE, FORMATS
 
 _TIFF_XMP, _TIFF_C2PA = 700, 0xCD41
@@ -22,6 +22,8 @@ def xmp_of(data: bytes, format_name: str) -> bytes | None:
         return None
     if format_name == "WEBP":
         return dict(webp.chunks(data)).get(b"XMP ")
+    if format_name == "GIF":
+        return gif.xmp_of(data)
     try:
         with Image.open(io.BytesIO(data), formats=[*FORMATS]) as image:
             if format_name == "TIFF":

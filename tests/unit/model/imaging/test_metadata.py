@@ -1,0 +1,144 @@
+"""What files say: thumbnails are renewed, labels added, manifests carried, formats changed only when asked."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.corpus import ICC, JUMBF, cases, exif
+from bench.fidelity import mark
+from model.errors import ImageRejected
+from model.imaging import Limits
+from model.imaging.metadata.exif import thumbnail_of, with_thumbnail
+from model.imaging.metadata.photoshop import with_photoshop_thumbnail
+from model.imaging.metadata.reading import xmp_of
+from model.provenance import COMPOSITE, Label, labelled
+from model.repair import Repaired, read, write
+from tests.running import REPOSITORY
+
+LIMITS = Limits(max_bytes=10**8, max_pixels=10**7)
+LABEL = Label("job_1", "FFC inpainting", datetime(2026, 11, 22, 14, 30, tzinfo=UTC))
+
+
+def photo() -> Image.Image:
+    with Image.open(REPOSITORY / "samples" / "originals" / "garment-0c06778b.png") as image:
+        small = image.convert("RGB")
+    small.thumbnail((120, 120))
+    return small
+
+
+CORPUS = {case.name: case.data for case in cases(photo())}
+
+
+def painted_red(name: str, output: str | None = None, label: Label | None = None) -> Repaired:
+    """The file with its whole picture marked and filled red."""
+    task = read(CORPUS[name], b'{"boxes": [[0, 0, 9999, 9999]]}', limits=LIMITS)
+    red = [np.full_like(part.picture.pixels, (200, 30 + 10 * n, 40)) for n, part in enumerate(task.parts)]
+    return write(task, red, output=output, label=label)
+
+
+def test_the_thumbnail_in_exif_shows_the_result_and_nothing_else_moves() -> None:
+    result = painted_red("jpeg-baseline-420").data
+    start = result.index(b"Exif\0\0") + 6
+    before = exif(photo())
+    after = result[start : start + len(before)]
+    at = before.index(b"\xff\xd8")
+    assert after[: at - 20] == before[: at - 20]
+    with Image.open(io.BytesIO(after[at:])) as thumbnail:
+        shown = np.asarray(thumbnail.convert("RGB")).astype(int)
+    assert np.abs(shown - (200, 30, 40)).max() < 25
+
+
+def test_a_thumbnail_that_finds_no_room_is_put_behind_or_taken_out() -> None:
+    told = exif(Image.new("RGB", (96, 96), "white"))
+    noise = np.random.default_rng(3).integers(0, 255, (400, 400, 3)).astype(np.uint8)
+    longer = with_thumbnail(told, thumbnail_of(noise), 1 << 16)
+    old = told[told.index(b"\xff\xd8\xff") :]
+    assert old[:200] not in longer
+    with Image.open(io.BytesIO(longer[longer.rindex(b"\xff\xd8\xff\xe0") :])) as thumbnail:
+        assert max(thumbnail.size) <= 160
+    assert b"\xff\xd8" not in with_thumbnail(told, thumbnail_of(noise), len(told))
+    assert with_thumbnail(b"no exif", thumbnail_of(noise), 100) == b"no exif"
+
+
+def test_photoshops_thumbnail_is_renewed_and_iptc_kept() -> None:
+    iptc = b"8BIM\x04\x04\0\0\0\0\0\x0a\x1c\x02\x78\0\5shirt"
+    old = b"8BIM\x04\x0c\0\0\0\0\0\x04\xde\xad\xbe\xef"
+    renewed = with_photoshop_thumbnail(iptc + old, thumbnail_of(np.full((50, 40, 3), 90, np.uint8)))
+    assert renewed.startswith(iptc)
+    assert b"\xde\xad\xbe\xef" not in renewed
+    with Image.open(io.BytesIO(renewed[renewed.index(b"\xff\xd8") :])) as thumbnail:
+        assert thumbnail.size == (40, 50)
+
+
+LABELLED = ["jpeg-baseline-420", "png-rgb-8", "webp-lossless-rgb", "avif-8", "heic-8", "tiff-rgb-lzw", "gif"]
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_results_say_how_they_were_made_where_asked(name: str) -> None:
+    repaired = painted_red(name, label=LABEL)
+    packet = xmp_of(repaired.data, repaired.record["format"])
+    assert packet is not None
+    text = packet.decode()
+    assert COMPOSITE in text
+    assert "job job_1" in text
+    assert "FFC inpainting" in text
+    if xmp_of(CORPUS[name], repaired.record["format"]):
+        assert 'format="shop"' in text
+    with Image.open(io.BytesIO(repaired.data)) as image:
+        image.load()
+
+
+def test_history_grows_and_what_cannot_be_read_is_replaced() -> None:
+    once = labelled(None, LABEL)
+    twice = labelled(once, LABEL)
+    assert (once.count(b"softwareAgent"), twice.count(b"softwareAgent")) == (1, 2)
+    assert twice.count(b"compositeWithTrainedAlgorithmicMedia") == 1
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x:xmpmeta xmlns:x="adobe:ns:meta/">&a;</x:xmpmeta>'
+    for broken in (b"<x:xmpmeta", b"\xff\xfe\0", bomb):
+        assert labelled(broken, LABEL).count(b"softwareAgent") == 1
+
+
+@pytest.mark.parametrize("name", ["jpeg-baseline-420", "png-rgb-8", "webp-lossless-rgb", "avif-8", "heic-8"])
+def test_manifests_are_carried_and_recorded(name: str) -> None:
+    repaired = painted_red(name)
+    assert JUMBF in repaired.data
+    assert repaired.record["c2pa"] is True
+    assert painted_red("gif").record["c2pa"] is False
+
+
+@pytest.mark.parametrize("output", ["jpeg", "png", "webp", "avif", "tiff"])
+@pytest.mark.parametrize(
+    "name", ["jpeg-orientation-6", "jpeg-cmyk", "png-rgba-16", "png-palette-8", "tiff-grey-16-tiles"]
+)
+def test_another_format_is_made_where_asked(name: str, output: str) -> None:
+    repaired = painted_red(name, output=output)
+    with Image.open(io.BytesIO(repaired.data)) as image:
+        image.load()
+        assert repaired.record["format"] == image.format
+        seen = np.asarray(image.convert("RGB")).astype(int)
+        assert image.getexif().get(0x0112, 1) == (6 if (name, output) == ("jpeg-orientation-6", "jpeg") else 1)
+        if name == "jpeg-orientation-6":
+            assert image.info["icc_profile"] == ICC
+    if "grey" not in name and name != "jpeg-cmyk" and (name, output) != ("png-rgba-16", "jpeg"):
+        assert np.abs(seen[10:-10, 10:-10] - (200, 30, 40)).mean() < 12
+    if (name, output) == ("png-rgba-16", "png"):
+        assert imagecodecs.png_decode(repaired.data).dtype == np.uint16
+
+
+def test_frames_go_into_formats_that_hold_them_only() -> None:
+    with Image.open(io.BytesIO(painted_red("gif-animated", output="webp").data)) as image:
+        assert getattr(image, "n_frames", 1) == 3
+    with pytest.raises(ImageRejected) as refusal:
+        painted_red("gif-animated", output="jpeg")
+    assert refusal.value.code == "image_output_unsupported"
+
+
+def test_options_left_out_change_nothing() -> None:
+    task = read(CORPUS["png-rgb-8"], mark(*photo().size), limits=LIMITS, mask_inverted=True)
+    assert (task.hole > 0).mean() > 0.5
