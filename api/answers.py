@@ -67,6 +67,16 @@ class JobLinks(Answer):
 
     self: str = Field(examples=[f"/v1/jobs/{_JOB}"])
     images: str = Field(examples=[f"/v1/jobs/{_JOB}/images"])
+    results: str = Field(examples=[f"/v1/jobs/{_JOB}/results"])
+    errors: str = Field(examples=[f"/v1/jobs/{_JOB}/errors"])
+    archive: str = Field(examples=[f"/v1/jobs/{_JOB}/archive"])
+
+    @classmethod
+    def of(cls, job_id: str) -> Self:
+        """The links of a job."""
+        path = f"/v1/jobs/{job_id}"
+        parts = {name: f"{path}/{name}" for name in ("images", "results", "errors", "archive")}
+        return cls.model_validate({"self": path, **parts})
 
 
 class Job(Answer):
@@ -86,6 +96,9 @@ class Job(Answer):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="When it is deleted with its files; null before its end, or where it is kept."
+    )
     links: JobLinks
 
     @classmethod
@@ -106,7 +119,8 @@ class Job(Answer):
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
-            links=JobLinks(self=f"/v1/jobs/{job.id}", images=f"/v1/jobs/{job.id}/images"),
+            expires_at=job.expires_at,
+            links=JobLinks.of(job.id),
         )
 
 
@@ -124,6 +138,7 @@ class Image(Answer):
     job_id: str = Field(examples=[_JOB])
     position: int = Field(description="Its place in the job, from 0.")
     name: str = Field(examples=["shirt-01.jpg"])
+    custom_id: str | None = Field(description="Its name in your own books, as it was submitted.")
     state: ImageState
     width: int | None = Field(description="Pixels; null until a worker has read it.")
     height: int | None
@@ -148,6 +163,7 @@ class Image(Answer):
             job_id=image.job_id,
             position=image.position,
             name=image.name,
+            custom_id=image.custom_id,
             state=image.state,
             width=image.width,
             height=image.height,
@@ -160,6 +176,58 @@ class Image(Answer):
             created_at=image.created_at,
             started_at=image.started_at,
             finished_at=image.finished_at,
+        )
+
+
+class ResultLine(Answer):
+    """A line of a job's results."""
+
+    custom_id: str | None
+    name: str
+    image_id: str
+    position: int
+    state: ImageState
+    content_type: str | None
+    width: int | None
+    height: int | None
+    sha256: str | None = Field(description="Of the result's file.")
+    result_url: str
+
+    @classmethod
+    def of(cls, image: records.Image) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(
+            custom_id=image.custom_id,
+            name=image.name,
+            image_id=image.id,
+            position=image.position,
+            state=image.state,
+            content_type=image.content_type,
+            width=image.width,
+            height=image.height,
+            sha256=image.record.get("sha256", {}).get("result"),
+            result_url=f"/v1/images/{image.id}/result",
+        )
+
+
+class ErrorLine(Answer):
+    """A line of a job's errors."""
+
+    custom_id: str | None
+    name: str
+    image_id: str
+    position: int
+    error: ImageError
+
+    @classmethod
+    def of(cls, image: records.Image) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(
+            custom_id=image.custom_id,
+            name=image.name,
+            image_id=image.id,
+            position=image.position,
+            error=ImageError(code=image.error_code or "", detail=image.error_detail or ""),
         )
 
 

@@ -75,6 +75,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         mask_upload_id=mask_ids[0] if one_for_all else None,
         options=form.options.model_dump(mode="json"),
         rights=form.rights,
+        retention_s=stores.settings.retention_s(form.retention_days),
         webhook_endpoint_id=form.webhook,
     )
 
@@ -83,6 +84,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
 class _Form:
     options: JobOptions
     rights: Rights
+    retention_days: int | None
     webhook: str | None
 
 
@@ -120,7 +122,7 @@ def _checked_form() -> _Form:
         form = InlineJob.model_validate({"images": [], **request.form.to_dict()})
     except ValidationError as error:
         raise validation_problem(error) from error
-    return _Form(options, form.rights, form.webhook)
+    return _Form(options, form.rights, form.retention_days, form.webhook)
 
 
 def _checked_files(settings: Settings) -> tuple[list[_File], list[_File]]:

@@ -65,7 +65,14 @@ def current_document() -> dict[str, Any]:
 
 def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
     components = document["components"]["schemas"]
-    for model in (answers.Problem, requests.NewJob, requests.InlineJob, JobOptions):
+    for model in (
+        answers.Problem,
+        answers.ResultLine,
+        answers.ErrorLine,
+        requests.NewJob,
+        requests.InlineJob,
+        JobOptions,
+    ):
         _add(components, model)
     _flatten(document)
     document["paths"]["/v1/jobs"]["post"]["requestBody"] = {

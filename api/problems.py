@@ -48,6 +48,8 @@ CATALOGUE: dict[str, Kind] = {
     "not_found": Kind(404, "There is no such thing"),
     "blob_not_found": Kind(404, "The file is not there"),
     "method_not_allowed": Kind(405, "The address does not take this method"),
+    "job_not_finished": Kind(409, "The job has not ended yet"),
+    "job_canceled": Kind(409, "The job was canceled"),
     "image_not_finished": Kind(409, "The image has not ended yet"),
     "image_failed": Kind(409, "The image has no result: it failed"),
     "image_canceled": Kind(409, "The image has no result: its job was canceled"),

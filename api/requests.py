@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.filenames import clean_filename
 from storage.options import JobOptions
-from storage.records import ImageState, Rights, RightsBasis
+from storage.records import ImageState, JobState, Rights, RightsBasis
 
 #: Ids as clients may send them; what the ledger makes fits in.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -65,6 +65,12 @@ class NewImage(Request):
     upload_id: Id = Field(description="The picture.", examples=[_UPLOAD])
     name: FileName | None = Field(default=None, description="Its name. Missing: `image-` and its place in the job.")
     mask_upload_id: Id | None = Field(default=None, description="Its own mask. Missing: the job's.")
+    custom_id: Line | None = Field(
+        default=None,
+        max_length=200,
+        description="Its name in your own books: comes back in every list, results and errors.",
+        examples=["sku-4711-front"],
+    )
 
 
 class Stated(Request):
@@ -78,6 +84,13 @@ class Stated(Request):
         max_length=500,
         description="Where it is written down: a licence, a contract, an order.",
         examples=["own photographs, spring catalogue"],
+    )
+
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=3650,
+        description="Days from its end until the job is deleted with all its files. Missing: the service's own choice.",
     )
 
     @property
@@ -144,6 +157,12 @@ class PageOf(Request):
     cursor: str | None = Field(
         default=None, max_length=200, description="`next_cursor` of the answer before. Missing: from the beginning."
     )
+
+
+class JobsPageOf(PageOf):
+    """Which jobs."""
+
+    state: JobState | None = Field(default=None, description="Only jobs in this state.")
 
 
 class ImagesPageOf(PageOf):

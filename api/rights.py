@@ -16,7 +16,8 @@ def require_rights(fields: Mapping[str, Any]) -> None:
     Raises:
         Problem: ``rights_missing``, with each field that is not there.
     """
-    missing = [name for name in Stated.model_fields if str(fields.get(name) or "").strip() == ""]
+    required = [name for name, field in Stated.model_fields.items() if field.is_required()]
+    missing = [name for name in required if str(fields.get(name) or "").strip() == ""]
     if missing:
         raise Problem(
             "rights_missing",

@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     max_inline_images: int = Field(default=32, ge=1, description="Most pictures sent inside one POST /v1/jobs.")
     max_job_images: int = Field(default=100_000, ge=1, description="Most images in one job.")
     upload_expiry_s: int = Field(default=24 * 3600, ge=1, description="Seconds in which an upload must be used.")
+    retention_days: int = Field(
+        default=30,
+        ge=0,
+        description="Days that an ended job is kept with its files, where it asks for none. 0: for good.",
+    )
     link_expiry_s: int = Field(default=3600, ge=1, description="Seconds for which a presigned link works.")
 
     rate_limit_per_minute: int = Field(
@@ -157,6 +162,10 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.home / 'ledger.sqlite3'}"
         scheme, rest = url.split("://", 1)
         return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
+
+    def retention_s(self, days: int | None) -> int | None:
+        """Seconds that a job is kept which asks for so many days; ``None``: for good."""
+        return (days or self.retention_days) * 24 * 3600 or None
 
     def environment(self) -> dict[str, str]:
         """These settings as ``CLEANPLATE_…`` variables for a child process. Holds secrets: never log it."""

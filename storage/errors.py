@@ -85,6 +85,15 @@ class LinkInvalid(StorageError):
     code = "link_invalid"
 
 
+class JobCanceled(StorageError):
+    """What was asked of a job cannot be done, because it was canceled."""
+
+    code = "job_canceled"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"The job {job_id!r} was canceled: submit its images as a new job.")
+
+
 class QuotaExceeded(StorageError):
     """A tenant asks for more than its operator allows it."""
 

@@ -163,6 +163,8 @@ class NewImage:
     source_upload_id: str
     #: ``None``: the job's mask.
     mask_upload_id: str | None
+    #: Its name in the tenant's own books.
+    custom_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +176,8 @@ class NewJob:
     options: dict[str, Any]
     rights: Rights
     webhook_endpoint_id: str | None = None
+    #: Seconds from its end until it is deleted; ``None``: never.
+    retention_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +223,8 @@ class Job:
     images_per_second: float | None
     #: Seconds until the end at that rate; ``None`` where unknown, 0 when ended.
     eta_s: float | None
+    #: When it is deleted with its blobs; ``None`` before its end, or for never.
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +237,7 @@ class Image:
     #: 0-based place in the job.
     position: int
     name: str
+    custom_id: str | None
     state: ImageState
     source_key: str
     mask_key: str

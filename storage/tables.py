@@ -71,8 +71,8 @@ metadata = MetaData(
 )
 
 
-def _time(name: str, *, nullable: bool = True) -> Column[Any]:
-    return Column(name, UtcDateTime(), nullable=nullable)
+def _time(name: str, *, nullable: bool = True, index: bool = False) -> Column[Any]:
+    return Column(name, UtcDateTime(), nullable=nullable, index=index)
 
 
 tenants = Table(
@@ -139,8 +139,27 @@ uploads = Table(
     Column("content_type", String(100), nullable=False),
     # In bytes, as it was announced; the link takes no other. Empty: not announced.
     Column("size", BigInteger),
+    # Jobs that it is part of; without one it goes when it expires.
+    Column("uses", Integer, nullable=False, server_default="0"),
     _time("created_at", nullable=False),
     _time("expires_at", nullable=False),
+    Index(
+        "ix_uploads_unused",
+        "expires_at",
+        postgresql_where=text("uses = 0"),
+        sqlite_where=text("uses = 0"),
+    ),
+)
+
+# Blobs that nothing in the ledger names any more. Written with the deletion of what named them; deleted after them.
+blob_deletions = Table(
+    "blob_deletions",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    # A key, or with a slash at its end all keys under it.
+    Column("key", String(300), nullable=False),
+    # A claim moves this into the future.
+    _time("due_at", nullable=False, index=True),
 )
 
 webhook_endpoints = Table(
@@ -167,6 +186,9 @@ jobs = Table(
     Column("rights_basis", String(20)),
     Column("attested_by", String(200)),
     Column("rights_reference", String(500)),
+    # Seconds from its end until it is deleted; and when that is. Empty: never.
+    Column("retention_s", Integer),
+    _time("expires_at"),
     Column("total", Integer, nullable=False),
     # Folded counts; what has happened since lies in job_deltas. Their sum is the truth at every moment.
     Column("queued", Integer, nullable=False, server_default="0"),
@@ -182,6 +204,12 @@ jobs = Table(
     _time("started_at"),
     _time("finished_at"),
     Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+    Index(
+        "ix_jobs_expires_at",
+        "expires_at",
+        postgresql_where=text("expires_at IS NOT NULL"),
+        sqlite_where=text("expires_at IS NOT NULL"),
+    ),
     Index(
         "ix_jobs_open",
         "dispatched_at",
@@ -212,6 +240,8 @@ images = Table(
     Column("tenant_id", ID, nullable=False),
     Column("position", Integer, nullable=False),
     Column("name", String(255), nullable=False),
+    # Its name in the tenant's own books.
+    Column("custom_id", String(200)),
     Column("state", String(12), nullable=False),
     Column("source_key", String(300), nullable=False),
     Column("mask_key", String(300), nullable=False),

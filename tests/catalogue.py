@@ -75,6 +75,7 @@ class Catalogue:
         *,
         options: dict[str, Any] | None = None,
         webhook_url: str | None = None,
+        retention_s: int | None = None,
     ) -> Job:
         """A job of these files with one mask; ``None`` is an upload whose bytes never arrive."""
         files = [*sources, mask]
@@ -97,6 +98,7 @@ class Catalogue:
                 options=options or {},
                 rights=RIGHTS,
                 webhook_endpoint_id=endpoint_id,
+                retention_s=retention_s,
             ),
         )
 

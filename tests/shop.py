@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -35,10 +36,17 @@ class Shop:
     db: Database
     tenant: str
 
-    def submit(self, images: int = 3, *, webhook: str | None = None, sizes: list[int | None] | None = None) -> Job:
-        return submit_job(self.db, self.tenant, self.new_job(images, webhook=webhook, sizes=sizes))
+    def submit(self, images: int = 3, **fields: Any) -> Job:
+        return submit_job(self.db, self.tenant, self.new_job(images, **fields))
 
-    def new_job(self, images: int, *, webhook: str | None = None, sizes: list[int | None] | None = None) -> NewJob:
+    def new_job(
+        self,
+        images: int,
+        *,
+        webhook: str | None = None,
+        sizes: list[int | None] | None = None,
+        retention_s: int | None = None,
+    ) -> NewJob:
         """A job to be submitted, with its uploads; ``sizes`` are those of the images and the mask."""
         files = [(f"{n}.jpg", "image/jpeg") for n in range(images)]
         files.append(("mask.png", "image/png"))
@@ -52,6 +60,7 @@ class Shop:
             options={"dilation_px": 4},
             rights=RIGHTS,
             webhook_endpoint_id=webhook,
+            retention_s=retention_s,
         )
 
     def job(self, job_id: str) -> Job:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from cleanplate.settings import Settings
+from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
@@ -24,6 +26,7 @@ from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.records import Shard
 from workers.queue import make_celery, prepare_queue, publish_shard
 from workers.stopping import StopSignal
+from workers.sweeping import Sweeper
 from workers.webhooks import Deliveries
 
 log = structlog.get_logger(__name__)
@@ -92,7 +95,11 @@ def run(settings: Settings) -> int:
     database = Database.connect(settings.sqlalchemy_url)
     celery = make_celery(settings)
     try:
-        with StopSignal() as stop, Deliveries(database, settings), leadership(database, settings) as leader:
+        with ExitStack() as running:
+            stop = running.enter_context(StopSignal())
+            running.enter_context(Deliveries(database, settings))
+            running.enter_context(Sweeper(database, open_blobs(settings)))
+            leader = running.enter_context(leadership(database, settings))
             _lead(stop, leader, Dispatcher(database, celery, settings), settings.dispatch_interval_s)
     finally:
         celery.close()

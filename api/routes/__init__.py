@@ -5,7 +5,8 @@ from api.routes.docs import blueprint as docs
 from api.routes.health import blueprint as health
 from api.routes.images import blueprint as images
 from api.routes.jobs import blueprint as jobs
+from api.routes.results import blueprint as results
 from api.routes.uploads import blueprint as uploads
 from api.routes.webhooks import blueprint as webhooks
 
-BLUEPRINTS = (uploads, jobs, images, webhooks, blobs, health, docs)
+BLUEPRINTS = (uploads, jobs, results, images, webhooks, blobs, health, docs)

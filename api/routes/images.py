@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth
-from api.filenames import stem_and_extension
 from api.problems import Problem, responses
+from api.routes.results import download_name
 from api.stores import stores
-from storage import records
 from storage.ledger.jobs import get_image
 from storage.records import ENDED, ImageState, Scope
 
@@ -58,12 +55,6 @@ def result(image_id: str) -> Response:
     if image.state not in ENDED or image.result_key is None:
         raise Problem("image_not_finished", f"The image is {image.state}. Ask again when it has ended.")
     link = here.blobs.presigned_get(
-        image.result_key, filename=_download_name(image, image.result_key), expires_s=here.settings.link_expiry_s
+        image.result_key, filename=download_name(image), expires_s=here.settings.link_expiry_s
     )
     return Response(status=302, headers={"Location": link.url})
-
-
-def _download_name(image: records.Image, result_key: str) -> str:
-    """The picture's own name, with the extension of what it has become."""
-    stem, extension = stem_and_extension(image.name)
-    return stem + (PurePosixPath(result_key).suffix or extension)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import request
+from flask import Response, request
 from pydantic import ValidationError
 
 from api import answers, auth, cursors, requests
@@ -19,7 +19,8 @@ from api.stores import Stores, stores
 from storage import records
 from storage.errors import NotFound, UploadUnknown
 from storage.ledger.idempotency import Once, recall
-from storage.ledger.jobs import cancel_job, get_job, list_images, list_jobs, submit_job, submit_once
+from storage.ledger.jobs import get_job, list_images, list_jobs, submit_job, submit_once
+from storage.ledger.lifecycle import cancel_job, delete_job, retry_failed
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -118,12 +119,18 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
             )
     job = records.NewJob(
         images=[
-            records.NewImage(name=image.name, source_upload_id=image.upload_id, mask_upload_id=image.mask_upload_id)
+            records.NewImage(
+                name=image.name,
+                source_upload_id=image.upload_id,
+                mask_upload_id=image.mask_upload_id,
+                custom_id=image.custom_id,
+            )
             for image in body.images
         ],
         mask_upload_id=body.mask_upload_id,
         options=body.options.model_dump(mode="json"),
         rights=body.rights,
+        retention_s=here.settings.retention_s(body.retention_days),
         webhook_endpoint_id=body.webhook_id,
     )
     try:
@@ -168,7 +175,7 @@ def _as_json(job: records.Job) -> dict[str, Any]:
 
 
 @blueprint.get("/v1/jobs")
-@blueprint.input(requests.PageOf, location="query")
+@blueprint.input(requests.JobsPageOf, location="query")
 @blueprint.output(answers.JobPage, description="Jobs, newest first.")
 @blueprint.doc(
     summary="List jobs",
@@ -176,9 +183,9 @@ def _as_json(job: records.Job) -> dict[str, Any]:
         "key_missing", "key_wrong", "scope_missing", "validation_failed", "cursor_invalid", "ledger_unavailable"
     ),
 )
-def index(query_data: requests.PageOf) -> answers.JobPage:
+def index(query_data: requests.JobsPageOf) -> answers.JobPage:
     after = cursors.decode("job", query_data.cursor)
-    found = list_jobs(stores().database, auth.tenant(), limit=query_data.limit + 1, after=after)
+    found = list_jobs(stores().database, auth.tenant(), limit=query_data.limit + 1, after=after, state=query_data.state)
     page = found[: query_data.limit]
     more = len(found) > len(page)
     return answers.JobPage(
@@ -206,6 +213,31 @@ def show(job_id: str) -> answers.Job:
 )
 def cancel(job_id: str) -> answers.Job:
     return answers.Job.of(cancel_job(stores().database, auth.tenant(), job_id, actor=auth.actor()))
+
+
+@blueprint.post("/v1/jobs/<id:job_id>/retry")
+@blueprint.output(answers.Job, description="The job as it is now.")
+@blueprint.doc(
+    summary="Try the failed images of a job again",
+    description="One attempt each; what succeeded stays. The job is open again until they have ended.",
+    responses=responses(*_OF_ONE_JOB, "job_canceled", "quota_exceeded"),
+)
+def retry(job_id: str) -> answers.Job:
+    return answers.Job.of(retry_failed(stores().database, auth.tenant(), job_id, actor=auth.actor()))
+
+
+@blueprint.delete("/v1/jobs/<id:job_id>")
+@blueprint.doc(
+    summary="Delete a job with its files",
+    description=(
+        "At once for everybody who asks; results, and uploads that no other job uses, leave the object store within "
+        "the hour. What has not ended is canceled. The audit log keeps what was done."
+    ),
+    responses=responses(*_OF_ONE_JOB, also={204: {"description": "It is gone."}}),
+)
+def delete(job_id: str) -> Response:
+    delete_job(stores().database, auth.tenant(), job_id, actor=auth.actor())
+    return Response(status=204)
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/images")

@@ -84,6 +84,7 @@ def read_job(row: Row[Any]) -> Job:
         started_at=fields["started_at"],
         finished_at=fields["finished_at"],
         images_per_second=rate,
+        expires_at=fields["expires_at"],
         eta_s=0.0 if not left else left / rate if rate else None,
     )
 

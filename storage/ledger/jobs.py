@@ -1,20 +1,21 @@
-"""Uploads, jobs and images as a tenant sees them: submit, read, cancel. Every query names the tenant."""
+"""Uploads, jobs and images as a tenant sees them: submit and read. Every query names the tenant."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, UploadUnknown
 from storage.ledger import audit, idempotency, quotas
-from storage.ledger.counting import OPEN_JOB, Moves, read_job, select_jobs
+from storage.ledger.counting import read_job, select_jobs
 from storage.ledger.idempotency import Once
 from storage.records import Image, ImageState, Job, JobState, NewJob, Upload
-from storage.tables import attempts, images, jobs, new_id, uploads, webhook_endpoints
+from storage.tables import images, jobs, new_id, uploads, webhook_endpoints
 
 #: Rows in one INSERT, ids in one IN: well under both databases' limits of bound values (32,766 and 65,535).
 _CHUNK = 1000
@@ -55,7 +56,7 @@ def create_uploads(
         created = connection.execute(
             insert(uploads)
             .values(created_at=db.now(), expires_at=db.after(expires_in_s))
-            .returning(uploads, sort_by_parameter_order=True),
+            .returning(*(uploads.c[column.name] for column in fields(Upload)), sort_by_parameter_order=True),
             rows,
         )
         return [Upload(**row._asdict()) for row in created]
@@ -115,6 +116,7 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
             state=JobState.QUEUED,
             options=job.options,
             webhook_endpoint_id=job.webhook_endpoint_id,
+            retention_s=job.retention_s,
             rights_basis=job.rights.basis,
             attested_by=job.rights.attested_by,
             rights_reference=job.rights.reference,
@@ -130,6 +132,7 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
             "tenant_id": tenant_id,
             "position": position,
             "name": image.name or files[image.source_upload_id].filename,
+            "custom_id": image.custom_id,
             "state": ImageState.QUEUED,
             "source_key": files[image.source_upload_id].key,
             "mask_key": files[image.mask_upload_id or job.mask_upload_id or ""].key,
@@ -147,20 +150,24 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
     }
     submitted = {**rights, "images": len(job.images), "options": job.options}
     audit.append(db, connection, [audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)])
-    return read_job(connection.execute(select_jobs(db, _one_job(tenant_id, job_id))).one())
+    return read_job(connection.execute(select_jobs(db, one_job(tenant_id, job_id))).one())
 
 
 def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
     """A job with its counts at one moment. Raises NotFound."""
     with db.read() as connection:
-        return _get_job(db, connection, tenant_id, job_id)
+        return read_one_job(db, connection, tenant_id, job_id)
 
 
-def list_jobs(db: Database, tenant_id: str, *, limit: int, after: str | None) -> list[Job]:
+def list_jobs(
+    db: Database, tenant_id: str, *, limit: int, after: str | None, state: JobState | None = None
+) -> list[Job]:
     """A tenant's jobs, newest first; ``after`` is the id of the last one already seen."""
     page = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id).order_by(jobs.c.id.desc()).limit(limit)
     if after is not None:
         page = page.where(jobs.c.id < after)
+    if state is not None:
+        page = page.where(jobs.c.state == state)
     with db.read() as connection:
         return [read_job(row) for row in connection.execute(select_jobs(db, page))]
 
@@ -186,7 +193,7 @@ def list_images(
     if state is not None:
         query = query.where(images.c.state == state)
     with db.read() as connection:
-        if connection.execute(_one_job(tenant_id, job_id)).first() is None:
+        if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
         return [_image(row) for row in connection.execute(query)]
 
@@ -201,75 +208,20 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
     return _image(row)
 
 
-def cancel_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> Job:
-    """Stops a job: what is queued or running is canceled at once, what has ended stays. Raises NotFound.
-
-    Repeating it changes nothing, nor does canceling a job whose images have all ended.
-    """
-    waiting = (images.c.job_id == job_id, images.c.state.in_(OPEN_IMAGE))
-    with db.write() as connection:
-        _get_job(db, connection, tenant_id, job_id)
-        locked = (
-            select(images.c.id, images.c.state, images.c.tiles_done)
-            .where(*waiting)
-            .order_by(images.c.id)
-            .with_for_update(key_share=True)
-            .cte("locked")
-        )
-        found = connection.execute(
-            select(locked.c.state, func.count().label("images"), func.sum(locked.c.tiles_done).label("tiles")).group_by(
-                locked.c.state
-            )
-        ).all()
-        if found:
-            _cancel_images(db, connection, job_id, waiting)
-            moves = Moves()
-            for row in found:
-                moves.add(job_id, row.state, ImageState.CANCELED, images=row.images, tiles=int(row.tiles))
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB))
-                .values(state=JobState.CANCELED, finished_at=db.now())
-            )
-            moves.write(connection)
-            canceled = {"images": sum(row.images for row in found)}
-            audit.append(db, connection, [audit.Event(tenant_id, "job.canceled", actor, job_id, None, canceled)])
-        return _get_job(db, connection, tenant_id, job_id)
-
-
-def _cancel_images(db: Database, connection: Connection, job_id: str, waiting: tuple[Any, ...]) -> None:
-    """Cancels the images that ``waiting`` selects, all of them locked, and closes the attempts under way."""
-    under_way = select(images.c.id).where(images.c.job_id == job_id, images.c.state == ImageState.RUNNING)
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.image_id.in_(under_way), attempts.c.ended_at.is_(None))
-        .values(ended_at=db.now(), outcome=ImageState.CANCELED)
-    )
-    connection.execute(
-        update(images)
-        .where(*waiting)
-        .values(
-            state=ImageState.CANCELED,
-            lease_token=None,
-            lease_expires_at=None,
-            published_at=None,
-            finished_at=db.now(),
-        )
-    )
-
-
 def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, Any]:
-    """The rows (id, key, filename) of all uploads that a job names, by id."""
+    """The rows (id, key, filename) of all uploads that a job names, by id; they stay for as long as the job does."""
     named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
     wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
     files: dict[str, Any] = {}
     for chunk in _chunks(wanted):
         found = connection.execute(
-            select(uploads.c.id, uploads.c.key, uploads.c.filename).where(
-                uploads.c.id.in_(chunk), uploads.c.tenant_id == tenant_id, uploads.c.expires_at > db.now()
-            )
+            select(uploads.c.id, uploads.c.key, uploads.c.filename)
+            .where(uploads.c.id.in_(chunk), uploads.c.tenant_id == tenant_id, uploads.c.expires_at > db.now())
+            .order_by(uploads.c.id)
+            .with_for_update(key_share=True)
         )
         files |= {row.id: row for row in found}
+        connection.execute(update(uploads).where(uploads.c.id.in_(chunk)).values(uses=uploads.c.uses + 1))
     if len(files) < len(wanted):
         raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in files])
     return files
@@ -288,22 +240,24 @@ def _lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | No
         raise NotFound("webhook endpoint", endpoint_id)
 
 
-def _one_job(tenant_id: str, job_id: str) -> Select[tuple[str]]:
+def one_job(tenant_id: str, job_id: str) -> Select[tuple[str]]:
+    """Selects the id of a tenant's job, if it is one."""
     return select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
 
 
-def _get_job(db: Database, connection: Connection, tenant_id: str, job_id: str) -> Job:
-    row = connection.execute(select_jobs(db, _one_job(tenant_id, job_id))).first()
+def read_one_job(db: Database, connection: Connection, tenant_id: str, job_id: str) -> Job:
+    """A job as the transaction sees it. Raises NotFound."""
+    row = connection.execute(select_jobs(db, one_job(tenant_id, job_id))).first()
     if row is None:
         raise NotFound("job", job_id)
     return read_job(row)
 
 
 def _image(row: Row[Any]) -> Image:
-    fields = row._asdict()
+    found = row._asdict()
     for hidden in ("lease_token", "lease_expires_at", "published_at", "available_at"):
-        del fields[hidden]
-    return Image(**fields | {"state": ImageState(fields["state"])})
+        del found[hidden]
+    return Image(**found | {"state": ImageState(found["state"])})
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 from storage.database import Database
 from storage.ledger import audit, outbox
 from storage.ledger.counting import OPEN_JOB, Moves, fold, read_job, select_jobs
+from storage.ledger.lifecycle import expiry
 from storage.records import ImageState, JobState
 from storage.tables import attempts, images, job_deltas, jobs
 
@@ -85,7 +86,7 @@ def _close(db: Database, job_id: str) -> bool:
         won = connection.execute(
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB))
-            .values(state=JobState.COMPLETED, finished_at=db.now())
+            .values(state=JobState.COMPLETED, finished_at=db.now(), expires_at=expiry(db, connection, job_id))
         ).rowcount
         if won and job_id in endpoints:
             row = connection.execute(select_jobs(db, select(jobs.c.id).where(jobs.c.id == job_id))).one()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import redis
 
-from storage.ledger.jobs import cancel_job
+from storage.ledger.lifecycle import cancel_job
 from storage.records import ImageState
 from tests.faults.conftest import Service
 from tests.running import kill, processes_with, until

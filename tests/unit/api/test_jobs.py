@@ -187,7 +187,7 @@ def test_a_limit_out_of_range_is_refused(shop: Caller, limit: str) -> None:
     assert problem["errors"][0]["parameter"] == "limit"
 
 
-@pytest.mark.parametrize("query", ["page=2", "state=failed"])
+@pytest.mark.parametrize("query", ["page=2", "states=failed"])
 def test_an_unknown_parameter_is_refused(shop: Caller, query: str) -> None:
     problem = shop.problem("GET", f"/v1/jobs?{query}", 422, "validation_failed")
     assert problem["errors"][0]["parameter"] == query.partition("=")[0]

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from storage.database import Database
 from storage.ledger.audit import Verification, as_json, chain, chained_entries, from_json
-from storage.ledger.jobs import cancel_job
 from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import reap_leases
 from storage.ledger.tenants import create_key, revoke_key
 from storage.records import AuditEntry, ImageState, Outcome

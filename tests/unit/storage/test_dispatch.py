@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from storage.database import Database
 from storage.ledger.dispatch import take_shards
-from storage.ledger.jobs import cancel_job
 from storage.ledger.leases import finish_images, lease_images, release_images
+from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import close_jobs, reap_leases
 from storage.ledger.tenants import ensure_tenant
 from storage.records import Shard

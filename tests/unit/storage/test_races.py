@@ -18,8 +18,8 @@ from sqlalchemy import event
 
 from storage.database import Database
 from storage.ledger.dispatch import take_shards
-from storage.ledger.jobs import cancel_job
 from storage.ledger.leases import finish_images, heartbeat, lease_images
+from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.tenants import ensure_tenant
 from storage.ledger.webhooks import claim_deliveries, create_endpoint, delete_endpoint, record_delivery

@@ -14,7 +14,7 @@ from billiard.pool import soft_timeout_sighandler
 
 from cleanplate.settings import Settings
 from storage.database import Database
-from storage.ledger.jobs import cancel_job
+from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import reap_leases
 from storage.records import Counts, ImageState, Job
 from tests.catalogue import Catalogue, catalogue_in, dotted_mask, picture, png

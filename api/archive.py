@@ -1,0 +1,61 @@
+"""A ZIP that is made while it is sent: one picture in memory at a time, names that never collide."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from api.filenames import stem_and_extension
+
+
+class UniqueNames:
+    """Hands out each name once: a second ``a.jpg`` becomes ``a (2).jpg``. Case does not tell names apart."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, name: str) -> str:
+        """The name, or the first of its kind that is free."""
+        stem, extension = stem_and_extension(name)
+        number, found = 1, name
+        while found.casefold() in self._taken:
+            number += 1
+            found = f"{stem} ({number}){extension}"
+        self._taken.add(found.casefold())
+        return found
+
+
+def zipped(files: Iterable[tuple[str, datetime, bytes]]) -> Iterator[bytes]:
+    """A ZIP file of ``(name, time, bytes)`` in pieces. Not compressed: pictures are already."""
+    sink = _Sink()
+    names = UniqueNames()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for name, time, data in files:
+            entry = zipfile.ZipInfo(names.of(name), date_time=time.timetuple()[:6])
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+            yield sink.take()
+    yield sink.take()
+
+
+class _Sink(io.RawIOBase):
+    """Where the ZIP is written to: it can only go forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        return whole

@@ -1,0 +1,161 @@
+"""What came of a job as a whole: manifest, errors, ZIP; and the rest of a job's life over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from cleanplate.settings import Settings
+from storage.ledger.jobs import list_images
+from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.reaper import close_jobs
+from storage.records import ImageState, Outcome
+from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
+
+NAMES = ["a.jpg", "a.png", "A.JPG", "Größe.jpg"]
+
+
+def submit(shop: Caller, names: list[str], **fields: Any) -> dict[str, Any]:
+    *images, marks = shop.upload(*[(name, picture()) for name in names], ("mask.png", mask()))
+    listed = [{"upload_id": image, "custom_id": f"sku {n}"} for n, image in enumerate(images)]
+    job: dict[str, Any] = shop.post("/v1/jobs", 202, json={"images": listed, "mask_upload_id": marks, **fields}).json
+    return job
+
+
+def end(service: Service, job_id: str, *, failing: int = 0) -> None:
+    """Ends the job's images; the last ``failing`` of them fail, the others get a PNG."""
+    db, tenant = service.stores.database, service.tenant("shop")
+    images = list_images(db, tenant, job_id, limit=1000, after=None)
+    token, leased = lease_images(db, [image.id for image in images], worker="test", lease_s=60)
+    outcomes = []
+    for number, image in enumerate(leased):
+        key = f"t/{tenant}/jobs/{job_id}/results/{image.id}.png"
+        if number >= len(leased) - failing:
+            outcomes.append(
+                Outcome(image_id=image.id, state=ImageState.FAILED, error_code="image_truncated", error_detail="Ends.")
+            )
+            continue
+        service.stores.blobs.put(key, f"clean {number}".encode(), content_type="image/png")
+        record = {"sha256": {"result": "ab" * 32}}
+        outcomes.append(
+            Outcome(image_id=image.id, state=ImageState.SUCCEEDED, result_key=key, width=24, height=16, record=record)
+        )
+    finish_images(db, token, outcomes, max_attempts=1)
+    close_jobs(db)
+
+
+def lines(shop: Caller, path: str) -> list[dict[str, Any]]:
+    answer = shop.get(path)
+    assert answer.mimetype == "application/jsonl"
+    return [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
+
+
+def test_results_and_errors_are_listed_with_the_tenants_own_ids(make_service: MakeService, settings: Settings) -> None:
+    service = make_service(settings)
+    shop = service.caller("shop")
+    uploads = shop.post(
+        "/v1/uploads", 201, json={"files": [{"filename": n, "content_type": "image/jpeg"} for n in [*NAMES, "m.png"]]}
+    ).json["uploads"]
+    images = [{"upload_id": upload["id"], "custom_id": f"sku {n}"} for n, upload in enumerate(uploads[:-1])]
+    body = {"images": images, "mask_upload_id": uploads[-1]["id"]}
+    job = shop.post("/v1/jobs", 202, json=body).json
+    assert lines(shop, job["links"]["results"]) == lines(shop, job["links"]["errors"]) == []
+    end(service, job["id"], failing=1)
+    found = lines(shop, job["links"]["results"])
+    assert [next(iter(line)) for line in found] == ["custom_id"] * 3
+    assert [(line["custom_id"], line["name"], line["position"], line["sha256"]) for line in found] == [
+        (f"sku {n}", NAMES[n], n, "ab" * 32) for n in range(3)
+    ]
+    assert shop.get(found[0]["result_url"], 302).headers["Location"]
+    (error,) = lines(shop, job["links"]["errors"])
+    assert (error["custom_id"], error["name"], error["error"]) == (
+        "sku 3",
+        "Größe.jpg",
+        {"code": "image_truncated", "detail": "Ends."},
+    )
+
+    answer = shop.get(job["links"]["archive"])
+    assert answer.mimetype == "application/zip"
+    assert job["id"] in answer.headers["Content-Disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.get_data())) as archive:
+        assert archive.testzip() is None
+        # All became PNG, and no name is there twice, also where case does not count.
+        assert archive.namelist() == ["a.png", "a (2).png", "A (3).png"]
+        assert [archive.read(name) for name in archive.namelist()] == [b"clean 0", b"clean 1", b"clean 2"]
+
+
+def test_more_images_than_a_page_are_all_in_the_manifest(service: Service, shop: Caller) -> None:
+    image, marks = shop.upload(("a.jpg", picture()), ("mask.png", mask()))
+    body = {"images": [{"upload_id": image}] * 1001, "mask_upload_id": marks}
+    job = shop.post("/v1/jobs", 202, json=body).json
+    db = service.stores.database
+    ids = [image.id for image in list_images(db, service.tenant("shop"), job["id"], limit=2000, after=None)]
+    token, _ = lease_images(db, ids, worker="test", lease_s=60)
+    failed = [Outcome(image_id=i, state=ImageState.FAILED, error_code="x", error_detail="y") for i in ids]
+    finish_images(db, token, failed, max_attempts=1)
+    assert [line["position"] for line in lines(shop, job["links"]["errors"])] == list(range(1001))
+
+
+def test_a_zip_of_a_job_under_way_is_refused(shop: Caller) -> None:
+    job = submit(shop, ["a.jpg"])
+    shop.problem("GET", job["links"]["archive"], 409, "job_not_finished")
+    shop.post(f"/v1/jobs/{job['id']}/cancel", 200)
+    with zipfile.ZipFile(io.BytesIO(shop.get(job["links"]["archive"]).get_data())) as archive:
+        assert archive.namelist() == []
+
+
+def test_failed_images_are_tried_again(service: Service, shop: Caller) -> None:
+    job = submit(shop, NAMES)
+    end(service, job["id"], failing=2)
+    again = shop.post(f"/v1/jobs/{job['id']}/retry", 200).json
+    assert (again["state"], again["counts"]["queued"], again["counts"]["succeeded"]) == ("running", 2, 2)
+    end(service, job["id"])
+    assert shop.get(job["links"]["self"]).json["counts"]["succeeded"] == 4
+
+
+def test_a_canceled_job_is_not_retried(shop: Caller) -> None:
+    job = submit(shop, ["a.jpg"])
+    shop.post(f"/v1/jobs/{job['id']}/cancel", 200)
+    shop.problem("POST", f"/v1/jobs/{job['id']}/retry", 409, "job_canceled")
+
+
+def test_a_deleted_job_is_gone(service: Service, shop: Caller) -> None:
+    job = submit(shop, ["a.jpg"])
+    image = shop.get(job["links"]["images"]).json["data"][0]
+    end(service, job["id"])
+    shop("DELETE", job["links"]["self"], status=204)
+    for path in (*job["links"].values(), f"/v1/images/{image['id']}", image["result_url"] or job["links"]["self"]):
+        shop.problem("GET", path, 404, "not_found")
+    shop.problem("DELETE", job["links"]["self"], 404, "not_found")
+    assert shop.get("/v1/jobs").json["data"] == []
+
+
+@pytest.mark.parametrize(("days", "kept_days"), [(None, 30), (7, 7)])
+def test_a_job_says_when_it_will_be_deleted(service: Service, shop: Caller, days: int | None, kept_days: int) -> None:
+    fields = {} if days is None else {"retention_days": days}
+    job = submit(shop, ["a.jpg"], **fields)
+    assert job["expires_at"] is None
+    end(service, job["id"])
+    done = shop.get(job["links"]["self"]).json
+    assert done["expires_at"][:10] > done["finished_at"][:10]
+    found = service.stores.settings.retention_s(days)
+    assert found == kept_days * 24 * 3600
+
+
+@pytest.mark.parametrize("days", [0, -1, 3651, "x"])
+def test_a_retention_out_of_range_is_refused(shop: Caller, days: object) -> None:
+    body = {"images": [{"upload_id": "upl_1"}], "mask_upload_id": "upl_2", "retention_days": days}
+    problem = shop.problem("POST", "/v1/jobs", 422, "validation_failed", json=body)
+    assert problem["errors"][0]["pointer"] == "#/retention_days"
+
+
+def test_jobs_are_listed_by_state(service: Service, shop: Caller) -> None:
+    done, waiting = submit(shop, ["a.jpg"]), submit(shop, ["b.jpg"])
+    end(service, done["id"])
+    for state, expected in (("completed", [done["id"]]), ("queued", [waiting["id"]]), ("failed", [])):
+        assert [job["id"] for job in shop.get(f"/v1/jobs?state={state}").json["data"]] == expected
+    shop.problem("GET", "/v1/jobs?state=lost", 422, "validation_failed")
