@@ -55,7 +55,7 @@ def marks(height: int, width: int) -> list[Pixels]:
         mask = np.zeros((height, width), np.uint8)
         place = round(left * width), round(top * height)
         cv2.putText(mask, text, place, cv2.FONT_HERSHEY_DUPLEX, scale * width, 255, max(1, width // 150))
-        found.append(mask)
+        found.append(np.where(mask > 0, np.uint8(255), np.uint8(0)))  # its edges are drawn softly
     return found
 
 

@@ -4,7 +4,8 @@
 
     ModelError
     ├── ImageRejected      image_unreadable, image_truncated, image_empty, image_too_large, image_too_many_pixels,
-    │                      image_format_unsupported, image_mode_unsupported
+    │                      image_format_unsupported, image_mode_unsupported, image_output_unsupported,
+    │                      image_needs_too_much_memory
     ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty
     ├── WeightsRejected    weights_unreadable, weights_mismatch
     │   └── UnknownNetwork
