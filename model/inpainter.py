@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.box import Box
+from model.costs import Costs, costs_for
 from model.engine import Engine, Filled
 from model.errors import ImageRejected, MaskRejected, WeightsRejected
 from model.flight import Tile
@@ -103,16 +104,25 @@ class LaMaInpainter:
         with ThreadPoolExecutor(_TILES_AHEAD) as callers:
             yield from callers.map(self, images, masks)
 
-    def run(self, task: Task, on_tile: Callable[[int], None]) -> Pixels:
+    def run(self, task: Task, on_tile: Callable[[int], None], on_note: Callable[[str], None] | None = None) -> Pixels:
         """The clean picture of a task: ``uint8 [H, W, 3]``, equal to the source outside ``task.hole``.
 
         ``on_tile`` hears the number of tiles done after each; what it raises ends the work and comes through.
+        ``on_note`` hears what the engine had to do differently (``model.engine.Filled.notes``).
 
         Raises:
             ResultNotFinite: the network's result is not numbers.
         """
-        fill, _ = self._filled(task.picture.pixels, task.hole, task.plan, on_tile)
+        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, on_tile)
+        if on_note is not None:
+            for note in notes:
+                on_note(note)
         return composite(task, fill)
+
+    @property
+    def costs(self) -> Costs:
+        """What a pass costs here: plans are made by it."""
+        return costs_for(self.architecture, torch.device(self.device).type)
 
     def close(self) -> None:
         """Finish what was asked and let the device go."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.colour import keep_flat
+from model.costs import Costs
 from model.errors import MaskRejected
 from model.imaging import Limits
 from model.imaging.coding import decode, encode
@@ -95,8 +96,11 @@ def read(
     dilation_px: int | None = None,
     feather_px: int | None = None,
     mask_inverted: bool = False,
+    costs: Costs | None = None,
 ) -> Task:
     """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
+
+    ``costs``: of the network and device that will do it; the plan is the cheapest by them.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
@@ -120,7 +124,7 @@ def read(
         hole, soft = (shared.hole, shared.soft) if shared else split_soft(here, reach)
         if not hole.any():
             raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
-        plan = shared.plan if shared else make_plan(hole)
+        plan = shared.plan if shared else make_plan(hole, costs)
         tasks += [Task(view, hole, plan, reach, feather, soft) for view in page.views()]
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
 

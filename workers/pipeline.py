@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -93,6 +93,8 @@ class _Ready:
     seconds: dict[str, float]
     #: SHA-256 of the files, for the audit log.
     sha256: dict[str, str]
+    #: What the engine had to do differently on the device.
+    notes: set[str] = field(default_factory=set)
 
 
 class _Shard:
@@ -176,6 +178,7 @@ class _Shard:
                     dilation_px=options.dilation_px,
                     feather_px=options.feather_px,
                     mask_inverted=options.mask_inverted,
+                    costs=self._resources.inpainter.costs,
                 )
         except BaseException:
             self._budget.give(nbytes)
@@ -194,7 +197,8 @@ class _Shard:
         try:
             self._lease.check(image.id)
             self._lease.progress(image.id, 0, ready.task.tiles_total)
-            pixels = fill_parts(ready.task, self._resources.inpainter.run, lambda done: self._on_tile(ready, done))
+            run = functools.partial(self._resources.inpainter.run, on_note=ready.notes.add)
+            pixels = fill_parts(ready.task, run, lambda done: self._on_tile(ready, done))
             ready.seconds["network"] = time.monotonic() - begun
             stores.submit(self._store, ready, pixels)
             handed_on = True
@@ -241,6 +245,8 @@ class _Shard:
                     **repaired.record,
                     "worker": self._resources.worker,
                     "device": self._resources.inpainter.device,
+                    "precision": self._resources.inpainter.precision,
+                    "device_notes": sorted(ready.notes),
                     "sha256": {**ready.sha256, "result": _sha256(repaired.data)},
                     "seconds": {stage: round(seconds, 4) for stage, seconds in ready.seconds.items()},
                 },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,10 @@ from model.box import Box
 from model.engine import Engine
 from model.errors import EngineClosed, ImageRejected, MaskRejected, ResultNotFinite, WeightsRejected
 from model.flight import Tile
+from model.imaging import Limits
 from model.lama import LaMaGenerator
 from model.precision import Precision
+from model.repair import read
 from model.weights import Description, save_weights
 
 CPU = torch.device("cpu")
@@ -267,3 +270,19 @@ def test_weights_may_be_a_file_or_a_name_that_was_pulled(tmp_path: Path, monkeyp
     for weights in ("big-lama", pulled, str(pulled)):
         with LaMaInpainter(weights, device="cpu") as inpainter:
             assert inpainter.architecture == "lama"
+
+
+def test_what_the_engine_did_differently_is_heard_with_the_picture(picture: np.ndarray, mask: np.ndarray) -> None:
+    task = read(png(picture[..., :3]), png(mask), limits=Limits(max_bytes=10**7, max_pixels=10**6))
+    with LaMaInpainter(device="cpu") as inpainter:
+        inpainter.engine.close()
+        inpainter.engine = Engine(Overflowing(always=False), CPU, "bf16", max_batch=1)
+        notes: list[str] = []
+        inpainter.run(task, lambda _: None, notes.append)
+    assert notes == ["fp32"]
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
