@@ -8,11 +8,11 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,\
 	$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test test-slow lint
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 14
 
 demo: ## Clean the sample photos on a service of its own; results and a contact sheet go to demo/
 	@$(call install,worker)
@@ -21,6 +21,10 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,worker,test)
 	$(RUN)/python -m pytest
+
+test-slow: ## Run the long suites
+	@$(call install,worker,test)
+	$(RUN)/python -m pytest -m slow
 
 lint: ## Check style, types and import rules
 	@$(call install,worker,test,lint)

@@ -43,7 +43,7 @@ def mask(size: tuple[int, int] = (24, 16)) -> bytes:
 
 
 @cache
-def _description() -> dict[str, Any]:
+def description_of_all() -> dict[str, Any]:
     """The API's own description: the same for all services."""
     description: dict[str, Any] = create_app(Settings(public_url=PUBLIC_URL)).test_client().get("/openapi.json").json
     return description
@@ -117,7 +117,7 @@ class Service:
         stores = self.app.extensions["cleanplate"]
         assert isinstance(stores, Stores)
         self.stores = stores
-        self.document = _description()
+        self.document = description_of_all()
         self._paths = {re.sub(r"\{\w+\}", "[^/]+", path): path for path in self.document["paths"]}
 
     def tenant(self, name: str) -> str:
