@@ -242,6 +242,7 @@ class _Shard:
                 height=ready.task.height,
                 tiles_done=ready.task.tiles_total,
                 record={
+                    "method": self._method,
                     **repaired.record,
                     "worker": self._resources.worker,
                     "device": self._resources.inpainter.device,
@@ -260,8 +261,12 @@ class _Shard:
             self._budget.give(ready.nbytes)
 
     def _label(self, image: LeasedImage) -> Label:
-        method = f"FFC inpainting ({self._resources.inpainter.architecture})"
-        return Label(image.job_id, method, datetime.now(UTC))
+        return Label(image.job_id, self._method, datetime.now(UTC))
+
+    @property
+    def _method(self) -> str:
+        """How results came about, in words for their owners."""
+        return f"FFC inpainting ({self._resources.inpainter.architecture})"
 
     def _end(self, image: LeasedImage, outcome: Outcome) -> None:
         self._open.discard(image.id)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from cleanplate.settings import Settings
 from model.masks import default_dilation, dilate
+from storage.ledger import audit
 from storage.ledger.reaper import close_jobs, fold_deltas
 from storage.records import Counts, ImageState, JobState
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
@@ -38,6 +41,20 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
             assert not np.array_equal(result, source)
         assert close_jobs(catalogue.database) == [job.id]
         assert catalogue.job(job).state is JobState.COMPLETED
+
+
+def test_the_audit_log_keeps_the_hashes_of_what_went_in_and_came_out(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    source = png(picture())
+    job = catalogue.submit([source], MASK)
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    (image,) = catalogue.images(job)
+    audit.chain(catalogue.database)
+    _, ended = audit.chained_entries(catalogue.database, catalogue.tenant_id)
+    assert (ended.action, ended.actor, ended.image_id) == ("image.succeeded", "worker:here:1:cpu", image.id)
+    files = {"source": source, "mask": MASK, "result": catalogue.blobs.get(image.result_key or "")}
+    assert ended.data["sha256"] == {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
+    assert ended.data["method"] == image.record["method"]
+    assert ended.data["method"].startswith("FFC inpainting (")
 
 
 def test_bad_images_fail_with_their_codes_and_stop_no_other(catalogue: Catalogue, worker_on: WorkerOn) -> None:
