@@ -20,7 +20,7 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,worker,test)
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
 	@$(call install,worker,test)
