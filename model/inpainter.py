@@ -24,6 +24,7 @@ from model.box import Box
 from model.costs import Costs, costs_for
 from model.engine import Engine, Filled
 from model.errors import ImageRejected, MaskRejected, WeightsRejected
+from model.ffc import set_ffc_lambda
 from model.flight import Tile
 from model.guide import guided, smaller
 from model.masks import Mask, default_dilation, dilate, lay
@@ -47,19 +48,21 @@ class LaMaInpainter:
         *,
         threads: int = 0,
         precision: Precision | None = None,
+        ffc_lambda: float = 1.0,
     ) -> None:
         """``weights``: a file, a name that ``cleanplate weights pull`` knows, or empty for the network that ships.
 
         ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
         ``threads``: of the network on a CPU; 0 takes as many as this process may use. ``precision``: the device's best
-        where not given.
+        where not given. ``ffc_lambda`` scales the spectral paths: 1 as trained, 0 leaves 3x3 convolutions only.
 
         Raises:
             WeightsRejected: the file is not a network's weights.
         """
         torch.set_num_threads(threads or usable_cores())
         network, description = load_network(_file_of(weights))
+        set_ffc_lambda(network, ffc_lambda)
         chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
         self.architecture = description.architecture
         self.device = str(chosen)

@@ -256,6 +256,17 @@ def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
         assert 10 * np.log10(255**2 / error) >= 45
 
 
+def test_ffc_lambda_changes_the_fill_and_one_is_as_trained(picture: np.ndarray, mask: np.ndarray) -> None:
+    image = picture[..., :3].copy()
+    fills = {}
+    for value in (None, 1.0, 0.0):
+        given = {} if value is None else {"ffc_lambda": value}
+        with LaMaInpainter(device="cpu", **given) as inpainter:  # type: ignore[arg-type]
+            fills[value] = inpainter(image, mask)
+    assert np.array_equal(fills[None], fills[1.0])
+    assert not np.array_equal(fills[0.0], fills[1.0])
+
+
 def test_weights_may_be_a_file_or_a_name_that_was_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(WeightsRejected, match="cleanplate weights pull big-lama"):
