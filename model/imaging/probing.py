@@ -148,6 +148,21 @@ def load(image: Image.Image, rejected: Rejection, noun: str) -> None:
         raise damaged(error, rejected, noun) from None
 
 
+def each_frame(image: Image.Image, count: int) -> Iterator[Image.Image]:
+    """``image`` at each of its ``count`` frames, decoded as it is seen then.
+
+    Raises:
+        ImageRejected: the pixels are damaged.
+    """
+    for index in range(count):
+        try:
+            image.seek(index)
+        except DAMAGE as error:
+            raise damaged(error, ImageRejected, "image") from None
+        load(image, ImageRejected, "image")
+        yield image
+
+
 def damaged(error: BaseException, rejected: Rejection, noun: str) -> ModelError:
     """What a decoder's complaint means."""
     if "truncated" in str(error) or isinstance(error, EOFError):

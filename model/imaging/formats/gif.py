@@ -16,7 +16,7 @@ from PIL import Image
 from model.errors import ImageRejected
 from model.imaging.formats.palettes import Palette
 from model.imaging.picture import Edit, Page
-from model.imaging.probing import DAMAGE, damaged, load
+from model.imaging.probing import each_frame, load
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL, _APPLICATION = 0xF9, 0xFF
@@ -49,15 +49,7 @@ def read(image: Image.Image, frames: int) -> list[Page]:
     Raises:
         ImageRejected: the pixels are damaged.
     """
-    pages = []
-    for index in range(frames):
-        try:
-            image.seek(index)
-        except DAMAGE as error:
-            raise damaged(error, ImageRejected, "image") from None
-        load(image, ImageRejected, "image")
-        pages.append(Page(np.array(image.convert("RGBA"), np.uint8), "rgb", alpha=True))
-    return pages
+    return [Page(np.array(frame.convert("RGBA"), np.uint8), "rgb", alpha=True) for frame in each_frame(image, frames)]
 
 
 def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> bytes:

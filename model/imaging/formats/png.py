@@ -19,7 +19,7 @@ from PIL import Image
 from model.errors import ImageRejected
 from model.imaging.formats.palettes import Palette
 from model.imaging.picture import Edit, Page, Samples
-from model.imaging.probing import DAMAGE, damaged, load
+from model.imaging.probing import DAMAGE, damaged, each_frame, load
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -80,15 +80,7 @@ def read(data: bytes, image: Image.Image, frames: int) -> list[Page]:
     """
     if frames == 1:
         return [_still(data, image)]
-    pages = []
-    for index in range(frames):
-        try:
-            image.seek(index)
-        except DAMAGE as error:
-            raise damaged(error, ImageRejected, "image") from None
-        load(image, ImageRejected, "image")
-        pages.append(Page(np.array(image.convert("RGBA"), np.uint8), "rgb", alpha=True))
-    return pages
+    return [Page(np.array(frame.convert("RGBA"), np.uint8), "rgb", alpha=True) for frame in each_frame(image, frames)]
 
 
 def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> bytes:

@@ -14,7 +14,7 @@ from PIL import Image
 from model.errors import ImageRejected
 from model.imaging.formats.sizing import nearest_size
 from model.imaging.picture import Edit, Page, Pixels, Samples
-from model.imaging.probing import DAMAGE, damaged, load
+from model.imaging.probing import each_frame, load
 
 Chunk = tuple[bytes, bytes]
 _BITSTREAM = {b"VP8 ", b"VP8L", b"ALPH"}
@@ -54,15 +54,7 @@ def read(image: Image.Image, frames: int) -> list[Page]:
     Raises:
         ImageRejected: the pixels are damaged.
     """
-    pages = []
-    for index in range(frames):
-        try:
-            image.seek(index)
-        except DAMAGE as error:
-            raise damaged(error, ImageRejected, "image") from None
-        load(image, ImageRejected, "image")
-        pages.append(Page(np.array(image, np.uint8), "rgb", alpha=image.mode == "RGBA"))
-    return pages
+    return [Page(np.array(frame, np.uint8), "rgb", alpha=frame.mode == "RGBA") for frame in each_frame(image, frames)]
 
 
 def write(data: bytes, edits: list[Edit], lossless: bool, xmp: bytes | None = None) -> bytes:
