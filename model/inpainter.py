@@ -27,10 +27,10 @@ from model.errors import ImageRejected, MaskRejected, WeightsRejected
 from model.ffc import set_ffc_lambda
 from model.flight import Tile
 from model.guide import guided, smaller
-from model.masks import Mask, default_dilation, dilate, lay
+from model.masks import Mask, dilate, lay, rim
 from model.plan import ALIGN, Plan, Region, make_plan, tile_weights
 from model.precision import Precision, best_precision
-from model.repair import DEFAULT_FEATHER_PX, Task, composite
+from model.repair import Task, composite
 from model.weights import SHIPPED, load_network
 
 Pixels = NDArray[np.uint8]
@@ -88,9 +88,9 @@ class LaMaInpainter:
             MaskRejected: another type or shape, or nothing marked.
         """
         colour = _as_colour(image)
-        hole = _as_hole(mask, image, dilation_px)
-        reach = default_dilation(*hole.shape) if dilation_px is None else dilation_px
-        feather = min(DEFAULT_FEATHER_PX if feather_px is None else feather_px, max(reach - 1, 0))
+        height, width = colour.shape[:2]
+        reach, feather = rim(height, width, dilation_px, feather_px)
+        hole = _as_hole(mask, image, reach)
         clean = lay(colour, self._filled(colour, hole, make_plan(hole), lambda _: None)[0], hole, feather)
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])
@@ -266,7 +266,7 @@ def _as_colour(image: Pixels) -> Pixels:
     )
 
 
-def _as_hole(mask: Mask, image: Pixels, dilation_px: int | None) -> Mask:
+def _as_hole(mask: Mask, image: Pixels, dilation_px: int) -> Mask:
     if not isinstance(mask, np.ndarray) or mask.dtype not in (np.uint8, np.bool_):
         kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
         raise MaskRejected("mask_array_unsupported", f"The mask is {kind}: give a numpy array of uint8 or bool.")

@@ -21,9 +21,21 @@ _NOISE = 24
 _CELL, _MOST_WINDOWS = 32, 256
 
 
+DEFAULT_FEATHER_PX = 2
+
+
 def default_dilation(height: int, width: int) -> int:
     """3 px for small pictures to 5 px for large ones (from about 2,000 px of mean side on)."""
     return int(np.clip(round(3 + 2 * (np.sqrt(height * width) - 500) / 1500), 3, 5))
+
+
+def rim(height: int, width: int, dilation_px: int | None, feather_px: int | None) -> tuple[int, int]:
+    """Pixels by which a mask is widened, and of feather, where each was asked for or (``None``) by the size.
+
+    The feather lies in the widened rim, so that what was painted is replaced in full.
+    """
+    reach = default_dilation(height, width) if dilation_px is None else dilation_px
+    return reach, min(DEFAULT_FEATHER_PX if feather_px is None else feather_px, max(reach - 1, 0))
 
 
 def dilate(mask: Mask, px: int | None = None) -> Mask:

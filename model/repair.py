@@ -24,12 +24,11 @@ from model.imaging.mask_files import check_fit, decode_mask
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Picture, Written
 from model.imaging.probing import FORMATS
-from model.masks import Mask, default_dilation, lay, split_soft
+from model.masks import Mask, lay, rim, split_soft
 from model.plan import Plan, make_plan
 from model.provenance import Label, labelled
 
 Pixels = NDArray[np.uint8]
-DEFAULT_FEATHER_PX = 2
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,7 @@ def read(
             check_fit((painted.shape[1], painted.shape[0]), width=page.width, height=page.height)
             scaled = Image.fromarray(painted).resize((page.width, page.height), Image.Resampling.BILINEAR)
             here = np.array(scaled, np.uint8)
-        reach = default_dilation(page.height, page.width) if dilation_px is None else dilation_px
-        # The feather lies in the widened rim, so that what was painted is replaced in full.
-        feather = min(DEFAULT_FEATHER_PX if feather_px is None else feather_px, max(reach - 1, 0))
+        reach, feather = rim(page.height, page.width, dilation_px, feather_px)
         # Frames of one size share hole and plan.
         shared = next((task for task in tasks if task.hole.shape == here.shape), None)
         hole, soft = (shared.hole, shared.soft) if shared else split_soft(here, reach)
