@@ -91,7 +91,8 @@ class LaMaInpainter:
         height, width = colour.shape[:2]
         reach, feather = rim(height, width, dilation_px, feather_px)
         hole = _as_hole(mask, image, reach)
-        clean = lay(colour, self._filled(colour, hole, make_plan(hole), lambda _: None)[0], hole, feather)
+        fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), lambda _: None)
+        clean = lay(colour, fill, hole, feather)
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])
         return clean if image.shape[2] == 3 else np.dstack((clean, image[..., 3]))
