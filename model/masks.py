@@ -19,8 +19,7 @@ Mask = NDArray[np.uint8]
 _NOISE = 24
 #: Parts of the hole are told apart on cells of so many px.
 _CELL, _MOST_WINDOWS = 32, 256
-
-
+#: Feather where none was asked for.
 DEFAULT_FEATHER_PX = 2
 
 
