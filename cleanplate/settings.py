@@ -77,6 +77,23 @@ class Settings(BaseSettings):
         ge=0,
         description="Days that an ended job is kept with its files, where it asks for none. 0: for good.",
     )
+    source_timeout_s: float = Field(
+        default=60, gt=0, le=600, description="Seconds that the server of a picture's https:// address has to send it."
+    )
+    source_ports: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
+        default=(443,), description="Ports that a picture's https:// address may name (JSON list)."
+    )
+    source_allow_private: bool = Field(
+        default=False, description="Also fetch pictures from private addresses and over plain http (development)."
+    )
+    source_buckets: tuple[str, ...] = Field(
+        default=(),
+        description="Buckets, or bucket/folder, that every tenant's jobs may read pictures from by s3:// (JSON list).",
+    )
+    models: tuple[str, ...] = Field(
+        default=(),
+        description="Names of weights that jobs may ask for beside the service's own; workers need them (JSON list).",
+    )
     link_expiry_s: int = Field(default=3600, ge=1, description="Seconds for which a presigned link works.")
 
     rate_limit_per_minute: int = Field(

@@ -23,6 +23,7 @@ from model.imaging.converting import OUTPUTS, convert
 from model.imaging.mask_files import check_fit, decode_mask
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Picture, Written
+from model.imaging.placing import Placement
 from model.imaging.probing import FORMATS
 from model.masks import Mask, lay, rim, split_soft
 from model.plan import Plan, make_plan
@@ -95,9 +96,12 @@ def read(
     dilation_px: int | None = None,
     feather_px: int | None = None,
     mask_inverted: bool = False,
+    placement: Placement | None = None,
     costs: Costs | None = None,
 ) -> Task:
     """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
+
+    ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
 
     ``costs``: of the network and device that will do it; the plan is the cheapest by them.
 
@@ -107,14 +111,21 @@ def read(
     """
     document = decode(source, limits)
     first = document.pages[0]
-    painted = decode_mask(mask, limits, width=first.width, height=first.height, inverted=mask_inverted)
+
+    def painted_for(width: int, height: int) -> Mask:
+        return decode_mask(mask, limits, width=width, height=height, inverted=mask_inverted, placement=placement)
+
+    painted = painted_for(first.width, first.height)
     tasks: list[Task] = []
     for page in document.pages:
         here = painted
         if (page.height, page.width) != painted.shape:
-            check_fit((painted.shape[1], painted.shape[0]), width=page.width, height=page.height)
-            scaled = Image.fromarray(painted).resize((page.width, page.height), Image.Resampling.BILINEAR)
-            here = np.array(scaled, np.uint8)
+            if placement is not None:
+                here = painted_for(page.width, page.height)
+            else:
+                check_fit((painted.shape[1], painted.shape[0]), width=page.width, height=page.height)
+                scaled = Image.fromarray(painted).resize((page.width, page.height), Image.Resampling.BILINEAR)
+                here = np.array(scaled, np.uint8)
         reach, feather = rim(page.height, page.width, dilation_px, feather_px)
         # Frames of one size share hole and plan.
         shared = next((task for task in tasks if task.hole.shape == here.shape), None)

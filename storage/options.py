@@ -1,17 +1,24 @@
-"""What a tenant may choose for a job: the API validates with it, the ledger keeps it, workers read it back.
+"""What a tenant may choose for a job or an image: the API validates with it, the ledger keeps it, workers read it back.
 
-A field that is ``None`` leaves the choice to the picture.
+A field that is ``None`` leaves the choice to the picture. What an image chooses wins over what its job does, field by
+field for options (:func:`merged`); a mask is the image's or the job's as a whole.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Anchor = Literal["top_left", "top", "top_right", "left", "center", "right", "bottom_left", "bottom", "bottom_right"]
+Scale = Literal["none", "width", "height", "shorter", "longer"]
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Extent = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class JobOptions(BaseModel):
-    """Options shared by all images of a job."""
+    """How to work: for all images of a job, or for one of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,3 +47,75 @@ class JobOptions(BaseModel):
             "compositeWithTrainedAlgorithmicMedia, and a line in the XMP history with job, method and software."
         ),
     )
+    model: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,59}$",
+        description="Which network fills the hole, of those that the service offers. Empty: the service's own choice.",
+        examples=["fourier-unet"],
+    )
+    ffc_lambda: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Weight of the network's spectral paths: 1 as trained, 0 local only. Empty: as trained.",
+    )
+
+
+def merged(job: dict[str, Any], image: dict[str, Any] | None) -> dict[str, Any]:
+    """What holds for an image: its job's options as they are kept, and over them the fields it was given itself."""
+    return {**job, **(image or {})}
+
+
+class MaskPlace(BaseModel):
+    """Which part of a picture is repaired, where it is not said by a mask's file alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    boxes: list[tuple[Coordinate, Coordinate, Extent, Extent]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Instead of a file: rectangles, each as left, top, width and height.",
+        examples=[[[0.72, 0.9, 0.25, 0.07]]],
+    )
+    units: Literal["px", "relative"] = Field(
+        default="px",
+        description="Of `boxes`: pixels, or `relative`: shares of the picture's width and height, 0 to 1.",
+    )
+    size: tuple[Side, Side] | None = Field(
+        default=None,
+        description=(
+            "Width and height of the picture in which `boxes` were measured, in pixels. Empty: each picture's own."
+        ),
+    )
+    anchor: Anchor | None = Field(
+        default=None,
+        description=(
+            "To which corner, side or centre of the picture the mark keeps its distance, where pictures differ in "
+            "shape. The mask's file (or `size`) is that of any one picture with the mark. Empty: the mask has each "
+            "picture's size or shape."
+        ),
+    )
+    scale: Scale = Field(
+        default="none",
+        description=(
+            "With `anchor`: how the mark grows with the picture: not at all, with its `width`, `height`, `shorter` "
+            "or `longer` side."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.boxes is None and (self.units != "px" or self.size is not None):
+            raise ValueError("units and size say how boxes are measured, and there are none")
+        if self.units == "relative" and (self.size is not None or self.anchor is not None):
+            raise ValueError("relative boxes fit every picture: give neither size nor anchor")
+        if self.boxes is not None and self.anchor is not None and self.size is None:
+            raise ValueError("boxes with an anchor need the size of the picture in which they were measured")
+        if self.anchor is None and self.scale != "none":
+            raise ValueError("scale needs an anchor")
+        return self
+
+    def kept(self) -> dict[str, Any]:
+        """As the ledger keeps it: what was said, and no defaults."""
+        return self.model_dump(mode="json", exclude_defaults=True, include=set(MaskPlace.model_fields))

@@ -154,17 +154,33 @@ class Rights:
     reference: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NewImage:
-    """An image of a job to be submitted."""
+    """An image of a job to be submitted, from an upload or from an address."""
 
     #: Its name for people: the file's name, not a path. ``None``: its upload's.
     name: str | None
-    source_upload_id: str
-    #: ``None``: the job's mask.
+    source_upload_id: str | None = None
+    #: ``https://`` or ``s3://``, checked before; then it has a name too.
+    source_url: str | None = None
+    #: ``None``, and no ``mask`` either: the job's mask.
     mask_upload_id: str | None
+    #: Boxes, or how the mask's file is placed: see :class:`storage.options.MaskPlace`.
+    mask: dict[str, Any] | None = None
+    #: Its own options, only those that were given; they win over the job's.
+    options: dict[str, Any] | None = None
     #: Its name in the tenant's own books.
     custom_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkippedRow:
+    """A row of a manifest that was no good and was left out."""
+
+    #: In the file, from 1.
+    line: int
+    custom_id: str | None
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +189,15 @@ class NewJob:
 
     images: list[NewImage]
     mask_upload_id: str | None
+    #: Of images without a mask of their own: boxes, or how the mask's file is placed.
+    mask: dict[str, Any] | None = None
     options: dict[str, Any]
     rights: Rights
     webhook_endpoint_id: str | None = None
     #: Seconds from its end until it is deleted; ``None``: never.
     retention_s: int | None = None
+    #: Rows of its manifest that are not among the images.
+    skipped: list[SkippedRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +245,10 @@ class Job:
     eta_s: float | None
     #: When it is deleted with its blobs; ``None`` before its end, or for never.
     expires_at: datetime | None
+    #: Of all images without their own.
+    mask: dict[str, Any] | None
+    #: Rows of its manifest that were left out.
+    rows_skipped: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +263,13 @@ class Image:
     name: str
     custom_id: str | None
     state: ImageState
+    #: Blank where the picture is at ``source_url``.
     source_key: str
+    source_url: str | None
+    #: Blank where the mask is boxes.
     mask_key: str
+    mask: dict[str, Any] | None
+    options: dict[str, Any] | None
     #: ``None`` until it has ended with a result.
     result_key: str | None
     content_type: str | None
@@ -275,8 +304,14 @@ class LeasedImage:
     job_id: str
     tenant_id: str
     name: str
+    #: Blank where the picture is at ``source_url``.
     source_key: str
+    source_url: str | None
+    #: Blank where the mask is boxes.
     mask_key: str
+    #: Boxes, or how the mask's file is placed: the image's own, else the job's.
+    mask: dict[str, Any] | None
+    #: The job's with the image's own over them.
     options: dict[str, Any]
     attempt: int
 

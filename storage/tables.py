@@ -31,7 +31,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from uuid6 import uuid7
 
 ID = String(40)
-JSON_DOCUMENT = JSON().with_variant(JSONB(), "postgresql")
+#: ``None`` is NULL, not the document ``null``.
+JSON_DOCUMENT = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 #: SQLite only counts up by itself on INTEGER.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -139,6 +140,8 @@ uploads = Table(
     Column("content_type", String(100), nullable=False),
     # In bytes, as it was announced; the link takes no other. Empty: not announced.
     Column("size", BigInteger),
+    # Names a transfer in parts to the object store, until it is complete. Empty: sent in one piece, or complete.
+    Column("parts_id", String(1000)),
     # Jobs that it is part of; without one it goes when it expires.
     Column("uses", Integer, nullable=False, server_default="0"),
     _time("created_at", nullable=False),
@@ -158,6 +161,8 @@ blob_deletions = Table(
     Column("id", SERIAL, primary_key=True, autoincrement=True),
     # A key, or with a slash at its end all keys under it.
     Column("key", String(300), nullable=False),
+    # A transfer in parts to this key that is to be broken off.
+    Column("parts_id", String(1000)),
     # A claim moves this into the future.
     _time("due_at", nullable=False, index=True),
 )
@@ -181,6 +186,8 @@ jobs = Table(
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", String(12), nullable=False),
     Column("options", JSON_DOCUMENT, nullable=False),
+    # Boxes, or how a mask's file is placed, for images without a mask of their own. Empty: each file as it is.
+    Column("mask", JSON_DOCUMENT),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
     # Empty for jobs of the time before it was asked for.
     Column("rights_basis", String(20)),
@@ -190,6 +197,8 @@ jobs = Table(
     Column("retention_s", Integer),
     _time("expires_at"),
     Column("total", Integer, nullable=False),
+    # Rows of its manifest that were left out.
+    Column("rows_skipped", Integer, nullable=False, server_default="0"),
     # Folded counts; what has happened since lies in job_deltas. Their sum is the truth at every moment.
     Column("queued", Integer, nullable=False, server_default="0"),
     Column("running", Integer, nullable=False, server_default="0"),
@@ -243,8 +252,16 @@ images = Table(
     # Its name in the tenant's own books.
     Column("custom_id", String(200)),
     Column("state", String(12), nullable=False),
+    # Blank where the picture is at an address.
     Column("source_key", String(300), nullable=False),
+    # https:// or s3://. Empty: the picture is under its key.
+    Column("source_url", String(2000)),
+    # Blank where the mask is boxes.
     Column("mask_key", String(300), nullable=False),
+    # Its own mask: boxes, or how its file is placed. Empty: the job's.
+    Column("mask", JSON_DOCUMENT),
+    # Its own options, which win over the job's. Empty: none.
+    Column("options", JSON_DOCUMENT),
     Column("result_key", String(300)),
     Column("content_type", String(100)),
     Column("width", Integer),
@@ -291,6 +308,17 @@ images = Table(
         postgresql_where=text("lease_token IS NOT NULL"),
         sqlite_where=text("lease_token IS NOT NULL"),
     ),
+)
+
+# Rows of a manifest that were no good, where the tenant asked for them to be left out.
+skipped_rows = Table(
+    "skipped_rows",
+    metadata,
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    # In the file, from 1.
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("custom_id", String(200)),
+    Column("detail", Text, nullable=False),
 )
 
 attempts = Table(

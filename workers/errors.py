@@ -6,7 +6,12 @@
     ├── LeaseLost        another may hold the image by now, or its job was canceled
     ├── Interrupted      the process is to stop, and the image goes back unharmed
     ├── NoDevice         CUDA was asked for and there is none
-    └── AddressRefused   a webhook's URL that is never posted to
+    ├── AddressRefused   a webhook's URL that is never posted to
+    ├── ModelMissing     a network that was asked for and is not on this machine
+    └── SourceError      a picture could not be fetched from where it is said to be
+        ├── UrlNotAllowed       nothing is ever fetched from there
+        ├── SourceRefused       its server says no
+        └── SourceUnavailable   its server does not answer, or says later
 """
 
 from __future__ import annotations
@@ -16,6 +21,8 @@ class WorkerError(Exception):
     """The root: anything that ends the work on an image or a delivery from within this package."""
 
     code = "worker_error"
+    #: Whether the same may succeed later without anybody changing anything.
+    transient = False
 
 
 class LeaseLost(WorkerError):
@@ -51,3 +58,35 @@ class AddressRefused(WorkerError):
     """A webhook's URL leads to an address, or over a scheme, that is never posted to."""
 
     code = "address_refused"
+
+
+class ModelMissing(WorkerError):
+    """A job asks for a network whose weights are not on this machine; another worker's may have them."""
+
+    code = "model_missing"
+    transient = True
+
+
+class SourceError(WorkerError):
+    """A picture that is not in the blob store could not be fetched. The sentence never holds its address."""
+
+    code = "source_error"
+
+
+class UrlNotAllowed(SourceError):
+    """An address, a redirect, or a bucket that nothing is fetched from."""
+
+    code = "url_not_allowed"
+
+
+class SourceRefused(SourceError):
+    """The server answered that there is no such file, or that it may not be had."""
+
+    code = "source_refused"
+
+
+class SourceUnavailable(SourceError):
+    """The server did not answer, broke off, or says to come back later."""
+
+    code = "source_unavailable"
+    transient = True

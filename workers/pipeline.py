@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -31,11 +32,15 @@ from storage.options import JobOptions
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.budget import ByteBudget
 from workers.errors import Interrupted, LeaseLost
+from workers.fetching import boxes_file, placement_of
 from workers.finishing import Finisher
 from workers.lease import Heartbeat, Lease
 from workers.outcomes import failure, out_of_time
 from workers.queue import SOFT_SHARE
 from workers.resources import Resources
+
+if TYPE_CHECKING:
+    from model.inpainter import LaMaInpainter
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +98,8 @@ class _Ready:
     seconds: dict[str, float]
     #: SHA-256 of the files, for the audit log.
     sha256: dict[str, str]
+    #: What filled its hole; ``None`` until then. By now it may be closed.
+    network: LaMaInpainter | None = None
     #: What the engine had to do differently on the device.
     notes: set[str] = field(default_factory=set)
 
@@ -109,7 +116,7 @@ class _Shard:
         self._budget = ByteBudget(BYTES_IN_FLIGHT)
         self._finisher = Finisher(resources.database, lease, max_attempts=settings.max_attempts)
         # Most shards share one mask; two, so that threads at a change of masks do not fetch in turns.
-        self._mask = functools.lru_cache(maxsize=2)(self._fetch)
+        self._mask = functools.lru_cache(maxsize=2)(resources.fetcher.blob)
         self._device_since: tuple[LeasedImage, float] | None = None
 
     def run(self) -> None:
@@ -162,7 +169,8 @@ class _Shard:
         """In a thread: the image's bytes become a task for the device."""
         self._lease.check(image.id)
         begun = time.monotonic()
-        source, mask = self._fetch(image.source_key), self._mask(image.mask_key)
+        source = self._resources.fetcher.source(image)
+        mask = self._mask(image.mask_key) if image.mask_key else boxes_file(image)
         fetched = time.monotonic()
         facts = probe(source, self._limits)
         nbytes = len(source) + facts.memory
@@ -170,7 +178,7 @@ class _Shard:
         waited = time.monotonic()
         try:
             options = JobOptions.model_validate(image.options)
-            with bounded(nbytes):
+            with bounded(nbytes), self._resources.networks.use(options) as inpainter:
                 task = read(
                     source,
                     mask,
@@ -178,16 +186,14 @@ class _Shard:
                     dilation_px=options.dilation_px,
                     feather_px=options.feather_px,
                     mask_inverted=options.mask_inverted,
-                    costs=self._resources.inpainter.costs,
+                    placement=placement_of(image),
+                    costs=inpainter.costs,
                 )
         except BaseException:
             self._budget.give(nbytes)
             raise
         seconds = {"fetch": fetched - begun, "decode": time.monotonic() - waited}
         return _Ready(image, task, nbytes, seconds, {"source": _sha256(source), "mask": _sha256(mask)})
-
-    def _fetch(self, key: str) -> bytes:
-        return self._resources.blobs.get(key, max_bytes=self._resources.settings.max_image_bytes)
 
     def _on_device(self, ready: _Ready, stores: ThreadPoolExecutor) -> None:
         image = ready.image
@@ -197,8 +203,10 @@ class _Shard:
         try:
             self._lease.check(image.id)
             self._lease.progress(image.id, 0, ready.task.tiles_total)
-            run = functools.partial(self._resources.inpainter.run, on_note=ready.notes.add)
-            pixels = fill_parts(ready.task, run, lambda done: self._on_tile(ready, done))
+            with self._resources.networks.use(JobOptions.model_validate(image.options)) as inpainter:
+                ready.network = inpainter
+                run = functools.partial(inpainter.run, on_note=ready.notes.add)
+                pixels = fill_parts(ready.task, run, lambda done: self._on_tile(ready, done))
             ready.seconds["network"] = time.monotonic() - begun
             stores.submit(self._store, ready, pixels)
             handed_on = True
@@ -225,7 +233,9 @@ class _Shard:
         try:
             begun = time.monotonic()
             options = JobOptions.model_validate(image.options)
-            label = self._label(image) if options.label else None
+            network = ready.network or self._resources.inpainter
+            method = f"FFC inpainting ({network.architecture})"
+            label = Label(image.job_id, method, datetime.now(UTC)) if options.label else None
             with bounded(ready.nbytes):
                 repaired = write(ready.task, pixels, output=options.output, label=label)
             encoded = time.monotonic()
@@ -242,11 +252,11 @@ class _Shard:
                 height=ready.task.height,
                 tiles_done=ready.task.tiles_total,
                 record={
-                    "method": self._method,
+                    "method": method,
                     **repaired.record,
                     "worker": self._resources.worker,
-                    "device": self._resources.inpainter.device,
-                    "precision": self._resources.inpainter.precision,
+                    "device": network.device,
+                    "precision": network.precision,
                     "device_notes": sorted(ready.notes),
                     "sha256": {**ready.sha256, "result": _sha256(repaired.data)},
                     "seconds": {stage: round(seconds, 4) for stage, seconds in ready.seconds.items()},
@@ -259,14 +269,6 @@ class _Shard:
             self._end(image, failure(image, error))
         finally:
             self._budget.give(ready.nbytes)
-
-    def _label(self, image: LeasedImage) -> Label:
-        return Label(image.job_id, self._method, datetime.now(UTC))
-
-    @property
-    def _method(self) -> str:
-        """How results came about, in words for their owners."""
-        return f"FFC inpainting ({self._resources.inpainter.architecture})"
 
     def _end(self, image: LeasedImage, outcome: Outcome) -> None:
         self._open.discard(image.id)

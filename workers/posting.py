@@ -1,39 +1,27 @@
-"""Posts to addresses that tenants chose: resolved once, never to a private network, never redirected, always bounded.
-
-``requests-hardened`` resolves a host, refuses private, loopback, link-local, multicast and translated ranges, and
-connects to the very address it checked. Here is what it leaves open.
-"""
+"""Posts to addresses that tenants chose, over a guarded session (:mod:`workers.guarded`): one try, and its answer."""
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests_hardened import Config, HTTPSession
 from requests_hardened.ip_filter import InvalidIPAddress
-from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.exceptions import HTTPError
 
-from workers.deadline import POOLS
 from workers.errors import AddressRefused
+from workers.guarded import guarded_session
 
 USER_AGENT = "Cleanplate-Webhooks/1"
 #: Bytes of an answer that are read; the rest is never fetched.
 ANSWER_BYTES = 4096
 #: Characters of an answer that are kept.
 EXCERPT_CHARACTERS = 500
-
-#: Not private by the registries, but never a receiver: Azure's platform address, and IPv6's retired private and
-#: IPv4-compatible ranges.
-_NEVER = tuple(ipaddress.ip_network(text) for text in ("168.63.129.16/32", "fec0::/10", "::/96"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float,
     """
     begun = time.monotonic()
     try:
-        with _session(timeout_s, allow_private) as session:
+        with guarded_session(timeout_s, allow_private=allow_private, user_agent=USER_AGENT) as session:
             if urlsplit(url).scheme != "https" and not allow_private:
                 raise AddressRefused("Webhooks are posted over https only.")
             with session.post(url, data=body, headers=dict(headers), stream=True) as response:
@@ -76,38 +64,6 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float,
 
 def _none(error: str, begun: float) -> Answer:
     return Answer(status=None, error=error, excerpt=None, seconds=time.monotonic() - begun, retry_after_s=None)
-
-
-class _Guarded(IPFilterAdapter):  # type: ignore[misc]
-    """Refuses a few more addresses than the library does, after its one look at the name."""
-
-    def build_connection_pool_key_attributes(self, *given: Any, **named: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        host, pool = super().build_connection_pool_key_attributes(*given, **named)
-        address = ipaddress.ip_address(str(host["host"]).strip("[]"))
-        if any(address in network for network in _NEVER if network.version == address.version):
-            raise InvalidIPAddress(address)
-        return host, pool
-
-
-def _session(timeout_s: float, allow_private: bool) -> requests.Session:
-    session: requests.Session = HTTPSession(
-        Config(
-            ip_filter_enable=not allow_private,
-            ip_filter_allow_loopback_ips=False,
-            never_redirect=True,
-            default_timeout=(timeout_s, timeout_s),
-            user_agent_override=USER_AGENT,
-        )
-    )
-    # No proxy, password file or certificate bundle from this process's environment reaches a tenant's receiver.
-    session.trust_env = False
-    if not allow_private:
-        session.mount("https://", _Guarded(is_https_proto=True))
-    for adapter in session.adapters.values():
-        adapter.poolmanager.pool_classes_by_scheme = POOLS  # type: ignore[attr-defined]
-    # What is read is cut off by bytes; compressed, those could unfold to any size.
-    session.headers["Accept-Encoding"] = "identity"
-    return session
 
 
 def _excerpt(response: requests.Response) -> str | None:

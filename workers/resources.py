@@ -5,6 +5,7 @@ Opened after the fork, once: connections do not survive a fork, and CUDA does no
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import time
@@ -19,6 +20,8 @@ from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
 from workers.drain import Drain
+from workers.fetching import Fetcher
+from workers.networks import Networks
 
 if TYPE_CHECKING:
     from model.inpainter import LaMaInpainter
@@ -37,6 +40,16 @@ class Resources:
     #: Names this process in leases and attempts: host, process id and device.
     worker: str
     drain: Drain
+
+    @functools.cached_property
+    def fetcher(self) -> Fetcher:
+        """Where images' files come from."""
+        return Fetcher(self.settings, self.blobs)
+
+    @functools.cached_property
+    def networks(self) -> Networks:
+        """The inpainter, and those that jobs ask for instead."""
+        return Networks(self.settings, self.inpainter)
 
 
 _held: Resources | None = None
@@ -65,6 +78,7 @@ def close_for_process() -> None:
     """Close what was opened; nothing where nothing was."""
     global _held  # noqa: PLW0603
     if _held is not None:
+        _held.networks.close()
         _held.inpainter.close()
         _held.database.close()
         _held = None

@@ -14,6 +14,7 @@ from PIL import Image
 
 from model.errors import MaskRejected
 from model.imaging import shapes
+from model.imaging.placing import Placement, place
 from model.imaging.probing import Limits, load, opened, orientation, probe_picture_mask
 from model.imaging.turning import as_seen
 
@@ -57,16 +58,26 @@ def check_fit(size: tuple[int, int] | None, *, width: int, height: int) -> None:
         )
 
 
-def decode_mask(data: bytes, limits: Limits, *, width: int, height: int, inverted: bool = False) -> NDArray[np.uint8]:
+def decode_mask(
+    data: bytes,
+    limits: Limits,
+    *,
+    width: int,
+    height: int,
+    inverted: bool = False,
+    placement: Placement | None = None,
+) -> NDArray[np.uint8]:
     """A mask's file as ``uint8 [height, width]``, 0 keep to 255 repair; between them lie soft edges.
 
-    ``inverted``: black is what is repaired.
+    ``inverted``: black is what is repaired. ``placement``: how a mask of another picture's size is laid on this one;
+    without it such a mask must have the picture's shape.
 
     Raises:
         MaskRejected: not a mask, not of the picture's shape, or nothing of it is half marked or more.
     """
     size = probe_mask(data, limits).size
-    check_fit(size, width=width, height=height)
+    if placement is None:
+        check_fit(size, width=width, height=height)
     if shapes.is_json(data):
         wide, tall = size or (width, height)
         values = shapes.drawn(shapes.parse(data), width=wide, height=tall)
@@ -74,6 +85,8 @@ def decode_mask(data: bytes, limits: Limits, *, width: int, height: int, inverte
         values = _values(data, limits)
     if inverted:
         values = 255 - values
+    if placement is not None:
+        values = place(values, placement, width=width, height=height)
     if values.shape != (height, width):
         # Bilinear with a support that grows where it shrinks: thin strokes do not fall between the samples.
         values = np.array(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR), np.uint8)

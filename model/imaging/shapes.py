@@ -3,6 +3,7 @@
 ::
 
     {"size": [1200, 800],                       optional: width and height that the shapes are measured in
+     "units": "relative",                        optional: boxes and polygons in shares of width and height, 0 to 1
      "boxes": [[left, top, width, height]],
      "polygons": [[x0, y0, x1, y1, x2, y2]],
      "rle": [{"size": [height, width], "counts": [12, 3, …] or "compressed string"}]}
@@ -10,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Shapes(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: tuple[Side, Side] | None = None
+    units: Literal["px", "relative"] = "px"
     boxes: list[Box] = Field(default=[], max_length=MOST_SHAPES)
     polygons: list[Polygon] = Field(default=[], max_length=MOST_SHAPES)
     rle: list[RunLengths] = Field(default=[], max_length=MOST_SHAPES)
@@ -53,6 +55,8 @@ class Shapes(BaseModel):
     def _one_size(self) -> Shapes:
         if any(len(polygon) % 2 for polygon in self.polygons):
             raise ValueError("a polygon has x without y")
+        if self.units == "relative" and (self.size or self.rle):
+            raise ValueError("relative shapes have no size of their own")
         sizes = {(part.size[1], part.size[0]) for part in self.rle} | ({self.size} if self.size else set())
         if len(sizes) > 1:
             raise ValueError("the run lengths and the mask differ in size")
@@ -89,12 +93,14 @@ def drawn(shapes: Shapes, *, width: int, height: int) -> NDArray[np.uint8]:
     """
     canvas = Image.new("L", (width, height), 0)
     pen = ImageDraw.Draw(canvas)
-    for left, top, wide, tall in shapes.boxes:
+    along, down = (width, height) if shapes.units == "relative" else (1, 1)
+    for left, top, wide, tall in ((x * along, y * down, w * along, h * down) for x, y, w, h in shapes.boxes):
         right, bottom = np.ceil(left + wide) - 1, np.ceil(top + tall) - 1
         if right >= np.floor(left) and bottom >= np.floor(top):
             pen.rectangle((np.floor(left), np.floor(top), right, bottom), fill=255)
     for polygon in shapes.polygons:
-        pen.polygon(list(zip(polygon[::2], polygon[1::2], strict=True)), fill=255, outline=255)
+        corners = [(x * along, y * down) for x, y in zip(polygon[::2], polygon[1::2], strict=True)]
+        pen.polygon(corners, fill=255, outline=255)
     mask = np.array(canvas, np.uint8)
     for part in shapes.rle:
         mask |= _decoded(part, width, height)

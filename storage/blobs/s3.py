@@ -24,6 +24,65 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _BUSY = frozenset({"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"})
 
 
+class _Clients:
+    """This process's clients, by address."""
+
+    def __init__(self, region: str, access_key_id: str, secret_access_key: str) -> None:
+        self._region = region
+        self._access_key_id = access_key_id
+        self._secret_access_key = secret_access_key
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[int, str], Any] = {}
+
+    def at(self, endpoint_url: str) -> Any:
+        """The client for an address; empty: AWS."""
+        with self._lock:
+            place = (os.getpid(), endpoint_url)
+            if place not in self._clients:
+                self._clients[place] = self._connect(endpoint_url)
+            return self._clients[place]
+
+    def _connect(self, endpoint_url: str) -> Any:
+        return boto3.session.Session().client(
+            "s3",
+            region_name=self._region,
+            endpoint_url=endpoint_url or None,
+            aws_access_key_id=self._access_key_id or None,
+            aws_secret_access_key=self._secret_access_key or None,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path" if endpoint_url else "auto"},
+                retries={"mode": "standard", "max_attempts": 3},
+                connect_timeout=5,
+                read_timeout=60,
+                max_pool_connections=32,
+                # Otherwise presigned links would ask for a checksum that the sender does not know of.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+class S3Reader:
+    """Reads objects of any bucket by any key."""
+
+    def __init__(self, *, endpoint_url: str, region: str, access_key_id: str, secret_access_key: str) -> None:
+        self._endpoint_url = endpoint_url
+        self._clients = _Clients(region, access_key_id, secret_access_key)
+
+    def read(self, bucket: str, key: str, *, max_bytes: int) -> bytes:
+        """The bytes. Raises BlobNotFound, BlobTooLarge (before reading more than ``max_bytes``)."""
+        with _translated(f"s3://{bucket}/{key}"):
+            return _body(self._clients.at(self._endpoint_url), bucket, key, max_bytes)
+
+    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        """All keys that begin with ``prefix``, in order."""
+        with _translated(f"s3://{bucket}/{prefix}"):
+            pages = self._clients.at(self._endpoint_url).get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+                yield from (entry["Key"] for entry in page.get("Contents", []))
+
+
 class S3Blobs:
     """The blob store in a bucket, under ``prefix`` where there is one.
 
@@ -47,10 +106,7 @@ class S3Blobs:
         self._endpoint_url = endpoint_url
         self._public_endpoint_url = public_endpoint_url or endpoint_url
         self._region = region
-        self._access_key_id = access_key_id
-        self._secret_access_key = secret_access_key
-        self._lock = threading.Lock()
-        self._clients: dict[tuple[int, str], Any] = {}
+        self._clients = _Clients(region, access_key_id, secret_access_key)
 
     def ensure_bucket(self) -> None:
         """Makes the bucket if it is not there. For development and tests: elsewhere somebody owns it."""
@@ -72,11 +128,7 @@ class S3Blobs:
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         name = self._name(key)
         with _translated(key):
-            answer = self._client().get_object(Bucket=self._bucket, Key=name)
-            with answer["Body"] as body:
-                if max_bytes is not None and answer["ContentLength"] > max_bytes:
-                    raise BlobTooLarge(max_bytes)
-                return bytes(body.read())
+            return _body(self._client(), self._bucket, name, max_bytes)
 
     def stat(self, key: str) -> BlobStat:
         name = self._name(key)
@@ -119,40 +171,22 @@ class S3Blobs:
         params = {"Bucket": self._bucket, "Key": self._name(key), **params}
         expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
         with _translated(key):
-            client = self._client(self._public_endpoint_url)
+            client = self._clients.at(self._public_endpoint_url)
             return str(client.generate_presigned_url(operation, Params=params, ExpiresIn=expires_s)), expires_at
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
 
-    def _client(self, endpoint_url: str | None = None) -> Any:
-        """This process's client for an address."""
-        endpoint_url = self._endpoint_url if endpoint_url is None else endpoint_url
-        with self._lock:
-            place = (os.getpid(), endpoint_url)
-            if place not in self._clients:
-                self._clients[place] = self._connect(endpoint_url)
-            return self._clients[place]
+    def _client(self) -> Any:
+        return self._clients.at(self._endpoint_url)
 
-    def _connect(self, endpoint_url: str) -> Any:
-        return boto3.session.Session().client(
-            "s3",
-            region_name=self._region,
-            endpoint_url=endpoint_url or None,
-            aws_access_key_id=self._access_key_id or None,
-            aws_secret_access_key=self._secret_access_key or None,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path" if endpoint_url else "auto"},
-                retries={"mode": "standard", "max_attempts": 3},
-                connect_timeout=5,
-                read_timeout=60,
-                max_pool_connections=32,
-                # Otherwise presigned links would ask for a checksum that the sender does not know of.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+
+def _body(client: Any, bucket: str, name: str, max_bytes: int | None) -> bytes:
+    answer = client.get_object(Bucket=bucket, Key=name)
+    with answer["Body"] as body:
+        if max_bytes is not None and answer["ContentLength"] > max_bytes:
+            raise BlobTooLarge(max_bytes)
+        return bytes(body.read())
 
 
 @contextmanager

@@ -85,6 +85,8 @@ def read_job(row: Row[Any]) -> Job:
         finished_at=fields["finished_at"],
         images_per_second=rate,
         expires_at=fields["expires_at"],
+        mask=fields["mask"],
+        rows_skipped=fields["rows_skipped"],
         eta_s=0.0 if not left else left / rate if rate else None,
     )
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
-from itertools import islice
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger import audit, idempotency, quotas
+from storage.ledger import audit, bulk, idempotency, quotas
 from storage.ledger.counting import read_job, select_jobs
 from storage.ledger.idempotency import Once
-from storage.records import Image, ImageState, Job, JobState, NewJob, Upload
-from storage.tables import images, jobs, new_id, uploads, webhook_endpoints
-
-#: Rows in one INSERT, ids in one IN: well under both databases' limits of bound values (32,766 and 65,535).
-_CHUNK = 1000
+from storage.records import Image, ImageState, Job, JobState, NewImage, NewJob, Upload
+from storage.tables import images, jobs, new_id, skipped_rows, uploads, webhook_endpoints
 
 OPEN_IMAGE = (ImageState.QUEUED, ImageState.RUNNING)
 
@@ -103,7 +99,7 @@ def submit_once(
 def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
     if not job.images:
         raise ValueError("A job has at least one image.")
-    if job.mask_upload_id is None and any(image.mask_upload_id is None for image in job.images):
+    if not has_mask(job) and not all(map(has_mask, job.images)):
         raise ValueError("An image has no mask, and the job has none either.")
     job_id = new_id("job")
     files = _uploads_of(db, connection, tenant_id, job)
@@ -115,6 +111,8 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
             tenant_id=tenant_id,
             state=JobState.QUEUED,
             options=job.options,
+            mask=job.mask,
+            rows_skipped=len(job.skipped),
             webhook_endpoint_id=job.webhook_endpoint_id,
             retention_s=job.retention_s,
             rights_basis=job.rights.basis,
@@ -125,24 +123,19 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
             created_at=db.now(),
         )
     )
-    rows = (
-        {
-            "id": new_id("img"),
-            "job_id": job_id,
-            "tenant_id": tenant_id,
-            "position": position,
-            "name": image.name or files[image.source_upload_id].filename,
-            "custom_id": image.custom_id,
-            "state": ImageState.QUEUED,
-            "source_key": files[image.source_upload_id].key,
-            "mask_key": files[image.mask_upload_id or job.mask_upload_id or ""].key,
-            "record": {},
-        }
-        for position, image in enumerate(job.images)
+    bulk.insert_rows(
+        db,
+        connection,
+        images,
+        (_row(position, job, image, files) for position, image in enumerate(job.images)),
+        job_id=job_id,
+        tenant_id=tenant_id,
+        state=ImageState.QUEUED.value,
+        available_at=db.now(),
+        created_at=db.now(),
     )
-    statement = insert(images).values(available_at=db.now(), created_at=db.now())
-    for chunk in _chunks(rows):
-        connection.execute(statement, chunk)
+    skipped = (asdict(row) for row in job.skipped)
+    bulk.insert_rows(db, connection, skipped_rows, skipped, job_id=job_id)
     rights = {
         "rights_basis": job.rights.basis.value,
         "attested_by": job.rights.attested_by,
@@ -208,20 +201,69 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
     return _image(row)
 
 
-def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, Any]:
-    """The rows (id, key, filename) of all uploads that a job names, by id; they stay for as long as the job does."""
+def has_mask(what: NewJob | NewImage) -> bool:
+    """Whether a job or an image says itself what is to be repaired."""
+    return what.mask_upload_id is not None or "boxes" in (what.mask or {})
+
+
+def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    """An image as a row; ``files`` are keys and names by upload."""
+    source_key, filename = files.get(image.source_upload_id or "", ("", ""))
+    own = has_mask(image)
+    mask_upload_id = image.mask_upload_id if own else job.mask_upload_id
+    return {
+        "id": new_id("img"),
+        "position": position,
+        "name": image.name or filename,
+        "custom_id": image.custom_id,
+        "source_key": source_key,
+        "source_url": image.source_url,
+        "mask_key": files[mask_upload_id][0] if mask_upload_id is not None else "",
+        # What the job says of its own mask does not hold for another.
+        "mask": (image.mask or {}) if own else None,
+        "options": image.options,
+        "record": {},
+    }
+
+
+def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> set[str]:
+    """Those of the uploads that a job of this tenant could name now."""
+    known: set[str] = set()
+    with db.read() as connection:
+        for chunk in bulk.chunks(sorted(set(upload_ids))):
+            known.update(connection.scalars(select(uploads.c.id).where(*_usable(db, tenant_id, chunk))))
+    return known
+
+
+def _usable(db: Database, tenant_id: str, upload_ids: list[str]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        bulk.among(db, uploads.c.id, upload_ids),
+        uploads.c.tenant_id == tenant_id,
+        uploads.c.expires_at > db.now(),
+        uploads.c.parts_id.is_(None),
+    )
+
+
+def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, tuple[str, str]]:
+    """Keys and names of all uploads that a job names, by id; they stay for as long as the job does."""
     named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
     wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
-    files: dict[str, Any] = {}
-    for chunk in _chunks(wanted):
-        found = connection.execute(
-            select(uploads.c.id, uploads.c.key, uploads.c.filename)
-            .where(uploads.c.id.in_(chunk), uploads.c.tenant_id == tenant_id, uploads.c.expires_at > db.now())
+    files: dict[str, tuple[str, str]] = {}
+    for chunk in bulk.chunks(wanted):
+        held = (
+            select(uploads.c.id)
+            .where(*_usable(db, tenant_id, chunk))
             .order_by(uploads.c.id)
             .with_for_update(key_share=True)
+            .cte("held")
         )
-        files |= {row.id: row for row in found}
-        connection.execute(update(uploads).where(uploads.c.id.in_(chunk)).values(uses=uploads.c.uses + 1))
+        found = connection.execute(
+            update(uploads)
+            .where(uploads.c.id.in_(select(held.c.id)))
+            .values(uses=uploads.c.uses + 1)
+            .returning(uploads.c.id, uploads.c.key, uploads.c.filename)
+        )
+        files |= {row.id: (row.key, row.filename) for row in found}
     if len(files) < len(wanted):
         raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in files])
     return files
@@ -258,10 +300,3 @@ def _image(row: Row[Any]) -> Image:
     for hidden in ("lease_token", "lease_expires_at", "published_at", "available_at"):
         del found[hidden]
     return Image(**found | {"state": ImageState(found["state"])})
-
-
-def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
-    """Lists of at most ``_CHUNK`` items."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk

@@ -35,6 +35,7 @@ from sqlalchemy import (
 from storage.database import Database
 from storage.ledger import audit, outbox
 from storage.ledger.counting import Moves
+from storage.options import merged
 from storage.records import ENDED, ImageState, JobState, LeasedImage, Outcome
 from storage.tables import JSON_DOCUMENT, attempts, images, jobs
 
@@ -80,13 +81,16 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
                 images.c.tenant_id,
                 images.c.name,
                 images.c.source_key,
+                images.c.source_url,
                 images.c.mask_key,
+                images.c.mask,
+                images.c.options,
                 images.c.attempt,
             )
         ).all()
         if not leased:
             return token, []
-        options = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
+        begun = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
         connection.execute(
             insert(attempts).values(started_at=db.now()),
             [{"image_id": row.id, "attempt": row.attempt, "worker": worker[:200]} for row in leased],
@@ -95,7 +99,7 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         for row in leased:
             moves.add(row.job_id, ImageState.QUEUED, ImageState.RUNNING)
         moves.write(connection)
-    by_id = {row.id: LeasedImage(**row._asdict(), options=options[row.job_id]) for row in leased}
+    by_id = {row.id: _leased(row, begun[row.job_id]) for row in leased}
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
 
 
@@ -183,16 +187,24 @@ def release_images(db: Database, token: str, image_ids: list[str]) -> None:
         moves.write(connection)
 
 
-def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Makes jobs ``running`` whose first image was leased; the options of all, by id."""
-    rows = connection.execute(select(jobs.c.id, jobs.c.state, jobs.c.options).where(jobs.c.id.in_(job_ids))).all()
+def _leased(row: Any, job: Any) -> LeasedImage:
+    """The image with what holds for it: its own mask or the job's, and its own options over the job's."""
+    own = {"mask": job.mask if row.mask is None else row.mask, "options": merged(job.options, row.options)}
+    return LeasedImage(**row._asdict() | own)
+
+
+def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:
+    """Makes jobs ``running`` whose first image was leased; options and mask of all, by id."""
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask).where(jobs.c.id.in_(job_ids))
+    ).all()
     for job_id in sorted(row.id for row in rows if row.state == JobState.QUEUED):
         connection.execute(
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
             .values(state=JobState.RUNNING, started_at=db.now())
         )
-    return {row.id: row.options for row in rows}
+    return {row.id: row for row in rows}
 
 
 def _lock_held(token: str, image_ids: list[str] | None = None) -> CTE:

@@ -109,7 +109,7 @@ def statements_of(shop: Shop, job: NewJob, once: Once, die_at: int | None) -> in
 def test_killed_at_any_statement_a_repeat_gives_one_job_with_its_images(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.ledger.jobs._CHUNK", 2)  # several statements of images, and of uploads
+    monkeypatch.setattr("storage.ledger.bulk.CHUNK", 2)  # several statements of images, and of uploads
     points = statements_of(shop, shop.new_job(5), Once("counted", "a" * 64), None)
     assert points >= 12
     for point in range(points):

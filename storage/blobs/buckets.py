@@ -1,0 +1,92 @@
+"""Tenants' own S3 buckets, as far as the operator allows them: pictures are read from there, nothing is written.
+
+They are read with the service's own credentials, so what is allowed is allowed to every tenant; the bucket of the blob
+store, which holds all tenants' files, never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cleanplate.addresses import reason_against
+from cleanplate.settings import Settings
+from storage.blobs.s3 import S3Reader
+
+_SCHEME = "s3://"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key, or a prefix of keys, in a bucket."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def of(cls, url: str) -> Place | None:
+        """What ``s3://bucket/key`` names. The key is taken as it stands: S3 takes any text for one."""
+        bucket, slash, key = url.removeprefix(_SCHEME).partition("/")
+        return cls(bucket, key) if url.startswith(_SCHEME) and bucket and slash else None
+
+
+def reason_against_source(url: str, settings: Settings) -> str | None:
+    """Why nothing is fetched from this address, judged by its text, as a sentence; ``None`` where it is good."""
+    if not url.startswith(_SCHEME):
+        return reason_against(url, allow_private=settings.source_allow_private, ports=frozenset(settings.source_ports))
+    place = Place.of(url)
+    if place is None or not place.key or place.key.endswith("/"):
+        return "The address must be s3://bucket/key."
+    return _reason_against_place(place, settings)
+
+
+def reason_against_folder(url: str, settings: Settings) -> str | None:
+    """Like :func:`reason_against_source`, for ``s3://bucket/prefix/``, which may name the whole bucket."""
+    place = Place.of(url)
+    return "The address must be s3://bucket/prefix/." if place is None else _reason_against_place(place, settings)
+
+
+def _reason_against_place(place: Place, settings: Settings) -> str | None:
+    if any(ord(character) < 32 or ord(character) == 127 for character in place.key) or len(place.key.encode()) > 1024:
+        return "The key holds characters that no key has, or is longer than 1024 bytes."
+    own = urlsplit(settings.blobs_url)
+    if own.scheme == "s3" and own.netloc == place.bucket:
+        return "This bucket is the service's own: name a picture in it by its upload's id."
+    for allowed in settings.source_buckets:
+        bucket, _, folder = allowed.removeprefix(_SCHEME).strip("/").partition("/")
+        if bucket == place.bucket and (not folder or place.key.startswith(f"{folder}/")):
+            return None
+    return f"The bucket {place.bucket} is not one that this service may read: ask its operator to allow it."
+
+
+class Buckets:
+    """Reads from buckets that were found allowed before. Threads may share one; it may be made before a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._reader = S3Reader(
+            endpoint_url=settings.s3_endpoint_url,
+            region=settings.s3_region,
+            access_key_id=settings.s3_access_key_id.get_secret_value(),
+            secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        )
+
+    def get(self, url: str, *, max_bytes: int) -> bytes:
+        """The bytes at ``s3://bucket/key``.
+
+        Raises:
+            BlobNotFound: no such object.
+            BlobTooLarge: it has more than ``max_bytes``.
+            BlobStoreUnavailable, BlobStoreRefused: S3 does not answer, or does not let the service read.
+        """
+        place = Place.of(url)
+        if place is None:
+            raise ValueError(f"not an address in S3: {url!r}")
+        return self._reader.read(place.bucket, place.key, max_bytes=max_bytes)
+
+    def list(self, url: str) -> Iterator[str]:
+        """The keys under ``s3://bucket/prefix``, in order. Raises like :meth:`get`."""
+        place = Place.of(url)
+        if place is None:
+            raise ValueError(f"not an address in S3: {url!r}")
+        return self._reader.keys(place.bucket, place.key)
