@@ -28,7 +28,7 @@ from model.colour_difference import border_steps, delta_e_2000
 from model.inpainter import LaMaInpainter
 from model.masks import blend_weights, default_dilation, dilate
 from model.plan import make_plan
-from model.training.batches import load_photos
+from model.training.photos import load_photos
 
 Pixels = NDArray[np.uint8]
 #: Median CIEDE2000 of the rim's pixels to their mean, under which a place is flat; width of the rim in px.

@@ -28,8 +28,8 @@ from model.imaging import Limits
 from model.inpainter import LaMaInpainter
 from model.prefill import push_pull
 from model.repair import Task, composite, read
-from model.training.batches import load_photos
 from model.training.masks import KINDS
+from model.training.photos import load_photos
 
 Pixels = NDArray[np.uint8]
 Method = Callable[[Task], Pixels]

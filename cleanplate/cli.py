@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cleanplate.commands import audit, demo, health, inpaint, jobs, keys, service, settings, tenants, weights
+from cleanplate.commands import audit, demo, health, inpaint, jobs, keys, service, settings, tenants, train, weights
 
 #: What a machine without a worker may do without.
 WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2"})
@@ -68,6 +68,7 @@ app.command()(service.worker)
 app.command()(service.dispatch)
 app.command()(service.migrate)
 app.command()(health.healthy)
+app.command()(train.train)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 app.add_typer(tenants.app, name="tenants")

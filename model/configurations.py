@@ -86,15 +86,15 @@ NAMED = {
 }
 
 
-def build(choice: Choice) -> nn.Module:
-    """The network on the meta device: names and shapes, no memory.
+def build(choice: Choice, device: str = "meta") -> nn.Module:
+    """The network, on the meta device where no other is asked for: names and shapes, no memory.
 
     Raises:
         UnknownNetwork: an unknown architecture, or a configuration that it does not have.
     """
     network, _ = _architecture(choice.architecture)
     arguments = _arguments(choice)
-    with torch.device("meta"):
+    with torch.device(device):
         return network(**arguments.model_dump())
 
 

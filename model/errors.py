@@ -11,7 +11,11 @@
     │   └── UnknownNetwork
     ├── EngineClosed       engine_closed (transient)
     ├── ResultNotFinite    result_not_finite
-    └── TrainingDiverged   training_diverged
+    └── TrainingStopped    training_stopped
+        ├── RecipeRejected, PhotosMissing, CheckpointRejected
+        ├── CheckpointUnwritten   checkpoint_unwritten
+        ├── TrainingDiverged      training_diverged
+        └── TrainingInterrupted   training_interrupted
 """
 
 from __future__ import annotations
@@ -77,13 +81,65 @@ class ResultNotFinite(ModelError):
         super().__init__("The network's result is not finite, in fp32 too: the weights do not suit this picture.")
 
 
-class TrainingDiverged(ModelError):
+class TrainingStopped(ModelError):
+    """A run that cannot go on as it is; its last good checkpoint stands."""
+
+    code = "training_stopped"
+
+
+class RecipeRejected(TrainingStopped):
+    """A recipe that is not there, or that asks for what cannot be had."""
+
+    code = "recipe_rejected"
+
+
+class PhotosMissing(TrainingStopped):
+    """Nothing to learn from."""
+
+    code = "photos_missing"
+
+
+class CheckpointRejected(TrainingStopped):
+    """A checkpoint that cannot be read, or another network's."""
+
+    code = "checkpoint_rejected"
+
+
+class CheckpointUnwritten(TrainingStopped):
+    """The disk took no checkpoint: it is full, or gone."""
+
+    code = "checkpoint_unwritten"
+
+    def __init__(self, step: int, checkpoint: Path, reason: str) -> None:
+        super().__init__(
+            f"The checkpoint of step {step} could not be written ({reason}). {standing(checkpoint)} "
+            "Make room and run the same command: it goes on from there."
+        )
+
+
+class TrainingDiverged(TrainingStopped):
     """The loss is no longer finite."""
 
     code = "training_diverged"
 
     def __init__(self, step: int, checkpoint: Path) -> None:
         super().__init__(
-            f"the loss is not finite at step {step}; the last good state is in {checkpoint}: "
-            "go on from it with a lower learning rate"
+            f"The loss is not finite at step {step}. {standing(checkpoint)} "
+            "Lower schedule.rate in the recipe and run the same command: it goes on from there."
         )
+
+
+class TrainingInterrupted(TrainingStopped):
+    """Somebody asked the run to stop."""
+
+    code = "training_interrupted"
+
+    def __init__(self, step: int, checkpoint: Path) -> None:
+        super().__init__(
+            f"Stopped after step {step}, as asked. {standing(checkpoint)} Run the same command: it goes on from there."
+        )
+
+
+def standing(checkpoint: Path) -> str:
+    """Which state of a run is on the disk."""
+    return f"The last good state is in {checkpoint}." if checkpoint.exists() else "There is no checkpoint yet."

@@ -1,1 +1,1 @@
-"""Training: seeded masks, batches as a function of the step, the trainer. ``python -m model.training --help``."""
+"""Training by a recipe: ``session.open_run`` is the way in, ``cleanplate train`` its command."""

@@ -1,97 +1,73 @@
-"""Training batches as a pure function of (seed, step): a resumed run sees exactly what an unbroken one would."""
+"""Training batches as a pure function of (seed, step): a resumed run sees exactly what an unbroken one would.
+
+The few random numbers of a batch are drawn on the host; crops, marks and holes are made from them on the device.
+"""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from model.training.masks import KINDS, Mask
-
-log = logging.getLogger(__name__)
-
-#: How often each kind of mask is drawn.
-MASK_SHARES = {"text": 0.45, "logo": 0.15, "tiled": 0.2, "stroke": 0.2}
-_MASK_SIDE = 288
-_MIN_COVERAGE, _MAX_COVERAGE = 0.08, 0.5
+from model.training.holes import Holes
+from model.training.photos import Photos
+from model.training.recipe import Recipe
+from model.training.stock import Stocks
 
 
-def load_photos(folder: Path, *, longest: int = 768) -> list[NDArray[np.uint8]]:
-    """Every readable picture of ``folder`` as ``uint8 [H, W, 3]`` RGB; an unreadable one is logged and left out."""
-    photos = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp"}:
-            continue
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if pixels is None:
-            log.warning("left out %s: not a readable picture", path.name)
-            continue
-        scale = longest / max(pixels.shape[:2])
-        if scale < 1:
-            pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        photos.append(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8))
-    return photos
+class Batch(NamedTuple):
+    """``clean`` and ``marked``: ``float [N, 3, C, C]`` in [0, 1]; ``hole``: ``float [N, 1, C, C]``, 0 or 1."""
+
+    clean: Tensor
+    marked: Tensor
+    hole: Tensor
+
+    @property
+    def given(self) -> Tensor:
+        """What a network is given: ``[N, 4, C, C]``, the marked picture with the hole zeroed, and the hole."""
+        return torch.cat((self.marked * (1 - self.hole), self.hole), dim=1)
 
 
-def mask_pool(seed: int, count: int) -> list[Mask]:
-    """``count`` masks, each already widened by 2 to 5 px as the product widens what users give it."""
-    rng = np.random.default_rng((seed, 0x6D61736B))
-    kinds, shares = list(MASK_SHARES), list(MASK_SHARES.values())
-    pool: list[Mask] = []
-    while len(pool) < count:
-        mask = KINDS[str(rng.choice(kinds, p=shares))](rng, _MASK_SIDE, _MASK_SIDE)
-        reach = int(rng.integers(2, 6))
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-        pool.append(np.asarray(cv2.dilate(mask, kernel), np.uint8))
-    return pool
-
-
-@dataclass(frozen=True)
 class Batches:
-    """Crops of photos with masks over them."""
+    """The batch of each step of a recipe."""
 
-    photos: list[NDArray[np.uint8]]
-    masks: list[Mask]
-    size: int
-    crop: int
-    seed: int
+    def __init__(self, recipe: Recipe, photos: Path, device: torch.device) -> None:
+        """``photos``: the folder of pictures or shards.
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """``(picture float [N, 3, C, C] in [0, 1], hole float [N, 1, C, C])`` of step ``step``."""
-        rng = np.random.default_rng((self.seed, step))
-        pictures = np.stack([self._crop(rng) for _ in range(self.size)])
-        holes = np.stack([self._hole(rng) for _ in range(self.size)])
-        picture = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
-        return picture, torch.from_numpy(holes)[:, None].float().div_(255)
+        Raises:
+            PhotosMissing: there is nothing in it to learn from.
+        """
+        data, masks = recipe.data, recipe.masks
+        self._seed, self._data, self._device = recipe.seed, data, device
+        self._stocks = Stocks(
+            Photos(photos, longest=data.longest),
+            seed=recipe.seed, held=data.held, held_for=data.held_for, device=device,
+        )  # fmt: skip
+        shares = {str(kind): share for kind, share in masks.shares.items()}
+        self._holes = Holes(recipe.seed, shares=shares, pool=masks.pool, careless=masks.careless, device=device)
 
-    def _crop(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        photo = self.photos[int(rng.integers(len(self.photos)))]
-        h, w = photo.shape[:2]
-        # Shrinking a little takes away the JPEG noise of the source; a third of the crops keep it.
-        scale = 1.0 if rng.random() < 1 / 3 else float(rng.uniform(0.5, 1.0))
-        side = min(int(self.crop / scale), h, w)
-        top, left = int(rng.integers(h - side + 1)), int(rng.integers(w - side + 1))
-        piece = photo[top : top + side, left : left + side]
-        if side != self.crop:
-            piece = np.asarray(cv2.resize(piece, (self.crop, self.crop), interpolation=cv2.INTER_AREA), np.uint8)
-        return np.ascontiguousarray(_turned(rng, piece))
+    @torch.no_grad()
+    def batch(self, step: int, *, size: int | None = None) -> Batch:
+        """The batch of step ``step``; ``size`` samples in place of the recipe's."""
+        rng = np.random.default_rng((self._seed, step))
+        count, side = size or self._data.batch, self._data.crop
+        clean = self._stocks.at(step).crops(
+            rng, count, side, most_reduction=self._data.most_reduction, as_is=self._data.as_is
+        )
+        alpha, hole = self._holes.draw(rng, count, side)
+        opacity, colour = rng.uniform(0.25, 1, count), np.where(
+            rng.random((count, 1)) < 0.6, rng.choice([0.0, 0.5, 1.0], p=[0.2, 0.2, 0.6], size=(count, 1)),
+            rng.random((count, 3)),
+        )  # fmt: skip
+        alpha = alpha * self._there(opacity[:, None])
+        return Batch(clean, clean * (1 - alpha) + self._there(colour) * alpha, hole)
 
-    def _hole(self, rng: np.random.Generator) -> Mask:
-        while True:
-            mask = self.masks[int(rng.integers(len(self.masks)))]
-            top, left = (int(v) for v in rng.integers(_MASK_SIDE - self.crop + 1, size=2))
-            piece = mask[top : top + self.crop, left : left + self.crop]
-            if _MIN_COVERAGE < piece.mean() / 255 < _MAX_COVERAGE:
-                return np.ascontiguousarray(_turned(rng, piece))
+    def close(self) -> None:
+        """Let the decoding threads go."""
+        self._stocks.close()
 
-
-def _turned(rng: np.random.Generator, piece: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One of the eight symmetries of the square."""
-    piece = np.rot90(piece, int(rng.integers(4)))
-    return piece[:, ::-1] if rng.random() < 0.5 else piece
+    def _there(self, values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self._device)[..., None, None]

@@ -1,163 +1,289 @@
-"""A simple honest trainer: masked L1 on watermark-like holes, AdamW, an average of the weights, exact resume.
+"""The trainer: LaMa's recipe on watermark-like holes, with an average of the weights and exact resume.
 
-One file holds everything a run needs to go on: parameters, their moving average, the optimiser, the step. Batches are
-a function of the step, so a run that was stopped and resumed equals one that was not.
+One file holds everything a run needs to go on. Batches follow from the step, so a run that was stopped and resumed
+equals one that was not; nothing that is not finite ever reaches the checkpoint.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
-import math
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from model.errors import TrainingDiverged
-from model.fourier_unet import FourierUNet
-from model.prefill import push_pull
-from model.training.batches import Batches
+from model.errors import CheckpointRejected, CheckpointUnwritten, TrainingDiverged, TrainingInterrupted
+from model.training.batches import Batch, Batches
+from model.training.checkpoint import read_checkpoint, write_checkpoint
+from model.training.discriminator import (
+    PatchDiscriminator,
+    discriminator_loss,
+    feature_distance,
+    generator_loss,
+    r1,
+)
+from model.training.journal import Journal, Means
+from model.training.losses import masked_l1, rim_distance
+from model.training.perceptual import PerceptualDistance
+from model.training.recipe import Recipe
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class Plan:
-    """How long and how fast a run learns. A resumed run equals an unbroken one if its plan is the same."""
-
-    #: Optimiser steps in all.
-    steps: int
-    #: Learning rate between warm-up and decay.
-    rate: float = 2e-3
-    #: Share of the steps at the end over which the rate falls to zero.
-    decay: float = 0.3
-    #: Steps over which the rate rises from zero.
-    warmup: int = 100
-    #: Decay of the moving average of the weights.
-    ema: float = 0.998
-    #: Compute in bf16 where that is safe (autocast); the weights stay fp32.
-    bf16: bool = False
-    #: A checkpoint and a log line every so many steps.
-    every: int = 100
-
-    def rate_at(self, step: int) -> float:
-        falling = self.steps * self.decay
-        return self.rate * min(1.0, (step + 1) / self.warmup, max(0.0, (self.steps - step) / falling))
-
-
-def masked_l1(result: Tensor, picture: Tensor, hole: Tensor) -> Tensor:
-    """Mean absolute error per hole pixel and channel."""
-    return ((result - picture).abs() * hole).sum() / (hole.sum() * picture.shape[1]).clamp_min(1)
+#: Samples of a sheet come from a step that no run reaches.
+_SHEET_STEP = 1 << 40
 
 
 class Trainer:
-    """Trains a :class:`FourierUNet` on :class:`Batches`, going on from ``folder/checkpoint.pt`` where there is one."""
+    """Trains a network by a recipe, going on from ``folder/checkpoint.pt`` where there is one."""
 
-    def __init__(self, network: FourierUNet, batches: Batches, plan: Plan, folder: Path) -> None:
-        self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        self.batches, self.plan, self.folder = batches, plan, folder
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, batches: Batches, folder: Path, device: torch.device
+    ) -> None:
+        """``network``: ``[N, 4, H, W]`` to ``[N, 3, H, W]``, or to several such, the finished one first: all are taught
+        by the pixels, and the finished one by everything else.
+
+        Raises:
+            RecipeRejected: the perceptual loss has no weights.
+            CheckpointRejected: the checkpoint is damaged or another network's.
+        """
+        losses = recipe.losses
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.batches, self.folder, self.device = recipe, batches, folder, device
+        self.network = _placed(network, device).train()
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self._taught = list(self.network.parameters())
+        self.optimizer = torch.optim.AdamW(self._taught, lr=recipe.schedule.rate, weight_decay=1e-4)
+        self.discriminator: nn.Module | None = None
+        if recipe.is_adversarial:
+            judge = PatchDiscriminator(width=recipe.discriminator.width, depth=recipe.discriminator.depth)
+            self.discriminator = _placed(judge, device)
+            self.judging = torch.optim.Adam(
+                self.discriminator.parameters(), lr=recipe.schedule.discriminator_rate, betas=(0.5, 0.99)
+            )
+        self._perceptual: nn.Module | None = None
+        if losses.perceptual:
+            options = recipe.perceptual
+            self._perceptual = PerceptualDistance(
+                Path(options.weights), stages=options.stages, dilated_from=options.dilated_from
+            ).to(device)
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoint = folder / "checkpoint.pt"
         if self.checkpoint.exists():
-            self._resume()
+            self.load(read_checkpoint(self.checkpoint, device))
+        self.journal = Journal(folder, step=self.step)
+        compiles = recipe.compile and device.type == "cuda"
+        self._forward: Callable[[Tensor], Any] = torch.compile(self.network) if compiles else self.network
+        self._judge = torch.compile(self.discriminator) if compiles and self.discriminator else self.discriminator
+        #: The first step whose loss or gradient was not finite, or -1; on the device, because looking at it waits.
+        self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
+        self._stop = False
 
-    def run(self, until: int | None = None) -> None:
-        """Train to the end of the plan, or to step ``until`` of it.
+    def run(self, until: int | None = None, *, seconds: float | None = None) -> None:
+        """Train to the end of the recipe, or to step ``until`` of it, or for so many ``seconds``; then save.
 
         Raises:
-            TrainingDiverged: the loss is no longer finite; the last checkpoint stands.
+            TrainingDiverged: a loss or gradient is no longer finite; the last checkpoint stands.
+            TrainingInterrupted: :meth:`stop` was called; the state is saved.
+            CheckpointUnwritten: the disk took no checkpoint; the last one stands.
         """
-        seen_loss, seen_prefill, since, began = 0.0, 0.0, 0, time.monotonic()
-        end = self.plan.steps if until is None else until
-        for picture, hole in self._ahead(end):
-            loss, prefill = self._learn(picture, hole)
-            if not math.isfinite(loss):
-                raise TrainingDiverged(self.step, self.checkpoint)
+        settings = self.recipe.logging
+        end = self.recipe.schedule.steps if until is None else min(until, self.recipe.schedule.steps)
+        seen = Means()
+        began = time.monotonic()
+        for batch in self._ahead(end):
+            seen.add(self._learn(batch))
             self.step += 1
-            seen_loss, seen_prefill, since = seen_loss + loss, seen_prefill + prefill, since + 1
-            if self.step % self.plan.every == 0 or self.step == end:
-                rate = since * self.batches.size / (time.monotonic() - began)
-                self._log(seen_loss / since, seen_prefill / since, rate)
+            late = seconds is not None and time.monotonic() - began >= seconds
+            last = self.step == end or self._stop or late
+            if last or self.step % settings.every == 0:
+                self._look(seen)
                 self.save()
-                seen_loss, seen_prefill, since, began = 0.0, 0.0, 0, time.monotonic()
+            if self.step % settings.sheet_every == 0 or (last and self.step == self.recipe.schedule.steps):
+                self._show()
+            if self._stop:
+                raise TrainingInterrupted(self.step, self.checkpoint)
+            if late:
+                return
+
+    def stop(self) -> None:
+        """Ask the run to end after the present step. Safe in a signal handler."""
+        self._stop = True
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(
-            {
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-                "plan": asdict(self.plan),
-            },
-            partial,
-        )
-        partial.replace(self.checkpoint)
+        write_checkpoint(self.state(), self.checkpoint, step=self.step)
 
-    def _resume(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+    def state(self) -> dict[str, Any]:
+        """Everything that a run needs to go on."""
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+        if self.discriminator is not None:
+            state |= {"discriminator": self.discriminator.state_dict(), "judging": self.judging.state_dict()}
+        return state
 
-    def _ahead(self, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``. A discriminator that it lacks begins anew.
+
+        Raises:
+            CheckpointRejected: it is another network's.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.discriminator is not None and "discriminator" in state:
+                self.discriminator.load_state_dict(state["discriminator"])
+                self.judging.load_state_dict(state["judging"])
+            self.step = int(state["step"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointRejected(
+                f"{self.checkpoint} is not of this recipe's network ({str(error).splitlines()[0]}). "
+                "Choose another folder for this run, or the recipe that it was begun with."
+            ) from None
+        if state.get("recipe") != self.recipe.model_dump(mode="json"):
+            log.warning("the recipe has changed since step %d: it counts from here on", self.step)
+
+    def _ahead(self, end: int) -> Iterator[Batch]:
         """The batches from the current step on, the next one made while the present one is learnt from."""
+        if self.step >= end:
+            return
         with ThreadPoolExecutor(1) as maker:
             waiting = maker.submit(self.batches.batch, self.step)
             for step in range(self.step, end):
                 ready = waiting.result()
-                waiting = maker.submit(self.batches.batch, step + 1)
+                if step + 1 < end:
+                    waiting = maker.submit(self.batches.batch, step + 1)
                 yield ready
 
-    def _learn(self, picture: Tensor, hole: Tensor) -> tuple[float, float]:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate_at(self.step)
-        given = torch.cat((picture * (1 - hole), hole), dim=1).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(given.device.type, torch.bfloat16, enabled=self.plan.bf16):
-            result = self.network(given)
-        loss = masked_l1(result.float(), picture, hole)
+    def _learn(self, batch: Batch) -> dict[str, Tensor]:
+        """One step of both networks; the figures stay on the device."""
+        share = self.recipe.schedule.rate_share(self.step)
+        _set_rate(self.optimizer, self.recipe.schedule.rate * share)
+        given = batch.given.contiguous(memory_format=torch.channels_last)
+        with self._autocast():
+            results = self._forward(given)
+        finished, *coarse = (part.float() for part in (results if isinstance(results, tuple) else (results,)))
+        clean, hole = batch.clean, batch.hole
+        laid = clean * (1 - hole) + finished * hole
+        figures: dict[str, Tensor] = {}
+        if self.discriminator is not None:
+            _set_rate(self.judging, self.recipe.schedule.discriminator_rate * share)
+            figures |= self._teach_discriminator(clean, laid.detach(), hole)
+        terms = self._terms(finished, laid, batch)
+        for part in coarse:
+            terms["missing"] = terms["missing"] + masked_l1(part, clean, hole)
+        weights = self.recipe.losses
+        loss = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        # Of the network alone: the discriminator only passes gradients on here.
+        loss.backward(inputs=self._taught)  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self._taught, self.recipe.schedule.clip)
         self.optimizer.step()
+        self._watch(loss, norm, *figures.values())
         self._follow()
-        with torch.no_grad():
-            prefill = masked_l1(push_pull(picture, hole), picture, hole)
-        return loss.item(), prefill.item()
+        return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}, **figures, "norm": norm}
+
+    def _teach_discriminator(self, clean: Tensor, laid: Tensor, hole: Tensor) -> dict[str, Tensor]:
+        assert self.discriminator is not None and self._judge is not None
+        losses = self.recipe.losses
+        with self._autocast():
+            real, _ = self._judge(clean)
+            fake, _ = self._judge(laid)
+        judged = discriminator_loss(real.float(), fake.float(), hole)
+        loss = judged
+        if losses.penalty and self.step % losses.penalty_every == 0:
+            # Seldom, and so many times stronger (Karras et al., CVPR 2020, appendix B); in fp32, not compiled.
+            loss = loss + losses.penalty / 2 * losses.penalty_every * r1(self.discriminator, clean)
+        self.judging.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.discriminator.parameters(), 10 * self.recipe.schedule.clip)
+        self.judging.step()
+        return {"judged": judged.detach()}
+
+    def _terms(self, finished: Tensor, laid: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The generator's losses that have a weight, unweighted."""
+        weights, clean, hole = self.recipe.losses, batch.clean, batch.hole
+        terms = {"missing": masked_l1(finished, clean, hole), "known": masked_l1(finished, clean, 1 - hole)}
+        if self._perceptual is not None:
+            with self._autocast():
+                terms["perceptual"] = self._perceptual(laid, clean).float()
+        if self._judge is not None:
+            with self._autocast():
+                fake, ours = self._judge(laid)
+                with torch.no_grad():
+                    _, theirs = self._judge(clean)
+            if weights.adversarial:
+                terms["adversarial"] = generator_loss(fake.float(), hole)
+            if weights.features:
+                terms["features"] = feature_distance(theirs, ours)
+        if weights.rim:
+            terms["rim"] = rim_distance(laid, clean, hole)
+        return terms
+
+    def _watch(self, *values: Tensor) -> None:
+        finite = torch.stack([value.detach().float() for value in values]).isfinite().all()
+        now = torch.full_like(self._bad_step, self.step)
+        self._bad_step = torch.where((self._bad_step < 0) & ~finite, now, self._bad_step)
 
     @torch.no_grad()
     def _follow(self) -> None:
         """Move the average towards the network; early on it follows faster, so that it forgets the start."""
-        keep = min(self.plan.ema, (1 + self.step) / (10 + self.step))
+        keep = min(self.recipe.schedule.ema, (1 + self.step) / (10 + self.step))
         ours, theirs = self.average.state_dict(), self.network.state_dict()
-        for name, value in ours.items():
-            if value.is_floating_point():
-                value.lerp_(theirs[name], 1 - keep)
-            else:
-                value.copy_(theirs[name])
+        floating = [name for name, value in ours.items() if value.is_floating_point()]
+        torch._foreach_lerp_([ours[name] for name in floating], [theirs[name] for name in floating], 1 - keep)
+        for name in ours.keys() - set(floating):
+            ours[name].copy_(theirs[name])
 
-    def _log(self, loss: float, prefill: float, images_per_second: float) -> None:
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            rows = csv.writer(file)
-            if new:
-                rows.writerow(("step", "masked_l1", "prefill_l1", "images_per_second", "rate"))
-            rows.writerow(
-                (
-                    self.step,
-                    f"{loss:.5f}",
-                    f"{prefill:.5f}",
-                    f"{images_per_second:.1f}",
-                    f"{self.plan.rate_at(self.step):.6f}",
-                )
-            )
+    def _look(self, seen: Means) -> None:
+        """Wait for the device, check that all is finite, and write a row.
+
+        Raises:
+            TrainingDiverged: it is not.
+        """
+        bad = int(self._bad_step)
+        if bad >= 0:
+            raise TrainingDiverged(bad, self.checkpoint)
+        count, figures = seen.take()
+        per_second = count * self.recipe.data.batch / seen.seconds()
+        rate = self.recipe.schedule.rate * self.recipe.schedule.rate_share(self.step)
+        try:
+            self.journal.row(self.step, {**figures, "images_per_second": per_second, "rate": rate})
+        except OSError as error:
+            raise CheckpointUnwritten(self.step, self.checkpoint, error.strerror or str(error)) from None
+        log.info("step %d of %d: loss %.5f, %.1f images/s", self.step, self.recipe.schedule.steps, figures["loss"],
+                 per_second)  # fmt: skip
+
+    @torch.no_grad()
+    def _show(self) -> None:
+        batch = self.batches.batch(_SHEET_STEP, size=self.recipe.logging.sheet_rows)
+        results = self.average(batch.given)
+        finished = results[0] if isinstance(results, tuple) else results
+        laid = batch.marked * (1 - batch.hole) + finished.float() * batch.hole
+        try:
+            self.journal.sheet(self.step, [batch.marked, batch.given[:, :3] + 0.5 * batch.hole, laid, batch.clean])
+        except OSError as error:
+            raise CheckpointUnwritten(self.step, self.checkpoint, error.strerror or str(error)) from None
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16)
+
+
+def _placed(network: nn.Module, device: torch.device) -> nn.Module:
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
