@@ -37,7 +37,7 @@ def test_the_commands_of_the_service_are_there() -> None:
     assert set(COMMANDS) == {
         "up", "submit", "jobs", "demo", "serve", "worker", "dispatch", "migrate", "healthy", "settings",
         "keys create", "keys list", "keys revoke", "audit export", "tenants list", "tenants quota", "audit verify",
-        "inpaint", "weights list", "weights pull", "weights convert", "weights verify",
+        "inpaint", "train", "weights list", "weights pull", "weights convert", "weights verify",
     }  # fmt: skip
 
 
