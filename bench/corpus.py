@@ -129,11 +129,15 @@ def _jpeg_turned(photo: Image.Image) -> Iterator[Recipe]:
 def _jpeg_four(photo: Image.Image) -> Iterator[Recipe]:
     inks = photo.convert("CMYK")
     yield "jpeg-cmyk", lambda: _described(file_of(inks, "JPEG", quality=90), exif(photo))
-    yield (
-        "jpeg-ycck",
-        lambda: bytes(
-            imagecodecs.jpeg8_encode(255 - np.asarray(inks), level=90, colorspace="CMYK", outcolorspace="YCCK")
-        ),
+    yield "jpeg-cmyk-progressive", lambda: _described(file_of(inks, "JPEG", quality=90, progressive=True), exif(photo))
+    for name in ("444", "420"):
+        yield f"jpeg-ycck-{name}", lambda name=name: _described(_ycck(inks, name), exif(photo))  # type: ignore[misc]
+
+
+def _ycck(inks: Image.Image, subsampling: str) -> bytes:
+    inverted = 255 - np.asarray(inks)
+    return bytes(
+        imagecodecs.jpeg8_encode(inverted, level=90, colorspace="CMYK", outcolorspace="YCCK", subsampling=subsampling)
     )
 
 

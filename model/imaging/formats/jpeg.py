@@ -14,8 +14,9 @@ from PIL.JpegImagePlugin import get_sampling
 
 from model.errors import ImageRejected
 from model.imaging.formats import segments
+from model.imaging.formats.coefficients import NotSpliceable
 from model.imaging.formats.segments import Segment
-from model.imaging.formats.splice import NotSpliceable, splice, touched_mcus
+from model.imaging.formats.splice import splice, touched_mcus
 from model.imaging.metadata.exif import Thumbnail, with_thumbnail
 from model.imaging.metadata.photoshop import with_photoshop_thumbnail
 from model.imaging.picture import Edit, Mask, Page, Samples, Written

@@ -7,43 +7,17 @@ block that the hole only grazes stays as near to the source as its quantisation 
 
 from __future__ import annotations
 
-import functools
-import io
-import tempfile
-import threading
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import jpeglib
-import mozjpeg_lossless_optimization as lossless
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.fft import dctn, idctn
 
-from model.imaging.formats import segments
+from model.imaging.formats import coefficients, segments
+from model.imaging.formats.coefficients import Component
 from model.imaging.formats.segments import Segment
 from model.imaging.picture import Mask, Samples
 
-#: jpeglib keeps what it reads of a file in global variables.
-_ONE_AT_A_TIME = threading.Lock()
 #: MCUs worked on at once: bounds the memory of a mark that covers the picture.
 _BATCH = 1 << 13
-
-
-class NotSpliceable(Exception):
-    """The coefficients cannot be taken over; says why."""
-
-
-@dataclass(frozen=True)
-class Component:
-    """One component's coefficients, ``int16 [rows, columns, 8, 8]``, its table and its sampling."""
-
-    coefficients: NDArray[np.int16]
-    table: NDArray[np.float32]
-    across: int
-    down: int
 
 
 def splice(data: bytes, samples: Samples, hole: Mask) -> bytes:
@@ -54,25 +28,14 @@ def splice(data: bytes, samples: Samples, hole: Mask) -> bytes:
     Raises:
         NotSpliceable: the file's coding is one that cannot be written back.
     """
-    headers, _ = _headers(data)
+    headers, _ = segments.split(data)
     kind = _colour(headers, samples.shape[2])
-    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "source.jpg", Path(folder) / "target.jpg"
-        source.write_bytes(data)
-        try:
-            jpeg = jpeglib.read_dct(str(source))
-            components = _components(jpeg)
-            for mcus in _touched(hole, components):
-                _repair(components, mcus, samples, hole, kind)
-            _keep(jpeg, components)
-            jpeg.write_dct(str(target), flags=["+OPTIMIZE_CODING"] if kind == "rgb" or _optimised(headers) else [])
-        except (OSError, ValueError, IndexError, TypeError) as error:
-            raise NotSpliceable(f"its coefficients cannot be read ({error})") from error
-        spliced = target.read_bytes()
-    frame = segments.frame(headers)
-    if frame.marker in segments.PROGRESSIVE:
-        spliced = bytes(lossless.optimize(spliced, copy=lossless.COPY_MARKERS.NONE))
-    return spliced
+
+    def repair(components: list[Component]) -> None:
+        for mcus in _touched(hole, components):
+            _repair(components, mcus, samples, hole, kind)
+
+    return coefficients.edited(data, repair, optimised=kind == "rgb")
 
 
 def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
@@ -82,26 +45,13 @@ def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
     return np.asarray(cells.any(axis=(1, 3)))
 
 
-def _headers(data: bytes) -> tuple[list[Segment], bytes]:
-    try:
-        headers, scans = segments.split(data)
-        frame = segments.frame(headers)
-    except ValueError as error:
-        raise NotSpliceable(str(error)) from error
-    if frame.marker in segments.ARITHMETIC:
-        raise NotSpliceable("it is coded arithmetically")
-    if frame.content[0] != 8:
-        raise NotSpliceable(f"it has {frame.content[0]} bits a sample")
-    return headers, scans
-
-
 def _colour(headers: list[Segment], channels: int) -> str:
-    """How components follow from samples: ``grey``, ``ycc`` or ``rgb`` (as libjpeg decides it)."""
+    """How components follow from samples: ``grey``, ``ycc``, ``rgb``, ``cmyk`` or ``ycck`` (as libjpeg decides it)."""
     if channels == 1:
         return "grey"
-    if channels != 3:
-        raise NotSpliceable("it has four components")
     transform = segments.adobe_transform(headers)
+    if channels == 4:
+        return "ycck" if transform == 2 else "cmyk"
     if segments.has_jfif(headers):
         return "ycc"
     if transform is not None:
@@ -109,31 +59,6 @@ def _colour(headers: list[Segment], channels: int) -> str:
     content = segments.frame(headers).content
     ids = bytes(content[6 + 3 * index] for index in range(3))
     return "rgb" if ids == b"RGB" else "ycc"
-
-
-def _components(jpeg: Any) -> list[Component]:
-    planes = [jpeg.Y] if jpeg.num_components == 1 else [jpeg.Y, jpeg.Cb, jpeg.Cr]
-    sampling = np.asarray(jpeg.samp_factor)
-    if jpeg.num_components == 1:
-        sampling = np.ones((1, 2), int)  # a single component's MCU is a block, whatever it states
-    most_down, most_across = sampling.max(axis=0)
-    if (np.array((most_down, most_across)) % sampling).any():
-        raise NotSpliceable("its components are sampled in ratios that are no whole numbers")
-    return [
-        Component(
-            plane,
-            np.asarray(jpeg.get_component_qt(index), np.float32),
-            int(most_across // sampling[index, 1]),
-            int(most_down // sampling[index, 0]),
-        )
-        for index, plane in enumerate(planes)
-    ]
-
-
-def _keep(jpeg: Any, components: list[Component]) -> None:
-    jpeg.Y = components[0].coefficients
-    if len(components) == 3:
-        jpeg.Cb, jpeg.Cr = components[1].coefficients, components[2].coefficients
 
 
 def _touched(hole: Mask, components: list[Component]) -> list[NDArray[np.intp]]:
@@ -183,34 +108,17 @@ def _blocks(values: NDArray[np.float32], tall: int, wide: int) -> NDArray[np.flo
 
 
 def _transformed(samples: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
-    """``[..., C]`` colours to component values (JFIF 1.02, Rec. 601 full range)."""
-    if kind != "ycc":
+    """``[..., C]`` colours to component values (JFIF 1.02, Rec. 601 full range).
+
+    Inks are stored inverted, and in YCCK as the YCbCr of what their inverse shows (Adobe Technical Note 5116).
+    """
+    if kind in ("grey", "rgb"):
         return samples
+    if kind == "cmyk":
+        return 255 - samples
     red, green, blue = (samples[..., index] for index in range(3))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return np.stack((luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128), axis=-1)
-
-
-def _optimised(headers: list[Segment]) -> bool:
-    """Whether the file brings Huffman tables of its own rather than those of T.81, annex K."""
-    brought = [segment.content for segment in headers if segment.marker == segments.DHT]
-    return any(table not in _standard_tables() for content in brought for table in _tables(content))
-
-
-@functools.cache
-def _standard_tables() -> frozenset[bytes]:
-    out = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(out, "JPEG")
-    headers, _ = segments.split(out.getvalue())
-    brought = [segment.content for segment in headers if segment.marker == segments.DHT]
-    return frozenset(table for content in brought for table in _tables(content))
-
-
-def _tables(content: bytes) -> list[bytes]:
-    """The Huffman tables of a DHT segment, without their class and number."""
-    found, at = [], 0
-    while at + 17 <= len(content):
-        size = 17 + sum(content[at + 1 : at + 17])
-        found.append(content[at + 1 : at + size])
-        at += size
-    return found
+    values = [luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128]
+    if kind == "ycck":
+        values.append(255 - samples[..., 3])
+    return np.stack(values, axis=-1)
