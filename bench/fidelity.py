@@ -30,7 +30,7 @@ from rich.table import Table
 
 from bench.corpus import Case, cases
 from model.imaging import Limits
-from model.imaging.formats import jpeg, png
+from model.imaging.formats import jpeg, png, tiff_strips
 from model.imaging.formats.splice import touched_mcus
 from model.imaging.metadata.reading import has_c2pa
 from model.imaging.turning import as_stored
@@ -113,6 +113,8 @@ def compare(case: Case, result: bytes, task: Task, written: str) -> Row:
     count: int | None = changed
     if case.name.startswith("jpeg"):
         count = changed_coefficients(case.data, result, holes[0]) if written == "spliced" else None
+    elif case.name.startswith("tiff-jpeg"):
+        count = _changed_in_strips(case.data, result, holes[0])
     elif case.name.startswith(RECODED):
         count = None
     ratio = len(result) / len(case.data)
@@ -131,6 +133,18 @@ def changed_coefficients(source: bytes, result: bytes, hole: Mask) -> int:
         inside = inside[: old.shape[0], : old.shape[1]]
         changed += int(((old != new) & ~inside[..., None, None] & different[..., None, None]).sum())
     return changed
+
+
+def _changed_in_strips(source: bytes, result: bytes, hole: Mask) -> int:
+    """The same for the first page of a TIFF whose strips or tiles are JPEG."""
+    with tifffile.TiffFile(io.BytesIO(source)) as before, tifffile.TiffFile(io.BytesIO(result)) as after:
+        old, new = before.pages[0], after.pages[0]
+        parts = dict(tiff_strips.touched(old, hole[..., None], hole))
+        changed = 0
+        for index in range(len(old.dataoffsets)):  # type: ignore[union-attr]
+            pair = tiff_strips.whole_jpeg(before, old, index), tiff_strips.whole_jpeg(after, new, index)
+            changed += changed_coefficients(*pair, parts[index].hole) if index in parts else int(pair[0] != pair[1])
+        return changed
 
 
 def _coefficients(data: bytes) -> list[NDArray[np.int16]]:

@@ -25,7 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from bench.corpus import file_of
+from bench.corpus.content import file_of
 from bench.fidelity import mark
 from cleanplate.settings import Settings
 from model.inpainter import LaMaInpainter

@@ -61,7 +61,7 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
         case "BMP":
             written = bmp.write(data, first)
         case "TIFF":
-            written = Written(tiff.write(data, stored, xmp), "lossless")
+            written = tiff.write(data, stored, xmp)
         case _:
             written = coded.write(data, first, thumbnail, xmp)
     return written

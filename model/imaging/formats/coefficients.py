@@ -45,10 +45,8 @@ class Component:
     down: int
 
 
-def edited(data: bytes, edit: Callable[[list[Component]], None], *, optimised: bool) -> bytes:
+def edited(data: bytes, edit: Callable[[list[Component]], None]) -> bytes:
     """``data`` with its coefficients changed by ``edit`` in place, without segments that describe the picture.
-
-    ``optimised``: with Huffman tables made for it even where the source has those of T.81, annex K.
 
     Raises:
         NotSpliceable: the file's coding is one that cannot be written back.
@@ -66,7 +64,7 @@ def edited(data: bytes, edit: Callable[[list[Component]], None], *, optimised: b
                 setattr(jpeg, name, component.coefficients)
             if len(components) == 4:
                 jpeg.content = _with_scan_of_last(headers, components[3], Path(folder))
-            flags = ["+OPTIMIZE_CODING"] if optimised or _optimised(headers) else []
+            flags = ["+OPTIMIZE_CODING"] if _optimised(headers) else []
             jpeg.qt = _AS_THEY_ARE
             jpeg.write_dct(str(target), flags=flags)
         except (OSError, ValueError, IndexError, TypeError) as error:

@@ -20,22 +20,24 @@ from model.imaging.picture import Mask, Samples
 _BATCH = 1 << 13
 
 
-def splice(data: bytes, samples: Samples, hole: Mask) -> bytes:
+def splice(data: bytes, samples: Samples, hole: Mask, kind: str = "") -> bytes:
     """``data`` with the MCUs that ``hole`` touches made anew from ``samples`` (``uint8 [H, W, C]`` as stored).
 
-    The headers are those of ``data``, without segments that describe the picture.
+    ``kind``: how components follow from samples, where the file's own markers do not say it: ``grey`` and ``plain``
+    (they are them), ``ycc``, ``cmyk`` (inverted) or ``ycck``. The headers are those of ``data``, without segments
+    that describe the picture.
 
     Raises:
         NotSpliceable: the file's coding is one that cannot be written back.
     """
     headers, _ = segments.split(data)
-    kind = _colour(headers, samples.shape[2])
+    kind = kind or _colour(headers, samples.shape[2])
 
     def repair(components: list[Component]) -> None:
         for mcus in _touched(hole, components):
             _repair(components, mcus, samples, hole, kind)
 
-    return coefficients.edited(data, repair, optimised=kind == "rgb")
+    return coefficients.edited(data, repair)
 
 
 def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
@@ -46,7 +48,7 @@ def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
 
 
 def _colour(headers: list[Segment], channels: int) -> str:
-    """How components follow from samples: ``grey``, ``ycc``, ``rgb``, ``cmyk`` or ``ycck`` (as libjpeg decides it)."""
+    """How components follow from samples, as libjpeg decides it by the file's markers."""
     if channels == 1:
         return "grey"
     transform = segments.adobe_transform(headers)
@@ -55,10 +57,10 @@ def _colour(headers: list[Segment], channels: int) -> str:
     if segments.has_jfif(headers):
         return "ycc"
     if transform is not None:
-        return "rgb" if transform == 0 else "ycc"
+        return "plain" if transform == 0 else "ycc"
     content = segments.frame(headers).content
     ids = bytes(content[6 + 3 * index] for index in range(3))
-    return "rgb" if ids == b"RGB" else "ycc"
+    return "plain" if ids == b"RGB" else "ycc"
 
 
 def _touched(hole: Mask, components: list[Component]) -> list[NDArray[np.intp]]:
@@ -112,7 +114,7 @@ def _transformed(samples: NDArray[np.float32], kind: str) -> NDArray[np.float32]
 
     Inks are stored inverted, and in YCCK as the YCbCr of what their inverse shows (Adobe Technical Note 5116).
     """
-    if kind in ("grey", "rgb"):
+    if kind in ("grey", "plain"):
         return samples
     if kind == "cmyk":
         return 255 - samples

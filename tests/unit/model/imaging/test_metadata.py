@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.corpus import ICC, JUMBF, cases, exif
+from bench.corpus import cases
+from bench.corpus.content import ICC, JUMBF, exif
 from bench.fidelity import mark
 from model.errors import ImageRejected
 from model.imaging import Limits

@@ -1,0 +1,67 @@
+"""WebP, AVIF and HEIC."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import imagecodecs
+import pillow_heif
+from PIL import Image
+
+from bench.corpus.content import (
+    ICC,
+    JUMBF,
+    XMP,
+    Recipe,
+    deep_of,
+    exif,
+    file_of,
+    moving,
+)
+from model.imaging.formats import coded, webp
+
+
+def _told_webp(data: bytes) -> bytes:
+    return webp.joined([*webp.chunks(data), (b"C2PA", JUMBF)])
+
+
+def webps(photo: Image.Image) -> Iterator[Recipe]:
+    alpha = photo.copy()
+    alpha.putalpha(photo.convert("L"))
+    told = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif(photo), "xmp": XMP}
+    for name, image in (("rgb", photo), ("alpha", alpha)):
+        yield f"webp-lossy-{name}", lambda image=image: _told_webp(file_of(image, "WEBP", quality=82, **told))  # type: ignore[misc]
+        yield (
+            f"webp-lossless-{name}",
+            lambda image=image: _told_webp(  # type: ignore[misc]
+                file_of(image, "WEBP", lossless=True, exact=True, **told)
+            ),
+        )
+    yield "webp-plain", lambda: file_of(photo, "WEBP", quality=82)
+    for name, lossless in (("lossless", True), ("lossy", False)):
+        yield (
+            f"webp-animated-{name}",
+            lambda lossless=lossless: file_of(  # type: ignore[misc]
+                photo, "WEBP", save_all=True, append_images=moving(photo), duration=80, lossless=lossless, exact=True
+            ),
+        )
+
+
+def coded_files(photo: Image.Image) -> Iterator[Recipe]:
+    alpha = photo.copy()
+    alpha.putalpha(photo.convert("L"))
+    told = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif(photo), "xmp": XMP}
+    box = (24 + len(JUMBF)).to_bytes(4, "big") + b"uuid" + coded.C2PA_BOX + JUMBF
+    yield "avif-8", lambda: file_of(photo, "AVIF", quality=80, speed=9, **told) + box
+    yield "avif-alpha", lambda: file_of(alpha, "AVIF", quality=80, speed=9)
+    yield "avif-10", lambda: bytes(imagecodecs.avif_encode(deep_of(photo) >> 6, bitspersample=10, level=80, speed=9))
+    yield "heic-8", lambda: file_of(photo, "HEIF", quality=80, **told) + box
+    yield "heic-alpha", lambda: file_of(alpha, "HEIF", quality=80)
+
+    def ten_bits() -> bytes:
+        out = io.BytesIO()
+        pillow_heif.from_bytes("RGB;16", photo.size, deep_of(photo).tobytes()).save(out, quality=85)
+        return out.getvalue()
+
+    yield "heic-10", ten_bits

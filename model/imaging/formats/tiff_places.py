@@ -1,0 +1,129 @@
+"""Where things lie in a TIFF: new strips take the places of the old ones, and directories follow. TIFF 6.0; BigTIFF."""
+
+from __future__ import annotations
+
+import bisect
+import struct
+from typing import Any
+
+_OFFSETS, _COUNTS, _XMP = {273, 324}, {279, 325}, 700
+
+#: First byte and the one after the last.
+Range = tuple[int, int]
+
+
+def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
+    """``data`` with new ``strips`` (of each page, by number): the places of the old ones first, else at the end.
+
+    What is left over of the old ones becomes zeros: it holds the mark.
+    """
+    out = bytearray(data)
+    pages = list(file.pages)
+    places = [[*page.dataoffsets] for page in pages]
+    sizes = [[*page.databytecounts] for page in pages]
+    free = _free(len(data), file, pages, strips)
+    for start, end in free:
+        out[start:end] = bytes(end - start)
+    for number, coded in enumerate(strips):
+        for index, strip in coded.items():
+            places[number][index], sizes[number][index] = _put(out, free, strip), len(strip)
+    # A file that ends in a strip ends there again.
+    if free and free[-1][1] == len(out):
+        del out[free[-1][0] :]
+    for page, offsets, counts, coded in zip(pages, places, sizes, strips, strict=True):
+        if coded:
+            _list(out, file, page, _OFFSETS, offsets)
+            _list(out, file, page, _COUNTS, counts)
+    return bytes(out)
+
+
+def _free(size: int, file: Any, pages: list[Any], strips: list[dict[int, bytes]]) -> list[Range]:
+    """The places of the strips that are made anew, joined where they meet, without what anything else needs."""
+    kept: list[Range] = [(0, 16 if file.is_bigtiff else 8)]
+    entry, rest = (20, 16) if file.is_bigtiff else (12, 6)
+    given: list[Range] = []
+    for page, coded in zip(pages, strips, strict=True):
+        kept.append((page.offset, page.offset + entry * len(page.tags) + rest))
+        kept += [(tag.valueoffset, tag.valueoffset + tag.valuebytecount) for tag in page.tags]
+        for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+            (given if index in coded else kept).append((offset, offset + count))
+    kept = _joined(kept)
+    ends = [end for _, end in kept]
+    free: list[Range] = []
+    for start, end in sorted(place for place in given if place[0] < place[1] <= size):
+        after = bisect.bisect_right(ends, start)
+        if after == len(kept) or kept[after][0] >= end:
+            free.append((start, end))
+    return _joined(free)
+
+
+def _joined(places: list[Range]) -> list[Range]:
+    """In order, and as one where they meet."""
+    joined: list[Range] = []
+    for start, end in sorted(places):
+        if joined and joined[-1][1] >= start:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _put(out: bytearray, free: list[Range], strip: bytes) -> int:
+    """Lay ``strip`` into the first free place that holds it, or at the end; where it begins."""
+    for number, (start, end) in enumerate(free):
+        missing = len(strip) - (end - start)
+        if missing > 0 and end == len(out):
+            out += bytes(missing)  # the last place grows with the file
+        elif missing > 0:
+            continue
+        out[start : start + len(strip)] = strip
+        free[number] = start + len(strip), max(end, start + len(strip))
+        return start
+    start = len(out) + len(out) % 2
+    out += bytes(start - len(out)) + strip
+    return start
+
+
+def _list(out: bytearray, file: Any, page: Any, codes: set[int], values: list[int]) -> None:
+    """Set the places or lengths of a page's strips in its directory."""
+    tag = next((tag for tag in page.tags if tag.code in codes), None)
+    if tag is None:
+        return  # lengths may be missing where nothing is packed; then they do not change
+    kind = {3: "H", 4: "I", 13: "I", 16: "Q"}[int(tag.dtype)]
+    values = values[: tag.count]
+    if max(values) < 1 << (8 * struct.calcsize(kind)):
+        struct.pack_into(f"{file.byteorder}{len(values)}{kind}", out, tag.valueoffset, *values)
+        return
+    # Of 16 bits, and one no longer fits: the list is made anew, of 32 bits, behind everything.
+    struct.pack_into(file.byteorder + "H", out, tag.offset + 2, 4)
+    packed = struct.pack(f"{file.byteorder}{len(values)}I", *values)
+    field, room = (tag.offset + 12, 8) if file.is_bigtiff else (tag.offset + 8, 4)
+    if len(packed) <= room:
+        out[field : field + len(packed)] = packed
+    else:
+        out += b"\0" * (len(out) % 2)
+        struct.pack_into(file.byteorder + ("Q" if file.is_bigtiff else "I"), out, field, len(out))
+        out += packed
+
+
+def with_xmp(data: bytes, xmp: bytes) -> bytes:
+    """``data`` with this XMP packet (tag 700): its first directory is written anew behind everything."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    # Classic: 16-bit count, entries of 12 bytes, offsets of 4; BigTIFF: 64-bit count, entries of 20, offsets of 8.
+    count_kind, entry_kind, offset_kind, head = ("Q", "HHQQ", "Q", 8) if big else ("H", "HHII", "I", 4)
+    lead, entry_size = struct.calcsize(order + count_kind), struct.calcsize(order + entry_kind)
+    first = struct.unpack_from(order + offset_kind, data, head)[0]
+    count = struct.unpack_from(order + count_kind, data, first)[0]
+    start = first + lead
+    entries = [data[start + entry_size * index : start + entry_size * (index + 1)] for index in range(count)]
+    end = start + entry_size * count
+    rest = data[end : end + struct.calcsize(order + offset_kind)]
+    out = bytearray(data + b"\0" * (len(data) % 2))
+    entry = struct.pack(order + entry_kind, _XMP, 1, len(xmp), len(out))
+    out += xmp + b"\0" * (len(xmp) % 2)
+    kept = [old for old in entries if struct.unpack_from(order + "H", old)[0] != _XMP]
+    kept = sorted([*kept, entry], key=lambda part: int(struct.unpack_from(order + "H", part)[0]))
+    struct.pack_into(order + offset_kind, out, head, len(out))
+    out += struct.pack(order + count_kind, len(kept)) + b"".join(kept) + rest
+    return bytes(out)

@@ -1,0 +1,107 @@
+"""A TIFF's strips and tiles: what each holds, and its samples coded as the file codes them. TIFF 6.0, sections 7 to 15.
+
+Strips coded as JPEG (TIFF Technical Note 2) are spliced, as JPEG files are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from model.imaging.formats import segments
+from model.imaging.formats.splice import splice
+from model.imaging.picture import Edit, Mask, Samples
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
+PLAIN, LZW, JPEG, ADOBE_DEFLATE, PACKBITS, DEFLATE = 1, 5, 7, 8, 32773, 32946
+#: Codings that can be made again strip by strip without loss.
+LOSSLESS = {PLAIN, LZW, ADOBE_DEFLATE, PACKBITS, DEFLATE}
+#: How a JPEG strip's components follow from its samples.
+_KINDS = {BLACK_IS_ZERO: "grey", RGB: "plain", SEPARATED: "plain", YCBCR: "ycc"}
+
+
+def touched(page: Any, stored: Samples, hole: Mask) -> Iterator[tuple[int, Edit]]:
+    """Number, samples and hole of each strip or tile that ``hole`` touches, in full size."""
+    for index in range(len(page.dataoffsets)):
+        plane, rows, columns, height, width = _place(page, index)
+        inside, samples = hole[rows, columns], stored[rows, columns, plane]
+        if not inside.any():
+            continue
+        if page.is_tiled:
+            missing = ((0, height - samples.shape[0]), (0, width - samples.shape[1]))
+            samples, inside = np.pad(samples, (*missing, (0, 0)), mode="edge"), np.pad(inside, missing)
+        yield index, Edit(samples, inside)
+
+
+def recoded(file: Any, page: Any, stored: Samples, hole: Mask) -> dict[int, bytes]:
+    """The strips or tiles that ``hole`` touches, by their number, made of the samples ``stored``.
+
+    Raises:
+        NotSpliceable: a JPEG strip cannot be written back.
+    """
+    return {
+        index: _spliced(file, page, index, edit)
+        if page.compression == JPEG
+        else _coded(page, edit.samples, file.byteorder)
+        for index, edit in touched(page, stored, hole)
+    }
+
+
+def _place(page: Any, index: int) -> tuple[slice, slice, slice, int, int]:
+    """Which channels, rows and columns a strip or tile holds, and its full height and width."""
+    height = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
+    width = page.tilewidth if page.is_tiled else page.imagewidth
+    down, across = -(-page.imagelength // height), -(-page.imagewidth // width)
+    plane, place = divmod(index, down * across)
+    row, column = divmod(place, across)
+    channels = slice(plane, plane + 1) if page.planarconfig == 2 else slice(None)
+    return (
+        channels, slice(row * height, (row + 1) * height), slice(column * width, (column + 1) * width), height, width,
+    )  # fmt: skip
+
+
+def whole_jpeg(file: Any, page: Any, index: int) -> bytes:
+    """A strip as a JPEG file of its own: with the tables that all strips of the page share."""
+    file.filehandle.seek(page.dataoffsets[index])
+    strip = bytes(file.filehandle.read(page.databytecounts[index]))
+    shared = page.jpegtables
+    return strip if shared is None else b"\xff\xd8" + shared[2:-2] + strip[2:]
+
+
+def _spliced(file: Any, page: Any, index: int, edit: Edit) -> bytes:
+    source = whole_jpeg(file, page, index)
+    kind = "grey" if page.planarconfig == 2 else _KINDS[page.photometric]
+    own, _ = segments.split(source)
+    described = [segment for segment in own if segments.describes(segment)]
+    return segments.under(described, splice(source, edit.samples, edit.hole, kind))
+
+
+def _coded(page: Any, samples: Samples, order: str) -> bytes:
+    """A strip's or tile's samples ``[h, w, c]`` as the file codes them."""
+    depth = page.bitspersample
+    if depth < 8:
+        rows: NDArray[Any] = _packed(samples.reshape(samples.shape[0], -1).astype(np.uint8), depth)
+    else:
+        rows = samples
+        if page.predictor == 2:
+            rows = np.concatenate((rows[:, :1], rows[:, 1:] - rows[:, :-1]), axis=1)  # modulo the sample's range
+        rows = rows.astype(rows.dtype.newbyteorder("<" if order == "<" else ">"))
+    plain = rows.tobytes()
+    if page.compression == PLAIN:
+        return plain
+    if page.compression == PACKBITS:
+        rows = rows.reshape(rows.shape[0], -1)
+        return b"".join(bytes(tifffile.TIFF.COMPRESSORS[PACKBITS](row.tobytes())) for row in rows)
+    return bytes(tifffile.TIFF.COMPRESSORS[page.compression](plain))
+
+
+def _packed(values: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
+    """``[h, w]`` of 1, 2 or 4 bits as bytes, each row from a byte of its own."""
+    per_byte = 8 // depth
+    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % per_byte))).reshape(values.shape[0], -1, per_byte)
+    shifts = np.arange(per_byte - 1, -1, -1, dtype=np.uint8) * np.uint8(depth)
+    return np.asarray(np.bitwise_or.reduce(padded << shifts, axis=2), np.uint8)

@@ -1,0 +1,77 @@
+"""Strips that are made anew: where they go, and that nothing of the mark stays behind."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+
+from model.imaging import Limits
+from model.repair import read, write
+
+LIMITS = Limits(max_bytes=10**8, max_pixels=10**7)
+BOX = b'{"boxes": [[8, 20, 30, 24]]}'
+
+
+def noisy_mark(**options: object) -> tuple[bytes, np.ndarray]:
+    """A flat picture with noise where the mark is: repaired, its strips are shorter."""
+    samples = np.full((64, 48, 3), 200, np.uint8)
+    samples[20:44, 8:38] = np.random.default_rng(3).integers(0, 256, (24, 30, 3))
+    out = io.BytesIO()
+    tifffile.imwrite(out, samples, metadata=None, photometric="rgb", **options)  # type: ignore[arg-type]
+    return out.getvalue(), samples
+
+
+def repaired(data: bytes, value: int | np.ndarray) -> bytes:
+    task = read(data, BOX, limits=LIMITS)
+    filled = task.picture.pixels.copy()
+    inside = task.hole > 0
+    filled[inside] = value if isinstance(value, int) else value[inside]
+    return write(task, filled).data
+
+
+@pytest.mark.parametrize("rows", [8, 64])
+def test_shorter_strips_take_the_places_of_the_old_ones(rows: int) -> None:
+    data, _ = noisy_mark(compression="lzw", rowsperstrip=rows)
+    result = repaired(data, 200)
+    assert len(result) <= len(data)
+    assert (tifffile.imread(io.BytesIO(result)) == 200).all()
+
+
+def test_nothing_of_the_old_strips_stays_behind() -> None:
+    data, _ = noisy_mark(compression="lzw", rowsperstrip=8)
+    result = repaired(data, 200)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        old = data[page.dataoffsets[4] : page.dataoffsets[4] + page.databytecounts[4]]  # type: ignore[union-attr]
+    assert old[:40] in data
+    assert all(old[at : at + 40] not in result for at in range(0, len(old) - 40, 20))
+
+
+def test_longer_strips_leave_no_gap_where_the_file_ends_in_them() -> None:
+    noise = np.random.default_rng(4).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    tifffile.imwrite(
+        out, np.full((64, 48, 3), 90, np.uint8), metadata=None, photometric="rgb", compression="lzw", rowsperstrip=64
+    )
+    result = repaired(out.getvalue(), noise)
+    with tifffile.TiffFile(io.BytesIO(result)) as file:
+        page = file.pages[0]
+        assert page.dataoffsets[0] + page.databytecounts[0] == len(result)  # type: ignore[union-attr]
+    hole = read(out.getvalue(), BOX, limits=LIMITS).hole > 0
+    assert (tifffile.imread(io.BytesIO(result)) == np.where(hole[..., None], noise, 90)).all()
+
+
+def test_label_is_written_into_a_bigtiff() -> None:
+    from datetime import UTC, datetime
+
+    from model.provenance import Label
+
+    data, _ = noisy_mark(bigtiff=True)
+    task = read(data, BOX, limits=LIMITS)
+    label = Label(job="j1", method="network", when=datetime(2026, 1, 1, tzinfo=UTC))
+    with tifffile.TiffFile(io.BytesIO(write(task, task.picture.pixels, label=label).data)) as file:
+        assert b"job j1" in file.pages[0].tags[700].value  # type: ignore[union-attr]
+        assert file.pages[0].asarray().shape == (64, 48, 3)
