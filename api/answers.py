@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -90,6 +90,9 @@ class Job(Answer):
     tiles_done: int = Field(description="Passes of the network done so far.")
     images_per_second: float | None = Field(description="Images ended per second; null before the first.")
     eta_s: float | None = Field(description="Seconds until the end at that rate; null where unknown.")
+    queue_position: int | None = Field(
+        description="Its place among the jobs that wait to begin, from 1, counted to 1000; null once it has begun."
+    )
     options: dict[str, Any]
     rights: Rights | None = Field(description="Null for jobs of the time before it was asked for.")
     webhook_id: str | None
@@ -113,6 +116,7 @@ class Job(Answer):
             tiles_done=job.tiles_done,
             images_per_second=job.images_per_second,
             eta_s=job.eta_s,
+            queue_position=job.queue_position,
             options=job.options,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
@@ -122,6 +126,17 @@ class Job(Answer):
             expires_at=job.expires_at,
             links=JobLinks.of(job.id),
         )
+
+
+class JobEvent(Answer):
+    """One server-sent event (text/event-stream): its fields."""
+
+    id: str = Field(description="To be sent back as `Last-Event-ID`.", examples=["0b6cf1d1a0b8d9e5b5a1c3f2e4d60718"])
+    event: Literal["progress", "end", "gone", "job"] = Field(description="What has happened.")
+    data: str = Field(
+        description="The job as JSON, see `Job`; of `gone` an empty object.",
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
 
 
 class ImageError(Answer):

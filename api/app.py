@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
-from api import exchange, limits, openapi, problems
+from api import exchange, lanes, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
@@ -45,4 +45,5 @@ def create_app(settings: Settings) -> APIFlask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     openapi.register(app)
+    lanes.register(app, working=settings.api_threads, waiting=settings.api_streams)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
@@ -17,6 +18,7 @@ _JOB_BODY: dict[str, Any] = {
     "tiles_done": 3,
     "images_per_second": 0.5,
     "eta_s": 6.0,
+    "queue_position": None,
     "options": {"dilation_px": 4},
     "rights": {
         "basis": "owner",
@@ -78,6 +80,7 @@ EXAMPLES: dict[str, Any] = {
         ]
     },
     "Job": _JOB_BODY,
+    "JobEvent": {"id": "0b6cf1d1a0b8d9e5b5a1c3f2e4d60718", "event": "progress", "data": json.dumps(_JOB_BODY)},
     "JobPage": {"data": [_JOB_BODY], "next_cursor": None},
     "Image": _IMAGE_BODY,
     "ImagePage": {"data": [_IMAGE_BODY], "next_cursor": "aW1hZ2U6MA"},

@@ -69,6 +69,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         answers.Problem,
         answers.ResultLine,
         answers.ErrorLine,
+        answers.JobEvent,
         requests.NewJob,
         requests.InlineJob,
         JobOptions,
@@ -107,7 +108,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            if method == "get" and path.startswith("/v1/") and "200" in operation["responses"]:
+            if method == "get" and path.startswith("/v1/") and _answers_json(operation):
                 _add_conditions(operation)
             _complete(operation)
             if path.startswith("/v1/"):
@@ -115,6 +116,10 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
                 _add_limits(operation)
             _add_examples(document, operation)
     return document
+
+
+def _answers_json(operation: dict[str, Any]) -> bool:
+    return "application/json" in operation["responses"].get("200", {}).get("content", {})
 
 
 def _add_limits(operation: dict[str, Any]) -> None:

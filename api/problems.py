@@ -83,6 +83,7 @@ CATALOGUE: dict[str, Kind] = {
     "rate_limited": Kind(429, "Too many requests"),
     "quota_exceeded": Kind(429, "The tenant's quota is used up"),
     "internal_error": Kind(500, "Something broke on our side"),
+    "too_many_streams": Kind(503, "The process holds as many streams as it may"),
     "not_ready": Kind(503, "The service is not ready"),
     "ledger_unavailable": Kind(503, "The ledger does not answer"),
     "blob_store_unavailable": Kind(503, "The object store does not answer"),

@@ -159,6 +159,17 @@ class PageOf(Request):
     )
 
 
+class Wait(Request):
+    """How long to wait for news."""
+
+    wait: int = Field(
+        default=0,
+        ge=0,
+        le=60,
+        description="Seconds to wait until the job is no longer as `If-None-Match` names it, or as it is now.",
+    )
+
+
 class JobsPageOf(PageOf):
     """Which jobs."""
 

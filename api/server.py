@@ -6,14 +6,18 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 from cleanplate import logs
 from cleanplate.settings import Settings
+
+if TYPE_CHECKING:
+    from api.stores import Stores
 
 #: Seconds for open requests to be answered after SIGTERM.
 GRACE_S = 30
@@ -34,15 +38,20 @@ class _Log(Logger):
 class _Server(BaseApplication):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        #: Of the application, once a worker has loaded it.
+        self.stores: Stores | None = None
         super().__init__()
 
     def load_config(self) -> None:
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        threads = self.settings.api_threads + self.settings.api_streams
         options = {
             "bind": f"{host}:{self.settings.port}",
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "workers": self.settings.api_workers,
-            "threads": self.settings.api_threads,
+            "threads": threads,
+            # Idle connections beside them cost nothing.
+            "worker_connections": threads + 1000,
             "timeout": 120,
             "graceful_timeout": GRACE_S,
             "keepalive": 15,
@@ -57,7 +66,25 @@ class _Server(BaseApplication):
     def load(self) -> Any:
         from api.app import create_app
 
-        return create_app(self.settings)
+        app = create_app(self.settings)
+        self.stores = app.extensions["cleanplate"]
+        return app
+
+
+class _Worker(ThreadWorker):
+    """Ends the event streams when it is asked to stop: they would outlast every grace."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._end_streams()
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        self._end_streams()
+        super().handle_quit(sig, frame)
+
+    def _end_streams(self) -> None:
+        if isinstance(self.app, _Server) and self.app.stores is not None:
+            self.app.stores.watcher.stop()
 
 
 def run(settings: Settings) -> int:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import datetime
 
 from flask import current_app
 
+from api.watching import Watcher
 from cleanplate.settings import Settings
 from storage.blobs import Blobs, open_blobs
 from storage.database import Database
+from storage.ledger.watching import Look, look_at
 
 
 class Stores:
@@ -24,6 +27,8 @@ class Stores:
         self._owner: int | None = None
         self._database: Database | None = None
         self._blobs: Blobs | None = None
+        #: News of jobs for the streams of this process.
+        self.watcher = Watcher(self._look)
 
     @property
     def database(self) -> Database:
@@ -40,6 +45,9 @@ class Stores:
             if self._blobs is None:
                 self._blobs = open_blobs(self.settings)
             return self._blobs
+
+    def _look(self, named: set[tuple[str, str]], tenants: set[str], made_after: datetime) -> Look:
+        return look_at(self.database, named, tenants, made_after=made_after)
 
     def close(self) -> None:
         """Close the ledger's connections; the next use opens new ones."""

@@ -60,7 +60,15 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the API binds.")
     port: int = Field(default=8787, ge=0, le=65535, description="Port that the API binds.")
     api_workers: int = Field(default=2, ge=1, le=64, description="API processes.")
-    api_threads: int = Field(default=8, ge=1, le=256, description="Threads in each API process.")
+    api_threads: int = Field(
+        default=8, ge=1, le=256, description="Requests that each API process works on at once; others queue."
+    )
+    api_streams: int = Field(
+        default=200, ge=1, le=4000, description="Event streams and long polls that each API process holds beside them."
+    )
+    stream_s: float = Field(
+        default=3600, gt=0, description="Seconds after which an event stream is ended, to be taken up again."
+    )
     signing_key: SecretStr = Field(
         default=SecretStr(""),
         description="Signs links to the local blob store; at least 32 characters. Empty: made once, kept in home.",

@@ -249,6 +249,8 @@ class Job:
     mask: dict[str, Any] | None
     #: Rows of its manifest that were left out.
     rows_skipped: int
+    #: Its place among the jobs that no worker has begun, by their making, from 1; ``None`` once it has begun.
+    queue_position: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

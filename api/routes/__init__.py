@@ -2,6 +2,7 @@
 
 from api.routes.blobs import blueprint as blobs
 from api.routes.docs import blueprint as docs
+from api.routes.events import blueprint as events
 from api.routes.health import blueprint as health
 from api.routes.images import blueprint as images
 from api.routes.jobs import blueprint as jobs
@@ -9,4 +10,4 @@ from api.routes.results import blueprint as results
 from api.routes.uploads import blueprint as uploads
 from api.routes.webhooks import blueprint as webhooks
 
-BLUEPRINTS = (uploads, jobs, results, images, webhooks, blobs, health, docs)
+BLUEPRINTS = (uploads, jobs, events, results, images, webhooks, blobs, health, docs)

@@ -13,11 +13,14 @@ from api.answers import Fault
 from api.bodies import unsupported
 from api.idempotency import REPLAYED, once
 from api.inline import read_inline_job
+from api.lanes import waiting
 from api.problems import MAX_FAULTS, Problem, pointer, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
+from api.watching import version_of
 from storage import records
 from storage.errors import NotFound, UploadUnknown
+from storage.ledger.counting import OPEN_JOB
 from storage.ledger.idempotency import Once, recall
 from storage.ledger.jobs import get_job, list_images, list_jobs, submit_job, submit_once
 from storage.ledger.lifecycle import cancel_job, delete_job, retry_failed
@@ -199,9 +202,32 @@ _OF_ONE_JOB = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger
 
 @blueprint.get("/v1/jobs/<id:job_id>")
 @blueprint.output(answers.Job, description="The job.")
-@blueprint.doc(summary="See how far a job is", responses=responses(*_OF_ONE_JOB))
-def show(job_id: str) -> answers.Job:
-    return answers.Job.of(get_job(stores().database, auth.tenant(), job_id))
+@blueprint.input(requests.Wait, location="query")
+@blueprint.doc(
+    summary="See how far a job is",
+    description=(
+        "With `wait` the answer comes as soon as the job has changed, or has ended, or the time is up: a long poll. "
+        "Send back the `ETag` as `If-None-Match`, and no change in between is missed."
+    ),
+    responses=responses(*_OF_ONE_JOB, "validation_failed", "too_many_streams"),
+)
+def show(job_id: str, query_data: requests.Wait) -> tuple[answers.Job, int, dict[str, str]]:
+    here, tenant = stores(), auth.tenant()
+    job = answers.Job.of(get_job(here.database, tenant, job_id))
+    known = request.if_none_match.contains_weak(version_of(job)) or not request.if_none_match
+    if query_data.wait and known and job.state in OPEN_JOB:
+        _await_news(here, tenant, job, min(float(query_data.wait), here.settings.stream_s))
+        job = answers.Job.of(get_job(here.database, tenant, job_id))
+    return job, 200, {"ETag": f'W/"{version_of(job)}"'}
+
+
+def _await_news(here: Stores, tenant: str, job: answers.Job, wait_s: float) -> None:
+    subscription = here.watcher.subscribe(tenant, job.id, {job.id: version_of(job)})
+    try:
+        with waiting():
+            subscription.take(wait_s)
+    finally:
+        here.watcher.unsubscribe(subscription)
 
 
 @blueprint.post("/v1/jobs/<id:job_id>/cancel")

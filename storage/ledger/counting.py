@@ -10,7 +10,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Row, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from storage.database import Database
 from storage.records import Counts, ImageState, Job, JobState, Rights, RightsBasis
@@ -19,6 +32,8 @@ from storage.tables import images, job_deltas, jobs
 OPEN_JOB = (JobState.QUEUED, JobState.RUNNING)
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
+#: Places in the line that are counted; further behind, it is only said to be so far.
+_LONGEST_LINE = 1000
 
 
 class Moves:
@@ -51,12 +66,26 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
     counts = [(jobs.c[name] + func.coalesce(pending.c[name], 0)).label(f"{name}_now") for name in STATES]
     tiles = jobs.c.tiles_done + func.coalesce(pending.c.tiles_done, 0) + func.coalesce(live.c.tiles_done, 0)
     return (
-        select(jobs, *counts, tiles.label("tiles_done_now"), db.now().label("read_at"))
+        select(jobs, *counts, tiles.label("tiles_done_now"), _ahead().label("ahead"), db.now().label("read_at"))
         .join(chosen, chosen.c.id == jobs.c.id)
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
         .outerjoin(live, live.c.job_id == jobs.c.id)
         .order_by(jobs.c.id.desc())
     )
+
+
+def _ahead() -> ColumnElement[int | None]:
+    """How many jobs were made before one and wait as it does; null for a job that does not wait."""
+    before = jobs.alias("before")
+    line = (
+        select(literal(1).label("one"))
+        .where(before.c.state == JobState.QUEUED, before.c.id < jobs.c.id)
+        .limit(_LONGEST_LINE - 1)
+        .correlate(jobs)
+        .subquery("line")
+    )
+    count = select(func.count()).select_from(line).correlate(jobs).scalar_subquery()
+    return case((jobs.c.state == JobState.QUEUED, count))
 
 
 def read_job(row: Row[Any]) -> Job:
@@ -87,6 +116,7 @@ def read_job(row: Row[Any]) -> Job:
         expires_at=fields["expires_at"],
         mask=fields["mask"],
         rows_skipped=fields["rows_skipped"],
+        queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
         eta_s=0.0 if not left else left / rate if rate else None,
     )
 

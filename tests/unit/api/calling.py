@@ -81,6 +81,12 @@ class Caller:
     def get(self, path: str, status: int = 200, **rest: Any) -> TestResponse:
         return self("GET", path, status=status, **rest)
 
+    def follow(self, path: str, headers: dict[str, str] | None = None) -> TestResponse:
+        """A stream that is read as it comes; close it."""
+        answer = self._client.get(path, headers={**self.headers, **(headers or {})})
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        return answer
+
     def post(self, path: str, status: int, **rest: Any) -> TestResponse:
         return self("POST", path, status=status, **rest)
 

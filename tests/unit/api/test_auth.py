@@ -12,6 +12,8 @@ ROUTES = [
     ("POST", "/v1/uploads"),
     ("POST", "/v1/jobs"),
     ("GET", "/v1/jobs"),
+    ("GET", "/v1/jobs/job_1/events"),
+    ("GET", "/v1/events"),
     ("GET", "/v1/jobs/job_1"),
     ("POST", "/v1/jobs/job_1/cancel"),
     ("POST", "/v1/jobs/job_1/retry"),

@@ -36,7 +36,7 @@ OPERATIONS = [(path, method) for path, methods in description_of_all()["paths"].
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with a job, an image and a webhook in it."""
     home = tmp_path_factory.mktemp("schemathesis") / "home"
-    configured = Settings(home=home, rate_limit_per_minute=0, public_url="http://cleanplate.test:8787")
+    configured = Settings(home=home, rate_limit_per_minute=0, stream_s=0.1, public_url="http://cleanplate.test:8787")
     migrate(configured.sqlalchemy_url)
     service = Service(configured)
     yield service

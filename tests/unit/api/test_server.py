@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from cleanplate.settings import Settings
 from storage.ledger.tenants import create_key, ensure_tenant
 from tests.running import until
 from tests.servers import environment, free_port
+from tests.shop import Shop
 
 _IMPORTS = "import sys; from cleanplate.settings import load_settings; from api.server import run; "
 SERVE = _IMPORTS + "sys.exit(run(load_settings()))"
@@ -165,3 +167,36 @@ def test_a_forked_process_opens_stores_of_its_own(embedded_settings: Settings) -
     os.waitpid(child, 0)
     assert id(stores.database.engine) == engine
     stores.close()
+
+
+def test_two_hundred_streams_leave_room_for_requests_and_end_with_the_server(
+    served_settings: Settings, tmp_path: Path
+) -> None:
+    stores = Stores(served_settings)
+    tenant = ensure_tenant(stores.database, "shop")
+    _, key = create_key(stores.database, tenant, "test")
+    job = Shop(stores.database, tenant).submit()
+    stores.close()
+    ask = f"GET /v1/jobs/{job.id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
+    with served(served_settings, tmp_path / "log") as process, ExitStack() as open_streams:
+        streams = []
+        for _ in range(200):
+            stream = open_streams.enter_context(socket.create_connection((served_settings.host, served_settings.port)))
+            stream.settimeout(60)
+            stream.sendall(ask)
+            streams.append(stream)
+        for stream in streams:
+            read = b""
+            while b"event: progress" not in read:
+                piece = stream.recv(4096)
+                assert piece, read
+                read += piece
+        with httpx.Client(base_url=served_settings.public_url, headers={"Authorization": f"Bearer {key}"}) as client:
+            for _ in range(20):
+                assert client.get(f"/v1/jobs/{job.id}").status_code == 200
+        process.terminate()
+        assert process.wait(25) == 0  # sooner than the grace for requests
+        for stream in streams:
+            while stream.recv(4096):
+                pass
+    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -1,0 +1,182 @@
+"""News of jobs for everybody who waits: one thread in each process asks the ledger once a second, for all of them.
+
+A subscriber is told of a job when what it knew of it is no longer so; several changes between two looks are one piece
+of news. The thread runs while anybody subscribes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from api import answers
+from storage import records
+from storage.errors import StorageError
+from storage.ledger.counting import OPEN_JOB
+from storage.ledger.watching import Look
+
+#: Seconds between two looks; the longest while the ledger is away.
+LOOK_S = 1.0
+LONGEST_PAUSE_S = 10.0
+#: Jobs of a tenant that were made so long ago are seen also if they have ended already, in seconds.
+LATELY_S = 60.0
+
+_log = structlog.get_logger(__name__)
+
+Looker = Callable[[set[tuple[str, str]], set[str], datetime], Look]
+
+
+@dataclass(frozen=True)
+class News:
+    """A job as it was at a moment. ``version`` names its state; rate and time left are not part of that."""
+
+    job_id: str
+    version: str
+    body: str
+    ended: bool
+    at: datetime
+
+    @classmethod
+    def of(cls, job: records.Job, at: datetime) -> News:
+        answer = answers.Job.of(job)
+        return cls(job.id, version_of(answer), answer.model_dump_json(), job.state not in OPEN_JOB, at)
+
+
+def version_of(job: answers.Job) -> str:
+    """Names what there is to know of a job. What changes by the passing of time alone does not count."""
+    lasting = job.model_dump_json(exclude={"images_per_second", "eta_s"})
+    return hashlib.sha256(lasting.encode()).hexdigest()[:32]
+
+
+class Subscription:
+    """What one subscriber has not heard yet. ``seen``: the versions that it knows, by job id."""
+
+    def __init__(self, tenant_id: str, job_id: str | None, seen: dict[str, str]) -> None:
+        self.tenant_id = tenant_id
+        #: ``None``: all jobs of the tenant.
+        self.job_id = job_id
+        self._seen = seen
+        self._unheard: dict[str, News] = {}
+        self._changed = threading.Condition()
+        #: The job is no longer there.
+        self.gone = False
+        #: This process stops: come back to another.
+        self.stopped = False
+
+    def offer(self, news: News) -> None:
+        """Keep what is new to this subscriber."""
+        with self._changed:
+            if self._seen.get(news.job_id) == news.version:
+                self._unheard.pop(news.job_id, None)
+                return
+            self._unheard[news.job_id] = news
+            self._changed.notify()
+
+    def end(self, *, gone: bool = False) -> None:
+        """There will be no more news: the job is gone, or the process stops."""
+        with self._changed:
+            self.gone, self.stopped = self.gone or gone, self.stopped or not gone
+            self._changed.notify()
+
+    def take(self, within_s: float) -> list[News]:
+        """What there is, or will be ``within_s``; empty where there is nothing, or the end has come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._unheard or self.gone or self.stopped, within_s)
+            taken = list(self._unheard.values())
+            self._unheard.clear()
+            self._seen.update({news.job_id: news.version for news in taken})
+            return taken
+
+
+class Watcher:
+    """Asks for what is subscribed to. A forked process has a watcher of its own."""
+
+    def __init__(self, look: Looker, *, look_s: float = LOOK_S) -> None:
+        self._look = look
+        self._look_s = look_s
+        self._lock = threading.Lock()
+        self._subscriptions: set[Subscription] = set()
+        self._thread: threading.Thread | None = None
+        self._owner = os.getpid()
+        self._stopped = threading.Event()
+
+    def subscribe(self, tenant_id: str, job_id: str | None, seen: dict[str, str]) -> Subscription:
+        """To news of one job, or of all of a tenant, until :meth:`unsubscribe`."""
+        subscription = Subscription(tenant_id, job_id, dict(seen))
+        with self._lock:
+            if self._owner != os.getpid():
+                self._owner, self._thread, self._subscriptions = os.getpid(), None, set()
+            self._subscriptions.add(subscription)
+            if self._stopped.is_set():
+                subscription.end()
+            elif self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+                self._thread.start()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """May be repeated."""
+        with self._lock:
+            self._subscriptions.discard(subscription)
+
+    @property
+    def subscribers(self) -> int:
+        """How many there are."""
+        with self._lock:
+            return len(self._subscriptions)
+
+    def stop(self) -> None:
+        """End all subscriptions, those that come later too. Takes no lock: a signal may call it."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        known: dict[tuple[str, str], News] = {}
+        pause = self._look_s
+        while not self._stopped.wait(pause):
+            with self._lock:
+                if not self._subscriptions:
+                    self._thread = None
+                    return
+                subscriptions = list(self._subscriptions)
+            try:
+                known = self._tell(subscriptions, known)
+                pause = self._look_s
+            except StorageError as error:
+                _log.warning("watcher.waits", code=error.code, error=str(error))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            except Exception:
+                _log.exception("watcher.failed")
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+        with self._lock:
+            for subscription in self._subscriptions:
+                subscription.end()
+
+    def _tell(
+        self, subscriptions: list[Subscription], known: dict[tuple[str, str], News]
+    ) -> dict[tuple[str, str], News]:
+        """One look; what is known after it of jobs that may still change."""
+        tenants = {each.tenant_id for each in subscriptions if each.job_id is None}
+        named = {(each.tenant_id, each.job_id) for each in subscriptions if each.job_id is not None}
+        begun = datetime.fromtimestamp(time.time() - LATELY_S, UTC)
+        found = self._look(named | {job for job in known if job[0] in tenants and not known[job].ended}, tenants, begun)
+        news = {(job.tenant_id, job.id): News.of(job, found.at) for job in found.jobs}
+        of_tenant: dict[str, list[News]] = {tenant_id: [] for tenant_id in tenants}
+        for (tenant_id, _), piece in news.items():
+            if tenant_id in of_tenant:
+                of_tenant[tenant_id].append(piece)
+        for each in subscriptions:
+            if each.job_id is None:
+                for piece in of_tenant[each.tenant_id]:
+                    each.offer(piece)
+            elif (each.tenant_id, each.job_id) in news:
+                each.offer(news[each.tenant_id, each.job_id])
+            else:
+                each.end(gone=True)
+        return news
