@@ -46,9 +46,6 @@ _STREAM: Any = {
     "description": "The stream.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/JobEvent"}}},
 }
-    "description": "The stream.",
-    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/JobEvent"}}},
-}
 _OF_A_STREAM = ("key_missing", "key_wrong", "scope_missing", "too_many_streams", "ledger_unavailable")
 
 
