@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cleanplate.settings import Settings
 from storage.ledger.tenants import create_key, revoke_key
 from storage.records import Scope
-from tests.unit.api.calling import Caller, Service
+from tests.unit.api.calling import Caller, MakeService, Service
 
 ROUTES = [
     ("POST", "/v1/uploads"),
@@ -87,7 +88,10 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_key_does_what_its_scope_allows_and_nothing_else(service: Service, scope: Scope) -> None:
+def test_a_key_does_what_its_scope_allows_and_nothing_else(
+    make_service: MakeService, embedded_settings: Settings, scope: Scope
+) -> None:
+    service = make_service(embedded_settings.model_copy(update={"stream_s": 0.1}))
     _, secret = create_key(service.stores.database, service.tenant("shop"), "narrow", scopes=[scope])
     narrow = service.stranger(secret)
     for (method, path), needed in NEEDED.items():
