@@ -101,7 +101,27 @@ def measured_costs(name: str, device: torch.device) -> Costs:
         pixels.append(side * side)
         milliseconds.append(statistics.median(times[1:]))
     slope, start = np.polyfit(pixels, milliseconds, 1)
-    return Costs(round(max(float(start), 0.01), 3), round(float(slope) * 1e6, 2), _MOST_PX[device.type])
+    batch_px = _measured_batch(program, clock) if device.type == "cpu" else None
+    return Costs(round(max(float(start), 0.01), 3), round(float(slope) * 1e6, 2), _MOST_PX[device.type], batch_px)
+
+
+def _measured_batch(program: Program, clock: Callable[[], float]) -> int:
+    """Pixels of the largest pass in which two or more tiles were cheaper together than one by one."""
+    largest = 0
+    for side in (128, 192, 256, 384):
+        alone = 0.0
+        for count in (1, 2, 4):
+            x = torch.rand(count, 4, side, side).contiguous(memory_format=torch.channels_last)
+            times = []
+            for _ in range(6):
+                began = clock()
+                program(x, Box(0, 0, side, side))
+                times.append((clock() - began) / count)
+            took = statistics.median(times[1:])
+            alone = alone or took
+            if count > 1 and took < 0.9 * alone:
+                largest = max(largest, count * side * side)
+    return largest
 
 
 def whole(height: int, width: int) -> Plan:

@@ -22,6 +22,8 @@ class Costs:
     ns_per_px: float
     #: The most pixels of one pass: by the memory that its activations take.
     most_px: int
+    #: Pixels of one pass up to which tiles are cheaper together than one by one; ``None``: as many as fit.
+    batch_px: int | None = None
 
     def of(self, pixels: int) -> float:
         """Milliseconds of one pass."""

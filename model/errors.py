@@ -10,6 +10,8 @@
     ├── WeightsRejected    weights_unreadable, weights_mismatch
     │   └── UnknownNetwork
     ├── EngineClosed       engine_closed (transient)
+    ├── DeviceFull         device_out_of_memory (transient)
+    ├── DeviceLost         device_lost (transient)
     ├── ResultNotFinite    result_not_finite
     └── TrainingStopped    training_stopped
         ├── RecipeRejected, PhotosMissing, CheckpointRejected
@@ -70,6 +72,26 @@ class EngineClosed(ModelError):
 
     def __init__(self) -> None:
         super().__init__("The engine is closed: make a new one.")
+
+
+class DeviceFull(ModelError):
+    """The smallest tile fits neither the device nor, on its behalf, the CPU."""
+
+    code = "device_out_of_memory"
+    transient = True
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"Neither {device} nor the CPU beside it had memory for the smallest tile.")
+
+
+class DeviceLost(ModelError):
+    """The device failed for good; a new process may find it well again."""
+
+    code = "device_lost"
+    transient = True
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"The device {device} failed while it worked on the image.")
 
 
 class ResultNotFinite(ModelError):

@@ -36,6 +36,8 @@ from model.weights import SHIPPED, load_network
 Pixels = NDArray[np.uint8]
 #: Tiles of one picture that are with the engine at once; more would only wait there.
 _TILES_AHEAD = 8
+#: Tiles of one pass.
+_MOST_TILES = 8
 
 
 class LaMaInpainter:
@@ -67,12 +69,15 @@ class LaMaInpainter:
         self.architecture = description.architecture
         self.device = str(chosen)
         self.precision = precision or best_precision(chosen, description.architecture)
-        # On a CPU a batch only waits for its last tile: passes are as fast one by one.
-        batch = (
-            {"max_batch": 8, "max_delay_ms": 3.0} if chosen.type == "cuda" else {"max_batch": 1, "max_delay_ms": 0.0}
-        )
+        on_cuda = chosen.type == "cuda"
         self.engine = Engine(
-            network, chosen, self.precision, max_batch=int(batch["max_batch"]), max_delay_ms=batch["max_delay_ms"]
+            network,
+            chosen,
+            self.precision,
+            max_batch=_MOST_TILES,
+            # A CPU has caches to overflow and nothing to gain by waiting: only small tiles that are there share a pass.
+            batch_px=None if on_cuda else self.costs.batch_px,
+            max_delay_ms=3.0 if on_cuda else 0.0,
         )
 
     def __call__(
@@ -127,6 +132,12 @@ class LaMaInpainter:
     def costs(self) -> Costs:
         """What a pass costs here: plans are made by it."""
         return costs_for(self.architecture, torch.device(self.device).type)
+
+    @property
+    def pictures_at_once(self) -> int:
+        """Pictures for which ``run`` should be under way, so that the device always has the next pass at hand."""
+        # One is being filled while another is blended; on CUDA two batches of pictures with one tile each.
+        return 2 * _MOST_TILES if torch.device(self.device).type == "cuda" else 3
 
     def close(self) -> None:
         """Finish what was asked and let the device go."""

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from model import LaMaInpainter
 from model.box import Box
 from model.engine import Engine
-from model.errors import EngineClosed, ImageRejected, MaskRejected, ResultNotFinite, WeightsRejected
+from model.errors import (
+    DeviceFull,
+    DeviceLost,
+    EngineClosed,
+    ImageRejected,
+    MaskRejected,
+    ResultNotFinite,
+    WeightsRejected,
+)
 from model.flight import Tile
 from model.imaging import Limits
 from model.lama import LaMaGenerator
@@ -139,6 +147,69 @@ def test_a_tile_that_does_not_fit_is_cut_into_smaller_ones() -> None:
         result = running.submit(whole).result()
     assert result.notes == ("smaller_tiles",)
     assert np.isfinite(result.values).all()
+
+
+def test_only_as_many_tiles_share_a_pass_as_are_cheaper_together() -> None:
+    sizes: list[int] = []
+    with engine(lambda x, _: sizes.append(len(x)), max_batch=8, batch_px=3 * 64 * 64, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(6)] + [running.submit(tile(side=256))]
+        for future in futures:
+            future.result()
+        assert (running.load.tiles, running.load.passes) == (7, 3)
+    assert sizes == [3, 3, 1]
+
+
+def test_a_host_without_memory_is_mended_like_a_device_without() -> None:
+    def room_for_one(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    with engine(room_for_one, max_batch=2, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(2)]
+        assert [future.result().notes for future in futures] == [("smaller_batch",)] * 2
+
+
+def test_a_tile_that_fits_nowhere_is_an_error_that_may_pass() -> None:
+    def no_room(_: Tensor, __: torch.dtype) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    with engine(no_room, max_batch=1) as running, pytest.raises(DeviceFull) as raised:
+        running.submit(tile()).result()
+    assert raised.value.transient
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.AcceleratorError("CUDA error: unspecified launch failure"), RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")],
+)
+def test_a_device_that_failed_is_lost_to_all_who_ask_later(error: Exception) -> None:
+    def fail(_: Tensor, __: torch.dtype) -> None:
+        raise error
+
+    with engine(fail, max_batch=1) as running:
+        with pytest.raises(DeviceLost):
+            running.submit(tile()).result()
+        assert running.lost
+        with pytest.raises(DeviceLost):
+            running.submit(tile())
+
+
+def test_a_pass_that_hangs_is_seen_from_outside() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(_: Tensor, __: torch.dtype) -> None:
+        entered.set()
+        release.wait(60)
+
+    with engine(hang, max_batch=1) as running:
+        assert running.load.stalled_s == 0
+        future = running.submit(tile())
+        assert entered.wait(60)
+        first, second = running.load.stalled_s, running.load.stalled_s
+        assert 0 < first <= second
+        release.set()
+        future.result()
+        assert running.load.stalled_s == 0
 
 
 def test_a_tile_that_fits_nowhere_else_is_filled_on_the_cpu_in_fp32() -> None:
