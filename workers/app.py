@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from typing import Any
 
 import structlog
@@ -54,7 +53,7 @@ def _open_resources(**_: Any) -> None:
     except Exception:
         # Celery would go on with a child that can do nothing. Its parent ends instead, and the supervisor begins anew.
         log.exception("worker.cannot_start")
-        os.kill(os.getppid(), signal.SIGTERM)
+        resources.ask_for_a_new_process("cannot_start")
         os._exit(1)
 
 

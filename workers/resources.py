@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import socket
 import time
 from dataclasses import dataclass
@@ -82,6 +83,12 @@ def close_for_process() -> None:
         _held.inpainter.close()
         _held.database.close()
         _held = None
+
+
+def ask_for_a_new_process(reason: str) -> None:
+    """Have Celery's process stop, this child with it: the supervisor begins both anew."""
+    log.error("worker.gives_up", reason=reason)
+    os.kill(os.getppid(), signal.SIGTERM)
 
 
 def held() -> Resources:

@@ -10,7 +10,10 @@ from workers.queue import TASK
 
 
 def _inpaint_shard(image_ids: list[str]) -> None:
-    run_shard(image_ids, resources.held())
+    held = resources.held()
+    run_shard(image_ids, held)
+    if held.inpainter.engine.lost:
+        resources.ask_for_a_new_process("device_lost")
 
 
 inpaint_shard = shared_task(name=TASK)(_inpaint_shard)

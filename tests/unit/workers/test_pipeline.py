@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import threading
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from cleanplate.settings import Settings
+from model.inpainter import LaMaInpainter
 from model.masks import default_dilation, dilate
+from storage.blobs.base import Blobs
 from storage.ledger import audit
 from storage.ledger.reaper import close_jobs, fold_deltas
 from storage.records import Counts, ImageState, JobState
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
+from tests.running import until
 from tests.servers import S3Server, free_port
 from tests.unit.workers.conftest import WorkerOn
 from workers.pipeline import run_shard
@@ -70,6 +76,65 @@ def test_bad_images_fail_with_their_codes_and_stop_no_other(catalogue: Catalogue
         assert image.error_detail
         assert catalogue.attempts(image) == [("failed", image.error_code)]
     assert catalogue.job(job).counts == Counts(succeeded=2, failed=4)
+
+
+class Slow:
+    """A blob store in front of another that holds one key back until it is released."""
+
+    def __init__(self, blobs: Blobs, key: str) -> None:
+        self._blobs, self._key = blobs, key
+        self.released = threading.Event()
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
+        if key == self._key:
+            assert self.released.wait(120)
+        return self._blobs.get(key, max_bytes=max_bytes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._blobs, name)
+
+
+def test_slow_image_stops_no_other(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    job = catalogue.submit([png(picture(seed)) for seed in range(12)], MASK)
+    slow, *others = catalogue.images(job)
+    worker = worker_on(catalogue.settings)
+    blobs = Slow(worker.blobs, slow.source_key)
+    shard = threading.Thread(
+        target=run_shard, args=(catalogue.ids(job), dataclasses.replace(worker, blobs=cast(Blobs, blobs)))
+    )
+    shard.start()
+    until(
+        lambda: catalogue.job(job).counts.succeeded == len(others),
+        lambda: f"the others wait for the slow one: {catalogue.job(job).counts}",
+    )
+    assert catalogue.images(job)[0].state is ImageState.RUNNING
+    blobs.released.set()
+    shard.join()
+    assert catalogue.job(job).counts == Counts(succeeded=12)
+
+
+def test_tiles_of_several_pictures_share_passes(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    job = catalogue.submit([png(picture(seed)) for seed in range(16)], MASK)
+    worker = worker_on(catalogue.settings)
+    before = worker.inpainter.engine.load
+    run_shard(catalogue.ids(job), worker)
+    after = worker.inpainter.engine.load
+    assert catalogue.job(job).counts == Counts(succeeded=16)
+    assert after.tiles - before.tiles == 16
+    assert after.passes - before.passes < 16
+
+
+def test_lost_device_costs_those_an_attempt_that_were_on_it(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    job = catalogue.submit([png(picture(seed)) for seed in range(30)], MASK)
+    with LaMaInpainter(device="cpu", threads=1) as inpainter:
+        inpainter.engine.lost = True
+        run_shard(catalogue.ids(job), dataclasses.replace(worker_on(catalogue.settings), inpainter=inpainter))
+    images = catalogue.images(job)
+    assert {image.state for image in images} == {ImageState.QUEUED}
+    tried = [image for image in images if image.attempt == 1]
+    assert 1 <= len(tried) <= inpainter.pictures_at_once
+    assert all(catalogue.attempts(image) == [("failed", "device_lost")] for image in tried)
+    assert all(catalogue.attempts(image) == [] for image in images if image not in tried)
 
 
 def test_picture_over_the_limits_fails(catalogue: Catalogue, worker_on: WorkerOn) -> None:
