@@ -51,12 +51,15 @@ BYTES_IN_FLIGHT = 1 << 30
 LEASE_RETRY_S = 10.0
 
 
-def run_shard(image_ids: list[str], resources: Resources) -> None:
-    """Lease what can still be leased of ``image_ids`` and bring each to its end."""
+def run_shard(image_ids: list[str], resources: Resources) -> bool:
+    """Lease what can still be leased of ``image_ids`` and bring each to its end.
+
+    False: the device failed for good, and this process cannot do anything more.
+    """
     taken_at, token, images = _lease(image_ids, resources)
     if not images:
         log.info("shard.empty", images=len(image_ids))
-        return
+        return True
     settings = resources.settings
     lease = Lease(
         resources.database,
@@ -65,7 +68,9 @@ def run_shard(image_ids: list[str], resources: Resources) -> None:
         lease_s=settings.lease_s,
         taken_at=taken_at,
     )
-    _Shard(resources, lease, images).run()
+    shard = _Shard(resources, lease, images)
+    shard.run()
+    return not shard.device_lost
 
 
 def _lease(image_ids: list[str], resources: Resources) -> tuple[float, str, list[LeasedImage]]:
@@ -105,6 +110,7 @@ class _Shard:
         #: Since when an image is with the engine.
         self._on_device: dict[str, tuple[LeasedImage, float]] = {}
         self._stopped = False
+        self.device_lost = False
 
     def run(self) -> None:
         with Heartbeat(self._lease, self._resources.settings.heartbeat_s):
@@ -155,6 +161,7 @@ class _Shard:
         except Exception as error:
             if isinstance(error, DeviceLost):
                 # Nothing can be filled here any more; those that were not begun are spared the attempt.
+                self.device_lost = True
                 self._stop()
             self._end(image, failure(image, error))
             self._leave(passage)

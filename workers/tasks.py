@@ -10,9 +10,7 @@ from workers.queue import TASK
 
 
 def _inpaint_shard(image_ids: list[str]) -> None:
-    held = resources.held()
-    run_shard(image_ids, held)
-    if held.inpainter.engine.lost:
+    if not run_shard(image_ids, resources.held()):
         resources.ask_for_a_new_process("device_lost")
 
 

@@ -128,7 +128,8 @@ def test_lost_device_costs_those_an_attempt_that_were_on_it(catalogue: Catalogue
     job = catalogue.submit([png(picture(seed)) for seed in range(30)], MASK)
     with LaMaInpainter(device="cpu", threads=1) as inpainter:
         inpainter.engine.lost = True
-        run_shard(catalogue.ids(job), dataclasses.replace(worker_on(catalogue.settings), inpainter=inpainter))
+        worker = dataclasses.replace(worker_on(catalogue.settings), inpainter=inpainter)
+        assert not run_shard(catalogue.ids(job), worker)
     images = catalogue.images(job)
     assert {image.state for image in images} == {ImageState.QUEUED}
     tried = [image for image in images if image.attempt == 1]
