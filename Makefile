@@ -8,7 +8,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,\
 	$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint
+.PHONY: help demo test test-slow lint texts screenshots
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -20,6 +20,7 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,worker,test)
+	@$(call chromium)
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
@@ -32,6 +33,28 @@ lint: ## Check style, types and import rules
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+texts: ## Bring the page's translations up to date with what it says in English
+	@$(call install,worker,test)
+	$(RUN)/python -m tests.catalogues
+
+screenshots: ## Take a picture of each page, into docs/screenshots
+	@$(call install,worker,test)
+	@$(call chromium)
+	$(RUN)/python -m tests.screenshots docs/screenshots
+
+# $(call chromium): the browser that the page is tested with, from Debian where it is missing and we may install it.
+define chromium
+	if [ -z "$$CHROMIUM" ] && ! command -v chromium chromium-browser google-chrome-stable google-chrome >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing Chromium (once)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else \
+			echo "The page is tested with Chromium. On Debian and Ubuntu: apt-get install chromium; else put its path in CHROMIUM" >&2; \
+			exit 1; \
+		fi; \
+	fi
+endef
 
 comma := ,
 # $(call install,EXTRA,...): the project with these extras in $(VENV). A stamp named by the hash of pyproject.toml and the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
@@ -9,6 +11,7 @@ from api import exchange, lanes, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
+from api.web import failures, session, texts
 from cleanplate.settings import Settings
 
 #: Text parts of a form are held in memory; the only long one is ``options``. The form parser counts against it also
@@ -26,6 +29,11 @@ class _Api(APIFlask):
     json_provider_class = StrictJson
     request_class = StrictRequest
 
+    @property
+    def secret_key(self) -> str:  # type: ignore[override]
+        """Signs sessions; asked for when there is one to read or to write."""
+        return cast(Stores, self.extensions["cleanplate"]).secret
+
 
 def create_app(settings: Settings) -> APIFlask:
     """The API of these settings."""
@@ -40,7 +48,9 @@ def create_app(settings: Settings) -> APIFlask:
     app.url_map.converters["id"] = _IdConverter
     app.extensions["cleanplate"] = Stores(settings)
     exchange.register(app)
-    problems.register(app)
+    problems.register(app, page_for=failures.page_for)
+    session.register(app)
+    texts.register(app)
     limits.register(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

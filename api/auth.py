@@ -1,5 +1,6 @@
 """Who is asking, and what they may: ``Authorization: Bearer cp_…`` becomes a caller with scopes.
 
+The web page asks with its session instead, which stands for a key too; what it changes needs the page's token besides.
 Whole blueprints are protected, not single routes, so that a new route cannot be left open by forgetting a decorator:
 reading needs the scope ``read``, everything else the scope that the blueprint names.
 """
@@ -10,13 +11,30 @@ from typing import NoReturn
 
 from apiflask import APIBlueprint, HTTPTokenAuth
 from flask import g, request
+from werkzeug.datastructures import Authorization
 
 from api.problems import Problem
 from api.stores import stores
+from api.web import csrf, session
 from storage.ledger.tenants import identify
 from storage.records import Caller, Scope
 
-bearer = HTTPTokenAuth(scheme="Bearer", description="An API key, made with `cleanplate keys create`.")
+
+class _KeyOrSession(HTTPTokenAuth):
+    """The key in the header, or where there is no such header, the key that the session stands for."""
+
+    def authenticate(self, auth: Authorization | None, stored_password: str | None) -> str | None:
+        if "Authorization" in request.headers:
+            found: str | None = super().authenticate(auth, stored_password)
+            return found
+        seen = session.caller()
+        if seen is None:
+            return None
+        csrf.check()
+        return act_as(seen)
+
+
+bearer = _KeyOrSession(scheme="Bearer", description="An API key, made with `cleanplate keys create`.")
 
 
 @bearer.verify_token  # type: ignore[untyped-decorator]
@@ -28,8 +46,7 @@ def _tenant(secret: str) -> str:
             "This API key is unknown, revoked or expired. Make another with `cleanplate keys create`.",
             headers={"WWW-Authenticate": 'Bearer realm="cleanplate", error="invalid_token"'},
         )
-    g.caller = found
-    return found.tenant_id
+    return act_as(found)
 
 
 @bearer.error_handler  # type: ignore[untyped-decorator]
@@ -57,6 +74,12 @@ def protect(blueprint: APIBlueprint, *, writes: Scope) -> None:
                     "WWW-Authenticate": f'Bearer realm="cleanplate", error="insufficient_scope", scope="{needed}"'
                 },
             )
+
+
+def act_as(found: Caller) -> str:
+    """Let the rest of the current request be this caller's; returns the tenant."""
+    g.caller = found
+    return found.tenant_id
 
 
 def caller() -> Caller:

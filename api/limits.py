@@ -11,6 +11,7 @@ from apiflask import APIFlask
 from flask import request
 from flask_limiter import HeaderNames, Limiter
 
+from api.web import session
 from cleanplate.settings import Settings
 
 #: Names of the headers with the limit, what is left of it, and the second of the epoch at which it is whole again.
@@ -39,6 +40,9 @@ def register(app: APIFlask, settings: Settings) -> None:
 
 
 def _who() -> str:
-    """The key as sent, valid or not; without one the address. Hashed, because Redis would show it."""
-    key = request.headers.get("Authorization")
+    """The key as sent, valid or not, or as the session names it; without one the address.
+
+    Hashed, because Redis would show it.
+    """
+    key = request.headers.get("Authorization") or session.key_id()
     return hashlib.sha256(key.encode()).hexdigest() if key else request.remote_addr or ""

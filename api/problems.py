@@ -6,7 +6,7 @@ storage, model, Flask and validation are translated here; anything else is ``int
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -44,6 +44,7 @@ CATALOGUE: dict[str, Kind] = {
     "key_missing": Kind(401, "An API key is needed"),
     "key_wrong": Kind(401, "The API key is not valid"),
     "scope_missing": Kind(403, "The API key does not allow this"),
+    "forgery_suspected": Kind(403, "The request did not come from this service's own page"),
     "link_invalid": Kind(403, "The link does not work"),
     "not_found": Kind(404, "There is no such thing"),
     "blob_not_found": Kind(404, "The file is not there"),
@@ -169,8 +170,9 @@ def responses(*codes: str, also: Responses | None = None) -> Responses:
     return {**(also or {}), **problems}
 
 
-def register(app: APIFlask) -> None:
-    """Answer every error of ``app`` with a problem."""
+def register(app: APIFlask, *, page_for: Callable[[Problem], Response | None]) -> None:
+    """Answer every error of ``app`` with a problem, or with its page where ``page_for`` has one."""
+    app.extensions["problem_page"] = page_for
     kinds: Iterable[type[Exception]] = (Exception, HTTPException, HTTPError)
     for kind in kinds:
         app.register_error_handler(kind, _answer)
@@ -190,7 +192,9 @@ def _answer(error: Exception) -> Response:
     if problem.faults:
         body["errors"] = [fault.model_dump(exclude_none=True) for fault in problem.faults]
     g.problem_code = problem.code
-    answer = Response(json.dumps(body), status=problem.kind.status, mimetype=MEDIA_TYPE)
+    answer: Response | None = current_app.extensions["problem_page"](problem)
+    if answer is None:
+        answer = Response(json.dumps(body), status=problem.kind.status, mimetype=MEDIA_TYPE)
     answer.headers.update(problem.headers)
     if problem.kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
         answer.headers.setdefault("Retry-After", "5")

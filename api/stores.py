@@ -13,7 +13,7 @@ from flask import current_app
 
 from api.watching import Watcher
 from cleanplate.settings import Settings
-from storage.blobs import Blobs, open_blobs
+from storage.blobs import Blobs, open_blobs, secret_of
 from storage.database import Database
 from storage.ledger.watching import Look, look_at
 
@@ -29,6 +29,15 @@ class Stores:
         self._blobs: Blobs | None = None
         #: News of jobs for the streams of this process.
         self.watcher = Watcher(self._look)
+        self._secret: str | None = None
+
+    @property
+    def secret(self) -> str:
+        """The key that signs sessions. Read at the first use, because reading may have to make it."""
+        with self._lock:
+            if self._secret is None:
+                self._secret = secret_of(self.settings)
+            return self._secret
 
     @property
     def database(self) -> Database:

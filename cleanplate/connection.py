@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from cleanplate.loopback import is_loopback
 from cleanplate.client import Client
 from cleanplate.embedded import address_path, key_path
 from cleanplate.errors import UsageError
@@ -24,7 +25,7 @@ def connect() -> Client:
     if not url:
         url = address_path(home).read_text().strip() if address_path(home).exists() else DEFAULT_URL
     if not key:
-        if urlsplit(url).hostname not in {"127.0.0.1", "::1", "localhost"}:
+        if not is_loopback(urlsplit(url).hostname):
             # The embedded service's key is for this machine; it is not sent to another.
             raise UsageError(f"There is no API key for {url}: set CLEANPLATE_API_KEY.")
         if not key_path(home).exists():

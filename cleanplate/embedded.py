@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
 from filelock import FileLock, Timeout
 
+from cleanplate.loopback import is_loopback
 from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse
 from cleanplate.files import replacing
 from cleanplate.processes import Family
@@ -86,7 +88,7 @@ def run(settings: Settings) -> int:
 
     with _own(settings.home):
         address_path(settings.home).unlink(missing_ok=True)  # of a service that was killed
-        _prepare(settings)
+        settings = _for_browsers_here(settings, _prepare(settings))
         family = Family(os.environ | settings.environment())
 
         def go_on() -> bool:
@@ -121,8 +123,8 @@ def _own(home: Path) -> Iterator[None]:
         raise HomeInUse(home) from None
 
 
-def _prepare(settings: Settings) -> None:
-    """Ledger at its newest schema, the tenant, and a key that works."""
+def _prepare(settings: Settings) -> str:
+    """Ledger at its newest schema, the tenant, and a key that works; returns the key's id."""
     from storage.database import Database
     from storage.ledger.tenants import create_key, ensure_tenant, identify
     from storage.migrate import migrate
@@ -134,12 +136,19 @@ def _prepare(settings: Settings) -> None:
         path = key_path(settings.home)
         caller = identify(database, path.read_text().strip()) if path.exists() else None
         if caller is not None and caller.tenant_id == tenant:
-            return
-        _, secret = create_key(database, tenant, "up")
+            return caller.key_id
+        key, secret = create_key(database, tenant, "up")
         with replacing(path, mode=0o600) as file:
             file.write(f"{secret}\n".encode())
+        return key.id
     finally:
         database.close()
+
+
+def _for_browsers_here(settings: Settings, key_id: str) -> Settings:
+    """Where the service is this machine's alone, its page needs no key; where it is published, it asks for one."""
+    alone = all(is_loopback(host) for host in (settings.host, urlsplit(settings.public_url).hostname))
+    return settings.model_copy(update={"local_key_id": key_id if alone else ""})
 
 
 def wait_until_ready(url: str, *, go_on: Callable[[], bool], within_s: float = READY_WITHIN_S) -> bool:

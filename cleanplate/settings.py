@@ -71,7 +71,13 @@ class Settings(BaseSettings):
     )
     signing_key: SecretStr = Field(
         default=SecretStr(""),
-        description="Signs links to the local blob store; at least 32 characters. Empty: made once, kept in home.",
+        description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
+        "for all API machines. Empty: made once, kept in home.",
+    )
+    local_key_id: str = Field(
+        default="",
+        description="Id of the API key with which the web page acts for browsers of this machine, without asking for "
+        "one. `cleanplate up` sets it to its own. Empty: whoever opens the page is asked for a key.",
     )
 
     max_image_bytes: int = Field(default=200 * MIB, ge=1, description="Largest picture file accepted, in bytes.")

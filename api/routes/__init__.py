@@ -9,5 +9,7 @@ from api.routes.jobs import blueprint as jobs
 from api.routes.results import blueprint as results
 from api.routes.uploads import blueprint as uploads
 from api.routes.webhooks import blueprint as webhooks
+from api.web.login import blueprint as login
+from api.web.repair import blueprint as repair
 
-BLUEPRINTS = (uploads, jobs, events, results, images, webhooks, blobs, health, docs)
+BLUEPRINTS = (uploads, jobs, events, results, images, webhooks, blobs, health, docs, login, repair)

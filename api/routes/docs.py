@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from apiflask import APIBlueprint
-from flask import Response, make_response, redirect, render_template, url_for
+from flask import Response, make_response, render_template
 from markupsafe import Markup, escape
 
 from api.openapi import current_document
@@ -38,8 +38,3 @@ def page() -> Response:
     )
     answer.headers["Content-Security-Policy"] = _POLICY
     return answer
-
-
-@blueprint.get("/")
-def home() -> Response:
-    return make_response(redirect(url_for("docs.page")))

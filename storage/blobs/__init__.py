@@ -14,7 +14,12 @@ from storage.blobs.links import Link, LinkSigner, signing_key
 from storage.blobs.local import LocalBlobs
 from storage.blobs.s3 import S3Blobs
 
-__all__ = ["BlobStat", "Blobs", "Link", "LocalBlobs", "PresignedRequest", "S3Blobs", "open_blobs"]
+__all__ = ["BlobStat", "Blobs", "Link", "LocalBlobs", "PresignedRequest", "S3Blobs", "open_blobs", "secret_of"]
+
+
+def secret_of(settings: Settings) -> str:
+    """The key that signs links and sessions: the settings', or the home folder's own, made at the first use."""
+    return settings.signing_key.get_secret_value() or signing_key(settings.home / "signing-key")
 
 
 def open_blobs(settings: Settings) -> LocalBlobs | S3Blobs:
@@ -33,6 +38,6 @@ def open_blobs(settings: Settings) -> LocalBlobs | S3Blobs:
     return LocalBlobs(
         Path(unquote(address.path)) if settings.blobs_url else settings.home / "blobs",
         public_url=settings.public_url,
-        signer=LinkSigner(settings.signing_key.get_secret_value() or signing_key(settings.home / "signing-key")),
+        signer=LinkSigner(secret_of(settings)),
         max_bytes=settings.max_image_bytes,
     )

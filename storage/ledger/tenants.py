@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
@@ -104,11 +104,20 @@ def identify(db: Database, secret: str) -> Caller | None:
 
     Writes ``last_used_at`` at most once a minute.
     """
+    return _living(db, api_keys.c.hash == _hash(secret))
+
+
+def identify_by_id(db: Database, key_id: str) -> Caller | None:
+    """The same for a key known by its id: for whoever has shown its secret before."""
+    return _living(db, api_keys.c.id == key_id)
+
+
+def _living(db: Database, is_it: ColumnElement[bool]) -> Caller | None:
     stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= db.after(-_LAST_USED_EVERY_S))
     with db.read() as connection:
         found = connection.execute(
             select(api_keys.c.id, api_keys.c.tenant_id, api_keys.c.scopes, stale.label("stale")).where(
-                api_keys.c.hash == _hash(secret),
+                is_it,
                 api_keys.c.revoked_at.is_(None),
                 or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > db.now()),
             )

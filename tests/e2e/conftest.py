@@ -13,17 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from cleanplate.settings import Settings
+from tests.embedded import SMALL, embedded
 from tests.running import cleanplate, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server, free_port
-
-#: There is a machine to share; webhooks may go to the loopback receiver.
-SMALL = {
-    "CLEANPLATE_API_WORKERS": "1",
-    "CLEANPLATE_API_THREADS": "4",
-    "CLEANPLATE_TORCH_THREADS": "1",
-    "CLEANPLATE_DEVICE": "cpu",
-    "CLEANPLATE_WEBHOOK_ALLOW_PRIVATE": "true",
-}
 
 
 @dataclass(frozen=True)
@@ -37,19 +29,6 @@ class Service:
     def for_client(self) -> dict[str, str]:
         """Variables for the commands of a user."""
         return {"CLEANPLATE_URL": self.url, "CLEANPLATE_API_KEY": self.key}
-
-
-@contextmanager
-def embedded(folder: Path) -> Iterator[Service]:
-    home, log_path = folder / "home", folder / "up.log"
-    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as up:
-
-        def address() -> str:
-            assert up.process.poll() is None, up.log
-            return (home / "address").read_text().strip() if (home / "address").exists() else ""
-
-        url = until(address, lambda: f"up was not ready:\n{up.log}")
-        yield Service(url, (home / "api-key").read_text().strip())
 
 
 @contextmanager
@@ -102,10 +81,9 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A running service, in each of both ways."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "embedded":
-        running_service = embedded(folder)
-    else:
-        running_service = on_servers(
-            folder, *(request.getfixturevalue(f"{name}_server") for name in ("postgres", "redis", "s3"))
-        )
-    with running_service as here:
+        with embedded(folder) as up:
+            yield Service(up.url, up.key)
+        return
+    servers = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "redis", "s3"))
+    with on_servers(folder, *servers) as here:
         yield here

@@ -175,4 +175,6 @@ class Service:
 class MakeService(Protocol):
     """Makes services that are closed at the end of the test."""
 
-    def __call__(self, settings: Settings, prepare: Callable[[APIFlask], None] | None = None) -> Service: ...
+    def __call__(
+        self, settings: Settings, prepare: Callable[[APIFlask], None] | None = None, *, public_url: str = PUBLIC_URL
+    ) -> Service: ...

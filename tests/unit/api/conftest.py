@@ -16,8 +16,10 @@ def make_service() -> Iterator[MakeService]:
     """Makes services, and closes them at the end."""
     made: list[Service] = []
 
-    def make(settings: Settings, prepare: Callable[[APIFlask], None] | None = None) -> Service:
-        made.append(Service(settings.model_copy(update={"public_url": PUBLIC_URL}), prepare))
+    def make(
+        settings: Settings, prepare: Callable[[APIFlask], None] | None = None, *, public_url: str = PUBLIC_URL
+    ) -> Service:
+        made.append(Service(settings.model_copy(update={"public_url": public_url}), prepare))
         return made[-1]
 
     yield make

@@ -1,0 +1,110 @@
+// The /v1 API as pages call it: with the session's token, a problem as an exception, and patience with a service that
+// is away for a moment.
+
+import { t } from "./texts.js";
+
+const WAITS_MS = [300, 700, 1500, 3000, 5000];
+let token = document.querySelector('meta[name="csrf-token"]').content;
+
+/** An error of the API (RFC 9457): `code`, `title`, `detail`, `status`; `code` is "unreachable" where nobody answered. */
+export class Problem extends Error {
+  constructor({ code, title, detail, status = 0 }) {
+    super(detail);
+    Object.assign(this, { code, title, detail, status });
+  }
+
+  /** Whether the same request may succeed shortly. */
+  get passing() {
+    return this.code === "unreachable" || this.status === 503 || this.status === 429 || this.code === "idempotency_key_busy";
+  }
+}
+
+/** The parsed answer of one request. Throws Problem, or AbortError. */
+export async function call(method, path, { body, headers = {}, signal } = {}, again = true) {
+  const sent = { ...headers };
+  if (method !== "GET") sent["X-CSRF-Token"] = token;
+  if (body !== undefined) sent["Content-Type"] = "application/json";
+  const answer = await reached(path, { method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal });
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  const problem = await problemOf(answer);
+  if (again && (problem.status === 401 || problem.code === "forgery_suspected")) {
+    token = (await call("GET", "/session", { signal }, false)).token;
+    return call(method, path, { body, headers, signal }, false);
+  }
+  throw problem;
+}
+
+/**
+ * The same, repeated while the service is away. Only for what may be repeated: GET, or a POST with an Idempotency-Key.
+ * `onWait(true)` when it has to wait for the first time, `onWait(false)` when it goes on.
+ */
+export async function persist(method, path, options = {}) {
+  const { onWait = () => {}, ...rest } = options;
+  return patiently(() => call(method, path, rest), { onWait, signal: options.signal });
+}
+
+/** The result of `attempt`, which is repeated while it throws a passing Problem. */
+export async function patiently(attempt, { onWait = () => {}, signal } = {}) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const value = await attempt();
+      if (tries) onWait(false);
+      return value;
+    } catch (error) {
+      if (!(error instanceof Problem) || !error.passing) throw error;
+      if (tries === 0) onWait(true);
+      await pause(WAITS_MS[Math.min(tries, WAITS_MS.length - 1)], signal);
+    }
+  }
+}
+
+/** The bytes at a path of this service, as a Blob. Throws Problem. */
+export async function fetchBlob(path, signal) {
+  const answer = await reached(path, { signal });
+  if (!answer.ok) throw await problemOf(answer);
+  return answer.blob();
+}
+
+/** A wait that ends early with AbortError. */
+export function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+}
+
+/** The Problem of nobody answering. */
+export function unreachable() {
+  return new Problem({
+    code: "unreachable",
+    title: t("The service does not answer"),
+    detail: t("It may be starting again, or the network is down."),
+  });
+}
+
+/** The Problem of an answer that is an error, whoever gave it. */
+export async function problemOf(answer) {
+  const text = await answer.text();
+  try {
+    return new Problem(JSON.parse(text));
+  } catch {
+    return new Problem({
+      code: "unexpected",
+      title: t("An unexpected answer"),
+      detail: t("The service answered with the status {status}.", { status: answer.status }),
+      status: answer.status,
+    });
+  }
+}
+
+async function reached(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw unreachable();
+  }
+}

@@ -1,0 +1,22 @@
+"""Errors as pages, where a person opened an address; programs and scripts get the problem's own body."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from api.problems import Problem
+from api.web.pages import show
+
+_FOR_MACHINES = ("/v1/", "/blobs/", "/static/", "/session")
+
+
+def page_for(problem: Problem) -> Response | None:
+    """The page of a problem, if it is a person who asked."""
+    for_a_person = (
+        "text/html" in request.headers.get("Accept", "")
+        and not request.path.startswith(_FOR_MACHINES)
+        and not request.headers.get("HX-Request")
+    )
+    if not for_a_person:
+        return None
+    return show("failure.html", status=problem.kind.status, problem=problem)

@@ -1,0 +1,114 @@
+"""What all pages share: who may see them, what they may load, and the language they speak.
+
+``Pages`` is a blueprint whose every route needs a session; a browser without one is led to the login and back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from apiflask import APIBlueprint
+from flask import Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from api import auth
+from api.stores import Stores, stores
+from api.web import csrf, session, texts
+from cleanplate.loopback import is_loopback
+from storage.blobs import LocalBlobs
+
+
+class Pages(APIBlueprint):
+    """A blueprint of pages. Their routes may use ``auth.tenant()`` and the like, as those of the API."""
+
+    def __init__(self, name: str, import_name: str) -> None:
+        super().__init__(name, import_name, enable_openapi=False)
+        self.before_request(_only_with_a_session)
+        self.after_request(_finished)
+
+
+class OpenPages(APIBlueprint):
+    """A blueprint of pages that need no session."""
+
+    def __init__(self, name: str, import_name: str) -> None:
+        super().__init__(name, import_name, enable_openapi=False)
+        self.before_request(_at_the_public_name)
+        self.after_request(_finished)
+
+
+def show(template: str, *, status: int = 200, **what: Any) -> Response:
+    """A page made from a template of ``templates/web``."""
+    tag = texts.language()
+    answer = make_response(
+        render_template(
+            f"web/{template}",
+            language=tag,
+            languages=texts.LANGUAGES,
+            texts_for_scripts=texts.for_scripts(tag),
+            csrf_token=csrf.token,
+            signed_in=session.key_id() is not None,
+            **what,
+        ),
+        status,
+    )
+    answer.headers["Content-Security-Policy"] = policy(stores())
+    answer.headers["Referrer-Policy"] = "same-origin"
+    answer.vary.update(("Cookie", "Accept-Language"))
+    return answer
+
+
+def policy(here: Stores) -> str:
+    """What a page may load: its own scripts and styles, and pictures and files of the object store besides."""
+    files = _address_of_files(here)
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"img-src 'self' blob: data:{files}",
+            f"connect-src 'self'{files}",
+            "manifest-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def _address_of_files(here: Stores) -> str:
+    """Where presigned links lead, if not to this service."""
+    if here.settings.blobs_url.startswith("s3:"):
+        blobs = here.blobs
+        if not isinstance(blobs, LocalBlobs):
+            link = urlsplit(blobs.presigned_get("t/policy", filename="policy", expires_s=1).url)
+            return f" {link.scheme}://{link.netloc}"
+    return ""
+
+
+def _at_the_public_name() -> AnyResponse | None:
+    """``localhost`` and ``127.0.0.1`` are one machine and two origins: links lead to one of them, so all goes there."""
+    public = urlsplit(stores().settings.public_url)
+    asked = urlsplit(request.url)
+    both_here = is_loopback(public.hostname) and is_loopback(asked.hostname)
+    if request.method == "GET" and both_here and asked.hostname != public.hostname and asked.port == public.port:
+        return redirect(urlunsplit((public.scheme, public.netloc, asked.path, asked.query, "")))
+    return None
+
+
+def _only_with_a_session() -> AnyResponse | None:
+    elsewhere = _at_the_public_name()
+    if elsewhere is not None:
+        return elsewhere
+    found = session.caller() or session.begin_locally()
+    if found is None:
+        there = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        return redirect(url_for("login.page", next=there))
+    csrf.check()
+    session.prolong()
+    auth.act_as(found)
+    return None
+
+
+def _finished(answer: Response) -> Response:
+    return texts.remember(answer)

@@ -1,0 +1,16 @@
+"""The page that repairs one picture. All it does goes through the API: uploads, a job of one image, its result."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from api.stores import stores
+from api.web.pages import Pages, show
+
+blueprint = Pages("repair", __name__)
+
+
+@blueprint.get("/")
+def page() -> Response:
+    settings = stores().settings
+    return show("repair.html", max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)

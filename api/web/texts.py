@@ -1,0 +1,102 @@
+"""The page's languages: English is what the templates and scripts say, the others are catalogues of translations.
+
+The browser chooses; ``?lang=`` chooses otherwise and is remembered. ``make texts`` brings the catalogues up to date
+with what the pages say.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from babel import Locale
+from babel.dates import format_datetime
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from flask import Flask, Response, g, request
+
+#: What the page is written in, and what else it speaks: the languages' own names by tag.
+LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
+FOLDER = Path(__file__).parent / "catalogues"
+_COOKIE = "cleanplate-lang"
+_YEAR_S = 365 * 24 * 3600
+
+
+def register(app: Flask) -> None:
+    """Let the templates of ``app`` speak the language of who reads them: ``_``, ``ngettext``, ``| moment``."""
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda text: translations(language()).ugettext(text),
+        lambda one, many, n: translations(language()).ungettext(one, many, n),
+        newstyle=True,
+    )
+    app.jinja_env.filters["moment"] = moment
+
+
+def language() -> str:
+    """The tag of the language of the current request."""
+    if "language" not in g:
+        wished = request.args.get("lang") or request.cookies.get(_COOKIE)
+        g.language = wished if wished in LANGUAGES else _accepted(request.accept_languages.values())
+    found: str = g.language
+    return found
+
+
+def _accepted(wishes: Iterable[str]) -> str:
+    """The first wish that can be met; a language is met by any of its kinds, because one is better than none."""
+    for wish in wishes:
+        for tag in LANGUAGES:
+            if wish.partition("-")[0].lower() == tag.partition("-")[0]:
+                return tag
+    return "en"
+
+
+def remember(answer: Response) -> Response:
+    """Keep the language that the current request asked for."""
+    wished = request.args.get("lang")
+    if wished in LANGUAGES:
+        answer.set_cookie(_COOKIE, wished, max_age=_YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
+    return answer
+
+
+def catalogue(tag: str) -> Catalog:
+    """The translations into a language, as their file has them."""
+    with (FOLDER / f"{tag}.po").open("rb") as file:
+        return read_po(file, locale=tag.replace("-", "_"))
+
+
+@cache
+def translations(tag: str) -> NullTranslations:
+    """How to say in this language what the page says in English."""
+    if tag == "en":
+        return NullTranslations()
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue(tag))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+@cache
+def for_scripts(tag: str) -> dict[str, str | list[str]]:
+    """What the scripts say, in this language: by the English text, of plurals by the English singular."""
+    if tag == "en":
+        return {}
+    found: dict[str, str | list[str]] = {}
+    for message in catalogue(tag):
+        if not any(place.endswith((".js", "api/problems.py")) for place, _ in message.locations):
+            continue
+        if message.pluralizable:
+            found[message.id[0]] = list(message.string or ())
+        else:
+            found[str(message.id)] = str(message.string)
+    return found
+
+
+def moment(time: datetime) -> str:
+    """A date with its time, as the reader writes it, in UTC."""
+    return format_datetime(time, "medium", locale=Locale.parse(language(), sep="-"))

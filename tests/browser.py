@@ -1,0 +1,122 @@
+"""Chromium, driven by Playwright, and the checks that every page must pass: no error in its console, axe finds nothing.
+
+The browser is the system's own, because `playwright install` cannot work everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.running import REPOSITORY
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_ARGUMENTS = [
+    "--no-sandbox",  # root has no other way
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_AXE = (REPOSITORY / "tests" / "vendor" / "axe.min.js").read_text()
+#: What WCAG 2.2 AA asks for, and what else axe knows to be good.
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PHONE = {"width": 390, "height": 760}
+
+
+class ChromiumMissing(Exception):
+    """The browser that the tests need is not installed."""
+
+
+def chromium() -> str:
+    """Where the system's Chromium is: CHROMIUM in the environment, else the PATH."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        raise ChromiumMissing(
+            "Chromium is needed for the tests of the page. On Debian and Ubuntu: apt-get install chromium"
+        )
+    return found
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A browser of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def context_of(browser: Browser, url: str, **options: Any) -> Iterator[BrowserContext]:
+    """Cookies and storage of one person at the service of ``url``, who has made no statement of rights yet.
+
+    Fails at the end if a page's console had an error, or a page asked anybody else for anything.
+    """
+    context = browser.new_context(base_url=url, locale=options.pop("locale", "en-GB"), **options)
+    context.set_default_timeout(30_000)
+    complaints: list[str] = []
+    strangers: list[str] = []
+
+    def listen(page: Page) -> None:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("request", lambda asked: strangers.append(asked.url) if _elsewhere(asked.url, url) else None)
+
+    context.on("page", listen)
+    context.complaints = complaints  # type: ignore[attr-defined]
+    try:
+        yield context
+    finally:
+        context.close()
+    assert not strangers, f"asked others: {strangers}"
+    assert not complaints, f"in the console: {complaints}"
+
+
+def forgive(context: BrowserContext) -> None:
+    """What the console said until now was to be expected: the service was away on purpose."""
+    context.complaints.clear()  # type: ignore[attr-defined]
+
+
+def state_rights(context: BrowserContext) -> None:
+    """Let the browser remember a statement of rights, as after the dialog."""
+    context.add_init_script(
+        "if (location.protocol.startsWith('http')) localStorage.setItem('cleanplate.rights', JSON.stringify({rights_basis: 'owner', attested_by: 'Jo Doe',"
+        " rights_reference: 'own photographs'}))"
+    )
+
+
+def assert_accessible(page: Page) -> None:
+    """axe finds nothing to say about the page as it is now."""
+    page.evaluate(_AXE)
+    found = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", _RULES)
+    told = [
+        f"{violation['impact']} {violation['id']}: {violation['help']}\n   "
+        + "\n   ".join(f"{node['html'][:160]} {node['failureSummary']}" for node in violation["nodes"][:4])
+        for violation in found["violations"]
+    ]
+    assert not told, "\n".join(told)
+
+
+def screenshot(page: Page, path: Path) -> None:
+    """The page as it looks, in a small file."""
+    from PIL import Image
+
+    page.screenshot(path=path, animations="disabled")
+    with Image.open(path) as shot:
+        small = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+def _elsewhere(asked: str, url: str) -> bool:
+    return not asked.startswith((url, "blob:", "data:"))

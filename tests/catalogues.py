@@ -1,0 +1,69 @@
+"""What the pages say, as found in their sources, and the translations' files brought up to date with it.
+
+    python -m tests.catalogues
+
+A text that is new comes without a translation, one that is no longer said is dropped; a test fails until all are there.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.pofile import write_po
+
+from api.web.texts import FOLDER, LANGUAGES, catalogue
+from tests.running import REPOSITORY
+
+#: ``t`` and ``n`` are the scripts' words; the title of a kind of problem is its second argument.
+KEYWORDS: dict[str, tuple[int, ...] | None] = {
+    "_": None,
+    "gettext": None,
+    "ngettext": (1, 2),
+    "t": None,
+    "n": (1, 2),
+    "Kind": (2,),
+}
+
+
+def said() -> Catalog:
+    """Every text of the pages, in English."""
+    with (FOLDER / "babel.cfg").open() as file:
+        methods, options = parse_mapping_cfg(file)
+    found = Catalog(fuzzy=False)
+    for name, line, message, comments, context in extract_from_dir(
+        REPOSITORY, methods, options, keywords=KEYWORDS, strip_comment_tags=True
+    ):
+        found.add(message, None, [(name, line)], auto_comments=comments, context=context)
+    return found
+
+
+def as_file(translated: Catalog) -> bytes:
+    """A catalogue as its file: by text, with the files that say it and without their lines, which change too often."""
+    file = io.BytesIO()
+    write_po(
+        file, translated, sort_output=True, include_lineno=False, omit_header=True, width=120, ignore_obsolete=True
+    )
+    return file.getvalue()
+
+
+def updated(tag: str) -> Catalog:
+    """The translations into a language, for what is said now."""
+    path = FOLDER / f"{tag}.po"
+    known = catalogue(tag) if path.exists() else Catalog(locale=tag.replace("-", "_"))
+    known.update(said(), no_fuzzy_matching=True)
+    return known
+
+
+def main() -> None:
+    for tag in LANGUAGES:
+        if tag != "en":
+            path: Path = FOLDER / f"{tag}.po"
+            path.write_bytes(as_file(updated(tag)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""One service as ``cleanplate up`` runs it and one browser, for all tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser import context_of, launched, state_rights
+from tests.embedded import Embedded, embedded
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    with embedded(tmp_path_factory.mktemp("web")) as here:
+        yield here
+
+
+@pytest.fixture
+def context(browser: Browser, service: Embedded) -> Iterator[BrowserContext]:
+    """A person whose browser knows by which right marks are removed."""
+    with context_of(browser, service.url) as made:
+        state_rights(made)
+        yield made
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def marked() -> Path:
+    """A sample picture with a mark."""
+    from tests.running import REPOSITORY
+
+    return REPOSITORY / "samples" / "marked" / "garment-0c06778b.png"

@@ -1,0 +1,57 @@
+"""The whole service as ``cleanplate up`` runs it, in a folder of its own; it can be stopped and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.running import running, until
+from tests.servers import free_port
+
+#: There is a machine to share; webhooks may go to the loopback receiver.
+SMALL = {
+    "CLEANPLATE_API_WORKERS": "1",
+    "CLEANPLATE_API_THREADS": "4",
+    "CLEANPLATE_TORCH_THREADS": "1",
+    "CLEANPLATE_DEVICE": "cpu",
+    "CLEANPLATE_WEBHOOK_ALLOW_PRIVATE": "true",
+}
+
+
+class Embedded:
+    """A running service as its users see it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self._log_path = folder / "up.log"
+        self._port = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def key(self) -> str:
+        return (self.home / "api-key").read_text().strip()
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        """The service runs while the block does, at the same address each time."""
+        arguments = ("up", "--port", str(self._port), "--home", str(self.home))
+        with running(*arguments, settings=SMALL, log_path=self._log_path) as started:
+
+            def ready() -> bool:
+                assert started.process.poll() is None, started.log
+                return (self.home / "address").exists()
+
+            until(ready, lambda: f"up was not ready:\n{started.log}")
+            yield
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[Embedded]:
+    """A service that runs while the block does."""
+    service = Embedded(folder)
+    with service.up():
+        yield service
