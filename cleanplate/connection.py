@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from cleanplate.loopback import is_loopback
 from cleanplate.client import Client
 from cleanplate.embedded import address_path, key_path
 from cleanplate.errors import UsageError
+from cleanplate.loopback import is_loopback
 from cleanplate.settings import load_settings
 
 DEFAULT_URL = "http://127.0.0.1:8787"

@@ -20,9 +20,9 @@ import httpx
 import structlog
 from filelock import FileLock, Timeout
 
-from cleanplate.loopback import is_loopback
 from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse
 from cleanplate.files import replacing
+from cleanplate.loopback import is_loopback
 from cleanplate.processes import Family
 from cleanplate.settings import Settings, load_settings
 
