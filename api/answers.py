@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage import records
-from storage.records import ImageState, JobState, RightsBasis
+from storage.records import ImageState, JobState, PausedBy, Priority, RightsBasis
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
 _JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
@@ -96,6 +96,9 @@ class Job(Answer):
     options: dict[str, Any]
     rights: Rights | None = Field(description="Null for jobs of the time before it was asked for.")
     webhook_id: str | None
+    priority: Priority
+    deadline: datetime | None = Field(description="Images that wait for a worker at this time fail.")
+    paused: bool = Field(description="Whether it, its tenant or the whole service is paused.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -120,6 +123,9 @@ class Job(Answer):
             options=job.options,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
+            priority=job.priority,
+            deadline=job.deadline,
+            paused=job.paused,
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
@@ -137,6 +143,18 @@ class JobEvent(Answer):
         description="The job as JSON, see `Job`; of `gone` an empty object.",
         json_schema_extra={"contentMediaType": "application/json"},
     )
+
+
+class Pause(Answer):
+    """Whether all jobs of a tenant are paused, and by whom."""
+
+    paused: bool
+    by: list[PausedBy] = Field(description="`tenant`: by one of its keys; `operator`: by whoever runs the service.")
+
+    @classmethod
+    def of(cls, by: set[PausedBy]) -> Self:
+        """The ledger's answer as clients see it."""
+        return cls(paused=bool(by), by=sorted(by))
 
 
 class ImageError(Answer):

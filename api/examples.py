@@ -26,6 +26,9 @@ _JOB_BODY: dict[str, Any] = {
         "reference": "own photographs, spring catalogue",
     },
     "webhook_id": None,
+    "priority": "bulk",
+    "deadline": None,
+    "paused": False,
     "created_at": "2026-05-01T12:00:00Z",
     "started_at": "2026-05-01T12:00:01Z",
     "finished_at": None,
@@ -105,6 +108,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "WebhookWithSecret": {**_WEBHOOK_BODY, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw4vB0iJ0nQ2s="},
     "WebhookPage": {"data": [_WEBHOOK_BODY], "next_cursor": None},
+    "Pause": {"paused": True, "by": ["tenant"]},
     "Health": {"status": "ok"},
 }
 

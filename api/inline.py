@@ -27,7 +27,7 @@ from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
 from storage.ledger.jobs import create_uploads
 from storage.options import JobOptions
-from storage.records import NewImage, NewJob, Rights
+from storage.records import NewImage, NewJob
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,18 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         ],
         mask_upload_id=mask_ids[0] if one_for_all else None,
         options=form.options.model_dump(mode="json"),
-        rights=form.rights,
-        retention_s=stores.settings.retention_s(form.retention_days),
-        webhook_endpoint_id=form.webhook,
+        rights=form.stated.rights,
+        retention_s=stores.settings.retention_s(form.stated.retention_days),
+        webhook_endpoint_id=form.stated.webhook,
+        priority=form.stated.priority,
+        deadline=form.stated.deadline,
     )
 
 
 @dataclass(frozen=True)
 class _Form:
     options: JobOptions
-    rights: Rights
-    retention_days: int | None
-    webhook: str | None
+    stated: InlineJob
 
 
 def _checked_form() -> _Form:
@@ -122,7 +122,7 @@ def _checked_form() -> _Form:
         form = InlineJob.model_validate({"images": [], **request.form.to_dict()})
     except ValidationError as error:
         raise validation_problem(error) from error
-    return _Form(options, form.rights, form.retention_days, form.webhook)
+    return _Form(options, form)
 
 
 def _checked_files(settings: Settings) -> tuple[list[_File], list[_File]]:

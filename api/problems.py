@@ -51,6 +51,7 @@ CATALOGUE: dict[str, Kind] = {
     "method_not_allowed": Kind(405, "The address does not take this method"),
     "job_not_finished": Kind(409, "The job has not ended yet"),
     "job_canceled": Kind(409, "The job was canceled"),
+    "paused_by_operator": Kind(409, "The service's operator has paused this"),
     "image_not_finished": Kind(409, "The image has not ended yet"),
     "image_failed": Kind(409, "The image has no result: it failed"),
     "image_canceled": Kind(409, "The image has no result: its job was canceled"),

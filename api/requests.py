@@ -5,13 +5,22 @@ Fields that are not known are refused, so that a misspelt option is an error and
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 
 from api.filenames import clean_filename
 from storage.options import JobOptions
-from storage.records import ImageState, JobState, Rights, RightsBasis
+from storage.records import ImageState, JobState, Priority, Rights, RightsBasis
 
 #: Ids as clients may send them; what the ledger makes fits in.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -92,6 +101,26 @@ class Stated(Request):
         le=3650,
         description="Days from its end until the job is deleted with all its files. Missing: the service's own choice.",
     )
+
+    priority: Priority = Field(
+        default=Priority.BULK,
+        description="`interactive`: somebody waits for it, and it overtakes `bulk`, which still gets its part.",
+    )
+    deadline: AwareDatetime | None = Field(
+        default=None,
+        description=(
+            "Images that wait for a worker at this time fail with `deadline_passed`. Missing: they wait as long as it "
+            "takes."
+        ),
+        examples=["2026-05-01T18:00:00Z"],
+    )
+
+    @field_validator("deadline")
+    @classmethod
+    def _to_come(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value <= datetime.now(UTC):
+            raise ValueError("The deadline has passed already.")
+        return value
 
     @property
     def rights(self) -> Rights:

@@ -69,6 +69,10 @@ class JobAnswer(_Answer):
     images_per_second: float | None
     #: Seconds until the end at the present rate; ``None`` where unknown.
     eta_s: float | None
+    priority: Literal["interactive", "bulk"] = "bulk"
+    #: Images that wait for a worker at this time fail.
+    deadline: datetime | None = None
+    paused: bool = False
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -11,7 +11,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cleanplate.commands import audit, demo, health, inpaint, jobs, keys, service, settings, tenants, train, weights
+from cleanplate.commands import (
+    audit,
+    demo,
+    health,
+    inpaint,
+    jobs,
+    keys,
+    pauses,
+    service,
+    settings,
+    tenants,
+    train,
+    weights,
+)
 
 #: What a machine without a worker may do without.
 WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2"})
@@ -69,6 +82,8 @@ app.command()(service.dispatch)
 app.command()(service.migrate)
 app.command()(health.healthy)
 app.command()(train.train)
+app.command()(pauses.pause)
+app.command()(pauses.resume)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 app.add_typer(tenants.app, name="tenants")

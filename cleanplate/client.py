@@ -16,10 +16,11 @@ import mimetypes
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 from uuid import uuid4
 
@@ -79,12 +80,15 @@ class Client:
         rights: Rights,
         options: Mapping[str, Any] | None = None,
         webhook_id: str | None = None,
+        priority: Literal["interactive", "bulk"] = "bulk",
+        deadline: datetime | None = None,
         idempotency_key: str | None = None,
         on_uploaded: Callable[[int], None] | None = None,
     ) -> JobAnswer:
         """Upload the images and their masks and submit them as one job, in this order, by these rights.
 
         ``masks`` is one file for all images, or one file for each (the same file may stand for many; it travels once).
+        ``interactive`` overtakes ``bulk``; images that wait for a worker at the ``deadline`` fail.
         ``idempotency_key``: a name of your own for this submission; given again with the same body within 24 hours, it
         gets the same job. ``on_uploaded`` hears, from several threads, how many files have just arrived.
         """
@@ -103,6 +107,10 @@ class Client:
             "attested_by": rights.attested_by,
             "rights_reference": rights.reference,
         }
+        if priority != "bulk":
+            body["priority"] = priority
+        if deadline is not None:
+            body["deadline"] = deadline.astimezone().isoformat()
         if webhook_id is not None:
             body["webhook_id"] = webhook_id
         # However often it is sent, the service makes one job of it.

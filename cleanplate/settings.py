@@ -116,7 +116,13 @@ class Settings(BaseSettings):
 
     shard_size: int = Field(default=32, ge=1, le=1000, description="Most images in one message to a worker.")
     queue_depth: int = Field(
-        default=4, ge=1, le=10_000, description="Shards that the dispatcher keeps published and not yet leased."
+        default=4, ge=1, le=10_000, description="Fewest shards that the dispatcher keeps published and not yet leased."
+    )
+    queue_s: float = Field(
+        default=5,
+        gt=0,
+        le=3600,
+        description="Seconds of work, at the measured pace, that the dispatcher keeps published.",
     )
     lease_s: float = Field(default=60, gt=0, description="Seconds after which a silent worker loses its images.")
     heartbeat_s: float = Field(default=10, gt=0, description="Seconds between a worker's signs of life.")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Literal, TypedDict, Unpack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -30,6 +32,14 @@ class Work:
     pictures: list[Path]
     masks: list[Path]
     left_out: list[Path]
+
+
+class Wishes(TypedDict, total=False):
+    """What :meth:`Client.submit` takes besides."""
+
+    webhook_id: str | None
+    priority: Literal["interactive", "bulk"]
+    deadline: datetime | None
 
 
 @dataclass(frozen=True)
@@ -78,9 +88,11 @@ def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
 
 
 def clean(
-    client: Client, work: Work, out: Path, *, rights: Rights, console: Console, webhook_id: str | None = None
+    client: Client, work: Work, out: Path, *, rights: Rights, console: Console, **options: Unpack[Wishes]
 ) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
+
+    ``options`` are those of :meth:`Client.submit`.
 
     Raises:
         UsageError: ``out`` is the folder of the pictures or masks, whose files the results would replace.
@@ -101,7 +113,7 @@ def clean(
             work.pictures,
             masks=work.masks,
             rights=rights,
-            webhook_id=webhook_id,
+            **options,
             on_uploaded=lambda count: progress.advance(uploading, count),
         )
         progress.console.print(f"Job {job.id}")

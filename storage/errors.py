@@ -94,6 +94,15 @@ class JobCanceled(StorageError):
         super().__init__(f"The job {job_id!r} was canceled: submit its images as a new job.")
 
 
+class PausedByOperator(StorageError):
+    """A tenant cannot go on with what the service's operator has paused."""
+
+    code = "paused_by_operator"
+
+    def __init__(self) -> None:
+        super().__init__("The operator of the service has paused this. Ask them to resume it.")
+
+
 class QuotaExceeded(StorageError):
     """A tenant asks for more than its operator allows it."""
 

@@ -50,6 +50,22 @@ class ImageState(StrEnum):
     CANCELED = "canceled"
 
 
+class Priority(StrEnum):
+    """Which of two jobs goes first, whoever they belong to. In the order in which workers look at them."""
+
+    #: Somebody waits for it: it overtakes ``bulk``.
+    INTERACTIVE = "interactive"
+    #: A catalogue, done as soon as possible.
+    BULK = "bulk"
+
+
+class PausedBy(StrEnum):
+    #: By the command line, or by the service itself.
+    OPERATOR = "operator"
+    #: By a key of the tenant's own, over the API.
+    TENANT = "tenant"
+
+
 ENDED = frozenset({ImageState.SUCCEEDED, ImageState.SKIPPED, ImageState.FAILED, ImageState.CANCELED})
 
 
@@ -198,6 +214,9 @@ class NewJob:
     retention_s: int | None = None
     #: Rows of its manifest that are not among the images.
     skipped: list[SkippedRow] = field(default_factory=list)
+    priority: Priority = Priority.BULK
+    #: Images that wait for a worker at this time fail; ``None``: they wait as long as it takes.
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +250,11 @@ class Job:
     #: ``None`` for jobs of the time before it was asked for.
     rights: Rights | None
     webhook_endpoint_id: str | None
+    priority: Priority
+    #: Images that wait for a worker at this time fail.
+    deadline: datetime | None
+    #: Whether it, its tenant, or everything is paused.
+    paused: bool
     #: Images in all.
     total: int
     counts: Counts
@@ -296,6 +320,48 @@ class Shard:
 
     job_id: str
     image_ids: list[str]
+    #: The job's own.
+    priority: Priority = Priority.BULK
+    #: The queue it travels in; a bulk shard whose turn has come travels with the interactive ones.
+    queue: Priority = Priority.BULK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What the dispatcher is to publish now."""
+
+    shards: list[Shard]
+    #: Shards that were on their way before: published and not leased.
+    under_way: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Images of one priority that have not ended, over all tenants; paused ones do not count as queued."""
+
+    queued: int
+    running: int
+    #: Seconds since the submission of the oldest job with an image that waits; 0 where none does.
+    oldest_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """How much there is to do."""
+
+    waiting: dict[Priority, Waiting]
+    #: Images that are paused.
+    paused: int
+    #: Worker processes that hold a lease.
+    busy_workers: int
+
+    @property
+    def queued(self) -> int:
+        return sum(waiting.queued for waiting in self.waiting.values())
+
+    @property
+    def running(self) -> int:
+        return sum(waiting.running for waiting in self.waiting.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,12 @@ tenants = Table(
     Column("max_images_per_day", Integer),
     Column("max_images_in_flight", Integer),
     Column("max_bytes_per_day", BigInteger),
-    # When the dispatcher last took a shard of any of its jobs: the tenant that waited longest is next.
+    # Its share of the workers beside other tenants that wait; and when its last turn began and ended, in the virtual
+    # time of `ledger/fairness.py`.
+    Column("weight", Float, nullable=False, server_default="1"),
+    Column("turn_began", Float, nullable=False, server_default="0"),
+    Column("turn_ended", Float, nullable=False, server_default="0"),
+    # When the dispatcher last took a shard of any of its jobs: of equals, the tenant that waited longest is next.
     _time("dispatched_at"),
     _time("created_at", nullable=False),
 )
@@ -188,6 +193,9 @@ jobs = Table(
     Column("options", JSON_DOCUMENT, nullable=False),
     # Boxes, or how a mask's file is placed, for images without a mask of their own. Empty: each file as it is.
     Column("mask", JSON_DOCUMENT),
+    Column("priority", String(12), nullable=False, server_default="bulk"),
+    # Images that wait for a worker at this time fail. Empty: they wait as long as it takes.
+    _time("deadline"),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
     # Empty for jobs of the time before it was asked for.
     Column("rights_basis", String(20)),
@@ -220,11 +228,27 @@ jobs = Table(
         sqlite_where=text("expires_at IS NOT NULL"),
     ),
     Index(
+        "ix_jobs_deadline",
+        "deadline",
+        postgresql_where=text("deadline IS NOT NULL"),
+        sqlite_where=text("deadline IS NOT NULL"),
+    ),
+    Index(
         "ix_jobs_open",
         "dispatched_at",
         postgresql_where=text("state IN ('queued', 'running')"),
         sqlite_where=text("state IN ('queued', 'running')"),
     ),
+)
+
+# What is not to be worked on for now: a job's id, a tenant's id, or `everything`: no foreign key.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("subject", ID, primary_key=True),
+    # `operator` or `tenant`: what the operator paused, no tenant resumes.
+    Column("paused_by", String(12), nullable=False),
+    _time("at", nullable=False),
 )
 
 job_deltas = Table(

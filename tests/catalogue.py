@@ -75,9 +75,12 @@ class Catalogue:
         *,
         options: dict[str, Any] | None = None,
         webhook_url: str | None = None,
-        retention_s: int | None = None,
+        **fields: Any,
     ) -> Job:
-        """A job of these files with one mask; ``None`` is an upload whose bytes never arrive."""
+        """A job of these files with one mask; ``None`` is an upload whose bytes never arrive.
+
+        ``fields`` are others of :class:`NewJob`.
+        """
         files = [*sources, mask]
         uploads = create_uploads(
             self.database, self.tenant_id, [(f"{n}.png", "image/png") for n in range(len(files))], expires_in_s=3600
@@ -98,7 +101,7 @@ class Catalogue:
                 options=options or {},
                 rights=RIGHTS,
                 webhook_endpoint_id=endpoint_id,
-                retention_s=retention_s,
+                **fields,
             ),
         )
 

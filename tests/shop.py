@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from storage.database import Database
 from storage.ledger.jobs import create_uploads, get_image, get_job, list_images, submit_job
-from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome, Rights, RightsBasis
+from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images, webhook_deliveries
 
 RIGHTS = Rights(basis=RightsBasis.OWNER, attested_by="Jo Doe", reference="own photographs")
@@ -46,6 +46,8 @@ class Shop:
         webhook: str | None = None,
         sizes: list[int | None] | None = None,
         retention_s: int | None = None,
+        priority: Priority = Priority.BULK,
+        deadline: datetime | None = None,
     ) -> NewJob:
         """A job to be submitted, with its uploads; ``sizes`` are those of the images and the mask."""
         files = [(f"{n}.jpg", "image/jpeg") for n in range(images)]
@@ -61,6 +63,8 @@ class Shop:
             rights=RIGHTS,
             webhook_endpoint_id=webhook,
             retention_s=retention_s,
+            priority=priority,
+            deadline=deadline,
         )
 
     def job(self, job_id: str) -> Job:

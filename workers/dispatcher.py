@@ -21,9 +21,12 @@ from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
 from storage.ledger import audit, idempotency
-from storage.ledger.dispatch import take_shards
+from storage.ledger.deadlines import fail_late_images
+from storage.ledger.dispatch import overtaken_after, take_shards
+from storage.ledger.pauses import recall_paused
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.records import Shard
+from workers.pace import Pace
 from workers.queue import make_celery, prepare_queue, publish_shard
 from workers.stopping import StopSignal
 from workers.sweeping import Sweeper
@@ -47,6 +50,9 @@ class Dispatcher:
         self._clock = clock
         #: Marked as published and not sent yet, each with the moment after which the ledger hands it out anew.
         self._unsent: deque[tuple[float, Shard]] = deque()
+        self._pace = Pace(settings, clock)
+        #: Interactive shards since bulk had a turn among them.
+        self._overtaken = 0
 
     def tick(self) -> None:
         """One look at everything.
@@ -57,20 +63,29 @@ class Dispatcher:
         self._keep_the_books()
         self._send()
         taken_at = self._clock()
-        shards = take_shards(
+        taken = take_shards(
             self._database,
-            depth=self._settings.queue_depth,
+            depth=self._pace.depth,
             shard_size=self._settings.shard_size,
             publish_timeout_s=self._settings.publish_timeout_s,
+            overtaken=self._overtaken,
         )
-        self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in shards)
+        self._overtaken = overtaken_after(taken.shards, self._overtaken)
+        self._pace.took(len(taken.shards), under_way=taken.under_way)
+        self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in taken.shards)
         self._send()
 
     def _keep_the_books(self) -> None:
         requeued, failed = reap_leases(self._database, max_attempts=self._settings.max_attempts)
         if requeued or failed:
             log.warning("leases.reaped", requeued=requeued, failed=failed)
-        fold_deltas(self._database)
+        recalled = recall_paused(self._database)
+        if recalled:
+            log.info("images.recalled", images=recalled)
+        late = fail_late_images(self._database)
+        if late:
+            log.warning("images.late", images=late)
+        self._pace.ended(fold_deltas(self._database).ended)
         for job_id in close_jobs(self._database):
             log.info("job.completed", job=job_id)
         audit.chain(self._database)
@@ -80,13 +95,14 @@ class Dispatcher:
         while self._unsent:
             until, shard = self._unsent[0]
             if self._clock() < until:
-                publish_shard(self._celery, shard.image_ids)
-                log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids))
+                publish_shard(self._celery, shard.image_ids, shard.queue)
+                log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids), queue=shard.queue.value)
             self._unsent.popleft()
 
     def forget(self) -> None:
         """Another leads now; what was not sent is its to send."""
         self._unsent.clear()
+        self._pace.forget()
 
 
 def run(settings: Settings) -> int:

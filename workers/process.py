@@ -14,7 +14,7 @@ from billiard.util import set_pdeathsig
 from celery.exceptions import SecurityWarning
 
 from workers.app import app
-from workers.queue import QUEUE
+from workers.queue import QUEUES
 
 
 def main(name: str, supervisor: int) -> None:
@@ -30,7 +30,7 @@ def main(name: str, supervisor: int) -> None:
             "--quiet",
             "worker",
             f"--hostname={name}@%h",
-            f"--queues={QUEUE}",
+            f"--queues={','.join(QUEUES)}",
             "--pool=prefork",
             "--without-gossip",
             "--without-mingle",

@@ -12,8 +12,10 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from cleanplate.settings import Settings
+from storage.records import Priority
 
-QUEUE = "bulk"
+#: One for each priority, in the order in which a worker looks at them.
+QUEUES = tuple(priority.value for priority in Priority)
 TASK = "inpaint_shard"
 
 #: Seconds that a stopping worker may take to end the image it is at.
@@ -28,8 +30,8 @@ def make_celery(settings: Settings) -> Celery:
     app.conf.update(
         **_broker(settings),
         # The default exchange routes by the queue's name alone: no binding is kept in the broker that it could lose.
-        task_queues=[Queue(QUEUE, Exchange(""), routing_key=QUEUE)],  # type: ignore[no-untyped-call]
-        task_default_queue=QUEUE,
+        task_queues=[Queue(name, Exchange(""), routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call]
+        task_default_queue=Priority.BULK.value,
         task_create_missing_queues=False,
         task_serializer="json",
         result_serializer="json",
@@ -73,6 +75,8 @@ def _broker(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "broker_transport_options": {
+            # What is in the first queue is taken before what is in the second.
+            "queue_order_strategy": "priority",
             # Never shorter than a shard can take: Redis would hand it out a second time.
             "visibility_timeout": settings.task_time_limit_s + 2 * DRAIN_S,
             "unacked_restore_interval": 15,
@@ -99,10 +103,10 @@ def prepare_queue(settings: Settings) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def publish_shard(app: Celery, image_ids: list[str]) -> None:
+def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
     """Put one shard into the queue, in one try.
 
     Raises:
         kombu.exceptions.OperationalError: the broker does not take it.
     """
-    app.send_task(TASK, args=[image_ids], queue=QUEUE, retry=False, ignore_result=True)
+    app.send_task(TASK, args=[image_ids], queue=queue.value, retry=False, ignore_result=True)

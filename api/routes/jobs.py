@@ -135,6 +135,8 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         rights=body.rights,
         retention_s=here.settings.retention_s(body.retention_days),
         webhook_endpoint_id=body.webhook_id,
+        priority=body.priority,
+        deadline=body.deadline,
     )
     try:
         return _submitted(here, tenant, job, wanted, webhook_field="webhook_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,13 @@ class Basis(StrEnum):
     AUTHORISED_AGENT = "authorised_agent"
 
 
+class Urgency(StrEnum):
+    """Which of two jobs goes first."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
 def submit(
     folder: Annotated[Path, typer.Argument(help="Folder with the pictures.")],
     *,
@@ -40,6 +48,14 @@ def submit(
     ],
     webhook_id: Annotated[
         str | None, typer.Option(help="Endpoint (made with POST /v1/webhooks) that hears of the end.")
+    ] = None,
+    priority: Annotated[Urgency, typer.Option(help="`interactive` overtakes `bulk`.")] = Urgency.BULK,
+    deadline: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Images that wait for a worker at this time fail; local time where no zone is given.",
+            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
+        ),
     ] = None,
 ) -> None:
     """Send a folder of pictures as one job, wait for it, and fetch the results.
@@ -61,7 +77,16 @@ def submit(
         typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
     with connect() as client:
-        report = clean(client, work, out, rights=rights, console=Console(stderr=True), webhook_id=webhook_id)
+        report = clean(
+            client,
+            work,
+            out,
+            rights=rights,
+            console=Console(stderr=True),
+            webhook_id=webhook_id,
+            priority=priority.value,
+            deadline=deadline,
+        )
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
         typer.echo(f"{image.name}  {reason}", err=True)

@@ -1,4 +1,4 @@
-"""``tenants list|quota``: who uses the service, how much, and how much they may; straight in the ledger."""
+"""``tenants list|quota|weight``: who uses the service, how much, and how much they may; straight in the ledger."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ def list_() -> None:
     from cleanplate.commands.keys import ledger
     from cleanplate.commands.tables import print_table
     from storage.ledger.quotas import get_usage
-    from storage.ledger.tenants import list_tenants
+    from storage.ledger.tenants import list_tenants, weight_of
 
     def of(used: int, limit: int | None) -> str:
         return f"{used} of {'-' if limit is None else limit}"
 
     with ledger() as database:
-        rows = [(tenant_id, name, get_usage(database, tenant_id)) for tenant_id, name in list_tenants(database)]
+        rows = [
+            (tenant_id, name, get_usage(database, tenant_id), weight_of(database, tenant_id))
+            for tenant_id, name in list_tenants(database)
+        ]
     print_table(
-        ("id", "name", "images today", "in flight", "bytes today"),
+        ("id", "name", "images today", "in flight", "bytes today", "weight"),
         (
             (
                 tenant_id,
@@ -34,8 +37,9 @@ def list_() -> None:
                 of(usage.images_today, usage.quota.images_per_day),
                 of(usage.images_in_flight, usage.quota.images_in_flight),
                 of(usage.bytes_today, usage.quota.bytes_per_day),
+                f"{weight:g}",
             )
-            for tenant_id, name, usage in rows
+            for tenant_id, name, usage, weight in rows
         ),
     )
 
@@ -66,3 +70,20 @@ def quota(
             Quota(images_per_day=images_per_day, images_in_flight=images_in_flight, bytes_per_day=bytes_per_day),
         )
     typer.echo(f"The quotas of {name} are set.")
+
+
+@app.command()
+def weight(
+    name: Annotated[str, typer.Argument(help="The tenant; made if new.")],
+    value: Annotated[float, typer.Argument(min=0.01, max=1000, help="Its share; every tenant begins with 1.")],
+) -> None:
+    """Set a tenant's share of the workers, beside other tenants that wait as well: 2 gets twice what 1 gets.
+
+    Example: `cleanplate tenants weight acme 2`
+    """
+    from cleanplate.commands.keys import ledger
+    from storage.ledger.tenants import ensure_tenant, set_weight
+
+    with ledger() as database:
+        set_weight(database, ensure_tenant(database, name), value)
+    typer.echo(f"The weight of {name} is {value:g}.")

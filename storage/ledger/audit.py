@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from storage.database import Database
 from storage.records import AuditEntry
@@ -53,6 +53,12 @@ def append(db: Database, connection: Connection, events: Iterable[Event]) -> Non
     rows = [vars(event) for event in events]
     for start in range(0, len(rows), _BATCH):
         connection.execute(insert(audit_log).values(at=db.now()), rows[start : start + _BATCH])
+
+
+def image_failed(row: Row[Any]) -> Event:
+    """The entry of an image that the service itself ended: a row of ``images``."""
+    data = {"name": row.name, "attempt": row.attempt, "error_code": row.error_code}
+    return Event(row.tenant_id, "image.failed", SERVICE, row.job_id, row.id, data)
 
 
 def chain(db: Database) -> int:

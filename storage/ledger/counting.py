@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,7 +26,8 @@ from sqlalchemy import (
 )
 
 from storage.database import Database
-from storage.records import Counts, ImageState, Job, JobState, Rights, RightsBasis
+from storage.ledger.eligibility import paused
+from storage.records import Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
 OPEN_JOB = (JobState.QUEUED, JobState.RUNNING)
@@ -66,7 +67,14 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
     counts = [(jobs.c[name] + func.coalesce(pending.c[name], 0)).label(f"{name}_now") for name in STATES]
     tiles = jobs.c.tiles_done + func.coalesce(pending.c.tiles_done, 0) + func.coalesce(live.c.tiles_done, 0)
     return (
-        select(jobs, *counts, tiles.label("tiles_done_now"), _ahead().label("ahead"), db.now().label("read_at"))
+        select(
+            jobs,
+            *counts,
+            tiles.label("tiles_done_now"),
+            _ahead().label("ahead"),
+            db.now().label("read_at"),
+            paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
+        )
         .join(chosen, chosen.c.id == jobs.c.id)
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
         .outerjoin(live, live.c.job_id == jobs.c.id)
@@ -106,6 +114,9 @@ def read_job(row: Row[Any]) -> Job:
         options=fields["options"],
         rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],
+        priority=Priority(fields["priority"]),
+        deadline=fields["deadline"],
+        paused=bool(fields["paused"]),
         total=fields["total"],
         counts=counts,
         tiles_done=int(fields["tiles_done_now"]),
@@ -131,8 +142,15 @@ def _rights(fields: dict[str, Any]) -> Rights | None:
     )
 
 
-def fold(connection: Connection, *, limit: int) -> int:
-    """Adds up to ``limit`` rows of ``job_deltas`` to their jobs and deletes them; how many there were.
+class Folded(NamedTuple):
+    """Rows of ``job_deltas`` that were added to their jobs, and the images that ended by them."""
+
+    rows: int
+    ended: int
+
+
+def fold(connection: Connection, *, limit: int) -> Folded:
+    """Adds up to ``limit`` rows of ``job_deltas`` to their jobs and deletes them.
 
     A row is added and deleted in one transaction, and only one can delete it: any number may fold at once.
     """
@@ -149,7 +167,8 @@ def fold(connection: Connection, *, limit: int) -> int:
         changes = {name: jobs.c[name] + amount for name, amount in sums[job_id].items() if amount}
         if changes:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
-    return len(deleted)
+    ended = sum(max(row.succeeded, 0) + max(row.skipped, 0) + max(row.failed, 0) for row in deleted)
+    return Folded(len(deleted), ended)
 
 
 def _sum_by_job(table: FromClause, chosen: FromClause, names: Iterable[str]) -> Select[Any]:

@@ -1,108 +1,220 @@
-"""What is to be put into the queue next.
+"""What is to be put into the queue next, and how much waits.
 
-Fair: the tenant that waited longest is first, and of its jobs the one that waited longest. Short: only so many shards
-are published and not yet leased. The ledger is written first and the message sent after; if the dispatcher dies between
+Fair by ``fairness``; ``interactive`` before ``bulk``, but for one shard in eight. Short: only so many shards are
+published and not yet leased. The ledger is written first and the message sent after; if the dispatcher dies between
 the two, or the broker loses everything, the images are published again when ``publish_timeout_s`` has passed.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, not_, or_, select, update
 
 from storage.database import Database
 from storage.ledger.counting import OPEN_JOB
-from storage.records import ImageState, Shard
-from storage.tables import images, jobs, tenants
+from storage.ledger.eligibility import in_time, paused
+from storage.ledger.fairness import Line, Turns
+from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
+from storage.tables import images, job_deltas, jobs, tenants
+
+#: After so many interactive shards one of bulk travels in their queue, where bulk waits.
+BULK_TURN = 7
+#: Seconds after which a bulk image that waits in its own queue may travel in the other.
+_BULK_PATIENCE_S = 30.0
 
 
-def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s: float) -> list[Shard]:
-    """Marks images as published until ``depth`` shards are on their way, and returns the shards to publish now.
+def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s: float, overtaken: int = 0) -> Taken:
+    """Marks images as published until ``depth`` shards of each priority are on their way; the shards to publish now.
 
-    An image that was leased before travels alone, so that one that kills workers takes no neighbour with it.
+    ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before
+    travels alone, so that one that kills workers takes no neighbour with it.
     """
     forgotten = db.after(-publish_timeout_s)
     with db.write() as connection:
-        room = depth - _shards_under_way(connection, forgotten, shard_size)
-        if room <= 0:
-            return []
-        ready = and_(
-            images.c.state == ImageState.QUEUED,
-            images.c.available_at <= db.now(),
-            or_(images.c.published_at.is_(None), images.c.published_at <= forgotten),
+        under_way = _shards_under_way(connection, forgotten, shard_size)
+        taking = _Taking(db, connection, shard_size, forgotten)
+        taking.interactive(depth - under_way[Priority.INTERACTIVE], overtaken)
+        taking.bulk(depth - under_way[Priority.BULK])
+        _note_turns(db, connection, taking)
+    return Taken(shards=taking.shards, under_way=under_way.total())
+
+
+def overtaken_after(shards: list[Shard], before: int) -> int:
+    """What is to be given as ``overtaken`` next time."""
+    for shard in shards:
+        if shard.queue is Priority.INTERACTIVE:
+            before = 0 if shard.priority is Priority.BULK else before + 1
+    return before
+
+
+def read_backlog(db: Database) -> Backlog:
+    """How much waits and runs at this moment, in one snapshot on Postgres. Its cost grows with open jobs and leases."""
+    pending = (
+        select(
+            job_deltas.c.job_id,
+            func.sum(job_deltas.c.queued).label("queued"),
+            func.sum(job_deltas.c.running).label("running"),
         )
-        queues = _waiting_jobs(connection, ready)
-        shards: list[Shard] = []
-        while queues and len(shards) < room:
-            tenant_id, job_ids = next(iter(queues.items()))
-            shard = _take(db, connection, job_ids[0], ready, shard_size)
-            # The job, and the tenant, go to the end of their lines; one with nothing left leaves.
-            job_id = job_ids.pop(0)
-            del queues[tenant_id]
-            if shard is not None:
-                shards.append(shard)
-                job_ids.append(job_id)
-            if job_ids:
-                queues[tenant_id] = job_ids
-        _note_turns(db, connection, {shard.job_id for shard in shards})
-    return shards
+        .group_by(job_deltas.c.job_id)
+        .subquery("pending")
+    )
+    queued = jobs.c.queued + func.coalesce(pending.c.queued, 0)
+    running = jobs.c.running + func.coalesce(pending.c.running, 0)
+    is_paused = paused(jobs.c.id, jobs.c.tenant_id).label("paused")
+    query = (
+        select(
+            jobs.c.priority,
+            is_paused,
+            func.sum(queued).label("queued"),
+            func.sum(running).label("running"),
+            func.min(case((queued > 0, jobs.c.created_at))).label("oldest"),
+        )
+        .outerjoin(pending, pending.c.job_id == jobs.c.id)
+        .where(jobs.c.state.in_(OPEN_JOB))
+        .group_by(jobs.c.priority, is_paused)
+    )
+    with db.read() as connection:
+        rows = connection.execute(query).all()
+        busy, now = connection.execute(
+            select(func.count(distinct(images.c.lease_token)), db.now()).where(images.c.state == ImageState.RUNNING)
+        ).one()
+    waiting = {}
+    for priority in Priority:
+        mine = [row for row in rows if row.priority == priority]
+        going = [row for row in mine if not row.paused]
+        oldest = min((row.oldest for row in going if row.oldest is not None), default=now)
+        waiting[priority] = Waiting(
+            queued=sum(int(row.queued) for row in going),
+            running=sum(int(row.running) for row in mine),
+            oldest_s=max((now - oldest).total_seconds(), 0.0),
+        )
+    return Backlog(
+        waiting=waiting, paused=sum(int(row.queued) for row in rows if row.paused), busy_workers=int(busy or 0)
+    )
 
 
-def _shards_under_way(connection: Connection, forgotten: ColumnElement[Any], shard_size: int) -> int:
-    """Shards published after ``forgotten`` and not leased yet.
+def _shards_under_way(connection: Connection, forgotten: ColumnElement[datetime], shard_size: int) -> Counter[Priority]:
+    """Shards published after ``forgotten`` and not leased yet, by their jobs' priority.
 
     One call publishes a job's images in full shards and at most one smaller one, so they can be counted without a name.
     """
     fresh = func.count().filter(images.c.attempt == 0).label("fresh")
     groups = connection.execute(
-        select(func.count().label("images"), fresh)
+        select(jobs.c.priority, func.count().label("images"), fresh)
+        .join(jobs, jobs.c.id == images.c.job_id)
         .where(images.c.state == ImageState.QUEUED, images.c.published_at > forgotten)
-        .group_by(images.c.job_id, images.c.published_at)
+        .group_by(images.c.job_id, images.c.published_at, jobs.c.priority)
     )
-    return sum(row.images - row.fresh + -(-row.fresh // shard_size) for row in groups)
+    under_way = Counter(dict.fromkeys(Priority, 0))
+    for row in groups:
+        under_way[Priority(row.priority)] += row.images - row.fresh + -(-row.fresh // shard_size)
+    return under_way
 
 
-def _waiting_jobs(connection: Connection, ready: ColumnElement[bool]) -> dict[str, list[str]]:
-    """Jobs with images to publish by tenant, those that waited longest first in both."""
-    rows = connection.execute(
-        select(jobs.c.tenant_id, jobs.c.id)
-        .join(tenants, tenants.c.id == jobs.c.tenant_id)
-        .where(jobs.c.state.in_(OPEN_JOB), exists().where(images.c.job_id == jobs.c.id, ready))
-        .order_by(
-            tenants.c.dispatched_at.asc().nulls_first(),
-            tenants.c.id,
-            jobs.c.dispatched_at.asc().nulls_first(),
-            jobs.c.id,
+class _Taking:
+    """One round of taking shards, in one transaction."""
+
+    def __init__(
+        self, db: Database, connection: Connection, shard_size: int, forgotten: ColumnElement[datetime]
+    ) -> None:
+        self._db = db
+        self._connection = connection
+        self._shard_size = shard_size
+        self._forgotten = forgotten
+        self.shards: list[Shard] = []
+        self.line = Line(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
+
+    def _join(self, priority: Priority, published_before: ColumnElement[datetime]) -> None:
+        """Jobs with images that are ready get in line, those that waited longest first."""
+        rows = self._connection.execute(
+            select(jobs.c.tenant_id, jobs.c.id, tenants.c.weight, tenants.c.turn_began, tenants.c.turn_ended)
+            .join(tenants, tenants.c.id == jobs.c.tenant_id)
+            .where(
+                jobs.c.state.in_(OPEN_JOB),
+                jobs.c.priority == priority,
+                in_time(self._db),
+                not_(paused(jobs.c.id, jobs.c.tenant_id)),
+                exists().where(images.c.job_id == jobs.c.id, self._ready(published_before)),
+            )
+            .order_by(
+                tenants.c.dispatched_at.asc().nulls_first(),
+                tenants.c.id,
+                jobs.c.dispatched_at.asc().nulls_first(),
+                jobs.c.id,
+            )
         )
+        for row in rows:
+            turns = Turns(row.tenant_id, row.weight, row.turn_began, row.turn_ended, rank=len(self.line.tenants))
+            self.line.join(turns, priority, row.id)
+
+    def interactive(self, room: int, overtaken: int) -> None:
+        """Fills the queue of interactive shards, and keeps bulk's turns in it."""
+        if room <= 0:
+            return
+        patience = self._db.after(-_BULK_PATIENCE_S)
+        self._join(Priority.INTERACTIVE, self._forgotten)
+        if self.line.waits(Priority.INTERACTIVE):
+            self._join(Priority.BULK, patience)
+        while room > 0 and self.line.waits(Priority.INTERACTIVE):
+            if overtaken >= BULK_TURN and self._take(Priority.BULK, Priority.INTERACTIVE, patience):
+                overtaken = 0
+                room -= 1
+            elif self._take(Priority.INTERACTIVE, Priority.INTERACTIVE, self._forgotten):
+                overtaken += 1
+                room -= 1
+
+    def bulk(self, room: int) -> None:
+        """Fills the queue of bulk shards."""
+        if room > 0 and not self.line.waits(Priority.BULK):
+            self._join(Priority.BULK, self._forgotten)
+        while room > 0 and self.line.waits(Priority.BULK):
+            room -= self._take(Priority.BULK, Priority.BULK, self._forgotten)
+
+    def _ready(self, published_before: ColumnElement[datetime]) -> ColumnElement[bool]:
+        """Due, and not in the queue as far as anybody can know."""
+        return and_(
+            images.c.state == ImageState.QUEUED,
+            images.c.available_at <= self._db.now(),
+            or_(images.c.published_at.is_(None), images.c.published_at <= published_before),
+        )
+
+    def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> bool:
+        """The next shard of a priority, marked as published; whether there was one."""
+        if not self.line.waits(priority):
+            return False
+        tenant_id, job_id = self.line.next(priority)
+        found = self._connection.execute(
+            select(images.c.id, images.c.attempt)
+            .where(images.c.job_id == job_id, self._ready(published_before))
+            .order_by(images.c.available_at, images.c.id)
+            .limit(self._shard_size)
+            .with_for_update(key_share=True, skip_locked=True)
+        ).all()
+        if not found:
+            self.line.leave(priority, tenant_id, job_id)
+            return False
+        ids = [row.id for row in found if row.attempt == 0] if found[0].attempt == 0 else [found[0].id]
+        self._connection.execute(update(images).where(images.c.id.in_(ids)).values(published_at=self._db.now()))
+        self.line.served(priority, tenant_id, len(ids))
+        self.shards.append(Shard(job_id=job_id, image_ids=ids, priority=priority, queue=queue))
+        return True
+
+
+def _note_turns(db: Database, connection: Connection, taking: _Taking) -> None:
+    served = (
+        select(jobs.c.id)
+        .where(jobs.c.id.in_({shard.job_id for shard in taking.shards}))
+        .order_by(jobs.c.id)
+        .with_for_update(key_share=True)
+        .cte("served")
     )
-    queues: dict[str, list[str]] = {}
-    for row in rows:
-        queues.setdefault(row.tenant_id, []).append(row.id)
-    return queues
-
-
-def _take(
-    db: Database, connection: Connection, job_id: str, ready: ColumnElement[bool], shard_size: int
-) -> Shard | None:
-    """The next shard of a job, marked as published."""
-    found = connection.execute(
-        select(images.c.id, images.c.attempt)
-        .where(images.c.job_id == job_id, ready)
-        .order_by(images.c.available_at, images.c.id)
-        .limit(shard_size)
-        .with_for_update(key_share=True, skip_locked=True)
-    ).all()
-    if not found:
-        return None
-    ids = [row.id for row in found if row.attempt == 0] if found[0].attempt == 0 else [found[0].id]
-    connection.execute(update(images).where(images.c.id.in_(ids)).values(published_at=db.now()))
-    return Shard(job_id=job_id, image_ids=ids)
-
-
-def _note_turns(db: Database, connection: Connection, job_ids: set[str]) -> None:
-    for job_id in sorted(job_ids):
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(dispatched_at=db.now()))
-    owners = select(jobs.c.tenant_id).where(jobs.c.id.in_(job_ids)).distinct().order_by(jobs.c.tenant_id)
-    for tenant_id in connection.scalars(owners).all() if job_ids else []:
-        connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(dispatched_at=db.now()))
+    if taking.shards:
+        connection.execute(update(jobs).where(jobs.c.id.in_(select(served.c.id))).values(dispatched_at=db.now()))
+    for turns in taking.line.had_turns():
+        connection.execute(
+            update(tenants)
+            .where(tenants.c.id == turns.tenant_id)
+            .values(dispatched_at=db.now(), turn_began=turns.began, turn_ended=turns.ended)
+        )

@@ -114,6 +114,8 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
             mask=job.mask,
             rows_skipped=len(job.skipped),
             webhook_endpoint_id=job.webhook_endpoint_id,
+            priority=job.priority,
+            deadline=job.deadline,
             retention_s=job.retention_s,
             rights_basis=job.rights.basis,
             attested_by=job.rights.attested_by,

@@ -35,6 +35,7 @@ from sqlalchemy import (
 from storage.database import Database
 from storage.ledger import audit, outbox
 from storage.ledger.counting import Moves
+from storage.ledger.eligibility import may_begin
 from storage.options import merged
 from storage.records import ENDED, ImageState, JobState, LeasedImage, Outcome
 from storage.tables import JSON_DOCUMENT, attempts, images, jobs
@@ -47,7 +48,8 @@ _LONGEST_WAIT_S = 300.0
 def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: float) -> tuple[str, list[LeasedImage]]:
     """Leases those of the images that are free; a token for them, and what was leased, in the order asked for.
 
-    ``worker`` names the holder in the images' attempts. Images that are held, ended or not yet due are left out.
+    ``worker`` names the holder in the images' attempts. Images that are held, ended, paused, past their job's deadline
+    or not yet due are left out.
     """
     token = secrets.token_urlsafe(24)
     with db.write() as connection:
@@ -57,9 +59,10 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
                 images.c.id.in_(image_ids),
                 images.c.state == ImageState.QUEUED,
                 images.c.available_at <= db.now(),
+                may_begin(db),
             )
             .order_by(images.c.id)
-            .with_for_update(key_share=True, skip_locked=True)
+            .with_for_update(key_share=True, skip_locked=True, of=images)
             .cte("free")
         )
         leased = connection.execute(
@@ -161,30 +164,35 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
 def release_images(db: Database, token: str, image_ids: list[str]) -> None:
     """Gives back images that were not begun: queued again at once, and the attempt does not count."""
     with db.write() as connection:
-        held = _lock_held(token, image_ids)
-        rows = connection.execute(
-            update(images)
-            .where(images.c.id.in_(select(held.c.id)))
-            .values(
-                state=ImageState.QUEUED,
-                lease_token=None,
-                lease_expires_at=None,
-                published_at=None,
-                available_at=db.now(),
-                attempt=images.c.attempt - 1,
-                tiles_done=0,
-                tiles_total=None,
-                started_at=case((images.c.attempt == 1, None), else_=images.c.started_at),
-            )
-            .returning(images.c.id, images.c.job_id, images.c.attempt)
-        ).all()
-        if rows:
-            taken_back = [(row.id, row.attempt + 1) for row in rows]
-            connection.execute(delete(attempts).where(tuple_(attempts.c.image_id, attempts.c.attempt).in_(taken_back)))
-        moves = Moves()
-        for row in rows:
-            moves.add(row.job_id, ImageState.RUNNING, ImageState.QUEUED)
-        moves.write(connection)
+        give_back(db, connection, _lock_held(token, image_ids))
+
+
+def give_back(db: Database, connection: Connection, held: CTE) -> int:
+    """As :func:`release_images`, for running images of any holder, whose ids ``held`` locks; how many there were."""
+    rows = connection.execute(
+        update(images)
+        .where(images.c.id.in_(select(held.c.id)))
+        .values(
+            state=ImageState.QUEUED,
+            lease_token=None,
+            lease_expires_at=None,
+            published_at=None,
+            available_at=db.now(),
+            attempt=images.c.attempt - 1,
+            tiles_done=0,
+            tiles_total=None,
+            started_at=case((images.c.attempt == 1, None), else_=images.c.started_at),
+        )
+        .returning(images.c.id, images.c.job_id, images.c.attempt)
+    ).all()
+    if rows:
+        taken_back = [(row.id, row.attempt + 1) for row in rows]
+        connection.execute(delete(attempts).where(tuple_(attempts.c.image_id, attempts.c.attempt).in_(taken_back)))
+    moves = Moves()
+    for row in rows:
+        moves.add(row.job_id, ImageState.RUNNING, ImageState.QUEUED)
+    moves.write(connection)
+    return len(rows)
 
 
 def _leased(row: Any, job: Any) -> LeasedImage:

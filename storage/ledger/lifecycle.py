@@ -16,7 +16,7 @@ from storage.ledger import audit, quotas
 from storage.ledger.counting import OPEN_JOB, Moves
 from storage.ledger.jobs import OPEN_IMAGE, one_job, read_one_job
 from storage.records import ImageState, Job, JobState
-from storage.tables import attempts, blob_deletions, images, jobs, uploads
+from storage.tables import attempts, blob_deletions, images, jobs, pauses, uploads
 
 #: Jobs, or rows, in one look.
 _BATCH = 100
@@ -82,7 +82,8 @@ def _cancel_images(db: Database, connection: Connection, job_id: str, waiting: t
 
 
 def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> Job:
-    """Queues the failed images of a job again, one attempt each; what succeeded stays. The job is open again.
+    """Queues the failed images of a job again, one attempt each; what succeeded stays. The job is open again,
+    and has no deadline any more.
 
     Repeating it changes nothing while none has failed anew.
 
@@ -109,6 +110,7 @@ def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audi
                 started_at=func.coalesce(jobs.c.started_at, db.now()),
                 finished_at=None,
                 expires_at=None,
+                deadline=None,
             )
         ).rowcount
         if not opened:
@@ -164,6 +166,7 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
         gone = connection.execute(delete(images).where(images.c.job_id == job_id)).rowcount
         if not connection.execute(delete(jobs).where(jobs.c.id == job_id)).rowcount:
             raise NotFound("job", job_id)
+        connection.execute(delete(pauses).where(pauses.c.subject == job_id))
         _note_blobs(db, connection, [f"t/{tenant_id}/jobs/{job_id}/"])
         audit.append(db, connection, [audit.Event(tenant_id, "job.deleted", actor, job_id, None, {"images": gone})])
 

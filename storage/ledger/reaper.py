@@ -5,13 +5,11 @@ Each function is one or more whole transactions, may be repeated, and may run in
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from storage.database import Database
 from storage.ledger import audit, outbox
-from storage.ledger.counting import OPEN_JOB, Moves, fold, read_job, select_jobs
+from storage.ledger.counting import OPEN_JOB, Folded, Moves, fold, read_job, select_jobs
 from storage.ledger.lifecycle import expiry
 from storage.records import ImageState, JobState
 from storage.tables import attempts, images, job_deltas, jobs
@@ -38,15 +36,16 @@ def reap_leases(db: Database, *, max_attempts: int) -> tuple[int, int]:
             return requeued, failed
 
 
-def fold_deltas(db: Database) -> int:
-    """Adds the changes of counts to their jobs; how many rows there were."""
-    total = 0
+def fold_deltas(db: Database) -> Folded:
+    """Adds the changes of counts to their jobs."""
+    rows = ended = 0
     while True:
         with db.write() as connection:
             folded = fold(connection, limit=_BATCH)
-        total += folded
-        if folded < _BATCH:
-            return total
+        rows += folded.rows
+        ended += folded.ended
+        if folded.rows < _BATCH:
+            return Folded(rows, ended)
 
 
 def close_jobs(db: Database) -> list[str]:
@@ -148,10 +147,5 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
     failed = [row for row in rows if row.state == ImageState.FAILED]
     outbox.image_failed(db, connection, failed)
     moves.write(connection)
-    audit.append(db, connection, [_lost(row) for row in failed])
+    audit.append(db, connection, [audit.image_failed(row) for row in failed])
     return [row.state for row in rows]
-
-
-def _lost(row: Any) -> audit.Event:
-    data = {"name": row.name, "attempt": row.attempt, "error_code": row.error_code}
-    return audit.Event(row.tenant_id, "image.failed", audit.SERVICE, row.job_id, row.id, data)

@@ -44,6 +44,24 @@ def list_tenants(db: Database) -> list[tuple[str, str]]:
         return [(row.id, row.name) for row in connection.execute(select(tenants).order_by(tenants.c.name))]
 
 
+def set_weight(db: Database, tenant_id: str, weight: float) -> None:
+    """A tenant's share of the workers beside other tenants that wait; all begin with 1. Raises NotFound."""
+    if weight <= 0:
+        raise ValueError("A weight is above 0.")
+    with db.write() as connection:
+        require_tenant(connection, tenant_id)
+        connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(weight=weight))
+
+
+def weight_of(db: Database, tenant_id: str) -> float:
+    """See :func:`set_weight`. Raises NotFound."""
+    with db.read() as connection:
+        weight: float | None = connection.scalar(select(tenants.c.weight).where(tenants.c.id == tenant_id))
+    if weight is None:
+        raise NotFound("tenant", tenant_id)
+    return weight
+
+
 def create_key(
     db: Database,
     tenant_id: str,
@@ -56,7 +74,7 @@ def create_key(
     held = frozenset(scopes)
     secret = f"cp_{secrets.token_urlsafe(32)}"
     with db.write() as connection:
-        _require_tenant(connection, tenant_id)
+        require_tenant(connection, tenant_id)
         row = connection.execute(
             insert(api_keys)
             .values(
@@ -130,7 +148,8 @@ def _living(db: Database, is_it: ColumnElement[bool]) -> Caller | None:
     return Caller(key_id=found.id, tenant_id=found.tenant_id, scopes=_scopes(found.scopes))
 
 
-def _require_tenant(connection: Connection, tenant_id: str) -> None:
+def require_tenant(connection: Connection, tenant_id: str) -> None:
+    """Raises NotFound for an unknown tenant."""
     if connection.execute(select(tenants.c.id).where(tenants.c.id == tenant_id)).first() is None:
         raise NotFound("tenant", tenant_id)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import redis
 
 from storage.ledger.lifecycle import cancel_job
-from storage.records import ImageState
+from storage.records import ImageState, Priority
 from tests.faults.conftest import Service
 from tests.running import kill, processes_with, until
 from tests.servers import PostgresServer, RedisServer
-from workers.queue import QUEUE
 
 
 def children(pid: int) -> list[int]:
@@ -64,9 +63,9 @@ def test_killed_dispatcher_costs_no_image(on_servers: Service) -> None:
 def test_flushed_redis_costs_no_image(on_servers: Service, redis_server: RedisServer) -> None:
     job = on_servers.submit(4)
     with redis.Redis.from_url(on_servers.settings.broker_url.get_secret_value()) as client:
-        until(lambda: client.llen(QUEUE), "no shard waited in the queue")
+        until(lambda: client.llen(Priority.BULK), "no shard waited in the queue")
         redis_server.flush()
-        assert not client.llen(QUEUE)
+        assert not client.llen(Priority.BULK)
     on_servers.assert_done_once(job)
 
 

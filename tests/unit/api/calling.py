@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from cleanplate.settings import Settings
 from storage.ledger.jobs import list_images
 from storage.ledger.leases import finish_images, lease_images
 from storage.ledger.tenants import create_key, ensure_tenant
-from storage.records import ImageState, Outcome
+from storage.records import ImageState, Outcome, Scope
 
 PUBLIC_URL = "http://cleanplate.test:8787"
 
@@ -129,9 +129,9 @@ class Service:
     def tenant(self, name: str) -> str:
         return ensure_tenant(self.stores.database, name)
 
-    def caller(self, name: str = "shop") -> Caller:
+    def caller(self, name: str = "shop", scopes: Iterable[Scope] = tuple(Scope)) -> Caller:
         """A caller with a key of the tenant of this name."""
-        _, secret = create_key(self.stores.database, self.tenant(name), "test")
+        _, secret = create_key(self.stores.database, self.tenant(name), "test", scopes=scopes)
         return Caller(self, secret)
 
     def stranger(self, key: str | None = None) -> Caller:

@@ -25,6 +25,11 @@ ROUTES = [
     ("GET", "/v1/jobs/job_1/archive"),
     ("GET", "/v1/images/img_1"),
     ("GET", "/v1/images/img_1/result"),
+    ("POST", "/v1/jobs/job_1/pause"),
+    ("POST", "/v1/jobs/job_1/resume"),
+    ("GET", "/v1/pause"),
+    ("PUT", "/v1/pause"),
+    ("DELETE", "/v1/pause"),
     ("POST", "/v1/webhooks"),
     ("GET", "/v1/webhooks"),
     ("DELETE", "/v1/webhooks/whe_1"),
@@ -82,7 +87,11 @@ def test_an_expired_key_is_a_wrong_key(service: Service) -> None:
 
 #: What may do what: everything that only looks needs ``read``.
 NEEDED = {
-    (method, path): Scope.READ if method == "GET" else Scope.ADMIN if "webhooks" in path else Scope.SUBMIT
+    (method, path): Scope.READ
+    if method == "GET"
+    else Scope.ADMIN
+    if "webhooks" in path or path.endswith(("pause", "resume"))
+    else Scope.SUBMIT
     for method, path in ROUTES
 }
 

@@ -6,17 +6,18 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from storage.database import Database
-from storage.ledger.dispatch import take_shards
+from storage.ledger.dispatch import BULK_TURN, overtaken_after, read_backlog, take_shards
 from storage.ledger.leases import finish_images, lease_images, release_images
 from storage.ledger.lifecycle import cancel_job
+from storage.ledger.pauses import pause_tenant
 from storage.ledger.reaper import close_jobs, reap_leases
-from storage.ledger.tenants import ensure_tenant
-from storage.records import Shard
+from storage.ledger.tenants import ensure_tenant, set_weight
+from storage.records import PausedBy, Priority, Shard
 from tests.shop import Clock, Shop, failed, succeeded
 
 
 def take(db: Database, depth: int = 100, *, shard_size: int = 4) -> list[Shard]:
-    return take_shards(db, depth=depth, shard_size=shard_size, publish_timeout_s=120)
+    return take_shards(db, depth=depth, shard_size=shard_size, publish_timeout_s=120).shards
 
 
 def sizes(shards: list[Shard]) -> list[int]:
@@ -101,6 +102,93 @@ def test_tenants_take_turns_however_many_jobs_they_have(shop: Shop, rival: Shop,
         close_jobs(shop.db)
     assert served[one.id] == 10
     assert sum(served[job_id] for job_id in many) == 10
+
+
+def test_tenants_share_by_weight(shop: Shop, rival: Shop, clock: Clock) -> None:
+    set_weight(shop.db, shop.tenant, 3)
+    heavy, light = shop.submit(400), rival.submit(400)
+    served: Counter[str] = Counter()
+    for _ in range(20):
+        clock.advance(1)
+        for shard in take(shop.db, 2):
+            served[shard.job_id] += 1
+            work_off(shop, shard)
+    assert (served[heavy.id], served[light.id]) == (30, 10)
+
+
+def test_a_tenant_that_was_away_has_saved_nothing_up(shop: Shop, rival: Shop, clock: Clock) -> None:
+    busy = shop.submit(400)
+    for _ in range(10):
+        clock.advance(1)
+        for shard in take(shop.db, 4):
+            work_off(shop, shard)
+    late = rival.submit(400)
+    clock.advance(1)
+    served = Counter(shard.job_id for shard in take(shop.db, 8))
+    assert (served[busy.id], served[late.id]) == (4, 4)
+
+
+def test_interactive_jobs_have_a_queue_of_their_own(shop: Shop, clock: Clock) -> None:
+    catalogue = shop.submit(40)
+    assert sizes(take(shop.db, 3)) == [4, 4, 4]
+    urgent = shop.submit(4, priority=Priority.INTERACTIVE)
+    clock.advance(1)
+    assert [(shard.job_id, shard.queue) for shard in take(shop.db, 3)] == [(urgent.id, Priority.INTERACTIVE)]
+    assert {shard.job_id for shard in take(shop.db, 4)} == {catalogue.id}
+
+
+def test_one_shard_in_eight_of_the_interactive_queue_is_bulk(shop: Shop, rival: Shop, clock: Clock) -> None:
+    urgent, catalogue = shop.submit(200, priority=Priority.INTERACTIVE), rival.submit(400)
+    overtaken, travelled = 0, []
+    for _ in range(12):
+        # Nobody looks into the bulk queue: what is in it stays there.
+        shards = take_shards(shop.db, depth=2, shard_size=4, publish_timeout_s=120, overtaken=overtaken).shards
+        overtaken = overtaken_after(shards, overtaken)
+        for shard in shards:
+            if shard.queue is Priority.INTERACTIVE:
+                travelled.append(shard.job_id)
+                work_off(shop, shard)
+        clock.advance(1)
+    assert travelled[: BULK_TURN + 1] == [urgent.id] * BULK_TURN + [catalogue.id]
+    assert Counter(travelled) == {urgent.id: 21, catalogue.id: 3}
+
+
+def test_bulk_that_lies_in_its_queue_is_helped_on_as_well(shop: Shop, clock: Clock) -> None:
+    shop.submit(1000, priority=Priority.INTERACTIVE)
+    waiting = shop.submit(4)
+    (bulk,) = (shard for shard in take(shop.db, 1) if shard.queue is Priority.BULK)
+    assert bulk.job_id == waiting.id
+    clock.advance(29.5)
+    assert waiting.id not in {shard.job_id for shard in _take_after_many(shop, 4)}
+    clock.advance(1)
+    (helped,) = (shard for shard in _take_after_many(shop, 8) if shard.job_id == waiting.id)
+    assert (helped.queue, helped.image_ids) == (Priority.INTERACTIVE, bulk.image_ids)
+
+
+def _take_after_many(shop: Shop, depth: int) -> list[Shard]:
+    return take_shards(shop.db, depth=depth, shard_size=4, publish_timeout_s=120, overtaken=BULK_TURN).shards
+
+
+def test_the_backlog_says_what_waits_and_for_how_long(shop: Shop, rival: Shop, clock: Clock) -> None:
+    shop.submit(8)
+    clock.advance(40)
+    rival.submit(3, priority=Priority.INTERACTIVE)
+    clock.advance(2)
+    first, *_ = (shard for shard in take(shop.db) if shard.priority is Priority.BULK)
+    lease_images(shop.db, first.image_ids, worker="w", lease_s=60)
+    backlog = read_backlog(shop.db)
+    bulk, interactive = backlog.waiting[Priority.BULK], backlog.waiting[Priority.INTERACTIVE]
+    assert (bulk.queued, bulk.running, bulk.oldest_s) == (4, 4, 42)
+    assert (interactive.queued, interactive.running, interactive.oldest_s) == (3, 0, 2)
+    assert (backlog.busy_workers, backlog.paused) == (1, 0)
+    pause_tenant(shop.db, rival.tenant, PausedBy.OPERATOR)
+    backlog = read_backlog(shop.db)
+    assert (backlog.waiting[Priority.INTERACTIVE].queued, backlog.paused) == (0, 3)
+
+
+def test_nothing_to_do_is_an_empty_backlog(shop: Shop) -> None:
+    backlog = read_backlog(shop.db)
+    assert (backlog.queued, backlog.running, backlog.waiting[Priority.BULK].oldest_s) == (0, 0, 0)
 
 
 def test_a_new_tenant_is_served_before_a_long_queue(shop: Shop, rival: Shop, clock: Clock) -> None:

@@ -151,7 +151,7 @@ def test_a_worker_of_a_deleted_job_finds_its_lease_gone(shop: Shop) -> None:
     delete_job(shop.db, shop.tenant, job.id)
     assert heartbeat(shop.db, token, lease_s=60, progress={image: (1, 2)}) == set()
     assert finish_images(shop.db, token, [succeeded(image)], max_attempts=1) == set()
-    assert fold_deltas(shop.db) == 0
+    assert fold_deltas(shop.db).rows == 0
 
 
 def test_an_upload_stays_while_any_job_uses_it(shop: Shop, clock: Clock) -> None:

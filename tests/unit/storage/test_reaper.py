@@ -81,8 +81,8 @@ def test_folding_moves_counts_and_leaves_their_sum(shop: Shop) -> None:
     finish_images(shop.db, token, [failed(first)], max_attempts=3)
     before = shop.job(job.id)
     assert before.counts == Counts(queued=1, running=1, failed=1)
-    assert deltas(shop.db) == fold_deltas(shop.db) == 2
-    assert deltas(shop.db) == fold_deltas(shop.db) == 0
+    assert deltas(shop.db) == fold_deltas(shop.db).rows == 2
+    assert deltas(shop.db) == fold_deltas(shop.db).rows == 0
     assert shop.job(job.id) == before
     with shop.db.read() as connection:
         row = connection.execute(select(jobs.c.queued, jobs.c.running, jobs.c.failed)).one()
@@ -103,7 +103,7 @@ def test_threads_that_fold_and_write_at_once_lose_no_row(database: Database) -> 
         folders = [pool.submit(fold_deltas, database) for _ in range(40)]
         for task in writers:
             task.result()
-        folded = sum(task.result() for task in folders) + fold_deltas(database)
+        folded = sum(task.result().rows for task in folders) + fold_deltas(database).rows
     assert folded == 120
     assert [shop.job(job_id).tiles_done for job_id in created] == [40, 40, 40]
 
@@ -112,7 +112,7 @@ def test_more_deltas_than_one_batch_are_all_folded(shop: Shop) -> None:
     job = shop.submit(1)
     with shop.db.write() as connection:
         connection.execute(insert(job_deltas), [{"job_id": job.id, "tiles_done": 1}] * 2500)
-    assert fold_deltas(shop.db) == 2500
+    assert fold_deltas(shop.db).rows == 2500
     assert shop.job(job.id).tiles_done == 2500
 
 

@@ -6,35 +6,38 @@ import base64
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 import redis
+from kombu import Consumer
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.leader import leadership
-from storage.records import Counts, JobState
+from storage.ledger.pauses import pause_job
+from storage.records import Counts, JobState, PausedBy, Priority
 from tests.catalogue import bar_mask, catalogue_in, picture, png
 from tests.running import until
 from tests.servers import RedisServer, free_port
 from tests.unit.workers.conftest import WorkerOn
 from workers.dispatcher import Dispatcher
 from workers.pipeline import run_shard
-from workers.queue import QUEUE, make_celery, prepare_queue, publish_shard
+from workers.queue import QUEUES, make_celery, prepare_queue, publish_shard
 
 SOURCE, MASK = png(picture()), png(bar_mask())
 
 
-def messages(settings: Settings) -> list[list[str]]:
-    """Image ids of the messages in the queue."""
+def messages(settings: Settings, queue: Priority = Priority.BULK) -> list[list[str]]:
+    """Image ids of the messages in a queue."""
     if settings.embedded_broker:
-        raw = [file.read_bytes() for file in (settings.home / "queue" / "messages").glob("*.msg")]
+        raw = [file.read_bytes() for file in (settings.home / "queue" / "messages").glob(f"*.{queue}.msg")]
     else:
         with redis.Redis.from_url(settings.broker_url.get_secret_value()) as client:
-            raw = client.lrange(QUEUE, 0, -1)
+            raw = client.lrange(queue, 0, -1)
     return [json.loads(base64.b64decode(json.loads(message)["body"]))[0][0] for message in raw]
 
 
@@ -149,7 +152,7 @@ def test_message_of_the_embedded_queue_is_never_seen_half_written(embedded_setti
     looker = threading.Thread(target=look)
     looker.start()
     for number in range(200):
-        publish_shard(celery, [f"img_{number}"] * 500)
+        publish_shard(celery, [f"img_{number}"] * 500, Priority.BULK)
     stopped.set()
     looker.join()
     celery.close()
@@ -169,3 +172,51 @@ def test_leader_whose_session_ended_is_elected_anew(server_settings: Settings) -
         assert not leader.held()
         until(leader.held, "nobody leads")
     database.close()
+
+
+def test_workers_take_interactive_shards_before_bulk(settings: Settings) -> None:
+    prepare_queue(settings)
+    celery = make_celery(settings)
+    for number in range(3):
+        publish_shard(celery, [f"bulk_{number}"], Priority.BULK)
+    for number in range(3):
+        publish_shard(celery, [f"interactive_{number}"], Priority.INTERACTIVE)
+    seen: list[str] = []
+
+    def see(body: Any, message: Any) -> None:
+        seen.append(body[0][0][0])
+        message.ack()
+
+    celery.amqp.queues.select(QUEUES)
+    with celery.connection() as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 1, False)
+        queues = list(celery.amqp.queues.consume_from.values())
+        with Consumer(channel, queues, callbacks=[see], accept=["json"]):
+            while len(seen) < 6:
+                connection.drain_events(timeout=10)
+    celery.close()
+    assert seen == [*(f"interactive_{number}" for number in range(3)), *(f"bulk_{number}" for number in range(3))]
+
+
+def test_interactive_job_travels_in_its_queue(settings: Settings) -> None:
+    with catalogue_in(settings) as catalogue:
+        job = catalogue.submit([SOURCE], MASK, priority=Priority.INTERACTIVE)
+        dispatcher_of(settings, catalogue.database).tick()
+        assert messages(settings) == []
+        assert messages(settings, Priority.INTERACTIVE) == [catalogue.ids(job)]
+
+
+def test_late_and_paused_images_are_seen_to_by_ticks(settings: Settings, worker_on: WorkerOn) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=3600)
+    with catalogue_in(settings) as catalogue:
+        job = catalogue.submit([SOURCE], MASK, deadline=soon)
+        held = catalogue.submit([SOURCE], MASK)
+        pause_job(catalogue.database, catalogue.tenant_id, held.id, PausedBy.OPERATOR)
+        later = Database.connect(settings.sqlalchemy_url, clock=lambda: soon + timedelta(seconds=1))
+        dispatcher_of(settings, later).tick()
+        later.close()
+        assert messages(settings) == []
+        assert catalogue.job(job).state is JobState.COMPLETED
+        assert catalogue.images(job)[0].error_code == "deadline_passed"
+        assert catalogue.job(held).counts == Counts(queued=1)

@@ -1,0 +1,75 @@
+"""Pauses: hold a job, or all jobs of the key's tenant, and go on. What the operator paused, no key resumes."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+from api import answers, auth
+from api.problems import responses
+from api.stores import stores
+from storage.ledger.pauses import pause_job, pause_tenant, pauses_of, resume_job, resume_tenant
+from storage.records import PausedBy, Scope
+
+blueprint = APIBlueprint(
+    "pauses", __name__, tag={"name": "Pauses", "description": "Work that is held back for a while."}
+)
+auth.protect(blueprint, writes=Scope.ADMIN)
+
+_TENANT = ("key_missing", "key_wrong", "scope_missing", "ledger_unavailable")
+_OF_ONE_JOB = (*_TENANT, "not_found")
+
+
+@blueprint.post("/v1/jobs/<id:job_id>/pause")
+@blueprint.output(answers.Job, description="The job as it is now.")
+@blueprint.doc(
+    summary="Pause a job",
+    description=(
+        "Nothing more of it is begun, and what is begun is put back at the next tile, without the cost of an attempt. "
+        "Its deadline stays where it is. Repeating it changes nothing."
+    ),
+    responses=responses(*_OF_ONE_JOB),
+)
+def pause(job_id: str) -> answers.Job:
+    return answers.Job.of(pause_job(stores().database, auth.tenant(), job_id, PausedBy.TENANT, actor=auth.actor()))
+
+
+@blueprint.post("/v1/jobs/<id:job_id>/resume")
+@blueprint.output(answers.Job, description="The job as it is now.")
+@blueprint.doc(
+    summary="Go on with a paused job",
+    description="It stays `paused` for as long as its tenant or the whole service is. Repeating it changes nothing.",
+    responses=responses(*_OF_ONE_JOB, "paused_by_operator"),
+)
+def resume(job_id: str) -> answers.Job:
+    return answers.Job.of(resume_job(stores().database, auth.tenant(), job_id, PausedBy.TENANT, actor=auth.actor()))
+
+
+@blueprint.get("/v1/pause")
+@blueprint.output(answers.Pause, description="Whether the tenant is paused.")
+@blueprint.doc(summary="See whether all jobs are paused", responses=responses(*_TENANT))
+def show() -> answers.Pause:
+    return answers.Pause.of(pauses_of(stores().database, auth.tenant()))
+
+
+@blueprint.put("/v1/pause")
+@blueprint.output(answers.Pause, description="The tenant is paused.")
+@blueprint.doc(
+    summary="Pause all jobs",
+    description="As for one job, for all of this tenant, those to come included.",
+    responses=responses(*_TENANT),
+)
+def pause_all() -> answers.Pause:
+    pause_tenant(stores().database, auth.tenant(), PausedBy.TENANT, actor=auth.actor())
+    return answers.Pause.of(pauses_of(stores().database, auth.tenant()))
+
+
+@blueprint.delete("/v1/pause")
+@blueprint.output(answers.Pause, description="Whether the tenant is still paused.")
+@blueprint.doc(
+    summary="Go on with all jobs",
+    description="But for those that are paused themselves.",
+    responses=responses(*_TENANT, "paused_by_operator"),
+)
+def resume_all() -> answers.Pause:
+    resume_tenant(stores().database, auth.tenant(), PausedBy.TENANT, actor=auth.actor())
+    return answers.Pause.of(pauses_of(stores().database, auth.tenant()))

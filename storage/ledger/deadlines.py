@@ -1,0 +1,68 @@
+"""Jobs whose deadline has passed: what waits for a worker then has failed; what a worker holds may end as it will."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, update
+
+from storage.database import Database
+from storage.ledger import audit, outbox
+from storage.ledger.counting import OPEN_JOB, Moves
+from storage.records import ImageState
+from storage.tables import images, jobs
+
+#: Images in one transaction.
+_BATCH = 1000
+
+DEADLINE_PASSED = "deadline_passed"
+_TOO_LATE = "No worker had taken up this image when its job's deadline passed. Retry it, or submit it anew."
+
+
+def fail_late_images(db: Database) -> int:
+    """Fails the queued images of jobs past their deadline; how many there were. May run in several processes."""
+    total = 0
+    while True:
+        with db.write() as connection:
+            failed = _fail_batch(db, connection)
+        total += failed
+        if failed < _BATCH:
+            return total
+
+
+def _fail_batch(db: Database, connection: Connection) -> int:
+    over = select(jobs.c.id).where(jobs.c.deadline <= db.now(), jobs.c.state.in_(OPEN_JOB))
+    late = (
+        select(images.c.id)
+        .where(images.c.state == ImageState.QUEUED, images.c.job_id.in_(over))
+        .order_by(images.c.id)
+        .limit(_BATCH)
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("late")
+    )
+    rows = connection.execute(
+        update(images)
+        .where(images.c.id.in_(select(late.c.id)))
+        .values(
+            state=ImageState.FAILED,
+            published_at=None,
+            finished_at=db.now(),
+            error_code=DEADLINE_PASSED,
+            error_detail=_TOO_LATE,
+        )
+        .returning(
+            images.c.id,
+            images.c.job_id,
+            images.c.tenant_id,
+            images.c.name,
+            images.c.attempt,
+            images.c.error_code,
+            images.c.error_detail,
+            images.c.finished_at,
+        )
+    ).all()
+    moves = Moves()
+    for row in rows:
+        moves.add(row.job_id, ImageState.QUEUED, ImageState.FAILED)
+    outbox.image_failed(db, connection, rows)
+    moves.write(connection)
+    audit.append(db, connection, [audit.image_failed(row) for row in rows])
+    return len(rows)

@@ -1,0 +1,29 @@
+"""Which images may be worked on: conditions that dispatching, leasing and reading share, each in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, not_, or_
+
+from storage.database import Database
+from storage.tables import images, jobs, pauses
+
+#: The subject of a pause of all tenants.
+EVERYTHING = "everything"
+
+
+def paused(job_id: ColumnElement[Any], tenant_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a pause covers the job of these columns: its own, its tenant's, or everybody's."""
+    return exists().where(pauses.c.subject.in_([job_id, tenant_id, EVERYTHING]))
+
+
+def in_time(db: Database) -> ColumnElement[bool]:
+    """Whether a row of ``jobs`` is before its deadline."""
+    return or_(jobs.c.deadline.is_(None), jobs.c.deadline > db.now())
+
+
+def may_begin(db: Database) -> ColumnElement[bool]:
+    """Whether a row of ``images`` is of a job that is neither paused nor past its deadline."""
+    late = exists().where(jobs.c.id == images.c.job_id, jobs.c.deadline <= db.now())
+    return and_(not_(late), not_(paused(images.c.job_id, images.c.tenant_id)))
