@@ -211,8 +211,8 @@ def _lost(source: bytes, result: bytes) -> list[str]:
         if format_name == "TIFF":
             facts["tags"] = (_tags(before), _tags(after))
         lost += [name for name, (old, new) in facts.items() if old != new]
-    if format_name == "PNG" and (source[24:26] != result[24:26]):
-        lost.append("depth")
+    if format_name == "PNG" and (source[24:29] != result[24:29]):
+        lost.append("depth or interlacing")
     if format_name == "PNG":
         kept = {b"caBX", b"iCCP", b"pHYs", b"iTXt", b"acTL"}
         old, new = ([part for part in png.chunks(file) if part[0] in kept] for file in (source, result))

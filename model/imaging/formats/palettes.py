@@ -84,3 +84,11 @@ def _nearest(wanted: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[n
 
 def _lab(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0], np.float32)
+
+
+def packed_bits(values: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
+    """``[h, w]`` of 1, 2, 4 or 8 bits as bytes; each row begins a byte, its first value in the highest bits."""
+    per_byte = 8 // depth
+    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % per_byte))).reshape(values.shape[0], -1, per_byte)
+    shifts = np.arange(per_byte - 1, -1, -1, dtype=np.uint8) * np.uint8(depth)
+    return np.asarray(np.bitwise_or.reduce(padded << shifts, axis=2), np.uint8)

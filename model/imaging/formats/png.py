@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from model.errors import ImageRejected
-from model.imaging.formats.palettes import Palette
+from model.imaging.formats.palettes import Palette, packed_bits
 from model.imaging.picture import Edit, Page, Samples
 from model.imaging.probing import DAMAGE, damaged, each_frame, load
 
@@ -26,6 +26,9 @@ XMP_KEYWORD = b"XML:com.adobe.xmp"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
 _MODES = {_GREY: "L", _RGB: "RGB", _GREY_ALPHA: "LA", _RGB_ALPHA: "RGBA"}
+
+#: First row and column of each pass of an interlaced picture, and the steps between them.
+_ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 Chunk = tuple[bytes, bytes]
 
@@ -40,10 +43,10 @@ class Header:
     kind: int
     interlaced: bool
 
-    def content(self, interlaced: bool = False) -> bytes:
+    def content(self) -> bytes:
         """As a chunk's content."""
         size = self.width.to_bytes(4, "big") + self.height.to_bytes(4, "big")
-        return size + bytes((self.depth, self.kind, 0, 0, interlaced))
+        return size + bytes((self.depth, self.kind, 0, 0, self.interlaced))
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
@@ -117,18 +120,16 @@ def _replaced(parts: list[Chunk], head: Header, edit: Edit) -> list[Chunk]:
         indices = _indices(joined(parts), head)
         palette.paint(indices, edit.samples, edit.hole > 0, capacity=1 << head.depth)
         parts = [(name, palette.colours.tobytes() if name == b"PLTE" else content) for name, content in parts]
-        content = _packed(indices, head.depth)
+        content = _encoded(indices, head)
     else:
         content = _encoded(_unkeyed(parts, head, edit), head)
-    return _with_picture_data(parts, head, content)
+    return _with_picture_data(parts, content)
 
 
-def _with_picture_data(parts: list[Chunk], head: Header, content: bytes) -> list[Chunk]:
+def _with_picture_data(parts: list[Chunk], content: bytes) -> list[Chunk]:
     out: list[Chunk] = []
     for name, old in parts:
-        if name == b"IHDR":
-            out.append((name, head.content()))
-        elif name != b"IDAT":
+        if name != b"IDAT":
             out.append((name, old))
         elif not any(done == b"IDAT" for done, _ in out):
             out.append((name, content))
@@ -136,7 +137,17 @@ def _with_picture_data(parts: list[Chunk], head: Header, content: bytes) -> list
 
 
 def _encoded(samples: Samples, head: Header) -> bytes:
-    """The content of IDAT for samples that are no palette's."""
+    """The content of IDAT for samples (``[H, W, C]``), or a palette's indices (``[H, W]``)."""
+    if not head.interlaced:
+        return _filtered(samples, head)
+    # Each pass is coded as a picture of its own (specification, section 8.1); what they are packed in is shared.
+    passes = [samples[top::down, left::across] for top, left, down, across in _ADAM7]
+    return zlib.compress(b"".join(zlib.decompress(_filtered(part, head)) for part in passes if part.size), 9)
+
+
+def _filtered(samples: Samples, head: Header) -> bytes:
+    if samples.ndim == 2:
+        return _packed(samples, head.depth)
     if head.depth < 8:
         top = (1 << head.depth) - 1
         return _packed(np.rint(samples[..., 0] * (top / 255)).astype(np.uint8), head.depth)
@@ -152,13 +163,7 @@ def _encoded(samples: Samples, head: Header) -> bytes:
 
 def _packed(values: Samples, depth: int) -> bytes:
     """Rows of samples of 1 to 8 bits without a filter, which suits palettes best (specification, section 12.7)."""
-    per_byte = 8 // depth
-    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % per_byte)))
-    if depth < 8:
-        shifts = np.arange(per_byte - 1, -1, -1, dtype=np.uint8) * np.uint8(depth)
-        cells = padded.reshape(padded.shape[0], -1, per_byte) << shifts
-        padded = np.bitwise_or.reduce(cells, axis=2)
-    return zlib.compress(np.pad(padded, ((0, 0), (1, 0))).tobytes(), 9)
+    return zlib.compress(np.pad(packed_bits(values, depth), ((0, 0), (1, 0))).tobytes(), 9)
 
 
 def _indices(still: bytes, head: Header) -> Samples:
@@ -206,7 +211,7 @@ def _animated(parts: list[Chunk], head: Header, edits: list[Edit]) -> list[Chunk
             out.append((name, sequence.to_bytes(4, "big") + _frame(head, shared, control, content, next(frames))))
             sequence += 1
         else:
-            out.append((name, head.content() if name == b"IHDR" else content))
+            out.append((name, content))
     return out
 
 
@@ -226,10 +231,10 @@ def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, ed
     """A stored frame's picture data after the repair; its own where it shows none of it."""
     width, height, left, top = (int.from_bytes(control[at : at + 4], "big") for at in (4, 8, 12, 16))
     inside = edit.hole[top : top + height, left : left + width] > 0
-    if not inside.any() and not head.interlaced:
+    if not inside.any():
         return content
     own = replace(head, width=width, height=height)
-    still = joined([(b"IHDR", own.content(head.interlaced)), *shared, (b"IDAT", content), (b"IEND", b"")])
+    still = joined([(b"IHDR", own.content()), *shared, (b"IDAT", content), (b"IEND", b"")])
     with Image.open(io.BytesIO(still)) as image:
         before = _still(still, image)
     samples = before.samples.copy()
@@ -243,7 +248,7 @@ def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, ed
     if head.kind == _PALETTE:
         palette, indices = _palette(shared), _indices(still, own)
         palette.paint(indices, samples, inside)
-        return _packed(indices, head.depth)
+        return _encoded(indices, own)
     shown = np.where(inside, np.uint8(255), np.uint8(0))
     return _encoded(_unkeyed(shared, own, Edit(samples, shown)), own)
 

@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from model.imaging.formats import segments
+from model.imaging.formats.palettes import packed_bits
 from model.imaging.formats.splice import splice
 from model.imaging.picture import Edit, Mask, Samples
 
@@ -84,7 +85,7 @@ def _coded(page: Any, samples: Samples, order: str) -> bytes:
     """A strip's or tile's samples ``[h, w, c]`` as the file codes them."""
     depth = page.bitspersample
     if depth < 8:
-        rows: NDArray[Any] = _packed(samples.reshape(samples.shape[0], -1).astype(np.uint8), depth)
+        rows: NDArray[Any] = packed_bits(samples.reshape(samples.shape[0], -1).astype(np.uint8), depth)
     else:
         rows = samples
         if page.predictor == 2:
@@ -97,11 +98,3 @@ def _coded(page: Any, samples: Samples, order: str) -> bytes:
         rows = rows.reshape(rows.shape[0], -1)
         return b"".join(bytes(tifffile.TIFF.COMPRESSORS[PACKBITS](row.tobytes())) for row in rows)
     return bytes(tifffile.TIFF.COMPRESSORS[page.compression](plain))
-
-
-def _packed(values: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
-    """``[h, w]`` of 1, 2 or 4 bits as bytes, each row from a byte of its own."""
-    per_byte = 8 // depth
-    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % per_byte))).reshape(values.shape[0], -1, per_byte)
-    shifts = np.arange(per_byte - 1, -1, -1, dtype=np.uint8) * np.uint8(depth)
-    return np.asarray(np.bitwise_or.reduce(padded << shifts, axis=2), np.uint8)
