@@ -176,7 +176,8 @@ def _pixels(data: bytes) -> Iterator[Samples]:
                     yield samples.transpose(1, 2, 0) if planes else samples
             return
         if image.format == "PNG" and data[24] == 16:
-            yield np.asarray(imagecodecs.png_decode(data))
+            deep = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+            yield deep
             return
         if image.format == "HEIF" and image.info.get("bit_depth", 8) > 8:
             yield np.asarray(pillow_heif.open_heif(data, convert_hdr_to_8bit=False)).reshape(*image.size[::-1], -1)
@@ -205,6 +206,11 @@ def _lost(source: bytes, result: bytes) -> list[str]:
         for name in ("icc_profile", "xmp", "photoshop", "dpi", "comment", "duration", "loop", "transparency"):
             facts[name] = (before.info.get(name), after.info.get(name))
         facts["exif"] = (_exif(before), _exif(after))
+        if format_name == "HEIF":
+            for name in ("chroma", "bit_depth", "nclx_profile"):
+                facts[name] = (before.info.get(name), after.info.get(name))
+        if format_name == "AVIF":
+            facts["coding"] = tuple(file[file.find(b"av1C") + 6] & 0x7C for file in (source, result))
         if format_name == "JPEG":
             facts["tables"] = (before.quantization, after.quantization)  # type: ignore[attr-defined]
             facts["progressive"] = (before.info.get("progressive"), after.info.get("progressive"))

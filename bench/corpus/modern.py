@@ -56,6 +56,10 @@ def coded_files(photo: Image.Image) -> Iterator[Recipe]:
     yield "avif-8", lambda: file_of(photo, "AVIF", quality=80, speed=9, **told) + box
     yield "avif-alpha", lambda: file_of(alpha, "AVIF", quality=80, speed=9)
     yield "avif-10", lambda: bytes(imagecodecs.avif_encode(deep_of(photo) >> 6, bitspersample=10, level=80, speed=9))
+    yield "avif-444", lambda: file_of(photo, "AVIF", quality=85, speed=9, subsampling="4:4:4")
+    yield "heic-444", lambda: file_of(photo, "HEIF", quality=85, chroma="444")
+    shown = {"color_primaries": 12, "transfer_characteristics": 13, "matrix_coefficients": 1, "full_range_flag": 1}
+    yield "heic-display-p3", lambda: file_of(photo, "HEIF", quality=80, **shown)
     yield "heic-8", lambda: file_of(photo, "HEIF", quality=80, **told) + box
     yield "heic-alpha", lambda: file_of(alpha, "HEIF", quality=80)
 

@@ -6,16 +6,17 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bench.corpus.content import (
     ICC,
     JUMBF,
     XMP,
-    Pixels,
     Recipe,
     deep_of,
     exif,
@@ -77,6 +78,7 @@ def by_hand(photo: Image.Image) -> Iterator[Recipe]:
     for bits in (2, 4):
         yield f"png-grey-{bits}", lambda bits=bits: _told_png(_plain(grey >> (8 - bits), bits, 0))  # type: ignore[misc]
     yield "png-interlaced", lambda: _told_png(_plain(np.asarray(photo), 8, 2, interlaced=True))
+    yield "png-interlaced-16", lambda: _told_png(_plain(deep_of(photo), 16, 2, interlaced=True))
     palette = photo.quantize(16)
     yield (
         "png-interlaced-palette-4",
@@ -86,7 +88,7 @@ def by_hand(photo: Image.Image) -> Iterator[Recipe]:
     )
 
 
-def _plain(samples: Pixels, depth: int, kind: int, *, interlaced: bool = False, table: bytes = b"") -> bytes:
+def _plain(samples: NDArray[Any], depth: int, kind: int, *, interlaced: bool = False, table: bytes = b"") -> bytes:
     passes = [(0, 0, 1, 1)]
     if interlaced:
         passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
@@ -98,6 +100,8 @@ def _plain(samples: Pixels, depth: int, kind: int, *, interlaced: bool = False, 
             part = np.pad(part, ((0, 0), (0, -part.shape[1] % per))).reshape(part.shape[0], -1, per)
             shifts = np.arange(per - 1, -1, -1) * depth
             part = np.bitwise_or.reduce(part.astype(np.uint8) << shifts.astype(np.uint8), axis=2)
+        if depth == 16:
+            part = part.astype(">u2").view(np.uint8)
         flat = part.reshape(part.shape[0], -1) if part.size else part.reshape(0, 0)
         rows += np.pad(flat, ((0, 0), (1, 0))).astype(np.uint8).tobytes()
     head = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], depth, kind, 0, 0, interlaced)

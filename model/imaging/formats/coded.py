@@ -6,7 +6,7 @@ A C2PA manifest lies in a box of its own, which is carried over as it is.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import imagecodecs
@@ -25,6 +25,8 @@ C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 #: EXIF is at most as long as a JPEG segment elsewhere; here only good sense limits it.
 _LONGEST_EXIF = 1 << 24
 _TRIES = 4
+#: Of x265. At the source's size it is off by 0.3 of 255 levels where "faster" is by 0.2, in a third of its time.
+_PRESET = "ultrafast"
 
 
 def read(data: bytes, image: Image.Image) -> list[Page]:
@@ -51,15 +53,16 @@ def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = Non
     with Image.open(io.BytesIO(data)) as source:
         told = _told(source, thumbnail, xmp)
         format_name = str(source.format)
+        as_coded = _heif_coding(source.info)
     size = sum(len(box) for kind, box in boxes(data) if kind == b"mdat")
     manifests = [box for kind, box in boxes(data) if kind == b"uuid" and box[8:24] == C2PA_BOX]
     reason = ""
     if format_name == "HEIF":
-        encode = _heif(edit.samples, told)
+        encode = _heif(edit.samples, told | as_coded)
     elif edit.samples.dtype == np.uint16 and not told:
         encode = _deep_avif(edit.samples, _avif_depth(data))
     else:
-        encode = _avif(edit.samples, told)
+        encode = _avif(edit.samples, told | {"subsampling": _avif_subsampling(data)})
         if edit.samples.dtype == np.uint16:
             reason = "AVIF with profile, EXIF or XMP is written with 8 bits a sample."
     return Written(nearest_size(encode, size, _TRIES) + b"".join(manifests), "recoded", reason)
@@ -108,6 +111,25 @@ def _avif_depth(data: bytes) -> int:
     return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
 
 
+def _avif_subsampling(data: bytes) -> str:
+    """By Pillow's name, from the same configuration."""
+    at = data.find(b"av1C")
+    flags = data[at + 6] if 0 <= at < len(data) - 7 else 0x0C
+    if flags & 0x10:
+        return "4:0:0"
+    return {0x0: "4:4:4", 0x8: "4:2:2"}.get(flags & 0x0C, "4:2:0")
+
+
+def _heif_coding(info: Mapping[Any, Any]) -> dict[str, Any]:
+    """How the source codes colour (sampling, primaries, matrix), as options of the encoder."""
+    coding: dict[str, Any] = {}
+    if info.get("chroma") in (420, 422, 444):
+        coding["chroma"] = str(info["chroma"])
+    shown = info.get("nclx_profile") or {}
+    names = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
+    return coding | {name: int(shown[name]) for name in names if name in shown}
+
+
 def _told(source: Image.Image, thumbnail: Thumbnail, xmp: bytes | None) -> dict[str, Any]:
     """What describes the picture, as options of the encoders."""
     told = {name: source.info[name] for name in ("icc_profile", "exif", "xmp") if source.info.get(name)}
@@ -154,7 +176,7 @@ def _heif(samples: Samples, told: dict[str, Any]) -> Callable[[int], bytes]:
             mode, (samples.shape[1], samples.shape[0]), np.ascontiguousarray(samples).tobytes()
         )
         out = io.BytesIO()
-        heif.save(out, quality=quality, enc_params={"preset": "faster"}, **told)
+        heif.save(out, quality=quality, enc_params={"preset": _PRESET}, **told)
         return out.getvalue()
 
     return encode

@@ -99,10 +99,10 @@ def _still(data: bytes, image: Image.Image) -> Page:
     load(image, ImageRejected, "image")
     if head.depth == 16:
         try:
-            samples = imagecodecs.png_decode(data)
-        except DAMAGE as error:
+            samples = _deep(data, head)
+        except (*DAMAGE, zlib.error) as error:
             raise damaged(error, ImageRejected, "image") from None
-        samples = samples.reshape(head.height, head.width, -1)[..., : _CHANNELS[head.kind]]
+        samples = samples[..., : _CHANNELS[head.kind]]
         return Page(samples, "grey" if head.kind in (_GREY, _GREY_ALPHA) else "rgb", head.kind in (4, 6))
     if head.kind in (_GREY, _GREY_ALPHA):
         samples = np.array(image.convert("LA" if head.kind == _GREY_ALPHA else "L"), np.uint8)
@@ -111,6 +111,26 @@ def _still(data: bytes, image: Image.Image) -> Page:
         alpha = "transparency" in image.info
         return Page(np.array(image.convert("RGBA" if alpha else "RGB"), np.uint8), "rgb", alpha)
     return Page(np.array(image, np.uint8), "rgb", head.kind == _RGB_ALPHA)
+
+
+def _deep(data: bytes, head: Header) -> Samples:
+    """16-bit samples ``[H, W, C]``. The decoder reads no interlaced ones, so each pass is put alone into a file."""
+    if not head.interlaced:
+        return np.asarray(imagecodecs.png_decode(data)).reshape(head.height, head.width, -1)
+    pixel = 2 * _CHANNELS[head.kind]
+    samples = np.zeros((head.height, head.width, _CHANNELS[head.kind]), np.uint16)
+    places = [samples[top::down, left::across] for top, left, down, across in _ADAM7]
+    packed = b"".join(content for name, content in chunks(data) if name == b"IDAT")
+    rows = zlib.decompressobj().decompress(packed, samples.nbytes + 7 * head.height + 7)
+    at = 0
+    for place in places:
+        if place.size:
+            own = replace(head, height=place.shape[0], width=place.shape[1], interlaced=False)
+            end = at + own.height * (1 + own.width * pixel)
+            file = joined([(b"IHDR", own.content()), (b"IDAT", zlib.compress(rows[at:end], 1)), (b"IEND", b"")])
+            place[...] = np.asarray(imagecodecs.png_decode(file)).reshape(place.shape)
+            at = end
+    return samples
 
 
 def _replaced(parts: list[Chunk], head: Header, edit: Edit) -> list[Chunk]:
@@ -153,7 +173,8 @@ def _filtered(samples: Samples, head: Header) -> bytes:
         return _packed(np.rint(samples[..., 0] * (top / 255)).astype(np.uint8), head.depth)
     flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     if head.depth == 16:
-        file = bytes(imagecodecs.png_encode(flat, level=6))
+        # Sides of one pixel may have strides of any length, which the encoder takes amiss.
+        file = bytes(imagecodecs.png_encode(flat.reshape(-1).reshape(flat.shape), level=6))
     else:
         out = io.BytesIO()
         Image.fromarray(flat, _MODES[head.kind]).save(out, "PNG")
