@@ -13,6 +13,7 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from model.errors import ImageRejected, MaskRejected, ModelError
+from model.imaging.formats import segments
 
 pillow_heif.register_heif_opener()
 
@@ -31,6 +32,8 @@ FORMATS = {
 SEVERAL = {"PNG", "WEBP", "TIFF", "GIF"}
 #: Longest side of a picture: what WebP, JPEG and the network's plan can all count.
 LONGEST_SIDE = 65_535
+#: Most passes over a JPEG's pixels. Encoders write about ten; a small file of thousands would take hours.
+MOST_SCANS = 100
 _ORIENTATION = 0x0112
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: What Pillow and the decoders under it raise on damaged files.
@@ -107,6 +110,8 @@ def opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Itera
         raise rejected(f"{noun}_too_large", f"The {noun} file has {len(data)} bytes; the limit is {limits.max_bytes}.")
     with _open(data, limits, rejected, noun) as image:
         _hold(image, limits, rejected, noun)
+        if format_of(image) == "JPEG" and segments.scans(data, MOST_SCANS) > MOST_SCANS:
+            raise rejected(f"{noun}_unreadable", f"The {noun} is a JPEG of over {MOST_SCANS} scans: export it again.")
         yield image
 
 

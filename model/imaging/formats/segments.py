@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 SOI, EOI, SOS, SOF1, DHT, DQT, DRI, COM = 0xD8, 0xD9, 0xDA, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE
@@ -14,6 +15,9 @@ LONGEST = 65_533
 
 EXIF, XMP, XMP_EXTENSION = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 MPF, PHOTOSHOP, ADOBE = b"MPF\0", b"Photoshop 3.0\0", b"Adobe"
+
+#: What interrupts coded data: any marker but restarts. 0xFF before a zero is data.
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,27 @@ def split(data: bytes) -> tuple[list[Segment], bytes]:
         size = int.from_bytes(data[at + 2 : at + 4], "big")
         found.append(Segment(marker, data[at + 4 : at + 2 + size]))
         at += 2 + max(size, 2)
+
+
+def scans(data: bytes, most: int) -> int:
+    """How many scans the picture has, counted up to ``most`` + 1: each is a pass over all of its pixels."""
+    try:
+        _, rest = split(data)
+    except ValueError:
+        return 0
+    at = count = 0
+    while count <= most and rest[at : at + 2] == b"\xff\xda":
+        count += 1
+        at += 2
+        # Tables may stand before the next scan; their contents are no markers.
+        while found := _MARKER.search(rest, at):
+            at = found.start()
+            if rest[at + 1] in (SOS, EOI):
+                break
+            at += 2 + int.from_bytes(rest[at + 2 : at + 4], "big")
+        else:
+            break
+    return count
 
 
 def describes(segment: Segment) -> bool:

@@ -15,6 +15,7 @@ from PIL import Image
 from model.errors import ImageRejected
 from model.imaging import Limits, probe
 from model.imaging.coding import decode, encode
+from model.imaging.formats import segments
 from model.imaging.picture import Edit
 from model.imaging.turning import as_seen, as_stored
 
@@ -68,6 +69,22 @@ def test_turning_is_as_pillow_turns_and_back(orientation: int) -> None:
     assert np.array_equal(as_stored(as_seen(photo(), orientation), orientation), photo())
 
 
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan, a refinement of a few bytes, comes again and again."""
+    data = file_of(Image.new("L", (64, 48), 90), "JPEG", progressive=True)
+    own = segments.scans(data, 1000)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * (count - own) + data[-2:]
+
+
+def test_scans_are_counted_as_they_lie_in_the_file() -> None:
+    assert segments.scans(file_of(Image.fromarray(photo()), "JPEG"), 1000) == 1
+    assert segments.scans(file_of(Image.fromarray(photo()), "JPEG", restart_marker_blocks=2), 1000) == 1
+    assert 6 <= segments.scans(file_of(Image.fromarray(photo()), "JPEG", progressive=True), 1000) <= 12
+    assert segments.scans(with_scans(100), 1000) == 100
+    assert probe(with_scans(100), LIMITS).format == "JPEG"
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -87,6 +104,7 @@ def test_turning_is_as_pillow_turns_and_back(orientation: int) -> None:
         (png_that_claims(90_000, 90_000), "image_too_many_pixels"),
         (png_that_claims(70_000, 10), "image_too_many_pixels"),
         (b"\0" * (LIMITS.max_bytes + 1), "image_too_large"),
+        (with_scans(101), "image_unreadable"),
     ],
 )
 def test_what_cannot_be_worked_on_is_refused(data: bytes, code: str) -> None:
