@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.quality import marked, masked_psnr
+from bench.metrics import masked_psnr
+from bench.subjects import marked
 from model.colour import lab_of
 from model.colour_difference import border_steps, delta_e_2000
 from model.inpainter import LaMaInpainter

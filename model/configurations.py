@@ -55,6 +55,7 @@ class FourierUNetConfiguration(_Configuration):
     ratio: float = Field(default=0.5, ge=0, lt=1)
     spectral_kernel: Literal[1, 3] = 1
     real_only: bool = False
+    guided: bool = True
 
 
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[_Configuration]]] = {
@@ -196,7 +197,8 @@ def _unet_configuration(shapes: Shapes) -> dict[str, Any]:
     channels = [_first(shapes, UNET_STEM), *(_first(shapes, f"down.{level}.0.weight") for level in range(4))]
     block = "encode.0.0.block.conv1.ffc."
     ratio = _ratio(_first(shapes, f"{block}convl2l.weight"), _first(shapes, f"{block}convl2g.weight"))
-    return {"channels": channels, "ratio": ratio, **_spectral_configuration(shapes)}
+    guided = any(".gate." in name for name in shapes)
+    return {"channels": channels, "ratio": ratio, "guided": guided, **_spectral_configuration(shapes)}
 
 
 def _spectral_configuration(shapes: Shapes) -> dict[str, Any]:

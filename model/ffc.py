@@ -55,7 +55,7 @@ class FourierUnit(nn.Module):
         n, c, h, w = x.shape
         spectrum = torch.fft.rfft2(x.float(), norm="ortho")  # there is no FFT of bf16
         if self.real_only:
-            real = torch.relu(self.bn(self.conv_layer(spectrum.real)))
+            real = torch.relu(self.bn(self.conv_layer(spectrum.real))).float()  # nor complex bf16
             spectrum = torch.complex(real, spectrum.imag.contiguous())
         else:
             planes = torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).reshape(n, c * 2, h, w // 2 + 1)

@@ -80,17 +80,18 @@ class FourierGate(nn.Module):
 
 
 class GuidedUp(nn.Module):
-    """Decoder step: gate by the skip's spectrum, up-sample twofold, fuse with the skip."""
+    """Decoder step: gate by the skip's spectrum (if ``guided``), up-sample twofold, fuse with the skip."""
 
-    def __init__(self, decoder_channels: int, skip_channels: int) -> None:
+    def __init__(self, decoder_channels: int, skip_channels: int, *, guided: bool = True) -> None:
         super().__init__()
-        self.gate = FourierGate(skip_channels, decoder_channels)
+        self.gate = FourierGate(skip_channels, decoder_channels) if guided else None
         self.project = nn.Conv2d(decoder_channels, skip_channels, kernel_size=1, bias=False)
         self.fuse = ConvBNAct(skip_channels * 2, skip_channels)
 
     def forward(self, decoder: Tensor, skip: Tensor, cells: Box | None = None) -> Tensor:
         """``cells``: the part of ``decoder`` that is drawn; the gate still sees all of ``skip``."""
-        decoder = self.gate(skip, decoder)
+        if self.gate is not None:
+            decoder = self.gate(skip, decoder)
         if cells is not None:
             decoder, skip = decoder[..., *cells.slices], skip[..., *cells.scaled(2).slices]
         # The projection commutes with interpolation and is four times cheaper before it.
@@ -113,7 +114,9 @@ class FourierUNet(nn.Module):
         ratio: float = 0.5,
         spectral_kernel: int = 1,
         real_only: bool = False,
+        guided: bool = True,
     ) -> None:
+        """``guided``: skips gate the decoder by their spectra; without it they are plain (to measure the gates)."""
         super().__init__()
         spectral = SpectralOptions(kernel_size=spectral_kernel, real_only=real_only)
         self.stem = ConvBNAct(4, channels[0])
@@ -127,7 +130,7 @@ class FourierUNet(nn.Module):
             ]
         )
         self.up = nn.ModuleList(
-            GuidedUp(deep, shallow)
+            GuidedUp(deep, shallow, guided=guided)
             for shallow, deep in zip(reversed(channels[:-1]), reversed(channels[1:]), strict=True)
         )
         self.refine = PlainResnetBlock(channels[1])

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.training.holes import Holes
+from model.training.holes import Holes, draw_pool, read_pool
 from model.training.photos import Photos
 from model.training.recipe import Recipe
 from model.training.stock import Stocks
@@ -47,7 +47,9 @@ class Batches:
             seed=recipe.seed, held=data.held, held_for=data.held_for, device=device,
         )  # fmt: skip
         shares = {str(kind): share for kind, share in masks.shares.items()}
-        self._holes = Holes(recipe.seed, shares=shares, pool=masks.pool, careless=masks.careless, device=device)
+        kinds = [kind for kind, share in shares.items() if share > 0]
+        pool = read_pool(Path(masks.drawn)) if masks.drawn else draw_pool(recipe.seed, masks.pool, kinds)
+        self._holes = Holes(pool, shares=shares, careless=masks.careless, device=device)
 
     @torch.no_grad()
     def batch(self, step: int, *, size: int | None = None) -> Batch:

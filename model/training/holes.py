@@ -7,17 +7,20 @@ narrow, so that half-transparent remains of the mark are seen beside it. Strokes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from torch import Tensor
 
-from model.training.masks import KINDS, Mask
-
+Mask = NDArray[np.uint8]
+#: Masks ``uint8 [M, POOL_SIDE, POOL_SIDE]`` of each watermark-like kind.
+Pool = dict[str, NDArray[np.uint8]]
 #: Side of a pooled mask, in px.
 POOL_SIDE = 288
 #: Crops of pooled masks that are looked at for one whose share of marked pixels is in bounds.
@@ -29,10 +32,12 @@ _STROKES = {"narrow": (4, 8, 40, 10), "medium": (5, 8, 100, 30), "wide": (5, 8, 
 _BOXES = {"narrow": (2, 10, 40), "medium": (3, 30, 75), "wide": (3, 30, 150)}
 
 
-def draw_pool(seed: int, count: int, kinds: list[str]) -> dict[str, list[Mask]]:
+def draw_pool(seed: int, count: int, kinds: Sequence[str]) -> Pool:
     """``count`` watermark-like masks, as many of each kind; weights, slants and outlines vary as typefaces do."""
+    from model.training.masks import KINDS
+
     marks = [kind for kind in kinds if kind in KINDS]
-    pool: dict[str, list[Mask]] = {}
+    pool: Pool = {}
     for kind in marks:
         rng = np.random.default_rng((seed, 0x6D61736B, list(KINDS).index(kind)))
         drawn: list[Mask] = []
@@ -40,12 +45,26 @@ def draw_pool(seed: int, count: int, kinds: list[str]) -> dict[str, list[Mask]]:
             mask = _restyled(rng, KINDS[kind](rng, POOL_SIDE, POOL_SIDE))
             if mask.mean() / 255 > _LEAST_COVERED:
                 drawn.append(mask)
-        pool[kind] = drawn
+        pool[kind] = np.stack(drawn)
     return pool
+
+
+def write_pool(pool: Pool, path: Path) -> None:
+    """Keep a pool in a small file, for machines without OpenCV."""
+    bits: dict[str, Any] = {kind: np.packbits(masks > 127, axis=2) for kind, masks in pool.items()}
+    np.savez_compressed(path, **bits)
+
+
+def read_pool(path: Path) -> Pool:
+    """A pool that ``write_pool`` kept."""
+    with np.load(path) as file:
+        return {kind: np.unpackbits(file[kind], axis=2)[..., :POOL_SIDE] * np.uint8(255) for kind in file.files}
 
 
 def _restyled(rng: np.random.Generator, mask: Mask) -> Mask:
     """``mask`` slanted and stretched; now and then bolder, or its outline alone."""
+    import cv2
+
     slant, stretch = rng.uniform(-0.3, 0.3), rng.uniform(0.7, 1.3)
     middle = POOL_SIDE / 2
     matrix = np.array([[stretch, slant, middle - stretch * middle - slant * middle], [0, 1, 0]])
@@ -61,21 +80,18 @@ def _restyled(rng: np.random.Generator, mask: Mask) -> Mask:
 class Holes:
     """Draws marks and holes for batches."""
 
-    def __init__(
-        self, seed: int, *, shares: Mapping[str, float], pool: int, careless: float, device: torch.device
-    ) -> None:
+    def __init__(self, pool: Pool, *, shares: Mapping[str, float], careless: float, device: torch.device) -> None:
+        """``pool``: drawn masks of every kind in ``shares`` that is watermark-like."""
         kinds = [kind for kind, share in shares.items() if share > 0]
         weights = np.array([shares[kind] for kind in kinds])
         self._kinds, self._shares = kinds, weights / weights.sum()
         self._careless, self._device = careless, device
-        drawn = draw_pool(seed, pool, kinds)
-        stacked = [mask for masks in drawn.values() for mask in masks]
         self._ranges: dict[str, tuple[int, int]] = {}
         begin = 0
-        for kind, masks in drawn.items():
+        for kind, masks in pool.items():
             self._ranges[kind] = (begin, begin + len(masks))
             begin += len(masks)
-        self._pool = torch.from_numpy(np.stack(stacked)).to(device) if stacked else None
+        self._pool = torch.from_numpy(np.concatenate(list(pool.values()))).to(device) if pool else None
 
     def draw(self, rng: np.random.Generator, count: int, side: int) -> tuple[Tensor, Tensor]:
         """``(alpha, hole)``, both ``float [N, 1, side, side]``: the mark's coverage in [0, 1] and the hole, 0 or 1."""
@@ -146,6 +162,8 @@ def paint(rng: np.random.Generator, canvas: Mask, kind: str) -> None:
             canvas[top : top + height, left : left + width] = 255
         return
     most, corners, length, width = _STROKES[kind]
+    picture = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(1, most + 1))):
         point = rng.uniform((0, 0), canvas.shape[::-1])
         thickness = max(1, round(unit * rng.uniform(0.4, 1) * width))
@@ -155,8 +173,9 @@ def paint(rng: np.random.Generator, canvas: Mask, kind: str) -> None:
             reach = unit * rng.uniform(10, length)
             target = np.clip(point + reach * np.array([math.cos(angle), math.sin(angle)]), 0, side)
             start, end = (int(point[0]), int(point[1])), (int(target[0]), int(target[1]))
-            cv2.line(canvas, start, end, 255, thickness)
+            pen.line((*start, *end), fill=255, width=thickness)
             point = target
+    canvas[:] = np.asarray(picture)
 
 
 def _widened(mask: Tensor, reach: Tensor) -> Tensor:

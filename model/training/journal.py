@@ -7,9 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 
@@ -37,8 +36,7 @@ class Journal:
         """``columns`` of pictures (``[N, 3, H, W]`` in [0, 1]) side by side, as ``sheet-STEP.jpg``."""
         rows = torch.cat([torch.cat(list(column.float().cpu()), dim=1) for column in columns], dim=2)
         pixels = rows.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
-        data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
-        (self._folder / f"sheet-{step:07}.jpg").write_bytes(bytes(data))
+        Image.fromarray(pixels).save(self._folder / f"sheet-{step:07}.jpg", quality=88)
 
     def _head(self) -> list[str]:
         with self._log.open(newline="", encoding="utf-8") as file:

@@ -12,8 +12,8 @@ import io
 import tarfile
 from pathlib import Path
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from model.errors import PhotosMissing
 from model.training.photos import Photos
@@ -33,7 +33,9 @@ def pack(
                 (pixels,) = photos.decoded([int(number)], threads=1)
             except PhotosMissing:
                 continue  # an unreadable picture: logged where it was read
-            coded = bytes(cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])[1])
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=6)
+            coded = file.getvalue()
             if most_bytes is not None and total + len(coded) > most_bytes:
                 break
             if tar is None or written + len(coded) > shard_bytes:

@@ -5,6 +5,7 @@ A picture that cannot be read is named in the log once and left out; the run goe
 
 from __future__ import annotations
 
+import io
 import logging
 import tarfile
 from collections.abc import Sequence
@@ -12,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from model.errors import PhotosMissing
 
@@ -72,19 +73,14 @@ class Photos:
     def _decoded(self, number: int) -> Pixels | None:
         entry = self._entries[number]
         try:
-            pixels = cv2.imdecode(np.frombuffer(entry.read(), np.uint8), cv2.IMREAD_COLOR)
-        except (OSError, cv2.error):
-            pixels = None
-        if pixels is None:
+            with Image.open(io.BytesIO(entry.read())) as picture:
+                picture.thumbnail((self._longest, self._longest), Image.Resampling.BOX, reducing_gap=None)
+                return np.array(picture.convert("RGB"), np.uint8)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             if number not in self._unreadable:
-                log.warning("left out %s: not a readable picture", entry.name)
+                log.warning("left out %s: not a readable picture (%s)", entry.name, error)
                 self._unreadable.add(number)
             return None
-        scale = self._longest / max(pixels.shape[:2])
-        if scale < 1:
-            size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def load_photos(folder: Path, *, longest: int = 768) -> list[Pixels]:

@@ -61,6 +61,8 @@ class Masks(_Part):
     )
     #: Marks that are drawn when a run begins; crops, turns and sizes of them are drawn at each step.
     pool: int = Field(default=3000, ge=1)
+    #: A file of marks drawn before (``model.training.holes.write_pool``), for machines that cannot draw them.
+    drawn: str = ""
     #: Share of masks that are too narrow, so that half-transparent remains of the mark stand beside the hole.
     careless: float = Field(default=0.15, ge=0, le=1)
 
@@ -188,6 +190,7 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
         update={
             "data": recipe.data.model_copy(update={"photos": there(recipe.data.photos)}),
             "perceptual": recipe.perceptual.model_copy(update={"weights": there(recipe.perceptual.weights)}),
+            "masks": recipe.masks.model_copy(update={"drawn": there(recipe.masks.drawn)}),
             "network": recipe.network.model_copy(update={"start": start if start == "shipped" else there(start)}),
         }
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from model.errors import CheckpointRejected, CheckpointUnwritten, TrainingDiverged, TrainingInterrupted
 from model.training.batches import Batch, Batches
@@ -76,7 +77,6 @@ class Trainer:
         self.checkpoint = folder / "checkpoint.pt"
         if self.checkpoint.exists():
             self.load(read_checkpoint(self.checkpoint, device))
-        self.journal = Journal(folder, step=self.step)
         compiles = recipe.compile and device.type == "cuda"
         self._forward: Callable[[Tensor], Any] = torch.compile(self.network) if compiles else self.network
         self._judge = torch.compile(self.discriminator) if compiles and self.discriminator else self.discriminator
@@ -92,7 +92,7 @@ class Trainer:
             TrainingInterrupted: :meth:`stop` was called; the state is saved.
             CheckpointUnwritten: the disk took no checkpoint; the last one stands.
         """
-        settings = self.recipe.logging
+        settings, journal = self.recipe.logging, Journal(self.folder, step=self.step)
         end = self.recipe.schedule.steps if until is None else min(until, self.recipe.schedule.steps)
         seen = Means()
         began = time.monotonic()
@@ -102,14 +102,30 @@ class Trainer:
             late = seconds is not None and time.monotonic() - began >= seconds
             last = self.step == end or self._stop or late
             if last or self.step % settings.every == 0:
-                self._look(seen)
+                self._look(seen, journal)
                 self.save()
             if self.step % settings.sheet_every == 0 or (last and self.step == self.recipe.schedule.steps):
-                self._show()
+                self._show(journal)
             if self._stop:
                 raise TrainingInterrupted(self.step, self.checkpoint)
             if late:
                 return
+
+    def count_operations(self) -> int:
+        """Floating-point operations of one step, all networks, forward and backward; it is learnt, not compiled.
+
+        Convolutions and matrix products count, Fourier transforms do not; nor does the rare step with a penalty.
+        """
+        while self.step % self.recipe.losses.penalty_every == 0:
+            self.run(until=self.step + 1)
+        batch = self.batches.batch(self.step)
+        compiled = self._forward, self._judge
+        self._forward, self._judge = self.network, self.discriminator
+        with FlopCounterMode(display=False) as counter:
+            self._learn(batch)
+        self._forward, self._judge = compiled
+        self.step += 1
+        return int(counter.get_total_flops())
 
     def stop(self) -> None:
         """Ask the run to end after the present step. Safe in a signal handler."""
@@ -246,7 +262,7 @@ class Trainer:
         for name in ours.keys() - set(floating):
             ours[name].copy_(theirs[name])
 
-    def _look(self, seen: Means) -> None:
+    def _look(self, seen: Means, journal: Journal) -> None:
         """Wait for the device, check that all is finite, and write a row.
 
         Raises:
@@ -259,20 +275,20 @@ class Trainer:
         per_second = count * self.recipe.data.batch / seen.seconds()
         rate = self.recipe.schedule.rate * self.recipe.schedule.rate_share(self.step)
         try:
-            self.journal.row(self.step, {**figures, "images_per_second": per_second, "rate": rate})
+            journal.row(self.step, {**figures, "images_per_second": per_second, "rate": rate})
         except OSError as error:
             raise CheckpointUnwritten(self.step, self.checkpoint, error.strerror or str(error)) from None
         log.info("step %d of %d: loss %.5f, %.1f images/s", self.step, self.recipe.schedule.steps, figures["loss"],
                  per_second)  # fmt: skip
 
     @torch.no_grad()
-    def _show(self) -> None:
+    def _show(self, journal: Journal) -> None:
         batch = self.batches.batch(_SHEET_STEP, size=self.recipe.logging.sheet_rows)
         results = self.average(batch.given)
         finished = results[0] if isinstance(results, tuple) else results
         laid = batch.marked * (1 - batch.hole) + finished.float() * batch.hole
         try:
-            self.journal.sheet(self.step, [batch.marked, batch.given[:, :3] + 0.5 * batch.hole, laid, batch.clean])
+            journal.sheet(self.step, [batch.marked, batch.given[:, :3] + 0.5 * batch.hole, laid, batch.clean])
         except OSError as error:
             raise CheckpointUnwritten(self.step, self.checkpoint, error.strerror or str(error)) from None
 

@@ -61,6 +61,7 @@ def test_every_named_configuration_is_recognised(name: str) -> None:
         ("fourier-unet", {"channels": [8, 12, 16, 24, 32]}),
         ("fourier-unet", {"ratio": 0.75, "real_only": True, "spectral_kernel": 3}),
         ("fourier-unet", {"ratio": 0.0}),
+        ("fourier-unet", {"guided": False}),
     ],
 )
 def test_other_sizes_of_the_family_are_inferred(architecture: str, configuration: dict[str, Any]) -> None:

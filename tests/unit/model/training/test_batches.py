@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from model.training.batches import Batches
-from model.training.holes import Holes, paint
+from model.training.holes import Holes, draw_pool, paint, read_pool, write_pool
 from model.training.masks import KINDS
 from model.training.photos import Photos
 from model.training.stock import Stock, Stocks
@@ -19,7 +19,7 @@ from .conftest import CPU, recipe_with
 
 
 def holes(careless: float = 0.0, **shares: float) -> Holes:
-    return Holes(0, shares=shares, pool=8, careless=careless, device=CPU)
+    return Holes(draw_pool(0, 8, list(shares)), shares=shares, careless=careless, device=CPU)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,6 +92,15 @@ def test_strokes_and_boxes_are_holes_without_a_mark() -> None:
     alpha, hole = holes(narrow=1.0, wide=1.0).draw(np.random.default_rng(0), 8, 96)
     assert not alpha.any()
     assert 0.02 < float(hole.mean()) < 0.8
+
+
+def test_a_pool_is_kept_whole_in_a_small_file(tmp_path: Path) -> None:
+    pool = draw_pool(1, 8, ["text", "logo", "wide"])
+    assert pool.keys() == {"text", "logo"}
+    write_pool(pool, tmp_path / "pool.npz")
+    kept = read_pool(tmp_path / "pool.npz")
+    assert all(np.array_equal(kept[kind], np.where(masks > 127, 255, 0)) for kind, masks in pool.items())
+    assert (tmp_path / "pool.npz").stat().st_size < 8 * 4_000
 
 
 def test_wide_masks_are_wider_than_narrow_ones() -> None:

@@ -1,0 +1,175 @@
+"""The quality benchmark: its figures on cases whose answer is known, and its peers' networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from bench import ablation, quality
+from bench.deepfill import ContextualAttention, DeepFill
+from bench.lpips import Lpips
+from bench.methods import nothing, prefill, whole_picture
+from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
+from bench.subjects import MARKS, marked, square, subjects
+
+
+@pytest.fixture(scope="module")
+def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AlexNet's shapes, of random numbers."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3))
+    tensors = {}
+    for index, shape in enumerate(shapes):
+        tensors[f"conv{index}.weight"] = torch.randn(shape, generator=generator) / shape[1] ** 0.5 / shape[2]
+        tensors[f"conv{index}.bias"] = torch.zeros(shape[0])
+        tensors[f"lin{index}.weight"] = torch.rand((1, shape[0], 1, 1), generator=generator)
+    path = tmp_path_factory.mktemp("lpips") / "lpips.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three smooth photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)).resize((140, 110)).save(
+            folder / f"{number}.png"
+        )
+    return folder
+
+
+def test_figures_are_right_on_pictures_whose_error_is_known() -> None:
+    original = np.full((40, 60, 3), 100, np.uint8)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:20, 10:20] = 255
+    off = original.copy()
+    off[10:20, 10:20] += 10
+    off[30:, 30:] = 0
+    assert masked_psnr(off, original, mask) == pytest.approx(10 * np.log10(255**2 / 100))
+    assert colour_error(original, original, mask) == 0
+    assert 2 < colour_error(off, original, mask) < 6
+    assert ssim(original, original) == pytest.approx(1)
+    assert ssim(off, original) < 0.95
+    assert (marked(original, mask)[15, 15] == 178).all()
+    assert square(np.zeros((90, 120, 3), np.uint8), 64).shape == (64, 64, 3)
+
+
+def test_structural_similarity_falls_with_noise_and_is_symmetric() -> None:
+    rng = np.random.default_rng(0)
+    original = np.asarray(Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((64, 64)))
+    noisy = [np.clip(original + rng.normal(0, level, original.shape), 0, 255).astype(np.uint8) for level in (5, 40)]
+    assert 1 > ssim(noisy[0], original) > ssim(noisy[1], original) > 0
+    assert ssim(noisy[1], original) == pytest.approx(ssim(original, noisy[1]))
+
+
+def test_border_ratio_is_one_where_nothing_was_done_and_grows_with_a_seam() -> None:
+    original = np.random.default_rng(0).integers(60, 200, (80, 80, 3), dtype=np.uint8)
+    hole = np.zeros((80, 80), np.uint8)
+    hole[30:50, 30:50] = 255
+    seamed = original.copy()
+    seamed[30:50, 30:50] = np.clip(seamed[30:50, 30:50] + np.uint8(50), 0, 255)
+    assert border_ratio(original, original, hole) == pytest.approx(1)
+    assert border_ratio(seamed, original, hole) > 2
+
+
+def test_lpips_is_zero_for_equal_pictures_and_grows_with_the_difference(lpips: Path) -> None:
+    distance = Lpips(lpips)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    little, much = (np.clip(picture + np.int16(shift), 0, 255).astype(np.uint8) for shift in (4, 60))
+    assert distance(picture, picture) == 0
+    assert 0 < distance(picture, little) < distance(picture, much)
+
+
+def test_every_method_is_fed_the_marked_picture(folder: Path) -> None:
+    found = list(subjects(folder, 96, seed=3))
+    assert {subject.kind for subject in found} == set(MARKS)
+    for subject in found:
+        assert np.array_equal(subject.task.picture.pixels, marked(subject.original, subject.mask))
+        assert (subject.task.hole[subject.mask > 0] == 255).all()
+        assert np.array_equal(nothing(subject.task), subject.task.picture.pixels)
+        known = subject.task.hole == 0
+        assert np.array_equal(prefill(subject.task)[known], subject.task.picture.pixels[known])
+    assert len(list(subjects(folder, 96, kinds=("text",), photos=2))) <= 2
+
+
+def test_contextual_attention_copies_what_looks_alike() -> None:
+    x = torch.zeros(1, 2, 24, 24)
+    x[:, 0, :, :12], x[:, 1, :, 12:] = 1, 1
+    hole = torch.zeros(1, 1, 24, 24)
+    hole[..., 8:14, 2:6] = 1
+    copied = ContextualAttention()(x, hole)
+    assert copied.shape == x.shape
+    assert copied[0, 0, 10, 4] > 0.9
+    assert copied[0, 1, 10, 4] < 0.1
+    assert ContextualAttention()(x, torch.ones_like(hole)).isfinite().all()
+
+
+def test_attention_in_chunks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, hole = torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 64, 64)
+    hole[..., 20:30, 20:30] = 1
+    whole = ContextualAttention()(x, hole)
+    monkeypatch.setattr("bench.deepfill._CHUNK", 7)
+    assert torch.allclose(ContextualAttention()(x, hole), whole, atol=1e-6)
+
+
+def test_deepfill_has_the_published_size_and_teaches_both_stages() -> None:
+    published = sum(parameter.numel() for parameter in DeepFill().parameters())
+    assert 3_500_000 < published < 4_500_000
+    network, given = DeepFill(width=4), torch.rand(1, 4, 80, 80)
+    finished, rough = network.train()(given)
+    assert finished.shape == rough.shape == (1, 3, 80, 80)
+    assert network.eval()(given).shape == (1, 3, 80, 80)
+
+
+def test_a_network_sees_a_padded_picture_and_its_result_is_cut(folder: Path) -> None:
+    class Grey(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.shape[-1] % 16 == x.shape[-2] % 16 == 0
+            return torch.full_like(x[:, :3], 0.5)
+
+    subject = next(subjects(folder, 90, kinds=("wide",)))
+    assert whole_picture(Grey())(subject.task).shape == (90, 90, 3)
+
+
+def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
+    folder: Path, lpips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model.fourier_unet import FourierUNet
+
+    small = {
+        "fourier-unet": lambda: FourierUNet(channels=(4, 8, 8, 8, 8)),
+        "DeepFill v2": lambda: DeepFill(width=4),
+    }
+    monkeypatch.setattr(ablation, "NETWORKS", small)
+    recipe = ablation.read_recipe("ablation")
+    recipe = recipe.model_copy(update={
+        "data": recipe.data.model_copy(update={"batch": 1, "crop": 80}),
+        "masks": recipe.masks.model_copy(update={"pool": 8}),
+    })  # fmt: skip
+    monkeypatch.setattr(ablation, "read_recipe", lambda _: recipe)
+    for steps in (1, 2):  # the second goes on
+        ablation.train(folder, tmp_path, steps, torch.device("cpu"))
+    networks = ablation.trained(tmp_path)
+    assert networks.keys() == small.keys()
+    figures = ablation.test(networks, folder, [80, 96], 1)
+    assert figures["DeepFill v2"].keys() == {"80", "96"}
+    out = tmp_path / "quality.json"
+    quality.main([
+        str(folder), "--lpips", str(lpips), "--networks", str(tmp_path), "--sizes", "80", "--photos", "1",
+        "--out", str(out), "--sheet", str(tmp_path / "sheet.jpg"),
+    ])  # fmt: skip
+    rows = json.loads(out.read_text())
+    assert [row["method"] for row in rows] == [
+        "do nothing", "Telea", "Navier-Stokes", "push-pull prefill",
+        "fourier-unet, small budget", "DeepFill v2, small budget", "cleanplate (shipped)",
+    ]  # fmt: skip
+    assert rows[-1]["figures"]["80"]["all"]["psnr_db"] > rows[0]["figures"]["80"]["all"]["psnr_db"]
+    assert (tmp_path / "sheet.jpg").stat().st_size > 0
