@@ -69,13 +69,14 @@ class JobLinks(Answer):
     images: str = Field(examples=[f"/v1/jobs/{_JOB}/images"])
     results: str = Field(examples=[f"/v1/jobs/{_JOB}/results"])
     errors: str = Field(examples=[f"/v1/jobs/{_JOB}/errors"])
+    skipped: str = Field(examples=[f"/v1/jobs/{_JOB}/skipped"])
     archive: str = Field(examples=[f"/v1/jobs/{_JOB}/archive"])
 
     @classmethod
     def of(cls, job_id: str) -> Self:
         """The links of a job."""
         path = f"/v1/jobs/{job_id}"
-        parts = {name: f"{path}/{name}" for name in ("images", "results", "errors", "archive")}
+        parts = {name: f"{path}/{name}" for name in ("images", "results", "errors", "skipped", "archive")}
         return cls.model_validate({"self": path, **parts})
 
 
@@ -94,6 +95,10 @@ class Job(Answer):
         description="Its place among the jobs that wait to begin, from 1, counted to 1000; null once it has begun."
     )
     options: dict[str, Any]
+    mask: dict[str, Any] | None = Field(
+        description="Boxes, or how the mask's file is laid on pictures; null where it is taken as it is."
+    )
+    rows_skipped: int = Field(description="Rows of its manifest that were left out; `links.skipped` lists them.")
     rights: Rights | None = Field(description="Null for jobs of the time before it was asked for.")
     webhook_id: str | None
     priority: Priority
@@ -121,6 +126,8 @@ class Job(Answer):
             eta_s=job.eta_s,
             queue_position=job.queue_position,
             options=job.options,
+            mask=job.mask,
+            rows_skipped=job.rows_skipped,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
             priority=job.priority,
@@ -172,6 +179,9 @@ class Image(Answer):
     position: int = Field(description="Its place in the job, from 0.")
     name: str = Field(examples=["shirt-01.jpg"])
     custom_id: str | None = Field(description="Its name in your own books, as it was submitted.")
+    source_url: str | None = Field(description="Where it is fetched from; null for uploads.")
+    mask: dict[str, Any] | None = Field(description="Its own mask's boxes or placement; null where it has the job's.")
+    options: dict[str, Any] | None = Field(description="Its own options; null where it has only the job's.")
     state: ImageState
     width: int | None = Field(description="Pixels; null until a worker has read it.")
     height: int | None
@@ -197,6 +207,9 @@ class Image(Answer):
             position=image.position,
             name=image.name,
             custom_id=image.custom_id,
+            source_url=image.source_url,
+            mask=image.mask,
+            options=image.options,
             state=image.state,
             width=image.width,
             height=image.height,
@@ -264,6 +277,19 @@ class ErrorLine(Answer):
         )
 
 
+class SkippedLine(Answer):
+    """A row of a job's manifest that was left out."""
+
+    custom_id: str | None
+    line: int = Field(description="In the manifest, from 1.")
+    detail: str
+
+    @classmethod
+    def of(cls, row: records.SkippedRow) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(custom_id=row.custom_id, line=row.line, detail=row.detail)
+
+
 class JobPage(Answer):
     """A part of the list of jobs, newest first."""
 
@@ -317,6 +343,8 @@ class Fault(BaseModel):
 
     pointer: str | None = Field(default=None, description="JSON pointer into the body.", examples=["#/images/0/name"])
     parameter: str | None = Field(default=None, description="Name of the query parameter.")
+    line: int | None = Field(default=None, description="Line of the manifest, from 1.")
+    code: str | None = Field(default=None, description="Of a manifest's row: what is wrong with it.")
     detail: str
 
 

@@ -70,11 +70,18 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         answers.ResultLine,
         answers.ErrorLine,
         answers.JobEvent,
+        answers.SkippedLine,
+        requests.ManifestJob,
+        requests.ManifestTerms,
         requests.NewJob,
         requests.InlineJob,
         JobOptions,
     ):
         _add(components, model)
+    components["ManifestJob"]["properties"]["job"] |= {
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"{_REF}ManifestTerms"},
+    }
     _flatten(document)
     document["paths"]["/v1/jobs"]["post"]["requestBody"] = {
         "required": True,
@@ -83,23 +90,12 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
             "multipart/form-data": {"schema": {"$ref": f"{_REF}InlineJob"}},
         },
     }
-    document["paths"]["/v1/jobs"]["post"].setdefault("parameters", []).append(
-        {
-            "name": idempotency.HEADER,
-            "in": "header",
-            "required": False,
-            "schema": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 255,
-                "description": "Any text of your own that names this request; sent again, it is answered again.",
-            },
-        }
-    )
-    document["paths"]["/v1/jobs"]["post"]["responses"]["202"]["headers"] = {
-        "Location": _header("string", "Path of the job."),
-        idempotency.REPLAYED: _header("string", "`true` where the answer is that of an earlier try."),
+    document["paths"]["/v1/jobs/manifest"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": {"$ref": f"{_REF}ManifestJob"}}},
     }
+    for path in ("/v1/jobs", "/v1/jobs/manifest"):
+        _add_once(document["paths"][path]["post"])
     binary = {"schema": {"type": "string", "format": "binary"}}
     document["paths"]["/blobs/{token}"]["put"]["requestBody"] = {
         "required": True,
@@ -120,6 +116,27 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
 
 def _answers_json(operation: dict[str, Any]) -> bool:
     return "application/json" in operation["responses"].get("200", {}).get("content", {})
+
+
+def _add_once(operation: dict[str, Any]) -> None:
+    """A request that may be sent again."""
+    operation.setdefault("parameters", []).append(
+        {
+            "name": idempotency.HEADER,
+            "in": "header",
+            "required": False,
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 255,
+                "description": "Any text of your own that names this request; sent again, it is answered again.",
+            },
+        }
+    )
+    operation["responses"]["202"]["headers"] = {
+        "Location": _header("string", "Path of the job."),
+        idempotency.REPLAYED: _header("string", "`true` where the answer is that of an earlier try."),
+    }
 
 
 def _add_limits(operation: dict[str, Any]) -> None:

@@ -71,7 +71,10 @@ CATALOGUE: dict[str, Kind] = {
     "webhook_unknown": Kind(422, "The job names a webhook that does not exist"),
     "mask_missing": Kind(422, "An image has no mask"),
     "too_many_images": Kind(422, "The job has too many images"),
-    "url_not_allowed": Kind(422, "The address cannot receive webhooks"),
+    "url_not_allowed": Kind(422, "The address may not be connected to"),
+    "manifest_invalid": Kind(422, "Rows of the manifest are not good"),
+    "manifest_unreadable": Kind(422, "The manifest cannot be read"),
+    "source_refused": Kind(422, "The bucket does not let the service read"),
     "image_unreadable": Kind(422, "The file is not a picture that can be read"),
     "image_truncated": Kind(422, "The picture's file is cut off"),
     "image_empty": Kind(422, "The picture has no pixels"),
@@ -137,7 +140,7 @@ def validation_problem(error: ValidationError, location: str = "json", prefix: t
     faults = []
     for item in found[:MAX_FAULTS]:
         path = (*prefix, *item["loc"])
-        detail = _sentence(item["type"], item["msg"])
+        detail = sentence(item["type"], item["msg"])
         if location == "query":
             faults.append(Fault(parameter=str(path[0]) if path else None, detail=detail))
         else:
@@ -147,7 +150,8 @@ def validation_problem(error: ValidationError, location: str = "json", prefix: t
     return Problem("validation_failed", f"{first.pointer or first.parameter}: {first.detail}{more}", faults=faults)
 
 
-def _sentence(kind: str, message: str) -> str:
+def sentence(kind: str, message: str) -> str:
+    """One of pydantic's errors, in the words of this API."""
     if kind == "extra_forbidden":
         return "There is no such field; remove it or correct its name."
     if kind == "missing":

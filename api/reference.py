@@ -147,6 +147,9 @@ def _curl(document: dict[str, Any], path: str, method: str, media_type: str, con
             "-H 'Content-Type: application/json'",
             f"-d {shlex.quote(json.dumps(_example(document, content['schema'])))}",
         ]
+    elif path == "/v1/jobs/manifest":
+        job = document["components"]["schemas"]["ManifestTerms"]["example"]
+        lines += ["-F manifest=@catalogue.csv", f"-F {shlex.quote(f'job={json.dumps(job)}')}"]
     elif media_type == "multipart/form-data":
         lines += [
             "-F images=@shirt-01.jpg",
@@ -190,6 +193,8 @@ def _type(node: dict[str, Any]) -> str:
         return str(node["$ref"]).removeprefix(_NAME)
     if "anyOf" in node:
         return " or ".join(_type(part) for part in node["anyOf"])
+    if "prefixItems" in node:
+        return f"list of {len(node['prefixItems'])} {_type(node['prefixItems'][0])}"
     if node.get("type") == "array":
         return f"list of {_type(node['items'])}"
     name = str(node.get("format") or node.get("type", "anything"))

@@ -6,7 +6,7 @@ Fields that are not known are refused, so that a misspelt option is an error and
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,16 +16,19 @@ from pydantic import (
     Field,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 
 from api.filenames import clean_filename
-from storage.options import JobOptions
+from storage.options import JobOptions, MaskPlace
 from storage.records import ImageState, JobState, Priority, Rights, RightsBasis
 
 #: Ids as clients may send them; what the ledger makes fits in.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 FileName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(clean_filename)]
 ContentType = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
+#: Whether it may be connected to, is decided apart.
+Url = Annotated[str, Field(min_length=1, max_length=2000)]
 #: A part of a form that is a file.
 FilePart = Annotated[str, Field(json_schema_extra={"format": "binary"})]
 
@@ -68,18 +71,82 @@ class NewUploads(Request):
     files: list[NewUpload] = Field(min_length=1, max_length=1000, description="1 to 1000 files.")
 
 
-class NewImage(Request):
-    """One picture of a job, sent before by an upload."""
+class GivenMask(MaskPlace):
+    """What is to be repaired: a mask's file by its upload, or boxes; and how it is laid on pictures of other shapes."""
 
-    upload_id: Id = Field(description="The picture.", examples=[_UPLOAD])
-    name: FileName | None = Field(default=None, description="Its name. Missing: `image-` and its place in the job.")
-    mask_upload_id: Id | None = Field(default=None, description="Its own mask. Missing: the job's.")
+    model_config = ConfigDict(json_schema_extra={"example": {"upload_id": _MASK, "anchor": "bottom_right"}})
+
+    upload_id: Id | None = Field(default=None, description="The mask's file.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.upload_id is None) == (self.boxes is None):
+            raise ValueError("give either upload_id or boxes")
+        return self
+
+
+class _Masked(Request):
+    """What has a mask of its own, or not."""
+
+    mask_upload_id: Id | None = Field(default=None, description="Short for `mask` with nothing but an `upload_id`.")
+
+    @model_validator(mode="after")
+    def _one_mask(self) -> Self:
+        if self.mask_upload_id is not None and getattr(self, "mask", None) is not None:
+            raise ValueError("give either mask or mask_upload_id")
+        return self
+
+
+class NewImage(_Masked):
+    """One picture of a job: sent before by an upload, or fetched from its address by the service."""
+
+    upload_id: Id | None = Field(default=None, description="The picture's upload.", examples=[_UPLOAD])
+    url: Url | None = Field(
+        default=None,
+        description="Instead of an upload: `https://` of a public server, or `s3://bucket/key` of an allowed bucket.",
+        examples=["https://shop.example/pictures/shirt-01.jpg"],
+    )
+    name: FileName | None = Field(
+        default=None, description="Its file name. Missing: its upload's, or the last part of its address."
+    )
+    mask: GivenMask | None = Field(default=None, description="Its own mask. Missing: the job's.")
+    options: JobOptions | None = Field(default=None, description="Its own options: what they name wins over the job's.")
     custom_id: Line | None = Field(
         default=None,
         max_length=200,
         description="Its name in your own books: comes back in every list, results and errors.",
         examples=["sku-4711-front"],
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.upload_id is None) == (self.url is None):
+            raise ValueError("give either upload_id or url")
+        return self
+
+
+class GivenManifest(Request):
+    """A file that lists a job's pictures, a line each: JSON Lines of `NewImage`, or CSV with the same columns."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"upload_id": _UPLOAD, "on_error": "skip"}})
+
+    upload_id: Id | None = Field(default=None, description="The file's upload.")
+    url: Url | None = Field(
+        default=None,
+        description="Instead of an upload: `s3://bucket/key` of an allowed bucket.",
+        examples=["s3://catalogue/spring.csv"],
+    )
+    format: Literal["jsonl", "csv"] | None = Field(default=None, description="Missing: as the file begins.")
+    on_error: Literal["reject", "skip"] = Field(
+        default="reject",
+        description="What a bad row does: the job is refused with its line and reason; or it is left out and listed.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.upload_id is None) == (self.url is None):
+            raise ValueError("give either upload_id or url")
+        return self
 
 
 class Stated(Request):
@@ -128,8 +195,16 @@ class Stated(Request):
         return Rights(basis=self.rights_basis, attested_by=self.attested_by, reference=self.rights_reference)
 
 
-class NewJob(Stated):
-    """Pictures to be cleaned, by the ids of their uploads."""
+class JobTerms(Stated, _Masked):
+    """What holds for all pictures of a job, wherever they come from."""
+
+    mask: GivenMask | None = Field(default=None, description="The mask of every picture that has none of its own.")
+    options: JobOptions = Field(default_factory=JobOptions, description="How to work.")
+    webhook_id: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
+
+
+class NewJob(JobTerms):
+    """Pictures to be cleaned: listed here, in a manifest, or all of a folder in S3."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -144,10 +219,63 @@ class NewJob(Stated):
         }
     )
 
-    images: list[NewImage] = Field(min_length=1, description="The pictures, in the order in which they are listed.")
-    mask_upload_id: Id | None = Field(default=None, description="The mask of every picture that has none of its own.")
-    options: JobOptions = Field(default_factory=JobOptions, description="How to work.")
-    webhook_id: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
+    images: list[NewImage] | None = Field(
+        default=None, min_length=1, description="The pictures, in the order in which they are listed."
+    )
+    manifest: GivenManifest | None = Field(default=None, description="Instead of `images`: a file that lists them.")
+    folder: Url | None = Field(
+        default=None,
+        description="Instead of `images`: every picture under `s3://bucket/prefix/` of an allowed bucket.",
+        examples=["s3://catalogue/spring/"],
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if sum(way is not None for way in (self.images, self.manifest, self.folder)) != 1:
+            raise ValueError("give one of images, manifest and folder")
+        return self
+
+
+class ManifestTerms(JobTerms):
+    """The part `job` of a job that brings its manifest along."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "mask": {"boxes": [[0.72, 0.9, 0.25, 0.07]], "units": "relative"},
+                "on_error": "skip",
+                "rights_basis": "owner",
+                "attested_by": "Jo Doe, Doe Shirts Ltd",
+                "rights_reference": "own photographs, spring catalogue",
+            }
+        }
+    )
+
+    format: Literal["jsonl", "csv"] | None = Field(default=None, description="Missing: as the file begins.")
+    on_error: Literal["reject", "skip"] = Field(
+        default="reject",
+        description="What a bad row does: the job is refused with its line and reason; or it is left out and listed.",
+    )
+
+
+class ManifestJob(Request):
+    """The parts of a job that brings its manifest along (multipart/form-data)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "manifest": "custom_id,url\nsku-4711,https://shop.example/pictures/shirt-01.jpg\n",
+                "job": (
+                    '{"mask": {"boxes": [[0.72, 0.9, 0.25, 0.07]], "units": "relative"}, "on_error": "skip", '
+                    '"rights_basis": "owner", "attested_by": "Jo Doe, Doe Shirts Ltd", '
+                    '"rights_reference": "own photographs, spring catalogue"}'
+                ),
+            }
+        }
+    )
+
+    manifest: FilePart = Field(description="The file: JSON Lines or CSV, with a file name.")
+    job: str = Field(description="Everything else: a JSON object, see `ManifestTerms`.")
 
 
 class InlineJob(Stated):

@@ -14,6 +14,7 @@ from flask import current_app
 from api.watching import Watcher
 from cleanplate.settings import Settings
 from storage.blobs import Blobs, open_blobs, secret_of
+from storage.blobs.buckets import Buckets
 from storage.database import Database
 from storage.ledger.watching import Look, look_at
 
@@ -27,6 +28,8 @@ class Stores:
         self._owner: int | None = None
         self._database: Database | None = None
         self._blobs: Blobs | None = None
+        #: Tenants' own; it makes its connections anew after a fork by itself.
+        self.buckets = Buckets(settings)
         #: News of jobs for the streams of this process.
         self.watcher = Watcher(self._look)
         self._secret: str | None = None

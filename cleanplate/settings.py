@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(default=64 * MIB, ge=1, description="Largest request body of the job API, in bytes.")
     max_inline_images: int = Field(default=32, ge=1, description="Most pictures sent inside one POST /v1/jobs.")
     max_job_images: int = Field(default=100_000, ge=1, description="Most images in one job.")
+    max_manifest_bytes: int = Field(
+        default=256 * MIB, ge=1, description="Largest manifest read from the object store, in bytes."
+    )
     upload_expiry_s: int = Field(default=24 * 3600, ge=1, description="Seconds in which an upload must be used.")
     retention_days: int = Field(
         default=30,

@@ -6,6 +6,7 @@ from api.routes.events import blueprint as events
 from api.routes.health import blueprint as health
 from api.routes.images import blueprint as images
 from api.routes.jobs import blueprint as jobs
+from api.routes.manifests import blueprint as manifests
 from api.routes.pauses import blueprint as pauses
 from api.routes.results import blueprint as results
 from api.routes.uploads import blueprint as uploads
@@ -13,4 +14,4 @@ from api.routes.webhooks import blueprint as webhooks
 from api.web.login import blueprint as login
 from api.web.repair import blueprint as repair
 
-BLUEPRINTS = (uploads, jobs, events, results, images, pauses, webhooks, blobs, health, docs, login, repair)
+BLUEPRINTS = (uploads, jobs, manifests, events, results, images, pauses, webhooks, blobs, health, docs, login, repair)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import ValidationError
 
 from api import answers, auth, cursors, requests
-from api.answers import Fault
 from api.bodies import unsupported
-from api.idempotency import REPLAYED, once
+from api.gathering import gathered, places_of
+from api.idempotency import once
 from api.inline import read_inline_job
 from api.lanes import waiting
-from api.problems import MAX_FAULTS, Problem, pointer, responses, validation_problem
+from api.problems import Problem, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
+from api.submitting import answered, submitted
 from api.watching import version_of
-from storage import records
-from storage.errors import NotFound, UploadUnknown
+from storage.errors import UploadUnknown
 from storage.ledger.counting import OPEN_JOB
 from storage.ledger.idempotency import Once, recall
-from storage.ledger.jobs import get_job, list_images, list_jobs, submit_job, submit_once
+from storage.ledger.jobs import get_job, list_images, list_jobs
 from storage.ledger.lifecycle import cancel_job, delete_job, retry_failed
 from storage.records import Scope
 
@@ -39,9 +37,10 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 @blueprint.doc(
     summary="Submit a job",
     description=(
-        "As JSON, with the ids of uploads, for jobs of any size; or as multipart/form-data with the pictures in it, "
-        "for small ones. A job that is refused leaves nothing behind. With an `Idempotency-Key` the request may be "
-        "sent again for 24 hours: the same request gets the first answer, with `Idempotency-Replayed: true`."
+        "As JSON, for jobs of any size: `images` with ids of uploads or addresses, a `manifest` that lists them, or a "
+        "`folder` in S3; or as multipart/form-data with the pictures in it, for small ones. A job that is refused "
+        "leaves nothing behind. With an `Idempotency-Key` the request may be sent again for 24 hours: the same request "
+        "gets the first answer, with `Idempotency-Replayed: true`."
     ),
     responses=responses(
         "request_invalid",
@@ -61,6 +60,11 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
         "validation_failed",
         "rights_missing",
         "upload_unknown",
+        "url_not_allowed",
+        "manifest_invalid",
+        "manifest_unreadable",
+        "blob_not_found",
+        "source_refused",
         "webhook_unknown",
         "mask_missing",
         "too_many_images",
@@ -84,16 +88,12 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     wanted = once()
     given = recall(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
-        return _answered(answers.Job.model_validate(given), replayed=True)
+        return answered(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
         job, replayed = _submit_uploaded(here, tenant, wanted)
     else:
-        job, replayed = _submitted(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
-    return _answered(job, replayed=replayed)
-
-
-def _answered(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dict[str, str]]:
-    return job, 202, {"Location": job.links.self} | ({REPLAYED: "true"} if replayed else {})
+        job, replayed = submitted(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
+    return answered(job, replayed=replayed)
 
 
 def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[answers.Job, bool]:
@@ -104,79 +104,11 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         body = requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
-    if len(body.images) > here.settings.max_job_images:
-        raise Problem(
-            "too_many_images",
-            f"A job may have {here.settings.max_job_images} images; this one has {len(body.images)}. Split it.",
-        )
-    if body.mask_upload_id is None:
-        bare = [index for index, image in enumerate(body.images) if image.mask_upload_id is None]
-        if bare:
-            raise Problem(
-                "mask_missing",
-                f"Image {bare[0]} has no mask_upload_id, and the job has none either.",
-                faults=[
-                    Fault(pointer=pointer("images", index), detail="This image has no mask.")
-                    for index in bare[:MAX_FAULTS]
-                ],
-            )
-    job = records.NewJob(
-        images=[
-            records.NewImage(
-                name=image.name,
-                source_upload_id=image.upload_id,
-                mask_upload_id=image.mask_upload_id,
-                custom_id=image.custom_id,
-            )
-            for image in body.images
-        ],
-        mask_upload_id=body.mask_upload_id,
-        options=body.options.model_dump(mode="json"),
-        rights=body.rights,
-        retention_s=here.settings.retention_s(body.retention_days),
-        webhook_endpoint_id=body.webhook_id,
-        priority=body.priority,
-        deadline=body.deadline,
-    )
+    job = gathered(here, tenant, body)
     try:
-        return _submitted(here, tenant, job, wanted, webhook_field="webhook_id")
+        return submitted(here, tenant, job, wanted, webhook_field="webhook_id")
     except UploadUnknown as error:
-        raise Problem(error.code, str(error), faults=_places(body, set(error.identifiers))) from error
-
-
-def _places(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
-    """Where the unknown uploads stand in the body."""
-    places = [pointer("mask_upload_id")] if body.mask_upload_id in unknown else []
-    for index, image in enumerate(body.images):
-        if image.upload_id in unknown:
-            places.append(pointer("images", index, "upload_id"))
-        if image.mask_upload_id in unknown:
-            places.append(pointer("images", index, "mask_upload_id"))
-        if len(places) >= MAX_FAULTS:
-            break
-    return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
-
-
-def _submitted(
-    here: Stores, tenant: str, job: records.NewJob, wanted: Once | None, *, webhook_field: str
-) -> tuple[answers.Job, bool]:
-    """The new job, or the one that this request made before; and whether it is that."""
-    try:
-        if wanted is None:
-            return answers.Job.of(submit_job(here.database, tenant, job, actor=auth.actor())), False
-        answer, replayed = submit_once(here.database, tenant, job, wanted, _as_json, actor=auth.actor())
-        return answers.Job.model_validate(answer), replayed
-    except NotFound as error:
-        # The address is right; it is the body that names something unknown.
-        raise Problem(
-            "webhook_unknown",
-            f"There is no webhook {error.identifier!r}. Make it with POST /v1/webhooks first.",
-            faults=[Fault(pointer=pointer(webhook_field), detail="There is no such webhook.")],
-        ) from error
-
-
-def _as_json(job: records.Job) -> dict[str, Any]:
-    return answers.Job.of(job).model_dump(mode="json")
+        raise Problem(error.code, str(error), faults=places_of(body, set(error.identifiers))) from error
 
 
 @blueprint.get("/v1/jobs")

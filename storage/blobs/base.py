@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import Message
-from typing import Protocol
+from typing import IO, Protocol
 
 from storage.errors import InvalidKey
 
@@ -45,6 +45,9 @@ class Blobs(Protocol):
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         """The bytes. Raises BlobNotFound, BlobTooLarge (before reading more than ``max_bytes``)."""
+
+    def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
+        """Like :meth:`get`, into a file, holding only a part in memory."""
 
     def stat(self, key: str) -> BlobStat:
         """Size, type and time. Raises BlobNotFound."""

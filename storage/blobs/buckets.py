@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 from urllib.parse import urlsplit
 
 from cleanplate.addresses import reason_against
@@ -83,6 +84,13 @@ class Buckets:
         if place is None:
             raise ValueError(f"not an address in S3: {url!r}")
         return self._reader.read(place.bucket, place.key, max_bytes=max_bytes)
+
+    def download(self, url: str, file: IO[bytes], *, max_bytes: int) -> None:
+        """Like :meth:`get`, into a file, holding only a part in memory."""
+        place = Place.of(url)
+        if place is None:
+            raise ValueError(f"not an address in S3: {url!r}")
+        self._reader.download(place.bucket, place.key, file, max_bytes=max_bytes)
 
     def list(self, url: str) -> Iterator[str]:
         """The keys under ``s3://bucket/prefix``, in order. Raises like :meth:`get`."""

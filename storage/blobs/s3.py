@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
@@ -19,6 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
 
+#: Bytes.
+_COPIED_AT_ONCE = 1 << 20
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 #: Answers that ask to come back later, whatever their HTTP status.
 _BUSY = frozenset({"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"})
@@ -75,6 +77,11 @@ class S3Reader:
         with _translated(f"s3://{bucket}/{key}"):
             return _body(self._clients.at(self._endpoint_url), bucket, key, max_bytes)
 
+    def download(self, bucket: str, key: str, file: IO[bytes], *, max_bytes: int) -> None:
+        """Like :meth:`read`, into a file, holding only a part in memory."""
+        with _translated(f"s3://{bucket}/{key}"):
+            _into(file, self._clients.at(self._endpoint_url), bucket, key, max_bytes)
+
     def keys(self, bucket: str, prefix: str) -> Iterator[str]:
         """All keys that begin with ``prefix``, in order."""
         with _translated(f"s3://{bucket}/{prefix}"):
@@ -130,6 +137,11 @@ class S3Blobs:
         with _translated(key):
             return _body(self._client(), self._bucket, name, max_bytes)
 
+    def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
+        name = self._name(key)
+        with _translated(key):
+            _into(file, self._client(), self._bucket, name, max_bytes)
+
     def stat(self, key: str) -> BlobStat:
         name = self._name(key)
         with _translated(key):
@@ -183,10 +195,21 @@ class S3Blobs:
 
 def _body(client: Any, bucket: str, name: str, max_bytes: int | None) -> bytes:
     answer = client.get_object(Bucket=bucket, Key=name)
-    with answer["Body"] as body:
+    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
+    with closing(answer["Body"]) as body:
         if max_bytes is not None and answer["ContentLength"] > max_bytes:
             raise BlobTooLarge(max_bytes)
         return bytes(body.read())
+
+
+def _into(file: IO[bytes], client: Any, bucket: str, name: str, max_bytes: int) -> None:
+    answer = client.get_object(Bucket=bucket, Key=name)
+    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
+    with closing(answer["Body"]) as body:
+        if answer["ContentLength"] > max_bytes:
+            raise BlobTooLarge(max_bytes)
+        for piece in body.iter_chunks(_COPIED_AT_ONCE):
+            file.write(piece)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from storage.errors import NotFound, UploadUnknown
 from storage.ledger import audit, bulk, idempotency, quotas
 from storage.ledger.counting import read_job, select_jobs
 from storage.ledger.idempotency import Once
-from storage.records import Image, ImageState, Job, JobState, NewImage, NewJob, Upload
+from storage.records import Image, ImageState, Job, JobState, NewImage, NewJob, SkippedRow, Upload
 from storage.tables import images, jobs, new_id, skipped_rows, uploads, webhook_endpoints
 
 OPEN_IMAGE = (ImageState.QUEUED, ImageState.RUNNING)
@@ -302,3 +302,27 @@ def _image(row: Row[Any]) -> Image:
     for hidden in ("lease_token", "lease_expires_at", "published_at", "available_at"):
         del found[hidden]
     return Image(**found | {"state": ImageState(found["state"])})
+
+
+def get_upload(db: Database, tenant_id: str, upload_id: str) -> Upload:
+    """An upload that a job could name now. Raises UploadUnknown."""
+    query = select(*(uploads.c[column.name] for column in fields(Upload))).where(*_usable(db, tenant_id, [upload_id]))
+    with db.read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise UploadUnknown([upload_id])
+    return Upload(**row._asdict())
+
+
+def skipped_lines(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int) -> list[SkippedRow]:
+    """Rows of a job's manifest that were left out, by line, beyond the line ``after``. Raises NotFound for the job."""
+    query = (
+        select(skipped_rows.c.line, skipped_rows.c.custom_id, skipped_rows.c.detail)
+        .where(skipped_rows.c.job_id == job_id, skipped_rows.c.line > after)
+        .order_by(skipped_rows.c.line)
+        .limit(limit)
+    )
+    with db.read() as connection:
+        if connection.execute(one_job(tenant_id, job_id)).first() is None:
+            raise NotFound("job", job_id)
+        return [SkippedRow(**row._asdict()) for row in connection.execute(query)]

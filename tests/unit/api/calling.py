@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -104,6 +105,13 @@ class Caller:
             self(upload["method"], upload["url"], status=204, headers=upload["headers"], data=data)
         return [upload["id"] for upload in uploads]
 
+    def submit_manifest(self, manifest: str | bytes, status: int = 202, **job: Any) -> dict[str, Any]:
+        """A job that brings its manifest along; what is answered."""
+        data = manifest.encode() if isinstance(manifest, str) else manifest
+        form = {"manifest": (io.BytesIO(data), "catalogue.txt"), "job": json.dumps({**RIGHTS, **job})}
+        answer: dict[str, Any] = self.post("/v1/jobs/manifest", status, data=form).json
+        return answer
+
     def submit(self, count: int = 1, **fields: Any) -> dict[str, Any]:
         """A job of so many images and one mask."""
         *images, marks = self.upload(*[(f"shirt-{n}.jpg", picture()) for n in range(count)], ("mask.png", mask()))
@@ -124,7 +132,9 @@ class Service:
         assert isinstance(stores, Stores)
         self.stores = stores
         self.document = description_of_all()
-        self._paths = {re.sub(r"\{\w+\}", "[^/]+", path): path for path in self.document["paths"]}
+        # What is named in full before what is only of the same form.
+        paths = sorted(self.document["paths"], key=lambda path: path.count("{"))
+        self._paths = {re.sub(r"\{\w+\}", "[^/]+", path): path for path in paths}
 
     def tenant(self, name: str) -> str:
         return ensure_tenant(self.stores.database, name)

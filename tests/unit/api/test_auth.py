@@ -12,6 +12,7 @@ from tests.unit.api.calling import Caller, MakeService, Service
 ROUTES = [
     ("POST", "/v1/uploads"),
     ("POST", "/v1/jobs"),
+    ("POST", "/v1/jobs/manifest"),
     ("GET", "/v1/jobs"),
     ("GET", "/v1/jobs/job_1/events"),
     ("GET", "/v1/events"),
@@ -22,6 +23,7 @@ ROUTES = [
     ("GET", "/v1/jobs/job_1/images"),
     ("GET", "/v1/jobs/job_1/results"),
     ("GET", "/v1/jobs/job_1/errors"),
+    ("GET", "/v1/jobs/job_1/skipped"),
     ("GET", "/v1/jobs/job_1/archive"),
     ("GET", "/v1/images/img_1"),
     ("GET", "/v1/images/img_1/result"),

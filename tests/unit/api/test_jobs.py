@@ -59,7 +59,7 @@ def test_names_options_and_webhook_are_kept(shop: Caller) -> None:
     [
         ({"images": []}, "#/images"),
         ({"images": "upl_1"}, "#/images"),
-        ({"images": [{}]}, "#/images/0/upload_id"),
+        ({"images": [{}]}, "#/images/0"),
         ({"images": [{"upload_id": "upl_1", "mask": "upl_2"}]}, "#/images/0/mask"),
         ({"images": [{"upload_id": "upl_1", "name": ".."}]}, "#/images/0/name"),
         ({"images": [{"upload_id": "upl\u0000"}]}, "#/images/0/upload_id"),

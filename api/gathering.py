@@ -1,0 +1,204 @@
+"""A job's pictures, from whichever way in its description names: a list, a manifest, or a folder in S3.
+
+Everything that takes long (reading a manifest, listing a folder) happens here, before the transaction that makes the
+job is begun.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import IO
+
+from api import requests
+from api.answers import Fault
+from api.images import Refused, check_model, mask_of, name_of, new_image
+from api.manifests import Reading, read_manifest
+from api.problems import MAX_FAULTS, Problem, pointer
+from api.stores import Stores
+from storage.blobs.buckets import reason_against_folder, reason_against_source
+from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
+from storage.ledger.jobs import get_upload, has_mask, known_uploads
+from storage.records import NewImage, NewJob, SkippedRow
+
+#: Objects of a folder that are taken for pictures; whether they are, the worker decides by their bytes.
+PICTURES = frozenset({
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif",
+    ".tiff", ".webp",
+})  # fmt: skip
+#: Bytes of a manifest that are kept in memory; larger ones lie on disk while they are read.
+_IN_MEMORY = 1 << 20
+
+
+def gathered(here: Stores, tenant: str, body: requests.NewJob) -> NewJob:
+    """The job as the ledger takes it.
+
+    Raises:
+        Problem: an address that is not allowed, an image without a mask, too many images, a bad manifest.
+    """
+    skipped: list[SkippedRow] = []
+    if body.images is not None:
+        images = _listed(here, body.images)
+    elif body.folder is not None:
+        images = _in_folder(here, body.folder)
+    else:
+        assert body.manifest is not None
+        with _downloaded(here, tenant, body.manifest) as file:
+            images, skipped = from_manifest(here, tenant, file, body, body.manifest)
+    return with_terms(here, body, images, skipped)
+
+
+def from_manifest(
+    here: Stores,
+    tenant: str,
+    file: IO[bytes],
+    terms: requests.JobTerms,
+    how: requests.GivenManifest | requests.ManifestTerms,
+) -> tuple[list[NewImage], list[SkippedRow]]:
+    """The images of a manifest's file, and the rows that were left out. Raises Problem."""
+    reading = Reading(
+        settings=here.settings,
+        known=lambda named: known_uploads(here.database, tenant, named),
+        has_mask=terms.mask is not None or terms.mask_upload_id is not None,
+        format=how.format,
+        skips=how.on_error == "skip",
+    )
+    manifest = read_manifest(file, reading)
+    return manifest.images, manifest.bad
+
+
+def with_terms(here: Stores, terms: requests.JobTerms, images: list[NewImage], skipped: list[SkippedRow]) -> NewJob:
+    """The job of these images. Raises Problem: ``mask_missing``, or a network that the service does not offer."""
+    try:
+        check_model(terms.options, here.settings)
+    except Refused as error:
+        raise _problem(error, ()) from error
+    mask_upload_id, mask = mask_of(terms)
+    job = NewJob(
+        images=images,
+        mask_upload_id=mask_upload_id,
+        mask=mask,
+        options=terms.options.model_dump(mode="json"),
+        rights=terms.rights,
+        retention_s=here.settings.retention_s(terms.retention_days),
+        webhook_endpoint_id=terms.webhook_id,
+        priority=terms.priority,
+        deadline=terms.deadline,
+        skipped=skipped,
+    )
+    if not has_mask(job):
+        bare = [index for index, image in enumerate(images) if not has_mask(image)]
+        if bare:
+            raise Problem(
+                "mask_missing",
+                f"Image {bare[0]} has no mask, and the job has none either.",
+                faults=[
+                    Fault(pointer=pointer("images", index), detail="This image has no mask.")
+                    for index in bare[:MAX_FAULTS]
+                ],
+            )
+    return job
+
+
+def places_of(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
+    """Where unknown uploads stand in the body."""
+    places = [*_mask_places(body, unknown)]
+    for index, image in enumerate(body.images or []):
+        if image.upload_id in unknown:
+            places.append(pointer("images", index, "upload_id"))
+        places += _mask_places(image, unknown, "images", index)
+        if len(places) >= MAX_FAULTS:
+            break
+    return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
+
+
+def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str], *path: str | int) -> Iterator[str]:
+    if given.mask_upload_id in unknown:
+        yield pointer(*path, "mask_upload_id")
+    if given.mask is not None and given.mask.upload_id in unknown:
+        yield pointer(*path, "mask", "upload_id")
+
+
+def _listed(here: Stores, given: list[requests.NewImage]) -> list[NewImage]:
+    _hold(here, len(given))
+    images = []
+    for index, image in enumerate(given):
+        try:
+            images.append(new_image(image, here.settings))
+        except Refused as error:
+            raise _problem(error, ("images", index)) from error
+    return images
+
+
+def _in_folder(here: Stores, url: str) -> list[NewImage]:
+    url = url if url.endswith("/") else f"{url}/"
+    reason = reason_against_folder(url, here.settings)
+    if reason is not None:
+        raise _problem(Refused("url_not_allowed", "folder", reason), ())
+    bucket = url.split("/")[2]
+    prefix = url.removeprefix(f"s3://{bucket}/")
+    try:
+        keys = [key for key in here.buckets.list(url) if PurePosixPath(key).suffix.lower() in PICTURES]
+    except (BlobNotFound, BlobStoreRefused) as error:
+        raise _unreadable("folder") from error
+    _hold(here, len(keys))
+    if not keys:
+        detail = "There are no pictures in this folder."
+        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("folder"), detail=detail)])
+    addresses = ((f"s3://{bucket}/{key}", key.removeprefix(prefix)) for key in keys)
+    return [
+        NewImage(
+            name=name_of(address),
+            source_url=address,
+            mask_upload_id=None,
+            # What cannot be a name in somebody's books is still told by the address.
+            custom_id=inner if len(inner) <= 200 and inner.isprintable() else None,
+        )
+        for address, inner in addresses
+    ]
+
+
+def _hold(here: Stores, count: int) -> None:
+    most = here.settings.max_job_images
+    if count > most:
+        raise Problem("too_many_images", f"A job may have {most} images; this one has {count}. Split it.")
+
+
+@contextmanager
+def _downloaded(here: Stores, tenant: str, manifest: requests.GivenManifest) -> Iterator[IO[bytes]]:
+    """The manifest's file, on disk if it is large."""
+    most = here.settings.max_manifest_bytes
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        try:
+            if manifest.url is None:
+                upload = get_upload(here.database, tenant, manifest.upload_id or "")
+                here.blobs.download(upload.key, file, max_bytes=most)
+            else:
+                _from_bucket(here, manifest.url, file, most)
+        except BlobTooLarge as error:
+            raise Problem("request_too_large", f"A manifest may have {most} bytes. Split it.") from error
+        file.seek(0)
+        yield file
+
+
+def _from_bucket(here: Stores, url: str, file: IO[bytes], max_bytes: int) -> None:
+    reason = reason_against_source(url, here.settings)
+    if reason is not None or not url.startswith("s3://"):
+        detail = reason or "A manifest is read from s3://bucket/key, or from an upload."
+        raise _problem(Refused("url_not_allowed", "url", detail), ("manifest",))
+    try:
+        here.buckets.download(url, file, max_bytes=max_bytes)
+    except (BlobNotFound, BlobStoreRefused) as error:
+        raise _unreadable("manifest", "url") from error
+
+
+def _unreadable(*path: str) -> Problem:
+    detail = "There is nothing there that this service may read."
+    return Problem("source_refused", detail, faults=[Fault(pointer=pointer(*path), detail=detail)])
+
+
+def _problem(error: Refused, path: tuple[str | int, ...]) -> Problem:
+    place = pointer(*path, *error.field.split("/"))
+    return Problem(error.code, f"{place}: {error.detail}", faults=[Fault(pointer=place, detail=error.detail)])

@@ -1,0 +1,248 @@
+"""Reading a manifest: a file of up to a whole job's pictures, a row each, as JSON Lines or as CSV.
+
+It is read row by row, so that memory holds the images and never the file. A bad row is told with its line and reason;
+the rows after it are read all the same, so that all bad rows can be corrected at once.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from api import requests
+from api.answers import Fault
+from api.images import Refused, new_image
+from api.problems import MAX_FAULTS, Problem, sentence
+from cleanplate.settings import Settings
+from storage.records import NewImage, SkippedRow
+
+#: Characters of a line; a longer one is a bad row.
+LONGEST_LINE = 64 * 1024
+#: Rows whose uploads are looked up at once.
+_LOOKED_UP = 2000
+_COLUMNS = frozenset(requests.NewImage.model_fields)
+_OPTION = "options."
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a manifest: ``known`` tells which uploads are there, ``has_mask`` whether the job has one."""
+
+    settings: Settings
+    known: Callable[[set[str]], set[str]]
+    has_mask: bool
+    #: ``jsonl`` or ``csv``; ``None``: as the file begins.
+    format: str | None = None
+    skips: bool = False
+
+
+@dataclass
+class Manifest:
+    """What was read. ``bad`` holds all bad rows where they are skipped, else the first of them."""
+
+    images: list[NewImage] = field(default_factory=list)
+    bad: list[SkippedRow] = field(default_factory=list)
+
+
+class _BadRow(Exception):
+    def __init__(self, code: str, detail: str, custom_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.custom_id = custom_id
+
+
+#: A line's number, and what is there: JSON, the cells of CSV by column, or why it is neither.
+Row = tuple[int, str | dict[str, Any] | _BadRow]
+
+
+def read_manifest(file: IO[bytes], reading: Reading) -> Manifest:
+    """The images of a manifest.
+
+    Raises:
+        Problem: ``manifest_invalid`` with each bad row (the first hundred), where they are not to be skipped or no row
+            is good; ``manifest_unreadable`` where it is no such file; ``too_many_images``.
+    """
+    return _Reader(reading).read(file)
+
+
+class _Reader:
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._most = reading.settings.max_job_images
+        self._manifest = Manifest()
+        self._faults: list[Fault] = []
+        self._bad = 0
+        #: Lines by the ``custom_id`` that they brought.
+        self._lines: dict[str, int] = {}
+        #: Good as far as can be told without the ledger.
+        self._waiting: list[tuple[int, NewImage]] = []
+
+    def read(self, file: IO[bytes]) -> Manifest:
+        count = 0
+        for line, row in _rows(file, self._reading.format):
+            count += 1
+            if count > self._most:
+                raise Problem(
+                    "too_many_images", f"A job may have {self._most} images; the manifest has more. Split it."
+                )
+            try:
+                self._waiting.append((line, self._image(line, row)))
+            except _BadRow as error:
+                self._refuse(line, error)
+            if len(self._waiting) >= _LOOKED_UP:
+                self._look_up()
+        self._look_up()
+        if self._faults and not (self._reading.skips and self._manifest.images):
+            first = self._faults[0]
+            raise Problem(
+                "manifest_invalid",
+                f"{self._bad} of {count} rows are not good. Line {first.line}: {first.detail}",
+                faults=self._faults,
+            )
+        if not self._manifest.images:
+            raise Problem("manifest_unreadable", "The manifest has no rows.")
+        self._manifest.bad.sort(key=lambda row: row.line)
+        return self._manifest
+
+    def _image(self, line: int, row: str | dict[str, Any] | _BadRow) -> NewImage:
+        if isinstance(row, _BadRow):
+            raise row
+        given = _validated(row)
+        if given.custom_id is not None:
+            earlier = self._lines.setdefault(given.custom_id, line)
+            if earlier != line:
+                raise _BadRow("custom_id_repeated", f"custom_id: It was on line {earlier} already.", given.custom_id)
+        if not self._reading.has_mask and given.mask is None and given.mask_upload_id is None:
+            raise _BadRow("mask_missing", "mask: The row has no mask, and the job has none either.", given.custom_id)
+        try:
+            return new_image(given, self._reading.settings)
+        except Refused as error:
+            raise _BadRow(error.code, f"{error.field}: {error.detail}", given.custom_id) from error
+
+    def _look_up(self) -> None:
+        """Moves the rows that wait to where they belong, by whether their uploads are there."""
+        named = {
+            upload_id
+            for _, image in self._waiting
+            for upload_id in (image.source_upload_id, image.mask_upload_id)
+            if upload_id is not None
+        }
+        unknown = named - self._reading.known(named) if named else named
+        for line, image in self._waiting:
+            if image.source_upload_id in unknown or image.mask_upload_id in unknown:
+                which = "upload_id" if image.source_upload_id in unknown else "mask"
+                detail = f"{which}: There is no such upload, or it has expired."
+                self._refuse(line, _BadRow("upload_unknown", detail, image.custom_id))
+            else:
+                self._manifest.images.append(image)
+        self._waiting.clear()
+
+    def _refuse(self, line: int, error: _BadRow) -> None:
+        self._bad += 1
+        if len(self._faults) < MAX_FAULTS:
+            self._faults.append(Fault(line=line, code=error.code, detail=str(error)))
+        if self._reading.skips:
+            self._manifest.bad.append(SkippedRow(line=line, custom_id=error.custom_id, detail=str(error)))
+
+
+def _validated(row: str | dict[str, Any]) -> requests.NewImage:
+    try:
+        if isinstance(row, str):
+            return requests.NewImage.model_validate_json(row)
+        return requests.NewImage.model_validate(_unfolded(row))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = "/".join(str(part) for part in first["loc"])
+        detail = sentence(first["type"], first["msg"])
+        raise _BadRow("validation_failed", f"{where}: {detail}" if where else detail, _custom_id(row)) from error
+
+
+def _custom_id(row: str | dict[str, Any]) -> str | None:
+    """Of a row that is no good otherwise."""
+    try:
+        found = json.loads(row) if isinstance(row, str) else row
+    except (ValueError, RecursionError):
+        return None
+    value = found.get("custom_id") if isinstance(found, dict) else None
+    return value.replace("\x00", "")[:200] if isinstance(value, str) else None
+
+
+def _unfolded(cells: dict[str, Any]) -> dict[str, Any]:
+    """A row of CSV as the fields of an image: empty cells are not there, ``mask`` and ``options`` are JSON.
+
+    A column ``options.dilation_px`` is a field of ``options``.
+    """
+    fields: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for name, text in cells.items():
+        if text == "":
+            continue
+        if name.startswith(_OPTION):
+            options[name.removeprefix(_OPTION)] = text
+        elif name in {"mask", "options"}:
+            try:
+                fields[name] = json.loads(text)
+            except (ValueError, RecursionError):
+                raise _BadRow("validation_failed", f"{name}: The cell is not JSON.", _custom_id(cells)) from None
+        else:
+            fields[name] = text
+    if options:
+        given = fields.get("options", {})
+        fields["options"] = {**given, **options} if isinstance(given, dict) else given
+    return fields
+
+
+def _rows(file: IO[bytes], kind: str | None) -> Iterator[Row]:
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    try:
+        if kind is None:
+            beginning = text.read(1024)
+            text.seek(0)
+            kind = "jsonl" if beginning.lstrip()[:1] == "{" else "csv"
+        yield from _json_lines(text) if kind == "jsonl" else _csv(text)
+    except UnicodeDecodeError as error:
+        raise Problem("manifest_unreadable", "The manifest is not UTF-8 text: save it as UTF-8.") from error
+    finally:
+        text.detach()
+
+
+def _json_lines(text: io.TextIOWrapper) -> Iterator[Row]:
+    number = 0
+    while line := text.readline(LONGEST_LINE):
+        number += 1
+        if len(line) < LONGEST_LINE or line.endswith("\n"):
+            if line.strip():
+                yield number, line
+            continue
+        while line and not line.endswith("\n"):
+            line = text.readline(LONGEST_LINE)
+        yield number, _BadRow("validation_failed", f"The line is longer than {LONGEST_LINE} characters.")
+
+
+def _csv(text: io.TextIOWrapper) -> Iterator[Row]:
+    reader = csv.reader(text, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        wrong = sorted(name for name in header if name not in _COLUMNS and not name.startswith(_OPTION))
+        if wrong or len(set(header)) < len(header) or not {"upload_id", "url"} & set(header):
+            known = ", ".join(sorted(_COLUMNS))
+            named = f" There is no column {wrong[0]!r}." if wrong else ""
+            raise Problem(
+                "manifest_unreadable",
+                f"The first line of a CSV names its columns, upload_id or url among them.{named} Known are {known} and "
+                "options.<name>.",
+            )
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                detail = f"The row has {len(cells)} cells; the first line names {len(header)} columns."
+                yield reader.line_num, _BadRow("validation_failed", detail)
+            elif any(cells):
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise Problem("manifest_unreadable", f"Line {reader.line_num} of the CSV cannot be read: {error}.") from error

@@ -1,0 +1,66 @@
+"""What a job or an image chooses of masks, options and sources is what its worker does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cleanplate.settings import Settings
+from storage.ledger.jobs import submit_job
+from storage.records import ImageState, NewImage, NewJob
+from tests.catalogue import HEIGHT, WIDTH, catalogue_in, picture, pixels_of, png
+from tests.shop import RIGHTS
+from tests.unit.workers.conftest import WorkerOn
+from tests.webhook_receiver import Receiver, Reply
+from workers.pipeline import run_shard
+
+
+def test_an_image_by_address_with_boxes_of_its_own_is_repaired_there_alone(
+    embedded_settings: Settings, worker_on: WorkerOn, receiver: Receiver
+) -> None:
+    source = picture()
+    receiver.replies = [Reply(200, body=png(source))]
+    settings = embedded_settings.model_copy(update={"source_allow_private": True})
+    own = {"boxes": [[0.0, 0.9, 0.2, 0.1]], "units": "relative"}
+    images = [
+        NewImage(name="a.png", source_url=receiver.url, mask_upload_id=None, mask=own, options={"output": "webp"}),
+        NewImage(name="b.png", source_url=receiver.url, mask_upload_id=None),
+        NewImage(name="c.png", source_url=receiver.url, mask_upload_id=None, options={"ffc_lambda": 0.0}),
+    ]
+    job_mask = {"boxes": [[360, 460, 20, 20]], "size": [400, 500], "anchor": "bottom_right"}
+    options = {"dilation_px": 0, "feather_px": 0}
+    with catalogue_in(settings) as catalogue:
+        job = submit_job(
+            catalogue.database,
+            catalogue.tenant_id,
+            NewJob(images=images, mask_upload_id=None, mask=job_mask, options=options, rights=RIGHTS),
+        )
+        resources = worker_on(settings)
+        run_shard(catalogue.ids(job), resources)
+        resources.networks.close()
+        own_box, shared, local = catalogue.images(job)
+        assert [image.state for image in (own_box, shared, local)] == [ImageState.SUCCEEDED] * 3
+        assert own_box.content_type == "image/webp"
+        fills = []
+        for image in (shared, local):
+            result = pixels_of(catalogue.blobs.get(image.result_key or ""))
+            changed = np.argwhere((result != source).any(axis=-1))
+            assert changed.min(axis=0).tolist() >= [HEIGHT - 40, WIDTH - 40]
+            assert changed.max(axis=0).tolist() < [HEIGHT - 20, WIDTH - 20]
+            fills.append(result)
+        assert (fills[0] != fills[1]).any(), "the network's spectral paths made no difference"
+        assert own_box.record["masked_share"] == pytest.approx(0.02, abs=0.002)
+
+
+def test_an_address_that_is_not_allowed_fails_for_good(embedded_settings: Settings, worker_on: WorkerOn) -> None:
+    with catalogue_in(embedded_settings) as catalogue:
+        image = NewImage(name="a.png", source_url="https://127.0.0.1/a.png", mask_upload_id=None)
+        mask = {"boxes": [[0, 0, 5, 5]]}
+        job = submit_job(
+            catalogue.database,
+            catalogue.tenant_id,
+            NewJob(images=[image], mask_upload_id=None, mask=mask, options={}, rights=RIGHTS),
+        )
+        run_shard(catalogue.ids(job), worker_on(embedded_settings))
+        [failed] = catalogue.images(job)
+        assert (failed.state, failed.error_code, failed.attempt) == (ImageState.FAILED, "url_not_allowed", 1)
