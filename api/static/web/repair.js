@@ -1,0 +1,340 @@
+// The page that repairs one picture: a picture comes in, strokes become a mask, the service repairs, the result is the
+// next picture. What is painted and shown is a preview; what is sent and saved are the files' own bytes.
+
+import { Problem } from "./api.js";
+import { Comparison } from "./comparison.js";
+import { Gestures } from "./gestures.js";
+import { notify, notifyOf } from "./notices.js";
+import { Unusable, cleanName, openPicture } from "./picture.js";
+import { Sending, repair } from "./repairing.js";
+import * as rights from "./rights.js";
+import { maskFile } from "./runlengths.js";
+import { Steps } from "./steps.js";
+import { Strokes } from "./strokes.js";
+import { bytes, number, t } from "./texts.js";
+import { View } from "./view.js";
+
+const at = (id) => document.getElementById(id);
+const limits = { bytes: Number(at("bench").dataset.maxBytes), pixels: Number(at("bench").dataset.maxPixels) };
+const TOOL_KEYS = { b: "brush", e: "eraser", r: "rectangle", l: "lasso", h: "hand" };
+const SIZES = { least: 2, most: 600 }; // of the brush, in CSS pixels on the fitted stage
+
+let strokes = new Strokes();
+let working = null; // the AbortController of the repair that runs
+let downloadUrl = null;
+
+const view = new View(at("canvas"), () => comparison.follow());
+const steps = new Steps(at("steps"), show);
+const bench = {
+  tool: "brush",
+  brush: 0, // pixels of the picture
+  get size() {
+    return this.brush;
+  },
+  get comparing() {
+    return comparison.on;
+  },
+  get locked() {
+    return working !== null;
+  },
+  finished(shape) {
+    strokes.add(shape);
+    view.repaint();
+    refresh();
+  },
+  resized(factor) {
+    at("size").value = Math.max(0, Math.min(100, Number(at("size").value) + Math.log(factor) * 18));
+    sizeBrush();
+  },
+  divided(x) {
+    comparison.moveTo(x);
+  },
+  touched() {
+    at("canvas").focus({ preventScroll: true });
+  },
+};
+const comparison = new Comparison(
+  view,
+  { divider: at("divider"), range: at("divider-range"), labels: [at("label-before"), at("label-after")] },
+  refresh,
+);
+const gestures = new Gestures(at("canvas"), view, bench);
+
+/* Pictures in */
+
+async function take(file) {
+  if (!file) return;
+  if (working) stop();
+  try {
+    const picture = await openPicture(file, file.name || "picture.png", limits);
+    at("start").hidden = true;
+    at("work").hidden = false;
+    at("name").textContent = picture.name;
+    at("facts").dataset.size = `${picture.width}x${picture.height}`;
+    at("facts").textContent = t("{width} × {height} pixels, {size}", {
+      width: number(picture.width), height: number(picture.height), size: bytes(file.size),
+    });
+    steps.begin({ picture, sending: new Sending(picture) });
+    view.fit();
+    sizeBrush();
+    at("canvas").focus({ preventScroll: true });
+  } catch (error) {
+    tell(error);
+  }
+}
+
+function tell(error) {
+  if (error instanceof Unusable) notify("error", error.title, error.message);
+  else notifyOf(error);
+}
+
+function show({ picture }) {
+  comparison.end();
+  strokes = new Strokes();
+  view.show(picture, strokes);
+  const step = steps.current;
+  if (downloadUrl) URL.revokeObjectURL(downloadUrl);
+  downloadUrl = null;
+  at("download").hidden = step === steps.original;
+  if (step !== steps.original) {
+    downloadUrl = URL.createObjectURL(picture.blob);
+    at("download").href = downloadUrl;
+    at("download").download = cleanName(picture.name);
+  }
+  refresh();
+}
+
+/* The repair */
+
+async function erase() {
+  if (working || !steps.current || strokes.empty) return;
+  const stated = await rights.required();
+  if (!stated) return;
+  refresh();
+  const { signal } = (working = new AbortController());
+  gestures.cancel();
+  comparison.end();
+  refresh();
+  tellBusy({ stage: "sending", share: 0 });
+  at("stop").focus({ preventScroll: true });
+  try {
+    const from = steps.current;
+    const { name, width, height } = from.picture;
+    const mask = await maskFile(strokes, width, height);
+    if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
+    const clean = await repaired(from.sending, name, mask, stated, signal);
+    const picture = await openPicture(clean, name, limits);
+    steps.add({ picture, sending: new Sending(picture) });
+    comparison.begin(steps.original.picture, { sweep: true });
+  } catch (error) {
+    tell(error);
+  } finally {
+    working = null;
+    at("busy").hidden = true;
+    view.scene.shimmer = 0;
+    at("canvas").focus({ preventScroll: true });
+    refresh();
+  }
+}
+
+async function repaired(sending, name, mask, stated, signal) {
+  const told = { told: tellBusy, onWait: tellAway, signal };
+  try {
+    return await repair(sending, name, mask, stated, told);
+  } catch (error) {
+    // What was sent long ago is no longer kept: send it again, once.
+    if (error.code !== "upload_unknown") throw error;
+    sending.renew();
+    return repair(sending, name, mask, stated, told);
+  }
+}
+
+function stop() {
+  working?.abort();
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+let lastTold = null;
+
+function tellBusy(state) {
+  lastTold = state;
+  const { stage, share, tiles } = state;
+  const bar = at("busy").querySelector("progress");
+  const known = stage === "sending" ? share : tiles?.[1] ? tiles[0] / tiles[1] : null;
+  if (known) bar.value = known;
+  else bar.removeAttribute("value");
+  at("busy-text").textContent = {
+    sending: () => (share > 0 && share < 1 ? t("Sending the picture, {percent} %", { percent: Math.round(share * 100) }) : t("Sending the picture")),
+    waiting: () => t("Waiting for a worker"),
+    repairing: () => (tiles?.[1] ? t("Repairing: tile {done} of {total}", { done: Math.min(tiles[0] + 1, tiles[1]), total: tiles[1] }) : t("Repairing")),
+    fetching: () => t("Fetching the result"),
+  }[stage]();
+  if (at("busy").hidden) {
+    at("busy").hidden = false;
+    requestAnimationFrame(shimmer);
+  }
+}
+
+function tellAway(away) {
+  if (away) at("busy-text").textContent = t("The service does not answer. Trying again…");
+  else if (lastTold) tellBusy(lastTold);
+}
+
+function shimmer(now) {
+  if (!working) return;
+  view.scene.shimmer = still.matches ? 0.5 : 0.5 + 0.5 * Math.sin(now / 220);
+  view.redraw();
+  requestAnimationFrame(shimmer);
+}
+
+/* What can be done now */
+
+function refresh() {
+  if (!steps.current) return;
+  const locked = working !== null;
+  at("undo").disabled = locked || !strokes.canUndo;
+  at("redo").disabled = locked || !strokes.canRedo;
+  at("clear").disabled = locked || strokes.empty;
+  at("erase").disabled = locked || strokes.empty;
+  at("compare").disabled = locked || steps.current === steps.original;
+  at("again").hidden = !comparison.on;
+  at("compare").setAttribute("aria-pressed", String(comparison.on));
+  at("stage").dataset.tool = comparison.on ? "divide" : locked ? "none" : bench.tool;
+  at("steps").inert = locked;
+  for (const button of at("tools").children) {
+    const chosen = button.dataset.tool === bench.tool && !comparison.on;
+    button.setAttribute("aria-checked", String(chosen));
+    button.tabIndex = button.dataset.tool === bench.tool ? 0 : -1;
+  }
+  at("size").disabled = !["brush", "eraser"].includes(bench.tool);
+  const stated = rights.statement();
+  at("rights-line").hidden = !stated;
+  if (stated) at("rights-text").textContent = t("{name} answers for it.", { name: stated.attested_by });
+}
+
+function choose(tool) {
+  bench.tool = tool;
+  comparison.end();
+  refresh();
+}
+
+function sizeBrush() {
+  // The slider is logarithmic, and a share of the picture: the same stroke in every zoom.
+  const { picture } = view.scene;
+  if (!picture) return;
+  const onStage = SIZES.least * (SIZES.most / SIZES.least) ** (at("size").value / 100);
+  bench.brush = Math.max(1, (onStage * Math.max(picture.width, picture.height)) / 1000);
+  at("size").previousElementSibling.previousElementSibling.style.scale = String(0.25 + 0.75 * (at("size").value / 100));
+  view.redraw();
+}
+
+function compare() {
+  if (comparison.on) comparison.end();
+  else if (steps.current !== steps.original) comparison.begin(steps.original.picture);
+}
+
+function undo() {
+  strokes.undo();
+  view.repaint();
+  refresh();
+}
+
+function redo() {
+  strokes.redo();
+  view.repaint();
+  refresh();
+}
+
+function clear() {
+  if (strokes.empty) return;
+  strokes.add({ kind: "clear" });
+  view.repaint();
+  refresh();
+}
+
+/* Buttons */
+
+const CLICKS = {
+  choose: () => at("file").click(), another: () => at("file").click(), paste, erase, stop, undo, redo, clear, compare,
+  fit: () => view.fit(), "zoom-in": () => view.zoom(1.4), "zoom-out": () => view.zoom(1 / 1.4),
+  help: () => at("keys").showModal(), "rights-change": async () => (await rights.ask(), refresh()),
+};
+for (const [id, act] of Object.entries(CLICKS)) at(id).addEventListener("click", act);
+at("size").addEventListener("input", sizeBrush);
+at("tools").addEventListener("click", (event) => {
+  const tool = event.target.closest("[data-tool]")?.dataset.tool;
+  if (tool) choose(tool);
+});
+at("tools").addEventListener("keydown", (event) => {
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!by) return;
+  const all = [...at("tools").children];
+  const next = all[(all.indexOf(document.activeElement) + by + all.length) % all.length];
+  choose(next.dataset.tool);
+  next.focus();
+  event.preventDefault();
+});
+
+/* Keys: letters act while the work has the focus, so that they are nobody else's (WCAG 2.1.4) */
+
+at("work").addEventListener("keydown", (event) => {
+  const key = event.key.toLowerCase();
+  if (event.ctrlKey || event.metaKey) {
+    const act = key === "z" ? (event.shiftKey ? redo : undo) : key === "y" ? redo : null;
+    if (!act || working) return;
+    act();
+    event.preventDefault();
+    return;
+  }
+  if (event.altKey) return;
+  if (key === "enter" && event.target === at("canvas")) erase();
+  else if (key in TOOL_KEYS) choose(TOOL_KEYS[key]);
+  else if (key === "[" || key === "]") bench.resized(key === "[" ? 0.8 : 1.25);
+  else if (key === "+" || key === "=") view.zoom(1.4);
+  else if (key === "-") view.zoom(1 / 1.4);
+  else if (key === "0") view.fit();
+  else if (key === "c") compare();
+  else if ((key === "delete" || key === "backspace") && !working) clear();
+  else return;
+  event.preventDefault();
+});
+
+/* Files: chosen, dropped, pasted */
+
+at("file").addEventListener("change", () => {
+  take(at("file").files[0]);
+  at("file").value = "";
+});
+
+let over = 0;
+addEventListener("dragenter", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  over += 1;
+  at("dropping").hidden = false;
+});
+addEventListener("dragleave", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  over -= 1;
+  at("dropping").hidden = over > 0 ? false : true;
+});
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  over = 0;
+  at("dropping").hidden = true;
+  take(event.dataTransfer.files[0]);
+});
+addEventListener("paste", (event) => take(event.clipboardData?.files[0]));
+
+async function paste() {
+  try {
+    for (const item of await navigator.clipboard.read()) {
+      const type = item.types.find((one) => one.startsWith("image/"));
+      if (type) return take(new File([await item.getType(type)], `pasted.${type.slice(6)}`, { type }));
+    }
+    notify("info", t("There is no picture in the clipboard"), t("Copy one first."));
+  } catch {
+    notify("info", t("The browser does not let the page read the clipboard"), t("Press Ctrl V instead."));
+  }
+  return undefined;
+}

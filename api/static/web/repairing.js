@@ -1,0 +1,92 @@
+// One picture through the service: its upload, a job of one image, its tiles, its result. Each part is repeated while the
+// service is away, and none is done twice.
+
+import { Problem, fetchBlob, patiently, pause, persist } from "./api.js";
+import { places, send, upload } from "./upload.js";
+
+const SOON_MS = 200;
+const LATER_MS = 800;
+const SOON_FOR_MS = 8000;
+
+/** A picture's bytes on their way into the object store, begun before anybody asks for them. */
+export class Sending {
+  #picture;
+  #id = null;
+  #options = {};
+  share = 0;
+
+  constructor(picture) {
+    this.#picture = picture;
+    this.#begin();
+  }
+
+  /** The upload's id, once the bytes are there; begun anew where it failed. `options` as in upload.js. */
+  async id(options) {
+    this.#options = options;
+    options.onProgress(this.share);
+    try {
+      return await this.#id;
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      this.#begin();
+      return this.#id;
+    }
+  }
+
+  /** Send the bytes again: the store does not have them any more. */
+  renew() {
+    this.#begin();
+  }
+
+  #begin() {
+    const { name, blob } = this.#picture;
+    this.share = 0;
+    this.#id = places([{ name, blob }]).then(async ([place]) => {
+      await send(place, blob, { onProgress: (share) => this.#progressed(share), onWait: (waiting) => this.#options.onWait?.(waiting) });
+      return place.id;
+    });
+    this.#id.catch(() => {}); // told to whoever asks for the id
+  }
+
+  #progressed(share) {
+    this.share = share;
+    this.#options.onProgress?.(share);
+  }
+}
+
+/**
+ * The cleaned picture's file as a Blob. `told({stage, share, tiles})` says how far it is: sending, waiting, repairing,
+ * fetching; `onWait(true|false)` whether the service is away. Throws Problem, or AbortError where `signal` ends it.
+ */
+export async function repair(sending, name, mask, rights, { told, onWait, signal }) {
+  const options = { onWait, signal };
+  told({ stage: "sending", share: 0 });
+  const source = await sending.id({ onProgress: (share) => told({ stage: "sending", share }), onWait });
+  signal.throwIfAborted();
+  const marks = await upload("mask.json", mask, options);
+  const body = { images: [{ upload_id: source, name }], mask_upload_id: marks, ...rights };
+  const headers = { "Idempotency-Key": crypto.randomUUID() };
+  const job = await persist("POST", "/v1/jobs", { body, headers, ...options });
+  try {
+    const image = await ended(job, told, options);
+    told({ stage: "fetching" });
+    return await patiently(() => fetchBlob(image.result_url, signal), options);
+  } catch (error) {
+    if (error.name === "AbortError") persist("POST", `${job.links.self}/cancel`).catch(() => {}); // it was given up
+    throw error;
+  }
+}
+
+async function ended(job, told, options) {
+  const began = performance.now();
+  for (;;) {
+    const [image] = (await persist("GET", job.links.images, options)).data;
+    if (image.result_url) return image;
+    if (image.state === "failed") throw new Problem({ ...image.error, title: "The image has no result: it failed", status: 409 });
+    if (image.state === "canceled") {
+      throw new Problem({ code: "image_canceled", title: "The job was canceled", detail: "", status: 409 });
+    }
+    told(image.state === "running" ? { stage: "repairing", tiles: [image.tiles_done, image.tiles_total] } : { stage: "waiting" });
+    await pause(performance.now() - began < SOON_FOR_MS ? SOON_MS : LATER_MS, options.signal);
+  }
+}

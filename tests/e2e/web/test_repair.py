@@ -1,0 +1,208 @@
+"""One picture, from the file that comes in to the file that goes out."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser import PHONE, assert_accessible, context_of, state_rights
+from tests.e2e.web.bench import Bench, pixels
+from tests.embedded import Embedded
+
+
+@pytest.fixture
+def bench(page: Page, marked: Path) -> Bench:
+    bench = Bench(page)
+    bench.open(marked)
+    return bench
+
+
+def test_paint_and_erase_ends_with_a_file_that_is_the_source_outside_the_mask(bench: Bench, marked: Path) -> None:
+    bench.drag((0.15, 0.7), (0.8, 0.3))
+    bench.erase()
+    name, file = bench.downloaded()
+    assert name == f"{marked.stem}-clean.png"
+    source, result = pixels(marked.read_bytes()), pixels(file)
+    assert source.shape == result.shape
+    changed = np.argwhere((source != result).any(axis=-1))
+    assert len(changed) > 500
+    # The line from (60, 373) to (320, 160), with the brush, its widening and its fading around it.
+    start, end = np.array([373, 60]), np.array([160, 320])
+    along = (end - start) / np.linalg.norm(end - start)
+    away = changed - start
+    beside = np.abs(along[0] * away[:, 1] - along[1] * away[:, 0])
+    assert beside.max() < 40
+
+
+def test_the_next_step_begins_with_the_result_and_an_earlier_one_can_be_gone_back_to(bench: Bench) -> None:
+    bench.drag((0.2, 0.2), (0.3, 0.2))
+    bench.erase(1)
+    _, first = bench.downloaded()
+    bench.page.get_by_role("radio", name="Rectangle").click()
+    bench.drag((0.6, 0.8), (0.7, 0.85))
+    bench.erase(2)
+    _, second = bench.downloaded()
+    before, after = pixels(first), pixels(second)
+    changed = np.argwhere((before != after).any(axis=-1))
+    assert changed[:, 0].min() > 0.75 * before.shape[0]
+    bench.page.get_by_role("button", name="Step 1").click()
+    assert bench.downloaded()[1] == first
+    bench.page.get_by_role("button", name="Original", exact=True).click()
+    expect(bench.page.get_by_role("link", name="Download")).to_be_hidden()
+
+
+def test_a_jpeg_stays_a_jpeg_and_is_never_encoded_by_the_browser(page: Page, tmp_path: Path, service: Embedded) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8)
+    source = tmp_path / "noise.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees: the page and the mask must see it as a person does
+    Image.fromarray(noise).save(source, quality=90, exif=exif)
+    bench = Bench(page)
+    bench.open(source)
+    assert page.locator("#facts").get_attribute("data-size") == "300x400"
+    page.get_by_role("radio", name="Rectangle").click()
+    bench.drag((0.1, 0.05), (0.3, 0.15))
+    bench.erase()
+    name, file = bench.downloaded()
+    assert name == "noise-clean.jpg"
+    with Image.open(io.BytesIO(file)) as image:
+        assert (image.format, image.size, image.getexif()[0x0112]) == ("JPEG", (400, 300), 6)
+    with Image.open(source) as image:
+        stored = np.asarray(image.convert("RGB"))
+    changed = np.argwhere((stored != pixels(file)).any(axis=-1))
+    # As stored, the upper left of what a person sees lies at the lower left.
+    assert changed[:, 0].min() > 180
+    assert changed[:, 1].max() < 100
+
+
+def test_undo_redo_eraser_and_clear_decide_what_is_sent(bench: Bench) -> None:
+    erase = bench.page.get_by_role("button", name="Erase", exact=True)
+    expect(erase).to_be_disabled()
+    bench.drag((0.2, 0.5), (0.8, 0.5))
+    expect(erase).to_be_enabled()
+    bench.page.keyboard.press("Control+z")
+    expect(erase).to_be_disabled()
+    bench.page.keyboard.press("Control+y")
+    bench.page.keyboard.press("Delete")
+    expect(erase).to_be_disabled()
+    bench.page.keyboard.press("Control+z")
+    expect(erase).to_be_enabled()
+    bench.page.keyboard.press("e")
+    bench.page.locator("#size").fill("80")
+    bench.drag((0.1, 0.5), (0.9, 0.5))
+    bench.page.get_by_role("button", name="Erase", exact=True).click()
+    expect(bench.page.get_by_role("alert")).to_contain_text("The mask marks nothing")
+
+
+def test_everything_can_be_done_with_the_keyboard(bench: Bench, marked: Path) -> None:
+    keyboard = bench.page.keyboard
+    bench.canvas.focus()
+    keyboard.press("Space")
+    for _ in range(12):
+        keyboard.press("ArrowRight")
+    keyboard.press("Space")
+    keyboard.press("Enter")
+    bench.wait_for_step(1)
+    changed = np.argwhere((pixels(marked.read_bytes()) != pixels(bench.downloaded()[1])).any(axis=-1))
+    assert 190 <= changed[:, 1].mean() <= 300
+    bench.canvas.focus()
+    keyboard.press("c")
+    expect(bench.page.get_by_role("slider", name="How much of the picture before is shown")).to_be_hidden()
+
+
+def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Embedded, marked: Path) -> None:
+    with context_of(browser, service.url) as context:
+        bench = Bench(context.new_page())
+        bench.open(marked)
+        bench.drag((0.4, 0.4), (0.5, 0.4))
+        bench.page.keyboard.press("Enter")
+        dialog = bench.page.get_by_role("dialog", name="Your right to these pictures")
+        expect(dialog).to_be_visible()
+        assert_accessible(bench.page)
+        dialog.get_by_label("their owner").check()
+        dialog.get_by_label("Your name").fill("Jo <b>Doe</b>")
+        dialog.get_by_label("Where it is written down").fill("own photographs")
+        bench.page.keyboard.press("Enter")
+        bench.wait_for_step(1)
+        expect(bench.page.locator("#rights-text")).to_have_text("Jo <b>Doe</b> answers for it.")
+        bench.drag((0.6, 0.6), (0.7, 0.6))  # comparing: moves the divider
+        bench.page.keyboard.press("b")
+        bench.drag((0.6, 0.6), (0.7, 0.6))
+        bench.erase(2)
+    jobs = httpx.get(f"{service.url}/v1/jobs", headers={"Authorization": f"Bearer {service.key}"}).json()["data"]
+    assert jobs[0]["rights"] == {"basis": "owner", "attested_by": "Jo <b>Doe</b>", "reference": "own photographs"}
+
+
+def test_what_the_service_refuses_is_said_in_its_sentence(bench: Bench, context: BrowserContext) -> None:
+    sentence = "The tenant may have 5 images queued or running; it has 5."
+    problem = {"code": "quota_exceeded", "title": "The tenant's quota is used up", "detail": sentence, "status": 422}
+    context.route("**/v1/jobs", lambda route: route.fulfill(status=422, json=problem))
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    bench.page.keyboard.press("Enter")
+    expect(bench.page.get_by_role("alert")).to_contain_text(sentence)
+    expect(bench.page.get_by_role("button", name="Erase", exact=True)).to_be_enabled()
+    assert_accessible(bench.page)
+    context.complaints.clear()  # type: ignore[attr-defined] # the console tells of the refusal too
+
+
+def test_what_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear Sir")
+    page.goto("/")
+    page.set_input_files("#file", file)
+    expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
+
+
+def test_dropping_and_pasting_bring_a_picture_in(page: Page, marked: Path) -> None:
+    page.goto("/")
+    handing = """([event, name, data]) => {
+        const files = new DataTransfer();
+        files.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name, {type: 'image/png'}));
+        const how = event === 'drop' ? new DragEvent('drop', {dataTransfer: files, cancelable: true})
+                                     : new ClipboardEvent('paste', {clipboardData: files});
+        dispatchEvent(how);
+    }"""
+    data = base64.b64encode(marked.read_bytes()).decode()
+    for event in ("drop", "paste"):
+        page.evaluate(handing, [event, f"{event}.png", data])
+        expect(page.locator("#name")).to_have_text(f"{event}.png")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"locale": "en-GB", "color_scheme": "light"},
+        {"locale": "zh-CN", "color_scheme": "dark"},
+        {"locale": "zh-CN", "viewport": PHONE, "has_touch": True, "reduced_motion": "reduce"},
+    ],
+    ids=["light-en", "dark-zh", "phone-zh"],
+)
+def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, marked: Path, options: dict) -> None:  # type: ignore[type-arg]
+    with context_of(browser, service.url, **options) as context:
+        state_rights(context)
+        page = context.new_page()
+        bench = Bench(page)
+        page.goto("/")
+        assert_accessible(page)
+        bench.take(marked)
+        bench.drag((0.4, 0.4), (0.6, 0.5))
+        assert_accessible(page)
+        page.locator("#erase").click()
+        expect(page.locator("#busy")).to_be_visible()
+        assert_accessible(page)
+        expect(page.locator("#download")).to_be_visible(timeout=90_000)
+        assert_accessible(page)
+        page.locator("#help").click()
+        expect(page.locator("#keys")).to_be_visible()
+        assert_accessible(page)
+        wide, tall = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+        size = page.viewport_size
+        assert size is not None
+        assert (wide, tall) == (size["width"], size["height"])
