@@ -78,6 +78,8 @@ def _hold(pages: list[Any], limits: Limits) -> None:
             raise ImageRejected(
                 "image_too_many_pixels", f"The image's pages have over {limits.max_pixels} pixels in all."
             )
+        if len(page.dataoffsets) != len(page.databytecounts):
+            raise ImageRejected("image_unreadable", "The image's strips have places without lengths: export it again.")
         if not _supported(page):
             raise ImageRejected("image_mode_unsupported", f"This kind of TIFF is not supported: send {_SUPPORTED}.")
 

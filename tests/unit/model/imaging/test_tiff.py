@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from model.errors import ImageRejected
 from model.imaging import Limits
 from model.repair import read, write
 
@@ -75,3 +76,13 @@ def test_label_is_written_into_a_bigtiff() -> None:
     with tifffile.TiffFile(io.BytesIO(write(task, task.picture.pixels, label=label).data)) as file:
         assert b"job j1" in file.pages[0].tags[700].value  # type: ignore[union-attr]
         assert file.pages[0].asarray().shape == (64, 48, 3)
+
+
+def test_strips_without_lengths_are_refused_before_anything_is_done() -> None:
+    data, _ = noisy_mark(rowsperstrip=8)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        counts = file.pages[0].tags[279]  # type: ignore[union-attr]
+    short = data[: counts.offset + 4] + (7).to_bytes(4, "little") + data[counts.offset + 8 :]
+    with pytest.raises(ImageRejected) as refusal:
+        read(short, BOX, limits=LIMITS)
+    assert refusal.value.code == "image_unreadable"
