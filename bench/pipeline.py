@@ -1,10 +1,11 @@
 """Where a worker's time and memory go, stage by stage: jobs through the real pipeline, each in a process of its own.
 
-    python -m bench.pipeline PHOTO [--kind catalogue-jpeg …] [--out pipeline.json]
+    python -m bench.pipeline PHOTO [--kind catalogue-jpeg …] [--pictures N] [--s3] [--out pipeline.json]
 
-A job of equal pictures is made from the photo on an embedded service in a temporary folder; one worker process runs
-it. Reported are the seconds of each stage as the images' records state them, the share of the time outside the network,
-pictures per second of the whole shard (stages overlap), and the process's peak memory.
+A job of equal pictures is made from the photo on an embedded service in a temporary folder, with ``--s3`` on a real S3
+server; one worker process runs it, shard after shard. Reported are the seconds of each stage as the images' records
+state them (``network`` is the time with the engine, which has several pictures at once), the share of the whole time in
+which nothing was asked of the device, tiles per pass, pictures per second, and the process's peak memory.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,16 +32,19 @@ from bench.corpus.content import file_of
 from bench.fidelity import mark
 from cleanplate.settings import Settings
 from model.inpainter import LaMaInpainter
-from storage.blobs import open_blobs
+from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
-from storage.ledger.jobs import create_uploads, list_images, submit_job
+from storage.ledger.jobs import create_uploads, list_images, list_jobs, submit_job
 from storage.ledger.tenants import ensure_tenant
 from storage.migrate import migrate
+from storage.records import Image as StoredImage
 from storage.records import NewImage, NewJob, Rights, RightsBasis
+from tests.servers import S3Server, started
 from workers.drain import Drain
 from workers.pipeline import run_shard
 from workers.resources import Resources
 
+Answers = SimpleQueue["Figures"]
 STAGES = ("fetch", "decode", "network", "encode", "store")
 
 
@@ -72,8 +78,9 @@ class Figures:
     state: str
     #: Mean seconds a picture, by stage.
     seconds: dict[str, float]
-    #: Share of the stages' sum that is not the network's.
-    outside_network: float
+    #: Share of the time from the first lease to the last end in which nothing was asked of the device.
+    device_idle: float
+    tiles_per_pass: float
     pictures_per_second: float
     #: Resident memory at its highest, in MB, and before the job.
     peak_mb: float
@@ -89,14 +96,17 @@ def corner(width: int, height: int) -> bytes:
     return file_of(Image.fromarray(mask), "PNG")
 
 
-def measure(kind: Kind, source: bytes, mask: bytes) -> Figures:
-    """Run one job in this process."""
+@contextmanager
+def worker_with(source: bytes, mask: bytes, count: int, s3: Mapping[str, Any]) -> Iterator[tuple[Resources, list[str]]]:
+    """A worker's resources and the ids of ``count`` equal images that wait for it; ``s3``: settings of a store."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder), device="cpu")
+        settings = Settings(home=Path(folder), device="cpu", **s3)
         migrate(settings.sqlalchemy_url)
         database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
+        if isinstance(blobs, S3Blobs):
+            blobs.ensure_bucket()
         tenant = ensure_tenant(database, "bench")
-        files = [(f"{n}.img", "image/jpeg") for n in range(kind.count)] + [("mask.png", "image/png")]
+        files = [(f"{n}.img", "image/jpeg") for n in range(count)] + [("mask.png", "image/png")]
         uploads = create_uploads(database, tenant, files, expires_in_s=3600)
         for upload in uploads[:-1]:
             blobs.put(upload.key, source, content_type="image/jpeg")
@@ -111,24 +121,59 @@ def measure(kind: Kind, source: bytes, mask: bytes) -> Figures:
                 rights=Rights(basis=RightsBasis.OWNER, attested_by="bench", reference="own photographs"),
             ),
         )
-        ids = [image.id for image in list_images(database, tenant, job.id, limit=1000, after=None)]
+        ids = [image.id for image in _all_images(database, tenant, job.id)]
         with LaMaInpainter(device="cpu") as inpainter:
-            worker = Resources(
-                settings=settings, database=database, blobs=blobs, inpainter=inpainter, worker="bench", drain=Drain()
+            yield (
+                Resources(
+                    settings=settings,
+                    database=database,
+                    blobs=blobs,
+                    inpainter=inpainter,
+                    worker="bench",
+                    drain=Drain(),
+                ),
+                ids,
             )
-            base = peak_mb()
-            begun = time.perf_counter()
-            run_shard(ids, worker)
-            took = time.perf_counter() - begun
-        images = list_images(database, tenant, job.id, limit=1000, after=None)
         database.close()
+
+
+def _all_images(database: Database, tenant: str, job: str) -> list[StoredImage]:
+    found: list[StoredImage] = []
+    while page := list_images(database, tenant, job, limit=1000, after=found[-1].position if found else None):
+        found += page
+    return found
+
+
+def run_all(worker: Resources, ids: list[str], on_shard: Callable[[int], None] = lambda _: None) -> None:
+    """Shard after shard, as the queue brings them; ``on_shard`` hears how many images have gone through."""
+    size = worker.settings.shard_size
+    for start in range(0, len(ids), size):
+        run_shard(ids[start : start + size], worker)
+        on_shard(min(start + size, len(ids)))
+
+
+def measure(kind: Kind, source: bytes, mask: bytes, s3: Mapping[str, Any]) -> Figures:
+    """Run one job in this process."""
+    with worker_with(source, mask, kind.count, s3) as (worker, ids):
+        base = peak_mb()
+        before, begun = worker.inpainter.engine.load, time.perf_counter()
+        run_all(worker, ids)
+        took = time.perf_counter() - begun
+        after = worker.inpainter.engine.load
+        tenant = ensure_tenant(worker.database, "bench")
+        [job] = list_jobs(worker.database, tenant, limit=1, after=None)
+        images = _all_images(worker.database, tenant, job.id)
     done = [image.record["seconds"] for image in images if image.record]
-    seconds = {stage: round(float(np.mean([record[stage] for record in done])), 4) for stage in STAGES} if done else {}
-    total = sum(seconds.values())
-    share = 1 - seconds["network"] / total if done else float("nan")
-    states = ", ".join(sorted({str(image.error_code or image.state) for image in images}))
     return Figures(
-        kind.name, kind.count, states, seconds, round(share, 3), round(kind.count / took, 3), peak_mb(), base
+        kind=kind.name,
+        pictures=kind.count,
+        state=", ".join(sorted({str(image.error_code or image.state) for image in images})),
+        seconds={stage: round(float(np.mean([record[stage] for record in done])), 4) for stage in STAGES if done},
+        device_idle=round((after.idle_s - before.idle_s) / took, 4),
+        tiles_per_pass=round((after.tiles - before.tiles) / max(after.passes - before.passes, 1), 2),
+        pictures_per_second=round(kind.count / took, 3),
+        peak_mb=peak_mb(),
+        base_mb=base,
     )
 
 
@@ -138,29 +183,53 @@ def peak_mb() -> float:
     return round(int(line.split()[1]) / 1000, 1)
 
 
-def _in_process(name: str, source: bytes, mask: bytes, answers: SimpleQueue[Figures]) -> None:
-    answers.put(measure(next(kind for kind in KINDS if kind.name == name), source, mask))
+def _in_process(kind: tuple[str, int], source: bytes, mask: bytes, s3: Mapping[str, Any], out: Answers) -> None:
+    # A kind itself cannot be sent: it holds a function.
+    chosen = next(known for known in KINDS if known.name == kind[0])
+    out.put(measure(replace(chosen, count=kind[1]), source, mask, s3))
+
+
+@contextmanager
+def s3_settings(wanted: bool) -> Iterator[dict[str, Any]]:
+    """Settings of a running S3 server, or none."""
+    if not wanted:
+        yield {}
+        return
+    server = started(S3Server)
+    try:
+        yield {
+            "blobs_url": "s3://bench",
+            "s3_endpoint_url": server.endpoint_url,
+            "s3_access_key_id": server.access_key_id,
+            "s3_secret_access_key": server.secret_access_key,
+        }
+    finally:
+        server.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
     parser.add_argument("--kind", action="append", choices=[kind.name for kind in KINDS], help="only these")
+    parser.add_argument("--pictures", type=int, help="in each job, instead of its kind's number")
+    parser.add_argument("--s3", action="store_true", help="pictures lie on a real S3 server")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     found: list[Figures] = []
-    for kind in KINDS:
-        if options.kind and kind.name not in options.kind:
-            continue
-        with Image.open(options.photo) as photo:
-            source = kind.make(photo.convert("RGB").resize((kind.width, kind.height), Image.Resampling.BICUBIC))
-        answers: SimpleQueue[Figures] = context.SimpleQueue()
-        mask = corner(kind.width, kind.height)
-        process = context.Process(target=_in_process, args=(kind.name, source, mask, answers))
-        process.start()
-        found.append(answers.get())
-        process.join()
+    with s3_settings(options.s3) as s3:
+        for kind in KINDS:
+            if options.kind and kind.name not in options.kind:
+                continue
+            with Image.open(options.photo) as photo:
+                source = kind.make(photo.convert("RGB").resize((kind.width, kind.height), Image.Resampling.BICUBIC))
+            answers: Answers = context.SimpleQueue()
+            mask = corner(kind.width, kind.height)
+            count = options.pictures or kind.count
+            process = context.Process(target=_in_process, args=((kind.name, count), source, mask, s3, answers))
+            process.start()
+            found.append(answers.get())
+            process.join()
     report(found)
     if options.out:
         options.out.write_text(json.dumps([asdict(figures) for figures in found], indent=1) + "\n")
@@ -169,13 +238,15 @@ def main() -> None:
 def report(found: list[Figures]) -> None:
     """Print one line for each job."""
     headings = (f"{stage} s" for stage in STAGES)
-    table = Table("job", "pictures", "ended", *headings, "outside network", "pictures/s", "peak MB", "of it before")
+    table = Table(
+        "job", "pictures", "ended", *headings, "device idle", "tiles/pass", "pictures/s", "peak MB", "of it before"
+    )
     for figures in found:
         table.add_row(
             figures.kind, str(figures.pictures), figures.state,
             *(f"{figures.seconds.get(stage, float('nan')):.3f}" for stage in STAGES),
-            f"{figures.outside_network:.0%}", f"{figures.pictures_per_second:.2f}", f"{figures.peak_mb:.0f}",
-            f"{figures.base_mb:.0f}",
+            f"{figures.device_idle:.1%}", f"{figures.tiles_per_pass:.2f}", f"{figures.pictures_per_second:.2f}",
+            f"{figures.peak_mb:.0f}", f"{figures.base_mb:.0f}",
         )  # fmt: skip
     Console(width=150).print(table)
 
