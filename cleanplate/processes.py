@@ -30,6 +30,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 #: A child that lived this long had begun well: the next pause is the first again.
 SETTLED_S = 60.0
+#: Deaths in a row from which on a child is said to be in a crash loop. It is started again all the same.
+CRASH_LOOP = 5
 POLL_S = 0.1
 
 
@@ -38,7 +40,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a program in a process group of its own; SIGTERM reaches it when the calling thread's process dies.
 
-    ``output`` takes what it prints, both streams; without it they are the caller's. Only for processes of one thread.
+    ``output`` takes what it prints, both streams; without it they are the caller's.
     """
     parent = os.getpid()
 
@@ -55,7 +57,7 @@ def spawn(
         stdout=output,
         stderr=output,
         process_group=0,
-        preexec_fn=end_with_parent,  # noqa: PLW1509 - nothing holds a lock across the fork in a process of one thread
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - it takes no lock that another thread could hold at the fork
     )
 
 
@@ -65,13 +67,26 @@ class Child:
 
     name: str
     command: Sequence[str]
+    #: Variables of its own, over the family's.
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float = 0.0
     deaths_in_a_row: int = 0
+    deaths: int = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def in_crash_loop(self) -> bool:
+        """Whether it keeps dying soon after each start."""
+        return self.deaths_in_a_row >= CRASH_LOOP
 
     def pause(self, lived_s: float) -> float:
         """Seconds to wait before the next start, after it died having lived ``lived_s``."""
+        self.deaths += 1
         self.deaths_in_a_row = 1 if lived_s >= SETTLED_S else self.deaths_in_a_row + 1
         return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.deaths_in_a_row - 1, 10))
 
@@ -82,38 +97,58 @@ class Family:
 
     environment: Mapping[str, str]
     children: list[Child] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         if _libc is not None and _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
-    def start(self, name: str, command: Sequence[str]) -> None:
-        """Start a program and look after it from now on."""
-        child = Child(name, command)
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
+        """Start a program, with variables of its own, and look after it from now on."""
+        child = Child(name, command, environment or {})
         self.children.append(child)
         self._start(child)
+        return child
+
+    def end(self, child: Child, reason: str) -> None:
+        """Kill a child that lives but does not work; ``tend`` starts it again as after any other death."""
+        if child.process is not None and child.alive:
+            log.error("process.ended", process_name=child.name, pid=child.process.pid, reason=reason)
+            _kill_group(child.process.pid)
+            child.process.wait()
 
     def tend(self) -> None:
         """Notice who died, end what it left behind, and start again who has paused long enough."""
         for child in self.children:
-            now = time.monotonic()
+            now = self.clock()
             if child.process is not None and (status := child.process.poll()) is not None:
                 pause = child.pause(now - child.started_at)
                 log.error("process.died", process_name=child.name, status=status, restart_in_s=pause)
+                if child.in_crash_loop:
+                    log.critical(
+                        "process.crash_loop",
+                        process_name=child.name,
+                        deaths=child.deaths_in_a_row,
+                        hint="It keeps dying soon after its start: the lines before say why.",
+                    )
                 _kill_group(child.process.pid)
                 child.process, child.restart_at = None, now + pause
                 end_strays({other.process.pid for other in self.children if other.process is not None})
             elif child.process is None and now >= child.restart_at:
                 self._start(child)
 
-    def stop(self, grace_s: float, *, hurry: Callable[[], bool] = lambda: False) -> None:
-        """Ask all to stop, wait ``grace_s`` seconds or until ``hurry()``, then kill whatever is left of them."""
+    def stop(self, grace_s: float, *, hurry: Callable[[], bool] = lambda: False) -> bool:
+        """Ask all to stop, wait ``grace_s`` seconds or until ``hurry()``, then kill whatever is left of them.
+
+        Whether all ended by themselves.
+        """
         running = [(child.name, child.process) for child in self.children if child.process is not None]
         for _, process in running:
             process.terminate()
         deadline = time.monotonic() + grace_s
         while any(process.poll() is None for _, process in running) and time.monotonic() < deadline and not hurry():
             time.sleep(POLL_S)
+        in_time = all(process.poll() is not None for _, process in running)
         for name, process in running:
             if process.poll() is None:
                 log.warning("process.killed", process_name=name)
@@ -121,10 +156,11 @@ class Family:
             process.wait()
         self.children.clear()
         end_strays(set())
+        return in_time
 
     def _start(self, child: Child) -> None:
-        child.process = spawn(child.command, self.environment)
-        child.started_at = time.monotonic()
+        child.process = spawn(child.command, {**self.environment, **child.environment})
+        child.started_at = self.clock()
         log.info("process.started", process_name=child.name, pid=child.process.pid)
 
 

@@ -127,8 +127,17 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds of work, at the measured pace, that the dispatcher keeps published.",
     )
-    lease_s: float = Field(default=60, gt=0, description="Seconds after which a silent worker loses its images.")
-    heartbeat_s: float = Field(default=10, gt=0, description="Seconds between a worker's signs of life.")
+    lease_s: float = Field(default=20, gt=0, description="Seconds after which a silent worker loses its images.")
+    heartbeat_s: float = Field(default=4, gt=0, description="Seconds between a worker's signs of life in the ledger.")
+    hang_s: float = Field(
+        default=15, gt=2, description="Seconds without a sign of life after which a worker's process is replaced."
+    )
+    stuck_s: float = Field(
+        default=600,
+        gt=0,
+        description="Seconds for one fetch, decoding, pass of the network, encoding or storing; a process that takes "
+        "longer is replaced.",
+    )
     publish_timeout_s: float = Field(
         default=120, gt=0, description="Seconds after which a published image that no worker leased is published again."
     )

@@ -6,6 +6,7 @@
     ├── LeaseLost        another may hold the image by now, or its job was canceled
     ├── Interrupted      the process is to stop, and the image goes back unharmed
     ├── NoDevice         CUDA was asked for and there is none
+    ├── UnknownDevice    --devices names one that is not here
     ├── AddressRefused   a webhook's URL that is never posted to
     ├── ModelMissing     a network that was asked for and is not on this machine
     └── SourceError      a picture could not be fetched from where it is said to be
@@ -52,6 +53,15 @@ class NoDevice(WorkerError):
         super().__init__(
             "CLEANPLATE_DEVICE is cuda, but NVML finds no CUDA device: install the NVIDIA driver, or set it to cpu."
         )
+
+
+class UnknownDevice(WorkerError):
+    """``--devices`` names a device that this machine does not have."""
+
+    code = "unknown_device"
+
+    def __init__(self, unknown: list[str], present: list[str]) -> None:
+        super().__init__(f"There is no device {', '.join(unknown) or 'named'}; here are {', '.join(present)}.")
 
 
 class AddressRefused(WorkerError):

@@ -66,6 +66,12 @@ class Networks:
                 loaded.users -= 1
                 self._drop(_IDLE)
 
+    @property
+    def stalled_s(self) -> float:
+        """Of the networks beside the own one: the longest time for which tiles have been asked and none answered."""
+        with self._lock:
+            return max((loaded.inpainter.engine.load.stalled_s for loaded in self._others.values()), default=0.0)
+
     def close(self) -> None:
         """Close all but the process's own, which whoever opened it closes."""
         with self._lock:

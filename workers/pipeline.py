@@ -179,7 +179,7 @@ class _Shard:
         if self._resources.drain.begun:
             raise Interrupted
         image = passage.image
-        with passage.timed("fetch"):
+        with self._resources.activity.step(), passage.timed("fetch"):
             source = self._resources.fetcher.source(image)
             mask = self._masks.get(image.mask_key) if image.mask_key else boxes_file(image)
         nbytes = len(source) + probe(source, self._limits).memory
@@ -190,7 +190,8 @@ class _Shard:
     def _decode(self, passage: Passage, source: bytes, mask: bytes) -> None:
         options = JobOptions.model_validate(passage.image.options)
         networks = self._resources.networks
-        with passage.timed("decode"), bounded(passage.nbytes), networks.use(options) as inpainter:
+        activity = self._resources.activity
+        with activity.step(), passage.timed("decode"), bounded(passage.nbytes), networks.use(options) as inpainter:
             passage.task = read(
                 source,
                 mask,
@@ -247,11 +248,12 @@ class _Shard:
         image = passage.image
         options = JobOptions.model_validate(image.options)
         label = label_of(passage) if options.label else None
-        with passage.timed("encode"), bounded(passage.nbytes):
+        activity = self._resources.activity
+        with activity.step(), passage.timed("encode"), bounded(passage.nbytes):
             repaired = write(passage.planned, pixels, output=options.output, label=label)
         self._lease.check(image.id)
         key = f"t/{image.tenant_id}/jobs/{image.job_id}/results/{image.id}{repaired.extension}"
-        with passage.timed("store"):
+        with activity.step(), passage.timed("store"):
             self._resources.blobs.put(key, repaired.data, content_type=repaired.content_type)
         self._end(image, success(passage, repaired, key, self._resources.worker))
 
@@ -261,6 +263,7 @@ class _Shard:
                 return
             self._open.discard(image.id)
         self._finisher.add(image, outcome)
+        self._resources.activity.image_ended()
 
     def _blame_device(self) -> None:
         """At the soft time limit: an image that took most of it fails; one that only came late is given back."""

@@ -1,28 +1,20 @@
-"""``python -m workers.process NAME``: one Celery worker with one child, started by the supervisor.
+"""``python -m workers.process NAME QUEUES``: one Celery worker with one child, started by the supervisor.
 
-It stops as on SIGTERM when the supervisor dies, however that dies: no worker is left behind unwatched.
+The supervisor sees to it that it gets SIGTERM when the supervisor dies, however that dies.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import warnings
 
-from billiard.util import set_pdeathsig
 from celery.exceptions import SecurityWarning
 
 from workers.app import app
-from workers.queue import QUEUES
 
 
-def main(name: str, supervisor: int) -> None:
-    """Consume shards as the Celery node ``name`` until stopped; ``supervisor`` is the process id to live with."""
-    if sys.platform == "linux":
-        set_pdeathsig(signal.SIGTERM)
-    if os.getppid() != supervisor:
-        sys.exit("the supervisor is gone")
+def main(name: str, queues: str) -> None:
+    """Consume shards from ``queues`` (with commas) as the Celery node ``name`` until stopped."""
     # Said to root for the sake of pickled messages; this worker takes JSON alone.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.worker_main(
@@ -30,7 +22,7 @@ def main(name: str, supervisor: int) -> None:
             "--quiet",
             "worker",
             f"--hostname={name}@%h",
-            f"--queues={','.join(QUEUES)}",
+            f"--queues={queues}",
             "--pool=prefork",
             "--without-gossip",
             "--without-mingle",
@@ -40,4 +32,4 @@ def main(name: str, supervisor: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2])

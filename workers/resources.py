@@ -10,7 +10,8 @@ import os
 import signal
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,9 +21,11 @@ from cleanplate.weights import find
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
+from workers.activity import Activity
 from workers.drain import Drain
 from workers.fetching import Fetcher
 from workers.networks import Networks
+from workers.pulse import VARIABLE, Beat, Pulse, resident_bytes
 
 if TYPE_CHECKING:
     from model.inpainter import LaMaInpainter
@@ -41,6 +44,7 @@ class Resources:
     #: Names this process in leases and attempts: host, process id and device.
     worker: str
     drain: Drain
+    activity: Activity = field(default_factory=Activity)
 
     @functools.cached_property
     def fetcher(self) -> Fetcher:
@@ -59,6 +63,9 @@ _held: Resources | None = None
 def open_for_process(settings: Settings, drain: Drain) -> None:
     """Load the network and connect; ``held`` answers from then on."""
     global _held  # noqa: PLW0603 - one per process, as Celery's child is
+    # From the first moment: loading may hang as well.
+    if path := os.environ.get(VARIABLE):
+        Pulse(Path(path), _beat).start()
     from model.inpainter import LaMaInpainter
 
     begun = time.monotonic()
@@ -83,6 +90,24 @@ def close_for_process() -> None:
         _held.inpainter.close()
         _held.database.close()
         _held = None
+
+
+def _beat() -> Beat:
+    """What there is to tell of this process."""
+    held = _held
+    if held is None:
+        return Beat(pid=os.getpid(), resident_bytes=resident_bytes())
+    load = held.inpainter.engine.load
+    return Beat(
+        pid=os.getpid(),
+        ready=True,
+        images=held.activity.images,
+        images_per_second=round(held.activity.images_per_second, 3),
+        tiles=load.tiles,
+        idle_s=round(load.idle_s, 3),
+        hanging_s=round(max(load.stalled_s, held.networks.stalled_s, held.activity.longest_step_s), 3),
+        resident_bytes=resident_bytes(),
+    )
 
 
 def ask_for_a_new_process(reason: str) -> None:

@@ -1,4 +1,4 @@
-"""``cleanplate worker``: one Celery process per device, begun again when it dies, drained on SIGTERM.
+"""``cleanplate worker``: one Celery process per device, begun again when it dies or hangs, drained on SIGTERM.
 
 Never imports torch. When this process dies, its Celery processes drain and end as well.
 """
@@ -6,115 +6,134 @@ Never imports torch. When this process dies, its Celery processes drain and end 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
+import shutil
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import structlog
 
+from cleanplate.processes import Child, Family
 from cleanplate.settings import Settings
-from workers.devices import Device, devices
+from workers.devices import Device, devices, read_device
+from workers.pulse import VARIABLE
 from workers.queue import DRAIN_S, prepare_queue
+from workers.report import REPORT_S, DeviceReport, own_folder, write_reports
 from workers.stopping import StopSignal
+from workers.watch import Watch
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two looks at the processes.
-LOOK_S = 0.2
-#: Waits before a process is begun again: the first, and the longest, in seconds. It doubles at each death …
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
-#: … and starts over after a life of so many seconds.
-HEALTHY_S = 60.0
+#: Seconds between two looks at the processes, and between two lines of log about each device.
+LOOK_S, LOG_S = 0.2, 60.0
 
 
 class Keeper:
-    """Keeps one device's process alive."""
+    """Keeps one device's process at work."""
 
-    def __init__(self, device: Device, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._device = device
-        self._environment = os.environ | settings.environment() | device.environment
-        self._clock = clock
-        self._process: subprocess.Popen[bytes] | None = None
-        self.begun_at = 0.0
-        self._not_before = 0.0
-        self._pause = FIRST_PAUSE_S
-
-    @property
-    def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+    def __init__(self, family: Family, device: Device, settings: Settings, folder: Path, queues: Sequence[str]) -> None:
+        self._family, self._device, self._settings = family, device, settings
+        self._pulse = folder / f"{device.name}.beat"
+        self._watch = self._new_watch()
+        command = [sys.executable, "-m", "workers.process", device.name, ",".join(queues)]
+        self.child: Child = family.start(device.name, command, device.environment | {VARIABLE: str(self._pulse)})
+        self._started_at = self.child.started_at
 
     def look(self) -> None:
-        """Begin the process where none runs and its pause is over; note a death."""
-        if self.alive:
-            return
-        now = self._clock()
-        if self._process is not None:
-            lived = now - self.begun_at
-            if lived >= HEALTHY_S:
-                self._pause = FIRST_PAUSE_S
+        """End the process where it hangs or lost its child; the family starts again what has ended."""
+        if self.child.started_at != self._started_at:
+            self._watch, self._started_at = self._new_watch(), self.child.started_at
+        if self.child.alive and (reason := self._watch.look()) is not None:
             log.error(
-                "worker.died",
-                device=self._device.name,
-                status=self._process.returncode,
-                seconds=round(lived, 1),
-                again_in=self._pause,
+                "worker.replaced", device=self._device.name, reason=reason, silent_s=round(self._watch.silent_s, 1)
             )
-            self._process = None
-            self._not_before = now + self._pause
-            self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
-        if now >= self._not_before:
-            self._begin(now)
+            self._family.end(self.child, reason)
 
-    def _begin(self, now: float) -> None:
-        command = [sys.executable, "-m", "workers.process", self._device.name, str(os.getpid())]
-        # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which then drains in order.
-        self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)  # noqa: S603
-        self.begun_at = now
-        log.info("worker.begun", device=self._device.name, pid=self._process.pid)
+    def report(self, *, draining: bool = False) -> DeviceReport:
+        """How device and process are."""
+        beat, reading = self._watch.last, read_device(self._device)
+        return DeviceReport(
+            device=self._device.name,
+            host=socket.gethostname(),
+            state="draining" if draining else self._state(),
+            pid=beat.pid if beat else None,
+            deaths=self.child.deaths,
+            images=beat.images if beat else 0,
+            images_per_second=beat.images_per_second if beat else 0.0,
+            tiles=beat.tiles if beat else 0,
+            idle_s=beat.idle_s if beat else 0.0,
+            silent_s=round(self._watch.silent_s, 1),
+            resident_bytes=beat.resident_bytes if beat else 0,
+            memory_used=reading.memory_used,
+            memory_total=reading.memory_total,
+            temperature_c=reading.temperature_c,
+            at=time.time(),
+        )
 
-    def drain(self) -> None:
-        """Ask the process to end the image it is at and stop."""
-        if self.alive and self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
+    def _state(self) -> str:
+        if self.child.alive:
+            return "working" if self._watch.last and self._watch.last.ready else "starting"
+        return "crash_loop" if self.child.in_crash_loop else "waiting"
 
-    def kill(self) -> None:
-        """End the process and its children at once; their leases run out."""
-        if self._process is not None and self.alive:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+    def _new_watch(self) -> Watch:
+        return Watch(self._pulse, hang_s=self._settings.hang_s, stuck_s=self._settings.stuck_s)
 
 
-def run(settings: Settings) -> int:
+class _Reporter:
+    """Writes the status file every few seconds, and a line of log for each device every minute."""
+
+    def __init__(self, folder: Path, keepers: list[Keeper], clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._keepers, self._clock = folder, keepers, clock
+        self._next_report = self._next_log = 0.0
+
+    def look(self, *, draining: bool = False) -> None:
+        now = self._clock()
+        if now < self._next_report:
+            return
+        self._next_report = now + REPORT_S
+        reports = [keeper.report(draining=draining) for keeper in self._keepers]
+        try:
+            write_reports(self._folder, reports)
+        except OSError:
+            # The workers can do without.
+            log.exception("report.not_written")
+        if now >= self._next_log:
+            self._next_log = now + LOG_S
+            for report in reports:
+                log.info("device.report", **asdict(report))
+
+
+def run(settings: Settings, *, chosen: str | None = None, queues: Sequence[str]) -> int:
     """Keep this machine's workers running until SIGTERM or SIGINT; 0 when all stopped by themselves then.
 
+    ``chosen``: some of the devices (``0,2``). ``queues``: what is taken from, in this order.
+
     Raises:
-        NoDevice: CUDA was asked for and there is none.
+        NoDevice, UnknownDevice: what was asked for is not here.
     """
     prepare_queue(settings)
+    found = devices(settings, chosen)
+    folder = own_folder(settings)
+    family = Family(os.environ | settings.environment())
     with StopSignal() as stop:
-        keepers = [Keeper(device, settings) for device in devices(settings)]
         try:
+            keepers = [Keeper(family, device, settings, folder, queues) for device in found]
+            reporter = _Reporter(folder, keepers)
             while not stop.wait(LOOK_S):
                 for keeper in keepers:
                     keeper.look()
+                family.tend()
+                reporter.look()
             log.info("worker.draining")
-            return _drain(keepers)
+            reporter.look(draining=True)
         finally:
-            for keeper in keepers:
-                keeper.kill()
-
-
-def _drain(keepers: list[Keeper]) -> int:
-    for keeper in keepers:
-        keeper.drain()
-    until = time.monotonic() + DRAIN_S
-    while any(keeper.alive for keeper in keepers):
-        if time.monotonic() > until:
-            log.error("worker.not_drained", seconds=DRAIN_S)
-            return 1
-        time.sleep(LOOK_S)
+            drained = family.stop(DRAIN_S)
+            shutil.rmtree(folder, ignore_errors=True)
+    if not drained:
+        log.error("worker.not_drained", seconds=DRAIN_S)
+        return 1
     log.info("worker.stopped")
     return 0

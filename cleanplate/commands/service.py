@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cleanplate.settings import Settings
 
 
 def up(
@@ -44,20 +47,68 @@ def serve() -> None:
     raise typer.Exit(server.run(load_settings()))
 
 
-def worker() -> None:
+def worker(
+    devices: Annotated[
+        str | None, typer.Option(help="Only these CUDA devices or MIG slices, by number or UUID: `0,2`.")
+    ] = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Work on the CPU, whatever devices there are.")] = False,
+    queues: Annotated[str, typer.Option(help="Take work from these queues, in this order.")] = "interactive,bulk",
+    status: Annotated[
+        bool, typer.Option("--status", help="Say how this machine's running workers are, and end.")
+    ] = False,
+) -> None:
     """Run workers in the foreground: one process for each CUDA device, or one on the CPU. SIGTERM lets them finish.
 
-    Example: `CLEANPLATE_DEVICE=cuda cleanplate worker`
+    A process that dies or hangs is replaced. `--status` shows each device's state, memory, temperature and images per
+    second; its exit status is 1 where no worker runs.
+
+    Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
     from cleanplate import logs
     from cleanplate.settings import load_settings
+
+    settings = load_settings(**({"device": "cpu"} if cpu else {}))
+    if status:
+        raise typer.Exit(_print_status(settings))
     from cleanplate.weights import find
     from workers import supervisor
+    from workers.queue import QUEUES
 
-    settings = load_settings()
+    names = [name.strip() for name in queues.split(",")]
+    if unknown := sorted(set(names) - set(QUEUES)):
+        raise typer.BadParameter(f"no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}", param_hint="--queues")
+    if cpu and devices is not None:
+        raise typer.BadParameter("say either --cpu or --devices", param_hint="--devices")
     find(settings)
     logs.configure(settings)
-    raise typer.Exit(supervisor.run(settings))
+    raise typer.Exit(supervisor.run(settings, chosen=devices, queues=names))
+
+
+def _print_status(settings: Settings) -> int:
+    """One line for each device of the workers that share the home folder."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from workers.report import read_reports
+
+    reports = read_reports(settings)
+    if not reports:
+        typer.echo("No worker of this home folder is running.", err=True)
+        return 1
+    table = Table(
+        "host", "device", "state", "pid", "images", "images/s", "deaths", "memory MB", "device MB", "degrees C"
+    )
+    for report in reports:
+        device = (
+            "" if report.memory_total is None else f"{(report.memory_used or 0) >> 20} of {report.memory_total >> 20}"
+        )
+        table.add_row(
+            report.host, report.device, report.state, str(report.pid or ""), str(report.images),
+            f"{report.images_per_second:.2f}", str(report.deaths), str(report.resident_bytes >> 20), device,
+            "" if report.temperature_c is None else str(report.temperature_c),
+        )  # fmt: skip
+    Console().print(table)
+    return 0
 
 
 def dispatch() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.processes import FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S, Child
+from cleanplate.processes import CRASH_LOOP, FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S, Child
 from tests.running import REPOSITORY, kill, processes_with, until
 
 #: Tells its process id and that of a grandchild in a session of its own, and stays; it ignores SIGTERM if told so.
@@ -113,3 +113,32 @@ def test_pauses_double_up_to_a_bound_and_start_over_after_a_settled_life() -> No
     assert pauses[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     assert pauses[-1] == LONGEST_PAUSE_S
     assert child.pause(lived_s=SETTLED_S) == FIRST_PAUSE_S
+
+
+#: Ends a child that dies at once often enough, on a clock of its own; prints its deaths when the loop is known.
+DYING = """
+import os, sys
+from cleanplate.processes import CRASH_LOOP, LONGEST_PAUSE_S, Family
+now = 0.0
+family = Family(os.environ, clock=lambda: now)
+program = "import os; raise SystemExit(int(os.environ['OWN']))"
+child = family.start("program", [sys.executable, "-c", program], {"OWN": "7"})
+while not child.in_crash_loop:
+    child.process.wait()
+    now += 0.1
+    family.tend()
+    now += LONGEST_PAUSE_S
+    family.tend()
+print("deaths", child.deaths, CRASH_LOOP)
+"""
+
+
+def test_child_that_keeps_dying_is_said_to_be_in_a_crash_loop() -> None:
+    # In a process of its own: a family ends every child that it does not know.
+    run = subprocess.run(
+        [sys.executable, "-c", DYING], cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert f"deaths {CRASH_LOOP} {CRASH_LOOP}" in run.stdout
+    assert run.stdout.count("process.crash_loop") == 1
+    assert run.stdout.count("status=7") == CRASH_LOOP

@@ -1,0 +1,62 @@
+"""What one worker process does at this moment and has done: what its heartbeat tells the supervisor."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+#: Seconds over which the pace is taken.
+WINDOW_S = 60.0
+
+
+class Activity:
+    """Counts and times steps; from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._begun_at = clock()
+        self._steps: dict[int, float] = {}
+        self._number = 0
+        self._ended: deque[float] = deque()
+        self.images = 0
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One fetch, decoding, encoding or storing: what a thread could hang in."""
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._steps[number] = self._clock()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._steps[number]
+
+    def image_ended(self) -> None:
+        """One more image has an outcome."""
+        with self._lock:
+            self.images += 1
+            self._ended.append(self._clock())
+            self._forget()
+
+    @property
+    def longest_step_s(self) -> float:
+        """Of the steps under way; 0 where none is."""
+        with self._lock:
+            return self._clock() - min(self._steps.values()) if self._steps else 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Over the last minute."""
+        with self._lock:
+            self._forget()
+            return len(self._ended) / max(min(self._clock() - self._begun_at, WINDOW_S), 1.0)
+
+    def _forget(self) -> None:
+        while self._ended and self._ended[0] < self._clock() - WINDOW_S:
+            self._ended.popleft()
