@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between two looks at the processes, and between two lines of log about each device.
 LOOK_S, LOG_S = 0.2, 60.0
+#: glibc keeps freed memory for each thread; with two such stores a worker's size stays level (``bench/memory.py``).
+ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 
 
 class Keeper:
@@ -117,7 +119,7 @@ def run(settings: Settings, *, chosen: str | None = None, queues: Sequence[str])
     prepare_queue(settings)
     found = devices(settings, chosen)
     folder = own_folder(settings)
-    family = Family(os.environ | settings.environment())
+    family = Family(ALLOCATOR | os.environ | settings.environment())
     with StopSignal() as stop:
         try:
             keepers = [Keeper(family, device, settings, folder, queues) for device in found]

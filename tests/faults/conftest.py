@@ -34,6 +34,8 @@ def hasty(settings: Settings) -> Settings:
             "torch_threads": 1,
             "lease_s": 3.0,
             "heartbeat_s": 0.2,
+            # Longer than any test stops a process: what becomes of its leases is what is looked at.
+            "hang_s": 120.0,
             "publish_timeout_s": 3.0,
             "dispatch_interval_s": 0.1,
             "shard_size": 2,

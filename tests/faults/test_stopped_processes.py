@@ -1,0 +1,30 @@
+"""A worker that is stopped for longer than its lease: it has lost its images, finishes none of them, and notices."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.faults.conftest import Service
+from tests.faults.test_killed_processes import children
+from tests.running import until
+
+
+def test_worker_stopped_beyond_its_lease_cannot_finish_and_notices(embedded: Service) -> None:
+    job = embedded.submit(2)
+    embedded.wait_until_midway(job)
+    [celery] = children(embedded.worker.process.pid)
+    [child] = children(celery)
+    os.kill(child, signal.SIGSTOP)
+    try:
+
+        def lost() -> bool:
+            kept = [embedded.catalogue.attempts(image) for image in embedded.catalogue.images(job)]
+            return any(("lost", "worker_lost") in attempts for attempts in kept)
+
+        until(lost, "the lease of the stopped worker was not taken")
+    finally:
+        os.kill(child, signal.SIGCONT)
+    embedded.assert_done_once(job)
+    assert "image.lease_lost" in embedded.worker.log
+    assert children(celery) == [child]
