@@ -15,6 +15,8 @@ from apiflask import APIFlask
 from flask import Response, g, request
 from uuid6 import uuid7
 
+from cleanplate import meters
+
 _log = structlog.get_logger("api.access")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -62,6 +64,8 @@ def register(app: APIFlask) -> None:
             answer.headers.setdefault(name, value)
         if https:
             answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        rule = request.url_rule.rule if request.url_rule else "none"
+        meters.HTTP_SECONDS.labels(request.method, rule, answer.status_code).observe(time.perf_counter() - g.began)
         _log.info(
             "request",
             method=request.method,

@@ -13,7 +13,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
-from cleanplate import logs
+from cleanplate import logs, metrics
 from cleanplate.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ class _Log(Logger):
 
 
 class _Server(BaseApplication):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics_folder: str) -> None:
         self.settings = settings
+        self.metrics_folder = metrics_folder
         #: Of the application, once a worker has loaded it.
         self.stores: Stores | None = None
         super().__init__()
@@ -59,9 +60,13 @@ class _Server(BaseApplication):
             "logger_class": _Log,
             "control_socket_disable": True,
             "proc_name": "cleanplate-api",
+            "child_exit": self._child_ended,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def _child_ended(self, _arbiter: Arbiter, worker: Any) -> None:
+        metrics.process_ended(worker.pid, self.metrics_folder)
 
     def load(self) -> Any:
         from api.app import create_app
@@ -91,8 +96,16 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. Call it from the main thread."""
     logs.configure(settings)
     server = os.getpid()
+    with metrics.gather(settings) as folder:
+        # Before a worker is forked and imports what it counts with.
+        metrics.write_into(folder)
+        with metrics.shown(settings, metrics.API, folder):
+            return _serve(_Server(settings, folder), server)
+
+
+def _serve(application: _Server, server: int) -> int:
     try:
-        Arbiter(_Server(settings)).run()
+        Arbiter(application).run()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if os.getpid() != server:

@@ -9,6 +9,7 @@ from api.answers import Fault
 from api.idempotency import REPLAYED
 from api.problems import Problem, pointer
 from api.stores import Stores
+from cleanplate import meters
 from storage import records
 from storage.errors import NotFound
 from storage.ledger.idempotency import Once
@@ -24,6 +25,16 @@ def submitted(
     here: Stores, tenant: str, job: records.NewJob, wanted: Once | None, *, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     """The new job, or the one that this request made before; and whether it is that."""
+    answer, replayed = _written(here, tenant, job, wanted, webhook_field)
+    if not replayed:
+        meters.JOBS_SUBMITTED.labels(job.priority.value).inc()
+        meters.IMAGES_SUBMITTED.labels(job.priority.value).inc(len(job.images))
+    return answer, replayed
+
+
+def _written(
+    here: Stores, tenant: str, job: records.NewJob, wanted: Once | None, webhook_field: str
+) -> tuple[answers.Job, bool]:
     try:
         if wanted is None:
             return answers.Job.of(submit_job(here.database, tenant, job, actor=auth.actor())), False

@@ -170,6 +170,16 @@ class Settings(BaseSettings):
         default=False, description="Also post webhooks to private addresses and over plain http (development)."
     )
 
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65533,
+        description="Port of the API's Prometheus metrics; the dispatcher's is one more, a worker's two more. 0: none.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address that the metrics' ports bind. They ask for no key."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_json: bool = Field(default=True, description="Log lines as JSON; otherwise for people to read.")
 

@@ -6,6 +6,7 @@ two, or in the broker, is published again when ``publish_timeout_s`` has passed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from cleanplate import meters, metrics
 from cleanplate.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
@@ -22,7 +24,7 @@ from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
 from storage.ledger import audit, idempotency
 from storage.ledger.deadlines import fail_late_images
-from storage.ledger.dispatch import overtaken_after, take_shards
+from storage.ledger.dispatch import overtaken_after, read_backlog, take_shards
 from storage.ledger.pauses import recall_paused
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.records import Shard
@@ -36,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 #: Longest pause while ledger or broker are away, in seconds.
 LONGEST_PAUSE_S = 5.0
+#: Seconds between two looks at the backlog for the metrics.
+TELL_S = 5.0
 
 
 class Dispatcher:
@@ -51,6 +55,7 @@ class Dispatcher:
         #: Marked as published and not sent yet, each with the moment after which the ledger hands it out anew.
         self._unsent: deque[tuple[float, Shard]] = deque()
         self._pace = Pace(settings, clock)
+        self._told_at = -math.inf
         #: Interactive shards since bulk had a turn among them.
         self._overtaken = 0
 
@@ -61,6 +66,7 @@ class Dispatcher:
             LedgerUnavailable, OperationalError: the ledger or the broker is away; tick again later.
         """
         self._keep_the_books()
+        self._tell_the_backlog()
         self._send()
         taken_at = self._clock()
         taken = take_shards(
@@ -70,6 +76,8 @@ class Dispatcher:
             publish_timeout_s=self._settings.publish_timeout_s,
             overtaken=self._overtaken,
         )
+        meters.SHARDS_UNDER_WAY.set(taken.under_way + len(taken.shards))
+        meters.QUEUE_DEPTH.set(self._pace.depth)
         self._overtaken = overtaken_after(taken.shards, self._overtaken)
         self._pace.took(len(taken.shards), under_way=taken.under_way)
         self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in taken.shards)
@@ -77,12 +85,15 @@ class Dispatcher:
 
     def _keep_the_books(self) -> None:
         requeued, failed = reap_leases(self._database, max_attempts=self._settings.max_attempts)
+        meters.LEASES_REAPED.labels("requeued").inc(requeued)
+        meters.LEASES_REAPED.labels("failed").inc(failed)
         if requeued or failed:
             log.warning("leases.reaped", requeued=requeued, failed=failed)
         recalled = recall_paused(self._database)
         if recalled:
             log.info("images.recalled", images=recalled)
         late = fail_late_images(self._database)
+        meters.IMAGES_LATE.inc(late)
         if late:
             log.warning("images.late", images=late)
         self._pace.ended(fold_deltas(self._database).ended)
@@ -91,11 +102,29 @@ class Dispatcher:
         audit.chain(self._database)
         idempotency.forget_old(self._database)
 
+    def _tell_the_backlog(self) -> None:
+        """What an autoscaler goes by, now and then: it takes a look at all open jobs."""
+        if not self._settings.metrics_port or self._clock() < self._told_at + TELL_S:
+            return
+        self._told_at = self._clock()
+        backlog = read_backlog(self._database)
+        for priority, waiting in backlog.waiting.items():
+            meters.IMAGES_QUEUED.labels(priority.value).set(waiting.queued)
+            meters.IMAGES_RUNNING.labels(priority.value).set(waiting.running)
+            meters.OLDEST_SECONDS.labels(priority.value).set(waiting.oldest_s)
+        pace = self._pace.images_per_second
+        left = backlog.queued + backlog.running
+        meters.IMAGES_PAUSED.set(backlog.paused)
+        meters.BUSY_WORKERS.set(backlog.busy_workers)
+        meters.PACE.set(pace)
+        meters.DRAIN_SECONDS.set(left / pace if pace else math.inf if left else 0)
+
     def _send(self) -> None:
         while self._unsent:
             until, shard = self._unsent[0]
             if self._clock() < until:
                 publish_shard(self._celery, shard.image_ids, shard.queue)
+                meters.SHARDS_PUBLISHED.labels(shard.queue.value).inc()
                 log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids), queue=shard.queue.value)
             self._unsent.popleft()
 
@@ -115,6 +144,7 @@ def run(settings: Settings) -> int:
             stop = running.enter_context(StopSignal())
             running.enter_context(Deliveries(database, settings))
             running.enter_context(Sweeper(database, open_blobs(settings)))
+            running.enter_context(metrics.shown(settings, metrics.DISPATCHER))
             leader = running.enter_context(leadership(database, settings))
             _lead(stop, leader, Dispatcher(database, celery, settings), settings.dispatch_interval_s)
     finally:
@@ -125,7 +155,7 @@ def run(settings: Settings) -> int:
 
 
 def _lead(stop: StopSignal, leader: Leadership, dispatcher: Dispatcher, interval_s: float) -> None:
-    led = False
+    led: bool | None = None
     pause = 0.0
     while not stop.wait(pause):
         try:
@@ -133,8 +163,10 @@ def _lead(stop: StopSignal, leader: Leadership, dispatcher: Dispatcher, interval
             if leads != led:
                 log.info("dispatcher.leads" if leads else "dispatcher.stands_by")
                 led = leads
+            meters.LEADS.set(leads)
             if leads:
-                dispatcher.tick()
+                with meters.TICK_SECONDS.time():
+                    dispatcher.tick()
             else:
                 dispatcher.forget()
             pause = interval_s

@@ -13,6 +13,7 @@ from types import TracebackType
 
 import structlog
 
+from cleanplate import meters
 from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.ledger.leases import finish_images
@@ -96,8 +97,16 @@ class Finisher:
 def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:
     names = {"image": image.id, "job": image.job_id, "attempt": image.attempt}
     if not counted:
+        meters.LEASES_LOST.inc()
         log.warning("image.lease_lost", **names)
-    elif outcome.error_code is not None:
+        return
+    for stage, spent in outcome.record.get("seconds", {}).items():
+        meters.STAGE_SECONDS.labels(stage).observe(spent)
+    if outcome.retry:
+        meters.IMAGES_RETRIED.labels(outcome.error_code).inc()
+    else:
+        meters.IMAGES_ENDED.labels(outcome.state.value, outcome.error_code or "").inc()
+    if outcome.error_code is not None:
         log.warning(f"image.{outcome.state}", **names, code=outcome.error_code, retry=outcome.retry)
     else:
         seconds = sum(outcome.record.get("seconds", {}).values())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from cleanplate import metrics
 from cleanplate.processes import Child, Family
 from cleanplate.settings import Settings
 from workers.devices import Device, devices, read_device
@@ -119,8 +120,8 @@ def run(settings: Settings, *, chosen: str | None = None, queues: Sequence[str])
     prepare_queue(settings)
     found = devices(settings, chosen)
     folder = own_folder(settings)
-    family = Family(ALLOCATOR | os.environ | settings.environment())
-    with StopSignal() as stop:
+    with StopSignal() as stop, metrics.gather(settings) as counted, metrics.shown(settings, metrics.WORKER, counted):
+        family = Family(ALLOCATOR | os.environ | settings.environment() | metrics.environment(counted))
         try:
             keepers = [Keeper(family, device, settings, folder, queues) for device in found]
             reporter = _Reporter(folder, keepers)

@@ -14,6 +14,7 @@ from types import TracebackType
 import structlog
 from standardwebhooks import Webhook
 
+from cleanplate import meters
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.errors import StorageError
@@ -105,6 +106,7 @@ class Deliveries:
             retry_after_s=answer.retry_after_s,
             gone=answer.status == 410,
         )
+        meters.WEBHOOK_SECONDS.labels(delivery.event_type, state.value).observe(answer.seconds)
         log.info(
             "webhook.posted",
             delivery=delivery.id,
