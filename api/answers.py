@@ -8,11 +8,12 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage import records
-from storage.records import ImageState, JobState, PausedBy, Priority, RightsBasis
+from storage.records import DeliveryState, ImageState, JobState, PausedBy, Priority, RightsBasis
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
 _JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
 _IMAGE = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
+_DELIVERY = "evt_019aab5d3044711ea0c1b2d3e4f5a697"
 _WEBHOOK = "whe_019aab5b00127a10b1c2d3e4f5061728"
 
 
@@ -309,14 +310,21 @@ class Webhook(Answer):
 
     id: str = Field(examples=[_WEBHOOK])
     url: str = Field(examples=["https://shop.example/hooks/cleanplate"])
+    events: list[str] = Field(description="What it is told of.", examples=[["job.*", "image.failed"]])
     created_at: datetime
+    previous_secret_expires_at: datetime | None = Field(
+        description="Until when the secret before this one signs too; null where there is none."
+    )
+    failing_since: datetime | None = Field(
+        description="When the first post failed after the last that did not; after days of that it is disabled."
+    )
     disabled_at: datetime | None = Field(description="Since when nothing is posted to it; null while it is in use.")
     disabled_reason: str | None
 
     @classmethod
     def fields_of(cls, endpoint: records.WebhookEndpoint) -> dict[str, Any]:
         """The ledger's record as clients see it."""
-        return {name: getattr(endpoint, name) for name in ("id", "url", "created_at", "disabled_at", "disabled_reason")}
+        return {name: getattr(endpoint, name) for name in cls.model_fields if name != "secret"}
 
 
 class WebhookWithSecret(Webhook):
@@ -330,6 +338,49 @@ class WebhookPage(Answer):
 
     data: list[Webhook]
     next_cursor: str | None = Field(description="Always null: the list is short.")
+
+
+class DeliveryAttempt(Answer):
+    """One post, and what came of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    attempt: int
+    at: datetime
+    status: int | None = Field(description="The HTTP status of the answer; null where there was none.")
+    error: str | None = Field(description="Why there was no answer.")
+    excerpt: str | None = Field(description="The first characters of the answer.")
+    seconds: float
+
+
+class Delivery(Answer):
+    """An event on its way to a webhook."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Also the header `webhook-id` of each post.", examples=[_DELIVERY])
+    webhook_id: str = Field(validation_alias="endpoint_id", examples=[_WEBHOOK])
+    job_id: str | None
+    event_type: str = Field(examples=["job.completed"])
+    sequence: int = Field(description="Counts the deliveries of one job to one webhook from 1.")
+    payload: dict[str, Any] = Field(description="The body that is posted.")
+    state: DeliveryState
+    created_at: datetime
+    next_attempt_at: datetime | None = Field(description="Null where nothing more is attempted.")
+    delivered_at: datetime | None
+    log: list[DeliveryAttempt] = Field(description="All attempts, oldest first.")
+
+    @classmethod
+    def of(cls, delivery: records.DeliveryRecord) -> Self:
+        """The ledger's record as clients see it."""
+        return cls.model_validate(delivery)
+
+
+class DeliveryPage(Answer):
+    """A part of a webhook's deliveries, newest first."""
+
+    data: list[Delivery]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")
 
 
 class Health(Answer):

@@ -63,7 +63,7 @@ def only_json(blueprint: APIBlueprint) -> None:
 
     @blueprint.before_request
     def must_be_json() -> None:
-        if request.method == "POST" and not request.is_json:
+        if request.method in {"POST", "PATCH"} and not request.is_json:
             raise unsupported("application/json")
 
 

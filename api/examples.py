@@ -69,9 +69,40 @@ _IMAGE_BODY: dict[str, Any] = {
 _WEBHOOK_BODY: dict[str, Any] = {
     "id": "whe_019aab5b00127a10b1c2d3e4f5061728",
     "url": "https://shop.example/hooks/cleanplate",
+    "events": ["job.*", "image.failed"],
     "created_at": "2026-05-01T11:00:00Z",
+    "previous_secret_expires_at": None,
+    "failing_since": None,
     "disabled_at": None,
     "disabled_reason": None,
+}
+
+_DELIVERY_BODY: dict[str, Any] = {
+    "id": "evt_019aab5d3044711ea0c1b2d3e4f5a697",
+    "webhook_id": "whe_019aab5b00127a10b1c2d3e4f5061728",
+    "job_id": _JOB,
+    "event_type": "job.canceled",
+    "sequence": 3,
+    "payload": {
+        "type": "job.canceled",
+        "timestamp": "2026-05-01T12:00:09+00:00",
+        "data": {"id": _JOB, "state": "canceled", "total": 4, "counts": {"succeeded": 1, "canceled": 3}},
+        "sequence": 3,
+    },
+    "state": "delivered",
+    "created_at": "2026-05-01T12:00:09Z",
+    "next_attempt_at": None,
+    "delivered_at": "2026-05-01T12:00:10Z",
+    "log": [
+        {
+            "attempt": 1,
+            "at": "2026-05-01T12:00:10Z",
+            "status": 204,
+            "error": None,
+            "excerpt": None,
+            "seconds": 0.08,
+        }
+    ],
 }
 
 #: By the name of the answer's schema.
@@ -116,6 +147,9 @@ EXAMPLES: dict[str, Any] = {
     "WebhookWithSecret": {**_WEBHOOK_BODY, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw4vB0iJ0nQ2s="},
     "WebhookPage": {"data": [_WEBHOOK_BODY], "next_cursor": None},
     "Pause": {"paused": True, "by": ["tenant"]},
+    "Webhook": _WEBHOOK_BODY,
+    "Delivery": _DELIVERY_BODY,
+    "DeliveryPage": {"data": [_DELIVERY_BODY], "next_cursor": None},
     "Health": {"status": "ok"},
 }
 

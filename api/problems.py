@@ -55,6 +55,7 @@ CATALOGUE: dict[str, Kind] = {
     "image_not_finished": Kind(409, "The image has not ended yet"),
     "image_failed": Kind(409, "The image has no result: it failed"),
     "image_canceled": Kind(409, "The image has no result: its job was canceled"),
+    "webhook_disabled": Kind(409, "The webhook is disabled"),
     "idempotency_key_busy": Kind(409, "The same request is being worked on"),
     "request_too_large": Kind(413, "The request is too large"),
     "image_too_large": Kind(413, "The picture's file is too large"),

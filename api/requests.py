@@ -20,8 +20,9 @@ from pydantic import (
 )
 
 from api.filenames import clean_filename
+from storage.ledger.webhooks import USUAL_EVENTS
 from storage.options import JobOptions, MaskPlace
-from storage.records import ImageState, JobState, Priority, Rights, RightsBasis
+from storage.records import DeliveryState, EventFilter, ImageState, JobState, Priority, Rights, RightsBasis
 
 #: Ids as clients may send them; what the ledger makes fits in.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -339,10 +340,36 @@ class ImagesPageOf(PageOf):
     state: ImageState | None = Field(default=None, description="Only images in this state.")
 
 
+class DeliveriesPageOf(PageOf):
+    """Which deliveries of a webhook."""
+
+    state: DeliveryState | None = Field(default=None, description="Only deliveries in this state.")
+
+
+class Rotation(Request):
+    """How a secret gives way to another."""
+
+    keep_s: int = Field(
+        default=86_400, ge=0, le=604_800, description="Seconds for which the secret before signs too, up to a week."
+    )
+
+
+Events = Annotated[list[EventFilter], Field(min_length=1, max_length=len(EventFilter))]
+
+
 class NewWebhook(Request):
     """An address that wants to be told."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"url": "https://shop.example/hooks/cleanplate"}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"url": "https://shop.example/hooks/cleanplate", "events": ["job.*", "image.failed"]}
+        }
+    )
+
+    events: Events = Field(
+        default=list(USUAL_EVENTS),
+        description="What it is told of: types, `job.*`, `image.*`, `webhook.*` or `*`.",
+    )
 
     url: str = Field(
         min_length=1,
@@ -350,3 +377,13 @@ class NewWebhook(Request):
         description="https, a public host, no user name or password.",
         examples=["https://shop.example/hooks/cleanplate"],
     )
+
+
+class WebhookChanges(Request):
+    """What is to be otherwise; what is missing stays."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"events": ["job.*", "image.*"], "enabled": True}})
+
+    url: str | None = Field(default=None, min_length=1, max_length=2000, description="Another address.")
+    events: Events | None = Field(default=None, description="What it is told of from now on.")
+    enabled: Literal[True] | None = Field(default=None, description="Post to it again after it was disabled.")

@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         default=(5, 300, 1800, 7200, 18000, 36000, 36000),
         description="Waits between the attempts at a webhook, in seconds (JSON list); after the last it is given up.",
     )
+    webhook_disable_after_s: float = Field(
+        default=3 * 24 * 3600,
+        ge=0,
+        description="Seconds of failures without one success after which a webhook is disabled.",
+    )
     webhook_allow_private: bool = Field(
         default=False, description="Also post webhooks to private addresses and over plain http (development)."
     )

@@ -137,3 +137,12 @@ class IdempotencyKeyBusy(StorageError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"The request with the Idempotency-Key {key!r} is being worked on. Repeat it shortly.")
+
+
+class WebhookDisabled(StorageError):
+    """Nothing is posted to an endpoint that is disabled."""
+
+    code = "webhook_disabled"
+
+    def __init__(self, endpoint_id: str) -> None:
+        super().__init__(f"The webhook {endpoint_id!r} is disabled: enable it first.")

@@ -78,6 +78,27 @@ class RightsBasis(StrEnum):
     AUTHORISED_AGENT = "authorised_agent"
 
 
+#: Events that are not asked for: images of large jobs together, and the test of an endpoint.
+BATCH_EVENT = "image.batch"
+PING_EVENT = "ping"
+
+
+class EventFilter(StrEnum):
+    """What an endpoint can ask to be told of: a type of event, all of one kind, or all."""
+
+    JOB_COMPLETED = "job.completed"
+    JOB_CANCELED = "job.canceled"
+    IMAGE_SUCCEEDED = "image.succeeded"
+    IMAGE_SKIPPED = "image.skipped"
+    IMAGE_FAILED = "image.failed"
+    #: Another endpoint of the tenant was disabled.
+    WEBHOOK_DISABLED = "webhook.disabled"
+    JOBS = "job.*"
+    IMAGES = "image.*"
+    WEBHOOKS = "webhook.*"
+    ALL = "*"
+
+
 class DeliveryState(StrEnum):
     #: Due at ``next_attempt_at``.
     PENDING = "pending"
@@ -410,7 +431,13 @@ class WebhookEndpoint:
     id: str
     tenant_id: str
     url: str
+    #: Filters: what it is told of.
+    events: list[str]
     created_at: datetime
+    #: Until when the secret before this one signs too; ``None``: there is none.
+    previous_secret_expires_at: datetime | None
+    #: When the first post failed after the last that did not.
+    failing_since: datetime | None
     disabled_at: datetime | None
     disabled_reason: str | None
 
@@ -423,11 +450,45 @@ class Delivery:
     id: str
     endpoint_id: str
     url: str
-    secret: str
+    #: The endpoint's secret, and the one before it while both sign.
+    secrets: tuple[str, ...]
     event_type: str
     payload: dict[str, Any]
     #: Attempts made before this one.
     attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryAttempt:
+    """One post of a delivery, and what came of it."""
+
+    attempt: int
+    at: datetime
+    #: ``None``: there was no answer; ``error`` says why.
+    status: int | None
+    error: str | None
+    #: The first characters of the answer.
+    excerpt: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRecord:
+    """A delivery as its tenant sees it."""
+
+    id: str
+    endpoint_id: str
+    job_id: str | None
+    event_type: str
+    sequence: int
+    payload: dict[str, Any]
+    state: DeliveryState
+    created_at: datetime
+    #: ``None`` where nothing more is attempted.
+    next_attempt_at: datetime | None
+    delivered_at: datetime | None
+    #: Oldest first.
+    log: list[DeliveryAttempt]
 
 
 @dataclass(frozen=True, kw_only=True)

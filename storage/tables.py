@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -179,6 +180,13 @@ webhook_endpoints = Table(
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
     Column("url", String(2000), nullable=False),
     Column("secret", String(120), nullable=False),
+    # Signs beside the new one until then.
+    Column("previous_secret", String(120)),
+    _time("previous_secret_expires_at"),
+    # Filters, a list: exact types, ``job.*``, ``*``.
+    Column("events", JSON_DOCUMENT, nullable=False, server_default='["job.completed", "image.failed"]'),
+    # When the first post failed after the last that did not.
+    _time("failing_since"),
     _time("created_at", nullable=False),
     _time("disabled_at"),
     Column("disabled_reason", String(500)),
@@ -227,6 +235,7 @@ jobs = Table(
         postgresql_where=text("expires_at IS NOT NULL"),
         sqlite_where=text("expires_at IS NOT NULL"),
     ),
+    Index("ix_jobs_queued", "id", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
     Index(
         "ix_jobs_deadline",
         "deadline",
@@ -364,21 +373,41 @@ webhook_deliveries = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    # Empty for what belongs to no job.
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
     Column("event_type", String(60), nullable=False),
+    # Counts an endpoint's deliveries of a job from 1; 0: of the time before it was counted.
+    Column("sequence", Integer, nullable=False, server_default="0"),
     Column("payload", JSON_DOCUMENT, nullable=False),
     Column("state", String(12), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    # Those made before it was last asked to be sent again: the schedule counts from there.
+    Column("attempts_before", Integer, nullable=False, server_default="0"),
     # A claim moves this into the future, so that a sender that dies is followed by another.
     _time("next_attempt_at", nullable=False),
     _time("created_at", nullable=False),
     _time("delivered_at"),
+    Index("ix_webhook_deliveries_order", "endpoint_id", "job_id", "sequence"),
     Index(
         "ix_webhook_deliveries_due",
         "next_attempt_at",
         postgresql_where=text("state = 'pending'"),
         sqlite_where=text("state = 'pending'"),
     ),
+)
+
+# Events as they were written with what they tell of, until deliveries are made of them. No foreign keys: writing takes
+# no lock, and what became of endpoint and job is seen when they are read.
+webhook_outbox = Table(
+    "webhook_outbox",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("endpoint_id", ID, nullable=False),
+    Column("job_id", ID),
+    # Many of its events may share a delivery.
+    Column("together", Boolean, nullable=False),
+    # A list of events: type, timestamp, data.
+    Column("events", JSON_DOCUMENT, nullable=False),
 )
 
 webhook_attempts = Table(

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from storage.database import Database
+from storage.ledger.collecting import collect
 from storage.ledger.jobs import create_uploads, get_image, get_job, list_images, submit_job
 from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images, webhook_deliveries
@@ -87,6 +88,7 @@ class Shop:
 
     def events(self, job_id: str) -> list[dict[str, object]]:
         """The payloads of all events of a job, in the order of their writing."""
+        collect(self.db)
         query = (
             select(webhook_deliveries.c.payload)
             .where(webhook_deliveries.c.job_id == job_id)

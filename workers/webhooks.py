@@ -1,4 +1,4 @@
-"""Webhook delivery: claims due rows, signs them by the Standard Webhooks rules, posts, writes every attempt down.
+"""Webhook delivery: empties the outbox, claims due rows, signs them (Standard Webhooks), posts, writes attempts down.
 
 A claim is a row that comes due again later: a sender that dies is followed by another, and the receiver knows a repeat
 by its ``webhook-id``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -18,14 +19,16 @@ from cleanplate import meters
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.errors import StorageError
-from storage.ledger.webhooks import claim_deliveries, record_delivery
+from storage.ledger.collecting import collect
+from storage.ledger.deliveries import claim_deliveries, record_delivery
 from storage.records import Delivery
 from workers.posting import Answer, post
 
 log = structlog.get_logger(__name__)
 
-#: Posts at the same time.
+#: Posts at the same time, and of them to one endpoint: a slow receiver leaves room for others.
 POSTS = 16
+POSTS_OF_ONE = 4
 #: Seconds between two looks for due rows while there are none.
 LOOK_S = 0.5
 #: Longest pause while the ledger is away, in seconds.
@@ -56,20 +59,20 @@ class Deliveries:
 
     def _run(self) -> None:
         pause = LOOK_S
-        posts: list[threading.Thread] = []
+        posts: dict[threading.Thread, str] = {}
         while True:
             # Cleared before anything is looked at, so that nothing that happens meanwhile is slept through.
             self._wake.clear()
             if self._stopped.is_set():
                 return
-            posts = [thread for thread in posts if thread.is_alive()]
+            posts = {thread: endpoint for thread, endpoint in posts.items() if thread.is_alive()}
             try:
-                free = POSTS - len(posts)
-                for delivery in claim_deliveries(self._database, limit=free, claim_s=self._claim_s) if free else []:
+                collect(self._database)
+                for delivery in self._claim(Counter(posts.values())):
                     # Daemons: a stop does not wait for receivers.
                     thread = threading.Thread(target=self._deliver, args=(delivery,), name="post", daemon=True)
                     thread.start()
-                    posts.append(thread)
+                    posts[thread] = delivery.endpoint_id
                 pause = LOOK_S
             except StorageError as error:
                 log.warning("webhooks.wait", code=error.code, error=str(error))
@@ -78,6 +81,14 @@ class Deliveries:
                 log.exception("webhooks.failed")
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             self._wake.wait(pause)
+
+    def _claim(self, under_way: Counter[str]) -> list[Delivery]:
+        """What may be posted beside the posts ``under_way``, by endpoint."""
+        free = POSTS - under_way.total()
+        if not free:
+            return []
+        busy = [endpoint for endpoint, posts in under_way.items() if posts >= POSTS_OF_ONE]
+        return claim_deliveries(self._database, limit=free, claim_s=self._claim_s, each=POSTS_OF_ONE, busy=busy)
 
     @property
     def _claim_s(self) -> float:
@@ -105,6 +116,7 @@ class Deliveries:
             schedule_s=self._settings.webhook_schedule_s,
             retry_after_s=answer.retry_after_s,
             gone=answer.status == 410,
+            disable_after_s=self._settings.webhook_disable_after_s,
         )
         meters.WEBHOOK_SECONDS.labels(delivery.event_type, state.value).observe(answer.seconds)
         log.info(
@@ -127,7 +139,7 @@ def deliver(delivery: Delivery, settings: Settings) -> Answer:
         "content-type": "application/json",
         "webhook-id": delivery.id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(delivery.secret).sign(delivery.id, now, body),
+        "webhook-signature": " ".join(Webhook(secret).sign(delivery.id, now, body) for secret in delivery.secrets),
     }
     return post(
         delivery.url,

@@ -1,6 +1,7 @@
 """The routes, one module for each kind of thing; ``BLUEPRINTS`` lists them in the order of the documentation."""
 
 from api.routes.blobs import blueprint as blobs
+from api.routes.deliveries import blueprint as deliveries
 from api.routes.docs import blueprint as docs
 from api.routes.events import blueprint as events
 from api.routes.health import blueprint as health
@@ -14,4 +15,19 @@ from api.routes.webhooks import blueprint as webhooks
 from api.web.login import blueprint as login
 from api.web.repair import blueprint as repair
 
-BLUEPRINTS = (uploads, jobs, manifests, events, results, images, pauses, webhooks, blobs, health, docs, login, repair)
+BLUEPRINTS = (
+    uploads,
+    jobs,
+    manifests,
+    events,
+    results,
+    images,
+    pauses,
+    webhooks,
+    deliveries,
+    blobs,
+    health,
+    docs,
+    login,
+    repair,
+)

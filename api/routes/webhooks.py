@@ -1,4 +1,4 @@
-"""Webhooks: the addresses that are told when a job completes and when an image fails."""
+"""Webhooks: the addresses that are told what becomes of jobs and images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.bodies import only_json
 from api.problems import responses
 from api.stores import stores
 from api.webhook_urls import check_webhook_url
-from storage.ledger.webhooks import create_endpoint, delete_endpoint, list_endpoints
+from storage.ledger.webhooks import change_endpoint, create_endpoint, delete_endpoint, get_endpoint, list_endpoints
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -46,7 +46,7 @@ only_json(blueprint)
 def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
     here = stores()
     check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
-    endpoint, secret = create_endpoint(here.database, auth.tenant(), json_data.url)
+    endpoint, secret = create_endpoint(here.database, auth.tenant(), json_data.url, json_data.events)
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
 
 
@@ -60,6 +60,50 @@ def index() -> answers.WebhookPage:
     return answers.WebhookPage(
         data=[answers.Webhook(**answers.Webhook.fields_of(endpoint)) for endpoint in found], next_cursor=None
     )
+
+
+@blueprint.get("/v1/webhooks/<id:webhook_id>")
+@blueprint.output(answers.Webhook, description="The webhook; never its secret.")
+@blueprint.doc(
+    summary="See one webhook",
+    responses=responses("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable"),
+)
+def show(webhook_id: str) -> answers.Webhook:
+    return answers.Webhook(**answers.Webhook.fields_of(get_endpoint(stores().database, auth.tenant(), webhook_id)))
+
+
+@blueprint.patch("/v1/webhooks/<id:webhook_id>")
+@blueprint.input(requests.WebhookChanges, location="json")
+@blueprint.output(answers.Webhook, description="The webhook as it is now.")
+@blueprint.doc(
+    summary="Change a webhook",
+    description="Another address, other events; or post to it again after it was disabled.",
+    responses=responses(
+        "json_invalid",
+        "key_missing",
+        "key_wrong",
+        "scope_missing",
+        "not_found",
+        "request_too_large",
+        "media_type_unsupported",
+        "validation_failed",
+        "url_not_allowed",
+        "ledger_unavailable",
+    ),
+)
+def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webhook:
+    here = stores()
+    if json_data.url is not None:
+        check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
+    changed = change_endpoint(
+        here.database,
+        auth.tenant(),
+        webhook_id,
+        url=json_data.url,
+        events=json_data.events,
+        enable=bool(json_data.enabled),
+    )
+    return answers.Webhook(**answers.Webhook.fields_of(changed))
 
 
 @blueprint.delete("/v1/webhooks/<id:webhook_id>")

@@ -128,7 +128,7 @@ def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, t
 def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_attempts: int) -> set[str]:
     """Ends images that the token still holds, or gives them back for another attempt (``Outcome.retry``).
 
-    The ids that counted. Counts, attempts and ``image.failed`` events are written in the same transaction.
+    The ids that counted. Counts, attempts and events are written in the same transaction.
     """
     said = {outcome.image_id: outcome for outcome in outcomes}
     if not said:
@@ -155,7 +155,7 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
         moves = Moves()
         for row in rows:
             moves.add(row.job_id, ImageState.RUNNING, row.state, tiles=row.tiles_done)
-        outbox.image_failed(db, connection, [row for row in rows if row.state == ImageState.FAILED])
+        outbox.image_ended(connection, rows)
         moves.write(connection)
         audit.append(db, connection, [_ended(row, said[row.id]) for row in rows if row.state in ENDED])
         return {row.id for row in rows}
@@ -256,6 +256,7 @@ def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int
             images.c.job_id,
             images.c.tenant_id,
             images.c.name,
+            images.c.custom_id,
             images.c.attempt,
             images.c.state,
             images.c.tiles_done,

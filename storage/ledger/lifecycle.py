@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, li
 
 from storage.database import Database
 from storage.errors import JobCanceled, NotFound
-from storage.ledger import audit, quotas
+from storage.ledger import audit, outbox, quotas
 from storage.ledger.counting import OPEN_JOB, Moves
 from storage.ledger.jobs import OPEN_IMAGE, one_job, read_one_job
 from storage.records import ImageState, Job, JobState
@@ -57,7 +57,10 @@ def cancel_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
             moves.write(connection)
             canceled = {"images": sum(row.images for row in found)}
             audit.append(db, connection, [audit.Event(tenant_id, "job.canceled", actor, job_id, None, canceled)])
-        return read_one_job(db, connection, tenant_id, job_id)
+        job = read_one_job(db, connection, tenant_id, job_id)
+        if found and job.state is JobState.CANCELED:
+            outbox.job_ended(connection, job)
+        return job
 
 
 def _cancel_images(db: Database, connection: Connection, job_id: str, waiting: tuple[Any, ...]) -> None:

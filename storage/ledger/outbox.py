@@ -1,92 +1,124 @@
 """Events for webhooks, written in the transaction of the change that they tell of: an event is never lost or invented.
 
-The payload is what is posted: ``{"type", "timestamp", "data"}``.
+What is written here is one row for each job and transaction, in one statement, whatever the number of images. It holds
+no foreign key and takes no lock; :mod:`storage.ledger.collecting` makes deliveries of it shortly after.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, insert, select
 
-from storage.database import Database
-from storage.records import DeliveryState, Job
-from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
+from storage.records import EventFilter, Job
+from storage.tables import jobs, webhook_endpoints, webhook_outbox
+
+#: Jobs of so many images are told of in deliveries that carry many images each.
+TOGETHER_FROM = 1000
+#: Characters of an error's sentence that are told.
+_DETAIL_LENGTH = 500
 
 
-def lock_endpoints(connection: Connection, job_ids: Iterable[str]) -> dict[str, str]:
-    """The endpoints that want events, by job id; none of them can be deleted before this transaction ends."""
-    wanted = (
-        select(webhook_endpoints.c.id)
-        .where(
-            webhook_endpoints.c.disabled_at.is_(None),
-            webhook_endpoints.c.id.in_(select(jobs.c.webhook_endpoint_id).where(jobs.c.id.in_(list(job_ids)))),
-        )
-        .order_by(webhook_endpoints.c.id)
-        .with_for_update(read=True, key_share=True)
+class Listener(NamedTuple):
+    """The endpoint that hears of a job."""
+
+    endpoint_id: str
+    events: list[str]
+    #: Images come many in one delivery.
+    together: bool
+
+
+def wants(filters: Iterable[str], event_type: str) -> bool:
+    """Whether one of the filters (``image.failed``, ``image.*``, ``*``) lets an event through."""
+    return any(
+        pattern in {event_type, "*"} or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
+        for pattern in filters
     )
-    endpoint_ids = list(connection.scalars(wanted))
-    if not endpoint_ids:
-        return {}
-    found = connection.execute(
-        select(jobs.c.id, jobs.c.webhook_endpoint_id).where(
-            jobs.c.id.in_(list(job_ids)), jobs.c.webhook_endpoint_id.in_(endpoint_ids)
-        )
+
+
+def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
+    """An event for each image: rows with id, job_id, name, custom_id, state, error_code, error_detail, finished_at."""
+    ended = list(ended)
+    listeners = _listeners(connection, {row.job_id for row in ended}) if ended else {}
+    events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in ended:
+        listener, event_type = listeners.get(row.job_id), f"image.{row.state}"
+        if listener is not None and event_type in set(EventFilter) and wants(listener.events, event_type):
+            data = {"id": row.id, "job_id": row.job_id, "name": row.name, "custom_id": row.custom_id}
+            if row.error_code is not None:
+                data["error"] = {"code": row.error_code, "detail": (row.error_detail or "")[:_DETAIL_LENGTH]}
+            events[row.job_id].append(event(event_type, row.finished_at, data))
+    _write(
+        connection,
+        [
+            {
+                "endpoint_id": listeners[job_id].endpoint_id,
+                "job_id": job_id,
+                "together": listeners[job_id].together,
+                "events": told,
+            }
+            for job_id, told in events.items()
+        ],
     )
-    return {row.id: row.webhook_endpoint_id for row in found}
 
 
-def image_failed(db: Database, connection: Connection, failed: Iterable[Row[Any]]) -> None:
-    """An event for each image that failed: rows with id, job_id, name, error_code, error_detail, finished_at."""
-    failed = list(failed)
-    if not failed:
-        return
-    endpoints = lock_endpoints(connection, {row.job_id for row in failed})
-    events = [
-        {
-            "endpoint_id": endpoints[row.job_id],
-            "job_id": row.job_id,
-            "event_type": "image.failed",
-            "payload": {
-                "type": "image.failed",
-                "timestamp": row.finished_at.isoformat(),
-                "data": {
-                    "id": row.id,
-                    "job_id": row.job_id,
-                    "name": row.name,
-                    "error": {"code": row.error_code, "detail": row.error_detail},
-                },
-            },
-        }
-        for row in failed
-        if row.job_id in endpoints
-    ]
-    _write(db, connection, events)
-
-
-def job_completed(db: Database, connection: Connection, job: Job, endpoint_id: str) -> None:
-    """The event of a job whose images have all ended; ``job`` as it stands after it."""
+def job_ended(connection: Connection, job: Job) -> None:
+    """The event ``job.completed`` or ``job.canceled``; ``job`` as it stands after it."""
     if job.finished_at is None:
         raise ValueError("The job has not finished.")
+    listener = _listeners(connection, {job.id}).get(job.id)
+    event_type = f"job.{job.state}"
+    if listener is None or not wants(listener.events, event_type):
+        return
     counts = {
         name: getattr(job.counts, name) for name in ("queued", "running", "succeeded", "skipped", "failed", "canceled")
     }
-    payload = {
-        "type": "job.completed",
-        "timestamp": job.finished_at.isoformat(),
-        "data": {"id": job.id, "state": job.state.value, "total": job.total, "counts": counts},
-    }
+    data = {"id": job.id, "state": job.state.value, "total": job.total, "counts": counts}
+    told = [event(event_type, job.finished_at, data)]
     _write(
-        db,
         connection,
-        [{"endpoint_id": endpoint_id, "job_id": job.id, "event_type": "job.completed", "payload": payload}],
+        [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": told}],
     )
 
 
-def _write(db: Database, connection: Connection, events: list[dict[str, Any]]) -> None:
-    if events:
-        connection.execute(
-            insert(webhook_deliveries).values(next_attempt_at=db.now(), created_at=db.now()),
-            [{"id": new_id("evt"), "state": DeliveryState.PENDING, **event} for event in events],
+def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, reason: str) -> None:
+    """The tenant's other endpoints hear that one was disabled: a row with id, tenant_id and url."""
+    others = connection.execute(
+        select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
+            webhook_endpoints.c.tenant_id == endpoint.tenant_id,
+            webhook_endpoints.c.id != endpoint.id,
+            webhook_endpoints.c.disabled_at.is_(None),
         )
+    )
+    told = [event("webhook.disabled", at, {"id": endpoint.id, "url": endpoint.url, "reason": reason})]
+    _write(
+        connection,
+        [
+            {"endpoint_id": other.id, "job_id": None, "together": False, "events": told}
+            for other in others
+            if wants(other.events, "webhook.disabled")
+        ],
+    )
+
+
+def event(event_type: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
+    """What is posted, but for its sequence number."""
+    return {"type": event_type, "timestamp": at.isoformat(), "data": data}
+
+
+def _listeners(connection: Connection, job_ids: set[str]) -> dict[str, Listener]:
+    """Who hears of these jobs, by job id."""
+    found = connection.execute(
+        select(jobs.c.id, jobs.c.total, webhook_endpoints.c.id.label("endpoint_id"), webhook_endpoints.c.events)
+        .join(webhook_endpoints, webhook_endpoints.c.id == jobs.c.webhook_endpoint_id)
+        .where(jobs.c.id.in_(sorted(job_ids)), webhook_endpoints.c.disabled_at.is_(None))
+    )
+    return {row.id: Listener(row.endpoint_id, row.events, row.total >= TOGETHER_FROM) for row in found}
+
+
+def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(webhook_outbox), rows)

@@ -81,15 +81,14 @@ def _finished_jobs(db: Database) -> list[str]:
 def _close(db: Database, job_id: str) -> bool:
     """Completes one finished job, unless somebody else did or it was canceled."""
     with db.write() as connection:
-        endpoints = outbox.lock_endpoints(connection, [job_id])
         won = connection.execute(
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB))
             .values(state=JobState.COMPLETED, finished_at=db.now(), expires_at=expiry(db, connection, job_id))
         ).rowcount
-        if won and job_id in endpoints:
+        if won:
             row = connection.execute(select_jobs(db, select(jobs.c.id).where(jobs.c.id == job_id))).one()
-            outbox.job_completed(db, connection, read_job(row), endpoints[job_id])
+            outbox.job_ended(connection, read_job(row))
     return bool(won)
 
 
@@ -124,6 +123,7 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
             images.c.job_id,
             images.c.tenant_id,
             images.c.name,
+            images.c.custom_id,
             images.c.attempt,
             images.c.state,
             images.c.error_code,
@@ -145,7 +145,7 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
     for row in rows:
         moves.add(row.job_id, ImageState.RUNNING, row.state)
     failed = [row for row in rows if row.state == ImageState.FAILED]
-    outbox.image_failed(db, connection, failed)
+    outbox.image_ended(connection, failed)
     moves.write(connection)
     audit.append(db, connection, [audit.image_failed(row) for row in failed])
     return [row.state for row in rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cleanplate.settings import Settings
@@ -35,6 +37,13 @@ ROUTES = [
     ("POST", "/v1/webhooks"),
     ("GET", "/v1/webhooks"),
     ("DELETE", "/v1/webhooks/whe_1"),
+    ("GET", "/v1/webhooks/whe_1"),
+    ("PATCH", "/v1/webhooks/whe_1"),
+    ("POST", "/v1/webhooks/whe_1/rotate"),
+    ("POST", "/v1/webhooks/whe_1/ping"),
+    ("GET", "/v1/webhooks/whe_1/deliveries"),
+    ("GET", "/v1/webhooks/whe_1/deliveries/evt_1"),
+    ("POST", "/v1/webhooks/whe_1/deliveries/evt_1/redeliver"),
 ]
 
 
@@ -45,8 +54,9 @@ def test_the_list_of_routes_is_complete(service: Service) -> None:
         for method in operations
         if path.startswith("/v1/")
     }
-    named = {(method, path.replace("job_1", "{job_id}").replace("img_1", "{image_id}")) for method, path in ROUTES}
-    assert {(method, path.replace("whe_1", "{webhook_id}")) for method, path in named} == documented
+    ids = {"job_1": "{job_id}", "img_1": "{image_id}", "whe_1": "{webhook_id}", "evt_1": "{delivery_id}"}
+    named = {(method, re.sub("[a-z]{3}_1", lambda found: ids[found[0]], path)) for method, path in ROUTES}
+    assert named == documented
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

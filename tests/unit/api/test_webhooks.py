@@ -116,3 +116,38 @@ def test_private_addresses_are_taken_where_the_settings_allow_them(
         shop.post("/v1/webhooks", 201, json={"url": url})
     for url in ("http://user@127.0.0.1/", "file:///etc/passwd", "http://"):
         shop.problem("POST", "/v1/webhooks", 422, "url_not_allowed", json={"url": url})
+
+
+def test_a_webhook_is_changed_given_a_new_secret_and_tried(shop: Caller) -> None:
+    made = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook", "events": ["job.completed"]}).json
+    path = f"/v1/webhooks/{made['id']}"
+    assert shop.get(path).json["events"] == ["job.completed"]
+    changed = shop("PATCH", path, status=200, json={"url": "https://shop.example/new", "events": ["*"]}).json
+    assert (changed["url"], changed["events"]) == ("https://shop.example/new", ["*"])
+    assert shop("PATCH", path, status=200, json={}).json == changed
+    shop.problem("PATCH", path, 422, "url_not_allowed", json={"url": "http://10.0.0.1/"})
+    for wrong in ({"events": []}, {"events": ["jobs"]}, {"enabled": False}, {"secret": "x"}):
+        shop.problem("PATCH", path, 422, "validation_failed", json=wrong)
+
+    rotated = shop.post(f"{path}/rotate?keep_s=60", 200).json
+    assert rotated["secret"].startswith("whsec_")
+    assert rotated["secret"] != made["secret"]
+    assert rotated["previous_secret_expires_at"] is not None
+    shop.problem("POST", f"{path}/rotate?keep_s=-1", 422, "validation_failed")
+
+    pinged = shop.post(f"{path}/ping", 202).json
+    assert (pinged["event_type"], pinged["state"], pinged["log"]) == ("ping", "pending", [])
+    assert shop.get(f"{path}/deliveries/{pinged['id']}").json == pinged
+    assert shop.get(f"{path}/deliveries?limit=1").json["data"] == [pinged]
+    assert shop.get(f"{path}/deliveries?state=failed").json["data"] == []
+    assert shop.post(f"{path}/deliveries/{pinged['id']}/redeliver", 202).json["id"] == pinged["id"]
+    shop.problem("POST", f"{path}/deliveries/evt_0/redeliver", 404, "not_found")
+
+
+def test_deliveries_are_paged(shop: Caller) -> None:
+    webhook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json["id"]
+    sent = [shop.post(f"/v1/webhooks/{webhook}/ping", 202).json["id"] for _ in range(3)]
+    first = shop.get(f"/v1/webhooks/{webhook}/deliveries?limit=2").json
+    second = shop.get(f"/v1/webhooks/{webhook}/deliveries?limit=2&cursor={first['next_cursor']}").json
+    assert [delivery["id"] for delivery in first["data"] + second["data"]] == sent[::-1]
+    assert second["next_cursor"] is None

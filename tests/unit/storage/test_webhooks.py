@@ -13,29 +13,31 @@ from sqlalchemy import select
 
 from storage.database import Database
 from storage.errors import NotFound
+from storage.ledger.collecting import collect
+from storage.ledger.deliveries import claim_deliveries, record_delivery
 from storage.ledger.leases import finish_images, lease_images
 from storage.ledger.reaper import close_jobs
 from storage.ledger.tenants import ensure_tenant
 from storage.ledger.webhooks import (
-    claim_deliveries,
     create_endpoint,
     delete_endpoint,
     list_endpoints,
-    record_delivery,
 )
 from storage.records import Delivery, DeliveryState, JobState
 from storage.tables import webhook_attempts, webhook_deliveries
 from tests.shop import Clock, Shop, failed, succeeded
 
 SCHEDULE_S = (5.0, 300.0)
+DISABLE_AFTER_S = 3 * 86_400.0
 
 
-def fail_images(shop: Shop, endpoint_id: str, images: int = 1) -> str:
-    """A job with an ``image.failed`` event for each of its images; its id."""
-    job = shop.submit(images, webhook=endpoint_id)
-    ids = shop.image_ids(job.id)
-    token, _ = lease_images(shop.db, ids, worker="w", lease_s=60)
-    finish_images(shop.db, token, [failed(image_id) for image_id in ids], max_attempts=3)
+def fail_images(shop: Shop, endpoint_id: str, jobs: int = 1, images: int = 1) -> str:
+    """Jobs with an ``image.failed`` event for each of their images; the id of the last."""
+    for _ in range(jobs):
+        job = shop.submit(images, webhook=endpoint_id)
+        ids = shop.image_ids(job.id)
+        token, _ = lease_images(shop.db, ids, worker="w", lease_s=60)
+        finish_images(shop.db, token, [failed(image_id) for image_id in ids], max_attempts=3)
     return job.id
 
 
@@ -48,6 +50,7 @@ def record(db: Database, delivery: Delivery, **said: Any) -> DeliveryState:
         "schedule_s": SCHEDULE_S,
         "retry_after_s": None,
         "gone": False,
+        "disable_after_s": DISABLE_AFTER_S,
     }
     return record_delivery(db, delivery.id, **answer | said)
 
@@ -62,6 +65,7 @@ def wait_s(shop: Shop, clock: Clock, delivery: Delivery) -> float:
 
 
 def claim(db: Database, limit: int = 100) -> list[Delivery]:
+    collect(db)
     return claim_deliveries(db, limit=limit, claim_s=60)
 
 
@@ -87,7 +91,7 @@ def test_a_claimed_delivery_has_all_that_posting_needs(shop: Shop) -> None:
     made, secret = create_endpoint(shop.db, shop.tenant, "https://shop.example/hook")
     job_id = fail_images(shop, made.id)
     (delivery,) = claim(shop.db)
-    assert (delivery.endpoint_id, delivery.url, delivery.secret) == (made.id, made.url, secret)
+    assert (delivery.endpoint_id, delivery.url, delivery.secrets) == (made.id, made.url, (secret,))
     assert (delivery.event_type, delivery.payload["data"]["job_id"], delivery.attempts) == ("image.failed", job_id, 0)
 
 
@@ -103,7 +107,7 @@ def test_a_claim_holds_until_it_ends(shop: Shop, clock: Clock, endpoint: str) ->
 def test_threads_claim_each_delivery_once(database: Database) -> None:
     shop = Shop(database, ensure_tenant(database, "shop"))
     made, _ = create_endpoint(database, shop.tenant, "https://shop.example/hook")
-    fail_images(shop, made.id, images=40)
+    fail_images(shop, made.id, jobs=40)
     with ThreadPoolExecutor(8) as pool:
         claimed = [delivery.id for many in pool.map(lambda _: claim(database, 7), range(16)) for delivery in many]
     assert Counter(claimed) == Counter(set(claimed))
@@ -142,20 +146,20 @@ def test_failures_follow_the_schedule_and_end(shop: Shop, clock: Clock, endpoint
 
 
 def test_redirects_and_client_errors_are_failures(shop: Shop, clock: Clock, endpoint: str) -> None:
-    fail_images(shop, endpoint, images=3)
+    fail_images(shop, endpoint, jobs=3)
     for delivery, status in zip(claim(shop.db), (301, 404, 199), strict=True):
         assert record(shop.db, delivery, status=status) is DeliveryState.PENDING
 
 
 def test_a_receiver_may_ask_for_more_time_within_reason(shop: Shop, clock: Clock, endpoint: str) -> None:
-    fail_images(shop, endpoint, images=3)
+    fail_images(shop, endpoint, jobs=3)
     for delivery, asked, wait in zip(claim(shop.db), (60.0, 1.0, 1e9), (60, 5, 86_400), strict=True):
         record(shop.db, delivery, status=429, retry_after_s=asked)
         assert wait <= wait_s(shop, clock, delivery) <= wait * 1.1
 
 
 def test_a_receiver_that_is_gone_disables_its_endpoint(shop: Shop, clock: Clock, endpoint: str) -> None:
-    fail_images(shop, endpoint, images=3)
+    fail_images(shop, endpoint, jobs=3)
     first, *_ = claim(shop.db)
     assert record(shop.db, first, status=410, gone=True) is DeliveryState.FAILED
     (listed,) = list_endpoints(shop.db, shop.tenant)
@@ -220,4 +224,8 @@ def test_a_completed_job_is_told_after_its_images(shop: Shop, endpoint: str) -> 
     token, _ = lease_images(shop.db, [good, bad], worker="w", lease_s=60)
     finish_images(shop.db, token, [succeeded(good), failed(bad)], max_attempts=3)
     close_jobs(shop.db)
-    assert [delivery.event_type for delivery in claim(shop.db)] == ["image.failed", "job.completed"]
+    (first,) = claim(shop.db)
+    assert (first.event_type, first.payload["data"]["id"], first.payload["sequence"]) == ("image.failed", bad, 1)
+    record(shop.db, first, status=200)
+    (second,) = claim(shop.db)
+    assert (second.event_type, second.payload["sequence"]) == ("job.completed", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +10,17 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Row, select
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from cleanplate.settings import Settings
 from storage.database import Database
+from storage.ledger.collecting import collect
+from storage.ledger.deliveries import claim_deliveries
 from storage.ledger.jobs import create_uploads, submit_job
 from storage.ledger.leases import finish_images, lease_images
 from storage.ledger.reaper import close_jobs
 from storage.ledger.tenants import ensure_tenant
-from storage.ledger.webhooks import claim_deliveries, create_endpoint, list_endpoints
+from storage.ledger.webhooks import create_endpoint, list_endpoints, ping, rotate_secret
 from storage.records import DeliveryState, ImageState, NewImage, NewJob, Outcome
 from storage.tables import webhook_attempts, webhook_deliveries
 from tests.running import until
@@ -120,6 +123,35 @@ def test_failed_image_is_told(shop: Shop, receiver: Receiver, sending: Settings)
     assert events["image.failed"]["data"]["error"]["code"] == "image_unreadable"
 
 
+def test_every_delivery_verifies_with_both_secrets_and_a_tampered_one_with_none(
+    shop: Shop, receiver: Receiver, sending: Settings
+) -> None:
+    _, new = rotate_secret(shop.database, shop.tenant_id, shop.endpoint_id, keep_s=3600)
+    shop.complete_a_job(ImageState.FAILED)
+    ping(shop.database, shop.tenant_id, shop.endpoint_id)
+    with delivered(shop, sending, DeliveryState.DELIVERED):
+        assert len(receiver.received) == 3
+    for received in receiver.received:
+        for secret in (shop.secret, new):
+            assert Webhook(secret).verify(received.body, received.headers) == json.loads(received.body)
+            changed = received.body.replace(b'"type"', b'"typo"')
+            with pytest.raises(WebhookVerificationError):
+                Webhook(secret).verify(changed, received.headers)
+            with pytest.raises(WebhookVerificationError):
+                Webhook(secret).verify(received.body, {**received.headers, "webhook-id": "evt_other"})
+        stranger = "whsec_" + base64.b64encode(b"s" * 32).decode()
+        with pytest.raises(WebhookVerificationError):
+            Webhook(stranger).verify(received.body, received.headers)
+
+
+def test_events_of_a_job_arrive_in_their_order(shop: Shop, receiver: Receiver, sending: Settings) -> None:
+    receiver.replies = [Reply(500), Reply(500), Reply(204)]
+    shop.complete_a_job(ImageState.FAILED)
+    with delivered(shop, sending, DeliveryState.DELIVERED):
+        arrived = [json.loads(received.body)["sequence"] for received in receiver.received]
+    assert arrived == [1, 1, 1, 2]
+
+
 def test_failing_receiver_gets_the_same_event_again(shop: Shop, receiver: Receiver, sending: Settings) -> None:
     receiver.replies = [Reply(500, body=b"out of order\0"), Reply(302, headers={"location": "/"}), Reply(200)]
     shop.complete_a_job()
@@ -167,6 +199,7 @@ def test_private_address_is_refused_and_written_down(shop: Shop, receiver: Recei
 def test_event_of_a_sender_that_died_is_posted_by_another(shop: Shop, receiver: Receiver, sending: Settings) -> None:
     shop.complete_a_job()
     # Claimed, posted, and never recorded.
+    collect(shop.database)
     [delivery] = claim_deliveries(shop.database, limit=10, claim_s=0)
     assert deliver(delivery, sending).status == 204
     with delivered(shop, sending, DeliveryState.DELIVERED):

@@ -1,0 +1,89 @@
+"""What was posted to a webhook and what came back; a test post, a post again, and a new secret."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+from api import answers, auth, cursors, requests
+from api.problems import responses
+from api.stores import stores
+from storage.ledger.deliveries import get_delivery, list_deliveries, redeliver
+from storage.ledger.webhooks import ping, rotate_secret
+from storage.records import Scope
+
+blueprint = APIBlueprint(
+    "deliveries", __name__, tag={"name": "Webhook deliveries", "description": "What was posted, and what came back."}
+)
+auth.protect(blueprint, writes=Scope.ADMIN)
+
+_OF_ONE = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
+
+
+@blueprint.post("/v1/webhooks/<id:webhook_id>/rotate")
+@blueprint.input(requests.Rotation, location="query")
+@blueprint.output(answers.WebhookWithSecret, description="The webhook with its new secret, shown this once.")
+@blueprint.doc(
+    summary="Give a webhook a new secret",
+    description=(
+        "Until `keep_s` seconds have passed, posts carry two signatures: by the new secret and by the one before. A "
+        "receiver takes either, and is given the new secret meanwhile."
+    ),
+    responses=responses(*_OF_ONE, "validation_failed"),
+)
+def rotate(webhook_id: str, query_data: requests.Rotation) -> answers.WebhookWithSecret:
+    endpoint, secret = rotate_secret(stores().database, auth.tenant(), webhook_id, keep_s=query_data.keep_s)
+    return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
+
+
+@blueprint.post("/v1/webhooks/<id:webhook_id>/ping")
+@blueprint.output(answers.Delivery, status_code=202, description="On its way; ask for the delivery to see its answer.")
+@blueprint.doc(
+    summary="Send a webhook a test",
+    description="An event `ping`, whatever the filters.",
+    responses=responses(*_OF_ONE, "webhook_disabled"),
+)
+def send_ping(webhook_id: str) -> answers.Delivery:
+    database, tenant = stores().database, auth.tenant()
+    return answers.Delivery.of(get_delivery(database, tenant, webhook_id, ping(database, tenant, webhook_id)))
+
+
+@blueprint.get("/v1/webhooks/<id:webhook_id>/deliveries")
+@blueprint.input(requests.DeliveriesPageOf, location="query")
+@blueprint.output(answers.DeliveryPage, description="Deliveries, newest first.")
+@blueprint.doc(
+    summary="List a webhook's deliveries",
+    description="Each with all its attempts: when, the answer's status and first characters, or why there was none.",
+    responses=responses(*_OF_ONE, "validation_failed", "cursor_invalid"),
+)
+def index(webhook_id: str, query_data: requests.DeliveriesPageOf) -> answers.DeliveryPage:
+    found = list_deliveries(
+        stores().database,
+        auth.tenant(),
+        webhook_id,
+        limit=query_data.limit + 1,
+        after=cursors.decode("delivery", query_data.cursor),
+        state=query_data.state,
+    )
+    page = found[: query_data.limit]
+    return answers.DeliveryPage(
+        data=[answers.Delivery.of(delivery) for delivery in page],
+        next_cursor=cursors.encode("delivery", page[-1].id) if len(found) > len(page) else None,
+    )
+
+
+@blueprint.get("/v1/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>")
+@blueprint.output(answers.Delivery, description="The delivery.")
+@blueprint.doc(summary="See one delivery", responses=responses(*_OF_ONE))
+def show(webhook_id: str, delivery_id: str) -> answers.Delivery:
+    return answers.Delivery.of(get_delivery(stores().database, auth.tenant(), webhook_id, delivery_id))
+
+
+@blueprint.post("/v1/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>/redeliver")
+@blueprint.output(answers.Delivery, status_code=202, description="On its way once more.")
+@blueprint.doc(
+    summary="Send a delivery again",
+    description="Under the same `webhook-id`, by a schedule that begins anew.",
+    responses=responses(*_OF_ONE, "webhook_disabled"),
+)
+def again(webhook_id: str, delivery_id: str) -> answers.Delivery:
+    return answers.Delivery.of(redeliver(stores().database, auth.tenant(), webhook_id, delivery_id))
