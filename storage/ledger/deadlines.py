@@ -53,6 +53,8 @@ def _fail_batch(db: Database, connection: Connection) -> int:
             images.c.job_id,
             images.c.tenant_id,
             images.c.name,
+            images.c.custom_id,
+            images.c.state,
             images.c.attempt,
             images.c.error_code,
             images.c.error_detail,
@@ -62,7 +64,7 @@ def _fail_batch(db: Database, connection: Connection) -> int:
     moves = Moves()
     for row in rows:
         moves.add(row.job_id, ImageState.QUEUED, ImageState.FAILED)
-    outbox.image_failed(db, connection, rows)
+    outbox.image_ended(connection, rows)
     moves.write(connection)
     audit.append(db, connection, [audit.image_failed(row) for row in rows])
     return len(rows)
