@@ -356,10 +356,8 @@ class DeliveryAttempt(Answer):
 class Delivery(Answer):
     """An event on its way to a webhook."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     id: str = Field(description="Also the header `webhook-id` of each post.", examples=[_DELIVERY])
-    webhook_id: str = Field(validation_alias="endpoint_id", examples=[_WEBHOOK])
+    webhook_id: str = Field(examples=[_WEBHOOK])
     job_id: str | None
     event_type: str = Field(examples=["job.completed"])
     sequence: int = Field(description="Counts the deliveries of one job to one webhook from 1.")
@@ -373,7 +371,9 @@ class Delivery(Answer):
     @classmethod
     def of(cls, delivery: records.DeliveryRecord) -> Self:
         """The ledger's record as clients see it."""
-        return cls.model_validate(delivery)
+        fields = {name: value for name, value in vars(delivery).items() if name not in {"endpoint_id", "log"}}
+        log = [DeliveryAttempt.model_validate(attempt) for attempt in delivery.log]
+        return cls(webhook_id=delivery.endpoint_id, log=log, **fields)
 
 
 class DeliveryPage(Answer):

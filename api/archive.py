@@ -7,24 +7,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from api.filenames import stem_and_extension
-
-
-class UniqueNames:
-    """Hands out each name once: a second ``a.jpg`` becomes ``a (2).jpg``. Case does not tell names apart."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, name: str) -> str:
-        """The name, or the first of its kind that is free."""
-        stem, extension = stem_and_extension(name)
-        number, found = 1, name
-        while found.casefold() in self._taken:
-            number += 1
-            found = f"{stem} ({number}){extension}"
-        self._taken.add(found.casefold())
-        return found
+from cleanplate.names import UniqueNames
 
 
 def zipped(files: Iterable[tuple[str, datetime, bytes]]) -> Iterator[bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from cleanplate.names import stem_and_extension
+
 MAX_BYTES = 255
 # Marks that turn the direction of writing: with them ``gpj.exe`` can be made to look like a picture.
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -22,12 +24,6 @@ def clean_filename(name: str) -> str:
     if not kept.strip("."):
         raise ValueError(f"{name[:40]!r} is not the name of a file")
     return _capped(kept)
-
-
-def stem_and_extension(name: str) -> tuple[str, str]:
-    """``("shirt.front", ".jpg")`` of ``shirt.front.jpg``; the extension is empty where there is none."""
-    stem, dot, extension = name.rpartition(".")
-    return (stem, f".{extension}") if stem and dot else (name, "")
 
 
 def _capped(name: str) -> str:

@@ -1,1 +1,31 @@
-"""What users touch: settings, the command line (``cli``), the Python client (``client``)."""
+"""What users touch: settings, the command line (``cli``), the Python client (``client``).
+
+``from cleanplate import Client, Rights, verify`` is all that a program needs. They are loaded at their first use:
+most processes of the service need none of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cleanplate.answers import Rights
+    from cleanplate.client import Client
+    from cleanplate.job import Job
+    from cleanplate.webhooks import verify
+
+__all__ = ["Client", "Job", "Rights", "verify"]
+
+_HOMES = {
+    "Client": "cleanplate.client",
+    "Job": "cleanplate.job",
+    "Rights": "cleanplate.answers",
+    "verify": "cleanplate.webhooks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

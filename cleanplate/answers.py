@@ -69,6 +69,8 @@ class JobAnswer(_Answer):
     images_per_second: float | None
     #: Seconds until the end at the present rate; ``None`` where unknown.
     eta_s: float | None
+    #: Its place in the line before it has begun.
+    queue_position: int | None = None
     priority: Literal["interactive", "bulk"] = "bulk"
     #: Images that wait for a worker at this time fail.
     deadline: datetime | None = None
@@ -106,9 +108,22 @@ class ImageAnswer(_Answer):
     result_url: str | None
 
 
+class ResultLine(_Answer):
+    """A line of a job's results."""
+
+    image_id: str
+    custom_id: str | None
+    name: str
+    position: int
+    content_type: str | None
+    #: Of the result's file, in hexadecimal digits.
+    sha256: str | None
+
+
 class WebhookAnswer(_Answer):
     """A webhook endpoint. ``secret`` is told once, by the call that makes it."""
 
     id: str
     url: str
+    events: list[str] = []
     secret: str | None = None

@@ -15,7 +15,8 @@
     │   └── DigestWrong
     └── ClientError           the service was not reached, or refused
         ├── ServiceUnreachable
-        └── Refused
+        ├── Refused
+        └── WebhookRefused     a post is not from the service
 """
 
 from __future__ import annotations
@@ -137,3 +138,12 @@ class Refused(ClientError):
         self.code = code
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+
+class WebhookRefused(ClientError):
+    """A post that claims to be a webhook of the service is not, or was changed, or is old."""
+
+    code = "webhook_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"This post is not to be believed: {reason}.")

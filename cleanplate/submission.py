@@ -109,17 +109,17 @@ def clean(
         console=console,
     ) as progress:
         uploading = progress.add_task("Uploading", total=len({*work.pictures, *work.masks}), pace="")
-        job = client.submit(
+        made = client.submit(
             work.pictures,
             masks=work.masks,
             rights=rights,
             **options,
             on_uploaded=lambda count: progress.advance(uploading, count),
         )
-        progress.console.print(f"Job {job.id}")
-        cleaning = progress.add_task("Cleaning", total=job.total, pace="")
+        progress.console.print(f"Job {made.id}")
+        cleaning = progress.add_task("Cleaning", total=made.total, pace="")
         job = client.wait(
-            job.id,
+            made.id,
             on_change=lambda now: progress.update(cleaning, completed=now.counts.ended, pace=pace(now)),
         )
         images = list(client.images(job.id))

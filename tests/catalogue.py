@@ -15,6 +15,7 @@ from sqlalchemy import select
 from cleanplate.settings import Settings
 from storage.blobs import LocalBlobs, S3Blobs, open_blobs
 from storage.database import Database
+from storage.ledger.collecting import collect
 from storage.ledger.jobs import create_uploads, get_job, list_images, submit_job
 from storage.ledger.tenants import ensure_tenant
 from storage.ledger.webhooks import create_endpoint
@@ -126,6 +127,7 @@ class Catalogue:
 
     def events(self, job: Job) -> list[str]:
         """Types of the events written for a job's webhook."""
+        collect(self.database)
         query = select(webhook_deliveries.c.event_type).where(webhook_deliveries.c.job_id == job.id)
         with self.database.read() as connection:
             return list(connection.scalars(query))

@@ -13,9 +13,9 @@ from flask import Response
 
 from api import answers, auth
 from api.archive import zipped
-from api.filenames import stem_and_extension
 from api.problems import Problem, responses
 from api.stores import Stores, stores
+from cleanplate.names import stem_and_extension
 from storage import records
 from storage.ledger.jobs import get_job, list_images
 from storage.records import ImageState, JobState, Scope

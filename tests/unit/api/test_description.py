@@ -158,6 +158,9 @@ def test_the_examples_of_the_page_are_accepted(service: Service, page: Page) -> 
         if "-d" not in words:
             continue
         path = next(word for word in words if word.startswith(PUBLIC_URL)).removeprefix(PUBLIC_URL)
+        if "$" in path:
+            # Its thing exists for its reader only.
+            continue
         answer = service.caller().post(
             path,
             422 if path == "/v1/jobs" else 201,

@@ -17,12 +17,14 @@ import pytest
 from sqlalchemy import event
 
 from storage.database import Database
+from storage.ledger.collecting import collect
+from storage.ledger.deliveries import claim_deliveries, record_delivery
 from storage.ledger.dispatch import take_shards
 from storage.ledger.leases import finish_images, heartbeat, lease_images
 from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.tenants import ensure_tenant
-from storage.ledger.webhooks import claim_deliveries, create_endpoint, delete_endpoint, record_delivery
+from storage.ledger.webhooks import create_endpoint, delete_endpoint
 from storage.records import Counts, DeliveryState, JobState
 from tests.shop import Shop, failed, succeeded
 
@@ -198,7 +200,31 @@ def test_a_second_dispatcher_leaves_the_first_ones_images(pg_shop: Shop, postgre
     assert not set(first) & set(second)
 
 
-def test_deleting_an_endpoint_amid_an_event_waits_for_it(pg_shop: Shop, postgres_url: str) -> None:
+def test_an_endpoint_deleted_while_deliveries_are_made_takes_them_along(pg_shop: Shop, postgres_url: str) -> None:
+    endpoint, _ = create_endpoint(pg_shop.db, pg_shop.tenant, "https://shop.example")
+    job = pg_shop.submit(1, webhook=endpoint.id)
+    token = lease_all(pg_shop, job.id)(pg_shop.db)
+    finish_images(pg_shop.db, token, [failed(pg_shop.image_ids(job.id)[0])], max_attempts=3)
+    collected, _ = race(
+        postgres_url,
+        collect,
+        lambda db: delete_endpoint(db, pg_shop.tenant, endpoint.id),
+        before="INSERT INTO webhook_deliveries",
+    )
+    assert collected == 1
+    assert pg_shop.events(job.id) == []
+
+
+def test_two_collectors_make_each_delivery_once(pg_shop: Shop, postgres_url: str) -> None:
+    endpoint, _ = create_endpoint(pg_shop.db, pg_shop.tenant, "https://shop.example")
+    job = pg_shop.submit(3, webhook=endpoint.id)
+    token = lease_all(pg_shop, job.id)(pg_shop.db)
+    finish_images(pg_shop.db, token, [failed(image) for image in pg_shop.image_ids(job.id)], max_attempts=3)
+    race(postgres_url, collect, collect, before="INSERT INTO webhook_deliveries")
+    assert [event["sequence"] for event in pg_shop.events(job.id)] == [1, 2, 3]
+
+
+def test_an_endpoint_deleted_amid_an_event_hears_nothing(pg_shop: Shop, postgres_url: str) -> None:
     endpoint, _ = create_endpoint(pg_shop.db, pg_shop.tenant, "https://shop.example")
     job = pg_shop.submit(1, webhook=endpoint.id)
     token = lease_all(pg_shop, job.id)(pg_shop.db)
@@ -207,7 +233,7 @@ def test_deleting_an_endpoint_amid_an_event_waits_for_it(pg_shop: Shop, postgres
         postgres_url,
         lambda db: finish_images(db, token, [failed(image)], max_attempts=3),
         lambda db: delete_endpoint(db, pg_shop.tenant, endpoint.id),
-        before="INSERT INTO webhook_deliveries",
+        before="INSERT INTO webhook_outbox",
     )
     assert finished == {image}
     assert pg_shop.events(job.id) == []
@@ -230,6 +256,7 @@ def test_deleting_an_endpoint_that_is_being_disabled_waits_for_no_circle(pg_shop
     job = pg_shop.submit(1, webhook=endpoint.id)
     token = lease_all(pg_shop, job.id)(pg_shop.db)
     finish_images(pg_shop.db, token, [failed(pg_shop.image_ids(job.id)[0])], max_attempts=3)
+    collect(pg_shop.db)
     (delivery,) = claim_deliveries(pg_shop.db, limit=1, claim_s=60)
 
     def gone(db: Database) -> DeliveryState:
@@ -243,6 +270,7 @@ def test_deleting_an_endpoint_that_is_being_disabled_waits_for_no_circle(pg_shop
             schedule_s=(5.0,),
             retry_after_s=None,
             gone=True,
+            disable_after_s=86_400.0,
         )
 
     recorded, _ = race(

@@ -59,6 +59,7 @@ class Shop:
         return job.id
 
     def deliveries(self) -> list[Row[tuple[str, str, str, int, datetime]]]:
+        collect(self.database)
         columns = webhook_deliveries.c
         query = select(columns.id, columns.event_type, columns.state, columns.attempts, columns.next_attempt_at)
         with self.database.read() as connection:

@@ -1,0 +1,99 @@
+"""What a submission has done so far, in a file: whoever is interrupted goes on, and sends nothing twice.
+
+A line is written after each thing done: an upload that arrived, the job that was made. A file that has changed since is
+another file. The job's ``Idempotency-Key`` follows from the journal's own name and the request, so that a request whose
+answer was lost gets the same job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from cleanplate.errors import UsageError
+
+
+class Journal:
+    """The journal in ``path``; what is there is read, the rest is added. Safe among threads, for one process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._uploads: dict[tuple[str, int, int], str] = {}
+        self._name = ""
+        #: The job that was made, if one was.
+        self.job_id: str | None = None
+        for line in self._lines():
+            self._take(line)
+        if not self._name:
+            self._add({"journal": uuid4().hex})
+
+    def uploaded(self, file: Path) -> str | None:
+        """The id of this file's upload, if it arrived and the file is still the same."""
+        return self._uploads.get(_identity(file))
+
+    def note_upload(self, file: Path, upload_id: str) -> None:
+        """The file has arrived."""
+        path, size, changed = _identity(file)
+        self._add({"file": path, "size": size, "mtime_ns": changed, "upload": upload_id})
+
+    def forget_uploads(self) -> None:
+        """The service no longer has them."""
+        self._add({"forget": True})
+
+    def key_for(self, body: dict[str, Any]) -> str:
+        """The Idempotency-Key of a request with this body."""
+        return hashlib.sha256(f"{self._name}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()
+
+    def note_job(self, job_id: str) -> None:
+        """The job was made."""
+        self._add({"job": job_id})
+
+    def close(self) -> None:
+        """Everything is done: the next submission begins anew."""
+        self._path.unlink(missing_ok=True)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        try:
+            text = self._path.read_text()
+        except FileNotFoundError:
+            return []
+        lines = []
+        # A last line that breaks off was being written when the process died: what it told of is done again.
+        for line in text.splitlines(keepends=True):
+            if line.endswith("\n"):
+                try:
+                    lines.append(json.loads(line))
+                except ValueError:
+                    raise UsageError(f"{self._path} is not a journal of `submit`: move it away.") from None
+        if text and not text.endswith("\n"):
+            self._path.write_text("".join(text.splitlines(keepends=True)[:-1]))
+        return lines
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "journal" in line:
+            self._name = line["journal"]
+        elif "upload" in line:
+            self._uploads[line["file"], line["size"], line["mtime_ns"]] = line["upload"]
+        elif "forget" in line:
+            self._uploads.clear()
+        elif "job" in line:
+            self.job_id = line["job"]
+
+    def _add(self, line: dict[str, Any]) -> None:
+        with self._lock:
+            self._take(line)
+            with self._path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def _identity(file: Path) -> tuple[str, int, int]:
+    stat = file.stat()
+    return str(file.resolve()), stat.st_size, stat.st_mtime_ns
