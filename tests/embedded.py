@@ -38,8 +38,8 @@ class Embedded:
     @contextmanager
     def up(self) -> Iterator[None]:
         """The service runs while the block does, at the same address each time."""
-        arguments = ("up", "--port", str(self._port), "--home", str(self.home))
-        with running(*arguments, settings=SMALL, log_path=self._log_path) as started:
+        settings = SMALL | {"CLEANPLATE_HOME": str(self.home), "CLEANPLATE_PORT": str(self._port)}
+        with running("up", settings=settings, log_path=self._log_path) as started:
 
             def ready() -> bool:
                 assert started.process.poll() is None, started.log

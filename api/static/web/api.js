@@ -25,8 +25,8 @@ export async function call(method, path, { body, headers = {}, signal } = {}, ag
   if (method !== "GET") sent["X-CSRF-Token"] = token;
   if (body !== undefined) sent["Content-Type"] = "application/json";
   const answer = await reached(path, { method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal });
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
-  const problem = await problemOf(answer);
+  if (answer.ok) return answer.status === 204 ? null : JSON.parse(await answer.body.text());
+  const problem = problemOf(answer.status, await answer.body.text());
   if (again && (problem.status === 401 || problem.code === "forgery_suspected")) {
     token = (await call("GET", "/session", { signal }, false)).token;
     return call(method, path, { body, headers, signal }, false);
@@ -61,8 +61,8 @@ export async function patiently(attempt, { onWait = () => {}, signal } = {}) {
 /** The bytes at a path of this service, as a Blob. Throws Problem. */
 export async function fetchBlob(path, signal) {
   const answer = await reached(path, { signal });
-  if (!answer.ok) throw await problemOf(answer);
-  return answer.blob();
+  if (!answer.ok) throw problemOf(answer.status, await answer.body.text());
+  return answer.body;
 }
 
 /** A wait that ends early with AbortError. */
@@ -86,23 +86,24 @@ export function unreachable() {
 }
 
 /** The Problem of an answer that is an error, whoever gave it. */
-export async function problemOf(answer) {
-  const text = await answer.text();
+export function problemOf(status, text) {
   try {
     return new Problem(JSON.parse(text));
   } catch {
     return new Problem({
       code: "unexpected",
       title: t("An unexpected answer"),
-      detail: t("The service answered with the status {status}.", { status: answer.status }),
-      status: answer.status,
+      detail: t("The service answered with the status {status}.", { status }),
+      status,
     });
   }
 }
 
+/** An answer with its whole body, a Blob: it can break off in the body as well as before it. */
 async function reached(path, options) {
   try {
-    return await fetch(path, options);
+    const answer = await fetch(path, options);
+    return { ok: answer.ok, status: answer.status, body: await answer.blob() };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unreachable();

@@ -56,7 +56,7 @@ export class Comparison {
   follow() {
     if (!this.on) return;
     const [x] = this.#view.toStage([this.#share * this.#view.scene.picture.width, 0]);
-    this.#parts.divider.style.left = `${x}px`;
+    this.#parts.divider.style.transform = `translateX(${x}px)`; // not left, which would count as a shift of the layout
   }
 
   #move(share) {

@@ -13,7 +13,8 @@ export class Sending {
   #picture;
   #id = null;
   #options = {};
-  share = 0;
+  #share = 0;
+  #waiting = false;
 
   constructor(picture) {
     this.#picture = picture;
@@ -23,7 +24,8 @@ export class Sending {
   /** The upload's id, once the bytes are there; begun anew where it failed. `options` as in upload.js. */
   async id(options) {
     this.#options = options;
-    options.onProgress(this.share);
+    options.onProgress(this.#share);
+    if (this.#waiting) options.onWait(true);
     try {
       return await this.#id;
     } catch (error) {
@@ -40,17 +42,23 @@ export class Sending {
 
   #begin() {
     const { name, blob } = this.#picture;
-    this.share = 0;
-    this.#id = places([{ name, blob }]).then(async ([place]) => {
-      await send(place, blob, { onProgress: (share) => this.#progressed(share), onWait: (waiting) => this.#options.onWait?.(waiting) });
+    const onWait = (waiting) => this.#waits(waiting);
+    this.#share = 0;
+    this.#id = places([{ name, blob }], { onWait }).then(async ([place]) => {
+      await send(place, blob, { onProgress: (share) => this.#progressed(share), onWait });
       return place.id;
     });
     this.#id.catch(() => {}); // told to whoever asks for the id
   }
 
   #progressed(share) {
-    this.share = share;
+    this.#share = share;
     this.#options.onProgress?.(share);
+  }
+
+  #waits(waiting) {
+    this.#waiting = waiting;
+    this.#options.onWait?.(waiting);
   }
 }
 

@@ -41,9 +41,9 @@ function put(place, blob, onProgress, signal) {
       if (name.toLowerCase() !== "content-length") request.setRequestHeader(name, value); // the browser's own to say
     }
     request.upload.addEventListener("progress", (event) => onProgress(event.total ? event.loaded / event.total : 0));
-    request.addEventListener("load", async () => {
+    request.addEventListener("load", () => {
       if (request.status >= 200 && request.status < 300) resolve();
-      else reject(await refused(request));
+      else reject(refused(request));
     });
     request.addEventListener("error", () => reject(unreachable()));
     request.addEventListener("abort", () => reject(signal.reason));
@@ -52,9 +52,9 @@ function put(place, blob, onProgress, signal) {
   });
 }
 
-async function refused(request) {
+function refused(request) {
   if (request.getResponseHeader("Content-Type")?.includes("json")) {
-    return problemOf(new Response(request.responseText, { status: request.status }));
+    return problemOf(request.status, request.responseText);
   }
   return new Problem({
     code: "unexpected",

@@ -1,0 +1,46 @@
+"""What the page of one picture costs its reader before there is a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, Response, expect
+
+from tests.e2e.web.bench import Bench
+
+MOST_BYTES = 200_000
+MOST_REQUESTS_BEFORE_PAINT = 3
+
+
+def test_the_page_weighs_little_and_needs_few_requests_to_be_seen(page: Page) -> None:
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto("/", wait_until="networkidle")
+    weight = {answer.url: len(answer.body()) + sum(map(len, answer.headers)) for answer in answers}
+    assert sum(weight.values()) < MOST_BYTES, weight
+    expect(page.get_by_role("button", name="Choose a picture")).to_be_visible()
+    blocking = page.evaluate(
+        "performance.getEntriesByType('resource').filter((one) => one.renderBlockingStatus === 'blocking')"
+        ".map((one) => one.name)"
+    )
+    assert 1 + len(blocking) <= MOST_REQUESTS_BEFORE_PAINT, blocking
+
+
+def test_nothing_moves_while_the_page_comes_and_while_it_works(page: Page, marked: Path) -> None:
+    page.add_init_script(
+        """window.shifts = [];
+        new PerformanceObserver((list) => {
+            for (const one of list.getEntries()) {
+                const moved = one.sources.map(({node}) => node?.id || node?.className || node?.nodeName);
+                window.shifts.push([one.value, ...moved]);
+            }
+        }).observe({type: 'layout-shift', buffered: true});"""
+    )
+    bench = Bench(page)
+    page.goto("/", wait_until="networkidle")
+    bench.take(marked)
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    bench.erase()
+    shifts: list[list[Any]] = page.evaluate("window.shifts")
+    assert sum(shift[0] for shift in shifts) < 0.01, shifts
