@@ -1,4 +1,4 @@
-"""What the page paints is what the service reads: the mask's run lengths, of any size, against the service's own reader."""
+"""What the page paints is what the service reads: the mask's run lengths, of any size, by the service's own reader."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ MOST_REQUESTS_BEFORE_PAINT = 3
 
 def test_the_page_weighs_little_and_needs_few_requests_to_be_seen(page: Page) -> None:
     answers: list[Response] = []
-    page.on("response", lambda answer: answers.append(answer))
+    page.on("response", lambda answer: answers.extend([answer]))
     page.goto("/", wait_until="networkidle")
     weight = {answer.url: len(answer.body()) + sum(map(len, answer.headers)) for answer in answers}
     assert sum(weight.values()) < MOST_BYTES, weight
