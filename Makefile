@@ -45,15 +45,12 @@ screenshots: ## Take a picture of each page, into docs/screenshots
 
 # $(call chromium): the browser that the page is tested with, from Debian where it is missing and we may install it.
 define chromium
-	if [ -z "$$CHROMIUM" ] && ! command -v chromium chromium-browser google-chrome-stable google-chrome >/dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "Installing Chromium (once)"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-		else \
-			echo "The page is tested with Chromium. On Debian and Ubuntu: apt-get install chromium; else put its path in CHROMIUM" >&2; \
-			exit 1; \
-		fi; \
-	fi
+	if ! $(RUN)/python -m tests.browser 2>/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium, and a font with Chinese (once)"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium fonts-wqy-microhei >/dev/null; \
+	fi; \
+	$(RUN)/python -m tests.browser
 endef
 
 comma := ,

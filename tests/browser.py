@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ def chromium() -> str:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         raise ChromiumMissing(
-            "Chromium is needed for the tests of the page. On Debian and Ubuntu: apt-get install chromium"
+            "The page is tested with Chromium. On Debian and Ubuntu: apt-get install chromium; else put its path in CHROMIUM"
         )
     return found
 
@@ -120,3 +121,15 @@ def screenshot(page: Page, path: Path) -> None:
 
 def _elsewhere(asked: str, url: str) -> bool:
     return not asked.startswith((url, "blob:", "data:"))
+
+
+def main() -> None:
+    """End with the status 0 where there is a browser, else with how to get one."""
+    try:
+        chromium()
+    except ChromiumMissing as missing:
+        sys.exit(str(missing))
+
+
+if __name__ == "__main__":
+    main()
