@@ -43,7 +43,8 @@ def chromium() -> str:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         raise ChromiumMissing(
-            "The page is tested with Chromium. On Debian and Ubuntu: apt-get install chromium; else put its path in CHROMIUM"
+            "The page is tested with Chromium. On Debian and Ubuntu: apt-get install chromium; "
+            "elsewhere, put its path in CHROMIUM."
         )
     return found
 
