@@ -13,7 +13,7 @@ from cleanplate.settings import Settings
 
 SUFFIX = ".safetensors"
 #: The network in the package; it is used where no weights are named.
-SHIPPED = "fourier-unet"
+SHIPPED = "cleanplate-small"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from model.configurations import COUNTER, Choice, build, compare, named, shapes_in
 from model.errors import UnknownNetwork, WeightsRejected
 
-SHIPPED = Path(__file__).with_name("shipped") / "fourier-unet.safetensors"
+SHIPPED = Path(__file__).with_name("shipped") / "cleanplate-small.safetensors"
 _METADATA_KEY = "cleanplate"
 _KEPT_IN = {torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64}
 

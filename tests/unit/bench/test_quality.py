@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from bench import ablation, quality
+from bench import ablation, product_sheet, quality
 from bench.deepfill import ContextualAttention, DeepFill
 from bench.lpips import Lpips
 from bench.methods import nothing, prefill, whole_picture
@@ -173,3 +173,10 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
     ]  # fmt: skip
     assert rows[-1]["figures"]["80"]["all"]["psnr_db"] > rows[0]["figures"]["80"]["all"]["psnr_db"]
     assert (tmp_path / "sheet.jpg").stat().st_size > 0
+
+
+def test_the_product_sheet_has_a_column_for_each_method(folder: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.jpg"
+    product_sheet.main([str(folder / "0.png"), str(tmp_path), str(sheet)])
+    with Image.open(sheet) as picture:
+        assert picture.width == 3 * product_sheet.SHOWN  # without trained peers: original, marked, what ships

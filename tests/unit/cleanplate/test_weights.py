@@ -144,8 +144,8 @@ def test_a_converted_file_is_listed_verified_and_not_overwritten(checkpoint: Pat
 
     (settings.home / "weights" / "broken.safetensors").write_bytes(b"not weights")
     rows = {line.split()[0]: line for line in run(settings, "weights", "list").stdout.splitlines()}
-    assert rows.keys() == {"name", "fourier-unet", "best", "broken", "big-lama"}
-    assert "shipped" in rows["fourier-unet"]
+    assert rows.keys() == {"name", "cleanplate-small", "best", "broken", "big-lama"}
+    assert "shipped" in rows["cleanplate-small"]
     assert f"best.ckpt, sha256:{hashlib.sha256(checkpoint.read_bytes()).hexdigest()}" in rows["best"]
     assert "damaged" in rows["broken"]
     assert "to be pulled" in rows["big-lama"]
@@ -188,12 +188,12 @@ def test_weights_are_chosen_by_a_file_or_a_name(tmp_path: Path, settings: Settin
     for file in (mine, tmp_path / "elsewhere.safetensors"):
         file.write_bytes(b"")
     assert found("") is None
-    assert found("fourier-unet") is None
+    assert found("cleanplate-small") is None
     assert found("mine") == mine
     assert found(str(tmp_path / "elsewhere.safetensors")) == tmp_path / "elsewhere.safetensors"
     for absent, said in (
         ("big-lama", "run `cleanplate weights pull big-lama`"),
-        ("mime", "known are big-lama, fourier-unet, mine"),
+        ("mime", "known are big-lama, cleanplate-small, mine"),
         ("mine.safetensors", "no weights file mine.safetensors"),
         ("../weights/mine", "no weights file"),
     ):

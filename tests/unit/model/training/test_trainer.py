@@ -26,11 +26,12 @@ from model.errors import (
     TrainingDiverged,
     TrainingInterrupted,
 )
+from model.training.averaging import average
 from model.training.losses import masked_l1
 from model.training.recipe import RECIPES, Recipe, read_recipe
 from model.training.session import new_network, stopped_by_signals, write_weights
 from model.training.trainer import Trainer
-from model.weights import load_network
+from model.weights import SHIPPED, load_network
 
 from .conftest import Opener, recipe_with
 
@@ -254,6 +255,21 @@ def test_the_shipped_network_is_a_start() -> None:
         new_network(recipe.network.model_copy(update={"configuration": {"ratio": 0.25}}), seed=0)
     with pytest.raises(RecipeRejected, match="cannot be built"):
         new_network(recipe.network.model_copy(update={"architecture": "perceptron"}), seed=0)
+
+
+def test_the_mean_of_two_networks_lies_between_them(opened: Opener, tmp_path: Path) -> None:
+    for name, rate in (("first", 1e-3), ("second", 2e-3)):
+        trainer = opened(recipe_with(schedule={"rate": rate}), tmp_path / name)
+        trainer.run(until=2)
+        write_weights(trainer, tmp_path / f"{name}.safetensors")
+    first, second, mean = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "mean"))
+    average(first, second, mean, share=0.25)
+    states = [load_network(path)[0].state_dict() for path in (first, second, mean)]
+    for one, other, between in zip(*(state.values() for state in states), strict=True):
+        if one.is_floating_point():
+            assert torch.allclose(between, 0.75 * one + 0.25 * other, rtol=2e-3, atol=1e-6)
+    with pytest.raises(RecipeRejected, match="two networks"):
+        average(first, SHIPPED, mean, share=0.5)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)

@@ -1,0 +1,75 @@
+"""A product picture of 1200x1600 under a tiled mark, through networks of one budget and the one that ships: to look at.
+
+    python -m bench.product_sheet PHOTO NETWORKS SHEET.jpg
+
+NETWORKS is where ``bench.ablation train`` put its networks; they see the whole picture in one pass. Above, the pictures
+reduced; below, a piece of each as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from bench.ablation import trained
+from bench.methods import Method, whole_picture
+from bench.subjects import LIMITS, Pixels, marked, png
+from model.inpainter import LaMaInpainter
+from model.repair import read
+from model.training.masks import KINDS
+
+WIDTH, HEIGHT = 1200, 1600
+#: Side of what is shown of each, in px; the piece is cut from the middle.
+SHOWN, CAPTION = 300, 22
+PEERS = ("DeepFill v2", "LaMa without FFC", "LaMa")
+
+
+def upright(photo: Path) -> Pixels:
+    """``photo`` cut to 3:4 and scaled to 1200x1600."""
+    with Image.open(photo) as picture:
+        pixels = np.array(picture.convert("RGB"), np.uint8)
+    height, width = pixels.shape[:2]
+    wide, tall = min(width, height * WIDTH // HEIGHT), min(height, width * HEIGHT // WIDTH)
+    top, left = (height - tall) // 2, (width - wide) // 2
+    piece = pixels[top : top + tall, left : left + wide]
+    return np.asarray(cv2.resize(piece, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def column(name: str, pixels: Pixels) -> Pixels:
+    """One method's column: its name, the whole picture, a piece."""
+    caption = Image.new("RGB", (SHOWN, CAPTION), "white")
+    ImageDraw.Draw(caption).text((4, 3), name, fill="black", font=ImageFont.load_default(14))
+    whole = cv2.resize(pixels, (SHOWN, SHOWN * HEIGHT // WIDTH), interpolation=cv2.INTER_AREA)
+    top, left = (HEIGHT - SHOWN) // 2, (WIDTH - SHOWN) // 2
+    return np.vstack((np.asarray(caption), whole, pixels[top : top + SHOWN, left : left + SHOWN]))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("networks", type=Path)
+    parser.add_argument("sheet", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    original = upright(options.photo)
+    mask = KINDS["tiled"](np.random.default_rng(options.seed), HEIGHT, WIDTH)
+    task = read(png(marked(original, mask)), png(mask), limits=LIMITS)
+    networks = trained(options.networks)
+    inpainter = LaMaInpainter(device="cpu")
+    methods: dict[str, Method] = {name: whole_picture(networks[name]) for name in PEERS if name in networks}
+    methods["cleanplate-small, ships"] = lambda task: inpainter.run(task, lambda _: None)
+    columns = [column("original", original), column("marked", task.picture.pixels)]
+    for name, method in methods.items():
+        began = time.perf_counter()
+        columns.append(column(name, method(task)))
+        print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
+    Image.fromarray(np.hstack(columns)).save(options.sheet, quality=80)
+
+
+if __name__ == "__main__":
+    main()
