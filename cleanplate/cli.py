@@ -21,13 +21,14 @@ from cleanplate.commands import (
     pauses,
     service,
     settings,
+    template,
     tenants,
     train,
     weights,
 )
 
 #: What a machine without a worker may do without.
-WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2"})
+WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2", "scipy"})
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -86,6 +87,7 @@ app.command()(pauses.pause)
 app.command()(pauses.resume)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
+app.add_typer(template.app, name="template")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(audit.app, name="audit")
 app.command(name="settings")(settings.settings)

@@ -9,6 +9,8 @@
     ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty
     ├── WeightsRejected    weights_unreadable, weights_mismatch
     │   └── UnknownNetwork
+    ├── TemplateRejected   template_unreadable, template_version_unknown
+    ├── TemplateRefused    samples_too_few, mark_not_found
     ├── EngineClosed       engine_closed (transient)
     ├── DeviceFull         device_out_of_memory (transient)
     ├── DeviceLost         device_lost (transient)
@@ -22,7 +24,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Self
 
 
 class ModelError(Exception):
@@ -62,6 +66,50 @@ class UnknownNetwork(WeightsRejected):
 
     def __init__(self, sentence: str) -> None:
         super().__init__("weights_mismatch", sentence)
+
+
+class TemplateRejected(ModelError):
+    """A file that is not a template."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class TemplateRefused(ModelError):
+    """Pictures from which no template can be made, or none that is to be trusted."""
+
+    def __init__(self, code: str, sentence: str, needed: int = 0) -> None:
+        super().__init__(sentence)
+        self.code = code
+        #: How many more samples are needed, where that is known.
+        self.needed = needed
+
+    @classmethod
+    def too_few(cls, samples: int, wanted: int) -> Self:
+        """Too few pictures for anything."""
+        more = wanted - samples
+        return cls(
+            "samples_too_few",
+            f"{samples} different pictures are too few to find a mark in: at least {more} more are needed.",
+            more,
+        )
+
+    @classmethod
+    def uninformed(cls, known: float, samples: int, wanted: int) -> Self:
+        """Too few of the pictures show the mark over something else than its own colour."""
+        more = max(1, math.ceil((wanted / max(known, 0.5) - 1) * samples))
+        return cls(
+            "samples_too_few",
+            f"Only {known:.0f} of {samples} pictures say something about a pixel of the mark; {wanted} are wanted: "
+            f"about {more} more pictures like these are needed.",
+            more,
+        )
+
+    @classmethod
+    def nothing(cls, samples: int) -> Self:
+        """The pictures share no mark."""
+        return cls("mark_not_found", f"{samples} pictures share no mark that stands out from chance.")
 
 
 class EngineClosed(ModelError):

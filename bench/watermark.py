@@ -1,0 +1,327 @@
+"""Marks estimated from one set of photos and taken off another: masks, pixels, ghosts, and what is not a mark.
+
+    python -m bench.watermark TRAIN EVAL [--seeds 3] [--out marks.json] [--only NAME…]
+
+Seeded marks (:mod:`bench.marks`) are laid over photos of TRAIN to estimate from, and over those of EVAL to score on.
+Each method is fed the marked picture: nothing done, OpenCV's Telea and the network with the true mask, un-blending
+with the true template, un-blending alone with the estimated one, and the whole pipeline. Figures are means over
+pictures and seeds, inside the true mark (opacity over .02 of its own).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from bench.marks import Marked, Photos, Scene, crop, marked_set, scene_of
+from model.colour import lab_of
+from model.colour_difference import delta_e_2000
+from model.errors import TemplateRefused
+from model.imaging import Limits
+from model.inpainter import LaMaInpainter
+from model.masks import dilate
+from model.watermark.estimate import estimate
+from model.watermark.files import clean
+from model.watermark.ghost import ghost_score
+from model.watermark.remove import Found, finish, noise_of, prepare
+from model.watermark.samples import Sample
+from model.watermark.sighting import look, shown_mask
+from model.watermark.template import Template
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
+MIXED = ((480, 360), (360, 480), (600, 450), (480, 480))
+#: Pictures scored for each seed.
+SCORED = 12
+
+
+@dataclass
+class Case:
+    """A row of the table."""
+
+    scene: Scene
+    samples: int = 50
+    #: How the scored pictures differ from the samples.
+    scored: Scene | None = None
+    #: Whether methods with a network are worth their time.
+    network: bool = True
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def note(self, name: str, value: float) -> None:
+        self.figures.setdefault(name, []).append(value)
+
+
+def cases() -> dict[str, Case]:
+    """By name."""
+    rows: dict[str, Case] = {}
+    for alpha in (0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95):
+        rows[f"text {alpha}"] = Case(scene_of("text", alpha))
+    for alpha in (0.3, 0.4, 0.6, 0.8):
+        rows[f"logo {alpha}"] = Case(scene_of("logo", alpha), network=alpha >= 0.6)
+    for alpha in (0.3, 0.6):
+        rows[f"tiled {alpha}"] = Case(scene_of("tiled", alpha), network=False)
+    rows["plate 0.95"] = Case(scene_of("plate", 0.95))
+    for count in (10, 20, 100, 200):
+        rows[f"text 0.4, N {count}"] = Case(scene_of("text", 0.4), samples=count, network=False)
+    for quality in (70, 95, None):
+        name = f"JPEG q{quality}" if quality else "PNG"
+        rows[f"text 0.4, {name}"] = Case(scene_of("text", 0.4, quality=quality), network=False)
+    for white in (0.5, 0.85):
+        plain = scene_of("text", 0.4)
+        rows[f"text 0.4, {white:.0%} white"] = Case(scene_of("text", 0.4, white=white), scored=plain, network=False)
+    moved = scene_of("text", 0.4, jitter=3, strength=0.1)
+    rows["text 0.4, +-3 px, +-.1"] = Case(moved, network=False)
+    rows["logo 0.5, mixed sizes, px"] = Case(scene_of("logo", 0.5, sizes=MIXED), network=False)
+    relative = scene_of("logo", 0.5, sizes=MIXED, relative_to=480)
+    rows["logo 0.5, mixed sizes, relative"] = Case(relative, network=False)
+    return rows
+
+
+def run(case: Case, train: Photos, scored: Photos, seed: int, fill: Callable[[Pixels, Pixels], Pixels]) -> None:
+    """One seed of a case."""
+    rng = np.random.default_rng(seed)
+    began = time.process_time()
+    given = marked_set(case.scene, train.draw(rng, case.samples), rng)
+    began = time.process_time()
+    try:
+        found = estimate(samples_of([one.given for one in given]), force=True)
+    except TemplateRefused:
+        case.note("refused", 1)
+        return
+    case.note("estimate_cpu_s", time.process_time() - began)
+    case.note("informative", found.templates[0].quality.informative)
+    for one in marked_set(case.scored or case.scene, scored.draw(rng, SCORED), rng):
+        score(case, one, found.templates[0], fill if case.network else None)
+
+
+def samples_of(pictures: list[Pixels]) -> list[Sample]:
+    return [Sample(str(index), lambda shown=shown: shown) for index, shown in enumerate(pictures)]  # type: ignore[misc]
+
+
+def score(case: Case, one: Marked, template: Template, fill: Callable[[Pixels, Pixels], Pixels] | None) -> None:
+    """All figures of one picture."""
+    true_mask, zone = one.coverage >= 0.5, one.coverage > 0.02
+    noise = noise_of({0: _table(case.scene.quality)} if case.scene.quality else None, lossless=not case.scene.quality)
+    began = time.process_time()
+    found = prepare(one.given, template, noise=noise)
+    case.note("found", float(found is not None))
+    if found is None:
+        return
+    case.note("apply_ms", (time.process_time() - began) * 1000)
+    mask = shown_mask(one.given.shape[:2], template, found.sighting)
+    case.note("iou", float((mask & true_mask).sum() / max((mask | true_mask).sum(), 1)))
+    hole = dilate((one.coverage > 0.02).astype(np.uint8) * np.uint8(255), 2)
+    results: dict[str, Values] = {
+        "nothing": one.given.astype(np.float32),
+        "telea": cv2.inpaint(one.given, hole, 3, cv2.INPAINT_TELEA).astype(np.float32),
+        "true template": _unblended(one.given, one.alpha, one.colour),
+        "pure un-blending": _pure(found),
+    }
+    filled: Pixels | None = None
+    if fill is not None:
+        results["network"] = fill(one.given, hole).astype(np.float32)
+        filled = fill(one.given, found.hole) if found.wants_fill else None
+    removal = finish(found, filled)
+    results["cleanplate"] = removal.pixels.astype(np.float32)
+    for name, result in results.items():
+        case.note(f"psnr {name}", psnr(result, one.original, zone))
+    lab = [lab_of(part[zone][None]) for part in (removal.pixels, one.original)]
+    case.note("delta_e", float(delta_e_2000(lab[0], lab[1]).mean()))
+    case.note("ghost", abs(removal.ghost))
+    case.note("ghost before", abs(_ghost(one.given, found)))
+    case.note("residual", float(removal.residual))
+    case.note("outside changed", float((removal.pixels != one.given).any(axis=2)[removal.changed == 0].sum()))
+
+
+def _unblended(given: Pixels, alpha: Values, colour: Values) -> Values:
+    through = np.maximum(1 - alpha, 0.03)[..., None]
+    return np.asarray(np.clip((given - alpha[..., None] * colour) / through, 0, 255), np.float32)
+
+
+def _pure(found: Found) -> Values:
+    out = found.pixels.astype(np.float32)
+    hole = found.recovery.hole
+    out[found.recovery.view][hole] = found.recovery.value[hole]
+    return out
+
+
+def _ghost(pixels: Pixels, found: Found) -> float:
+    recovery = found.recovery
+    return ghost_score(pixels[recovery.view].astype(np.float32), recovery.alpha, recovery.colour)
+
+
+def _table(quality: int | None) -> list[int]:
+    """Pillow's luma table at this quality."""
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("L", (8, 8)).save(out, "JPEG", quality=quality or 75)
+    with Image.open(out) as image:
+        return list(image.quantization[0])  # type: ignore[attr-defined]
+
+
+def psnr(result: Values, original: Pixels, zone: NDArray[np.bool_]) -> float:
+    """Over the pixels of ``zone``, in dB."""
+    error = (np.rint(result) - original)[zone]
+    return float(10 * np.log10(255**2 / max(float(np.mean(error**2)), 1e-9)))
+
+
+def clean_pictures(train: Photos, scored: Photos, template_of: Callable[[Scene], Template]) -> dict[str, float]:
+    """Clean pictures through a template's eye: the share that is touched."""
+    touched, total = 0, 0
+    rng = np.random.default_rng(77)
+    templates = [template_of(scene_of(kind, 0.4)) for kind in ("text", "logo", "tiled")]
+    paths = [*scored.paths, *train.draw(rng, 500 - len(scored.paths))]
+    for path in paths:
+        pixels = crop(path, 480, 360, rng)
+        touched += any(look(pixels, template) is not None for template in templates)
+        total += 1
+    return {"pictures": total, "touched": touched, "share": touched / total}
+
+
+def product_logos(train: Photos, seeds: int) -> dict[str, float]:
+    """Different products with their maker's logo near the middle: it is print, not a mark."""
+    taken = 0
+    for seed in range(seeds):
+        rng = np.random.default_rng(1000 + seed)
+        pictures = [_printed(crop(path, 480, 360, rng), rng) for path in train.draw(rng, 50)]
+        try:
+            taken += len(estimate(samples_of(pictures)).templates)
+        except TemplateRefused:
+            continue
+    return {"sets": seeds, "taken": taken}
+
+
+def _printed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """A logo as cloth carries it: near the middle, never twice at one place, size and angle, its colour the cloth's."""
+    mark = scene_of("logo", 1.0).mark
+    side = mark.coverage.shape[0]
+    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), float(rng.uniform(-8, 8)), float(rng.uniform(0.75, 1.25)))
+    matrix[:, 2] += (240 - side / 2 + rng.uniform(-25, 25), 180 - side / 2 + rng.uniform(-25, 25))
+    coverage = cv2.warpAffine(mark.coverage, matrix, (480, 360))[..., None] * 0.9
+    colour = cv2.warpAffine(mark.colour, matrix, (480, 360)) * rng.uniform(0.7, 1.0)
+    return np.asarray(np.clip(pixels * (1 - coverage) + colour * coverage, 0, 255), np.uint8)
+
+
+def large(train: Photos) -> dict[str, float]:
+    """Seconds of CPU and peak memory at 1000 x 1000 px, 100 samples, and milliseconds to apply."""
+    figures: dict[str, float] = {}
+    for kind in ("logo", "tiled"):
+        rng = np.random.default_rng(5)
+        scene = scene_of(kind, 0.5, 1000, sizes=((1000, 1000),))
+        if kind == "tiled":
+            scene = scene_of(kind, 0.5, 600, sizes=((1000, 1000),))
+        paths = train.draw(rng, 100)
+        found = estimate(
+            [Sample(str(n), partial(_made, scene, path, n)) for n, path in enumerate(paths)],
+            on_progress=_Clock(figures, kind),
+        )
+        figures[f"{kind} estimate_cpu_s"] = round(time.process_time() - figures.pop(f"{kind} began"), 1)
+        shown = marked_set(scene, paths[:8], np.random.default_rng(6))
+        times, whole = [], []
+        for one in shown:
+            began = time.process_time()
+            prepare(one.given, found.templates[0], noise=4.0)
+            times.append((time.process_time() - began) * 1000)
+            began = time.process_time()
+            clean(one.file, found.templates, limits=LIMITS)
+            whole.append((time.process_time() - began) * 1000)
+        figures[f"{kind} apply_ms"] = round(float(np.median(times)), 1)
+        figures[f"{kind} file_to_file_ms"] = round(float(np.median(whole)), 1)
+    figures["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return figures
+
+
+def _made(scene: Scene, path: Path, seed: int) -> Pixels:
+    return marked_set(scene, [path], np.random.default_rng(seed))[0].given
+
+
+class _Clock:
+    """Begins to count when all samples are read: making them here is not estimating."""
+
+    def __init__(self, figures: dict[str, float], kind: str) -> None:
+        self._figures, self._kind = figures, kind
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage == "read":
+            self._figures[f"{self._kind} began"] = time.process_time()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path, help="folder of photos to estimate from")
+    parser.add_argument("eval", type=Path, help="folder of other photos to score on")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--only", nargs="*", help="names of rows, or clean, print, large (default: all)")
+    options = parser.parse_args()
+    train, scored = Photos(options.train), Photos(options.eval)
+    inpainter = LaMaInpainter("", "cpu", threads=1)
+    report: dict[str, Any] = {"rows": {}}
+
+    def fill(pixels: Pixels, hole: Pixels) -> Pixels:
+        return inpainter(pixels, hole, dilation_px=0)
+
+    def template_of(scene: Scene) -> Template:
+        rng = np.random.default_rng(50)
+        return estimate(samples_of([one.given for one in marked_set(scene, train.draw(rng, 50), rng)])).templates[0]
+
+    def wanted(name: str) -> bool:
+        return not options.only or name in options.only
+
+    for name, case in cases().items():
+        if not wanted(name):
+            continue
+        for seed in range(options.seeds):
+            run(case, train, scored, seed, fill)
+        report["rows"][name] = {key: round(float(np.mean(values)), 4) for key, values in case.figures.items()}
+        print(name, report["rows"][name], flush=True)
+        _kept(options.out, report)
+    extra: dict[str, Callable[[], dict[str, float]]] = {
+        "clean": lambda: clean_pictures(train, scored, template_of),
+        "print": lambda: product_logos(train, options.seeds),
+        "large": lambda: large(train),
+    }
+    for name, measure in extra.items():
+        if wanted(name):
+            report[name] = measure()
+            print(name, report[name], flush=True)
+            _kept(options.out, report)
+    table(report["rows"])
+
+
+def _kept(out: Path | None, report: dict[str, Any]) -> None:
+    if out:
+        out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+COLUMNS = ("iou", "psnr nothing", "psnr telea", "psnr network", "psnr true template", "psnr pure un-blending",
+           "psnr cleanplate", "delta_e", "ghost before", "ghost", "outside changed")  # fmt: skip
+
+
+def table(rows: dict[str, dict[str, float]]) -> None:
+    """Print the rows."""
+    shown = Table("case", *(name.removeprefix("psnr ") for name in COLUMNS))
+    for name, figures in rows.items():
+        shown.add_row(name, *(f"{figures[column]:.2f}" if column in figures else "" for column in COLUMNS))
+    Console(width=160).print(shown)
+
+
+if __name__ == "__main__":
+    main()

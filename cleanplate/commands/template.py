@@ -1,0 +1,130 @@
+"""``template estimate|apply``: marks that many pictures share, on this machine, without any service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+app = typer.Typer(
+    help="Marks that many pictures share: estimated from the pictures themselves, then taken off each of them.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def estimate(
+    folder: Annotated[Path, typer.Argument(help="Folder of marked pictures; different ones, 20 or more.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Template to write; further marks go to NAME-2, NAME-3.")],
+    sheet: Annotated[
+        Path | None, typer.Option(help="Contact sheet to write.", show_default="beside the template, .png")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on with too few pictures, and overwrite what is there.")
+    ] = False,
+) -> None:
+    """Find the mark that the pictures of a folder share, with its opacity and colour for every pixel.
+
+    Look at the contact sheet before the template is used: the mask over the mean picture, the opacity, the colour, and
+    pictures before and after.
+
+    Example: `cleanplate template estimate catalogue/ -o mark.template`
+    """
+    from cleanplate import marks
+    from cleanplate.errors import UsageError
+    from cleanplate.files import replacing
+    from cleanplate.settings import load_settings
+
+    for path in (out, sheet):
+        if path is not None and path.exists() and not force:
+            raise UsageError(f"{path} exists: choose another name, or overwrite it with --force.")
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"There is no folder {path.parent}.")
+    limits = marks.limits_of(load_settings())
+    files = marks.pictures(folder)
+    with _bars() as progress:
+        task = progress.add_task("reading", total=None)
+        found = marks.estimated(
+            files, limits, force=force, on_progress=lambda stage, done, total: progress.update(
+                task, description=stage, completed=done, total=total
+            ),
+        )  # fmt: skip
+        for number, template in enumerate(found.templates, 1):
+            path = out if number == 1 else out.with_stem(f"{out.stem}-{number}")
+            drawn = marks.template_sheet(template, files, limits)
+            with replacing(path) as file:
+                file.write(template.to_bytes())
+            picture = (sheet or out.with_suffix(".png")) if number == 1 else path.with_suffix(".png")
+            with replacing(picture) as file:
+                file.write(drawn)
+            typer.echo(marks.described(path, picture, template))
+    for name, reason in found.unreadable:
+        typer.echo(f"left out {name}: {reason}", err=True)
+    if found.duplicates:
+        typer.echo(f"left out {found.duplicates} pictures that are duplicates", err=True)
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+@app.command()
+def apply(
+    template: Annotated[list[Path], typer.Argument(help="One or more templates, then the folder of pictures.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; files keep their names.")],
+    weights: Annotated[
+        str | None, typer.Option(help="A name from `cleanplate weights list`, or a file.", show_default="as set")
+    ] = None,
+    network: Annotated[
+        bool, typer.Option("--network/--no-network", help="Fill by the network where the mark is dense.")
+    ] = True,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Do not write pictures in which the mark still shows.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Clean again what is in OUT already.")] = False,
+) -> None:
+    """Take the mark of a template off every picture of a folder.
+
+    Pictures without the mark are copied bit for bit. What is in OUT already is left, so that a run that was stopped
+    goes on. The exit status is 1 if a picture failed.
+
+    Example: `cleanplate template apply mark.template catalogue/ -o clean/`
+    """
+    from cleanplate import marks
+    from cleanplate.errors import UsageError
+    from cleanplate.settings import load_settings
+
+    if len(template) < 2:
+        raise UsageError("Name a template and a folder: `cleanplate template apply mark.template FOLDER -o OUT`.")
+    *named, folder = template
+    settings = load_settings() if weights is None else load_settings(weights=weights)
+    templates = [marks.load(path) for path in named]
+    files = marks.pictures(folder)
+    if out.exists() and out.resolve() == folder.resolve():
+        raise UsageError("OUT is the folder of the pictures: choose another, so that the originals stay.")
+    out.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = {}
+    with _bars() as progress, marks.fill_of(settings) if network else marks.no_fill() as fill:
+        task = progress.add_task("cleaning", total=len(files))
+        for outcome in marks.applied(
+            files, templates, out, marks.limits_of(settings), fill, strict=strict, force=force
+        ):
+            counts[outcome.state] = counts.get(outcome.state, 0) + 1
+            if outcome.note:
+                progress.console.print(f"{outcome.name}: {outcome.note}", highlight=False, markup=False)
+            progress.advance(task)
+    typer.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    if counts.get("failed"):
+        raise typer.Exit(1)
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

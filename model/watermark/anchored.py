@@ -1,0 +1,194 @@
+"""Windows around a mark that sits at one place: the frame in which the samples agree best, and each sample's shift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.watermark.alignment import NULL_PX, match
+from model.watermark.fields import Sum, field_of, luma_field
+from model.watermark.frames import ANCHORS, Frame, hypotheses
+from model.watermark.outline import edges, score
+from model.watermark.samples import Spool
+from model.watermark.template import Rule
+from model.watermark.windows import Windows
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Progress = Callable[[str, int, int], None]
+
+#: Samples by which frames are compared, and rounds of aligning.
+_SCORED, _ROUNDS = 60, 3
+#: How far a mark may lie from its rule, in px.
+REACH = 5
+#: Around the mark in a window, in px: what the mark is continued from.
+_CONTEXT = 24
+#: Edge pixels that a mark has at least.
+_LEAST_EDGES = 40
+#: A sample carries the mark from so many deviations above chance on, and from such a share of the others' agreement.
+_PRESENT_Z, _PRESENT_SHARE = 4.0, 0.3
+
+
+def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Windows | None:
+    """The windows of the samples that share a mark; ``None`` where they share nothing."""
+    frame, margin, several = _frame(spool, indices, on_progress)
+    search = _Search(spool, indices, frame, on_progress)
+    total = search.summed()
+    for _ in range(_ROUNDS):
+        where = search.one_mark(edges(total), total)
+        if where.sum() < _LEAST_EDGES:
+            return None
+        before = search.shifts, search.present
+        search.match(total.mean(), where)
+        if search.present.sum() < 3:
+            return None
+        total = search.summed()
+        if (search.shifts == before[0]).all() and (search.present == before[1]).all():
+            break
+    where = search.one_mark(edges(total), total)
+    return search.cut(where, margin, several=several) if where.sum() >= _LEAST_EDGES else None
+
+
+def _frame(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> tuple[Frame, float, bool]:
+    """The frame in which the samples share most, how far it leads, and whether there were several."""
+    frames = hypotheses([spool.sizes[index] for index in indices])
+    if len(frames) == 1:
+        return frames[0], 0.0, False
+    sums = [Sum((frame.height, frame.width), 1) for frame in frames]
+    some = indices[:_SCORED]
+    for number, index in enumerate(some):
+        on_progress("place", number, len(some))
+        pixels = spool[int(index)]
+        for frame, total in zip(frames, sums, strict=True):
+            total.add(luma_field(frame.view(pixels))[None])
+    scores = [score(total) for total in sums]
+    order = np.argsort(scores)[::-1]
+    return frames[order[0]], scores[order[0]] / max(scores[order[1]], 1.0), True
+
+
+class _Search:
+    """The samples in one frame, each with its shift, and whether it carries the mark."""
+
+    def __init__(self, spool: Spool, indices: NDArray[np.intp], frame: Frame, on_progress: Progress) -> None:
+        self._spool, self._indices, self._frame, self._told = spool, indices, frame, on_progress
+        self.shifts = np.zeros((len(indices), 2), np.intp)
+        self.present = np.ones(len(indices), np.bool_)
+
+    def _view(self, number: int) -> Pixels:
+        return self._frame.view(self._spool[int(self._indices[number])])
+
+    def summed(self) -> Sum:
+        """The gradients of those that carry the mark, in line."""
+        total = Sum((self._frame.height, self._frame.width))
+        for number in range(len(self._indices)):
+            self._told("align", number, len(self._indices))
+            if self.present[number]:
+                total.add(_moved(field_of(self._view(number)), self.shifts[number]))
+        return total
+
+    def one_mark(self, edge: Mask, total: Sum) -> Mask:
+        """Of the shared edges, those of one mark: parts that the same samples carry as the strongest part.
+
+        Two marks in one set lie on different samples; parts of one mark lie on the same.
+        """
+        near = cv2.dilate(edge.astype(np.uint8), np.ones((31, 31), np.uint8))
+        count, labels = cv2.connectedComponents(near, connectivity=8)
+        if count <= 2:
+            return edge
+        mean = total.mean()
+        parts = [edge & (labels == label) for label in range(1, count)]
+        parts = [part for part in sorted(parts, key=lambda part: -int(part.sum()))[:12] if part.sum() >= 12]
+        if len(parts) < 2:
+            return edge & np.isin(labels, [int(np.median(labels[part])) for part in parts])
+        carried = np.zeros((len(self._indices), len(parts)))
+        for number in range(len(self._indices)):
+            field = _moved(field_of(self._view(number)), self.shifts[number])
+            for column, part in enumerate(parts):
+                expected = mean[:, :, part]
+                carried[number, column] = float(
+                    (field[:, :, part] * expected).sum() / max(float((expected**2).sum()), 1e-6)
+                )
+        power = [float((mean[:, :, part] ** 2).sum()) for part in parts]
+        main = int(np.argmax(power))
+        lead = carried[:, main] > 0.5 * np.median(
+            carried[:, main][carried[:, main] > 0.2] if (carried[:, main] > 0.2).any() else 1
+        )
+        if lead.mean() > 0.85:
+            return edge
+        kept = np.zeros(edge.shape, np.bool_)
+        for column, part in enumerate(parts):
+            inside, outside = carried[lead, column].mean(), carried[~lead, column].mean()
+            if inside > 2 * max(outside, 0.05):
+                kept |= part
+        return kept
+
+    def match(self, mean: Values, where: Mask) -> None:
+        """Find each sample's shift, and whether it carries the mark."""
+        box, padding = _box(where, NULL_PX + REACH + 4)
+        wanted = np.pad(mean * where, ((0, 0), (0, 0), (padding, padding), (padding, padding)))[..., box[0], box[1]]
+        shifts = np.zeros_like(self.shifts)
+        agreements, heights = np.zeros(len(shifts)), np.zeros(len(shifts))
+        for number in range(len(self._indices)):
+            field = field_of(self._view(number))
+            padded = np.pad(field, ((0, 0), (0, 0), (padding, padding), (padding, padding)))[..., box[0], box[1]]
+            found = match(padded, wanted, REACH + 1)
+            shifts[number], agreements[number], heights[number] = (found.down, found.across), found.agreement, found.z
+        sure = heights > _PRESENT_Z
+        typical = float(np.median(agreements[sure])) if sure.any() else 1.0
+        present = sure & (agreements > _PRESENT_SHARE * typical)
+        if present.any():
+            shifts -= np.rint(np.median(shifts[present], axis=0)).astype(np.intp)
+        shifts[~present] = 0
+        self.shifts, self.present = shifts, present
+
+    def cut(self, where: Mask, margin: float, *, several: bool) -> Windows:
+        """The windows around ``where``; ``several``: the samples could tell which frame is right."""
+        frame, rows, columns = self._frame, np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+        top, left = max(int(rows[0]) - _CONTEXT, 0), max(int(columns[0]) - _CONTEXT, 0)
+        bottom = min(int(rows[-1]) + 1 + _CONTEXT, frame.height)
+        right = min(int(columns[-1]) + 1 + _CONTEXT, frame.width)
+        carrying = np.flatnonzero(self.present)
+        pixels = self._spool.windows(len(carrying), bottom - top, right - left)
+        for place, number in enumerate(carrying):
+            view = self._view(int(number))
+            down, across = (int(value) for value in self.shifts[number])
+            y = np.clip(np.arange(top, bottom) + down, 0, frame.height - 1)
+            x = np.clip(np.arange(left, right) + across, 0, frame.width - 1)
+            pixels[place] = view[np.ix_(y, x)]
+        if not several:
+            # The samples cannot tell: the mark's place in thirds of the picture is the likeliest anchor.
+            middle = (top + bottom) / 2 / frame.height, (left + right) / 2 / frame.width
+            names = list(ANCHORS)
+            frame = Frame(frame.height, frame.width, names[min(int(middle[0] * 3), 2) * 3 + min(int(middle[1] * 3), 2)])
+        low, right_of = ANCHORS[frame.anchor]
+        reference = frame.reference_width or int(
+            np.median([self._spool.sizes[int(index)][1] for index in self._indices])
+        )
+        rule = Rule(
+            frame.anchor,
+            frame.scale,
+            top - low * frame.height,
+            left - right_of * frame.width,
+            reference,
+            proven=several,
+        )
+        return Windows(pixels, self._indices[carrying], self.shifts[carrying], rule, int((~self.present).sum()), margin)
+
+
+def _moved(field: Values, shift: NDArray[np.intp]) -> Values:
+    """``field`` with what lies at ``shift`` brought to where it is expected."""
+    down, across = (int(value) for value in shift)
+    return np.roll(field, (-down, -across), (-2, -1)) if down or across else field
+
+
+def _box(where: Mask, context: int) -> tuple[tuple[slice, slice], int]:
+    """Around ``where`` with ``context`` px, in coordinates padded by ``context`` on all sides."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    return (
+        slice(int(rows[0]), int(rows[-1]) + 1 + 2 * context),
+        slice(int(columns[0]), int(columns[-1]) + 1 + 2 * context),
+    ), context

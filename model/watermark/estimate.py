@@ -1,0 +1,217 @@
+"""From the pictures of a catalogue to the templates of the marks that they share.
+
+``estimate`` is the way in. It reads each sample once, holds one at a time, and needs no network. What it takes from the
+pictures are gradients that they share (:mod:`model.watermark.outline`), then a regression over the samples for each
+pixel (:mod:`model.watermark.matte`). Dekel et al., "On the Effectiveness of Visible Watermarks", CVPR 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import TemplateRefused
+from model.watermark import anchored, tiled
+from model.watermark.fields import Sum, field_of, strength_map
+from model.watermark.ghost import ghost_score
+from model.watermark.matte import Matte, regress
+from model.watermark.outline import edges, rough_mask
+from model.watermark.samples import Sample, Spool, chosen
+from model.watermark.sighting import look
+from model.watermark.template import Quality, Template
+from model.watermark.windows import Windows
+
+Values = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+#: Hears the stage, and how much of it is done of how much. What it raises ends the work and comes through.
+Progress = Callable[[str, int, int], None]
+
+#: Fewer samples than this say nothing; fewer that inform about a pixel than that are refused unless forced.
+FEWEST, INFORMATIVE = 5, 20
+#: Marks of one set that are looked for.
+_MOST_MARKS = 4
+#: Border of the template around the mark, in px.
+_MARGIN = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What was found."""
+
+    templates: list[Template]
+    #: Sentences for the person who decides.
+    warnings: list[str]
+    #: Samples read, and those left out as duplicates.
+    samples: int
+    duplicates: int
+
+
+def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Progress = lambda *_: None) -> Estimate:
+    """The templates of the marks that ``samples`` share, the commonest first.
+
+    ``force``: go on with a warning where there are too few samples.
+
+    Raises:
+        TemplateRefused: ``samples_too_few`` with how many more are needed, ``mark_not_found``.
+    """
+    if len(samples) < FEWEST:
+        raise TemplateRefused.too_few(len(samples), INFORMATIVE)
+    with Spool() as spool:
+        duplicates, order = 0, chosen(samples)
+        for number, sample in enumerate(order):
+            if spool.full:
+                break
+            on_progress("read", number, min(len(order), spool.most))
+            pixels = sample.load()
+            if pixels is not None:
+                duplicates += not spool.add(sample.name, pixels)
+        if len(spool) < FEWEST:
+            raise TemplateRefused.too_few(len(spool), INFORMATIVE)
+        found: list[Template] = []
+        warnings: list[str] = []
+        left = np.arange(len(spool))
+        while len(found) < _MOST_MARKS and len(left) >= FEWEST:
+            template = None
+            for gather in (tiled.gather, anchored.gather):
+                windows = gather(spool, left, on_progress)
+                template = _template(windows, on_progress) if windows is not None else None
+                if template is not None:
+                    break
+            if template is None or (found and template.quality.informative < INFORMATIVE):
+                break
+            warnings += _judged(template, len(left), force)
+            found.append(template)
+            left = np.array([index for index in left if look(spool[int(index)], template) is None], np.intp)
+        if not found:
+            raise TemplateRefused.nothing(len(spool))
+        return Estimate(found, warnings, len(spool), duplicates)
+
+
+def _template(windows: Windows, on_progress: Progress) -> Template | None:
+    """The template from aligned windows; ``None``: they share nothing after all."""
+    pixels = windows.pixels
+    total = Sum(pixels.shape[1:3])
+    for index in range(len(pixels)):
+        on_progress("outline", index, len(pixels))
+        total.add(field_of(pixels[index]))
+    edge = edges(total)
+    if edge.sum() < 40:
+        return None
+    hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
+    used = np.arange(len(pixels))
+    matte: Matte | None = None
+    for step in range(2):
+        on_progress("regress", step, 2)
+        if hole.mean() > 0.9 or not hole.any():
+            return None
+        matte = regress(pixels, hole, used)
+        hole = _widened(_meant(matte), 2)
+    assert matte is not None
+    on_progress("regress", 2, 2)
+    return _made(windows, matte, total)
+
+
+def _meant(matte: Matte) -> Mask:
+    """Pixels of the mark: opacity above its error, in parts that reach a good share of the mark's own."""
+    weak = matte.alpha > np.maximum(0.03, 2 * matte.error)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(weak.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return weak
+    level = _plateau(matte.alpha)
+    kept = np.zeros(count, np.bool_)
+    strong = np.bincount(labels[matte.alpha > 0.4 * level], minlength=count)
+    kept[1:] = (strong[1:] >= 4) & (stats[1:, cv2.CC_STAT_AREA] >= 6)
+    return np.asarray(kept[labels])
+
+
+def _plateau(alpha: Values) -> float:
+    """The opacity that most of the mark has."""
+    values = alpha[alpha > 0.03]
+    return float(np.percentile(values, 75)) if values.size else 0.0
+
+
+def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
+    meant = _meant(matte)
+    mask = meant & (matte.alpha > 0.5 * _local_plateau(matte.alpha, meant))
+    if mask.sum() < 20:
+        return None
+    alpha = np.where(_widened(meant, 1), matte.alpha, 0).astype(np.float32)
+    colour = _extended(matte.colour, meant)
+    own = alpha > 0
+    rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+    box = (0, 0, *alpha.shape)
+    if windows.rule.lattice is None:
+        box = (
+            max(int(rows[0]) - _MARGIN, 0), max(int(columns[0]) - _MARGIN, 0),
+            min(int(rows[-1]) + 1 + _MARGIN, alpha.shape[0]), min(int(columns[-1]) + 1 + _MARGIN, alpha.shape[1]),
+        )  # fmt: skip
+    view = slice(box[0], box[2]), slice(box[1], box[3])
+    z = strength_map(total.z())
+    edge = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    quality = Quality(
+        samples=len(set(windows.owners.tolist())),
+        without=windows.without,
+        informative=float(np.median(matte.informative[mask])),
+        error=round(float(np.median(matte.error[mask])), 5),
+        opacity=round(float(np.median(matte.alpha[mask])), 4),
+        z=round(float(np.median(z[edge])), 2),
+        margin=round(windows.margin, 2),
+        ghost=round(_ghost(windows, alpha, colour, matte.strength), 4),
+        strength_spread=round(float(np.std(matte.strength)), 4),
+        jitter_px=round(float(np.std(windows.shifts)), 3),
+    )
+    return Template(
+        np.ascontiguousarray(alpha[view]),
+        np.ascontiguousarray(colour[view]),
+        np.ascontiguousarray(mask[view].astype(np.uint8) * 255),
+        windows.rule_of(box[0], box[1]),
+        quality,
+    )
+
+
+def _local_plateau(alpha: Values, meant: Mask) -> Values:
+    """The highest opacity within a few px: half of it is where the mark's edge lies."""
+    peak = cv2.dilate(np.where(meant, alpha, 0).astype(np.float32), np.ones((9, 9), np.uint8))
+    return np.asarray(np.clip(peak, 0.04, 1.2 * _plateau(alpha[meant])), np.float32)
+
+
+def _extended(colour: Values, known: Mask) -> Values:
+    """Colours of the mark carried a little beyond it, so that scaling mixes no black in."""
+    weight = known.astype(np.float32)
+    blurred = cv2.blur(colour * weight[..., None], (9, 9)) / np.maximum(cv2.blur(weight, (9, 9)), 1e-3)[..., None]
+    return np.asarray(np.where(known[..., None], colour, np.clip(blurred, 0, 255)), np.float32)
+
+
+def _widened(mask: Mask, px: int) -> Mask:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
+
+
+def _ghost(windows: Windows, alpha: Values, colour: Values, strength: Values) -> float:
+    """What is left of the mark in the samples themselves, in the median of some."""
+    scores = []
+    for index in np.linspace(0, len(windows.pixels) - 1, min(12, len(windows.pixels))).astype(int):
+        strong = np.clip(alpha * strength[index], 0, 0.98)[..., None]
+        window = windows.pixels[index].astype(np.float32)
+        clean = np.clip((window - strong * colour) / (1 - strong), 0, 255)
+        scores.append(ghost_score(np.asarray(clean, np.float32), alpha, colour))
+    return float(np.median(np.abs(scores)))
+
+
+def _judged(template: Template, samples: int, force: bool) -> list[str]:
+    """Warnings about a template.
+
+    Raises:
+        TemplateRefused: there are too few samples that inform, and nobody forced it.
+    """
+    known = template.quality.informative
+    if known >= INFORMATIVE:
+        return []
+    refusal = TemplateRefused.uninformed(known, template.quality.samples, INFORMATIVE)
+    if not force:
+        raise refusal
+    return [str(refusal)]

@@ -1,0 +1,125 @@
+"""Gradients of pictures made comparable: divided by the local contrast, clipped, and summed over many pictures.
+
+What the pictures share adds up; what is their own cancels. A sum is measured against what pictures without a mark give
+(``z``), so that one threshold serves 10 samples and 200.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+
+#: Side of the window of the local contrast, in px, and what is added to it, in levels: grain of flat backgrounds.
+_WINDOW, _FLOOR = 21, 2.0
+#: Normalised gradients are clipped here: one strong edge of one picture must not speak for all.
+_MOST = 2.5
+#: Mean square that normalised gradients have at least: rounding on blank backgrounds.
+_LEAST_SQUARE = 0.004
+
+
+def opponents(pixels: Pixels) -> Values:
+    """``uint8 [H, W, 3]`` to luma, red-green and blue-yellow, ``float32 [3, H, W]``: nearly independent in photos."""
+    red, green, blue = (pixels[..., index].astype(np.float32) for index in range(3))
+    luma = (red + green + blue) / 3
+    return np.stack((luma, (red - green) / 2, (blue - (red + green) / 2) / 2))
+
+
+def gradients(planes: Values) -> Values:
+    """Forward differences of ``[C, H, W]``: ``[C, 2, H, W]``, x first; the last column and row are 0."""
+    out = np.zeros((planes.shape[0], 2, *planes.shape[1:]), np.float32)
+    np.subtract(planes[:, :, 1:], planes[:, :, :-1], out=out[:, 0, :, :-1])
+    np.subtract(planes[:, 1:], planes[:, :-1], out=out[:, 1, :-1])
+    return out
+
+
+def normalised(steps: Values) -> Values:
+    """Gradients ``[C, 2, H, W]`` over the local contrast of their plane, clipped."""
+    out = np.empty_like(steps)
+    for plane, result in zip(steps, out, strict=True):
+        energy = cv2.boxFilter(plane[0] ** 2 + plane[1] ** 2, -1, (_WINDOW, _WINDOW)) / 2
+        scale = 1 / (np.sqrt(np.maximum(energy, 0)) + np.float32(_FLOOR))
+        np.clip(plane * scale, -_MOST, _MOST, out=result)
+    return out
+
+
+def field_of(pixels: Pixels) -> Values:
+    """The normalised gradients of a picture: ``float32 [3, 2, H, W]``."""
+    return normalised(gradients(opponents(pixels)))
+
+
+def luma_field(pixels: Pixels) -> Values:
+    """Of luma alone: ``float32 [2, H, W]``."""
+    return np.asarray(normalised(gradients(opponents(pixels)[:1]))[0], np.float32)
+
+
+@dataclass
+class Sum:
+    """Normalised gradients of aligned pictures, summed: memory does not grow with their number."""
+
+    shape: tuple[int, int]
+    planes: int = 3
+    count: int = 0
+    _total: Values = field(init=False, repr=False)
+    _square: Values = field(init=False, repr=False)
+    _energy: Values = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._total = np.zeros((self.planes, 2, *self.shape), np.float32)
+        self._square = np.zeros((self.planes, *self.shape), np.float32)
+        self._energy = np.zeros(self.shape, np.float32)
+
+    def add(self, one: Values) -> None:
+        """``one``: ``float32 [C, 2, H, W]``."""
+        self._total += one
+        for index, plane in enumerate(one):
+            self._square[index] += cv2.boxFilter(plane[0] ** 2 + plane[1] ** 2, -1, (_WINDOW, _WINDOW)) / 2
+        self._energy += np.sqrt(one[0, 0] ** 2 + one[0, 1] ** 2)
+        self.count += 1
+
+    def z(self) -> Values:
+        """How far each sum lies from 0, in its standard deviations without a mark: ``float32 [C, 2, H, W]``."""
+        # By place: where most pictures are blank, chance comes from the others alone.
+        deviation = np.sqrt(np.maximum(self._square, 0) + _LEAST_SQUARE * self.count)
+        return np.asarray(self._total / deviation[:, None], np.float32)
+
+    def mean(self) -> Values:
+        """The mean normalised gradient: ``float32 [C, 2, H, W]``."""
+        return np.asarray(self._total / max(self.count, 1), np.float32)
+
+    def energy_z(self) -> Values:
+        """How much more edge there is than around, in deviations of the picture: ``float32 [H, W]``.
+
+        A mark whose colour lies amid the backgrounds brightens some and darkens others: its edges cancel in the sum,
+        and show here. Borders of JPEG blocks do too, so each place in a block is held against its like.
+        """
+        mean = self._energy / max(self.count, 1)
+        wide = cv2.blur(mean, (61, 61))
+        excess = np.asarray(mean - wide, np.float32)
+        for row in range(8):
+            for column in range(8):
+                part = excess[row::8, column::8]
+                if part.size:
+                    part -= np.median(part)
+        spread = 1.4826 * float(np.median(np.abs(excess)))
+        return np.asarray(excess / max(spread, 1e-3), np.float32)
+
+
+def strength_map(z: Values) -> Values:
+    """The length of ``z`` over directions, the largest over planes: ``float32 [H, W]``."""
+    return np.asarray(np.sqrt((z**2).sum(axis=1)).max(axis=0), np.float32)
+
+
+def significant(z: Values, high: float, low: float, least: int) -> NDArray[np.bool_]:
+    """Hysteresis: connected places over ``low`` that hold ``least`` px over ``high``: ``bool [H, W]``."""
+    weak = (z > low).astype(np.uint8)
+    count, labels = cv2.connectedComponents(weak, connectivity=8)
+    strong = np.bincount(labels[z > high], minlength=count)
+    kept = strong >= least
+    kept[0] = False
+    return np.asarray(kept[labels])

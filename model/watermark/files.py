@@ -1,0 +1,116 @@
+"""A marked file to a clean one of the same kind: every page and frame, nothing changed outside the marks.
+
+A file in which no mark is found is handed back bit for bit.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.imaging import Limits
+from model.imaging.coding import decode
+from model.imaging.picture import Document, Page
+from model.masks import Mask
+from model.plan import make_plan
+from model.provenance import Label
+from model.repair import Task, write
+from model.watermark.remove import Fill, Removal, finish, noise_of, prepare
+from model.watermark.template import Template
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The outcome for a file."""
+
+    #: The source's own bytes where no mark was found.
+    data: bytes
+    #: One for each mark found on each page.
+    removals: tuple[Removal, ...]
+    #: For the image's record.
+    record: dict[str, Any]
+
+    @property
+    def skipped(self) -> bool:
+        """Whether no mark was found: nothing changed."""
+        return not self.removals
+
+    @property
+    def residual(self) -> bool:
+        """Whether a mark still shows."""
+        return any(removal.residual for removal in self.removals)
+
+
+def clean(
+    source: bytes,
+    templates: Sequence[Template],
+    *,
+    limits: Limits,
+    fill: Fill | None = None,
+    output: str | None = None,
+    label: Label | None = None,
+) -> Cleaned:
+    """``source`` without the marks of ``templates``.
+
+    ``fill``: the network, asked only for pictures whose marks are dense or do not un-blend well.
+
+    Raises:
+        ImageRejected: the picture cannot be worked on.
+    """
+    document = decode(source, limits)
+    noise = _noise(document)
+    tasks, results, removals = [], [], []
+    for page in document.pages:
+        for view in page.views():
+            pixels, changed, found = _view_cleaned(view.pixels, page, templates, noise, fill)
+            tasks.append(Task(view, changed, make_plan(changed), 0, 0))
+            results.append(pixels)
+            removals += found
+    if not removals:
+        return Cleaned(source, (), {"marks": 0})
+    whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
+    repaired = write(whole, results, output=output, label=label)
+    return Cleaned(repaired.data, tuple(removals), repaired.record | _told(removals))
+
+
+def _view_cleaned(
+    pixels: Pixels, page: Page, templates: Sequence[Template], noise: float, fill: Fill | None
+) -> tuple[Pixels, Mask, list[Removal]]:
+    """What a view shows without the marks, where it may have changed, and what was done."""
+    changed, done = np.zeros(pixels.shape[:2], np.uint8), []
+    for template in templates:
+        found = prepare(pixels, template, noise=noise)
+        if found is None:
+            continue
+        wanted = found.wants_fill or page.colour == "cmyk"
+        removal = finish(found, fill(pixels, found.hole) if fill is not None and wanted else None)
+        pixels, changed = removal.pixels, np.maximum(changed, removal.changed)
+        done.append(removal)
+    return pixels, changed, done
+
+
+def _noise(document: Document) -> float:
+    tables = None
+    if document.probe.format == "JPEG":
+        with Image.open(io.BytesIO(document.data)) as image:
+            tables = getattr(image, "quantization", None)
+    return noise_of(tables, lossless=document.lossless)
+
+
+def _told(removals: Sequence[Removal]) -> dict[str, Any]:
+    return {
+        "marks": len(removals),
+        "methods": sorted({removal.method.value for removal in removals}),
+        "ghost": round(max((abs(removal.ghost) for removal in removals), default=0.0), 4),
+        "strength": [round(removal.strength, 3) for removal in removals],
+        "shift": [list(removal.shift) for removal in removals],
+        "residual_mark": any(removal.residual for removal in removals),
+    }

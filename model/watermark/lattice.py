@@ -1,0 +1,202 @@
+"""Marks repeated over the whole picture: the period, and where it begins in each picture.
+
+The period shows in the autocorrelation of gradients, which does not depend on where the pattern begins; folded by it,
+each picture gives a cell, and cells are brought into phase by cross-correlation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft2, next_fast_len, rfft2
+
+Values = NDArray[np.float32]
+Vector = tuple[float, float]
+
+#: Shortest period, in px; what a peak of the autocorrelation must stand above its noise, and of the highest one's.
+_SHORTEST, _LEAST_Z, _LEAST_SHARE = 24.0, 14.0, 0.55
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Two periods of the pattern, as (x, y) in px."""
+
+    first: Vector
+    second: Vector
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Columns are the periods: pixels from periods."""
+        return np.array([[self.first[0], self.second[0]], [self.first[1], self.second[1]]])
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Height and width of the box around one cell."""
+        return (
+            int(np.ceil(abs(self.first[1]) + abs(self.second[1]))),
+            int(np.ceil(abs(self.first[0]) + abs(self.second[0]))),
+        )
+
+    @property
+    def bins(self) -> tuple[int, int]:
+        """Steps of about a pixel along the second and the first period."""
+        return max(4, round(float(np.hypot(*self.second)))), max(4, round(float(np.hypot(*self.first))))
+
+    def reduced(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Values, Values]:
+        """Places relative to the middle of the nearest cell, in px, for places relative to any of them."""
+        inverse = np.linalg.inv(self.matrix)
+        u = inverse[0, 0] * x + inverse[0, 1] * y
+        v = inverse[1, 0] * x + inverse[1, 1] * y
+        u -= np.floor(u + 0.5)
+        v -= np.floor(v + 0.5)
+        return (
+            np.asarray(self.first[0] * u + self.second[0] * v, np.float32),
+            np.asarray(self.first[1] * u + self.second[1] * v, np.float32),
+        )
+
+    def fold(self, field: Values) -> Values:
+        """The mean cell of ``[C, H, W]``: ``[C, *bins]``."""
+        height, width = field.shape[1:]
+        inverse, (rows, columns) = np.linalg.inv(self.matrix), self.bins
+        y, x = np.mgrid[:height, :width].astype(np.float64)
+        u = np.floor((inverse[0, 0] * x + inverse[0, 1] * y) % 1 * columns).astype(np.int64) % columns
+        v = np.floor((inverse[1, 0] * x + inverse[1, 1] * y) % 1 * rows).astype(np.int64) % rows
+        place = (v * columns + u).ravel()
+        count = np.maximum(np.bincount(place, minlength=rows * columns), 1)
+        cells = [np.bincount(place, plane.ravel(), minlength=rows * columns) / count for plane in field]
+        return np.asarray(cells, np.float32).reshape(len(field), rows, columns)
+
+    def offset(self, row: float, column: float) -> Vector:
+        """A shift in bins as (x, y) in px."""
+        rows, columns = self.bins
+        x, y = self.matrix @ np.array((column / columns, row / rows))
+        return float(x), float(y)
+
+
+class Autocorrelation:
+    """Of gradient fields of pictures of any sizes up to ``height`` x ``width``."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._shape = next_fast_len(2 * height, real=True), next_fast_len(2 * width, real=True)
+        self._limit = height, width
+        self._power = np.zeros((self._shape[0], self._shape[1] // 2 + 1), np.float32)
+        self._overlap = np.zeros((height, width), np.float32)
+
+    def add(self, field: Values) -> None:
+        """``field``: ``float32 [C, H, W]``."""
+        for plane in field:
+            spectrum = rfft2(plane, self._shape)
+            self._power += np.abs(spectrum) ** 2
+        height, width = field.shape[1:]
+        rows = np.maximum(height - np.arange(self._limit[0]), 0)
+        columns = np.maximum(width - np.arange(self._limit[1]), 0)
+        self._overlap += (rows[:, None] * columns[None, :]).astype(np.float32)
+
+    def lattice(self) -> Lattice | None:
+        """The period that the pictures share, if they share one."""
+        z = self._z()
+        peaks = _peaks(z, (self._shape[0] // 2, self._shape[1] // 2))
+        if len(peaks) < 2:
+            return None
+        first = peaks[0][1]
+        for _, second in peaks[1:]:
+            cross = abs(first[0] * second[1] - first[1] * second[0])
+            if cross < 0.3 * np.hypot(*first) * np.hypot(*second):
+                continue
+            both = (first[0] + second[0], first[1] + second[1]), (first[0] - second[0], first[1] - second[1])
+            if max(_at(z, one) for one in both) > 0.5 * _LEAST_Z:
+                return Lattice(_refined(z, first), _refined(z, second))
+        return None
+
+    def _z(self) -> Values:
+        """The autocorrelation over its own noise, centred: ``[2 H', 2 W']`` with 0 in the middle."""
+        full = np.fft.fftshift(irfft2(self._power, self._shape))
+        middle = full.shape[0] // 2, full.shape[1] // 2
+        down = np.abs(np.arange(full.shape[0]) - middle[0])
+        across = np.abs(np.arange(full.shape[1]) - middle[1])
+        inside = (down < 0.75 * self._limit[0])[:, None] & (across < 0.75 * self._limit[1])[None, :]
+        overlap = self._overlap[np.minimum(down, self._limit[0] - 1)][:, np.minimum(across, self._limit[1] - 1)]
+        enough = inside & (overlap > 0.08 * self._overlap[0, 0])
+        mean = np.where(enough, full / np.maximum(overlap, 1), 0).astype(np.float32)
+        mean -= cv2.blur(mean, (25, 25))
+        # Borders of JPEG blocks repeat every 8 px: each place is held against its like.
+        for row in range(8):
+            for column in range(8):
+                part, known = mean[row::8, column::8], enough[row::8, column::8]
+                if known.any():
+                    part -= np.median(part[known])
+        # Noise grows as the overlap shrinks.
+        scaled = np.where(enough, mean * np.sqrt(overlap), 0).astype(np.float32)
+        spread = 1.4826 * float(np.median(np.abs(scaled[enough])))
+        return np.asarray(scaled / max(spread, 1e-12), np.float32)
+
+
+def _peaks(z: Values, middle: tuple[int, int]) -> list[tuple[float, Vector]]:
+    """Peaks in the right half, the shortest first."""
+    smooth = np.asarray(cv2.GaussianBlur(z, (0, 0), 0.7), np.float32)
+    highest = smooth >= cv2.dilate(smooth, np.ones((11, 11), np.uint8))
+    rows, columns = np.nonzero(highest & (smooth > _LEAST_Z * 0.5))
+    found = []
+    for row, column in zip(rows, columns, strict=True):
+        y, x = int(row) - middle[0], int(column) - middle[1]
+        if np.hypot(x, y) >= _SHORTEST and (x > 0 or (x == 0 and y > 0)) and z[row, column] > _LEAST_Z:
+            found.append((float(z[row, column]), (float(x), float(y))))
+    if not found:
+        return []
+    top = max(height for height, _ in found)
+    return sorted((peak for peak in found if peak[0] > _LEAST_SHARE * top), key=lambda peak: float(np.hypot(*peak[1])))
+
+
+def _at(z: Values, vector: Vector, reach: int = 2) -> float:
+    row, column = round(vector[1]) + z.shape[0] // 2, round(vector[0]) + z.shape[1] // 2
+    part = z[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
+    return float(part.max()) if part.size else 0.0
+
+
+def _refined(z: Values, vector: Vector) -> Vector:
+    """The period to fractions of a pixel, from its farthest multiple that shows."""
+    best = vector
+    for times in (2, 3, 4):
+        row, column = round(times * best[1]) + z.shape[0] // 2, round(times * best[0]) + z.shape[1] // 2
+        if not (3 <= row < z.shape[0] - 3 and 3 <= column < z.shape[1] - 3):
+            break
+        part = z[row - 2 : row + 3, column - 2 : column + 3]
+        if part.max() < 0.5 * _LEAST_Z:
+            break
+        down, across = np.unravel_index(int(np.argmax(part)), part.shape)
+        best = (
+            (column + int(across) - 2 - z.shape[1] // 2) / times,
+            (row + int(down) - 2 - z.shape[0] // 2) / times,
+        )
+    return best
+
+
+def phases(lattice: Lattice, fields: Iterable[Values], rounds: int = 3) -> list[Vector]:
+    """Where the pattern of each picture begins, as (x, y) in px; all relative to one cell."""
+    spectra = [rfft2(lattice.fold(one)) for one in fields]
+    rows, columns = lattice.bins
+    # The picture whose own repetitions agree best speaks first.
+    energy = [float((np.abs(one[:, 1:, 1:]) ** 2).sum()) for one in spectra]
+    reference = spectra[int(np.argmax(energy))]
+    found: list[tuple[int, int]] = []
+    for _ in range(rounds):
+        total = np.zeros_like(reference)
+        found = []
+        for one in spectra:
+            match = irfft2((one * np.conj(reference)).sum(axis=0), (rows, columns))
+            row, column = (int(value) for value in np.unravel_index(int(np.argmax(match)), match.shape))
+            found.append((row, column))
+            total += one * _turned(row, column, rows, columns)
+        reference = total
+    return [lattice.offset(row, column) for row, column in found]
+
+
+def _turned(row: int, column: int, rows: int, columns: int) -> NDArray[np.complex64]:
+    """The factor that moves a cell's spectrum back by ``row`` and ``column``."""
+    down = np.fft.fftfreq(rows)[:, None] * row
+    across = np.fft.rfftfreq(columns)[None, :] * column
+    return np.exp(2j * np.pi * (down + across)).astype(np.complex64)

@@ -1,0 +1,258 @@
+"""Opacity and colour of each pixel of a mark, by robust regression over the samples.
+
+Under the mark a sample is J = (1 - a) I + a W. I is guessed from around the mark (harmonic continuation); the slope of
+J on it, shared by the three channels, is 1 - a, and what is left is a W. Marks have few colours: once they are known,
+opacity is a regression of one parameter, several times less noisy; and where it is level, it is level exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.watermark.guesses import Guesses
+from model.watermark.palette import palette_of
+from model.watermark.strength import fit_strength
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_ROUNDS = 4
+#: Pixels this weak carry no mark.
+LEAST_ALPHA = 0.015
+#: A mixture of two colours is taken where it leaves so much less of the residual than one colour does.
+_MIXED = 0.9
+#: A sample informs where the mark's colour and the background are so many levels apart.
+_VISIBLE = 24
+#: Error of a sample's strength that comes of guessing what is under the mark.
+_GUESSED = 0.04
+
+
+@dataclass(frozen=True)
+class Matte:
+    """What regression found, over the window."""
+
+    #: ``float32 [h, w]`` in [0, 1].
+    alpha: Values
+    #: ``float32 [h, w, 3]``, 0 to 255.
+    colour: Values
+    #: Each sample's strength, relative to the mean of all: ``float32 [N]``.
+    strength: Values
+    #: Samples that say something about each pixel: ``float32 [h, w]``.
+    informative: Values
+    #: Standard error of the opacity: ``float32 [h, w]``.
+    error: Values
+
+
+@dataclass
+class _Fit:
+    """The best explanation of each of the hole's pixels so far."""
+
+    alpha: Values
+    colour: Values
+    error: Values
+    informative: Values
+    #: Mean squared residual.
+    cost: Values
+    mixed: Mask
+
+
+def regress(windows: Pixels, hole: Mask, used: NDArray[np.intp]) -> Matte:
+    """The matte in ``hole`` (``bool [h, w]``) from the samples ``used`` of ``windows`` (``uint8 [N, h, w, 3]``)."""
+    data = Guesses(windows, hole, used)
+    strength = np.ones(len(used), np.float32)
+    palette = palette_of(*_free(data))
+    fit = _explained(data, palette, strength)
+    plain = fit.alpha.copy()
+    for last in (False, True):
+        alpha = _levelled(data.plane(hole.shape, fit.alpha), data.plane(hole.shape, fit.error))
+        fit.alpha = alpha[data.rows, data.columns]
+        _recolour(data, fit, strength)
+        if not last:
+            strength = _strengths(windows, data, used, alpha, data.plane(hole.shape, fit.colour))
+            fit = _explained(data, palette, strength)
+            # Strengths are relative: what all have in common stays with the opacity.
+            sure = plain > 0.1
+            common = float(np.median(fit.alpha[sure] / plain[sure])) if sure.any() else 1.0
+            fit.alpha, strength = np.clip(fit.alpha / common, 0, 1), np.asarray(strength * common, np.float32)
+    alpha[alpha < LEAST_ALPHA] = 0
+    every = np.ones(windows.shape[0], np.float32)
+    every[used] = strength
+    return Matte(
+        alpha,
+        data.plane(hole.shape, fit.colour),
+        every,
+        data.plane(hole.shape, fit.informative),
+        data.plane(hole.shape, fit.error),
+    )
+
+
+def _free(data: Guesses) -> tuple[Values, Values, Values]:
+    """Opacity ``[P]`` (shared by the channels), opacity times colour ``[P, 3]``, and the opacity's error ``[P]``."""
+    count = len(data.rows)
+    slope, shift = np.ones(count, np.float32), np.zeros((count, 3), np.float32)
+    error = np.ones(count, np.float32)
+    for part in data.chunks():
+        x, y, base = data.part(part)
+        weight = base.copy()
+        for _ in range(_ROUNDS):
+            total = np.maximum(weight.sum(axis=0), 1e-6)
+            mean_x = (weight[..., None] * x).sum(axis=0) / total[:, None]
+            mean_y = (weight[..., None] * y).sum(axis=0) / total[:, None]
+            dx, dy = x - mean_x, y - mean_y
+            across = (weight[..., None] * dx**2).sum(axis=(0, 2)) + 1e-3
+            b = ((weight[..., None] * dx * dy).sum(axis=(0, 2)) + 0.5e-3) / across
+            rest = np.square(dy - b[:, None] * dx).mean(axis=2)
+            weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
+        slope[part], shift[part] = b, mean_y - b[:, None] * mean_x
+        error[part] = np.sqrt((weight * rest).sum(axis=0) / total / (across / total / 3)) / np.sqrt(
+            np.maximum((base > 0).sum(axis=0) - 2, 1)
+        )
+    return np.clip(1 - slope, 0, 1), shift, error
+
+
+def _scale(size: Values, weight: Values) -> Values:
+    """A robust scale of residuals ``[N, P]``: the weighted mean absolute one, one level at least."""
+    mean = (size * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-6)
+    return np.asarray(np.maximum(1.6 * mean, 1.0), np.float32)
+
+
+def _tukey(ratio: Values) -> Values:
+    return np.asarray(np.square(np.clip(1 - np.square(ratio / 4), 0, 1)), np.float32)
+
+
+def _explained(data: Guesses, palette: Values, strength: Values) -> _Fit:
+    """Each pixel by the one colour of the palette that explains it best, or by a mixture of two."""
+    count = len(data.rows)
+    fit = _Fit(
+        np.zeros(count, np.float32), np.zeros((count, 3), np.float32), np.ones(count, np.float32),
+        np.zeros(count, np.float32), np.full(count, np.inf, np.float32), np.zeros(count, np.bool_),
+    )  # fmt: skip
+    for part in data.chunks():
+        x, y, base = data.part(part)
+        for tint in palette:
+            _take(fit, part, _single(x, y, base, tint, strength), 1.0)
+        for pair in combinations(palette, 2):
+            _take(fit, part, _mixture(x, y, base, pair, strength), _MIXED)
+    return fit
+
+
+def _take(fit: _Fit, part: slice, other: tuple[Values, Values, Values, Values, Values], factor: float) -> None:
+    alpha, colour, error, informative, cost = other
+    mixed = factor < 1
+    # Mixtures compete among themselves as equals, and with single colours at a handicap.
+    bar = np.where(fit.mixed[part], 1.0, factor) * fit.cost[part]
+    better = cost < bar
+    for old, new in (
+        (fit.alpha, alpha), (fit.colour, colour), (fit.error, error), (fit.informative, informative), (fit.cost, cost),
+    ):  # fmt: skip
+        old[part][better] = new[better]
+    fit.mixed[part][better] = mixed
+
+
+def _single(
+    x: Values, y: Values, base: Values, tint: Values, strength: Values
+) -> tuple[Values, Values, Values, Values, Values]:
+    toward, step, weight = (tint - x) * strength[:, None, None], y - x, base.copy()
+    for _ in range(_ROUNDS):
+        across = (weight[..., None] * toward**2).sum(axis=(0, 2)) + 1e-3
+        alpha = (weight[..., None] * toward * step).sum(axis=(0, 2)) / across
+        alpha = np.clip(alpha, 0, 1)
+        rest = np.square(step - alpha[:, None] * toward).mean(axis=2)
+        weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
+    colour = np.broadcast_to(tint, (len(alpha), 3))
+    return alpha, colour, *_judged(rest, weight, base, across, np.abs(tint - x).max(axis=2))
+
+
+def _mixture(
+    x: Values, y: Values, base: Values, pair: tuple[Values, Values], strength: Values
+) -> tuple[Values, Values, Values, Values, Values]:
+    """y - x = a (second - x) + u (first - second), with 0 <= u <= a: the colour lies between the two."""
+    first, second = pair
+    toward, step, weight = (second - x) * strength[:, None, None], y - x, base.copy()
+    apart = (first - second)[None, None] * strength[:, None, None]
+    for _ in range(_ROUNDS):
+        scaled = weight[..., None]
+        aa = (scaled * toward**2).sum(axis=(0, 2)) + 1e-3
+        au, uu = (scaled * toward * apart).sum(axis=(0, 2)), (scaled * apart**2).sum(axis=(0, 2)) + 1e-3
+        ay, uy = (scaled * toward * step).sum(axis=(0, 2)), (scaled * apart * step).sum(axis=(0, 2))
+        across = np.maximum(aa - au**2 / uu, 1e-3)
+        alpha = np.clip((ay - au * uy / uu) / across, 0, 1)
+        part = np.clip((uy - au * alpha) / uu, 0, alpha)
+        rest = np.square(step - alpha[:, None] * toward - part[:, None] * apart).mean(axis=2)
+        weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
+    share = (part / np.maximum(alpha, 1e-3))[:, None]
+    colour = share * first + (1 - share) * second
+    return alpha, colour, *_judged(rest, weight, base, across, np.abs(colour - x).max(axis=2))
+
+
+def _judged(rest: Values, weight: Values, base: Values, across: Values, apart: Values) -> tuple[Values, Values, Values]:
+    """Standard error of the opacity, samples that inform, and the mean squared residual, of each pixel."""
+    total = np.maximum(weight.sum(axis=0), 1e-6)
+    used = ((apart > _VISIBLE) & (base > 0)).sum(axis=0).astype(np.float32)
+    spread = np.sqrt((weight * rest).sum(axis=0) / total)
+    error = spread / np.sqrt(np.maximum(across / total / 3, 1)) / np.sqrt(np.maximum(used, 1))
+    # Without the downweighting, which would forgive a wrong colour.
+    cost = (np.minimum(rest, 3600) * base).sum(axis=0) / np.maximum(base.sum(axis=0), 1e-6)
+    return error, used, cost
+
+
+def _recolour(data: Guesses, fit: _Fit, strength: Values) -> None:
+    """Where colours mix, the colour that the levelled opacity leaves."""
+    for part in data.chunks():
+        here = fit.mixed[part] & (fit.alpha[part] > 0.1)
+        if not here.any():
+            continue
+        x, y, base = (values[:, here] for values in data.part(part))
+        alpha = fit.alpha[part][here][None, :] * strength[:, None]
+        weight = base * alpha
+        left = (weight[..., None] * (y - (1 - alpha[..., None]) * x)).sum(axis=0)
+        found = left / np.maximum((weight * alpha).sum(axis=0), 1e-6)[:, None]
+        fit.colour[part][here] = np.clip(found, 0, 255)
+
+
+def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Values, colour: Values) -> Values:
+    """Each sample's strength relative to the mean, drawn to 1 by as much as it is uncertain."""
+    fitted, error = np.ones(len(used)), np.ones(len(used))
+    for place, index in enumerate(used):
+        window = np.asarray(windows[index]).astype(np.float32)
+        guess = window.copy()
+        guess[data.rows, data.columns] = data.guess[place]
+        fitted[place], error[place] = fit_strength(window, guess, alpha, colour)
+    fitted, error = np.clip(fitted, 0.3, 2.0), np.hypot(error, _GUESSED)
+    # Samples that show the mark well say where the middle is: in the others errors pull to one side.
+    trust = 1 / error**2
+    middle = float((fitted * trust).sum() / trust.sum())
+    own = max(float((trust * (fitted - middle) ** 2).sum() / trust.sum()) - 1 / float(trust.mean()), 1e-5)
+    return np.asarray(1 + (fitted / middle - 1) * own / (own + error**2), np.float32)
+
+
+def _levelled(alpha: Values, error: Values) -> Values:
+    """Opacity with level parts made level: most marks have few opacities, and soft edges."""
+    out, there = alpha.copy(), alpha > 0.03
+    inner = there & (cv2.erode(there.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    if inner.sum() < 30:
+        inner = there
+    left = inner.copy()
+    for _ in range(3):
+        values = alpha[left]
+        if len(values) < max(20, 0.1 * inner.sum()):
+            break
+        counts, bounds = np.histogram(values, 60, (0, 1.0))
+        smooth = np.convolve(counts * (0.3 + bounds[:-1]), (1, 2, 3, 2, 1), "same")
+        peak = float(bounds[np.argmax(smooth)]) + 1 / 120
+        sigma = float(np.clip(np.median(error[left]), 0.01, 0.06))
+        for _ in range(5):
+            near = values[np.abs(values - peak) < 3 * sigma]
+            peak = float(np.mean(near)) if len(near) else peak
+        if (np.abs(values - peak) < 3 * sigma).sum() < 0.25 * inner.sum():
+            break
+        pull = np.clip(1.5 - np.abs(alpha - peak) / (3 * np.clip(error, sigma, 0.08)), 0, 1) * there
+        out = out * (1 - pull) + peak * pull
+        left &= np.abs(alpha - peak) > 4.5 * sigma
+    return np.asarray(out, np.float32)

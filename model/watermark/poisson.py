@@ -1,0 +1,137 @@
+"""Poisson problems on a grid: a surface from its gradients, and the smoothest surface across a hole."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.fft import dctn, idctn
+from scipy.sparse.linalg import splu
+
+Values = NDArray[np.float32]
+#: Levels by which a solution may still be off.
+_ENOUGH = 0.02
+
+
+def integrate(steps: Values) -> Values:
+    """The surface ``float32 [H, W]`` whose forward differences are nearest to ``steps`` (``[2, H, W]``, x first).
+
+    Least squares with free borders, by a cosine transform; its median is 0.
+    """
+    x, y = steps
+    height, width = x.shape
+    divergence = np.zeros((height, width), np.float64)
+    divergence[:, :-1] += x[:, :-1]
+    divergence[:, 1:] -= x[:, :-1]
+    divergence[:-1] += y[:-1]
+    divergence[1:] -= y[:-1]
+    rows, columns = np.cos(np.pi * np.arange(height) / height), np.cos(np.pi * np.arange(width) / width)
+    scale = 4 - 2 * rows[:, None] - 2 * columns[None, :]
+    scale[0, 0] = 1
+    spectrum = -dctn(divergence, norm="ortho") / scale
+    spectrum[0, 0] = 0
+    surface = idctn(spectrum, norm="ortho")
+    return np.asarray(surface - np.median(surface), np.float32)
+
+
+class Harmonic:
+    """The harmonic continuation into a hole, factorised once and then cheap for many pictures.
+
+    For fields whose spectrum falls as natural pictures' does (1/f^2) it is the best guess from the border, so that a
+    regression on it is not biased by its errors.
+    """
+
+    def __init__(self, hole: NDArray[np.bool_]) -> None:
+        """``hole``: ``bool [H, W]``; some pixel must be outside it."""
+        height, width = hole.shape
+        self.rows, self.columns = np.nonzero(hole)
+        count = len(self.rows)
+        number = np.full(hole.shape, -1, np.int64)
+        number[self.rows, self.columns] = np.arange(count)
+        own = np.arange(count)
+        degree = np.zeros(count)
+        pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._border: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
+        for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            row, column = self.rows + down, self.columns + across
+            there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            degree += there
+            neighbour = np.full(count, -1, np.int64)
+            neighbour[there] = number[row[there], column[there]]
+            inner = neighbour >= 0
+            pairs.append((own[inner], neighbour[inner]))
+            outer = there & ~inner
+            self._border.append((own[outer], row[outer], column[outer]))
+        first = np.concatenate([one for one, _ in pairs])
+        second = np.concatenate([other for _, other in pairs])
+        off = sparse.coo_matrix((-np.ones(len(first)), (first, second)), shape=(count, count))
+        # A trace of identity: a part of the hole that nothing known touches is then still solvable.
+        self._solver = splu((off + sparse.diags(degree + 1e-9)).tocsc(), permc_spec="MMD_AT_PLUS_A")
+
+    def __call__(self, picture: NDArray[np.uint8] | Values) -> Values:
+        """Values in the hole, ``float32 [P, C]``, of ``picture`` ``[H, W, C]``."""
+        sides = np.zeros((len(self.rows), picture.shape[2]))
+        for own, row, column in self._border:
+            sides[own] += picture[row, column]
+        return np.asarray(self._solver.solve(sides), np.float32)
+
+
+def continued(picture: Values, start: Values, hole: NDArray[np.bool_], rounds: int) -> Values:
+    """Nearly the harmonic continuation of ``picture`` ``[H, W, C]`` into ``hole``, from a smooth ``start``."""
+    one = np.ones((*hole.shape, 1), np.float32)
+    right, down = one.copy(), one.copy()
+    right[:, -1:], down[-1:] = 0, 0
+    inside = hole[..., None]
+    first = np.asarray(np.where(inside, start, picture), np.float32)
+    return solved(
+        first, np.zeros_like(first), data=np.zeros_like(one), couplings=(right, down), inside=inside, rounds=rounds
+    )
+
+
+def laplacian(values: Values, right: Values, down: Values) -> Values:
+    """The weighted graph Laplacian of ``[H, W, C]``; weights of the differences to the right and down."""
+    across = right[:, :-1] * (values[:, :-1] - values[:, 1:])
+    along = down[:-1] * (values[:-1] - values[1:])
+    out = np.zeros_like(values)
+    out[:, :-1] += across
+    out[:, 1:] -= across
+    out[:-1] += along
+    out[1:] -= along
+    return out
+
+
+def solved(
+    first: Values,
+    target: Values,
+    *,
+    data: Values,
+    couplings: tuple[Values, Values],
+    inside: NDArray[np.bool_],
+    rounds: int,
+) -> Values:
+    """Conjugate gradients for (data + Laplacian) x = target inside; elsewhere x stays what ``first`` is."""
+    right, down = couplings
+    degree = np.zeros_like(right)
+    degree[:, :-1] += right[:, :-1]
+    degree[:, 1:] += right[:, :-1]
+    degree[:-1] += down[:-1]
+    degree[1:] += down[:-1]
+    scale = inside / (data + degree + 1e-9)
+    x = first.copy()
+    rest = (target - data * x - laplacian(x, right, down)) * inside
+    step = scale * rest
+    energy = float((rest * step).sum())
+    for _ in range(rounds):
+        if energy <= 0:
+            break
+        moved = (data * step + laplacian(step, right, down)) * inside
+        length = energy / max(float((step * moved).sum()), 1e-20)
+        x += length * step
+        if length * float(np.abs(step).max()) < _ENOUGH:
+            break
+        rest -= length * moved
+        new = scale * rest
+        fresh = float((rest * new).sum())
+        step = new + (fresh / energy) * step
+        energy = fresh
+    return x

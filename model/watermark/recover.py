@@ -1,0 +1,128 @@
+"""Back from a marked picture to what lies under a translucent mark.
+
+Un-blending is exact but for noise, which grows as 1 / (1 - a); a fill is free of the mark but invented. Each pixel
+takes from both by their expected errors: the most likely picture under Gaussian noise of the un-blended values and
+Gaussian errors of the fill's gradients, continuous with what is around the mark. That is one sparse linear system,
+solved by conjugate gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.watermark.poisson import laplacian, solved
+from model.watermark.sighting import Sighting
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+#: Around the mark, in px: what its inside is continuous with.
+_CONTEXT = 12
+#: Opacity from which on nothing can be recovered, and from which on a fill is worth its time.
+OPAQUE, WORTH_FILL = 0.97, 0.6
+#: Weaker than this a mark changes no level of 255.
+FAINT = 0.004
+_ROUNDS = 60
+#: Error of the template's opacity that is reckoned with beside the estimated one.
+_ALPHA_ERROR = 0.008
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What un-blending gives, in a window around the mark."""
+
+    #: The window in the picture.
+    view: tuple[slice, slice]
+    #: ``float32 [h, w, 3]``: what is given, and the un-blended values with their expected standard error ``[h, w]``.
+    given: Values
+    value: Values
+    error: Values
+    alpha: Values
+    colour: Values
+
+    @property
+    def hole(self) -> Mask:
+        """``bool [h, w]``: what may change."""
+        return self.alpha > FAINT
+
+    @property
+    def wants_fill(self) -> bool:
+        """Whether the network's fill would add to what un-blending gives."""
+        return bool((self.alpha > WORTH_FILL).any())
+
+
+def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: float) -> Recovery:
+    """``pixels``: ``uint8 [H, W, 3]``; ``noise``: of its coding, in levels; ``alpha_error``: of the template."""
+    rows, columns = sighting.view
+    view = (
+        slice(max(rows.start - _CONTEXT, 0), min(rows.stop + _CONTEXT, pixels.shape[0])),
+        slice(max(columns.start - _CONTEXT, 0), min(columns.stop + _CONTEXT, pixels.shape[1])),
+    )
+    given = pixels[view].astype(np.float32)
+    alpha, colour = np.zeros(given.shape[:2], np.float32), np.zeros(given.shape, np.float32)
+    inner = (
+        slice(rows.start - view[0].start, rows.stop - view[0].start),
+        slice(columns.start - view[1].start, columns.stop - view[1].start),
+    )
+    alpha[inner], colour[inner] = sighting.alpha, sighting.colour
+    through = np.maximum(1 - alpha, 1 - OPAQUE)[..., None]
+    value = np.clip((given - alpha[..., None] * colour) / through, 0, 255)
+    wrong = np.hypot(alpha_error, _ALPHA_ERROR) * (alpha > FAINT) * np.abs(colour - value).max(axis=2)
+    error = np.hypot(noise, wrong) / through[..., 0]
+    error[alpha >= OPAQUE] = 1e4
+    # White under a white mark is white already: nothing is known of it, and nothing is to be done.
+    same = (given > 252).all(axis=2) & (colour > 245).all(axis=2)
+    value[same] = given[same]
+    return Recovery(view, given, np.asarray(value, np.float32), np.asarray(error, np.float32), alpha, colour)
+
+
+def fused(recovery: Recovery, fill: Values | None) -> Values:
+    """The most likely picture in the window: ``float32 [h, w, 3]``; outside the hole it is what is given.
+
+    ``fill``: the network's, over the same window; without one the mark is continued from around it.
+    """
+    hole = recovery.hole
+    start = recovery.value if fill is None else fill
+    inside = hole[..., None]
+    prior = np.where(inside, 0 if fill is None else fill, recovery.given if fill is not None else 0).astype(np.float32)
+    if fill is None:
+        first = np.where(inside, start, recovery.given)
+    else:
+        trust = 1 / (1 + np.square(recovery.error / 12))[..., None]
+        first = np.where(inside, trust * recovery.value + (1 - trust) * fill, recovery.given)
+    data = (1 / np.square(recovery.error))[..., None] * inside
+    right, down = _couplings(recovery.given, hole)
+    target = data * recovery.value + laplacian(prior, right, down)
+    result = solved(
+        np.asarray(first, np.float32),
+        np.asarray(target, np.float32),
+        data=np.asarray(data, np.float32),
+        couplings=(right, down),
+        inside=inside,
+        rounds=_ROUNDS,
+    )
+    return np.asarray(np.where(inside, np.clip(result, 0, 255), recovery.given), np.float32)
+
+
+def _couplings(given: Values, hole: Mask) -> tuple[Values, Values]:
+    """Weights of the differences to the right and down: one over the variance that gradients have around here."""
+    near = cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    grey = given.mean(axis=2)
+    known = near.astype(np.float32)
+    steps = np.square(np.diff(grey, axis=1, append=grey[:, -1:])) + np.square(np.diff(grey, axis=0, append=grey[-1:]))
+    # Square roots first: a single edge must not call all of the surroundings textured.
+    size = np.minimum(np.sqrt(steps / 2), 40) * known
+    side = 31
+    total = cv2.boxFilter(known, -1, (side, side))
+    mean = cv2.boxFilter(size, -1, (side, side)) / np.maximum(total, 1e-3)
+    whole = float(size.sum() / max(float(known.sum()), 1))
+    local = np.where(total > 0.02, mean, whole)
+    weight = (1 / np.square(1.25 * local + 0.7)).astype(np.float32)[..., None]
+    right, down = weight.copy(), weight.copy()
+    right[:, -1:], down[-1:] = 0, 0
+    return right, down

@@ -1,0 +1,135 @@
+"""A picture with a known mark to a picture without it: un-blended, fused with a fill, or filled.
+
+Two steps, so that a device is asked only where it helps: :func:`prepare` finds the mark and says whether a fill is
+wanted; :func:`finish` takes the fill, or none, and judges the outcome by its ghost score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.masks import dilate
+from model.watermark.ghost import ghost_score
+from model.watermark.recover import Recovery, fused, unblend
+from model.watermark.sighting import Sighting, look
+from model.watermark.template import Template
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+Mask = NDArray[np.uint8]
+#: The network: a picture and a hole (``uint8 [H, W]``, 255 = fill) to the picture with the hole filled.
+Fill = Callable[[Pixels, Mask], Pixels]
+
+#: Ghost score above which an outcome still shows its mark.
+GHOST = 0.2
+
+
+class Method(Enum):
+    """How a mark was taken off."""
+
+    #: The pixels under it were still there.
+    UNBLENDED = "unblended"
+    #: Some were, some were filled.
+    FUSED = "fused"
+    #: All were filled.
+    INPAINTED = "inpainted"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mark in a picture, un-blended, before any fill."""
+
+    pixels: Pixels
+    sighting: Sighting
+    recovery: Recovery
+    #: The window without the mark as un-blending alone gives it: ``float32 [h, w, 3]``; and its ghost score.
+    plain: Values
+    ghost: float
+
+    @property
+    def wants_fill(self) -> bool:
+        """Whether a fill is needed: the mark is dense, or un-blending leaves some of it to be seen."""
+        return self.recovery.wants_fill or abs(self.ghost) > GHOST
+
+    @property
+    def hole(self) -> Mask:
+        """What the fill is to fill: ``uint8 [H, W]``."""
+        hole = np.zeros(self.pixels.shape[:2], np.uint8)
+        hole[self.recovery.view][self.sighting_mask] = 255
+        return dilate(hole, 2)
+
+    @property
+    def sighting_mask(self) -> NDArray[np.bool_]:
+        return self.recovery.alpha > 0.02
+
+
+@dataclass(frozen=True)
+class Removal:
+    """The outcome."""
+
+    #: ``uint8 [H, W, 3]``, equal to what was given outside ``changed``.
+    pixels: Pixels
+    #: ``uint8 [H, W]``: 255 where pixels may differ.
+    changed: Mask
+    method: Method
+    ghost: float
+    #: Whether the mark still shows.
+    residual: bool
+    strength: float
+    shift: tuple[int, int]
+
+
+def noise_of(tables: dict[int, list[int]] | None, *, lossless: bool) -> float:
+    """The error of a picture's coding, in levels: from a JPEG's quantisation tables where it has them."""
+    if lossless:
+        return 0.6
+    if not tables:
+        return 3.5
+    # Steps of the lower frequencies; what is above them is mostly rounded to nothing, and was little.
+    low = np.sort(np.asarray(tables[0], np.float64))[:36]
+    return float(np.clip(0.9 * np.sqrt((low**2).mean() / 12) + 0.5, 0.8, 12))
+
+
+def prepare(pixels: Pixels, template: Template, *, noise: float) -> Found | None:
+    """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` where it is not."""
+    sighting = look(pixels, template)
+    if sighting is None:
+        return None
+    recovery = unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error)
+    plain = fused(recovery, None)
+    return Found(pixels, sighting, recovery, plain, ghost_score(plain, recovery.alpha, recovery.colour))
+
+
+def finish(found: Found, filled: Pixels | None) -> Removal:
+    """``filled``: the picture with ``found.hole`` filled, or ``None`` where no fill was wanted or can be had."""
+    recovery, window, ghost, method = found.recovery, found.plain, found.ghost, Method.UNBLENDED
+    changed = found.recovery.hole
+    if filled is not None:
+        fill = filled[recovery.view].astype(np.float32)
+        window = fused(recovery, fill)
+        ghost, method = ghost_score(window, recovery.alpha, recovery.colour), Method.FUSED
+        if abs(ghost) > GHOST:
+            other = ghost_score(fill, recovery.alpha, recovery.colour)
+            if abs(other) < abs(ghost):
+                window, ghost, method = fill, other, Method.INPAINTED
+                changed = found.hole[recovery.view] > 0
+    result = found.pixels.copy()
+    part = result[recovery.view]
+    part[changed] = np.rint(window[changed]).astype(np.uint8)
+    where = np.zeros(found.pixels.shape[:2], np.uint8)
+    where[recovery.view][changed] = 255
+    sighting = found.sighting
+    return Removal(result, where, method, ghost, abs(ghost) > GHOST, sighting.strength, sighting.shift)
+
+
+def remove(pixels: Pixels, template: Template, *, noise: float, fill: Fill | None = None) -> Removal | None:
+    """Both steps; ``None`` where the mark is not in the picture."""
+    found = prepare(pixels, template, noise=noise)
+    if found is None:
+        return None
+    return finish(found, fill(pixels, found.hole) if fill is not None and found.wants_fill else None)

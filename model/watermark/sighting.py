@@ -1,0 +1,229 @@
+"""Whether a picture carries a template's mark, where exactly, and how strongly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.watermark.alignment import NULL_PX, match
+from model.watermark.fields import field_of, gradients, normalised
+from model.watermark.lattice import phases
+from model.watermark.poisson import continued
+from model.watermark.strength import fit_strength
+from model.watermark.template import Template
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+
+#: How far from its rule a mark is looked for, in px of the template.
+REACH = 5
+#: A mark is there from so many deviations above chance on, and with such a share of the expected gradients.
+PRESENT_Z, PRESENT_SHARE = 6.0, 0.25
+#: Strength that is believed.
+_WEAKEST, _STRONGEST = 0.35, 1.8
+#: Rounds of conjugate gradients that continue a picture under its mark.
+_ROUNDS = 12
+#: Error of a strength that comes of guessing what is under the mark.
+_GUESSED = 0.05
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A mark in a picture: the part of it that lies in the picture."""
+
+    top: int
+    left: int
+    #: Opacity with the picture's strength, ``float32 [h, w]``, and colour, ``float32 [h, w, 3]``.
+    alpha: Values
+    colour: Values
+    strength: float
+    #: Rows and columns from where the rule has it.
+    shift: tuple[int, int]
+    #: Deviations above chance.
+    z: float
+    #: Of a repeated mark: where the middle of one of its cells lies, as (x, y).
+    begin: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def view(self) -> tuple[slice, slice]:
+        """Its part of the picture."""
+        return slice(self.top, self.top + self.alpha.shape[0]), slice(self.left, self.left + self.alpha.shape[1])
+
+
+def look(pixels: Pixels, template: Template) -> Sighting | None:
+    """The mark in ``pixels`` (``uint8 [H, W, 3]``); ``None`` where it is not, or cannot be seen."""
+    if template.rule.lattice is not None:
+        return _repeated(pixels, template)
+    factor = template.rule.factor(pixels.shape[1])
+    alpha, colour = template.alpha, template.colour
+    if abs(factor - 1) > 1e-3:
+        alpha, colour = _scaled(alpha, factor), _scaled(colour, factor)
+    reach = max(REACH, round(REACH * factor)) if template.rule.scale == "width" else REACH
+    top, left = template.rule.corner(*pixels.shape[:2])
+    return _at(pixels, template, (alpha, colour), (top, left), reach)
+
+
+def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) -> NDArray[np.bool_]:
+    """The template's mask where it was sighted, over a picture of this size: ``bool [H, W]``."""
+    if template.rule.lattice is not None:
+        return _laid(replace(template, alpha=template.mask.astype(np.float32)), size, sighting.begin)[0] > 127
+    factor = template.rule.factor(size[1])
+    mask = template.mask.astype(np.float32) / 255
+    mask = _scaled(mask, factor) if abs(factor - 1) > 1e-3 else mask
+    top, left = template.rule.corner(size[0], size[1])
+    top, left = top + sighting.shift[0], left + sighting.shift[1]
+    rows, columns = sighting.view
+    out = np.zeros(size[:2], np.bool_)
+    out[sighting.view] = mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] > 0.5
+    return out
+
+
+def _at(
+    pixels: Pixels, template: Template, mark: tuple[Values, Values], corner: tuple[int, int], reach: int
+) -> Sighting | None:
+    (alpha, colour), (top, left) = mark, corner
+    around = NULL_PX + 2
+    window = _window(pixels, top - around, left - around, alpha.shape[0] + 2 * around, alpha.shape[1] + 2 * around)
+    padded = ((around, around), (around, around))
+    wide_alpha = np.pad(alpha, padded)
+    wide_colour = np.pad(colour, (*padded, (0, 0)))
+    values = window.astype(np.float32)
+    guess = _guessed(values, _reached(wide_alpha, reach))
+    found = match(field_of(window), _expected(guess, wide_alpha, wide_colour), reach)
+    if found.z < PRESENT_Z or found.agreement < PRESENT_SHARE:
+        return None
+    top, left = top + found.down, left + found.across
+    box = _clipped(pixels, top, left, *alpha.shape)
+    if box is None:
+        return None
+    part = slice(box[0] - top, box[1] - top), slice(box[2] - left, box[3] - left)
+    moved = (
+        np.roll(wide_alpha, (found.down, found.across), (0, 1)),
+        np.roll(wide_colour, (found.down, found.across), (0, 1)),
+    )
+    strength, error = fit_strength(values, _guessed(values, _reached(moved[0], 1)), *moved)
+    if not _WEAKEST < strength < _STRONGEST:
+        return None
+    strength = _drawn(strength, error, template.quality.strength_spread)
+    return Sighting(
+        box[0],
+        box[2],
+        np.clip(alpha[part] * strength, 0, 1),
+        colour[part],
+        strength,
+        (found.down, found.across),
+        found.z,
+    )
+
+
+def _drawn(strength: float, error: float, spread: float) -> float:
+    """The strength drawn towards 1 by as much as it is uncertain, where the samples' own strengths hardly differ."""
+    own = max(spread**2 - _GUESSED**2, 0.01**2)
+    return 1 + (strength - 1) * own / (own + error**2 + _GUESSED**2)
+
+
+def _repeated(pixels: Pixels, template: Template) -> Sighting | None:
+    lattice = template.rule.lattice
+    assert lattice is not None
+    field = field_of(pixels)
+    cell = _laid(template, pixels.shape[:2], (0.0, 0.0))
+    values = pixels.astype(np.float32)
+    expected = _expected(np.full_like(values, 110), *cell)
+    begin = phases(lattice, [expected[0], field[0]], rounds=1)
+    # Whole pixels, as patterns are laid: between them the template would only blur.
+    start = float(np.rint(begin[1][0] - begin[0][0])), float(np.rint(begin[1][1] - begin[0][1]))
+    alpha, colour = _laid(template, pixels.shape[:2], start)
+    guess = _guessed(values, _reached(alpha, 2))
+    expected = _expected(guess, alpha, colour)
+    found = match(field, expected, REACH)
+    if found.down or found.across:
+        start = start[0] + found.across, start[1] + found.down
+        alpha, colour = _laid(template, pixels.shape[:2], start)
+        guess = _guessed(values, _reached(alpha, 1))
+    if found.z < PRESENT_Z or found.agreement < PRESENT_SHARE:
+        return None
+    strength, error = fit_strength(values, guess, alpha, colour)
+    if not _WEAKEST < strength < _STRONGEST:
+        return None
+    strength = _drawn(strength, error, template.quality.strength_spread)
+    return Sighting(0, 0, np.clip(alpha * strength, 0, 1), colour, strength, (found.down, found.across), found.z, start)
+
+
+def _laid(template: Template, size: tuple[int, ...], begin: tuple[float, float]) -> tuple[Values, Values]:
+    """A repeated mark over a whole picture."""
+    lattice = template.rule.lattice
+    assert lattice is not None
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
+    across, down = lattice.reduced(x - begin[0], y - begin[1])
+    # The middle of the template is the middle of the cell.
+    across = across + np.float32(template.alpha.shape[1] // 2 + template.rule.across)
+    down = down + np.float32(template.alpha.shape[0] // 2 + template.rule.down)
+    alpha = cv2.remap(template.alpha, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    colour = cv2.remap(template.colour, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(alpha, np.float32), np.asarray(colour, np.float32)
+
+
+def _window(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
+    """A part of the picture; beyond its border the last row and column go on."""
+    rows = np.clip(np.arange(top, top + height), 0, pixels.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + width), 0, pixels.shape[1] - 1)
+    return np.asarray(pixels[np.ix_(rows, columns)], np.uint8)
+
+
+def _clipped(pixels: Pixels, top: int, left: int, height: int, width: int) -> tuple[int, int, int, int] | None:
+    bottom, right = min(top + height, pixels.shape[0]), min(left + width, pixels.shape[1])
+    top, left = max(top, 0), max(left, 0)
+    return (top, bottom, left, right) if bottom > top and right > left else None
+
+
+def _reached(alpha: Values, reach: int) -> NDArray[np.bool_]:
+    """Where the mark may lie."""
+    side = 2 * (reach + 1) + 1
+    return np.asarray(cv2.dilate((alpha > 0).astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
+
+
+def _guessed(values: Values, hidden: NDArray[np.bool_]) -> Values:
+    """``values`` with what is hidden continued from around it, quickly."""
+    rows, columns = np.flatnonzero(hidden.any(axis=1)), np.flatnonzero(hidden.any(axis=0))
+    out = values.copy()
+    if not rows.size:
+        return out
+    box = slice(max(int(rows[0]) - 6, 0), int(rows[-1]) + 7), slice(max(int(columns[0]) - 6, 0), int(columns[-1]) + 7)
+    part, inside = values[box], hidden[box]
+    start = _spread(part * ~inside[..., None], (~inside).astype(np.float32))
+    out[box] = continued(part, start, inside, _ROUNDS)
+    return out
+
+
+def _spread(weighted: Values, weight: Values) -> Values:
+    """A smooth continuation of ``weighted / weight``, level by level (push-pull, Gortler et al. 1996)."""
+    height, width = weight.shape
+    if min(height, width) == 1:
+        mean = weighted.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
+        return np.broadcast_to(mean.astype(np.float32), weighted.shape)
+    size = (width + 1) // 2, (height + 1) // 2
+    less = [np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32) for part in (weighted, weight)]
+    coarse = cv2.resize(_spread(less[0], less[1]), (width, height), interpolation=cv2.INTER_LINEAR)
+    known = np.minimum(weight, 1)[..., None]
+    return np.asarray(known * weighted / np.maximum(weight, 1e-6)[..., None] + (1 - known) * coarse, np.float32)
+
+
+def _expected(guess: Values, alpha: Values, colour: Values) -> Values:
+    """The normalised gradients that the mark makes over such a background."""
+    steps = gradients(_planes(alpha[..., None] * (colour - guess)))
+    return np.asarray(np.where(np.abs(steps) > 0.5, normalised(steps), 0), np.float32)
+
+
+def _planes(picture: Values) -> Values:
+    red, green, blue = (picture[..., index] for index in range(3))
+    return np.stack(((red + green + blue) / 3, (red - green) / 2, (blue - (red + green) / 2) / 2))
+
+
+def _scaled(values: Values, factor: float) -> Values:
+    size = max(1, round(values.shape[1] * factor)), max(1, round(values.shape[0] * factor))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    most = 1.0 if values.ndim == 2 else 255.0
+    return np.asarray(np.clip(cv2.resize(values, size, interpolation=how), 0, most), np.float32)

@@ -1,0 +1,179 @@
+"""A watermark known for many images: its opacity and colour per pixel, where it sits, and how well it is known.
+
+Kept as a ZIP of PNGs and a JSON, readable with any tool: ``template.json``, ``alpha.png`` (16 bits), ``colour.png``,
+``mask.png`` and preview pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.errors import TemplateRejected
+from model.watermark.frames import ANCHORS, Scale
+from model.watermark.lattice import Lattice
+
+Values = NDArray[np.float32]
+Mask = NDArray[np.uint8]
+
+VERSION = 1
+#: A mark of more px on a side, or a file of more bytes when unpacked, is none of ours.
+_LONGEST, _MOST_BYTES = 8192, 256 << 20
+#: Opacity is kept in so many steps.
+_STEPS = 65_535
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where the mark sits in a picture."""
+
+    #: One of :data:`model.watermark.frames.ANCHORS`.
+    anchor: str
+    #: ``pixels``: the same size in every picture; ``width``: scaled with the picture's width.
+    scale: Scale
+    #: Top and left of the mark, counted from the anchor's place in the picture, in px of the reference width.
+    down: float
+    across: float
+    #: Width of the pictures that ``scale`` is relative to; for ``pixels``, of most of the samples.
+    reference_width: int
+    #: Whether pictures of several sizes said which rule holds; else it is a guess that other sizes may belie.
+    proven: bool = True
+    #: The period of a mark that is repeated over the whole picture.
+    lattice: Lattice | None = None
+
+    def factor(self, width: int) -> float:
+        """Pixels of a picture of this width for each of the mark."""
+        return width / self.reference_width if self.scale == "width" else 1.0
+
+    def corner(self, height: int, width: int) -> tuple[int, int]:
+        """Top and left of the mark in a picture of this size."""
+        down, across = ANCHORS[self.anchor]
+        factor = self.factor(width)
+        return int(np.floor(down * height + self.down * factor)), int(np.floor(across * width + self.across * factor))
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well a template is known."""
+
+    #: Pictures that it was estimated from, and how many more were looked at and do not carry it.
+    samples: int
+    without: int
+    #: Samples that say something about a pixel of the mark, in the median.
+    informative: float
+    #: Standard error of the opacity, in the median over the mark.
+    error: float
+    #: Median opacity of the mark.
+    opacity: float
+    #: How far the gradients that the samples share stand above chance, in the median over the mark's edges.
+    z: float
+    #: The score of the placing rule over the runner-up's; 0 where there was but one.
+    margin: float
+    #: Correlation of the cleaned samples' gradients with the mark's: 0 is clean.
+    ghost: float
+    #: Spread of the strength over the samples, and of the place in px.
+    strength_spread: float
+    jitter_px: float
+
+
+@dataclass(frozen=True)
+class Template:
+    """A watermark."""
+
+    #: ``float32 [h, w]`` in [0, 1], and ``float32 [h, w, 3]`` from 0 to 255.
+    alpha: Values = field(repr=False)
+    colour: Values = field(repr=False)
+    #: ``uint8 [h, w]``: 255 where the mark is for half of its opacity or more.
+    mask: Mask = field(repr=False)
+    rule: Rule
+    quality: Quality
+    #: Pictures for people: file name to PNG.
+    previews: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def to_bytes(self) -> bytes:
+        """The template as a file."""
+        out = io.BytesIO()
+        told: dict[str, Any] = {
+            "version": VERSION,
+            "width": self.alpha.shape[1],
+            "height": self.alpha.shape[0],
+            "rule": asdict(self.rule),
+            "quality": asdict(self.quality),
+        }
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("template.json", json.dumps(told, indent=1) + "\n")
+            archive.writestr("alpha.png", _png(np.rint(self.alpha * _STEPS).astype(np.uint16)))
+            archive.writestr("colour.png", _png(np.rint(self.colour).astype(np.uint8)))
+            archive.writestr("mask.png", _png(self.mask))
+            for name, data in self.previews.items():
+                archive.writestr(f"previews/{name}", data)
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Template:
+        """Raises:
+        TemplateRejected: not a template, or of a version that is not known here.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+                    raise TemplateRejected("template_unreadable", "The template is too large to be one.")
+                told = json.loads(archive.read("template.json"))
+                if told["version"] != VERSION:
+                    raise TemplateRejected(
+                        "template_version_unknown",
+                        f"The template is of version {told['version']}; known here is {VERSION}: estimate it again.",
+                    )
+                size = int(told["height"]), int(told["width"])
+                alpha = _read(archive.read("alpha.png"), "I;16", size).astype(np.float32) / np.float32(_STEPS)
+                colour = _read(archive.read("colour.png"), "RGB", size).astype(np.float32)
+                mask = _read(archive.read("mask.png"), "L", size)
+                rule = dict(told["rule"])
+                periods = rule.pop("lattice")
+                lattice = Lattice(*(_vector(periods[name]) for name in ("first", "second"))) if periods else None
+                previews = {
+                    entry.filename.removeprefix("previews/"): archive.read(entry)
+                    for entry in archive.infolist()
+                    if entry.filename.startswith("previews/")
+                }
+                made = cls(alpha, colour, mask, Rule(**rule, lattice=lattice), Quality(**told["quality"]), previews)
+        except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError, NotImplementedError) as error:
+            raise TemplateRejected("template_unreadable", f"This is not a template's file ({error}).") from None
+        if (
+            made.rule.anchor not in ANCHORS
+            or made.rule.scale not in ("pixels", "width")
+            or made.rule.reference_width < 1
+        ):
+            raise TemplateRejected("template_unreadable", "The template's rule of place is not one that is known here.")
+        if lattice is not None and abs(float(np.linalg.det(lattice.matrix))) < 16:
+            raise TemplateRejected("template_unreadable", "The template's periods span no cell.")
+        return made
+
+
+def _vector(values: Any) -> tuple[float, float]:
+    x, y = (float(value) for value in values)
+    if not (np.isfinite(x) and np.isfinite(y) and max(abs(x), abs(y)) <= _LONGEST):
+        raise ValueError("a period is out of bounds")
+    return x, y
+
+
+def _png(values: NDArray[Any]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(values).save(out, "PNG")
+    return out.getvalue()
+
+
+def _read(data: bytes, mode: str, size: tuple[int, int]) -> NDArray[Any]:
+    if not (0 < size[0] <= _LONGEST and 0 < size[1] <= _LONGEST):
+        raise ValueError("its size is out of bounds")
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        if image.size != size[::-1] or image.mode != mode:
+            raise ValueError(f"a picture in it is {image.mode} of {image.width}x{image.height}")
+        return np.array(image)

@@ -1,0 +1,127 @@
+"""Windows around the cells of a mark that is repeated over the whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.watermark.alignment import NULL_PX, match
+from model.watermark.fields import Sum, field_of, luma_field
+from model.watermark.lattice import Autocorrelation, Lattice, Vector, phases
+from model.watermark.samples import Spool
+from model.watermark.template import Rule
+from model.watermark.windows import Windows
+
+Values = NDArray[np.float32]
+Progress = Callable[[str, int, int], None]
+
+#: Samples by which the period is found; windows in all, and of one sample; context around a cell, in px.
+_PERIOD_SAMPLES, _MOST_WINDOWS, _MOST_EACH, _CONTEXT = 60, 240, 8, 10
+_REACH = 4
+#: In each quarter of the pictures the mark shows in so many of the cells at least; where a single mark's parts are like
+#: each other, it shows in one or two quarters.
+_LEAST_SHARE = 0.5
+
+
+def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Windows | None:
+    """The windows of the samples' cells; ``None`` where they share no period."""
+    sizes = [spool.sizes[int(index)] for index in indices]
+    found = Autocorrelation(max(height for height, _ in sizes), max(width for _, width in sizes))
+    some = indices[:_PERIOD_SAMPLES]
+    for number, index in enumerate(some):
+        on_progress("period", number, len(some))
+        found.add(luma_field(spool[int(index)]))
+    lattice = found.lattice()
+    if lattice is None:
+        return None
+    begins = phases(lattice, (luma_field(spool[int(index)]) for index in indices))
+    places = _places(spool, indices, lattice, begins)
+    if len({owner for owner, _, _ in places}) < 3:
+        return None
+    height, width = _extent(lattice)
+    places = _matched(spool, places, height, width, on_progress)
+    if not places:
+        return None
+    pixels = spool.windows(len(places), height, width)
+    for row, (owner, top, left) in enumerate(places):
+        pixels[row] = spool[owner][top : top + height, left : left + width]
+    reference = int(np.median([width for _, width in sizes]))
+    owners = np.array([owner for owner, _, _ in places], np.intp)
+    rule = Rule("top-left", "pixels", 0, 0, reference, proven=True, lattice=lattice)
+    return Windows(
+        pixels, owners, np.zeros((len(places), 2), np.intp), rule, len(indices) - len(set(owners.tolist())), 0.0
+    )
+
+
+def _extent(lattice: Lattice) -> tuple[int, int]:
+    """Height and width of a window: odd, so that it has a middle pixel."""
+    height, width = lattice.extent
+    return (height + 2 * _CONTEXT) | 1, (width + 2 * _CONTEXT) | 1
+
+
+def _places(
+    spool: Spool, indices: NDArray[np.intp], lattice: Lattice, begins: list[Vector]
+) -> list[tuple[int, int, int]]:
+    """Sample, top and left of windows that lie in their pictures, spread over the samples."""
+    height, width = _extent(lattice)
+    found: list[tuple[int, int, int]] = []
+    each = max(1, min(_MOST_EACH, _MOST_WINDOWS // max(len(indices), 1)))
+    rng = np.random.default_rng(0)
+    for index, begin in zip(indices, begins, strict=True):
+        tall, wide = spool.sizes[int(index)]
+        reach = int(2 + (tall + wide) / min(np.hypot(*lattice.first), np.hypot(*lattice.second)))
+        steps = np.arange(-reach, reach + 1)
+        first, second = (axis.ravel() for axis in np.meshgrid(steps, steps))
+        middles = np.array(begin)[:, None] + lattice.matrix @ np.stack((first, second))
+        tops, lefts = np.rint(middles[1] - height // 2).astype(int), np.rint(middles[0] - width // 2).astype(int)
+        inside = np.flatnonzero((tops >= 0) & (lefts >= 0) & (tops + height <= tall) & (lefts + width <= wide))
+        for place in rng.permutation(inside)[:each]:
+            found.append((int(index), int(tops[place]), int(lefts[place])))
+    return found
+
+
+def _matched(
+    spool: Spool, places: list[tuple[int, int, int]], height: int, width: int, on_progress: Progress
+) -> list[tuple[int, int, int]]:
+    """The places moved by what is left of their shifts; those that do not show the mark are left out."""
+    for last in (False, True):
+        total = Sum((height, width))
+        for number, (owner, top, left) in enumerate(places):
+            on_progress("align", number, len(places))
+            total.add(field_of(spool[owner][top : top + height, left : left + width]))
+        mean = total.mean()
+        edge = NULL_PX
+        wanted = np.pad(mean, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+        moved: list[tuple[int, int, int]] = []
+        agreements: list[float] = []
+        for owner, top, left in places:
+            picture = spool[owner]
+            field = field_of(picture[top : top + height, left : left + width])
+            found = match(np.pad(field, ((0, 0), (0, 0), (edge, edge), (edge, edge))), wanted, _REACH)
+            tall, wide = picture.shape[:2]
+            row, column = top + found.down, left + found.across
+            if 0 <= row <= tall - height and 0 <= column <= wide - width:
+                moved.append((owner, row, column))
+                agreements.append(found.agreement if found.z > 4 else 0.0)
+        bar = 0.3 * float(np.median([one for one in agreements if one > 0] or [1.0]))
+        shown = [place for place, agreement in zip(moved, agreements, strict=True) if agreement > bar]
+        if not _everywhere(spool, moved, set(shown), height, width):
+            return []
+        places = shown if last else moved
+    return places
+
+
+def _everywhere(
+    spool: Spool, places: list[tuple[int, int, int]], shown: set[tuple[int, int, int]], height: int, width: int
+) -> bool:
+    """Whether the mark shows in all quarters of the pictures, of three of which at least there are cells."""
+    counts = np.zeros((4, 2), int)
+    for place in places:
+        owner, top, left = place
+        tall, wide = spool.sizes[owner]
+        quarter = 2 * (top + height / 2 > tall / 2) + (left + width / 2 > wide / 2)
+        counts[int(quarter)] += (1, place in shown)
+    there = counts[:, 0] > 0
+    return int(there.sum()) >= 3 and bool((counts[there, 1] >= _LEAST_SHARE * counts[there, 0]).all())
