@@ -71,7 +71,7 @@ def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) ->
     if template.rule.lattice is not None:
         return _laid(replace(template, alpha=template.mask.astype(np.float32)), size, sighting.begin)[0] > 127
     factor = template.rule.factor(size[1])
-    mask = template.mask.astype(np.float32) / 255
+    mask: Values = template.mask.astype(np.float32) / np.float32(255)
     mask = _scaled(mask, factor) if abs(factor - 1) > 1e-3 else mask
     top, left = template.rule.corner(size[0], size[1])
     top, left = top + sighting.shift[0], left + sighting.shift[1]
