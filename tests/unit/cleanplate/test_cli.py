@@ -38,7 +38,8 @@ def test_the_commands_of_the_service_are_there() -> None:
         "up", "submit", "jobs", "demo", "serve", "worker", "dispatch", "migrate", "healthy", "settings",
         "pause", "resume", "tenants weight",
         "keys create", "keys list", "keys revoke", "audit export", "tenants list", "tenants quota", "audit verify",
-        "inpaint", "train", "template estimate", "template apply", "weights list", "weights pull", "weights convert", "weights verify",
+        "inpaint", "train", "template estimate", "template apply",
+        "weights list", "weights pull", "weights convert", "weights verify",
     }  # fmt: skip
 
 
