@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, Text, func, select, update
 
 from storage.database import Database
+from storage.ledger import bulk
 from storage.records import AuditEntry
 from storage.tables import audit_log, tenants
 
@@ -50,9 +51,7 @@ class Flaw:
 
 def append(db: Database, connection: Connection, events: Iterable[Event]) -> None:
     """Writes entries, to be chained later. Tenants' rows are not locked, so nobody waits for anybody."""
-    rows = [vars(event) for event in events]
-    for start in range(0, len(rows), _BATCH):
-        connection.execute(insert(audit_log).values(at=db.now()), rows[start : start + _BATCH])
+    bulk.insert_rows(db, connection, audit_log, [vars(event) for event in events], at=db.now())
 
 
 def image_failed(row: Row[Any]) -> Event:
@@ -66,13 +65,13 @@ def chain(db: Database) -> int:
     total = 0
     while True:
         with db.write() as connection:
-            chained = _chain_batch(connection)
+            chained = _chain_batch(db, connection)
         total += chained
         if chained < _BATCH:
             return total
 
 
-def _chain_batch(connection: Connection) -> int:
+def _chain_batch(db: Database, connection: Connection) -> int:
     waiting = select(audit_log).where(audit_log.c.hash.is_(None)).order_by(audit_log.c.id).limit(_BATCH)
     owners = sorted({row.tenant_id for row in connection.execute(waiting)})
     if not owners:
@@ -89,13 +88,11 @@ def _chain_batch(connection: Connection) -> int:
         entry = AuditEntry(**_fields(row), sequence=sequence + 1, hash="")
         digest = digest_of(entry, previous)
         ends[row.tenant_id] = sequence + 1, digest
-        links.append({"row": row.id, "number": sequence + 1, "digest": digest})
+        links.append((row.id, sequence + 1, digest))
     if links:
+        link = bulk.given_rows(db, "link", {"row": BigInteger(), "number": BigInteger(), "digest": Text()}, links)
         connection.execute(
-            update(audit_log)
-            .where(audit_log.c.id == bindparam("row"))
-            .values(sequence=bindparam("number"), hash=bindparam("digest")),
-            links,
+            update(audit_log).where(audit_log.c.id == link.c.row).values(sequence=link.c.number, hash=link.c.digest)
         )
     return len(links)
 

@@ -13,20 +13,25 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     JSON,
     ColumnElement,
     Connection,
     Integer,
+    String,
     Table,
     Text,
     any_,
     bindparam,
     cast,
+    column,
     func,
     insert,
     literal,
     select,
+    values,
 )
+from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
 
@@ -41,11 +46,11 @@ def chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def among(db: Database, column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a column of text holds one of ``values``, which are one bound array where there are such."""
+def among(db: Database, place: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column of text holds one of ``names``, which are one bound array where there are such."""
     if db.on_postgres:
-        return column == any_(bindparam(None, list(values), type_=ARRAY(Text)))
-    return column.in_(values)
+        return place == any_(bindparam(None, list(names), type_=ARRAY(Text)))
+    return place.in_(names)
 
 
 def insert_rows(
@@ -63,15 +68,30 @@ def insert_rows(
             connection.execute(insert(table).values(**same), chunk)
 
 
+def given_rows(db: Database, name: str, columns: dict[str, TypeEngine[Any]], rows: Sequence[tuple[Any, ...]]) -> CTE:
+    """``rows`` as a table within a statement, the same text for any number of them on Postgres."""
+    if not db.on_postgres:
+        return values(*(column(title, kind) for title, kind in columns.items()), name=name).data(rows).cte(name)
+    arrays = []
+    for kind, cells in zip(columns.values(), zip(*rows, strict=True), strict=True):
+        sent: TypeEngine[Any] = kind
+        if isinstance(kind, JSON | Text | String):
+            sent = Text()
+        told = [None if cell is None else json.dumps(cell) for cell in cells] if isinstance(kind, JSON) else list(cells)
+        arrays.append(cast(bindparam(None, told, type_=ARRAY(sent)), ARRAY(sent)))
+    given = func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+    return select(*(cast(given.c[title], kind).label(title) for title, kind in columns.items())).cte(name)
+
+
 def _from_arrays(table: Table, rows: list[dict[str, Any]], same: dict[str, Any]) -> Any:
     names = list(rows[0])
     arrays = []
     for name in names:
-        kind, values = table.c[name].type, [row[name] for row in rows]
+        kind, cells = table.c[name].type, [row[name] for row in rows]
         if isinstance(kind, JSON):
-            values = [None if value is None else json.dumps(value) for value in values]
+            cells = [None if cell is None else json.dumps(cell) for cell in cells]
         bound = ARRAY(Integer) if isinstance(kind, Integer) else ARRAY(Text)
-        arrays.append(cast(bindparam(None, values, type_=bound), bound))
+        arrays.append(cast(bindparam(None, cells, type_=bound), bound))
     given = func.unnest(*arrays).table_valued(*names, name="given").render_derived()
     columns = [cast(given.c[name], table.c[name].type) for name in names]
     everywhere = [value if isinstance(value, ColumnElement) else literal(value) for value in same.values()]

@@ -16,24 +16,20 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    String,
     Text,
     and_,
-    bindparam,
     case,
     cast,
-    column,
     delete,
     func,
-    insert,
     select,
     tuple_,
     update,
-    values,
 )
+from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
-from storage.ledger import audit, outbox
+from storage.ledger import audit, bulk, outbox
 from storage.ledger.counting import Moves
 from storage.ledger.eligibility import may_begin
 from storage.options import merged
@@ -94,10 +90,8 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         if not leased:
             return token, []
         begun = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
-        connection.execute(
-            insert(attempts).values(started_at=db.now()),
-            [{"image_id": row.id, "attempt": row.attempt, "worker": worker[:200]} for row in leased],
-        )
+        new = [{"image_id": row.id, "attempt": row.attempt, "worker": worker[:200]} for row in leased]
+        bulk.insert_rows(db, connection, attempts, new, started_at=db.now())
         moves = Moves()
         for row in leased:
             moves.add(row.job_id, ImageState.QUEUED, ImageState.RUNNING)
@@ -137,19 +131,13 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
         rows = connection.execute(_finish(db, token, list(said.values()), max_attempts)).all()
         if not rows:
             return set()
-        connection.execute(
-            update(attempts)
-            .where(attempts.c.image_id == bindparam("image"), attempts.c.attempt == bindparam("number"))
-            .values(ended_at=db.now(), outcome=bindparam("ended"), code=bindparam("why"), detail=bindparam("words")),
+        end_attempts(
+            db,
+            connection,
             [
-                {
-                    "image": row.id,
-                    "number": row.attempt,
-                    "ended": said[row.id].state.value,
-                    "why": said[row.id].error_code,
-                    "words": said[row.id].error_detail,
-                }
+                (row.id, row.attempt, outcome.state.value, outcome.error_code, outcome.error_detail)
                 for row in rows
+                for outcome in (said[row.id],)
             ],
         )
         moves = Moves()
@@ -159,6 +147,25 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
         moves.write(connection)
         audit.append(db, connection, [_ended(row, said[row.id]) for row in rows if row.state in ENDED])
         return {row.id for row in rows}
+
+
+def end_attempts(
+    db: Database, connection: Connection, ends: list[tuple[str, int, str, str | None, str | None]]
+) -> None:
+    """Writes down how attempts ended: image, attempt, outcome, code and detail of each."""
+    columns: dict[str, TypeEngine[Any]] = {
+        "image": Text(),
+        "number": Integer(),
+        "outcome": Text(),
+        "code": Text(),
+        "detail": Text(),
+    }
+    end = bulk.given_rows(db, "ends", columns, ends)
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.image_id == end.c.image, attempts.c.attempt == end.c.number)
+        .values(ended_at=db.now(), outcome=end.c.outcome, code=end.c.code, detail=end.c.detail)
+    )
 
 
 def release_images(db: Database, token: str, image_ids: list[str]) -> None:
@@ -225,7 +232,7 @@ def _lock_held(token: str, image_ids: list[str] | None = None) -> CTE:
 
 def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int) -> Any:
     """The one statement that ends images: a compare-and-set on the token, for the whole batch."""
-    said = _said(outcomes)
+    said = _said(db, outcomes)
     again = and_(said.c.retry, images.c.attempt < max_attempts)
     waits = {attempt: db.after(_wait_s(attempt)) for attempt in range(1, max_attempts)}
     due = case(waits, value=images.c.attempt, else_=images.c.available_at) if waits else images.c.available_at
@@ -282,7 +289,7 @@ def _ended(row: Any, outcome: Outcome) -> audit.Event:
     return audit.Event(row.tenant_id, f"image.{row.state}", actor, row.job_id, row.id, data)
 
 
-def _said(outcomes: list[Outcome]) -> CTE:
+def _said(db: Database, outcomes: list[Outcome]) -> CTE:
     """The outcomes as rows of a statement."""
     for outcome in outcomes:
         if outcome.state not in ENDED - {ImageState.CANCELED}:
@@ -303,24 +310,20 @@ def _said(outcomes: list[Outcome]) -> CTE:
         )
         for outcome in outcomes
     ]
-    return (
-        values(
-            column("image_id", String()),
-            column("state", String()),
-            column("retry", Boolean()),
-            column("result_key", String()),
-            column("content_type", String()),
-            column("width", Integer()),
-            column("height", Integer()),
-            column("tiles_done", Integer()),
-            column("error_code", String()),
-            column("error_detail", Text()),
-            column("record", JSON_DOCUMENT),
-            name="said",
-        )
-        .data(rows)
-        .cte("said")
-    )
+    columns: dict[str, TypeEngine[Any]] = {
+        "image_id": Text(),
+        "state": Text(),
+        "retry": Boolean(),
+        "result_key": Text(),
+        "content_type": Text(),
+        "width": Integer(),
+        "height": Integer(),
+        "tiles_done": Integer(),
+        "error_code": Text(),
+        "error_detail": Text(),
+        "record": JSON_DOCUMENT,
+    }
+    return bulk.given_rows(db, "said", columns, rows)
 
 
 def _wait_s(attempt: int) -> float:

@@ -5,14 +5,15 @@ Each function is one or more whole transactions, may be repeated, and may run in
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from storage.database import Database
 from storage.ledger import audit, outbox
 from storage.ledger.counting import OPEN_JOB, Folded, Moves, fold, read_job, select_jobs
+from storage.ledger.leases import end_attempts
 from storage.ledger.lifecycle import expiry
 from storage.records import ImageState, JobState
-from storage.tables import attempts, images, job_deltas, jobs
+from storage.tables import images, job_deltas, jobs
 
 #: Rows in one transaction.
 _BATCH = 1000
@@ -133,14 +134,8 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
     ).all()
     if not rows:
         return []
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.image_id == bindparam("image"), attempts.c.attempt == bindparam("number"))
-        .values(
-            ended_at=db.now(), outcome="lost", code=WORKER_LOST, detail="The lease ran out without a sign of life."
-        ),
-        [{"image": row.id, "number": row.attempt} for row in rows],
-    )
+    silent = "The lease ran out without a sign of life."
+    end_attempts(db, connection, [(row.id, row.attempt, "lost", WORKER_LOST, silent) for row in rows])
     moves = Moves()
     for row in rows:
         moves.add(row.job_id, ImageState.RUNNING, row.state)

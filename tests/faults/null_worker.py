@@ -1,0 +1,75 @@
+"""``python -m tests.faults.null_worker``: a worker whose engine does nothing, for the soak: it begins in a moment.
+
+Queue, leases, heartbeats, the finisher and the blob store are the product's own; there is no picture and no network.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from queue import Empty
+
+from cleanplate import logs
+from cleanplate.settings import load_settings
+from storage.blobs import open_blobs
+from storage.database import Database
+from storage.errors import LedgerUnavailable
+from storage.ledger.leases import lease_images
+from storage.records import ImageState, Outcome, Priority
+from workers.finishing import Finisher
+from workers.lease import Heartbeat, Lease
+from workers.queue import make_celery
+
+#: One image in so many fails.
+FAILS = 97
+ENGINE_S = 0.02
+
+
+def main() -> None:
+    settings = load_settings()
+    logs.configure(settings)
+    database, blobs, celery = Database.connect(settings.sqlalchemy_url), open_blobs(settings), make_celery(settings)
+    name = f"null:{os.getpid()}:null"
+    with celery.connection() as connection:
+        queue = connection.SimpleQueue(celery.amqp.queues[Priority.BULK.value])
+        while True:
+            try:
+                message = queue.get(timeout=0.2)
+            except Empty:
+                continue
+            taken_at = time.monotonic()
+            try:
+                token, leased = lease_images(database, message.payload[0][0], worker=name, lease_s=settings.lease_s)
+            except LedgerUnavailable:
+                time.sleep(0.5)
+                continue
+            lease = Lease(database, token, [i.id for i in leased], lease_s=settings.lease_s, taken_at=taken_at)
+            with (
+                Heartbeat(lease, settings.heartbeat_s),
+                Finisher(database, lease, max_attempts=settings.max_attempts) as finisher,
+            ):
+                for image in leased:
+                    lease.check(image.id)
+                    time.sleep(ENGINE_S)
+                    if int(image.id[-6:], 16) % FAILS == 0:
+                        finisher.add(
+                            image,
+                            Outcome(
+                                image_id=image.id,
+                                state=ImageState.FAILED,
+                                error_code="image_truncated",
+                                error_detail="The file ends early.",
+                            ),
+                        )
+                        continue
+                    key = f"t/{image.tenant_id}/jobs/{image.job_id}/results/{image.id}.png"
+                    blobs.put(key, blobs.get(image.source_key, max_bytes=1 << 20), content_type="image/png")
+                    finisher.add(
+                        image,
+                        Outcome(image_id=image.id, state=ImageState.SUCCEEDED, result_key=key, tiles_done=1),
+                    )
+            message.ack()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Kills at random, for as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000 --kills 200``.
+
+Null workers and the dispatcher are killed with ``kill -9`` while jobs are worked off on real Postgres and Redis; at the
+end all accounts must balance. Prints what it did, and the longest that an image of a dead worker waited for another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import and_, func, select
+
+from cleanplate.settings import Settings
+from storage.blobs import open_blobs
+from storage.database import Database
+from storage.ledger.jobs import create_uploads, submit_job
+from storage.ledger.tenants import ensure_tenant
+from storage.ledger.webhooks import create_endpoint
+from storage.migrate import migrate
+from storage.records import ENDED, NewImage, NewJob
+from storage.tables import attempts, images, jobs
+from tests.faults.balance import imbalances
+from tests.running import REPOSITORY, clean_environment, kill
+from tests.servers import PostgresServer, RedisServer, environment, started
+from tests.shop import RIGHTS
+
+WORKERS = 4
+JOB = 500
+#: One kill in so many is the dispatcher's.
+DISPATCHER = 12
+
+
+@dataclass
+class Report:
+    """What a soak did, and what it found."""
+
+    images: int
+    kills: int
+    seconds: float
+    imbalances: list[str]
+    lost: int
+    twice: int
+    #: Images whose worker died, and the longest wait from its last heartbeat to the next lease.
+    retaken: int
+    recovery_s: float
+    story: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        return [
+            f"{self.kills} kills over {self.images} images in {self.seconds:.0f} s",
+            f"{self.lost} lost, {self.twice} counted twice, {len(self.imbalances)} accounts out of balance",
+            f"{self.retaken} images of dead workers taken up again, the slowest {self.recovery_s:.1f} s "
+            "after the last heartbeat",
+            *self.imbalances,
+        ]
+
+
+class _Processes:
+    """Workers and a dispatcher; what is killed is begun again at once."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        self._environment = clean_environment(environment(settings))
+        self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
+        self._running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
+        #: Process id of a worker that was killed -> when.
+        self.died: dict[int, datetime] = {}
+        for arguments in [["cleanplate", "dispatch"], *[["tests.faults.null_worker"]] * WORKERS]:
+            self._begin(arguments)
+        stack.callback(self._end)
+
+    def _begin(self, arguments: list[str]) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env=self._environment,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        self._running.append((arguments, process))
+
+    def kill_one(self, chance: random.Random) -> None:
+        place = 0 if chance.randrange(DISPATCHER) == 0 else chance.randrange(1, len(self._running))
+        arguments, process = self._running.pop(place)
+        self.died[process.pid] = datetime.now(UTC)
+        kill(process.pid)
+        process.wait()
+        self._begin(arguments)
+        self._running.sort(key=lambda running: running[0] != ["cleanplate", "dispatch"])
+
+    def _end(self) -> None:
+        for _, process in self._running:
+            process.kill()
+            process.wait()
+
+
+def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: float = 0) -> Report:
+    """Submits ``count`` images and kills until ``kills`` are done, ``minutes`` are over and every image has ended."""
+    chance = random.Random(seed)
+    begun = time.monotonic()
+    database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
+    tenant = ensure_tenant(database, "soak")
+    endpoint = create_endpoint(database, tenant, "https://shop.example/hook")[0].id
+    (source,) = create_uploads(database, tenant, [("a.png", "image/png")], expires_in_s=1e6)
+    blobs.put(source.key, b"a picture", content_type="image/png")
+    total = done = 0
+
+    def submit(number: int) -> None:
+        nonlocal total
+        picture = NewImage(name="a.png", source_upload_id=source.id, mask_upload_id=source.id)
+        submit_job(
+            database,
+            tenant,
+            NewJob(
+                images=[picture] * number, mask_upload_id=None, options={}, rights=RIGHTS, webhook_endpoint_id=endpoint
+            ),
+        )
+        total += number
+
+    with ExitStack() as stack:
+        processes = _Processes(settings, stack)
+        for start in range(0, count, JOB):
+            submit(min(JOB, count - start))
+        pauses = (0.5, 2.2)
+        while done < kills or _open(database) or time.monotonic() - begun < 60 * minutes:
+            if time.monotonic() - begun > 60 * max(minutes, 1) + 30 * kills + count:
+                break
+            if not _open(database):
+                submit(JOB)  # the kills are to have something to hit
+            if done < kills or (minutes and time.monotonic() - begun < 60 * minutes):
+                processes.kill_one(chance)
+                done += 1
+            time.sleep(chance.uniform(*pauses))
+    report = _report(database, processes.died, settings)
+    report.imbalances.extend(imbalances(database, blobs))
+    report.images, report.kills, report.seconds = total, done, time.monotonic() - begun
+    database.close()
+    return report
+
+
+def _open(database: Database) -> int:
+    with database.read() as connection:
+        return int(connection.scalar(select(func.count()).where(jobs.c.state.in_(["queued", "running"]))) or 0)
+
+
+def _report(database: Database, died: dict[int, datetime], settings: Settings) -> Report:
+    after = attempts.alias("after")
+    lost_then_taken = select(attempts.c.worker, after.c.started_at).join(
+        after, and_(after.c.image_id == attempts.c.image_id, after.c.attempt == attempts.c.attempt + 1)
+    )
+    with database.read() as connection:
+        lost = connection.scalar(select(func.count()).where(images.c.state.not_in(ENDED)))
+        again = (
+            select(attempts.c.image_id)
+            .where(attempts.c.outcome.in_(["succeeded", "failed"]))
+            .group_by(attempts.c.image_id)
+            .having(func.count() > 1)
+        )
+        twice = len(connection.execute(again).all())
+        waits = [
+            # Its last heartbeat was at most one interval before its death.
+            (row.started_at - died[pid]).total_seconds() + settings.heartbeat_s
+            for row in connection.execute(lost_then_taken.where(attempts.c.outcome == "lost"))
+            if (pid := int(row.worker.split(":")[1])) in died
+        ]
+    return Report(0, 0, 0.0, [], int(lost or 0), twice, len(waits), max(waits, default=0.0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=0, help="go on for so long")
+    arguments = parser.parse_args()
+    postgres, redis = started(PostgresServer), started(RedisServer)
+    try:
+        postgres.make_template(migrate)
+        settings = Settings(
+            home=Path(tempfile.mkdtemp(prefix="cleanplate-soak-")),
+            database_url=SecretStr(postgres.url(postgres.new_database())),
+            broker_url=SecretStr(redis.new_database()),
+            max_attempts=100,
+            publish_timeout_s=10,
+            log_level="warning",
+        )
+        report = soak(
+            settings, seed=arguments.seed, count=arguments.images, kills=arguments.kills, minutes=arguments.minutes
+        )
+    finally:
+        redis.close()
+        postgres.close()
+    sys.stdout.write("\n".join([f"seed {arguments.seed}", *report.lines()]) + "\n")
+    sys.exit(bool(report.lost or report.twice or report.imbalances or report.recovery_s >= 30))
+
+
+if __name__ == "__main__":
+    main()
