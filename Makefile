@@ -7,8 +7,13 @@ SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12))
 PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,\
 	$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))))
 
+SEED ?= 1
+IMAGES ?= 5000
+KILLS ?= 200
+MINUTES ?= 0
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint texts screenshots
+.PHONY: help demo test test-slow soak lint texts screenshots
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -26,6 +31,10 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 test-slow: ## Run the long suites
 	@$(call install,worker,test)
 	$(RUN)/python -m pytest -m slow
+
+soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
+	@$(call install,worker,test)
+	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
 
 lint: ## Check style, types and import rules
 	@$(call install,worker,test,lint)

@@ -20,13 +20,10 @@ def imbalances(database: Database, blobs: Blobs) -> list[str]:
         for row in connection.execute(select_jobs(database, select(jobs.c.id))):
             job = read_job(row)
             mine = images.c.job_id == job.id
-            states = Counter(
-                dict(
-                    connection.execute(select(images.c.state, func.count()).where(mine).group_by(images.c.state))
-                    .tuples()
-                    .all()
-                )
-            )
+            by_state = select(images.c.state, func.count()).where(mine).group_by(images.c.state)
+            states: Counter[str] = Counter()
+            for state, number in connection.execute(by_state):
+                states[state] = number
             counts = {state: getattr(job.counts, state) for state in STATES}
             if counts != {state: states[state] for state in STATES} or states.total() != job.total:
                 found.append(f"{job.id}: its counts {counts} are not its images {dict(states)} of {job.total}")

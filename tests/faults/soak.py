@@ -22,6 +22,7 @@ from sqlalchemy import and_, func, select
 
 from cleanplate.settings import Settings
 from storage.blobs import open_blobs
+from storage.blobs.base import Blobs
 from storage.database import Database
 from storage.ledger.jobs import create_uploads, submit_job
 from storage.ledger.tenants import ensure_tenant
@@ -36,6 +37,7 @@ from tests.shop import RIGHTS
 
 WORKERS = 4
 JOB = 500
+DISPATCH = ["cleanplate", "dispatch"]
 #: One kill in so many is the dispatcher's.
 DISPATCHER = 12
 
@@ -65,7 +67,7 @@ class Report:
         ]
 
 
-class _Processes:
+class Processes:
     """Workers and a dispatcher; what is killed is begun again at once."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
@@ -74,7 +76,7 @@ class _Processes:
         self._running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
         #: Process id of a worker that was killed -> when.
         self.died: dict[int, datetime] = {}
-        for arguments in [["cleanplate", "dispatch"], *[["tests.faults.null_worker"]] * WORKERS]:
+        for arguments in [DISPATCH, *[["tests.faults.null_worker"]] * WORKERS]:
             self._begin(arguments)
         stack.callback(self._end)
 
@@ -96,7 +98,19 @@ class _Processes:
         kill(process.pid)
         process.wait()
         self._begin(arguments)
-        self._running.sort(key=lambda running: running[0] != ["cleanplate", "dispatch"])
+        self._running.sort(key=lambda running: running[0] != DISPATCH)
+
+    def tend(self) -> None:
+        """Begins again what has ended by itself, as a supervisor does."""
+        for running in [running for running in self._running if running[1].poll() is not None]:
+            self._running.remove(running)
+            self._begin(running[0])
+        self._running.sort(key=lambda running: running[0] != DISPATCH)
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids."""
+        return [process.pid for arguments, process in self._running if arguments != DISPATCH]
 
     def _end(self) -> None:
         for _, process in self._running:
@@ -109,34 +123,19 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
     chance = random.Random(seed)
     begun = time.monotonic()
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
-    tenant = ensure_tenant(database, "soak")
-    endpoint = create_endpoint(database, tenant, "https://shop.example/hook")[0].id
-    (source,) = create_uploads(database, tenant, [("a.png", "image/png")], expires_in_s=1e6)
-    blobs.put(source.key, b"a picture", content_type="image/png")
     total = done = 0
 
-    def submit(number: int) -> None:
-        nonlocal total
-        picture = NewImage(name="a.png", source_upload_id=source.id, mask_upload_id=source.id)
-        submit_job(
-            database,
-            tenant,
-            NewJob(
-                images=[picture] * number, mask_upload_id=None, options={}, rights=RIGHTS, webhook_endpoint_id=endpoint
-            ),
-        )
-        total += number
-
     with ExitStack() as stack:
-        processes = _Processes(settings, stack)
+        processes = Processes(settings, stack)
         for start in range(0, count, JOB):
-            submit(min(JOB, count - start))
+            total += submit(database, blobs, min(JOB, count - start))
         pauses = (0.5, 2.2)
-        while done < kills or _open(database) or time.monotonic() - begun < 60 * minutes:
+        while done < kills or open_jobs(database) or time.monotonic() - begun < 60 * minutes:
             if time.monotonic() - begun > 60 * max(minutes, 1) + 30 * kills + count:
                 break
-            if not _open(database):
-                submit(JOB)  # the kills are to have something to hit
+            processes.tend()
+            if not open_jobs(database):
+                total += submit(database, blobs, JOB)  # the kills are to have something to hit
             if done < kills or (minutes and time.monotonic() - begun < 60 * minutes):
                 processes.kill_one(chance)
                 done += 1
@@ -148,7 +147,21 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
     return report
 
 
-def _open(database: Database) -> int:
+def submit(database: Database, blobs: Blobs, number: int) -> int:
+    """A job of so many images of one file, whose events are written and, to nobody, delivered; ``number``."""
+    tenant = ensure_tenant(database, "soak")
+    endpoint = create_endpoint(database, tenant, "https://shop.example/hook")[0].id
+    (source,) = create_uploads(database, tenant, [("a.png", "image/png")], expires_in_s=1e6)
+    blobs.put(source.key, b"a picture", content_type="image/png")
+    picture = NewImage(name="a.png", source_upload_id=source.id, mask_upload_id=source.id)
+    job = NewJob(
+        images=[picture] * number, mask_upload_id=None, options={}, rights=RIGHTS, webhook_endpoint_id=endpoint
+    )
+    submit_job(database, tenant, job)
+    return number
+
+
+def open_jobs(database: Database) -> int:
     with database.read() as connection:
         return int(connection.scalar(select(func.count()).where(jobs.c.state.in_(["queued", "running"]))) or 0)
 
