@@ -1,7 +1,7 @@
 """Kills at random, for as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000 --kills 200``.
 
 Null workers and the dispatcher are killed with ``kill -9`` while jobs are worked off on real Postgres and Redis; at the
-end all accounts must balance. Prints what it did, and the longest time until an image of a dead worker was queued again.
+end all accounts must balance. Prints what it did, and the longest time until a dead worker's image was queued again.
 """
 
 from __future__ import annotations
