@@ -194,6 +194,10 @@ class Image(Answer):
     result_url: str | None = Field(
         description="Where to fetch the result; null while there is none.", examples=[f"/v1/images/{_IMAGE}/result"]
     )
+    preview_url: str | None = Field(
+        description="A small picture before and after; null while there is none.",
+        examples=[f"/v1/images/{_IMAGE}/preview"],
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -220,10 +224,32 @@ class Image(Answer):
             error=ImageError(code=image.error_code or "", detail=image.error_detail or "") if failed else None,
             record=image.record,
             result_url=f"/v1/images/{image.id}/result" if image.result_key else None,
+            preview_url=f"/v1/images/{image.id}/preview" if "preview" in image.record else None,
             created_at=image.created_at,
             started_at=image.started_at,
             finished_at=image.finished_at,
         )
+
+
+class Reason(Answer):
+    """Images that failed with one code."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str = Field(examples=["image_truncated"])
+    count: int
+    detail: str = Field(description="What is said of one of them.")
+
+
+class Overview(Answer):
+    """A job's images as a whole."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reasons: list[Reason] = Field(description="Why images failed, the most frequent reason first.")
+    stages: dict[str, float] = Field(
+        description="Mean seconds of an image by stage, in the order of the work.", examples=[{"network": 0.012}]
+    )
 
 
 class ResultLine(Answer):

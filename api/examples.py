@@ -62,6 +62,7 @@ _IMAGE_BODY: dict[str, Any] = {
     "error": None,
     "record": {"method": "inpainting", "device": "cuda:0", "seconds": {"network": 0.012}},
     "result_url": f"/v1/images/{_IMAGE}/result",
+    "preview_url": f"/v1/images/{_IMAGE}/preview",
     "created_at": "2026-05-01T12:00:00Z",
     "started_at": "2026-05-01T12:00:01Z",
     "finished_at": "2026-05-01T12:00:03Z",
@@ -124,6 +125,10 @@ EXAMPLES: dict[str, Any] = {
     "JobPage": {"data": [_JOB_BODY], "next_cursor": None},
     "Image": _IMAGE_BODY,
     "ImagePage": {"data": [_IMAGE_BODY], "next_cursor": "aW1hZ2U6MA"},
+    "Overview": {
+        "reasons": [{"code": "image_truncated", "count": 1, "detail": "The file ends early: send it again."}],
+        "stages": {"fetch": 0.08, "decode": 0.03, "network": 0.012, "encode": 0.05, "store": 0.06},
+    },
     "ResultLine": {
         "custom_id": "sku-4711-front",
         "name": "shirt-01.jpg",

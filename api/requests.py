@@ -338,6 +338,9 @@ class ImagesPageOf(PageOf):
     """Which images of a job."""
 
     state: ImageState | None = Field(default=None, description="Only images in this state.")
+    error_code: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]{1,60}$", description="Only images that failed with this code."
+    )
 
 
 class DeliveriesPageOf(PageOf):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from model.preview import Preview
 from model.provenance import Label
 from model.repair import Repaired, Task
 from storage.records import ImageState, LeasedImage, Outcome
@@ -63,7 +64,7 @@ class Passage:
         self.seconds[stage] = time.monotonic() - begun
 
 
-def success(passage: Passage, repaired: Repaired, key: str, worker: str) -> Outcome:
+def success(passage: Passage, repaired: Repaired, small: Preview, key: str, worker: str) -> Outcome:
     """The outcome of a picture whose result lies under ``key``."""
     task = passage.planned
     return Outcome(
@@ -82,6 +83,7 @@ def success(passage: Passage, repaired: Repaired, key: str, worker: str) -> Outc
             "precision": passage.filled_by.precision,
             "device_notes": sorted(passage.notes),
             "sha256": {**passage.sha256, "result": sha256(repaired.data)},
+            "preview": {"width": small.width, "height": small.height},
             "seconds": {stage: round(seconds, 4) for stage, seconds in passage.seconds.items()},
         },
     )

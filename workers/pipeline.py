@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from model.errors import DeviceLost
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
+from model.preview import preview
 from model.repair import fill_parts, read, write
+from storage.blobs.keys import preview_key, result_key
 from storage.errors import LedgerUnavailable
 from storage.ledger.leases import lease_images, release_images
 from storage.options import JobOptions
@@ -251,11 +253,14 @@ class _Shard:
         activity = self._resources.activity
         with activity.step(), passage.timed("encode"), bounded(passage.nbytes):
             repaired = write(passage.planned, pixels, output=options.output, label=label)
+            small = preview(passage.planned, pixels)
         self._lease.check(image.id)
-        key = f"t/{image.tenant_id}/jobs/{image.job_id}/results/{image.id}{repaired.extension}"
+        names = (image.tenant_id, image.job_id, image.id)
+        key, blobs = result_key(*names, repaired.extension), self._resources.blobs
         with activity.step(), passage.timed("store"):
-            self._resources.blobs.put(key, repaired.data, content_type=repaired.content_type)
-        self._end(image, success(passage, repaired, key, self._resources.worker))
+            blobs.put(preview_key(*names), small.data, content_type=small.content_type)
+            blobs.put(key, repaired.data, content_type=repaired.content_type)
+        self._end(image, success(passage, repaired, small, key, self._resources.worker))
 
     def _end(self, image: LeasedImage, outcome: Outcome) -> None:
         with self._changed:

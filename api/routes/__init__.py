@@ -7,6 +7,7 @@ from api.routes.events import blueprint as events
 from api.routes.health import blueprint as health
 from api.routes.images import blueprint as images
 from api.routes.jobs import blueprint as jobs
+from api.routes.looks import blueprint as looks
 from api.routes.manifests import blueprint as manifests
 from api.routes.pauses import blueprint as pauses
 from api.routes.results import blueprint as results
@@ -22,6 +23,7 @@ BLUEPRINTS = (
     events,
     results,
     images,
+    looks,
     pauses,
     webhooks,
     deliveries,

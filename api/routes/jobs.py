@@ -210,7 +210,13 @@ def delete(job_id: str) -> Response:
 def images(job_id: str, query_data: requests.ImagesPageOf) -> answers.ImagePage:
     after = cursors.decode_position("image", query_data.cursor)
     found = list_images(
-        stores().database, auth.tenant(), job_id, limit=query_data.limit + 1, after=after, state=query_data.state
+        stores().database,
+        auth.tenant(),
+        job_id,
+        limit=query_data.limit + 1,
+        after=after,
+        state=query_data.state,
+        error_code=query_data.error_code,
     )
     page = found[: query_data.limit]
     more = len(found) > len(page)

@@ -175,6 +175,7 @@ def list_images(
     limit: int,
     after: int | None,
     state: ImageState | None = None,
+    error_code: str | None = None,
 ) -> list[Image]:
     """A job's images by position; ``after`` is the last position already seen. Raises NotFound for the job."""
     query = (
@@ -187,6 +188,8 @@ def list_images(
         query = query.where(images.c.position > after)
     if state is not None:
         query = query.where(images.c.state == state)
+    if error_code is not None:
+        query = query.where(images.c.state == ImageState.FAILED, images.c.error_code == error_code)
     with db.read() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)

@@ -1,0 +1,86 @@
+"""Looking over what became of a job: reasons and stages as a whole; of each image a small picture before and after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from api import answers, auth
+from api.problems import Problem, responses
+from api.stores import stores
+from storage.blobs.keys import preview_key
+from storage.ledger.jobs import get_image
+from storage.ledger.overviews import overview
+from storage.records import Scope
+
+blueprint = APIBlueprint("looks", __name__, tag={"name": "Looks", "description": "Looking over a job, for people."})
+auth.protect(blueprint, writes=Scope.SUBMIT)
+
+_OF_ONE = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
+_LINK: Any = {
+    302: {
+        "description": "`Location` is the link to the file.",
+        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+    }
+}
+#: Well over any preview, in bytes.
+_MAX_BYTES = 4 << 20
+#: A preview does not change; its image may go.
+_KEPT_S = 24 * 3600
+
+
+@blueprint.get("/v1/jobs/<id:job_id>/overview")
+@blueprint.output(answers.Overview, description="Reasons and stages.")
+@blueprint.doc(
+    summary="See why images of a job failed, and what took the time",
+    responses=responses(*_OF_ONE),
+)
+def of_job(job_id: str) -> answers.Overview:
+    return answers.Overview.model_validate(overview(stores().database, auth.tenant(), job_id))
+
+
+@blueprint.get("/v1/images/<id:image_id>/preview")
+@blueprint.doc(
+    summary="See an image before and after, small",
+    description=(
+        "One WebP: the picture before above the picture after, each of the size in the image's `record.preview`. "
+        "Images that succeeded have one."
+    ),
+    responses=responses(
+        *_OF_ONE,
+        "blob_not_found",
+        "blob_store_unavailable",
+        also={
+            200: {
+                "description": "The two.",
+                "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+    ),
+)
+def preview(image_id: str) -> Response:
+    here, tenant = stores(), auth.tenant()
+    image = get_image(here.database, tenant, image_id)
+    if "preview" not in image.record:
+        raise Problem("not_found", "The image has no preview: those that succeeded have one.")
+    data = here.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
+    answer = Response(data, mimetype="image/webp")
+    answer.headers["Cache-Control"] = f"private, max-age={_KEPT_S}, immutable"
+    return answer
+
+
+@blueprint.get("/v1/images/<id:image_id>/source")
+@blueprint.doc(
+    summary="Fetch an image as it was sent",
+    description="Redirects to a signed link. Pictures that were given by their address are not kept.",
+    responses=responses(*_OF_ONE, also=_LINK),
+)
+def source(image_id: str) -> Response:
+    here = stores()
+    image = get_image(here.database, auth.tenant(), image_id)
+    if image.source_url is not None:
+        raise Problem("not_found", "The picture was given by its address, and is not kept here.")
+    link = here.blobs.presigned_get(image.source_key, filename=image.name, expires_s=here.settings.link_expiry_s)
+    return Response(status=302, headers={"Location": link.url})

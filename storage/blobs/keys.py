@@ -1,0 +1,16 @@
+"""Under which keys a job's files lie: they follow from ids, so that a repeat overwrites itself.
+
+All are below the job's own folder, which goes with the job.
+"""
+
+from __future__ import annotations
+
+
+def result_key(tenant_id: str, job_id: str, image_id: str, extension: str) -> str:
+    """Of an image's result; ``extension`` with its dot."""
+    return f"t/{tenant_id}/jobs/{job_id}/results/{image_id}{extension}"
+
+
+def preview_key(tenant_id: str, job_id: str, image_id: str) -> str:
+    """Of an image's small picture before and after."""
+    return f"t/{tenant_id}/jobs/{job_id}/previews/{image_id}.webp"
