@@ -13,6 +13,7 @@ from api.routes.pauses import blueprint as pauses
 from api.routes.results import blueprint as results
 from api.routes.uploads import blueprint as uploads
 from api.routes.webhooks import blueprint as webhooks
+from api.web.jobs import blueprint as job_pages
 from api.web.login import blueprint as login
 from api.web.repair import blueprint as repair
 
@@ -32,4 +33,5 @@ BLUEPRINTS = (
     docs,
     login,
     repair,
+    job_pages,
 )

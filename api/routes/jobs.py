@@ -22,7 +22,7 @@ from storage.ledger.counting import OPEN_JOB
 from storage.ledger.idempotency import Once, recall
 from storage.ledger.jobs import get_job, list_images, list_jobs
 from storage.ledger.lifecycle import cancel_job, delete_job, retry_failed
-from storage.records import Scope
+from storage.records import JobState, Scope
 
 blueprint = APIBlueprint(
     "jobs",
@@ -121,9 +121,14 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
     ),
 )
 def index(query_data: requests.JobsPageOf) -> answers.JobPage:
-    after = cursors.decode("job", query_data.cursor)
-    found = list_jobs(stores().database, auth.tenant(), limit=query_data.limit + 1, after=after, state=query_data.state)
-    page = found[: query_data.limit]
+    return page_of_jobs(limit=query_data.limit, cursor=query_data.cursor, state=query_data.state)
+
+
+def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> answers.JobPage:
+    """A part of the caller's jobs. Raises Problem ``cursor_invalid``."""
+    after = cursors.decode("job", cursor)
+    found = list_jobs(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state)
+    page = found[:limit]
     more = len(found) > len(page)
     return answers.JobPage(
         data=[answers.Job.of(job) for job in page],

@@ -48,3 +48,39 @@ function listened(jobId, onJob, signal) {
     stream.addEventListener("error", () => leave(resolve, null));
   });
 }
+
+/**
+ * Tell `onJob(job)` of all jobs as they change, until `signal` ends it. `look()` asks for the list as it is: before
+ * listening, and again whenever the stream broke off, because what ended meanwhile is not told.
+ */
+export async function followAll({ look, onJob, onAway = () => {}, signal }) {
+  for (let away = false; ; ) {
+    try {
+      await look(signal);
+      if (away) onAway((away = false));
+      await heard(onJob, signal);
+    } catch (error) {
+      if (!(error instanceof Problem) || !error.passing) throw error;
+      if (!away) onAway((away = true));
+    }
+    await pause(AGAIN_MS, signal);
+  }
+}
+
+/** Listen to all jobs until the stream breaks off. */
+function heard(onJob, signal) {
+  return new Promise((resolve, reject) => {
+    const stream = new EventSource("/v1/events");
+    const aborted = () => {
+      stream.close();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", aborted, { once: true });
+    stream.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
+    stream.addEventListener("error", () => {
+      stream.close();
+      signal.removeEventListener("abort", aborted);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,190 @@
+// One job: how far it is, what went wrong and what to do about it, its pictures, and what can be done with it.
+
+import { call } from "./api.js";
+import { showDeliveries } from "./deliveries.js";
+import { element, given, say, whileSeen } from "./dom.js";
+import { follow } from "./follow.js";
+import { Gallery } from "./gallery.js";
+import { notify, notifyOf } from "./notices.js";
+import { reasonOf } from "./reasons.js";
+import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "./states.js";
+import { duration, n, number, t } from "./texts.js";
+import { Zoom } from "./zoom.js";
+
+const OVERVIEW_MS = 3000;
+const at = (id) => document.getElementById(id);
+const path = `/v1/jobs/${at("job").dataset.job}`;
+let job = given("first");
+let overviewAt = 0;
+
+const zoom = new Zoom(() => gallery.images);
+const gallery = new Gallery(`${path}/images`, at("gallery"), at("gallery-more"), { tell: notifyOf, open: (image) => zoom.open(image) });
+
+/* How it is */
+
+function show(news) {
+  const moved = news.counts.running !== job.counts.running || endedOf(news) !== endedOf(job) || news.tiles_done !== job.tiles_done;
+  job = news;
+  showState(at("state"), stateOf(job));
+  showBar(at("bar"), job);
+  say(at("done"), doneText(job));
+  say(at("pace"), paceText(job) || "–");
+  say(at("left"), leftText(job) || "–");
+  say(at("took"), job.started_at ? duration(secondsBetween(job.started_at, job.finished_at)) : "–");
+  const open = !job.finished_at;
+  appear("archive", !open && job.counts.succeeded + job.counts.skipped > 0);
+  appear("retry", job.counts.failed > 0 && job.state !== "canceled");
+  appear("cancel", open);
+  appear("pause", open && !job.paused);
+  appear("resume", open && job.paused);
+  at("expiry").hidden = !job.expires_at;
+  if (job.expires_at) say(at("expires"), moment(job.expires_at));
+  for (const button of at("filters").children) {
+    const word = button.dataset.state;
+    const count = word ? job.counts[word] : job.total;
+    say(button.querySelector("[data-count]"), number(count));
+    button.hidden = Boolean(word) && !count && button.getAttribute("aria-pressed") !== "true";
+  }
+  if (moved) gallery.changed().catch(notifyOf);
+  if (!open || Date.now() - overviewAt > OVERVIEW_MS) showOverview().catch(notifyOf);
+}
+
+function appear(id, shown) {
+  if (at(id)) at(id).hidden = !shown;
+}
+
+async function showOverview() {
+  overviewAt = Date.now();
+  if (!job.counts.failed && !job.counts.succeeded) return;
+  const { reasons, stages } = await call("GET", `${path}/overview`);
+  at("failures").hidden = reasons.length === 0;
+  at("reasons").replaceChildren(...reasons.map(reasonRow));
+  at("stages").replaceChildren(...stageRows(stages));
+}
+
+function reasonRow({ code, count, detail }) {
+  const [title, advice] = reasonOf(code);
+  const look = element("button", { class: "button", type: "button" }, t("Show them"));
+  look.addEventListener("click", () => chooseReason(code, title));
+  return element(
+    "li", { class: "reason" },
+    element("div", {}, element("p", { class: "notice-title" }, `${title} `, element("span", { class: "soft number" }, n("1 picture", "{count} pictures", count))), element("p", {}, advice), element("p", { class: "soft small", lang: "en" }, detail)),
+    look,
+  );
+}
+
+const STAGES = {
+  fetch: () => t("Fetching"), decode: () => t("Reading"), network: () => t("Filling"), encode: () => t("Writing"), store: () => t("Storing"),
+};
+
+function stageRows(stages) {
+  const longest = Math.max(...Object.values(stages), 1e-6);
+  return Object.entries(stages).map(([stage, seconds]) => {
+    const bar = element("span", { class: "stage-bar" });
+    bar.style.width = `${(100 * seconds) / longest}%`;
+    return element("div", {}, element("dt", {}, STAGES[stage]?.() ?? stage), element("dd", { class: "stage-line" }, element("span", { class: "number" }, milliseconds(seconds)), element("span", { class: "stage-track", "aria-hidden": "true" }, bar)));
+  });
+}
+
+function milliseconds(seconds) {
+  return seconds < 1 ? t("{count} ms", { count: number(seconds * 1000) }) : t("{count} s", { count: number(seconds, 1) });
+}
+
+/* Which pictures */
+
+function choose(state) {
+  for (const button of at("filters").children) button.setAttribute("aria-pressed", String(button.dataset.state === state));
+  at("reason-line").hidden = true;
+  at("gallery-none").hidden = true;
+  gallery.filter(state ? { state } : {});
+}
+
+function chooseReason(code, title) {
+  for (const button of at("filters").children) button.setAttribute("aria-pressed", String(button.dataset.state === "failed"));
+  at("reason-name").textContent = title;
+  at("reason-line").hidden = false;
+  gallery.filter({ error_code: code });
+  at("pictures-title").scrollIntoView({ behavior: "smooth" });
+}
+
+at("filters").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-state]");
+  if (button) choose(button.dataset.state);
+});
+at("reason-off").addEventListener("click", () => choose(""));
+at("gallery").addEventListener("filled", () => (at("gallery-none").hidden = gallery.images.length > 0));
+
+/* What can be done */
+
+function sure(title, detail, yes) {
+  at("sure-title").textContent = title;
+  at("sure-detail").textContent = detail;
+  at("sure-yes").textContent = yes;
+  at("sure").returnValue = "";
+  at("sure").showModal();
+  return new Promise((resolve) => at("sure").addEventListener("close", () => resolve(at("sure").returnValue === "yes"), { once: true }));
+}
+
+const ACTIONS = {
+  async retry() {
+    show(await call("POST", `${path}/retry`));
+    notify("info", t("The failed pictures are tried again"));
+    choose("");
+    listen();
+  },
+  async cancel() {
+    if (!(await sure(t("Cancel this job?"), t("Pictures that are done stay; the others are left as they were."), t("Cancel the job")))) return;
+    show(await call("POST", `${path}/cancel`));
+  },
+  async pause() {
+    show(await call("POST", `${path}/pause`));
+  },
+  async resume() {
+    show(await call("POST", `${path}/resume`));
+  },
+  async delete() {
+    if (!(await sure(t("Delete this job?"), t("Its results and its pictures leave the service for good."), t("Delete")))) return;
+    await call("DELETE", path);
+    location.assign("/jobs");
+  },
+};
+for (const [id, act] of Object.entries(ACTIONS)) {
+  at(id)?.addEventListener("click", async () => {
+    at(id).disabled = true;
+    await act().catch(notifyOf);
+    at(id).disabled = false;
+  });
+}
+
+/* From now on */
+
+let ended = null;
+
+async function watch(signal) {
+  const last = await follow(job.id, { onJob: show, onAway: (away) => (at("away").hidden = !away), signal });
+  if (!last) {
+    notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
+    return;
+  }
+  await gallery.changed();
+  await deliveries();
+  await new Promise((resolve) => {
+    ended = resolve;
+    signal.addEventListener("abort", resolve, { once: true });
+  });
+  if (!signal.aborted) await watch(signal);
+}
+
+/** The job is open again. */
+function listen() {
+  ended?.();
+}
+
+function deliveries() {
+  return showDeliveries(job, { section: at("deliveries"), rows: at("delivery-rows"), none: at("deliveries-none"), mayPostAgain: "administers" in at("job").dataset });
+}
+
+show(job);
+choose("");
+deliveries().catch(notifyOf);
+whileSeen(watch, notifyOf);

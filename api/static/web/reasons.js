@@ -1,0 +1,40 @@
+// Why images fail, in the reader's language, and what can be done about it. The service's own sentence says it in English
+// for one of the images; these say it for all that share the code.
+
+import { t } from "./texts.js";
+
+const REASONS = {
+  image_unreadable: () => [t("Not a picture that can be read"), t("Open the files elsewhere and save them again, then submit them in a new job.")],
+  image_truncated: () => [t("The file is cut off"), t("Send these files again in a new job: their end is missing.")],
+  image_empty: () => [t("The picture has no pixels"), t("Take these files out, or save them again.")],
+  image_too_large: () => [t("The file is too large"), t("Save these pictures smaller, or ask whoever runs the service for a higher limit.")],
+  image_too_many_pixels: () => [t("The picture has too many pixels"), t("Scale these pictures down, or ask whoever runs the service for a higher limit.")],
+  image_needs_too_much_memory: () => [t("The picture needs too much memory"), t("Scale these pictures down, or save them in another format.")],
+  image_format_unsupported: () => [t("Files of this kind are not supported"), t("Save them as JPEG, PNG, WebP or TIFF, then submit them in a new job.")],
+  image_mode_unsupported: () => [t("Colours of this kind are not supported"), t("Save them as RGB, grey or CMYK pictures, then submit them in a new job.")],
+  image_output_unsupported: () => [t("The wished format cannot hold the picture"), t("Submit these pictures with another format for their results, or with their own.")],
+  mask_unreadable: () => [t("The mask cannot be read"), t("Paint the mask anew, or save its file as PNG.")],
+  mask_empty: () => [t("The mask marks nothing"), t("Paint over the mark, or check whether black and white are swapped.")],
+  mask_size_mismatch: () => [t("The mask does not fit the picture"), t("Submit these pictures with an anchor, so that the mask is laid on pictures of other shapes.")],
+  mask_too_large: () => [t("The mask's file is too large"), t("Save the mask smaller.")],
+  mask_too_many_pixels: () => [t("The mask has too many pixels"), t("Scale the mask down: it is fitted to the picture.")],
+  blob_not_found: () => [t("The file never arrived"), t("Send these pictures again in a new job.")],
+  url_not_allowed: () => [t("Nothing is fetched from this address"), t("Use https:// addresses of public servers, or buckets that the service may read.")],
+  source_refused: () => [t("The server does not hand the picture out"), t("Check whether the addresses are right and open without a login.")],
+  source_unavailable: () => [t("The picture's server did not answer"), t("Try again when it is well.")],
+  model_missing: () => [t("No worker has the network that was asked for"), t("Ask whoever runs the service, then try again.")],
+  deadline_passed: () => [t("The deadline passed before it was their turn"), t("Try again: then there is no deadline any more.")],
+  time_limit_exceeded: () => [t("It took too long"), t("Submit these pictures in a smaller size.")],
+  worker_lost: () => [t("The worker was lost each time"), t("Try again once. If it repeats, these files are at fault: tell whoever runs the service.")],
+  device_out_of_memory: () => [t("The device has too little memory"), t("Try again, or submit these pictures in a smaller size.")],
+  device_lost: () => [t("The device failed"), t("Try again: another worker, or the same after its restart, will do it.")],
+  result_not_finite: () => [t("The network gave no usable result"), t("Try again. If it repeats, tell whoever runs the service.")],
+  blob_store_unavailable: () => [t("The object store did not answer"), t("Try again in a while.")],
+  blob_store_refused: () => [t("The object store refused the service"), t("Tell whoever runs the service, then try again.")],
+  internal_error: () => [t("The service failed"), t("Try again. If it repeats, tell whoever runs the service: its log has the reason.")],
+};
+
+/** `[title, what to do]` of an image's error code. */
+export function reasonOf(code) {
+  return REASONS[code]?.() ?? [code, t("Try again. If it repeats, tell whoever runs the service.")];
+}

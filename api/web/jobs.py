@@ -1,0 +1,39 @@
+"""Jobs as pages: the list, one job, and a new one. What they show at first is in the page; then events tell the news."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from api import answers, auth
+from api.routes.jobs import page_of_jobs
+from api.stores import stores
+from api.web.pages import Pages, show
+from storage.ledger.jobs import get_job
+from storage.records import JobState, Scope
+
+blueprint = Pages("job_pages", __name__)
+
+#: Jobs of one part of the list.
+_PART = 30
+
+
+@blueprint.get("/jobs")
+def index() -> Response:
+    asked = request.args.get("state")
+    state = JobState(asked) if asked in set(JobState) else None
+    page = page_of_jobs(limit=_PART, cursor=None, state=state)
+    return show("jobs.html", first=page.model_dump(mode="json"), state=state, part=_PART, **_rights())
+
+
+@blueprint.get("/jobs/<id:job_id>")
+def one(job_id: str) -> Response:
+    job = answers.Job.of(get_job(stores().database, auth.tenant(), job_id))
+    return show("job.html", job=job, first=job.model_dump(mode="json"), **_rights())
+
+
+def _rights() -> dict[str, Any]:
+    """What whoever looks may do: buttons that would be refused are not shown."""
+    scopes = auth.caller().scopes
+    return {"may_submit": Scope.SUBMIT in scopes, "may_administer": Scope.ADMIN in scopes}
