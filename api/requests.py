@@ -347,6 +347,7 @@ class DeliveriesPageOf(PageOf):
     """Which deliveries of a webhook."""
 
     state: DeliveryState | None = Field(default=None, description="Only deliveries in this state.")
+    job_id: Id | None = Field(default=None, description="Only deliveries that tell of this job.")
 
 
 class Rotation(Request):

@@ -63,6 +63,7 @@ def index(webhook_id: str, query_data: requests.DeliveriesPageOf) -> answers.Del
         limit=query_data.limit + 1,
         after=cursors.decode("delivery", query_data.cursor),
         state=query_data.state,
+        job_id=query_data.job_id,
     )
     page = found[: query_data.limit]
     return answers.DeliveryPage(

@@ -1,4 +1,4 @@
-"""Jobs as pages: the list, one job, and a new one. What they show at first is in the page; then events tell the news."""
+"""Jobs as pages: the list, and one job. What they show at first is in the page; then events tell the news."""
 
 from __future__ import annotations
 

@@ -200,6 +200,7 @@ def list_deliveries(
     limit: int,
     after: str | None,
     state: DeliveryState | None = None,
+    job_id: str | None = None,
 ) -> list[DeliveryRecord]:
     """An endpoint's deliveries with their attempts, newest first; ``after``: the last id seen. Raises NotFound."""
     query = select(webhook_deliveries).where(_columns.endpoint_id == endpoint_id)
@@ -207,6 +208,8 @@ def list_deliveries(
         query = query.where(_columns.id < after)
     if state is not None:
         query = query.where(_columns.state == state)
+    if job_id is not None:
+        query = query.where(_columns.job_id == job_id)
     owned = select(webhook_endpoints.c.id).where(
         webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id
     )

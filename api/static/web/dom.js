@@ -30,12 +30,13 @@ export function given(id) {
 
 /**
  * Run `work(signal)` while the page is seen, anew each time that it is shown again: a browser has few connections, and
- * tabs in the background should hold none. Errors other than its ending go to `failed`.
+ * tabs in the background should hold none. Errors other than its ending go to `failed`. Returns what stops it for good.
  */
 export function whileSeen(work, failed) {
   let running = null;
+  let stopped = false;
   const look = () => {
-    if (document.hidden) {
+    if (document.hidden || stopped) {
       running?.abort();
       running = null;
     } else if (!running) {
@@ -45,4 +46,8 @@ export function whileSeen(work, failed) {
   };
   document.addEventListener("visibilitychange", look);
   look();
+  return () => {
+    stopped = true;
+    look();
+  };
 }

@@ -130,7 +130,7 @@ const ACTIONS = {
     show(await call("POST", `${path}/retry`));
     notify("info", t("The failed pictures are tried again"));
     choose("");
-    listen();
+    reopened();
   },
   async cancel() {
     if (!(await sure(t("Cancel this job?"), t("Pictures that are done stay; the others are left as they were."), t("Cancel the job")))) return;
@@ -144,6 +144,7 @@ const ACTIONS = {
   },
   async delete() {
     if (!(await sure(t("Delete this job?"), t("Its results and its pictures leave the service for good."), t("Delete")))) return;
+    stop(); // nobody is to ask for it any more
     await call("DELETE", path);
     location.assign("/jobs");
   },
@@ -158,26 +159,23 @@ for (const [id, act] of Object.entries(ACTIONS)) {
 
 /* From now on */
 
-let ended = null;
+let reopened = () => {};
 
+/** Follow the job to its end, and again when it was opened once more. */
 async function watch(signal) {
-  const last = await follow(job.id, { onJob: show, onAway: (away) => (at("away").hidden = !away), signal });
-  if (!last) {
-    notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
-    return;
+  for (;;) {
+    const last = await follow(job.id, { onJob: show, onAway: (away) => (at("away").hidden = !away), signal });
+    if (!last) {
+      notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
+      return;
+    }
+    await deliveries();
+    if (!job.finished_at) continue;
+    await new Promise((resolve, reject) => {
+      reopened = resolve;
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
   }
-  await gallery.changed();
-  await deliveries();
-  await new Promise((resolve) => {
-    ended = resolve;
-    signal.addEventListener("abort", resolve, { once: true });
-  });
-  if (!signal.aborted) await watch(signal);
-}
-
-/** The job is open again. */
-function listen() {
-  ended?.();
 }
 
 function deliveries() {
@@ -187,4 +185,4 @@ function deliveries() {
 show(job);
 choose("");
 deliveries().catch(notifyOf);
-whileSeen(watch, notifyOf);
+const stop = whileSeen(watch, notifyOf);

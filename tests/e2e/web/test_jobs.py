@@ -1,0 +1,147 @@
+"""Jobs as pages: progress as it happens, what went wrong and what to do about it, pictures before and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from cleanplate.client import Client, JobAnswer
+from tests.browser import PHONE, assert_accessible, context_of, forgive
+from tests.e2e.web.catalogue import folder_of, mask_in, submitted
+from tests.embedded import Embedded
+
+#: The machine may be busy.
+LONG_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures, two of them broken, and the mask."""
+    folder = tmp_path_factory.mktemp("shop")
+    folder_of(folder / "pictures", 12, broken=2)
+    mask_in(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ended(service: Embedded, shop: Path) -> JobAnswer:
+    """A job that has ended, with two images failed."""
+    job = submitted(service, shop / "pictures", shop / "mask.png")
+    with Client(service.url, service.key) as client:
+        client.wait(job.id)
+    return job
+
+
+def test_the_list_shows_a_job_that_comes_and_follows_it_to_its_end(page: Page, service: Embedded, shop: Path) -> None:
+    page.goto("/jobs")
+    job = submitted(service, shop / "pictures", shop / "mask.png")
+    card = page.locator(f"[data-job={job.id}]")
+    expect(card.get_by_role("link", name="12 pictures")).to_be_visible()
+    expect(card.locator(".state")).to_have_text("completed", timeout=LONG_MS)
+    expect(card.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
+    expect(card.locator(".failed")).to_have_text("2 failed")
+    card.get_by_role("link").click()
+    expect(page).to_have_url(f"{service.url}/jobs/{job.id}")
+
+
+def test_what_went_wrong_is_grouped_with_advice_and_can_be_tried_again(page: Page, ended: JobAnswer) -> None:
+    page.goto(f"/jobs/{ended.id}")
+    reason = page.locator(".reason")
+    expect(reason).to_contain_text("The file is cut off 2 pictures")
+    expect(reason).to_contain_text("Send these files again in a new job: their end is missing.")
+    reason.get_by_role("button", name="Show them").click()
+    expect(page.locator(".pair")).to_have_count(2)
+    page.get_by_role("button", name="Clean 10").click()
+    expect(page.locator(".pair")).to_have_count(10)
+    page.get_by_role("button", name="Try the failed ones again").click()
+    expect(page.get_by_text("The failed pictures are tried again")).to_be_visible()
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+    expect(reason).to_contain_text("2 pictures")
+
+
+def test_a_pair_is_shown_small_and_looked_at_closely_by_keys(page: Page, ended: JobAnswer) -> None:
+    page.goto(f"/jobs/{ended.id}")
+    first = page.get_by_role("button", name="shirt-000.png, before and after")
+    image = first.locator("img")
+    expect(image).to_be_visible()
+    page.wait_for_function("image => image.complete && image.naturalWidth === 48", arg=image.element_handle())
+    assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [48, 2 * 64]
+    first.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("48 × 64 pixels")
+    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    assert_accessible(page)
+    page.keyboard.press("PageDown")
+    expect(dialog.get_by_role("heading")).to_have_text("shirt-001.png")
+    slider = dialog.get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(slider).to_have_value("51")
+    with page.expect_download() as download:
+        dialog.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "shirt-001.png"
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
+    page: Page, service: Embedded, shop: Path, tmp_path: Path
+) -> None:
+    folder_of(tmp_path / "many", 80)
+    job = submitted(service, tmp_path / "many", shop / "mask.png")
+    page.goto(f"/jobs/{job.id}")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#state")).to_have_text("paused")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Cancel the job").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    expect(page.locator("#state")).to_have_text("canceled")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page).to_have_url(f"{service.url}/jobs")
+    expect(page.locator(f"[data-job={job.id}]")).to_have_count(0)
+
+
+def test_the_results_are_downloaded_as_one_file(page: Page, ended: JobAnswer) -> None:
+    page.goto(f"/jobs/{ended.id}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all").click()
+    assert download.value.suggested_filename == f"{ended.id}.zip"
+    assert download.value.path().read_bytes()[:2] == b"PK"
+
+
+def test_a_job_that_is_not_there_is_a_page_of_its_own(page: Page, context: BrowserContext) -> None:
+    page.goto("/jobs/job_0")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such thing")
+    assert_accessible(page)
+    forgive(context)  # the console tells of the 404
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"locale": "en-GB", "color_scheme": "light"},
+        {"locale": "zh-CN", "color_scheme": "dark"},
+        {"locale": "zh-CN", "viewport": PHONE, "has_touch": True, "reduced_motion": "reduce"},
+    ],
+    ids=["light-en", "dark-zh", "phone-zh"],
+)
+def test_list_and_job_are_accessible_and_fit(
+    browser: Browser, service: Embedded, ended: JobAnswer, options: dict
+) -> None:  # type: ignore[type-arg]
+    with context_of(browser, service.url, **options) as context:
+        page = context.new_page()
+        for address, there in (
+            ("/jobs", f"[data-job={ended.id}]"),
+            ("/jobs?state=canceled", "#none"),
+            (f"/jobs/{ended.id}", ".pair"),
+        ):
+            page.goto(address)
+            page.locator(there).first.wait_for(state="attached")
+            assert_accessible(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
