@@ -28,6 +28,8 @@ OPAQUE, WORTH_FILL = 0.97, 0.6
 #: Weaker than this a mark changes no level of 255.
 FAINT = 0.004
 _ROUNDS = 60
+#: Of the fill's gradients, how much is believed: what it draws is likely, seldom there.
+_FILL_SHARE = 0.5
 #: Error of the template's opacity that is reckoned with beside the estimated one.
 _ALPHA_ERROR = 0.008
 
@@ -97,7 +99,7 @@ def fused(recovery: Recovery, fill: Values | None) -> Values:
         first = np.where(inside, trust * recovery.value + (1 - trust) * fill, recovery.given)
     data = (1 / np.square(recovery.error))[..., None] * inside
     right, down = _couplings(recovery.given, hole)
-    target = data * recovery.value + laplacian(prior, right, down)
+    target = data * recovery.value + _FILL_SHARE * laplacian(prior, right, down)
     result = solved(
         np.asarray(first, np.float32),
         np.asarray(target, np.float32),
