@@ -105,6 +105,16 @@ _DELIVERY_BODY: dict[str, Any] = {
         }
     ],
 }
+_PARTS: list[dict[str, Any]] = [
+    {
+        "number": number,
+        "size": size,
+        "url": f"https://store.example/pictures/wall?partNumber={number}&signature=…",
+        "headers": {"Content-Length": str(size)},
+        "expires_at": "2026-05-01T13:00:00Z",
+    }
+    for number, size in ((1, 8_388_608), (2, 4_194_304))
+]
 
 #: By the name of the answer's schema.
 EXAMPLES: dict[str, Any] = {
@@ -116,9 +126,29 @@ EXAMPLES: dict[str, Any] = {
                 "method": "PUT",
                 "url": "https://store.example/pictures/shirt?signature=…",
                 "headers": {"Content-Type": "image/jpeg"},
+                "fields": {},
+                "parts": [],
                 "expires_at": "2026-05-01T13:00:00Z",
-            }
+            },
+            {
+                "id": "upl_019aab5c2f707a10b3c4d5e6f7081920",
+                "filename": "wall.tif",
+                "method": "PUT",
+                "url": None,
+                "headers": {},
+                "fields": {},
+                "parts": _PARTS,
+                "expires_at": "2026-05-01T13:00:00Z",
+            },
         ]
+    },
+    "UploadParts": {"parts": _PARTS},
+    "StoredUpload": {
+        "id": "upl_019aab5c2f707a10b3c4d5e6f7081920",
+        "filename": "wall.tif",
+        "content_type": "image/tiff",
+        "size": 12_582_912,
+        "expires_at": "2026-05-02T12:00:00Z",
     },
     "Job": _JOB_BODY,
     "JobEvent": {"id": "0b6cf1d1a0b8d9e5b5a1c3f2e4d60718", "event": "progress", "data": json.dumps(_JOB_BODY)},

@@ -9,7 +9,7 @@ from apiflask import APIFlask
 from flask import current_app
 from pydantic import BaseModel
 
-from api import answers, idempotency, requests
+from api import answers, idempotency, requests, upload_requests
 from api.auth import bearer
 from api.examples import EXAMPLES, problem
 from api.limits import HEADERS
@@ -75,6 +75,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         requests.ManifestTerms,
         requests.NewJob,
         requests.InlineJob,
+        upload_requests.FileForm,
         JobOptions,
     ):
         _add(components, model)
@@ -101,6 +102,11 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         "required": True,
         "description": "The file's bytes.",
         "content": {"*/*": binary},
+    }
+    document["paths"]["/blobs/{token}"]["post"]["requestBody"] = {
+        "required": True,
+        "description": "The link's fields, and last the file.",
+        "content": {"multipart/form-data": {"schema": {"$ref": f"{_REF}FileForm"}}},
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -46,32 +46,6 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NewUpload(Request):
-    """A file that will be sent."""
-
-    filename: FileName = Field(description="The file's name; a path's folders are dropped.", examples=["shirt-01.jpg"])
-    content_type: ContentType = Field(
-        description="The file's media type; the link takes no other.", examples=["image/jpeg"]
-    )
-    size: int | None = Field(
-        default=None,
-        ge=1,
-        le=2**40,
-        description="The file's size in bytes; the link takes no other. Required where the tenant's bytes are counted.",
-        examples=[184_320],
-    )
-
-
-class NewUploads(Request):
-    """Files that will be sent to the object store."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"files": [{"filename": "shirt-01.jpg", "content_type": "image/jpeg"}]}}
-    )
-
-    files: list[NewUpload] = Field(min_length=1, max_length=1000, description="1 to 1000 files.")
-
-
 class GivenMask(MaskPlace):
     """What is to be repaired: a mask's file by its upload, or boxes; and how it is laid on pictures of other shapes."""
 

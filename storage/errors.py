@@ -60,6 +60,24 @@ class BlobTooLarge(StorageError):
         self.limit = limit
 
 
+class PartsInvalid(StorageError):
+    """Parts of an upload that were not sent, or are not those that were sent."""
+
+    code = "parts_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("Not all parts were sent, or an ETag is not the one that the part's link answered with.")
+
+
+class UploadInUse(StorageError):
+    """An upload that a job names cannot be dropped."""
+
+    code = "upload_in_use"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"A job uses the upload {upload_id!r}: it goes when the job is deleted.")
+
+
 class InvalidKey(StorageError):
     """A key that could leave the store, or that no store accepts."""
 

@@ -176,6 +176,8 @@ class Upload:
     content_type: str
     #: In bytes, where it was announced.
     size: int | None
+    #: Names its transfer in parts until it is complete; ``""``: the transfer is still to be opened.
+    parts_id: str | None
     created_at: datetime
     expires_at: datetime
 

@@ -46,7 +46,10 @@ def sweep(database: Database, blobs: Blobs) -> None:
     if dropped:
         log.info("uploads.expired", uploads=dropped)
     while claimed := claim_blob_deletions(database, claim_s=CLAIM_S):
-        for number, key in claimed.items():
+        for number, (key, in_parts) in claimed.items():
+            if in_parts:
+                # Before the blob: its parts may be joined at this moment.
+                blobs.drop_parts(key)
             for found in [stat.key for stat in blobs.list(key)] if key.endswith("/") else [key]:
                 blobs.delete(found)
             blobs_deleted(database, [number])

@@ -5,12 +5,17 @@ The token in the address is all the permission; it says which key, which method,
 
 from __future__ import annotations
 
+import io
+from typing import cast
+
 from apiflask import APIBlueprint
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import wrap_file
 
-from api.problems import Problem, responses
+from api.answers import Fault
+from api.bodies import StrictRequest, unsupported
+from api.problems import Problem, pointer, responses
 from api.stores import stores
 from storage.blobs.base import attachment
 from storage.blobs.local import LocalBlobs
@@ -21,6 +26,8 @@ blueprint = APIBlueprint(
     tag={"name": "Signed links", "description": "Files behind links of the local object store; the link is the key."},
 )
 
+#: Bytes of a form beside its file.
+_FORM_BYTES = 64 * 1024
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -58,6 +65,7 @@ def fetch(token: str) -> Response:
         "request_invalid",
         "link_invalid",
         "not_found",
+        "blob_not_found",
         "image_too_large",
         "media_type_unsupported",
         "size_mismatch",
@@ -76,10 +84,57 @@ def send(token: str) -> Response:
             f"This link takes {link.exact_bytes} bytes exactly; say so in Content-Length and send them.",
         )
     request.max_content_length = link.max_bytes
+    answer = Response(status=204)
     try:
-        blobs.put_stream(link.key, request.stream, content_type=link.content_type or request.mimetype)
+        if link.part is not None:
+            answer.headers["ETag"] = blobs.put_part(link.key, link.part, request.stream)
+        else:
+            blobs.put_stream(link.key, request.stream, content_type=link.content_type or request.mimetype)
     except RequestEntityTooLarge as error:
         raise Problem("image_too_large", f"The file may have {link.max_bytes} bytes at most.") from error
+    return answer
+
+
+@blueprint.post("/blobs/<token>")
+@blueprint.doc(
+    summary="Send a file by a form",
+    description="For links with `fields` from `POST /v1/uploads`, where the object store is a folder.",
+    responses=responses(
+        "request_invalid",
+        "link_invalid",
+        "not_found",
+        "image_too_large",
+        "media_type_unsupported",
+        "size_mismatch",
+        "validation_failed",
+        "blob_store_unavailable",
+        also={204: {"description": "Stored."}},
+    ),
+)
+def send_form(token: str) -> Response:
+    blobs = _local_blobs()
+    link = blobs.read_link(token, "POST")
+    if request.mimetype != "multipart/form-data":
+        raise unsupported("multipart/form-data")
+    request.max_content_length = (link.max_bytes or 0) + _FORM_BYTES
+    too_large = Problem("image_too_large", f"The file may have {link.max_bytes} bytes at most.")
+    try:
+        cast(StrictRequest, request).parse_form()
+    except RequestEntityTooLarge as error:
+        raise too_large from error
+    if request.form.to_dict() != {"key": link.key, "Content-Type": link.content_type}:
+        raise Problem("link_invalid", "The form must have exactly the fields that came with its link, and file.")
+    file = request.files.get("file")
+    if file is None:
+        detail = "Send the picture in a part of this name, with a file name."
+        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("file"), detail=detail)])
+    size = file.stream.seek(0, io.SEEK_END)
+    if link.max_bytes is not None and size > link.max_bytes:
+        raise too_large
+    if link.exact_bytes is not None and size != link.exact_bytes:
+        raise Problem("size_mismatch", f"This link takes a file of {link.exact_bytes} bytes exactly, not of {size}.")
+    file.stream.seek(0)
+    blobs.put_stream(link.key, file.stream, content_type=link.content_type or file.mimetype)
     return Response(status=204)
 
 

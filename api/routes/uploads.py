@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from apiflask import APIBlueprint
+from flask import Response
 
-from api import answers, auth, requests
+from api import answers, auth, upload_requests
 from api.answers import Fault
 from api.bodies import only_json
 from api.problems import Problem, pointer, responses
-from api.stores import stores
+from api.stores import Stores, stores
+from storage.blobs.base import part_sizes
+from storage.errors import NotFound, PartsInvalid
 from storage.ledger.jobs import create_uploads
-from storage.records import Scope
+from storage.ledger.parts import drop_upload, find_upload, mark_complete, name_parts
+from storage.records import Scope, Upload
 
 blueprint = APIBlueprint(
     "uploads", __name__, tag={"name": "Uploads", "description": "Places for files in the object store."}
@@ -18,15 +22,19 @@ blueprint = APIBlueprint(
 auth.protect(blueprint, writes=Scope.SUBMIT)
 only_json(blueprint)
 
+#: Most links to parts in one answer.
+_MAX_PARTS = 10_000
+
 
 @blueprint.post("/v1/uploads")
-@blueprint.input(requests.NewUploads, location="json")
+@blueprint.input(upload_requests.NewUploads, location="json")
 @blueprint.output(answers.Uploads, status_code=201, description="A place for each file, in the order asked for.")
 @blueprint.doc(
     summary="Get links to send files to",
     description=(
         "Ask for a link per picture and mask, send each file to its link with the method and headers given, then name "
-        "the ids in `POST /v1/jobs`. An upload that no job names in time is dropped."
+        "the ids in `POST /v1/jobs`. An upload that no job names in time is dropped. A large file may go in parts, "
+        "several at once: `PUT` each to its link, then `POST /v1/uploads/{upload_id}/complete` with their `ETag`s."
     ),
     responses=responses(
         "json_invalid",
@@ -43,36 +51,194 @@ only_json(blueprint)
         "blob_store_unavailable",
     ),
 )
-def create(json_data: requests.NewUploads) -> answers.Uploads:
+def create(json_data: upload_requests.NewUploads) -> answers.Uploads:
     here = stores()
     for index, file in enumerate(json_data.files):
         if file.size is not None and file.size > here.settings.max_image_bytes:
             detail = f"The file may have {here.settings.max_image_bytes} bytes at most."
             place = pointer("files", index, "size")
             raise Problem("image_too_large", detail, faults=[Fault(pointer=place, detail=detail)])
+    _hold_parts(json_data.files)
     created = create_uploads(
         here.database,
         auth.tenant(),
         [(file.filename, file.content_type) for file in json_data.files],
         expires_in_s=here.settings.upload_expiry_s,
         sizes=[file.size for file in json_data.files],
+        in_parts=[file.method == "multipart" for file in json_data.files],
     )
-    places = []
-    for upload in created:
-        link = here.blobs.presigned_put(
+    opened = {
+        upload.id: here.blobs.begin_parts(upload.key, content_type=upload.content_type)
+        for upload in created
+        if upload.parts_id is not None
+    }
+    name_parts(here.database, opened)
+    return answers.Uploads(
+        uploads=[
+            _in_parts(here, upload, opened[upload.id])
+            if file.method == "multipart"
+            else _in_one(here, upload, by_form=file.method == "post")
+            for upload, file in zip(created, json_data.files, strict=True)
+        ]
+    )
+
+
+@blueprint.post("/v1/uploads/<id:upload_id>/parts")
+@blueprint.input(upload_requests.WantedParts, location="json")
+@blueprint.output(answers.UploadParts, description="A link for each part, in the order asked for.")
+@blueprint.doc(
+    summary="Get links of parts again",
+    description="For parts whose links have expired, or that are sent again. What arrived already stays.",
+    responses=responses(
+        "json_invalid",
+        "key_missing",
+        "key_wrong",
+        "scope_missing",
+        "not_found",
+        "upload_complete",
+        "request_too_large",
+        "media_type_unsupported",
+        "validation_failed",
+        "ledger_unavailable",
+        "blob_store_unavailable",
+    ),
+)
+def renew_parts(upload_id: str, json_data: upload_requests.WantedParts) -> answers.UploadParts:
+    here = stores()
+    upload, parts_id = _unfinished(here, upload_id)
+    if parts_id is None:
+        raise Problem("upload_complete", "The upload is complete, or is not sent in parts.")
+    sizes = part_sizes(upload.size or 0)
+    for index, number in enumerate(json_data.numbers):
+        if number > len(sizes):
+            detail = f"The file has {len(sizes)} parts."
+            place = pointer("numbers", index)
+            raise Problem("validation_failed", f"{place}: {detail}", faults=[Fault(pointer=place, detail=detail)])
+    return answers.UploadParts(
+        parts=[_part(here, upload, parts_id, number, sizes[number - 1]) for number in json_data.numbers]
+    )
+
+
+@blueprint.post("/v1/uploads/<id:upload_id>/complete")
+@blueprint.input(upload_requests.SentParts, location="json")
+@blueprint.output(answers.StoredUpload, description="The file is whole: jobs may name it.")
+@blueprint.doc(
+    summary="Complete a file sent in parts",
+    description="Name all parts with the `ETag`s that their links answered with. Repeating it changes nothing.",
+    responses=responses(
+        "json_invalid",
+        "key_missing",
+        "key_wrong",
+        "scope_missing",
+        "not_found",
+        "blob_not_found",
+        "request_too_large",
+        "media_type_unsupported",
+        "validation_failed",
+        "parts_invalid",
+        "ledger_unavailable",
+        "blob_store_unavailable",
+        "blob_store_refused",
+    ),
+)
+def complete(upload_id: str, json_data: upload_requests.SentParts) -> answers.StoredUpload:
+    here = stores()
+    upload, parts_id = _unfinished(here, upload_id)
+    if parts_id is not None:
+        sent = sorted(json_data.parts, key=lambda part: part.number)
+        if [part.number for part in sent] != list(range(1, len(part_sizes(upload.size or 0)) + 1)):
+            raise PartsInvalid
+        etags = [part.etag for part in sent]
+        here.blobs.join_parts(upload.key, parts_id, etags, content_type=upload.content_type)
+        mark_complete(here.database, auth.tenant(), upload.id)
+    return answers.StoredUpload(
+        id=upload.id,
+        filename=upload.filename,
+        content_type=upload.content_type,
+        size=here.blobs.stat(upload.key).size,
+        expires_at=upload.expires_at,
+    )
+
+
+@blueprint.delete("/v1/uploads/<id:upload_id>")
+@blueprint.doc(
+    summary="Drop an upload",
+    description=(
+        "A file that no job will name, sent whole, in parts so far, or not at all. Its bytes are deleted when its "
+        "links have expired."
+    ),
+    responses=responses(
+        "key_missing", "key_wrong", "scope_missing", "not_found", "upload_in_use", "ledger_unavailable"
+    ),
+)
+def drop(upload_id: str) -> Response:
+    here = stores()
+    drop_upload(here.database, auth.tenant(), upload_id, links_s=here.settings.link_expiry_s)
+    return Response(status=204)
+
+
+def _hold_parts(files: list[upload_requests.NewUpload]) -> None:
+    """Raises Problem: more parts than one answer lists links for."""
+    parts = 0
+    for index, file in enumerate(files):
+        if file.method == "multipart":
+            parts += len(part_sizes(file.size or 0))
+        if parts > _MAX_PARTS:
+            detail = f"Up to here the files have {parts} parts; one request may ask for {_MAX_PARTS}. Ask in several."
+            place = pointer("files", index)
+            raise Problem("validation_failed", f"{place}: {detail}", faults=[Fault(pointer=place, detail=detail)])
+
+
+def _in_one(here: Stores, upload: Upload, *, by_form: bool) -> answers.Upload:
+    expires_s = here.settings.link_expiry_s
+    if by_form:
+        link = here.blobs.presigned_post(
             upload.key,
             content_type=upload.content_type,
+            max_bytes=here.settings.max_image_bytes,
+            expires_s=expires_s,
             size=upload.size,
-            expires_s=here.settings.link_expiry_s,
         )
-        places.append(
-            answers.Upload(
-                id=upload.id,
-                filename=upload.filename,
-                method=link.method,
-                url=link.url,
-                headers=link.headers,
-                expires_at=link.expires_at,
-            )
+    else:
+        link = here.blobs.presigned_put(
+            upload.key, content_type=upload.content_type, size=upload.size, expires_s=expires_s
         )
-    return answers.Uploads(uploads=places)
+    return answers.Upload(
+        id=upload.id,
+        filename=upload.filename,
+        method=link.method,
+        url=link.url,
+        headers=link.headers,
+        fields=link.fields,
+        parts=[],
+        expires_at=link.expires_at,
+    )
+
+
+def _in_parts(here: Stores, upload: Upload, parts_id: str) -> answers.Upload:
+    sizes = part_sizes(upload.size or 0)
+    parts = [_part(here, upload, parts_id, number, size) for number, size in enumerate(sizes, 1)]
+    return answers.Upload(
+        id=upload.id,
+        filename=upload.filename,
+        method="PUT",
+        url=None,
+        headers={},
+        fields={},
+        parts=parts,
+        expires_at=parts[0].expires_at,
+    )
+
+
+def _part(here: Stores, upload: Upload, parts_id: str, number: int, size: int) -> answers.UploadPart:
+    link = here.blobs.presigned_part(upload.key, parts_id, number, size=size, expires_s=here.settings.link_expiry_s)
+    return answers.UploadPart(number=number, size=size, url=link.url, headers=link.headers, expires_at=link.expires_at)
+
+
+def _unfinished(here: Stores, upload_id: str) -> tuple[Upload, str | None]:
+    """An upload of the caller's, and the name of its transfer; ``None``: it has none, or none any more."""
+    upload = find_upload(here.database, auth.tenant(), upload_id)
+    if upload.parts_id == "":
+        # Whoever asked for it was never told of it.
+        raise NotFound("upload", upload_id)
+    return upload, upload.parts_id

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import Message
 from typing import IO, Protocol
@@ -13,6 +13,10 @@ from storage.errors import InvalidKey
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 MAX_KEY_LENGTH = 300
+#: Bytes of each part but the last, where a blob is sent in parts: more than S3's least, 5 MiB.
+PART_BYTES = 8 * 1024 * 1024
+#: As S3 allows.
+_MAX_PARTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class PresignedRequest:
     #: To be sent exactly so.
     headers: dict[str, str]
     expires_at: datetime
+    #: Of the form that POST sends, before its last field: the bytes, as ``file``.
+    fields: dict[str, str] = field(default_factory=dict)
 
 
 class Blobs(Protocol):
@@ -63,8 +69,34 @@ class Blobs(Protocol):
     ) -> PresignedRequest:
         """Lets its holder store one blob of this type, and of this size in bytes where one is given, under this key."""
 
+    def presigned_post(
+        self, key: str, *, content_type: str, max_bytes: int, expires_s: int, size: int | None = None
+    ) -> PresignedRequest:
+        """Like :meth:`presigned_put` by a form, of at most ``max_bytes`` where no size is given."""
+
+    def begin_parts(self, key: str, *, content_type: str) -> str:
+        """Opens the transfer of a large blob in parts, and names it."""
+
+    def presigned_part(self, key: str, parts_id: str, number: int, *, size: int, expires_s: int) -> PresignedRequest:
+        """Lets its holder send one part, counted from 1, of this size in bytes. It answers with the part's ETag."""
+
+    def join_parts(self, key: str, parts_id: str, etags: Sequence[str], *, content_type: str) -> None:
+        """Makes the blob of its parts. Repeating it changes nothing.
+
+        Raises PartsInvalid: one is missing, or another was sent; BlobNotFound: there is no such transfer any more.
+        """
+
+    def drop_parts(self, key: str) -> None:
+        """Breaks off all transfers to a key, and deletes their parts. Repeating it changes nothing."""
+
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
         """Lets its holder download a blob, saved under ``filename``."""
+
+
+def part_sizes(size: int) -> list[int]:
+    """How a blob of so many bytes is cut: parts of one size, but for the last. At least 1, at most 10,000."""
+    part = max(PART_BYTES, -(-size // _MAX_PARTS))
+    return [part] * (size // part) + ([size % part] if size % part else [])
 
 
 def check_key(key: str) -> str:

@@ -22,11 +22,13 @@ class Link:
 
     method: str
     key: str
-    #: Of the body that PUT may send.
+    #: Of the file that PUT and POST may send.
     max_bytes: int | None = None
-    #: Of the body that PUT must send, where its size was announced.
+    #: Of the file that they must send, where its size was announced.
     exact_bytes: int | None = None
-    #: That PUT must send.
+    #: Of a blob that is sent in parts, the one that PUT sends.
+    part: int | None = None
+    #: That PUT and POST must send.
     content_type: str | None = None
     #: Under which GET's answer is saved.
     filename: str | None = None

@@ -1,26 +1,28 @@
 """Blobs in a directory: for a laptop, where the API serves them through signed links.
 
 Paths are opened one segment at a time, relative to the folder above and never through a symbolic link, so no key can
-leave the directory. A blob's content type lies beside it in ``.<name>.type``; keys cannot begin a segment with a dot.
+leave the directory. A blob's content type lies beside it in ``.<name>.type``, and while it is sent in parts, these in
+``.<name>.parts``; keys cannot begin a segment with a dot.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from storage.blobs.base import BlobStat, PresignedRequest, check_key
 from storage.blobs.links import Link, LinkSigner
-from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, InvalidKey
+from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, InvalidKey, PartsInvalid
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -110,6 +112,47 @@ class LocalBlobs:
         headers = {"Content-Type": content_type} | ({} if size is None else {"Content-Length": str(size)})
         return self._presigned(link, expires_s, headers)
 
+    def presigned_post(
+        self, key: str, *, content_type: str, max_bytes: int, expires_s: int, size: int | None = None
+    ) -> PresignedRequest:
+        link = Link(method="POST", key=check_key(key), content_type=content_type, max_bytes=max_bytes, exact_bytes=size)
+        return self._presigned(link, expires_s, {}, {"key": key, "Content-Type": content_type})
+
+    def begin_parts(self, key: str, *, content_type: str) -> str:
+        check_key(key)
+        with _translated(key, writing=True), self._folder(key, create=True) as (folder, name):
+            with suppress(FileExistsError):
+                os.mkdir(_parts_name(name), 0o700, dir_fd=folder)
+            return _parts_name(name)
+
+    def presigned_part(self, key: str, parts_id: str, number: int, *, size: int, expires_s: int) -> PresignedRequest:
+        link = Link(method="PUT", key=check_key(key), part=number, exact_bytes=size, max_bytes=size)
+        return self._presigned(link, expires_s, {"Content-Length": str(size)})
+
+    def put_part(self, key: str, number: int, stream: IO[bytes]) -> str:
+        """Keeps a part of a blob; its ETag. Raises BlobNotFound: the blob is whole, or its parts were dropped."""
+        check_key(key)
+        with _translated(key), self._parts(key) as parts:
+            _write(parts, _part_name(number), stream)
+            with _opened(parts, _part_name(number)) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
+                return f'"{hashlib.file_digest(file, "sha256").hexdigest()}"'
+
+    def join_parts(self, key: str, parts_id: str, etags: Sequence[str], *, content_type: str) -> None:
+        check_key(key)
+        try:
+            with _translated(key), self._parts(key) as parts:
+                self.put_stream(
+                    key, io.BufferedReader(_Joined(parts, etags), _COPIED_AT_ONCE), content_type=content_type
+                )
+        except BlobNotFound:
+            self.stat(key)  # joined before
+        self.drop_parts(key)
+
+    def drop_parts(self, key: str) -> None:
+        check_key(key)
+        with suppress(BlobNotFound), _translated(key), self._folder(key) as (folder, name):
+            shutil.rmtree(_parts_name(name), dir_fd=folder)
+
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
         return self._presigned(Link(method="GET", key=check_key(key), filename=filename), expires_s, {})
 
@@ -117,9 +160,21 @@ class LocalBlobs:
         """What a link's token permits to a request of this method. Raises LinkInvalid."""
         return self._signer.read(token, method)
 
-    def _presigned(self, link: Link, expires_s: int, headers: dict[str, str]) -> PresignedRequest:
+    def _presigned(
+        self, link: Link, expires_s: int, headers: dict[str, str], fields: dict[str, str] | None = None
+    ) -> PresignedRequest:
         token, expires_at = self._signer.sign(link, expires_s=expires_s)
-        return PresignedRequest(link.method, f"{self._public_url}/blobs/{token}", headers, expires_at)
+        return PresignedRequest(link.method, f"{self._public_url}/blobs/{token}", headers, expires_at, fields or {})
+
+    @contextmanager
+    def _parts(self, key: str) -> Iterator[int]:
+        """The opened folder of a key's parts."""
+        with self._folder(key) as (folder, name):
+            descriptor = os.open(_parts_name(name), _FOLDER, dir_fd=folder)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
     @contextmanager
     def _folder(self, key: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
@@ -137,6 +192,48 @@ class LocalBlobs:
             yield descriptor, name
         finally:
             os.close(descriptor)
+
+
+class _Joined(io.RawIOBase):
+    """A blob's parts as one stream, each held against its ETag. Reading raises PartsInvalid."""
+
+    def __init__(self, folder: int, etags: Sequence[str]) -> None:
+        self._folder = folder
+        self._etags = list(enumerate(etags, 1))[::-1]
+        self._part: BinaryIO | None = None
+        self._digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while self._etags:
+            number, etag = self._etags[-1]
+            if self._part is None:
+                self._part = self._opened(number)
+                self._digest = hashlib.sha256()
+            count = self._part.readinto(buffer)  # type: ignore[attr-defined]
+            if count:
+                self._digest.update(memoryview(buffer)[:count])
+                return int(count)
+            if self._digest.hexdigest() != etag.strip('"'):
+                raise PartsInvalid
+            self._etags.pop()
+            self._part.close()
+            self._part = None
+        return 0
+
+    def close(self) -> None:
+        if self._part is not None:
+            self._part.close()
+        super().close()
+
+    def _opened(self, number: int) -> BinaryIO:
+        try:
+            with _opened(self._folder, _part_name(number)) as descriptor:
+                return os.fdopen(os.dup(descriptor), "rb")
+        except FileNotFoundError as error:
+            raise PartsInvalid from error
 
 
 @contextmanager
@@ -191,3 +288,11 @@ def _write(folder: int, name: str, stream: IO[bytes]) -> None:
 
 def _type_name(name: str) -> str:
     return f".{name}.type"
+
+
+def _parts_name(name: str) -> str:
+    return f".{name}.parts"
+
+
+def _part_name(number: int) -> str:
+    return f".{number:05d}"

@@ -1,68 +1,19 @@
-"""Blobs in S3 or a server that speaks its protocol.
-
-Clients are made in the process that uses them, at the first use: they must not cross a fork. Threads share one.
-"""
+"""Blobs in S3 or a server that speaks its protocol."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import ClientError
 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
-from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
+from storage.blobs.s3_calls import MISSING, Clients, copy_body, error_code, read_body, translated
+from storage.errors import PartsInvalid
 
-#: Bytes.
-_COPIED_AT_ONCE = 1 << 20
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-#: Answers that ask to come back later, whatever their HTTP status.
-_BUSY = frozenset({"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"})
-
-
-class _Clients:
-    """This process's clients, by address."""
-
-    def __init__(self, region: str, access_key_id: str, secret_access_key: str) -> None:
-        self._region = region
-        self._access_key_id = access_key_id
-        self._secret_access_key = secret_access_key
-        self._lock = threading.Lock()
-        self._clients: dict[tuple[int, str], Any] = {}
-
-    def at(self, endpoint_url: str) -> Any:
-        """The client for an address; empty: AWS."""
-        with self._lock:
-            place = (os.getpid(), endpoint_url)
-            if place not in self._clients:
-                self._clients[place] = self._connect(endpoint_url)
-            return self._clients[place]
-
-    def _connect(self, endpoint_url: str) -> Any:
-        return boto3.session.Session().client(
-            "s3",
-            region_name=self._region,
-            endpoint_url=endpoint_url or None,
-            aws_access_key_id=self._access_key_id or None,
-            aws_secret_access_key=self._secret_access_key or None,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path" if endpoint_url else "auto"},
-                retries={"mode": "standard", "max_attempts": 3},
-                connect_timeout=5,
-                read_timeout=60,
-                max_pool_connections=32,
-                # Otherwise presigned links would ask for a checksum that the sender does not know of.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+#: What S3 says of parts that were not sent, or have another tag.
+_BAD_PARTS = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 
 
 class S3Reader:
@@ -70,21 +21,21 @@ class S3Reader:
 
     def __init__(self, *, endpoint_url: str, region: str, access_key_id: str, secret_access_key: str) -> None:
         self._endpoint_url = endpoint_url
-        self._clients = _Clients(region, access_key_id, secret_access_key)
+        self._clients = Clients(region, access_key_id, secret_access_key)
 
     def read(self, bucket: str, key: str, *, max_bytes: int) -> bytes:
         """The bytes. Raises BlobNotFound, BlobTooLarge (before reading more than ``max_bytes``)."""
-        with _translated(f"s3://{bucket}/{key}"):
-            return _body(self._clients.at(self._endpoint_url), bucket, key, max_bytes)
+        with translated(f"s3://{bucket}/{key}"):
+            return read_body(self._clients.at(self._endpoint_url), bucket, key, max_bytes)
 
     def download(self, bucket: str, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         """Like :meth:`read`, into a file, holding only a part in memory."""
-        with _translated(f"s3://{bucket}/{key}"):
-            _into(file, self._clients.at(self._endpoint_url), bucket, key, max_bytes)
+        with translated(f"s3://{bucket}/{key}"):
+            copy_body(file, self._clients.at(self._endpoint_url), bucket, key, max_bytes)
 
     def keys(self, bucket: str, prefix: str) -> Iterator[str]:
         """All keys that begin with ``prefix``, in order."""
-        with _translated(f"s3://{bucket}/{prefix}"):
+        with translated(f"s3://{bucket}/{prefix}"):
             pages = self._clients.at(self._endpoint_url).get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=bucket, Prefix=prefix):
                 yield from (entry["Key"] for entry in page.get("Contents", []))
@@ -113,15 +64,15 @@ class S3Blobs:
         self._endpoint_url = endpoint_url
         self._public_endpoint_url = public_endpoint_url or endpoint_url
         self._region = region
-        self._clients = _Clients(region, access_key_id, secret_access_key)
+        self._clients = Clients(region, access_key_id, secret_access_key)
 
     def ensure_bucket(self) -> None:
         """Makes the bucket if it is not there. For development and tests: elsewhere somebody owns it."""
-        with _translated(""):
+        with translated(""):
             try:
                 self._client().head_bucket(Bucket=self._bucket)
             except ClientError as error:
-                if _code(error) not in _MISSING | {"NoSuchBucket"}:
+                if error_code(error) not in MISSING | {"NoSuchBucket"}:
                     raise
                 place = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
                 extra = {"CreateBucketConfiguration": place} if place else {}
@@ -129,35 +80,35 @@ class S3Blobs:
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
         name = self._name(key)
-        with _translated(key):
+        with translated(key):
             self._client().put_object(Bucket=self._bucket, Key=name, Body=data, ContentType=content_type)
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         name = self._name(key)
-        with _translated(key):
-            return _body(self._client(), self._bucket, name, max_bytes)
+        with translated(key):
+            return read_body(self._client(), self._bucket, name, max_bytes)
 
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         name = self._name(key)
-        with _translated(key):
-            _into(file, self._client(), self._bucket, name, max_bytes)
+        with translated(key):
+            copy_body(file, self._client(), self._bucket, name, max_bytes)
 
     def stat(self, key: str) -> BlobStat:
         name = self._name(key)
-        with _translated(key):
+        with translated(key):
             answer = self._client().head_object(Bucket=self._bucket, Key=name)
         return BlobStat(key, answer["ContentLength"], answer["ContentType"], answer["LastModified"].astimezone(UTC))
 
     def delete(self, key: str) -> None:
         name = self._name(key)
-        with _translated(key):
+        with translated(key):
             self._client().delete_object(Bucket=self._bucket, Key=name)
 
     def list(self, prefix: str) -> Iterator[BlobStat]:
         above, _, _ = prefix.rpartition("/")
         if above:
             check_key(above)
-        with _translated(prefix):
+        with translated(prefix):
             pages = self._client().get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
                 for entry in page.get("Contents", []):
@@ -179,10 +130,70 @@ class S3Blobs:
         url, expires_at = self._presigned("get_object", key, expires_s, ResponseContentDisposition=disposition)
         return PresignedRequest("GET", url, {}, expires_at)
 
+    def presigned_post(
+        self, key: str, *, content_type: str, max_bytes: int, expires_s: int, size: int | None = None
+    ) -> PresignedRequest:
+        least, most = (0, max_bytes) if size is None else (size, size)
+        expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
+        with translated(key):
+            form = self._clients.at(self._public_endpoint_url).generate_presigned_post(
+                self._bucket,
+                self._name(key),
+                Fields={"Content-Type": content_type},
+                Conditions=[{"Content-Type": content_type}, ["content-length-range", least, most]],
+                ExpiresIn=expires_s,
+            )
+        return PresignedRequest("POST", form["url"], {}, expires_at, form["fields"])
+
+    def begin_parts(self, key: str, *, content_type: str) -> str:
+        name = self._name(key)
+        with translated(key):
+            answer = self._client().create_multipart_upload(Bucket=self._bucket, Key=name, ContentType=content_type)
+        return str(answer["UploadId"])
+
+    def presigned_part(self, key: str, parts_id: str, number: int, *, size: int, expires_s: int) -> PresignedRequest:
+        url, expires_at = self._presigned(
+            "upload_part", key, expires_s, UploadId=parts_id, PartNumber=number, ContentLength=size
+        )
+        return PresignedRequest("PUT", url, {"Content-Length": str(size)}, expires_at)
+
+    def join_parts(self, key: str, parts_id: str, etags: Sequence[str], *, content_type: str) -> None:
+        name = self._name(key)
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
+        with translated(key):
+            try:
+                self._client().complete_multipart_upload(
+                    Bucket=self._bucket, Key=name, UploadId=parts_id, MultipartUpload={"Parts": parts}
+                )
+            except ClientError as error:
+                if error_code(error) == "NoSuchUpload":
+                    # Joined before, or dropped: then there is nothing under the key.
+                    self._client().head_object(Bucket=self._bucket, Key=name)
+                elif error_code(error) in _BAD_PARTS:
+                    raise PartsInvalid from error
+                else:
+                    raise
+
+    def drop_parts(self, key: str) -> None:
+        name = self._name(key)
+        with translated(key):
+            pages = self._client().get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=name):
+                for entry in page.get("Uploads", []):
+                    if entry["Key"] == name:
+                        self._abort(name, entry["UploadId"])
+
+    def _abort(self, name: str, parts_id: str) -> None:
+        try:
+            self._client().abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=parts_id)
+        except ClientError as error:
+            if error_code(error) != "NoSuchUpload":  # joined or dropped meanwhile
+                raise
+
     def _presigned(self, operation: str, key: str, expires_s: int, **params: Any) -> tuple[str, datetime]:
         params = {"Bucket": self._bucket, "Key": self._name(key), **params}
         expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
-        with _translated(key):
+        with translated(key):
             client = self._clients.at(self._public_endpoint_url)
             return str(client.generate_presigned_url(operation, Params=params, ExpiresIn=expires_s)), expires_at
 
@@ -191,47 +202,3 @@ class S3Blobs:
 
     def _client(self) -> Any:
         return self._clients.at(self._endpoint_url)
-
-
-def _body(client: Any, bucket: str, name: str, max_bytes: int | None) -> bytes:
-    answer = client.get_object(Bucket=bucket, Key=name)
-    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
-    with closing(answer["Body"]) as body:
-        if max_bytes is not None and answer["ContentLength"] > max_bytes:
-            raise BlobTooLarge(max_bytes)
-        return bytes(body.read())
-
-
-def _into(file: IO[bytes], client: Any, bucket: str, name: str, max_bytes: int) -> None:
-    answer = client.get_object(Bucket=bucket, Key=name)
-    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
-    with closing(answer["Body"]) as body:
-        if answer["ContentLength"] > max_bytes:
-            raise BlobTooLarge(max_bytes)
-        for piece in body.iter_chunks(_COPIED_AT_ONCE):
-            file.write(piece)
-
-
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    """botocore's errors as the store's. Their text is left out where it could hold a signed URL."""
-    try:
-        yield
-    except ClientError as error:
-        code = _code(error)
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _MISSING:
-            raise BlobNotFound(key) from error
-        if status >= 500 or status == 429 or code in _BUSY:
-            raise BlobStoreUnavailable(f"The object store answered {status} {code}. Try again shortly.") from error
-        raise BlobStoreRefused(f"The object store refused {error.operation_name}: {status} {code}.") from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise BlobStoreRefused(
-            "There are no credentials for the object store. Set CLEANPLATE_S3_ACCESS_KEY_ID."
-        ) from error
-    except BotoCoreError as error:
-        raise BlobStoreUnavailable(f"The object store did not answer ({type(error).__name__}).") from error
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

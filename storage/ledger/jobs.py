@@ -26,14 +26,17 @@ def create_uploads(
     *,
     expires_in_s: float,
     sizes: list[int | None] | None = None,
+    in_parts: list[bool] | None = None,
 ) -> list[Upload]:
     """Places for files, each ``(filename, content_type)``, in the order given, to be used within ``expires_in_s``.
 
-    ``sizes`` in bytes, where they are announced. Raises QuotaExceeded, SizeMissing.
+    ``sizes`` in bytes, where they are announced; ``in_parts``: which are sent in parts. No job can name such an upload
+    before it is complete (:mod:`storage.ledger.parts`). Raises QuotaExceeded, SizeMissing.
     """
     sizes = sizes if sizes is not None else [None] * len(files)
+    in_parts = in_parts if in_parts is not None else [False] * len(files)
     rows = []
-    for (filename, content_type), size in zip(files, sizes, strict=True):
+    for (filename, content_type), size, cut in zip(files, sizes, in_parts, strict=True):
         upload_id = new_id("upl")
         rows.append(
             {
@@ -43,6 +46,7 @@ def create_uploads(
                 "filename": filename,
                 "content_type": content_type,
                 "size": size,
+                "parts_id": "" if cut else None,
             }
         )
     if not rows:

@@ -6,7 +6,7 @@ are deleted after it. Whatever dies in between, the note is still there.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, literal, or_, select, update
 
@@ -170,7 +170,7 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
         if not connection.execute(delete(jobs).where(jobs.c.id == job_id)).rowcount:
             raise NotFound("job", job_id)
         connection.execute(delete(pauses).where(pauses.c.subject == job_id))
-        _note_blobs(db, connection, [f"t/{tenant_id}/jobs/{job_id}/"])
+        note_blobs(db, connection, [(f"t/{tenant_id}/jobs/{job_id}/", None)])
         audit.append(db, connection, [audit.Event(tenant_id, "job.deleted", actor, job_id, None, {"images": gone})])
 
 
@@ -192,7 +192,7 @@ def drop_expired_uploads(db: Database) -> int:
     while True:
         with db.write() as connection:
             found = connection.execute(
-                select(uploads.c.id, uploads.c.key)
+                select(uploads.c.id, uploads.c.key, uploads.c.parts_id)
                 .where(uploads.c.uses == 0, uploads.c.expires_at <= db.now())
                 .order_by(uploads.c.expires_at)
                 .limit(_BATCH)
@@ -200,14 +200,22 @@ def drop_expired_uploads(db: Database) -> int:
             ).all()
             if found:
                 connection.execute(delete(uploads).where(uploads.c.id.in_([row.id for row in found])))
-                _note_blobs(db, connection, [row.key for row in found])
+                note_blobs(db, connection, [(row.key, row.parts_id) for row in found])
         total += len(found)
         if len(found) < _BATCH:
             return total
 
 
-def claim_blob_deletions(db: Database, *, claim_s: float) -> dict[int, str]:
-    """Some blobs to delete, for the caller alone during ``claim_s``: by number their keys, or prefixes with a slash."""
+class BlobDeletion(NamedTuple):
+    """What is to be deleted: a key, or with a slash at its end all keys under it."""
+
+    key: str
+    #: Whether the blob may have been sent in parts only so far.
+    in_parts: bool
+
+
+def claim_blob_deletions(db: Database, *, claim_s: float) -> dict[int, BlobDeletion]:
+    """Some blobs to delete, by number, for the caller alone during ``claim_s``."""
     with db.write() as connection:
         due = (
             select(blob_deletions.c.id)
@@ -221,9 +229,9 @@ def claim_blob_deletions(db: Database, *, claim_s: float) -> dict[int, str]:
             update(blob_deletions)
             .where(blob_deletions.c.id.in_(select(due.c.id)))
             .values(due_at=db.after(claim_s))
-            .returning(blob_deletions.c.id, blob_deletions.c.key)
+            .returning(blob_deletions.c.id, blob_deletions.c.key, blob_deletions.c.parts_id)
         )
-        return {row.id: row.key for row in claimed}
+        return {row.id: BlobDeletion(row.key, row.parts_id is not None) for row in claimed}
 
 
 def blobs_deleted(db: Database, numbers: list[int]) -> None:
@@ -242,5 +250,12 @@ def _sooner(db: Database) -> ColumnElement[Any]:
     return case((uploads.c.uses <= 1, db.now()), else_=uploads.c.expires_at)
 
 
-def _note_blobs(db: Database, connection: Connection, keys: list[str]) -> None:
-    connection.execute(insert(blob_deletions).values(due_at=db.after(_DELETED_AFTER_S)), [{"key": key} for key in keys])
+def note_blobs(
+    db: Database, connection: Connection, keys: list[tuple[str, str | None]], *, wait_s: float = 0.0
+) -> None:
+    """Notes keys, each with the name of its transfer in parts, that nothing names any more and nobody writes
+    ``wait_s`` later."""
+    connection.execute(
+        insert(blob_deletions).values(due_at=db.after(wait_s + _DELETED_AFTER_S)),
+        [{"key": key, "parts_id": parts_id} for key, parts_id in keys],
+    )

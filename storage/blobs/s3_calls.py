@@ -1,0 +1,107 @@
+"""Calls to S3: this process's clients, whole objects read, and botocore's errors as the store's.
+
+Clients are made in the process that uses them, at the first use: they must not cross a fork. Threads share one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import IO, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
+
+#: Bytes.
+_COPIED_AT_ONCE = 1 << 20
+MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+#: Answers that ask to come back later, whatever their HTTP status.
+_BUSY = frozenset({"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"})
+
+
+class Clients:
+    """This process's clients, by address."""
+
+    def __init__(self, region: str, access_key_id: str, secret_access_key: str) -> None:
+        self._region = region
+        self._access_key_id = access_key_id
+        self._secret_access_key = secret_access_key
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[int, str], Any] = {}
+
+    def at(self, endpoint_url: str) -> Any:
+        """The client for an address; empty: AWS."""
+        with self._lock:
+            place = (os.getpid(), endpoint_url)
+            if place not in self._clients:
+                self._clients[place] = self._connect(endpoint_url)
+            return self._clients[place]
+
+    def _connect(self, endpoint_url: str) -> Any:
+        return boto3.session.Session().client(
+            "s3",
+            region_name=self._region,
+            endpoint_url=endpoint_url or None,
+            aws_access_key_id=self._access_key_id or None,
+            aws_secret_access_key=self._secret_access_key or None,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path" if endpoint_url else "auto"},
+                retries={"mode": "standard", "max_attempts": 3},
+                connect_timeout=5,
+                read_timeout=60,
+                max_pool_connections=32,
+                # Otherwise presigned links would ask for a checksum that the sender does not know of.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+def read_body(client: Any, bucket: str, name: str, max_bytes: int | None) -> bytes:
+    answer = client.get_object(Bucket=bucket, Key=name)
+    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
+    with closing(answer["Body"]) as body:
+        if max_bytes is not None and answer["ContentLength"] > max_bytes:
+            raise BlobTooLarge(max_bytes)
+        return bytes(body.read())
+
+
+def copy_body(file: IO[bytes], client: Any, bucket: str, name: str, max_bytes: int) -> None:
+    answer = client.get_object(Bucket=bucket, Key=name)
+    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
+    with closing(answer["Body"]) as body:
+        if answer["ContentLength"] > max_bytes:
+            raise BlobTooLarge(max_bytes)
+        for piece in body.iter_chunks(_COPIED_AT_ONCE):
+            file.write(piece)
+
+
+@contextmanager
+def translated(key: str) -> Iterator[None]:
+    """botocore's errors as the store's. Their text is left out where it could hold a signed URL."""
+    try:
+        yield
+    except ClientError as error:
+        code = error_code(error)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in MISSING:
+            raise BlobNotFound(key) from error
+        if status >= 500 or status == 429 or code in _BUSY:
+            raise BlobStoreUnavailable(f"The object store answered {status} {code}. Try again shortly.") from error
+        raise BlobStoreRefused(f"The object store refused {error.operation_name}: {status} {code}.") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise BlobStoreRefused(
+            "There are no credentials for the object store. Set CLEANPLATE_S3_ACCESS_KEY_ID."
+        ) from error
+    except BotoCoreError as error:
+        raise BlobStoreUnavailable(f"The object store did not answer ({type(error).__name__}).") from error
+
+
+def error_code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
