@@ -150,6 +150,8 @@ def _curl(document: dict[str, Any], path: str, method: str, media_type: str, con
     elif path == "/v1/jobs/manifest":
         job = document["components"]["schemas"]["ManifestTerms"]["example"]
         lines += ["-F manifest=@catalogue.csv", f"-F {shlex.quote(f'job={json.dumps(job)}')}"]
+    elif path == "/blobs/{token}" and media_type == "multipart/form-data":
+        lines += ["-F key=$KEY", "-F Content-Type=image/jpeg", "-F file=@shirt-01.jpg"]
     elif media_type == "multipart/form-data":
         lines += [
             "-F images=@shirt-01.jpg",

@@ -168,7 +168,13 @@ def complete(upload_id: str, json_data: upload_requests.SentParts) -> answers.St
         "links have expired."
     ),
     responses=responses(
-        "key_missing", "key_wrong", "scope_missing", "not_found", "upload_in_use", "ledger_unavailable"
+        "key_missing",
+        "key_wrong",
+        "scope_missing",
+        "not_found",
+        "upload_in_use",
+        "ledger_unavailable",
+        also={204: {"description": "It is dropped."}},
     ),
 )
 def drop(upload_id: str) -> Response:

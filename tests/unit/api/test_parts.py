@@ -10,19 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cleanplate.settings import Settings
 from storage.blobs.base import PART_BYTES, part_sizes
 from storage.ledger.parts import find_upload
 from storage.ledger.quotas import get_usage
-from tests.unit.api.calling import PUBLIC_URL, Caller, Service, mask, picture
+from tests.unit.api.calling import PUBLIC_URL, Caller, MakeService, Service, mask, picture
 
 PNG = {"filename": "shirt.png", "content_type": "image/png"}
 
 
-@pytest.fixture(params=["service", "server_service"])
-def either(request: pytest.FixtureRequest) -> Service:
-    """The API on SQLite and a directory, and on Postgres and S3."""
-    service: Service = request.getfixturevalue(request.param)
-    return service
+@pytest.fixture(params=["embedded_settings", "server_settings"])
+def either(request: pytest.FixtureRequest, make_service: MakeService) -> Service:
+    """The API on SQLite and a directory, and on Postgres and S3; files may have some more bytes than one part."""
+    settings: Settings = request.getfixturevalue(request.param)
+    return make_service(settings.model_copy(update={"max_image_bytes": PART_BYTES + 1000}))
 
 
 def ask(shop: Caller, *files: dict[str, Any]) -> list[dict[str, Any]]:
@@ -66,17 +67,30 @@ def test_pictures_sent_by_forms_make_a_job(either: Service) -> None:
 
 def test_a_form_takes_its_size_key_and_type_only(either: Service) -> None:
     shop = either.caller()
-    exact, most = ask(shop, {**PNG, "method": "post", "size": 4}, {**PNG, "method": "post"})
+    (exact,) = ask(shop, {**PNG, "method": "post", "size": 4})
     foreign = {"key": exact["fields"]["key"][:-1] + "0"}
-    for upload, data, change in (
-        (exact, b"01234", {}),
-        (exact, b"012", {}),
-        (exact, b"0123", foreign),
-        (exact, b"0123", {"Content-Type": "text/html"}),
-        (most, b"0" * (either.settings.max_image_bytes + 1), {}),
-    ):
-        assert post(either, upload, data, **change) in (400, 403, 413, 422)
+    refusals: list[tuple[bytes, dict[str, str]]] = [
+        (b"01234", {}),
+        (b"012", {}),
+        (b"0123", foreign),
+        (b"0123", {"Content-Type": "text/html"}),
+    ]
+    for data, change in refusals:
+        assert post(either, exact, data, **change) in (400, 403, 422)
     assert list(either.stores.blobs.list("")) == []
+
+
+@pytest.mark.parametrize("settings_of", ["embedded_settings", "server_settings"])
+@pytest.mark.parametrize("more", [1, 100_000])
+def test_a_form_of_no_announced_size_takes_what_the_service_does(
+    request: pytest.FixtureRequest, make_service: MakeService, settings_of: str, more: int
+) -> None:
+    settings: Settings = request.getfixturevalue(settings_of)
+    service = make_service(settings.model_copy(update={"max_image_bytes": 1000}))
+    (upload,) = ask(service.caller(), {**PNG, "method": "post"})
+    assert post(service, upload, bytes(1000 + more)) in (400, 413)
+    assert list(service.stores.blobs.list("")) == []
+    assert post(service, upload, bytes(1000)) == 204
 
 
 def test_a_form_without_its_file_or_of_another_kind_is_refused(service: Service, shop: Caller) -> None:
