@@ -26,6 +26,7 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,worker,test)
 	@$(call chromium)
+	@$(call recipes)
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
@@ -60,6 +61,20 @@ define chromium
 			apt-get install -y -qq --no-install-recommends chromium fonts-wqy-microhei >/dev/null; \
 	fi; \
 	$(RUN)/python -m tests.browser
+endef
+
+# $(call recipes): what the recipes in other languages are run with, from Debian where it is missing and we may install it.
+define recipes
+	for pair in node:nodejs php:php-cli; do \
+		command -v $${pair%%:*} >/dev/null && continue; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing $${pair#*:} (once)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $${pair#*:} >/dev/null || exit 1; \
+		else \
+			echo "The recipes are tested with $${pair%%:*}. On Debian and Ubuntu: apt-get install $${pair#*:}" >&2; \
+			exit 1; \
+		fi; \
+	done
 endef
 
 comma := ,

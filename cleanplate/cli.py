@@ -74,6 +74,7 @@ app = typer.Typer(
 
 app.command()(service.up)
 app.command()(jobs.submit)
+app.command()(jobs.watch)
 app.command(name="jobs")(jobs.jobs)
 app.command()(inpaint.inpaint)
 app.command()(demo.demo)

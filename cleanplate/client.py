@@ -11,39 +11,26 @@ Pixels go straight to the object store through presigned links, a few at a time;
 
 from __future__ import annotations
 
-import hashlib
-import json as json_module
-import mimetypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
-from cleanplate.answers import ImageAnswer, ImageState, JobAnswer, ResultLine, Rights, UploadSlot, WebhookAnswer
-from cleanplate.errors import Refused, ServiceUnreachable, UsageError
-from cleanplate.files import FileBody, replacing
-from cleanplate.following import AGAIN_S, Event, Patience, follow, refusal, retry_after
+from cleanplate.answers import ImageAnswer, ImageState, JobAnswer, ResultLine, Rights, WebhookAnswer
+from cleanplate.calls import Calls
+from cleanplate.errors import Refused
+from cleanplate.following import AGAIN_S, Event, Patience, follow, refusal
 from cleanplate.job import Job
 from cleanplate.journal import Journal
 from cleanplate.retries import Retries
+from cleanplate.transfers import Transfers
 
-#: Upload slots asked for at once: few enough that their links outlive the transfers.
-SLOTS = 100
-PAGE = 200
 #: Seconds that the service may hold a long poll; under the time-out of an answer.
 LONG_POLL_S = 25
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-
-Answer = TypeVar("Answer", bound=BaseModel)
-Result = TypeVar("Result")
 
 
 class Client:
@@ -66,15 +53,9 @@ class Client:
         retries: Retries | None = None,
         patience_s: float = 600.0,
     ) -> None:
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise UsageError(f"{url!r} is not the address of a service: it must begin with http:// or https://.")
-        self._url = url.rstrip("/")
-        self._transfers = transfers
-        self._retries = retries or Retries()
+        self._calls = Calls(url, api_key, retries or Retries())
+        self._transfers = Transfers(self._calls, transfers)
         self._patience_s = patience_s
-        self._api = httpx.Client(timeout=TIMEOUT, headers={"Authorization": f"Bearer {api_key}"})
-        # Presigned links carry their own authority: an object store refuses a second one, and must not see the key.
-        self._store = httpx.Client(timeout=TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
@@ -84,8 +65,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._api.close()
-        self._store.close()
+        self._calls.http.close()
+        self._transfers.http.close()
 
     def submit(
         self,
@@ -113,29 +94,72 @@ class Client:
         if len(mask_of) != len(images):
             raise ValueError(f"{len(images)} images and {len(mask_of)} masks")
         files = list(dict.fromkeys([*images, *mask_of]))
-        uploads = self.upload(files, journal=journal, on_uploaded=on_uploaded)
-        body: dict[str, Any] = {
-            "images": [
+
+        def body() -> dict[str, Any]:
+            uploads = self.upload(files, journal=journal, on_uploaded=on_uploaded)
+            named = [
                 {"upload_id": uploads[image], "name": image.name, "mask_upload_id": uploads[mask]}
                 for image, mask in zip(images, mask_of, strict=True)
-            ],
-            "options": dict(options or {}),
-            "rights_basis": rights.basis,
-            "attested_by": rights.attested_by,
-            "rights_reference": rights.reference,
-        }
-        if priority != "bulk":
-            body["priority"] = priority
-        if deadline is not None:
-            body["deadline"] = deadline.astimezone().isoformat()
-        if webhook_id is not None:
-            body["webhook_id"] = webhook_id
-        # However often it is sent, the service makes one job of it.
-        key = idempotency_key or (journal.key_for(body) if journal is not None else uuid4().hex)
-        answer = self._call(JobAnswer, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": key})
-        if journal is not None:
-            journal.note_job(answer.id)
-        return Job(self, answer)
+            ]
+            return {"images": named, **_terms(rights, options, webhook_id, priority, deadline)}
+
+        return self._submit(body, idempotency_key, journal)
+
+    def submit_manifest(
+        self,
+        manifest: Path,
+        *,
+        rights: Rights,
+        mask: Path | Mapping[str, Any] | None = None,
+        on_error: Literal["reject", "skip"] = "reject",
+        options: Mapping[str, Any] | None = None,
+        webhook_id: str | None = None,
+        priority: Literal["interactive", "bulk"] = "bulk",
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        journal: Journal | None = None,
+        on_uploaded: Callable[[int], None] | None = None,
+    ) -> Job:
+        """Submit a file that lists pictures (CSV or JSON Lines, up to 100,000 rows) as one job.
+
+        ``mask`` of all rows without their own: a file, or boxes, as the API takes them. ``on_error``: what a bad row
+        does.
+        """
+        files = [manifest, mask] if isinstance(mask, Path) else [manifest]
+
+        def body() -> dict[str, Any]:
+            uploads = self.upload(files, journal=journal, on_uploaded=on_uploaded)
+            terms = {
+                "manifest": {"upload_id": uploads[manifest], "on_error": on_error},
+                **_terms(rights, options, webhook_id, priority, deadline),
+            }
+            return terms | (
+                {"mask_upload_id": uploads[mask]}
+                if isinstance(mask, Path)
+                else {"mask": dict(mask)}
+                if mask is not None
+                else {}
+            )
+
+        return self._submit(body, idempotency_key, journal)
+
+    def submit_folder(
+        self,
+        url: str,
+        *,
+        rights: Rights,
+        mask: Path | Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
+        webhook_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Submit every picture under ``s3://bucket/prefix/`` as one job; its ``custom_id`` is the rest of its key."""
+
+        def body() -> dict[str, Any]:
+            place = {"mask_upload_id": self.upload([mask])[mask]} if isinstance(mask, Path) else {"mask": dict(mask)}
+            return {"folder": url, **place, **_terms(rights, options, webhook_id, "bulk", None)}
+
+        return self._submit(body, idempotency_key, None)
 
     def upload(
         self,
@@ -145,46 +169,31 @@ class Client:
         on_uploaded: Callable[[int], None] | None = None,
     ) -> dict[Path, str]:
         """Send files to the object store; their upload ids. What the ``journal`` says has arrived is not sent again."""
-        known = {file: journal.uploaded(file) for file in files} if journal is not None else {}
-        ids = {file: upload_id for file, upload_id in known.items() if upload_id is not None}
-        if ids and on_uploaded is not None:
-            on_uploaded(len(ids))
-        files = [file for file in files if file not in ids]
-
-        def send(file: Path, slot: UploadSlot) -> None:
-            self._send(file, slot)
-            if journal is not None:
-                journal.note_upload(file, slot.id)
-            if on_uploaded is not None:
-                on_uploaded(1)
-
-        for start in range(0, len(files), SLOTS):
-            batch = files[start : start + SLOTS]
-            wanted = [
-                {"filename": file.name, "content_type": content_type(file), "size": file.stat().st_size or None}
-                for file in batch
-            ]
-            answer = self._json("POST", "/v1/uploads", json={"files": wanted})
-            slots = [self._read(UploadSlot, slot) for slot in answer["uploads"]]
-            self._side_by_side([partial(send, file, slot) for file, slot in zip(batch, slots, strict=True)])
-            ids.update(zip(batch, (slot.id for slot in slots), strict=True))
-        return ids
+        return self._transfers.upload(files, journal=journal, on_uploaded=on_uploaded)
 
     def job(self, job_id: str) -> JobAnswer:
         """The job as it is now."""
-        return self._call(JobAnswer, "GET", f"/v1/jobs/{job_id}")
+        return self._calls.call(JobAnswer, "GET", f"/v1/jobs/{job_id}")
+
+    def handle(self, job_id: str) -> Job:
+        """A job that was submitted before."""
+        return Job(self, self.job(job_id))
 
     def jobs(self) -> Iterator[JobAnswer]:
         """All jobs of the key's tenant, newest first, fetched page by page."""
-        return self._pages(JobAnswer, "/v1/jobs", {})
+        return self._calls.pages(JobAnswer, "/v1/jobs", {})
 
     def images(self, job_id: str, *, state: ImageState | None = None) -> Iterator[ImageAnswer]:
         """The job's images by position, fetched page by page."""
-        return self._pages(ImageAnswer, f"/v1/jobs/{job_id}/images", {} if state is None else {"state": state})
+        return self._calls.pages(ImageAnswer, f"/v1/jobs/{job_id}/images", {} if state is None else {"state": state})
+
+    def results(self, job_id: str) -> Iterator[ResultLine]:
+        """The manifest of a job's results, in the job's order."""
+        return self._calls.lines(ResultLine, f"/v1/jobs/{job_id}/results")
 
     def cancel(self, job_id: str) -> JobAnswer:
         """Stop the job: images that have not ended end as ``canceled``."""
-        return self._call(JobAnswer, "POST", f"/v1/jobs/{job_id}/cancel")
+        return self._calls.call(JobAnswer, "POST", f"/v1/jobs/{job_id}/cancel")
 
     def wait(self, job_id: str, *, on_change: Callable[[JobAnswer], None] | None = None) -> JobAnswer:
         """Until the job has ended, by long polls; ``on_change`` sees it at once and after each change.
@@ -194,81 +203,49 @@ class Client:
         patience, tag = Patience(self._patience_s), ""
         while True:
             try:
-                answer = self._api.get(
-                    f"{self._url}/v1/jobs/{job_id}",
+                answer = self._calls.http.get(
+                    f"{self._calls.url}/v1/jobs/{job_id}",
                     params={"wait": str(LONG_POLL_S)} if tag else {},
                     headers={"If-None-Match": tag} if tag else {},
                 )
-                if answer.status_code == httpx.codes.NOT_MODIFIED:
-                    patience.heard()
-                    continue
-                if not answer.is_success:
+                if not answer.is_success and answer.status_code != httpx.codes.NOT_MODIFIED:
                     raise refusal(answer)
             except Refused as error:
                 patience.bear(error)
-                self._retries.sleep(error.retry_after_s or AGAIN_S)
+                self._calls.retries.sleep(error.retry_after_s or AGAIN_S)
                 continue
             except httpx.TransportError as error:
-                patience.bear(ServiceUnreachable(self._url, str(error) or type(error).__name__))
-                self._retries.sleep(AGAIN_S)
+                patience.bear(self._calls.unreachable(error))
+                self._calls.retries.sleep(AGAIN_S)
                 continue
             patience.heard()
+            if answer.status_code == httpx.codes.NOT_MODIFIED:
+                continue
             tag = answer.headers.get("etag", "")
-            job = self._read(JobAnswer, answer.json())
+            job = self._calls.parse(JobAnswer, answer.text)
             if on_change is not None:
                 on_change(job)
             if job.ended:
                 return job
             if not tag:
-                self._retries.sleep(AGAIN_S)
+                self._calls.retries.sleep(AGAIN_S)
 
     def events(self, job_id: str) -> Iterator[JobAnswer]:
         """The job now and whenever it has changed, until it has ended or was deleted: server-sent events."""
         for event in self._follow(f"/v1/jobs/{job_id}/events"):
             if event.kind in {"progress", "end"}:
-                yield self._read(JobAnswer, json_of(event.data))
+                yield self._calls.parse(JobAnswer, event.data)
             if event.kind in {"end", "gone"}:
                 return
 
     def all_events(self) -> Iterator[JobAnswer]:
         """Every job of the tenant that is open or has changed, for ever."""
         for event in self._follow("/v1/events"):
-            yield self._read(JobAnswer, json_of(event.data))
-
-    def results(self, job_id: str) -> Iterator[ResultLine]:
-        """The manifest of a job's results, in the job's order."""
-
-        def fetch() -> str:
-            answer = self._api.get(f"{self._url}/v1/jobs/{job_id}/results")
-            if not answer.is_success:
-                raise refusal(answer)
-            return answer.text
-
-        for line in self._try(fetch).splitlines():
-            yield self._read(ResultLine, json_of(line))
+            yield self._calls.parse(JobAnswer, event.data)
 
     def download(self, image: ImageAnswer | ResultLine, path: Path) -> None:
         """Fetch an image's result into ``path``, whole or not at all; where its SHA-256 is known it is checked."""
-        image_id = image.image_id if isinstance(image, ResultLine) else image.id
-        expected = image.sha256 if isinstance(image, ResultLine) else None
-
-        def fetch() -> None:
-            link = self._api.get(f"{self._url}/v1/images/{image_id}/result")
-            if not link.is_redirect:
-                raise refusal(link)
-            target = urljoin(str(link.request.url), link.headers["location"])
-            with self._store.stream("GET", target) as answer, replacing(path) as file:
-                if not answer.is_success:
-                    answer.read()
-                    raise store_refusal(answer, image.name)
-                digest = hashlib.sha256()
-                for chunk in answer.iter_bytes():
-                    digest.update(chunk)
-                    file.write(chunk)
-                if expected is not None and digest.hexdigest() != expected:
-                    raise httpx.RemoteProtocolError(f"{image.name} arrived with other bytes than were stored")
-
-        self._try(fetch)
+        self._transfers.download(image, path)
 
     def download_all(
         self,
@@ -277,114 +254,58 @@ class Client:
         on_done: Callable[[int], None] | None = None,
     ) -> None:
         """Fetch results into their paths, a few at a time."""
-
-        def fetch(path: Path, image: ImageAnswer | ResultLine) -> None:
-            self.download(image, path)
-            if on_done is not None:
-                on_done(1)
-
-        self._side_by_side([partial(fetch, path, image) for path, image in wanted.items()])
+        self._transfers.download_all(wanted, on_done)
 
     def create_webhook(self, url: str, *, events: Sequence[str] | None = None) -> WebhookAnswer:
-        """An endpoint for this tenant's events, all usual ones or ``events``; its ``secret`` is told only now."""
+        """An endpoint for this tenant's events, the usual ones or ``events``; its ``secret`` is told only now."""
         body: dict[str, Any] = {"url": url} | ({} if events is None else {"events": list(events)})
-        return self._call(WebhookAnswer, "POST", "/v1/webhooks", json=body, repeatable=False)
+        return self._calls.call(WebhookAnswer, "POST", "/v1/webhooks", json=body, repeatable=False)
+
+    def _submit(self, body_of: Callable[[], dict[str, Any]], key: str | None, journal: Journal | None) -> Job:
+        """The job of this body, one however often it is sent. Uploads of the journal that expired are sent again."""
+        if journal is None:
+            return Job(self, self._post(body_of(), key or uuid4().hex))
+        body = body_of()
+        made = journal.job_of(body)
+        if made is not None:
+            return self.handle(made)
+        try:
+            answer = self._post(body, key or journal.key_for(body))
+        except Refused as error:
+            if error.code != "upload_unknown":
+                raise
+            journal.forget_uploads()
+            body = body_of()
+            answer = self._post(body, key or journal.key_for(body))
+        journal.note_job(answer.id, body)
+        return Job(self, answer)
+
+    def _post(self, body: dict[str, Any], key: str) -> JobAnswer:
+        return self._calls.call(JobAnswer, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": key})
 
     def _follow(self, path: str) -> Iterator[Event]:
         patience = Patience(self._patience_s)
-        return follow(self._api, self._url + path, patience=patience, sleep=self._retries.sleep)
-
-    def _side_by_side(self, transfers: Sequence[Callable[[], None]]) -> None:
-        with ThreadPoolExecutor(self._transfers, thread_name_prefix="transfer") as pool:
-            begun = [pool.submit(transfer) for transfer in transfers]
-            try:
-                for transfer in begun:
-                    transfer.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-
-    def _send(self, file: Path, slot: UploadSlot) -> None:
-        def put() -> None:
-            body = FileBody(file)
-            headers = {**slot.headers, "Content-Length": str(body.size)}
-            answer = self._store.request(slot.method, slot.url, headers=headers, content=body)
-            if not answer.is_success:
-                raise store_refusal(answer, file.name)
-
-        self._try(put)
-
-    def _pages(self, kind: type[Answer], path: str, query: dict[str, str]) -> Iterator[Answer]:
-        cursor: str | None = None
-        while True:
-            params = {**query, "limit": str(PAGE)} | ({} if cursor is None else {"cursor": cursor})
-            page = self._json("GET", path, params=params)
-            for item in page["data"]:
-                yield self._read(kind, item)
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
-
-    def _call(
-        self,
-        kind: type[Answer],
-        method: str,
-        path: str,
-        *,
-        json: Any = None,
-        headers: Mapping[str, str] | None = None,
-        repeatable: bool = True,
-    ) -> Answer:
-        return self._read(kind, self._json(method, path, json=json, headers=headers, repeatable=repeatable))
-
-    def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: Any = None,
-        params: dict[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        repeatable: bool = True,
-    ) -> Any:
-        def call() -> Any:
-            answer = self._api.request(method, self._url + path, json=json, params=params, headers=headers)
-            if not answer.is_success:
-                raise refusal(answer)
-            try:
-                return answer.json()
-            except ValueError:
-                raise ServiceUnreachable(self._url, "the answer is not Cleanplate's") from None
-
-        return self._try(call, repeatable=repeatable)
-
-    def _read(self, kind: type[Answer], value: Any) -> Answer:
-        try:
-            return kind.model_validate(value)
-        except ValidationError:
-            raise ServiceUnreachable(self._url, f"the answer is not a {kind.__name__}") from None
-
-    def _try(self, call: Callable[[], Result], *, repeatable: bool = True) -> Result:
-        try:
-            return self._retries.call(call, repeatable=repeatable)
-        except httpx.TransportError as error:
-            raise ServiceUnreachable(self._url, str(error) or type(error).__name__) from error
+        return follow(self._calls.http, self._calls.url + path, patience=patience, sleep=self._calls.retries.sleep)
 
 
-def json_of(text: str) -> Any:
-    """JSON of the service; ``None``, which no answer is, where it is none."""
-    try:
-        return json_module.loads(text)
-    except ValueError:
-        return None
-
-
-def content_type(file: Path) -> str:
-    """The type that a file's name claims; the service looks at the bytes itself."""
-    return mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-
-
-def store_refusal(answer: httpx.Response, name: str) -> Refused:
-    """What the object store said of one file; never with the signed link."""
-    detail = f"The object store answered {answer.status_code} for {name}."
-    return Refused(answer.status_code, "transfer_refused", detail, retry_after(answer))
+def _terms(
+    rights: Rights,
+    options: Mapping[str, Any] | None,
+    webhook_id: str | None,
+    priority: str,
+    deadline: datetime | None,
+) -> dict[str, Any]:
+    """What every job states beside its images."""
+    terms: dict[str, Any] = {
+        "options": dict(options or {}),
+        "rights_basis": rights.basis,
+        "attested_by": rights.attested_by,
+        "rights_reference": rights.reference,
+    }
+    if priority != "bulk":
+        terms["priority"] = priority
+    if deadline is not None:
+        terms["deadline"] = deadline.astimezone().isoformat()
+    if webhook_id is not None:
+        terms["webhook_id"] = webhook_id
+    return terms

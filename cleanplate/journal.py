@@ -26,8 +26,7 @@ class Journal:
         self._lock = threading.Lock()
         self._uploads: dict[tuple[str, int, int], str] = {}
         self._name = ""
-        #: The job that was made, if one was.
-        self.job_id: str | None = None
+        self._jobs: dict[str, str] = {}
         for line in self._lines():
             self._take(line)
         if not self._name:
@@ -50,9 +49,13 @@ class Journal:
         """The Idempotency-Key of a request with this body."""
         return hashlib.sha256(f"{self._name}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()
 
-    def note_job(self, job_id: str) -> None:
-        """The job was made."""
-        self._add({"job": job_id})
+    def job_of(self, body: dict[str, Any]) -> str | None:
+        """The id of the job that was made by this body, if one was."""
+        return self._jobs.get(self.key_for(body))
+
+    def note_job(self, job_id: str, body: dict[str, Any]) -> None:
+        """The job was made by this body."""
+        self._add({"job": job_id, "key": self.key_for(body)})
 
     def close(self) -> None:
         """Everything is done: the next submission begins anew."""
@@ -83,7 +86,7 @@ class Journal:
         elif "forget" in line:
             self._uploads.clear()
         elif "job" in line:
-            self.job_id = line["job"]
+            self._jobs[line["key"]] = line["job"]
 
     def _add(self, line: dict[str, Any]) -> None:
         with self._lock:

@@ -1,6 +1,7 @@
 """A folder of pictures as one job, from the files to the results, with progress bars: what ``submit`` and ``demo`` do.
 
-Results carry the input's names: two inputs of one folder never share a name, so two results never do.
+A journal in the folder of the results says what has been done. After an interruption the same command goes on from
+there: nothing that arrived is sent or fetched again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from cleanplate.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client import Client
 from cleanplate.errors import UsageError
+from cleanplate.journal import Journal
 
+#: The journal's name in the folder of the results.
+JOURNAL = ".cleanplate-submit.jsonl"
 #: Files of a folder that are taken for pictures; whether they are, the service decides by their bytes.
 PICTURES = frozenset({
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif",
@@ -43,11 +47,19 @@ class Wishes(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Pictures that a manifest lists, and the mask of those without their own."""
+
+    manifest: Path
+    mask: Path | None
+
+
+@dataclass(frozen=True)
 class Report:
     """How a job ended. ``unfinished`` are the images without a result."""
 
     job: JobAnswer
-    results: dict[Path, ImageAnswer]
+    results: list[Path]
     unfinished: list[ImageAnswer]
 
 
@@ -88,19 +100,27 @@ def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
 
 
 def clean(
-    client: Client, work: Work, out: Path, *, rights: Rights, console: Console, **options: Unpack[Wishes]
+    client: Client,
+    work: Work | Listed,
+    out: Path,
+    *,
+    rights: Rights,
+    console: Console,
+    **options: Unpack[Wishes],
 ) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
 
     ``options`` are those of :meth:`Client.submit`.
 
     Raises:
-        UsageError: ``out`` is the folder of the pictures or masks, whose files the results would replace.
+        UsageError: ``out`` is the folder of the pictures or masks, among which results do not belong.
         ClientError: the service refused, or could not be reached.
     """
-    if out.resolve() in {path.parent.resolve() for path in (*work.pictures, *work.masks)}:
+    files = [*work.pictures, *work.masks] if isinstance(work, Work) else []
+    if out.resolve() in {path.parent.resolve() for path in files}:
         raise UsageError(f"{out} holds the input: choose another folder for the results.")
     out.mkdir(parents=True, exist_ok=True)
+    journal = Journal(out / JOURNAL)
     with Progress(
         TextColumn("{task.description:<12}"),
         BarColumn(),
@@ -108,25 +128,58 @@ def clean(
         TextColumn("{task.fields[pace]}"),
         console=console,
     ) as progress:
-        uploading = progress.add_task("Uploading", total=len({*work.pictures, *work.masks}), pace="")
-        made = client.submit(
-            work.pictures,
-            masks=work.masks,
-            rights=rights,
-            **options,
-            on_uploaded=lambda count: progress.advance(uploading, count),
-        )
-        progress.console.print(f"Job {made.id}")
-        cleaning = progress.add_task("Cleaning", total=made.total, pace="")
-        job = client.wait(
-            made.id,
-            on_change=lambda now: progress.update(cleaning, completed=now.counts.ended, pace=pace(now)),
-        )
-        images = list(client.images(job.id))
-        results = {out / work.pictures[image.position].name: image for image in images if image.result_url}
-        fetching = progress.add_task("Fetching", total=len(results), pace="")
-        client.download_all(results, on_done=lambda count: progress.advance(fetching, count))
-    return Report(job, results, unfinished=[image for image in images if not image.result_url])
+        uploading = progress.add_task("Uploading", total=len(set(files)) or None, pace="")
+
+        def sent(count: int) -> None:
+            progress.advance(uploading, count)
+
+        if isinstance(work, Work):
+            job = client.submit(
+                work.pictures,
+                masks=work.masks,
+                rights=rights,
+                journal=journal,
+                on_uploaded=sent,
+                **options,
+            )
+        else:
+            job = client.submit_manifest(
+                work.manifest,
+                mask=work.mask,
+                rights=rights,
+                journal=journal,
+                on_uploaded=sent,
+                **options,
+            )
+        progress.console.print(f"Job {job.id}")
+        cleaning = progress.add_task("Cleaning", total=job.total, pace="")
+        job.wait(on_change=lambda now: progress.update(cleaning, completed=now.counts.ended, pace=pace(now)))
+        images = list(job.images())
+        unfinished = [image for image in images if not image.result_url]
+        fetching = progress.add_task("Fetching", total=len(images) - len(unfinished), pace="")
+        files_of = job.download(out, on_done=lambda count: progress.advance(fetching, count))
+    journal.close()
+    return Report(job.answer, sorted(files_of.values()), unfinished)
+
+
+def watched(client: Client, job_id: str, console: Console) -> JobAnswer:
+    """The job at its end, having shown its progress until then.
+
+    Raises:
+        ClientError: there is no such job (any more), or the service could not be reached.
+    """
+    job = client.job(job_id)
+    with Progress(
+        TextColumn("{task.fields[state]:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        console=console,
+    ) as progress:
+        shown = progress.add_task("", total=job.total, state=job.state, pace="")
+        for job in client.events(job_id):
+            progress.update(shown, completed=job.counts.ended, state=job.state, pace=pace(job))
+    return job if job.ended else client.job(job_id)
 
 
 def pace(job: JobAnswer) -> str:

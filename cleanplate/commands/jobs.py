@@ -1,4 +1,4 @@
-"""``submit`` and ``jobs``: what somebody with pictures does."""
+"""``submit``, ``watch`` and ``jobs``: what somebody with pictures does."""
 
 from __future__ import annotations
 
@@ -32,20 +32,27 @@ class Urgency(StrEnum):
 
 
 def submit(
-    folder: Annotated[Path, typer.Argument(help="Folder with the pictures.")],
-    *,
-    mask: Annotated[
+    source: Annotated[
         Path,
-        typer.Option(
-            help="Mask for all of them (white: repair, black: keep), or a folder with a mask of the same stem for each."
+        typer.Argument(
+            metavar="FOLDER|MANIFEST",
+            help="Folder with the pictures; or a file that lists them, CSV or JSON Lines, by `url` or `upload_id`.",
         ),
     ],
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the results; they carry the pictures' names.")],
     rights_basis: Annotated[Basis, typer.Option(help="By which right the marks may be removed.")],
     attested_by: Annotated[str, typer.Option(help="Who answers for that right: a name.")],
     rights_reference: Annotated[
         str, typer.Option(help="Where the right is written down: a licence, a contract, an order.")
     ],
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Mask for all of them (white: repair, black: keep), or a folder with a mask of the same stem for "
+            "each. A manifest may do without: each row can have its own."
+        ),
+    ] = None,
     webhook_id: Annotated[
         str | None, typer.Option(help="Endpoint (made with POST /v1/webhooks) that hears of the end.")
     ] = None,
@@ -58,7 +65,12 @@ def submit(
         ),
     ] = None,
 ) -> None:
-    """Send a folder of pictures as one job, wait for it, and fetch the results.
+    """Send pictures as one job, wait for it, and fetch the results.
+
+    Interrupted (Ctrl-C, a lost connection, a machine that went down), the same command goes on where it was: a journal
+    in the folder of the results says which files have arrived and which job was made, so that nothing is sent twice
+    and no second job is made. Results that are there are not fetched again, and no file is ever overwritten: a result
+    whose name another file has gets a number.
 
     Talks to `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`; without them to what `cleanplate up` runs.
     Exit status: 0 when every image succeeded, 1 when some did not (they are listed), 2 when the job could not be done.
@@ -70,10 +82,17 @@ def submit(
 
     from cleanplate.answers import Rights
     from cleanplate.connection import connect
-    from cleanplate.submission import clean, gather
+    from cleanplate.errors import UsageError
+    from cleanplate.submission import Listed, Work, clean, gather
 
-    work = gather(folder, mask)
-    if work.left_out:
+    work: Work | Listed
+    if source.is_file():
+        work = Listed(source, mask)
+    elif mask is None:
+        raise UsageError("Say with --mask which pixels are to be repaired.")
+    else:
+        work = gather(source, mask)
+    if isinstance(work, Work) and work.left_out:
         typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
     with connect() as client:
@@ -92,6 +111,35 @@ def submit(
         typer.echo(f"{image.name}  {reason}", err=True)
     typer.echo(f"{len(report.results)} of {report.job.total} images are clean, in {out}.")
     if report.unfinished:
+        raise typer.Exit(1)
+
+
+def watch(
+    job_id: Annotated[
+        str | None, typer.Argument(help="The job; without it all jobs that are open, until Ctrl-C.")
+    ] = None,
+) -> None:
+    """See how far a job is, live, until it has ended; or all jobs as they change, a line for each change.
+
+    Survives restarts of the service. Exit status: 0 when every image succeeded, 1 when some did not, 2 when there is no
+    such job or no answer.
+
+    Example: `cleanplate watch job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
+    """
+    from cleanplate.connection import connect
+    from cleanplate.submission import pace, watched
+
+    with connect() as client:
+        if job_id is None:
+            for job in client.all_events():
+                typer.echo(f"{job.id}  {job.state}  {job.counts.ended}/{job.total}  {pace(job)}".rstrip())
+            return
+        from rich.console import Console
+
+        ended = watched(client, job_id, Console(stderr=True))
+    counts = ", ".join(f"{count} {state}" for state, count in ended.counts.model_dump().items() if count)
+    typer.echo(f"{job_id} is {ended.state}: {counts}.")
+    if ended.counts.failed or ended.counts.canceled:
         raise typer.Exit(1)
 
 

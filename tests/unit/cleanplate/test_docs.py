@@ -19,6 +19,7 @@ DOCUMENTS = [
     "docs/architecture.md",
     "docs/weights.md",
     "docs/rights.md",
+    "docs/recipes.md",
     "samples/README.md",
     "CHANGELOG.md",
 ]

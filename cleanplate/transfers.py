@@ -1,0 +1,128 @@
+"""Files on their way: to the object store by presigned links and back, several at a time, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+
+from cleanplate.answers import ImageAnswer, ResultLine, UploadSlot
+from cleanplate.calls import TIMEOUT, Calls
+from cleanplate.errors import Refused
+from cleanplate.files import FileBody, replacing
+from cleanplate.following import refusal, retry_after
+from cleanplate.journal import Journal
+
+#: Upload slots asked for at once: few enough that their links outlive the transfers.
+SLOTS = 100
+
+
+class Transfers:
+    """Sends and fetches files, ``at_once`` of them at the same time."""
+
+    def __init__(self, calls: Calls, at_once: int) -> None:
+        self._calls = calls
+        self._at_once = at_once
+        # Presigned links carry their own authority: an object store refuses a second one, and must not see the key.
+        self.http = httpx.Client(timeout=TIMEOUT)
+
+    def upload(
+        self, files: Sequence[Path], *, journal: Journal | None, on_uploaded: Callable[[int], None] | None
+    ) -> dict[Path, str]:
+        """Send files to the object store; their upload ids. What the ``journal`` says has arrived is not sent again."""
+        known = {file: journal.uploaded(file) for file in files} if journal is not None else {}
+        ids = {file: upload_id for file, upload_id in known.items() if upload_id is not None}
+        if ids and on_uploaded is not None:
+            on_uploaded(len(ids))
+        files = [file for file in files if file not in ids]
+
+        def send(file: Path, slot: UploadSlot) -> None:
+            self._send(file, slot)
+            if journal is not None:
+                journal.note_upload(file, slot.id)
+            if on_uploaded is not None:
+                on_uploaded(1)
+
+        for start in range(0, len(files), SLOTS):
+            batch = files[start : start + SLOTS]
+            wanted = [
+                {"filename": file.name, "content_type": content_type(file), "size": file.stat().st_size or None}
+                for file in batch
+            ]
+            answer = self._calls.json("POST", "/v1/uploads", json={"files": wanted})
+            slots = [self._calls.read(UploadSlot, slot) for slot in answer["uploads"]]
+            self._side_by_side([partial(send, file, slot) for file, slot in zip(batch, slots, strict=True)])
+            ids.update(zip(batch, (slot.id for slot in slots), strict=True))
+        return ids
+
+    def download(self, image: ImageAnswer | ResultLine, path: Path) -> None:
+        """Fetch an image's result into ``path``, whole or not at all; where its SHA-256 is known it is checked."""
+        image_id = image.image_id if isinstance(image, ResultLine) else image.id
+        expected = image.sha256 if isinstance(image, ResultLine) else None
+
+        def fetch() -> None:
+            link = self._calls.http.get(f"{self._calls.url}/v1/images/{image_id}/result")
+            if not link.is_redirect:
+                raise refusal(link)
+            target = urljoin(str(link.request.url), link.headers["location"])
+            with self.http.stream("GET", target) as answer, replacing(path) as file:
+                if not answer.is_success:
+                    answer.read()
+                    raise store_refusal(answer, image.name)
+                digest = hashlib.sha256()
+                for chunk in answer.iter_bytes():
+                    digest.update(chunk)
+                    file.write(chunk)
+                if expected is not None and digest.hexdigest() != expected:
+                    raise httpx.RemoteProtocolError(f"{image.name} arrived with other bytes than were stored")
+
+        self._calls.again(fetch)
+
+    def download_all(
+        self, wanted: Mapping[Path, ImageAnswer] | Mapping[Path, ResultLine], on_done: Callable[[int], None] | None
+    ) -> None:
+        """Fetch results into their paths, a few at a time."""
+
+        def fetch(path: Path, image: ImageAnswer | ResultLine) -> None:
+            self.download(image, path)
+            if on_done is not None:
+                on_done(1)
+
+        self._side_by_side([partial(fetch, path, image) for path, image in wanted.items()])
+
+    def _send(self, file: Path, slot: UploadSlot) -> None:
+        def put() -> None:
+            body = FileBody(file)
+            headers = {**slot.headers, "Content-Length": str(body.size)}
+            answer = self.http.request(slot.method, slot.url, headers=headers, content=body)
+            if not answer.is_success:
+                raise store_refusal(answer, file.name)
+
+        self._calls.again(put)
+
+    def _side_by_side(self, transfers: Sequence[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(self._at_once, thread_name_prefix="transfer") as pool:
+            begun = [pool.submit(transfer) for transfer in transfers]
+            try:
+                for transfer in begun:
+                    transfer.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def content_type(file: Path) -> str:
+    """The type that a file's name claims; the service looks at the bytes itself."""
+    return mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+
+
+def store_refusal(answer: httpx.Response, name: str) -> Refused:
+    """What the object store said of one file; never with the signed link."""
+    detail = f"The object store answered {answer.status_code} for {name}."
+    return Refused(answer.status_code, "transfer_refused", detail, retry_after(answer))

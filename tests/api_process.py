@@ -1,0 +1,49 @@
+"""The API as a process of its own: started, waited for, stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from cleanplate.settings import Settings
+from tests.running import until
+from tests.servers import environment
+
+_IMPORTS = "import sys; from cleanplate.settings import load_settings; from api.server import run; "
+SERVE = _IMPORTS + "sys.exit(run(load_settings()))"
+#: Prints after serving: a forked worker must never come that far.
+SERVE_AND_SAY = _IMPORTS + "status = run(load_settings()); print('ended', status)"
+
+
+@contextmanager
+def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subprocess.Popen[str]]:
+    """The server as a process of its own, answering."""
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, **environment(settings)},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    try:
+        until(lambda: process.poll() is not None or answers(settings), lambda: f"no answer: {log.read_text()}")
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def answers(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.public_url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False

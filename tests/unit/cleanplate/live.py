@@ -1,0 +1,80 @@
+"""A live API for tests of the client, and a worker's part played by the test: it stores results and ends images."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from cleanplate.settings import Settings
+from storage.blobs import Blobs, open_blobs
+from storage.database import Database
+from storage.ledger.jobs import list_images, list_jobs
+from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.reaper import close_jobs
+from storage.ledger.tenants import create_key, ensure_tenant
+from storage.records import ImageState, Outcome
+from tests.servers import free_port
+
+
+class Shop:
+    """A tenant of a service, seen from inside."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database.connect(settings.sqlalchemy_url)
+        self.blobs: Blobs = open_blobs(settings)
+        self.tenant = ensure_tenant(self.database, "shop")
+        _, self.key = create_key(self.database, self.tenant, "test")
+
+    def jobs(self) -> list[str]:
+        """Ids of all jobs."""
+        return [job.id for job in list_jobs(self.database, self.tenant, limit=100, after=None)]
+
+    def work(self, job_id: str, *, bad: int = 0) -> None:
+        """End all images of a job, the first ``bad`` as failed, and close it."""
+        found = list_images(self.database, self.tenant, job_id, limit=1000, after=None)
+        token, leased = lease_images(self.database, [image.id for image in found], worker="test", lease_s=60)
+        outcomes = []
+        for number, image in enumerate(leased):
+            if number < bad:
+                outcomes.append(Outcome(image_id=image.id, state=ImageState.FAILED, error_code="image_truncated"))
+                continue
+            data, key = image.name.upper().encode() + image.id.encode(), f"t/{self.tenant}/jobs/{job_id}/{image.id}.png"
+            self.blobs.put(key, data, content_type="image/png")
+            outcomes.append(
+                Outcome(
+                    image_id=image.id,
+                    state=ImageState.SUCCEEDED,
+                    result_key=key,
+                    content_type="image/png",
+                    width=1,
+                    height=1,
+                    record={"sha256": {"result": hashlib.sha256(data).hexdigest()}},
+                )
+            )
+        finish_images(self.database, token, outcomes, max_attempts=1)
+        close_jobs(self.database)
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def on_a_port(settings: Settings) -> Settings:
+    """The settings with an address of their own."""
+    port = free_port()
+    return settings.model_copy(
+        update={
+            "port": port,
+            "public_url": f"http://127.0.0.1:{port}",
+            "api_workers": 1,
+            "webhook_allow_private": True,
+        }
+    )
+
+
+def pictures(folder: Path, *names: str) -> list[Path]:
+    """Files that the API takes for pictures (it does not look into uploads)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(f"a picture called {name} in {folder}".encode())
+    return [folder / name for name in names]

@@ -1,0 +1,198 @@
+"""The client against the real API as a process, which is killed in the middle of what the client does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook
+
+from cleanplate import Client, Rights
+from cleanplate.errors import Refused, WebhookRefused
+from cleanplate.journal import Journal
+from cleanplate.settings import Settings
+from cleanplate.webhooks import verify
+from tests.api_process import served
+from tests.running import cleanplate, until
+from tests.unit.cleanplate.live import Shop, on_a_port, pictures
+
+RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
+SAID = ["--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "own photographs"]
+
+
+@pytest.fixture
+def shop(embedded_settings: Settings) -> Iterator[Shop]:
+    shop = Shop(on_a_port(embedded_settings))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def client(shop: Shop) -> Iterator[Client]:
+    with Client(shop.settings.public_url, shop.key, patience_s=60) as client:
+        yield client
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_job_is_submitted_followed_and_fetched(shop: Shop, client: Client, tmp_path: Path) -> None:
+    images = pictures(tmp_path / "one", "a.png", "b.jpg") + pictures(tmp_path / "two", "a.png")
+    (mask,) = pictures(tmp_path, "mask.png")
+    with served(shop.settings, tmp_path / "log"):
+        job = client.submit(images, masks=mask, rights=RIGHTS)
+        assert (job.state, job.total, job.answer.queue_position) == ("queued", 3, 1)
+        changes = job.events()
+        assert next(changes).state == "queued"
+        shop.work(job.id)
+        assert [answer.state for answer in changes][-1] == "completed"
+        assert job.wait().counts.succeeded == 3
+
+        out = tmp_path / "out"
+        (foreign,) = pictures(out, "b.png")
+        kept = foreign.read_bytes()
+        files = job.download(out)
+        # The results are PNG whatever the pictures were; a name that is taken gets a number.
+        assert sorted(path.name for path in files.values()) == ["a (2).png", "a.png", "b (2).png"]
+        assert foreign.read_bytes() == kept
+        before = {path: path.stat().st_mtime_ns for path in files.values()}
+        (out / "a.png").unlink()
+        done: list[int] = []
+        assert client.handle(job.id).download(out, on_done=done.append) == files
+        assert sum(done) == 3
+        assert [path.name for path, at in before.items() if path.stat().st_mtime_ns != at] == ["a.png"]
+        with pytest.raises(Refused, match="not_found"):
+            list(client.events("job_0"))
+
+
+def test_waiting_outlives_the_server(shop: Shop, client: Client, tmp_path: Path) -> None:
+    images = pictures(tmp_path / "in", "a.png")
+    with ThreadPoolExecutor(2) as pool:
+        with served(shop.settings, tmp_path / "log") as process:
+            job = client.submit(images, masks=images[0], rights=RIGHTS)
+            seen = threading.Event()
+            waiting = pool.submit(client.wait, job.id, on_change=lambda _: seen.set())
+            followed = pool.submit(lambda: [answer.state for answer in client.events(job.id)])
+            assert seen.wait(30)
+            process.kill()
+            process.wait()
+        shop.work(job.id)
+        with served(shop.settings, tmp_path / "log2"):
+            assert waiting.result(60).state == "completed"
+            assert followed.result(60)[-1] == "completed"
+            assert len(job.download(tmp_path / "out")) == 1
+
+
+def test_a_submission_outlives_the_server_and_is_one_job(shop: Shop, client: Client, tmp_path: Path) -> None:
+    images = pictures(tmp_path / "in", *(f"{n}.png" for n in range(30)))
+    arrived = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with served(shop.settings, tmp_path / "log") as process:
+            submitted = pool.submit(
+                client.submit, images, masks=images[0], rights=RIGHTS, on_uploaded=lambda _: arrived.set()
+            )
+            assert arrived.wait(30)
+            process.kill()
+            process.wait()
+        with served(shop.settings, tmp_path / "log2"):
+            assert shop.jobs() == [submitted.result(60).id]
+
+
+def test_an_interrupted_submission_goes_on_and_sends_nothing_twice(shop: Shop, client: Client, tmp_path: Path) -> None:
+    images = pictures(tmp_path / "in", *(f"{n}.png" for n in range(12)))
+    path = tmp_path / "journal"
+    count = 0
+
+    def interrupt(_: int) -> None:
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise KeyboardInterrupt
+
+    def ids() -> list[str]:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return [line["file"] for line in lines if "upload" in line]
+
+    with served(shop.settings, tmp_path / "log"):
+        with pytest.raises(KeyboardInterrupt):
+            client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path), on_uploaded=interrupt)
+        assert 5 <= len(ids()) < 12
+        with path.open("a") as file:
+            file.write('{"file": "half a line')
+        first = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
+        assert sorted(ids()) == sorted(str(image) for image in images)
+        # Also the job is not made twice, not even where its making was not written down.
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if '"job"' not in line))
+        again = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
+        assert (again.id, shop.jobs()) == (first.id, [first.id])
+        assert len(ids()) == 12
+        # A file that changed is another file, and the job another.
+        images[3].write_bytes(b"changed")
+        changed = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
+        assert changed.id != first.id
+        assert len(ids()) == 13
+
+
+def test_submit_and_watch_on_the_command_line(shop: Shop, tmp_path: Path) -> None:
+    pictures(tmp_path / "in", "a.png", "b.png")
+    (mask,) = pictures(tmp_path, "mask.png")
+    environment = {"CLEANPLATE_URL": shop.settings.public_url, "CLEANPLATE_API_KEY": shop.key}
+    with served(shop.settings, tmp_path / "log"), ThreadPoolExecutor(2) as pool:
+        words = ("submit", str(tmp_path / "in"), "--mask", str(mask), "--out", str(tmp_path / "out"), *SAID)
+        submitting = pool.submit(cleanplate, *words, settings=environment)
+        (job_id,) = until(shop.jobs, "no job was made")
+        watching = pool.submit(cleanplate, "watch", job_id, settings=environment)
+        shop.work(job_id, bad=1)
+        submitted, watched = submitting.result(120), watching.result(120)
+        assert (submitted.returncode, watched.returncode) == (1, 1), submitted.stderr + watched.stderr
+        assert "1 of 2 images are clean" in submitted.stdout
+        assert "image_truncated" in submitted.stderr
+        assert watched.stdout == f"{job_id} is completed: 1 succeeded, 1 failed.\n"
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
+        assert cleanplate("watch", "job_0", settings=environment).returncode == 2
+
+
+def test_a_manifest_is_submitted_on_the_command_line(shop: Shop, client: Client, tmp_path: Path) -> None:
+    (image, mask) = pictures(tmp_path / "in", "a.png", "mask.png")
+    environment = {"CLEANPLATE_URL": shop.settings.public_url, "CLEANPLATE_API_KEY": shop.key}
+    manifest = tmp_path / "catalogue.csv"
+    with served(shop.settings, tmp_path / "log"), ThreadPoolExecutor(1) as pool:
+        upload = client.upload([image])[image]
+        manifest.write_text(f"custom_id,upload_id,name\nsku-1,{upload},shirt.png\n")
+        words = ("submit", str(manifest), "--mask", str(mask), "--out", str(tmp_path / "out"), *SAID)
+        submitting = pool.submit(cleanplate, *words, settings=environment)
+        (job_id,) = until(shop.jobs, "no job was made")
+        shop.work(job_id)
+        ended = submitting.result(120)
+        assert ended.returncode == 0, ended.stderr
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["shirt.png"]
+
+
+def test_webhooks_are_verified_for_receivers() -> None:
+    from datetime import UTC, datetime
+
+    secret, now = "whsec_" + "c2VjcmV0" * 5, datetime.now(UTC)
+    body = '{"type":"ping"}'
+    headers = {
+        "Webhook-Id": "evt_1",
+        "Webhook-Timestamp": str(int(now.timestamp())),
+        "Webhook-Signature": Webhook(secret).sign("evt_1", now, body),
+    }
+    assert verify(secret, body.encode(), headers) == {"type": "ping"}
+    for wrong in (
+        {**headers, "Webhook-Id": "evt_2"},
+        {**headers, "Webhook-Timestamp": "1000000000"},
+        {**headers, "Webhook-Timestamp": "x"},
+        {**headers, "Webhook-Signature": "v1,AAAA"},
+        {**headers, "Webhook-Signature": "v1,\N{SNOWMAN}"},
+        {},
+    ):
+        with pytest.raises(WebhookRefused):
+            verify(secret, body, wrong)
+    with pytest.raises(WebhookRefused):
+        verify(secret, body + " ", headers)
