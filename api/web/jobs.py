@@ -1,4 +1,5 @@
-"""Jobs as pages: the list, and one job. What they show at first is in the page; then events tell the news."""
+"""Jobs as pages: the list, one job, and a new one. What they show at first is in the page,
+then events tell the news."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from typing import Any
 from flask import Response, request
 
 from api import answers, auth
+from api.problems import Problem
 from api.routes.jobs import page_of_jobs
 from api.stores import stores
 from api.web.pages import Pages, show
 from storage.ledger.jobs import get_job
+from storage.ledger.webhooks import list_endpoints
 from storage.records import JobState, Scope
 
 blueprint = Pages("job_pages", __name__)
@@ -25,6 +28,22 @@ def index() -> Response:
     state = JobState(asked) if asked in set(JobState) else None
     page = page_of_jobs(limit=_PART, cursor=None, state=state)
     return show("jobs.html", first=page.model_dump(mode="json"), state=state, part=_PART, **_rights())
+
+
+@blueprint.get("/jobs/new")
+def new() -> Response:
+    here, tenant = stores(), auth.tenant()
+    if Scope.SUBMIT not in auth.caller().scopes:
+        raise Problem("scope_missing", "This API key may not submit jobs: it needs the scope submit.")
+    return show(
+        "new.html",
+        max_bytes=here.settings.max_image_bytes,
+        max_pixels=here.settings.max_image_pixels,
+        max_images=here.settings.max_job_images,
+        kept_s=here.settings.upload_expiry_s,
+        owner=tenant,
+        webhooks=[webhook for webhook in list_endpoints(here.database, tenant) if webhook.disabled_at is None],
+    )
 
 
 @blueprint.get("/jobs/<id:job_id>")

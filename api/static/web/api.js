@@ -6,11 +6,11 @@ import { t } from "./texts.js";
 const WAITS_MS = [300, 700, 1500, 3000, 5000];
 let token = document.querySelector('meta[name="csrf-token"]').content;
 
-/** An error of the API (RFC 9457): `code`, `title`, `detail`, `status`; `code` is "unreachable" where nobody answered. */
+/** An error of the API (RFC 9457): `code`, `title`, `detail`, `status`, `errors`; `code` is "unreachable" where nobody answered. */
 export class Problem extends Error {
-  constructor({ code, title, detail, status = 0 }) {
+  constructor({ code, title, detail, status = 0, errors = [] }) {
     super(detail);
-    Object.assign(this, { code, title, detail, status });
+    Object.assign(this, { code, title, detail, status, errors });
   }
 
   /** Whether the same request may succeed shortly. */

@@ -55,6 +55,16 @@ export class Strokes {
     return left < right && top < bottom ? [left, top, right, bottom] : null;
   }
 
+  /** The areas as boxes within a picture: [left, top, width, height], whole pixels. */
+  marks(width, height) {
+    const boxes = this.#live().filter((shape) => shape.kind === "area" && !shape.erases).map(({ points }) => {
+      const one = new Strokes();
+      one.add({ kind: "area", points, erases: false });
+      return one.bounds(width, height);
+    });
+    return boxes.filter(Boolean).map(([left, top, right, bottom]) => [left, top, right - left, bottom - top]);
+  }
+
   #live() {
     const cleared = this.#done.findLastIndex((shape) => shape.kind === "clear");
     return this.#done.slice(cleared + 1);

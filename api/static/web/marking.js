@@ -1,0 +1,130 @@
+// What is to be repaired in all pictures of a job: painted or boxed on a sample, or a mask's file.
+
+import { Gestures } from "./gestures.js";
+import { openPicture } from "./picture.js";
+import { maskFile } from "./runlengths.js";
+import { Strokes } from "./strokes.js";
+import { upload } from "./upload.js";
+import { View } from "./view.js";
+
+const at = (id) => document.getElementById(id);
+
+export class Marking {
+  /** `paint`, `boxes`, `file` or `list`. */
+  way = "paint";
+  file = null;
+  #tool = "brush";
+  #strokes = { paint: new Strokes(), boxes: new Strokes() };
+  #view = new View(at("canvas"), () => {});
+  #changed;
+  #limits;
+
+  constructor(limits, changed) {
+    this.#limits = limits;
+    this.#changed = changed;
+    const marking = this;
+    new Gestures(at("canvas"), this.#view, {
+      get tool() {
+        return marking.tool;
+      },
+      get size() {
+        return marking.#brush;
+      },
+      comparing: false,
+      get locked() {
+        return !marking.#view.scene.picture;
+      },
+      finished: (shape) => this.#change((strokes) => strokes.add(shape)),
+      resized: (factor) => (at("size").value = Math.max(0, Math.min(100, Number(at("size").value) + Math.log(factor) * 18))),
+      divided() {},
+      touched: () => at("canvas").focus({ preventScroll: true }),
+    });
+    at("undo").addEventListener("click", () => this.#change((strokes) => strokes.undo()));
+    at("clear").addEventListener("click", () => this.#change((strokes) => strokes.add({ kind: "clear" })));
+  }
+
+  get tool() {
+    return this.way === "boxes" && this.#tool !== "hand" ? "rectangle" : this.#tool;
+  }
+
+  set tool(name) {
+    this.#tool = name;
+    this.#changed();
+  }
+
+  get sample() {
+    return this.#view.scene.picture;
+  }
+
+  get canUndo() {
+    return this.#here.canUndo;
+  }
+
+  /** Whether it says what is to be repaired. */
+  get ready() {
+    if (this.way === "list") return true;
+    if (this.way === "file") return this.file !== null;
+    return this.sample !== null && !this.#here.empty;
+  }
+
+  /** Show a sample to mark; what was marked on the one before stays where its size is the same. Throws Unusable. */
+  async show(blob, name) {
+    const picture = await openPicture(blob, name, this.#limits);
+    const before = this.sample;
+    if (before && (before.width !== picture.width || before.height !== picture.height)) {
+      this.#strokes = { paint: new Strokes(), boxes: new Strokes() };
+    }
+    at("marking-none").hidden = true;
+    this.#view.show(picture, this.#here);
+    this.#view.fit();
+    this.#changed();
+  }
+
+  turn(way) {
+    this.way = way;
+    if (this.sample) {
+      this.#view.scene.strokes = this.#here;
+      this.#view.repaint();
+    }
+    this.#changed();
+  }
+
+  /** As the API takes it; files are sent. `place`: `{anchor, scale}`, or nothing. Null where nothing is marked. */
+  async asked(place, options) {
+    if (this.way === "list") return {};
+    if (this.way === "file") return { mask: { upload_id: await upload(this.file.name, this.file, options), ...place } };
+    const { width, height } = this.sample;
+    if (this.way === "boxes") {
+      const boxes = this.#here.marks(width, height);
+      return boxes.length ? { mask: { boxes, size: [width, height], ...place } } : null;
+    }
+    const mask = await maskFile(this.#here, width, height);
+    return mask && { mask: { upload_id: await upload("mask.json", mask, options), ...place } };
+  }
+
+  /** The corner, side or centre that the marks are nearest to. */
+  get nearest() {
+    const box = this.sample && this.#here.bounds(this.sample.width, this.sample.height);
+    if (!box) return null;
+    const third = (low, high, whole, names) => names[Math.min(2, Math.floor((3 * (low + high)) / 2 / whole))];
+    const across = third(box[0], box[2], this.sample.width, ["left", "", "right"]);
+    const down = third(box[1], box[3], this.sample.height, ["top", "", "bottom"]);
+    return [down, across].filter(Boolean).join("_") || "center";
+  }
+
+  get #here() {
+    return this.#strokes[this.way === "boxes" ? "boxes" : "paint"];
+  }
+
+  get #brush() {
+    // The slider is logarithmic, and a share of the picture: the same stroke in every zoom.
+    const { width, height } = this.sample ?? { width: 1, height: 1 };
+    return Math.max(1, (2 * 300 ** (at("size").value / 100) * Math.max(width, height)) / 1000);
+  }
+
+  #change(act) {
+    act(this.#here);
+    this.#view.repaint();
+    this.#changed();
+  }
+}

@@ -1,0 +1,176 @@
+"""A catalogue handed over in the browser: a folder, a ZIP, a list; its mark; and its job followed to the end."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser import PHONE, assert_accessible, context_of, state_rights
+from tests.e2e.web.catalogue import HEIGHT, WIDTH, folder_of, mask_in
+from tests.embedded import Embedded
+
+#: The machine may be busy.
+LONG_MS = 180_000
+
+
+def job_of(service: Embedded, page: Page) -> dict[str, object]:
+    """The job whose page is open, as the API has it."""
+    job_id = page.url.rpartition("/")[2]
+    job: dict[str, object] = httpx.get(
+        f"{service.url}/v1/jobs/{job_id}", headers={"Authorization": f"Bearer {service.key}"}
+    ).json()
+    return job
+
+
+def draw(page: Page) -> None:
+    """A stroke, or a box, across the middle of the sample."""
+    page.locator("#canvas").scroll_into_view_if_needed()
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(across - 30, down - 10)
+    page.mouse.down()
+    page.mouse.move(across + 30, down + 10, steps=4)
+    page.mouse.up()
+
+
+def hand_over(page: Page) -> None:
+    page.get_by_role("button", name="Clean the pictures").click()
+    page.wait_for_url(re.compile(r"/jobs/job_"), timeout=LONG_MS)
+
+
+def test_a_folder_of_200_is_sent_painted_and_followed_to_its_end(page: Page, service: Embedded, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "spring", 200)
+    (folder / "notes.txt").write_text("not a picture")
+    page.goto("/jobs/new")
+    page.set_input_files("#folder-input", folder)
+    expect(page.get_by_text("1 file is no picture and was left out.")).to_be_visible()
+    expect(page.locator("#marking-none")).to_be_hidden()
+    draw(page)
+    hand_over(page)
+    page.evaluate(
+        """() => {
+            window.seen = new Set();
+            const bar = document.querySelector('#bar [role=progressbar]');
+            const look = () => window.seen.add(Number(bar.getAttribute('aria-valuenow')));
+            new MutationObserver(look).observe(bar, {attributes: true});
+            look();
+        }"""
+    )
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+    expect(page.locator("#done")).to_have_text("200 of 200")
+    seen = page.evaluate("[...window.seen]")
+    assert len(seen) > 2, f"the bar did not move on the way: {seen}"
+    assert seen == sorted(seen)
+    expect(page.locator(".pair img:visible").first).to_be_visible()
+    job = job_of(service, page)
+    assert job["counts"] == {"queued": 0, "running": 0, "succeeded": 200, "skipped": 0, "failed": 0, "canceled": 0}
+    assert job["rights"] == {"basis": "owner", "attested_by": "Jo Doe", "reference": "own photographs"}
+
+
+def test_after_a_reload_only_what_is_missing_is_sent(page: Page, service: Embedded, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "autumn", 12)
+    puts: list[str] = []
+    page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
+    page.goto("/jobs/new")
+    page.set_input_files("#files-input", sorted(folder.iterdir())[:8])
+    expect(page.locator("#shipment-text")).to_contain_text("8 of 8 pictures sent")
+    page.reload()
+    expect(page.locator("#known")).to_contain_text("8 pictures were sent before the page was left.")
+    page.set_input_files("#files-input", sorted(folder.iterdir()))
+    expect(page.locator("#shipment-text")).to_contain_text("12 of 12 pictures sent")
+    assert len(puts) == 12
+    draw(page)
+    hand_over(page)
+    assert job_of(service, page)["total"] == 12
+    page.goto("/jobs/new")
+    expect(page.locator("#known")).to_be_hidden()
+
+
+def test_sending_is_paused_and_goes_on(page: Page, context: BrowserContext, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "winter", 30)
+    held = []
+    context.route("**/blobs/*", lambda route: held.append(route) if len(held) < 4 else route.continue_())
+    page.goto("/jobs/new")
+    page.set_input_files("#folder-input", folder)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#shipment-text")).to_contain_text("paused")
+    expect(page.locator("#shipment-text")).to_contain_text("0 of 30")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#shipment-text")).to_contain_text("30 of 30 pictures sent")
+    page.get_by_role("button", name="Leave all out").click()
+    expect(page.locator("#shipment")).to_be_hidden()
+    expect(page.locator("#missing")).to_have_text("Still missing: the pictures.")
+
+
+def test_a_zip_is_unpacked_and_boxes_keep_their_distance_to_a_corner(
+    page: Page, service: Embedded, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "summer", 5)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, f"summer/{file.name}")
+        archive.writestr("__MACOSX/summer/._shirt-000.png", b"")
+        archive.writestr("summer/notes.txt", "not a picture")
+    page.goto("/jobs/new")
+    file = {"name": "summer.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
+    page.set_input_files("#files-input", files=file)  # type: ignore[arg-type]
+    expect(page.locator("#shipment-text")).to_contain_text("5 of 5 pictures sent")
+    page.get_by_text("Draw boxes").click()
+    draw(page)
+    expect(page.locator("#anchor")).to_have_value("center")
+    page.locator("#anchor").select_option("bottom_right")
+    page.locator("#scale").select_option("width")
+    hand_over(page)
+    job = job_of(service, page)
+    mask = job["mask"]
+    assert isinstance(mask, dict)
+    assert (mask["size"], mask["anchor"], mask["scale"]) == ([WIDTH, HEIGHT], "bottom_right", "width")
+    assert len(mask["boxes"]) == 1
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+    expect(page.get_by_text("shirt-000.png")).to_be_visible()
+
+
+def test_bad_lines_of_a_list_are_named_and_an_uploaded_mask_is_sent(page: Page, tmp_path: Path) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("url\nhttps://shop.example/a.jpg\nftp://shop.example/b.jpg\n")
+    page.goto("/jobs/new")
+    page.get_by_text("In a list").click()
+    page.set_input_files("#manifest", manifest)
+    page.get_by_text("A mask file").click()
+    page.set_input_files("#mask-file", mask_in(tmp_path))
+    page.context.complaints.clear()  # type: ignore[attr-defined]
+    page.get_by_role("button", name="Clean the pictures").click()
+    expect(page.locator("#faults-list")).to_contain_text("line 3")
+    assert_accessible(page)
+    page.context.complaints.clear()  # type: ignore[attr-defined] # the console tells of the refusal
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"locale": "en-GB", "color_scheme": "light"},
+        {"locale": "zh-CN", "color_scheme": "dark"},
+        {"locale": "zh-CN", "viewport": PHONE, "has_touch": True, "reduced_motion": "reduce"},
+    ],
+    ids=["light-en", "dark-zh", "phone-zh"],
+)
+def test_a_new_job_is_accessible_and_fits(browser: Browser, service: Embedded, tmp_path: Path, options: dict) -> None:  # type: ignore[type-arg]
+    with context_of(browser, service.url, **options) as context:
+        state_rights(context)
+        page = context.new_page()
+        page.goto("/jobs/new")
+        assert_accessible(page)
+        page.set_input_files("#folder-input", folder_of(tmp_path / "few", 3))
+        expect(page.locator("#marking-none")).to_be_hidden()
+        draw(page)
+        expect(page.locator("#start")).to_be_enabled()
+        assert_accessible(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
