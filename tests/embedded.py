@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.running import running, until
+from tests.running import processes_with, running, until
 from tests.servers import free_port
 
 #: There is a machine to share; webhooks may go to the loopback receiver.
@@ -47,6 +49,14 @@ class Embedded:
 
             until(ready, lambda: f"up was not ready:\n{started.log}")
             yield
+
+    def kill(self) -> None:
+        """``kill -9`` for every process of the service: nothing is told to stop, nothing is tidied up."""
+        mark = f"CLEANPLATE_HOME={self.home}"
+        for pid in processes_with(mark):
+            with suppress(ProcessLookupError):  # it died with its parent
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not processes_with(mark), "processes of the service outlived kill -9", within_s=20)
 
 
 @contextmanager

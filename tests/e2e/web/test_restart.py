@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from contextlib import suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
 from tests.browser import context_of, forgive, state_rights
 from tests.e2e.web.bench import Bench
+from tests.e2e.web.catalogue import folder_of, mask_in, submitted
 from tests.embedded import Embedded
-from tests.running import processes_with, until
-
-
-def kill_all(service: Embedded) -> None:
-    """``kill -9`` for every process of the service: nothing is told to stop, nothing is tidied up."""
-    mark = f"CLEANPLATE_HOME={service.home}"
-    for pid in processes_with(mark):
-        with suppress(ProcessLookupError):  # it died with its parent
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: not processes_with(mark), "processes of the service outlived kill -9", within_s=20)
 
 
 def test_a_repair_outlives_the_service(browser: Browser, marked: Path, tmp_path: Path) -> None:
@@ -35,7 +23,7 @@ def test_a_repair_outlives_the_service(browser: Browser, marked: Path, tmp_path:
             with bench.page.expect_response("**/v1/jobs") as accepted:
                 bench.page.keyboard.press("Enter")
             assert accepted.value.status == 202
-            kill_all(service)
+            service.kill()
             expect(bench.page.locator("#busy-text")).to_have_text("The service does not answer. Trying again…")
         with service.up():
             bench.wait_for_step(1)
@@ -58,4 +46,22 @@ def test_what_is_begun_while_the_service_is_away_is_done_when_it_is_back(
         expect(bench.page.locator("#busy-text")).to_have_text("The service does not answer. Trying again…")
         with service.up():
             bench.wait_for_step(1)
+            forgive(context)
+
+
+def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path) -> None:
+    service = Embedded(tmp_path)
+    pictures, mask = folder_of(tmp_path / "pictures", 60), mask_in(tmp_path)
+    with context_of(browser, service.url) as context:
+        page = context.new_page()
+        with service.up():
+            job = submitted(service, pictures, mask)
+            page.goto(f"/jobs/{job.id}")
+            expect(page.locator("#state")).to_have_text("running", timeout=60_000)
+            service.kill()
+            expect(page.locator("#away")).to_be_visible()
+        with service.up():
+            expect(page.locator("#state")).to_have_text("completed", timeout=120_000)
+            expect(page.locator("#done")).to_have_text("60 of 60")
+            expect(page.locator("#away")).to_be_hidden()
             forgive(context)
