@@ -18,16 +18,12 @@ from api.images import Refused, check_model, mask_of, name_of, new_image
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
+from cleanplate.pictures import PICTURES
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.ledger.jobs import get_upload, has_mask, known_uploads
 from storage.records import NewImage, NewJob, SkippedRow
 
-#: Objects of a folder that are taken for pictures; whether they are, the worker decides by their bytes.
-PICTURES = frozenset({
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif",
-    ".tiff", ".webp",
-})  # fmt: skip
 #: Bytes of a manifest that are kept in memory; larger ones lie on disk while they are read.
 _IN_MEMORY = 1 << 20
 

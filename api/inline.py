@@ -26,7 +26,7 @@ from cleanplate.settings import Settings
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
 from storage.ledger.jobs import create_uploads
-from storage.options import JobOptions
+from storage.options import JobOptions, MaskPlace
 from storage.records import NewImage, NewJob
 
 
@@ -53,7 +53,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
     """
     cast(StrictRequest, request).parse_form()
     form = _checked_form()
-    images, masks = _checked_files(stores.settings)
+    images, masks = _checked_files(stores.settings, form.place)
     uploads = create_uploads(
         stores.database,
         tenant,
@@ -69,10 +69,11 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         images=[
             NewImage(name=file.name, source_upload_id=upload.id, mask_upload_id=mask)
             for file, upload, mask in zip(
-                images, uploads, [None] * len(images) if one_for_all else mask_ids, strict=False
+                images, uploads, mask_ids if "masks" in request.files else [None] * len(images), strict=False
             )
         ],
         mask_upload_id=mask_ids[0] if one_for_all else None,
+        mask=form.place.kept() or None,
         options=form.options.model_dump(mode="json"),
         rights=form.stated.rights,
         retention_s=stores.settings.retention_s(form.stated.retention_days),
@@ -85,6 +86,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
 @dataclass(frozen=True)
 class _Form:
     options: JobOptions
+    place: MaskPlace
     stated: InlineJob
 
 
@@ -111,6 +113,16 @@ def _checked_form() -> _Form:
     ]
     if "mask" in request.files and "masks" in request.files:
         faults.append(Fault(pointer=pointer("masks"), detail="Send either mask or masks, not both."))
+    try:
+        place = MaskPlace.model_validate_json(request.form.get("mask_place") or "{}")
+    except ValidationError as error:
+        raise validation_problem(error, prefix=("mask_place",)) from error
+    if place.boxes is not None and ("mask" in request.files or "masks" in request.files):
+        faults.append(Fault(pointer=pointer("mask_place"), detail="Send either boxes or a mask's file, not both."))
+    if place.boxes is None and place.kept() and "mask" not in request.files:
+        faults.append(
+            Fault(pointer=pointer("mask_place"), detail="Send boxes in it, or the file that it lays as mask.")
+        )
     if faults:
         raise Problem("validation_failed", f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
     require_rights(request.form.to_dict())
@@ -122,10 +134,10 @@ def _checked_form() -> _Form:
         form = InlineJob.model_validate({"images": [], **request.form.to_dict()})
     except ValidationError as error:
         raise validation_problem(error) from error
-    return _Form(options, form)
+    return _Form(options, place, form)
 
 
-def _checked_files(settings: Settings) -> tuple[list[_File], list[_File]]:
+def _checked_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], list[_File]]:
     images, masks = request.files.getlist("images"), request.files.getlist("masks")
     shared = request.files.getlist("mask")
     if not images:
@@ -140,11 +152,12 @@ def _checked_files(settings: Settings) -> tuple[list[_File], list[_File]]:
             f"A job that brings its pictures along may have {settings.max_inline_images}; this one has {len(images)}. "
             "Send larger jobs by POST /v1/uploads and a JSON body.",
         )
-    if not shared and len(masks) < len(images):
+    if not shared and place.boxes is None and len(masks) < len(images):
         missing = len(masks)
         raise Problem(
             "mask_missing",
-            f"Image {missing} has no mask: send one part named mask for all, or as many parts named masks as images.",
+            f"Image {missing} has no mask: send one part named mask for all, or as many parts named masks as images; "
+            "or boxes in mask_place.",
             faults=[Fault(pointer=pointer("images", missing), detail="This image has no mask.")],
         )
     if len(masks) > len(images):
@@ -162,7 +175,8 @@ def _checked_files(settings: Settings) -> tuple[list[_File], list[_File]]:
     _refuse(found)
     kept_images = [file for file in good_images if file is not None]
     kept_masks = [file for file in good_masks if file is not None]
-    for index, image in enumerate(kept_images):
+    # Where the mask is laid by an anchor, it has no picture's own size.
+    for index, image in enumerate(kept_images if kept_masks and place.anchor is None else []):
         mask = kept_masks[0 if shared else index]
         if isinstance(image.probe, Probe) and isinstance(mask.probe, MaskProbe):
             try:

@@ -14,7 +14,7 @@ from api.auth import bearer
 from api.examples import EXAMPLES, problem
 from api.limits import HEADERS
 from api.problems import CATALOGUE, MEDIA_TYPE, responses
-from storage.options import JobOptions
+from storage.options import JobOptions, MaskPlace
 
 _REF = "#/components/schemas/"
 _LIMITS = dict(
@@ -77,11 +77,16 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         requests.InlineJob,
         upload_requests.FileForm,
         JobOptions,
+        MaskPlace,
     ):
         _add(components, model)
     components["ManifestJob"]["properties"]["job"] |= {
         "contentMediaType": "application/json",
         "contentSchema": {"$ref": f"{_REF}ManifestTerms"},
+    }
+    components["InlineJob"]["properties"]["mask_place"] |= {
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"{_REF}MaskPlace"},
     }
     _flatten(document)
     document["paths"]["/v1/jobs"]["post"]["requestBody"] = {

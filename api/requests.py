@@ -278,6 +278,14 @@ class InlineJob(Stated):
     masks: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] | None = Field(
         default=None, description="Instead of `mask`: one mask for each picture, in the same order."
     )
+    mask_place: str | None = Field(
+        default=None,
+        description=(
+            "A JSON object, see `MaskPlace`: with `boxes` instead of a mask's file; without them, how the file of "
+            "`mask` is laid on pictures of other shapes."
+        ),
+        examples=['{"boxes": [[0.72, 0.9, 0.25, 0.07]], "units": "relative"}'],
+    )
     options: str | None = Field(default=None, description="How to work: a JSON object, see `JobOptions`.")
     webhook: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
 

@@ -19,14 +19,10 @@ from cleanplate.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client import Client
 from cleanplate.errors import UsageError
 from cleanplate.journal import Journal
+from cleanplate.pictures import PICTURES
 
 #: The journal's name in the folder of the results.
 JOURNAL = ".cleanplate-submit.jsonl"
-#: Files of a folder that are taken for pictures; whether they are, the service decides by their bytes.
-PICTURES = frozenset({
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif",
-    ".tiff", ".webp",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)

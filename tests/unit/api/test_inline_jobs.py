@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from cleanplate.settings import Settings
 from storage.ledger.jobs import get_image, list_images
+from storage.ledger.leases import lease_images
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
 
@@ -52,6 +54,60 @@ def test_a_job_with_its_pictures(make_service: MakeService, settings: Settings) 
     assert [blobs.get(image.source_key) for image in images] == pictures
     assert {blobs.get(image.mask_key) for image in images} == {mask()}
     assert [blobs.stat(image.source_key).content_type for image in images] == ["image/jpeg", "image/png", "image/webp"]
+
+
+BOXES = {"boxes": [[0.5, 0.5, 0.25, 0.25]], "units": "relative"}
+
+
+def test_boxes_stand_in_for_a_mask(service: Service, shop: Caller) -> None:
+    form = {"images": [part(picture(size=size)) for size in ((8, 8), (16, 24))], "mask_place": json.dumps(BOXES)}
+    job = shop.post("/v1/jobs", 202, data=form).json
+    _, leased = lease_images(
+        service.stores.database,
+        [image["id"] for image in shop.get(job["links"]["images"]).json["data"]],
+        worker="test",
+        lease_s=60,
+    )
+    assert [(image.mask_key, image.mask) for image in leased] == [("", BOXES)] * 2
+
+
+def test_a_mask_with_an_anchor_is_laid_on_pictures_of_other_shapes(service: Service, shop: Caller) -> None:
+    place = {"anchor": "bottom_right", "scale": "width"}
+    form = {
+        "images": [part(picture(size=(40, 30))), part(picture(size=(30, 40)))],
+        "mask": part(mask((24, 16)), "m.png"),
+        "mask_place": json.dumps(place),
+    }
+    job = shop.post("/v1/jobs", 202, data=form).json
+    _, leased = lease_images(
+        service.stores.database,
+        [image["id"] for image in shop.get(job["links"]["images"]).json["data"]],
+        worker="test",
+        lease_s=60,
+    )
+    assert [image.mask for image in leased] == [place] * 2
+    assert {service.stores.blobs.get(image.mask_key) for image in leased} == {mask((24, 16))}
+
+
+@pytest.mark.parametrize(
+    ("place", "masks", "pointer"),
+    [
+        ("{", {}, "#/mask_place"),
+        ("[]", {}, "#/mask_place"),
+        ('{"edge": 1}', {}, "#/mask_place/edge"),
+        ('{"scale": "width"}', {}, "#/mask_place"),
+        ('{"anchor": "top"}', {}, "#/mask_place"),
+        ('{"anchor": "top"}', {"masks": "one"}, "#/mask_place"),
+        (json.dumps(BOXES), {"mask": "one"}, "#/mask_place"),
+        (json.dumps(BOXES), {"masks": "one"}, "#/mask_place"),
+    ],
+)
+def test_a_place_of_a_mask_that_makes_no_sense_is_refused(
+    shop: Caller, place: str, masks: dict[str, str], pointer: str
+) -> None:
+    files = {name: part(mask(), "m.png") for name in masks}
+    problem = refused(shop, "validation_failed", images=part(picture()), mask_place=place, **files)
+    assert problem["errors"][0]["pointer"] == pointer
 
 
 def test_each_picture_may_have_its_own_mask(service: Service, shop: Caller) -> None:

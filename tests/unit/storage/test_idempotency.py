@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -13,9 +14,9 @@ from storage.database import Database
 from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
 from storage.ledger.audit import chain, chained_entries
 from storage.ledger.idempotency import KEPT_S, Once, forget_old, recall
-from storage.ledger.jobs import list_jobs, submit_once
-from storage.records import Job, NewJob
-from storage.tables import idempotency_keys, images
+from storage.ledger.jobs import list_jobs, skipped_lines, submit_once
+from storage.records import Job, NewImage, NewJob, SkippedRow
+from storage.tables import idempotency_keys, images, skipped_rows
 from tests.shop import Clock, Shop
 
 ONCE = Once("friday-evening", "f" * 64)
@@ -106,15 +107,31 @@ def statements_of(shop: Shop, job: NewJob, once: Once, die_at: int | None) -> in
     return sent
 
 
+def mixed(shop: Shop) -> NewJob:
+    """A job of uploads and of addresses, with rows of its manifest left out."""
+    job = shop.new_job(5)
+    addresses = [
+        NewImage(
+            name=f"{n}.jpg",
+            source_url=f"https://shop.example/{n}.jpg",
+            mask_upload_id=None,
+            mask={"boxes": [[0, 0, 1, 1]]},
+        )
+        for n in range(2)
+    ]
+    skipped = [SkippedRow(line=n, custom_id=None, detail="The row is bad.") for n in (2, 4, 9)]
+    return replace(job, images=[*job.images, *addresses], skipped=skipped)
+
+
 def test_killed_at_any_statement_a_repeat_gives_one_job_with_its_images(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.ledger.bulk.CHUNK", 2)  # several statements of images, and of uploads
-    points = statements_of(shop, shop.new_job(5), Once("counted", "a" * 64), None)
-    assert points >= 12
+    points = statements_of(shop, mixed(shop), Once("counted", "a" * 64), None)
+    assert points >= 16
     for point in range(points):
         once = Once(f"killed-{point}", "a" * 64)
-        job = shop.new_job(5)
+        job = mixed(shop)
         before = {found.id for found in all_jobs(shop)}
         with pytest.raises(Killed):
             statements_of(shop, job, once, point)
@@ -123,9 +140,13 @@ def test_killed_at_any_statement_a_repeat_gives_one_job_with_its_images(
         assert not replayed, point
         assert submit(shop, job, once) == (answer, True)
         assert {found.id for found in all_jobs(shop)} == before | {answer["id"]}
-        assert [image.name for image in shop.images(answer["id"])] == [image.name for image in job.images]
+        assert [(image.name, image.source_url) for image in shop.images(answer["id"])] == [
+            (image.name, image.source_url) for image in job.images
+        ]
+        assert skipped_lines(shop.db, shop.tenant, answer["id"], limit=9, after=0) == job.skipped
     with shop.db.read() as connection:
-        assert connection.scalar(select(func.count()).select_from(images)) == 5 * (points + 1)
+        assert connection.scalar(select(func.count()).select_from(images)) == 7 * (points + 1)
+        assert connection.scalar(select(func.count()).select_from(skipped_rows)) == 3 * (points + 1)
     chain(shop.db)
     told = [entry.job_id for entry in chained_entries(shop.db) if entry.action == "job.submitted"]
     assert sorted(told) == sorted(found.id for found in all_jobs(shop))

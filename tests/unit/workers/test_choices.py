@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from cleanplate.settings import Settings
-from storage.ledger.jobs import submit_job
+from cleanplate.weights import SHIPPED, path_of
+from model.weights import SHIPPED as SHIPPED_FILE
+from storage.ledger.jobs import create_uploads, submit_job
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import HEIGHT, WIDTH, catalogue_in, picture, pixels_of, png
 from tests.shop import RIGHTS
@@ -50,6 +56,47 @@ def test_an_image_by_address_with_boxes_of_its_own_is_repaired_there_alone(
             fills.append(result)
         assert (fills[0] != fills[1]).any(), "the network's spectral paths made no difference"
         assert own_box.record["masked_share"] == pytest.approx(0.02, abs=0.002)
+
+
+def test_images_of_one_job_are_filled_by_the_networks_that_they_name(
+    embedded_settings: Settings, worker_on: WorkerOn
+) -> None:
+    other = path_of(embedded_settings, "other")
+    other.parent.mkdir(parents=True, exist_ok=True)
+    with safe_open(SHIPPED_FILE, framework="pt") as shipped:
+        # The same network with its weights a little off.
+        tensors = {name: shipped.get_tensor(name) * 0.97 for name in shipped.keys()}  # noqa: SIM118
+        save_file(tensors, other, metadata=shipped.metadata())
+    mask = {"boxes": [[40, 40, 20, 20]]}
+    options: list[dict[str, Any]] = [{}, {"model": "other"}, {"model": SHIPPED}, {"model": "not-here"}]
+    with catalogue_in(embedded_settings) as catalogue:
+        uploads = create_uploads(
+            catalogue.database, catalogue.tenant_id, [("a.png", "image/png")] * len(options), expires_in_s=3600
+        )
+        for upload in uploads:
+            catalogue.blobs.put(upload.key, png(picture()), content_type="image/png")
+        images = [
+            NewImage(name=None, source_upload_id=upload.id, mask_upload_id=None, options=chosen)
+            for upload, chosen in zip(uploads, options, strict=True)
+        ]
+        job = submit_job(
+            catalogue.database,
+            catalogue.tenant_id,
+            NewJob(images=images, mask_upload_id=None, mask=mask, options={}, rights=RIGHTS),
+        )
+        resources = worker_on(embedded_settings)
+        run_shard(catalogue.ids(job), resources)
+        resources.networks.close()
+        *filled, missing = catalogue.images(job)
+        assert [image.state for image in filled] == [ImageState.SUCCEEDED] * 3
+        own, off, named = (pixels_of(catalogue.blobs.get(image.result_key or "")) for image in filled)
+        assert (own == named).all()
+        changed = np.argwhere((own != off).any(axis=-1))
+        assert len(changed), "the named network was not the one that filled the hole"
+        assert changed.min() >= 30
+        assert changed.max() < 70
+        # Another worker may have it.
+        assert missing.state is ImageState.QUEUED
 
 
 def test_an_address_that_is_not_allowed_fails_for_good(embedded_settings: Settings, worker_on: WorkerOn) -> None:
