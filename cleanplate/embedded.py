@@ -148,7 +148,12 @@ def _prepare(settings: Settings) -> str:
 def _for_browsers_here(settings: Settings, key_id: str) -> Settings:
     """Where the service is this machine's alone, its page needs no key; where it is published, it asks for one."""
     alone = all(is_loopback(host) for host in (settings.host, urlsplit(settings.public_url).hostname))
-    return settings.model_copy(update={"local_key_id": key_id if alone else ""})
+    return settings.model_copy(
+        update={
+            "local_key_id": key_id if alone else "",
+            "operator_tenants": tuple({*settings.operator_tenants, TENANT}),
+        }
+    )
 
 
 def wait_until_ready(url: str, *, go_on: Callable[[], bool], within_s: float = READY_WITHIN_S) -> bool:

@@ -80,6 +80,12 @@ class Settings(BaseSettings):
         "one. `cleanplate up` sets it to its own. Empty: whoever opens the page is asked for a key.",
     )
 
+    operator_tenants: tuple[str, ...] = Field(
+        default=(),
+        description="Names of tenants whose keys with the scope admin see and pause everybody's work at /admin (JSON "
+        "list). `cleanplate up` adds its own. Other tenants see and pause their own.",
+    )
+
     max_image_bytes: int = Field(default=200 * MIB, ge=1, description="Largest picture file accepted, in bytes.")
     max_image_pixels: int = Field(default=100_000_000, ge=1, description="Largest picture accepted, in pixels.")
     max_request_bytes: int = Field(default=64 * MIB, ge=1, description="Largest request body of the job API, in bytes.")

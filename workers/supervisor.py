@@ -18,11 +18,12 @@ import structlog
 
 from cleanplate import metrics
 from cleanplate.processes import Child, Family
+from cleanplate.reports import DeviceReport
 from cleanplate.settings import Settings
 from workers.devices import Device, devices, read_device
 from workers.pulse import VARIABLE
 from workers.queue import DRAIN_S, prepare_queue
-from workers.report import REPORT_S, DeviceReport, own_folder, write_reports
+from workers.report import REPORT_S, own_folder, write_reports
 from workers.stopping import StopSignal
 from workers.watch import Watch
 

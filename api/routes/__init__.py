@@ -13,6 +13,7 @@ from api.routes.pauses import blueprint as pauses
 from api.routes.results import blueprint as results
 from api.routes.uploads import blueprint as uploads
 from api.routes.webhooks import blueprint as webhooks
+from api.web.admin import blueprint as admin
 from api.web.jobs import blueprint as job_pages
 from api.web.login import blueprint as login
 from api.web.repair import blueprint as repair
@@ -34,4 +35,5 @@ BLUEPRINTS = (
     login,
     repair,
     job_pages,
+    admin,
 )

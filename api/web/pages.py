@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from apiflask import APIBlueprint
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from api import auth
@@ -17,6 +17,7 @@ from api.stores import Stores, stores
 from api.web import csrf, session, texts
 from cleanplate.loopback import is_loopback
 from storage.blobs import LocalBlobs
+from storage.records import Caller, Scope
 
 
 class Pages(APIBlueprint):
@@ -48,6 +49,7 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
             texts_for_scripts=texts.for_scripts(tag),
             csrf_token=csrf.token,
             signed_in=session.key_id() is not None,
+            administers=_administers(),
             **what,
         ),
         status,
@@ -56,6 +58,12 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
     answer.headers["Referrer-Policy"] = "same-origin"
     answer.vary.update(("Cookie", "Accept-Language"))
     return answer
+
+
+def _administers() -> bool:
+    """Whether there is more to see for whoever is signed in. Asks nothing anew: a page may tell of a ledger away."""
+    found: Caller | None = g.get("session_caller")
+    return found is not None and Scope.ADMIN in found.scopes
 
 
 def policy(here: Stores) -> str:

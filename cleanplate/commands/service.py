@@ -89,7 +89,7 @@ def _print_status(settings: Settings) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from workers.report import read_reports
+    from cleanplate.reports import read_reports
 
     reports = read_reports(settings)
     if not reports:

@@ -182,3 +182,15 @@ class Verification:
             reason = "the entry is not as it was written"
         if reason is not None:
             self.flaws[entry.tenant_id] = Flaw(entry.tenant_id, entry.sequence, reason)
+
+
+def latest_entries(db: Database, tenant_id: str | None, *, limit: int) -> list[AuditEntry]:
+    """The newest entries, of one tenant or of all; those that are not chained yet have the sequence 0 and no hash."""
+    query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
+    if tenant_id is not None:
+        query = query.where(audit_log.c.tenant_id == tenant_id)
+    with db.read() as connection:
+        return [
+            AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "")
+            for row in connection.execute(query)
+        ]

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from cleanplate.reports import STALE_S, DeviceReport, read_reports
 from cleanplate.settings import Settings
 from tests.running import cleanplate, running, until
 from tests.servers import environment
 from workers.activity import WINDOW_S, Activity
 from workers.pulse import Beat, Pulse, read_beat
-from workers.report import STALE_S, DeviceReport, own_folder, read_reports, write_reports
+from workers.report import own_folder, write_reports
 from workers.stopping import StopSignal
 from workers.watch import FIRST_BEAT_S, Watch
 

@@ -1,0 +1,67 @@
+"""Operations as a page: devices, queues, keys, pauses and the audit log, for those who may see them."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import PHONE, assert_accessible, context_of, forgive
+from tests.e2e.web.test_login import FROM_ELSEWHERE
+from tests.embedded import Embedded
+
+
+def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service: Embedded) -> None:
+    page.goto("/admin")
+    expect(page.get_by_role("heading", name="Workers and devices")).to_be_visible()
+    expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
+    page.get_by_text("New key").click()
+    page.get_by_label("Name").fill("<b>shop</b>")
+    page.get_by_role("button", name="Make the key").click()
+    secret = page.locator("#secret").inner_text()
+    asked = {"headers": {"Authorization": f"Bearer {secret}"}}
+    assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
+    assert httpx.get(f"{service.url}/v1/webhooks", **asked).status_code == 200  # type: ignore[arg-type]
+    page.get_by_role("button", name="Revoke <b>shop</b>").click()
+    expect(page.get_by_text("revoked")).to_be_visible()
+    assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 401  # type: ignore[arg-type]
+    expect(page.get_by_text("key.revoked").first).to_be_visible()
+    page.locator("#switch-everything").click()
+    expect(page.get_by_text("Everything is paused")).to_be_visible()
+    page.locator("#switch-everything").click()
+    expect(page.get_by_text("Everything is paused")).to_be_hidden()
+
+
+def test_without_the_scope_there_is_no_such_page(browser: Browser, page: Page, service: Embedded) -> None:
+    page.goto("/admin")
+    page.get_by_text("New key").click()
+    page.get_by_label("Name").fill("reader")
+    page.get_by_role("button", name="Make the key").click()
+    secret = page.locator("#secret").inner_text()
+    with context_of(browser, service.url, **FROM_ELSEWHERE) as context:
+        reader = context.new_page()
+        reader.goto("/jobs")
+        reader.get_by_label("API key").fill(secret)
+        reader.keyboard.press("Enter")
+        expect(reader.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+        expect(reader.get_by_role("link", name="Operations")).to_have_count(0)
+        reader.goto("/admin")
+        expect(reader.get_by_role("heading", level=1)).to_have_text("The API key may not do this")
+        forgive(context)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"locale": "en-GB", "color_scheme": "light"},
+        {"locale": "zh-CN", "color_scheme": "dark"},
+        {"locale": "zh-CN", "viewport": PHONE, "has_touch": True, "reduced_motion": "reduce"},
+    ],
+    ids=["light-en", "dark-zh", "phone-zh"],
+)
+def test_operations_are_accessible_and_fit(browser: Browser, service: Embedded, options: dict) -> None:  # type: ignore[type-arg]
+    with context_of(browser, service.url, **options) as context:
+        page = context.new_page()
+        page.goto("/admin")
+        assert_accessible(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
