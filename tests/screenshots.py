@@ -7,6 +7,8 @@ Runs a service of its own in a temporary folder. ``SHOTS`` lists the pictures: a
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import PHONE, context_of, launched, screenshot, state_rights
 from tests.e2e.web.bench import Bench
+from tests.e2e.web.catalogue import submitted
 from tests.embedded import Embedded, embedded
 from tests.running import REPOSITORY
 
@@ -52,6 +55,38 @@ def repaired(page: Page) -> None:
     expect(page.locator("#divider-range")).to_have_value("50")
 
 
+def jobs(page: Page) -> None:
+    page.goto("/jobs")
+    expect(page.locator(".job-card")).not_to_have_count(0)
+
+
+def job(page: Page) -> None:
+    jobs(page)
+    page.locator(".job-card-name").last.click()
+    expect(page.locator("#state")).to_have_text(re.compile("completed|已完成"), timeout=120_000)
+    expect(page.locator(".pair img:visible").last).to_have_js_property("complete", True)
+    expect(page.locator(".reason")).to_be_visible()
+
+
+def zoomed(page: Page) -> None:
+    job(page)
+    page.locator(".pair-open").first.click()
+    expect(page.locator("#zoom-keys")).to_contain_text(re.compile("Drag|拖动"))
+
+
+def new_job(page: Page) -> None:
+    page.goto("/jobs/new")
+    page.set_input_files("#folder-input", MARKED.parent)
+    expect(page.locator("#marking-none")).to_be_hidden()
+    expect(page.locator("#shipment-text")).to_contain_text(re.compile("6 of 6|6 / 6"))
+    page.locator("#canvas").scroll_into_view_if_needed()
+
+
+def operations(page: Page) -> None:
+    page.goto("/admin")
+    expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
+
+
 FROM_ELSEWHERE = {"extra_http_headers": {"X-Forwarded-For": "192.0.2.1"}}
 SHOTS = [
     Shot("repair-start", DESKTOP, start),
@@ -59,8 +94,28 @@ SHOTS = [
     Shot("repair-compare", DESKTOP, repaired),
     Shot("repair-compare-dark-zh", {**DARK, **IN_CHINESE}, repaired),
     Shot("repair-phone", {"viewport": PHONE, "has_touch": True}, repaired),
+    Shot("jobs", DESKTOP, jobs),
+    Shot("job", {"viewport": {"width": 1280, "height": 1100}}, job),
+    Shot("job-dark-zh", {**DARK, **IN_CHINESE}, job),
+    Shot("job-phone", {"viewport": PHONE, "has_touch": True}, job),
+    Shot("job-pair", DESKTOP, zoomed),
+    Shot("new-job", {"viewport": {"width": 1280, "height": 1100}}, new_job),
+    Shot("new-job-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, new_job),
+    Shot("operations", {"viewport": {"width": 1280, "height": 1100}}, operations),
+    Shot("operations-dark-zh", {**DARK, **IN_CHINESE}, operations),
     Shot("login", {**DESKTOP, **FROM_ELSEWHERE}, start),
 ]
+
+
+def hand_over(service: Embedded, folder: Path) -> None:
+    """Jobs to show: the samples with their masks, and one that is cut off."""
+    pictures = folder / "pictures"
+    folder.mkdir()
+    shutil.copytree(MARKED.parent, pictures)
+    (pictures / "garment-torn.png").write_bytes(MARKED.read_bytes()[:20_000])
+    masks = sorted((MARKED.parents[1] / "masks").iterdir())
+    for _ in range(2):
+        submitted(service, pictures, [*masks, masks[0]])
 
 
 def take(service: Embedded, folder: Path) -> None:
@@ -79,6 +134,7 @@ def take(service: Embedded, folder: Path) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cleanplate-screenshots-") as folder, embedded(Path(folder)) as service:
+        hand_over(service, Path(folder) / "shop")
         take(service, Path(sys.argv[1]))
 
 

@@ -29,7 +29,7 @@ def mask_in(path: Path) -> Path:
     return file
 
 
-def submitted(service: Embedded, pictures: Path, mask: Path, **rest: object) -> JobAnswer:
-    """A job of a folder's pictures."""
+def submitted(service: Embedded, pictures: Path, mask: Path | list[Path], **rest: object) -> JobAnswer:
+    """A job of a folder's pictures, with one mask or, in their order, one for each."""
     with Client(service.url, service.key, transfers=8) as client:
         return client.submit(sorted(pictures.iterdir()), masks=mask, rights=RIGHTS, **rest)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
     assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
     assert httpx.get(f"{service.url}/v1/webhooks", **asked).status_code == 200  # type: ignore[arg-type]
     page.get_by_role("button", name="Revoke <b>shop</b>").click()
-    expect(page.get_by_text("revoked")).to_be_visible()
+    expect(page.get_by_text("revoked", exact=True)).to_be_visible()
     assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 401  # type: ignore[arg-type]
     expect(page.get_by_text("key.revoked").first).to_be_visible()
     page.locator("#switch-everything").click()
@@ -46,7 +46,7 @@ def test_without_the_scope_there_is_no_such_page(browser: Browser, page: Page, s
         expect(reader.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
         expect(reader.get_by_role("link", name="Operations")).to_have_count(0)
         reader.goto("/admin")
-        expect(reader.get_by_role("heading", level=1)).to_have_text("The API key may not do this")
+        expect(reader.get_by_role("heading", level=1)).to_have_text("The API key does not allow this")
         forgive(context)
 
 
