@@ -8,12 +8,22 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage import records
-from storage.records import DeliveryState, ImageState, JobState, PausedBy, Priority, RightsBasis
+from storage.records import (
+    DeliveryState,
+    ImageState,
+    JobState,
+    PausedBy,
+    Priority,
+    RightsBasis,
+    TemplateKind,
+    TemplateState,
+)
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
 _JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
 _IMAGE = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
 _DELIVERY = "evt_019aab5d3044711ea0c1b2d3e4f5a697"
+_TEMPLATE = "tpl_019aab5e40717a6d8c9b0a1f2e3d4c5b"
 _WEBHOOK = "whe_019aab5b00127a10b1c2d3e4f5061728"
 
 
@@ -97,6 +107,20 @@ class Rights(Answer):
     reference: str
 
 
+class ImageError(Answer):
+    """Why an image failed."""
+
+    code: str = Field(examples=["image_truncated"])
+    detail: str
+
+
+class Review(Answer):
+    """What was found in the pictures of a job that waits for its mark."""
+
+    templates: list[str] = Field(description="The marks found, the commonest first.", examples=[[_TEMPLATE]])
+    error: ImageError | None = Field(default=None, description="Why none was found; null where some were.")
+
+
 class JobLinks(Answer):
     """Where to read on."""
 
@@ -133,6 +157,9 @@ class Job(Answer):
     mask: dict[str, Any] | None = Field(
         description="Boxes, or how the mask's file is laid on pictures; null where it is taken as it is."
     )
+    review: Review | None = Field(
+        description="With `mask: {mode: auto}`: what was found in the pictures; null until it is known."
+    )
     rows_skipped: int = Field(description="Rows of its manifest that were left out; `links.skipped` lists them.")
     rights: Rights | None = Field(description="Null for jobs of the time before it was asked for.")
     webhook_id: str | None
@@ -162,6 +189,7 @@ class Job(Answer):
             queue_position=job.queue_position,
             options=job.options,
             mask=job.mask,
+            review=Review.model_validate(job.review) if job.review is not None else None,
             rows_skipped=job.rows_skipped,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
@@ -197,13 +225,6 @@ class Pause(Answer):
     def of(cls, by: set[PausedBy]) -> Self:
         """The ledger's answer as clients see it."""
         return cls(paused=bool(by), by=sorted(by))
-
-
-class ImageError(Answer):
-    """Why an image failed."""
-
-    code: str = Field(examples=["image_truncated"])
-    detail: str
 
 
 class Image(Answer):
@@ -349,6 +370,65 @@ class SkippedLine(Answer):
     def of(cls, row: records.SkippedRow) -> Self:
         """The ledger's record as clients see it."""
         return cls(custom_id=row.custom_id, line=row.line, detail=row.detail)
+
+
+class TemplateProgress(Answer):
+    """How far the making of a template is."""
+
+    stage: str = Field(examples=["outline"])
+    done: int
+    total: int
+
+
+class Template(Answer):
+    """A watermark known for many images."""
+
+    id: str = Field(examples=[_TEMPLATE])
+    name: str
+    version: int = Field(description="Among those of its name, from 1.")
+    kind: TemplateKind = Field(description="What it is made of: a `mask`, a `logo`, or pictures (`estimate`).")
+    state: TemplateState = Field(description="Jobs may name those that are `ready`.")
+    progress: TemplateProgress | None = Field(description="While it is made; null before and after.")
+    attempt: int = Field(description="Times that a worker has begun to make it.")
+    error: ImageError | None = Field(description="Why it could not be made.")
+    warnings: list[str] = Field(description="Sentences for whoever decides about it.")
+    confidence: float | None = Field(description="0 to 1: what `approve: auto` goes by; null until it is made.")
+    samples: int | None = Field(description="Pictures that it was estimated from.")
+    quality: dict[str, Any] | None = Field(description="How well its opacity, colour and place are known.")
+    place: dict[str, Any] | None = Field(description="Its size, its anchor, and whether it grows with the picture.")
+    previews: dict[str, str] = Field(
+        description="Pictures to look at, by name: `mask`, `opacity`, `colour`, `before-1`, `after-1` and so on.",
+        examples=[{"mask": f"/v1/templates/{_TEMPLATE}/previews/mask"}],
+    )
+    source_job_id: str | None = Field(description="The job in whose pictures it was found.")
+    found_with: str | None = Field(description="The template beside which it was found, in the same pictures.")
+    webhook_id: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    reviewed_at: datetime | None
+
+    @classmethod
+    def of(cls, template: records.Template) -> Self:
+        """The ledger's record as clients see it."""
+        same = ("id", "name", "version", "kind", "state", "warnings", "confidence", "samples", "quality", "place")
+        times = ("attempt", "source_job_id", "created_at", "finished_at", "reviewed_at")
+        path = f"/v1/templates/{template.id}/previews"
+        failed = template.error_code is not None
+        return cls(
+            **{name: getattr(template, name) for name in (*same, *times)},
+            progress=TemplateProgress.model_validate(template.progress) if template.progress else None,
+            error=ImageError(code=template.error_code or "", detail=template.error_detail or "") if failed else None,
+            previews={name: f"{path}/{name}" for name in template.previews},
+            found_with=template.found_with_id,
+            webhook_id=template.webhook_endpoint_id,
+        )
+
+
+class TemplatePage(Answer):
+    """A part of the list of templates, newest first."""
+
+    data: list[Template]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")
 
 
 class JobPage(Answer):

@@ -67,6 +67,15 @@ def only_json(blueprint: APIBlueprint) -> None:
             raise unsupported("application/json")
 
 
+def must_be_json(blueprint: APIBlueprint, *endpoints: str) -> None:
+    """Refuse bodies of another media type for these routes of ``blueprint``; its others take none."""
+
+    @blueprint.before_request
+    def these_must_be_json() -> None:
+        if request.endpoint in endpoints and not request.is_json:
+            raise unsupported("application/json")
+
+
 def unsupported(*wanted: str) -> Problem:
     """The problem of a body with a wrong media type, naming the right ones."""
     return Problem(

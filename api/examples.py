@@ -7,6 +7,7 @@ from typing import Any
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
 _JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
+_TEMPLATE = "tpl_019aab5e40717a6d8c9b0a1f2e3d4c5b"
 _IMAGE = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
 
 _JOB_BODY: dict[str, Any] = {
@@ -21,6 +22,7 @@ _JOB_BODY: dict[str, Any] = {
     "queue_position": None,
     "options": {"dilation_px": 4},
     "mask": {"anchor": "bottom_right"},
+    "review": None,
     "rows_skipped": 1,
     "rights": {
         "basis": "owner",
@@ -116,6 +118,29 @@ _PARTS: list[dict[str, Any]] = [
     for number, size in ((1, 8_388_608), (2, 4_194_304))
 ]
 
+_TEMPLATE_BODY: dict[str, Any] = {
+    "id": _TEMPLATE,
+    "name": "spring",
+    "version": 1,
+    "kind": "estimate",
+    "state": "needs_review",
+    "progress": None,
+    "attempt": 1,
+    "error": None,
+    "warnings": [],
+    "confidence": 0.93,
+    "samples": 50,
+    "quality": {"samples": 50, "informative": 47.0, "opacity": 0.41, "ghost": 0.03},
+    "place": {"anchor": "bottom-right", "scale": "pixels", "width": 180, "height": 60},
+    "previews": {"mask": f"/v1/templates/{_TEMPLATE}/previews/mask"},
+    "source_job_id": _JOB,
+    "found_with": None,
+    "webhook_id": None,
+    "created_at": "2026-05-01T12:00:00Z",
+    "finished_at": "2026-05-01T12:00:40Z",
+    "reviewed_at": None,
+}
+
 #: By the name of the answer's schema.
 EXAMPLES: dict[str, Any] = {
     "Uploads": {
@@ -181,6 +206,8 @@ EXAMPLES: dict[str, Any] = {
     "SkippedLine": {"custom_id": "sku-4713-front", "line": 4, "detail": "url: The address must begin with https://."},
     "WebhookWithSecret": {**_WEBHOOK_BODY, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw4vB0iJ0nQ2s="},
     "WebhookPage": {"data": [_WEBHOOK_BODY], "next_cursor": None},
+    "Template": _TEMPLATE_BODY,
+    "TemplatePage": {"data": [_TEMPLATE_BODY], "next_cursor": None},
     "Pause": {"paused": True, "by": ["tenant"]},
     "Webhook": _WEBHOOK_BODY,
     "Delivery": _DELIVERY_BODY,

@@ -15,7 +15,7 @@ from api.filenames import clean_filename
 from cleanplate.settings import Settings
 from cleanplate.weights import SHIPPED
 from storage.blobs.buckets import reason_against_source
-from storage.options import JobOptions
+from storage.options import Approval, JobOptions
 from storage.records import NewImage
 
 
@@ -57,6 +57,10 @@ def mask_of(given: requests.NewImage | requests.JobTerms) -> tuple[str | None, d
     """The upload of a mask's file, and what else is said of the mask."""
     if given.mask is None:
         return given.mask_upload_id, None
+    if isinstance(given.mask, requests.JobMask) and given.mask.mode is not None:
+        return None, given.mask.model_dump(include={"mode", *Approval.model_fields})
+    if given.mask.named:
+        return None, {"templates": given.mask.named}
     return given.mask.upload_id, given.mask.kept() or None
 
 

@@ -21,8 +21,17 @@ from pydantic import (
 
 from api.filenames import clean_filename
 from storage.ledger.webhooks import USUAL_EVENTS
-from storage.options import JobOptions, MaskPlace
-from storage.records import DeliveryState, EventFilter, ImageState, JobState, Priority, Rights, RightsBasis
+from storage.options import Approval, JobOptions, LogoPlace, MaskPlace
+from storage.records import (
+    DeliveryState,
+    EventFilter,
+    ImageState,
+    JobState,
+    Priority,
+    Rights,
+    RightsBasis,
+    TemplateState,
+)
 
 #: Ids as clients may send them; what the ledger makes fits in.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -38,6 +47,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pat
 
 _UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
 _MASK = "upl_019aab5c2f6f7c21a4b1d0e9f8a7c652"
+_TEMPLATE = "tpl_019aab5e40717a6d8c9b0a1f2e3d4c5b"
 
 
 class Request(BaseModel):
@@ -47,17 +57,62 @@ class Request(BaseModel):
 
 
 class GivenMask(MaskPlace):
-    """What is to be repaired: a mask's file by its upload, or boxes; and how it is laid on pictures of other shapes."""
+    """What is to be repaired: a mask's file by its upload, boxes, or marks that are known by their templates.
+
+    A mask is laid on pictures of other shapes by its anchor; a template knows itself where its mark is.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": {"upload_id": _MASK, "anchor": "bottom_right"}})
 
     upload_id: Id | None = Field(default=None, description="The mask's file.")
+    template: Id | None = Field(
+        default=None, description="Instead of a mask: the mark to be taken off, by its template.", examples=[_TEMPLATE]
+    )
+    templates: list[Id] | None = Field(
+        default=None, min_length=1, max_length=8, description="The same for several marks, the first first."
+    )
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.upload_id is None) == (self.boxes is None):
-            raise ValueError("give either upload_id or boxes")
+    def _one_of_them(self) -> Self:
+        self.check()
         return self
+
+    def check(self) -> None:
+        """Raises ValueError: not one way to say it."""
+        ways = (self.upload_id, self.boxes, self.template, self.templates)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("give one of upload_id, boxes, template and templates")
+        if self.named and self.kept():
+            raise ValueError("a template knows where its mark is: give it alone")
+
+    @property
+    def named(self) -> list[str]:
+        """Ids of templates, each once."""
+        return list(dict.fromkeys([self.template] if self.template is not None else self.templates or []))
+
+
+class JobMask(GivenMask, Approval):
+    """What is to be repaired in every picture that has no mask of its own; or that it is to be found in them."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"mode": "auto", "approve": "person"}})
+
+    mode: Literal["auto"] | None = Field(
+        default=None,
+        description=(
+            "Instead of a mask: a sample of the pictures is looked at for the mark that they share; the job waits in "
+            "`needs_review` until what was found is approved (`POST /v1/jobs/{job_id}/approve`), or `approve: auto` "
+            "lets it begin."
+        ),
+    )
+
+    def check(self) -> None:
+        """Raises ValueError: not one way to say it."""
+        if self.mode is None:
+            if self.model_fields_set & set(Approval.model_fields):
+                raise ValueError("approve, min_confidence and force belong to mode: auto")
+            super().check()
+        elif self.kept() or self.upload_id is not None or self.named:
+            raise ValueError("with mode: auto the mark is found in the pictures: say nothing else of it")
 
 
 class _Masked(Request):
@@ -173,7 +228,7 @@ class Stated(Request):
 class JobTerms(Stated, _Masked):
     """What holds for all pictures of a job, wherever they come from."""
 
-    mask: GivenMask | None = Field(default=None, description="The mask of every picture that has none of its own.")
+    mask: JobMask | None = Field(default=None, description="The mask of every picture that has none of its own.")
     options: JobOptions = Field(default_factory=JobOptions, description="How to work.")
     webhook_id: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
 
@@ -307,6 +362,87 @@ class Wait(Request):
         ge=0,
         le=60,
         description="Seconds to wait until the job is no longer as `If-None-Match` names it, or as it is now.",
+    )
+
+
+class TemplatesPageOf(PageOf):
+    """Which templates."""
+
+    state: TemplateState | None = Field(default=None, description="Only templates in this state.")
+    job_id: Id | None = Field(default=None, description="Only those found in this job's pictures.")
+
+
+class GivenLogo(LogoPlace):
+    """A logo with alpha as it was laid on the pictures."""
+
+    upload_id: Id = Field(description="Its file: a picture with alpha, in the size that it has on the pictures.")
+
+
+class FromPictures(Approval):
+    """Pictures that share a mark."""
+
+    upload_ids: list[Id] | None = Field(
+        default=None, min_length=5, max_length=400, description="Their uploads; 50 different ones are plenty."
+    )
+    job_id: Id | None = Field(default=None, description="Instead of uploads: a sample of this job's pictures.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.upload_ids is None) == (self.job_id is None):
+            raise ValueError("give either upload_ids or job_id")
+        return self
+
+
+class TemplateMask(MaskPlace):
+    """A mask's file, and how it is laid on pictures of other shapes."""
+
+    upload_id: Id = Field(description="The mask's file.")
+
+    @model_validator(mode="after")
+    def _a_file(self) -> Self:
+        if self.boxes is not None:
+            raise ValueError("a template is made of a mask's file; boxes are given with the job")
+        return self
+
+
+class NewTemplate(Request):
+    """A watermark to be known for many images: made of a mask, of a logo, or of pictures that share it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"name": "spring", "estimate": {"upload_ids": [_UPLOAD, _MASK, f"{_UPLOAD}2", "upl_4", "upl_5"]}}
+        }
+    )
+
+    name: Line = Field(
+        max_length=200,
+        description="For people; a name that there is already gets another version.",
+        examples=["spring"],
+    )
+    mask: TemplateMask | None = Field(default=None, description="Its pixels are inpainted.")
+    logo: GivenLogo | None = Field(default=None, description="Its pixels are un-blended, as far as it is translucent.")
+    estimate: FromPictures | None = Field(default=None, description="It is found in pictures, and un-blended.")
+    webhook_id: Id | None = Field(
+        default=None, description="Where to post `template.ready`, `template.needs_review` and `template.failed`."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(way is not None for way in (self.mask, self.logo, self.estimate)) != 1:
+            raise ValueError("give one of mask, logo and estimate")
+        return self
+
+
+class Approve(Request):
+    """Which templates a job begins with."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"templates": [_TEMPLATE]}})
+
+    templates: list[Id] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=8,
+        description="Missing: those found in its pictures, but for rejected ones. Others of the tenant's may be named.",
     )
 
 

@@ -6,11 +6,12 @@ A newer service may say more than this client understands; what it says here kee
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-JobState = Literal["queued", "running", "completed", "canceled", "failed"]
+TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
+JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled", "failed"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
 
 
@@ -89,6 +90,28 @@ class ImageError(_Answer):
 
     code: str
     detail: str
+
+
+class TemplateAnswer(_Answer):
+    """A watermark known for many images, or the work of making one."""
+
+    id: str
+    name: str
+    version: int
+    kind: Literal["mask", "logo", "estimate"]
+    state: TemplateState
+    #: ``stage``, ``done`` and ``total`` while it is made.
+    progress: dict[str, Any] | None
+    #: Times that a worker has begun to make it.
+    attempt: int
+    error: ImageError | None
+    warnings: list[str]
+    #: 0 to 1.
+    confidence: float | None
+    samples: int | None
+    #: Paths of pictures to look at, by name.
+    previews: dict[str, str]
+    source_job_id: str | None
 
 
 class ImageAnswer(_Answer):

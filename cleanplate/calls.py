@@ -58,6 +58,16 @@ class Calls:
 
         return self.again(send, repeatable=repeatable)
 
+    def drop(self, path: str) -> None:
+        """``DELETE`` what is there."""
+
+        def send() -> None:
+            answer = self.http.delete(self.url + path)
+            if not answer.is_success:
+                raise refusal(answer)
+
+        self.again(send)
+
     def pages(self, kind: type[Answer], path: str, query: Mapping[str, str]) -> Iterator[Answer]:
         """All entries of a list, fetched page by page."""
         cursor: str | None = None

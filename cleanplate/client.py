@@ -27,6 +27,7 @@ from cleanplate.following import AGAIN_S, Event, Patience, follow, refusal
 from cleanplate.job import Job
 from cleanplate.journal import Journal
 from cleanplate.retries import Retries
+from cleanplate.templates import Templates
 from cleanplate.transfers import Transfers
 
 #: Seconds that the service may hold a long poll; under the time-out of an answer.
@@ -55,6 +56,8 @@ class Client:
     ) -> None:
         self._calls = Calls(url, api_key, retries or Retries())
         self._transfers = Transfers(self._calls, transfers)
+        #: Marks that are known for many images.
+        self.templates = Templates(self._calls, self._transfers)
         self._patience_s = patience_s
 
     def __enter__(self) -> Self:
@@ -72,7 +75,8 @@ class Client:
         self,
         images: Sequence[Path],
         *,
-        masks: Path | Sequence[Path],
+        masks: Path | Sequence[Path] = (),
+        mask: Mapping[str, Any] | None = None,
         rights: Rights,
         options: Mapping[str, Any] | None = None,
         webhook_id: str | None = None,
@@ -85,23 +89,24 @@ class Client:
         """Upload the images and their masks and submit them as one job, in this order, by these rights.
 
         ``masks`` is one file for all images, or one file for each (the same file may stand for many; it travels once).
+        Instead of masks, ``mask`` is what the API takes as a job's: ``{"template": id}``, or ``{"mode": "auto"}``.
         ``interactive`` overtakes ``bulk``; images that wait for a worker at the ``deadline`` fail.
         ``idempotency_key``: a name of your own for this submission; given again with the same body within 24 hours, it
         gets the same job. With a ``journal``, a submission that was interrupted goes on where it was. ``on_uploaded``
         hears, from several threads, how many files have just arrived.
         """
         mask_of = [masks] * len(images) if isinstance(masks, Path) else list(masks)
-        if len(mask_of) != len(images):
-            raise ValueError(f"{len(images)} images and {len(mask_of)} masks")
+        if len(mask_of) != (len(images) if mask is None else 0):
+            raise ValueError(f"{len(images)} images and {len(mask_of)} masks" + (", and a mask" if mask else ""))
         files = list(dict.fromkeys([*images, *mask_of]))
 
         def body() -> dict[str, Any]:
             uploads = self.upload(files, journal=journal, on_uploaded=on_uploaded)
-            named = [
-                {"upload_id": uploads[image], "name": image.name, "mask_upload_id": uploads[mask]}
-                for image, mask in zip(images, mask_of, strict=True)
-            ]
-            return {"images": named, **_terms(rights, options, webhook_id, priority, deadline)}
+            named = [{"upload_id": uploads[image], "name": image.name} for image in images]
+            for image, own in zip(named, mask_of, strict=False):
+                image["mask_upload_id"] = uploads[own]
+            whole = {} if mask is None else {"mask": dict(mask)}
+            return {"images": named, **whole, **_terms(rights, options, webhook_id, priority, deadline)}
 
         return self._submit(body, idempotency_key, journal)
 
@@ -194,6 +199,11 @@ class Client:
     def cancel(self, job_id: str) -> JobAnswer:
         """Stop the job: images that have not ended end as ``canceled``."""
         return self._calls.call(JobAnswer, "POST", f"/v1/jobs/{job_id}/cancel")
+
+    def approve(self, job_id: str, templates: Sequence[str] | None = None) -> JobAnswer:
+        """Let a job begin that needs review: with what was found in its pictures, or with other templates."""
+        body = {} if templates is None else {"templates": list(templates)}
+        return self._calls.call(JobAnswer, "POST", f"/v1/jobs/{job_id}/approve", json=body)
 
     def wait(self, job_id: str, *, on_change: Callable[[JobAnswer], None] | None = None) -> JobAnswer:
         """Until the job has ended, by long polls; ``on_change`` sees it at once and after each change.

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +83,11 @@ class Job:
     def cancel(self) -> Job:
         """Stop it: images that have not ended end as ``canceled``."""
         self.answer = self._client.cancel(self.id)
+        return self
+
+    def approve(self, templates: Sequence[str] | None = None) -> Job:
+        """Let it begin where it needs review: with what was found in its pictures, or with other templates."""
+        self.answer = self._client.approve(self.id, templates)
         return self
 
     def images(self, *, state: ImageState | None = None) -> Iterator[ImageAnswer]:

@@ -66,21 +66,26 @@ class Transfers:
         image_id = image.image_id if isinstance(image, ResultLine) else image.id
         expected = image.sha256 if isinstance(image, ResultLine) else None
 
+        self.fetch(f"/v1/images/{image_id}/result", path, name=image.name, sha256=expected)
+
+    def fetch(self, link_path: str, path: Path, *, name: str, sha256: str | None = None) -> None:
+        """The file that an address of the API redirects to, into ``path``; ``name`` is what errors call it."""
+
         def fetch() -> None:
-            link = self._calls.http.get(f"{self._calls.url}/v1/images/{image_id}/result")
+            link = self._calls.http.get(f"{self._calls.url}{link_path}")
             if not link.is_redirect:
                 raise refusal(link)
             target = urljoin(str(link.request.url), link.headers["location"])
             with self.http.stream("GET", target) as answer, replacing(path) as file:
                 if not answer.is_success:
                     answer.read()
-                    raise store_refusal(answer, image.name)
+                    raise store_refusal(answer, name)
                 digest = hashlib.sha256()
                 for chunk in answer.iter_bytes():
                     digest.update(chunk)
                     file.write(chunk)
-                if expected is not None and digest.hexdigest() != expected:
-                    raise httpx.RemoteProtocolError(f"{image.name} arrived with other bytes than were stored")
+                if sha256 is not None and digest.hexdigest() != sha256:
+                    raise httpx.RemoteProtocolError(f"{name} arrived with other bytes than were stored")
 
         self._calls.again(fetch)
 

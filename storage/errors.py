@@ -40,6 +40,72 @@ class UploadUnknown(StorageError):
         self.identifiers = identifiers
 
 
+class TemplateUnknown(StorageError):
+    """A job names templates that do not exist for this tenant."""
+
+    code = "template_unknown"
+
+    def __init__(self, identifiers: list[str]) -> None:
+        super().__init__(f"No such templates: {', '.join(identifiers[:5])}. GET /v1/templates lists those there are.")
+        self.identifiers = identifiers
+
+
+class TemplateNotReady(StorageError):
+    """A template is named that is not made yet, not approved, or was not to be made."""
+
+    code = "template_not_ready"
+
+    def __init__(self, identifier: str, state: str) -> None:
+        super().__init__(f"The template {identifier!r} is {state}: only templates that are ready can be used.")
+        self.identifier = identifier
+
+
+class TemplatesMixed(StorageError):
+    """Several templates for one picture, of which one is a mask."""
+
+    code = "templates_mixed"
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__(f"The template {identifier!r} is a mask's, which stands alone: name it without others.")
+        self.identifier = identifier
+
+
+class TemplateInUse(StorageError):
+    """A template cannot be deleted while a job needs it."""
+
+    code = "template_in_use"
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__(f"A job that has not ended uses the template {identifier!r}: cancel it, or wait for its end.")
+
+
+class TemplateNotInReview(StorageError):
+    """A template that nobody is to look at is approved or rejected."""
+
+    code = "template_not_in_review"
+
+    def __init__(self, identifier: str, state: str) -> None:
+        super().__init__(f"The template {identifier!r} is {state}: only one that needs review is approved or rejected.")
+
+
+class JobNotInReview(StorageError):
+    """A job that does not wait for a mark is approved."""
+
+    code = "job_not_in_review"
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"The job {job_id!r} is {state}: only one that needs review is approved.")
+
+
+class NothingToApprove(StorageError):
+    """A job is approved in whose pictures no mark was found."""
+
+    code = "template_missing"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"No mark was found for the job {job_id!r}: name templates for it, or cancel it.")
+
+
 class BlobNotFound(StorageError):
     """Nothing is stored under this key."""
 

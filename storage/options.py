@@ -53,6 +53,13 @@ class JobOptions(BaseModel):
         description="Which network fills the hole, of those that the service offers. Empty: the service's own choice.",
         examples=["fourier-unet"],
     )
+    residual_mark: Literal["fail", "flag"] = Field(
+        default="fail",
+        description=(
+            "With templates: what becomes of a picture in which the mark can still be seen after all: it fails with "
+            "`residual_mark`, or it is handed out with `residual_mark` in its record."
+        ),
+    )
     ffc_lambda: float | None = Field(
         default=None,
         ge=0,
@@ -64,6 +71,59 @@ class JobOptions(BaseModel):
 def merged(job: dict[str, Any], image: dict[str, Any] | None) -> dict[str, Any]:
     """What holds for an image: its job's options as they are kept, and over them the fields it was given itself."""
     return {**job, **(image or {})}
+
+
+class Approval(BaseModel):
+    """When a mark that was found in pictures may be used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    approve: Literal["person", "auto"] = Field(
+        default="person",
+        description="Who says that what was found is the mark: a `person` who looks at it, or `auto`: its confidence.",
+    )
+    min_confidence: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="With `auto`: the least confidence of every mark found; below it a person is asked all the same.",
+    )
+    force: bool = Field(
+        default=False, description="Whether to go on with a warning where there are too few pictures to be sure."
+    )
+
+    def passes(self, confidences: list[float]) -> bool:
+        """Whether marks that were found with these confidences need no person."""
+        return self.approve == "auto" and min(confidences, default=0.0) >= self.min_confidence
+
+
+class LogoPlace(BaseModel):
+    """Where a logo was laid on the pictures, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    anchor: Anchor = Field(default="bottom_right", description="From where its distance is counted.")
+    margin_x: Annotated[float, Field(ge=0, le=65_535, allow_inf_nan=False)] = Field(
+        default=0, description="Pixels between the picture's edge and the logo; from the centre: to the right."
+    )
+    margin_y: Annotated[float, Field(ge=0, le=65_535, allow_inf_nan=False)] = Field(
+        default=0, description="The same from above or below; from the centre: down."
+    )
+    opacity: float = Field(
+        default=1, gt=0, le=1, description="How opaque it was laid: multiplies the file's own alpha."
+    )
+    scale: Literal["none", "width"] = Field(
+        default="none", description="Whether it grows with the pictures' `width`, or has its size in every picture."
+    )
+    reference_width: Side | None = Field(
+        default=None, description="With `scale: width`: width of the pictures on which it has its file's size."
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if (self.scale == "width") != (self.reference_width is not None):
+            raise ValueError("scale: width and reference_width belong together")
+        return self
 
 
 class MaskPlace(BaseModel):

@@ -4,7 +4,6 @@ A job::
 
     queued ──first image leased──▶ running ──last image ended──▶ completed
        └──────────────── cancel ───────┴──────────────────────▶ canceled
-    (``failed``: the job as a whole could not be begun)
 
 An image::
 
@@ -23,6 +22,10 @@ from typing import Any
 
 
 class JobState(StrEnum):
+    #: A sample of its pictures is looked at for the mark that they share.
+    ESTIMATING = "estimating"
+    #: Waits for a person to say which templates are right.
+    NEEDS_REVIEW = "needs_review"
     #: Accepted; no image has been leased yet.
     QUEUED = "queued"
     #: At least one image has been leased.
@@ -50,6 +53,28 @@ class ImageState(StrEnum):
     CANCELED = "canceled"
 
 
+class TemplateKind(StrEnum):
+    #: Of a mask's file or boxes: its pixels are inpainted.
+    MASK = "mask"
+    #: Of a logo with alpha: its pixels are un-blended.
+    LOGO = "logo"
+    #: Of pictures that share a mark: the same.
+    ESTIMATE = "estimate"
+
+
+class TemplateState(StrEnum):
+    #: Is being made, or waits for a worker that makes it.
+    ESTIMATING = "estimating"
+    #: Made; a person is to look at it.
+    NEEDS_REVIEW = "needs_review"
+    #: Jobs may name it.
+    READY = "ready"
+    #: Could not be made; ``error_code`` says why.
+    FAILED = "failed"
+    #: A person looked and said no.
+    REJECTED = "rejected"
+
+
 class Priority(StrEnum):
     """Which of two jobs goes first, whoever they belong to. In the order in which workers look at them."""
 
@@ -66,6 +91,8 @@ class PausedBy(StrEnum):
     TENANT = "tenant"
 
 
+#: Jobs whose images wait until their mark is known.
+HELD_JOB = (JobState.ESTIMATING, JobState.NEEDS_REVIEW)
 ENDED = frozenset({ImageState.SUCCEEDED, ImageState.SKIPPED, ImageState.FAILED, ImageState.CANCELED})
 
 
@@ -88,13 +115,20 @@ class EventFilter(StrEnum):
 
     JOB_COMPLETED = "job.completed"
     JOB_CANCELED = "job.canceled"
+    #: Its mark was looked for, and a person is to say what holds.
+    JOB_NEEDS_REVIEW = "job.needs_review"
     IMAGE_SUCCEEDED = "image.succeeded"
     IMAGE_SKIPPED = "image.skipped"
     IMAGE_FAILED = "image.failed"
+    #: Jobs may name it.
+    TEMPLATE_READY = "template.ready"
+    TEMPLATE_NEEDS_REVIEW = "template.needs_review"
+    TEMPLATE_FAILED = "template.failed"
     #: Another endpoint of the tenant was disabled.
     WEBHOOK_DISABLED = "webhook.disabled"
     JOBS = "job.*"
     IMAGES = "image.*"
+    TEMPLATES = "template.*"
     WEBHOOKS = "webhook.*"
     ALL = "*"
 
@@ -294,6 +328,8 @@ class Job:
     expires_at: datetime | None
     #: Of all images without their own.
     mask: dict[str, Any] | None
+    #: Of a job whose mark is estimated: ``templates`` found, or the ``error``; ``None`` until it is known.
+    review: dict[str, Any] | None
     #: Rows of its manifest that were left out.
     rows_skipped: int
     #: Its place among the jobs that no worker has begun, by their making, from 1; ``None`` once it has begun.
@@ -388,6 +424,98 @@ class Backlog:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewTemplate:
+    """A template to be made."""
+
+    name: str
+    kind: TemplateKind
+    #: ``upload_ids``, ``place``, ``opacity``, ``force``, ``approve``: see :mod:`storage.options`.
+    spec: dict[str, Any]
+    #: With ``estimate``: the job whose pictures are looked at, instead of uploads.
+    source_job_id: str | None = None
+    webhook_endpoint_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """A watermark known for many images, or the work of making one."""
+
+    id: str
+    tenant_id: str
+    name: str
+    #: Among those of its name, from 1.
+    version: int
+    kind: TemplateKind
+    state: TemplateState
+    spec: dict[str, Any]
+    source_job_id: str | None
+    found_with_id: str | None
+    #: Anchor, scale, distance and size of the mark; ``None`` until it is made.
+    place: dict[str, Any] | None
+    samples: int | None
+    quality: dict[str, Any] | None
+    #: 0 to 1.
+    confidence: float | None
+    warnings: list[str]
+    file_key: str | None
+    #: Blob keys by name.
+    previews: dict[str, str]
+    webhook_endpoint_id: str | None
+    #: ``stage``, ``done`` and ``total`` while it is made.
+    progress: dict[str, Any] | None
+    attempt: int
+    error_code: str | None
+    error_detail: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    reviewed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSource:
+    """A picture that a template is made from."""
+
+    name: str
+    #: Blank where the picture is at ``source_url``.
+    source_key: str
+    source_url: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeasedTemplate:
+    """What a worker needs to know of a template that it is to make."""
+
+    id: str
+    tenant_id: str
+    kind: TemplateKind
+    spec: dict[str, Any]
+    sources: list[SampleSource]
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeTemplate:
+    """A template that a worker has made; its file and pictures are stored already."""
+
+    id: str
+    place: dict[str, Any]
+    samples: int
+    quality: dict[str, Any] | None
+    confidence: float
+    warnings: list[str]
+    file_key: str
+    previews: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedTemplate:
+    """A template as an image's worker needs it."""
+
+    id: str
+    file_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeasedImage:
     """What a worker needs to know of an image it holds."""
 
@@ -402,6 +530,8 @@ class LeasedImage:
     mask_key: str
     #: Boxes, or how the mask's file is placed: the image's own, else the job's.
     mask: dict[str, Any] | None
+    #: Marks to be taken off instead of a mask; empty: there is a mask.
+    templates: tuple[UsedTemplate, ...] = ()
     #: The job's with the image's own over them.
     options: dict[str, Any]
     attempt: int

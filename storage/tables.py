@@ -199,8 +199,10 @@ jobs = Table(
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", String(12), nullable=False),
     Column("options", JSON_DOCUMENT, nullable=False),
-    # Boxes, or how a mask's file is placed, for images without a mask of their own. Empty: each file as it is.
+    # Boxes, templates, or how a mask's file is placed, for images without their own mask. Empty: each file as it is.
     Column("mask", JSON_DOCUMENT),
+    # Of a job whose mark is estimated: the templates found, or why there are none. Empty until it is known.
+    Column("review", JSON_DOCUMENT),
     Column("priority", String(12), nullable=False, server_default="bulk"),
     # Images that wait for a worker at this time fail. Empty: they wait as long as it takes.
     _time("deadline"),
@@ -245,9 +247,71 @@ jobs = Table(
     Index(
         "ix_jobs_open",
         "dispatched_at",
-        postgresql_where=text("state IN ('queued', 'running')"),
-        sqlite_where=text("state IN ('queued', 'running')"),
+        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
     ),
+)
+
+# Watermarks known for many images. A row is first the work of making it: leased and fenced as an image is.
+templates = Table(
+    "templates",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    # Counts those of one name of a tenant, from 1.
+    Column("version", Integer, nullable=False),
+    # What it is made from: `mask`, `logo` or `estimate`.
+    Column("kind", String(12), nullable=False),
+    Column("state", String(12), nullable=False),
+    # What the tenant said of its making: uploads, place, opacity, rule of approval.
+    Column("spec", JSON_DOCUMENT, nullable=False),
+    # The job whose pictures it is estimated from.
+    Column("source_job_id", ID, ForeignKey("jobs.id", ondelete="SET NULL"), index=True),
+    # The template in whose making this one was found beside it.
+    Column("found_with_id", ID, ForeignKey("templates.id", ondelete="SET NULL")),
+    # Where the mark sits, as its maker says it. Empty until it is made.
+    Column("place", JSON_DOCUMENT),
+    Column("samples", Integer),
+    Column("quality", JSON_DOCUMENT),
+    # 0 to 1: what a rule of approval goes by.
+    Column("confidence", Float),
+    # Sentences for the person who decides.
+    Column("warnings", JSON_DOCUMENT, nullable=False),
+    # The template's file; of the kind `mask` the mask's. Empty until it is made.
+    Column("file_key", String(300)),
+    # Keys of pictures to look at, by name.
+    Column("previews", JSON_DOCUMENT, nullable=False),
+    Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="SET NULL")),
+    # Stage, done and of how many, while it is made.
+    Column("progress", JSON_DOCUMENT),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("lease_token", String(40)),
+    _time("lease_expires_at"),
+    # When it was last put into a message; empty: not in the queue.
+    _time("published_at"),
+    _time("available_at", nullable=False),
+    Column("error_code", String(60)),
+    Column("error_detail", Text),
+    _time("created_at", nullable=False),
+    _time("finished_at"),
+    _time("reviewed_at"),
+    UniqueConstraint("tenant_id", "name", "version"),
+    Index("ix_templates_tenant_id_id", "tenant_id", "id"),
+    Index(
+        "ix_templates_estimating",
+        "available_at",
+        postgresql_where=text("state = 'estimating'"),
+        sqlite_where=text("state = 'estimating'"),
+    ),
+)
+
+# Which templates the images of a job are cleaned with.
+job_templates = Table(
+    "job_templates",
+    metadata,
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("template_id", ID, ForeignKey("templates.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
 # What is not to be worked on for now: a job's id, a tenant's id, or `everything`: no foreign key.

@@ -25,11 +25,12 @@ from storage.leader import Leadership, leadership
 from storage.ledger import audit, idempotency
 from storage.ledger.deadlines import fail_late_images
 from storage.ledger.dispatch import overtaken_after, read_backlog, take_shards
+from storage.ledger.making import reap_templates, take_templates
 from storage.ledger.pauses import recall_paused
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.records import Shard
 from workers.pace import Pace
-from workers.queue import make_celery, prepare_queue, publish_shard
+from workers.queue import make_celery, prepare_queue, publish_shard, publish_template
 from workers.stopping import StopSignal
 from workers.sweeping import Sweeper
 from workers.webhooks import Deliveries
@@ -68,6 +69,7 @@ class Dispatcher:
         self._keep_the_books()
         self._tell_the_backlog()
         self._send()
+        self._send_templates()
         taken_at = self._clock()
         taken = take_shards(
             self._database,
@@ -89,6 +91,9 @@ class Dispatcher:
         meters.LEASES_REAPED.labels("failed").inc(failed)
         if requeued or failed:
             log.warning("leases.reaped", requeued=requeued, failed=failed)
+        lost = reap_templates(self._database, max_attempts=self._settings.max_attempts)
+        if lost:
+            log.warning("templates.reaped", templates=lost)
         recalled = recall_paused(self._database)
         if recalled:
             log.info("images.recalled", images=recalled)
@@ -127,6 +132,12 @@ class Dispatcher:
                 meters.SHARDS_PUBLISHED.labels(shard.queue.value).inc()
                 log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids), queue=shard.queue.value)
             self._unsent.popleft()
+
+    def _send_templates(self) -> None:
+        """What is marked and then not sent is published again after ``publish_timeout_s``."""
+        for template_id, queue in take_templates(self._database, publish_timeout_s=self._settings.publish_timeout_s):
+            publish_template(self._celery, template_id, queue)
+            log.info("template.published", template=template_id, queue=queue.value)
 
     def forget(self) -> None:
         """Another leads now; what was not sent is its to send."""

@@ -8,6 +8,9 @@
     ├── NoDevice         CUDA was asked for and there is none
     ├── UnknownDevice    --devices names one that is not here
     ├── AddressRefused   a webhook's URL that is never posted to
+    ├── ResidualMark     a mark still shows in a picture, and its job does not want it so
+    ├── TemplateGone     an image's template was deleted
+    ├── TemplateUnmade   a template cannot be made of what was given
     ├── ModelMissing     a network that was asked for and is not on this machine
     └── SourceError      a picture could not be fetched from where it is said to be
         ├── UrlNotAllowed       nothing is ever fetched from there
@@ -75,6 +78,35 @@ class ModelMissing(WorkerError):
 
     code = "model_missing"
     transient = True
+
+
+class ResidualMark(WorkerError):
+    """The best that was made of a picture still shows its mark."""
+
+    code = "residual_mark"
+
+    def __init__(self, ghost: float) -> None:
+        super().__init__(
+            f"The mark still shows after all that was tried (ghost score {ghost:.2f}). Give the picture a mask of its "
+            "own, or take it as it is with the option residual_mark: flag."
+        )
+
+
+class TemplateGone(WorkerError):
+    """The template was deleted after the job had ended, and the image is tried again."""
+
+    code = "template_gone"
+
+    def __init__(self, template_id: str) -> None:
+        super().__init__(f"The template {template_id} was deleted: submit the picture again with another.")
+
+
+class TemplateUnmade(WorkerError):
+    """What a template is to be made of does not do."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class SourceError(WorkerError):

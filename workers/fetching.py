@@ -20,7 +20,7 @@ from storage.blobs.base import Blobs
 from storage.blobs.buckets import Buckets, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.options import MaskPlace
-from storage.records import LeasedImage
+from storage.records import LeasedImage, SampleSource
 from workers.errors import SourceRefused, SourceUnavailable, UrlNotAllowed
 from workers.guarded import guarded_session
 
@@ -39,7 +39,7 @@ class Fetcher:
         self._blobs = blobs
         self._buckets = Buckets(settings)
 
-    def source(self, image: LeasedImage) -> bytes:
+    def source(self, image: LeasedImage | SampleSource) -> bytes:
         """The picture's file.
 
         Raises:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Protocol
 
 import structlog
 
@@ -95,10 +96,16 @@ class Lease:
             log.warning("image.lease_lost", image=image_id)
 
 
+class Extended(Protocol):
+    """A lease."""
+
+    def extend(self) -> None: ...
+
+
 class Heartbeat:
     """Extends a lease every ``interval_s`` in a thread of its own, as long as the ``with`` block runs."""
 
-    def __init__(self, lease: Lease, interval_s: float) -> None:
+    def __init__(self, lease: Extended, interval_s: float) -> None:
         self._lease = lease
         self._interval_s = interval_s
         self._stopped = threading.Event()

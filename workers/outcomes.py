@@ -7,7 +7,7 @@ import structlog
 from model.errors import ModelError
 from storage.errors import BlobNotFound, StorageError
 from storage.records import ImageState, LeasedImage, Outcome
-from workers.errors import ModelMissing, SourceError
+from workers.errors import ModelMissing, ResidualMark, SourceError, TemplateGone
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ def failure(image: LeasedImage, error: Exception) -> Outcome:
                 error.code,
                 "Its bytes, or its mask's, never arrived: put them to the upload's address, then submit again.",
             )
-        case ModelError() | StorageError() | SourceError() | ModelMissing():
+        case ModelError() | StorageError() | SourceError() | ModelMissing() | ResidualMark() | TemplateGone():
             return _failed(image, error.code, str(error), retry=error.transient)
         case _:
             log.error("image.internal_error", image=image.id, job=image.job_id, exc_info=error)

@@ -34,6 +34,8 @@ class Passage:
     seconds: dict[str, float] = field(default_factory=dict)
     #: SHA-256 of the files, for the audit log.
     sha256: dict[str, str] = field(default_factory=dict)
+    #: Passes of the network so far, where it is asked as the work goes on.
+    tiles: int = 0
     #: What the engine had to do differently on the device.
     notes: set[str] = field(default_factory=set)
 
@@ -47,7 +49,10 @@ class Passage:
     @property
     def method(self) -> str:
         """How its result came about, in words for its owner."""
-        return f"FFC inpainting ({self.filled_by.architecture})"
+        if not self.image.templates:
+            return f"FFC inpainting ({self.filled_by.architecture})"
+        filled = f", FFC inpainting ({self.network.architecture})" if self.network is not None else ""
+        return f"un-blending{filled}"
 
     @property
     def filled_by(self) -> LaMaInpainter:
@@ -61,7 +66,7 @@ class Passage:
         """Note the seconds of the block under ``stage``."""
         begun = time.monotonic()
         yield
-        self.seconds[stage] = time.monotonic() - begun
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
 
 
 def success(passage: Passage, repaired: Repaired, small: Preview, key: str, worker: str) -> Outcome:

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from model.errors import DeviceLost
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
-from model.preview import preview
-from model.repair import fill_parts, read, write
+from model.preview import Preview, preview
+from model.repair import Repaired, fill_parts, read, write
+from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
 from storage.errors import LedgerUnavailable
 from storage.ledger.leases import lease_images, release_images
@@ -40,6 +41,7 @@ from workers.passage import Passage, label_of, sha256, success
 from workers.queue import SOFT_SHARE
 from workers.resources import Resources
 from workers.shared_files import SharedFiles
+from workers.unblending import Filling, Templates, Unblended, ended, unblended
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +105,7 @@ class _Shard:
         self._budget = ByteBudget(BYTES_IN_FLIGHT)
         self._finisher = Finisher(resources.database, lease, max_attempts=settings.max_attempts)
         self._masks = SharedFiles(resources.fetcher.blob)
+        self._templates = Templates(resources.fetcher.blob)
         #: Guards what follows, and says when it changes.
         self._changed = threading.Condition()
         #: Ids without an outcome yet and not known to be lost: what is given back at an early end.
@@ -183,11 +186,15 @@ class _Shard:
         image = passage.image
         with self._resources.activity.step(), passage.timed("fetch"):
             source = self._resources.fetcher.source(image)
-            mask = self._masks.get(image.mask_key) if image.mask_key else boxes_file(image)
+            if image.templates:
+                following = functools.partial(self._unblend, passage, source, self._templates.of(image))
+            else:
+                mask = self._masks.get(image.mask_key) if image.mask_key else boxes_file(image)
+                following = functools.partial(self._decode, passage, source, mask)
         nbytes = len(source) + probe(source, self._limits).memory
         self._budget.take(nbytes)
         passage.nbytes = nbytes
-        self._decodes.submit(self._step, passage, functools.partial(self._decode, passage, source, mask))
+        self._decodes.submit(self._step, passage, following)
 
     def _decode(self, passage: Passage, source: bytes, mask: bytes) -> None:
         options = JobOptions.model_validate(passage.image.options)
@@ -207,6 +214,23 @@ class _Shard:
             passage.sha256 = {"source": sha256(source), "mask": sha256(mask)}
         self._fills.submit(self._step, passage, functools.partial(self._fill, passage))
 
+    def _unblend(self, passage: Passage, source: bytes, templates: list[Template]) -> None:
+        """Decoding, un-blending and encoding in one step; the network is asked in it where it is needed."""
+        image = passage.image
+        if self._resources.drain.begun:
+            raise Interrupted
+        activity, networks = self._resources.activity, self._resources.networks
+        options = JobOptions.model_validate(image.options)
+        passage.sha256 = {"source": sha256(source)}
+        with activity.step(), passage.timed("unblend"), bounded(passage.nbytes), networks.use(options) as inpainter:
+            fill = Filling(inpainter, passage, functools.partial(self._on_fill, image.id))
+            result = unblended(passage, source, templates, fill, self._limits)
+        self._stores.submit(self._step_out, passage, functools.partial(self._store_unblended, passage, result))
+
+    def _store_unblended(self, passage: Passage, result: Unblended) -> None:
+        key = self._put(passage, result, result.small)
+        self._end(passage.image, ended(passage, result, key, self._resources.worker))
+
     def _fill(self, passage: Passage) -> None:
         image, task = passage.image, passage.planned
         if self._resources.drain.begun:
@@ -223,21 +247,23 @@ class _Shard:
         finally:
             with self._changed:
                 del self._on_device[image.id]
-        self._stores.submit(self._step_out, passage, pixels)
+        self._stores.submit(self._step_out, passage, functools.partial(self._store, passage, pixels))
 
     def _on_tile(self, passage: Passage, done: int) -> None:
-        image_id = passage.image.id
-        self._lease.progress(image_id, done, passage.planned.tiles_total)
+        self._on_fill(passage.image.id, done, passage.planned.tiles_total)
+
+    def _on_fill(self, image_id: str, done: int, total: int) -> None:
+        self._lease.progress(image_id, done, total)
         self._lease.check(image_id)
         if self._stopped or self._resources.drain.overdue:
             raise Interrupted
 
-    def _step_out(self, passage: Passage, pixels: list[NDArray[np.uint8]]) -> None:
+    def _step_out(self, passage: Passage, store: Callable[[], None]) -> None:
         """The last step; it is taken even when the shard was stopped, because the device's work is done."""
         image = passage.image
         try:
             self._lease.check(image.id)
-            self._store(passage, pixels)
+            store()
         except LeaseLost:
             with self._changed:
                 self._open.discard(image.id)
@@ -254,13 +280,20 @@ class _Shard:
         with activity.step(), passage.timed("encode"), bounded(passage.nbytes):
             repaired = write(passage.planned, pixels, output=options.output, label=label)
             small = preview(passage.planned, pixels)
+        key = self._put(passage, repaired, small)
+        self._end(image, success(passage, repaired, small, key, self._resources.worker))
+
+    def _put(self, passage: Passage, result: Repaired | Unblended, small: Preview | None) -> str:
+        """Stores a result and its small picture; the result's key."""
+        image = passage.image
         self._lease.check(image.id)
         names = (image.tenant_id, image.job_id, image.id)
-        key, blobs = result_key(*names, repaired.extension), self._resources.blobs
-        with activity.step(), passage.timed("store"):
-            blobs.put(preview_key(*names), small.data, content_type=small.content_type)
-            blobs.put(key, repaired.data, content_type=repaired.content_type)
-        self._end(image, success(passage, repaired, small, key, self._resources.worker))
+        key, blobs = result_key(*names, result.extension), self._resources.blobs
+        with self._resources.activity.step(), passage.timed("store"):
+            if small is not None:
+                blobs.put(preview_key(*names), small.data, content_type=small.content_type)
+            blobs.put(key, result.data, content_type=result.content_type)
+        return key
 
     def _end(self, image: LeasedImage, outcome: Outcome) -> None:
         with self._changed:

@@ -16,7 +16,7 @@ from storage.records import Priority
 
 #: One for each priority, in the order in which a worker looks at them.
 QUEUES = tuple(priority.value for priority in Priority)
-TASK = "inpaint_shard"
+TASK, MAKING_TASK = "inpaint_shard", "make_template"
 
 #: Seconds that a stopping worker may take to end the image it is at.
 DRAIN_S = 60
@@ -110,3 +110,8 @@ def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
         kombu.exceptions.OperationalError: the broker does not take it.
     """
     app.send_task(TASK, args=[image_ids], queue=queue.value, retry=False, ignore_result=True)
+
+
+def publish_template(app: Celery, template_id: str, queue: Priority) -> None:
+    """Put the making of a template into the queue. Raises as :func:`publish_shard`."""
+    app.send_task(MAKING_TASK, args=[template_id], queue=queue.value, retry=False, ignore_result=True)

@@ -1,4 +1,7 @@
-"""The one Celery task: a shard. What a message says is a wish; what this process may do is what it can lease."""
+"""The Celery tasks: a shard, and a template to be made.
+
+What a message says is a wish; what this process may do is what it can lease.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from celery import shared_task
 
 from cleanplate import meters
 from workers import resources
+from workers.making import make_template
 from workers.pipeline import run_shard
-from workers.queue import TASK
+from workers.queue import MAKING_TASK, TASK
 
 if TYPE_CHECKING:
     from model.engine import Engine
@@ -42,4 +46,11 @@ def _told(engine: Engine) -> Iterator[None]:
         meters.SHARDS_DONE.inc()
 
 
+def _make_template(template_id: str) -> None:
+    held = resources.held()
+    with _told(held.inpainter.engine):
+        make_template(template_id, held)
+
+
 inpaint_shard = shared_task(name=TASK)(_inpaint_shard)
+make_template_task = shared_task(name=MAKING_TASK)(_make_template)

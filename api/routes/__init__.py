@@ -11,6 +11,7 @@ from api.routes.looks import blueprint as looks
 from api.routes.manifests import blueprint as manifests
 from api.routes.pauses import blueprint as pauses
 from api.routes.results import blueprint as results
+from api.routes.templates import blueprint as templates
 from api.routes.uploads import blueprint as uploads
 from api.routes.webhooks import blueprint as webhooks
 from api.web.admin import blueprint as admin
@@ -20,6 +21,7 @@ from api.web.repair import blueprint as repair
 
 BLUEPRINTS = (
     uploads,
+    templates,
     jobs,
     manifests,
     events,

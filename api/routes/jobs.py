@@ -7,7 +7,7 @@ from flask import Response, request
 from pydantic import ValidationError
 
 from api import answers, auth, cursors, requests
-from api.bodies import unsupported
+from api.bodies import must_be_json, unsupported
 from api.gathering import gathered, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
@@ -22,6 +22,7 @@ from storage.ledger.counting import OPEN_JOB
 from storage.ledger.idempotency import Once, recall
 from storage.ledger.jobs import get_job, list_images, list_jobs
 from storage.ledger.lifecycle import cancel_job, delete_job, retry_failed
+from storage.ledger.templates import approve_job
 from storage.records import JobState, Scope
 
 blueprint = APIBlueprint(
@@ -30,6 +31,7 @@ blueprint = APIBlueprint(
     tag={"name": "Jobs", "description": "Pictures to be cleaned, together."},
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
+must_be_json(blueprint, "jobs.approve")
 
 
 @blueprint.post("/v1/jobs")
@@ -66,6 +68,9 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
         "blob_not_found",
         "source_refused",
         "webhook_unknown",
+        "template_unknown",
+        "template_not_ready",
+        "templates_mixed",
         "mask_missing",
         "too_many_images",
         "image_unreadable",
@@ -178,6 +183,34 @@ def _await_news(here: Stores, tenant: str, job: answers.Job, wait_s: float) -> N
 )
 def cancel(job_id: str) -> answers.Job:
     return answers.Job.of(cancel_job(stores().database, auth.tenant(), job_id, actor=auth.actor()))
+
+
+@blueprint.post("/v1/jobs/<id:job_id>/approve")
+@blueprint.input(requests.Approve, location="json")
+@blueprint.output(answers.Job, description="The job as it is now.")
+@blueprint.doc(
+    summary="Let a job begin that waits for its mark",
+    description=(
+        "Of a job with `mask: {mode: auto}` that needs review: with the marks that were found in its pictures, or with "
+        "other templates. What needed review is approved by it. Repeating it changes nothing."
+    ),
+    responses=responses(
+        *_OF_ONE_JOB,
+        "json_invalid",
+        "media_type_unsupported",
+        "request_too_large",
+        "validation_failed",
+        "job_canceled",
+        "job_not_in_review",
+        "template_missing",
+        "template_unknown",
+        "template_not_ready",
+        "templates_mixed",
+    ),
+)
+def approve(job_id: str, json_data: requests.Approve) -> answers.Job:
+    job = approve_job(stores().database, auth.tenant(), job_id, json_data.templates, actor=auth.actor())
+    return answers.Job.of(job)
 
 
 @blueprint.post("/v1/jobs/<id:job_id>/retry")

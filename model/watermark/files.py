@@ -37,6 +37,9 @@ class Cleaned:
     removals: tuple[Removal, ...]
     #: For the image's record.
     record: dict[str, Any]
+    #: What was read, and its parts' pixels without the marks; empty where no mark was found.
+    task: Task | None = None
+    pixels: tuple[Pixels, ...] = ()
 
     @property
     def skipped(self) -> bool:
@@ -78,7 +81,7 @@ def clean(
         return Cleaned(source, (), {"marks": 0})
     whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
     repaired = write(whole, results, output=output, label=label)
-    return Cleaned(repaired.data, tuple(removals), repaired.record | _told(removals))
+    return Cleaned(repaired.data, tuple(removals), repaired.record | _told(removals), whole, tuple(results))
 
 
 def _view_cleaned(

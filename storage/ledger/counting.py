@@ -27,10 +27,13 @@ from sqlalchemy import (
 
 from storage.database import Database
 from storage.ledger.eligibility import paused
-from storage.records import Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
+from storage.records import HELD_JOB, Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
-OPEN_JOB = (JobState.QUEUED, JobState.RUNNING)
+#: Jobs whose images may be worked on.
+GOING_JOB = (JobState.QUEUED, JobState.RUNNING)
+#: Jobs that have not ended.
+OPEN_JOB = (*HELD_JOB, *GOING_JOB)
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
 #: Places in the line that are counted; further behind, it is only said to be so far.
@@ -126,6 +129,7 @@ def read_job(row: Row[Any]) -> Job:
         images_per_second=rate,
         expires_at=fields["expires_at"],
         mask=fields["mask"],
+        review=fields["review"],
         rows_skipped=fields["rows_skipped"],
         queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
         eta_s=0.0 if not left else left / rate if rate else None,

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, not_, or_, select, update
 
 from storage.database import Database
-from storage.ledger.counting import OPEN_JOB
+from storage.ledger.counting import GOING_JOB
 from storage.ledger.eligibility import in_time, paused
 from storage.ledger.fairness import Line, Turns
 from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
@@ -72,7 +72,7 @@ def read_backlog(db: Database) -> Backlog:
             func.min(case((queued > 0, jobs.c.created_at))).label("oldest"),
         )
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
-        .where(jobs.c.state.in_(OPEN_JOB))
+        .where(jobs.c.state.in_(GOING_JOB))
         .group_by(jobs.c.priority, is_paused)
     )
     with db.read() as connection:
@@ -132,7 +132,7 @@ class _Taking:
             select(jobs.c.tenant_id, jobs.c.id, tenants.c.weight, tenants.c.turn_began, tenants.c.turn_ended)
             .join(tenants, tenants.c.id == jobs.c.tenant_id)
             .where(
-                jobs.c.state.in_(OPEN_JOB),
+                jobs.c.state.in_(GOING_JOB),
                 jobs.c.priority == priority,
                 in_time(self._db),
                 not_(paused(jobs.c.id, jobs.c.tenant_id)),

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, not_, or_
 
 from storage.database import Database
+from storage.records import HELD_JOB
 from storage.tables import images, jobs, pauses
 
 #: The subject of a pause of all tenants.
@@ -24,6 +25,7 @@ def in_time(db: Database) -> ColumnElement[bool]:
 
 
 def may_begin(db: Database) -> ColumnElement[bool]:
-    """Whether a row of ``images`` is of a job that is neither paused nor past its deadline."""
-    late = exists().where(jobs.c.id == images.c.job_id, jobs.c.deadline <= db.now())
-    return and_(not_(late), not_(paused(images.c.job_id, images.c.tenant_id)))
+    """Whether a row of ``images`` is of a job that is not paused, not late, and does not wait for its mark."""
+    stopped = or_(jobs.c.deadline <= db.now(), jobs.c.state.in_(HELD_JOB))
+    halted = exists().where(jobs.c.id == images.c.job_id, stopped)
+    return and_(not_(halted), not_(paused(images.c.job_id, images.c.tenant_id)))

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, u
 
 from storage.database import Database
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger import audit, bulk, idempotency, quotas
+from storage.ledger import audit, bulk, idempotency, quotas, template_use
 from storage.ledger.counting import read_job, select_jobs
 from storage.ledger.idempotency import Once
 from storage.records import Image, ImageState, Job, JobState, NewImage, NewJob, SkippedRow, Upload
@@ -69,6 +69,7 @@ def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.
         UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
         NotFound: no such webhook endpoint of this tenant.
         QuotaExceeded: more than the tenant may ask for.
+        TemplateUnknown, TemplateNotReady, TemplatesMixed: templates that it may not use.
         ValueError: no images, or an image without a mask where the job has none either.
     """
     with db.write() as connection:
@@ -107,13 +108,15 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         raise ValueError("An image has no mask, and the job has none either.")
     job_id = new_id("job")
     files = _uploads_of(db, connection, tenant_id, job)
-    _lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
+    lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
+    used = template_use.lock_named(connection, tenant_id, [job.mask, *(image.mask for image in job.images)])
+    held = template_use.is_awaited(job.mask)
     quotas.use(db, connection, tenant_id, images=len(job.images), sizes=[])
     connection.execute(
         insert(jobs).values(
             id=job_id,
             tenant_id=tenant_id,
-            state=JobState.QUEUED,
+            state=JobState.ESTIMATING if held else JobState.QUEUED,
             options=job.options,
             mask=job.mask,
             rows_skipped=len(job.skipped),
@@ -140,6 +143,9 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         available_at=db.now(),
         created_at=db.now(),
     )
+    template_use.note(db, connection, job_id, used)
+    if held:
+        template_use.begin_estimate(db, connection, tenant_id, job_id, job.mask or {})
     skipped = (asdict(row) for row in job.skipped)
     bulk.insert_rows(db, connection, skipped_rows, skipped, job_id=job_id)
     rights = {
@@ -212,7 +218,7 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
 
 def has_mask(what: NewJob | NewImage) -> bool:
     """Whether a job or an image says itself what is to be repaired."""
-    return what.mask_upload_id is not None or "boxes" in (what.mask or {})
+    return what.mask_upload_id is not None or not {"boxes", "templates", "mode"}.isdisjoint(what.mask or {})
 
 
 def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> dict[str, Any]:
@@ -257,6 +263,11 @@ def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJo
     """Keys and names of all uploads that a job names, by id; they stay for as long as the job does."""
     named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
     wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
+    return hold_uploads(db, connection, tenant_id, wanted)
+
+
+def hold_uploads(db: Database, connection: Connection, tenant_id: str, wanted: list[str]) -> dict[str, tuple[str, str]]:
+    """Keys and names of uploads by id, each used once more from now on. Raises UploadUnknown."""
     files: dict[str, tuple[str, str]] = {}
     for chunk in bulk.chunks(wanted):
         held = (
@@ -278,7 +289,7 @@ def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJo
     return files
 
 
-def _lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:
+def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:
     """Makes sure that the endpoint is the tenant's and cannot be deleted before the job is there."""
     if endpoint_id is None:
         return

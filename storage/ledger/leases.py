@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
-from storage.ledger import audit, bulk, outbox
+from storage.ledger import audit, bulk, outbox, template_use
 from storage.ledger.counting import Moves
 from storage.ledger.eligibility import may_begin
 from storage.options import merged
@@ -96,7 +96,8 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         for row in leased:
             moves.add(row.job_id, ImageState.QUEUED, ImageState.RUNNING)
         moves.write(connection)
-    by_id = {row.id: _leased(row, begun[row.job_id]) for row in leased}
+        known = template_use.read_used(connection, [row.mask for row in (*leased, *begun.values())])
+    by_id = {row.id: _leased(row, begun[row.job_id], known) for row in leased}
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
 
 
@@ -202,10 +203,11 @@ def give_back(db: Database, connection: Connection, held: CTE) -> int:
     return len(rows)
 
 
-def _leased(row: Any, job: Any) -> LeasedImage:
+def _leased(row: Any, job: Any, known: template_use.Known) -> LeasedImage:
     """The image with what holds for it: its own mask or the job's, and its own options over the job's."""
-    own = {"mask": job.mask if row.mask is None else row.mask, "options": merged(job.options, row.options)}
-    return LeasedImage(**row._asdict() | own)
+    mask = job.mask if row.mask is None else row.mask
+    own = {"mask": mask, "options": merged(job.options, row.options)}
+    return LeasedImage(**row._asdict() | own | template_use.resolved(mask, known))
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, li
 
 from storage.database import Database
 from storage.errors import JobCanceled, NotFound
-from storage.ledger import audit, outbox, quotas
+from storage.ledger import audit, outbox, quotas, template_use
 from storage.ledger.counting import OPEN_JOB, Moves
 from storage.ledger.jobs import OPEN_IMAGE, one_job, read_one_job
 from storage.records import ImageState, Job, JobState
@@ -109,7 +109,7 @@ def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audi
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state != JobState.CANCELED)
             .values(
-                state=JobState.RUNNING,
+                state=_state_of_retried(job),
                 started_at=func.coalesce(jobs.c.started_at, db.now()),
                 finished_at=None,
                 expires_at=None,
@@ -139,6 +139,13 @@ def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audi
         event = audit.Event(tenant_id, "job.retried", actor, job_id, None, {"images": len(moved)})
         audit.append(db, connection, [event])
         return read_one_job(db, connection, tenant_id, job_id)
+
+
+def _state_of_retried(job: Job) -> JobState:
+    """Running; or what it was before its deadline passed, where its mark is not known yet."""
+    if not template_use.is_awaited(job.mask):
+        return JobState.RUNNING
+    return JobState.ESTIMATING if job.review is None else JobState.NEEDS_REVIEW
 
 
 def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> None:

@@ -84,6 +84,33 @@ def job_ended(connection: Connection, job: Job) -> None:
     )
 
 
+def job_needs_review(connection: Connection, job_id: str, review: dict[str, Any], at: datetime) -> None:
+    """A job waits for a person: which templates were found in its pictures, or why none."""
+    listener = _listeners(connection, {job_id}).get(job_id)
+    if listener is None or not wants(listener.events, EventFilter.JOB_NEEDS_REVIEW):
+        return
+    data = {"id": job_id, "state": "needs_review", "templates": review["templates"], "error": review.get("error")}
+    told = [event(EventFilter.JOB_NEEDS_REVIEW, at, data)]
+    _write(connection, [{"endpoint_id": listener.endpoint_id, "job_id": job_id, "together": False, "events": told}])
+
+
+def template_event(connection: Connection, template: Row[Any], at: datetime) -> None:
+    """``template.ready``, ``template.needs_review`` or ``template.failed``: a row as it stands after it."""
+    endpoint = connection.execute(
+        select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
+            webhook_endpoints.c.id == template.webhook_endpoint_id, webhook_endpoints.c.disabled_at.is_(None)
+        )
+    ).first()
+    event_type = f"template.{template.state}"
+    if endpoint is None or not wants(endpoint.events, event_type):
+        return
+    data = {name: getattr(template, name) for name in ("id", "name", "version", "state", "source_job_id")}
+    if template.error_code is not None:
+        data["error"] = {"code": template.error_code, "detail": (template.error_detail or "")[:_DETAIL_LENGTH]}
+    told = [event(event_type, at, data)]
+    _write(connection, [{"endpoint_id": endpoint.id, "job_id": None, "together": False, "events": told}])
+
+
 def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, reason: str) -> None:
     """The tenant's other endpoints hear that one was disabled: a row with id, tenant_id and url."""
     others = connection.execute(

@@ -17,7 +17,7 @@ from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpo
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
 
 #: What an endpoint is told of that asks for nothing in particular.
-USUAL_EVENTS = (EventFilter.JOBS, EventFilter.IMAGE_FAILED, EventFilter.WEBHOOKS)
+USUAL_EVENTS = (EventFilter.JOBS, EventFilter.IMAGE_FAILED, EventFilter.TEMPLATES, EventFilter.WEBHOOKS)
 
 
 def new_secret() -> str:

@@ -1,0 +1,201 @@
+"""Templates: marks that are known for many images. Ask for one, look at it, say whether it is right."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from api import answers, auth, cursors, requests
+from api.answers import Fault
+from api.bodies import must_be_json
+from api.problems import Problem, pointer, responses
+from api.stores import stores
+from storage import records
+from storage.errors import NotFound, UploadUnknown
+from storage.ledger.templates import (
+    approve_template,
+    create_template,
+    delete_template,
+    get_template,
+    list_templates,
+    reject_template,
+)
+from storage.options import Approval, LogoPlace
+from storage.records import Scope, TemplateKind
+
+blueprint = APIBlueprint(
+    "templates",
+    __name__,
+    tag={"name": "Templates", "description": "Marks that are known for many images, and taken off by un-blending."},
+)
+auth.protect(blueprint, writes=Scope.SUBMIT)
+must_be_json(blueprint, "templates.create")
+
+_OF_ONE_TEMPLATE = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
+
+
+@blueprint.post("/v1/templates")
+@blueprint.input(requests.NewTemplate, location="json")
+@blueprint.output(
+    answers.Template, status_code=202, description="Accepted; `GET` it until it is no longer `estimating`."
+)
+@blueprint.doc(
+    summary="Have a template made",
+    description=(
+        "Of a `mask` or a `logo` it is `ready` when it is made; found in pictures (`estimate`) it is in `needs_review` "
+        "until somebody has looked at its previews, or is `ready` by its confidence where `approve: auto` allows it."
+    ),
+    responses=responses(
+        "json_invalid",
+        "key_missing",
+        "key_wrong",
+        "scope_missing",
+        "request_too_large",
+        "media_type_unsupported",
+        "validation_failed",
+        "upload_unknown",
+        "job_unknown",
+        "webhook_unknown",
+        "ledger_unavailable",
+    ),
+)
+def create(json_data: requests.NewTemplate) -> answers.Template:
+    try:
+        made = create_template(stores().database, auth.tenant(), _new(json_data), actor=auth.actor())
+    except UploadUnknown as error:
+        raise Problem(error.code, str(error), faults=_places_of(json_data, set(error.identifiers))) from error
+    except NotFound as error:
+        # The address is right; it is the body that names something unknown.
+        job = error.kind == "job"
+        place = pointer("estimate", "job_id") if job else pointer("webhook_id")
+        detail = f"There is no {error.kind} {error.identifier!r}."
+        faults = [Fault(pointer=place, detail=detail)]
+        raise Problem("job_unknown" if job else "webhook_unknown", detail, faults=faults) from error
+    return answers.Template.of(made)
+
+
+def _new(body: requests.NewTemplate) -> records.NewTemplate:
+    job_id = None
+    if body.mask is not None:
+        kind, uploads, said = TemplateKind.MASK, [body.mask.upload_id], {"place": body.mask.kept()}
+    elif body.logo is not None:
+        place = body.logo.model_dump(include=set(LogoPlace.model_fields))
+        kind, uploads, said = TemplateKind.LOGO, [body.logo.upload_id], {"place": place}
+    else:
+        assert body.estimate is not None
+        kind, uploads, job_id = TemplateKind.ESTIMATE, body.estimate.upload_ids or [], body.estimate.job_id
+        said = body.estimate.model_dump(include=set(Approval.model_fields))
+    return records.NewTemplate(
+        name=body.name,
+        kind=kind,
+        spec={"upload_ids": list(dict.fromkeys(uploads)), **said},
+        source_job_id=job_id,
+        webhook_endpoint_id=body.webhook_id,
+    )
+
+
+def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
+    """Where unknown uploads stand in the body."""
+    places = []
+    for name, given in (("mask", body.mask), ("logo", body.logo)):
+        if given is not None and given.upload_id in unknown:
+            places.append(pointer(name, "upload_id"))
+    named = body.estimate.upload_ids or [] if body.estimate is not None else []
+    places += [pointer("estimate", "upload_ids", at) for at, upload_id in enumerate(named) if upload_id in unknown]
+    return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
+
+
+@blueprint.get("/v1/templates")
+@blueprint.input(requests.TemplatesPageOf, location="query")
+@blueprint.output(answers.TemplatePage, description="Templates, newest first.")
+@blueprint.doc(
+    summary="List templates",
+    responses=responses(
+        "key_missing", "key_wrong", "scope_missing", "validation_failed", "cursor_invalid", "ledger_unavailable"
+    ),
+)
+def index(query_data: requests.TemplatesPageOf) -> answers.TemplatePage:
+    found = list_templates(
+        stores().database,
+        auth.tenant(),
+        limit=query_data.limit + 1,
+        after=cursors.decode("template", query_data.cursor),
+        state=query_data.state,
+        job_id=query_data.job_id,
+    )
+    page = found[: query_data.limit]
+    more = len(found) > len(page)
+    return answers.TemplatePage(
+        data=[answers.Template.of(template) for template in page],
+        next_cursor=cursors.encode("template", page[-1].id) if more else None,
+    )
+
+
+@blueprint.get("/v1/templates/<id:template_id>")
+@blueprint.output(answers.Template, description="The template.")
+@blueprint.doc(summary="See one template", responses=responses(*_OF_ONE_TEMPLATE))
+def show(template_id: str) -> answers.Template:
+    return answers.Template.of(get_template(stores().database, auth.tenant(), template_id))
+
+
+@blueprint.get("/v1/templates/<id:template_id>/previews/<id:preview_id>")
+@blueprint.doc(
+    summary="Look at a template",
+    description="A PNG. Redirects to a signed link, which works for a while and for whoever has it.",
+    responses=responses(
+        *_OF_ONE_TEMPLATE,
+        "blob_store_unavailable",
+        also={
+            302: {
+                "description": "`Location` is the link to the picture.",
+                "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+            }
+        },
+    ),
+)
+def preview(template_id: str, preview_id: str) -> Response:
+    here = stores()
+    template = get_template(here.database, auth.tenant(), template_id)
+    if preview_id not in template.previews:
+        raise Problem("not_found", f"The template has no preview {preview_id!r}.")
+    link = here.blobs.presigned_get(
+        template.previews[preview_id],
+        filename=f"{template_id}-{preview_id}.png",
+        expires_s=here.settings.link_expiry_s,
+    )
+    return Response(status=302, headers={"Location": link.url})
+
+
+@blueprint.post("/v1/templates/<id:template_id>/approve")
+@blueprint.output(answers.Template, description="The template as it is now.")
+@blueprint.doc(
+    summary="Say that a template is right",
+    description="Jobs may name it from then on. Repeating it changes nothing.",
+    responses=responses(*_OF_ONE_TEMPLATE, "template_not_in_review"),
+)
+def approve(template_id: str) -> answers.Template:
+    template = approve_template(stores().database, auth.tenant(), template_id, actor=auth.actor())
+    return answers.Template.of(template)
+
+
+@blueprint.post("/v1/templates/<id:template_id>/reject")
+@blueprint.output(answers.Template, description="The template as it is now.")
+@blueprint.doc(
+    summary="Say that a template is wrong",
+    description="No job can name it. Repeating it changes nothing.",
+    responses=responses(*_OF_ONE_TEMPLATE, "template_not_in_review"),
+)
+def reject(template_id: str) -> answers.Template:
+    template = reject_template(stores().database, auth.tenant(), template_id, actor=auth.actor())
+    return answers.Template.of(template)
+
+
+@blueprint.delete("/v1/templates/<id:template_id>")
+@blueprint.doc(
+    summary="Delete a template with its files",
+    description="What was cleaned with it stays. One that is being made is not made any more.",
+    responses=responses(*_OF_ONE_TEMPLATE, "template_in_use", also={204: {"description": "It is gone."}}),
+)
+def delete(template_id: str) -> Response:
+    delete_template(stores().database, auth.tenant(), template_id, actor=auth.actor())
+    return Response(status=204)

@@ -1,0 +1,71 @@
+"""A catalogue's mark, found, approved and taken off by the whole service; also where a worker is killed over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cleanplate.answers import Rights
+from cleanplate.client import Client
+from tests.catalogue import pixels_of
+from tests.e2e.conftest import Service
+from tests.embedded import embedded
+from tests.marked import MARK_HEIGHT, MARK_WIDTH, marked_pictures
+from tests.running import kill, processes_with, until
+
+RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="made for a test")
+
+
+def written(folder: Path, count: int) -> dict[str, NDArray[np.uint8]]:
+    """Marked pictures as files, and what lies under the mark by name."""
+    folder.mkdir()
+    originals = {}
+    for number, (marked, original) in enumerate(marked_pictures(count)):
+        name = f"{number:02}.png"
+        Image.fromarray(marked).save(folder / name)
+        originals[name] = original
+    return originals
+
+
+def test_a_catalogue_is_cleaned_of_the_mark_that_it_shares(service: Service, tmp_path: Path) -> None:
+    originals = written(tmp_path / "marked", 30)
+    with Client(service.url, service.key) as client:
+        pictures = sorted((tmp_path / "marked").iterdir())
+        job = client.submit(pictures, mask={"mode": "auto"}, rights=RIGHTS)
+        assert job.state == "estimating"
+        until(lambda: job.refresh().state != "estimating", lambda: f"the estimate did not end: {job.answer}")
+        (template,) = client.templates.list(job_id=job.id)
+        assert (job.state, template.state, template.error) == ("needs_review", "needs_review", None)
+        client.templates.preview(template, "before-1", tmp_path / "before.png")
+        assert pixels_of((tmp_path / "before.png").read_bytes()).size
+        job.approve()
+        job.download(tmp_path / "clean")
+        assert job.counts.succeeded == 30
+        assert client.templates.get(template.id).state == "ready"
+    for name, original in originals.items():
+        result = pixels_of((tmp_path / "clean" / name).read_bytes())
+        outside = np.ones(result.shape[:2], np.bool_)
+        outside[-(MARK_HEIGHT + 20) :, -(MARK_WIDTH + 20) :] = False
+        assert np.array_equal(result[outside], original[outside])
+        assert np.abs(result.astype(int) - original)[~outside].mean() < 4
+
+
+def test_a_worker_killed_while_it_estimates_loses_nothing(tmp_path: Path) -> None:
+    written(tmp_path / "marked", 30)
+    with embedded(tmp_path) as up, Client(up.url, up.key) as client:
+        template = client.templates.estimate("spring", sorted((tmp_path / "marked").iterdir()))
+
+        def making() -> list[int]:
+            """Processes of the worker, once one of them is at it."""
+            progress = client.templates.get(template.id).progress
+            found = processes_with(f"CLEANPLATE_HOME={up.home}")
+            return [pid for pid, line in found.items() if "workers" in line] if progress else []
+
+        for pid in until(making, lambda: f"nobody makes it: {client.templates.get(template.id)}"):
+            kill(pid)
+        made = client.templates.wait(template.id)
+        assert (made.state, made.error) == ("needs_review", None)
+        assert made.attempt == 2

@@ -1,0 +1,37 @@
+"""Pictures that share a translucent mark in their lower right corner, with what lies under it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+HEIGHT, WIDTH = 200, 260
+MARK_HEIGHT, MARK_WIDTH = 36, 110
+OPACITY = 0.45
+
+
+def marked_pictures(count: int, seed: int = 3) -> list[tuple[Pixels, Pixels]]:
+    """Each with its mark and without it, ``uint8 [H, W, 3]``."""
+    rng = np.random.default_rng(seed)
+    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    where = (WIDTH - MARK_WIDTH - 8, HEIGHT - 18)
+    cv2.putText(alpha, "ACME", where, cv2.FONT_HERSHEY_SIMPLEX, 1.1, 255, 3, cv2.LINE_AA)
+    share = alpha[..., None].astype(np.float32) / 255 * np.float32(OPACITY)
+    made = []
+    for _ in range(count):
+        original = _texture(rng)
+        blended = original * (1 - share) + 255 * share
+        made.append((np.rint(blended).astype(np.uint8), original))
+    return made
+
+
+def _texture(rng: np.random.Generator) -> Pixels:
+    """A picture whose spectrum falls as photos' do."""
+    total = np.full((HEIGHT, WIDTH, 3), 128, np.float32)
+    for sigma, size in ((40, 900), (12, 200), (4, 45), (1.2, 8)):
+        total += size * cv2.GaussianBlur(rng.normal(size=(HEIGHT, WIDTH, 3)).astype(np.float32), (0, 0), sigma)
+    total += rng.uniform(-60, 60, 3).astype(np.float32)
+    return np.clip(total, 0, 255).astype(np.uint8)

@@ -1,0 +1,152 @@
+"""Templates over the API: asked for, looked at, approved, named by jobs, and foreign ones that are not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from storage.ledger.making import fail_template, finish_template, lease_template
+from storage.records import MadeTemplate
+from tests.unit.api.calling import RIGHTS, Caller, Service, picture
+
+
+def made_by_a_worker(service: Service, template_id: str, confidence: float = 0.5) -> None:
+    db, blobs = service.stores.database, service.stores.blobs
+    token, _ = lease_template(db, template_id, lease_s=60)
+    blobs.put("previews/mask.png", b"a picture", content_type="image/png")
+    made = MadeTemplate(
+        id=template_id,
+        place={"anchor": "bottom-right"},
+        samples=30,
+        quality={"ghost": 0.01},
+        confidence=confidence,
+        warnings=[],
+        file_key="files/mark.template",
+        previews={"mask": "previews/mask.png"},
+    )
+    assert finish_template(db, token, [made])
+
+
+def estimated(shop: Caller, **fields: Any) -> dict[str, Any]:
+    uploads = shop.upload(*[(f"{n}.jpg", picture()) for n in range(5)])
+    body = {"name": "spring", "estimate": {"upload_ids": uploads}, **fields}
+    template: dict[str, Any] = shop.post("/v1/templates", 202, json=body).json
+    return template
+
+
+def auto_job(shop: Caller) -> dict[str, Any]:
+    uploads = shop.upload(*[(f"{n}.jpg", picture()) for n in range(5)])
+    body = {"images": [{"upload_id": name} for name in uploads], "mask": {"mode": "auto"}, **RIGHTS}
+    job: dict[str, Any] = shop.post("/v1/jobs", 202, json=body).json
+    return job
+
+
+def test_a_template_is_asked_for_looked_at_and_approved(service: Service, shop: Caller) -> None:
+    template = estimated(shop)
+    assert (template["state"], template["version"], template["kind"]) == ("estimating", 1, "estimate")
+    path = f"/v1/templates/{template['id']}"
+    shop.problem("POST", f"{path}/approve", 409, "template_not_in_review")
+    made_by_a_worker(service, template["id"])
+    shown = shop.get(path, 200).json
+    assert (shown["state"], shown["confidence"], shown["samples"]) == ("needs_review", 0.5, 30)
+    assert shop.get(shown["previews"]["mask"], 302).headers["Location"]
+    shop.problem("GET", f"{path}/previews/other", 404, "not_found")
+    assert shop.post(f"{path}/approve", 200).json["state"] == "ready"
+    assert [entry["id"] for entry in shop.get("/v1/templates?state=ready", 200).json["data"]] == [template["id"]]
+    assert shop.get("/v1/templates?state=rejected", 200).json["data"] == []
+    uploads = shop.upload(("a.jpg", picture()))
+    body = {"images": [{"upload_id": uploads[0]}], "mask": {"template": template["id"]}, **RIGHTS}
+    job = shop.post("/v1/jobs", 202, json=body).json
+    assert (job["state"], job["mask"]) == ("queued", {"templates": [template["id"]]})
+    shop.problem("DELETE", path, 409, "template_in_use")
+    shop.post(f"/v1/jobs/{job['id']}/cancel", 200)
+    shop("DELETE", path, status=204)
+    shop.problem("GET", path, 404, "not_found")
+
+
+def test_foreign_templates_answer_like_none(service: Service, shop: Caller) -> None:
+    template = estimated(shop)
+    rival = service.caller("rival")
+    for method, path in (
+        ("GET", ""),
+        ("DELETE", ""),
+        ("POST", "/approve"),
+        ("POST", "/reject"),
+        ("GET", "/previews/x"),
+    ):
+        rival.problem(method, f"/v1/templates/{template['id']}{path}", 404, "not_found")
+    assert rival.get("/v1/templates", 200).json["data"] == []
+    uploads = rival.upload(("a.jpg", picture()))
+    body = {"images": [{"upload_id": uploads[0]}], "mask": {"template": template["id"]}, **RIGHTS}
+    rival.problem("POST", "/v1/jobs", 422, "template_unknown", json=body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "x"},
+        {"name": "x", "mask": {"upload_id": "upl_1"}, "logo": {"upload_id": "upl_1"}},
+        {"name": "x", "estimate": {}},
+        {"name": "x", "estimate": {"upload_ids": ["upl_1"]}},
+        {"name": "x", "logo": {"upload_id": "upl_1", "scale": "width"}},
+        {"name": "x", "mask": {"upload_id": "upl_1", "boxes": [[0, 0, 1, 1]]}},
+    ],
+)
+def test_what_is_not_one_way_to_a_template_is_refused(shop: Caller, body: dict[str, Any]) -> None:
+    shop.problem("POST", "/v1/templates", 422, "validation_failed", json=body)
+
+
+def test_unknown_uploads_jobs_and_webhooks_are_named(shop: Caller) -> None:
+    logo = {"name": "x", "logo": {"upload_id": "upl_1"}}
+    told = shop.problem("POST", "/v1/templates", 422, "upload_unknown", json=logo)
+    assert told["errors"][0]["pointer"] == "#/logo/upload_id"
+    body = {"name": "x", "estimate": {"job_id": "job_1"}}
+    shop.problem("POST", "/v1/templates", 422, "job_unknown", json=body)
+    hooked = {"name": "x", "estimate": {"job_id": shop.submit()["id"]}, "webhook_id": "whe_1"}
+    shop.problem("POST", "/v1/templates", 422, "webhook_unknown", json=hooked)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"template": "tpl_1", "templates": ["tpl_2"]},
+        {"template": "tpl_1", "anchor": "top"},
+        {"mode": "auto", "template": "tpl_1"},
+        {"mode": "auto", "boxes": [[0, 0, 1, 1]]},
+        {"template": "tpl_1", "approve": "auto"},
+        {"mode": "guess"},
+    ],
+)
+def test_masks_that_say_two_things_are_refused(shop: Caller, mask: dict[str, Any]) -> None:
+    uploads = shop.upload(("a.jpg", picture()))
+    body = {"images": [{"upload_id": uploads[0]}], "mask": mask, **RIGHTS}
+    shop.problem("POST", "/v1/jobs", 422, "validation_failed", json=body)
+
+
+def test_a_job_waits_for_its_mark_and_is_approved(service: Service, shop: Caller) -> None:
+    job = auto_job(shop)
+    path = f"/v1/jobs/{job['id']}"
+    assert (job["state"], job["review"]) == ("estimating", None)
+    shop.problem("POST", f"{path}/approve", 409, "job_not_in_review", json={})
+    (template,) = shop.get(f"/v1/templates?job_id={job['id']}", 200).json["data"]
+    made_by_a_worker(service, template["id"])
+    held = shop.get(path, 200).json
+    assert (held["state"], held["review"]) == ("needs_review", {"templates": [template["id"]], "error": None})
+    service.caller("rival").problem("POST", f"{path}/approve", 404, "not_found", json={})
+    assert shop.post(f"{path}/approve", 200, json={}).json["state"] == "queued"
+    assert shop.get(f"/v1/templates/{template['id']}", 200).json["state"] == "ready"
+
+
+def test_a_job_says_why_no_mark_was_found(service: Service, shop: Caller) -> None:
+    job = auto_job(shop)
+    (template,) = shop.get("/v1/templates", 200).json["data"]
+    db = service.stores.database
+    token, _ = lease_template(db, template["id"], lease_s=60)
+    fail_template(db, token, "samples_too_few", "15 more are needed.", retry=False, max_attempts=3)
+    path = f"/v1/jobs/{job['id']}"
+    held = shop.get(path, 200).json
+    assert held["review"]["error"] == {"code": "samples_too_few", "detail": "15 more are needed."}
+    shop.problem("POST", f"{path}/approve", 409, "template_missing", json={})
+    shop.problem("POST", f"{path}/approve", 422, "template_unknown", json={"templates": ["tpl_1"]})
+    assert shop.post(f"{path}/cancel", 200).json["state"] == "canceled"
