@@ -10,11 +10,10 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from apiflask import APIFlask
 from flask import Response, request
-from werkzeug.wsgi import ClosingIterator
 
 from api.problems import Problem
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 _LANE = "cleanplate.lane"
 #: Seconds after which to come back where all places for waiting are taken.
 _RETRY_AFTER_S = 5
-#: Seconds that a client of a stream may leave the connection full.
+#: Seconds that a client may leave the connection full.
 _SEND_TIMEOUT_S = 60.0
 
 
@@ -34,6 +33,10 @@ def register(app: APIFlask, *, working: int, waiting: int) -> None:
 
     @app.after_request
     def leave(answer: Response) -> Response:
+        connection: socket.socket | None = request.environ.get("gunicorn.socket")
+        if connection is not None:
+            # Whoever does not take what is sent does not hold the place for good.
+            connection.settimeout(_SEND_TIMEOUT_S)
         # What is sent now is there already, or a file: that is no work. A stream is made while it is sent.
         if not answer.is_streamed or answer.direct_passthrough:
             _lane().leave()
@@ -58,8 +61,34 @@ class Lanes:
             raise
         if lane.left:
             return body
-        closing: Iterable[bytes] = ClosingIterator(body, lane.leave)
-        return closing
+        return _Body(body, lane)
+
+
+class _Body:
+    """An answer that holds its place while it is made: to its end, its failure, or until it is closed before."""
+
+    def __init__(self, body: Iterable[bytes], lane: _Lane) -> None:
+        self._body = body
+        self._pieces = iter(body)
+        self._lane = lane
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except BaseException:
+            self._lane.leave()
+            raise
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._lane.leave()
 
 
 class _Lane:
@@ -110,10 +139,6 @@ def _lane() -> _Lane:
 def stream() -> None:
     """The current request only waits from now on, until its answer's body is closed. Raises Problem."""
     _lane().wait()
-    connection: socket.socket | None = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        # Whoever does not take what is sent does not hold the place for good.
-        connection.settimeout(_SEND_TIMEOUT_S)
 
 
 @contextmanager
