@@ -13,6 +13,7 @@ from storage.blobs.base import Blobs, BlobStat, PresignedRequest
 from storage.blobs.links import Link, LinkSigner, signing_key
 from storage.blobs.local import LocalBlobs
 from storage.blobs.s3 import S3Blobs
+from storage.blobs.s3_cors import origin_of
 
 __all__ = ["BlobStat", "Blobs", "Link", "LocalBlobs", "PresignedRequest", "S3Blobs", "open_blobs", "secret_of"]
 
@@ -34,6 +35,7 @@ def open_blobs(settings: Settings) -> LocalBlobs | S3Blobs:
             region=settings.s3_region,
             access_key_id=settings.s3_access_key_id.get_secret_value(),
             secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+            page_origin=origin_of(settings.public_url),
         )
     return LocalBlobs(
         Path(unquote(address.path)) if settings.blobs_url else settings.home / "blobs",

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
 from storage.blobs.s3_calls import MISSING, Clients, copy_body, error_code, read_body, translated
+from storage.blobs.s3_cors import let_page_in
 from storage.errors import PartsInvalid
 
 #: What S3 says of parts that were not sent, or have another tag.
@@ -45,7 +46,8 @@ class S3Blobs:
     """The blob store in a bucket, under ``prefix`` where there is one.
 
     ``endpoint_url`` is empty for AWS; ``public_endpoint_url`` is the address in presigned links, empty for the same.
-    Empty credentials mean the usual AWS chain (environment, profile, instance role).
+    Empty credentials mean the usual AWS chain (environment, profile, instance role). ``page_origin`` is that of the
+    web page, which sends files to the bucket by itself.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class S3Blobs:
         region: str = "us-east-1",
         access_key_id: str = "",
         secret_access_key: str = "",
+        page_origin: str = "",
     ) -> None:
+        self._page_origin = page_origin
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._endpoint_url = endpoint_url
@@ -67,7 +71,7 @@ class S3Blobs:
         self._clients = Clients(region, access_key_id, secret_access_key)
 
     def ensure_bucket(self) -> None:
-        """Makes the bucket if it is not there. For development and tests: elsewhere somebody owns it."""
+        """Makes the bucket if it is not there, and lets the web page in where nobody has written rules for pages."""
         with translated(""):
             try:
                 self._client().head_bucket(Bucket=self._bucket)
@@ -77,6 +81,8 @@ class S3Blobs:
                 place = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
                 extra = {"CreateBucketConfiguration": place} if place else {}
                 self._client().create_bucket(Bucket=self._bucket, **extra)
+            if self._page_origin:
+                let_page_in(self._client(), self._bucket, self._page_origin)
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
         name = self._name(key)
