@@ -36,6 +36,8 @@ FEWEST, INFORMATIVE = 5, 20
 _MOST_MARKS = 4
 #: Border of the template around the mark, in px.
 _MARGIN = 4
+#: Windows that the first of two regressions uses.
+_OUTLINED = 50
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,18 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
         warnings: list[str] = []
         left = np.arange(len(spool))
         while len(found) < _MOST_MARKS and len(left) >= FEWEST:
-            template = None
+            template = windows = None
             for gather in (tiled.gather, anchored.gather):
                 windows = gather(spool, left, on_progress)
                 template = _template(windows, on_progress) if windows is not None else None
                 if template is not None:
                     break
-            if template is None or (found and template.quality.informative < INFORMATIVE):
+            if template is None or windows is None or (found and template.quality.informative < INFORMATIVE):
                 break
             warnings += _judged(template, len(left), force)
             found.append(template)
-            left = np.array([index for index in left if look(spool[int(index)], template) is None], np.intp)
+            others = [int(index) for index in np.setdiff1d(left, windows.owners)]
+            left = np.array([index for index in others if look(spool[index], template) is None], np.intp)
         if not found:
             raise TemplateRefused.nothing(len(spool))
         return Estimate(found, warnings, len(spool), duplicates)
@@ -102,9 +105,10 @@ def _template(windows: Windows, on_progress: Progress) -> Template | None:
     if edge.sum() < 40:
         return None
     hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
-    used = np.arange(len(pixels))
+    # Some are enough to find the hole; all of them say what is in it.
+    some = np.unique(np.linspace(0, len(pixels) - 1, min(len(pixels), _OUTLINED)).astype(np.intp))
     matte: Matte | None = None
-    for step in range(2):
+    for step, used in enumerate((some, np.arange(len(pixels)))):
         on_progress("regress", step, 2)
         if hole.mean() > 0.9 or not hole.any():
             return None

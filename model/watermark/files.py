@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
 
 from model.imaging import Limits
 from model.imaging.coding import decode
@@ -25,6 +26,8 @@ from model.watermark.remove import Fill, Removal, finish, noise_of, prepare
 from model.watermark.template import Template
 
 Pixels = NDArray[np.uint8]
+#: What Pillow calls 4:2:2 and 4:2:0.
+_HALVED = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,11 @@ def clean(
         ImageRejected: the picture cannot be worked on.
     """
     document = decode(source, limits)
-    noise = _noise(document)
+    coding = _coding(document)
     tasks, results, removals = [], [], []
     for page in document.pages:
         for view in page.views():
-            pixels, changed, found = _view_cleaned(view.pixels, page, templates, noise, fill)
+            pixels, changed, found = _view_cleaned(view.pixels, page, templates, coding, fill)
             tasks.append(Task(view, changed, make_plan(changed), 0, 0))
             results.append(pixels)
             removals += found
@@ -85,12 +88,12 @@ def clean(
 
 
 def _view_cleaned(
-    pixels: Pixels, page: Page, templates: Sequence[Template], noise: float, fill: Fill | None
+    pixels: Pixels, page: Page, templates: Sequence[Template], coding: _Coding, fill: Fill | None
 ) -> tuple[Pixels, Mask, list[Removal]]:
     """What a view shows without the marks, where it may have changed, and what was done."""
     changed, done = np.zeros(pixels.shape[:2], np.uint8), []
     for template in templates:
-        found = prepare(pixels, template, noise=noise)
+        found = prepare(pixels, template, noise=coding.noise, subsampled=coding.subsampled)
         if found is None:
             continue
         wanted = found.wants_fill or page.colour == "cmyk"
@@ -100,12 +103,21 @@ def _view_cleaned(
     return pixels, changed, done
 
 
-def _noise(document: Document) -> float:
-    tables = None
+@dataclass(frozen=True)
+class _Coding:
+    """What the file's coding did to the pixels."""
+
+    noise: float
+    subsampled: bool
+
+
+def _coding(document: Document) -> _Coding:
+    tables, subsampled = None, not document.lossless
     if document.probe.format == "JPEG":
         with Image.open(io.BytesIO(document.data)) as image:
             tables = getattr(image, "quantization", None)
-    return noise_of(tables, lossless=document.lossless)
+            subsampled = get_sampling(image) in _HALVED
+    return _Coding(noise_of(tables, lossless=document.lossless), subsampled)
 
 
 def _told(removals: Sequence[Removal]) -> dict[str, Any]:

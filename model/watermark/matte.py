@@ -102,14 +102,14 @@ def _free(data: Guesses) -> tuple[Values, Values, Values]:
         weight = base.copy()
         for _ in range(_ROUNDS):
             total = np.maximum(weight.sum(axis=0), 1e-6)
-            mean_x = (weight[..., None] * x).sum(axis=0) / total[:, None]
-            mean_y = (weight[..., None] * y).sum(axis=0) / total[:, None]
-            dx, dy = x - mean_x, y - mean_y
-            across = (weight[..., None] * dx**2).sum(axis=(0, 2)) + 1e-3
-            b = ((weight[..., None] * dx * dy).sum(axis=(0, 2)) + 0.5e-3) / across
-            rest = np.square(dy - b[:, None] * dx).mean(axis=2)
+            mean_x = (weight * x).sum(axis=1) / total
+            mean_y = (weight * y).sum(axis=1) / total
+            dx, dy = x - mean_x[:, None], y - mean_y[:, None]
+            across = (weight * dx**2).sum(axis=(0, 1)) + 1e-3
+            b = ((weight * dx * dy).sum(axis=(0, 1)) + 0.5e-3) / across
+            rest = np.square(dy - b * dx).mean(axis=0)
             weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
-        slope[part], shift[part] = b, mean_y - b[:, None] * mean_x
+        slope[part], shift[part] = b, (mean_y - b * mean_x).T
         error[part] = np.sqrt((weight * rest).sum(axis=0) / total / (across / total / 3)) / np.sqrt(
             np.maximum((base > 0).sum(axis=0) - 2, 1)
         )
@@ -158,15 +158,16 @@ def _take(fit: _Fit, part: slice, other: tuple[Values, Values, Values, Values, V
 def _single(
     x: Values, y: Values, base: Values, tint: Values, strength: Values
 ) -> tuple[Values, Values, Values, Values, Values]:
-    toward, step, weight = (tint - x) * strength[:, None, None], y - x, base.copy()
+    apart = tint[:, None, None] - x
+    toward, step, weight = apart * strength[:, None], y - x, base.copy()
+    square, product = (toward**2).sum(axis=0), (toward * step).sum(axis=0)
     for _ in range(_ROUNDS):
-        across = (weight[..., None] * toward**2).sum(axis=(0, 2)) + 1e-3
-        alpha = (weight[..., None] * toward * step).sum(axis=(0, 2)) / across
-        alpha = np.clip(alpha, 0, 1)
-        rest = np.square(step - alpha[:, None] * toward).mean(axis=2)
+        across = (weight * square).sum(axis=0) + 1e-3
+        alpha = np.clip((weight * product).sum(axis=0) / across, 0, 1)
+        rest = np.square(step - alpha * toward).mean(axis=0)
         weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
     colour = np.broadcast_to(tint, (len(alpha), 3))
-    return alpha, colour, *_judged(rest, weight, base, across, np.abs(tint - x).max(axis=2))
+    return alpha, colour, *_judged(rest, weight, base, across, np.abs(apart).max(axis=0))
 
 
 def _mixture(
@@ -174,21 +175,24 @@ def _mixture(
 ) -> tuple[Values, Values, Values, Values, Values]:
     """y - x = a (second - x) + u (first - second), with 0 <= u <= a: the colour lies between the two."""
     first, second = pair
-    toward, step, weight = (second - x) * strength[:, None, None], y - x, base.copy()
-    apart = (first - second)[None, None] * strength[:, None, None]
+    toward, step, weight = (second[:, None, None] - x) * strength[:, None], y - x, base.copy()
+    apart = (first - second)[:, None, None] * strength[:, None]
+    # Sums over the channels do not change with the weights.
+    products = [
+        (one * other).sum(axis=0)
+        for one, other in ((toward, toward), (toward, apart), (apart, apart), (toward, step), (apart, step))
+    ]
     for _ in range(_ROUNDS):
-        scaled = weight[..., None]
-        aa = (scaled * toward**2).sum(axis=(0, 2)) + 1e-3
-        au, uu = (scaled * toward * apart).sum(axis=(0, 2)), (scaled * apart**2).sum(axis=(0, 2)) + 1e-3
-        ay, uy = (scaled * toward * step).sum(axis=(0, 2)), (scaled * apart * step).sum(axis=(0, 2))
+        aa, au, uu, ay, uy = ((weight * product).sum(axis=0) for product in products)
+        aa, uu = aa + 1e-3, uu + 1e-3
         across = np.maximum(aa - au**2 / uu, 1e-3)
         alpha = np.clip((ay - au * uy / uu) / across, 0, 1)
         part = np.clip((uy - au * alpha) / uu, 0, alpha)
-        rest = np.square(step - alpha[:, None] * toward - part[:, None] * apart).mean(axis=2)
+        rest = np.square(step - alpha * toward - part * apart).mean(axis=0)
         weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
     share = (part / np.maximum(alpha, 1e-3))[:, None]
     colour = share * first + (1 - share) * second
-    return alpha, colour, *_judged(rest, weight, base, across, np.abs(colour - x).max(axis=2))
+    return alpha, colour, *_judged(rest, weight, base, across, np.abs(colour.T[:, None] - x).max(axis=0))
 
 
 def _judged(rest: Values, weight: Values, base: Values, across: Values, apart: Values) -> tuple[Values, Values, Values]:
@@ -208,12 +212,12 @@ def _recolour(data: Guesses, fit: _Fit, strength: Values) -> None:
         here = fit.mixed[part] & (fit.alpha[part] > 0.1)
         if not here.any():
             continue
-        x, y, base = (values[:, here] for values in data.part(part))
+        x, y, base = (values[..., here] for values in data.part(part))
         alpha = fit.alpha[part][here][None, :] * strength[:, None]
         weight = base * alpha
-        left = (weight[..., None] * (y - (1 - alpha[..., None]) * x)).sum(axis=0)
-        found = left / np.maximum((weight * alpha).sum(axis=0), 1e-6)[:, None]
-        fit.colour[part][here] = np.clip(found, 0, 255)
+        left = (weight * (y - (1 - alpha) * x)).sum(axis=1)
+        found = left / np.maximum((weight * alpha).sum(axis=0), 1e-6)
+        fit.colour[part][here] = np.clip(found, 0, 255).T
 
 
 def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Values, colour: Values) -> Values:

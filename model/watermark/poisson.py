@@ -78,25 +78,28 @@ class Harmonic:
 
 def continued(picture: Values, start: Values, hole: NDArray[np.bool_], rounds: int) -> Values:
     """Nearly the harmonic continuation of ``picture`` ``[H, W, C]`` into ``hole``, from a smooth ``start``."""
-    one = np.ones((*hole.shape, 1), np.float32)
-    right, down = one.copy(), one.copy()
+    right, down = np.ones(hole.shape, np.float32), np.ones(hole.shape, np.float32)
     right[:, -1:], down[-1:] = 0, 0
-    inside = hole[..., None]
-    first = np.asarray(np.where(inside, start, picture), np.float32)
-    return solved(
-        first, np.zeros_like(first), data=np.zeros_like(one), couplings=(right, down), inside=inside, rounds=rounds
-    )
+    first = planes(np.where(hole[..., None], start, picture))
+    nothing = np.zeros(hole.shape, np.float32)
+    found = solved(first, np.zeros_like(first), data=nothing, couplings=(right, down), inside=hole, rounds=rounds)
+    return np.ascontiguousarray(found.transpose(1, 2, 0))
+
+
+def planes(picture: Values) -> Values:
+    """``[H, W, C]`` as ``[C, H, W]``."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32)
 
 
 def laplacian(values: Values, right: Values, down: Values) -> Values:
-    """The weighted graph Laplacian of ``[H, W, C]``; weights of the differences to the right and down."""
-    across = right[:, :-1] * (values[:, :-1] - values[:, 1:])
-    along = down[:-1] * (values[:-1] - values[1:])
+    """The weighted graph Laplacian of planes ``[C, H, W]``; weights ``[H, W]`` of the differences right and down."""
+    across = right[:, :-1] * (values[:, :, :-1] - values[:, :, 1:])
+    along = down[:-1] * (values[:, :-1] - values[:, 1:])
     out = np.zeros_like(values)
-    out[:, :-1] += across
-    out[:, 1:] -= across
-    out[:-1] += along
-    out[1:] -= along
+    out[:, :, :-1] += across
+    out[:, :, 1:] -= across
+    out[:, :-1] += along
+    out[:, 1:] -= along
     return out
 
 
@@ -109,14 +112,17 @@ def solved(
     inside: NDArray[np.bool_],
     rounds: int,
 ) -> Values:
-    """Conjugate gradients for (data + Laplacian) x = target inside; elsewhere x stays what ``first`` is."""
+    """Conjugate gradients for (data + Laplacian) x = target inside; elsewhere x stays what ``first`` is.
+
+    ``first``, ``target``: planes ``[C, H, W]``, quicker than pixels; ``data``, ``couplings``, ``inside``: ``[H, W]``.
+    """
     right, down = couplings
     degree = np.zeros_like(right)
     degree[:, :-1] += right[:, :-1]
     degree[:, 1:] += right[:, :-1]
     degree[:-1] += down[:-1]
     degree[1:] += down[:-1]
-    scale = inside / (data + degree + 1e-9)
+    scale = (inside / (data + degree + 1e-9)).astype(np.float32)
     x = first.copy()
     rest = (target - data * x - laplacian(x, right, down)) * inside
     step = scale * rest

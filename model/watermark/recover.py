@@ -8,13 +8,13 @@ solved by conjugate gradients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.watermark.poisson import laplacian, solved
+from model.watermark.poisson import laplacian, planes, solved
 from model.watermark.sighting import Sighting
 
 Pixels = NDArray[np.uint8]
@@ -58,6 +58,41 @@ class Recovery:
         return bool((self.alpha > WORTH_FILL).any())
 
 
+def chroma_sharpened(recovery: Recovery, guess: Values) -> Recovery:
+    """The recovery from a file that keeps colour at half of the resolution: the mark's colours are blurred in it.
+
+    ``guess``: about what is under the mark, ``float32 [h, w, 3]``. What blurring did to the mark over it is undone
+    before un-blending, which would magnify it.
+    """
+    mark = recovery.alpha[..., None] * (recovery.colour - guess)
+    luma = mark @ np.array((0.299, 0.587, 0.114), np.float32)
+    chroma = mark - luma[..., None]
+    rows, columns = recovery.view
+    top, left = rows.start % 2, columns.start % 2
+    height, width = chroma.shape[:2]
+    # On the picture's own grid of 2 x 2 px.
+    whole = np.pad(chroma, ((top, (top + height) % 2), (left, (left + width) % 2), (0, 0)), "edge")
+    half = cv2.resize(whole, (whole.shape[1] // 2, whole.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    blurred = cv2.resize(half, whole.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    given = recovery.given + chroma - blurred[top : top + height, left : left + width]
+    return replace(recovery, value=_through(given, recovery.alpha, recovery.colour, recovery.given))
+
+
+def distrusted(recovery: Recovery, factor: float) -> Recovery:
+    """The recovery with its values believed less: their errors ``factor`` times as large."""
+    return replace(recovery, error=recovery.error * np.float32(factor))
+
+
+def _through(sharp: Values, alpha: Values, colour: Values, given: Values) -> Values:
+    """``sharp`` un-blended, where ``given`` says anything."""
+    through = np.maximum(1 - alpha, 1 - OPAQUE)[..., None]
+    value = np.clip((sharp - alpha[..., None] * colour) / through, 0, 255)
+    # White under a white mark is white already: nothing is known of it, and nothing is to be done.
+    same = (given > 252).all(axis=2) & (colour > 245).all(axis=2)
+    value[same] = given[same]
+    return np.asarray(value, np.float32)
+
+
 def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: float) -> Recovery:
     """``pixels``: ``uint8 [H, W, 3]``; ``noise``: of its coding, in levels; ``alpha_error``: of the template."""
     rows, columns = sighting.view
@@ -72,43 +107,33 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
         slice(columns.start - view[1].start, columns.stop - view[1].start),
     )
     alpha[inner], colour[inner] = sighting.alpha, sighting.colour
-    through = np.maximum(1 - alpha, 1 - OPAQUE)[..., None]
-    value = np.clip((given - alpha[..., None] * colour) / through, 0, 255)
+    value = _through(given, alpha, colour, given)
+    through = np.maximum(1 - alpha, 1 - OPAQUE)
     wrong = np.hypot(alpha_error, _ALPHA_ERROR) * (alpha > FAINT) * np.abs(colour - value).max(axis=2)
-    error = np.hypot(noise, wrong) / through[..., 0]
+    error = np.hypot(noise, wrong) / through
     error[alpha >= OPAQUE] = 1e4
-    # White under a white mark is white already: nothing is known of it, and nothing is to be done.
-    same = (given > 252).all(axis=2) & (colour > 245).all(axis=2)
-    value[same] = given[same]
-    return Recovery(view, given, np.asarray(value, np.float32), np.asarray(error, np.float32), alpha, colour)
+    return Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
 
 
-def fused(recovery: Recovery, fill: Values | None) -> Values:
+def fused(recovery: Recovery, fill: Values | None, rounds: int = _ROUNDS) -> Values:
     """The most likely picture in the window: ``float32 [h, w, 3]``; outside the hole it is what is given.
 
     ``fill``: the network's, over the same window; without one the mark is continued from around it.
     """
     hole = recovery.hole
-    start = recovery.value if fill is None else fill
     inside = hole[..., None]
-    prior = np.where(inside, 0 if fill is None else fill, recovery.given if fill is not None else 0).astype(np.float32)
+    right, down = _couplings(recovery.given, hole)
+    data = np.asarray(hole / np.square(recovery.error), np.float32)
+    target = data * planes(recovery.value)
     if fill is None:
-        first = np.where(inside, start, recovery.given)
+        first = np.where(inside, recovery.value, recovery.given)
     else:
         trust = 1 / (1 + np.square(recovery.error / 12))[..., None]
         first = np.where(inside, trust * recovery.value + (1 - trust) * fill, recovery.given)
-    data = (1 / np.square(recovery.error))[..., None] * inside
-    right, down = _couplings(recovery.given, hole)
-    target = data * recovery.value + _FILL_SHARE * laplacian(prior, right, down)
-    result = solved(
-        np.asarray(first, np.float32),
-        np.asarray(target, np.float32),
-        data=np.asarray(data, np.float32),
-        couplings=(right, down),
-        inside=inside,
-        rounds=_ROUNDS,
-    )
-    return np.asarray(np.where(inside, np.clip(result, 0, 255), recovery.given), np.float32)
+        target += _FILL_SHARE * laplacian(planes(np.where(inside, fill, recovery.given)), right, down)
+    result = solved(planes(first), target, data=data, couplings=(right, down), inside=hole, rounds=rounds)
+    clean = np.clip(result, 0, 255).transpose(1, 2, 0)
+    return np.asarray(np.where(inside, clean, recovery.given), np.float32)
 
 
 def _couplings(given: Values, hole: Mask) -> tuple[Values, Values]:
@@ -124,7 +149,7 @@ def _couplings(given: Values, hole: Mask) -> tuple[Values, Values]:
     mean = cv2.boxFilter(size, -1, (side, side)) / np.maximum(total, 1e-3)
     whole = float(size.sum() / max(float(known.sum()), 1))
     local = np.where(total > 0.02, mean, whole)
-    weight = (1 / np.square(1.25 * local + 0.7)).astype(np.float32)[..., None]
+    weight = (1 / np.square(1.25 * local + 0.7)).astype(np.float32)
     right, down = weight.copy(), weight.copy()
     right[:, -1:], down[-1:] = 0, 0
     return right, down

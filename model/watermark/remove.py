@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.masks import dilate
-from model.watermark.ghost import ghost_score
-from model.watermark.recover import Recovery, fused, unblend
+from model.watermark.ghost import Ghost, ghost_of
+from model.watermark.recover import Recovery, chroma_sharpened, distrusted, fused, unblend
 from model.watermark.sighting import Sighting, look
 from model.watermark.template import Template
 
@@ -25,8 +25,10 @@ Mask = NDArray[np.uint8]
 #: The network: a picture and a hole (``uint8 [H, W]``, 255 = fill) to the picture with the hole filled.
 Fill = Callable[[Pixels, Mask], Pixels]
 
-#: Ghost score above which an outcome still shows its mark.
-GHOST = 0.2
+#: By how much less the un-blended values are believed, step by step, while a ghost shows.
+_DOUBTS = (1.0, 2.0, 4.0, 8.0)
+#: Rounds of a solution that is but a guess.
+_QUICK = 12
 
 
 class Method(Enum):
@@ -47,14 +49,19 @@ class Found:
     pixels: Pixels
     sighting: Sighting
     recovery: Recovery
-    #: The window without the mark as un-blending alone gives it: ``float32 [h, w, 3]``; and its ghost score.
+    #: The window without the mark as un-blending alone gives it: ``float32 [h, w, 3]``; and what shows in it.
     plain: Values
-    ghost: float
+    remains: Ghost
+
+    @property
+    def ghost(self) -> float:
+        """The ghost score of ``plain``."""
+        return self.remains.score
 
     @property
     def wants_fill(self) -> bool:
         """Whether a fill is needed: the mark is dense, or un-blending leaves some of it to be seen."""
-        return self.recovery.wants_fill or abs(self.ghost) > GHOST
+        return self.recovery.wants_fill or self.remains.shows
 
     @property
     def hole(self) -> Mask:
@@ -95,27 +102,37 @@ def noise_of(tables: dict[int, list[int]] | None, *, lossless: bool) -> float:
     return float(np.clip(0.9 * np.sqrt((low**2).mean() / 12) + 0.5, 0.8, 12))
 
 
-def prepare(pixels: Pixels, template: Template, *, noise: float) -> Found | None:
-    """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` where it is not."""
+def prepare(pixels: Pixels, template: Template, *, noise: float, subsampled: bool = False) -> Found | None:
+    """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` where it is not.
+
+    ``subsampled``: the file kept its colours at half of the resolution, as most JPEGs do.
+    """
     sighting = look(pixels, template)
     if sighting is None:
         return None
     recovery = unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error)
+    if subsampled:
+        recovery = chroma_sharpened(recovery, fused(recovery, None, rounds=_QUICK))
     plain = fused(recovery, None)
-    return Found(pixels, sighting, recovery, plain, ghost_score(plain, recovery.alpha, recovery.colour))
+    return Found(pixels, sighting, recovery, plain, ghost_of(plain, recovery.alpha, recovery.colour))
 
 
 def finish(found: Found, filled: Pixels | None) -> Removal:
     """``filled``: the picture with ``found.hole`` filled, or ``None`` where no fill was wanted or can be had."""
-    recovery, window, ghost, method = found.recovery, found.plain, found.ghost, Method.UNBLENDED
+    recovery, window, ghost, method = found.recovery, found.plain, found.remains, Method.UNBLENDED
     changed = found.recovery.hole
     if filled is not None:
-        fill = filled[recovery.view].astype(np.float32)
-        window = fused(recovery, fill)
-        ghost, method = ghost_score(window, recovery.alpha, recovery.colour), Method.FUSED
-        if abs(ghost) > GHOST:
-            other = ghost_score(fill, recovery.alpha, recovery.colour)
-            if abs(other) < abs(ghost):
+        fill, method = filled[recovery.view].astype(np.float32), Method.FUSED
+        # Where a ghost shows, what was un-blended yields to the fill by as much as it takes, not all at once: even
+        # there it is mostly nearer to the picture than what the network invents.
+        for doubt in _DOUBTS:
+            window = fused(distrusted(recovery, doubt), fill)
+            ghost = ghost_of(window, recovery.alpha, recovery.colour)
+            if not ghost.shows:
+                break
+        else:
+            other = ghost_of(fill, recovery.alpha, recovery.colour)
+            if abs(other.score) < abs(ghost.score):
                 window, ghost, method = fill, other, Method.INPAINTED
                 changed = found.hole[recovery.view] > 0
     result = found.pixels.copy()
@@ -124,7 +141,7 @@ def finish(found: Found, filled: Pixels | None) -> Removal:
     where = np.zeros(found.pixels.shape[:2], np.uint8)
     where[recovery.view][changed] = 255
     sighting = found.sighting
-    return Removal(result, where, method, ghost, abs(ghost) > GHOST, sighting.strength, sighting.shift)
+    return Removal(result, where, method, ghost.score, ghost.shows, sighting.strength, sighting.shift)
 
 
 def remove(pixels: Pixels, template: Template, *, noise: float, fill: Fill | None = None) -> Removal | None:

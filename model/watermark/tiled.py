@@ -19,6 +19,8 @@ Progress = Callable[[str, int, int], None]
 
 #: Samples by which the period is found; windows in all, and of one sample; context around a cell, in px.
 _PERIOD_SAMPLES, _MOST_WINDOWS, _MOST_EACH, _CONTEXT = 60, 240, 8, 10
+#: Pixels of the samples by which the period is found, and so many samples at least: large ones say more each.
+_PERIOD_PX, _LEAST_SAMPLES = 24_000_000, 16
 _REACH = 4
 #: In each quarter of the pictures the mark shows in so many of the cells at least; where a single mark's parts are like
 #: each other, it shows in one or two quarters.
@@ -29,21 +31,25 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
     """The windows of the samples' cells; ``None`` where they share no period."""
     sizes = [spool.sizes[int(index)] for index in indices]
     found = Autocorrelation(max(height for height, _ in sizes), max(width for _, width in sizes))
-    some = indices[:_PERIOD_SAMPLES]
+    enough = _PERIOD_PX // max(1, int(np.median([height * width for height, width in sizes])))
+    some = indices[: max(_LEAST_SAMPLES, min(enough, _PERIOD_SAMPLES))]
     for number, index in enumerate(some):
         on_progress("period", number, len(some))
         found.add(luma_field(spool[int(index)]))
     lattice = found.lattice()
     if lattice is None:
         return None
-    begins = phases(lattice, (luma_field(spool[int(index)]) for index in indices))
-    places = _places(spool, indices, lattice, begins)
-    if len({owner for owner, _, _ in places}) < 3:
-        return None
     height, width = _extent(lattice)
-    places = _matched(spool, places, height, width, on_progress)
-    if not places:
-        return None
+    places: list[tuple[int, int, int]] = []
+    # Most periods that are none are told by the first few samples.
+    for tried in (some[:_LEAST_SAMPLES], indices):
+        begins = phases(lattice, (luma_field(spool[int(index)]) for index in tried))
+        places = _places(spool, tried, lattice, begins)
+        if len({owner for owner, _, _ in places}) < 3:
+            return None
+        places = _matched(spool, places, height, width, on_progress)
+        if not places:
+            return None
     pixels = spool.windows(len(places), height, width)
     for row, (owner, top, left) in enumerate(places):
         pixels[row] = spool[owner][top : top + height, left : left + width]

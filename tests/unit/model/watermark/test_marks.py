@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from bench.marks import Scene, text, tile
 from model.errors import TemplateRefused, TemplateRejected
@@ -18,9 +20,10 @@ from model.imaging import Limits
 from model.watermark.estimate import Estimate, estimate
 from model.watermark.files import clean
 from model.watermark.frames import ANCHORS
+from model.watermark.ghost import ghost_of
 from model.watermark.lattice import Lattice
 from model.watermark.poisson import Harmonic, integrate
-from model.watermark.remove import Method, remove
+from model.watermark.remove import Method, finish, prepare, remove
 from model.watermark.sighting import look
 from model.watermark.template import Rule, Template
 from tests.unit.model.watermark.scenes import jpeg, marked, samples, texture
@@ -227,3 +230,48 @@ def test_places_a_period_apart_are_the_same_place_of_the_cell(first: int, second
     moved = lattice.matrix @ np.array((first, second))
     same = lattice.reduced(x + moved[0], y + moved[1])
     assert np.allclose(same, lattice.reduced(x, y), atol=1e-3)
+
+
+def test_what_nobody_sees_is_no_ghost_however_well_it_agrees() -> None:
+    y, x = np.mgrid[:60, :90]
+    alpha = (((y // 10) % 2 == 0) & ((x // 10) % 2 == 0)).astype(np.float32) * 0.5
+    colour = np.full((60, 90, 3), 255, np.float32)
+    flat = np.full((60, 90, 3), 120, np.float32)
+    faint, plain = (ghost_of(flat + share * alpha[..., None] * (colour - flat), alpha, colour) for share in (0.02, 0.2))
+    assert faint.score > 0.5 and not faint.shows
+    assert plain.shows and plain.levels > faint.levels
+
+
+def test_a_ghost_is_given_to_the_fill_only_by_as_much_as_it_takes() -> None:
+    given_, original, _ = marked(SCENE, np.random.default_rng(15))
+    known = template()
+    wrong = replace(known, alpha=(known.alpha * np.float32(0.8)), quality=replace(known.quality, strength_spread=0.0))
+    found = prepare(given_, wrong, noise=0.6)
+    assert found is not None and found.remains.shows and found.wants_fill
+    removal = finish(found, original)
+    assert not removal.residual
+    assert abs(removal.ghost) < abs(found.ghost)
+
+
+def test_colours_kept_at_half_the_resolution_come_back_nearer_when_that_is_known() -> None:
+    # As in photos, brightness has detail and colour has little.
+    grey = texture(np.random.default_rng(16), 150, 200).mean(axis=2, keepdims=True)
+    original = np.repeat(grey, 3, axis=2).astype(np.uint8)
+    alpha = np.zeros((150, 200), np.float32)
+    mark = SCENE.mark.coverage
+    top, left = 150 - mark.shape[0] - 8, 200 - mark.shape[1] - 8
+    alpha[top : top + mark.shape[0], left : left + mark.shape[1]] = 0.7 * mark
+    known = template()
+    strong = 0.7 / known.quality.opacity
+    red = np.broadcast_to(np.array((255, 30, 30), np.float32), known.colour.shape)
+    known = replace(known, alpha=np.clip(known.alpha * np.float32(strong), 0, 1), colour=red)
+    given_ = np.rint(original * (1 - alpha[..., None]) + np.array((255, 30, 30)) * alpha[..., None]).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(given_).save(file, "JPEG", quality=92, subsampling="4:2:0")
+    shown = np.asarray(Image.open(file))
+    results = []
+    for subsampled in (False, True):
+        found = prepare(shown, known, noise=2.0, subsampled=subsampled)
+        assert found is not None
+        results.append(psnr(finish(found, None).pixels, original, alpha > 0.02))
+    assert results[1] > results[0] + 0.5
