@@ -117,7 +117,7 @@ def score(case: Case, one: Marked, template: Template, fill: Callable[[Pixels, P
     true_mask, zone = one.coverage >= 0.5, one.coverage > 0.02
     noise = noise_of({0: _table(case.scene.quality)} if case.scene.quality else None, lossless=not case.scene.quality)
     began = time.process_time()
-    found = prepare(one.given, template, noise=noise, subsampled=case.scene.quality is not None)
+    found = prepare(one.given, template, noise=noise)
     case.note("found", float(found is not None))
     if found is None:
         return
@@ -239,7 +239,7 @@ def large(train: Photos) -> dict[str, float]:
         times, whole = [], []
         for one in shown:
             began = time.process_time()
-            prepare(one.given, found.templates[0], noise=4.0, subsampled=True)
+            prepare(one.given, found.templates[0], noise=4.0)
             times.append((time.process_time() - began) * 1000)
             began = time.process_time()
             clean(one.file, found.templates, limits=LIMITS)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.JpegImagePlugin import get_sampling
 
 from model.imaging import Limits
 from model.imaging.coding import decode
@@ -26,8 +25,6 @@ from model.watermark.remove import Fill, Removal, finish, noise_of, prepare
 from model.watermark.template import Template
 
 Pixels = NDArray[np.uint8]
-#: What Pillow calls 4:2:2 and 4:2:0.
-_HALVED = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,11 @@ def clean(
         ImageRejected: the picture cannot be worked on.
     """
     document = decode(source, limits)
-    coding = _coding(document)
+    noise = _noise(document)
     tasks, results, removals = [], [], []
     for page in document.pages:
         for view in page.views():
-            pixels, changed, found = _view_cleaned(view.pixels, page, templates, coding, fill)
+            pixels, changed, found = _view_cleaned(view.pixels, page, templates, noise, fill)
             tasks.append(Task(view, changed, make_plan(changed), 0, 0))
             results.append(pixels)
             removals += found
@@ -88,12 +85,12 @@ def clean(
 
 
 def _view_cleaned(
-    pixels: Pixels, page: Page, templates: Sequence[Template], coding: _Coding, fill: Fill | None
+    pixels: Pixels, page: Page, templates: Sequence[Template], noise: float, fill: Fill | None
 ) -> tuple[Pixels, Mask, list[Removal]]:
     """What a view shows without the marks, where it may have changed, and what was done."""
     changed, done = np.zeros(pixels.shape[:2], np.uint8), []
     for template in templates:
-        found = prepare(pixels, template, noise=coding.noise, subsampled=coding.subsampled)
+        found = prepare(pixels, template, noise=noise)
         if found is None:
             continue
         wanted = found.wants_fill or page.colour == "cmyk"
@@ -103,21 +100,12 @@ def _view_cleaned(
     return pixels, changed, done
 
 
-@dataclass(frozen=True)
-class _Coding:
-    """What the file's coding did to the pixels."""
-
-    noise: float
-    subsampled: bool
-
-
-def _coding(document: Document) -> _Coding:
-    tables, subsampled = None, not document.lossless
+def _noise(document: Document) -> float:
+    tables = None
     if document.probe.format == "JPEG":
         with Image.open(io.BytesIO(document.data)) as image:
             tables = getattr(image, "quantization", None)
-            subsampled = get_sampling(image) in _HALVED
-    return _Coding(noise_of(tables, lossless=document.lossless), subsampled)
+    return noise_of(tables, lossless=document.lossless)
 
 
 def _told(removals: Sequence[Removal]) -> dict[str, Any]:

@@ -58,35 +58,15 @@ class Recovery:
         return bool((self.alpha > WORTH_FILL).any())
 
 
-def chroma_sharpened(recovery: Recovery, guess: Values) -> Recovery:
-    """The recovery from a file that keeps colour at half of the resolution: the mark's colours are blurred in it.
-
-    ``guess``: about what is under the mark, ``float32 [h, w, 3]``. What blurring did to the mark over it is undone
-    before un-blending, which would magnify it.
-    """
-    mark = recovery.alpha[..., None] * (recovery.colour - guess)
-    luma = mark @ np.array((0.299, 0.587, 0.114), np.float32)
-    chroma = mark - luma[..., None]
-    rows, columns = recovery.view
-    top, left = rows.start % 2, columns.start % 2
-    height, width = chroma.shape[:2]
-    # On the picture's own grid of 2 x 2 px.
-    whole = np.pad(chroma, ((top, (top + height) % 2), (left, (left + width) % 2), (0, 0)), "edge")
-    half = cv2.resize(whole, (whole.shape[1] // 2, whole.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    blurred = cv2.resize(half, whole.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    given = recovery.given + chroma - blurred[top : top + height, left : left + width]
-    return replace(recovery, value=_through(given, recovery.alpha, recovery.colour, recovery.given))
-
-
 def distrusted(recovery: Recovery, factor: float) -> Recovery:
     """The recovery with its values believed less: their errors ``factor`` times as large."""
     return replace(recovery, error=recovery.error * np.float32(factor))
 
 
-def _through(sharp: Values, alpha: Values, colour: Values, given: Values) -> Values:
-    """``sharp`` un-blended, where ``given`` says anything."""
+def _through(given: Values, alpha: Values, colour: Values) -> Values:
+    """``given`` un-blended, where it says anything."""
     through = np.maximum(1 - alpha, 1 - OPAQUE)[..., None]
-    value = np.clip((sharp - alpha[..., None] * colour) / through, 0, 255)
+    value = np.clip((given - alpha[..., None] * colour) / through, 0, 255)
     # White under a white mark is white already: nothing is known of it, and nothing is to be done.
     same = (given > 252).all(axis=2) & (colour > 245).all(axis=2)
     value[same] = given[same]
@@ -107,7 +87,7 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
         slice(columns.start - view[1].start, columns.stop - view[1].start),
     )
     alpha[inner], colour[inner] = sighting.alpha, sighting.colour
-    value = _through(given, alpha, colour, given)
+    value = _through(given, alpha, colour)
     through = np.maximum(1 - alpha, 1 - OPAQUE)
     wrong = np.hypot(alpha_error, _ALPHA_ERROR) * (alpha > FAINT) * np.abs(colour - value).max(axis=2)
     error = np.hypot(noise, wrong) / through
@@ -115,7 +95,7 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
     return Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
 
 
-def fused(recovery: Recovery, fill: Values | None, rounds: int = _ROUNDS) -> Values:
+def fused(recovery: Recovery, fill: Values | None) -> Values:
     """The most likely picture in the window: ``float32 [h, w, 3]``; outside the hole it is what is given.
 
     ``fill``: the network's, over the same window; without one the mark is continued from around it.
@@ -131,7 +111,7 @@ def fused(recovery: Recovery, fill: Values | None, rounds: int = _ROUNDS) -> Val
         trust = 1 / (1 + np.square(recovery.error / 12))[..., None]
         first = np.where(inside, trust * recovery.value + (1 - trust) * fill, recovery.given)
         target += _FILL_SHARE * laplacian(planes(np.where(inside, fill, recovery.given)), right, down)
-    result = solved(planes(first), target, data=data, couplings=(right, down), inside=hole, rounds=rounds)
+    result = solved(planes(first), target, data=data, couplings=(right, down), inside=hole, rounds=_ROUNDS)
     clean = np.clip(result, 0, 255).transpose(1, 2, 0)
     return np.asarray(np.where(inside, clean, recovery.given), np.float32)
 

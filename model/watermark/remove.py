@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.masks import dilate
 from model.watermark.ghost import Ghost, ghost_of
-from model.watermark.recover import Recovery, chroma_sharpened, distrusted, fused, unblend
+from model.watermark.recover import Recovery, distrusted, fused, unblend
 from model.watermark.sighting import Sighting, look
 from model.watermark.template import Template
 
@@ -27,8 +27,6 @@ Fill = Callable[[Pixels, Mask], Pixels]
 
 #: By how much less the un-blended values are believed, step by step, while a ghost shows.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
-#: Rounds of a solution that is but a guess.
-_QUICK = 12
 
 
 class Method(Enum):
@@ -102,17 +100,12 @@ def noise_of(tables: dict[int, list[int]] | None, *, lossless: bool) -> float:
     return float(np.clip(0.9 * np.sqrt((low**2).mean() / 12) + 0.5, 0.8, 12))
 
 
-def prepare(pixels: Pixels, template: Template, *, noise: float, subsampled: bool = False) -> Found | None:
-    """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` where it is not.
-
-    ``subsampled``: the file kept its colours at half of the resolution, as most JPEGs do.
-    """
+def prepare(pixels: Pixels, template: Template, *, noise: float) -> Found | None:
+    """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` where it is not."""
     sighting = look(pixels, template)
     if sighting is None:
         return None
     recovery = unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error)
-    if subsampled:
-        recovery = chroma_sharpened(recovery, fused(recovery, None, rounds=_QUICK))
     plain = fused(recovery, None)
     return Found(pixels, sighting, recovery, plain, ghost_of(plain, recovery.alpha, recovery.colour))
 

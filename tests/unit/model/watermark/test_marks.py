@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.marks import Scene, text, tile
 from model.errors import TemplateRefused, TemplateRejected
@@ -251,27 +250,3 @@ def test_a_ghost_is_given_to_the_fill_only_by_as_much_as_it_takes() -> None:
     removal = finish(found, original)
     assert not removal.residual
     assert abs(removal.ghost) < abs(found.ghost)
-
-
-def test_colours_kept_at_half_the_resolution_come_back_nearer_when_that_is_known() -> None:
-    # As in photos, brightness has detail and colour has little.
-    grey = texture(np.random.default_rng(16), 150, 200).mean(axis=2, keepdims=True)
-    original = np.repeat(grey, 3, axis=2).astype(np.uint8)
-    alpha = np.zeros((150, 200), np.float32)
-    mark = SCENE.mark.coverage
-    top, left = 150 - mark.shape[0] - 8, 200 - mark.shape[1] - 8
-    alpha[top : top + mark.shape[0], left : left + mark.shape[1]] = 0.7 * mark
-    known = template()
-    strong = 0.7 / known.quality.opacity
-    red = np.broadcast_to(np.array((255, 30, 30), np.float32), known.colour.shape)
-    known = replace(known, alpha=np.clip(known.alpha * np.float32(strong), 0, 1), colour=red)
-    given_ = np.rint(original * (1 - alpha[..., None]) + np.array((255, 30, 30)) * alpha[..., None]).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(given_).save(file, "JPEG", quality=92, subsampling="4:2:0")
-    shown = np.asarray(Image.open(file))
-    results = []
-    for subsampled in (False, True):
-        found = prepare(shown, known, noise=2.0, subsampled=subsampled)
-        assert found is not None
-        results.append(psnr(finish(found, None).pixels, original, alpha > 0.02))
-    assert results[1] > results[0] + 0.5
