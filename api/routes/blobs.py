@@ -83,9 +83,9 @@ def send(token: str) -> Response:
             "size_mismatch",
             f"This link takes {link.exact_bytes} bytes exactly; say so in Content-Length and send them.",
         )
-    request.max_content_length = link.max_bytes
     answer = Response(status=204)
     try:
+        _hold(link.max_bytes)
         if link.part is not None:
             answer.headers["ETag"] = blobs.put_part(link.key, link.part, request.stream)
         else:
@@ -143,3 +143,13 @@ def _local_blobs() -> LocalBlobs:
     if not isinstance(blobs, LocalBlobs):
         raise Problem("not_found", "Files of this service are elsewhere: use the links that it hands out.")
     return blobs
+
+
+def _hold(max_bytes: int | None) -> None:
+    """The current request's body may have so many bytes. Raises RequestEntityTooLarge, also while it is read."""
+    if max_bytes is None:
+        return
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise RequestEntityTooLarge
+    # Werkzeug refuses to look past the limit, also for the end of a body that has exactly so many bytes.
+    request.max_content_length = max_bytes + 1
