@@ -30,14 +30,25 @@ class Rights(_Answer):
     reference: str
 
 
+class PartSlot(_Answer):
+    """Where to send one part of a large file, counted from 1, of ``size`` bytes."""
+
+    number: int
+    size: int
+    url: str
+    headers: dict[str, str]
+
+
 class UploadSlot(_Answer):
     """Where to send one file: ``method`` on ``url`` with exactly these ``headers``, before ``expires_at``."""
 
     id: str
     filename: str
     method: str
-    url: str
+    #: ``None`` where it goes in parts.
+    url: str | None
     headers: dict[str, str]
+    parts: list[PartSlot] = []
     expires_at: datetime
 
 

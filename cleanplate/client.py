@@ -32,12 +32,15 @@ from cleanplate.transfers import Transfers
 
 #: Seconds that the service may hold a long poll; under the time-out of an answer.
 LONG_POLL_S = 25
+#: Files with more bytes are sent in parts.
+WHOLE_BYTES = 64 * 1024 * 1024
 
 
 class Client:
     """A connection to one service with one key; a context manager, usable from several threads.
 
-    ``transfers`` files travel at the same time. Transient failures are tried again with growing, random waits.
+    ``transfers`` files travel at the same time, or so many parts of a file that has more than ``whole_bytes``.
+    Transient failures are tried again with growing, random waits.
     Who waits for a job bears with a service that is away for up to ``patience_s``.
 
     Raises, from every method:
@@ -51,11 +54,12 @@ class Client:
         api_key: str,
         *,
         transfers: int = 4,
+        whole_bytes: int = WHOLE_BYTES,
         retries: Retries | None = None,
         patience_s: float = 600.0,
     ) -> None:
         self._calls = Calls(url, api_key, retries or Retries())
-        self._transfers = Transfers(self._calls, transfers)
+        self._transfers = Transfers(self._calls, transfers, whole_bytes)
         #: Marks that are known for many images.
         self.templates = Templates(self._calls, self._transfers)
         self._patience_s = patience_s

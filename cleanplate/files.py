@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import tempfile
 from collections.abc import Iterator
@@ -30,14 +31,23 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
 
 
 class FileBody:
-    """A file's bytes as a request body; reads from the start each time it is sent."""
+    """A file's bytes as a request body, or ``size`` of them from ``start``; reads anew each time it is sent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, start: int = 0, size: int | None = None) -> None:
         self._path = path
+        self._start = start
         #: In bytes.
-        self.size = path.stat().st_size
+        self.size = path.stat().st_size if size is None else size
 
     def __iter__(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
-            while chunk := file.read(CHUNK):
+            file.seek(self._start)
+            left = self.size
+            while chunk := file.read(min(CHUNK, left)):
+                left -= len(chunk)
                 yield chunk
+
+
+def content_type(file: Path) -> str:
+    """The type that a file's name claims; the service looks at the bytes itself."""
+    return mimetypes.guess_type(file.name)[0] or "application/octet-stream"

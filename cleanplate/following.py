@@ -111,6 +111,12 @@ def refusal(answer: httpx.Response) -> Refused:
     return Refused(answer.status_code, said.get("code", f"http_{answer.status_code}"), detail, retry_after(answer))
 
 
+def store_refusal(answer: httpx.Response, name: str) -> Refused:
+    """What the object store said of one file; never with the signed link."""
+    detail = f"The object store answered {answer.status_code} for {name}."
+    return Refused(answer.status_code, "transfer_refused", detail, retry_after(answer))
+
+
 def retry_after(answer: httpx.Response) -> float | None:
     """Seconds that the answer asks to wait; ``None`` when it does not say, or says a date."""
     value = answer.headers.get("retry-after", "")

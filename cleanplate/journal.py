@@ -11,11 +11,23 @@ import hashlib
 import json
 import os
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from cleanplate.errors import UsageError
+
+
+@dataclass
+class Begun:
+    """A file that is being sent in parts: ``count`` of them, all but the last of ``part_bytes``, and which arrived."""
+
+    upload_id: str
+    part_bytes: int
+    count: int
+    #: By the part's number, from 1.
+    etags: dict[int, str] = field(default_factory=dict)
 
 
 class Journal:
@@ -25,6 +37,7 @@ class Journal:
         self._path = path
         self._lock = threading.Lock()
         self._uploads: dict[tuple[str, int, int], str] = {}
+        self._begun: dict[tuple[str, int, int], Begun] = {}
         self._name = ""
         self._jobs: dict[str, str] = {}
         for line in self._lines():
@@ -40,6 +53,20 @@ class Journal:
         """The file has arrived."""
         path, size, changed = _identity(file)
         self._add({"file": path, "size": size, "mtime_ns": changed, "upload": upload_id})
+
+    def begun(self, file: Path) -> Begun | None:
+        """How far this file has come in parts, if it was begun and is still the same."""
+        return self._begun.get(_identity(file))
+
+    def note_begun(self, file: Path, begun: Begun) -> None:
+        """The file will go in parts; none has arrived."""
+        path, size, changed = _identity(file)
+        where = {"file": path, "size": size, "mtime_ns": changed}
+        self._add({**where, "begun": begun.upload_id, "part_bytes": begun.part_bytes, "count": begun.count})
+
+    def note_part(self, upload_id: str, number: int, etag: str) -> None:
+        """A part has arrived."""
+        self._add({"part": number, "etag": etag, "of": upload_id})
 
     def forget_uploads(self) -> None:
         """The service no longer has them."""
@@ -83,8 +110,16 @@ class Journal:
             self._name = line["journal"]
         elif "upload" in line:
             self._uploads[line["file"], line["size"], line["mtime_ns"]] = line["upload"]
+        elif "begun" in line:
+            place = (line["file"], line["size"], line["mtime_ns"])
+            self._begun[place] = Begun(line["begun"], line["part_bytes"], line["count"])
+        elif "part" in line:
+            for begun in self._begun.values():
+                if begun.upload_id == line["of"]:
+                    begun.etags[line["part"]] = line["etag"]
         elif "forget" in line:
             self._uploads.clear()
+            self._begun.clear()
         elif "job" in line:
             self._jobs[line["key"]] = line["job"]
 

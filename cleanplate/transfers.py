@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,20 +13,22 @@ import httpx
 
 from cleanplate.answers import ImageAnswer, ResultLine, UploadSlot
 from cleanplate.calls import TIMEOUT, Calls
-from cleanplate.errors import Refused
-from cleanplate.files import FileBody, replacing
-from cleanplate.following import refusal, retry_after
+from cleanplate.errors import ServiceUnreachable
+from cleanplate.files import FileBody, content_type, replacing
+from cleanplate.following import refusal, store_refusal
 from cleanplate.journal import Journal
+from cleanplate.parts import PartedFile
 
 #: Upload slots asked for at once: few enough that their links outlive the transfers.
 SLOTS = 100
 
 
 class Transfers:
-    """Sends and fetches files, ``at_once`` of them at the same time."""
+    """Sends and fetches files, ``at_once`` of them at the same time; files over ``whole_bytes`` are sent in parts."""
 
-    def __init__(self, calls: Calls, at_once: int) -> None:
+    def __init__(self, calls: Calls, at_once: int, whole_bytes: int) -> None:
         self._calls = calls
+        self._whole_bytes = whole_bytes
         self._at_once = at_once
         # Presigned links carry their own authority: an object store refuses a second one, and must not see the key.
         self.http = httpx.Client(timeout=TIMEOUT)
@@ -42,13 +43,19 @@ class Transfers:
             on_uploaded(len(ids))
         files = [file for file in files if file not in ids]
 
-        def send(file: Path, slot: UploadSlot) -> None:
-            self._send(file, slot)
+        def arrived(file: Path, upload_id: str) -> None:
+            ids[file] = upload_id
             if journal is not None:
-                journal.note_upload(file, slot.id)
+                journal.note_upload(file, upload_id)
             if on_uploaded is not None:
                 on_uploaded(1)
 
+        def send(file: Path, slot: UploadSlot) -> None:
+            self._send(file, slot)
+            arrived(file, slot.id)
+
+        large = [file for file in files if file.stat().st_size > self._whole_bytes]
+        files = [file for file in files if file not in set(large)]
         for start in range(0, len(files), SLOTS):
             batch = files[start : start + SLOTS]
             wanted = [
@@ -58,7 +65,11 @@ class Transfers:
             answer = self._calls.json("POST", "/v1/uploads", json={"files": wanted})
             slots = [self._calls.read(UploadSlot, slot) for slot in answer["uploads"]]
             self._side_by_side([partial(send, file, slot) for file, slot in zip(batch, slots, strict=True)])
-            ids.update(zip(batch, (slot.id for slot in slots), strict=True))
+        for file in large:
+            parted = PartedFile(
+                file, calls=self._calls, http=self.http, side_by_side=self._side_by_side, journal=journal
+            )
+            arrived(file, parted.send())
         return ids
 
     def download(self, image: ImageAnswer | ResultLine, path: Path) -> None:
@@ -103,6 +114,8 @@ class Transfers:
 
     def _send(self, file: Path, slot: UploadSlot) -> None:
         def put() -> None:
+            if slot.url is None:
+                raise ServiceUnreachable(self._calls.url, "the answer names no link for a file")
             body = FileBody(file)
             headers = {**slot.headers, "Content-Length": str(body.size)}
             answer = self.http.request(slot.method, slot.url, headers=headers, content=body)
@@ -120,14 +133,3 @@ class Transfers:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-
-
-def content_type(file: Path) -> str:
-    """The type that a file's name claims; the service looks at the bytes itself."""
-    return mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-
-
-def store_refusal(answer: httpx.Response, name: str) -> Refused:
-    """What the object store said of one file; never with the signed link."""
-    detail = f"The object store answered {answer.status_code} for {name}."
-    return Refused(answer.status_code, "transfer_refused", detail, retry_after(answer))

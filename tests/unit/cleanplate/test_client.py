@@ -240,3 +240,36 @@ def test_an_answer_of_something_else_is_not_taken_for_a_job(client: Client, serv
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="http://"):
         Client(url, "k")
+
+
+def test_a_link_to_a_part_that_has_expired_is_asked_for_anew(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "large.tif"
+    file.write_bytes(b"abcde")
+
+    def link(number: int, path: str) -> dict[str, object]:
+        size = (2, 2, 1)[number - 1]
+        return {"number": number, "size": size, "url": server.url + path, "headers": {"Content-Length": str(size)}}
+
+    def answer(method: str, path: str, body: bytes) -> Answer:
+        if method == "PUT":
+            return Answer(403) if path == "/old/2" else Answer(200, headers={"etag": f'"{body.decode()}"'})
+        if path == "/v1/uploads":
+            parts = [link(number, f"/old/{number}") for number in (1, 2, 3)]
+            slot = {"id": "upl_1", "filename": "large.tif", "method": "PUT", "url": None, "headers": {}, "parts": parts}
+            return as_json(201, {"uploads": [slot | {"expires_at": "2026-01-01T00:00:00Z"}]})
+        if path == "/v1/uploads/upl_1/parts":
+            return as_json(200, {"parts": [link(number, f"/new/{number}") for number in json.loads(body)["numbers"]]})
+        return as_json(200, {})
+
+    server.answer = answer
+    with Client(server.url, "cp_key", whole_bytes=4) as client:
+        assert client.upload([file]) == {file: "upl_1"}
+    asked = {path: body for _, path, _, body in server.asked}
+    assert sorted(path for path in asked if not path.startswith("/v1")) == ["/new/2", "/old/1", "/old/2", "/old/3"]
+    assert json.loads(asked["/v1/uploads/upl_1/complete"])["parts"] == [
+        {"number": 1, "etag": '"ab"'},
+        {"number": 2, "etag": '"cd"'},
+        {"number": 3, "etag": '"e"'},
+    ]
+    # Presigned links carry their own authority.
+    assert all("authorization" not in headers for _, path, headers, _ in server.asked if not path.startswith("/v1"))
