@@ -380,14 +380,6 @@ images = Table(
     _time("finished_at"),
     UniqueConstraint("job_id", "position"),
     Index(
-        "ix_images_queued",
-        "job_id",
-        "available_at",
-        "id",
-        postgresql_where=text("state = 'queued'"),
-        sqlite_where=text("state = 'queued'"),
-    ),
-    Index(
         "ix_images_published",
         "published_at",
         postgresql_where=text("state = 'queued' AND published_at IS NOT NULL"),
@@ -405,6 +397,17 @@ images = Table(
         postgresql_where=text("lease_token IS NOT NULL"),
         sqlite_where=text("lease_token IS NOT NULL"),
     ),
+)
+
+# The order in which a job's images are published: those tried before come first.
+Index(
+    "ix_images_queued",
+    images.c.job_id,
+    images.c.attempt.desc(),
+    images.c.available_at,
+    images.c.id,
+    postgresql_where=text("state = 'queued'"),
+    sqlite_where=text("state = 'queued'"),
 )
 
 # Rows of a manifest that were no good, where the tenant asked for them to be left out.

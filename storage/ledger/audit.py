@@ -51,7 +51,14 @@ class Flaw:
 
 def append(db: Database, connection: Connection, events: Iterable[Event]) -> None:
     """Writes entries, to be chained later. Tenants' rows are not locked, so nobody waits for anybody."""
-    bulk.insert_rows(db, connection, audit_log, [vars(event) for event in events], at=db.now())
+    together = bulk.Together(db)
+    append_with(db, together, events)
+    together.write(connection)
+
+
+def append_with(db: Database, together: bulk.Together, events: Iterable[Event]) -> None:
+    """As :func:`append`, beside other writes."""
+    together.insert(audit_log, [vars(event) for event in events], at=db.now())
 
 
 def image_failed(row: Row[Any]) -> Event:

@@ -15,12 +15,15 @@ from sqlalchemy import (
     ARRAY,
     CTE,
     JSON,
+    Boolean,
     ColumnElement,
     Connection,
+    Insert,
     Integer,
     String,
     Table,
     Text,
+    Update,
     any_,
     bindparam,
     cast,
@@ -61,11 +64,46 @@ def insert_rows(
     **same: ColumnElement[Any] | str,
 ) -> None:
     """Inserts ``rows`` of text, integers and JSON documents, all with the same keys; ``same``: values of all."""
+    for statement, chunk in _inserts(db, table, rows, same):
+        connection.execute(statement, chunk or None)
+
+
+class Together:
+    """Writes to different tables that need nothing of one another: one round trip on Postgres, one each on SQLite."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._writes: list[tuple[Insert | Update, list[dict[str, Any]]]] = []
+
+    def insert(self, table: Table, rows: Iterable[dict[str, Any]], **same: ColumnElement[Any] | str) -> None:
+        """As :func:`insert_rows`."""
+        self._writes.extend(_inserts(self._db, table, rows, same))
+
+    def update(self, statement: Update) -> None:
+        """A statement that brings all its values."""
+        self._writes.append((statement, []))
+
+    def write(self, connection: Connection) -> None:
+        """Sends what was gathered."""
+        if self._db.on_postgres and self._writes:
+            last = self._writes.pop()[0]
+            for number, (statement, _) in enumerate(self._writes):
+                last = last.add_cte(statement.cte(f"write_{number}"))
+            connection.execute(last)
+        else:
+            for statement, rows in self._writes:
+                connection.execute(statement, rows or None)
+        self._writes.clear()
+
+
+def _inserts(
+    db: Database, table: Table, rows: Iterable[dict[str, Any]], same: dict[str, Any]
+) -> Iterator[tuple[Insert, list[dict[str, Any]]]]:
     for chunk in chunks(rows):
         if db.on_postgres:
-            connection.execute(_from_arrays(table, chunk, same))
+            yield _from_arrays(table, chunk, same), []
         else:
-            connection.execute(insert(table).values(**same), chunk)
+            yield insert(table).values(**same), chunk
 
 
 def given_rows(db: Database, name: str, columns: dict[str, TypeEngine[Any]], rows: Sequence[tuple[Any, ...]]) -> CTE:
@@ -83,14 +121,14 @@ def given_rows(db: Database, name: str, columns: dict[str, TypeEngine[Any]], row
     return select(*(cast(given.c[title], kind).label(title) for title, kind in columns.items())).cte(name)
 
 
-def _from_arrays(table: Table, rows: list[dict[str, Any]], same: dict[str, Any]) -> Any:
+def _from_arrays(table: Table, rows: list[dict[str, Any]], same: dict[str, Any]) -> Insert:
     names = list(rows[0])
     arrays = []
     for name in names:
         kind, cells = table.c[name].type, [row[name] for row in rows]
         if isinstance(kind, JSON):
             cells = [None if cell is None else json.dumps(cell) for cell in cells]
-        bound = ARRAY(Integer) if isinstance(kind, Integer) else ARRAY(Text)
+        bound = ARRAY(kind) if isinstance(kind, Integer | Boolean) else ARRAY(Text)
         arrays.append(cast(bindparam(None, cells, type_=bound), bound))
     given = func.unnest(*arrays).table_valued(*names, name="given").render_derived()
     columns = [cast(given.c[name], table.c[name].type) for name in names]

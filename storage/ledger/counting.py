@@ -52,10 +52,13 @@ class Moves:
         changes[target] += images
         changes["tiles_done"] += tiles
 
+    def rows(self) -> list[dict[str, Any]]:
+        """What is to be written to ``job_deltas``: one row for each job."""
+        return [{"job_id": job, **{name: changes[name] for name in _COUNTED}} for job, changes in self._by_job.items()]
+
     def write(self, connection: Connection) -> None:
-        """Writes one row for each job."""
-        rows = [{"job_id": job, **{name: changes[name] for name in _COUNTED}} for job, changes in self._by_job.items()]
-        if rows:
+        """Writes them."""
+        if rows := self.rows():
             connection.execute(insert(job_deltas), rows)
 
 

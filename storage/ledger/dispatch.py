@@ -7,12 +7,14 @@ the two, or the broker loses everything, the images are published again when ``p
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, not_, or_, select, update
 
 from storage.database import Database
+from storage.ledger import bulk
 from storage.ledger.counting import GOING_JOB
 from storage.ledger.eligibility import in_time, paused
 from storage.ledger.fairness import Line, Turns
@@ -23,13 +25,16 @@ from storage.tables import images, job_deltas, jobs, tenants
 BULK_TURN = 7
 #: Seconds after which a bulk image that waits in its own queue may travel in the other.
 _BULK_PATIENCE_S = 30.0
+#: Shards of a job that are read at once.
+_READ_SHARDS = 8
 
 
 def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s: float, overtaken: int = 0) -> Taken:
     """Marks images as published until ``depth`` shards of each priority are on their way; the shards to publish now.
 
     ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before
-    travels alone, so that one that kills workers takes no neighbour with it.
+    travels alone, so that one that kills workers takes no neighbour with it, and before the rest of its job: its
+    wait is that for a worker, and not the backlog's.
     """
     forgotten = db.after(-publish_timeout_s)
     with db.write() as connection:
@@ -37,6 +42,7 @@ def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s:
         taking = _Taking(db, connection, shard_size, forgotten)
         taking.interactive(depth - under_way[Priority.INTERACTIVE], overtaken)
         taking.bulk(depth - under_way[Priority.BULK])
+        taking.mark()
         _note_turns(db, connection, taking)
     return Taken(shards=taking.shards, under_way=under_way.total())
 
@@ -124,6 +130,10 @@ class _Taking:
         self._shard_size = shard_size
         self._forgotten = forgotten
         self.shards: list[Shard] = []
+        #: Read and not taken yet, by job and queue.
+        self._read: dict[tuple[str, Priority], deque[list[str]]] = {}
+        #: What was taken: whether the ledger says so yet.
+        self._marked: dict[str, bool] = {}
         self.line = Line(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
 
     def _join(self, priority: Priority, published_before: ColumnElement[datetime]) -> None:
@@ -185,21 +195,50 @@ class _Taking:
         if not self.line.waits(priority):
             return False
         tenant_id, job_id = self.line.next(priority)
+        ids = self._next_of(job_id, queue, published_before)
+        if not ids:
+            self.line.leave(priority, tenant_id, job_id)
+            return False
+        self.line.served(priority, tenant_id, len(ids))
+        self.shards.append(Shard(job_id=job_id, image_ids=ids, priority=priority, queue=queue))
+        self._marked.update(dict.fromkeys(ids, False))
+        return True
+
+    def _next_of(self, job_id: str, queue: Priority, published_before: ColumnElement[datetime]) -> list[str]:
+        """The next shard of a job: what was tried before first, each alone, then the others in their order."""
+        read = self._read.setdefault((job_id, queue), deque())
+        while True:
+            if not read:
+                read.extend(self._read_of(job_id, published_before))
+            if not read:
+                return []
+            # A bulk job that is read for both queues may have been taken for the other meanwhile.
+            if ids := [image_id for image_id in read.popleft() if image_id not in self._marked]:
+                return ids
+
+    def _read_of(self, job_id: str, published_before: ColumnElement[datetime]) -> Iterator[list[str]]:
+        self.mark()
+        limit = _READ_SHARDS * self._shard_size
         found = self._connection.execute(
             select(images.c.id, images.c.attempt)
             .where(images.c.job_id == job_id, self._ready(published_before))
-            .order_by(images.c.available_at, images.c.id)
-            .limit(self._shard_size)
+            .order_by(images.c.attempt.desc(), images.c.available_at, images.c.id)
+            .limit(limit)
             .with_for_update(key_share=True, skip_locked=True)
         ).all()
-        if not found:
-            self.line.leave(priority, tenant_id, job_id)
-            return False
-        ids = [row.id for row in found if row.attempt == 0] if found[0].attempt == 0 else [found[0].id]
-        self._connection.execute(update(images).where(images.c.id.in_(ids)).values(published_at=self._db.now()))
-        self.line.served(priority, tenant_id, len(ids))
-        self.shards.append(Shard(job_id=job_id, image_ids=ids, priority=priority, queue=queue))
-        return True
+        yield from ([row.id] for row in found if row.attempt)
+        fresh = [row.id for row in found if not row.attempt]
+        if len(found) == limit and len(fresh) > self._shard_size:
+            # What fills no shard has neighbours that the next look finds.
+            del fresh[len(fresh) - len(fresh) % self._shard_size :]
+        yield from (fresh[at : at + self._shard_size] for at in range(0, len(fresh), self._shard_size))
+
+    def mark(self) -> None:
+        """Marks as published what was taken and is not marked yet."""
+        for ids in bulk.chunks(image_id for image_id, marked in self._marked.items() if not marked):
+            these = bulk.among(self._db, images.c.id, ids)
+            self._connection.execute(update(images).where(these).values(published_at=self._db.now()))
+        self._marked = dict.fromkeys(self._marked, True)
 
 
 def _note_turns(db: Database, connection: Connection, taking: _Taking) -> None:

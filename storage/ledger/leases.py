@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Text,
+    Update,
     and_,
     case,
     cast,
@@ -34,7 +35,7 @@ from storage.ledger.counting import Moves
 from storage.ledger.eligibility import may_begin
 from storage.options import merged
 from storage.records import ENDED, ImageState, JobState, LeasedImage, Outcome
-from storage.tables import JSON_DOCUMENT, attempts, images, jobs
+from storage.tables import JSON_DOCUMENT, attempts, images, job_deltas, jobs, webhook_outbox
 
 #: Waits after a transient failure, in seconds: they double up to the longest, and are up to a half longer by chance.
 _FIRST_WAIT_S = 2.0
@@ -91,11 +92,13 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
             return token, []
         begun = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
         new = [{"image_id": row.id, "attempt": row.attempt, "worker": worker[:200]} for row in leased]
-        bulk.insert_rows(db, connection, attempts, new, started_at=db.now())
         moves = Moves()
         for row in leased:
             moves.add(row.job_id, ImageState.QUEUED, ImageState.RUNNING)
-        moves.write(connection)
+        together = bulk.Together(db)
+        together.insert(attempts, new, started_at=db.now())
+        together.insert(job_deltas, moves.rows())
+        together.write(connection)
         known = template_use.read_used(connection, [row.mask for row in (*leased, *begun.values())])
     by_id = {row.id: _leased(row, begun[row.job_id], known) for row in leased}
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
@@ -132,21 +135,24 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
         rows = connection.execute(_finish(db, token, list(said.values()), max_attempts)).all()
         if not rows:
             return set()
-        end_attempts(
-            db,
-            connection,
-            [
-                (row.id, row.attempt, outcome.state.value, outcome.error_code, outcome.error_detail)
-                for row in rows
-                for outcome in (said[row.id],)
-            ],
-        )
         moves = Moves()
         for row in rows:
             moves.add(row.job_id, ImageState.RUNNING, row.state, tiles=row.tiles_done)
-        outbox.image_ended(connection, rows)
-        moves.write(connection)
-        audit.append(db, connection, [_ended(row, said[row.id]) for row in rows if row.state in ENDED])
+        together = bulk.Together(db)
+        together.update(
+            _end_attempts(
+                db,
+                [
+                    (row.id, row.attempt, outcome.state.value, outcome.error_code, outcome.error_detail)
+                    for row in rows
+                    for outcome in (said[row.id],)
+                ],
+            )
+        )
+        together.insert(job_deltas, moves.rows())
+        together.insert(webhook_outbox, outbox.image_rows(connection, rows))
+        audit.append_with(db, together, [_ended(row, said[row.id]) for row in rows if row.state in ENDED])
+        together.write(connection)
         return {row.id for row in rows}
 
 
@@ -154,6 +160,10 @@ def end_attempts(
     db: Database, connection: Connection, ends: list[tuple[str, int, str, str | None, str | None]]
 ) -> None:
     """Writes down how attempts ended: image, attempt, outcome, code and detail of each."""
+    connection.execute(_end_attempts(db, ends))
+
+
+def _end_attempts(db: Database, ends: list[tuple[str, int, str, str | None, str | None]]) -> Update:
     columns: dict[str, TypeEngine[Any]] = {
         "image": Text(),
         "number": Integer(),
@@ -162,7 +172,7 @@ def end_attempts(
         "detail": Text(),
     }
     end = bulk.given_rows(db, "ends", columns, ends)
-    connection.execute(
+    return (
         update(attempts)
         .where(attempts.c.image_id == end.c.image, attempts.c.attempt == end.c.number)
         .values(ended_at=db.now(), outcome=end.c.outcome, code=end.c.code, detail=end.c.detail)
@@ -185,7 +195,8 @@ def give_back(db: Database, connection: Connection, held: CTE) -> int:
             lease_token=None,
             lease_expires_at=None,
             published_at=None,
-            available_at=db.now(),
+            # At its old place in the line.
+            available_at=images.c.created_at,
             attempt=images.c.attempt - 1,
             tiles_done=0,
             tiles_total=None,

@@ -41,6 +41,11 @@ def wants(filters: Iterable[str], event_type: str) -> bool:
 
 def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
     """An event for each image: rows with id, job_id, name, custom_id, state, error_code, error_detail, finished_at."""
+    _write(connection, image_rows(connection, ended))
+
+
+def image_rows(connection: Connection, ended: Iterable[Row[Any]]) -> list[dict[str, Any]]:
+    """What :func:`image_ended` writes to ``webhook_outbox``."""
     ended = list(ended)
     listeners = _listeners(connection, {row.job_id for row in ended}) if ended else {}
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -51,18 +56,15 @@ def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
             if row.error_code is not None:
                 data["error"] = {"code": row.error_code, "detail": (row.error_detail or "")[:_DETAIL_LENGTH]}
             events[row.job_id].append(event(event_type, row.finished_at, data))
-    _write(
-        connection,
-        [
-            {
-                "endpoint_id": listeners[job_id].endpoint_id,
-                "job_id": job_id,
-                "together": listeners[job_id].together,
-                "events": told,
-            }
-            for job_id, told in events.items()
-        ],
-    )
+    return [
+        {
+            "endpoint_id": listeners[job_id].endpoint_id,
+            "job_id": job_id,
+            "together": listeners[job_id].together,
+            "events": told,
+        }
+        for job_id, told in events.items()
+    ]
 
 
 def job_ended(connection: Connection, job: Job) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -36,7 +37,10 @@ def test_migrated_schema_is_exactly_the_tables(empty_url: str) -> None:
     migrate(empty_url)
     db = Database.connect(empty_url)
     with db.read() as connection:
-        options = {"compare_type": True, "compare_server_default": True}
+        options: dict[str, Any] = {"compare_type": True, "compare_server_default": True}
+        if not db.on_postgres:
+            # SQLite does not tell which columns of an index descend; the columns are compared below.
+            options["include_object"] = lambda _object, name, *_: name != "ix_images_queued"
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
         indexes = {
             index["name"]: index["column_names"]

@@ -232,6 +232,42 @@ def test_a_retry_waits_for_its_time_and_then_travels_alone(shop: Shop, clock: Cl
     assert sizes(take(shop.db)) == [1, 1, 1, 1]
 
 
+def test_what_a_dead_worker_held_goes_before_the_backlog(shop: Shop, clock: Clock) -> None:
+    shop.submit(400)
+    (held,) = take(shop.db, 1)
+    lease_images(shop.db, held.image_ids, worker="dying", lease_s=20)
+    clock.advance(21)
+    reap_leases(shop.db, max_attempts=3)
+    assert [shard.image_ids for shard in take(shop.db, 4)] == [[image_id] for image_id in held.image_ids]
+
+
+def test_a_retry_that_is_due_goes_before_the_backlog(shop: Shop, clock: Clock) -> None:
+    shop.submit(400)
+    (held,) = take(shop.db, 1)
+    token, _ = lease_images(shop.db, held.image_ids, worker="w", lease_s=60)
+    finish_images(shop.db, token, [failed(image_id, retry=True) for image_id in held.image_ids], max_attempts=3)
+    assert sizes(take(shop.db, 1)) == [4]
+    clock.advance(4)
+    again = {image_id for shard in take(shop.db, 5) for image_id in shard.image_ids}
+    assert again == set(held.image_ids)
+
+
+def test_released_images_go_back_to_their_place_before_the_backlog(shop: Shop, clock: Clock) -> None:
+    shop.submit(400)
+    (held,) = take(shop.db, 1)
+    token, _ = lease_images(shop.db, held.image_ids, worker="stopping", lease_s=60)
+    clock.advance(1)
+    release_images(shop.db, token, held.image_ids)
+    assert take(shop.db, 1) == [held]
+
+
+def test_a_deep_queue_is_filled_with_full_shards(shop: Shop) -> None:
+    job = shop.submit(100)
+    shards = take(shop.db, 40)
+    assert sizes(shards) == [4] * 25
+    assert [image_id for shard in shards for image_id in shard.image_ids] == shop.image_ids(job.id)
+
+
 def test_released_images_travel_together_again(shop: Shop) -> None:
     shop.submit(4)
     (shard,) = take(shop.db)
