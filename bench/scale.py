@@ -1,23 +1,29 @@
 """How far the ledger and the queue carry: simulated devices, real Postgres and Redis.
 
 A device here is a null engine: it takes shards from the queue as a worker does, leases them, sleeps the time a device
-would take for each image, and finishes them by the product's own lease, heartbeat and finisher. Dispatcher and outbox
-run beside it. Run: ``python -m bench.scale --rate 10 --devices 1 2 4 8 16 32 64``; ``--rate 0`` does not sleep.
+would take for each image, and finishes them by the product's own lease, heartbeat and finisher. The product's
+dispatcher runs beside it and posts every image's event to a receiver. Postgres syncs each commit, as in production.
+Run: ``python -m bench.scale --rate 10 --devices 1 2 4 8 16 32 64``; ``--rate 0`` does not sleep.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
+import os
 import tempfile
 import threading
 import time
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import event, func, select, text
+from sqlalchemy import Engine, event, func, select, text
 
 from cleanplate import logs
 from cleanplate.settings import Settings
@@ -28,9 +34,9 @@ from storage.ledger.tenants import ensure_tenant
 from storage.ledger.webhooks import create_endpoint
 from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
-from storage.tables import images, webhook_deliveries
+from storage.tables import images
 from tests.servers import PostgresServer, RedisServer, started
-from workers.dispatcher import Dispatcher
+from workers import dispatcher
 from workers.finishing import Finisher
 from workers.lease import Heartbeat, Lease
 from workers.queue import make_celery
@@ -46,15 +52,69 @@ RECORD = {
 }
 
 
-class Statements:
-    """Counts what goes to the database; rows of an ``executemany`` count as statements each."""
+class Work(IntEnum):
+    """Whose statements and seconds are counted."""
 
-    def __init__(self, database: Database) -> None:
-        self.count = 0
-        event.listen(database.engine, "before_cursor_execute", self._note)
+    DEVICES = 0
+    DISPATCHER = 1
+    WEBHOOKS = 2
 
-    def _note(self, _c: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        self.count += len(parameters) if many else 1
+
+def count_statements(counts: Any, work: Work) -> None:
+    """Counts what this process sends to the database; rows of an ``executemany`` count as statements each.
+
+    The dispatcher's process delivers webhooks in threads of their own.
+    """
+    lock = threading.Lock()
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def _note(_c: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        who = Work.WEBHOOKS if threading.current_thread().name in {"webhooks", "post"} else work
+        with lock:
+            counts[who] += len(parameters) if many else 1
+
+
+class Receiver:
+    """The shop that hears of its images: counts them, answers at once."""
+
+    def __init__(self) -> None:
+        self.images = self.posts = 0
+        receiver = self
+
+        class Post(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                data = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                receiver.posts += 1
+                if data["type"].startswith("image."):
+                    receiver.images += len(data["data"].get("images", [None]))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Its counts say all."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Post)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process and its children, those that ended included."""
+    total = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, rest = stat.parent.name, stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if pid in (int(number), int(rest[1])):
+            ticks = rest[11:13] if int(number) != pid else rest[11:15]
+            total += sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return total
 
 
 def device(settings: Settings, database: Database, rate: float, stop: Any) -> None:
@@ -98,34 +158,24 @@ def outcome(image_id: str) -> Outcome:
     )
 
 
-def devices(settings: Settings, count: int, rate: float, stop: Any, statements: Any) -> None:
+def devices(settings: Settings, count: int, rate: float, stop: Any, counts: Any) -> None:
     """A process with so many devices."""
     logs.configure(settings)
+    count_statements(counts, Work.DEVICES)
     database = Database.connect(settings.sqlalchemy_url)
-    counted = Statements(database)
     threads = [threading.Thread(target=device, args=(settings, database, rate, stop)) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    with statements.get_lock():
-        statements.value += counted.count
     database.close()
 
 
-def dispatch(settings: Settings, stop: Any, statements: Any) -> None:
-    """The dispatcher's process."""
+def dispatch(settings: Settings, counts: Any) -> None:
+    """The product's dispatcher with all that runs beside it, until SIGTERM."""
     logs.configure(settings)
-    database = Database.connect(settings.sqlalchemy_url)
-    counted = Statements(database)
-    celery = make_celery(settings)
-    dispatcher = Dispatcher(database, celery, settings)
-    while not stop.is_set():
-        dispatcher.tick()
-        stop.wait(settings.dispatch_interval_s)
-    with statements.get_lock():
-        statements.value += counted.count
-    database.close()
+    count_statements(counts, Work.DISPATCHER)
+    dispatcher.run(settings)
 
 
 def submit(database: Database, tenant: str, endpoint: str, count: int) -> None:
@@ -143,34 +193,114 @@ def submit(database: Database, tenant: str, endpoint: str, count: int) -> None:
     submit_job(database, tenant, job)
 
 
-def measure(settings: Settings, database: Database, count: int, rate: float, seconds: float) -> tuple[Any, ...]:
-    """Images/s, share of what the devices could do, statements and bytes of WAL per image, events written."""
+@dataclass
+class Figures:
+    """What one number of devices did."""
+
+    devices: int
+    images_per_s: float
+    #: Of what the devices could do; empty where they do not sleep.
+    efficiency: float | None
+    #: Statements for each image, by who sent them.
+    statements: dict[str, float]
+    #: CPU milliseconds for each image, by whose.
+    cpu_ms: dict[str, float]
+    wal_bytes: float
+    #: Seconds until the last event had been posted after the devices stopped.
+    drained_s: float
+    events: int
+    posts: int
+    load: float
+
+    def line(self) -> str:
+        share = "-" if self.efficiency is None else f"{self.efficiency:.3f}"
+        by = " ".join(f"{value:.3f}" for value in self.statements.values())
+        cpu = " ".join(f"{value:.2f}" for value in self.cpu_ms.values())
+        return (
+            f"{self.devices:7} {self.images_per_s:9.1f} {share:>10} {sum(self.statements.values()):10.3f} ({by}) "
+            f"{cpu:>24} {self.wal_bytes:9.0f} {self.events:7}/{self.posts} {self.drained_s:6.1f} {self.load:5.1f}"
+        )
+
+
+HEAD = (
+    "devices  images/s efficiency statements (devices, dispatcher, webhooks)  CPU ms (devices, dispatcher, postgres, "
+    "redis)  WAL bytes  events/posts  drained s  load"
+)
+
+
+def measure(
+    settings: Settings, database: Database, servers: dict[str, int], *, count: int, rate: float, seconds: float
+) -> Figures:
+    """Runs so many devices until their pace is even, and then measures for so many seconds; start-up does not count."""
+    receiver = Receiver()
     tenant = ensure_tenant(database, "bench")
-    endpoint = create_endpoint(database, tenant, "https://shop.example/hook")[0].id
+    endpoint = create_endpoint(database, tenant, receiver.url, ["job.*", "image.*"])[0].id
     for _ in range(4):
-        submit(database, tenant, endpoint, max(int(1.3 * seconds * (min(count * rate, 4000) or 4000) / 4), 256))
+        submit(database, tenant, endpoint, max(int((seconds + 10) * (min(count * rate, 2500) or 2500) / 4), 1024))
     context = multiprocessing.get_context("spawn")
-    stop, statements = context.Event(), context.Value("q", 0)
+    stop = context.Event()
     parts = min(count, 2)
     shares = [count // parts + (n < count % parts) for n in range(parts)]
-    processes = [context.Process(target=devices, args=(settings, n, rate, stop, statements)) for n in shares]
-    processes.append(context.Process(target=dispatch, args=(settings, stop, statements)))
-    for process in processes:
+    counts = [context.RawArray("q", len(Work)) for _ in range(parts + 1)]
+    processes = [
+        context.Process(target=devices, args=(settings, n, rate, stop, counts[at])) for at, n in enumerate(shares)
+    ]
+    leader = context.Process(target=dispatch, args=(settings, counts[-1]))
+    for process in (*processes, leader):
         process.start()
+    own = [process.pid for process in processes]
+
+    def state() -> dict[str, Any]:
+        return {
+            "at": time.monotonic(),
+            "ended": ended(database),
+            "wal": written(database),
+            "statements": [sum(part[work] for part in counts) for work in Work],
+            "cpu": [
+                sum(cpu_seconds(pid) for pid in own if pid),
+                cpu_seconds(leader.pid or 0),
+                *map(cpu_seconds, servers.values()),
+            ],
+        }
+
     while ended(database) == 0:
         time.sleep(0.1)
-    time.sleep(3)  # the queue gets as deep as its pace asks
-    first, wal, begun = ended(database), written(database), time.monotonic()
+    time.sleep(5)  # the queue gets as deep as its pace asks
+    before = state()
     time.sleep(seconds)
-    last, wal, spent = ended(database), written(database) - wal, time.monotonic() - begun
+    after = state()
     stop.set()
     for process in processes:
         process.join()
-    throughput = (last - first) / spent
-    with database.read() as connection:
-        events = connection.scalar(select(func.count()).select_from(webhook_deliveries))
-    efficiency = throughput / (count * rate) if rate else None
-    return throughput, efficiency, statements.value / ended(database), wal / max(last - first, 1), events
+    stopped = time.monotonic()
+    total = ended(database)
+    while receiver.images < total and time.monotonic() < stopped + 60:
+        time.sleep(0.1)
+    drained = time.monotonic() - stopped
+    leader.terminate()
+    leader.join()
+    receiver.close()
+    if receiver.images < total:
+        raise SystemExit(f"Of {total} images that ended, {receiver.images} were told of within 60 s.")
+    images_done = max(after["ended"] - before["ended"], 1)
+    throughput = images_done / (after["at"] - before["at"])
+    return Figures(
+        devices=count,
+        images_per_s=throughput,
+        efficiency=throughput / (count * rate) if rate else None,
+        statements={
+            work.name.lower(): (after["statements"][work] - before["statements"][work]) / images_done for work in Work
+        },
+        cpu_ms={
+            name: 1000 * (late - early) / images_done
+            for name, early, late in zip(("devices", "dispatcher", *servers), before["cpu"], after["cpu"], strict=True)
+        },
+        wal_bytes=(after["wal"] - before["wal"]) / images_done,
+        drained_s=drained,
+        events=receiver.images,
+        posts=receiver.posts,
+        load=os.getloadavg()[0],
+    )
 
 
 def ended(database: Database) -> int:
@@ -189,10 +319,11 @@ def main() -> None:
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--rate", type=float, default=10.0, help="images/s of a device; 0: does not sleep")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each measurement")
+    parser.add_argument("-o", "--output", type=Path, help="a JSON file; other rates in it stay")
     arguments = parser.parse_args()
-    postgres, redis = started(PostgresServer), started(RedisServer)
-    best = 0.0
-    print("devices  images/s  efficiency  statements/image  WAL bytes/image  events")
+    postgres, redis = started(lambda: PostgresServer(durable=True)), started(RedisServer)
+    figures: list[Figures] = []
+    print(HEAD)
     try:
         postgres.make_template(migrate)
         for count in arguments.devices:
@@ -201,21 +332,25 @@ def main() -> None:
                 home=Path(tempfile.mkdtemp()),
                 database_url=SecretStr(postgres.url(name)),
                 broker_url=SecretStr(redis.new_database()),
+                webhook_allow_private=True,
                 log_level="error",
             )
             database = Database.connect(settings.sqlalchemy_url)
-            rate, share, statements, nbytes, events = measure(
-                settings, database, count, arguments.rate, arguments.seconds
+            servers = {"postgres": postgres.pid, "redis": redis.pid}
+            figures.append(
+                measure(settings, database, servers, count=count, rate=arguments.rate, seconds=arguments.seconds)
             )
+            print(figures[-1].line(), flush=True)
             database.close()
             postgres.drop_database(name)
-            best = max(best, rate)
-            told = "-" if share is None else f"{share:.3f}"
-            print(f"{count:7} {rate:9.1f} {told:>11} {statements:17.3f} {nbytes:16.0f} {events:7}", flush=True)
     finally:
         redis.close()
         postgres.close()
-    print(f"most: {best:.0f} images/s")
+    print(f"most: {max(run.images_per_s for run in figures):.0f} images/s")
+    if arguments.output:
+        kept = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+        kept[f"{arguments.rate:g}"] = [asdict(run) for run in figures]
+        arguments.output.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,13 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix=f"cleanplate-{self.name}-"))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        if self._process is None:
+            raise ServerFailed(f"{self.name} does not run.")
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it at its address and waits until it answers."""
         if self._process is not None:

@@ -41,14 +41,15 @@ __all__ = [
 
 
 class PostgresServer(Server):
-    """Postgres with password authentication, without fsync: what it keeps is thrown away at the end."""
+    """Postgres with password authentication; what it keeps is thrown away at the end, so without fsync unless asked."""
 
     name = "postgres"
     stop_signal = signal.SIGINT
     _TEMPLATE = "cleanplate_template"
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         self._binaries = _find_postgres()
+        self._durable = "on" if durable else "off"
         super().__init__()
         self.port = free_port()
         self._password = secrets.token_hex(16)
@@ -94,9 +95,9 @@ class PostgresServer(Server):
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": "200",
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
+            "fsync": self._durable,
+            "synchronous_commit": self._durable,
+            "full_page_writes": self._durable,
             # Tests find mistakes between clocks of different zones.
             "timezone": "Pacific/Chatham",
         }

@@ -41,6 +41,10 @@ log = structlog.get_logger(__name__)
 LONGEST_PAUSE_S = 5.0
 #: Seconds between two looks at the backlog for the metrics.
 TELL_S = 5.0
+#: Seconds between two foldings of counts, and links of the audit's chains: nobody waits for either.
+BOOKS_S = 2.0
+#: Seconds between two deletions of old answers.
+FORGET_S = 60.0
 
 
 class Dispatcher:
@@ -56,7 +60,7 @@ class Dispatcher:
         #: Marked as published and not sent yet, each with the moment after which the ledger hands it out anew.
         self._unsent: deque[tuple[float, Shard]] = deque()
         self._pace = Pace(settings, clock)
-        self._told_at = -math.inf
+        self._told_at = self._booked_at = self._forgot_at = -math.inf
         #: Interactive shards since bulk had a turn among them.
         self._overtaken = 0
 
@@ -101,11 +105,16 @@ class Dispatcher:
         meters.IMAGES_LATE.inc(late)
         if late:
             log.warning("images.late", images=late)
-        self._pace.ended(fold_deltas(self._database).ended)
         for job_id in close_jobs(self._database):
             log.info("job.completed", job=job_id)
-        audit.chain(self._database)
-        idempotency.forget_old(self._database)
+        now = self._clock()
+        if now >= self._booked_at + BOOKS_S:
+            self._booked_at = now
+            self._pace.ended(fold_deltas(self._database).ended)
+            audit.chain(self._database)
+        if now >= self._forgot_at + FORGET_S:
+            self._forgot_at = now
+            idempotency.forget_old(self._database)
 
     def _tell_the_backlog(self) -> None:
         """What an autoscaler goes by, now and then: it takes a look at all open jobs."""

@@ -1,4 +1,4 @@
-"""Tells the ledger how images ended: what ended within a moment goes in one statement.
+"""Tells the ledger how images ended: what ended within two seconds, or until the shard's end, goes in one transaction.
 
 One image whose outcome the ledger refuses takes no neighbour with it, and a ledger that is away is waited for as long
 as the lease lasts.
@@ -22,8 +22,9 @@ from workers.lease import Lease
 
 log = structlog.get_logger(__name__)
 
-#: Seconds in which outcomes gather into one statement.
-GATHER_S = 0.3
+#: Seconds that an outcome waits for others at most. A transaction costs the same for one as for thirty, so a slow
+#: device's images go a few at a time; where all of the shard have ended, nothing more is waited for.
+GATHER_S = 2.0
 #: Seconds between two tries while the ledger is away.
 RETRY_S = 1.0
 

@@ -7,7 +7,9 @@ by its ``webhook-id``.
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from types import TracebackType
@@ -19,7 +21,7 @@ from cleanplate import meters
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.errors import StorageError
-from storage.ledger.collecting import collect
+from storage.ledger.collecting import collect, urgent
 from storage.ledger.deliveries import claim_deliveries, record_delivery
 from storage.records import Delivery
 from workers.posting import Answer, post
@@ -31,6 +33,8 @@ POSTS = 16
 POSTS_OF_ONE = 4
 #: Seconds between two looks for due rows while there are none.
 LOOK_S = 0.5
+#: Seconds that images of large jobs gather in the outbox, to share deliveries.
+COLLECT_S = 5.0
 #: Longest pause while the ledger is away, in seconds.
 LONGEST_PAUSE_S = 15.0
 #: Seconds that a stop waits for a look under way. A post that is cut off is repeated when its claim runs out.
@@ -60,6 +64,7 @@ class Deliveries:
     def _run(self) -> None:
         pause = LOOK_S
         posts: dict[threading.Thread, str] = {}
+        looked_at = collected_at = -math.inf
         while True:
             # Cleared before anything is looked at, so that nothing that happens meanwhile is slept through.
             self._wake.clear()
@@ -67,7 +72,12 @@ class Deliveries:
                 return
             posts = {thread: endpoint for thread, endpoint in posts.items() if thread.is_alive()}
             try:
-                collect(self._database)
+                now = time.monotonic()
+                if now >= looked_at + LOOK_S:
+                    looked_at = now
+                    if now >= collected_at + COLLECT_S or urgent(self._database):
+                        collected_at = now
+                        collect(self._database)
                 for delivery in self._claim(Counter(posts.values())):
                     # Daemons: a stop does not wait for receivers.
                     thread = threading.Thread(target=self._deliver, args=(delivery,), name="post", daemon=True)

@@ -10,9 +10,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select
+from sqlalchemy import Connection, delete, func, or_, select
 
 from storage.database import Database
+from storage.ledger import bulk
 from storage.records import BATCH_EVENT, DeliveryState
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints, webhook_outbox
 
@@ -33,6 +34,13 @@ def collect(db: Database) -> int:
         total += taken
         if taken < _BATCH:
             return total
+
+
+def urgent(db: Database) -> bool:
+    """Whether the outbox holds what shares its delivery with nothing: a job's end, or an image of a small job."""
+    query = select(webhook_outbox.c.id).where(~webhook_outbox.c.together).limit(1)
+    with db.read() as connection:
+        return connection.scalar(query) is not None
 
 
 def last_sequences(connection: Connection, lines: Iterable[_Line]) -> dict[_Line, int]:
@@ -95,7 +103,7 @@ def _collect_batch(db: Database, connection: Connection) -> int:
                 }
             )
     if made:
-        connection.execute(insert(webhook_deliveries).values(next_attempt_at=db.now(), created_at=db.now()), made)
+        bulk.insert_rows(db, connection, webhook_deliveries, made, next_attempt_at=db.now(), created_at=db.now())
     connection.execute(delete(webhook_outbox).where(webhook_outbox.c.id.in_([row.id for row in rows])))
     return len(rows)
 

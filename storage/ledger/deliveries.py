@@ -154,7 +154,8 @@ def record_delivery(
         connection.execute(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes))
         if arrived:
             _note_failing(connection, endpoint, None)
-        elif gone:
+            return DeliveryState.DELIVERED
+        if gone:
             _disable(db, connection, endpoint, "The receiver answered 410 Gone.")
         elif endpoint.failing_since is None:
             _note_failing(connection, endpoint, db.now())
