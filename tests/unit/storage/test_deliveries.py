@@ -136,7 +136,7 @@ def test_images_of_a_large_job_come_together_and_each_once(shop: Shop) -> None:
     assert {event["data"]["job_id"] for event in told} == {job.id}
 
 
-def test_the_outbox_costs_two_statements_whatever_the_number_of_images(shop: Shop) -> None:
+def test_the_outbox_costs_one_statement_at_most_whatever_the_number_of_images(shop: Shop) -> None:
     heard, deaf = shop.submit(100, webhook=endpoint(shop, "*")), shop.submit(100)
     counts = {}
     for job in (heard, deaf):
@@ -151,8 +151,9 @@ def test_the_outbox_costs_two_statements_whatever_the_number_of_images(shop: Sho
         finish_images(shop.db, token, [succeeded(image_id) for image_id in ids], max_attempts=1)
         event.remove(shop.db.engine, "before_cursor_execute", note)
         counts[job.id] = len(statements)
-    assert counts[heard.id] - counts[deaf.id] == 1
-    assert counts[heard.id] < 0.1 * 100
+    # On Postgres its rows travel with those of attempts, counts and audit log.
+    assert counts[heard.id] - counts[deaf.id] == (0 if shop.db.on_postgres else 1)
+    assert counts[heard.id] <= (3 if shop.db.on_postgres else 8)
 
 
 def test_a_delivery_waits_for_those_before_it_and_one_that_fails_steps_aside(shop: Shop, clock: Clock) -> None:
