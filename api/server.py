@@ -13,7 +13,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
-from cleanplate import logs, metrics
+from cleanplate import logs, metrics, tracing
 from cleanplate.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class _Server(BaseApplication):
     def load(self) -> Any:
         from api.app import create_app
 
+        tracing.configure(self.settings, "api")
         app = create_app(self.settings)
         self.stores = app.extensions["cleanplate"]
         return app
@@ -110,6 +111,7 @@ def _serve(application: _Server, server: int) -> int:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if os.getpid() != server:
             # A forked worker that is done: it must not go on with what the caller does after serving.
+            tracing.close()
             logging.shutdown()
             sys.stdout.flush()
             os._exit(status)

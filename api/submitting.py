@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+from flask import request
 
 from api import answers, auth
 from api.answers import Fault
 from api.idempotency import REPLAYED
 from api.problems import Problem, pointer
 from api.stores import Stores
-from cleanplate import meters
+from cleanplate import meters, tracing
 from storage import records
 from storage.errors import NotFound
 from storage.ledger.idempotency import Once
@@ -25,7 +28,9 @@ def submitted(
     here: Stores, tenant: str, job: records.NewJob, wanted: Once | None, *, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     """The new job, or the one that this request made before; and whether it is that."""
-    answer, replayed = _written(here, tenant, job, wanted, webhook_field)
+    with tracing.span("job.submit", request.headers.get("traceparent"), images=len(job.images)) as span:
+        answer, replayed = _written(here, tenant, replace(job, trace=span.context), wanted, webhook_field)
+        span.tell(job=answer.id, replayed=replayed)
     if not replayed:
         meters.JOBS_SUBMITTED.labels(job.priority.value).inc()
         meters.IMAGES_SUBMITTED.labels(job.priority.value).inc(len(job.images))

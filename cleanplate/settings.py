@@ -53,6 +53,9 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="S3 access key. Empty: the usual AWS credential chain."
     )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="S3 secret key.")
+    s3_timeout_s: float = Field(
+        default=300, gt=0, description="Seconds that the S3 server has to send the whole of one object."
+    )
 
     public_url: str = Field(
         default="http://127.0.0.1:8787", description="The API's address as clients reach it, for links in answers."
@@ -189,6 +192,12 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field(
         default="127.0.0.1", description="Address that the metrics' ports bind. They ask for no key."
+    )
+
+    tracing: bool = Field(
+        default=False,
+        description="Send OpenTelemetry spans to the OTLP endpoint that the standard OTEL_ variables name "
+        "(needs the extra `tracing`).",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")

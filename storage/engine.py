@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 #: Seconds that a statement waits for SQLite's write lock, and a connection for Postgres' answer.
 LOCK_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
+#: Milliseconds after which a connection whose other end has fallen silent is given up: well within a lease.
+_SILENCE_MS = 10_000
 #: Execution option: this engine's transactions will write.
 WRITES = "cleanplate_writes"
 
@@ -35,7 +37,11 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
         parsed,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "cleanplate"},
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "tcp_user_timeout": _SILENCE_MS,
+            "application_name": "cleanplate",
+        },
     )
 
 

@@ -274,6 +274,8 @@ class NewJob:
     priority: Priority = Priority.BULK
     #: Images that wait for a worker at this time fail; ``None``: they wait as long as it takes.
     deadline: datetime | None = None
+    #: W3C ``traceparent`` of its submission, where that is traced.
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -535,6 +537,8 @@ class LeasedImage:
     #: The job's with the image's own over them.
     options: dict[str, Any]
     attempt: int
+    #: W3C ``traceparent`` of the job's submission, where that was traced.
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -581,6 +585,8 @@ class Delivery:
     #: Also the ``webhook-id`` header: the same on every attempt.
     id: str
     endpoint_id: str
+    #: ``None``: of no job.
+    job_id: str | None = None
     url: str
     #: The endpoint's secret, and the one before it while both sign.
     secrets: tuple[str, ...]

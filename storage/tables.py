@@ -211,6 +211,8 @@ jobs = Table(
     Column("rights_basis", String(20)),
     Column("attested_by", String(200)),
     Column("rights_reference", String(500)),
+    # W3C traceparent of its submission. Empty: not traced.
+    Column("trace", String(60)),
     # Seconds from its end until it is deleted; and when that is. Empty: never.
     Column("retention_s", Integer),
     _time("expires_at"),

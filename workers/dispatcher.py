@@ -16,7 +16,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from cleanplate import meters, metrics
+from cleanplate import meters, metrics, tracing
 from cleanplate.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
@@ -28,6 +28,7 @@ from storage.ledger.dispatch import overtaken_after, read_backlog, take_shards
 from storage.ledger.making import reap_templates, take_templates
 from storage.ledger.pauses import recall_paused
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
+from storage.ledger.traces import trace_contexts
 from storage.records import Shard
 from workers.pace import Pace
 from workers.queue import make_celery, prepare_queue, publish_shard, publish_template
@@ -45,6 +46,9 @@ TELL_S = 5.0
 BOOKS_S = 2.0
 #: Seconds between two deletions of old answers.
 FORGET_S = 60.0
+#: Heartbeats for which leases that ran out are left alone after a time without ticks. It is no more, so that a worker's
+#: death that falls together with the dispatcher's still costs less than half a minute.
+HEARTBEATS_HEARD = 2
 
 
 class Dispatcher:
@@ -63,6 +67,9 @@ class Dispatcher:
         self._told_at = self._booked_at = self._forgot_at = -math.inf
         #: Interactive shards since bulk had a turn among them.
         self._overtaken = 0
+        #: When the last whole tick ended, and from when on leases are reaped.
+        self._ticked_at = -math.inf
+        self._reaps_from = -math.inf
 
     def tick(self) -> None:
         """One look at everything.
@@ -70,6 +77,7 @@ class Dispatcher:
         Raises:
             LedgerUnavailable, OperationalError: the ledger or the broker is away; tick again later.
         """
+        self._listen_first()
         self._keep_the_books()
         self._tell_the_backlog()
         self._send()
@@ -88,9 +96,22 @@ class Dispatcher:
         self._pace.took(len(taken.shards), under_way=taken.under_way)
         self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in taken.shards)
         self._send()
+        self._ticked_at = self._clock()
+
+    def _listen_first(self) -> None:
+        """After a time without ticks living workers are heard before leases are reaped.
+
+        Whatever kept the ticks away, an outage of the ledger or of everything, kept heartbeats away too: it must not
+        cost every running image an attempt.
+        """
+        heartbeat_s = self._settings.heartbeat_s
+        if self._clock() > self._ticked_at + heartbeat_s + self._settings.dispatch_interval_s:
+            self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
 
     def _keep_the_books(self) -> None:
-        requeued, failed = reap_leases(self._database, max_attempts=self._settings.max_attempts)
+        requeued = failed = 0
+        if self._clock() >= self._reaps_from:
+            requeued, failed = reap_leases(self._database, max_attempts=self._settings.max_attempts)
         meters.LEASES_REAPED.labels("requeued").inc(requeued)
         meters.LEASES_REAPED.labels("failed").inc(failed)
         if requeued or failed:
@@ -134,10 +155,13 @@ class Dispatcher:
         meters.DRAIN_SECONDS.set(left / pace if pace else math.inf if left else 0)
 
     def _send(self) -> None:
+        traces = trace_contexts(self._database, {shard.job_id for _, shard in self._unsent}) if tracing.on() else {}
         while self._unsent:
             until, shard = self._unsent[0]
             if self._clock() < until:
-                publish_shard(self._celery, shard.image_ids, shard.queue)
+                trace, images = traces.get(shard.job_id), len(shard.image_ids)
+                with tracing.span("shard.publish", trace, job=shard.job_id, images=images, queue=shard.queue.value):
+                    publish_shard(self._celery, shard.image_ids, shard.queue)
                 meters.SHARDS_PUBLISHED.labels(shard.queue.value).inc()
                 log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids), queue=shard.queue.value)
             self._unsent.popleft()
@@ -152,11 +176,13 @@ class Dispatcher:
         """Another leads now; what was not sent is its to send."""
         self._unsent.clear()
         self._pace.forget()
+        self._ticked_at = -math.inf
 
 
 def run(settings: Settings) -> int:
     """Dispatch and deliver until SIGTERM or SIGINT; 0 then."""
     prepare_queue(settings)
+    tracing.configure(settings, "dispatcher")
     database = Database.connect(settings.sqlalchemy_url)
     celery = make_celery(settings)
     try:
@@ -170,6 +196,7 @@ def run(settings: Settings) -> int:
     finally:
         celery.close()
         database.close()
+        tracing.close()
     log.info("dispatcher.stopped")
     return 0
 

@@ -1,10 +1,12 @@
 """The lease of one shard, as its worker sees it: extended by a heartbeat, checked before and during all work.
 
-The ledger's token decides in the end. What is known here saves work on images that another may hold by now.
+The ledger's token decides in the end. What is known here saves work on images that another may hold by now. While the
+ledger is away nobody can take an image over, so the work goes on, and the first heartbeat after it tells what is held.
 """
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -14,11 +16,14 @@ from typing import Protocol
 import structlog
 
 from storage.database import Database
-from storage.errors import StorageError
+from storage.errors import LedgerUnavailable, StorageError
 from storage.ledger.leases import heartbeat
 from workers.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
+
+#: Longest outage of the ledger through which work is held, in seconds.
+OUTAGE_S = 600.0
 
 
 class Lease:
@@ -42,13 +47,15 @@ class Lease:
         self._lock = threading.Lock()
         self._held = set(image_ids)
         self._expires = taken_at + lease_s
+        #: Whether the last heartbeat found no ledger.
+        self._away = False
         #: image id -> (tiles done, tiles in all), of those that have been begun.
         self._progress: dict[str, tuple[int, int]] = {}
 
     @property
     def expired(self) -> bool:
-        """Whether no heartbeat got through in time."""
-        return self._clock() >= self._expires
+        """Whether no heartbeat got through in time, although there was a ledger to hear it."""
+        return self._clock() >= self._expires + (OUTAGE_S if self._away else 0.0)
 
     def check(self, image_id: str) -> None:
         """Go on only if this passes.
@@ -84,8 +91,13 @@ class Lease:
             asked, progress = set(self._held), dict(self._progress)
         if not asked:
             return
-        held = heartbeat(self._database, self.token, lease_s=self._lease_s, progress=progress)
+        try:
+            held = heartbeat(self._database, self.token, lease_s=self._lease_s, progress=progress)
+        except LedgerUnavailable:
+            self._away = True
+            raise
         with self._lock:
+            self._away = False
             # What has ended meanwhile is in neither set; what this heartbeat did not ask about stays.
             lost = (asked - held) & self._held
             self._held -= lost
@@ -109,7 +121,9 @@ class Heartbeat:
         self._lease = lease
         self._interval_s = interval_s
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        # Its lines tell of the job that the holder's do.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._run,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cleanplate import tracing
 from model.preview import Preview
 from model.provenance import Label
 from model.repair import Repaired, Task
@@ -38,6 +39,12 @@ class Passage:
     tiles: int = 0
     #: What the engine had to do differently on the device.
     notes: set[str] = field(default_factory=set)
+    #: Its way as a whole; the stages are within it.
+    span: tracing.Span = field(init=False)
+
+    def __post_init__(self) -> None:
+        image = self.image
+        self.span = tracing.begin("image", image.trace, image=image.id, job=image.job_id, attempt=image.attempt)
 
     @property
     def planned(self) -> Task:
@@ -65,7 +72,8 @@ class Passage:
     def timed(self, stage: str) -> Iterator[None]:
         """Note the seconds of the block under ``stage``."""
         begun = time.monotonic()
-        yield
+        with tracing.span(f"image.{stage}", self.span.context):
+            yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
 
 

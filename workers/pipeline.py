@@ -19,6 +19,7 @@ import numpy as np
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
+from structlog.contextvars import bound_contextvars
 
 from model.errors import DeviceLost
 from model.imaging import Limits, probe
@@ -30,7 +31,7 @@ from storage.blobs.keys import preview_key, result_key
 from storage.errors import LedgerUnavailable
 from storage.ledger.leases import lease_images, release_images
 from storage.options import JobOptions
-from storage.records import LeasedImage, Outcome
+from storage.records import ImageState, LeasedImage, Outcome
 from workers.budget import ByteBudget
 from workers.errors import Interrupted, LeaseLost
 from workers.fetching import boxes_file, placement_of
@@ -73,7 +74,8 @@ def run_shard(image_ids: list[str], resources: Resources) -> bool:
         taken_at=taken_at,
     )
     shard = _Shard(resources, lease, images)
-    shard.run()
+    with bound_contextvars(job=images[0].job_id):
+        shard.run()
     return not shard.device_lost
 
 
@@ -152,26 +154,34 @@ class _Shard:
     def _step(self, passage: Passage, step: Callable[[], None]) -> None:
         """One step of one image in a thread. What it raises ends this image and nothing else."""
         image = passage.image
+        with bound_contextvars(image=image.id, job=image.job_id):
+            self._take(passage, step)
+
+    def _take(self, passage: Passage, step: Callable[[], None]) -> None:
+        image = passage.image
         try:
             if self._stopped:
                 raise Interrupted
             self._lease.check(image.id)
             step()
         except Interrupted:
-            self._leave(passage)
+            self._leave(passage, "given_back")
         except LeaseLost:
             with self._changed:
                 self._open.discard(image.id)
-            self._leave(passage)
+            self._leave(passage, "lease_lost")
         except Exception as error:
             if isinstance(error, DeviceLost):
                 # Nothing can be filled here any more; those that were not begun are spared the attempt.
                 self.device_lost = True
                 self._stop()
-            self._end(image, failure(image, error))
-            self._leave(passage)
+            outcome = failure(image, error)
+            self._end(image, outcome)
+            self._leave(passage, outcome.error_code or outcome.state)
 
-    def _leave(self, passage: Passage) -> None:
+    def _leave(self, passage: Passage, outcome: str) -> None:
+        passage.span.tell(outcome=outcome)
+        passage.span.end()
         self._budget.give(passage.nbytes)
         if self._resources.drain.begun:
             # Whoever waits for room is not to begin any more.
@@ -260,17 +270,21 @@ class _Shard:
 
     def _step_out(self, passage: Passage, store: Callable[[], None]) -> None:
         """The last step; it is taken even when the shard was stopped, because the device's work is done."""
-        image = passage.image
-        try:
-            self._lease.check(image.id)
-            store()
-        except LeaseLost:
-            with self._changed:
-                self._open.discard(image.id)
-        except Exception as error:
-            self._end(image, failure(image, error))
-        finally:
-            self._leave(passage)
+        image, ended = passage.image, ImageState.SUCCEEDED.value
+        with bound_contextvars(image=image.id, job=image.job_id):
+            try:
+                self._lease.check(image.id)
+                store()
+            except LeaseLost:
+                ended = "lease_lost"
+                with self._changed:
+                    self._open.discard(image.id)
+            except Exception as error:
+                outcome = failure(image, error)
+                ended = outcome.error_code or outcome.state
+                self._end(image, outcome)
+            finally:
+                self._leave(passage, ended)
 
     def _store(self, passage: Passage, pixels: list[NDArray[np.uint8]]) -> None:
         image = passage.image

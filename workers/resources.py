@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from cleanplate import tracing
 from cleanplate.settings import Settings
 from cleanplate.weights import find
 from storage.blobs import open_blobs
@@ -69,6 +70,7 @@ def open_for_process(settings: Settings, drain: Drain) -> None:
     from model.inpainter import LaMaInpainter
 
     begun = time.monotonic()
+    tracing.configure(settings, "worker")
     inpainter = LaMaInpainter(find(settings) or "", settings.device, threads=settings.torch_threads)
     worker = f"{socket.gethostname()}:{os.getpid()}:{inpainter.device}"
     _held = Resources(
@@ -89,6 +91,7 @@ def close_for_process() -> None:
         _held.networks.close()
         _held.inpainter.close()
         _held.database.close()
+        tracing.close()
         _held = None
 
 

@@ -17,12 +17,13 @@ from types import TracebackType
 import structlog
 from standardwebhooks import Webhook
 
-from cleanplate import meters
+from cleanplate import meters, tracing
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ledger.collecting import collect, urgent
 from storage.ledger.deliveries import claim_deliveries, record_delivery
+from storage.ledger.traces import trace_contexts
 from storage.records import Delivery
 from workers.posting import Answer, post
 
@@ -110,12 +111,19 @@ class Deliveries:
             self._post_and_record(delivery)
         except Exception:
             # Its claim runs out, and it is posted again.
-            log.exception("webhook.not_recorded", delivery=delivery.id)
+            log.exception("webhook.not_recorded", **_names(delivery))
         finally:
             self._wake.set()
 
+    def _trace_of(self, delivery: Delivery) -> str | None:
+        if not tracing.on() or delivery.job_id is None:
+            return None
+        return trace_contexts(self._database, [delivery.job_id]).get(delivery.job_id)
+
     def _post_and_record(self, delivery: Delivery) -> None:
-        answer = deliver(delivery, self._settings)
+        with tracing.span("webhook.post", self._trace_of(delivery), **_names(delivery)) as span:
+            answer = deliver(delivery, self._settings)
+            span.tell(status=answer.status or 0)
         state = record_delivery(
             self._database,
             delivery.id,
@@ -131,14 +139,22 @@ class Deliveries:
         meters.WEBHOOK_SECONDS.labels(delivery.event_type, state.value).observe(answer.seconds)
         log.info(
             "webhook.posted",
-            delivery=delivery.id,
-            event_type=delivery.event_type,
-            attempt=delivery.attempts + 1,
+            **_names(delivery),
             status=answer.status,
             error=answer.error,
             seconds=round(answer.seconds, 3),
             state=str(state),
         )
+
+
+def _names(delivery: Delivery) -> dict[str, str | int]:
+    """What tells a post from all others."""
+    names: dict[str, str | int] = {
+        "delivery": delivery.id,
+        "event_type": delivery.event_type,
+        "attempt": delivery.attempts + 1,
+    }
+    return names if delivery.job_id is None else names | {"job": delivery.job_id}
 
 
 def deliver(delivery: Delivery, settings: Settings) -> Answer:

@@ -36,6 +36,7 @@ def open_blobs(settings: Settings) -> LocalBlobs | S3Blobs:
             access_key_id=settings.s3_access_key_id.get_secret_value(),
             secret_access_key=settings.s3_secret_access_key.get_secret_value(),
             page_origin=origin_of(settings.public_url),
+            timeout_s=settings.s3_timeout_s,
         )
     return LocalBlobs(
         Path(unquote(address.path)) if settings.blobs_url else settings.home / "blobs",

@@ -70,6 +70,7 @@ class Buckets:
             region=settings.s3_region,
             access_key_id=settings.s3_access_key_id.get_secret_value(),
             secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+            timeout_s=settings.s3_timeout_s,
         )
 
     def get(self, url: str, *, max_bytes: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import IO, Any
 from botocore.exceptions import ClientError
 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
-from storage.blobs.s3_calls import MISSING, Clients, copy_body, error_code, read_body, translated
+from storage.blobs.s3_calls import MISSING, Clients, error_code, pieces, translated
 from storage.blobs.s3_cors import let_page_in
 from storage.errors import PartsInvalid
 
@@ -20,19 +20,22 @@ _BAD_PARTS = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 class S3Reader:
     """Reads objects of any bucket by any key."""
 
-    def __init__(self, *, endpoint_url: str, region: str, access_key_id: str, secret_access_key: str) -> None:
+    def __init__(
+        self, *, endpoint_url: str, region: str, access_key_id: str, secret_access_key: str, timeout_s: float
+    ) -> None:
         self._endpoint_url = endpoint_url
+        self._timeout_s = timeout_s
         self._clients = Clients(region, access_key_id, secret_access_key)
 
     def read(self, bucket: str, key: str, *, max_bytes: int) -> bytes:
         """The bytes. Raises BlobNotFound, BlobTooLarge (before reading more than ``max_bytes``)."""
         with translated(f"s3://{bucket}/{key}"):
-            return read_body(self._clients.at(self._endpoint_url), bucket, key, max_bytes)
+            return b"".join(pieces(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s))
 
     def download(self, bucket: str, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         """Like :meth:`read`, into a file, holding only a part in memory."""
         with translated(f"s3://{bucket}/{key}"):
-            copy_body(file, self._clients.at(self._endpoint_url), bucket, key, max_bytes)
+            file.writelines(pieces(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s))
 
     def keys(self, bucket: str, prefix: str) -> Iterator[str]:
         """All keys that begin with ``prefix``, in order."""
@@ -47,7 +50,8 @@ class S3Blobs:
 
     ``endpoint_url`` is empty for AWS; ``public_endpoint_url`` is the address in presigned links, empty for the same.
     Empty credentials mean the usual AWS chain (environment, profile, instance role). ``page_origin`` is that of the
-    web page, which sends files to the bucket by itself.
+    web page, which sends files to the bucket by itself. ``timeout_s`` is what the server has
+    to send the whole of an object.
     """
 
     def __init__(
@@ -61,9 +65,11 @@ class S3Blobs:
         access_key_id: str = "",
         secret_access_key: str = "",
         page_origin: str = "",
+        timeout_s: float = 300.0,
     ) -> None:
         self._page_origin = page_origin
         self._bucket = bucket
+        self._timeout_s = timeout_s
         self._prefix = f"{prefix}/" if prefix else ""
         self._endpoint_url = endpoint_url
         self._public_endpoint_url = public_endpoint_url or endpoint_url
@@ -92,12 +98,12 @@ class S3Blobs:
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         name = self._name(key)
         with translated(key):
-            return read_body(self._client(), self._bucket, name, max_bytes)
+            return b"".join(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
 
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         name = self._name(key)
         with translated(key):
-            copy_body(file, self._client(), self._bucket, name, max_bytes)
+            file.writelines(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
 
     def stat(self, key: str) -> BlobStat:
         name = self._name(key)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import IO, Any
+from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from urllib3.exceptions import HTTPError
 
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
 
@@ -63,23 +65,28 @@ class Clients:
         )
 
 
-def read_body(client: Any, bucket: str, name: str, max_bytes: int | None) -> bytes:
-    answer = client.get_object(Bucket=bucket, Key=name)
-    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
-    with closing(answer["Body"]) as body:
-        if max_bytes is not None and answer["ContentLength"] > max_bytes:
-            raise BlobTooLarge(max_bytes)
-        return bytes(body.read())
+def pieces(client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s: float) -> Iterator[bytes]:
+    """The whole body, as it arrives, or an error.
 
-
-def copy_body(file: IO[bytes], client: Any, bucket: str, name: str, max_bytes: int) -> None:
+    Read from the stream beneath, which hands over what there is: a read of the body's own waits until so many bytes
+    have come, and a server that drips could hold a thread for hours.
+    """
+    until = time.monotonic() + timeout_s
     answer = client.get_object(Bucket=bucket, Key=name)
-    # Not as a context manager: that would be the raw stream, whose errors are nobody's.
+    left = answer["ContentLength"]
     with closing(answer["Body"]) as body:
-        if answer["ContentLength"] > max_bytes:
+        if max_bytes is not None and left > max_bytes:
             raise BlobTooLarge(max_bytes)
-        for piece in body.iter_chunks(_COPIED_AT_ONCE):
-            file.write(piece)
+        try:
+            while left and (piece := body._raw_stream.read1(min(left, _COPIED_AT_ONCE))):
+                left -= len(piece)
+                yield piece
+                if left and time.monotonic() > until:
+                    raise BlobStoreUnavailable(f"The object store did not send the object within {timeout_s:g} s.")
+        except (HTTPError, OSError) as error:
+            raise BlobStoreUnavailable(f"The object store broke off ({type(error).__name__}).") from error
+    if left:
+        raise BlobStoreUnavailable(f"The object store broke off {left} bytes before the end.")
 
 
 @contextmanager

@@ -80,6 +80,7 @@ def _claimed(db: Database, connection: Connection, delivery_ids: list[str]) -> l
         select(
             _columns.id,
             _columns.endpoint_id,
+            _columns.job_id,
             webhook_endpoints.c.url,
             webhook_endpoints.c.secret,
             previous.label("previous"),

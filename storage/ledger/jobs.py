@@ -123,6 +123,7 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
             webhook_endpoint_id=job.webhook_endpoint_id,
             priority=job.priority,
             deadline=job.deadline,
+            trace=job.trace,
             retention_s=job.retention_s,
             rights_basis=job.rights.basis,
             attested_by=job.rights.attested_by,

@@ -217,14 +217,14 @@ def give_back(db: Database, connection: Connection, held: CTE) -> int:
 def _leased(row: Any, job: Any, known: template_use.Known) -> LeasedImage:
     """The image with what holds for it: its own mask or the job's, and its own options over the job's."""
     mask = job.mask if row.mask is None else row.mask
-    own = {"mask": mask, "options": merged(job.options, row.options)}
+    own = {"mask": mask, "options": merged(job.options, row.options), "trace": job.trace}
     return LeasedImage(**row._asdict() | own | template_use.resolved(mask, known))
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:
-    """Makes jobs ``running`` whose first image was leased; options and mask of all, by id."""
+    """Makes jobs ``running`` whose first image was leased; options, mask and trace of all, by id."""
     rows = connection.execute(
-        select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask).where(jobs.c.id.in_(job_ids))
+        select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace).where(jobs.c.id.in_(job_ids))
     ).all()
     for job_id in sorted(row.id for row in rows if row.state == JobState.QUEUED):
         connection.execute(

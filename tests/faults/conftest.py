@@ -18,7 +18,9 @@ from pydantic import SecretStr
 from cleanplate.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.records import ImageState, Job, JobState
-from tests.catalogue import Catalogue, catalogue_in, dotted_mask, picture, png
+from tests.catalogue import Catalogue, bar_mask, catalogue_in, dotted_mask, picture, png
+from tests.faults.balance import imbalances
+from tests.faults.s3_proxy import S3Proxy, s3_proxy
 from tests.running import Running, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server, environment
 from tests.webhook_receiver import Receiver, receiver_running
@@ -33,7 +35,8 @@ def hasty(settings: Settings) -> Settings:
             "device": "cpu",
             "torch_threads": 1,
             "lease_s": 3.0,
-            "heartbeat_s": 0.2,
+            "heartbeat_s": 0.5,
+            "s3_timeout_s": 2.0,
             # Longer than any test stops a process: what becomes of its leases is what is looked at.
             "hang_s": 120.0,
             "publish_timeout_s": 3.0,
@@ -52,8 +55,12 @@ class Service:
     worker: Running
     dispatcher: Running
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, receiver: Receiver, logs: Path) -> None:
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, receiver: Receiver, logs: Path, store: S3Proxy
+    ) -> None:
         self.settings = settings
+        #: What its worker takes for the object store.
+        self.store = store
         self.catalogue = catalogue
         self.receiver = receiver
         self._logs = logs
@@ -86,6 +93,15 @@ class Service:
         sources = [png(picture(seed, SIDE, SIDE)) for seed in range(count)]
         return self.catalogue.submit(sources, png(dotted_mask(SIDE, SIDE, 256)), webhook_url=self.receiver.url)
 
+    def submit_small(self, count: int) -> Job:
+        """A job of pictures that each take one pass."""
+        sources = [png(picture(seed)) for seed in range(count)]
+        return self.catalogue.submit(sources, png(bar_mask()), webhook_url=self.receiver.url)
+
+    def attempts(self, job: Job) -> list[tuple[str | None, str | None]]:
+        """Outcome and code of all attempts at a job's images."""
+        return [attempt for image in self.catalogue.images(job) for attempt in self.catalogue.attempts(image)]
+
     def wait_until_midway(self, job: Job) -> None:
         """Until the network is at work on an image."""
 
@@ -110,6 +126,7 @@ class Service:
         assert self.catalogue.results(job) == sorted(image.result_key or "" for image in images)
         assert self.catalogue.events(job) == ["job.completed"]
         assert len(self._told(job)) == 1
+        assert imbalances(self.catalogue.database, self.catalogue.blobs) == []
 
     def _told(self, job: Job) -> set[str]:
         """Ids of the events that arrived about a job."""
@@ -130,10 +147,10 @@ class Service:
 
 
 @contextmanager
-def _started(settings: Settings, logs: Path) -> Iterator[Service]:
+def _started(settings: Settings, logs: Path, store: S3Proxy) -> Iterator[Service]:
     settings = hasty(settings)
     with receiver_running() as receiver, catalogue_in(settings) as catalogue:
-        service = Service(settings, catalogue, receiver, logs)
+        service = Service(settings, catalogue, receiver, logs, store)
         try:
             yield service
         finally:
@@ -148,20 +165,21 @@ def _service_on_servers(
     s3_server: S3Server,
 ) -> Iterator[Service]:
     database = postgres_server.new_database()
-    settings = Settings(
-        home=tmp_path_factory.mktemp("home"),
-        database_url=SecretStr(postgres_server.url(database)),
-        broker_url=SecretStr(redis_server.new_database()),
-        blobs_url=f"s3://test-{secrets.token_hex(8)}",
-        s3_endpoint_url=s3_server.endpoint_url,
-        s3_access_key_id=SecretStr(s3_server.access_key_id),
-        s3_secret_access_key=SecretStr(s3_server.secret_access_key),
-    )
-    blobs = open_blobs(settings)
-    assert isinstance(blobs, S3Blobs)
-    blobs.ensure_bucket()
-    with _started(settings, tmp_path_factory.mktemp("logs")) as service:
-        yield service
+    with s3_proxy(s3_server.endpoint_url) as store:
+        settings = Settings(
+            home=tmp_path_factory.mktemp("home"),
+            database_url=SecretStr(postgres_server.url(database)),
+            broker_url=SecretStr(redis_server.new_database()),
+            blobs_url=f"s3://test-{secrets.token_hex(8)}",
+            s3_endpoint_url=store.endpoint_url,
+            s3_access_key_id=SecretStr(s3_server.access_key_id),
+            s3_secret_access_key=SecretStr(s3_server.secret_access_key),
+        )
+        blobs = open_blobs(settings)
+        assert isinstance(blobs, S3Blobs)
+        blobs.ensure_bucket()
+        with _started(settings, tmp_path_factory.mktemp("logs"), store) as service:
+            yield service
     postgres_server.drop_database(database)
 
 
@@ -177,5 +195,5 @@ def embedded(embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
     """Running on SQLite and folders."""
     logs = tmp_path / "logs"
     logs.mkdir()
-    with _started(embedded_settings, logs) as service:
+    with _started(embedded_settings, logs, S3Proxy()) as service:
         yield service

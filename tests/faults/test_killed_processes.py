@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import redis
@@ -86,6 +87,31 @@ def test_killed_supervisor_costs_no_image_and_leaves_no_process(on_servers: Serv
     on_servers.assert_done_once(job)
     home = f"CLEANPLATE_HOME={on_servers.settings.home}"
     until(lambda: not set(left) & set(processes_with(home)), "the killed supervisor's processes go on")
+
+
+def test_an_outage_of_the_ledger_beyond_the_lease_costs_no_attempt(
+    on_servers: Service, postgres_server: PostgresServer
+) -> None:
+    job = on_servers.submit(3)
+    on_servers.wait_until_midway(job)
+    postgres_server.kill()
+    time.sleep(2 * on_servers.settings.lease_s)
+    postgres_server.start()
+    on_servers.assert_done_once(job)
+    assert set(on_servers.attempts(job)) == {("succeeded", None)}
+
+
+def test_a_supervisor_killed_within_an_outage_of_the_ledger_costs_no_image(
+    on_servers: Service, postgres_server: PostgresServer
+) -> None:
+    job = on_servers.submit(3)
+    on_servers.wait_until_midway(job)
+    postgres_server.kill()
+    kill(on_servers.worker.process.pid)
+    time.sleep(2 * on_servers.settings.lease_s)
+    postgres_server.start()
+    on_servers.start_worker()
+    on_servers.assert_done_once(job)
 
 
 def test_stopped_worker_gives_back_what_it_has_not_begun(on_servers: Service) -> None:

@@ -1,0 +1,21 @@
+"""The trace that a job was submitted in.
+
+Revision 0009, after 0008.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("jobs", sa.Column("trace", sa.String(length=60), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("jobs") as table:
+        table.drop_column("trace")
