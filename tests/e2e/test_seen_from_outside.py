@@ -64,7 +64,7 @@ def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, 
         logs = {name: tmp_path / f"{name}.log" for name in ("serve", "dispatch", "worker")}
         for name, path in logs.items():
             stack.enter_context(running(name, settings=variables, log_path=path))
-        until(lambda: _answers(settings.public_url), lambda: logs["serve"].read_text())
+        until(lambda: _answers(settings.public_url), logs["serve"].read_text)
         with Client(settings.public_url, key) as client:
             webhook = client.create_webhook(receiver.url)
             sent = cleanplate(

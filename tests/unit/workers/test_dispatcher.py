@@ -18,13 +18,14 @@ from pydantic import SecretStr
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.leader import leadership
+from storage.ledger.leases import lease_images
 from storage.ledger.pauses import pause_job
 from storage.records import Counts, JobState, PausedBy, Priority
 from tests.catalogue import bar_mask, catalogue_in, picture, png
 from tests.running import until
 from tests.servers import RedisServer, free_port
 from tests.unit.workers.conftest import WorkerOn
-from workers.dispatcher import Dispatcher
+from workers.dispatcher import HEARTBEATS_HEARD, Dispatcher
 from workers.pipeline import run_shard
 from workers.queue import QUEUES, make_celery, prepare_queue, publish_shard
 
@@ -220,3 +221,27 @@ def test_late_and_paused_images_are_seen_to_by_ticks(settings: Settings, worker_
         assert catalogue.job(job).state is JobState.COMPLETED
         assert catalogue.images(job)[0].error_code == "deadline_passed"
         assert catalogue.job(held).counts == Counts(queued=1)
+
+
+def test_leases_are_left_alone_until_living_workers_were_heard_again(embedded_settings: Settings) -> None:
+    now = 0.0
+    with catalogue_in(embedded_settings) as catalogue:
+        job = catalogue.submit([SOURCE], MASK)
+        prepare_queue(embedded_settings)
+        dispatcher = Dispatcher(
+            catalogue.database, make_celery(embedded_settings), embedded_settings, clock=lambda: now
+        )
+
+        def reaped_after(ticks: int) -> bool:
+            nonlocal now
+            for _ in range(ticks):
+                dispatcher.tick()
+                now += embedded_settings.dispatch_interval_s
+            return catalogue.job(job).counts.running == 0
+
+        heard = int(HEARTBEATS_HEARD * embedded_settings.heartbeat_s / embedded_settings.dispatch_interval_s)
+        for _ in range(2):
+            lease_images(catalogue.database, catalogue.ids(job), worker="dead", lease_s=-1)
+            assert not reaped_after(heard)
+            assert reaped_after(1)
+            now += 60  # the ledger, or everything, was away

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from cleanplate.settings import Settings
+from storage.errors import LedgerUnavailable
 from storage.ledger.leases import lease_images
 from storage.records import ImageState, Outcome
-from tests.catalogue import Catalogue, bar_mask, picture, png
+from tests.catalogue import Catalogue, bar_mask, catalogue_in, picture, png
+from tests.servers import PostgresServer
 from workers.errors import LeaseLost
 from workers.finishing import Finisher
 from workers.lease import Lease
@@ -80,3 +83,22 @@ def test_outcome_that_the_ledger_refuses_takes_no_neighbour_with_it(catalogue: C
         finisher.add(bad, Outcome(image_id=bad.id, state=ImageState.CANCELED))
         finisher.add(good, Outcome(image_id=good.id, state=ImageState.SUCCEEDED, result_key="k"))
     assert [image.state for image in catalogue.images(job)] == [ImageState.RUNNING, ImageState.SUCCEEDED]
+
+
+def test_lease_outlasts_an_outage_of_the_ledger(
+    server_settings: Settings, postgres_server: PostgresServer, clock: Clock
+) -> None:
+    with catalogue_in(server_settings) as catalogue:
+        lease, image_id = leased(catalogue, clock)
+        postgres_server.kill()
+        try:
+            with pytest.raises(LedgerUnavailable):
+                lease.extend()
+        finally:
+            postgres_server.start()
+        clock.now += 100
+        lease.check(image_id)
+        lease.extend()
+        clock.now += 60
+        with pytest.raises(LeaseLost):
+            lease.check(image_id)
