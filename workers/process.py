@@ -17,6 +17,8 @@ def main(name: str, queues: str) -> None:
     """Consume shards from ``queues`` (with commas) as the Celery node ``name`` until stopped."""
     # Said to root for the sake of pickled messages; this worker takes JSON alone.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    # What Celery says there about stopping is no line of log; the supervisor says it in one.
+    sys.__stdout__ = None  # type: ignore[misc]
     app.worker_main(
         [
             "--quiet",
