@@ -1,6 +1,6 @@
 """The trace that a job was submitted in.
 
-Revision 0009, after 0008.
+Revision 0010, after 0009.
 """
 
 import sqlalchemy as sa

@@ -90,9 +90,9 @@ class Trainer:
         Raises:
             TrainingDiverged: a loss or gradient is no longer finite; the last checkpoint stands.
             TrainingInterrupted: :meth:`stop` was called; the state is saved.
-            CheckpointUnwritten: the disk took no checkpoint; the last one stands.
+            CheckpointUnwritten: the disk took no checkpoint, row or sheet; the last checkpoint stands.
         """
-        settings, journal = self.recipe.logging, Journal(self.folder, step=self.step)
+        settings, journal = self.recipe.logging, self._journal()
         end = self.recipe.schedule.steps if until is None else min(until, self.recipe.schedule.steps)
         seen = Means()
         began = time.monotonic()
@@ -261,6 +261,12 @@ class Trainer:
         torch._foreach_lerp_([ours[name] for name in floating], [theirs[name] for name in floating], 1 - keep)
         for name in ours.keys() - set(floating):
             ours[name].copy_(theirs[name])
+
+    def _journal(self) -> Journal:
+        try:
+            return Journal(self.folder, step=self.step)
+        except OSError as error:
+            raise CheckpointUnwritten(self.step, self.checkpoint, error.strerror or str(error)) from None
 
     def _look(self, seen: Means, journal: Journal) -> None:
         """Wait for the device, check that all is finite, and write a row.
