@@ -54,15 +54,15 @@ def test_a_catalogue_is_cleaned_of_the_mark_that_it_shares(service: Service, tmp
 
 
 def test_a_worker_killed_while_it_estimates_loses_nothing(tmp_path: Path) -> None:
-    written(tmp_path / "marked", 30)
+    written(tmp_path / "marked", 60)
     with embedded(tmp_path) as up, Client(up.url, up.key) as client:
         template = client.templates.estimate("spring", sorted((tmp_path / "marked").iterdir()))
 
         def making() -> list[int]:
             """Processes of the worker, once one of them is at it."""
-            progress = client.templates.get(template.id).progress
+            now = client.templates.get(template.id)
             found = processes_with(f"CLEANPLATE_HOME={up.home}")
-            return [pid for pid, line in found.items() if "workers" in line] if progress else []
+            return [pid for pid, line in found.items() if "workers" in line] if now.attempt else []
 
         for pid in until(making, lambda: f"nobody makes it: {client.templates.get(template.id)}"):
             kill(pid)

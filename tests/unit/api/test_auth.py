@@ -29,8 +29,22 @@ ROUTES = [
     ("GET", "/v1/jobs/job_1/archive"),
     ("GET", "/v1/images/img_1"),
     ("GET", "/v1/images/img_1/result"),
+    ("GET", "/v1/images/img_1/preview"),
+    ("GET", "/v1/images/img_1/source"),
+    ("GET", "/v1/jobs/job_1/overview"),
+    ("POST", "/v1/uploads/upl_1/parts"),
+    ("POST", "/v1/uploads/upl_1/complete"),
+    ("DELETE", "/v1/uploads/upl_1"),
     ("POST", "/v1/jobs/job_1/pause"),
     ("POST", "/v1/jobs/job_1/resume"),
+    ("POST", "/v1/jobs/job_1/approve"),
+    ("GET", "/v1/templates"),
+    ("POST", "/v1/templates"),
+    ("GET", "/v1/templates/tpl_1"),
+    ("DELETE", "/v1/templates/tpl_1"),
+    ("POST", "/v1/templates/tpl_1/approve"),
+    ("POST", "/v1/templates/tpl_1/reject"),
+    ("GET", "/v1/templates/tpl_1/previews/pre_1"),
     ("GET", "/v1/pause"),
     ("PUT", "/v1/pause"),
     ("DELETE", "/v1/pause"),
@@ -54,7 +68,15 @@ def test_the_list_of_routes_is_complete(service: Service) -> None:
         for method in operations
         if path.startswith("/v1/")
     }
-    ids = {"job_1": "{job_id}", "img_1": "{image_id}", "whe_1": "{webhook_id}", "evt_1": "{delivery_id}"}
+    ids = {
+        "job_1": "{job_id}",
+        "img_1": "{image_id}",
+        "whe_1": "{webhook_id}",
+        "evt_1": "{delivery_id}",
+        "upl_1": "{upload_id}",
+        "tpl_1": "{template_id}",
+        "pre_1": "{preview_id}",
+    }
     named = {(method, re.sub("[a-z]{3}_1", lambda found: ids[found[0]], path)) for method, path in ROUTES}
     assert named == documented
 
