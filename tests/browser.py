@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.running import REPOSITORY
 
@@ -52,6 +52,7 @@ def chromium() -> str:
 @contextmanager
 def launched() -> Iterator[Browser]:
     """A browser of its own."""
+    expect.set_options(timeout=30_000)  # for busy machines; whatever is there is seen at once
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
         try:

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from model.imaging import Limits, Probe, probe
 from model.imaging.picture import Picture
 from model.imaging.probing import FORMATS
-from model.inpainter import LaMaInpainter
 from model.masks import Mask
 from model.plan import make_plan
 from model.preview import Preview, preview
@@ -28,6 +28,9 @@ from storage.options import JobOptions
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.errors import ResidualMark, TemplateGone
 from workers.passage import Passage, label_of, sha256
+
+if TYPE_CHECKING:
+    from model.inpainter import LaMaInpainter  # brings torch
 
 Pixels = NDArray[np.uint8]
 #: Templates that are kept.

@@ -64,4 +64,5 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path)
             expect(page.locator("#state")).to_have_text("completed", timeout=120_000)
             expect(page.locator("#done")).to_have_text("60 of 60")
             expect(page.locator("#away")).to_be_hidden()
+            page.close()  # before the service goes, or its console would tell of that
             forgive(context)
