@@ -47,10 +47,8 @@ export class Shipment {
 
   resume() {
     this.paused = false;
-    this.#stop = new AbortController();
     for (const file of this.files) {
-      if (file.id) continue;
-      Object.assign(file, { taken: false, error: null, bytes: 0 });
+      if (file.error) Object.assign(file, { taken: false, error: null });
     }
     this.#told();
     this.#go();
@@ -59,7 +57,6 @@ export class Shipment {
   /** Leave all of it. */
   clear() {
     this.#stop.abort();
-    this.#stop = new AbortController();
     this.files = [];
     this.paused = false;
     this.#told();
@@ -68,7 +65,7 @@ export class Shipment {
   /** Send again what the service does not have any more. */
   renew() {
     this.#sent.forget(this.files);
-    for (const file of this.files) Object.assign(file, { id: null, place: null });
+    for (const file of this.files) Object.assign(file, { id: null, place: null, taken: false, bytes: 0 });
     this.resume();
   }
 
@@ -82,12 +79,18 @@ export class Shipment {
     return { total, done, count, failed, left: rate ? (total - done) / rate : null, whole: count === this.files.length };
   }
 
+  /** Those that were stopped leave first, and the last of them begins anew: no file is in two hands. */
   #go() {
-    if (!this.#running) [this.#began, this.#moved] = [performance.now(), 0];
-    while (!this.paused && this.#running < AT_ONCE && this.files.some((file) => !file.taken)) {
+    if (this.paused || (this.#running && this.#stop.signal.aborted)) return;
+    if (!this.#running) {
+      [this.#began, this.#moved] = [performance.now(), 0];
+      this.#stop = new AbortController();
+    }
+    while (this.#running < AT_ONCE && this.files.some((file) => !file.taken)) {
       this.#running += 1;
       this.#work(this.#stop.signal).finally(() => {
         this.#running -= 1;
+        this.#go();
         this.#told();
       });
     }

@@ -35,6 +35,7 @@ export function typeOf(name, blob) {
 function put(place, blob, onProgress, signal) {
   // XMLHttpRequest, because fetch tells nothing of what has been sent.
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const request = new XMLHttpRequest();
     request.open(place.method, place.url);
     for (const [name, value] of Object.entries(place.headers)) {

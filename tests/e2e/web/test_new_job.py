@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser import PHONE, assert_accessible, context_of, state_rights
 from tests.e2e.web.catalogue import HEIGHT, WIDTH, folder_of, mask_in
@@ -95,18 +95,34 @@ def test_after_a_reload_only_what_is_missing_is_sent(page: Page, service: Embedd
 
 def test_sending_is_paused_and_goes_on(page: Page, context: BrowserContext, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "winter", 30)
-    held = []
-    context.route("**/blobs/*", lambda route: held.append(route) if len(held) < 4 else route.continue_())
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    context.route("**/blobs/*", hold)
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", folder)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#shipment-text")).to_contain_text("paused")
     expect(page.locator("#shipment-text")).to_contain_text("0 of 30")
+    context.unroute("**/blobs/*")
     page.get_by_role("button", name="Go on").click()
     expect(page.locator("#shipment-text")).to_contain_text("30 of 30 pictures sent")
     page.get_by_role("button", name="Leave all out").click()
     expect(page.locator("#shipment")).to_be_hidden()
     expect(page.locator("#missing")).to_have_text("Still missing: the pictures.")
+
+
+def test_sending_goes_on_after_a_pause_of_no_time(page: Page, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "winter", 30)
+    page.goto("/jobs/new")
+    page.set_input_files("#folder-input", folder)
+    page.evaluate("""() => {
+        const [pause, resume] = [document.getElementById("ship-pause"), document.getElementById("ship-resume")];
+        for (const button of [pause, resume, pause, resume]) button.click();
+    }""")
+    expect(page.locator("#shipment-text")).to_contain_text("30 of 30 pictures sent")
 
 
 def test_a_zip_is_unpacked_and_boxes_keep_their_distance_to_a_corner(

@@ -68,7 +68,8 @@ def test_pictures_sent_by_forms_make_a_job(either: Service) -> None:
 def test_a_form_takes_its_size_key_and_type_only(either: Service) -> None:
     shop = either.caller()
     (exact,) = ask(shop, {**PNG, "method": "post", "size": 4})
-    foreign = {"key": exact["fields"]["key"][:-1] + "0"}
+    key = exact["fields"]["key"]
+    foreign = {"key": key[:-1] + ("1" if key.endswith("0") else "0")}
     refusals: list[tuple[bytes, dict[str, str]]] = [
         (b"01234", {}),
         (b"012", {}),
