@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_UPLOAD = "upl_019aab5c2f6e7b3e9d2a8c4f1e0b7d63"
-_JOB = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
-_TEMPLATE = "tpl_019aab5e40717a6d8c9b0a1f2e3d4c5b"
-_IMAGE = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
+from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
 
 _JOB_BODY: dict[str, Any] = {
-    "id": _JOB,
+    "id": JOB_ID,
     "state": "running",
     "total": 4,
     "counts": {"queued": 2, "running": 1, "succeeded": 1, "skipped": 0, "failed": 0, "canceled": 0},
@@ -38,17 +35,17 @@ _JOB_BODY: dict[str, Any] = {
     "finished_at": None,
     "expires_at": None,
     "links": {
-        "self": f"/v1/jobs/{_JOB}",
-        "images": f"/v1/jobs/{_JOB}/images",
-        "results": f"/v1/jobs/{_JOB}/results",
-        "errors": f"/v1/jobs/{_JOB}/errors",
-        "skipped": f"/v1/jobs/{_JOB}/skipped",
-        "archive": f"/v1/jobs/{_JOB}/archive",
+        "self": f"/v1/jobs/{JOB_ID}",
+        "images": f"/v1/jobs/{JOB_ID}/images",
+        "results": f"/v1/jobs/{JOB_ID}/results",
+        "errors": f"/v1/jobs/{JOB_ID}/errors",
+        "skipped": f"/v1/jobs/{JOB_ID}/skipped",
+        "archive": f"/v1/jobs/{JOB_ID}/archive",
     },
 }
 _IMAGE_BODY: dict[str, Any] = {
-    "id": _IMAGE,
-    "job_id": _JOB,
+    "id": IMAGE_ID,
+    "job_id": JOB_ID,
     "position": 0,
     "name": "shirt-01.jpg",
     "custom_id": "sku-4711-front",
@@ -63,14 +60,14 @@ _IMAGE_BODY: dict[str, Any] = {
     "attempt": 1,
     "error": None,
     "record": {"method": "inpainting", "device": "cuda:0", "seconds": {"network": 0.012}},
-    "result_url": f"/v1/images/{_IMAGE}/result",
-    "preview_url": f"/v1/images/{_IMAGE}/preview",
+    "result_url": f"/v1/images/{IMAGE_ID}/result",
+    "preview_url": f"/v1/images/{IMAGE_ID}/preview",
     "created_at": "2026-05-01T12:00:00Z",
     "started_at": "2026-05-01T12:00:01Z",
     "finished_at": "2026-05-01T12:00:03Z",
 }
 _WEBHOOK_BODY: dict[str, Any] = {
-    "id": "whe_019aab5b00127a10b1c2d3e4f5061728",
+    "id": WEBHOOK_ID,
     "url": "https://shop.example/hooks/cleanplate",
     "events": ["job.*", "image.failed"],
     "created_at": "2026-05-01T11:00:00Z",
@@ -81,15 +78,15 @@ _WEBHOOK_BODY: dict[str, Any] = {
 }
 
 _DELIVERY_BODY: dict[str, Any] = {
-    "id": "evt_019aab5d3044711ea0c1b2d3e4f5a697",
-    "webhook_id": "whe_019aab5b00127a10b1c2d3e4f5061728",
-    "job_id": _JOB,
+    "id": DELIVERY_ID,
+    "webhook_id": WEBHOOK_ID,
+    "job_id": JOB_ID,
     "event_type": "job.canceled",
     "sequence": 3,
     "payload": {
         "type": "job.canceled",
         "timestamp": "2026-05-01T12:00:09+00:00",
-        "data": {"id": _JOB, "state": "canceled", "total": 4, "counts": {"succeeded": 1, "canceled": 3}},
+        "data": {"id": JOB_ID, "state": "canceled", "total": 4, "counts": {"succeeded": 1, "canceled": 3}},
         "sequence": 3,
     },
     "state": "delivered",
@@ -119,7 +116,7 @@ _PARTS: list[dict[str, Any]] = [
 ]
 
 _TEMPLATE_BODY: dict[str, Any] = {
-    "id": _TEMPLATE,
+    "id": TEMPLATE_ID,
     "name": "spring",
     "version": 1,
     "kind": "estimate",
@@ -132,8 +129,8 @@ _TEMPLATE_BODY: dict[str, Any] = {
     "samples": 50,
     "quality": {"samples": 50, "informative": 47.0, "opacity": 0.41, "ghost": 0.03},
     "place": {"anchor": "bottom-right", "scale": "pixels", "width": 180, "height": 60},
-    "previews": {"mask": f"/v1/templates/{_TEMPLATE}/previews/mask"},
-    "source_job_id": _JOB,
+    "previews": {"mask": f"/v1/templates/{TEMPLATE_ID}/previews/mask"},
+    "source_job_id": JOB_ID,
     "found_with": None,
     "webhook_id": None,
     "created_at": "2026-05-01T12:00:00Z",
@@ -146,7 +143,7 @@ EXAMPLES: dict[str, Any] = {
     "Uploads": {
         "uploads": [
             {
-                "id": _UPLOAD,
+                "id": UPLOAD_ID,
                 "filename": "shirt-01.jpg",
                 "method": "PUT",
                 "url": "https://store.example/pictures/shirt?signature=…",
@@ -187,14 +184,14 @@ EXAMPLES: dict[str, Any] = {
     "ResultLine": {
         "custom_id": "sku-4711-front",
         "name": "shirt-01.jpg",
-        "image_id": _IMAGE,
+        "image_id": IMAGE_ID,
         "position": 0,
         "state": "succeeded",
         "content_type": "image/jpeg",
         "width": 1200,
         "height": 1600,
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        "result_url": f"/v1/images/{_IMAGE}/result",
+        "result_url": f"/v1/images/{IMAGE_ID}/result",
     },
     "ErrorLine": {
         "custom_id": "sku-4712-front",

@@ -9,7 +9,7 @@ from apiflask import APIFlask
 from flask import current_app
 from pydantic import BaseModel
 
-from api import answers, idempotency, requests, upload_requests
+from api import answers, idempotency, requests
 from api.auth import bearer
 from api.examples import EXAMPLES, problem
 from api.limits import HEADERS
@@ -75,7 +75,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         requests.ManifestTerms,
         requests.NewJob,
         requests.InlineJob,
-        upload_requests.FileForm,
+        requests.FileForm,
         JobOptions,
         MaskPlace,
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from api import answers, auth, upload_requests
+from api import answers, auth, requests
 from api.answers import Fault
 from api.bodies import only_json
 from api.problems import Problem, pointer, responses
@@ -27,7 +27,7 @@ _MAX_PARTS = 10_000
 
 
 @blueprint.post("/v1/uploads")
-@blueprint.input(upload_requests.NewUploads, location="json")
+@blueprint.input(requests.NewUploads, location="json")
 @blueprint.output(answers.Uploads, status_code=201, description="A place for each file, in the order asked for.")
 @blueprint.doc(
     summary="Get links to send files to",
@@ -51,7 +51,7 @@ _MAX_PARTS = 10_000
         "blob_store_unavailable",
     ),
 )
-def create(json_data: upload_requests.NewUploads) -> answers.Uploads:
+def create(json_data: requests.NewUploads) -> answers.Uploads:
     here = stores()
     for index, file in enumerate(json_data.files):
         if file.size is not None and file.size > here.settings.max_image_bytes:
@@ -84,7 +84,7 @@ def create(json_data: upload_requests.NewUploads) -> answers.Uploads:
 
 
 @blueprint.post("/v1/uploads/<id:upload_id>/parts")
-@blueprint.input(upload_requests.WantedParts, location="json")
+@blueprint.input(requests.WantedParts, location="json")
 @blueprint.output(answers.UploadParts, description="A link for each part, in the order asked for.")
 @blueprint.doc(
     summary="Get links of parts again",
@@ -103,7 +103,7 @@ def create(json_data: upload_requests.NewUploads) -> answers.Uploads:
         "blob_store_unavailable",
     ),
 )
-def renew_parts(upload_id: str, json_data: upload_requests.WantedParts) -> answers.UploadParts:
+def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.UploadParts:
     here = stores()
     upload, parts_id = _unfinished(here, upload_id)
     if parts_id is None:
@@ -120,7 +120,7 @@ def renew_parts(upload_id: str, json_data: upload_requests.WantedParts) -> answe
 
 
 @blueprint.post("/v1/uploads/<id:upload_id>/complete")
-@blueprint.input(upload_requests.SentParts, location="json")
+@blueprint.input(requests.SentParts, location="json")
 @blueprint.output(answers.StoredUpload, description="The file is whole: jobs may name it.")
 @blueprint.doc(
     summary="Complete a file sent in parts",
@@ -141,7 +141,7 @@ def renew_parts(upload_id: str, json_data: upload_requests.WantedParts) -> answe
         "blob_store_refused",
     ),
 )
-def complete(upload_id: str, json_data: upload_requests.SentParts) -> answers.StoredUpload:
+def complete(upload_id: str, json_data: requests.SentParts) -> answers.StoredUpload:
     here = stores()
     upload, parts_id = _unfinished(here, upload_id)
     if parts_id is not None:
@@ -183,7 +183,7 @@ def drop(upload_id: str) -> Response:
     return Response(status=204)
 
 
-def _hold_parts(files: list[upload_requests.NewUpload]) -> None:
+def _hold_parts(files: list[requests.NewUpload]) -> None:
     """Raises Problem: more parts than one answer lists links for."""
     parts = 0
     for index, file in enumerate(files):

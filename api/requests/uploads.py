@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from api.requests import ContentType, FileName, FilePart, Request
+from api.requests.fields import ContentType, FileName, FilePart, Request
 
 
 class NewUpload(Request):

@@ -1,0 +1,57 @@
+"""What clients get: pydantic models of every answer, made from the ledger's records."""
+
+from api.answers.base import Answer, Fault, Health, Problem
+from api.answers.images import ErrorLine, Image, ImagePage, ResultLine, SkippedLine
+from api.answers.jobs import (
+    Counts,
+    ImageError,
+    Job,
+    JobEvent,
+    JobLinks,
+    JobPage,
+    Overview,
+    Pause,
+    Reason,
+    Review,
+    Rights,
+)
+from api.answers.templates import Template, TemplatePage, TemplateProgress
+from api.answers.uploads import StoredUpload, Upload, UploadPart, UploadParts, Uploads
+from api.answers.webhooks import Delivery, DeliveryAttempt, DeliveryPage, Webhook, WebhookPage, WebhookWithSecret
+
+__all__ = [
+    "Answer",
+    "Counts",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryPage",
+    "ErrorLine",
+    "Fault",
+    "Health",
+    "Image",
+    "ImageError",
+    "ImagePage",
+    "Job",
+    "JobEvent",
+    "JobLinks",
+    "JobPage",
+    "Overview",
+    "Pause",
+    "Problem",
+    "Reason",
+    "ResultLine",
+    "Review",
+    "Rights",
+    "SkippedLine",
+    "StoredUpload",
+    "Template",
+    "TemplatePage",
+    "TemplateProgress",
+    "Upload",
+    "UploadPart",
+    "UploadParts",
+    "Uploads",
+    "Webhook",
+    "WebhookPage",
+    "WebhookWithSecret",
+]

@@ -1,0 +1,147 @@
+"""Images of a job, and the lines of its manifests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import Field
+
+from api.answers.base import Answer
+from api.answers.jobs import ImageError
+from api.example_ids import IMAGE_ID, JOB_ID
+from storage import records
+from storage.records import (
+    ImageState,
+)
+
+
+class Image(Answer):
+    """One picture of a job."""
+
+    id: str = Field(examples=[IMAGE_ID])
+    job_id: str = Field(examples=[JOB_ID])
+    position: int = Field(description="Its place in the job, from 0.")
+    name: str = Field(examples=["shirt-01.jpg"])
+    custom_id: str | None = Field(description="Its name in your own books, as it was submitted.")
+    source_url: str | None = Field(description="Where it is fetched from; null for uploads.")
+    mask: dict[str, Any] | None = Field(description="Its own mask's boxes or placement; null where it has the job's.")
+    options: dict[str, Any] | None = Field(description="Its own options; null where it has only the job's.")
+    state: ImageState
+    width: int | None = Field(description="Pixels; null until a worker has read it.")
+    height: int | None
+    tiles_done: int
+    tiles_total: int | None
+    attempt: int = Field(description="Times that a worker has begun it.")
+    error: ImageError | None
+    record: dict[str, Any] = Field(description="What was done: method, regions, device, seconds by stage.")
+    result_url: str | None = Field(
+        description="Where to fetch the result; null while there is none.", examples=[f"/v1/images/{IMAGE_ID}/result"]
+    )
+    preview_url: str | None = Field(
+        description="A small picture before and after; null while there is none.",
+        examples=[f"/v1/images/{IMAGE_ID}/preview"],
+    )
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, image: records.Image) -> Self:
+        """The ledger's record as clients see it."""
+        failed = image.state is ImageState.FAILED
+        return cls(
+            id=image.id,
+            job_id=image.job_id,
+            position=image.position,
+            name=image.name,
+            custom_id=image.custom_id,
+            source_url=image.source_url,
+            mask=image.mask,
+            options=image.options,
+            state=image.state,
+            width=image.width,
+            height=image.height,
+            tiles_done=image.tiles_done,
+            tiles_total=image.tiles_total,
+            attempt=image.attempt,
+            error=ImageError(code=image.error_code or "", detail=image.error_detail or "") if failed else None,
+            record=image.record,
+            result_url=f"/v1/images/{image.id}/result" if image.result_key else None,
+            preview_url=f"/v1/images/{image.id}/preview" if "preview" in image.record else None,
+            created_at=image.created_at,
+            started_at=image.started_at,
+            finished_at=image.finished_at,
+        )
+
+
+class ResultLine(Answer):
+    """A line of a job's results."""
+
+    custom_id: str | None
+    name: str
+    image_id: str
+    position: int
+    state: ImageState
+    content_type: str | None
+    width: int | None
+    height: int | None
+    sha256: str | None = Field(description="Of the result's file.")
+    result_url: str
+
+    @classmethod
+    def of(cls, image: records.Image) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(
+            custom_id=image.custom_id,
+            name=image.name,
+            image_id=image.id,
+            position=image.position,
+            state=image.state,
+            content_type=image.content_type,
+            width=image.width,
+            height=image.height,
+            sha256=image.record.get("sha256", {}).get("result"),
+            result_url=f"/v1/images/{image.id}/result",
+        )
+
+
+class ErrorLine(Answer):
+    """A line of a job's errors."""
+
+    custom_id: str | None
+    name: str
+    image_id: str
+    position: int
+    error: ImageError
+
+    @classmethod
+    def of(cls, image: records.Image) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(
+            custom_id=image.custom_id,
+            name=image.name,
+            image_id=image.id,
+            position=image.position,
+            error=ImageError(code=image.error_code or "", detail=image.error_detail or ""),
+        )
+
+
+class SkippedLine(Answer):
+    """A row of a job's manifest that was left out."""
+
+    custom_id: str | None
+    line: int = Field(description="In the manifest, from 1.")
+    detail: str
+
+    @classmethod
+    def of(cls, row: records.SkippedRow) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(custom_id=row.custom_id, line=row.line, detail=row.detail)
+
+
+class ImagePage(Answer):
+    """A part of a job's images, in the job's order."""
+
+    data: list[Image]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")

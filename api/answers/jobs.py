@@ -1,0 +1,189 @@
+"""Jobs and what there is to know of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field
+
+from api.answers.base import Answer
+from api.example_ids import JOB_ID, TEMPLATE_ID
+from storage import records
+from storage.records import (
+    JobState,
+    PausedBy,
+    Priority,
+    RightsBasis,
+)
+
+
+class Counts(Answer):
+    """Images by state; they sum to the job's total at every moment."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    queued: int
+    running: int
+    succeeded: int
+    skipped: int
+    failed: int
+    canceled: int
+
+
+class Rights(Answer):
+    """By which right the marks may be removed, as it was stated with the job."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    basis: RightsBasis
+    attested_by: str
+    reference: str
+
+
+class ImageError(Answer):
+    """Why an image failed."""
+
+    code: str = Field(examples=["image_truncated"])
+    detail: str
+
+
+class Review(Answer):
+    """What was found in the pictures of a job that waits for its mark."""
+
+    templates: list[str] = Field(description="The marks found, the commonest first.", examples=[[TEMPLATE_ID]])
+    error: ImageError | None = Field(default=None, description="Why none was found; null where some were.")
+
+
+class JobLinks(Answer):
+    """Where to read on."""
+
+    self: str = Field(examples=[f"/v1/jobs/{JOB_ID}"])
+    images: str = Field(examples=[f"/v1/jobs/{JOB_ID}/images"])
+    results: str = Field(examples=[f"/v1/jobs/{JOB_ID}/results"])
+    errors: str = Field(examples=[f"/v1/jobs/{JOB_ID}/errors"])
+    skipped: str = Field(examples=[f"/v1/jobs/{JOB_ID}/skipped"])
+    archive: str = Field(examples=[f"/v1/jobs/{JOB_ID}/archive"])
+
+    @classmethod
+    def of(cls, job_id: str) -> Self:
+        """The links of a job."""
+        path = f"/v1/jobs/{job_id}"
+        parts = {name: f"{path}/{name}" for name in ("images", "results", "errors", "skipped", "archive")}
+        return cls.model_validate({"self": path, **parts})
+
+
+class Job(Answer):
+    """A job and how far it is."""
+
+    id: str = Field(examples=[JOB_ID])
+    state: JobState = Field(description="`completed` says that every image has ended, not that all succeeded.")
+    total: int = Field(description="Images in all.")
+    counts: Counts
+    progress: float = Field(description="Share of the images that have ended, 0 to 1.", examples=[0.25])
+    tiles_done: int = Field(description="Passes of the network done so far.")
+    images_per_second: float | None = Field(description="Images ended per second; null before the first.")
+    eta_s: float | None = Field(description="Seconds until the end at that rate; null where unknown.")
+    queue_position: int | None = Field(
+        description="Its place among the jobs that wait to begin, from 1, counted to 1000; null once it has begun."
+    )
+    options: dict[str, Any]
+    mask: dict[str, Any] | None = Field(
+        description="Boxes, or how the mask's file is laid on pictures; null where it is taken as it is."
+    )
+    review: Review | None = Field(
+        description="With `mask: {mode: auto}`: what was found in the pictures; null until it is known."
+    )
+    rows_skipped: int = Field(description="Rows of its manifest that were left out; `links.skipped` lists them.")
+    rights: Rights | None = Field(description="Null for jobs of the time before it was asked for.")
+    webhook_id: str | None
+    priority: Priority
+    deadline: datetime | None = Field(description="Images that wait for a worker at this time fail.")
+    paused: bool = Field(description="Whether it, its tenant or the whole service is paused.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="When it is deleted with its files; null before its end, or where it is kept."
+    )
+    links: JobLinks
+
+    @classmethod
+    def of(cls, job: records.Job) -> Self:
+        """The ledger's record as clients see it."""
+        return cls(
+            id=job.id,
+            state=job.state,
+            total=job.total,
+            counts=Counts.model_validate(job.counts),
+            progress=round(job.counts.ended / job.total, 6) if job.total else 1.0,
+            tiles_done=job.tiles_done,
+            images_per_second=job.images_per_second,
+            eta_s=job.eta_s,
+            queue_position=job.queue_position,
+            options=job.options,
+            mask=job.mask,
+            review=Review.model_validate(job.review) if job.review is not None else None,
+            rows_skipped=job.rows_skipped,
+            rights=Rights.model_validate(job.rights) if job.rights else None,
+            webhook_id=job.webhook_endpoint_id,
+            priority=job.priority,
+            deadline=job.deadline,
+            paused=job.paused,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            expires_at=job.expires_at,
+            links=JobLinks.of(job.id),
+        )
+
+
+class JobEvent(Answer):
+    """One server-sent event (text/event-stream): its fields."""
+
+    id: str = Field(description="To be sent back as `Last-Event-ID`.", examples=["0b6cf1d1a0b8d9e5b5a1c3f2e4d60718"])
+    event: Literal["progress", "end", "gone", "job"] = Field(description="What has happened.")
+    data: str = Field(
+        description="The job as JSON, see `Job`; of `gone` an empty object.",
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
+
+
+class Pause(Answer):
+    """Whether all jobs of a tenant are paused, and by whom."""
+
+    paused: bool
+    by: list[PausedBy] = Field(description="`tenant`: by one of its keys; `operator`: by whoever runs the service.")
+
+    @classmethod
+    def of(cls, by: set[PausedBy]) -> Self:
+        """The ledger's answer as clients see it."""
+        return cls(paused=bool(by), by=sorted(by))
+
+
+class Reason(Answer):
+    """Images that failed with one code."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str = Field(examples=["image_truncated"])
+    count: int
+    detail: str = Field(description="What is said of one of them.")
+
+
+class Overview(Answer):
+    """A job's images as a whole."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reasons: list[Reason] = Field(description="Why images failed, the most frequent reason first.")
+    stages: dict[str, float] = Field(
+        description="Mean seconds of an image by stage, in the order of the work.", examples=[{"network": 0.012}]
+    )
+
+
+class JobPage(Answer):
+    """A part of the list of jobs, newest first."""
+
+    data: list[Job]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")

@@ -1,0 +1,76 @@
+"""Watermarks known for many images."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import Field
+
+from api.answers.base import Answer
+from api.answers.jobs import ImageError
+from api.example_ids import TEMPLATE_ID
+from storage import records
+from storage.records import (
+    TemplateKind,
+    TemplateState,
+)
+
+
+class TemplateProgress(Answer):
+    """How far the making of a template is."""
+
+    stage: str = Field(examples=["outline"])
+    done: int
+    total: int
+
+
+class Template(Answer):
+    """A watermark known for many images."""
+
+    id: str = Field(examples=[TEMPLATE_ID])
+    name: str
+    version: int = Field(description="Among those of its name, from 1.")
+    kind: TemplateKind = Field(description="What it is made of: a `mask`, a `logo`, or pictures (`estimate`).")
+    state: TemplateState = Field(description="Jobs may name those that are `ready`.")
+    progress: TemplateProgress | None = Field(description="While it is made; null before and after.")
+    attempt: int = Field(description="Times that a worker has begun to make it.")
+    error: ImageError | None = Field(description="Why it could not be made.")
+    warnings: list[str] = Field(description="Sentences for whoever decides about it.")
+    confidence: float | None = Field(description="0 to 1: what `approve: auto` goes by; null until it is made.")
+    samples: int | None = Field(description="Pictures that it was estimated from.")
+    quality: dict[str, Any] | None = Field(description="How well its opacity, colour and place are known.")
+    place: dict[str, Any] | None = Field(description="Its size, its anchor, and whether it grows with the picture.")
+    previews: dict[str, str] = Field(
+        description="Pictures to look at, by name: `mask`, `opacity`, `colour`, `before-1`, `after-1` and so on.",
+        examples=[{"mask": f"/v1/templates/{TEMPLATE_ID}/previews/mask"}],
+    )
+    source_job_id: str | None = Field(description="The job in whose pictures it was found.")
+    found_with: str | None = Field(description="The template beside which it was found, in the same pictures.")
+    webhook_id: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    reviewed_at: datetime | None
+
+    @classmethod
+    def of(cls, template: records.Template) -> Self:
+        """The ledger's record as clients see it."""
+        same = ("id", "name", "version", "kind", "state", "warnings", "confidence", "samples", "quality", "place")
+        times = ("attempt", "source_job_id", "created_at", "finished_at", "reviewed_at")
+        path = f"/v1/templates/{template.id}/previews"
+        failed = template.error_code is not None
+        return cls(
+            **{name: getattr(template, name) for name in (*same, *times)},
+            progress=TemplateProgress.model_validate(template.progress) if template.progress else None,
+            error=ImageError(code=template.error_code or "", detail=template.error_detail or "") if failed else None,
+            previews={name: f"{path}/{name}" for name in template.previews},
+            found_with=template.found_with_id,
+            webhook_id=template.webhook_endpoint_id,
+        )
+
+
+class TemplatePage(Answer):
+    """A part of the list of templates, newest first."""
+
+    data: list[Template]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")

@@ -1,0 +1,93 @@
+"""Addresses that are told of events, and what became of telling them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field
+
+from api.answers.base import Answer
+from api.example_ids import DELIVERY_ID, WEBHOOK_ID
+from storage import records
+from storage.records import (
+    DeliveryState,
+)
+
+
+class Webhook(Answer):
+    """An address that is told when a job completes and when an image fails."""
+
+    id: str = Field(examples=[WEBHOOK_ID])
+    url: str = Field(examples=["https://shop.example/hooks/cleanplate"])
+    events: list[str] = Field(description="What it is told of.", examples=[["job.*", "image.failed"]])
+    created_at: datetime
+    previous_secret_expires_at: datetime | None = Field(
+        description="Until when the secret before this one signs too; null where there is none."
+    )
+    failing_since: datetime | None = Field(
+        description="When the first post failed after the last that did not; after days of that it is disabled."
+    )
+    disabled_at: datetime | None = Field(description="Since when nothing is posted to it; null while it is in use.")
+    disabled_reason: str | None
+
+    @classmethod
+    def fields_of(cls, endpoint: records.WebhookEndpoint) -> dict[str, Any]:
+        """The ledger's record as clients see it."""
+        return {name: getattr(endpoint, name) for name in cls.model_fields if name != "secret"}
+
+
+class WebhookWithSecret(Webhook):
+    """The new address with its secret, which is not shown again."""
+
+    secret: str = Field(description="Verifies the signatures (Standard Webhooks). Keep it; it is shown this once.")
+
+
+class WebhookPage(Answer):
+    """All webhooks of the tenant."""
+
+    data: list[Webhook]
+    next_cursor: str | None = Field(description="Always null: the list is short.")
+
+
+class DeliveryAttempt(Answer):
+    """One post, and what came of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    attempt: int
+    at: datetime
+    status: int | None = Field(description="The HTTP status of the answer; null where there was none.")
+    error: str | None = Field(description="Why there was no answer.")
+    excerpt: str | None = Field(description="The first characters of the answer.")
+    seconds: float
+
+
+class Delivery(Answer):
+    """An event on its way to a webhook."""
+
+    id: str = Field(description="Also the header `webhook-id` of each post.", examples=[DELIVERY_ID])
+    webhook_id: str = Field(examples=[WEBHOOK_ID])
+    job_id: str | None
+    event_type: str = Field(examples=["job.completed"])
+    sequence: int = Field(description="Counts the deliveries of one job to one webhook from 1.")
+    payload: dict[str, Any] = Field(description="The body that is posted.")
+    state: DeliveryState
+    created_at: datetime
+    next_attempt_at: datetime | None = Field(description="Null where nothing more is attempted.")
+    delivered_at: datetime | None
+    log: list[DeliveryAttempt] = Field(description="All attempts, oldest first.")
+
+    @classmethod
+    def of(cls, delivery: records.DeliveryRecord) -> Self:
+        """The ledger's record as clients see it."""
+        fields = {name: value for name, value in vars(delivery).items() if name not in {"endpoint_id", "log"}}
+        log = [DeliveryAttempt.model_validate(attempt) for attempt in delivery.log]
+        return cls(webhook_id=delivery.endpoint_id, log=log, **fields)
+
+
+class DeliveryPage(Answer):
+    """A part of a webhook's deliveries, newest first."""
+
+    data: list[Delivery]
+    next_cursor: str | None = Field(description="For the next part; null at the end.")

@@ -1,0 +1,52 @@
+"""What many requests share: ids, names, addresses, pages of lists."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from api.filenames import clean_filename
+
+#: Ids as clients may send them; what the ledger makes fits in.
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+FileName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(clean_filename)]
+ContentType = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
+#: Whether it may be connected to, is decided apart.
+Url = Annotated[str, Field(min_length=1, max_length=2000)]
+#: A part of a form that is a file.
+FilePart = Annotated[str, Field(json_schema_extra={"format": "binary"})]
+#: One line for people: printable, not blank.
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Request(BaseModel):
+    """The base of what clients send."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageOf(Request):
+    """Which part of a list."""
+
+    limit: int = Field(default=100, ge=1, le=1000, description="Most entries in the answer.")
+    cursor: str | None = Field(
+        default=None, max_length=200, description="`next_cursor` of the answer before. Missing: from the beginning."
+    )
+
+
+class Wait(Request):
+    """How long to wait for news."""
+
+    wait: int = Field(
+        default=0,
+        ge=0,
+        le=60,
+        description="Seconds to wait until the job is no longer as `If-None-Match` names it, or as it is now.",
+    )

@@ -1,0 +1,82 @@
+"""What the ledger hands out: frozen records, and the two life cycles of the product.
+
+A job::
+
+    queued ──first image leased──▶ running ──last image ended──▶ completed
+       └──────────────── cancel ───────┴──────────────────────▶ canceled
+
+An image::
+
+    queued ──leased──▶ running ──finished under its lease──▶ succeeded | skipped | failed
+       ▲                  │
+       └── lease expired, │ transient failure (attempt + 1, until the limit: failed)
+       └── job canceled ──┴─▶ canceled
+"""
+
+from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
+from storage.records.states import (
+    BATCH_EVENT,
+    ENDED,
+    HELD_JOB,
+    PING_EVENT,
+    DeliveryState,
+    EventFilter,
+    ImageState,
+    JobState,
+    PausedBy,
+    Priority,
+    RightsBasis,
+    Scope,
+    TemplateKind,
+    TemplateState,
+)
+from storage.records.templates import LeasedTemplate, MadeTemplate, NewTemplate, SampleSource, Template, UsedTemplate
+from storage.records.tenants import ApiKey, AuditEntry, Caller, Quota, Upload, Usage
+from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, WebhookEndpoint
+from storage.records.work import Backlog, LeasedImage, Outcome, Shard, Taken, Waiting
+
+__all__ = [
+    "BATCH_EVENT",
+    "ENDED",
+    "HELD_JOB",
+    "PING_EVENT",
+    "ApiKey",
+    "AuditEntry",
+    "Backlog",
+    "Caller",
+    "Counts",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryRecord",
+    "DeliveryState",
+    "EventFilter",
+    "Image",
+    "ImageState",
+    "Job",
+    "JobState",
+    "LeasedImage",
+    "LeasedTemplate",
+    "MadeTemplate",
+    "NewImage",
+    "NewJob",
+    "NewTemplate",
+    "Outcome",
+    "PausedBy",
+    "Priority",
+    "Quota",
+    "Rights",
+    "RightsBasis",
+    "SampleSource",
+    "Scope",
+    "Shard",
+    "SkippedRow",
+    "Taken",
+    "Template",
+    "TemplateKind",
+    "TemplateState",
+    "Upload",
+    "Usage",
+    "UsedTemplate",
+    "Waiting",
+    "WebhookEndpoint",
+]

@@ -1,0 +1,101 @@
+"""Watermarks known for many images, as they are asked for, made and used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from storage.records.states import TemplateKind, TemplateState
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTemplate:
+    """A template to be made."""
+
+    name: str
+    kind: TemplateKind
+    #: ``upload_ids``, ``place``, ``opacity``, ``force``, ``approve``: see :mod:`storage.options`.
+    spec: dict[str, Any]
+    #: With ``estimate``: the job whose pictures are looked at, instead of uploads.
+    source_job_id: str | None = None
+    webhook_endpoint_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """A watermark known for many images, or the work of making one."""
+
+    id: str
+    tenant_id: str
+    name: str
+    #: Among those of its name, from 1.
+    version: int
+    kind: TemplateKind
+    state: TemplateState
+    spec: dict[str, Any]
+    source_job_id: str | None
+    found_with_id: str | None
+    #: Anchor, scale, distance and size of the mark; ``None`` until it is made.
+    place: dict[str, Any] | None
+    samples: int | None
+    quality: dict[str, Any] | None
+    #: 0 to 1.
+    confidence: float | None
+    warnings: list[str]
+    file_key: str | None
+    #: Blob keys by name.
+    previews: dict[str, str]
+    webhook_endpoint_id: str | None
+    #: ``stage``, ``done`` and ``total`` while it is made.
+    progress: dict[str, Any] | None
+    attempt: int
+    error_code: str | None
+    error_detail: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    reviewed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSource:
+    """A picture that a template is made from."""
+
+    name: str
+    #: Blank where the picture is at ``source_url``.
+    source_key: str
+    source_url: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeasedTemplate:
+    """What a worker needs to know of a template that it is to make."""
+
+    id: str
+    tenant_id: str
+    kind: TemplateKind
+    spec: dict[str, Any]
+    sources: list[SampleSource]
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeTemplate:
+    """A template that a worker has made; its file and pictures are stored already."""
+
+    id: str
+    place: dict[str, Any]
+    samples: int
+    quality: dict[str, Any] | None
+    confidence: float
+    warnings: list[str]
+    file_key: str
+    previews: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedTemplate:
+    """A template as an image's worker needs it."""
+
+    id: str
+    file_key: str

@@ -1,0 +1,102 @@
+"""What is leased, published and ended: the records of dispatcher and workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.records.states import ImageState, Priority
+from storage.records.templates import UsedTemplate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Images of one job to be published as one message."""
+
+    job_id: str
+    image_ids: list[str]
+    #: The job's own.
+    priority: Priority = Priority.BULK
+    #: The queue it travels in; a bulk shard whose turn has come travels with the interactive ones.
+    queue: Priority = Priority.BULK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What the dispatcher is to publish now."""
+
+    shards: list[Shard]
+    #: Shards that were on their way before: published and not leased.
+    under_way: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Images of one priority that have not ended, over all tenants; paused ones do not count as queued."""
+
+    queued: int
+    running: int
+    #: Seconds since the submission of the oldest job with an image that waits; 0 where none does.
+    oldest_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """How much there is to do."""
+
+    waiting: dict[Priority, Waiting]
+    #: Images that are paused.
+    paused: int
+    #: Worker processes that hold a lease.
+    busy_workers: int
+
+    @property
+    def queued(self) -> int:
+        return sum(waiting.queued for waiting in self.waiting.values())
+
+    @property
+    def running(self) -> int:
+        return sum(waiting.running for waiting in self.waiting.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeasedImage:
+    """What a worker needs to know of an image it holds."""
+
+    id: str
+    job_id: str
+    tenant_id: str
+    name: str
+    #: Blank where the picture is at ``source_url``.
+    source_key: str
+    source_url: str | None
+    #: Blank where the mask is boxes.
+    mask_key: str
+    #: Boxes, or how the mask's file is placed: the image's own, else the job's.
+    mask: dict[str, Any] | None
+    #: Marks to be taken off instead of a mask; empty: there is a mask.
+    templates: tuple[UsedTemplate, ...] = ()
+    #: The job's with the image's own over them.
+    options: dict[str, Any]
+    attempt: int
+    #: W3C ``traceparent`` of the job's submission, where that was traced.
+    trace: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an image ended, or why it must be tried again (``retry``). Said by the worker that holds the lease."""
+
+    image_id: str
+    #: SUCCEEDED, SKIPPED or FAILED.
+    state: ImageState
+    result_key: str | None = None
+    content_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    tiles_done: int = 0
+    error_code: str | None = None
+    error_detail: str | None = None
+    #: With FAILED: a transient cause. The image goes back to the queue unless its attempts are used up.
+    retry: bool = False
+    record: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,39 @@
+"""The ledger's tables, for Postgres and SQLite alike. ``migrations/`` creates them; nothing else does.
+
+Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that an index grows at its end.
+"""
+
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, UtcDateTime, metadata, new_id, time_column
+from storage.tables.jobs import attempts, images, job_deltas, jobs, pauses, skipped_rows
+from storage.tables.templates import job_templates, templates
+from storage.tables.tenants import api_keys, audit_log, blob_deletions, idempotency_keys, tenants, uploads, usage
+from storage.tables.webhooks import webhook_attempts, webhook_deliveries, webhook_endpoints, webhook_outbox
+
+__all__ = [
+    "ID",
+    "JSON_DOCUMENT",
+    "SERIAL",
+    "UtcDateTime",
+    "api_keys",
+    "attempts",
+    "audit_log",
+    "blob_deletions",
+    "idempotency_keys",
+    "images",
+    "job_deltas",
+    "job_templates",
+    "jobs",
+    "metadata",
+    "new_id",
+    "pauses",
+    "skipped_rows",
+    "templates",
+    "tenants",
+    "time_column",
+    "uploads",
+    "usage",
+    "webhook_attempts",
+    "webhook_deliveries",
+    "webhook_endpoints",
+    "webhook_outbox",
+]

@@ -1,0 +1,196 @@
+"""Jobs, their images, and the attempts at them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, metadata, time_column
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("options", JSON_DOCUMENT, nullable=False),
+    # Boxes, templates, or how a mask's file is placed, for images without their own mask. Empty: each file as it is.
+    Column("mask", JSON_DOCUMENT),
+    # Of a job whose mark is estimated: the templates found, or why there are none. Empty until it is known.
+    Column("review", JSON_DOCUMENT),
+    Column("priority", String(12), nullable=False, server_default="bulk"),
+    # Images that wait for a worker at this time fail. Empty: they wait as long as it takes.
+    time_column("deadline"),
+    Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
+    # Empty for jobs of the time before it was asked for.
+    Column("rights_basis", String(20)),
+    Column("attested_by", String(200)),
+    Column("rights_reference", String(500)),
+    # W3C traceparent of its submission. Empty: not traced.
+    Column("trace", String(60)),
+    # Seconds from its end until it is deleted; and when that is. Empty: never.
+    Column("retention_s", Integer),
+    time_column("expires_at"),
+    Column("total", Integer, nullable=False),
+    # Rows of its manifest that were left out.
+    Column("rows_skipped", Integer, nullable=False, server_default="0"),
+    # Folded counts; what has happened since lies in job_deltas. Their sum is the truth at every moment.
+    Column("queued", Integer, nullable=False, server_default="0"),
+    Column("running", Integer, nullable=False, server_default="0"),
+    Column("succeeded", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("canceled", Integer, nullable=False, server_default="0"),
+    Column("tiles_done", BigInteger, nullable=False, server_default="0"),
+    # When the dispatcher last took a shard of it: the job that waited longest is next.
+    time_column("dispatched_at"),
+    time_column("created_at", nullable=False),
+    time_column("started_at"),
+    time_column("finished_at"),
+    Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+    Index(
+        "ix_jobs_expires_at",
+        "expires_at",
+        postgresql_where=text("expires_at IS NOT NULL"),
+        sqlite_where=text("expires_at IS NOT NULL"),
+    ),
+    Index("ix_jobs_queued", "id", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
+    Index(
+        "ix_jobs_deadline",
+        "deadline",
+        postgresql_where=text("deadline IS NOT NULL"),
+        sqlite_where=text("deadline IS NOT NULL"),
+    ),
+    Index(
+        "ix_jobs_open",
+        "dispatched_at",
+        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+    ),
+)
+# What is not to be worked on for now: a job's id, a tenant's id, or `everything`: no foreign key.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("subject", ID, primary_key=True),
+    # `operator` or `tenant`: what the operator paused, no tenant resumes.
+    Column("paused_by", String(12), nullable=False),
+    time_column("at", nullable=False),
+)
+job_deltas = Table(
+    "job_deltas",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("queued", Integer, nullable=False, server_default="0"),
+    Column("running", Integer, nullable=False, server_default="0"),
+    Column("succeeded", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("canceled", Integer, nullable=False, server_default="0"),
+    Column("tiles_done", Integer, nullable=False, server_default="0"),
+)
+images = Table(
+    "images",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", ID, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", String(255), nullable=False),
+    # Its name in the tenant's own books.
+    Column("custom_id", String(200)),
+    Column("state", String(12), nullable=False),
+    # Blank where the picture is at an address.
+    Column("source_key", String(300), nullable=False),
+    # https:// or s3://. Empty: the picture is under its key.
+    Column("source_url", String(2000)),
+    # Blank where the mask is boxes.
+    Column("mask_key", String(300), nullable=False),
+    # Its own mask: boxes, or how its file is placed. Empty: the job's.
+    Column("mask", JSON_DOCUMENT),
+    # Its own options, which win over the job's. Empty: none.
+    Column("options", JSON_DOCUMENT),
+    Column("result_key", String(300)),
+    Column("content_type", String(100)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("lease_token", String(40)),
+    time_column("lease_expires_at"),
+    # When it was last put into a message; empty: not in the queue.
+    time_column("published_at"),
+    # Not before this time (after a transient failure).
+    time_column("available_at", nullable=False),
+    Column("tiles_done", Integer, nullable=False, server_default="0"),
+    Column("tiles_total", Integer),
+    Column("error_code", String(60)),
+    Column("error_detail", Text),
+    Column("record", JSON_DOCUMENT, nullable=False),
+    time_column("created_at", nullable=False),
+    time_column("started_at"),
+    time_column("finished_at"),
+    UniqueConstraint("job_id", "position"),
+    Index(
+        "ix_images_published",
+        "published_at",
+        postgresql_where=text("state = 'queued' AND published_at IS NOT NULL"),
+        sqlite_where=text("state = 'queued' AND published_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_images_leased",
+        "lease_expires_at",
+        postgresql_where=text("state = 'running'"),
+        sqlite_where=text("state = 'running'"),
+    ),
+    Index(
+        "ix_images_lease_token",
+        "lease_token",
+        postgresql_where=text("lease_token IS NOT NULL"),
+        sqlite_where=text("lease_token IS NOT NULL"),
+    ),
+)
+
+# The order in which a job's images are published: those tried before come first.
+Index(
+    "ix_images_queued",
+    images.c.job_id,
+    images.c.attempt.desc(),
+    images.c.available_at,
+    images.c.id,
+    postgresql_where=text("state = 'queued'"),
+    sqlite_where=text("state = 'queued'"),
+)
+# Rows of a manifest that were no good, where the tenant asked for them to be left out.
+skipped_rows = Table(
+    "skipped_rows",
+    metadata,
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    # In the file, from 1.
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("custom_id", String(200)),
+    Column("detail", Text, nullable=False),
+)
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("image_id", ID, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("worker", String(200), nullable=False),
+    time_column("started_at", nullable=False),
+    time_column("ended_at"),
+    # succeeded, skipped, failed, canceled (with its job), or lost (the lease ran out).
+    Column("outcome", String(12)),
+    Column("code", String(60)),
+    Column("detail", Text),
+)

@@ -1,0 +1,134 @@
+"""Tenants, their keys, uploads and use, and the audit log."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, metadata, time_column
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    # Quotas; empty: none.
+    Column("max_images_per_day", Integer),
+    Column("max_images_in_flight", Integer),
+    Column("max_bytes_per_day", BigInteger),
+    # Its share of the workers beside other tenants that wait; and when its last turn began and ended, in the virtual
+    # time of `ledger/fairness.py`.
+    Column("weight", Float, nullable=False, server_default="1"),
+    Column("turn_began", Float, nullable=False, server_default="0"),
+    Column("turn_ended", Float, nullable=False, server_default="0"),
+    # When the dispatcher last took a shard of any of its jobs: of equals, the tenant that waited longest is next.
+    time_column("dispatched_at"),
+    time_column("created_at", nullable=False),
+)
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("name", String(200), nullable=False),
+    Column("prefix", String(20), nullable=False),
+    # SHA-256 of the whole key. Keys have 256 random bits, so a slow hash would protect nothing.
+    Column("hash", String(64), nullable=False, unique=True),
+    # What it may be used for, parted by blanks.
+    Column("scopes", String(60), nullable=False, server_default="submit read admin"),
+    time_column("created_at", nullable=False),
+    time_column("expires_at"),
+    time_column("last_used_at"),
+    time_column("revoked_at"),
+)
+# What a tenant has asked for on a day (UTC). Its row is also what two submissions of a tenant queue up for.
+usage = Table(
+    "usage",
+    metadata,
+    Column("tenant_id", ID, ForeignKey("tenants.id"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("images", Integer, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+)
+# Answers to requests that are not to be done twice; written in the transaction of what they answer for.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant_id", ID, ForeignKey("tenants.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    # SHA-256 of the request.
+    Column("fingerprint", String(64), nullable=False),
+    Column("answer", JSON_DOCUMENT, nullable=False),
+    time_column("created_at", nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+)
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("key", String(300), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("content_type", String(100), nullable=False),
+    # In bytes, as it was announced; the link takes no other. Empty: not announced.
+    Column("size", BigInteger),
+    # Names a transfer in parts to the object store, until it is complete. Empty: sent in one piece, or complete.
+    Column("parts_id", String(1000)),
+    # Jobs that it is part of; without one it goes when it expires.
+    Column("uses", Integer, nullable=False, server_default="0"),
+    time_column("created_at", nullable=False),
+    time_column("expires_at", nullable=False),
+    Index(
+        "ix_uploads_unused",
+        "expires_at",
+        postgresql_where=text("uses = 0"),
+        sqlite_where=text("uses = 0"),
+    ),
+)
+# Blobs that nothing in the ledger names any more. Written with the deletion of what named them; deleted after them.
+blob_deletions = Table(
+    "blob_deletions",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    # A key, or with a slash at its end all keys under it.
+    Column("key", String(300), nullable=False),
+    # A transfer in parts to this key that is to be broken off.
+    Column("parts_id", String(1000)),
+    # A claim moves this into the future.
+    time_column("due_at", nullable=False, index=True),
+)
+# Appended to in the transaction of what it tells of, chained shortly after; a trigger refuses every other change.
+# No foreign keys: it outlives what it names.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("tenant_id", ID, nullable=False),
+    time_column("at", nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("actor", String(250), nullable=False),
+    Column("job_id", ID),
+    Column("image_id", ID),
+    Column("data", JSON_DOCUMENT, nullable=False),
+    # Both empty until the entry is in its tenant's chain.
+    Column("sequence", BigInteger),
+    Column("hash", String(64)),
+    UniqueConstraint("tenant_id", "sequence"),
+    Index(
+        "ix_audit_log_unchained",
+        "id",
+        postgresql_where=text("hash IS NULL"),
+        sqlite_where=text("hash IS NULL"),
+    ),
+)
