@@ -16,12 +16,9 @@ from tests.running import REPOSITORY
 
 DOCUMENTS = [
     "README.md",
-    "docs/architecture.md",
-    "docs/weights.md",
-    "docs/rights.md",
-    "docs/recipes.md",
-    "samples/README.md",
     "CHANGELOG.md",
+    "samples/README.md",
+    *sorted(f"docs/{path.name}" for path in REPOSITORY.glob("docs/*.md")),
 ]
 TEXTS = {name: (REPOSITORY / name).read_text() for name in DOCUMENTS}
 SHELL = [
