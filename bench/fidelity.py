@@ -13,7 +13,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,11 @@ from rich.table import Table
 
 from bench.corpus import Case, cases
 from model.imaging import Limits
-from model.imaging.formats import jpeg, png, tiff_strips
+from model.imaging.coding import encode
+from model.imaging.formats import boxes, jpeg, png, tiff_strips
 from model.imaging.formats.splice import touched_mcus
 from model.imaging.metadata.reading import has_c2pa
+from model.imaging.picture import Edit
 from model.imaging.turning import as_stored
 from model.inpainter import LaMaInpainter
 from model.masks import Mask
@@ -60,6 +62,9 @@ class Row:
     mean_difference: float
     #: Size of the result over that of the source.
     size: float
+    #: The same for JPEG when nothing is repaired: what thumbnails made anew and restart markers left out come to.
+    #: What is left of ``size`` is the content of the mask.
+    unrepaired: float | None
     #: Whether anything in the mask changed.
     repaired: bool
 
@@ -71,7 +76,14 @@ def measure(case: Case, inpainter: LaMaInpainter) -> Row:
         size = image.size[::-1] if turned else image.size
     task = read(case.data, mark(*size), limits=LIMITS)
     repaired = write(task, fill_parts(task, inpainter.run, lambda _: None))
-    return compare(case, repaired.data, task, repaired.record["written"])
+    row = compare(case, repaired.data, task, repaired.record["written"])
+    return replace(row, unrepaired=_unrepaired(case, task)) if case.name.startswith("jpeg") else row
+
+
+def _unrepaired(case: Case, task: Task) -> float:
+    assert task.document is not None
+    as_it_was = [Edit(page.samples, np.zeros(page.samples.shape[:2], np.uint8)) for page in task.document.pages]
+    return len(encode(task.document, as_it_was).data) / len(case.data)
 
 
 def mark(width: int, height: int) -> bytes:
@@ -100,7 +112,7 @@ def compare(case: Case, result: bytes, task: Task, written: str) -> Row:
     lost = _lost(case.data, result)
     if [part.shape for part in before] != [part.shape for part in after]:
         lost.append("size, mode or frames")
-        return Row(case.name, written, lost, None, 0, len(result) / len(case.data), repaired=False)
+        return Row(case.name, written, lost, None, 0, len(result) / len(case.data), None, repaired=False)
     changed, differences, repaired = 0, [], False
     for old, new, hole in zip(before, after, holes, strict=True):
         if old.dtype != new.dtype:
@@ -118,7 +130,7 @@ def compare(case: Case, result: bytes, task: Task, written: str) -> Row:
     elif case.name.startswith(RECODED):
         count = None
     ratio = len(result) / len(case.data)
-    return Row(case.name, written, lost, count, float(np.mean(differences)), ratio, repaired)
+    return Row(case.name, written, lost, count, float(np.mean(differences)), ratio, None, repaired)
 
 
 def changed_coefficients(source: bytes, result: bytes, hole: Mask) -> int:
@@ -211,6 +223,7 @@ def _lost(source: bytes, result: bytes) -> list[str]:
                 facts[name] = (before.info.get(name), after.info.get(name))
         if format_name == "AVIF":
             facts["coding"] = tuple(file[file.find(b"av1C") + 6] & 0x7C for file in (source, result))
+            facts["colours, turn, light"] = tuple(_of_avif(file) for file in (source, result))
         if format_name == "JPEG":
             facts["tables"] = (before.quantization, after.quantization)  # type: ignore[attr-defined]
             facts["progressive"] = (before.info.get("progressive"), after.info.get("progressive"))
@@ -226,6 +239,13 @@ def _lost(source: bytes, result: bytes) -> list[str]:
     if has_c2pa(source, format_name) != has_c2pa(result, format_name):
         lost.append("c2pa")
     return lost
+
+
+def _of_avif(data: bytes) -> list[bytes]:
+    """Properties of the picture; of its colours without their range."""
+    kept = {b"irot", b"imir", b"clli", b"colr"}
+    found = [part for kind, part in boxes.properties(data) if kind in kept]
+    return sorted(part[:18] if part[8:12] == b"nclx" else part for part in found)
 
 
 def _exif(image: Image.Image) -> dict[int, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 
 import imagecodecs
@@ -19,7 +20,7 @@ from bench.corpus.content import (
     file_of,
     moving,
 )
-from model.imaging.formats import coded, webp
+from model.imaging.formats import boxes, webp
 
 
 def _told_webp(data: bytes) -> bytes:
@@ -52,10 +53,24 @@ def coded_files(photo: Image.Image) -> Iterator[Recipe]:
     alpha = photo.copy()
     alpha.putalpha(photo.convert("L"))
     told = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif(photo), "xmp": XMP}
-    box = (24 + len(JUMBF)).to_bytes(4, "big") + b"uuid" + coded.C2PA_BOX + JUMBF
+    box = (24 + len(JUMBF)).to_bytes(4, "big") + b"uuid" + boxes.C2PA_BOX + JUMBF
     yield "avif-8", lambda: file_of(photo, "AVIF", quality=80, speed=9, **told) + box
     yield "avif-alpha", lambda: file_of(alpha, "AVIF", quality=80, speed=9)
     yield "avif-10", lambda: bytes(imagecodecs.avif_encode(deep_of(photo) >> 6, bitspersample=10, level=80, speed=9))
+    turned = [(b"irot", b"\1"), (b"imir", b"\0"), (b"clli", bytes.fromhex("03e80190"))]
+    items = [boxes.Item(b"Exif", bytes(4) + exif(photo, 5)), boxes.Item(b"mime", XMP, b"application/rdf+xml")]
+
+    def deep_avif(sampling: str, bits: int) -> bytes:
+        """With profile, EXIF, XMP, turned, of Rec. 2020 and PQ, and a C2PA manifest."""
+        shown = {"primaries": 9, "transfer": 16, "matrix": 9}
+        samples = deep_of(photo) >> (16 - bits)
+        coded = imagecodecs.avif_encode(samples, bitspersample=bits, level=85, speed=9, pixelformat=sampling, **shown)
+        told = [struct.pack(">I4s", 8 + len(content), kind) + content for kind, content in turned]
+        told.append(struct.pack(">I4s4s", 12 + len(ICC), b"colr", b"prof") + ICC)
+        return boxes.described(bytes(coded), [told[-1], *told[:-1]], items) + box
+
+    yield "avif-10-described", lambda: deep_avif("420", 10)
+    yield "avif-12-described-444", lambda: deep_avif("444", 12)
     yield "avif-444", lambda: file_of(photo, "AVIF", quality=85, speed=9, subsampling="4:4:4")
     yield "heic-444", lambda: file_of(photo, "HEIF", quality=85, chroma="444")
     shown = {"color_primaries": 12, "transfer_characteristics": 13, "matrix_coefficients": 1, "full_range_flag": 1}

@@ -12,13 +12,10 @@ from PIL import Image
 
 from model.errors import ImageRejected
 from model.imaging import turning
-from model.imaging.formats import bmp, coded, gif, jpeg, png, tiff, webp
-from model.imaging.metadata.exif import Thumbnail, thumbnail_of, with_thumbnail
+from model.imaging.formats import avif, bmp, gif, heic, jpeg, png, tiff, webp
+from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, thumbnail_of, with_thumbnail
 from model.imaging.picture import Document, Edit, Page, Written
 from model.imaging.probing import Limits, Probe, facts, opened, orientation
-
-#: EXIF has no limit of its own outside JPEG; this is only good sense.
-_LONGEST_EXIF = 1 << 24
 
 
 def decode(data: bytes, limits: Limits) -> Document:
@@ -62,8 +59,10 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
             written = bmp.write(data, first)
         case "TIFF":
             written = tiff.write(data, stored, xmp)
+        case "AVIF":
+            written = avif.write(data, first, thumbnail, xmp)
         case _:
-            written = coded.write(data, first, thumbnail, xmp)
+            written = heic.write(data, first, thumbnail, xmp)
     return written
 
 
@@ -81,8 +80,10 @@ def _pages(data: bytes, image: Image.Image, told: Probe, limits: Limits) -> list
             pages = bmp.read(image)
         case "TIFF":
             pages = tiff.read(data, limits)
+        case "AVIF":
+            pages = avif.read(data, image)
         case _:
-            pages = coded.read(data, image)
+            pages = heic.read(data, image)
     return pages
 
 
@@ -108,7 +109,7 @@ def _with_png_exif(data: bytes, thumbnail: Thumbnail) -> bytes:
     if not any(name == b"eXIf" for name, _ in parts):
         return data
     return png.joined(
-        [(name, with_thumbnail(part, thumbnail, _LONGEST_EXIF) if name == b"eXIf" else part) for name, part in parts]
+        [(name, with_thumbnail(part, thumbnail, LONGEST_EXIF) if name == b"eXIf" else part) for name, part in parts]
     )
 
 
@@ -120,7 +121,7 @@ def _with_webp_exif(data: bytes, thumbnail: Thumbnail) -> bytes:
     for name, part in parts:
         lead = 6 if part.startswith(b"Exif\0\0") else 0
         if name == b"EXIF":
-            renewed.append((name, part[:lead] + with_thumbnail(part[lead:], thumbnail, _LONGEST_EXIF)))
+            renewed.append((name, part[:lead] + with_thumbnail(part[lead:], thumbnail, LONGEST_EXIF)))
         else:
             renewed.append((name, part))
     return webp.joined(renewed)

@@ -35,6 +35,7 @@ LONGEST_SIDE = 65_535
 #: Most passes over a JPEG's pixels. Encoders write about ten; a small file of thousands would take hours.
 MOST_SCANS = 100
 _ORIENTATION = 0x0112
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: What Pillow and the decoders under it raise on damaged files.
 DAMAGE = (
@@ -190,6 +191,12 @@ def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.
     except UnidentifiedImageError:
         if data.startswith(_PNG) and data[12:16] == b"IHDR" and 0 in struct.unpack(">II", data[16:24].ljust(8, b"\1")):
             raise rejected(f"{noun}_empty", f"The {noun} has no pixels.") from None
+        if data.startswith(_TIFF):
+            raise rejected(
+                f"{noun}_format_unsupported",
+                f"The {noun} is a TIFF that is damaged or of a kind that is not supported, such as colours in floating "
+                "point: save it as grey, RGB, palette or CMYK of 8 or 16 bits a sample.",
+            ) from None
         raise rejected(
             f"{noun}_unreadable",
             f"The {noun} is not a picture in a format that is known here: send {', '.join(FORMATS)}.",

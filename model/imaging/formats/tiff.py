@@ -22,7 +22,8 @@ from model.imaging.probing import DAMAGE, Limits, damaged
 
 _ORIENTATION = 274
 _CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4, PALETTE: 1, YCBCR: 3}
-_SUPPORTED = "grey, RGB, palette or CMYK of 1 to 16 bits, plain or packed with LZW, Deflate, PackBits or JPEG"
+_COLOURS, _PACKING = "save it as grey, RGB, palette or CMYK", "pack it with LZW or Deflate"
+_DEPTHS = "save it with 8 or 16 bits a sample (grey and palette: 1, 2 and 4 too)"
 _COMPLAINTS = (*DAMAGE, tifffile.TiffFileError)
 
 
@@ -80,22 +81,46 @@ def _hold(pages: list[Any], limits: Limits) -> None:
             )
         if len(page.dataoffsets) != len(page.databytecounts):
             raise ImageRejected("image_unreadable", "The image's strips have places without lengths: export it again.")
-        if not _supported(page):
-            raise ImageRejected("image_mode_unsupported", f"This kind of TIFF is not supported: send {_SUPPORTED}.")
+        reason = _reason_against(page)
+        if reason is not None:
+            raise ImageRejected("image_mode_unsupported", f"The image is a TIFF {reason}.")
 
 
-def _supported(page: Any) -> bool:
+def _reason_against(page: Any) -> str | None:
+    """What a page is that could not be written back, and what to do; ``None``: it can be."""
     channels = _CHANNELS.get(page.photometric)
-    if channels is None or not channels <= page.samplesperpixel <= 8 or page.imagedepth != 1:
-        return False
-    if page.compression == JPEG:
+    reason = None
+    if channels is None:
+        reason = f"of {_name(page.photometric)} colours: {_COLOURS}"
+    elif page.imagedepth != 1 or not channels <= page.samplesperpixel <= 8:
+        reason = f"of {page.samplesperpixel} samples a pixel in {page.imagedepth} planes of depth: {_COLOURS}"
+    elif page.compression == JPEG:
         fitting = page.bitspersample == 8 and page.samplesperpixel == channels
-        return fitting and page.photometric not in (WHITE_IS_ZERO, PALETTE)
-    if page.compression not in tiff_strips.LOSSLESS or page.photometric == YCBCR:
-        return False
+        if not fitting or page.photometric in (WHITE_IS_ZERO, PALETTE):
+            reason = f"packed with JPEG, of {page.bitspersample} bits or of further channels: {_PACKING}"
+    elif page.compression not in tiff_strips.LOSSLESS:
+        reason = f"packed with {_name(page.compression)}: {_PACKING}"
+    elif page.photometric == YCBCR:
+        reason = f"of YCbCr colours without JPEG: {_COLOURS}"
+    elif not _whole(page):
+        reason = f"of {page.bitspersample} bits ({_kind(page)}) a sample: {_DEPTHS}"
+    return reason
+
+
+def _whole(page: Any) -> bool:
+    """Whether its samples are whole numbers of a size that can be written back."""
     if page.bitspersample < 8:
         return page.bitspersample in (1, 2, 4) and page.samplesperpixel == 1
     return page.bitspersample in (8, 16) and np.dtype(page.dtype) in (np.uint8, np.uint16)
+
+
+def _kind(page: Any) -> str:
+    return {2: "signed", 3: "floating point"}.get(int(page.sampleformat), "whole numbers")
+
+
+def _name(code: Any) -> str:
+    """As tifffile names it; the number of one that has no name."""
+    return str(getattr(code, "name", code))
 
 
 def _stored(page: Any) -> Samples:

@@ -17,6 +17,8 @@ from model.imaging.picture import Pixels
 #: Makes a JPEG of at most so many pixels on its longer side, at a quality.
 Thumbnail = Callable[[int, int], bytes]
 
+#: EXIF has no limit of its own outside JPEG; this is only good sense.
+LONGEST_EXIF = 1 << 24
 _OFFSET, _LENGTH = 0x0201, 0x0202
 _QUALITIES = (85, 75, 60, 40, 20)
 #: Side of a thumbnail whose own side cannot be read: what EXIF recommends.

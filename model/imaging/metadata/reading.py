@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from model.imaging.formats import coded, gif, png, segments, webp
+from model.imaging.formats import boxes, gif, png, segments, webp
 from model.imaging.probing import DAMAGE, FORMATS
 
 _TIFF_XMP, _TIFF_C2PA = 700, 0xCD41
@@ -46,7 +46,7 @@ def has_c2pa(data: bytes, format_name: str) -> bool:
         case "WEBP":
             found = any(name == b"C2PA" for name, _ in webp.chunks(data))
         case "AVIF" | "HEIF":
-            found = any(kind == b"uuid" and box[8:24] == coded.C2PA_BOX for kind, box in coded.boxes(data))
+            found = any(kind == b"uuid" and box[8:24] == boxes.C2PA_BOX for kind, box in boxes.boxes(data))
         case "TIFF":
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
                 found = _TIFF_C2PA in image.tag_v2  # type: ignore[attr-defined]

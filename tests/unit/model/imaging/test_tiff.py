@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from model.errors import ImageRejected
 from model.imaging import Limits
@@ -86,3 +88,76 @@ def test_strips_without_lengths_are_refused_before_anything_is_done() -> None:
     with pytest.raises(ImageRejected) as refusal:
         read(short, BOX, limits=LIMITS)
     assert refusal.value.code == "image_unreadable"
+
+
+def two_flat_pages() -> bytes:
+    """As libtiff writes it: each page's directory behind its strips."""
+    pages = [Image.fromarray(np.full((64, 48, 3), value, np.uint8)) for value in (90, 160)]
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", compression="tiff_lzw", save_all=True, append_images=pages[1:])
+    return out.getvalue()
+
+
+def test_longer_strips_before_a_directory_go_to_the_end_and_leave_zeros_that_no_reader_minds() -> None:
+    noise = np.random.default_rng(4).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    data = two_flat_pages()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        old = page.dataoffsets[0], page.dataoffsets[0] + page.databytecounts[0]  # type: ignore[union-attr]
+        assert old[1] <= page.offset  # type: ignore[union-attr]
+    task = read(data, BOX, limits=LIMITS)
+    hole = task.hole > 0
+    result = write(task, [np.where(hole[..., None], noise, part.picture.pixels) for part in task.parts]).data
+    assert result[old[0] : old[1]] == bytes(old[1] - old[0])
+    wanted = [np.where(hole[..., None], noise, value) for value in (90, 160)]
+    with Image.open(io.BytesIO(result)) as by_pillow:
+        for index, samples in enumerate(wanted):
+            by_pillow.seek(index)
+            assert np.array_equal(np.asarray(by_pillow), samples)
+            assert np.array_equal(tifffile.imread(io.BytesIO(result), key=index), samples)
+            assert np.array_equal(imagecodecs.tiff_decode(result, index=index), samples)  # libtiff itself
+
+
+def packed(**options: object) -> bytes:
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.full((64, 48, 3), 90, np.uint8), metadata=None, **options)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def fax() -> bytes:
+    out = io.BytesIO()
+    Image.new("1", (48, 64)).save(out, "TIFF", compression="group4")
+    return out.getvalue()
+
+
+def of_floats(channels: int) -> bytes:
+    out = io.BytesIO()
+    samples = np.zeros((64, 48, channels), np.float32)
+    tifffile.imwrite(out, samples, metadata=None, photometric="rgb" if channels == 3 else "minisblack")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "what", "remedy"),
+    [
+        (packed(photometric="rgb", compression="zstd"), "ZSTD", "pack it with LZW or Deflate"),
+        (packed(photometric="rgb", compression="lzma"), "LZMA", "pack it with LZW or Deflate"),
+        (packed(photometric="rgb", compression="webp"), "WEBP", "pack it with LZW or Deflate"),
+        (fax(), "CCITTFAX4", "pack it with LZW or Deflate"),
+        (packed(photometric="cielab"), "CIELAB", "save it as grey, RGB, palette or CMYK"),
+        (of_floats(1), "32 bits (floating point)", "save it with 8 or 16 bits a sample"),
+    ],
+)
+def test_what_is_refused_says_what_it_is_and_what_to_do(data: bytes, what: str, remedy: str) -> None:
+    with pytest.raises(ImageRejected) as refusal:
+        read(data, BOX, limits=LIMITS)
+    assert refusal.value.code == "image_mode_unsupported"
+    assert what in str(refusal.value)
+    assert remedy in str(refusal.value)
+
+
+def test_tiff_that_cannot_be_opened_is_said_to_be_one() -> None:
+    with pytest.raises(ImageRejected) as refusal:
+        read(of_floats(3), BOX, limits=LIMITS)
+    assert refusal.value.code == "image_format_unsupported"
+    assert "floating point: save it as grey, RGB, palette or CMYK of 8 or 16 bits a sample" in str(refusal.value)

@@ -1,0 +1,126 @@
+"""AVIF: encoded again at the quality that gives the source's own size, in its depth and sampling.
+
+What describes the picture (profile, primaries, EXIF, XMP, how it is turned) is the source's own, and so is the box in
+which a C2PA manifest lies.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from model.errors import ImageRejected
+from model.imaging.formats.boxes import C2PA_BOX, Item, boxes, described, describing, properties
+from model.imaging.formats.sizing import nearest_size
+from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, with_thumbnail
+from model.imaging.picture import Edit, Page, Samples, Written
+from model.imaging.probing import DAMAGE, damaged, load
+
+_SPEED = 8
+#: From weights of red, green and blue: Rec. 709, FCC, Rec. 601 (twice), SMPTE 240, Rec. 2020, by the primaries.
+_MATRICES = frozenset({1, 4, 5, 6, 7, 9, 12})
+_XMP = b"application/rdf+xml"
+
+
+def read(data: bytes, image: Image.Image) -> list[Page]:
+    """The picture; more than 8 bits a sample come as 16.
+
+    Raises:
+        ImageRejected: the pixels are damaged.
+    """
+    try:
+        samples = _deep(data, image)
+    except DAMAGE as error:
+        raise damaged(error, ImageRejected, "image") from None
+    if samples is None:
+        load(image, ImageRejected, "image")
+        samples = np.array(image, np.uint8).reshape(image.height, image.width, -1)
+    channels = samples.shape[2]
+    return [Page(samples, "grey" if channels < 3 else "rgb", alpha=channels in (2, 4))]
+
+
+def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
+    """``data`` with its picture replaced; ``xmp`` replaces its XMP packet."""
+    found = properties(data)
+    items = _items(data, thumbnail, xmp)
+    told = describing(found)
+    outer = boxes(data)
+    size = sum(len(box) for kind, box in outer if kind in (b"ftyp", b"meta", b"mdat"))
+    size -= sum(map(len, told)) + sum(len(item.content) for item in items)
+    manifests = [box for kind, box in outer if kind == b"uuid" and box[8:24] == C2PA_BOX]
+    flags = _configuration(data, found)
+    encode = _encoder(edit.samples, {"pixelformat": _sampling(flags), **_colours(found)}, _depth(flags))
+    return Written(described(nearest_size(encode, size), told, items) + b"".join(manifests), "recoded")
+
+
+def _deep(data: bytes, image: Image.Image) -> Samples | None:
+    """The samples of a picture of more than 8 bits, on the scale of 16; ``None`` for others."""
+    bits = _depth(_configuration(data, properties(data)))
+    if bits <= 8:
+        return None
+    samples = imagecodecs.avif_decode(data)
+    if samples.dtype != np.uint16 or samples.shape[:2] != (image.height, image.width):
+        return None
+    wide = samples.reshape(image.height, image.width, -1).astype(np.uint32)
+    return np.asarray((wide << (16 - bits)) | (wide >> (2 * bits - 16)), np.uint16)
+
+
+def _configuration(data: bytes, found: list[tuple[bytes, bytes]]) -> int:
+    """The flags of the coding's configuration (AV1-ISOBMFF, section 2.3); as of 8 bits, 4:2:0 without one.
+
+    A picture made of tiles has none of its own: then the first that is there, which is theirs.
+    """
+    own = next((box for kind, box in found if kind == b"av1C"), b"")
+    at = data.find(b"av1C")
+    box = own or (data[at - 4 : at + 8] if at >= 4 else b"")
+    return box[10] if len(box) > 10 else 0x0C
+
+
+def _depth(flags: int) -> int:
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+
+
+def _sampling(flags: int) -> str:
+    return "400" if flags & 0x10 else {0x0: "444", 0x8: "422"}.get(flags & 0x0C, "420")
+
+
+def _colours(found: list[tuple[bytes, bytes]]) -> dict[str, int]:
+    """Primaries, transfer and, where the encoder can use it, matrix (ITU-T H.273) that the file states."""
+    for kind, box in found:
+        if kind == b"colr" and box[8:12] == b"nclx" and len(box) >= 18:
+            primaries, transfer, matrix = (int.from_bytes(box[at : at + 2], "big") for at in (12, 14, 16))
+            stated = {"primaries": primaries, "transfer": transfer}
+            return stated | ({"matrix": matrix} if matrix in _MATRICES else {})
+    return {}
+
+
+def _items(data: bytes, thumbnail: Thumbnail, xmp: bytes | None) -> list[Item]:
+    """EXIF, with its thumbnail renewed, and XMP."""
+    with Image.open(io.BytesIO(data)) as source:
+        exif, packet = source.info.get("exif"), xmp or source.info.get("xmp")
+    items = []
+    if exif:
+        exif = bytes(exif).removeprefix(b"Exif\0\0")
+        # It begins with the offset of its own header.
+        items.append(Item(b"Exif", bytes(4) + with_thumbnail(exif, thumbnail, LONGEST_EXIF)))
+    if packet:
+        items.append(Item(b"mime", bytes(packet), _XMP))
+    return items
+
+
+def _encoder(samples: Samples, coding: dict[str, Any], bits: int) -> Callable[[int], bytes]:
+    if bits > 8:
+        samples = samples >> (16 - bits)
+    if coding["pixelformat"] == "400" and samples.shape[2] >= 3:
+        samples = samples[..., [0, 3] if samples.shape[2] == 4 else [0]]
+    flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+
+    def encode(quality: int) -> bytes:
+        return bytes(imagecodecs.avif_encode(flat, level=quality, speed=_SPEED, bitspersample=bits, **coding))
+
+    return encode

@@ -1,0 +1,194 @@
+"""ISO base media files (ISO/IEC 14496-12): boxes, and the items and properties of a picture (ISO/IEC 23008-12).
+
+No encoder at hand writes AVIF of more than 8 bits together with what describes the picture: :func:`described` adds that
+to a file that an encoder has written.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+#: C2PA Technical Specification 2.1, section "Embedding manifests into BMFF-based assets".
+C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+#: Properties that say something about a picture rather than how its samples are coded: profile, turn, cut, shape of a
+#: pixel, levels of light, description.
+_DESCRIBING = frozenset(
+    {b"colr", b"irot", b"imir", b"clap", b"pasp", b"clli", b"mdcv", b"cclv", b"amve", b"udes", b"altt"}
+)
+#: Properties without which a picture may not be shown: how it is turned and cut.
+_ESSENTIAL = frozenset({b"irot", b"imir", b"clap"})
+#: Of a full box: version and flags follow its size and type.
+_FULL = 12
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that a file holds about its picture."""
+
+    #: ``Exif``, or ``mime`` with its media type.
+    kind: bytes
+    content: bytes
+    media_type: bytes = b""
+
+
+class NotDescribable(ValueError):
+    """An encoder's file is laid out otherwise than is known here."""
+
+
+def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Types and bytes of the boxes of a file's first level, or of a box's content (section 4.2)."""
+    found, at = [], 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        elif size == 0:
+            size = len(data) - at
+        if size < 8:
+            break
+        found.append((data[at + 4 : at + 8], data[at : at + size]))
+        at += size
+    return found
+
+
+def properties(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Types and bytes of the properties of the file's picture, in its order; none where the file does not say them."""
+    try:
+        return _properties(data)
+    except (KeyError, IndexError, struct.error):
+        return []
+
+
+def describing(found: list[tuple[bytes, bytes]]) -> list[bytes]:
+    """Those of the ``found`` properties that a new coding of the picture does not bring."""
+    return [box for kind, box in found if kind in _DESCRIBING and not (kind == b"colr" and box[8:12] == b"nclx")]
+
+
+def described(coded: bytes, told: list[bytes], items: list[Item]) -> bytes:
+    """``coded``, as an encoder made it, with further properties ``told`` of its picture and further ``items``.
+
+    What turns or cuts the picture is said of its alpha too, as for both being shown alike (ISO/IEC 23000-22, 7.3.5).
+
+    Raises:
+        NotDescribable: ``coded`` is laid out otherwise than libavif does it.
+    """
+    if not told and not items:
+        return coded
+    outer = boxes(coded)
+    try:
+        meta = next(box for kind, box in outer if kind == b"meta")
+        inner = dict(boxes(meta[_FULL:]))
+        places = _places(inner[b"iloc"])
+        primary = _primary(inner)
+        first = max(places) + 1
+        parts = {
+            b"hdlr": inner[b"hdlr"],
+            b"pitm": inner[b"pitm"],
+            b"iloc": b"",
+            b"iinf": _with_items(inner[b"iinf"], first, items),
+            b"iref": _with_references(inner.get(b"iref"), first, len(items), primary),
+            b"iprp": _with_properties(inner[b"iprp"], told, primary),
+        }
+    except (KeyError, IndexError, StopIteration, struct.error) as error:
+        raise NotDescribable(f"no such part: {error}") from error
+    if inner.keys() - parts.keys() or [kind for kind, _ in outer] != [b"ftyp", b"meta", b"mdat"]:
+        raise NotDescribable(f"unknown parts: {[*inner]} in {[kind for kind, _ in outer]}")
+    mdat = outer[2][1]
+    # Where things lie depends on how long the list of places is, and that only on their number.
+    parts[b"iloc"] = _listed(places | dict.fromkeys(range(first, first + len(items)), (0, 0)))
+    grown = sum(map(len, parts.values())) + _FULL - len(meta)
+    at = len(coded) + grown
+    places = {number: (start + grown, length) for number, (start, length) in places.items()}
+    for number, item in enumerate(items, start=first):
+        places[number] = at, len(item.content)
+        at += len(item.content)
+    parts[b"iloc"] = _listed(places)
+    data = mdat[8:] + b"".join(item.content for item in items)
+    return outer[0][1] + _box(b"meta", meta[8:_FULL] + b"".join(parts.values())) + _box(b"mdat", data)
+
+
+def _properties(data: bytes) -> list[tuple[bytes, bytes]]:
+    meta = dict(boxes(data))[b"meta"]
+    inner = dict(boxes(meta[_FULL:]))
+    parts = dict(boxes(inner[b"iprp"][8:]))
+    every = boxes(parts[b"ipco"][8:])
+    of_picture = _associations(parts[b"ipma"])[_primary(inner)]
+    return [every[index - 1] for index in of_picture if 0 < index <= len(every)]
+
+
+def _associations(ipma: bytes) -> dict[int, list[int]]:
+    """Numbers of each item's properties, from 1 on (ISO/IEC 23008-12, section 9.3)."""
+    wide_ids, wide = ipma[8] > 0, bool(ipma[11] & 1)
+    found, at = {}, 16
+    for _ in range(struct.unpack_from(">I", ipma, _FULL)[0]):
+        number, count = struct.unpack_from(">IB" if wide_ids else ">HB", ipma, at)
+        at += 5 if wide_ids else 3
+        listed = struct.unpack_from(f">{count}{'H' if wide else 'B'}", ipma, at)
+        at += count * (2 if wide else 1)
+        found[number] = [index & (0x7FFF if wide else 0x7F) for index in listed]
+    return found
+
+
+def _primary(inner: dict[bytes, bytes]) -> int:
+    pitm = inner[b"pitm"]
+    return int(struct.unpack_from(">I" if pitm[8] else ">H", pitm, _FULL)[0])
+
+
+def _places(iloc: bytes) -> dict[int, tuple[int, int]]:
+    """Start and length of each item, from the list of version 0 that libavif writes."""
+    if iloc[8:14] != b"\0\0\0\0\x44\0":
+        raise NotDescribable(f"a list of places of another kind: {iloc[8:14].hex()}")
+    found = {}
+    for index in range(struct.unpack_from(">H", iloc, 14)[0]):
+        number, _, extents, start, length = struct.unpack_from(">HHHII", iloc, 16 + 14 * index)
+        if extents != 1:
+            raise NotDescribable(f"an item of {extents} parts")
+        found[number] = start, length
+    return found
+
+
+def _listed(places: dict[int, tuple[int, int]]) -> bytes:
+    entries = (struct.pack(">HHHII", number, 0, 1, start, length) for number, (start, length) in places.items())
+    return _box(b"iloc", b"\0\0\0\0\x44\0" + struct.pack(">H", len(places)) + b"".join(entries))
+
+
+def _with_items(iinf: bytes, first: int, items: list[Item]) -> bytes:
+    count = struct.unpack_from(">H", iinf, _FULL)[0]
+    entries = b""
+    for number, item in enumerate(items, start=first):
+        named = struct.pack(">HH4s", number, 0, item.kind) + b"\0"
+        entries += _box(b"infe", b"\2\0\0\0" + named + (item.media_type + b"\0" if item.media_type else b""))
+    return _box(b"iinf", iinf[8:_FULL] + struct.pack(">H", count + len(items)) + iinf[14:] + entries)
+
+
+def _with_references(iref: bytes | None, first: int, count: int, primary: int) -> bytes:
+    """Each new item describes the picture (``cdsc``)."""
+    if not count:
+        return iref or b""
+    added = b"".join(_box(b"cdsc", struct.pack(">HHH", number, 1, primary)) for number in range(first, first + count))
+    return _box(b"iref", (b"\0\0\0\0" if iref is None else iref[8:]) + added)
+
+
+def _with_properties(iprp: bytes, told: list[bytes], primary: int) -> bytes:
+    parts = dict(boxes(iprp[8:]))
+    ipco, ipma = parts[b"ipco"], parts[b"ipma"]
+    first = len(boxes(ipco[8:])) + 1
+    if ipma[8:_FULL] != b"\0\0\0\0" or first + len(told) > 0x7F:
+        raise NotDescribable("properties listed in another way")
+    out, at = ipma[8:16], 16
+    for _ in range(struct.unpack_from(">I", ipma, _FULL)[0]):
+        number, count = struct.unpack_from(">HB", ipma, at)
+        kept = ipma[at + 3 : at + 3 + count]
+        at += 3 + count
+        added = bytes(
+            index | (0x80 if box[4:8] in _ESSENTIAL else 0)
+            for index, box in enumerate(told, start=first)
+            if number == primary or box[4:8] in _ESSENTIAL
+        )
+        out += struct.pack(">HB", number, count + len(added)) + kept + added
+    return _box(b"iprp", _box(b"ipco", ipco[8:] + b"".join(told)) + _box(b"ipma", out))
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", len(content) + 8, kind) + content

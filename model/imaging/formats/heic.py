@@ -1,0 +1,98 @@
+"""HEIC: encoded again at the quality that gives the source's own size, with all that describes the picture.
+
+A C2PA manifest lies in a box of its own, which is carried over as it is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pillow_heif
+from PIL import Image
+
+from model.errors import ImageRejected
+from model.imaging.formats.boxes import C2PA_BOX, boxes
+from model.imaging.formats.sizing import nearest_size
+from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, with_thumbnail
+from model.imaging.picture import Edit, Page, Samples, Written
+from model.imaging.probing import DAMAGE, damaged, load
+
+#: Of x265. At the source's size it is off by 0.3 of 255 levels where "faster" is by 0.2, in a third of its time.
+_PRESET = "ultrafast"
+
+
+def read(data: bytes, image: Image.Image) -> list[Page]:
+    """The picture; more than 8 bits a sample come as 16.
+
+    Raises:
+        ImageRejected: the pixels are damaged.
+    """
+    try:
+        samples = _deep(data, image)
+    except DAMAGE as error:
+        raise damaged(error, ImageRejected, "image") from None
+    if samples is None:
+        load(image, ImageRejected, "image")
+        if image.mode not in ("L", "RGB", "RGBA"):
+            image = image.convert("RGBA" if "A" in image.mode else "RGB")
+        samples = np.array(image, np.uint8).reshape(image.height, image.width, -1)
+    channels = samples.shape[2]
+    return [Page(samples, "grey" if channels < 3 else "rgb", alpha=channels in (2, 4))]
+
+
+def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
+    """``data`` with its picture replaced; ``xmp`` replaces its XMP packet."""
+    with Image.open(io.BytesIO(data)) as source:
+        told = _told(source, thumbnail, xmp) | _coding(source.info)
+    size = sum(len(box) for kind, box in boxes(data) if kind == b"mdat")
+    manifests = [box for kind, box in boxes(data) if kind == b"uuid" and box[8:24] == C2PA_BOX]
+    return Written(nearest_size(_encoder(edit.samples, told), size) + b"".join(manifests), "recoded")
+
+
+def _deep(data: bytes, image: Image.Image) -> Samples | None:
+    """The samples of a picture of more than 8 bits, on the scale of 16; ``None`` for others."""
+    if image.info.get("bit_depth", 8) <= 8:
+        return None
+    deep = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
+    samples = np.asarray(deep)
+    return np.array(samples.reshape(image.height, image.width, -1), np.uint16)
+
+
+def _coding(info: Mapping[Any, Any]) -> dict[str, Any]:
+    """How the source codes colour (sampling, primaries, matrix), as options of the encoder."""
+    coding: dict[str, Any] = {}
+    if info.get("chroma") in (420, 422, 444):
+        coding["chroma"] = str(info["chroma"])
+    shown = info.get("nclx_profile") or {}
+    names = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
+    return coding | {name: int(shown[name]) for name in names if name in shown}
+
+
+def _told(source: Image.Image, thumbnail: Thumbnail, xmp: bytes | None) -> dict[str, Any]:
+    """What describes the picture, as options of the encoder."""
+    told = {name: source.info[name] for name in ("icc_profile", "exif", "xmp") if source.info.get(name)}
+    if "exif" in told:
+        exif = bytes(told["exif"])
+        lead = b"Exif\0\0" if exif.startswith(b"Exif\0\0") else b""
+        told["exif"] = lead + with_thumbnail(exif[len(lead) :], thumbnail, LONGEST_EXIF)
+    if xmp is not None:
+        told["xmp"] = xmp
+    return told
+
+
+def _encoder(samples: Samples, told: dict[str, Any]) -> Callable[[int], bytes]:
+    channels = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
+    mode = channels + (";16" if samples.dtype == np.uint16 else "")
+
+    def encode(quality: int) -> bytes:
+        heif = pillow_heif.from_bytes(
+            mode, (samples.shape[1], samples.shape[0]), np.ascontiguousarray(samples).tobytes()
+        )
+        out = io.BytesIO()
+        heif.save(out, quality=quality, enc_params={"preset": _PRESET}, **told)
+        return out.getvalue()
+
+    return encode
