@@ -1,11 +1,12 @@
 """What Fourier convolution brings: networks of one budget, with and without it, tested at several sizes.
 
-    python -m bench.ablation train PHOTOS NETWORKS [--steps 500]
-    python -m bench.ablation test NETWORKS EVALUATION [--out ablation.json]
+    python -m bench.ablation train PHOTOS NETWORKS/0 [--steps 500] [--seed 0] [--device cuda]
+    python -m bench.ablation test EVALUATION NETWORKS/0 [NETWORKS/1 ...] [--sizes 256 512 1024 2048] [--out FILE]
 
-``train`` gives every network the recipe ``ablation``: the same crops in the same order, the same steps. Each has its
-folder in NETWORKS; a run that was stopped goes on. ``test`` scores them at sizes far above that of the crops, the
-same photos at each size, marks that grow with it: what a network loses there is what its field of view lacks.
+``train`` gives every network the recipe ``ablation``: the same crops in the same order, round by round, so that all
+stand at the same step whenever it is stopped; the same command goes on. Every run with a seed of its own has a folder
+of its own. ``test`` scores them on the same photos at each size, under marks that grow with it: what a network loses
+at sizes far above that of its crops is what its field of view lacks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from bench.deepfill import DeepFill
 from bench.methods import whole_picture
@@ -28,42 +29,92 @@ from bench.metrics import masked_psnr
 from bench.subjects import subjects
 from model.fourier_unet import FourierUNet
 from model.lama import LaMaGenerator
-from model.training.batches import Batches
+from model.training.batches import Batch, Batches
 from model.training.checkpoint import read_checkpoint
-from model.training.recipe import read_recipe
+from model.training.recipe import Recipe, read_recipe
 from model.training.trainer import Trainer
 
-#: Widths at which all have one to two million parameters.
+
+class Unfilled(FourierUNet):
+    """``fourier-unet`` that begins from zeros in the hole as LaMa does: on a prefill, a small budget shows nothing of
+    what the network itself can do."""
+
+    def __init__(self, *, ratio: float = 0.5, real_only: bool = False, guided: bool = True) -> None:
+        super().__init__(channels=(12, 16, 32, 48, 64), ratio=ratio, real_only=real_only, guided=guided)
+
+    def begin(self, picture: Tensor, hole: Tensor) -> Tensor:
+        return picture
+
+
+#: Widths at which all have 0.2 to 0.5 million parameters.
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "fourier-unet": FourierUNet,
-    "fourier-unet, real part only": lambda: FourierUNet(real_only=True),
-    "fourier-unet, plain skips": lambda: FourierUNet(guided=False),
-    "fourier-unet without FFC": lambda: FourierUNet(ratio=0.0),
-    "LaMa": lambda: LaMaGenerator(ngf=16, n_blocks=6),
-    "LaMa, real part only": lambda: LaMaGenerator(ngf=16, n_blocks=6, real_only=True),
-    "LaMa without FFC": lambda: LaMaGenerator(ngf=16, n_blocks=6, ratio=0.0),
-    "DeepFill v2": lambda: DeepFill(width=12),
+    "fourier-unet": Unfilled,
+    "fourier-unet, real part only": lambda: Unfilled(real_only=True),
+    "fourier-unet, plain skips": lambda: Unfilled(guided=False),
+    "fourier-unet without FFC": lambda: Unfilled(ratio=0.0),
+    "LaMa": lambda: LaMaGenerator(ngf=8, n_blocks=6),
+    "LaMa, real part only": lambda: LaMaGenerator(ngf=8, n_blocks=6, real_only=True),
+    "LaMa without FFC": lambda: LaMaGenerator(ngf=8, n_blocks=6, ratio=0.0),
+    "DeepFill v2": lambda: DeepFill(width=8),
 }
+#: What is asked, and the two networks whose difference answers it.
+QUESTIONS = {
+    "FFC against none, LaMa": ("LaMa", "LaMa without FFC"),
+    "FFC against none, fourier-unet": ("fourier-unet", "fourier-unet without FFC"),
+    "complex against real part, LaMa": ("LaMa", "LaMa, real part only"),
+    "complex against real part, fourier-unet": ("fourier-unet", "fourier-unet, real part only"),
+    "guided against plain skips": ("fourier-unet", "fourier-unet, plain skips"),
+}
+KINDS = ("text", "logo", "tiled")
+#: Masked PSNR by network and size: one row for each seed, one column for each subject.
+Scores = dict[str, dict[int, list[list[float]]]]
+
+
+class RoundBatches(Batches):
+    """Batches of a round, made once for all networks."""
+
+    def __init__(self, recipe: Recipe, photos: Path, device: torch.device) -> None:
+        super().__init__(recipe, photos, device)
+        self._every, self._made = recipe.logging.every, dict[int, Batch]()
+
+    def batch(self, step: int, *, size: int | None = None) -> Batch:
+        if size is not None:
+            return super().batch(step, size=size)
+        if step not in self._made:
+            if step % self._every == 0:
+                self._made.clear()
+            self._made[step] = super().batch(step)
+        return self._made[step]
 
 
 def folder_of(name: str) -> str:
     return name.lower().replace(",", "").replace(" ", "-")
 
 
-def train(photos: Path, out: Path, steps: int | None, device: torch.device) -> None:
-    """Train every network that is not trained yet."""
+def train(
+    photos: Path, out: Path, *, steps: int | None, seed: int, seconds: float, device: torch.device, leave: list[str]
+) -> None:
+    """Train all networks but those to ``leave`` out to step ``steps``, or until no other round fits in ``seconds``."""
     recipe = read_recipe("ablation")
-    if steps is not None:
-        recipe = recipe.model_copy(update={"schedule": recipe.schedule.model_copy(update={"steps": steps})})
-    batches = Batches(recipe, photos, device)
+    schedule = recipe.schedule.model_copy(update={"steps": steps or recipe.schedule.steps})
+    recipe = recipe.model_copy(update={"schedule": schedule, "seed": seed})
+    batches = RoundBatches(recipe, photos, device)
+    trainers = {}
     for name, make in NETWORKS.items():
-        torch.manual_seed(recipe.seed)
-        network = make()
-        began = time.monotonic()
-        trainer = Trainer(network, recipe, batches, out / folder_of(name), device)
-        trainer.run()
-        count = sum(parameter.numel() for parameter in network.parameters())
-        print(f"{name}: {count:,} parameters, step {trainer.step}, {time.monotonic() - began:.0f} s", flush=True)
+        if name not in leave:
+            torch.manual_seed(seed)
+            trainers[name] = Trainer(make(), recipe, batches, out / folder_of(name), device)
+    began = time.monotonic()
+    took = 0.0
+    while min(trainer.step for trainer in trainers.values()) < schedule.steps:
+        if time.monotonic() - began + took > seconds:
+            break
+        since = time.monotonic()
+        target = (min(trainer.step for trainer in trainers.values()) // recipe.logging.every + 1) * recipe.logging.every
+        for trainer in trainers.values():
+            trainer.run(until=target)
+        took = time.monotonic() - since
+        print(f"seed {seed}: all at step {target} of {schedule.steps}, {time.monotonic() - began:.0f} s", flush=True)
     batches.close()
 
 
@@ -79,49 +130,102 @@ def trained(out: Path) -> dict[str, nn.Module]:
     return found
 
 
-def test(networks: dict[str, nn.Module], folder: Path, sizes: list[int], count: int) -> dict[str, dict[str, float]]:
-    """Mean masked PSNR by network and size."""
-    figures: dict[str, dict[str, float]] = {name: {} for name in networks}
+def steps_of(out: Path) -> dict[str, int]:
+    """The step at which each network of ``out`` stands: the budget that it had."""
+    files = {name: out / folder_of(name) / "checkpoint.pt" for name in NETWORKS}
+    return {
+        name: int(read_checkpoint(file, torch.device("cpu"))["step"]) for name, file in files.items() if file.exists()
+    }
+
+
+def test(seeds: list[dict[str, nn.Module]], folder: Path, sizes: list[int], count: int) -> Scores:
+    """Masked PSNR of the networks of every seed; ``count`` photos, 0: all."""
+    scores: Scores = {name: {size: [[] for _ in seeds] for size in sizes} for name in seeds[0]}
     for size in sizes:
-        scores: dict[str, list[float]] = {name: [] for name in networks}
-        for subject in subjects(folder, size, kinds=("text", "logo"), photos=count, seed=0):
-            for name, network in networks.items():
-                result = whole_picture(network)(subject.task)
-                scores[name].append(masked_psnr(result, subject.original, subject.mask))
-        for name, values in scores.items():
-            figures[name][str(size)] = round(float(np.mean(values)), 3)
-    return figures
+        for subject in subjects(folder, size, kinds=KINDS, photos=count or None, seed=0):
+            for number, networks in enumerate(seeds):
+                for name, network in networks.items():
+                    result = whole_picture(network)(subject.task)
+                    scores[name][size][number].append(masked_psnr(result, subject.original, subject.mask))
+    return scores
 
 
-def main() -> None:
+def answers(scores: Scores, size: int) -> dict[str, dict[str, float | list[float]]]:
+    """Differences of pairs in dB: the mean, the standard error over subjects, and the mean of each seed."""
+    found: dict[str, dict[str, float | list[float]]] = {}
+    for question, (one, other) in QUESTIONS.items():
+        if one in scores and other in scores:
+            pairs = zip(scores[one][size], scores[other][size], strict=True)
+            differences = np.array([np.subtract(*pair) for pair in pairs if pair[0] and pair[1]])
+            subject = differences.mean(axis=0)
+            found[question] = {
+                "db": round(float(subject.mean()), 3),
+                "standard_error": round(float(subject.std(ddof=1) / len(subject) ** 0.5), 3) if len(subject) > 1 else 0,
+                "by_seed": [round(float(value), 3) for value in differences.mean(axis=1)],
+            }
+    return found
+
+
+def report(scores: Scores, seeds: list[Path], sizes: list[int]) -> dict[str, object]:
+    """Everything measured, for JSON."""
+    networks = {}
+    for name in scores:
+        by_size = {str(size): [round(float(np.mean(row)), 3) for row in scores[name][size] if row] for size in sizes}
+        parameters = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
+        networks[name] = {"parameters": parameters, "psnr_db_by_seed": by_size}
+    return {
+        "steps": {folder.name: steps_of(folder) for folder in seeds},
+        "subjects": {str(size): max(len(row) for row in next(iter(scores.values()))[size]) for size in sizes},
+        "networks": networks,
+        "answers": {str(size): answers(scores, size) for size in sizes},
+    }
+
+
+def show(scores: Scores, sizes: list[int], console: Console) -> None:
+    """The report as tables."""
+    heads = [f"{size} px" for size in sizes]
+    table = Table("network", *heads, title="masked PSNR in dB, mean of all seeds")
+    for name, by_size in scores.items():
+        table.add_row(name, *(f"{np.mean([one for row in by_size[size] for one in row]):.2f}" for size in sizes))
+    console.print(table)
+    table = Table("question", *heads, title="difference in dB, with the standard error over subjects; by seed")
+    found = {size: answers(scores, size) for size in sizes}
+    for question in found[sizes[0]]:
+        cells = (found[size][question] for size in sizes)
+        table.add_row(question, *(f"{one['db']:+.2f} ± {one['standard_error']:.2f}; {one['by_seed']}" for one in cells))
+    console.print(table)
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     training.add_argument("photos", type=Path)
     training.add_argument("networks", type=Path)
     training.add_argument("--steps", type=int, help="of each network (default: the recipe's)")
+    training.add_argument("--seed", type=int, default=0, help="of first weights and crops (default: %(default)s)")
+    training.add_argument("--seconds", type=float, default=float("inf"), help="begin no round that would end later")
+    training.add_argument("--leave", nargs="*", default=[], choices=list(NETWORKS), help="networks to leave out")
     training.add_argument("--device", default="cpu")
     testing = commands.add_parser("test")
-    testing.add_argument("networks", type=Path)
     testing.add_argument("folder", type=Path)
+    testing.add_argument("networks", type=Path, nargs="+")
     testing.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048])
-    testing.add_argument("--photos", type=int, default=6, help="photos at each size (default: %(default)s)")
+    testing.add_argument("--photos", type=int, default=6, help="photos at each size; 0: all (default: %(default)s)")
     testing.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.command == "train":
-        train(options.photos, options.networks, options.steps, torch.device(options.device))
+        train(
+            options.photos, options.networks,
+            steps=options.steps, seed=options.seed, seconds=options.seconds,
+            device=torch.device(options.device), leave=options.leave,
+        )  # fmt: skip
         return
-    networks = trained(options.networks)
-    figures = test(networks, options.folder, options.sizes, options.photos)
-    table = Table("network", "parameters", *map(str, options.sizes), title="masked PSNR in dB by size")
-    report = {}
-    for name, network in networks.items():
-        count = sum(parameter.numel() for parameter in network.parameters())
-        table.add_row(name, f"{count:,}", *(f"{figures[name][str(size)]:.2f}" for size in options.sizes))
-        report[name] = {"parameters": count, "psnr_db": figures[name]}
-    Console(width=120).print(table)
+    scores = test([trained(folder) for folder in options.networks], options.folder, options.sizes, options.photos)
+    show(scores, options.sizes, Console(width=150))
     if options.out:
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        said = report(scores, options.networks, options.sizes)
+        options.out.write_text(json.dumps(said, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 Every photo of FOLDER is cut to its central square and scaled; a seeded mark of each kind (text, logo, tiled, wide) is
 laid over it, white at opacity 0.5. Every method is fed the *marked* picture and the same widened hole. PSNR and
 CIEDE2000 are inside the mask as painted, SSIM and LPIPS of the whole square, the border ratio across the hole's border.
-NETWORKS is where ``bench.ablation train`` put its networks of one budget.
+Seconds are of computing (all threads), so that what else the machine does counts little. NETWORKS is where
+``bench.ablation train`` put its networks of one budget. A size measured into a file leaves the others there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -84,9 +85,9 @@ def _parameters_in_onnx(data: bytes) -> int:
 
 def score(subject: Subject, method: Method, distance: Lpips) -> tuple[Pixels, tuple[float, ...]]:
     """What a method makes of a subject, and its figures in the order of ``METRICS``."""
-    began = time.perf_counter()
+    began = time.process_time()
     result = method(subject.task)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     original, hole = subject.original, subject.task.hole
     return result, (
         masked_psnr(result, original, subject.mask),
@@ -130,6 +131,12 @@ def _means(scores: list[tuple[float, ...]]) -> dict[str, float]:
     return means
 
 
+def merged(rows: list[Row], file: Path) -> list[Row]:
+    """``rows`` with what ``file`` already holds of their methods at other sizes."""
+    before = {row["method"]: row["figures"] for row in json.loads(file.read_text())} if file.exists() else {}
+    return [replace(row, figures={**before.get(row.method, {}), **row.figures}) for row in rows]
+
+
 def report(rows: list[Row], sizes: list[int], console: Console) -> None:
     """A table for each size: PSNR / LPIPS by kind, the other figures over all kinds."""
     for size in map(str, sizes):
@@ -167,7 +174,8 @@ def main(arguments: list[str] | None = None) -> None:
     rows, strips = measure(methods_of(options), options, Lpips(options.lpips))
     report(rows, options.sizes, Console(width=170))
     if options.out:
-        options.out.write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n")
+        said = [vars(row) for row in merged(rows, options.out)]
+        options.out.write_text(json.dumps(said, indent=1) + "\n")
     if options.sheet:
         cv2.imwrite(str(options.sheet), cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR))
 

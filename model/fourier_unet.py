@@ -141,7 +141,7 @@ class FourierUNet(nn.Module):
     def forward(self, x: Tensor, window: Box | None = None) -> Tensor:
         """``window``: give this part of the result only, and draw full resolution only around it (the same numbers)."""
         hole = x[:, 3:4]
-        guess = push_pull(x[:, :3], hole)
+        guess = self.begin(x[:, :3], hole)
         feature = self.stem(torch.cat((guess - 0.5, hole), dim=1).to(self.head.weight.dtype))
         skips = []
         for down, encode in zip(self.down, self.encode, strict=True):
@@ -156,6 +156,10 @@ class FourierUNet(nn.Module):
         cells = window.cells(2, halo=HALO_CELLS, height=feature.shape[-2], width=feature.shape[-1])
         residual = self._residual(last, feature, skips[0], cells)
         return guess[..., *window.slices] + residual[..., *window.within(cells.scaled(2)).slices]
+
+    def begin(self, picture: Tensor, hole: Tensor) -> Tensor:
+        """What the network adds its residual to."""
+        return push_pull(picture, hole)
 
     def _residual(self, last: GuidedUp, feature: Tensor, skip: Tensor, cells: Box | None) -> Tensor:
         residual: Tensor = self.head(last(feature, skip, cells))

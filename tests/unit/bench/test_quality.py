@@ -17,6 +17,7 @@ from bench.lpips import Lpips
 from bench.methods import nothing, prefill, whole_picture
 from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
 from bench.subjects import MARKS, marked, square, subjects
+from model.training.checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -143,24 +144,27 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
     folder: Path, lpips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from model.fourier_unet import FourierUNet
+    from model.lama import LaMaGenerator
 
     small = {
         "fourier-unet": lambda: FourierUNet(channels=(4, 8, 8, 8, 8)),
+        "fourier-unet, plain skips": lambda: FourierUNet(channels=(4, 8, 8, 8, 8), guided=False),
         "DeepFill v2": lambda: DeepFill(width=4),
+        "LaMa": lambda: LaMaGenerator(ngf=4, n_blocks=1),
     }
     monkeypatch.setattr(ablation, "NETWORKS", small)
     recipe = ablation.read_recipe("ablation")
     recipe = recipe.model_copy(update={
         "data": recipe.data.model_copy(update={"batch": 1, "crop": 80}),
         "masks": recipe.masks.model_copy(update={"pool": 8}),
+        "logging": recipe.logging.model_copy(update={"every": 1}),
     })  # fmt: skip
     monkeypatch.setattr(ablation, "read_recipe", lambda _: recipe)
     for steps in (1, 2):  # the second goes on
-        ablation.train(folder, tmp_path, steps, torch.device("cpu"))
+        ablation.train(folder, tmp_path, steps=steps, seed=0, seconds=600, device=torch.device("cpu"), leave=["LaMa"])
     networks = ablation.trained(tmp_path)
-    assert networks.keys() == small.keys()
-    figures = ablation.test(networks, folder, [80, 96], 1)
-    assert figures["DeepFill v2"].keys() == {"80", "96"}
+    assert networks.keys() == small.keys() - {"LaMa"}
+    assert set(ablation.steps_of(tmp_path).values()) == {2}
     out = tmp_path / "quality.json"
     quality.main([
         str(folder), "--lpips", str(lpips), "--networks", str(tmp_path), "--sizes", "80", "--photos", "1",
@@ -169,10 +173,51 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
     rows = json.loads(out.read_text())
     assert [row["method"] for row in rows] == [
         "do nothing", "Telea", "Navier-Stokes", "push-pull prefill",
-        "fourier-unet, small budget", "DeepFill v2, small budget", "cleanplate (shipped)",
+        "fourier-unet, small budget", "fourier-unet, plain skips, small budget", "DeepFill v2, small budget",
+        "cleanplate (shipped)",
     ]  # fmt: skip
     assert rows[-1]["figures"]["80"]["all"]["psnr_db"] > rows[0]["figures"]["80"]["all"]["psnr_db"]
+    quality.main([
+        str(folder), "--lpips", str(lpips), "--sizes", "96", "--photos", "1", "--out", str(out)
+    ])  # fmt: skip
+    later = json.loads(out.read_text())
+    assert later[0]["figures"].keys() == {"80", "96"}
+    assert later[0]["figures"]["80"] == rows[0]["figures"]["80"]
     assert (tmp_path / "sheet.jpg").stat().st_size > 0
+
+
+def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Level(torch.nn.Module):
+        """A grey of so much."""
+
+        def __init__(self, level: float) -> None:
+            super().__init__()
+            self.level = torch.nn.Parameter(torch.tensor(level))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(x[:, :3]) + self.level
+
+    levels = {"fourier-unet": 0.5, "fourier-unet, plain skips": 1.0}
+    monkeypatch.setattr(ablation, "NETWORKS", {name: lambda one=one: Level(one) for name, one in levels.items()})
+    for seed in ("0", "1"):
+        for name, level in levels.items():
+            at = tmp_path / seed / ablation.folder_of(name)
+            at.mkdir(parents=True)
+            write_checkpoint({"average": Level(level).state_dict(), "step": 7}, at / "checkpoint.pt", step=7)
+    ablation.main([
+        "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", "80", "96", "--photos", "2",
+        "--out", str(tmp_path / "ablation.json"),
+    ])  # fmt: skip
+    said = json.loads((tmp_path / "ablation.json").read_text())
+    assert said["steps"] == {seed: dict.fromkeys(levels, 7) for seed in ("0", "1")}
+    assert said["answers"].keys() == {"80", "96"}
+    (answer,) = said["answers"]["80"].values()
+    grey, white = (np.mean(said["networks"][name]["psnr_db_by_seed"]["80"]) for name in levels)
+    assert answer["db"] == pytest.approx(grey - white, abs=2e-3)
+    assert answer["by_seed"][0] == answer["by_seed"][1] > 0 < answer["standard_error"]
+    assert said["subjects"]["80"] <= 2 * len(ablation.KINDS)
 
 
 def test_the_product_sheet_has_a_column_for_each_method(folder: Path, tmp_path: Path) -> None:
