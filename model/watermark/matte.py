@@ -27,6 +27,8 @@ _ROUNDS = 4
 LEAST_ALPHA = 0.015
 #: A mixture of two colours is taken where it leaves so much less of the residual than one colour does.
 _MIXED = 0.9
+#: Where two colours meet, JPEG's coarser colours bleed by so many levels into each other, and read as opacity.
+_BLED, _BLED_ALPHA = 6.0, 0.05
 #: A sample informs where the mark's colour and the background are so many levels apart.
 _VISIBLE = 24
 #: Error of a sample's strength that comes of guessing what is under the mark.
@@ -70,7 +72,7 @@ def regress(windows: Pixels, hole: Mask, used: NDArray[np.intp]) -> Matte:
     fit = _explained(data, palette, strength)
     plain = fit.alpha.copy()
     for last in (False, True):
-        alpha = _levelled(data.plane(hole.shape, fit.alpha), data.plane(hole.shape, fit.error))
+        alpha = _levelled(data.plane(hole.shape, fit.alpha), _doubted(data, hole.shape, fit))
         fit.alpha = alpha[data.rows, data.columns]
         _recolour(data, fit, strength)
         if not last:
@@ -192,7 +194,10 @@ def _mixture(
         weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
     share = (part / np.maximum(alpha, 1e-3))[:, None]
     colour = share * first + (1 - share) * second
-    return alpha, colour, *_judged(rest, weight, base, across, np.abs(colour.T[:, None] - x).max(axis=0))
+    error, used, cost = _judged(rest, weight, base, across, np.abs(colour.T[:, None] - x).max(axis=0))
+    # What coding made of the colours is the same in all samples: their number does not help against it.
+    contrast = np.sqrt(np.maximum(across / np.maximum(weight.sum(axis=0), 1e-6) / 3, 1))
+    return alpha, colour, np.hypot(error, _BLED / contrast), used, cost
 
 
 def _judged(rest: Values, weight: Values, base: Values, across: Values, apart: Values) -> tuple[Values, Values, Values]:
@@ -234,6 +239,17 @@ def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Va
     middle = float((fitted * trust).sum() / trust.sum())
     own = max(float((trust * (fitted - middle) ** 2).sum() / trust.sum()) - 1 / float(trust.mean()), 1e-5)
     return np.asarray(1 + (fitted / middle - 1) * own / (own + error**2), np.float32)
+
+
+def _doubted(data: Guesses, shape: tuple[int, int], fit: _Fit) -> Values:
+    """The error of the opacity over the window, and what bleeding adds to it beside another colour."""
+    error, colour = data.plane(shape, fit.error), data.plane(shape, fit.colour)
+    there = data.plane(shape, fit.alpha) > 0.1
+    kernel = np.ones((7, 7), np.uint8)
+    highest = cv2.dilate(np.where(there[..., None], colour, 0), kernel)
+    lowest = cv2.erode(np.where(there[..., None], colour, 255), kernel)
+    meeting = there & ((highest - lowest).max(axis=2) > _VISIBLE)
+    return np.asarray(np.where(meeting, np.hypot(error, _BLED_ALPHA), error), np.float32)
 
 
 def _levelled(alpha: Values, error: Values) -> Values:
