@@ -27,8 +27,8 @@ _ROUNDS = 4
 LEAST_ALPHA = 0.015
 #: A mixture of two colours is taken where it leaves so much less of the residual than one colour does.
 _MIXED = 0.9
-#: Where two colours meet, JPEG's coarser colours bleed by so many levels into each other, and read as opacity.
-_BLED, _BLED_ALPHA = 6.0, 0.05
+#: Where two colours meet, JPEG's coarser colours bleed into each other, which reads as so much opacity.
+_BLED = 0.06
 #: A sample informs where the mark's colour and the background are so many levels apart.
 _VISIBLE = 24
 #: Error of a sample's strength that comes of guessing what is under the mark.
@@ -72,7 +72,8 @@ def regress(windows: Pixels, hole: Mask, used: NDArray[np.intp]) -> Matte:
     fit = _explained(data, palette, strength)
     plain = fit.alpha.copy()
     for last in (False, True):
-        alpha = _levelled(data.plane(hole.shape, fit.alpha), _doubted(data, hole.shape, fit))
+        error = data.plane(hole.shape, fit.error)
+        alpha = _levelled(data.plane(hole.shape, fit.alpha), error, _bled(data, hole.shape, fit))
         fit.alpha = alpha[data.rows, data.columns]
         _recolour(data, fit, strength)
         if not last:
@@ -194,10 +195,7 @@ def _mixture(
         weight = base * _tukey(np.sqrt(rest) / _scale(np.sqrt(rest), base))
     share = (part / np.maximum(alpha, 1e-3))[:, None]
     colour = share * first + (1 - share) * second
-    error, used, cost = _judged(rest, weight, base, across, np.abs(colour.T[:, None] - x).max(axis=0))
-    # What coding made of the colours is the same in all samples: their number does not help against it.
-    contrast = np.sqrt(np.maximum(across / np.maximum(weight.sum(axis=0), 1e-6) / 3, 1))
-    return alpha, colour, np.hypot(error, _BLED / contrast), used, cost
+    return alpha, colour, *_judged(rest, weight, base, across, np.abs(colour.T[:, None] - x).max(axis=0))
 
 
 def _judged(rest: Values, weight: Values, base: Values, across: Values, apart: Values) -> tuple[Values, Values, Values]:
@@ -241,20 +239,21 @@ def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Va
     return np.asarray(1 + (fitted / middle - 1) * own / (own + error**2), np.float32)
 
 
-def _doubted(data: Guesses, shape: tuple[int, int], fit: _Fit) -> Values:
-    """The error of the opacity over the window, and what bleeding adds to it beside another colour."""
-    error, colour = data.plane(shape, fit.error), data.plane(shape, fit.colour)
-    there = data.plane(shape, fit.alpha) > 0.1
+def _bled(data: Guesses, shape: tuple[int, int], fit: _Fit) -> Mask:
+    """Where another colour of the mark is near: ``bool [h, w]``; not along its soft edge, where opacity does fall."""
+    alpha, colour = data.plane(shape, fit.alpha), data.plane(shape, fit.colour)
+    level = float(np.percentile(fit.alpha[fit.alpha > 0.03], 75)) if (fit.alpha > 0.03).any() else 1.0
+    there = cv2.erode((alpha > 0.5 * level).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     kernel = np.ones((7, 7), np.uint8)
     highest = cv2.dilate(np.where(there[..., None], colour, 0), kernel)
     lowest = cv2.erode(np.where(there[..., None], colour, 255), kernel)
-    meeting = there & ((highest - lowest).max(axis=2) > _VISIBLE)
-    return np.asarray(np.where(meeting, np.hypot(error, _BLED_ALPHA), error), np.float32)
+    return np.asarray(there & ((highest - lowest).max(axis=2) > _VISIBLE))
 
 
-def _levelled(alpha: Values, error: Values) -> Values:
+def _levelled(alpha: Values, error: Values, bled: Mask) -> Values:
     """Opacity with level parts made level: most marks have few opacities, and soft edges."""
     out, there = alpha.copy(), alpha > 0.03
+    doubt = np.where(bled, np.hypot(error, _BLED), error)
     inner = there & (cv2.erode(there.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     if inner.sum() < 30:
         inner = there
@@ -272,7 +271,7 @@ def _levelled(alpha: Values, error: Values) -> Values:
             peak = float(np.mean(near)) if len(near) else peak
         if (np.abs(values - peak) < 3 * sigma).sum() < 0.25 * inner.sum():
             break
-        pull = np.clip(1.5 - np.abs(alpha - peak) / (3 * np.clip(error, sigma, 0.08)), 0, 1) * there
+        pull = np.clip(1.5 - np.abs(alpha - peak) / (3 * np.clip(doubt, sigma, 0.08)), 0, 1) * there
         out = out * (1 - pull) + peak * pull
         left &= np.abs(alpha - peak) > 4.5 * sigma
     return np.asarray(out, np.float32)
