@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -122,22 +123,37 @@ def solved(
     degree[:, 1:] += right[:, :-1]
     degree[:-1] += down[:-1]
     degree[1:] += down[:-1]
+    # 0 outside, so that no step leaves the inside, whatever the rest is there.
     scale = (inside / (data + degree + 1e-9)).astype(np.float32)
-    x = first.copy()
-    rest = (target - data * x - laplacian(x, right, down)) * inside
-    step = scale * rest
-    energy = float((rest * step).sum())
+    x = np.ascontiguousarray(first, np.float32).copy()
+    rest = np.asarray(target - data * x - laplacian(x, right, down), np.float32)
+    new = scale * rest
+    step = new.copy()
+    # Rounds allocate nothing: that would take most of their time.
+    moved, across, along = np.empty_like(x), np.empty_like(x[:, :, 1:]), np.empty_like(x[:, 1:])
+    flat_x, flat_rest, flat_new, flat_step, flat_moved = (
+        values.reshape(-1, values.shape[2]) for values in (x, rest, new, step, moved)
+    )
+    energy = float(np.vdot(rest, new))
     for _ in range(rounds):
         if energy <= 0:
             break
-        moved = (data * step + laplacian(step, right, down)) * inside
-        length = energy / max(float((step * moved).sum()), 1e-20)
-        x += length * step
-        if length * float(np.abs(step).max()) < _ENOUGH:
+        np.multiply(data, step, out=moved)
+        np.subtract(step[:, :, :-1], step[:, :, 1:], out=across)
+        across *= right[:, :-1]
+        moved[:, :, :-1] += across
+        moved[:, :, 1:] -= across
+        np.subtract(step[:, :-1], step[:, 1:], out=along)
+        along *= down[:-1]
+        moved[:, :-1] += along
+        moved[:, 1:] -= along
+        length = energy / max(float(np.vdot(step, moved)), 1e-20)
+        cv2.scaleAdd(flat_step, length, flat_x, dst=flat_x)
+        if length * cv2.norm(flat_step, cv2.NORM_INF) < _ENOUGH:
             break
-        rest -= length * moved
-        new = scale * rest
-        fresh = float((rest * new).sum())
-        step = new + (fresh / energy) * step
+        cv2.scaleAdd(flat_moved, -length, flat_rest, dst=flat_rest)
+        np.multiply(scale, rest, out=new)
+        fresh = float(np.vdot(rest, new))
+        cv2.scaleAdd(flat_step, fresh / energy, flat_new, dst=flat_step)
         energy = fresh
     return x
