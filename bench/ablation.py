@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -166,7 +167,7 @@ def answers(scores: Scores, size: int) -> dict[str, dict[str, float | list[float
     return found
 
 
-def report(scores: Scores, seeds: list[Path], sizes: list[int]) -> dict[str, object]:
+def report(scores: Scores, seeds: list[Path], sizes: list[int]) -> dict[str, Any]:
     """Everything measured, for JSON."""
     networks = {}
     for name in scores:
@@ -179,6 +180,12 @@ def report(scores: Scores, seeds: list[Path], sizes: list[int]) -> dict[str, obj
         "networks": networks,
         "answers": {str(size): answers(scores, size) for size in sizes},
     }
+
+
+def joined(before: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """``said``, with what only ``before`` holds."""
+    both = {name: joined(before[name], part) for name, part in said.items() if isinstance(before.get(name), dict)}
+    return {**before, **said, **both}
 
 
 def show(scores: Scores, sizes: list[int], console: Console) -> None:
@@ -205,14 +212,15 @@ def main(arguments: list[str] | None = None) -> None:
     training.add_argument("--steps", type=int, help="of each network (default: the recipe's)")
     training.add_argument("--seed", type=int, default=0, help="of first weights and crops (default: %(default)s)")
     training.add_argument("--seconds", type=float, default=float("inf"), help="begin no round that would end later")
-    training.add_argument("--leave", nargs="*", default=[], choices=list(NETWORKS), help="networks to leave out")
     training.add_argument("--device", default="cpu")
     testing = commands.add_parser("test")
     testing.add_argument("folder", type=Path)
     testing.add_argument("networks", type=Path, nargs="+")
     testing.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048])
     testing.add_argument("--photos", type=int, default=6, help="photos at each size; 0: all (default: %(default)s)")
-    testing.add_argument("--out", type=Path)
+    testing.add_argument("--out", type=Path, help="write everything measured here; other sizes that it holds stay")
+    for command in (training, testing):
+        command.add_argument("--leave", nargs="*", default=[], choices=list(NETWORKS), help="networks to leave out")
     options = parser.parse_args(arguments)
     if options.command == "train":
         train(
@@ -221,10 +229,15 @@ def main(arguments: list[str] | None = None) -> None:
             device=torch.device(options.device), leave=options.leave,
         )  # fmt: skip
         return
-    scores = test([trained(folder) for folder in options.networks], options.folder, options.sizes, options.photos)
+    seeds = [
+        {name: network for name, network in trained(folder).items() if name not in options.leave}
+        for folder in options.networks
+    ]
+    scores = test(seeds, options.folder, options.sizes, options.photos)
     show(scores, options.sizes, Console(width=150))
     if options.out:
-        said = report(scores, options.networks, options.sizes)
+        before = json.loads(options.out.read_text()) if options.out.exists() else {}
+        said = joined(before, report(scores, options.networks, options.sizes))
         options.out.write_text(json.dumps(said, indent=1) + "\n")
 
 

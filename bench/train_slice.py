@@ -62,7 +62,7 @@ def prepare(parcel: Path, options: argparse.Namespace) -> None:
     left = options.most_mb * 1e6 - size_of(parcel)
     shards = pack(
         Photos(options.photos, longest=options.longest), parcel / "photos",
-        quality=options.quality, shard_bytes=1 << 40, most_bytes=int(left * 0.97), seed=number,
+        quality=options.quality, shard_bytes=1 << 40, most_bytes=int(left), seed=number,
     )  # fmt: skip
     size = size_of(parcel)
     print(f"slice {number}: {size / 1e6:.1f} MB in {parcel}, {sum(shard.stat().st_size for shard in shards) / 1e6:.1f} "

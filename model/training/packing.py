@@ -22,7 +22,7 @@ from model.training.photos import Photos
 def pack(
     photos: Photos, out: Path, *, quality: int, shard_bytes: int, most_bytes: int | None = None, seed: int = 0
 ) -> list[Path]:
-    """Write ``photos`` as WebP of ``quality`` into shards of about ``shard_bytes``, ``most_bytes`` in all."""
+    """Write ``photos`` as WebP of ``quality`` into shards of about ``shard_bytes``, ``most_bytes`` at most in all."""
     out.mkdir(parents=True, exist_ok=True)
     shards: list[Path] = []
     written = total = 0
@@ -36,9 +36,13 @@ def pack(
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=6)
             coded = file.getvalue()
-            if most_bytes is not None and total + len(coded) > most_bytes:
+            size = tarfile.BLOCKSIZE * (1 + -(-len(coded) // tarfile.BLOCKSIZE))  # a header, and whole blocks
+            full = written + size > shard_bytes
+            if tar is None or full:
+                total += 2 * tarfile.BLOCKSIZE + tarfile.RECORDSIZE  # the blocks that end it
+            if most_bytes is not None and total + size > most_bytes:
                 break
-            if tar is None or written + len(coded) > shard_bytes:
+            if tar is None or full:
                 if tar is not None:
                     tar.close()
                 shards.append(out / f"shard-{len(shards):04}.tar")
@@ -46,7 +50,7 @@ def pack(
             member = tarfile.TarInfo(f"{int(number):06}.webp")
             member.size = len(coded)
             tar.addfile(member, io.BytesIO(coded))
-            written, total = written + len(coded), total + len(coded)
+            written, total = written + size, total + size
     finally:
         if tar is not None:
             tar.close()

@@ -200,16 +200,18 @@ def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it
             return torch.zeros_like(x[:, :3]) + self.level
 
     levels = {"fourier-unet": 0.5, "fourier-unet, plain skips": 1.0}
-    monkeypatch.setattr(ablation, "NETWORKS", {name: lambda one=one: Level(one) for name, one in levels.items()})
+    networks = {name: lambda one=one: Level(one) for name, one in levels.items()} | {"LaMa": lambda: Level(0)}
+    monkeypatch.setattr(ablation, "NETWORKS", networks)
     for seed in ("0", "1"):
         for name, level in levels.items():
             at = tmp_path / seed / ablation.folder_of(name)
             at.mkdir(parents=True)
             write_checkpoint({"average": Level(level).state_dict(), "step": 7}, at / "checkpoint.pt", step=7)
-    ablation.main([
-        "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", "80", "96", "--photos", "2",
-        "--out", str(tmp_path / "ablation.json"),
-    ])  # fmt: skip
+    for size in ("80", "96"):
+        ablation.main([
+            "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", size, "--photos", "2",
+            "--leave", "LaMa", "--out", str(tmp_path / "ablation.json"),
+        ])  # fmt: skip
     said = json.loads((tmp_path / "ablation.json").read_text())
     assert said["steps"] == {seed: dict.fromkeys(levels, 7) for seed in ("0", "1")}
     assert said["answers"].keys() == {"80", "96"}

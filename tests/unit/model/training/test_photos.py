@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from model.errors import PhotosMissing
@@ -55,9 +58,26 @@ def test_packing_stops_at_its_size_and_leaves_out_what_cannot_be_read(photos: Pa
     (folder / "broken.png").write_bytes(b"no")
     whole = pack(Photos(folder), tmp_path / "whole", quality=80, shard_bytes=10**6)
     assert len(Photos(tmp_path / "whole")) == 6
-    most = whole[0].stat().st_size // 4
-    pack(Photos(folder), tmp_path / "small", quality=80, shard_bytes=10**6, most_bytes=most)
+    assert len(whole) == 1
+    most = 20_000  # a tar's own blocks counted
+    small = pack(Photos(folder), tmp_path / "small", quality=80, shard_bytes=10**6, most_bytes=most)
     assert 0 < len(Photos(tmp_path / "small")) < 6
+    assert sum(shard.stat().st_size for shard in small) <= most
+
+
+@given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=12), most=st.integers(0, 120), shard=st.integers(1, 60))
+@settings(max_examples=40, deadline=None)
+def test_what_is_packed_is_never_larger_than_asked_for(sizes: list[int], most: int, shard: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "photos").mkdir()
+        for number, side in enumerate(sizes):
+            noise = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(folder / "photos" / f"{number}.png")
+        shards = pack(
+            Photos(folder / "photos"), folder / "out", quality=95, shard_bytes=shard << 10, most_bytes=most << 10
+        )
+        assert sum(shard.stat().st_size for shard in shards) <= most << 10
 
 
 def test_a_shard_that_is_cut_short_gives_what_is_whole(
