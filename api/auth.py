@@ -16,7 +16,7 @@ from werkzeug.datastructures import Authorization
 from api.problems import Problem
 from api.stores import stores
 from api.web import csrf, session
-from storage.ledger.tenants import identify
+from storage.ledger.tenants import identify, list_tenants
 from storage.records import Caller, Scope
 
 
@@ -96,3 +96,10 @@ def tenant() -> str:
 def actor() -> str:
     """The current request's key, as the audit log names it."""
     return f"key:{caller().key_id}"
+
+
+def operates() -> bool:
+    """Whether the current request's tenant runs the service: its keys with the scope ``admin`` see all tenants."""
+    here = stores()
+    own = [name for key, name in list_tenants(here.database) if key == tenant()]
+    return any(name in here.settings.operator_tenants for name in own)

@@ -1,6 +1,7 @@
 """What the workers of this home folder say of their devices: written by their supervisor, read by whoever asks.
 
-:func:`read_reports` is the one way to these numbers, for ``cleanplate worker --status`` and the page of the operations.
+:func:`read_reports` is for ``cleanplate worker --status``; of all machines the ledger is told
+(:mod:`storage.ledger.devices`), a few times a minute.
 """
 
 from __future__ import annotations

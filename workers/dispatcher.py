@@ -24,6 +24,7 @@ from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
 from storage.ledger import audit, idempotency
 from storage.ledger.deadlines import fail_late_images
+from storage.ledger.devices import forget_devices
 from storage.ledger.dispatch import overtaken_after, read_backlog, take_shards
 from storage.ledger.making import reap_templates, take_templates
 from storage.ledger.pauses import recall_paused
@@ -136,6 +137,7 @@ class Dispatcher:
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
             idempotency.forget_old(self._database)
+            forget_devices(self._database)
 
     def _tell_the_backlog(self) -> None:
         """What an autoscaler goes by, now and then: it takes a look at all open jobs."""

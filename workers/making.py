@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from model.errors import ModelError
+from model.errors import ModelError, TemplateRefused
 from model.imaging import Limits
 from storage.errors import BlobNotFound, LedgerUnavailable, StorageError
 from storage.ledger.making import (
@@ -139,6 +139,7 @@ def _fail(template: LeasedTemplate, resources: Resources, lease: TemplateLease, 
             detail,
             retry=retry,
             max_attempts=resources.settings.max_attempts,
+            needed=error.needed or None if isinstance(error, TemplateRefused) else None,
         ),
     )
 

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from cleanplate import metrics
 from cleanplate.processes import Child, Family
 from cleanplate.reports import DeviceReport
 from cleanplate.settings import Settings
+from storage.database import Database
 from workers.devices import Device, devices, read_device
 from workers.pulse import VARIABLE
 from workers.queue import DRAIN_S, prepare_queue
 from workers.report import REPORT_S, own_folder, write_reports
 from workers.stopping import StopSignal
+from workers.telling import Telling
 from workers.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -87,10 +90,12 @@ class Keeper:
 
 
 class _Reporter:
-    """Writes the status file every few seconds, and a line of log for each device every minute."""
+    """Writes the status file every few seconds, a line of log for each device every minute, and has the ledger told."""
 
-    def __init__(self, folder: Path, keepers: list[Keeper], clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder, self._keepers, self._clock = folder, keepers, clock
+    def __init__(
+        self, folder: Path, keepers: list[Keeper], telling: Telling, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder, self._keepers, self._telling, self._clock = folder, keepers, telling, clock
         self._next_report = self._next_log = 0.0
 
     def look(self, *, draining: bool = False) -> None:
@@ -99,6 +104,7 @@ class _Reporter:
             return
         self._next_report = now + REPORT_S
         reports = [keeper.report(draining=draining) for keeper in self._keepers]
+        self._telling.give(reports)
         try:
             write_reports(self._folder, reports)
         except OSError:
@@ -121,11 +127,18 @@ def run(settings: Settings, *, chosen: str | None = None, queues: Sequence[str])
     prepare_queue(settings)
     found = devices(settings, chosen)
     folder = own_folder(settings)
-    with StopSignal() as stop, metrics.gather(settings) as counted, metrics.shown(settings, metrics.WORKER, counted):
+    database = Database.connect(settings.sqlalchemy_url)
+    with (
+        StopSignal() as stop,
+        metrics.gather(settings) as counted,
+        metrics.shown(settings, metrics.WORKER, counted),
+        closing(database),
+        Telling(database, folder.name) as telling,
+    ):
         family = Family(ALLOCATOR | os.environ | settings.environment() | metrics.environment(counted))
         try:
             keepers = [Keeper(family, device, settings, folder, queues) for device in found]
-            reporter = _Reporter(folder, keepers)
+            reporter = _Reporter(folder, keepers, telling)
             while not stop.wait(LOOK_S):
                 for keeper in keepers:
                     keeper.look()

@@ -1,6 +1,7 @@
 """What clients get: pydantic models of every answer, made from the ledger's records."""
 
 from api.answers.base import Answer, Fault, Health, Problem
+from api.answers.devices import Device, Devices
 from api.answers.images import ErrorLine, Image, ImagePage, ResultLine, SkippedLine
 from api.answers.jobs import (
     Counts,
@@ -13,6 +14,7 @@ from api.answers.jobs import (
     Pause,
     Reason,
     Review,
+    ReviewError,
     Rights,
 )
 from api.answers.templates import Template, TemplatePage, TemplateProgress
@@ -25,6 +27,8 @@ __all__ = [
     "Delivery",
     "DeliveryAttempt",
     "DeliveryPage",
+    "Device",
+    "Devices",
     "ErrorLine",
     "Fault",
     "Health",
@@ -41,6 +45,7 @@ __all__ = [
     "Reason",
     "ResultLine",
     "Review",
+    "ReviewError",
     "Rights",
     "SkippedLine",
     "StoredUpload",

@@ -48,11 +48,17 @@ class ImageError(Answer):
     detail: str
 
 
+class ReviewError(ImageError):
+    """Why no mark was found in a job's pictures."""
+
+    needed: int | None = Field(default=None, description="With `samples_too_few`: how many more pictures would do.")
+
+
 class Review(Answer):
     """What was found in the pictures of a job that waits for its mark."""
 
     templates: list[str] = Field(description="The marks found, the commonest first.", examples=[[TEMPLATE_ID]])
-    error: ImageError | None = Field(default=None, description="Why none was found; null where some were.")
+    error: ReviewError | None = Field(default=None, description="Why none was found; null where some were.")
 
 
 class JobLinks(Answer):

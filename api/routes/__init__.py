@@ -2,6 +2,7 @@
 
 from api.routes.blobs import blueprint as blobs
 from api.routes.deliveries import blueprint as deliveries
+from api.routes.devices import blueprint as devices
 from api.routes.docs import blueprint as docs
 from api.routes.events import blueprint as events
 from api.routes.health import blueprint as health
@@ -31,6 +32,7 @@ BLUEPRINTS = (
     pauses,
     webhooks,
     deliveries,
+    devices,
     blobs,
     health,
     docs,

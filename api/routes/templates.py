@@ -115,15 +115,16 @@ def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
     ),
 )
 def index(query_data: requests.TemplatesPageOf) -> answers.TemplatePage:
-    found = list_templates(
-        stores().database,
-        auth.tenant(),
-        limit=query_data.limit + 1,
-        after=cursors.decode("template", query_data.cursor),
-        state=query_data.state,
-        job_id=query_data.job_id,
-    )
-    page = found[: query_data.limit]
+    return page_of_templates(**query_data.model_dump())
+
+
+def page_of_templates(
+    *, limit: int, cursor: str | None = None, state: records.TemplateState | None = None, job_id: str | None = None
+) -> answers.TemplatePage:
+    """A part of the list of the current tenant's templates. Raises Problem ``cursor_invalid``."""
+    after = cursors.decode("template", cursor)
+    found = list_templates(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state, job_id=job_id)
+    page = found[:limit]
     more = len(found) > len(page)
     return answers.TemplatePage(
         data=[answers.Template.of(template) for template in page],

@@ -1,6 +1,7 @@
-"""Operations: workers, queues, tenants with their keys, pauses, the audit log.
+"""Operations: workers, queues, tenants with their keys, pauses, templates, the audit log.
 
-A key with the scope ``admin`` sees its own tenant. Keys of the operator's tenants see all of them and the machines.
+A key with the scope ``admin`` sees its own tenant. Keys of the operator's tenants see all of them and the machines, but
+not other tenants' templates: those hold their pictures.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from api import auth
 from api.problems import Problem
+from api.routes.templates import page_of_templates
 from api.stores import stores
 from api.web.pages import Pages, show
-from cleanplate.reports import read_reports
 from storage.ledger import pauses, queues
 from storage.ledger.audit import latest_entries
+from storage.ledger.devices import list_devices
 from storage.ledger.tenants import create_key, list_keys, list_tenants, revoke_key
 from storage.records import PausedBy, Scope
 
 blueprint = Pages("admin", __name__)
 
 EVERYTHING = "everything"
-_ENTRIES = 50
+_ENTRIES = _TEMPLATES = 50
 _LONGEST_NAME = 200
 
 
@@ -65,8 +67,8 @@ def revoke(key_id: str) -> AnyResponse:
 def pause() -> AnyResponse:
     database, actor = stores().database, auth.actor()
     subject, begin = request.form.get("subject", ""), request.form.get("do") == "pause"
-    by = PausedBy.OPERATOR if _operates() else PausedBy.TENANT
-    if subject == EVERYTHING and _operates():
+    by = PausedBy.OPERATOR if auth.operates() else PausedBy.TENANT
+    if subject == EVERYTHING and auth.operates():
         (pauses.pause_everything if begin else pauses.resume_everything)(database)
     else:
         (pauses.pause_tenant if begin else pauses.resume_tenant)(database, _subject(subject), by, actor=actor)
@@ -83,6 +85,7 @@ def _page(**more: Any) -> Response:
         keys=list_keys(database, seen),
         own_key=auth.caller().key_id,
         scopes=list(Scope),
+        first=page_of_templates(limit=_TEMPLATES).model_dump(mode="json"),
         entries=latest_entries(database, seen, limit=_ENTRIES),
         **more,
     )
@@ -94,29 +97,22 @@ def _moving() -> dict[str, Any]:
     names = dict(list_tenants(here.database))
     held = [(subject, by) for subject, by in pauses.list_pauses(here.database) if seen in {None, subject}]
     return {
-        "operates": _operates(),
+        "operates": auth.operates(),
         "names": names,
         "queues": queues.queues(here.database, seen),
         "paused": dict(held),
         "busy": queues.busy_workers(here.database) if seen is None else [],
-        "devices": read_reports(here.settings) if seen is None else [],
+        "devices": list_devices(here.database) if seen is None else [],
     }
-
-
-def _operates() -> bool:
-    """Whether whoever looks runs the service."""
-    here = stores()
-    own = [name for key, name in list_tenants(here.database) if key == auth.tenant()]
-    return any(name in here.settings.operator_tenants for name in own)
 
 
 def _seen() -> str | None:
     """Whose things may be seen; ``None``: everybody's."""
-    return None if _operates() else auth.tenant()
+    return None if auth.operates() else auth.tenant()
 
 
 def _subject(tenant_id: str) -> str:
     """A tenant that may be acted on. Raises Problem ``not_found``."""
-    if tenant_id != auth.tenant() and not _operates():
+    if tenant_id != auth.tenant() and not auth.operates():
         raise Problem("not_found", "There is no such tenant.")
     return tenant_id

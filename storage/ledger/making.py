@@ -168,14 +168,20 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
         return True
 
 
-def fail_template(db: Database, token: str, code: str, detail: str, *, retry: bool, max_attempts: int) -> bool:
-    """A template that could not be made: tried again where that may help; whether the token still held it."""
+def fail_template(
+    db: Database, token: str, code: str, detail: str, *, retry: bool, max_attempts: int, needed: int | None = None
+) -> bool:
+    """A template that could not be made: tried again where that may help; whether the token still held it.
+
+    ``needed``: how many more pictures would do, where that is what is missing.
+    """
     with db.write() as connection:
         row = _lock_held(connection, token)
         if row is None:
             return False
         again = retry and row.attempt < max_attempts
-        _give_up(db, connection, row, (code, detail), again_in_s=_WAIT_S * row.attempt if again else None)
+        in_s = _WAIT_S * row.attempt if again else None
+        _give_up(db, connection, row, (code, detail), needed=needed, again_in_s=in_s)
         return True
 
 
@@ -254,7 +260,13 @@ def _add_beside(db: Database, connection: Connection, row: Row[Any], template_id
 
 
 def _give_up(
-    db: Database, connection: Connection, row: Row[Any], error: tuple[str, str], *, again_in_s: float | None
+    db: Database,
+    connection: Connection,
+    row: Row[Any],
+    error: tuple[str, str],
+    *,
+    again_in_s: float | None,
+    needed: int | None = None,
 ) -> None:
     """``error``: code and sentence. ``again_in_s`` ``None``: for good."""
     code, detail = error
@@ -273,7 +285,8 @@ def _give_up(
         return
     give_uploads_back(connection, row.spec)
     _tell(connection, [row.id])
-    _settle_job(db, connection, row, {"templates": [], "error": {"code": code, "detail": detail}}, sure=False)
+    told = {"code": code, "detail": detail} | ({"needed": needed} if needed is not None else {})
+    _settle_job(db, connection, row, {"templates": [], "error": told}, sure=False)
     said = {"template": row.id, "error_code": code}
     event = audit.Event(row.tenant_id, "template.failed", audit.SERVICE, row.source_job_id, None, said)
     audit.append(db, connection, [event])

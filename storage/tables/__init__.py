@@ -4,6 +4,7 @@ Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that an 
 """
 
 from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, UtcDateTime, metadata, new_id, time_column
+from storage.tables.devices import devices
 from storage.tables.jobs import attempts, images, job_deltas, jobs, pauses, skipped_rows
 from storage.tables.templates import job_templates, templates
 from storage.tables.tenants import api_keys, audit_log, blob_deletions, idempotency_keys, tenants, uploads, usage
@@ -18,6 +19,7 @@ __all__ = [
     "attempts",
     "audit_log",
     "blob_deletions",
+    "devices",
     "idempotency_keys",
     "images",
     "job_deltas",

@@ -146,8 +146,8 @@ function show(card, image) {
   card.state.hidden = image.state === "succeeded";
   card.open.disabled = !image.preview_url;
   const tiles = image.state === "running" && image.tiles_total ? t("tile {done} of {total}", { done: number(image.tiles_done), total: number(image.tiles_total) }) : "";
-  const told = image.error ? reasonOf(image.error.code)[0] : tiles;
-  card.label.hidden = !told || Boolean(image.preview_url);
+  const told = image.error ? reasonOf(image.error.code)[0] : image.state === "skipped" ? t("Left as it is: the mark is not in it") : image.record.residual_mark ? t("A rest of the mark may show") : tiles;
+  card.label.hidden = !told || (Boolean(image.preview_url) && !image.record.residual_mark);
   say(card.label, told);
   const name = image.preview_url ? t("{name}, before and after", { name: image.name }) : [image.name, told].filter(Boolean).join(", ");
   card.open.setAttribute("aria-label", name);

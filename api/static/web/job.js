@@ -6,7 +6,9 @@ import { element, given, say, whileSeen } from "./dom.js";
 import { follow } from "./follow.js";
 import { Gallery } from "./gallery.js";
 import { notify, notifyOf } from "./notices.js";
+import { pairOfImage } from "./pairs.js";
 import { reasonOf } from "./reasons.js";
+import { Review, isHeld } from "./review.js";
 import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "./states.js";
 import { duration, n, number, t } from "./texts.js";
 import { Zoom } from "./zoom.js";
@@ -17,8 +19,12 @@ const path = `/v1/jobs/${at("job").dataset.job}`;
 let job = given("first");
 let overviewAt = 0;
 
-const zoom = new Zoom(() => gallery.images);
-const gallery = new Gallery(`${path}/images`, at("gallery"), at("gallery-more"), { tell: notifyOf, open: (image) => zoom.open(image) });
+const zoom = new Zoom();
+const gallery = new Gallery(`${path}/images`, at("gallery"), at("gallery-more"), {
+  tell: notifyOf,
+  open: (image) => zoom.open(pairOfImage(image), gallery.images.filter((one) => one.preview_url).map(pairOfImage)),
+});
+const review = new Review(path, zoom, show);
 
 /* How it is */
 
@@ -34,9 +40,12 @@ function show(news) {
   const open = !job.finished_at;
   appear("archive", !open && job.counts.succeeded + job.counts.skipped > 0);
   appear("retry", job.counts.failed > 0 && job.state !== "canceled");
-  appear("cancel", open);
+  appear("cancel", open && !isHeld(job)); // what waits for its mark has such a button beside it
   appear("pause", open && !job.paused);
   appear("resume", open && job.paused);
+  review.show(job);
+  at("left-alone").hidden = !job.counts.skipped;
+  say(at("left-alone"), n("1 picture was left as it is, bit for bit: the mark is not in it.", "{count} pictures were left as they are, bit for bit: the mark is not in them.", job.counts.skipped));
   at("expiry").hidden = !job.expires_at;
   if (job.expires_at) say(at("expires"), moment(job.expires_at));
   for (const button of at("filters").children) {

@@ -1,18 +1,21 @@
-// What is to be repaired in all pictures of a job: painted or boxed on a sample, or a mask's file.
+// What is to be repaired in all pictures of a job: painted or boxed on a sample, a mask's file, a template, or a mark that
+// is still to be found.
 
 import { Gestures } from "./gestures.js";
 import { openPicture } from "./picture.js";
 import { maskFile } from "./runlengths.js";
 import { Strokes } from "./strokes.js";
+import { Templates } from "./templates.js";
 import { upload } from "./upload.js";
 import { View } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 
 export class Marking {
-  /** `paint`, `boxes`, `file` or `list`. */
+  /** `paint`, `find`, `template`, `boxes`, `file` or `list`. */
   way = "paint";
   file = null;
+  templates;
   #tool = "brush";
   #strokes = { paint: new Strokes(), boxes: new Strokes() };
   #view = new View(at("canvas"), () => {});
@@ -22,6 +25,7 @@ export class Marking {
   constructor(limits, changed) {
     this.#limits = limits;
     this.#changed = changed;
+    this.templates = new Templates(at("templates"), at("templates-none"), changed);
     const marking = this;
     new Gestures(at("canvas"), this.#view, {
       get tool() {
@@ -62,7 +66,8 @@ export class Marking {
 
   /** Whether it says what is to be repaired. */
   get ready() {
-    if (this.way === "list") return true;
+    if (this.way === "list" || this.way === "find") return true;
+    if (this.way === "template") return this.templates.chosen.length > 0;
     if (this.way === "file") return this.file !== null;
     return this.sample !== null && !this.#here.empty;
   }
@@ -92,6 +97,8 @@ export class Marking {
   /** As the API takes it; files are sent. `place`: `{anchor, scale}`, or nothing. Null where nothing is marked. */
   async asked(place, options) {
     if (this.way === "list") return {};
+    if (this.way === "find") return { mask: { mode: "auto", approve: at("find-approve").checked ? "auto" : "person" } };
+    if (this.way === "template") return { mask: { templates: this.templates.chosen } };
     if (this.way === "file") return { mask: { upload_id: await upload(this.file.name, this.file, options), ...place } };
     const { width, height } = this.sample;
     if (this.way === "boxes") {

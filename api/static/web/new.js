@@ -3,6 +3,7 @@
 import { Problem, call, persist } from "./api.js";
 import { ofDrop, ofInput } from "./catalogue.js";
 import { element, say } from "./dom.js";
+import { whenDropped } from "./incoming.js";
 import { Marking } from "./marking.js";
 import { notify, notifyOf } from "./notices.js";
 import { Unusable } from "./picture.js";
@@ -11,11 +12,14 @@ import { Sent } from "./sent.js";
 import { Shipment } from "./shipment.js";
 import { secondsBetween } from "./states.js";
 import { bytes, duration, n, number, t } from "./texts.js";
+import { showChosen, whenChosen } from "./toolbox.js";
 import { upload } from "./upload.js";
 
 const at = (id) => document.getElementById(id);
 const { maxBytes, maxPixels, most, owner, kept } = at("new").dataset;
 const TRIED_SAMPLES = 8;
+const PAINTED = ["paint", "boxes"];
+const TAKEN_OFF = ["find", "template"];
 const sent = new Sent(owner, Number(kept) * 900); // a tenth less than the service keeps them, in milliseconds
 const shipment = new Shipment(sent, { told: later, onWait: (away) => (waiting = away) });
 const marking = new Marking({ bytes: Number(maxBytes), pixels: Number(maxPixels) }, refresh);
@@ -112,17 +116,14 @@ function showShipment() {
 
 function showMarking() {
   const { way } = marking;
-  at("marking").hidden = way !== "paint" && way !== "boxes";
-  at("mask-field").hidden = way !== "file";
-  at("list-hint").hidden = way !== "list";
-  at("placing").hidden = way === "list";
+  at("marking").hidden = !PAINTED.includes(way);
+  for (const part of document.querySelectorAll("[data-marks]")) part.hidden = part.dataset.marks !== way;
+  at("residual-line").hidden = !TAKEN_OFF.includes(way);
+  at("placing").hidden = !PAINTED.includes(way) && way !== "file";
   at("stage").dataset.tool = marking.tool;
   at("undo").disabled = !marking.canUndo;
-  for (const button of at("tools").children) {
-    button.setAttribute("aria-checked", String(button.dataset.tool === marking.tool));
-    button.tabIndex = button.dataset.tool === marking.tool ? 0 : -1;
-    button.hidden = way === "boxes" && (button.dataset.tool === "brush" || button.dataset.tool === "eraser");
-  }
+  showChosen(at("tools"), marking.tool);
+  for (const button of at("tools").children) button.hidden = way === "boxes" && ["brush", "eraser"].includes(button.dataset.tool);
   at("size").disabled = !["brush", "eraser"].includes(marking.tool);
   if (!placed && way === "boxes" && marking.nearest) at("anchor").value = marking.nearest;
   at("scale").disabled = !at("anchor").value;
@@ -199,7 +200,11 @@ async function bodyNow() {
   return {
     ...(await picturesNow()),
     ...mask,
-    options: { ...(at("output").value && { output: at("output").value }), ...(at("label").checked && { label: true }) },
+    options: {
+      ...(at("output").value && { output: at("output").value }),
+      ...(at("label").checked && { label: true }),
+      ...(TAKEN_OFF.includes(marking.way) && at("residual").checked && { residual_mark: "flag" }),
+    },
     priority: at("priority").value,
     ...(webhook && { webhook_id: webhook }),
     ...rights.statement(),
@@ -263,39 +268,12 @@ at("ways-in").addEventListener("change", (event) => {
   wayIn = event.target.value;
   showWayIn();
 });
-at("ways-of-marking").addEventListener("change", (event) => marking.turn(event.target.value));
-at("tools").addEventListener("click", (event) => {
-  const tool = event.target.closest("[data-tool]")?.dataset.tool;
-  if (tool) marking.tool = tool;
+at("ways-of-marking").addEventListener("change", (event) => {
+  marking.turn(event.target.value);
+  if (marking.way === "template") marking.templates.load().catch(notifyOf);
 });
-at("tools").addEventListener("keydown", (event) => {
-  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!by) return;
-  const all = [...at("tools").children].filter((button) => !button.hidden);
-  const next = all[(all.indexOf(document.activeElement) + by + all.length) % all.length];
-  marking.tool = next.dataset.tool;
-  next.focus();
-  event.preventDefault();
-});
-
-let over = 0;
-addEventListener("dragenter", (event) => {
-  if (!event.dataTransfer?.types.includes("Files")) return;
-  over += 1;
-  at("dropping").hidden = false;
-});
-addEventListener("dragleave", (event) => {
-  if (!event.dataTransfer?.types.includes("Files")) return;
-  over -= 1;
-  at("dropping").hidden = over <= 0;
-});
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  over = 0;
-  at("dropping").hidden = true;
-  if (wayIn === "files") take(ofDrop(event.dataTransfer));
-});
+whenChosen(at("tools"), (tool) => (marking.tool = tool));
+whenDropped(at("dropping"), (transfer) => wayIn === "files" && take(ofDrop(transfer)));
 addEventListener("beforeunload", (event) => {
   if (wayIn === "files" && shipment.files.length && !shipped() && !starting?.handing) event.preventDefault();
 });

@@ -1,5 +1,5 @@
-// Why images fail, in the reader's language, and what can be done about it. The service's own sentence says it in English
-// for one of the images; these say it for all that share the code.
+// Why images fail and why no mark is found, in the reader's language, and what can be done about it. The service's own
+// sentence says it in English for one of the images; these say it for all that share the code.
 
 import { t } from "./texts.js";
 
@@ -31,6 +31,11 @@ const REASONS = {
   result_not_finite: () => [t("The network gave no usable result"), t("Try again. If it repeats, tell whoever runs the service.")],
   blob_store_unavailable: () => [t("The object store did not answer"), t("Try again in a while.")],
   blob_store_refused: () => [t("The object store refused the service"), t("Tell whoever runs the service, then try again.")],
+  residual_mark: () => [t("The mark can still be seen"), t("Submit these pictures with a mask that is painted, or have them handed out all the same in a new job.")],
+  template_gone: () => [t("The template was deleted"), t("Submit these pictures again in a new job, with another template.")],
+  samples_too_few: () => [t("There are too few pictures to find the mark in"), t("Hand over more pictures with this mark, choose a template, or try with these all the same.")],
+  mark_not_found: () => [t("The pictures share no mark"), t("Check whether all of them have it. A mark that differs from picture to picture has to be painted.")],
+  sources_gone: () => [t("The pictures are gone"), t("Hand them over again in a new job.")],
   internal_error: () => [t("The service failed"), t("Try again. If it repeats, tell whoever runs the service: its log has the reason.")],
 };
 

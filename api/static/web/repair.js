@@ -4,6 +4,7 @@
 import { Problem } from "./api.js";
 import { Comparison } from "./comparison.js";
 import { Gestures } from "./gestures.js";
+import { pasted, whenDropped } from "./incoming.js";
 import { notify, notifyOf } from "./notices.js";
 import { Unusable, cleanName, openPicture } from "./picture.js";
 import { Sending, repair } from "./repairing.js";
@@ -12,6 +13,7 @@ import { maskFile } from "./runlengths.js";
 import { Steps } from "./steps.js";
 import { Strokes } from "./strokes.js";
 import { bytes, number, t } from "./texts.js";
+import { showChosen, whenChosen } from "./toolbox.js";
 import { View } from "./view.js";
 
 const at = (id) => document.getElementById(id);
@@ -201,11 +203,7 @@ function refresh() {
   at("compare").setAttribute("aria-pressed", String(comparison.on));
   at("stage").dataset.tool = comparison.on ? "divide" : locked ? "none" : bench.tool;
   at("steps").inert = locked;
-  for (const button of at("tools").children) {
-    const chosen = button.dataset.tool === bench.tool && !comparison.on;
-    button.setAttribute("aria-checked", String(chosen));
-    button.tabIndex = button.dataset.tool === bench.tool ? 0 : -1;
-  }
+  showChosen(at("tools"), bench.tool, { active: !comparison.on });
   at("size").disabled = !["brush", "eraser"].includes(bench.tool);
   const stated = rights.statement();
   at("rights-line").hidden = !stated;
@@ -255,25 +253,13 @@ function clear() {
 /* Buttons */
 
 const CLICKS = {
-  choose: () => at("file").click(), another: () => at("file").click(), paste, erase, stop, undo, redo, clear, compare,
+  choose: () => at("file").click(), another: () => at("file").click(), paste: async () => take(await pasted()), erase, stop, undo, redo, clear, compare,
   fit: () => view.fit(), "zoom-in": () => view.zoom(1.4), "zoom-out": () => view.zoom(1 / 1.4),
   help: () => at("keys").showModal(), "rights-change": async () => (await rights.ask(), refresh()),
 };
 for (const [id, act] of Object.entries(CLICKS)) at(id).addEventListener("click", act);
 at("size").addEventListener("input", sizeBrush);
-at("tools").addEventListener("click", (event) => {
-  const tool = event.target.closest("[data-tool]")?.dataset.tool;
-  if (tool) choose(tool);
-});
-at("tools").addEventListener("keydown", (event) => {
-  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!by) return;
-  const all = [...at("tools").children];
-  const next = all[(all.indexOf(document.activeElement) + by + all.length) % all.length];
-  choose(next.dataset.tool);
-  next.focus();
-  event.preventDefault();
-});
+whenChosen(at("tools"), choose);
 
 /* Keys: letters act while the work has the focus, so that they are nobody else's (WCAG 2.1.4) */
 
@@ -306,35 +292,5 @@ at("file").addEventListener("change", () => {
   at("file").value = "";
 });
 
-let over = 0;
-addEventListener("dragenter", (event) => {
-  if (!event.dataTransfer?.types.includes("Files")) return;
-  over += 1;
-  at("dropping").hidden = false;
-});
-addEventListener("dragleave", (event) => {
-  if (!event.dataTransfer?.types.includes("Files")) return;
-  over -= 1;
-  at("dropping").hidden = over > 0 ? false : true;
-});
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  over = 0;
-  at("dropping").hidden = true;
-  take(event.dataTransfer.files[0]);
-});
+whenDropped(at("dropping"), (transfer) => take(transfer.files[0]));
 addEventListener("paste", (event) => take(event.clipboardData?.files[0]));
-
-async function paste() {
-  try {
-    for (const item of await navigator.clipboard.read()) {
-      const type = item.types.find((one) => one.startsWith("image/"));
-      if (type) return take(new File([await item.getType(type)], `pasted.${type.slice(6)}`, { type }));
-    }
-    notify("info", t("There is no picture in the clipboard"), t("Copy one first."));
-  } catch {
-    notify("info", t("The browser does not let the page read the clipboard"), t("Press Ctrl V instead."));
-  }
-  return undefined;
-}

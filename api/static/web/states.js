@@ -6,7 +6,7 @@ import { duration, language, n, number, t } from "./texts.js";
 const WORDS = {
   queued: () => t("queued"), running: () => t("running"), completed: () => t("completed"), canceled: () => t("canceled"),
   failed: () => t("failed"), succeeded: () => t("succeeded"), skipped: () => t("skipped"), paused: () => t("paused"),
-  pending: () => t("pending"), delivered: () => t("delivered"),
+  pending: () => t("pending"), delivered: () => t("delivered"), estimating: () => t("looking for the mark"), needs_review: () => t("to be approved"),
 };
 const SEGMENTS = ["succeeded", "skipped", "failed", "canceled", "running"];
 const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
@@ -59,6 +59,8 @@ export function paceText(job) {
 export function leftText(job) {
   if (job.finished_at) return "";
   if (job.paused) return t("paused");
+  if (job.state === "needs_review") return t("waits for you");
+  if (job.state === "estimating") return "";
   if (job.queue_position && !endedOf(job)) return job.queue_position === 1 ? t("next in line") : t("number {place} in line", { place: number(job.queue_position) });
   return job.eta_s ? t("{time} left", { time: duration(job.eta_s) }) : t("beginning");
 }

@@ -1,19 +1,16 @@
-// A pair looked at closely: the stage of the page for one picture, first with the small pictures, then with the whole ones.
+// A pair looked at closely: the stage of the page for one picture, first with what is there soon, then with the whole.
 
-import { fetchBlob, patiently } from "./api.js";
 import { Comparison } from "./comparison.js";
 import { element } from "./dom.js";
 import { Gestures } from "./gestures.js";
-import { openPicture } from "./picture.js";
 import { Strokes } from "./strokes.js";
-import { number, t } from "./texts.js";
+import { t } from "./texts.js";
 import { View } from "./view.js";
 
 const at = (id) => document.getElementById(id);
-const LIMITS = { bytes: 60e6, pixels: 100e6 };
 
 export class Zoom {
-  #images;
+  #all = [];
   #current = null;
   #loading = null;
   #view = new View(at("canvas"), () => this.#comparison.follow());
@@ -23,9 +20,7 @@ export class Zoom {
     () => {},
   );
 
-  /** `images()` are those to step through. */
-  constructor(images) {
-    this.#images = images;
+  constructor() {
     new Gestures(at("canvas"), this.#view, {
       tool: "hand", size: 1, comparing: true, locked: true,
       finished() {}, resized() {}, divided() {}, touched: () => at("canvas").focus({ preventScroll: true }),
@@ -50,44 +45,40 @@ export class Zoom {
     });
   }
 
-  /** Look at an image that has a preview. */
-  async open(image) {
+  /** Look at one of these pairs (pairs.js); the others are stepped through. */
+  async open(pair, all) {
     if (!at("zoom").open) at("zoom").showModal();
     this.#loading?.abort();
     const { signal } = (this.#loading = new AbortController());
-    this.#current = image;
-    at("zoom-name").textContent = image.name;
-    at("zoom-facts").textContent = t("{width} × {height} pixels", { width: number(image.width), height: number(image.height) });
-    at("zoom-download").hidden = !image.result_url;
-    if (image.result_url) at("zoom-download").href = image.result_url;
-    const shown = this.#shown();
-    const place = shown.indexOf(image);
+    [this.#current, this.#all] = [pair, all];
+    at("zoom-name").textContent = pair.name;
+    at("zoom-facts").textContent = pair.facts;
+    at("zoom-download").hidden = !pair.download;
+    if (pair.download) at("zoom-download").href = pair.download;
+    const place = this.#place();
     at("zoom-previous").disabled = place <= 0;
-    at("zoom-next").disabled = place < 0 || place === shown.length - 1;
+    at("zoom-next").disabled = place < 0 || place === all.length - 1;
     at("zoom-keys").textContent = t("Loading…");
     try {
-      this.#show(await small(image, signal));
+      this.#show(await pair.soon(signal));
       this.#view.fit();
-      at("zoom-keys").textContent = await this.#whole(image, signal);
+      at("zoom-keys").textContent = await this.#whole(pair, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
       at("zoom-keys").replaceChildren(element("span", { lang: "en" }, error.message));
     }
   }
 
-  async #whole(image, signal) {
-    const sharp = t("Drag the picture to move it, the divider to compare; the wheel enlarges.");
-    if (image.source_url) return t("The original is not kept here: these are small pictures.");
+  async #whole(pair, signal) {
+    if (!pair.whole) return pair.hint;
     try {
-      const [before, after] = await Promise.all(
-        [`/v1/images/${image.id}/source`, image.result_url].map(async (path) => openPicture(await patiently(() => fetchBlob(path, signal), { signal }), image.name, LIMITS)),
-      );
+      const found = await pair.whole(signal);
       signal.throwIfAborted();
-      this.#show([before, after]);
-      return sharp;
+      this.#show(found);
+      return t("Drag the picture to move it, the divider to compare; the wheel enlarges.");
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      return t("The browser cannot show the files themselves: these are small pictures.");
+      return pair.hint;
     }
   }
 
@@ -96,23 +87,12 @@ export class Zoom {
     this.#comparison.begin(before);
   }
 
-  #shown() {
-    return this.#images().filter((image) => image.preview_url);
+  #place() {
+    return this.#all.findIndex((pair) => pair.key === this.#current?.key);
   }
 
   #step(by) {
-    const shown = this.#shown();
-    const next = shown[shown.findIndex((image) => image.id === this.#current?.id) + by];
-    if (next) this.open(next);
+    const next = this.#all[this.#place() + by];
+    if (next) this.open(next, this.#all);
   }
-}
-
-/** The two halves of a preview as pictures of the whole picture's size. */
-async function small(image, signal) {
-  const blob = await patiently(() => fetchBlob(image.preview_url, signal), { signal });
-  const { width, height } = image.record.preview;
-  const halves = await Promise.all([0, height].map((top) => createImageBitmap(blob, 0, top, width, height)));
-  return halves.map((preview) => ({
-    name: image.name, blob, width: image.width, height: image.height, preview, scale: width / image.width,
-  }));
 }

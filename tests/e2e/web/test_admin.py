@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from cleanplate.client import Client
 from tests.browser import PHONE, assert_accessible, context_of, forgive
+from tests.e2e.web.catalogue import mask_in
 from tests.e2e.web.test_login import FROM_ELSEWHERE
 from tests.embedded import Embedded
+from tests.marked import marked_pictures
 
 
 def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service: Embedded) -> None:
@@ -30,6 +36,34 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
     expect(page.get_by_text("Everything is paused")).to_be_visible()
     page.locator("#switch-everything").click()
     expect(page.get_by_text("Everything is paused")).to_be_hidden()
+
+
+def test_templates_are_looked_at_approved_and_deleted(page: Page, service: Embedded, tmp_path: Path) -> None:
+    pictures = []
+    for number, (marked, _) in enumerate(marked_pictures(24)):
+        pictures.append(tmp_path / f"{number:02}.png")
+        Image.fromarray(marked).save(pictures[-1])
+    with Client(service.url, service.key) as client:
+        for _ in range(2):
+            client.templates.wait(client.templates.from_mask("the bar", mask_in(tmp_path)).id)
+        found = client.templates.estimate("<i>spring</i>", pictures)
+        client.templates.wait(found.id)
+    page.goto("/admin")
+    rows = page.locator(".template-row")
+    expect(rows).to_have_count(3)
+    expect(rows.filter(has_text="the bar, version 2")).to_be_visible()
+    spring = rows.filter(has_text="<i>spring</i>")
+    expect(spring.locator(".state")).to_have_text("to be approved")
+    spring.get_by_role("button", name="Look").click()
+    expect(spring.locator(".sample").first).to_be_visible()
+    assert_accessible(page)
+    spring.get_by_role("button", name="Approve").click()
+    expect(spring.locator(".state")).to_have_text("ready")
+    spring.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(rows).to_have_count(2)
+    with Client(service.url, service.key) as client:
+        assert {template.name for template in client.templates.list()} == {"the bar"}
 
 
 def test_without_the_scope_there_is_no_such_page(browser: Browser, page: Page, service: Embedded) -> None:

@@ -45,6 +45,7 @@ ROUTES = [
     ("POST", "/v1/templates/tpl_1/approve"),
     ("POST", "/v1/templates/tpl_1/reject"),
     ("GET", "/v1/templates/tpl_1/previews/pre_1"),
+    ("GET", "/v1/devices"),
     ("GET", "/v1/pause"),
     ("PUT", "/v1/pause"),
     ("DELETE", "/v1/pause"),

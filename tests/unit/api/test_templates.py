@@ -143,10 +143,10 @@ def test_a_job_says_why_no_mark_was_found(service: Service, shop: Caller) -> Non
     (template,) = shop.get("/v1/templates", 200).json["data"]
     db = service.stores.database
     token, _ = lease_template(db, template["id"], lease_s=60)
-    fail_template(db, token, "samples_too_few", "15 more are needed.", retry=False, max_attempts=3)
+    fail_template(db, token, "samples_too_few", "15 more are needed.", retry=False, max_attempts=3, needed=15)
     path = f"/v1/jobs/{job['id']}"
     held = shop.get(path, 200).json
-    assert held["review"]["error"] == {"code": "samples_too_few", "detail": "15 more are needed."}
+    assert held["review"]["error"] == {"code": "samples_too_few", "detail": "15 more are needed.", "needed": 15}
     shop.problem("POST", f"{path}/approve", 409, "template_missing", json={})
     shop.problem("POST", f"{path}/approve", 422, "template_unknown", json={"templates": ["tpl_1"]})
     assert shop.post(f"{path}/cancel", 200).json["state"] == "canceled"

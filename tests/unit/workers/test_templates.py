@@ -162,6 +162,7 @@ def test_pictures_that_share_nothing_are_refused_and_their_job_says_so(
     assert held.state is JobState.NEEDS_REVIEW
     assert held.review is not None
     assert held.review["error"]["code"] == "samples_too_few"
+    assert held.review["error"]["needed"] > 0
 
 
 def test_a_stopping_worker_gives_the_template_back(catalogue: Catalogue, worker_on: WorkerOn) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from flask.testing import FlaskClient
 
+from storage.ledger.devices import Device, tell_devices
+from storage.ledger.templates import create_template
 from storage.ledger.tenants import create_key, list_keys
-from storage.records import Scope
+from storage.records import NewTemplate, Scope, TemplateKind
 from tests.unit.api.calling import Service
 
 
@@ -42,6 +45,34 @@ def test_an_admin_sees_and_touches_its_own_tenant_alone(service: Service) -> Non
         assert client.post("/admin/pauses", data={**token, "subject": subject, "do": "pause"}).status_code == 404
     (key,) = list_keys(service.stores.database, theirs)
     assert key.revoked_at is None
+
+
+def test_templates_are_the_tenants_own_also_for_the_operator(service: Service) -> None:
+    database = service.stores.database
+    new = NewTemplate(name="theirs alone", kind=TemplateKind.ESTIMATE, spec={"upload_ids": []})
+    create_template(database, service.tenant("other"), new)
+    create_template(database, service.tenant("operator"), replace(new, name="our mark"))
+    service.stores.settings = service.settings.model_copy(update={"operator_tenants": ("operator",)})
+    page = signed_in(service, "operator", Scope.ADMIN).get("/admin").get_data(as_text=True)
+    assert "Workers and devices" in page
+    assert "our mark" in page
+    assert "theirs alone" not in page
+
+
+def test_devices_of_all_machines_are_for_the_operator_alone(service: Service) -> None:
+    told = Device(
+        device="cuda0", host="rack-1", state="working", deaths=0, images=5, images_per_second=2.5,
+        resident_bytes=1 << 30, memory_used=1 << 30, memory_total=8 << 30, temperature_c=61,
+    )  # fmt: skip
+    tell_devices(service.stores.database, "rack-1-7", [told])
+    service.caller("shop").problem("GET", "/v1/devices", 403, "operators_only")
+    service.stores.settings = service.settings.model_copy(update={"operator_tenants": ("operator",)})
+    reader = service.caller("operator", [Scope.READ])
+    reader.problem("GET", "/v1/devices", 403, "operators_only")
+    (seen,) = service.caller("operator").get("/v1/devices", 200).json["data"]
+    assert (seen["host"], seen["device"], seen["temperature_c"]) == ("rack-1", "cuda0", 61)
+    page = signed_in(service, "operator", Scope.ADMIN).get("/admin").get_data(as_text=True)
+    assert "rack-1 · cuda0 · 61 °C" in page
 
 
 def test_nothing_is_done_without_the_pages_token(service: Service) -> None:

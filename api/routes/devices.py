@@ -1,0 +1,32 @@
+"""Devices of all machines, for whoever runs the service."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+from api import answers, auth
+from api.problems import Problem, responses
+from api.stores import stores
+from storage.ledger.devices import list_devices
+from storage.records import Scope
+
+blueprint = APIBlueprint(
+    "devices", __name__, tag={"name": "Devices", "description": "What works where, for whoever runs the service."}
+)
+auth.protect(blueprint, writes=Scope.ADMIN)
+
+
+@blueprint.get("/v1/devices")
+@blueprint.output(answers.Devices, description="What was told within the last minute, by host and device.")
+@blueprint.doc(
+    summary="See the devices of all machines",
+    description=(
+        "Each worker machine tells of its devices a few times a minute. For keys with the scope `admin` of the tenants "
+        "that `CLEANPLATE_OPERATOR_TENANTS` names."
+    ),
+    responses=responses("key_missing", "key_wrong", "scope_missing", "operators_only", "ledger_unavailable"),
+)
+def index() -> answers.Devices:
+    if Scope.ADMIN not in auth.caller().scopes or not auth.operates():
+        raise Problem("operators_only", "It takes a key with the scope admin, of a tenant that runs the service.")
+    return answers.Devices(data=[answers.Device.model_validate(one) for one in list_devices(stores().database)])

@@ -1,0 +1,84 @@
+// The tenant's templates on the page of the operations: looked at, approved or refused, deleted.
+
+import { call } from "./api.js";
+import { element, given, part, say } from "./dom.js";
+import { notify, notifyOf } from "./notices.js";
+import { reasonOf } from "./reasons.js";
+import { moment, showState } from "./states.js";
+import { factsOf, looksOf, samplesOf, titleOf } from "./templates.js";
+import { t } from "./texts.js";
+
+const at = (id) => document.getElementById(id);
+const PART = 50;
+let cursor = null;
+
+function take(page) {
+  for (const template of page.data) at("template-list").append(rowOf(template));
+  cursor = page.next_cursor;
+  at("templates-more").hidden = !cursor;
+  at("templates-none").hidden = at("template-list").children.length > 0;
+}
+
+function rowOf(first) {
+  const row = part("template-row");
+  let template = first;
+  const path = `/v1/templates/${template.id}`;
+  const show = () => {
+    say(row.name, titleOf(template));
+    showState(row.state, template.state);
+    say(row.facts, [template.error ? reasonOf(template.error.code)[0] : factsOf(template), moment(template.created_at)].filter(Boolean).join(" · "));
+    for (const name of ["approve", "reject"]) row[name].hidden = template.state !== "needs_review";
+    row.look.hidden = !Object.keys(template.previews).length;
+  };
+  const doing = (act) => async () => {
+    try {
+      await act();
+    } catch (error) {
+      notifyOf(error);
+    }
+  };
+  const look = template.previews.colour ?? template.previews.mask;
+  row.picture.hidden = !look;
+  if (look) row.picture.src = look;
+  for (const name of ["look", "approve", "reject", "delete"]) row[name].append(element("span", { class: "unseen" }, ` ${titleOf(template)}`));
+  row.look.addEventListener("click", () => {
+    row.closer.hidden = !row.closer.hidden;
+    row.look.setAttribute("aria-expanded", String(!row.closer.hidden));
+    if (row.looks.children.length) return;
+    row.looks.append(...looksOf(template));
+    row.samples.append(...samplesOf(template).map((pictures) => element("div", { class: "sample" }, ...pictures)));
+  });
+  for (const name of ["approve", "reject"]) {
+    row[name].addEventListener("click", doing(async () => {
+      template = await call("POST", `${path}/${name}`);
+      show();
+    }));
+  }
+  row.delete.addEventListener("click", doing(async () => {
+    if (!(await sure(titleOf(template)))) return;
+    await call("DELETE", path);
+    row.root.remove();
+    at("templates-none").hidden = at("template-list").children.length > 0;
+    notify("success", t("The template is deleted"));
+    at("templates-title").focus();
+  }));
+  show();
+  return row.root;
+}
+
+function sure(name) {
+  at("sure-title").textContent = t("Delete the template {name}?", { name });
+  at("sure").returnValue = "";
+  at("sure").showModal();
+  return new Promise((resolve) => at("sure").addEventListener("close", () => resolve(at("sure").returnValue === "yes"), { once: true }));
+}
+
+at("templates-more").addEventListener("click", async () => {
+  try {
+    take(await call("GET", `/v1/templates?${new URLSearchParams({ limit: PART, cursor })}`));
+  } catch (error) {
+    notifyOf(error);
+  }
+});
+
+take(given("first"));

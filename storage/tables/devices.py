@@ -1,0 +1,28 @@
+"""Devices of all machines, as their supervisors tell of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Integer, String, Table
+
+from storage.tables.columns import metadata, time_column
+
+# Told a few times a minute. A row that is not told anew is of the past.
+devices = Table(
+    "devices",
+    metadata,
+    # Host and process id of the supervisor.
+    Column("supervisor", String(200), primary_key=True),
+    Column("device", String(60), primary_key=True),
+    Column("host", String(200), nullable=False),
+    Column("state", String(20), nullable=False),
+    # Times that its process died, images that it has ended since, and how fast.
+    Column("deaths", Integer, nullable=False),
+    Column("images", BigInteger, nullable=False),
+    Column("images_per_second", Float, nullable=False),
+    # In bytes: of the process, and of the device. Empty: not known for this kind of device.
+    Column("resident_bytes", BigInteger, nullable=False),
+    Column("memory_used", BigInteger),
+    Column("memory_total", BigInteger),
+    Column("temperature_c", Integer),
+    time_column("told_at", nullable=False),
+)
