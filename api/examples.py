@@ -177,6 +177,23 @@ EXAMPLES: dict[str, Any] = {
     "JobPage": {"data": [_JOB_BODY], "next_cursor": None},
     "Image": _IMAGE_BODY,
     "ImagePage": {"data": [_IMAGE_BODY], "next_cursor": "aW1hZ2U6MA"},
+    "Devices": {
+        "data": [
+            {
+                "host": "gpu-03",
+                "device": "cuda0",
+                "state": "working",
+                "deaths": 0,
+                "images": 48_210,
+                "images_per_second": 21.5,
+                "resident_bytes": 2_147_483_648,
+                "memory_used": 18_253_611_008,
+                "memory_total": 150_323_855_360,
+                "temperature_c": 61,
+                "told_at": "2026-05-01T12:00:04Z",
+            }
+        ]
+    },
     "Overview": {
         "reasons": [{"code": "image_truncated", "count": 1, "detail": "The file ends early: send it again."}],
         "stages": {"fetch": 0.08, "decode": 0.03, "network": 0.012, "encode": 0.05, "store": 0.06},

@@ -44,7 +44,6 @@ CATALOGUE: dict[str, Kind] = {
     "key_missing": Kind(401, "An API key is needed"),
     "key_wrong": Kind(401, "The API key is not valid"),
     "scope_missing": Kind(403, "The API key does not allow this"),
-    "operators_only": Kind(403, "Only whoever runs the service may see this"),
     "forgery_suspected": Kind(403, "The request did not come from this service's own page"),
     "link_invalid": Kind(403, "The link does not work"),
     "not_found": Kind(404, "There is no such thing"),

@@ -62,10 +62,13 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def context_of(browser: Browser, url: str, **options: Any) -> Iterator[BrowserContext]:
+def context_of(
+    browser: Browser, url: str, *, friends: tuple[str, ...] = (), **options: Any
+) -> Iterator[BrowserContext]:
     """Cookies and storage of one person at the service of ``url``, who has made no statement of rights yet.
 
-    Fails at the end if a page's console had an error, or a page asked anybody else for anything.
+    Fails at the end if a page's console had an error, or a page asked anybody else for anything; ``friends`` are
+    addresses that it may ask, such as the object store's.
     """
     context = browser.new_context(base_url=url, locale=options.pop("locale", "en-GB"), **options)
     context.set_default_timeout(30_000)
@@ -75,7 +78,7 @@ def context_of(browser: Browser, url: str, **options: Any) -> Iterator[BrowserCo
     def listen(page: Page) -> None:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("request", lambda asked: strangers.append(asked.url) if _elsewhere(asked.url, url) else None)
+        page.on("request", lambda asked: strangers.append(asked.url) if _elsewhere(asked.url, url, *friends) else None)
 
     context.on("page", listen)
     context.complaints = complaints  # type: ignore[attr-defined]
@@ -121,8 +124,8 @@ def screenshot(page: Page, path: Path) -> None:
     small.save(path, optimize=True)
 
 
-def _elsewhere(asked: str, url: str) -> bool:
-    return not asked.startswith((url, "blob:", "data:"))
+def _elsewhere(asked: str, *known: str) -> bool:
+    return not asked.startswith((*known, "blob:", "data:"))
 
 
 def main() -> None:

@@ -24,9 +24,11 @@ auth.protect(blueprint, writes=Scope.ADMIN)
         "Each worker machine tells of its devices a few times a minute. For keys with the scope `admin` of the tenants "
         "that `CLEANPLATE_OPERATOR_TENANTS` names."
     ),
-    responses=responses("key_missing", "key_wrong", "scope_missing", "operators_only", "ledger_unavailable"),
+    responses=responses("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable"),
 )
 def index() -> answers.Devices:
-    if Scope.ADMIN not in auth.caller().scopes or not auth.operates():
-        raise Problem("operators_only", "It takes a key with the scope admin, of a tenant that runs the service.")
+    if not auth.operates():
+        raise Problem("not_found", "There is nothing here for a tenant that does not run the service.")
+    if Scope.ADMIN not in auth.caller().scopes:
+        raise Problem("scope_missing", "This API key may not see the machines: it needs the scope admin.")
     return answers.Devices(data=[answers.Device.model_validate(one) for one in list_devices(stores().database)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -10,9 +11,12 @@ from flask import Response
 from api import answers, auth
 from api.problems import Problem, responses
 from api.stores import stores
+from model.imaging import Limits
+from model.imaging.view import view
 from storage.blobs.keys import preview_key
 from storage.ledger.jobs import get_image
 from storage.ledger.overviews import overview
+from storage.ledger.parts import find_upload
 from storage.records import Scope
 
 blueprint = APIBlueprint("looks", __name__, tag={"name": "Looks", "description": "Looking over a job, for people."})
@@ -25,6 +29,25 @@ _LINK: Any = {
         "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
     }
 }
+_VIEW = (
+    "One WebP of at most 4 megapixels, the first page upright; the headers `Cleanplate-Width` and `Cleanplate-Height` "
+    "say how many pixels the picture itself has. For TIFF, HEIC and whatever else a browser does not know."
+)
+_SEEN: Any = {
+    200: {"description": "The view.", "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_UNSEEN = (
+    "blob_not_found",
+    "image_too_large",
+    "image_unreadable",
+    "image_truncated",
+    "image_empty",
+    "image_too_many_pixels",
+    "image_format_unsupported",
+    "blob_store_unavailable",
+)
+#: Decoded pictures are large: a process holds one.
+_one_at_a_time = threading.Lock()
 #: Well over any preview, in bytes.
 _MAX_BYTES = 4 << 20
 #: A preview does not change; its image may go.
@@ -67,6 +90,41 @@ def preview(image_id: str) -> Response:
         raise Problem("not_found", "The image has no preview: those that succeeded have one.")
     data = here.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
     answer = Response(data, mimetype="image/webp")
+    answer.headers["Cache-Control"] = f"private, max-age={_KEPT_S}, immutable"
+    return answer
+
+
+@blueprint.get("/v1/uploads/<id:upload_id>/view")
+@blueprint.doc(
+    summary="See an uploaded picture as every browser can show it",
+    description=_VIEW,
+    responses=responses(*_OF_ONE, *_UNSEEN, also=_SEEN),
+)
+def of_upload(upload_id: str) -> Response:
+    return _seen(find_upload(stores().database, auth.tenant(), upload_id).key)
+
+
+@blueprint.get("/v1/images/<id:image_id>/view")
+@blueprint.doc(
+    summary="See an image's result as every browser can show it",
+    description=_VIEW,
+    responses=responses(*_OF_ONE, *_UNSEEN, also=_SEEN),
+)
+def of_result(image_id: str) -> Response:
+    image = get_image(stores().database, auth.tenant(), image_id)
+    if image.result_key is None:
+        raise Problem("not_found", "The image has no result yet, or will have none: its state says which.")
+    return _seen(image.result_key)
+
+
+def _seen(key: str) -> Response:
+    here = stores()
+    limits = Limits(max_bytes=here.settings.max_image_bytes, max_pixels=here.settings.max_image_pixels)
+    with _one_at_a_time:
+        found = view(here.blobs.get(key, max_bytes=limits.max_bytes), limits)
+    answer = Response(found.data, mimetype=found.content_type)
+    answer.headers["Cleanplate-Width"] = str(found.width)
+    answer.headers["Cleanplate-Height"] = str(found.height)
     answer.headers["Cache-Control"] = f"private, max-age={_KEPT_S}, immutable"
     return answer
 

@@ -65,6 +65,17 @@ export async function fetchBlob(path, signal) {
   return answer.body;
 }
 
+/**
+ * What the service shows of a picture that the browser cannot show itself: `{blob, width, height}`, the size being the
+ * picture's own. Throws Problem.
+ */
+export async function fetchView(path, signal) {
+  const answer = await reached(path, { signal });
+  if (!answer.ok) throw problemOf(answer.status, await answer.body.text());
+  const [width, height] = ["Width", "Height"].map((side) => Number(answer.headers.get(`Cleanplate-${side}`)));
+  return { blob: answer.body, width, height };
+}
+
 /** A wait that ends early with AbortError. */
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
@@ -103,7 +114,7 @@ export function problemOf(status, text) {
 async function reached(path, options) {
   try {
     const answer = await fetch(path, options);
-    return { ok: answer.ok, status: answer.status, body: await answer.blob() };
+    return { ok: answer.ok, status: answer.status, headers: answer.headers, body: await answer.blob() };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unreachable();

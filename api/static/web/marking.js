@@ -1,8 +1,9 @@
 // What is to be repaired in all pictures of a job: painted or boxed on a sample, a mask's file, a template, or a mark that
 // is still to be found.
 
+import { fetchView, patiently } from "./api.js";
 import { Gestures } from "./gestures.js";
-import { openPicture } from "./picture.js";
+import { openPicture, openViewed } from "./picture.js";
 import { maskFile } from "./runlengths.js";
 import { Strokes } from "./strokes.js";
 import { Templates } from "./templates.js";
@@ -74,7 +75,15 @@ export class Marking {
 
   /** Show a sample to mark; what was marked on the one before stays where its size is the same. Throws Unusable. */
   async show(blob, name) {
-    const picture = await openPicture(blob, name, this.#limits);
+    this.#shown(await openPicture(blob, name, this.#limits));
+  }
+
+  /** The same of an upload that the browser cannot show itself. Throws Problem. */
+  async showUploaded(id, blob, name) {
+    this.#shown(await openViewed(blob, name, await patiently(() => fetchView(`/v1/uploads/${id}/view`))));
+  }
+
+  #shown(picture) {
     const before = this.sample;
     if (before && (before.width !== picture.width || before.height !== picture.height)) {
       this.#strokes = { paint: new Strokes(), boxes: new Strokes() };

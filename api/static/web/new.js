@@ -50,6 +50,8 @@ async function take(gathering) {
   }
 }
 
+let unseen = null; // a picture that the browser cannot show
+
 /** The first picture from `from` on that the browser can show. */
 async function showSample(from = 0) {
   for (const file of shipment.files.slice(from, from + TRIED_SAMPLES)) {
@@ -58,8 +60,17 @@ async function showSample(from = 0) {
       return;
     } catch (error) {
       if (!(error instanceof Unusable)) throw error;
+      if (error.unseen) unseen ??= file;
     }
   }
+}
+
+/** Where the browser can show none of them, the service shows the first that is sent. */
+function showUnseen() {
+  const { id, path, open } = unseen;
+  unseen = null;
+  if (marking.sample) return;
+  open().then((blob) => marking.showUploaded(id, blob, path)).catch(notifyOf);
 }
 
 let sampleAt = 0;
@@ -87,6 +98,7 @@ function later() {
 function refresh() {
   showShipment();
   showMarking();
+  if (unseen?.id) showUnseen();
   const missing = missingNow();
   at("start").disabled = Boolean(missing) || starting !== null;
   say(at("missing"), starting ? "" : missing ?? "");

@@ -4,11 +4,12 @@ import { number, t } from "./texts.js";
 
 const MOST_PREVIEW_PIXELS = 8e6;
 
-/** Why a file cannot be worked on here: a title, and what to do. */
+/** Why a file cannot be worked on here: a title, and what to do. `unseen`: the browser cannot show it, the service may. */
 export class Unusable extends Error {
-  constructor(title, detail) {
+  constructor(title, detail, { unseen = false } = {}) {
     super(detail);
     this.title = title;
+    this.unseen = unseen;
   }
 }
 
@@ -33,6 +34,12 @@ export async function openPicture(blob, name, limits) {
   return { name, blob, width, height, preview, scale: preview.width / width };
 }
 
+/** The same of a picture that the browser cannot show: `view` is what the service shows of it (api.js, fetchView). */
+export async function openViewed(blob, name, view) {
+  const preview = await createImageBitmap(view.blob);
+  return { name, blob, width: view.width, height: view.height, preview, scale: preview.width / view.width };
+}
+
 /** A name for the cleaned picture: the source's, marked as clean. */
 export function cleanName(name) {
   const dot = name.lastIndexOf(".");
@@ -48,7 +55,8 @@ async function sizeOf(blob) {
       image.onload = resolve;
       image.onerror = () => reject(new Unusable(
         t("This browser cannot show the file"),
-        t("Choose a JPEG, PNG, WebP, AVIF, GIF or BMP. The service also cleans TIFF and HEIC, in jobs."),
+        t("Choose a JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF or BMP."),
+        { unseen: true },
       ));
       image.src = url;
     });

@@ -6,8 +6,8 @@ import { Comparison } from "./comparison.js";
 import { Gestures } from "./gestures.js";
 import { pasted, whenDropped } from "./incoming.js";
 import { notify, notifyOf } from "./notices.js";
-import { Unusable, cleanName, openPicture } from "./picture.js";
-import { Sending, repair } from "./repairing.js";
+import { Unusable, cleanName } from "./picture.js";
+import { Sending, opened, openedResult, repair } from "./repairing.js";
 import * as rights from "./rights.js";
 import { maskFile } from "./runlengths.js";
 import { Steps } from "./steps.js";
@@ -67,8 +67,12 @@ const gestures = new Gestures(at("canvas"), view, bench);
 async function take(file) {
   if (!file) return;
   if (working) stop();
+  let viewed = () => {};
   try {
-    const picture = await openPicture(file, file.name || "picture.png", limits);
+    const begun = await opened(file, file.name || "picture.png", limits, () => {
+      viewed = notify("info", t("This browser cannot show the file: the service does"), t("It is sent first, and then shown as small as is needed. The result is whole."), { lasting: true });
+    });
+    const { picture } = begun;
     at("start").hidden = true;
     at("work").hidden = false;
     at("name").textContent = picture.name;
@@ -76,12 +80,14 @@ async function take(file) {
     at("facts").textContent = t("{width} × {height} pixels, {size}", {
       width: number(picture.width), height: number(picture.height), size: bytes(file.size),
     });
-    steps.begin({ picture, sending: new Sending(picture) });
+    steps.begin(begun);
     view.fit();
     sizeBrush();
     at("canvas").focus({ preventScroll: true });
   } catch (error) {
     tell(error);
+  } finally {
+    viewed();
   }
 }
 
@@ -125,7 +131,7 @@ async function erase() {
     const mask = await maskFile(strokes, width, height);
     if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
     const clean = await repaired(from.sending, name, mask, stated, signal);
-    const picture = await openPicture(clean, name, limits);
+    const picture = await openedResult(clean, name, limits);
     steps.add({ picture, sending: new Sending(picture) });
     comparison.begin(steps.original.picture, { sweep: true });
   } catch (error) {

@@ -1,12 +1,44 @@
 // One picture through the service: its upload, a job of one image, its tiles, its result. Each part is repeated while the
 // service is away, and none is done twice.
 
-import { Problem, fetchBlob, patiently, pause, persist } from "./api.js";
+import { Problem, fetchBlob, fetchView, patiently, pause, persist } from "./api.js";
+import { openPicture, openViewed } from "./picture.js";
 import { places, send, upload } from "./upload.js";
 
 const SOON_MS = 200;
 const LATER_MS = 800;
 const SOON_FOR_MS = 8000;
+
+/**
+ * `{picture, sending}` of a file to work on. Where the browser cannot show it, the service is asked for a view of it, once
+ * it is sent; `onViewed()` is told when that begins. Throws Unusable or Problem.
+ */
+export async function opened(file, name, limits, onViewed) {
+  try {
+    const picture = await openPicture(file, name, limits);
+    return { picture, sending: new Sending(picture) };
+  } catch (error) {
+    if (!error.unseen) throw error;
+    const sending = new Sending({ name, blob: file });
+    onViewed();
+    const id = await sending.id({ onProgress() {}, onWait() {} });
+    return { picture: await openViewed(file, name, await viewed(`/v1/uploads/${id}/view`)), sending };
+  }
+}
+
+/** The picture of a result, `{blob, image}` as `repair` gives it. Throws as `opened` does. */
+export async function openedResult({ blob, image }, name, limits) {
+  try {
+    return await openPicture(blob, name, limits);
+  } catch (error) {
+    if (!error.unseen) throw error;
+    return openViewed(blob, name, await viewed(`/v1/images/${image.id}/view`));
+  }
+}
+
+function viewed(path) {
+  return patiently(() => fetchView(path));
+}
 
 /** A picture's bytes on their way into the object store, begun before anybody asks for them. */
 export class Sending {
@@ -63,7 +95,7 @@ export class Sending {
 }
 
 /**
- * The cleaned picture's file as a Blob. `told({stage, share, tiles})` says how far it is: sending, waiting, repairing,
+ * The cleaned picture, `{blob, image}`: its file, and the job's image. `told({stage, share, tiles})` says how far it is: sending, waiting, repairing,
  * fetching; `onWait(true|false)` whether the service is away. Throws Problem, or AbortError where `signal` ends it.
  */
 export async function repair(sending, name, mask, rights, { told, onWait, signal }) {
@@ -78,7 +110,7 @@ export async function repair(sending, name, mask, rights, { told, onWait, signal
   try {
     const image = await ended(job, told, options);
     told({ stage: "fetching" });
-    return await patiently(() => fetchBlob(image.result_url, signal), options);
+    return { blob: await patiently(() => fetchBlob(image.result_url, signal), options), image };
   } catch (error) {
     if (error.name === "AbortError") persist("POST", `${job.links.self}/cancel`).catch(() => {}); // it was given up
     throw error;

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser import PHONE, assert_accessible, context_of, state_rights
@@ -152,6 +153,20 @@ def test_a_zip_is_unpacked_and_boxes_keep_their_distance_to_a_corner(
     assert len(mask["boxes"]) == 1
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
     expect(page.get_by_text("shirt-000.png")).to_be_visible()
+
+
+def test_a_sample_that_the_browser_cannot_show_is_shown_by_the_service(page: Page, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "spring", 2)
+    for file in list(folder.iterdir()):
+        with Image.open(file) as picture:
+            picture.save(file.with_suffix(".tiff"))
+        file.unlink()
+    page.goto("/jobs/new")
+    page.set_input_files("#folder-input", folder)
+    expect(page.locator("#marking-none")).to_be_hidden()
+    draw(page)
+    hand_over(page)
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
 
 
 def test_bad_lines_of_a_list_are_named_and_an_uploaded_mask_is_sent(page: Page, tmp_path: Path) -> None:

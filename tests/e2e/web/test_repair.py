@@ -206,3 +206,21 @@ def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, 
         size = page.viewport_size
         assert size is not None
         assert (wide, tall) == (size["width"], size["height"])
+
+
+@pytest.mark.parametrize("form", ["heic", "tif"])
+def test_a_picture_that_the_browser_cannot_show_is_shown_by_the_service(
+    page: Page, marked: Path, tmp_path: Path, form: str
+) -> None:
+    file = tmp_path / f"shirt.{form}"
+    with Image.open(marked) as image:
+        image.convert("RGB").save(file, {"heic": "HEIF", "tif": "TIFF"}[form])
+    bench = Bench(page)
+    bench.open(file)
+    assert_accessible(page)
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    bench.erase()
+    name, result = bench.downloaded()
+    assert name == f"shirt-clean.{form}"
+    with Image.open(io.BytesIO(result)) as clean, Image.open(file) as source:
+        assert (clean.format, clean.size) == (source.format, source.size)

@@ -31,6 +31,8 @@ ROUTES = [
     ("GET", "/v1/images/img_1/result"),
     ("GET", "/v1/images/img_1/preview"),
     ("GET", "/v1/images/img_1/source"),
+    ("GET", "/v1/images/img_1/view"),
+    ("GET", "/v1/uploads/upl_1/view"),
     ("GET", "/v1/jobs/job_1/overview"),
     ("POST", "/v1/uploads/upl_1/parts"),
     ("POST", "/v1/uploads/upl_1/complete"),

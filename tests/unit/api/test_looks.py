@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
+import pytest
+from PIL import Image
+
 from storage.blobs.keys import preview_key
 from storage.records import ImageState
 from tests.unit.api.calling import Caller as Shop
@@ -64,3 +69,28 @@ def test_nobody_looks_at_anothers_job(service: Service, shop: Shop) -> None:
         f"/v1/images/{image['id']}/source",
     ):
         other.problem("GET", path, 404, "not_found")
+
+
+@pytest.mark.parametrize("form", ["HEIF", "TIFF"])
+def test_what_browsers_do_not_know_is_shown_as_they_do(service: Service, shop: Shop, form: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (2500, 2000), (200, 40, 30)).save(file, form)
+    (upload,) = shop.upload(("a.bin", file.getvalue()))
+    seen = shop.get(f"/v1/uploads/{upload}/view")
+    assert (seen.headers["Cleanplate-Width"], seen.headers["Cleanplate-Height"]) == ("2500", "2000")
+    with Image.open(io.BytesIO(seen.data)) as view:
+        assert (view.format, view.size[0] / view.size[1]) == ("WEBP", pytest.approx(1.25, rel=0.01))
+        assert view.size[0] * view.size[1] <= 4_000_000
+        assert view.getpixel((10, 10)) == pytest.approx((200, 40, 30), abs=12)
+    service.caller("other").problem("GET", f"/v1/uploads/{upload}/view", 404, "not_found")
+    job = shop.submit()
+    (image,) = images_of(shop, job["id"])
+    shop.problem("GET", f"/v1/images/{image['id']}/view", 404, "not_found")
+    service.stores.blobs.put("t/x", file.getvalue(), content_type="image/tiff")
+    service.finish(job["id"], state=ImageState.SUCCEEDED, result_key="t/x")
+    assert shop.get(f"/v1/images/{image['id']}/view").mimetype == "image/webp"
+
+
+def test_what_is_no_picture_has_no_view(shop: Shop) -> None:
+    (upload,) = shop.upload(("a.heic", b"no picture"))
+    shop.problem("GET", f"/v1/uploads/{upload}/view", 422, "image_unreadable")

@@ -65,10 +65,10 @@ def test_devices_of_all_machines_are_for_the_operator_alone(service: Service) ->
         resident_bytes=1 << 30, memory_used=1 << 30, memory_total=8 << 30, temperature_c=61,
     )  # fmt: skip
     tell_devices(service.stores.database, "rack-1-7", [told])
-    service.caller("shop").problem("GET", "/v1/devices", 403, "operators_only")
+    service.caller("shop").problem("GET", "/v1/devices", 404, "not_found")
     service.stores.settings = service.settings.model_copy(update={"operator_tenants": ("operator",)})
     reader = service.caller("operator", [Scope.READ])
-    reader.problem("GET", "/v1/devices", 403, "operators_only")
+    reader.problem("GET", "/v1/devices", 403, "scope_missing")
     (seen,) = service.caller("operator").get("/v1/devices", 200).json["data"]
     assert (seen["host"], seen["device"], seen["temperature_c"]) == ("rack-1", "cuda0", 61)
     page = signed_in(service, "operator", Scope.ADMIN).get("/admin").get_data(as_text=True)

@@ -1,0 +1,67 @@
+"""A picture as every browser can show it: its first page, small enough, as WebP. By Pillow alone, for the API's sake.
+
+For looking at, and for marking on: sixteen bits are shown by their upper eight, inks by a plain conversion.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from model.errors import ImageRejected
+from model.imaging.probing import Limits, facts, load, opened, orientation
+
+#: Pixels of a view, and its longest side: WebP takes no more than 16,383.
+MOST_PIXELS, LONGEST_SIDE = 4_000_000, 16_000
+_QUALITY = 85
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """The file, and the size in pixels of the picture itself, as a person sees it."""
+
+    data: bytes
+    width: int
+    height: int
+    content_type: str = "image/webp"
+
+
+def view(data: bytes, limits: Limits) -> View:
+    """Of a picture's file. Raises ImageRejected."""
+    with opened(data, limits, ImageRejected, "image") as image:
+        told, turn = facts(image, ImageRejected, "image"), orientation(image)
+        load(image, ImageRejected, "image")
+        profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA"} else None
+        seen = _eight_bits(image)
+        pixels = seen.width * seen.height
+        scale = min(1.0, math.sqrt(MOST_PIXELS / pixels), LONGEST_SIDE / max(seen.size))
+        if scale < 1:
+            size = max(1, int(seen.width * scale)), max(1, int(seen.height * scale))
+            seen = seen.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+        if turn in _TURNS:
+            seen = seen.transpose(_TURNS[turn])
+    file = io.BytesIO()
+    seen.save(file, "WEBP", quality=_QUALITY, method=2, icc_profile=profile)
+    return View(file.getvalue(), told.width, told.height)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """In RGB, with alpha where it has some."""
+    if image.mode.startswith("I"):
+        samples = np.asarray(image)
+        image = Image.fromarray(np.clip(samples >> 8, 0, 255).astype(np.uint8))
+    alpha = image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info
+    return image.convert("RGBA" if alpha else "RGB")
