@@ -15,13 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Page, expect
 
+from cleanplate.client import Client
 from tests.browser import PHONE, context_of, launched, screenshot, state_rights
 from tests.e2e.web.bench import Bench
-from tests.e2e.web.catalogue import submitted
+from tests.e2e.web.catalogue import RIGHTS, submitted
 from tests.embedded import Embedded, embedded
-from tests.running import REPOSITORY
+from tests.running import REPOSITORY, until
 
 MARKED = REPOSITORY / "samples" / "marked" / "garment-0c06778b.png"
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -74,6 +76,36 @@ def zoomed(page: Page) -> None:
     expect(page.locator("#zoom-keys")).to_contain_text(re.compile("Drag|拖动"))
 
 
+def held(page: Page) -> None:
+    page.goto("/jobs?state=needs_review")
+    page.locator(".job-card-name").first.click()
+    expect(page.locator(".sample").last).to_be_attached()
+    for image in page.locator(".mark img").all():
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", True)
+    page.locator("#title").scroll_into_view_if_needed()
+
+
+def refused(page: Page) -> None:
+    page.goto("/jobs?state=needs_review")
+    page.locator(".job-card-name").last.click()
+    expect(page.locator("#review-needed")).to_be_visible()
+    page.locator("#review-other").click()
+    expect(page.locator(".template-choice").first).to_be_visible()
+
+
+def found_by_itself(page: Page) -> None:
+    page.goto("/jobs/new")
+    page.locator('#ways-of-marking [value="find"]').check(force=True)
+
+
+def templates(page: Page) -> None:
+    page.goto("/jobs/new")
+    page.locator('#ways-of-marking [value="template"]').check(force=True)
+    page.locator(".template-choice").first.click()
+    page.locator("#mark-title").scroll_into_view_if_needed()
+
+
 def new_job(page: Page) -> None:
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", MARKED.parent)
@@ -85,6 +117,8 @@ def new_job(page: Page) -> None:
 def operations(page: Page) -> None:
     page.goto("/admin")
     expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
+    page.locator(".template-row button").first.click()
+    expect(page.locator(".look img").first).to_have_js_property("complete", True)
 
 
 FROM_ELSEWHERE = {"extra_http_headers": {"X-Forwarded-For": "192.0.2.1"}}
@@ -101,7 +135,14 @@ SHOTS = [
     Shot("job-pair", DESKTOP, zoomed),
     Shot("new-job", {"viewport": {"width": 1280, "height": 1100}}, new_job),
     Shot("new-job-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, new_job),
-    Shot("operations", {"viewport": {"width": 1280, "height": 1100}}, operations),
+    Shot("new-job-find", DESKTOP, found_by_itself),
+    Shot("new-job-template-dark-zh", {**DARK, **IN_CHINESE}, templates),
+    Shot("needs-review", {"viewport": {"width": 1280, "height": 1500}}, held),
+    Shot("needs-review-dark-zh", {**DARK, **IN_CHINESE}, held),
+    Shot("needs-review-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, held),
+    Shot("too-few-pictures", DESKTOP, refused),
+    Shot("operations", {"viewport": {"width": 1280, "height": 1500}}, operations),
+    Shot("operations-phone", {"viewport": PHONE, "has_touch": True}, operations),
     Shot("operations-dark-zh", {**DARK, **IN_CHINESE}, operations),
     Shot("login", {**DESKTOP, **FROM_ELSEWHERE}, start),
 ]
@@ -116,6 +157,35 @@ def hand_over(service: Embedded, folder: Path) -> None:
     masks = sorted((MARKED.parents[1] / "masks").iterdir())
     for _ in range(2):
         submitted(service, pictures, [*masks, masks[0]])
+    spring = share_a_mark(folder / "spring")
+    with Client(service.url, service.key) as client:
+        client.templates.wait(client.templates.from_mask("Autumn 2025", masks[0], anchor="center").id)
+        few = client.submit(spring[:3], mask={"mode": "auto"}, rights=RIGHTS)
+        whole = client.submit(spring, mask={"mode": "auto"}, rights=RIGHTS)
+        for job in (few, whole):
+            until(lambda job=job: job.refresh().state == "needs_review", f"{job.id} is still searched", within_s=600)
+        (found,) = client.templates.list(job_id=whole.id)
+        assert found.state == "needs_review", found.error
+
+
+def share_a_mark(folder: Path) -> list[Path]:
+    """A catalogue of garments, each seen whole and in parts, with one translucent mark."""
+    folder.mkdir()
+    made = []
+    for number, name in enumerate(sorted((MARKED.parents[1] / "originals").iterdir())):
+        with Image.open(name) as opened:
+            whole = opened.convert("RGB")
+        for view in range(6):
+            left, top = whole.width * (view % 3) // 12, whole.height * (view // 3) // 6
+            part = whole.crop((left, top, left + whole.width * 5 // 6, top + whole.height * 5 // 6))
+            picture = (ImageOps.mirror(part) if view % 2 else part).resize((480, 600))
+            mark = Image.new("L", picture.size)
+            draw = ImageDraw.Draw(mark)
+            draw.text((picture.width // 2, picture.height // 2), "ACME studio", fill=150, anchor="mm", font_size=64)
+            picture.paste((24, 36, 72), mask=mark)
+            made.append(folder / f"spring-{number}-{view}.png")
+            picture.save(made[-1])
+    return made
 
 
 def take(service: Embedded, folder: Path) -> None:
