@@ -7,6 +7,7 @@ const WORDS = {
   queued: () => t("queued"), running: () => t("running"), completed: () => t("completed"), canceled: () => t("canceled"),
   failed: () => t("failed"), succeeded: () => t("succeeded"), skipped: () => t("skipped"), paused: () => t("paused"),
   pending: () => t("pending"), delivered: () => t("delivered"), estimating: () => t("looking for the mark"), needs_review: () => t("to be approved"),
+  ready: () => t("ready"), rejected: () => t("rejected"),
 };
 const SEGMENTS = ["succeeded", "skipped", "failed", "canceled", "running"];
 const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
