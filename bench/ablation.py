@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,15 +140,27 @@ def steps_of(out: Path) -> dict[str, int]:
     }
 
 
-def test(seeds: list[dict[str, nn.Module]], folder: Path, sizes: list[int], count: int) -> Scores:
-    """Masked PSNR of the networks of every seed; ``count`` photos, 0: all."""
-    scores: Scores = {name: {size: [[] for _ in seeds] for size in sizes} for name in seeds[0]}
+def test(
+    seeds: dict[str, dict[str, nn.Module]], folder: Path, sizes: list[int], count: int, journal: Path | None = None
+) -> Scores:
+    """Masked PSNR of the networks of every seed; ``count`` photos, 0: all. What ``journal`` holds is not done again."""
+    lines = journal.read_text().splitlines() if journal and journal.exists() else []
+    known: dict[tuple[str, str, int], float] = {(row[0], row[1], row[2]): row[3] for row in map(json.loads, lines)}
+    names = {name: None for networks in seeds.values() for name in networks}
+    scores: Scores = {name: {size: [[] for _ in seeds] for size in sizes} for name in names}
     for size in sizes:
         for subject in subjects(folder, size, kinds=KINDS, photos=count or None, seed=0):
-            for number, networks in enumerate(seeds):
+            identity = zlib.crc32(subject.task.picture.pixels.tobytes())
+            for number, (seed, networks) in enumerate(seeds.items()):
                 for name, network in networks.items():
-                    result = whole_picture(network)(subject.task)
-                    scores[name][size][number].append(masked_psnr(result, subject.original, subject.mask))
+                    key = (seed, name, identity)
+                    if key not in known:
+                        result = whole_picture(network)(subject.task)
+                        known[key] = masked_psnr(result, subject.original, subject.mask)
+                        if journal:
+                            with journal.open("a") as file:
+                                file.write(json.dumps([*key, known[key]]) + "\n")
+                    scores[name][size][number].append(known[key])
     return scores
 
 
@@ -218,6 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
     testing.add_argument("networks", type=Path, nargs="+")
     testing.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048])
     testing.add_argument("--photos", type=int, default=6, help="photos at each size; 0: all (default: %(default)s)")
+    testing.add_argument("--journal", type=Path, help="write every score here as it is found, and go on from it")
     testing.add_argument("--out", type=Path, help="write everything measured here; other sizes that it holds stay")
     for command in (training, testing):
         command.add_argument("--leave", nargs="*", default=[], choices=list(NETWORKS), help="networks to leave out")
@@ -229,11 +243,11 @@ def main(arguments: list[str] | None = None) -> None:
             device=torch.device(options.device), leave=options.leave,
         )  # fmt: skip
         return
-    seeds = [
-        {name: network for name, network in trained(folder).items() if name not in options.leave}
+    seeds = {
+        folder.name: {name: network for name, network in trained(folder).items() if name not in options.leave}
         for folder in options.networks
-    ]
-    scores = test(seeds, options.folder, options.sizes, options.photos)
+    }
+    scores = test(seeds, options.folder, options.sizes, options.photos, options.journal)
     show(scores, options.sizes, Console(width=150))
     if options.out:
         before = json.loads(options.out.read_text()) if options.out.exists() else {}

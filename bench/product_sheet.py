@@ -40,13 +40,18 @@ def upright(photo: Path) -> Pixels:
     return np.asarray(cv2.resize(piece, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def caption(name: str, width: int) -> Pixels:
+    """``name`` on white, ``width`` px wide."""
+    picture = Image.new("RGB", (width, CAPTION), "white")
+    ImageDraw.Draw(picture).text((4, 3), name, fill="black", font=ImageFont.load_default(14))
+    return np.asarray(picture)
+
+
 def column(name: str, pixels: Pixels) -> Pixels:
     """One method's column: its name, the whole picture, a piece."""
-    caption = Image.new("RGB", (SHOWN, CAPTION), "white")
-    ImageDraw.Draw(caption).text((4, 3), name, fill="black", font=ImageFont.load_default(14))
     whole = cv2.resize(pixels, (SHOWN, SHOWN * HEIGHT // WIDTH), interpolation=cv2.INTER_AREA)
     top, left = (HEIGHT - SHOWN) // 2, (WIDTH - SHOWN) // 2
-    return np.vstack((np.asarray(caption), whole, pixels[top : top + SHOWN, left : left + SHOWN]))
+    return np.vstack((caption(name, SHOWN), whole, pixels[top : top + SHOWN, left : left + SHOWN]))
 
 
 def main(arguments: list[str] | None = None) -> None:

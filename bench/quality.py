@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -27,6 +28,7 @@ from bench.ablation import trained
 from bench.lpips import Lpips
 from bench.methods import Method, classical, fetch_migan, migan, nothing, prefill, whole_picture
 from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
+from bench.product_sheet import caption
 from bench.subjects import MARKS, Pixels, Subject, subjects
 from model.inpainter import LaMaInpainter
 from model.weights import load_network
@@ -177,7 +179,8 @@ def main(arguments: list[str] | None = None) -> None:
         said = [vars(row) for row in merged(rows, options.out)]
         options.out.write_text(json.dumps(said, indent=1) + "\n")
     if options.sheet:
-        cv2.imwrite(str(options.sheet), cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR))
+        names = np.hstack([caption(name, options.sizes[0]) for name in ("original", *(row.method for row in rows))])
+        Image.fromarray(np.vstack((names, *strips))).save(options.sheet, quality=80)
 
 
 if __name__ == "__main__":

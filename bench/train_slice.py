@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     packing.add_argument("--features", type=Path, required=True)
     packing.add_argument("--results", type=Path, help="what the slice before left")
     packing.add_argument("--recipe", default="cleanplate-small")
-    packing.add_argument("--most-mb", type=float, default=49, help="of the parcel (default: %(default)s)")
+    packing.add_argument("--most-mb", type=float, default=45, help="of the parcel (default: %(default)s)")
     packing.add_argument("--longest", type=int, default=512)
     packing.add_argument("--quality", type=int, default=80)
     packing.add_argument("--masks", type=int, default=2000)

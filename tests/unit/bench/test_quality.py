@@ -210,7 +210,7 @@ def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it
     for size in ("80", "96"):
         ablation.main([
             "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", size, "--photos", "2",
-            "--leave", "LaMa", "--out", str(tmp_path / "ablation.json"),
+            "--leave", "LaMa", "--out", str(tmp_path / "ablation.json"), "--journal", str(tmp_path / "journal"),
         ])  # fmt: skip
     said = json.loads((tmp_path / "ablation.json").read_text())
     assert said["steps"] == {seed: dict.fromkeys(levels, 7) for seed in ("0", "1")}
@@ -220,6 +220,13 @@ def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it
     assert answer["db"] == pytest.approx(grey - white, abs=2e-3)
     assert answer["by_seed"][0] == answer["by_seed"][1] > 0 < answer["standard_error"]
     assert said["subjects"]["80"] <= 2 * len(ablation.KINDS)
+    assert len((tmp_path / "journal").read_text().splitlines()) == 4 * sum(said["subjects"].values())
+    monkeypatch.setattr(ablation, "masked_psnr", None)  # all is in the journal: nothing is measured again
+    ablation.main([
+        "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", "80", "96", "--photos", "2",
+        "--out", str(tmp_path / "again.json"), "--journal", str(tmp_path / "journal"), "--leave", "LaMa",
+    ])  # fmt: skip
+    assert json.loads((tmp_path / "again.json").read_text()) == said
 
 
 def test_the_product_sheet_has_a_column_for_each_method(folder: Path, tmp_path: Path) -> None:
