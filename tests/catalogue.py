@@ -90,9 +90,7 @@ class Catalogue:
             if file is not None:
                 self.blobs.put(upload.key, file, content_type="image/png")
         images = [NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None) for upload in uploads]
-        endpoint_id = None
-        if webhook_url is not None:
-            endpoint_id = create_endpoint(self.database, self.tenant_id, webhook_url)[0].id
+        endpoint_id = None if webhook_url is None else self.endpoint(webhook_url)
         return submit_job(
             self.database,
             self.tenant_id,
@@ -105,6 +103,10 @@ class Catalogue:
                 **fields,
             ),
         )
+
+    def endpoint(self, url: str) -> str:
+        """The id of a new endpoint of webhooks."""
+        return create_endpoint(self.database, self.tenant_id, url)[0].id
 
     def job(self, job: Job) -> Job:
         return get_job(self.database, self.tenant_id, job.id)

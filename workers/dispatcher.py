@@ -191,7 +191,8 @@ def run(settings: Settings) -> int:
         with ExitStack() as running:
             stop = running.enter_context(StopSignal())
             running.enter_context(Deliveries(database, settings))
-            running.enter_context(Sweeper(database, open_blobs(settings)))
+            kept_s = settings.retention_s(None)
+            running.enter_context(Sweeper(database, open_blobs(settings), deliveries_kept_s=kept_s))
             running.enter_context(metrics.shown(settings, metrics.DISPATCHER))
             leader = running.enter_context(leadership(database, settings))
             _lead(stop, leader, Dispatcher(database, celery, settings), settings.dispatch_interval_s)

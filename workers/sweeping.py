@@ -1,4 +1,4 @@
-"""Deletes what has expired: jobs by their retention, uploads that no job used, and blobs that nothing names any more.
+"""Deletes what has expired: jobs by their retention, deliveries of none, unused uploads, blobs that nothing names.
 
 Beside the dispatcher, because a large job's blobs take minutes. Every step may be repeated and may run twice at once.
 """
@@ -19,6 +19,7 @@ from storage.ledger.lifecycle import (
     claim_blob_deletions,
     delete_job,
     drop_expired_uploads,
+    drop_old_deliveries,
     expired_jobs,
 )
 
@@ -32,8 +33,10 @@ CLAIM_S = 600.0
 STOP_S = 2.0
 
 
-def sweep(database: Database, blobs: Blobs) -> None:
+def sweep(database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) -> None:
     """One look at everything that can expire.
+
+    ``deliveries_kept_s``: for how long deliveries that belong to no job are kept; ``None``: for good.
 
     Raises:
         StorageError: ledger or blob store are away, or refuse; what was not deleted is deleted later.
@@ -45,6 +48,9 @@ def sweep(database: Database, blobs: Blobs) -> None:
     dropped = drop_expired_uploads(database)
     if dropped:
         log.info("uploads.expired", uploads=dropped)
+    forgotten = 0 if deliveries_kept_s is None else drop_old_deliveries(database, deliveries_kept_s)
+    if forgotten:
+        log.info("deliveries.expired", deliveries=forgotten)
     while claimed := claim_blob_deletions(database, claim_s=CLAIM_S):
         for number, (key, in_parts) in claimed.items():
             if in_parts:
@@ -58,9 +64,10 @@ def sweep(database: Database, blobs: Blobs) -> None:
 class Sweeper:
     """A thread that sweeps now and then until its ``with`` block ends."""
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
+    def __init__(self, database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) -> None:
         self._database = database
         self._blobs = blobs
+        self._deliveries_kept_s = deliveries_kept_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -75,7 +82,7 @@ class Sweeper:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                sweep(self._database, self._blobs)
+                sweep(self._database, self._blobs, deliveries_kept_s=self._deliveries_kept_s)
             except StorageError as error:
                 log.warning("sweep.waits", code=error.code, error=str(error))
             except Exception:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, insert, literal, or_, select, update
 
 from storage.database import Database
 from storage.errors import JobCanceled, NotFound
 from storage.ledger import audit, outbox, quotas, template_use
 from storage.ledger.counting import OPEN_JOB, Moves
 from storage.ledger.jobs import OPEN_IMAGE, one_job, read_one_job
-from storage.records import ImageState, Job, JobState
-from storage.tables import attempts, blob_deletions, images, jobs, pauses, uploads
+from storage.records import DeliveryState, ImageState, Job, JobState
+from storage.tables import attempts, blob_deletions, images, jobs, pauses, uploads, webhook_deliveries
 
 #: Jobs, or rows, in one look.
 _BATCH = 100
@@ -210,6 +210,39 @@ def drop_expired_uploads(db: Database) -> int:
                 note_blobs(db, connection, [(row.key, row.parts_id) for row in found])
         total += len(found)
         if len(found) < _BATCH:
+            return total
+
+
+def drop_old_deliveries(db: Database, kept_s: float) -> int:
+    """Forgets deliveries that belong to no job (pings, templates, disabled endpoints) and ended so long ago; how many.
+
+    Those of jobs go with their jobs. An endpoint's last one stays: its number is where the next goes on.
+    """
+    later = webhook_deliveries.alias("later")
+    total = 0
+    while True:
+        with db.write() as connection:
+            gone = list(
+                connection.scalars(
+                    select(webhook_deliveries.c.id)
+                    .where(
+                        webhook_deliveries.c.job_id.is_(None),
+                        webhook_deliveries.c.state != DeliveryState.PENDING,
+                        webhook_deliveries.c.created_at <= db.after(-kept_s),
+                        exists().where(
+                            later.c.endpoint_id == webhook_deliveries.c.endpoint_id,
+                            later.c.job_id.is_(None),
+                            later.c.sequence > webhook_deliveries.c.sequence,
+                        ),
+                    )
+                    .limit(_BATCH)
+                    .with_for_update(skip_locked=True, of=webhook_deliveries)
+                )
+            )
+            if gone:
+                connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(gone)))
+        total += len(gone)
+        if len(gone) < _BATCH:
             return total
 
 

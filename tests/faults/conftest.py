@@ -44,6 +44,8 @@ def hasty(settings: Settings) -> Settings:
             "shard_size": 2,
             "max_attempts": 20,
             "webhook_allow_private": True,
+            "source_allow_private": True,
+            "source_timeout_s": 10.0,
             "webhook_schedule_s": (0.1,) * 5,
         }
     )

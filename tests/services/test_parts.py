@@ -168,13 +168,13 @@ def test_wherever_it_stops_the_sweeper_leaves_nothing(blobs: S3Blobs, s3: Any, d
     if died == "dropped":
         drop_upload(database, tenant, upload.id, links_s=3600)
         clock.advance(3600)
-        sweep(database, blobs)
+        sweep(database, blobs, deliveries_kept_s=None)
         assert transfers(s3)  # a link may still be in use
     else:
         clock.advance(60)
-        sweep(database, blobs)
+        sweep(database, blobs, deliveries_kept_s=None)
     clock.advance(3600)
-    sweep(database, blobs)
+    sweep(database, blobs, deliveries_kept_s=None)
     assert (transfers(s3), list(blobs.list(""))) == ([], [])
     database.close()
 
@@ -191,7 +191,7 @@ def test_a_file_that_was_completed_stays_when_the_sweeper_comes(blobs: S3Blobs, 
     blobs.join_parts(upload.key, parts_id, [etag], content_type=upload.content_type)
     mark_complete(database, tenant, upload.id)
     clock.advance(3600)
-    sweep(database, blobs)
+    sweep(database, blobs, deliveries_kept_s=None)
     assert blobs.get(upload.key) == b"0123"
     assert find_upload(database, tenant, upload.id).parts_id is None
     database.close()

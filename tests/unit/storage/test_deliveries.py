@@ -19,7 +19,7 @@ from storage.ledger.deliveries import (
     redeliver,
 )
 from storage.ledger.leases import finish_images, lease_images
-from storage.ledger.lifecycle import cancel_job, delete_job
+from storage.ledger.lifecycle import cancel_job, delete_job, drop_old_deliveries
 from storage.ledger.outbox import wants
 from storage.ledger.reaper import close_jobs
 from storage.ledger.webhooks import change_endpoint, create_endpoint, get_endpoint, ping, rotate_secret
@@ -275,3 +275,30 @@ def test_events_of_what_was_deleted_meanwhile_leave_the_outbox(shop: Shop) -> No
     assert claim(shop.db) == []
     with shop.db.read() as connection:
         assert connection.scalar(select(func.count()).select_from(webhook_outbox)) == 0
+
+
+def test_old_deliveries_of_no_job_are_forgotten_and_their_numbers_go_on(shop: Shop, clock: Clock) -> None:
+    hook = endpoint(shop, "*")
+    job = shop.submit(1, webhook=hook)
+    end_all(shop, job.id)
+    close_jobs(shop.db)
+    for _ in range(3):
+        ping(shop.db, shop.tenant, hook)
+    for delivery in claim(shop.db):
+        record(shop.db, delivery, 200)
+    clock.advance(29 * DAY_S)
+    ping(shop.db, shop.tenant, hook)
+    collect(shop.db)
+    clock.advance(1 * DAY_S)
+    assert drop_old_deliveries(shop.db, 31 * DAY_S) == 0
+    assert drop_old_deliveries(shop.db, 30 * DAY_S) == 3
+    left = list_deliveries(shop.db, shop.tenant, hook, limit=100, after=None)
+    assert [(one.job_id, one.sequence) for one in left if one.job_id is None] == [(None, 4)]
+    assert any(one.job_id == job.id for one in left)
+    # One that waits is never forgotten, nor an endpoint's last: the next has the number after it.
+    clock.advance(365 * DAY_S)
+    assert drop_old_deliveries(shop.db, 30 * DAY_S) == 0
+    ping(shop.db, shop.tenant, hook)
+    collect(shop.db)
+    newest = list_deliveries(shop.db, shop.tenant, hook, limit=1, after=None)
+    assert [one.sequence for one in newest] == [5]

@@ -231,6 +231,25 @@ def test_a_server_that_drips_is_cut_off(open_settings: Settings, receiver: Recei
     assert cut_off.wait(30), "the connection was left open"
 
 
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\nhalf"])
+def test_a_server_that_stalls_is_left_and_asked_again_later(
+    open_settings: Settings, receiver: Receiver, sent: bytes
+) -> None:
+    over = threading.Event()
+
+    def stall(write: Callable[[bytes], object]) -> None:
+        write(sent)
+        over.wait(30)
+
+    receiver.replies = [Reply(write=stall)]
+    try:
+        with pytest.raises(SourceUnavailable) as raised:
+            fetch(receiver.url, open_settings.model_copy(update={"source_timeout_s": 0.4}))
+    finally:
+        over.set()
+    assert failure(leased(receiver.url), raised.value).retry
+
+
 def test_a_compressed_body_is_refused(open_settings: Settings, receiver: Receiver) -> None:
     receiver.replies = [Reply(200, headers={"content-encoding": "gzip"}, body=b"x")]
     with pytest.raises(SourceRefused):

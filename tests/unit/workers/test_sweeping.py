@@ -11,8 +11,11 @@ from cleanplate.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import NotFound
+from storage.ledger.collecting import collect
+from storage.ledger.deliveries import claim_deliveries, list_deliveries, record_delivery
 from storage.ledger.jobs import create_uploads
 from storage.ledger.lifecycle import cancel_job, delete_job
+from storage.ledger.webhooks import create_endpoint, ping
 from tests.catalogue import Catalogue, bar_mask, picture, png
 from tests.running import until
 from workers.sweeping import Sweeper, sweep
@@ -52,13 +55,13 @@ def test_files_of_a_deleted_job_and_of_unused_uploads_leave_the_store(shop: Cata
         shop.blobs.put(f"t/{shop.tenant_id}/jobs/{job.id}/results/img_1.png", b"clean", content_type="image/png")
     assert len(stored(shop)) == 7
     delete_job(shop.database, shop.tenant_id, deleted.id)
-    sweep(shop.database, shop.blobs)
+    sweep(shop.database, shop.blobs, deliveries_kept_s=None)
     assert len(stored(shop)) == 7  # a worker of the deleted job may still be writing
 
     later.seconds = 3600
-    sweep(shop.database, shop.blobs)
+    sweep(shop.database, shop.blobs, deliveries_kept_s=None)
     later.seconds = 7200
-    sweep(shop.database, shop.blobs)
+    sweep(shop.database, shop.blobs, deliveries_kept_s=None)
     (image,) = shop.images(kept)
     assert stored(shop) == sorted(
         [image.source_key, image.mask_key, f"t/{shop.tenant_id}/jobs/{kept.id}/results/img_1.png"]
@@ -68,10 +71,10 @@ def test_files_of_a_deleted_job_and_of_unused_uploads_leave_the_store(shop: Cata
 def test_a_job_goes_when_its_retention_is_over(shop: Catalogue, later: Later) -> None:
     job = shop.submit([png(picture(0, 16, 16))], png(bar_mask(16, 16)), retention_s=3600)
     cancel_job(shop.database, shop.tenant_id, job.id)
-    sweep(shop.database, shop.blobs)
+    sweep(shop.database, shop.blobs, deliveries_kept_s=None)
     assert shop.job(job).id == job.id
     later.seconds = 3601
-    sweep(shop.database, shop.blobs)
+    sweep(shop.database, shop.blobs, deliveries_kept_s=None)
     with pytest.raises(NotFound):
         shop.job(job)
 
@@ -80,7 +83,28 @@ def test_the_sweeper_sweeps_by_itself_and_stops(shop: Catalogue, later: Later) -
     (unused,) = create_uploads(shop.database, shop.tenant_id, [("a.png", "image/png")], expires_in_s=60)
     shop.blobs.put(unused.key, b"never submitted", content_type="image/png")
     later.seconds = 3600
-    sweep(shop.database, shop.blobs)
+    sweep(shop.database, shop.blobs, deliveries_kept_s=None)
     later.seconds = 7200
-    with Sweeper(shop.database, shop.blobs):
+    with Sweeper(shop.database, shop.blobs, deliveries_kept_s=None):
         until(lambda: stored(shop) == [], "the sweeper did not sweep")
+
+
+def test_pings_go_when_the_retention_is_over(shop: Catalogue, later: Later) -> None:
+    hook = create_endpoint(shop.database, shop.tenant_id, "https://shop.example/hook")[0].id
+
+    def pinged() -> int:
+        ping(shop.database, shop.tenant_id, hook)
+        collect(shop.database)
+        for delivery in claim_deliveries(shop.database, limit=10, claim_s=60):
+            record_delivery(
+                shop.database, delivery.id, status=200, error=None, excerpt=None, seconds=0.1, schedule_s=(5.0,),
+                retry_after_s=None, gone=False, disable_after_s=1e6,
+            )  # fmt: skip
+        return len(list_deliveries(shop.database, shop.tenant_id, hook, limit=10, after=None))
+
+    assert [pinged(), pinged()] == [1, 2]
+    later.seconds = 3601
+    sweep(shop.database, shop.blobs, deliveries_kept_s=None)
+    assert pinged() == 3
+    sweep(shop.database, shop.blobs, deliveries_kept_s=3600)
+    assert pinged() == 2
