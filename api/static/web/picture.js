@@ -3,6 +3,7 @@
 import { number, t } from "./texts.js";
 
 const MOST_PREVIEW_PIXELS = 8e6;
+const OF_THE_SERVICE = /\.(heic|heif|tiff?|avif)$/i; // what it knows and not every browser
 
 /** Why a file cannot be worked on here: a title, and what to do. `unseen`: the browser cannot show it, the service may. */
 export class Unusable extends Error {
@@ -21,7 +22,7 @@ export async function openPicture(blob, name, limits) {
   if (blob.size > limits.bytes) {
     throw new Unusable(t("The picture's file is too large"), t("It may have {count} megabytes at most.", { count: number(limits.bytes / 1e6) }));
   }
-  const { width, height } = await sizeOf(blob);
+  const { width, height } = await sizeOf(blob, name);
   if (width * height > limits.pixels) {
     throw new Unusable(t("The picture has too many pixels"), t("It may have {count} megapixels at most.", { count: number(limits.pixels / 1e6) }));
   }
@@ -46,7 +47,7 @@ export function cleanName(name) {
   return dot > 0 ? `${name.slice(0, dot)}-clean${name.slice(dot)}` : `${name}-clean`;
 }
 
-async function sizeOf(blob) {
+async function sizeOf(blob, name) {
   // An element knows the size from the file's head; nothing is decoded yet.
   const url = URL.createObjectURL(blob);
   const image = new Image();
@@ -56,7 +57,7 @@ async function sizeOf(blob) {
       image.onerror = () => reject(new Unusable(
         t("This browser cannot show the file"),
         t("Choose a JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF or BMP."),
-        { unseen: true },
+        { unseen: OF_THE_SERVICE.test(name) },
       ));
       image.src = url;
     });

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser import PHONE, assert_accessible, context_of, state_rights
@@ -212,6 +213,7 @@ def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, 
 def test_a_picture_that_the_browser_cannot_show_is_shown_by_the_service(
     page: Page, marked: Path, tmp_path: Path, form: str
 ) -> None:
+    register_heif_opener()
     file = tmp_path / f"shirt.{form}"
     with Image.open(marked) as image:
         image.convert("RGB").save(file, {"heic": "HEIF", "tif": "TIFF"}[form])
