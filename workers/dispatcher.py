@@ -26,6 +26,7 @@ from storage.ledger import audit, idempotency
 from storage.ledger.deadlines import fail_late_images
 from storage.ledger.devices import forget_devices
 from storage.ledger.dispatch import overtaken_after, read_backlog, take_shards
+from storage.ledger.glance import Glance, glance
 from storage.ledger.making import reap_templates, take_templates
 from storage.ledger.pauses import recall_paused
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
@@ -79,10 +80,12 @@ class Dispatcher:
             LedgerUnavailable, OperationalError: the ledger or the broker is away; tick again later.
         """
         self._listen_first()
-        self._keep_the_books()
+        seen = glance(self._database)
+        self._keep_the_books(seen)
         self._tell_the_backlog()
         self._send()
-        self._send_templates()
+        if seen.template:
+            self._send_templates()
         taken_at = self._clock()
         taken = take_shards(
             self._database,
@@ -109,26 +112,30 @@ class Dispatcher:
         if self._clock() > self._ticked_at + heartbeat_s + self._settings.dispatch_interval_s:
             self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
 
-    def _keep_the_books(self) -> None:
-        requeued = failed = 0
-        if self._clock() >= self._reaps_from:
+    def _keep_the_books(self, seen: Glance) -> None:
+        requeued = failed = lost = recalled = late = 0
+        if seen.silent and self._clock() >= self._reaps_from:
             requeued, failed = reap_leases(self._database, max_attempts=self._settings.max_attempts)
         meters.LEASES_REAPED.labels("requeued").inc(requeued)
         meters.LEASES_REAPED.labels("failed").inc(failed)
         if requeued or failed:
             log.warning("leases.reaped", requeued=requeued, failed=failed)
-        lost = reap_templates(self._database, max_attempts=self._settings.max_attempts)
+        if seen.silent_template:
+            lost = reap_templates(self._database, max_attempts=self._settings.max_attempts)
         if lost:
             log.warning("templates.reaped", templates=lost)
-        recalled = recall_paused(self._database)
+        if seen.paused:
+            recalled = recall_paused(self._database)
         if recalled:
             log.info("images.recalled", images=recalled)
-        late = fail_late_images(self._database)
+        if seen.late:
+            late = fail_late_images(self._database)
         meters.IMAGES_LATE.inc(late)
         if late:
             log.warning("images.late", images=late)
-        for job_id in close_jobs(self._database):
-            log.info("job.completed", job=job_id)
+        if seen.finished or failed or late:
+            for job_id in close_jobs(self._database):
+                log.info("job.completed", job=job_id)
         now = self._clock()
         if now >= self._booked_at + BOOKS_S:
             self._booked_at = now

@@ -28,6 +28,9 @@ GATHER_S = 2.0
 #: Seconds between two tries while the ledger is away.
 RETRY_S = 1.0
 
+#: Images with their outcomes, by id.
+Batch = dict[str, tuple[LeasedImage, Outcome]]
+
 
 class Finisher:
     """A thread that finishes images under one lease. Leaving the ``with`` block waits for what was added."""
@@ -58,9 +61,9 @@ class Finisher:
             if batch:
                 self._finish(batch)
 
-    def _gather(self) -> tuple[dict[str, tuple[LeasedImage, Outcome]], bool]:
+    def _gather(self) -> tuple[Batch, bool]:
         """The outcomes of one statement by image, and whether more may come."""
-        batch: dict[str, tuple[LeasedImage, Outcome]] = {}
+        batch: Batch = {}
         until: float | None = None
         while True:
             try:
@@ -72,11 +75,11 @@ class Finisher:
             batch[item[0].id] = item
             until = until or time.monotonic() + GATHER_S
 
-    def _finish(self, batch: dict[str, tuple[LeasedImage, Outcome]]) -> None:
+    def _finish(self, batch: Batch) -> None:
         try:
-            counted = self._tell([outcome for _, outcome in batch.values()])
+            counted = self._tell(batch)
         except Exception:
-            log.exception("images.not_finished", images=sorted(batch))
+            log.exception("images.not_finished", **_names(batch))
             if len(batch) > 1:
                 for image_id, item in batch.items():
                     self._finish({image_id: item})
@@ -85,14 +88,20 @@ class Finisher:
         for image, outcome in batch.values():
             _report(image, outcome, counted=image.id in counted)
 
-    def _tell(self, outcomes: list[Outcome]) -> set[str]:
+    def _tell(self, batch: Batch) -> set[str]:
+        outcomes = [outcome for _, outcome in batch.values()]
         while not self._lease.expired:
             try:
                 return finish_images(self._database, self._lease.token, outcomes, max_attempts=self._max_attempts)
             except LedgerUnavailable as error:
-                log.warning("finish.waits", code=error.code, error=str(error), images=len(outcomes))
+                log.warning("finish.waits", code=error.code, error=str(error), **_names(batch))
                 time.sleep(RETRY_S)
         return set()
+
+
+def _names(batch: Batch) -> dict[str, list[str]]:
+    """What is told of many images."""
+    return {"jobs": sorted({image.job_id for image, _ in batch.values()}), "images": sorted(batch)}
 
 
 def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:

@@ -63,7 +63,7 @@ def run_shard(image_ids: list[str], resources: Resources) -> bool:
     """
     taken_at, token, images = _lease(image_ids, resources)
     if not images:
-        log.info("shard.empty", images=len(image_ids))
+        log.info("shard.empty", images=image_ids)
         return True
     settings = resources.settings
     lease = Lease(
@@ -90,7 +90,7 @@ def _lease(image_ids: list[str], resources: Resources) -> tuple[float, str, list
             )
             return taken_at, token, images
         except LedgerUnavailable as error:
-            log.warning("lease.waits", code=error.code, error=str(error))
+            log.warning("lease.waits", code=error.code, error=str(error), images=image_ids)
             if resources.drain.begun:
                 return taken_at, "", []
             time.sleep(pause)
@@ -333,7 +333,8 @@ class _Shard:
         self._lease.end(self._open)
         try:
             release_images(self._resources.database, self._lease.token, sorted(self._open))
-            log.info("images.released", job=self._images[0].job_id, images=len(self._open))
+            log.info("images.released", job=self._images[0].job_id, images=sorted(self._open))
         except LedgerUnavailable as error:
             # Their lease runs out, which costs them an attempt.
-            log.warning("images.not_released", code=error.code, error=str(error), images=len(self._open))
+            names = {"job": self._images[0].job_id, "images": sorted(self._open)}
+            log.warning("images.not_released", code=error.code, error=str(error), **names)

@@ -81,7 +81,7 @@ class Together:
         """As :func:`insert_rows`."""
         self._writes.extend(_inserts(self._db, table, rows, same))
 
-    def update(self, statement: Update) -> None:
+    def add(self, statement: Insert | Update) -> None:
         """A statement that brings all its values."""
         self._writes.append((statement, []))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from storage.database import Database
 from storage.ledger import audit, outbox
@@ -17,6 +17,12 @@ DEADLINE_PASSED = "deadline_passed"
 _TOO_LATE = "No worker had taken up this image when its job's deadline passed. Retry it, or submit it anew."
 
 
+def is_late(db: Database) -> ColumnElement[bool]:
+    """Whether a row of ``images`` waits although its job's deadline has passed."""
+    over = select(jobs.c.id).where(jobs.c.deadline <= db.now(), jobs.c.state.in_(OPEN_JOB))
+    return and_(images.c.state == ImageState.QUEUED, images.c.job_id.in_(over))
+
+
 def fail_late_images(db: Database) -> int:
     """Fails the queued images of jobs past their deadline; how many there were. May run in several processes."""
     total = 0
@@ -29,10 +35,9 @@ def fail_late_images(db: Database) -> int:
 
 
 def _fail_batch(db: Database, connection: Connection) -> int:
-    over = select(jobs.c.id).where(jobs.c.deadline <= db.now(), jobs.c.state.in_(OPEN_JOB))
     late = (
         select(images.c.id)
-        .where(images.c.state == ImageState.QUEUED, images.c.job_id.in_(over))
+        .where(is_late(db))
         .order_by(images.c.id)
         .limit(_BATCH)
         .with_for_update(key_share=True, skip_locked=True)

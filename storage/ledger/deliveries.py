@@ -8,15 +8,14 @@ that a single event which a receiver cannot take holds up nothing for a day.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, exists, insert, select, update
+from sqlalchemy import Connection, Row, Select, case, exists, func, insert, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
-from storage.ledger import outbox
+from storage.ledger import bulk, outbox
 from storage.records import Delivery, DeliveryAttempt, DeliveryRecord, DeliveryState
 from storage.tables import webhook_attempts, webhook_deliveries, webhook_endpoints
 
@@ -45,35 +44,35 @@ def claim_deliveries(
         before.c.state == DeliveryState.PENDING,
         before.c.attempts - before.c.attempts_before < _HOLDS_BACK,
     )
-    with db.write() as connection:
-        due = connection.execute(
-            select(_columns.id, _columns.endpoint_id)
-            .where(
-                _columns.state == DeliveryState.PENDING,
-                _columns.next_attempt_at <= db.now(),
-                _columns.endpoint_id.not_in(sorted(busy)),
-                ~held_back,
-            )
-            .order_by(_columns.next_attempt_at, _columns.id)
-            .limit(limit if each is None else 8 * limit)
-            .with_for_update(key_share=True, skip_locked=True, of=webhook_deliveries)
-        ).all()
-        taken: Counter[str] = Counter()
-        chosen: list[str] = []
-        for row in due:
-            if len(chosen) < limit and (each is None or taken[row.endpoint_id] < each):
-                taken[row.endpoint_id] += 1
-                chosen.append(row.id)
-        if not chosen:
-            return []
-        connection.execute(
-            update(webhook_deliveries).where(_columns.id.in_(chosen)).values(next_attempt_at=db.after(claim_s))
+    due = (
+        select(_columns.id, _columns.endpoint_id, _columns.next_attempt_at)
+        .where(
+            _columns.state == DeliveryState.PENDING,
+            _columns.next_attempt_at <= db.now(),
+            _columns.endpoint_id.not_in(sorted(busy)),
+            ~held_back,
         )
-        return _claimed(db, connection, chosen)
+        .order_by(_columns.next_attempt_at, _columns.id)
+        .limit(limit if each is None else 8 * limit)
+        .with_for_update(key_share=True, skip_locked=True, of=webhook_deliveries)
+        .cte("due")
+    )
+    oldest = (due.c.next_attempt_at, due.c.id)
+    place = func.row_number().over(partition_by=due.c.endpoint_id, order_by=oldest)
+    placed = select(due, place.label("place")).cte("placed")
+    chosen = select(placed.c.id).order_by(placed.c.next_attempt_at, placed.c.id).limit(limit)
+    if each is not None:
+        chosen = chosen.where(placed.c.place <= each)
+    with db.write() as connection:
+        claimed = _read(db, connection, chosen)
+        if claimed:
+            these = bulk.among(db, _columns.id, [delivery.id for delivery in claimed])
+            connection.execute(update(webhook_deliveries).where(these).values(next_attempt_at=db.after(claim_s)))
+        return claimed
 
 
-def _claimed(db: Database, connection: Connection, delivery_ids: list[str]) -> list[Delivery]:
-    """All that posting needs, in the order of the ids."""
+def _read(db: Database, connection: Connection, chosen: Select[str]) -> list[Delivery]:
+    """All that posting needs, the longest due first."""
     still = webhook_endpoints.c.previous_secret_expires_at > db.now()
     previous = case((still, webhook_endpoints.c.previous_secret))
     rows = connection.execute(
@@ -89,14 +88,15 @@ def _claimed(db: Database, connection: Connection, delivery_ids: list[str]) -> l
             _columns.attempts,
         )
         .join(webhook_endpoints, webhook_endpoints.c.id == _columns.endpoint_id)
-        .where(_columns.id.in_(delivery_ids))
+        .where(_columns.id.in_(chosen))
+        .order_by(_columns.next_attempt_at, _columns.id)
     )
-    found = {}
+    found = []
     for row in rows:
         fields = row._asdict()
         pair = (fields.pop("secret"), fields.pop("previous"))
-        found[row.id] = Delivery(**fields, secrets=tuple(secret for secret in pair if secret is not None))
-    return [found[delivery_id] for delivery_id in delivery_ids if delivery_id in found]
+        found.append(Delivery(**fields, secrets=tuple(secret for secret in pair if secret is not None)))
+    return found
 
 
 def record_delivery(
@@ -120,16 +120,24 @@ def record_delivery(
     it, and tells the tenant's others. A delivery that was deleted with its endpoint counts as failed.
     """
     with db.write() as connection:
-        endpoint = _lock_endpoint_of(db, connection, delivery_id, disable_after_s)
-        delivery = connection.execute(
-            select(_columns.state, _columns.attempts, _tries.label("tries"))
-            .where(_columns.id == delivery_id)
-            .with_for_update(key_share=True)
-        ).first()
-        if endpoint is None or delivery is None:
+        found = _lock(db, connection, delivery_id, disable_after_s)
+        if found is None:
             return DeliveryState.FAILED
-        attempt = delivery.attempts + 1
-        connection.execute(
+        attempt, tries, state = found.attempts + 1, found.tries + 1, DeliveryState(found.state)
+        changes: dict[str, Any] = {"attempts": attempt}
+        arrived = status is not None and 200 <= status < 300
+        if arrived:
+            state = DeliveryState.DELIVERED
+            changes["delivered_at"] = db.now()
+        elif state is not DeliveryState.PENDING:
+            pass  # a second claimer's news changes neither success nor failure
+        elif gone or tries > len(schedule_s):
+            state = DeliveryState.FAILED
+        else:
+            wait_s = max(schedule_s[tries - 1], min(retry_after_s or 0.0, _LONGEST_RETRY_AFTER_S))
+            changes["next_attempt_at"] = db.after(wait_s * random.uniform(1.0, 1.1))
+        together = bulk.Together(db)
+        together.add(
             insert(webhook_attempts).values(
                 delivery_id=delivery_id,
                 attempt=attempt,
@@ -140,31 +148,19 @@ def record_delivery(
                 seconds=seconds,
             )
         )
-        changes: dict[str, Any] = {"attempts": attempt}
-        tries = delivery.tries + 1
-        arrived = status is not None and 200 <= status < 300
-        if arrived:
-            changes |= {"state": DeliveryState.DELIVERED, "delivered_at": db.now()}
-        elif delivery.state != DeliveryState.PENDING:
-            pass  # a second claimer's news changes neither success nor failure
-        elif gone or tries > len(schedule_s):
-            changes["state"] = DeliveryState.FAILED
-        else:
-            wait_s = max(schedule_s[tries - 1], min(retry_after_s or 0.0, _LONGEST_RETRY_AFTER_S))
-            changes["next_attempt_at"] = db.after(wait_s * random.uniform(1.0, 1.1))
-        connection.execute(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes))
-        if arrived:
-            _note_failing(connection, endpoint, None)
-            return DeliveryState.DELIVERED
-        if gone:
-            _disable(db, connection, endpoint, "The receiver answered 410 Gone.")
-        elif endpoint.failing_since is None:
-            _note_failing(connection, endpoint, db.now())
-        elif endpoint.too_long:
-            since = endpoint.failing_since.strftime("%Y-%m-%d %H:%M UTC")
-            _disable(db, connection, endpoint, f"No post has succeeded since {since}.")
-        after = connection.execute(select(_columns.state).where(_columns.id == delivery_id)).scalar_one()
-        return DeliveryState(after)
+        together.add(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes, state=state))
+        if not gone and arrived != (found.failing_since is None):
+            since = None if arrived else db.now()
+            changed = update(webhook_endpoints).where(webhook_endpoints.c.id == found.endpoint_id)
+            together.add(changed.values(failing_since=since))
+        together.write(connection)
+        if not arrived and (gone or found.too_long):
+            reason = "The receiver answered 410 Gone."
+            if not gone:
+                reason = f"No post has succeeded since {found.failing_since.strftime('%Y-%m-%d %H:%M UTC')}."
+            _disable(db, connection, found, reason)
+            return DeliveryState.FAILED if state is DeliveryState.PENDING else state
+        return state
 
 
 def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) -> DeliveryRecord:
@@ -268,42 +264,35 @@ def _with_log(connection: Connection, rows: Collection[Row[Any]]) -> list[Delive
     ]
 
 
-def _lock_endpoint_of(
-    db: Database, connection: Connection, delivery_id: str, disable_after_s: float
-) -> Row[Any] | None:
-    """Locks the endpoint before its delivery, as deleting an endpoint does."""
-    endpoint_id = connection.scalar(select(_columns.endpoint_id).where(_columns.id == delivery_id))
-    if endpoint_id is None:
-        return None
+def _lock(db: Database, connection: Connection, delivery_id: str, disable_after_s: float) -> Row[Any] | None:
+    """Locks the endpoint and then its delivery, as deleting an endpoint does; what a record goes by."""
     return connection.execute(
         select(
-            webhook_endpoints.c.id,
+            webhook_endpoints.c.id.label("endpoint_id"),
             webhook_endpoints.c.tenant_id,
             webhook_endpoints.c.url,
             webhook_endpoints.c.failing_since,
             (webhook_endpoints.c.failing_since <= db.after(-disable_after_s)).label("too_long"),
+            _columns.state,
+            _columns.attempts,
+            _tries.label("tries"),
         )
-        .where(webhook_endpoints.c.id == endpoint_id)
+        # Rows are locked in the order in which their tables are named here.
+        .select_from(webhook_endpoints.join(webhook_deliveries, _columns.endpoint_id == webhook_endpoints.c.id))
+        .where(_columns.id == delivery_id)
         .with_for_update(key_share=True)
     ).first()
-
-
-def _note_failing(connection: Connection, endpoint: Row[Any], since: ColumnElement[Any] | None) -> None:
-    if since is not None or endpoint.failing_since is not None:
-        connection.execute(
-            update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint.id).values(failing_since=since)
-        )
 
 
 def _disable(db: Database, connection: Connection, endpoint: Row[Any], reason: str) -> None:
     disabled = connection.execute(
         update(webhook_endpoints)
-        .where(webhook_endpoints.c.id == endpoint.id, webhook_endpoints.c.disabled_at.is_(None))
+        .where(webhook_endpoints.c.id == endpoint.endpoint_id, webhook_endpoints.c.disabled_at.is_(None))
         .values(disabled_at=db.now(), disabled_reason=reason)
     ).rowcount
     waiting = (
         select(_columns.id)
-        .where(_columns.endpoint_id == endpoint.id, _columns.state == DeliveryState.PENDING)
+        .where(_columns.endpoint_id == endpoint.endpoint_id, _columns.state == DeliveryState.PENDING)
         .order_by(_columns.id)
         .with_for_update(key_share=True)
         .cte("waiting")

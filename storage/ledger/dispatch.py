@@ -132,6 +132,8 @@ class _Taking:
         self.shards: list[Shard] = []
         #: Read and not taken yet, by job and queue.
         self._read: dict[tuple[str, Priority], deque[list[str]]] = {}
+        #: Jobs that were read: what was taken of them must be marked before they are read again.
+        self._jobs_read: set[str] = set()
         #: What was taken: whether the ledger says so yet.
         self._marked: dict[str, bool] = {}
         self.line = Line(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
@@ -217,7 +219,9 @@ class _Taking:
                 return ids
 
     def _read_of(self, job_id: str, published_before: ColumnElement[datetime]) -> Iterator[list[str]]:
-        self.mark()
+        if job_id in self._jobs_read:
+            self.mark()
+        self._jobs_read.add(job_id)
         limit = _READ_SHARDS * self._shard_size
         found = self._connection.execute(
             select(images.c.id, images.c.attempt)

@@ -53,7 +53,7 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         free = (
             select(images.c.id)
             .where(
-                images.c.id.in_(image_ids),
+                bulk.among(db, images.c.id, image_ids),
                 images.c.state == ImageState.QUEUED,
                 images.c.available_at <= db.now(),
                 may_begin(db),
@@ -112,7 +112,7 @@ def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, t
         done = case({image_id: tiles[0] for image_id, tiles in progress.items()}, value=images.c.id, else_=done)
         total = case({image_id: tiles[1] for image_id, tiles in progress.items()}, value=images.c.id, else_=total)
     with db.write() as connection:
-        held = _lock_held(token)
+        held = _lock_held(db, token)
         return set(
             connection.scalars(
                 update(images)
@@ -139,7 +139,7 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
         for row in rows:
             moves.add(row.job_id, ImageState.RUNNING, row.state, tiles=row.tiles_done)
         together = bulk.Together(db)
-        together.update(
+        together.add(
             _end_attempts(
                 db,
                 [
@@ -150,7 +150,11 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
             )
         )
         together.insert(job_deltas, moves.rows())
-        together.insert(webhook_outbox, outbox.image_rows(connection, rows))
+        if db.on_postgres:
+            listeners = outbox.listeners_in(rows)
+        else:
+            listeners = outbox.listeners(connection, {row.job_id for row in rows})
+        together.insert(webhook_outbox, outbox.image_rows(rows, listeners))
         audit.append_with(db, together, [_ended(row, said[row.id]) for row in rows if row.state in ENDED])
         together.write(connection)
         return {row.id for row in rows}
@@ -182,7 +186,7 @@ def _end_attempts(db: Database, ends: list[tuple[str, int, str, str | None, str 
 def release_images(db: Database, token: str, image_ids: list[str]) -> None:
     """Gives back images that were not begun: queued again at once, and the attempt does not count."""
     with db.write() as connection:
-        give_back(db, connection, _lock_held(token, image_ids))
+        give_back(db, connection, _lock_held(db, token, image_ids))
 
 
 def give_back(db: Database, connection: Connection, held: CTE) -> int:
@@ -235,11 +239,11 @@ def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dic
     return {row.id: row for row in rows}
 
 
-def _lock_held(token: str, image_ids: list[str] | None = None) -> CTE:
+def _lock_held(db: Database, token: str, image_ids: list[str] | None = None) -> CTE:
     """The ids of images that a token holds, locked in the order that all transactions keep."""
     query = select(images.c.id).where(images.c.lease_token == token, images.c.state == ImageState.RUNNING)
     if image_ids is not None:
-        query = query.where(images.c.id.in_(image_ids))
+        query = query.where(bulk.among(db, images.c.id, image_ids))
     return query.order_by(images.c.id).with_for_update(key_share=True).cte("held")
 
 
@@ -249,8 +253,8 @@ def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int
     again = and_(said.c.retry, images.c.attempt < max_attempts)
     waits = {attempt: db.after(_wait_s(attempt)) for attempt in range(1, max_attempts)}
     due = case(waits, value=images.c.attempt, else_=images.c.available_at) if waits else images.c.available_at
-    held = _lock_held(token, [outcome.image_id for outcome in outcomes])
-    return (
+    held = _lock_held(db, token, [outcome.image_id for outcome in outcomes])
+    finished = (
         update(images)
         .where(images.c.id == said.c.image_id, images.c.id.in_(select(held.c.id)))
         .values(
@@ -285,6 +289,13 @@ def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int
             images.c.finished_at,
         )
     )
+    if db.on_postgres:
+        # SQLite returns columns of the table that it changes, and of no other.
+        told = outbox.select_listeners().subquery("told")
+        finished = finished.where(told.c.job_id == images.c.job_id).returning(
+            told.c.endpoint_id, told.c.events, told.c.total
+        )
+    return finished
 
 
 def _ended(row: Any, outcome: Outcome) -> audit.Event:

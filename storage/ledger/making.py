@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, not_, or_, select, update
 
 from storage.database import Database
 from storage.ledger import audit, outbox
@@ -37,6 +37,20 @@ _WAIT_S = 10.0
 _LOST = "The worker fell silent on the last attempt allowed. Try fewer or smaller pictures."
 
 
+def waiting_template(db: Database) -> ColumnElement[bool]:
+    """Whether a row of ``templates`` is to be made and nobody holds it; it may be on its way to a worker."""
+    return and_(
+        templates.c.state == TemplateState.ESTIMATING,
+        templates.c.lease_token.is_(None),
+        templates.c.available_at <= db.now(),
+    )
+
+
+def silent_template(db: Database) -> ColumnElement[bool]:
+    """Whether the lease of a row of ``templates`` has run out."""
+    return and_(templates.c.state == TemplateState.ESTIMATING, templates.c.lease_expires_at <= db.now())
+
+
 def take_templates(db: Database, *, publish_timeout_s: float) -> list[tuple[str, Priority]]:
     """Marks templates as published whose turn has come; their ids, each with the queue it is to travel in."""
     forgotten = db.after(-publish_timeout_s)
@@ -47,8 +61,7 @@ def take_templates(db: Database, *, publish_timeout_s: float) -> list[tuple[str,
         or_(other.c.lease_token.is_not(None), other.c.published_at > forgotten),
     )
     ready = and_(
-        templates.c.state == TemplateState.ESTIMATING,
-        templates.c.available_at <= db.now(),
+        waiting_template(db),
         not_(busy),
         not_(paused(templates.c.source_job_id, templates.c.tenant_id)),
     )
@@ -190,7 +203,7 @@ def reap_templates(db: Database, *, max_attempts: int) -> int:
     with db.write() as connection:
         rows = connection.execute(
             select(templates)
-            .where(templates.c.state == TemplateState.ESTIMATING, templates.c.lease_expires_at <= db.now())
+            .where(silent_template(db))
             .order_by(templates.c.id)
             .limit(_BATCH)
             .with_for_update(skip_locked=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, Select, and_, insert, select
 
 from storage.records import EventFilter, Job
 from storage.tables import jobs, webhook_endpoints, webhook_outbox
@@ -41,13 +41,13 @@ def wants(filters: Iterable[str], event_type: str) -> bool:
 
 def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
     """An event for each image: rows with id, job_id, name, custom_id, state, error_code, error_detail, finished_at."""
-    _write(connection, image_rows(connection, ended))
-
-
-def image_rows(connection: Connection, ended: Iterable[Row[Any]]) -> list[dict[str, Any]]:
-    """What :func:`image_ended` writes to ``webhook_outbox``."""
     ended = list(ended)
-    listeners = _listeners(connection, {row.job_id for row in ended}) if ended else {}
+    if ended:
+        _write(connection, image_rows(ended, listeners(connection, {row.job_id for row in ended})))
+
+
+def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> list[dict[str, Any]]:
+    """What :func:`image_ended` writes to ``webhook_outbox``; ``listeners`` by job."""
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in ended:
         listener, event_type = listeners.get(row.job_id), f"image.{row.state}"
@@ -71,7 +71,7 @@ def job_ended(connection: Connection, job: Job) -> None:
     """The event ``job.completed`` or ``job.canceled``; ``job`` as it stands after it."""
     if job.finished_at is None:
         raise ValueError("The job has not finished.")
-    listener = _listeners(connection, {job.id}).get(job.id)
+    listener = listeners(connection, {job.id}).get(job.id)
     event_type = f"job.{job.state}"
     if listener is None or not wants(listener.events, event_type):
         return
@@ -88,7 +88,7 @@ def job_ended(connection: Connection, job: Job) -> None:
 
 def job_needs_review(connection: Connection, job_id: str, review: dict[str, Any], at: datetime) -> None:
     """A job waits for a person: which templates were found in its pictures, or why none."""
-    listener = _listeners(connection, {job_id}).get(job_id)
+    listener = listeners(connection, {job_id}).get(job_id)
     if listener is None or not wants(listener.events, EventFilter.JOB_NEEDS_REVIEW):
         return
     data = {"id": job_id, "state": "needs_review", "templates": review["templates"], "error": review.get("error")}
@@ -114,15 +114,15 @@ def template_event(connection: Connection, template: Row[Any], at: datetime) -> 
 
 
 def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, reason: str) -> None:
-    """The tenant's other endpoints hear that one was disabled: a row with id, tenant_id and url."""
+    """The tenant's other endpoints hear that one was disabled: a row with endpoint_id, tenant_id and url."""
     others = connection.execute(
         select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
             webhook_endpoints.c.tenant_id == endpoint.tenant_id,
-            webhook_endpoints.c.id != endpoint.id,
+            webhook_endpoints.c.id != endpoint.endpoint_id,
             webhook_endpoints.c.disabled_at.is_(None),
         )
     )
-    told = [event("webhook.disabled", at, {"id": endpoint.id, "url": endpoint.url, "reason": reason})]
+    told = [event("webhook.disabled", at, {"id": endpoint.endpoint_id, "url": endpoint.url, "reason": reason})]
     _write(
         connection,
         [
@@ -138,14 +138,26 @@ def event(event_type: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]
     return {"type": event_type, "timestamp": at.isoformat(), "data": data}
 
 
-def _listeners(connection: Connection, job_ids: set[str]) -> dict[str, Listener]:
+def listeners(connection: Connection, job_ids: set[str]) -> dict[str, Listener]:
     """Who hears of these jobs, by job id."""
-    found = connection.execute(
-        select(jobs.c.id, jobs.c.total, webhook_endpoints.c.id.label("endpoint_id"), webhook_endpoints.c.events)
-        .join(webhook_endpoints, webhook_endpoints.c.id == jobs.c.webhook_endpoint_id)
-        .where(jobs.c.id.in_(sorted(job_ids)), webhook_endpoints.c.disabled_at.is_(None))
-    )
-    return {row.id: Listener(row.endpoint_id, row.events, row.total >= TOGETHER_FROM) for row in found}
+    return listeners_in(connection.execute(select_listeners().where(jobs.c.id.in_(sorted(job_ids)))))
+
+
+def select_listeners() -> Select[Any]:
+    """A row for each job, with what :func:`listeners_in` reads."""
+    heard = and_(webhook_endpoints.c.id == jobs.c.webhook_endpoint_id, webhook_endpoints.c.disabled_at.is_(None))
+    return select(
+        jobs.c.id.label("job_id"), jobs.c.total, webhook_endpoints.c.id.label("endpoint_id"), webhook_endpoints.c.events
+    ).outerjoin(webhook_endpoints, heard)
+
+
+def listeners_in(rows: Iterable[Row[Any]]) -> dict[str, Listener]:
+    """As :func:`listeners`, from rows that carry the columns of :func:`select_listeners`."""
+    return {
+        row.job_id: Listener(row.endpoint_id, row.events, row.total >= TOGETHER_FROM)
+        for row in rows
+        if row.endpoint_id is not None
+    }
 
 
 def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:

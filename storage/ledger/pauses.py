@@ -101,9 +101,6 @@ def list_pauses(db: Database) -> list[tuple[str, PausedBy]]:
 
 def recall_paused(db: Database) -> int:
     """Takes back images of what is paused from workers and from the queue; how many workers held."""
-    with db.read() as connection:
-        if connection.execute(select(pauses.c.subject).limit(1)).first() is None:
-            return 0
     recalled = 0
     while True:
         with db.write() as connection:

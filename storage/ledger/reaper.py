@@ -5,7 +5,7 @@ Each function is one or more whole transactions, may be repeated, and may run in
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
 
 from storage.database import Database
 from storage.ledger import audit, outbox
@@ -20,6 +20,11 @@ _BATCH = 1000
 
 WORKER_LOST = "worker_lost"
 _LOST_FOR_GOOD = "The worker fell silent on the last attempt allowed. Try the picture alone, or a smaller copy of it."
+
+
+def silent(db: Database) -> ColumnElement[bool]:
+    """Whether the lease of a row of ``images`` has run out."""
+    return and_(images.c.state == ImageState.RUNNING, images.c.lease_expires_at <= db.now())
 
 
 def reap_leases(db: Database, *, max_attempts: int) -> tuple[int, int]:
@@ -51,11 +56,13 @@ def fold_deltas(db: Database) -> Folded:
 
 def close_jobs(db: Database) -> list[str]:
     """Completes the jobs whose images have all ended, each exactly once, with its event; their ids."""
-    return [job_id for job_id in _finished_jobs(db) if _close(db, job_id)]
+    with db.read() as connection:
+        finished = list(connection.scalars(finished_jobs().order_by(jobs.c.id)))
+    return [job_id for job_id in finished if _close(db, job_id)]
 
 
-def _finished_jobs(db: Database) -> list[str]:
-    """Open jobs without a queued or running image. An image that has ended stays so: such a job remains one."""
+def finished_jobs() -> Select[str]:
+    """Ids of open jobs without a queued or running image. An image that has ended stays so: such a job remains one."""
     changes = (
         select(
             job_deltas.c.job_id,
@@ -65,7 +72,7 @@ def _finished_jobs(db: Database) -> list[str]:
         .group_by(job_deltas.c.job_id)
         .subquery("changes")
     )
-    query = (
+    return (
         select(jobs.c.id)
         .outerjoin(changes, changes.c.job_id == jobs.c.id)
         .where(
@@ -73,10 +80,7 @@ def _finished_jobs(db: Database) -> list[str]:
             jobs.c.queued + func.coalesce(changes.c.queued, 0) == 0,
             jobs.c.running + func.coalesce(changes.c.running, 0) == 0,
         )
-        .order_by(jobs.c.id)
     )
-    with db.read() as connection:
-        return list(connection.scalars(query))
 
 
 def _close(db: Database, job_id: str) -> bool:
@@ -97,7 +101,7 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
     """The states after it of up to ``_BATCH`` images whose lease has ended."""
     expired = (
         select(images.c.id)
-        .where(images.c.state == ImageState.RUNNING, images.c.lease_expires_at <= db.now())
+        .where(silent(db))
         .order_by(images.c.id)
         .limit(_BATCH)
         .with_for_update(key_share=True, skip_locked=True)
@@ -134,8 +138,8 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
     ).all()
     if not rows:
         return []
-    silent = "The lease ran out without a sign of life."
-    end_attempts(db, connection, [(row.id, row.attempt, "lost", WORKER_LOST, silent) for row in rows])
+    detail = "The lease ran out without a sign of life."
+    end_attempts(db, connection, [(row.id, row.attempt, "lost", WORKER_LOST, detail) for row in rows])
     moves = Moves()
     for row in rows:
         moves.add(row.job_id, ImageState.RUNNING, row.state)

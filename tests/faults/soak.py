@@ -7,6 +7,7 @@ end all accounts must balance. Prints what it did, and how long the images of de
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import statistics
 import subprocess
@@ -41,6 +42,8 @@ JOB = 500
 DISPATCH = ["cleanplate", "dispatch"]
 #: One kill in so many is the dispatcher's.
 DISPATCHER = 12
+#: Between two looks, of which each may kill once.
+PAUSES_S = (0.05, 0.5)
 
 
 @dataclass
@@ -133,7 +136,7 @@ class Processes:
 
 
 def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: float = 0) -> Report:
-    """Submits ``count`` images and kills until ``kills`` are done, ``minutes`` are over and every image has ended."""
+    """Submits ``count`` images and kills ``kills`` times while they are worked off, and goes on so for ``minutes``."""
     chance = random.Random(seed)
     begun = time.monotonic()
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
@@ -143,16 +146,19 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
         processes = Processes(settings, stack)
         for start in range(0, count, JOB):
             total += submit(database, blobs, min(JOB, count - start))
-        pauses = (0.5, 2.2)
-        while done < kills or open_jobs(database) or time.monotonic() - begun < 60 * minutes:
+        # Kills go by the images that have ended, so that a slow machine sees as many of them for its work as any other.
+        step = count / kills if kills else math.inf
+        due = chance.uniform(0, step)
+        while open_jobs(database) or time.monotonic() - begun < 60 * minutes:
             if time.monotonic() - begun > 60 * max(minutes, 1) + 30 * kills + count:
                 break
             processes.tend()
             if not open_jobs(database):
-                total += submit(database, blobs, JOB)  # the kills are to have something to hit
-            if done < kills or (minutes and time.monotonic() - begun < 60 * minutes):
-                done += processes.kill_one(chance, database)
-            time.sleep(chance.uniform(*pauses))
+                total += submit(database, blobs, JOB)
+            if ended(database) >= due and processes.kill_one(chance, database):
+                done += 1
+                due = (done + chance.uniform(0, 1)) * step
+            time.sleep(chance.uniform(*PAUSES_S))
     report = _report(database, processes.died, settings)
     report.imbalances.extend(imbalances(database, blobs))
     report.images, report.kills, report.seconds = total, done, time.monotonic() - begun
@@ -180,6 +186,12 @@ def _at_work(database: Database, workers: list[int]) -> set[int]:
     with database.read() as connection:
         found = connection.scalars(select(attempts.c.worker).where(named).distinct())
         return {int(name.split(":")[1]) for name in found}
+
+
+def ended(database: Database) -> int:
+    """Images that have."""
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).where(images.c.finished_at.is_not(None))) or 0
 
 
 def open_jobs(database: Database) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from cleanplate.settings import Settings
 from storage.blobs import open_blobs
@@ -18,7 +18,7 @@ from storage.errors import LedgerUnavailable
 from storage.records import ImageState, Priority
 from storage.tables import images
 from tests.faults.balance import imbalances
-from tests.faults.soak import Processes, open_jobs, submit
+from tests.faults.soak import Processes, ended, open_jobs, submit
 from tests.faults.test_soak import hasty
 from tests.running import until
 from tests.servers import PostgresServer, RedisServer
@@ -32,15 +32,11 @@ def through(settings: Settings, fault: Fault, count: int = 200) -> None:
     settings = hasty(settings)
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
 
-    def ended() -> int:
-        with database.read() as connection:
-            return connection.scalar(select(func.count()).where(images.c.finished_at.is_not(None))) or 0
-
     with ExitStack() as stack:
         settings.home.mkdir(exist_ok=True)
         processes = Processes(settings, stack)
         submit(database, blobs, count)
-        until(ended, "nothing ended")
+        until(lambda: ended(database), "nothing ended")
         fault(processes, database)
 
         def over() -> bool:
@@ -50,7 +46,7 @@ def through(settings: Settings, fault: Fault, count: int = 200) -> None:
             except LedgerUnavailable:
                 return False
 
-        until(over, lambda: f"{ended()} of {count} images ended")
+        until(over, lambda: f"{ended(database)} of {count} images ended")
     assert imbalances(database, blobs) == []
     database.close()
 
