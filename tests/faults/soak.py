@@ -149,11 +149,11 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
         # Kills go by the images that have ended, so that a slow machine sees as many of them for its work as any other.
         step = count / kills if kills else math.inf
         due = chance.uniform(0, step)
-        while open_jobs(database) or time.monotonic() - begun < 60 * minutes:
+        while (going := time.monotonic() - begun < 60 * minutes) or open_jobs(database):
             if time.monotonic() - begun > 60 * max(minutes, 1) + 30 * kills + count:
                 break
             processes.tend()
-            if not open_jobs(database):
+            if going and not open_jobs(database):
                 total += submit(database, blobs, JOB)
             if ended(database) >= due and processes.kill_one(chance, database):
                 done += 1

@@ -93,6 +93,15 @@ class Whole:
             running(program, settings=environment(self._settings), log_path=path)
         )
 
+    def tend(self) -> None:
+        """Begins again what has ended by itself: an API that came while its forerunner's children held the port."""
+        for program in [name for name, process in self._running.items() if process.process.poll() is not None]:
+            self._begin(program)
+
+    @property
+    def story(self) -> str:
+        return "\n".join(f"--- {name}\n{program.log[-3000:]}" for name, program in self._running.items())
+
     def kill(self, victim: str) -> bool:
         """Whether there was such a process."""
         if victim != "child":
@@ -124,8 +133,13 @@ def whole_soak(settings: Settings, *, seed: int, count: int, kills: int) -> Repo
             victim = chance.choice(VICTIMS)
             killed[victim] += whole.kill(victim)
             time.sleep(chance.uniform(*PAUSE_S))
-        shop.join()
-        until(lambda: not open_jobs(database), "not all jobs have ended", within_s=600)
+            whole.tend()
+
+        def over() -> bool:
+            whole.tend()
+            return not shop.is_alive() and not open_jobs(database)
+
+        until(over, lambda: f"not all jobs have ended\n{whole.story}", within_s=600)
     report = _report(database, killed, submissions)
     report.imbalances.extend(imbalances(database, blobs))
     database.close()
