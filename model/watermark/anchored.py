@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.watermark.alignment import NULL_PX, match
-from model.watermark.fields import Sum, field_of, luma_field
+from model.watermark.fields import LOCAL_PX, Sum, field_of, luma_field
 from model.watermark.frames import ANCHORS, Frame, hypotheses
 from model.watermark.outline import edges, score
 from model.watermark.samples import Spool
@@ -19,6 +19,7 @@ from model.watermark.windows import Windows
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Box = tuple[slice, slice]
 Progress = Callable[[str, int, int], None]
 
 #: Samples by which frames are compared, and rounds of aligning.
@@ -38,18 +39,18 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
     frame, margin, several = _frame(spool, indices, on_progress)
     search = _Search(spool, indices, frame, on_progress)
     total = search.summed()
+    where = search.one_mark(edges(total), total)
     for _ in range(_ROUNDS):
-        where = search.one_mark(edges(total), total)
         if where.sum() < _LEAST_EDGES:
             return None
         before = search.shifts, search.present
         search.match(total.mean(), where)
         if search.present.sum() < 3:
             return None
-        total = search.summed()
         if (search.shifts == before[0]).all() and (search.present == before[1]).all():
             break
-    where = search.one_mark(edges(total), total)
+        total = search.summed()
+        where = search.one_mark(edges(total), total)
     return search.cut(where, margin, several=several) if where.sum() >= _LEAST_EDGES else None
 
 
@@ -81,6 +82,14 @@ class _Search:
     def _view(self, number: int) -> Pixels:
         return self._frame.view(self._spool[int(self._indices[number])])
 
+    def _field(self, number: int, box: Box) -> Values:
+        """The field of a part of the view, as it is in the whole."""
+        rows, columns = box
+        top, left = max(rows.start - LOCAL_PX, 0), max(columns.start - LOCAL_PX, 0)
+        part = self._view(number)[top : rows.stop + LOCAL_PX, left : columns.stop + LOCAL_PX]
+        rows, columns = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+        return np.asarray(field_of(part)[..., rows, columns], np.float32)
+
     def summed(self) -> Sum:
         """The gradients of those that carry the mark, in line."""
         total = Sum((self._frame.height, self._frame.width))
@@ -105,10 +114,14 @@ class _Search:
         if len(parts) < 2:
             return edge & np.isin(labels, [int(np.median(labels[part])) for part in parts])
         carried = np.zeros((len(self._indices), len(parts)))
+        # All of the parts, and as far around them as a sample may be moved.
+        (rows, columns), reach = _box(np.logical_or.reduce(parts), REACH + 1)
+        box = _part(rows, reach, edge.shape[0]), _part(columns, reach, edge.shape[1])
+        inside = [part[box] for part in parts]
+        wanted = [mean[:, :, part] for part in parts]
         for number in range(len(self._indices)):
-            field = _moved(field_of(self._view(number)), self.shifts[number])
-            for column, part in enumerate(parts):
-                expected = mean[:, :, part]
+            field = _moved(self._field(number, box), self.shifts[number])
+            for column, (part, expected) in enumerate(zip(inside, wanted, strict=True)):
                 carried[number, column] = float(
                     (field[:, :, part] * expected).sum() / max(float((expected**2).sum()), 1e-6)
                 )
@@ -132,9 +145,13 @@ class _Search:
         wanted = np.pad(mean * where, ((0, 0), (0, 0), (padding, padding), (padding, padding)))[..., box[0], box[1]]
         shifts = np.zeros_like(self.shifts)
         agreements, heights = np.zeros(len(shifts)), np.zeros(len(shifts))
+        # The box's part of the picture, and where in the box that lies.
+        part = _part(box[0], padding, where.shape[0]), _part(box[1], padding, where.shape[1])
+        rows = slice(part[0].start + padding - box[0].start, part[0].stop + padding - box[0].start)
+        columns = slice(part[1].start + padding - box[1].start, part[1].stop + padding - box[1].start)
         for number in range(len(self._indices)):
-            field = field_of(self._view(number))
-            padded = np.pad(field, ((0, 0), (0, 0), (padding, padding), (padding, padding)))[..., box[0], box[1]]
+            padded = np.zeros_like(wanted)
+            padded[..., rows, columns] = self._field(number, part)
             found = match(padded, wanted, REACH + 1)
             shifts[number], agreements[number], heights[number] = (found.down, found.across), found.agreement, found.z
         sure = heights > _PRESENT_Z
@@ -185,10 +202,15 @@ def _moved(field: Values, shift: NDArray[np.intp]) -> Values:
     return np.roll(field, (-down, -across), (-2, -1)) if down or across else field
 
 
-def _box(where: Mask, context: int) -> tuple[tuple[slice, slice], int]:
+def _box(where: Mask, context: int) -> tuple[Box, int]:
     """Around ``where`` with ``context`` px, in coordinates padded by ``context`` on all sides."""
     rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
     return (
         slice(int(rows[0]), int(rows[-1]) + 1 + 2 * context),
         slice(int(columns[0]), int(columns[-1]) + 1 + 2 * context),
     ), context
+
+
+def _part(padded: slice, padding: int, side: int) -> slice:
+    """A slice of padded coordinates in those of the view, as far as it lies in it."""
+    return slice(max(padded.start - padding, 0), min(padded.stop - padding, side))

@@ -17,17 +17,18 @@ Values = NDArray[np.float32]
 
 #: Side of the window of the local contrast, in px, and what is added to it, in levels: grain of flat backgrounds.
 _WINDOW, _FLOOR = 21, 2.0
+#: How far from a pixel its normalised gradient sees, in px.
+LOCAL_PX = _WINDOW // 2 + 2
 #: Normalised gradients are clipped here: one strong edge of one picture must not speak for all.
 _MOST = 2.5
+_OPPONENTS = np.array(((1 / 3, 1 / 3, 1 / 3), (1 / 2, -1 / 2, 0), (-1 / 4, -1 / 4, 1 / 2)), np.float32)
 #: Mean square that normalised gradients have at least: rounding on blank backgrounds.
 _LEAST_SQUARE = 0.004
 
 
 def opponents(pixels: Pixels) -> Values:
     """``uint8 [H, W, 3]`` to luma, red-green and blue-yellow, ``float32 [3, H, W]``: nearly independent in photos."""
-    red, green, blue = (pixels[..., index].astype(np.float32) for index in range(3))
-    luma = (red + green + blue) / 3
-    return np.stack((luma, (red - green) / 2, (blue - (red + green) / 2) / 2))
+    return np.stack(cv2.split(cv2.transform(pixels.astype(np.float32), _OPPONENTS)))
 
 
 def gradients(planes: Values) -> Values:
@@ -42,10 +43,20 @@ def normalised(steps: Values) -> Values:
     """Gradients ``[C, 2, H, W]`` over the local contrast of their plane, clipped."""
     out = np.empty_like(steps)
     for plane, result in zip(steps, out, strict=True):
-        energy = cv2.boxFilter(plane[0] ** 2 + plane[1] ** 2, -1, (_WINDOW, _WINDOW)) / 2
-        scale = 1 / (np.sqrt(np.maximum(energy, 0)) + np.float32(_FLOOR))
-        np.clip(plane * scale, -_MOST, _MOST, out=result)
+        energy = cv2.boxFilter(_energy(plane), -1, (_WINDOW, _WINDOW))
+        energy *= np.float32(0.5)
+        np.maximum(energy, 0, out=energy)
+        np.sqrt(energy, out=energy)
+        energy += np.float32(_FLOOR)
+        np.divide(plane, energy, out=result)
+        np.clip(result, -_MOST, _MOST, out=result)
     return out
+
+
+def _energy(plane: Values) -> Values:
+    """The squared length of gradients ``[2, H, W]``."""
+    out = cv2.multiply(plane[0], plane[0])
+    return np.asarray(cv2.accumulateSquare(plane[1], out), np.float32)
 
 
 def field_of(pixels: Pixels) -> Values:
@@ -55,7 +66,8 @@ def field_of(pixels: Pixels) -> Values:
 
 def luma_field(pixels: Pixels) -> Values:
     """Of luma alone: ``float32 [2, H, W]``."""
-    return np.asarray(normalised(gradients(opponents(pixels)[:1]))[0], np.float32)
+    luma = cv2.transform(pixels.astype(np.float32), _OPPONENTS[:1])
+    return np.asarray(normalised(gradients(luma[None]))[0], np.float32)
 
 
 @dataclass
@@ -78,8 +90,10 @@ class Sum:
         """``one``: ``float32 [C, 2, H, W]``."""
         self._total += one
         for index, plane in enumerate(one):
-            self._square[index] += cv2.boxFilter(plane[0] ** 2 + plane[1] ** 2, -1, (_WINDOW, _WINDOW)) / 2
-        self._energy += np.sqrt(one[0, 0] ** 2 + one[0, 1] ** 2)
+            energy = _energy(plane)
+            if index == 0:
+                self._energy += np.sqrt(energy)
+            cv2.accumulate(cv2.boxFilter(energy, -1, (_WINDOW, _WINDOW)) / 2, self._square[index])
         self.count += 1
 
     def z(self) -> Values:

@@ -16,6 +16,7 @@ Mask = NDArray[np.bool_]
 _CHUNK = 1 << 18
 #: All channels over this: saturated.
 SATURATED = 249
+_MEAN = np.full((1, 3), 1 / 3, np.float32)
 
 
 class Guesses:
@@ -36,7 +37,7 @@ class Guesses:
         for place, index in enumerate(used):
             window = np.asarray(windows[index])
             self.seen[place] = window[self.rows, self.columns]
-            blown = ((window > SATURATED).all(axis=2) & ~hole).astype(np.float32)
+            blown = ((_darkest(window) > SATURATED) & ~hole).astype(np.float32)
             values = fill(np.dstack((window.astype(np.float32), _texture(window, outside), blown)))
             self.guess[place] = values[:, :3]
             nothing = (values[:, 4] > 0.5) & (self.seen[place] > SATURATED).all(axis=1)
@@ -62,9 +63,15 @@ class Guesses:
         return out
 
 
+def _darkest(window: Pixels) -> Pixels:
+    """The lowest channel of each pixel."""
+    red, green, blue = cv2.split(window)
+    return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+
+
 def _texture(window: Pixels, outside: Values) -> Values:
     """Mean slope around each pixel, in levels per px, from clean pixels alone: near texture a guess is worse."""
-    grey = window.astype(np.float32).mean(axis=2)
+    grey = cv2.transform(window.astype(np.float32), _MEAN)
     steps = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)) + np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=3))
     clean = cv2.erode(outside, np.ones((3, 3), np.uint8))
     weight = cv2.boxFilter(clean, -1, (9, 9))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.watermark.guesses import Guesses
 from model.watermark.palette import palette_of
-from model.watermark.strength import fit_strength
+from model.watermark.strength import Edges
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -225,12 +225,12 @@ def _recolour(data: Guesses, fit: _Fit, strength: Values) -> None:
 
 def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Values, colour: Values) -> Values:
     """Each sample's strength relative to the mean, drawn to 1 by as much as it is uncertain."""
-    fitted, error = np.ones(len(used)), np.ones(len(used))
+    fitted, error, edges = np.ones(len(used)), np.ones(len(used)), Edges(alpha, colour)
     for place, index in enumerate(used):
         window = np.asarray(windows[index]).astype(np.float32)
         guess = window.copy()
         guess[data.rows, data.columns] = data.guess[place]
-        fitted[place], error[place] = fit_strength(window, guess, alpha, colour)
+        fitted[place], error[place] = edges.fit(window, guess)
     fitted, error = np.clip(fitted, 0.3, 2.0), np.hypot(error, _GUESSED)
     # Samples that show the mark well say where the middle is: in the others errors pull to one side.
     trust = 1 / error**2

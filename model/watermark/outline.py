@@ -25,6 +25,8 @@ _HIGH_ENERGY, _LOW_ENERGY = 9.0, 4.5
 _LEAST = 3
 #: Rows whose samples are held at once for medians, in pixels.
 _STRIP_PX = 1 << 16
+#: Above every difference of two levels.
+_UNKNOWN = np.int16(1 << 14)
 
 
 def edges(total: Sum) -> Mask:
@@ -112,21 +114,20 @@ def _median_steps(windows: Pixels, used: NDArray[np.intp]) -> Values:
         kept = min(rows, height - top)
         for axis, step in ((0, np.diff(part, axis=2)), (1, np.diff(part, axis=1))):
             both = blown[:, :, 1:] & blown[:, :, :-1] if axis == 0 else blown[:, 1:] & blown[:, :-1]
-            values = np.where(both[..., None], np.float32(np.nan), step.astype(np.float32))
-            middle = _nanmedian(values)
+            step[both] = _UNKNOWN
+            middle = _median(step, len(used) - both.sum(axis=0))
             tall, wide = min(kept, middle.shape[0]), middle.shape[1]
             out[:, axis, top : top + tall, :wide] = middle[:tall].transpose(2, 0, 1)
     return out
 
 
-def _nanmedian(values: Values) -> Values:
-    """Over the first axis; 0 where nothing is known."""
-    ordered = np.sort(values, axis=0)
-    known = np.isfinite(values).sum(axis=0)
-    low, high = np.maximum(known - 1, 0) // 2, known // 2
-    high = np.minimum(high, np.maximum(known - 1, 0))
-    middle = (np.take_along_axis(ordered, low[None], 0) + np.take_along_axis(ordered, high[None], 0))[0] / 2
-    return np.asarray(np.where(known > 0, middle, 0), np.float32)
+def _median(steps: NDArray[np.int16], known: NDArray[np.intp]) -> Values:
+    """Over the first axis of ``[N, h, w, 3]``, of those that are known, so many of each ``[h, w]``; 0 where none is."""
+    # Samples side by side, and integers: sorting is several times quicker. What is not known comes last.
+    ordered = np.sort(np.ascontiguousarray(steps.transpose(1, 2, 3, 0)), axis=3)
+    low, high = (np.maximum(known - 1, 0) // 2, np.minimum(known // 2, np.maximum(known - 1, 0)))
+    both = [np.take_along_axis(ordered, at[..., None, None], 3)[..., 0].astype(np.float32) for at in (low, high)]
+    return np.asarray(np.where(known[..., None] > 0, (both[0] + both[1]) / 2, 0), np.float32)
 
 
 def _spread(windows: Pixels, used: NDArray[np.intp]) -> Values:

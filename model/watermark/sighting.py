@@ -12,7 +12,7 @@ from model.watermark.alignment import NULL_PX, match
 from model.watermark.fields import field_of, gradients, normalised
 from model.watermark.lattice import phases
 from model.watermark.poisson import continued
-from model.watermark.strength import fit_strength
+from model.watermark.strength import Edges
 from model.watermark.template import Template
 
 Pixels = NDArray[np.uint8]
@@ -104,7 +104,7 @@ def _at(
         np.roll(wide_alpha, (found.down, found.across), (0, 1)),
         np.roll(wide_colour, (found.down, found.across), (0, 1)),
     )
-    strength, error = fit_strength(values, _guessed(values, _reached(moved[0], 1)), *moved)
+    strength, error = Edges(*moved).fit(values, _guessed(values, _reached(moved[0], 1)))
     if not _WEAKEST < strength < _STRONGEST:
         return None
     strength = _drawn(strength, error, template.quality.strength_spread)
@@ -145,7 +145,7 @@ def _repeated(pixels: Pixels, template: Template) -> Sighting | None:
         guess = _guessed(values, _reached(alpha, 1))
     if found.z < PRESENT_Z or found.agreement < PRESENT_SHARE:
         return None
-    strength, error = fit_strength(values, guess, alpha, colour)
+    strength, error = Edges(alpha, colour).fit(values, guess)
     if not _WEAKEST < strength < _STRONGEST:
         return None
     strength = _drawn(strength, error, template.quality.strength_spread)

@@ -7,21 +7,24 @@ import zipfile
 from dataclasses import replace
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
-from bench.marks import Scene, text, tile
+from bench.marks import Scene, logo, text, tile
 from model.errors import TemplateRefused, TemplateRejected
 from model.imaging import Limits
 from model.watermark.estimate import Estimate, estimate
+from model.watermark.fields import LOCAL_PX, field_of
 from model.watermark.files import clean
 from model.watermark.frames import ANCHORS
 from model.watermark.ghost import ghost_of
 from model.watermark.lattice import Lattice
-from model.watermark.poisson import Harmonic, integrate
+from model.watermark.poisson import Harmonic, integrate, laplacian, solved
 from model.watermark.remove import Method, finish, prepare, remove
 from model.watermark.sighting import look
 from model.watermark.template import Rule, Template
@@ -195,6 +198,36 @@ def test_a_dense_mark_is_filled_and_the_fill_is_asked_only_then() -> None:
     assert removal is not None and removal.method is Method.FUSED
     assert len(asked) == 1 and (asked[0][alpha > 0.05] == 255).all()
     assert psnr(removal.pixels, original, alpha > 0.02) > 30
+
+
+def test_opacity_does_not_change_where_colours_of_a_mark_meet() -> None:
+    scene = Scene(logo(70), 0.5, (1, 1), margin=8, sizes=((200, 150),))
+    rng = np.random.default_rng(16)
+    coded = [np.array(Image.open(io.BytesIO(jpeg(marked(scene, rng)[0])))) for _ in range(30)]
+    (found,) = estimate(samples(coded)).templates
+    inner = cv2.erode(found.mask, np.ones((9, 9), np.uint8)) > 0
+    white = inner & (found.colour.min(axis=2) > 220)
+    assert white.sum() > 200
+    assert found.alpha[white].mean() == pytest.approx(float(np.median(found.alpha[inner])), abs=0.02)
+
+
+def test_gradients_of_a_part_are_those_of_the_whole() -> None:
+    picture = texture(np.random.default_rng(17), 80, 90)
+    part = field_of(picture[20 - LOCAL_PX : 40 + LOCAL_PX, 30 - LOCAL_PX : 60 + LOCAL_PX])
+    whole = field_of(picture)[..., 20:40, 30:60]
+    assert np.allclose(part[..., LOCAL_PX:-LOCAL_PX, LOCAL_PX:-LOCAL_PX], whole, atol=1e-4)
+
+
+def test_conjugate_gradients_solve_inside_and_change_nothing_outside() -> None:
+    rng = np.random.default_rng(18)
+    first, target = (rng.normal(scale=20, size=(3, 24, 31)).astype(np.float32) for _ in range(2))
+    right, down, data = (rng.uniform(0.1, 1, (24, 31)).astype(np.float32) for _ in range(3))
+    right[:, -1], down[-1] = 0, 0
+    inside = np.zeros((24, 31), np.bool_)
+    inside[4:20, 5:31] = True
+    found = solved(first, target, data=data, couplings=(right, down), inside=inside, rounds=200)
+    assert np.array_equal(found[:, ~inside], first[:, ~inside])
+    assert np.abs((data * found + laplacian(found, right, down) - target)[:, inside]).max() < 0.2
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(3, 20))
