@@ -142,7 +142,7 @@ def score(case: Case, one: Marked, template: Template, fill: Callable[[Pixels, P
     results["cleanplate"] = removal.pixels.astype(np.float32)
     for name, result in results.items():
         case.note(f"psnr {name}", psnr(result, one.original, zone))
-    lab = [lab_of(part[zone][None]) for part in (removal.pixels, one.original)]
+    lab = [lab_of(part[zone][None]).astype(np.float64) for part in (removal.pixels, one.original)]
     case.note("delta_e", float(delta_e_2000(lab[0], lab[1]).mean()))
     case.note("ghost", abs(removal.ghost))
     case.note("ghost before", abs(_ghost(one.given, found)))
@@ -276,9 +276,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
-    parser.add_argument(
-        "--only", nargs="*", help="names of rows, or clean, print, large logo, large tiled (default: all)"
-    )
+    parser.add_argument("--only", nargs="*", help="rows, or clean, print, large logo, large tiled (default: all)")
     options = parser.parse_args()
     train, scored = Photos(options.train), Photos(options.eval)
     inpainter = LaMaInpainter("", "cpu", threads=1)

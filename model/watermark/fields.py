@@ -43,7 +43,7 @@ def normalised(steps: Values) -> Values:
     """Gradients ``[C, 2, H, W]`` over the local contrast of their plane, clipped."""
     out = np.empty_like(steps)
     for plane, result in zip(steps, out, strict=True):
-        energy = cv2.boxFilter(_energy(plane), -1, (_WINDOW, _WINDOW))
+        energy = np.asarray(cv2.boxFilter(_energy(plane), -1, (_WINDOW, _WINDOW)), np.float32)
         energy *= np.float32(0.5)
         np.maximum(energy, 0, out=energy)
         np.sqrt(energy, out=energy)
@@ -66,7 +66,7 @@ def field_of(pixels: Pixels) -> Values:
 
 def luma_field(pixels: Pixels) -> Values:
     """Of luma alone: ``float32 [2, H, W]``."""
-    luma = cv2.transform(pixels.astype(np.float32), _OPPONENTS[:1])
+    luma = np.asarray(cv2.transform(pixels.astype(np.float32), _OPPONENTS[:1]), np.float32)
     return np.asarray(normalised(gradients(luma[None]))[0], np.float32)
 
 
