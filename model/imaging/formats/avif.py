@@ -54,7 +54,11 @@ def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = Non
     size -= sum(map(len, told)) + sum(len(item.content) for item in items)
     manifests = [box for kind, box in outer if kind == b"uuid" and box[8:24] == C2PA_BOX]
     flags = _configuration(data, found)
-    encode = _encoder(edit.samples, {"pixelformat": _sampling(flags), **_colours(found)}, _depth(flags))
+    bits, sampling, colours = _depth(flags), _sampling(flags), _colours(found)
+    if bits > 8:
+        encode = _deep_encoder(edit.samples, {"pixelformat": sampling, **colours}, bits)
+    else:
+        encode = _encoder(edit.samples, sampling, colours)
     return Written(described(nearest_size(encode, size), told, items) + b"".join(manifests), "recoded")
 
 
@@ -113,9 +117,29 @@ def _items(data: bytes, thumbnail: Thumbnail, xmp: bytes | None) -> list[Item]:
     return items
 
 
-def _encoder(samples: Samples, coding: dict[str, Any], bits: int) -> Callable[[int], bytes]:
-    if bits > 8:
-        samples = samples >> (16 - bits)
+def _encoder(samples: Samples, sampling: str, colours: dict[str, int]) -> Callable[[int], bytes]:
+    """Pillow's: it codes alpha as well as the quality says, where imagecodecs keeps it whole at the colours' cost."""
+    image = Image.fromarray(np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples))
+
+    def encode(quality: int) -> bytes:
+        out = io.BytesIO()
+        image.save(out, "AVIF", quality=quality, speed=_SPEED, subsampling=":".join(sampling))
+        return _stating(out.getvalue(), colours)
+
+    return encode
+
+
+def _stating(coded: bytes, colours: dict[str, int]) -> bytes:
+    """``coded`` with these primaries and transfer for those that its encoder takes all pictures to have."""
+    at = coded.find(b"colrnclx") + 8
+    if at < 8 or not colours:
+        return coded
+    stated = colours["primaries"].to_bytes(2, "big") + colours["transfer"].to_bytes(2, "big")
+    return coded[:at] + stated + coded[at + 4 :]
+
+
+def _deep_encoder(samples: Samples, coding: dict[str, Any], bits: int) -> Callable[[int], bytes]:
+    samples = samples >> (16 - bits)
     if coding["pixelformat"] == "400" and samples.shape[2] >= 3:
         samples = samples[..., [0, 3] if samples.shape[2] == 4 else [0]]
     flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)

@@ -5,6 +5,7 @@ The short form runs with all tests; the long one by name (``make test-slow``, or
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from cleanplate.settings import Settings
+from cleanplate.settings import MIB, Settings
+from storage.ledger.collecting import collect
 from storage.migrate import migrate
 from tests.unit.api.calling import Service, description_of_all
+from tests.unit.api.test_templates import estimated, made_by_a_worker
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -34,7 +37,7 @@ OPERATIONS = [(path, method) for path, methods in description_of_all()["paths"].
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with a job, an image and a webhook in it."""
+    """A service; what is in it, ``caller`` puts there."""
     home = tmp_path_factory.mktemp("schemathesis") / "home"
     configured = Settings(home=home, rate_limit_per_minute=0, stream_s=0.1, public_url="http://cleanplate.test:8787")
     migrate(configured.sqlalchemy_url)
@@ -47,10 +50,32 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def caller(described: Service) -> tuple[dict[str, str], dict[str, str]]:
     """Headers with a key, and ids of things that are there by the names of their path parameters."""
     shop = described.caller("shop")
+    shop.any("DELETE", "/v1/pause")  # an earlier test's: nothing would be leased
     job = shop.submit(2)
+    described.succeed(job["id"])
     image = shop.get(job["links"]["images"]).json["data"][0]
     webhook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json
-    return shop.headers, {"job_id": job["id"], "image_id": image["id"], "webhook_id": webhook["id"]}
+    shop.post(f"/v1/webhooks/{webhook['id']}/ping", 202)
+    collect(described.stores.database)
+    (delivery,) = shop.get(f"/v1/webhooks/{webhook['id']}/deliveries").json["data"]
+    template = estimated(shop)
+    made_by_a_worker(described, template["id"])
+    large = {"filename": "a.tif", "content_type": "image/tiff", "size": 10 * MIB, "method": "multipart"}
+    (upload,) = shop.post("/v1/uploads", 201, json={"files": [large]}).json["uploads"]
+    return shop.headers, {
+        "job_id": job["id"],
+        "image_id": image["id"],
+        "webhook_id": webhook["id"],
+        "delivery_id": delivery["id"],
+        "template_id": template["id"],
+        "preview_id": "mask",
+        "upload_id": upload["id"],
+    }
+
+
+def test_every_path_parameter_has_something_that_is_there(caller: tuple[dict[str, str], dict[str, str]]) -> None:
+    named = {name for path, _ in OPERATIONS for name in re.findall(r"{(\w+)}", path)}
+    assert named - set(caller[1]) == {"token"}  # a link's signature, which no generator finds
 
 
 @pytest.fixture(scope="module")

@@ -63,3 +63,10 @@ def test_primaries_and_transfer_are_the_source_s(bits: int, stated: tuple[int, i
     )
     said = dict(boxes.properties(written(source)))[b"colr"]
     assert said[8:16] == b"nclx" + primaries.to_bytes(2, "big") + transfer.to_bytes(2, "big")
+
+
+def test_alpha_does_not_cost_the_colours_their_quality() -> None:
+    samples = np.random.default_rng(5).integers(0, 256, (64, 96, 4), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(samples).save(out, "AVIF", quality=80, speed=8)
+    assert len(written(out.getvalue())) < 1.1 * len(out.getvalue())
