@@ -14,7 +14,7 @@ from typing import IO
 
 from api import requests
 from api.answers import Fault
-from api.images import Refused, check_model, mask_of, name_of, new_image
+from api.images import Refused, check_mode, check_model, mask_of, name_of, new_image
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
@@ -66,9 +66,11 @@ def from_manifest(
 
 
 def with_terms(here: Stores, terms: requests.JobTerms, images: list[NewImage], skipped: list[SkippedRow]) -> NewJob:
-    """The job of these images. Raises Problem: ``mask_missing``, or a network that the service does not offer."""
+    """The job of these images. Raises Problem: ``mask_missing``, or what the service does not offer."""
     try:
         check_model(terms.options, here.settings)
+        if terms.mask is not None:
+            check_mode(terms.mask.mode, here.settings, "mask/mode")
     except Refused as error:
         raise _problem(error, ()) from error
     mask_upload_id, mask = mask_of(terms)

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from api import requests
 from api.filenames import clean_filename
+from cleanplate import text_marks
 from cleanplate.settings import Settings
 from cleanplate.weights import SHIPPED
 from storage.blobs.buckets import reason_against_source
@@ -33,7 +34,7 @@ def new_image(image: requests.NewImage, settings: Settings) -> NewImage:
     """The image as the ledger takes it.
 
     Raises:
-        Refused: ``url_not_allowed`` or ``validation_failed``.
+        Refused: ``url_not_allowed``, ``validation_failed`` or ``text_marks_missing``.
     """
     if image.url is not None:
         reason = reason_against_source(image.url, settings)
@@ -41,6 +42,8 @@ def new_image(image: requests.NewImage, settings: Settings) -> NewImage:
             raise Refused("url_not_allowed", "url", reason)
     if image.options is not None:
         check_model(image.options, settings)
+    if image.mask is not None:
+        check_mode(image.mask.mode, settings, "mask/mode")
     mask_upload_id, mask = mask_of(image)
     return NewImage(
         name=image.name or (name_of(image.url) if image.url is not None else None),
@@ -57,6 +60,8 @@ def mask_of(given: requests.NewImage | requests.JobTerms) -> tuple[str | None, d
     """The upload of a mask's file, and what else is said of the mask."""
     if given.mask is None:
         return given.mask_upload_id, None
+    if given.mask.mode == "text":
+        return None, given.mask.kept_text()
     if isinstance(given.mask, requests.JobMask) and given.mask.mode is not None:
         return None, given.mask.model_dump(include={"mode", *Approval.model_fields})
     if given.mask.named:
@@ -70,6 +75,12 @@ def check_model(options: JobOptions, settings: Settings) -> None:
     if options.model is not None and options.model not in offered:
         detail = f"The service does not offer {options.model}; it offers {', '.join(offered)}."
         raise Refused("validation_failed", "options/model", detail)
+
+
+def check_mode(mode: str | None, settings: Settings, field: str) -> None:
+    """Raises Refused: the service does not find text marks."""
+    if mode == "text" and not text_marks.offered(settings):
+        raise Refused(text_marks.CODE, field, text_marks.NOT_OFFERED)
 
 
 def name_of(url: str) -> str:

@@ -18,15 +18,16 @@ from werkzeug.datastructures import FileStorage
 from api.answers import Fault
 from api.bodies import StrictRequest
 from api.filenames import clean_filename
+from api.images import Refused, check_mode
 from api.problems import Problem, pointer, validation_problem
-from api.requests import InlineJob
+from api.requests import InlineJob, InlinePlace
 from api.rights import require_rights
 from api.stores import Stores
 from cleanplate.settings import Settings
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
 from storage.ledger.jobs import create_uploads
-from storage.options import JobOptions, MaskPlace
+from storage.options import JobOptions
 from storage.records import NewImage, NewJob
 
 
@@ -52,7 +53,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         Problem: for the first fault's code, with every part that has one.
     """
     cast(StrictRequest, request).parse_form()
-    form = _checked_form()
+    form = _checked_form(stores.settings)
     images, masks = _checked_files(stores.settings, form.place)
     uploads = create_uploads(
         stores.database,
@@ -86,11 +87,11 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
 @dataclass(frozen=True)
 class _Form:
     options: JobOptions
-    place: MaskPlace
+    place: InlinePlace
     stated: InlineJob
 
 
-def _checked_form() -> _Form:
+def _checked_form(settings: Settings) -> _Form:
     known = set(InlineJob.model_fields)
     faults = [
         Fault(pointer=pointer(name), detail="There is no such part; remove it or correct its name.")
@@ -114,17 +115,23 @@ def _checked_form() -> _Form:
     if "mask" in request.files and "masks" in request.files:
         faults.append(Fault(pointer=pointer("masks"), detail="Send either mask or masks, not both."))
     try:
-        place = MaskPlace.model_validate_json(request.form.get("mask_place") or "{}")
+        place = InlinePlace.model_validate_json(request.form.get("mask_place") or "{}")
     except ValidationError as error:
         raise validation_problem(error, prefix=("mask_place",)) from error
-    if place.boxes is not None and ("mask" in request.files or "masks" in request.files):
-        faults.append(Fault(pointer=pointer("mask_place"), detail="Send either boxes or a mask's file, not both."))
-    if place.boxes is None and place.kept() and "mask" not in request.files:
+    if place.alone and ("mask" in request.files or "masks" in request.files):
+        faults.append(Fault(pointer=pointer("mask_place"), detail="Send either boxes, mode: text, or a mask's file."))
+    if not place.alone and place.kept() and "mask" not in request.files:
         faults.append(
             Fault(pointer=pointer("mask_place"), detail="Send boxes in it, or the file that it lays as mask.")
         )
     if faults:
         raise Problem("validation_failed", f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
+    try:
+        check_mode(place.mode, settings, "mask_place/mode")
+    except Refused as error:
+        place_of = pointer(*error.field.split("/"))
+        fault = Fault(pointer=place_of, detail=error.detail)
+        raise Problem(error.code, f"{place_of}: {error.detail}", faults=[fault]) from error
     require_rights(request.form.to_dict())
     try:
         options = JobOptions.model_validate_json(request.form.get("options") or "{}")
@@ -137,7 +144,7 @@ def _checked_form() -> _Form:
     return _Form(options, place, form)
 
 
-def _checked_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], list[_File]]:
+def _checked_files(settings: Settings, place: InlinePlace) -> tuple[list[_File], list[_File]]:
     images, masks = request.files.getlist("images"), request.files.getlist("masks")
     shared = request.files.getlist("mask")
     if not images:
@@ -152,12 +159,12 @@ def _checked_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], l
             f"A job that brings its pictures along may have {settings.max_inline_images}; this one has {len(images)}. "
             "Send larger jobs by POST /v1/uploads and a JSON body.",
         )
-    if not shared and place.boxes is None and len(masks) < len(images):
+    if not shared and not place.alone and len(masks) < len(images):
         missing = len(masks)
         raise Problem(
             "mask_missing",
             f"Image {missing} has no mask: send one part named mask for all, or as many parts named masks as images; "
-            "or boxes in mask_place.",
+            "or boxes, or mode: text, in mask_place.",
             faults=[Fault(pointer=pointer("images", missing), detail="This image has no mask.")],
         )
     if len(masks) > len(images):

@@ -82,6 +82,7 @@ CATALOGUE: dict[str, Kind] = {
     "job_unknown": Kind(422, "A job is named that does not exist"),
     "webhook_unknown": Kind(422, "The job names a webhook that does not exist"),
     "mask_missing": Kind(422, "An image has no mask"),
+    "text_marks_missing": Kind(422, "The service does not find text marks"),
     "too_many_images": Kind(422, "The job has too many images"),
     "url_not_allowed": Kind(422, "The address may not be connected to"),
     "manifest_invalid": Kind(422, "Rows of the manifest are not good"),

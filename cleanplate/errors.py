@@ -9,6 +9,7 @@
     │   ├── HomeOpen
     │   ├── PortInUse
     │   └── NotReady
+    ├── TextMarksMissing      what finds text marks is not installed here
     ├── WeightsError          weights are not here, or did not arrive
     │   ├── WeightsMissing
     │   ├── DownloadFailed
@@ -76,6 +77,18 @@ class NotReady(EmbeddedError):
 
     def __init__(self, seconds: float, reason: str) -> None:
         super().__init__(f"The service was not ready after {seconds:.0f} seconds: {reason}.")
+
+
+class TextMarksMissing(CleanplateError):
+    """What finds text marks is not installed on this machine."""
+
+    code = "text_marks_missing"
+
+    def __init__(self, packages: list[str]) -> None:
+        super().__init__(
+            f"Text marks need packages that are missing here ({', '.join(packages)}): install them with "
+            "`pip install 'cleanplate[text]'`."
+        )
 
 
 class WeightsError(CleanplateError):

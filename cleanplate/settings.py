@@ -120,6 +120,12 @@ class Settings(BaseSettings):
         default=(),
         description="Names of weights that jobs may ask for beside the service's own; workers need them (JSON list).",
     )
+    text_marks: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether jobs may have text marks found (mask: mode text). `auto`: where this machine has the "
+        "extra `text`; `on`: the API takes the word for it that the workers have it, and a worker without it does "
+        "not start.",
+    )
     link_expiry_s: int = Field(default=3600, ge=1, description="Seconds for which a presigned link works.")
 
     rate_limit_per_minute: int = Field(

@@ -11,6 +11,7 @@
     │   └── UnknownNetwork
     ├── TemplateRejected   template_unreadable, template_version_unknown
     ├── TemplateRefused    samples_too_few, mark_not_found
+    ├── TextReaderMissing  text_marks_missing (transient: another worker may have it)
     ├── EngineClosed       engine_closed (transient)
     ├── DeviceFull         device_out_of_memory (transient)
     ├── DeviceLost         device_lost (transient)
@@ -74,6 +75,19 @@ class TemplateRejected(ModelError):
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class TextReaderMissing(ModelError):
+    """What finds text is not installed on this machine; another worker may have it."""
+
+    code = "text_marks_missing"
+    transient = True
+
+    def __init__(self, packages: list[str]) -> None:
+        super().__init__(
+            f"Text marks are found by packages that are missing here ({', '.join(packages)}): install them with "
+            "pip install 'cleanplate[text]'."
+        )
 
 
 class TemplateRefused(ModelError):

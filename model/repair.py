@@ -22,7 +22,7 @@ from model.imaging.coding import decode, encode
 from model.imaging.converting import OUTPUTS, convert
 from model.imaging.mask_files import check_fit, decode_mask
 from model.imaging.metadata.reading import has_c2pa, xmp_of
-from model.imaging.picture import Document, Edit, Picture, Written
+from model.imaging.picture import Document, Edit, Page, Picture, Written
 from model.imaging.placing import Placement
 from model.imaging.probing import FORMATS
 from model.masks import Mask, lay, rim, split_soft
@@ -115,25 +115,46 @@ def read(
     def painted_for(width: int, height: int) -> Mask:
         return decode_mask(mask, limits, width=width, height=height, inverted=mask_inverted, placement=placement)
 
-    painted = painted_for(first.width, first.height)
-    tasks: list[Task] = []
-    for page in document.pages:
-        here = painted
-        if (page.height, page.width) != painted.shape:
+    painted = {first.samples.shape[:2]: painted_for(first.width, first.height)}
+
+    def painted_on(page: Page) -> Mask:
+        size = page.samples.shape[:2]
+        if size not in painted:
             if placement is not None:
-                here = painted_for(page.width, page.height)
+                painted[size] = painted_for(page.width, page.height)
             else:
-                check_fit((painted.shape[1], painted.shape[0]), width=page.width, height=page.height)
-                scaled = Image.fromarray(painted).resize((page.width, page.height), Image.Resampling.BILINEAR)
-                here = np.array(scaled, np.uint8)
+                check_fit((first.width, first.height), width=page.width, height=page.height)
+                drawn = Image.fromarray(painted[first.samples.shape[:2]])
+                scaled = drawn.resize((page.width, page.height), Image.Resampling.BILINEAR)
+                painted[size] = np.array(scaled, np.uint8)
+        return painted[size]
+
+    task = planned(document, painted_on, dilation_px=dilation_px, feather_px=feather_px, costs=costs)
+    if not all(part.hole.any() for part in task.parts):
+        raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
+    return task
+
+
+def planned(
+    document: Document,
+    painted_on: Callable[[Page], Mask],
+    *,
+    dilation_px: int | None = None,
+    feather_px: int | None = None,
+    costs: Costs | None = None,
+) -> Task:
+    """The work on a decoded file; ``painted_on`` says what to repair of each page, and may say nothing of some."""
+    tasks: list[Task] = []
+    known: dict[int, tuple[Mask, Task]] = {}
+    for page in document.pages:
+        here = painted_on(page)
         reach, feather = rim(page.height, page.width, dilation_px, feather_px)
-        # Frames of one size share hole and plan.
-        shared = next((task for task in tasks if task.hole.shape == here.shape), None)
+        # Frames with one mask share hole and plan.
+        shared = known[id(here)][1] if id(here) in known else None
         hole, soft = (shared.hole, shared.soft) if shared else split_soft(here, reach)
-        if not hole.any():
-            raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
         plan = shared.plan if shared else make_plan(hole, costs)
         tasks += [Task(view, hole, plan, reach, feather, soft) for view in page.views()]
+        known[id(here)] = here, tasks[-1]
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
 
 

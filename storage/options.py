@@ -8,13 +8,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+
+def _with_letters(text: str) -> str:
+    if sum(letter.isalnum() for letter in text) < 2:
+        raise ValueError("needs two letters or digits at least, to be found by them")
+    return text
+
 
 Anchor = Literal["top_left", "top", "top_right", "left", "center", "right", "bottom_left", "bottom", "bottom_right"]
 Scale = Literal["none", "width", "height", "shorter", "longer"]
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Extent = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=65_535)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+#: Left, top, width and height, as shares of a picture.
+AreaBox = tuple[Share, Share, Annotated[Share, Field(gt=0)], Annotated[Share, Field(gt=0)]]
+#: What a mark says: something to read in it, printable.
+Words = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=2, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    AfterValidator(_with_letters),
+]
 
 
 class JobOptions(BaseModel):
@@ -95,6 +111,50 @@ class Approval(BaseModel):
     def passes(self, confidences: list[float]) -> bool:
         """Whether marks that were found with these confidences need no person."""
         return self.approve == "auto" and min(confidences, default=0.0) >= self.min_confidence
+
+
+class TextMark(BaseModel):
+    """Which text on a picture is the mark, with ``mode: text``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    texts: list[Words] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20,
+        description=(
+            "With `mode: text`: what the mark says, any of them. A line that says it, whole or within more, or lines "
+            "that make it up, are taken off; case, accents and blanks do not matter, a letter in four may be misread."
+        ),
+        examples=[["© Doe Shirts"]],
+    )
+    areas: list[Anchor | AreaBox] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=8,
+        description=(
+            "With `mode: text`: where the middle of the mark's lines lies, any of them: left, top, width and height "
+            "as shares of the picture's, 0 to 1; or by name: a corner is half as wide and a third as tall as the "
+            "picture, a side is a third of it all along, `center` the middle third of both."
+        ),
+        examples=[["bottom_right", [0.25, 0.4, 0.5, 0.2]]],
+    )
+    any_text: bool = Field(
+        default=False,
+        description="With `mode: text`, instead of both: every line is taken off, print on the goods as well.",
+    )
+
+    def check_text(self) -> None:
+        """Raises ValueError: it is not said which text is the mark."""
+        if self.any_text == bool(self.texts or self.areas):
+            raise ValueError(
+                "mode: text needs texts, areas or both, so that print on the goods stays; or any_text alone, for all"
+            )
+
+    def kept_text(self) -> dict[str, Any]:
+        """As the ledger keeps it."""
+        said = self.model_dump(mode="json", exclude_defaults=True, include=set(TextMark.model_fields))
+        return {"mode": "text", **said}
 
 
 class LogoPlace(BaseModel):

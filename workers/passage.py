@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cleanplate import tracing
 from model.preview import Preview
@@ -37,6 +37,8 @@ class Passage:
     sha256: dict[str, str] = field(default_factory=dict)
     #: Passes of the network so far, where it is asked as the work goes on.
     tiles: int = 0
+    #: What its record says of how its mark was found.
+    about: dict[str, Any] = field(default_factory=dict)
     #: What the engine had to do differently on the device.
     notes: set[str] = field(default_factory=set)
     #: Its way as a whole; the stages are within it.
@@ -91,6 +93,7 @@ def success(passage: Passage, repaired: Repaired, small: Preview, key: str, work
         record={
             "method": passage.method,
             **repaired.record,
+            **passage.about,
             "worker": worker,
             "device": passage.filled_by.device,
             "precision": passage.filled_by.precision,

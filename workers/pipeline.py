@@ -26,6 +26,8 @@ from model.imaging import Limits, probe
 from model.imaging.memory import bounded
 from model.preview import Preview, preview
 from model.repair import Repaired, fill_parts, read, write
+from model.text.files import find as find_text
+from model.text.wanted import Wanted
 from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
 from storage.errors import LedgerUnavailable
@@ -42,6 +44,7 @@ from workers.passage import Passage, label_of, sha256, success
 from workers.queue import SOFT_SHARE
 from workers.resources import Resources
 from workers.shared_files import SharedFiles
+from workers.text_marks import AsItCame, about, skipped, wanted_of
 from workers.unblending import Filling, Templates, Unblended, ended, unblended
 
 log = structlog.get_logger(__name__)
@@ -198,6 +201,8 @@ class _Shard:
             source = self._resources.fetcher.source(image)
             if image.templates:
                 following = functools.partial(self._unblend, passage, source, self._templates.of(image))
+            elif (wanted := wanted_of(image)) is not None:
+                following = functools.partial(self._find_text, passage, source, wanted)
             else:
                 mask = self._masks.get(image.mask_key) if image.mask_key else boxes_file(image)
                 following = functools.partial(self._decode, passage, source, mask)
@@ -223,6 +228,42 @@ class _Shard:
             )
             passage.sha256 = {"source": sha256(source), "mask": sha256(mask)}
         self._fills.submit(self._step, passage, functools.partial(self._fill, passage))
+
+    def _find_text(self, passage: Passage, source: bytes, wanted: Wanted) -> None:
+        """Decoding, with a mask that is found in the picture; without a mark it goes out as it came."""
+        options = JobOptions.model_validate(passage.image.options)
+        resources = self._resources
+        with passage.timed("decode"), bounded(passage.nbytes), resources.networks.use(options) as inpainter:
+            found = find_text(
+                source,
+                wanted,
+                resources.text_reader,
+                limits=self._limits,
+                dilation_px=options.dilation_px,
+                feather_px=options.feather_px,
+                costs=inpainter.costs,
+                step=resources.activity.step,
+                on_page=functools.partial(self._go_on, passage.image.id),
+            )
+        passage.about = about(found)
+        passage.sha256 = {"source": sha256(source)}
+        passage.task = found.task
+        if found.task is None:
+            self._stores.submit(self._step_out, passage, functools.partial(self._hand_back, passage, source))
+        else:
+            self._fills.submit(self._step, passage, functools.partial(self._fill, passage))
+
+    def _hand_back(self, passage: Passage, source: bytes) -> None:
+        """The source itself is the result, bit for bit."""
+        facts = probe(source, self._limits)
+        key = self._put(passage, AsItCame(source, facts.content_type, facts.extension), None)
+        self._end(passage.image, skipped(passage, source, key, self._limits, self._resources.worker))
+
+    def _go_on(self, image_id: str) -> None:
+        """Raises LeaseLost or Interrupted where the work on an image is not to go on."""
+        self._lease.check(image_id)
+        if self._stopped or self._resources.drain.overdue:
+            raise Interrupted
 
     def _unblend(self, passage: Passage, source: bytes, templates: list[Template]) -> None:
         """Decoding, un-blending and encoding in one step; the network is asked in it where it is needed."""
@@ -264,9 +305,7 @@ class _Shard:
 
     def _on_fill(self, image_id: str, done: int, total: int) -> None:
         self._lease.progress(image_id, done, total)
-        self._lease.check(image_id)
-        if self._stopped or self._resources.drain.overdue:
-            raise Interrupted
+        self._go_on(image_id)
 
     def _step_out(self, passage: Passage, store: Callable[[], None]) -> None:
         """The last step; it is taken even when the shard was stopped, because the device's work is done."""
@@ -297,7 +336,7 @@ class _Shard:
         key = self._put(passage, repaired, small)
         self._end(image, success(passage, repaired, small, key, self._resources.worker))
 
-    def _put(self, passage: Passage, result: Repaired | Unblended, small: Preview | None) -> str:
+    def _put(self, passage: Passage, result: Repaired | Unblended | AsItCame, small: Preview | None) -> str:
         """Stores a result and its small picture; the result's key."""
         image = passage.image
         self._lease.check(image.id)

@@ -30,6 +30,7 @@ from workers.pulse import VARIABLE, Beat, Pulse, resident_bytes
 
 if TYPE_CHECKING:
     from model.inpainter import LaMaInpainter
+    from model.text.reading import TextReader
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,8 @@ class Resources:
     worker: str
     drain: Drain
     activity: Activity = field(default_factory=Activity)
+    #: Loads its networks at the first picture that asks for it.
+    text_reader: TextReader = field(default_factory=lambda: _text_reader(0))
 
     @functools.cached_property
     def fetcher(self) -> Fetcher:
@@ -80,8 +83,16 @@ def open_for_process(settings: Settings, drain: Drain) -> None:
         inpainter=inpainter,
         worker=worker,
         drain=drain,
+        text_reader=_text_reader(settings.torch_threads),
     )
     log.info("worker.ready", worker=worker, seconds=round(time.monotonic() - begun, 3))
+
+
+def _text_reader(threads: int) -> TextReader:
+    # Not above: OpenCV does not belong into the parent of forked children.
+    from model.text.reading import TextReader
+
+    return TextReader(threads)
 
 
 def close_for_process() -> None:

@@ -17,7 +17,7 @@ from api.requests.jobs import (
     NewJob,
     Stated,
 )
-from api.requests.masks import GivenMask, JobMask, Masked
+from api.requests.masks import GivenMask, InlinePlace, JobMask, Masked
 from api.requests.templates import FromPictures, GivenLogo, NewTemplate, TemplateMask, TemplatesPageOf
 from api.requests.uploads import FileForm, NewUpload, NewUploads, SentPart, SentParts, WantedParts
 from api.requests.webhooks import DeliveriesPageOf, Events, NewWebhook, Rotation, WebhookChanges
@@ -37,6 +37,7 @@ __all__ = [
     "Id",
     "ImagesPageOf",
     "InlineJob",
+    "InlinePlace",
     "JobMask",
     "JobTerms",
     "JobsPageOf",

@@ -235,8 +235,8 @@ class InlineJob(Stated):
     mask_place: str | None = Field(
         default=None,
         description=(
-            "A JSON object, see `MaskPlace`: with `boxes` instead of a mask's file; without them, how the file of "
-            "`mask` is laid on pictures of other shapes."
+            "A JSON object, see `InlinePlace`: with `boxes`, or `mode: text`, instead of a mask's file; without them, "
+            "how the file of `mask` is laid on pictures of other shapes."
         ),
         examples=['{"boxes": [[0.72, 0.9, 0.25, 0.07]], "units": "relative"}'],
     )

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from model.imaging import Limits
+    from model.repair import Task
+    from storage.options import TextMark
+
+
+#: What options for text marks say, here and in `submit`.
+TEXT = "Instead of a mask: what a text mark says; name several by repeating it. Misread letters and case do not matter."
+AREA = (
+    "Instead of a mask, or besides --text: where a text mark's middle lies, `bottom_right` or `left,top,width,height` "
+    "as shares of the picture; name several by repeating it."
+)
+ANY_TEXT = "Instead of a mask: take off every text, print on the goods as well."
 
 
 def inpaint(
     image: Annotated[Path, typer.Argument(help="The picture.")],
-    mask: Annotated[Path, typer.Argument(help="Its mask, of its size: white: repair, black: keep.")],
+    mask: Annotated[
+        Path | None, typer.Argument(help="Its mask, of its size: white: repair, black: keep.", show_default=False)
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, in the picture's own format.")],
+    text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
+    area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
+    any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
     weights: Annotated[
         str | None, typer.Option(help="A name from `cleanplate weights list`, or a file.", show_default="as set")
     ] = None,
@@ -19,10 +39,11 @@ def inpaint(
 ) -> None:
     """Clean one picture, here and now. Nothing changes outside the widened mask; format and metadata are kept.
 
-    Needs the worker's packages (`pip install 'cleanplate[worker]'`). Device, weights and limits are those of
-    `cleanplate settings`.
+    Needs the worker's packages (`pip install 'cleanplate[worker]'`), for text marks the extra `text` as well. Device,
+    weights and limits are those of `cleanplate settings`. A picture without the text is written as it was.
 
-    Example: `cleanplate inpaint photo.jpg logo-mask.png -o clean.jpg`
+    Example: `cleanplate inpaint photo.jpg logo-mask.png -o clean.jpg`,
+    or `cleanplate inpaint photo.jpg --text "Doe Shirts" --area bottom -o clean.jpg`
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -30,10 +51,14 @@ def inpaint(
     from cleanplate.errors import UsageError
     from cleanplate.files import replacing
     from cleanplate.settings import load_settings
+    from cleanplate.text_marks import from_words
     from cleanplate.weights import find
     from model import repair
     from model.imaging import Limits, probe
 
+    mark = from_words(text or (), area or (), any_text=any_text)
+    if (mask is None) == (mark is None):
+        raise UsageError("Say what is to be repaired: by a mask, or by --text, --area or --any-text.")
     settings = load_settings() if weights is None else load_settings(weights=weights)
     chosen = find(settings) or ""
     if out.exists() and not force:
@@ -45,7 +70,15 @@ def inpaint(
     facts = probe(source, limits)
     if media_type(out) != facts.content_type:
         raise UsageError(f"{out} must end in {facts.extension}: the result has the picture's own format.")
-    task = repair.read(source, _bytes(mask, limits.max_bytes), limits=limits)
+    if mask is not None:
+        task = repair.read(source, _bytes(mask, limits.max_bytes), limits=limits)
+    elif (found := _text(source, mark, limits, settings.torch_threads)) is not None:
+        task = found
+    else:
+        with replacing(out) as file:
+            file.write(source)
+        typer.echo(f"{image}: there is no such text in it; {out} is the picture as it was.")
+        return
 
     from model.inpainter import LaMaInpainter
 
@@ -59,6 +92,16 @@ def inpaint(
         results = repair.fill_parts(task, inpainter.run, lambda done: progress.update(bar, completed=done))
     with replacing(out) as file:
         file.write(repair.write(task, results).data)
+
+
+def _text(source: bytes, mark: TextMark | None, limits: Limits, threads: int) -> Task | None:
+    """The repair of the text that is the mark; ``None``: there is none."""
+    from cleanplate.text_marks import wanted
+    from model.text.files import find
+    from model.text.reading import TextReader
+
+    assert mark is not None
+    return find(source, wanted(mark), TextReader(threads), limits=limits).task
 
 
 def _bytes(path: Path, most: int) -> bytes:

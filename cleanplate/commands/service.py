@@ -27,10 +27,11 @@ def up(
 
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
-    from cleanplate import embedded, logs
+    from cleanplate import embedded, logs, text_marks
     from cleanplate.weights import find
 
     settings = embedded.settle(home=home, port=port)
+    text_marks.check_here(settings)
     find(settings)  # what is missing is said here, once, and not by each process that cannot start
     logs.configure(settings)
     raise typer.Exit(embedded.run(settings))
@@ -64,7 +65,7 @@ def worker(
 
     Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
-    from cleanplate import logs
+    from cleanplate import logs, text_marks
     from cleanplate.settings import load_settings
 
     settings = load_settings(**({"device": "cpu"} if cpu else {}))
@@ -80,6 +81,7 @@ def worker(
     if cpu and devices is not None:
         raise typer.BadParameter("say either --cpu or --devices", param_hint="--devices")
     find(settings)
+    text_marks.check_here(settings)
     logs.configure(settings)
     raise typer.Exit(supervisor.run(settings, chosen=devices, queues=names))
 

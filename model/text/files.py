@@ -1,0 +1,106 @@
+"""A file whose text marks are to be found: decoded, looked at, and planned like one that came with a mask.
+
+Pages of a document are looked at one by one. Of an animation a few frames are: a mark lies still in it, so what is
+found in any of them is repaired in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.costs import Costs
+from model.imaging import Limits
+from model.imaging.coding import decode
+from model.imaging.picture import Document, Page
+from model.masks import Mask
+from model.repair import Task, planned
+from model.text.reading import Line, TextReader
+from model.text.strokes import mask_of
+from model.text.wanted import Wanted
+
+Pixels = NDArray[np.uint8]
+#: Frames of an animation that are looked at.
+_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in a file. ``task`` is ``None`` where no line is the mark: nothing is to be done."""
+
+    task: Task | None
+    #: Lines that are the mark, and all that were found, over all pages that were looked at.
+    marks: tuple[Line, ...]
+    seen: int
+
+
+def find(
+    source: bytes,
+    wanted: Wanted,
+    reader: TextReader,
+    *,
+    limits: Limits,
+    dilation_px: int | None = None,
+    feather_px: int | None = None,
+    costs: Costs | None = None,
+    step: Callable[[], AbstractContextManager[None]] = nullcontext,
+    on_page: Callable[[], None] = lambda: None,
+) -> Found:
+    """Decode ``source``, find the lines of text that are ``wanted``, and plan their repair.
+
+    ``step`` is entered for the decoding and for each page that is looked at; ``on_page`` is called before each, and
+    may raise.
+
+    Raises:
+        ImageRejected: the picture cannot be worked on.
+    """
+    with step():
+        document = decode(source, limits)
+    marks: list[Line] = []
+    masks: list[Mask] = []
+    seen = 0
+    for page in _looked_at(document):
+        on_page()
+        with step():
+            pixels = _as_seen(page)
+            lines = reader.find(pixels)
+            placed = wanted.placed(lines, width=page.width, height=page.height)
+            chosen = wanted.saying(reader.read(pixels, placed))
+            masks.append(mask_of(pixels, chosen))
+        seen += len(lines)
+        marks += chosen
+    if not any(mask.any() for mask in masks):
+        return Found(None, (), seen)
+    if _animated(document):
+        shared = np.maximum.reduce(masks)
+        by_page = {id(page): shared for page in document.pages}
+    else:
+        by_page = {id(page): mask for page, mask in zip(document.pages, masks, strict=True)}
+    task = planned(
+        document, lambda page: by_page[id(page)], dilation_px=dilation_px, feather_px=feather_px, costs=costs
+    )
+    return Found(task, tuple(marks), seen)
+
+
+def _animated(document: Document) -> bool:
+    """Whether its pages are frames of one size."""
+    return len(document.pages) > 1 and document.probe.format != "TIFF"
+
+
+def _looked_at(document: Document) -> list[Page]:
+    pages = list(document.pages)
+    if not _animated(document) or len(pages) <= _FRAMES:
+        return pages
+    return [pages[round(place)] for place in np.linspace(0, len(pages) - 1, _FRAMES)]
+
+
+def _as_seen(page: Page) -> Pixels:
+    """``uint8 [H, W, 3]``; of a CMYK page about what a person sees."""
+    first, *black = (view.pixels for view in page.views())
+    for other in black:
+        first = (first.astype(np.uint16) * other // 255).astype(np.uint8)
+    return first

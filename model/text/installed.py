@@ -1,0 +1,13 @@
+"""Whether this machine can find text marks: light enough for everybody to ask, and nothing is imported to find out."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+#: What the extra ``text`` brings.
+PACKAGES = ("rapidocr", "onnxruntime", "rapidfuzz")
+
+
+def missing() -> list[str]:
+    """Packages of the extra ``text`` that are not installed here."""
+    return [name for name in PACKAGES if find_spec(name) is None]

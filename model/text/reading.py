@@ -1,0 +1,122 @@
+"""Lines of text in a picture, by PP-OCR's detector and recogniser out of the wheel ``rapidocr`` (Apache-2.0).
+
+The networks lie in the wheel: nothing is ever fetched. One reader serves a process; it reads one picture at a time, on
+a bounded number of CPU threads and at a bounded size. Importing this needs neither onnxruntime nor rapidocr.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import TextReaderMissing
+from model.text.installed import missing
+
+if TYPE_CHECKING:
+    from rapidocr import RapidOCR
+
+Pixels = NDArray[np.uint8]
+#: Longest side in px at which lines are looked for: half the time of 1600 for the same recall (bench/text_marks.py).
+DETECTED_AT = 1280
+#: Small pictures are enlarged by so much at most: fine print is found better.
+_ENLARGED = 2.0
+#: Below it nothing is looked for, in px.
+_LEAST_SIDE = 16
+#: Threads at most: more bring little, and the network's own need cores as well.
+MOST_THREADS = 4
+#: The detector's least mean probability of a line. Marks are fainter than print on paper.
+_LEAST_SURE = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line of text: its corners (``float32 [4, 2]``, x and y in px, clockwise from the text's upper left)."""
+
+    corners: NDArray[np.float32]
+    #: As it was read; empty where it was only found.
+    text: str = ""
+    #: Of the reading, 0 to 1.
+    confidence: float = 0.0
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """x and y, in px."""
+        x, y = self.corners.mean(axis=0)
+        return float(x), float(y)
+
+
+class TextReader:
+    """Finds and reads text. Any thread may use it; its networks are loaded at the first picture.
+
+    ``threads`` 0: as many as the process may use, up to ``MOST_THREADS``. Raises, from both methods:
+        TextReaderMissing: the extra ``text`` is not installed.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._threads = min(threads or cores, cores, MOST_THREADS)
+        self._lock = threading.Lock()
+        self._networks: RapidOCR | None = None
+
+    def find(self, pixels: Pixels) -> list[Line]:
+        """Where text is in ``pixels`` (``uint8 [H, W, 3]``, sRGB), unread, from top to bottom."""
+        if min(pixels.shape[:2]) < _LEAST_SIDE:
+            return []
+        factor = min(DETECTED_AT / max(pixels.shape[:2]), _ENLARGED)
+        how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        looked_at = cv2.resize(_bgr(pixels), None, fx=factor, fy=factor, interpolation=how)
+        with self._lock:
+            found = self._loaded()(looked_at, use_det=True, use_cls=False, use_rec=False)
+        corners = getattr(found, "boxes", None)
+        return [] if corners is None else [Line(np.asarray(one, np.float32) / np.float32(factor)) for one in corners]
+
+    def read(self, pixels: Pixels, lines: list[Line]) -> list[Line]:
+        """The same lines with what they say."""
+        if not lines:
+            return []
+        with self._lock:
+            networks = self._loaded()
+            crops = networks.crop_text_regions(_bgr(pixels), np.stack([line.corners for line in lines]))
+            # Upside down or not is told apart first: marks are laid at any angle.
+            turned, _ = networks.cls_and_rotate(crops)
+            said = networks.recognize_txt(turned)
+        return [
+            Line(line.corners, text, float(confidence))
+            for line, text, confidence in zip(lines, said.txts or (), said.scores or (), strict=True)
+        ]
+
+    def _loaded(self) -> RapidOCR:
+        if self._networks is None:
+            if missing():
+                raise TextReaderMissing(missing())
+            import rapidocr
+
+            models = Path(rapidocr.__file__).parent / "models"
+            said: dict[str, Any] = {
+                "Global.log_level": "error",
+                # Sizes are decided here.
+                "Global.max_side_len": 1 << 20,
+                "Global.min_side_len": 1,
+                "Det.limit_type": "max",
+                "Det.limit_side_len": 1 << 20,
+                "Det.box_thresh": _LEAST_SURE,
+                # Named, so that nothing is looked for elsewhere.
+                "Det.model_path": str(models / "PP-OCRv6_det_small.onnx"),
+                "Cls.model_path": str(models / "ch_ppocr_mobile_v2.0_cls_mobile.onnx"),
+                "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),
+                "EngineConfig.onnxruntime.intra_op_num_threads": self._threads,
+                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            }
+            self._networks = rapidocr.RapidOCR(params=said)
+        return self._networks
+
+
+def _bgr(pixels: Pixels) -> Pixels:
+    return np.ascontiguousarray(pixels[..., ::-1])

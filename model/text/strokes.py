@@ -1,0 +1,144 @@
+"""The mask of a line of text: its strokes, where they can be told from their ground, else the line's whole shape.
+
+Strokes keep the picture between the letters, from which the network continues it. Ink is all lighter or all darker
+than what it lies on, and its strokes are thin beside the line's height: what a closing or an opening by a disc wider
+than a stroke removes is the ink (a top-hat).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.text.reading import Line
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.uint8]
+
+#: Of a line's height: the disc that is wider than a stroke of heavy type.
+_DISC = 0.34
+#: Of a line's height: by how much its shape, and its strokes, are widened. The detector cuts ascenders short.
+_SHAPE_GROWN, _STROKE_GROWN = 0.12, 0.03
+#: Share of a line's shape that its strokes take: outside of it something else was found.
+_LEAST_SHARE, _MOST_SHARE = 0.04, 0.5
+#: Stretches that are judged each for themselves, and the widest space between words; both in heights of the line.
+_CHUNK, _SPACE = 3.0, 0.7
+#: Share of a line's shape that may lie in stretches without ink.
+_MOST_BARE = 0.6
+#: Least step in levels from the ground to ink.
+_LEAST_STEP = 6.0
+
+
+def mask_of(pixels: Pixels, lines: Sequence[Line]) -> Mask:
+    """``uint8 [H, W]``: 255 where ``lines`` of ``pixels`` (``uint8 [H, W, 3]``) have ink, or may have it."""
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    for line in lines:
+        height = _height(line)
+        left, top, right, bottom = _box(line, round(2 * height), pixels.shape[:2])
+        if right <= left or bottom <= top:
+            continue
+        part = pixels[top:bottom, left:right]
+        corners = line.corners - np.array((left, top), np.float32)
+        shape = _shape(corners, part.shape[:2], _SHAPE_GROWN * height)
+        drawn = _strokes(part, shape, corners, height)
+        here = mask[top:bottom, left:right]
+        np.maximum(here, shape if drawn is None else drawn, out=here)
+    return mask
+
+
+def _strokes(part: Pixels, shape: Mask, corners: NDArray[np.float32], height: float) -> Mask | None:
+    """The ink within ``shape``; ``None`` where it cannot be told."""
+    radius = max(2, round(_DISC * height / 2))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    inside = shape > 0
+    along = _along(corners, part.shape[:2])
+    best, drawn = 0.0, None
+    for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
+        steps = cv2.GaussianBlur(cv2.morphologyEx(part, how, disc).astype(np.float32).max(axis=2), (0, 0), 0.7)
+        levels = _levels(steps, inside, along, _CHUNK * height)
+        ink = _grown(steps >= levels, steps >= np.maximum(levels / 2, _LEAST_STEP)) & inside
+        if not _LEAST_SHARE <= float(ink.sum()) / max(float(inside.sum()), 1.0) <= _MOST_SHARE:
+            continue
+        # How well ink and ground stand apart, for the polarity that does so better.
+        apart = float(steps[ink].mean() - steps[inside & ~ink].mean()) / (float(steps[inside].std()) + 1)
+        if apart > best:
+            best, drawn = apart, ink
+    if drawn is None:
+        return None
+    bare = _bare(drawn, inside, along, height)
+    if float((bare & inside).sum()) > _MOST_BARE * float(inside.sum()):
+        return None
+    reach = max(1, round(_STROKE_GROWN * height))
+    ink = np.asarray(
+        cv2.dilate(drawn.astype(np.uint8) * 255, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8
+    )
+    return np.where(inside & ((ink > 0) | bare), np.uint8(255), np.uint8(0))
+
+
+def _along(corners: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """How far each pixel lies along the line, in px from where the line begins."""
+    a, b, _, d = corners
+    across = b - a if np.hypot(*(b - a)) >= np.hypot(*(d - a)) else d - a
+    across = across / max(float(np.hypot(*across)), 1.0)
+    rows, columns = np.indices(size, np.float32)
+    return np.asarray((columns - a[0]) * across[0] + (rows - a[1]) * across[1], np.float32)
+
+
+def _levels(
+    steps: NDArray[np.float32], inside: NDArray[np.bool_], along: NDArray[np.float32], length: float
+) -> NDArray[np.float32]:
+    """The step that parts ink from ground, for stretches of the line each (Otsu's): what lies under it changes."""
+    levels = np.full(steps.shape, _LEAST_STEP, np.float32)
+    stretch = np.floor(along / length).astype(np.int32)
+    for number in np.unique(stretch[inside]):
+        here = inside & (stretch == number)
+        values = np.minimum(steps[here], 255).astype(np.uint8).reshape(-1, 1)
+        level, _ = cv2.threshold(values, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        levels[here] = max(float(level), _LEAST_STEP)
+    return levels
+
+
+def _bare(
+    ink: NDArray[np.bool_], inside: NDArray[np.bool_], along: NDArray[np.float32], height: float
+) -> NDArray[np.bool_]:
+    """Stretches in which no ink was found and that are longer than the space between two words."""
+    last = int(along[inside].max()) if inside.any() else 0
+    places = np.clip(along, 0, last).astype(np.int32)
+    found = np.bincount(places[ink], minlength=last + 1) > 0
+    bare = np.zeros(last + 1, bool)
+    start = 0
+    for place in [*np.flatnonzero(found).tolist(), last + 1]:
+        if place - start > _SPACE * height:
+            bare[start:place] = True
+        start = place + 1
+    return np.asarray(bare[places] & inside, bool)
+
+
+def _grown(sure: NDArray[np.bool_], likely: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Parts of ``likely`` that touch something ``sure`` (hysteresis)."""
+    _, labels = cv2.connectedComponents(likely.astype(np.uint8), connectivity=8)
+    kept = np.unique(labels[sure & likely])
+    return np.isin(labels, kept[kept > 0])
+
+
+def _shape(corners: NDArray[np.float32], size: tuple[int, int], grown: float) -> Mask:
+    shape = np.zeros(size, np.uint8)
+    cv2.fillPoly(shape, [np.rint(corners).astype(np.int32)], 255)
+    reach = max(1, round(grown))
+    return np.asarray(cv2.dilate(shape, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8)
+
+
+def _height(line: Line) -> float:
+    """Of a line, across its direction, in px."""
+    a, b, c, d = line.corners
+    sides = (np.hypot(*(b - a)) + np.hypot(*(d - c))) / 2, (np.hypot(*(d - a)) + np.hypot(*(c - b))) / 2
+    return max(4.0, float(min(sides)))
+
+
+def _box(line: Line, margin: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    left, top = np.floor(line.corners.min(axis=0)).astype(int) - margin
+    right, bottom = np.ceil(line.corners.max(axis=0)).astype(int) + margin + 1
+    return max(int(left), 0), max(int(top), 0), min(int(right), size[1]), min(int(bottom), size[0])

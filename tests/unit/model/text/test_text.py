@@ -1,0 +1,173 @@
+"""Text marks on single pictures: found, chosen by words and place, masked by their strokes; print on goods stays."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from model.imaging import Limits
+from model.repair import fill_parts, write
+from model.text import reading
+from model.text.files import find
+from model.text.reading import Line, TextReader
+from model.text.strokes import mask_of
+from model.text.wanted import AREAS, Wanted, plain
+from tests.catalogue import png
+from tests.texts import HEIGHT, chinese, goods, laid, letters, printed
+
+LIMITS = Limits(max_bytes=10**7, max_pixels=10**7)
+
+
+@pytest.fixture(scope="module")
+def reader() -> TextReader:
+    return TextReader(1)
+
+
+def line(text: str, x: float = 50, y: float = 50, confidence: float = 0.9) -> Line:
+    corners = np.array([[x - 40, y - 10], [x + 40, y - 10], [x + 40, y + 10], [x - 40, y + 10]], np.float32)
+    return Line(corners, text, confidence)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said", "chosen"),
+    [
+        ("Doe Shirts", ["DOE SHIRTS", "BASKETBALL"], [0]),
+        ("Doe Shirts", ["© Doe-Shirts 2024"], [0]),
+        ("Doe Shirts", ["Dce Shirls"], [0]),
+        ("Doe Shirts", ["Doe", "Shirts", "Shorts on sale"], [0, 1]),
+        ("Doe Shirts", ["Shirts"], []),
+        ("Doe Shirts", ["Do"], []),
+        ("Doe Shirts", [""], []),
+        ("样品图片", ["样品图片", "图书"], [0]),
+        ("版权所有 翻版必究", ["版权所有", "翻版必究"], [0, 1]),
+        ("café", ["CAFE"], [0]),
+        ("SAMPLE", ["ＳＡＭＰＬＥ"], [0]),
+    ],
+)
+def test_lines_are_chosen_by_what_they_say(wanted: str, said: list[str], chosen: list[int]) -> None:
+    lines = [line(text) for text in said]
+    assert Wanted((wanted,)).saying(lines) == [lines[index] for index in chosen]
+
+
+def test_without_a_text_only_lines_that_read_as_text_count() -> None:
+    lines = [line("SALE"), line("l", confidence=0.99), line("warp", confidence=0.2), line("~~", confidence=0.9)]
+    assert Wanted().saying(lines) == lines[:1]
+
+
+@given(st.text(max_size=40))
+def test_what_is_compared_is_letters_and_digits_and_stays_the_same(text: str) -> None:
+    assert plain(plain(text)) == plain(text)
+    assert all(letter.isalnum() for letter in plain(text))
+
+
+@given(st.sampled_from(sorted(AREAS)), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_a_named_area_is_where_its_name_says(name: str, x: float, y: float) -> None:
+    """A corner lies within both of its sides' halves; the centre within none of the sides."""
+    inside = bool(Wanted(areas=(AREAS[name],)).placed([line("x", x * 600, y * 300)], width=600, height=300))
+    if inside:
+        assert ("left" not in name or x <= 0.5) and ("right" not in name or x >= 0.5)
+        assert ("top" not in name or y <= 0.34) and ("bottom" not in name or y >= 0.66)
+        assert name != "center" or (abs(x - 0.5) < 0.17 and abs(y - 0.5) < 0.17)
+
+
+@pytest.mark.parametrize(("drawn", "said"), [(letters("Doe Shirts"), "Doe Shirts"), (chinese(), "样品图片")])
+def test_a_mark_is_taken_off_by_its_text_and_print_stays(
+    reader: TextReader, drawn: np.ndarray[tuple[int, int], np.dtype[np.float32]], said: str
+) -> None:
+    given_picture, ink = laid(printed(), drawn, (0.7, 0.85))
+    found = find(png(given_picture), Wanted((said,)), reader, limits=LIMITS)
+    assert found.task is not None
+    assert [plain(one.text) for one in found.marks] == [plain(said)]
+    hole = found.task.hole > 0
+    assert hole[ink].mean() > 0.97
+    assert not hole[: HEIGHT // 2].any()
+    # Strokes, not a box: less than the line's own rectangle, widened as its mask is.
+    rows, columns = np.nonzero(ink)
+    box = (np.ptp(rows) + 20) * (np.ptp(columns) + 20)
+    assert hole.sum() < 0.9 * box
+
+
+def test_a_mark_is_found_by_its_place_alone(reader: TextReader) -> None:
+    given_picture, ink = laid(printed(), letters("Doe Shirts"), (0.7, 0.85))
+    found = find(png(given_picture), Wanted(areas=(AREAS["bottom_right"],)), reader, limits=LIMITS)
+    assert found.task is not None
+    assert not found.task.hole[: HEIGHT // 2].any()
+    assert (found.task.hole > 0)[ink].mean() > 0.97
+    elsewhere = find(png(given_picture), Wanted(areas=(AREAS["left"],)), reader, limits=LIMITS)
+    assert elsewhere.task is None
+    assert elsewhere.seen == 2
+
+
+def test_a_picture_without_the_text_has_nothing_to_be_done(reader: TextReader) -> None:
+    found = find(png(printed()), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
+    assert (found.task, found.marks, found.seen) == (None, (), 1)
+
+
+def test_ink_that_cannot_be_told_from_its_ground_is_masked_by_its_lines_shape() -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (80, 200, 3)).astype(np.uint8)
+    corners = np.array([[40, 30], [160, 30], [160, 50], [40, 50]], np.float32)
+    mask = mask_of(noise, [Line(corners)])
+    assert (mask[30:51, 40:161] == 255).all()
+    assert not mask[:20].any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(-60, 300), min_size=8, max_size=8))
+def test_any_shape_of_a_line_gives_a_mask_near_it(places: list[float]) -> None:
+    corners = np.array(places, np.float32).reshape(4, 2)
+    mask = mask_of(goods()[:200, :240], [Line(corners)])
+    assert mask.shape == (200, 240)
+    assert set(np.unique(mask)) <= {0, 255}
+
+
+def test_an_animation_is_repaired_in_all_frames_where_any_shows_the_mark(reader: TextReader) -> None:
+    marked, ink = laid(goods(), letters("Doe Shirts"), (0.5, 0.85), opacity=0.9)
+    out = io.BytesIO()
+    frames = [Image.fromarray(frame) for frame in (goods(), marked, goods(2))]
+    frames[0].save(out, "PNG", save_all=True, append_images=frames[1:], duration=100)
+    found = find(out.getvalue(), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
+    assert found.task is not None
+    assert len(found.task.parts) == 3
+    assert all((part.hole > 0)[ink].mean() > 0.95 for part in found.task.parts)
+
+
+def test_pages_of_a_document_are_looked_at_one_by_one(reader: TextReader) -> None:
+    marked, _ = laid(goods(), letters("Doe Shirts"), (0.5, 0.85))
+    out = io.BytesIO()
+    pages = [Image.fromarray(goods()), Image.fromarray(marked)]
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    found = find(out.getvalue(), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
+    assert found.task is not None
+    assert [bool(part.hole.any()) for part in found.task.parts] == [False, True]
+    results = fill_parts(found.task, lambda part, _: part.picture.pixels, lambda _: None)
+    with Image.open(io.BytesIO(write(found.task, results).data)) as written:
+        assert np.array_equal(np.asarray(written.convert("RGB")), goods())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (20, 900), (900, 20)])
+def test_pictures_of_any_shape_can_be_looked_at(reader: TextReader, size: tuple[int, int]) -> None:
+    assert reader.find(np.zeros((*size, 3), np.uint8)) == []
+
+
+def test_the_networks_lie_in_the_package_and_nothing_is_fetched(
+    reader: TextReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("something is fetched")
+
+    monkeypatch.setattr("socket.socket.connect", refused)
+    fresh = TextReader(1)
+    given_picture, _ = laid(goods(), letters("Doe Shirts"), (0.5, 0.5))
+    assert [plain(one.text) for one in fresh.read(given_picture, fresh.find(given_picture))] == ["doeshirts"]
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "missing", lambda: ["rapidocr"])
+    with pytest.raises(reading.TextReaderMissing, match=r"cleanplate\[text\]") as caught:
+        TextReader(1).find(goods())
+    assert (caught.value.code, caught.value.transient) == ("text_marks_missing", True)
