@@ -67,6 +67,20 @@ class JobCounts(_Answer):
         return self.succeeded + self.skipped + self.failed + self.canceled
 
 
+class ImageError(_Answer):
+    """Why an image, or a template, failed: a stable code and a sentence."""
+
+    code: str
+    detail: str
+
+
+class ReviewAnswer(_Answer):
+    """What was found in the pictures of a job with ``mode: auto``: templates' ids, or why there are none."""
+
+    templates: list[str]
+    error: ImageError | None = None
+
+
 class JobAnswer(_Answer):
     """A job and how far it is."""
 
@@ -87,6 +101,8 @@ class JobAnswer(_Answer):
     #: Images that wait for a worker at this time fail.
     deadline: datetime | None = None
     paused: bool = False
+    #: Once its pictures were looked at for their mark.
+    review: ReviewAnswer | None = None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -94,13 +110,6 @@ class JobAnswer(_Answer):
     @property
     def ended(self) -> bool:
         return self.state in {"completed", "canceled", "failed"}
-
-
-class ImageError(_Answer):
-    """Why an image failed: a stable code and a sentence."""
-
-    code: str
-    detail: str
 
 
 class TemplateAnswer(_Answer):

@@ -75,6 +75,7 @@ app = typer.Typer(
 app.command()(service.up)
 app.command()(jobs.submit)
 app.command()(jobs.watch)
+app.command()(jobs.approve)
 app.command(name="jobs")(jobs.jobs)
 app.command()(inpaint.inpaint)
 app.command()(demo.demo)

@@ -70,6 +70,11 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def url(self) -> str:
+        """The service's address, where its web page is as well."""
+        return self._calls.url
+
     def close(self) -> None:
         """Close the connections."""
         self._calls.http.close()
@@ -93,7 +98,8 @@ class Client:
         """Upload the images and their masks and submit them as one job, in this order, by these rights.
 
         ``masks`` is one file for all images, or one file for each (the same file may stand for many; it travels once).
-        Instead of masks, ``mask`` is what the API takes as a job's: ``{"template": id}``, or ``{"mode": "auto"}``.
+        Instead of masks, ``mask`` is what the API takes as a job's: ``{"template": id}``, ``{"mode": "auto"}``, or
+        ``{"mode": "text", "texts": ["© Doe Shirts"]}``.
         ``interactive`` overtakes ``bulk``; images that wait for a worker at the ``deadline`` fail.
         ``idempotency_key``: a name of your own for this submission; given again with the same body within 24 hours, it
         gets the same job. With a ``journal``, a submission that was interrupted goes on where it was. ``on_uploaded``
@@ -131,7 +137,7 @@ class Client:
     ) -> Job:
         """Submit a file that lists pictures (CSV or JSON Lines, up to 100,000 rows) as one job.
 
-        ``mask`` of all rows without their own: a file, or boxes, as the API takes them. ``on_error``: what a bad row
+        ``mask`` of all rows without their own: a file, or what the API takes as a job's. ``on_error``: what a bad row
         does.
         """
         files = [manifest, mask] if isinstance(mask, Path) else [manifest]
@@ -209,9 +215,12 @@ class Client:
         body = {} if templates is None else {"templates": list(templates)}
         return self._calls.call(JobAnswer, "POST", f"/v1/jobs/{job_id}/approve", json=body)
 
-    def wait(self, job_id: str, *, on_change: Callable[[JobAnswer], None] | None = None) -> JobAnswer:
+    def wait(
+        self, job_id: str, *, on_change: Callable[[JobAnswer], None] | None = None, or_review: bool = False
+    ) -> JobAnswer:
         """Until the job has ended, by long polls; ``on_change`` sees it at once and after each change.
 
+        ``or_review``: or until it waits for a person, who looks at the mark that was found.
         A service that is away, because it is renewed for instance, is waited for as long as ``patience_s``.
         """
         patience, tag = Patience(self._patience_s), ""
@@ -239,7 +248,7 @@ class Client:
             job = self._calls.parse(JobAnswer, answer.text)
             if on_change is not None:
                 on_change(job)
-            if job.ended:
+            if job.ended or (or_review and job.state == "needs_review"):
                 return job
             if not tag:
                 self._calls.retries.sleep(AGAIN_S)

@@ -69,9 +69,12 @@ class Job:
         self.answer = self._client.job(self.id)
         return self
 
-    def wait(self, *, on_change: Callable[[JobAnswer], None] | None = None) -> Job:
-        """Until it has ended, also over restarts of the service; ``on_change`` hears of each change."""
-        self.answer = self._client.wait(self.id, on_change=on_change)
+    def wait(self, *, on_change: Callable[[JobAnswer], None] | None = None, or_review: bool = False) -> Job:
+        """Until it has ended, also over restarts of the service; ``on_change`` hears of each change.
+
+        ``or_review``: or until it waits for a person (``needs_review``).
+        """
+        self.answer = self._client.wait(self.id, on_change=on_change, or_review=or_review)
         return self
 
     def events(self) -> Iterator[JobAnswer]:

@@ -7,10 +7,11 @@ there: nothing that arrived is sent or fetched again.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -30,8 +31,11 @@ class Work:
     """Pictures and the mask of each; ``left_out`` are files of the folder that are no pictures by their name."""
 
     pictures: list[Path]
+    #: None where ``mask`` says what is to be repaired.
     masks: list[Path]
     left_out: list[Path]
+    #: As the API takes a job's.
+    mask: dict[str, Any] | None = None
 
 
 class Wishes(TypedDict, total=False):
@@ -47,20 +51,23 @@ class Listed:
     """Pictures that a manifest lists, and the mask of those without their own."""
 
     manifest: Path
-    mask: Path | None
+    #: A file, or as the API takes a job's.
+    mask: Path | dict[str, Any] | None
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a job ended. ``unfinished`` are the images without a result."""
+    """How a job ended, or that it waits for a person. ``unfinished`` are the images without a result."""
 
     job: JobAnswer
     results: list[Path]
     unfinished: list[ImageAnswer]
 
 
-def gather(folder: Path, mask: Path) -> Work:
+def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
     """The pictures of ``folder``, each with ``mask``, or with the file of its stem where ``mask`` is a folder.
+
+    A ``mask`` that is no path is what the API takes as a job's.
 
     Raises:
         UsageError: no picture, or a picture without exactly one mask.
@@ -71,13 +78,16 @@ def gather(folder: Path, mask: Path) -> Work:
     pictures = [path for path in files if path.suffix.lower() in PICTURES]
     if not pictures:
         raise UsageError(f"{folder} holds no pictures.")
+    left_out = [path for path in files if path not in set(pictures)]
+    if isinstance(mask, dict):
+        return Work(pictures, [], left_out, mask)
     if mask.is_file():
         masks = [mask] * len(pictures)
     elif mask.is_dir():
         masks = _masks_by_stem(mask, pictures)
     else:
         raise UsageError(f"There is no mask {mask}.")
-    return Work(pictures, masks, left_out=[path for path in files if path not in set(pictures)])
+    return Work(pictures, masks, left_out)
 
 
 def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
@@ -102,10 +112,13 @@ def clean(
     *,
     rights: Rights,
     console: Console,
+    approve: bool = False,
     **options: Unpack[Wishes],
 ) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
 
+    A job that comes to wait for a person is left so, and reported. ``approve``: one that was left so
+    begins.
     ``options`` are those of :meth:`Client.submit`.
 
     Raises:
@@ -133,6 +146,7 @@ def clean(
             job = client.submit(
                 work.pictures,
                 masks=work.masks,
+                mask=work.mask,
                 rights=rights,
                 journal=journal,
                 on_uploaded=sent,
@@ -148,8 +162,18 @@ def clean(
                 **options,
             )
         progress.console.print(f"Job {job.id}")
+        if approve and job.refresh().state == "needs_review":
+            job.approve()
         cleaning = progress.add_task("Cleaning", total=job.total, pace="")
-        job.wait(on_change=lambda now: progress.update(cleaning, completed=now.counts.ended, pace=pace(now)))
+
+        def moved(now: JobAnswer) -> None:
+            doing = "Looking" if now.state == "estimating" else "Cleaning"
+            progress.update(cleaning, description=doing, completed=now.counts.ended, pace=pace(now))
+
+        job.wait(on_change=moved, or_review=True)
+        if not job.ended:
+            journal.close()
+            return Report(job.answer, [], [])
         images = list(job.images())
         unfinished = [image for image in images if not image.result_url]
         fetching = progress.add_task("Fetching", total=len(images) - len(unfinished), pace="")
@@ -158,22 +182,26 @@ def clean(
     return Report(job.answer, sorted(files_of.values()), unfinished)
 
 
-def watched(client: Client, job_id: str, console: Console) -> JobAnswer:
-    """The job at its end, having shown its progress until then.
+def watched(client: Client, job_id: str, console: Console, *, on_review: Callable[[JobAnswer], str]) -> JobAnswer:
+    """The job at its end, having shown its progress until then, and what ``on_review`` says when it waits for a person.
 
     Raises:
         ClientError: there is no such job (any more), or the service could not be reached.
     """
     job = client.job(job_id)
     with Progress(
-        TextColumn("{task.fields[state]:<10}"),
+        TextColumn("{task.fields[state]:<12}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[pace]}"),
         console=console,
     ) as progress:
         shown = progress.add_task("", total=job.total, state=job.state, pace="")
+        told = False
         for job in client.events(job_id):
+            if job.state == "needs_review" and not told:
+                progress.console.print(on_review(job), highlight=False, markup=False)
+                told = True
             progress.update(shown, completed=job.counts.ended, state=job.state, pace=pace(job))
     return job if job.ended else client.job(job_id)
 

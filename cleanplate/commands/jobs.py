@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
 
 if TYPE_CHECKING:
     from cleanplate.answers import JobAnswer
     from cleanplate.client import Client
+    from storage.options import TextMark
 
 LISTED = 50
 
@@ -53,6 +56,22 @@ def submit(
             "each. A manifest may do without: each row can have its own."
         ),
     ] = None,
+    find_mark: Annotated[
+        bool,
+        typer.Option(
+            "--find-mark",
+            help="Instead of a mask: the mark that the pictures share is found in them; you look at it first.",
+        ),
+    ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="You have looked: the job that an earlier call left waiting begins.")
+    ] = False,
+    auto_approve: Annotated[
+        bool, typer.Option("--auto-approve", help="With --find-mark: begin without you where the mark is sure.")
+    ] = False,
+    text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
+    area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
+    any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
     webhook_id: Annotated[
         str | None, typer.Option(help="Endpoint (made with POST /v1/webhooks) that hears of the end.")
     ] = None,
@@ -73,25 +92,30 @@ def submit(
     whose name another file has gets a number.
 
     Talks to `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`; without them to what `cleanplate up` runs.
-    Exit status: 0 when every image succeeded, 1 when some did not (they are listed), 2 when the job could not be done.
+    Exit status: 0 when every image has a result, 1 when some have none (they are listed), 2 when the job could not be
+    done, 3 when it waits for you to look at the mark that was found: then the same command with `--approve` goes on.
 
     Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/ --rights-basis owner
-    --attested-by "Jo Doe" --rights-reference "own photographs"`
+    --attested-by "Jo Doe" --rights-reference "own photographs"`;
+    with `--find-mark`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` nothing has to be painted
     """
     from rich.console import Console
 
     from cleanplate.answers import Rights
     from cleanplate.connection import connect
     from cleanplate.errors import UsageError
+    from cleanplate.reviewing import fetched, how_to_go_on, what_was_found
     from cleanplate.submission import Listed, Work, clean, gather
+    from cleanplate.text_marks import from_words
 
+    said = _said(mask, find_mark, auto_approve, from_words(text or (), area or (), any_text=any_text))
     work: Work | Listed
     if source.is_file():
-        work = Listed(source, mask)
-    elif mask is None:
-        raise UsageError("Say with --mask which pixels are to be repaired.")
+        work = Listed(source, said)
+    elif said is None:
+        raise UsageError("Say with --mask which pixels are to be repaired; or --find-mark, or --text.")
     else:
-        work = gather(source, mask)
+        work = gather(source, said)
     if isinstance(work, Work) and work.left_out:
         typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
@@ -105,13 +129,52 @@ def submit(
             webhook_id=webhook_id,
             priority=priority.value,
             deadline=deadline,
+            approve=approve,
         )
+        if report.job.state == "needs_review":
+            typer.echo(what_was_found(report.job, fetched(client, report.job, out)))
+            typer.echo(how_to_go_on(report.job.id, f"{client.url}/jobs/{report.job.id}"))
+            typer.echo("Or give the same command again with --approve.")
+            raise typer.Exit(3)
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
         typer.echo(f"{image.name}  {reason}", err=True)
     typer.echo(f"{len(report.results)} of {report.job.total} images are clean, in {out}.")
     if report.unfinished:
         raise typer.Exit(1)
+
+
+def _said(
+    mask: Path | None, find_mark: bool, auto_approve: bool, text: TextMark | None
+) -> Path | dict[str, Any] | None:
+    """What is to be repaired: a file, or as the API takes a job's. Raises UsageError: said twice."""
+    from cleanplate.errors import UsageError
+
+    if (mask is not None) + find_mark + (text is not None) > 1:
+        raise UsageError("Say once what is to be repaired: by --mask, --find-mark, or --text and --area.")
+    if auto_approve and not find_mark:
+        raise UsageError("--auto-approve belongs to --find-mark.")
+    if find_mark:
+        return {"mode": "auto"} | ({"approve": "auto"} if auto_approve else {})
+    return mask if text is None else text.kept_text()
+
+
+def approve(
+    job_id: Annotated[str, typer.Argument(help="The job that waits in needs_review.")],
+    template: Annotated[
+        list[str] | None,
+        typer.Option(help="Begin with this template; name several by repeating it.", show_default="what was found"),
+    ] = None,
+) -> None:
+    """Let a job begin whose mark was found in its pictures, having looked at it.
+
+    Example: `cleanplate approve job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
+    """
+    from cleanplate.connection import connect
+
+    with connect() as client:
+        job = client.approve(job_id, template)
+    typer.echo(f"{job_id} is {job.state}. See it with `cleanplate watch {job_id}`.")
 
 
 def watch(
@@ -127,6 +190,7 @@ def watch(
     Example: `cleanplate watch job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
     from cleanplate.connection import connect
+    from cleanplate.reviewing import how_to_go_on
     from cleanplate.submission import pace, watched
 
     with connect() as client:
@@ -136,7 +200,12 @@ def watch(
             return
         from rich.console import Console
 
-        ended = watched(client, job_id, Console(stderr=True))
+        ended = watched(
+            client,
+            job_id,
+            Console(stderr=True),
+            on_review=lambda job: how_to_go_on(job.id, f"{client.url}/jobs/{job.id}"),
+        )
     counts = ", ".join(f"{count} {state}" for state, count in ended.counts.model_dump().items() if count)
     typer.echo(f"{job_id} is {ended.state}: {counts}.")
     if ended.counts.failed or ended.counts.canceled:

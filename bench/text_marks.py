@@ -1,0 +1,121 @@
+"""Text marks on photos whose originals are known: how many are found, what else is touched, how long it takes.
+
+Run: ``python -m bench.text_marks PHOTOS --font FONT [FONT ...]``; a font that has Chinese is named by ``--chinese``.
+Photos are cropped to 1200x1600, and the same photos without a mark are looked at as well: what is found there is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from bench.marks import Photos, crop
+from model.imaging import Limits
+from model.text.files import Found, find
+from model.text.reading import TextReader
+from model.text.wanted import Wanted
+
+Pixels = NDArray[np.uint8]
+WIDTH, HEIGHT = 1200, 1600
+LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
+LATIN = ("© Doe Shirts", "shop.example", "www.doe-shirts.example", "Doe & Daughters 2024", "PREVIEW ONLY")
+CHINESE = ("样品图片", "版权所有 翻版必究", "示例商店")
+INKS = ((255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 30, 30))
+#: The share of a mark's ink that its mask must cover to count as found.
+COVERED = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A photo with a mark and what it says; ``ink`` is where."""
+
+    file: bytes
+    original: bytes
+    ink: NDArray[np.bool_]
+    text: str
+    alpha: float
+    #: Middle of the mark, as shares of the picture.
+    middle: tuple[float, float]
+
+
+def drawn(photo: Path, rng: np.random.Generator, fonts: list[Path], chinese: Path | None) -> Drawn:
+    """A mark of a random text, font, size (28 to 110 px), ink and opacity (.3 to .95), one in three of them slanted."""
+    original = crop(photo, WIDTH, HEIGHT, rng)
+    foreign = chinese is not None and rng.random() < 0.3
+    text = str(rng.choice(CHINESE if foreign else LATIN))
+    name = chinese if foreign and chinese is not None else fonts[int(rng.integers(len(fonts)))]
+    font = ImageFont.truetype(str(name), int(rng.integers(28, 110)))
+    left, top, right, bottom = font.getbbox(text)
+    line = Image.new("L", (int(right - left) + 8, int(bottom - top) + 8))
+    ImageDraw.Draw(line).text((4 - left, 4 - top), text, fill=255, font=font)
+    line = line.rotate(float(rng.choice((0, 0, 0, 0, 30, -20))), expand=True, resample=Image.Resampling.BICUBIC)
+    if line.width > WIDTH - 40:
+        line = line.resize((WIDTH - 40, round(line.height * (WIDTH - 40) / line.width)))
+    y, x = int(rng.integers(10, HEIGHT - line.height - 10)), int(rng.integers(10, WIDTH - line.width - 10))
+    coverage = np.zeros((HEIGHT, WIDTH), np.float32)
+    coverage[y : y + line.height, x : x + line.width] = np.asarray(line, np.float32) / 255
+    alpha, ink = float(rng.uniform(0.3, 0.95)), INKS[int(rng.integers(len(INKS)))]
+    share = coverage[..., None] * np.float32(alpha)
+    marked = np.rint(original * (1 - share) + np.array(ink, np.float32) * share).astype(np.uint8)
+    middle = ((x + line.width / 2) / WIDTH, (y + line.height / 2) / HEIGHT)
+    return Drawn(_jpeg(marked), _jpeg(original), coverage > 0.25, text, alpha, middle)
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+def _covered(found: Found, ink: NDArray[np.bool_]) -> bool:
+    return found.task is not None and float((found.task.hole > 0)[ink].mean()) >= COVERED
+
+
+def measured(pictures: list[Drawn], reader: TextReader) -> dict[str, float | int]:
+    """By text and by place: marks found, and clean pictures touched; median milliseconds of a marked picture."""
+    counts = dict.fromkeys(("by_text", "by_place", "clean_touched_by_text", "clean_touched_by_place"), 0)
+    seconds: list[float] = []
+    for picture in pictures:
+        x, y = picture.middle
+        text, place = Wanted((picture.text,)), Wanted(areas=((x - 0.1, y - 0.05, x + 0.1, y + 0.05),))
+        begun = time.perf_counter()
+        counts["by_text"] += _covered(find(picture.file, text, reader, limits=LIMITS), picture.ink)
+        seconds.append(time.perf_counter() - begun)
+        counts["by_place"] += _covered(find(picture.file, place, reader, limits=LIMITS), picture.ink)
+        counts["clean_touched_by_text"] += find(picture.original, text, reader, limits=LIMITS).task is not None
+        counts["clean_touched_by_place"] += find(picture.original, place, reader, limits=LIMITS).task is not None
+    return {"pictures": len(pictures), **counts, "median_ms": round(1000 * statistics.median(seconds))}
+
+
+def main() -> None:
+    """Draw, find, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--font", type=Path, nargs="+", required=True)
+    parser.add_argument("--chinese", type=Path)
+    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    rng = np.random.default_rng(given.seed)
+    photos = Photos(given.photos).draw(rng, given.count)
+    reader = TextReader(given.threads)
+    pictures = [drawn(photo, rng, given.font, given.chinese) for photo in photos]
+    report = {"seed": given.seed, "threads": given.threads, **measured(pictures, reader)}
+    print(json.dumps(report, indent=2))
+    if given.out is not None:
+        given.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""A job that waits for a person: the pictures to look at, fetched, and what to do next, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cleanplate.answers import JobAnswer, TemplateAnswer
+from cleanplate.client import Client
+
+#: Where previews go, within the folder of the results.
+FOLDER = "review"
+
+
+def fetched(client: Client, job: JobAnswer, out: Path) -> dict[Path, TemplateAnswer]:
+    """The marks that were found in a job's pictures, by the folder that holds their previews (made if missing)."""
+    named = job.review.templates if job.review is not None else []
+    found: dict[Path, TemplateAnswer] = {}
+    for number, template_id in enumerate(named, 1):
+        template = client.templates.get(template_id)
+        folder = out / FOLDER / f"mark-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in template.previews:
+            client.templates.preview(template, name, folder / f"{name}.png")
+        found[folder] = template
+    return found
+
+
+def what_was_found(job: JobAnswer, marks: dict[Path, TemplateAnswer]) -> str:
+    """What a person has to know of it."""
+    lines = []
+    if job.review is not None and job.review.error is not None:
+        lines.append(f"No mark was found: {job.review.error.detail} ({job.review.error.code})")
+    for folder, mark in marks.items():
+        sure = "" if mark.confidence is None else f", confidence {mark.confidence:.2f}"
+        lines.append(f"A mark was found in {mark.samples or 0} pictures{sure}. Look at it in {folder}.")
+        lines += [f"  Warning: {warning}" for warning in mark.warnings]
+    return "\n".join(lines)
+
+
+def how_to_go_on(job_id: str, page: str) -> str:
+    """The ways out of it."""
+    return (
+        f"Job {job_id} waits for you (needs_review). Look at {page}, then let it begin with "
+        f"`cleanplate approve {job_id}`; or name another mark with --template, or cancel it."
+    )
