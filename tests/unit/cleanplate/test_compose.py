@@ -123,7 +123,7 @@ def test_commands_of_the_images_exist() -> None:
 
 def test_only_the_worker_image_holds_torch() -> None:
     assert stages()["build-api"] == ["RUN pip install ."]
-    assert stages()["build-worker"] == ['RUN pip install ".[worker]"']
+    assert stages()["build-worker"] == ['RUN pip install ".[worker,text]"']
 
 
 def test_no_secret_stands_in_the_file_and_none_has_a_default() -> None:
