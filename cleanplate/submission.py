@@ -172,7 +172,7 @@ def clean(
 
         job.wait(on_change=moved, or_review=True)
         if not job.ended:
-            journal.close()
+            # The journal stays: the same command goes on with this job.
             return Report(job.answer, [], [])
         images = list(job.images())
         unfinished = [image for image in images if not image.result_url]
