@@ -118,7 +118,10 @@ def operations(page: Page) -> None:
     page.goto("/admin")
     expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
     page.locator(".template-row button").first.click()
-    expect(page.locator(".look img").first).to_have_js_property("complete", True)
+    for image in page.locator(".template-row img:visible").all():
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", True)
+    page.locator("h1").scroll_into_view_if_needed()
 
 
 FROM_ELSEWHERE = {"extra_http_headers": {"X-Forwarded-For": "192.0.2.1"}}
