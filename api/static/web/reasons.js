@@ -23,6 +23,7 @@ const REASONS = {
   source_refused: () => [t("The server does not hand the picture out"), t("Check whether the addresses are right and open without a login.")],
   source_unavailable: () => [t("The picture's server did not answer"), t("Try again when it is well.")],
   model_missing: () => [t("No worker has the network that was asked for"), t("Ask whoever runs the service, then try again.")],
+  text_marks_missing: () => [t("No worker can read text in pictures"), t("Ask whoever runs the service, then try again.")],
   deadline_passed: () => [t("The deadline passed before it was their turn"), t("Try again: then there is no deadline any more.")],
   time_limit_exceeded: () => [t("It took too long"), t("Submit these pictures in a smaller size.")],
   worker_lost: () => [t("The worker was lost each time"), t("Try again once. If it repeats, these files are at fault: tell whoever runs the service.")],
