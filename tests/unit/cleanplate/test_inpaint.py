@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from tests.running import REPOSITORY, cleanplate
+from tests.texts import laid, letters, printed
 
 SAMPLE = sorted((REPOSITORY / "samples" / "marked").iterdir())[0]
 MASK = REPOSITORY / "samples" / "masks" / SAMPLE.name
@@ -88,3 +89,18 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(tmp_path: Path, home
 def test_a_picture_beyond_the_limits_is_refused(tmp_path: Path, home: dict[str, str]) -> None:
     tight = home | {"CLEANPLATE_MAX_IMAGE_BYTES": "1000"}
     refusal(SAMPLE, MASK, "-o", tmp_path / "clean.png", settings=tight)
+
+
+def test_text_is_found_by_what_it_says_and_a_picture_without_it_stays(tmp_path: Path, home: dict[str, str]) -> None:
+    marked, ink = laid(printed(), letters("Doe Shirts"), (0.7, 0.85))
+    Image.fromarray(marked).save(tmp_path / "photo.png")
+    out, other = tmp_path / "clean.png", tmp_path / "other.png"
+    said = [str(tmp_path / "photo.png"), "-o"]
+    ended = cleanplate("inpaint", *said, str(out), "--text", "doe shirts", settings=home)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (pixels(out) != marked).any(axis=2)[ink].mean() > 0.9
+    assert np.array_equal(pixels(out)[:200], marked[:200])
+    ended = cleanplate("inpaint", *said, str(other), "--text", "Roe & Sons", settings=home)
+    assert (ended.returncode, "no such text" in ended.stdout) == (0, True)
+    assert other.read_bytes() == (tmp_path / "photo.png").read_bytes()
+    assert "by a mask, or by --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)
