@@ -134,7 +134,10 @@ class Settings(BaseSettings):
 
     shard_size: int = Field(default=32, ge=1, le=1000, description="Most images in one message to a worker.")
     queue_depth: int = Field(
-        default=4, ge=1, le=10_000, description="Fewest shards that the dispatcher keeps published and not yet leased."
+        default=4,
+        ge=1,
+        le=10_000,
+        description="Fewest full shards that the dispatcher keeps published and not yet leased.",
     )
     queue_s: float = Field(
         default=5,

@@ -94,8 +94,8 @@ class Dispatcher:
             publish_timeout_s=self._settings.publish_timeout_s,
             overtaken=self._overtaken,
         )
-        meters.SHARDS_UNDER_WAY.set(taken.under_way + len(taken.shards))
-        meters.QUEUE_DEPTH.set(self._pace.depth)
+        meters.IMAGES_UNDER_WAY.set(taken.under_way + sum(len(shard.image_ids) for shard in taken.shards))
+        meters.QUEUE_DEPTH.set(self._pace.depth * self._settings.shard_size)
         self._overtaken = overtaken_after(taken.shards, self._overtaken)
         self._pace.took(len(taken.shards), under_way=taken.under_way)
         self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in taken.shards)

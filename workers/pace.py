@@ -15,7 +15,7 @@ from cleanplate.settings import Settings
 
 #: Seconds over which the pace is measured.
 WINDOW_S = 30.0
-#: Most shards of a priority on their way, whatever is measured.
+#: Most full shards of a priority on their way, whatever is measured.
 DEEPEST = 10_000
 
 
@@ -39,7 +39,7 @@ class Pace:
             self._ended.popleft()
 
     def took(self, shards: int, *, under_way: int) -> None:
-        """So many shards were published, onto a queue that still held ``under_way``."""
+        """So many shards were published, onto a queue that still held ``under_way`` images."""
         dry = self._took and shards and not under_way
         self._dry_depth = min(2 * self.depth, DEEPEST) if dry else 0
         self._took = shards
@@ -59,6 +59,6 @@ class Pace:
 
     @property
     def depth(self) -> int:
-        """Shards of each priority to be kept published and not yet leased."""
+        """Full shards of each priority to be kept published and not yet leased."""
         wanted = math.ceil(self.images_per_second * self._settings.queue_s / self._settings.shard_size)
         return min(max(self._settings.queue_depth, wanted, self._dry_depth), DEEPEST)

@@ -1,6 +1,6 @@
 """What is to be put into the queue next, and how much waits.
 
-Fair by ``fairness``; ``interactive`` before ``bulk``, but for one shard in eight. Short: only so many shards are
+Fair by ``fairness``; ``interactive`` before ``bulk``, but for one shard in eight. Short: only so many images are
 published and not yet leased. The ledger is written first and the message sent after; if the dispatcher dies between
 the two, or the broker loses everything, the images are published again when ``publish_timeout_s`` has passed.
 """
@@ -30,7 +30,9 @@ _READ_SHARDS = 8
 
 
 def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s: float, overtaken: int = 0) -> Taken:
-    """Marks images as published until ``depth`` shards of each priority are on their way; the shards to publish now.
+    """Marks images as published until ``depth`` full shards of each priority are on their way; those to publish now.
+
+    Images are counted and not messages: what travels alone takes little room, and does not wait for more of it.
 
     ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before
     travels alone, so that one that kills workers takes no neighbour with it, and before the rest of its job: its
@@ -38,10 +40,10 @@ def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s:
     """
     forgotten = db.after(-publish_timeout_s)
     with db.write() as connection:
-        under_way = _shards_under_way(connection, forgotten, shard_size)
+        under_way = _under_way(connection, forgotten)
         taking = _Taking(db, connection, shard_size, forgotten)
-        taking.interactive(depth - under_way[Priority.INTERACTIVE], overtaken)
-        taking.bulk(depth - under_way[Priority.BULK])
+        taking.interactive(depth * shard_size - under_way[Priority.INTERACTIVE], overtaken)
+        taking.bulk(depth * shard_size - under_way[Priority.BULK])
         taking.mark()
         _note_turns(db, connection, taking)
     return Taken(shards=taking.shards, under_way=under_way.total())
@@ -101,22 +103,15 @@ def read_backlog(db: Database) -> Backlog:
     )
 
 
-def _shards_under_way(connection: Connection, forgotten: ColumnElement[datetime], shard_size: int) -> Counter[Priority]:
-    """Shards published after ``forgotten`` and not leased yet, by their jobs' priority.
-
-    One call publishes a job's images in full shards and at most one smaller one, so they can be counted without a name.
-    """
-    fresh = func.count().filter(images.c.attempt == 0).label("fresh")
-    groups = connection.execute(
-        select(jobs.c.priority, func.count().label("images"), fresh)
+def _under_way(connection: Connection, forgotten: ColumnElement[datetime]) -> Counter[Priority]:
+    """Images published after ``forgotten`` and not leased yet, by their jobs' priority."""
+    rows = connection.execute(
+        select(jobs.c.priority, func.count().label("images"))
         .join(jobs, jobs.c.id == images.c.job_id)
         .where(images.c.state == ImageState.QUEUED, images.c.published_at > forgotten)
-        .group_by(images.c.job_id, images.c.published_at, jobs.c.priority)
+        .group_by(jobs.c.priority)
     )
-    under_way = Counter(dict.fromkeys(Priority, 0))
-    for row in groups:
-        under_way[Priority(row.priority)] += row.images - row.fresh + -(-row.fresh // shard_size)
-    return under_way
+    return Counter({Priority(row.priority): int(row.images) for row in rows})
 
 
 class _Taking:
@@ -170,12 +165,12 @@ class _Taking:
         if self.line.waits(Priority.INTERACTIVE):
             self._join(Priority.BULK, patience)
         while room > 0 and self.line.waits(Priority.INTERACTIVE):
-            if overtaken >= BULK_TURN and self._take(Priority.BULK, Priority.INTERACTIVE, patience):
+            if overtaken >= BULK_TURN and (taken := self._take(Priority.BULK, Priority.INTERACTIVE, patience)):
                 overtaken = 0
-                room -= 1
-            elif self._take(Priority.INTERACTIVE, Priority.INTERACTIVE, self._forgotten):
+                room -= taken
+            elif taken := self._take(Priority.INTERACTIVE, Priority.INTERACTIVE, self._forgotten):
                 overtaken += 1
-                room -= 1
+                room -= taken
 
     def bulk(self, room: int) -> None:
         """Fills the queue of bulk shards."""
@@ -192,19 +187,19 @@ class _Taking:
             or_(images.c.published_at.is_(None), images.c.published_at <= published_before),
         )
 
-    def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> bool:
-        """The next shard of a priority, marked as published; whether there was one."""
+    def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> int:
+        """Takes the next shard of a priority; how many images it has, 0 where there is none."""
         if not self.line.waits(priority):
-            return False
+            return 0
         tenant_id, job_id = self.line.next(priority)
         ids = self._next_of(job_id, queue, published_before)
         if not ids:
             self.line.leave(priority, tenant_id, job_id)
-            return False
+            return 0
         self.line.served(priority, tenant_id, len(ids))
         self.shards.append(Shard(job_id=job_id, image_ids=ids, priority=priority, queue=queue))
         self._marked.update(dict.fromkeys(ids, False))
-        return True
+        return len(ids)
 
     def _next_of(self, job_id: str, queue: Priority, published_before: ColumnElement[datetime]) -> list[str]:
         """The next shard of a job: what was tried before first, each alone, then the others in their order."""

@@ -26,7 +26,7 @@ class Taken:
     """What the dispatcher is to publish now."""
 
     shards: list[Shard]
-    #: Shards that were on their way before: published and not leased.
+    #: Images that were on their way before: published and not leased.
     under_way: int
 
 

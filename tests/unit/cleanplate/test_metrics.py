@@ -119,7 +119,7 @@ def test_the_leader_tells_the_backlog(embedded_settings: Settings) -> None:
     celery.close()
     database.close()
     assert REGISTRY.get_sample_value("cleanplate_images_queued", {"priority": "bulk"}) == 5
-    assert REGISTRY.get_sample_value("cleanplate_queue_shards") == 1
+    assert REGISTRY.get_sample_value("cleanplate_queue_images") == 5
     assert REGISTRY.get_sample_value("cleanplate_drain_seconds") == float("inf")
 
 
