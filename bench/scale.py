@@ -318,7 +318,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--rate", type=float, default=10.0, help="images/s of a device; 0: does not sleep")
-    parser.add_argument("--seconds", type=float, default=8.0, help="length of each measurement")
+    parser.add_argument("--seconds", type=float, default=32.0, help="length of each measurement; many shards long")
     parser.add_argument("-o", "--output", type=Path, help="a JSON file; other rates in it stay")
     arguments = parser.parse_args()
     postgres, redis = started(lambda: PostgresServer(durable=True)), started(RedisServer)
