@@ -11,6 +11,7 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import HTTPResponse
 
 
 class _Cut:
@@ -36,6 +37,7 @@ class _Bounded(HTTPConnection):
     """Lives for its connect timeout once more after it is connected, and then ends."""
 
     _cut: _Cut | None = None
+    _answering = False
 
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
@@ -43,9 +45,17 @@ class _Bounded(HTTPConnection):
             self._cut = _Cut(connected, self.timeout)
         return connected
 
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        # A body without a length ends with the connection, which closes itself before the body is read: no end yet.
+        self._answering = True
+        try:
+            return super().getresponse()
+        finally:
+            self._answering = False
+
     def close(self) -> None:
         super().close()
-        if self._cut is not None:
+        if self._cut is not None and not self._answering:
             self._cut.cancel()
             self._cut = None
 

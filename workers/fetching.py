@@ -8,6 +8,7 @@ elsewhere, and cut off at its limits of bytes and time. Whether what came is a p
 from __future__ import annotations
 
 import json
+import time
 from http import HTTPStatus
 
 import requests
@@ -91,13 +92,14 @@ def fetch(url: str, settings: Settings) -> bytes:
         SourceUnavailable: its server does not answer in time, or says later.
     """
     allow_private = settings.source_allow_private
+    until = time.monotonic() + settings.source_timeout_s
     try:
         with (
             guarded_session(settings.source_timeout_s, allow_private=allow_private, user_agent=USER_AGENT) as session,
             session.get(url, stream=True) as response,
         ):
             _check(response)
-            return _read(response, settings.max_image_bytes)
+            return _read(response, settings.max_image_bytes, until)
     except InvalidIPAddress as error:
         raise UrlNotAllowed("The address leads into a private network.") from error
     except requests.exceptions.SSLError as error:
@@ -121,8 +123,12 @@ def _check(response: requests.Response) -> None:
         raise SourceRefused("Its server compresses the file although it was asked not to.")
 
 
-def _read(response: requests.Response, max_bytes: int) -> bytes:
-    """The whole body; one that breaks off is an error of urllib3's."""
+def _read(response: requests.Response, max_bytes: int, until: float) -> bytes:
+    """The whole body. One that breaks off is an error of urllib3's, where its length is known.
+
+    Else it ends with the connection, whoever ended that: the server amid its headers, or the limit of time, which
+    cannot have passed before ``until``.
+    """
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise BlobTooLarge(max_bytes)
@@ -131,4 +137,7 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
         read += piece
         if len(read) > max_bytes:
             raise BlobTooLarge(max_bytes)
+    unmeasured = not announced and not response.raw.chunked
+    if unmeasured and (not read or time.monotonic() >= until):
+        raise SourceUnavailable("Its server's answer breaks off.")
     return bytes(read)

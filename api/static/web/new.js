@@ -257,11 +257,13 @@ const CLICKS = {
 };
 for (const [id, act] of Object.entries(CLICKS)) at(id).addEventListener("click", act);
 for (const id of ["folder-input", "files-input"]) {
-  at(id).addEventListener("change", () => {
+  const chosen = () => {
     const gathering = ofInput(at(id).files);
     at(id).value = "";
     take(gathering);
-  });
+  };
+  at(id).addEventListener("change", chosen);
+  if (at(id).files.length) chosen(); // before this script was there
 }
 at("sample-input").addEventListener("change", async () => {
   const [file] = at("sample-input").files;

@@ -208,17 +208,19 @@ def test_more_bytes_than_allowed_are_not_read(open_settings: Settings, receiver:
         fetch(receiver.url, open_settings.model_copy(update={"max_image_bytes": 100_000}))
 
 
-def test_a_body_that_breaks_off_is_tried_again(open_settings: Settings, receiver: Receiver) -> None:
-    receiver.replies = [Reply(write=lambda write: write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"))]
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"])
+def test_an_answer_that_breaks_off_is_tried_again(open_settings: Settings, receiver: Receiver, sent: bytes) -> None:
+    receiver.replies = [Reply(write=lambda write: write(sent))]
     with pytest.raises(SourceUnavailable):
         fetch(receiver.url, open_settings)
 
 
-def test_a_server_that_drips_is_cut_off(open_settings: Settings, receiver: Receiver) -> None:
+@pytest.mark.parametrize("length", [b"content-length: 900\r\n", b""])
+def test_a_server_that_drips_is_cut_off(open_settings: Settings, receiver: Receiver, length: bytes) -> None:
     cut_off = threading.Event()
 
     def drip(write: Callable[[bytes], object]) -> None:
-        write(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n")
+        write(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n")
         try:
             while not cut_off.wait(0.05):
                 write(b"x")
