@@ -53,18 +53,7 @@ def _fail_batch(db: Database, connection: Connection) -> int:
             error_code=DEADLINE_PASSED,
             error_detail=_TOO_LATE,
         )
-        .returning(
-            images.c.id,
-            images.c.job_id,
-            images.c.tenant_id,
-            images.c.name,
-            images.c.custom_id,
-            images.c.state,
-            images.c.attempt,
-            images.c.error_code,
-            images.c.error_detail,
-            images.c.finished_at,
-        )
+        .returning(*outbox.ENDED_IMAGE)
     ).all()
     moves = Moves()
     for row in rows:

@@ -275,19 +275,7 @@ def _finish(db: Database, token: str, outcomes: list[Outcome], max_attempts: int
             error_detail=case((again, None), else_=said.c.error_detail),
             record=said.c.record,
         )
-        .returning(
-            images.c.id,
-            images.c.job_id,
-            images.c.tenant_id,
-            images.c.name,
-            images.c.custom_id,
-            images.c.attempt,
-            images.c.state,
-            images.c.tiles_done,
-            images.c.error_code,
-            images.c.error_detail,
-            images.c.finished_at,
-        )
+        .returning(*outbox.ENDED_IMAGE, images.c.tiles_done)
     )
     if db.on_postgres:
         # SQLite returns columns of the table that it changes, and of no other.

@@ -14,12 +14,25 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, and_, insert, select
 
 from storage.records import EventFilter, Job
-from storage.tables import jobs, webhook_endpoints, webhook_outbox
+from storage.tables import images, jobs, webhook_endpoints, webhook_outbox
 
 #: Jobs of so many images are told of in deliveries that carry many images each.
 TOGETHER_FROM = 1000
 #: Characters of an error's sentence that are told.
 _DETAIL_LENGTH = 500
+#: What a statement that ends images returns of them, for their events and for the audit log.
+ENDED_IMAGE = (
+    images.c.id,
+    images.c.job_id,
+    images.c.tenant_id,
+    images.c.name,
+    images.c.custom_id,
+    images.c.attempt,
+    images.c.state,
+    images.c.error_code,
+    images.c.error_detail,
+    images.c.finished_at,
+)
 
 
 class Listener(NamedTuple):
@@ -40,7 +53,7 @@ def wants(filters: Iterable[str], event_type: str) -> bool:
 
 
 def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
-    """An event for each image: rows with id, job_id, name, custom_id, state, error_code, error_detail, finished_at."""
+    """An event for each image: rows of ``ENDED_IMAGE``."""
     ended = list(ended)
     if ended:
         _write(connection, image_rows(ended, listeners(connection, {row.job_id for row in ended})))

@@ -123,18 +123,7 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
             error_code=case((last, WORKER_LOST), else_=None),
             error_detail=case((last, _LOST_FOR_GOOD), else_=None),
         )
-        .returning(
-            images.c.id,
-            images.c.job_id,
-            images.c.tenant_id,
-            images.c.name,
-            images.c.custom_id,
-            images.c.attempt,
-            images.c.state,
-            images.c.error_code,
-            images.c.error_detail,
-            images.c.finished_at,
-        )
+        .returning(*outbox.ENDED_IMAGE)
     ).all()
     if not rows:
         return []

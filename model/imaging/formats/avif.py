@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from model.errors import ImageRejected
-from model.imaging.formats.boxes import C2PA_BOX, Item, boxes, described, describing, properties
+from model.imaging.formats.boxes import Item, boxes, c2pa, described, describing, properties
 from model.imaging.formats.sizing import nearest_size
 from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, with_thumbnail
 from model.imaging.picture import Edit, Page, Samples, Written
@@ -52,14 +52,13 @@ def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = Non
     outer = boxes(data)
     size = sum(len(box) for kind, box in outer if kind in (b"ftyp", b"meta", b"mdat"))
     size -= sum(map(len, told)) + sum(len(item.content) for item in items)
-    manifests = [box for kind, box in outer if kind == b"uuid" and box[8:24] == C2PA_BOX]
     flags = _configuration(data, found)
     bits, sampling, colours = _depth(flags), _sampling(flags), _colours(found)
     if bits > 8:
         encode = _deep_encoder(edit.samples, {"pixelformat": sampling, **colours}, bits)
     else:
         encode = _encoder(edit.samples, sampling, colours)
-    return Written(described(nearest_size(encode, size), told, items) + b"".join(manifests), "recoded")
+    return Written(described(nearest_size(encode, size), told, items) + c2pa(data), "recoded")
 
 
 def _deep(data: bytes, image: Image.Image) -> Samples | None:

@@ -52,6 +52,11 @@ def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
+def c2pa(data: bytes) -> bytes:
+    """The boxes of the first level in which C2PA manifests lie, as they are; empty where there are none."""
+    return b"".join(box for kind, box in boxes(data) if kind == b"uuid" and box[8:24] == C2PA_BOX)
+
+
 def properties(data: bytes) -> list[tuple[bytes, bytes]]:
     """Types and bytes of the properties of the file's picture, in its order; none where the file does not say them."""
     try:

@@ -14,7 +14,7 @@ import pillow_heif
 from PIL import Image
 
 from model.errors import ImageRejected
-from model.imaging.formats.boxes import C2PA_BOX, boxes
+from model.imaging.formats.boxes import boxes, c2pa
 from model.imaging.formats.sizing import nearest_size
 from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, with_thumbnail
 from model.imaging.picture import Edit, Page, Samples, Written
@@ -48,8 +48,7 @@ def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = Non
     with Image.open(io.BytesIO(data)) as source:
         told = _told(source, thumbnail, xmp) | _coding(source.info)
     size = sum(len(box) for kind, box in boxes(data) if kind == b"mdat")
-    manifests = [box for kind, box in boxes(data) if kind == b"uuid" and box[8:24] == C2PA_BOX]
-    return Written(nearest_size(_encoder(edit.samples, told), size) + b"".join(manifests), "recoded")
+    return Written(nearest_size(_encoder(edit.samples, told), size) + c2pa(data), "recoded")
 
 
 def _deep(data: bytes, image: Image.Image) -> Samples | None:

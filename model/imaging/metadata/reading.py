@@ -46,7 +46,7 @@ def has_c2pa(data: bytes, format_name: str) -> bool:
         case "WEBP":
             found = any(name == b"C2PA" for name, _ in webp.chunks(data))
         case "AVIF" | "HEIF":
-            found = any(kind == b"uuid" and box[8:24] == boxes.C2PA_BOX for kind, box in boxes.boxes(data))
+            found = bool(boxes.c2pa(data))
         case "TIFF":
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
                 found = _TIFF_C2PA in image.tag_v2  # type: ignore[attr-defined]
