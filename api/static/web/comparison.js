@@ -29,13 +29,14 @@ export class Comparison {
     parts.divider.addEventListener("lostpointercapture", () => (held = false));
   }
 
-  /** Compare with this picture; `sweep` draws the divider across, once. */
-  begin(before, { sweep = false } = {}) {
+  /** Compare with this picture; `sweep` draws the divider across, once; `stay` leaves it where a person put it. */
+  begin(before, { sweep = false, stay = false } = {}) {
     this.on = true;
     this.#view.scene.before = before;
     this.#switch();
     if (sweep && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.#sweep();
-    else this.#move(0.5);
+    else if (stay) this.#move(this.#share);
+    else this.middle();
   }
 
   end() {
@@ -45,6 +46,11 @@ export class Comparison {
     this.#view.scene.before = this.#view.scene.divider = null;
     this.#switch();
     this.#view.redraw();
+  }
+
+  /** Put the divider in the middle. */
+  middle() {
+    this.#move(0.5);
   }
 
   /** Put the divider where this is on the stage. */

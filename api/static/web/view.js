@@ -71,6 +71,7 @@ export class View {
 
   /** Enlarge by `factor`, keeping what is at `point` of the stage in its place; the middle without one. */
   zoom(factor, point) {
+    if (!this.scene.picture) return;
     const { width, height } = this.#stage();
     const [x, y] = point ?? [width / 2, height / 2];
     const scale = Math.min(MOST_ZOOM, Math.max(this.#leastZoom(), this.#scale * factor));
@@ -81,6 +82,7 @@ export class View {
   }
 
   pan(dx, dy) {
+    if (!this.scene.picture) return;
     this.#x += dx;
     this.#y += dy;
     this.#moved();

@@ -47,7 +47,10 @@ export class Zoom {
 
   /** Look at one of these pairs (pairs.js); the others are stepped through. */
   async open(pair, all) {
-    if (!at("zoom").open) at("zoom").showModal();
+    if (!at("zoom").open) {
+      this.#comparison.middle();
+      at("zoom").showModal();
+    }
     this.#loading?.abort();
     const { signal } = (this.#loading = new AbortController());
     [this.#current, this.#all] = [pair, all];
@@ -84,7 +87,7 @@ export class Zoom {
 
   #show([before, after]) {
     this.#view.show(after, new Strokes());
-    this.#comparison.begin(before);
+    this.#comparison.begin(before, { stay: true });
   }
 
   #place() {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from cleanplate.client import Client, JobAnswer
 from tests.browser import PHONE, assert_accessible, context_of, forgive
@@ -85,6 +85,36 @@ def test_a_pair_is_shown_small_and_looked_at_closely_by_keys(page: Page, ended: 
     assert download.value.suggested_filename == "shirt-001.png"
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: Page, ended: JobAnswer) -> None:
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route("**/v1/images/*/source", hold)
+    page.goto(f"/jobs/{ended.id}")
+    with page.expect_request("**/v1/images/*/source"):
+        page.get_by_role("button", name="shirt-000.png, before and after").click()
+    page.unroute("**/v1/images/*/source")
+    dialog = page.get_by_role("dialog")
+    slider = dialog.get_by_role("slider")
+    expect(dialog.locator("#divider")).to_be_visible()
+    page.keyboard.press("+")
+    slider.press("ArrowRight")
+    expect(slider).to_have_value("51")
+    for route in waiting:
+        route.continue_()
+    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(slider).to_have_value("51")
+    page.keyboard.press("PageDown")
+    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(slider).to_have_value("51")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="shirt-001.png, before and after").click()
+    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(slider).to_have_value("50")
 
 
 def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
