@@ -11,6 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import groupby
+from operator import attrgetter
 
 import structlog
 from celery import Celery
@@ -23,15 +25,15 @@ from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
 from storage.ledger import audit, idempotency
-from storage.ledger.deadlines import fail_late_images
+from storage.ledger.deadlines import DEADLINE_PASSED, fail_late_images
 from storage.ledger.devices import forget_devices
 from storage.ledger.dispatch import overtaken_after, read_backlog, take_shards
 from storage.ledger.glance import Glance, glance
 from storage.ledger.making import reap_templates, take_templates
 from storage.ledger.pauses import recall_paused
-from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
+from storage.ledger.reaper import WORKER_LOST, Reaped, close_jobs, fold_deltas, reap_leases
 from storage.ledger.traces import trace_contexts
-from storage.records import Shard
+from storage.records import ImageOfJob, Shard
 from workers.pace import Pace
 from workers.queue import make_celery, prepare_queue, publish_shard, publish_template
 from workers.stopping import StopSignal
@@ -48,6 +50,8 @@ TELL_S = 5.0
 BOOKS_S = 2.0
 #: Seconds between two deletions of old answers.
 FORGET_S = 60.0
+#: Images named in one line of the log.
+NAMED = 100
 #: Heartbeats for which leases that ran out are left alone after a time without ticks. It is no more, so that a worker's
 #: death that falls together with the dispatcher's still costs less than half a minute.
 HEARTBEATS_HEARD = 2
@@ -113,27 +117,23 @@ class Dispatcher:
             self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
 
     def _keep_the_books(self, seen: Glance) -> None:
-        requeued = failed = lost = recalled = late = 0
+        max_attempts = self._settings.max_attempts
+        reaped, late = Reaped(), []
         if seen.silent and self._clock() >= self._reaps_from:
-            requeued, failed = reap_leases(self._database, max_attempts=self._settings.max_attempts)
-        meters.LEASES_REAPED.labels("requeued").inc(requeued)
-        meters.LEASES_REAPED.labels("failed").inc(failed)
-        if requeued or failed:
-            log.warning("leases.reaped", requeued=requeued, failed=failed)
+            reaped = reap_leases(self._database, max_attempts=max_attempts)
+        for outcome, found in (("requeued", reaped.requeued), ("failed", reaped.failed)):
+            meters.LEASES_REAPED.labels(outcome).inc(len(found))
+            _say(log.warning, f"images.{outcome}", found, reason=WORKER_LOST)
         if seen.silent_template:
-            lost = reap_templates(self._database, max_attempts=self._settings.max_attempts)
-        if lost:
-            log.warning("templates.reaped", templates=lost)
+            for template_id in reap_templates(self._database, max_attempts=max_attempts):
+                log.warning("template.reaped", template=template_id)
         if seen.paused:
-            recalled = recall_paused(self._database)
-        if recalled:
-            log.info("images.recalled", images=recalled)
+            _say(log.info, "images.recalled", recall_paused(self._database))
         if seen.late:
             late = fail_late_images(self._database)
-        meters.IMAGES_LATE.inc(late)
-        if late:
-            log.warning("images.late", images=late)
-        if seen.finished or failed or late:
+        meters.IMAGES_LATE.inc(len(late))
+        _say(log.warning, "images.failed", late, reason=DEADLINE_PASSED)
+        if seen.finished or reaped.failed or late:
             for job_id in close_jobs(self._database):
                 log.info("job.completed", job=job_id)
         now = self._clock()
@@ -186,6 +186,14 @@ class Dispatcher:
         self._unsent.clear()
         self._pace.forget()
         self._ticked_at = -math.inf
+
+
+def _say(tell: Callable[..., object], event: str, images: list[ImageOfJob], **facts: str) -> None:
+    """A line of the log for each job, or several, with the ids of all its images."""
+    for job_id, of_job in groupby(sorted(images), key=attrgetter("job_id")):
+        ids = [image.image_id for image in of_job]
+        for start in range(0, len(ids), NAMED):
+            tell(event, job=job_id, images=ids[start : start + NAMED], **facts)
 
 
 def run(settings: Settings) -> int:

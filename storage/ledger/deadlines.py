@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 from storage.database import Database
 from storage.ledger import audit, outbox
 from storage.ledger.counting import OPEN_JOB, Moves
-from storage.records import ImageState
+from storage.records import ImageOfJob, ImageState
 from storage.tables import images, jobs
 
 #: Images in one transaction.
@@ -23,18 +23,18 @@ def is_late(db: Database) -> ColumnElement[bool]:
     return and_(images.c.state == ImageState.QUEUED, images.c.job_id.in_(over))
 
 
-def fail_late_images(db: Database) -> int:
-    """Fails the queued images of jobs past their deadline; how many there were. May run in several processes."""
-    total = 0
+def fail_late_images(db: Database) -> list[ImageOfJob]:
+    """Fails the queued images of jobs past their deadline, and says which. May run in several processes."""
+    failed: list[ImageOfJob] = []
     while True:
         with db.write() as connection:
-            failed = _fail_batch(db, connection)
-        total += failed
-        if failed < _BATCH:
-            return total
+            batch = _fail_batch(db, connection)
+        failed += batch
+        if len(batch) < _BATCH:
+            return failed
 
 
-def _fail_batch(db: Database, connection: Connection) -> int:
+def _fail_batch(db: Database, connection: Connection) -> list[ImageOfJob]:
     late = (
         select(images.c.id)
         .where(is_late(db))
@@ -61,4 +61,4 @@ def _fail_batch(db: Database, connection: Connection) -> int:
     outbox.image_ended(connection, rows)
     moves.write(connection)
     audit.append(db, connection, [audit.image_failed(row) for row in rows])
-    return len(rows)
+    return [ImageOfJob(row.job_id, row.id) for row in rows]

@@ -34,7 +34,7 @@ from storage.ledger import audit, bulk, outbox, template_use
 from storage.ledger.counting import Moves
 from storage.ledger.eligibility import may_begin
 from storage.options import merged
-from storage.records import ENDED, ImageState, JobState, LeasedImage, Outcome
+from storage.records import ENDED, ImageOfJob, ImageState, JobState, LeasedImage, Outcome
 from storage.tables import JSON_DOCUMENT, attempts, images, job_deltas, jobs, webhook_outbox
 
 #: Waits after a transient failure, in seconds: they double up to the longest, and are up to a half longer by chance.
@@ -189,8 +189,8 @@ def release_images(db: Database, token: str, image_ids: list[str]) -> None:
         give_back(db, connection, _lock_held(db, token, image_ids))
 
 
-def give_back(db: Database, connection: Connection, held: CTE) -> int:
-    """As :func:`release_images`, for running images of any holder, whose ids ``held`` locks; how many there were."""
+def give_back(db: Database, connection: Connection, held: CTE) -> list[ImageOfJob]:
+    """As :func:`release_images`, for running images of any holder, whose ids ``held`` locks; those that there were."""
     rows = connection.execute(
         update(images)
         .where(images.c.id.in_(select(held.c.id)))
@@ -215,7 +215,7 @@ def give_back(db: Database, connection: Connection, held: CTE) -> int:
     for row in rows:
         moves.add(row.job_id, ImageState.RUNNING, ImageState.QUEUED)
     moves.write(connection)
-    return len(rows)
+    return [ImageOfJob(row.job_id, row.id) for row in rows]
 
 
 def _leased(row: Any, job: Any, known: template_use.Known) -> LeasedImage:

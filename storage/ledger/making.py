@@ -198,8 +198,8 @@ def fail_template(
         return True
 
 
-def reap_templates(db: Database, *, max_attempts: int) -> int:
-    """Takes templates back from workers that fell silent; how many there were."""
+def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
+    """Takes templates back from workers that fell silent; their ids."""
     with db.write() as connection:
         rows = connection.execute(
             select(templates)
@@ -210,7 +210,7 @@ def reap_templates(db: Database, *, max_attempts: int) -> int:
         ).all()
         for row in rows:
             _give_up(db, connection, row, (WORKER_LOST, _LOST), again_in_s=0 if row.attempt < max_attempts else None)
-        return len(rows)
+        return [row.id for row in rows]
 
 
 def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:

@@ -16,7 +16,7 @@ from storage.ledger.eligibility import EVERYTHING, paused
 from storage.ledger.jobs import read_one_job
 from storage.ledger.leases import give_back
 from storage.ledger.tenants import require_tenant
-from storage.records import ImageState, Job, PausedBy
+from storage.records import ImageOfJob, ImageState, Job, PausedBy
 from storage.tables import images, jobs, pauses
 
 #: Images in one transaction.
@@ -99,9 +99,9 @@ def list_pauses(db: Database) -> list[tuple[str, PausedBy]]:
     return [(row.subject, PausedBy(row.paused_by)) for row in rows]
 
 
-def recall_paused(db: Database) -> int:
-    """Takes back images of what is paused from workers and from the queue; how many workers held."""
-    recalled = 0
+def recall_paused(db: Database) -> list[ImageOfJob]:
+    """Takes back images of what is paused from workers and from the queue; those that workers held."""
+    recalled: list[ImageOfJob] = []
     while True:
         with db.write() as connection:
             held = (
@@ -113,10 +113,10 @@ def recall_paused(db: Database) -> int:
                 .cte("held")
             )
             found = give_back(db, connection, held)
-            if found < _BATCH:
+            if len(found) < _BATCH:
                 _unpublish(connection)
         recalled += found
-        if found < _BATCH:
+        if len(found) < _BATCH:
             return recalled
 
 

@@ -5,6 +5,8 @@ Each function is one or more whole transactions, may be repeated, and may run in
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
 
 from storage.database import Database
@@ -12,7 +14,7 @@ from storage.ledger import audit, outbox
 from storage.ledger.counting import OPEN_JOB, Folded, Moves, fold, read_job, select_jobs
 from storage.ledger.leases import end_attempts
 from storage.ledger.lifecycle import expiry
-from storage.records import ImageState, JobState
+from storage.records import ImageOfJob, ImageState, JobState
 from storage.tables import images, job_deltas, jobs
 
 #: Rows in one transaction.
@@ -22,24 +24,36 @@ WORKER_LOST = "worker_lost"
 _LOST_FOR_GOOD = "The worker fell silent on the last attempt allowed. Try the picture alone, or a smaller copy of it."
 
 
+@dataclass
+class Reaped:
+    """Images whose lease ran out, by what became of them."""
+
+    requeued: list[ImageOfJob] = field(default_factory=list)
+    failed: list[ImageOfJob] = field(default_factory=list)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return len(self.requeued), len(self.failed)
+
+
 def silent(db: Database) -> ColumnElement[bool]:
     """Whether the lease of a row of ``images`` has run out."""
     return and_(images.c.state == ImageState.RUNNING, images.c.lease_expires_at <= db.now())
 
 
-def reap_leases(db: Database, *, max_attempts: int) -> tuple[int, int]:
-    """Takes images back from workers that fell silent: ``(requeued, failed)``.
+def reap_leases(db: Database, *, max_attempts: int) -> Reaped:
+    """Takes images back from workers that fell silent.
 
     At the attempt limit an image fails with the code ``worker_lost``; the reason of each attempt stays in ``attempts``.
     """
-    requeued = failed = 0
+    reaped = Reaped()
     while True:
         with db.write() as connection:
-            states = _reap_batch(db, connection, max_attempts)
-        requeued += states.count(ImageState.QUEUED)
-        failed += states.count(ImageState.FAILED)
-        if len(states) < _BATCH:
-            return requeued, failed
+            batch = _reap_batch(db, connection, max_attempts)
+        reaped.requeued += batch.requeued
+        reaped.failed += batch.failed
+        if sum(batch.counts) < _BATCH:
+            return reaped
 
 
 def fold_deltas(db: Database) -> Folded:
@@ -97,8 +111,8 @@ def _close(db: Database, job_id: str) -> bool:
     return bool(won)
 
 
-def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list[str]:
-    """The states after it of up to ``_BATCH`` images whose lease has ended."""
+def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> Reaped:
+    """Up to ``_BATCH`` images whose lease has ended."""
     expired = (
         select(images.c.id)
         .where(silent(db))
@@ -126,14 +140,17 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> list
         .returning(*outbox.ENDED_IMAGE)
     ).all()
     if not rows:
-        return []
+        return Reaped()
     detail = "The lease ran out without a sign of life."
     end_attempts(db, connection, [(row.id, row.attempt, "lost", WORKER_LOST, detail) for row in rows])
     moves = Moves()
+    reaped = Reaped()
     for row in rows:
         moves.add(row.job_id, ImageState.RUNNING, row.state)
+        kind = reaped.failed if row.state == ImageState.FAILED else reaped.requeued
+        kind.append(ImageOfJob(row.job_id, row.id))
     failed = [row for row in rows if row.state == ImageState.FAILED]
     outbox.image_ended(connection, failed)
     moves.write(connection)
     audit.append(db, connection, [audit.image_failed(row) for row in failed])
-    return [row.state for row in rows]
+    return reaped

@@ -33,7 +33,7 @@ from storage.records.states import (
 from storage.records.templates import LeasedTemplate, MadeTemplate, NewTemplate, SampleSource, Template, UsedTemplate
 from storage.records.tenants import ApiKey, AuditEntry, Caller, Quota, Upload, Usage
 from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, WebhookEndpoint
-from storage.records.work import Backlog, LeasedImage, Outcome, Shard, Taken, Waiting
+from storage.records.work import Backlog, ImageOfJob, LeasedImage, Outcome, Shard, Taken, Waiting
 
 __all__ = [
     "BATCH_EVENT",
@@ -51,6 +51,7 @@ __all__ = [
     "DeliveryState",
     "EventFilter",
     "Image",
+    "ImageOfJob",
     "ImageState",
     "Job",
     "JobState",

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from storage.records.states import ImageState, Priority
 from storage.records.templates import UsedTemplate
+
+
+class ImageOfJob(NamedTuple):
+    """An image to which something has happened, for those who tell of it."""
+
+    job_id: str
+    image_id: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,13 +21,13 @@ def test_what_waits_at_the_deadline_fails_and_what_is_begun_goes_on(shop: Shop, 
     ids = shop.image_ids(job.id)
     token, _ = lease_images(db, ids[:1], worker="w", lease_s=600)
     clock.advance(59)
-    assert fail_late_images(db) == 0
+    assert len(fail_late_images(db)) == 0
     clock.advance(1)
     # Nobody begins anything more, even before the dispatcher has looked.
     assert lease_images(db, ids, worker="w", lease_s=60)[1] == []
     assert take_shards(db, depth=10, shard_size=4, publish_timeout_s=120).shards == []
-    assert fail_late_images(db) == 3
-    assert fail_late_images(db) == 0
+    assert len(fail_late_images(db)) == 3
+    assert len(fail_late_images(db)) == 0
     assert finish_images(db, token, [succeeded(ids[0])], max_attempts=3) == {ids[0]}
     assert close_jobs(db) == [job.id]
     done = shop.job(job.id)
@@ -43,14 +43,14 @@ def test_an_image_that_would_be_tried_again_after_the_deadline_is_not(shop: Shop
     token, _ = lease_images(db, [image_id], worker="w", lease_s=60)
     clock.advance(20)
     finish_images(db, token, [failed(image_id, retry=True)], max_attempts=3)
-    assert fail_late_images(db) == 1
+    assert len(fail_late_images(db)) == 1
     assert shop.image(image_id).error_code == "deadline_passed"
 
 
 def test_jobs_without_a_deadline_wait_as_long_as_it_takes(shop: Shop, clock: Clock, db: Database) -> None:
     shop.submit(2)
     clock.advance(10 * 24 * 3600)
-    assert fail_late_images(db) == 0
+    assert len(fail_late_images(db)) == 0
 
 
 def test_a_retry_of_what_came_too_late_has_no_deadline(shop: Shop, clock: Clock, db: Database) -> None:
@@ -60,12 +60,12 @@ def test_a_retry_of_what_came_too_late_has_no_deadline(shop: Shop, clock: Clock,
     close_jobs(db)
     again = retry_failed(db, shop.tenant, job.id)
     assert (again.deadline, again.counts) == (None, Counts(queued=2))
-    assert fail_late_images(db) == 0
+    assert len(fail_late_images(db)) == 0
     assert len(lease_images(db, shop.image_ids(job.id), worker="w", lease_s=60)[1]) == 2
 
 
 def test_thousands_of_late_images_fail_in_batches(shop: Shop, clock: Clock, db: Database) -> None:
     job = shop.submit(2500, deadline=clock() + timedelta(seconds=10))
     clock.advance(10)
-    assert fail_late_images(db) == 2500
+    assert len(fail_late_images(db)) == 2500
     assert shop.job(job.id).counts == Counts(failed=2500)

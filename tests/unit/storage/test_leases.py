@@ -141,7 +141,7 @@ def test_a_heartbeat_extends_leases_and_writes_progress(shop: Shop, clock: Clock
     clock.advance(50)
     assert heartbeat(shop.db, token, lease_s=60, progress={first: (2, 9), "img_none": (1, 1)}) == {first, second}
     clock.advance(50)
-    assert reap_leases(shop.db, max_attempts=3) == (0, 0)
+    assert reap_leases(shop.db, max_attempts=3).counts == (0, 0)
     assert (shop.image(first).tiles_done, shop.image(first).tiles_total) == (2, 9)
     assert (shop.image(second).tiles_done, shop.image(second).tiles_total) == (0, None)
     assert heartbeat(shop.db, token, lease_s=60, progress={}) == {first, second}
@@ -191,7 +191,7 @@ def test_a_lost_lease_cannot_finish(shop: Shop, clock: Clock) -> None:
     (image,) = shop.image_ids(job.id)
     old, _ = lease_images(shop.db, [image], worker="old", lease_s=60)
     clock.advance(60)
-    assert reap_leases(shop.db, max_attempts=3) == (1, 0)
+    assert reap_leases(shop.db, max_attempts=3).counts == (1, 0)
     assert finish_images(shop.db, old, [succeeded(image)], max_attempts=3) == set()
     new, leased = lease_images(shop.db, [image], worker="new", lease_s=60)
     assert [held.attempt for held in leased] == [2]

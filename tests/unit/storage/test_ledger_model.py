@@ -178,7 +178,7 @@ class Books(RuleBasedStateMachine):
             image.state = ImageState.FAILED if image.attempt >= MAX_ATTEMPTS else ImageState.QUEUED
             image.tiles = 0
         dead = sum(image.state is ImageState.FAILED for image in lost)
-        assert reap_leases(self.db, max_attempts=MAX_ATTEMPTS) == (len(lost) - dead, dead)
+        assert reap_leases(self.db, max_attempts=MAX_ATTEMPTS).counts == (len(lost) - dead, dead)
 
     @rule(number=numbers)
     def cancel(self, number: int) -> None:

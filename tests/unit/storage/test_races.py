@@ -143,7 +143,7 @@ def test_finishing_amid_the_reaping_of_the_lease_counts_once(pg_shop: Shop, post
     token, _ = lease_images(pg_shop.db, [image], worker="w", lease_s=0)
     reaped, finished = race(
         postgres_url,
-        lambda db: reap_leases(db, max_attempts=3),
+        lambda db: reap_leases(db, max_attempts=3).counts,
         lambda db: finish_images(db, token, [succeeded(image)], max_attempts=3),
     )
     assert (reaped, finished) == ((1, 0), set())
@@ -156,7 +156,7 @@ def test_reaping_amid_a_heartbeat_leaves_the_lease(pg_shop: Shop, postgres_url: 
     held, reaped = race(
         postgres_url,
         lambda db: heartbeat(db, token, lease_s=60, progress={}),
-        lambda db: reap_leases(db, max_attempts=3),
+        lambda db: reap_leases(db, max_attempts=3).counts,
     )
     assert (len(held), reaped) == (1, (0, 0))
     assert pg_shop.job(job.id).counts == Counts(running=1)

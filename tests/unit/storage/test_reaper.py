@@ -34,8 +34,8 @@ def test_expired_lease_is_reclaimed_once(shop: Shop, clock: Clock) -> None:
     lease_images(shop.db, [lost], worker="w", lease_s=30)
     lease_images(shop.db, [alive], worker="w", lease_s=90)
     clock.advance(60)
-    assert reap_leases(shop.db, max_attempts=3) == (1, 0)
-    assert reap_leases(shop.db, max_attempts=3) == (0, 0)
+    assert reap_leases(shop.db, max_attempts=3).counts == (1, 0)
+    assert reap_leases(shop.db, max_attempts=3).counts == (0, 0)
     assert shop.image(lost).state is ImageState.QUEUED
     assert shop.image(alive).state is ImageState.RUNNING
     assert shop.job(job.id).counts == Counts(queued=2, running=1) == shop.counted(job.id)
@@ -49,7 +49,7 @@ def test_an_image_that_loses_every_worker_fails_with_an_event(shop: Shop, clock:
         lease_images(shop.db, [image], worker="w", lease_s=30)
         clock.advance(31)
         last = reap_leases(shop.db, max_attempts=2)
-    assert last == (0, 1)
+    assert (last.requeued, last.failed) == ([], [(job.id, image)])
     dead = shop.image(image)
     assert (dead.state, dead.error_code, dead.attempt) == (ImageState.FAILED, "worker_lost", 2)
     assert dead.error_detail
@@ -73,7 +73,7 @@ def test_more_expired_leases_than_one_batch_are_all_reclaimed(shop: Shop, clock:
     job = shop.submit(1100)
     lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=30)
     clock.advance(31)
-    assert reap_leases(shop.db, max_attempts=3) == (1100, 0)
+    assert reap_leases(shop.db, max_attempts=3).counts == (1100, 0)
 
 
 def test_folding_moves_counts_and_leaves_their_sum(shop: Shop) -> None:

@@ -192,7 +192,7 @@ def test_only_the_holder_of_the_lease_settles_a_template(shop: Shop, clock: Cloc
     assert extend_template(shop.db, late, lease_s=LEASE_S, progress={"stage": "read", "done": 1, "total": 5})
     assert get_template(shop.db, shop.tenant, template.id).progress == {"stage": "read", "done": 1, "total": 5}
     clock.advance(LEASE_S + 1)
-    assert reap_templates(shop.db, max_attempts=3) == 1
+    assert len(reap_templates(shop.db, max_attempts=3)) == 1
     token = leased(shop.db, template.id)
     assert not extend_template(shop.db, late, lease_s=LEASE_S, progress=None)
     assert not finish_template(shop.db, late, [made(template.id)])
@@ -322,7 +322,7 @@ def test_a_held_job_can_be_canceled_and_deleted(shop: Shop) -> None:
 def test_a_held_job_past_its_deadline_ends_and_waits_again_when_retried(shop: Shop, clock: Clock) -> None:
     job = auto_job(shop, deadline=clock() + timedelta(seconds=30))
     clock.advance(31)
-    assert fail_late_images(shop.db) == 6
+    assert len(fail_late_images(shop.db)) == 6
     assert close_jobs(shop.db) == [job.id]
     assert retry_failed(shop.db, shop.tenant, job.id).state is JobState.ESTIMATING
     template = estimate_of(shop, job)

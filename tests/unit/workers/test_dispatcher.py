@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+import structlog
 from kombu import Consumer
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
@@ -245,3 +246,29 @@ def test_leases_are_left_alone_until_living_workers_were_heard_again(embedded_se
             assert not reaped_after(heard)
             assert reaped_after(1)
             now += 60  # the ledger, or everything, was away
+
+
+def test_the_log_names_every_image_that_leaves_its_way(embedded_settings: Settings) -> None:
+    now = 0.0
+    with catalogue_in(embedded_settings) as catalogue:
+        prepare_queue(embedded_settings)
+        lost, late, paused = (
+            catalogue.submit([SOURCE] * 3, MASK, **fields)
+            for fields in ({}, {"deadline": datetime.now(UTC) - timedelta(hours=1)}, {})
+        )
+        lease_images(catalogue.database, catalogue.ids(lost), worker="dead", lease_s=-1)
+        lease_images(catalogue.database, catalogue.ids(paused), worker="alive", lease_s=60)
+        pause_job(catalogue.database, catalogue.tenant_id, paused.id, PausedBy.OPERATOR)
+        dispatcher = Dispatcher(catalogue.database, make_celery(embedded_settings), embedded_settings, lambda: now)
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(2 + HEARTBEATS_HEARD):
+                dispatcher.tick()
+                now += embedded_settings.heartbeat_s
+        said = {line["event"]: line for line in lines if "images" in line and line["event"].startswith("images.")}
+        for event, job, reason in [
+            ("images.requeued", lost, "worker_lost"),
+            ("images.failed", late, "deadline_passed"),
+            ("images.recalled", paused, None),
+        ]:
+            assert (said[event]["job"], said[event].get("reason")) == (job.id, reason)
+            assert said[event]["images"] == sorted(catalogue.ids(job))
