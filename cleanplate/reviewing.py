@@ -25,11 +25,9 @@ def fetched(client: Client, job: JobAnswer, out: Path) -> dict[Path, TemplateAns
     return found
 
 
-def what_was_found(job: JobAnswer, marks: dict[Path, TemplateAnswer]) -> str:
-    """What a person has to know of it."""
+def what_was_found(marks: dict[Path, TemplateAnswer]) -> str:
+    """What a person has to know of the marks, a line for each and one for each warning."""
     lines = []
-    if job.review is not None and job.review.error is not None:
-        lines.append(f"No mark was found: {job.review.error.detail} ({job.review.error.code})")
     for folder, mark in marks.items():
         sure = "" if mark.confidence is None else f", confidence {mark.confidence:.2f}"
         lines.append(f"A mark was found in {mark.samples or 0} pictures{sure}. Look at it in {folder}.")
@@ -37,9 +35,16 @@ def what_was_found(job: JobAnswer, marks: dict[Path, TemplateAnswer]) -> str:
     return "\n".join(lines)
 
 
-def how_to_go_on(job_id: str, page: str) -> str:
-    """The ways out of it."""
+def how_to_go_on(job: JobAnswer, page: str) -> str:
+    """That the job waits, why if nothing was found, and the ways out of it."""
+    waits = f"Job {job.id} waits for you (needs_review)"
+    error = job.review.error if job.review is not None else None
+    if error is not None:
+        return (
+            f"{waits}. No mark was found: {error.detail} ({error.code}) Let it begin with a mark that is known, "
+            f"`cleanplate approve {job.id} --template TEMPLATE_ID`; or cancel it on {page}."
+        )
     return (
-        f"Job {job_id} waits for you (needs_review). Look at {page}, then let it begin with "
-        f"`cleanplate approve {job_id}`; or name another mark with --template, or cancel it."
+        f"{waits}. Look at {page}, then let it begin with `cleanplate approve {job.id}`; "
+        "or with another mark by --template, or cancel it there."
     )

@@ -200,7 +200,8 @@ def watched(client: Client, job_id: str, console: Console, *, on_review: Callabl
         told = False
         for job in client.events(job_id):
             if job.state == "needs_review" and not told:
-                progress.console.print(on_review(job), highlight=False, markup=False)
+                # Not folded: there is a command in it, to be copied.
+                progress.console.print(on_review(job), highlight=False, markup=False, soft_wrap=True)
                 told = True
             progress.update(shown, completed=job.counts.ended, state=job.state, pace=pace(job))
     return job if job.ended else client.job(job_id)

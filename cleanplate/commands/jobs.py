@@ -132,9 +132,12 @@ def submit(
             approve=approve,
         )
         if report.job.state == "needs_review":
-            typer.echo(what_was_found(report.job, fetched(client, report.job, out)))
-            typer.echo(how_to_go_on(report.job.id, f"{client.url}/jobs/{report.job.id}"))
-            typer.echo("Or give the same command again with --approve.")
+            marks = fetched(client, report.job, out)
+            if marks:
+                typer.echo(what_was_found(marks))
+            typer.echo(how_to_go_on(report.job, f"{client.url}/jobs/{report.job.id}"))
+            if marks:
+                typer.echo("Or give the same command again with --approve.")
             raise typer.Exit(3)
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
@@ -204,7 +207,7 @@ def watch(
             client,
             job_id,
             Console(stderr=True),
-            on_review=lambda job: how_to_go_on(job.id, f"{client.url}/jobs/{job.id}"),
+            on_review=lambda job: how_to_go_on(job, f"{client.url}/jobs/{job.id}"),
         )
     counts = ", ".join(f"{count} {state}" for state, count in ended.counts.model_dump().items() if count)
     typer.echo(f"{job_id} is {ended.state}: {counts}.")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from model.errors import TemplateRefused
 from model.watermark import anchored, tiled
 from model.watermark.fields import Sum, field_of, strength_map
-from model.watermark.ghost import ghost_score
+from model.watermark.ghost import LEVELS, ghost_of
 from model.watermark.matte import Matte, regress
 from model.watermark.outline import edges, rough_mask
 from model.watermark.samples import Sample, Spool, chosen
@@ -196,14 +196,16 @@ def _widened(mask: Mask, px: int) -> Mask:
 
 
 def _ghost(windows: Windows, alpha: Values, colour: Values, strength: Values) -> float:
-    """What is left of the mark in the samples themselves, in the median of some."""
+    """What is left of the mark in the samples themselves, in the median of some; what is too faint to be seen counts
+    by as much as it is seen: smooth pictures agree with the faintest remainder."""
     scores = []
     for index in np.linspace(0, len(windows.pixels) - 1, min(12, len(windows.pixels))).astype(int):
         strong = np.clip(alpha * strength[index], 0, 0.98)[..., None]
         window = windows.pixels[index].astype(np.float32)
         clean = np.clip((window - strong * colour) / (1 - strong), 0, 255)
-        scores.append(ghost_score(np.asarray(clean, np.float32), alpha, colour))
-    return float(np.median(np.abs(scores)))
+        left = ghost_of(np.asarray(clean, np.float32), alpha, colour)
+        scores.append(abs(left.score) * min(abs(left.levels) / LEVELS, 1))
+    return float(np.median(scores))
 
 
 def _judged(template: Template, samples: int, force: bool) -> list[str]:

@@ -76,7 +76,7 @@ class Quality:
     z: float
     #: The score of the placing rule over the runner-up's; 0 where there was but one.
     margin: float
-    #: Correlation of the cleaned samples' gradients with the mark's: 0 is clean.
+    #: Correlation of the cleaned samples' gradients with the mark's, as far as it can be seen: 0 is clean.
     ghost: float
     #: Spread of the strength over the samples, and of the place in px.
     strength_spread: float

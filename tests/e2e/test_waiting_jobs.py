@@ -1,0 +1,81 @@
+"""Jobs whose mark is to be found, from the command line: watched until somebody has to look, approved, or begun alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cleanplate.client import Client
+from tests.catalogue import picture
+from tests.e2e.test_review import RIGHTS, marked, submit
+from tests.embedded import Embedded, embedded
+from tests.running import cleanplate, running, until
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    with embedded(tmp_path_factory.mktemp("waiting")) as service:
+        yield service
+
+
+def settings_of(up: Embedded) -> dict[str, str]:
+    return {"CLEANPLATE_URL": up.url, "CLEANPLATE_API_KEY": up.key}
+
+
+def test_who_watches_a_job_is_told_once_that_it_waits_and_sees_it_end_when_it_is_approved(
+    up: Embedded, tmp_path: Path
+) -> None:
+    with Client(up.url, up.key) as client:
+        job = client.submit(sorted(marked(tmp_path / "in").iterdir()), mask={"mode": "auto"}, rights=RIGHTS)
+    settings = settings_of(up)
+    with running("watch", job.id, settings=settings, log_path=tmp_path / "watch.log") as watching:
+        waits = f"Job {job.id} waits for you (needs_review). Look at {up.url}/jobs/{job.id}"
+        until(lambda: waits in watching.log, lambda: f"nobody is told:\n{watching.log}")
+        # On one line, to be copied.
+        assert f"`cleanplate approve {job.id}`" in watching.log
+        assert watching.process.poll() is None
+        approved = cleanplate("approve", job.id, settings=settings)
+        assert approved.returncode == 0, approved.stderr
+        assert f"`cleanplate watch {job.id}`" in approved.stdout
+        assert watching.process.wait(120) == 0, watching.log
+        assert f"{job.id} is completed: 30 succeeded." in watching.log
+        assert watching.log.count("waits for you") == 1
+    # Said again it changes nothing; what is no job that waits is refused in one line.
+    assert cleanplate("approve", job.id, settings=settings).returncode == 0
+    refused = cleanplate("approve", "job_00000000000000000000000000000000", settings=settings)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
+
+
+def test_a_sure_mark_begins_without_a_person(up: Embedded, tmp_path: Path) -> None:
+    status, said, errors = submit(
+        up, marked(tmp_path / "in"), "--find-mark", "--auto-approve", "--out", tmp_path / "clean"
+    )
+    assert (status, "30 of 30 images" in said) == (0, True), errors
+    assert not (tmp_path / "clean" / "review").exists()
+
+
+def test_a_mark_that_is_not_sure_waits_for_a_person_who_is_told_how_to_go_on(up: Embedded, tmp_path: Path) -> None:
+    out = tmp_path / "clean"
+    command = (marked(tmp_path / "in", 22), "--find-mark", "--auto-approve", "--out", out)
+    status, said, errors = submit(up, *command)
+    assert status == 3, errors
+    assert "confidence 0.8" not in said and "confidence 0." in said
+    assert "cleanplate approve job_" in said and "--approve" in said
+    assert (out / "review" / "mark-1" / "mask.png").exists()
+    status, said, errors = submit(up, *command, "--approve")
+    assert (status, "22 of 22 images" in said) == (0, True), errors
+
+
+def test_pictures_without_a_common_mark_wait_and_the_reason_is_said(up: Embedded, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for seed in range(6):
+        Image.fromarray(picture(seed)).save(tmp_path / "in" / f"{seed}.png")
+    status, said, errors = submit(up, tmp_path / "in", "--find-mark", "--auto-approve", "--out", tmp_path / "clean")
+    assert status == 3, errors
+    assert "No mark was found:" in said and "(mark_not_found)" in said
+    # Nothing was found that could be approved.
+    assert "--template TEMPLATE_ID`" in said and "the same command again" not in said
+    assert not (tmp_path / "clean" / "review").exists()
