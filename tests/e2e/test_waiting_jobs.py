@@ -1,4 +1,4 @@
-"""Jobs whose mark is to be found, from the command line: watched until somebody has to look, approved, or begun alone."""
+"""Jobs whose mark is to be found, from the command line: watched, approved by a person, or begun by themselves."""
 
 from __future__ import annotations
 
