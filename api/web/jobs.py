@@ -12,6 +12,7 @@ from api.problems import Problem
 from api.routes.jobs import page_of_jobs
 from api.stores import stores
 from api.web.pages import Pages, show
+from cleanplate import text_marks
 from storage.ledger.jobs import get_job
 from storage.ledger.webhooks import list_endpoints
 from storage.records import JobState, Scope
@@ -42,6 +43,7 @@ def new() -> Response:
         max_images=here.settings.max_job_images,
         kept_s=here.settings.upload_expiry_s,
         owner=tenant,
+        text_marks=text_marks.offered(here.settings),
         webhooks=[webhook for webhook in list_endpoints(here.database, tenant) if webhook.disabled_at is None],
     )
 

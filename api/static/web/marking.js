@@ -1,5 +1,5 @@
-// What is to be repaired in all pictures of a job: painted or boxed on a sample, a mask's file, a template, or a mark that
-// is still to be found.
+// What is to be repaired in all pictures of a job: painted or boxed on a sample, a mask's file, a template, text, or a mark
+// that is still to be found.
 
 import { fetchView, patiently } from "./api.js";
 import { Gestures } from "./gestures.js";
@@ -7,18 +7,22 @@ import { openPicture, openViewed } from "./picture.js";
 import { maskFile } from "./runlengths.js";
 import { Strokes } from "./strokes.js";
 import { Templates } from "./templates.js";
+import { TextMark } from "./textmark.js";
+import { t } from "./texts.js";
 import { upload } from "./upload.js";
 import { View } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 
 export class Marking {
-  /** `paint`, `find`, `template`, `boxes`, `file` or `list`. */
+  /** `paint`, `find`, `template`, `text`, `boxes`, `file` or `list`. */
   way = "paint";
   file = null;
   templates;
+  /** Null where the service finds no text marks. */
+  text = null;
   #tool = "brush";
-  #strokes = { paint: new Strokes(), boxes: new Strokes() };
+  #strokes = { paint: new Strokes(), boxes: new Strokes(), text: new Strokes() };
   #view = new View(at("canvas"), () => {});
   #changed;
   #limits;
@@ -27,6 +31,7 @@ export class Marking {
     this.#limits = limits;
     this.#changed = changed;
     this.templates = new Templates(at("templates"), at("templates-none"), changed);
+    if (at("texts-said")) this.text = new TextMark(changed);
     const marking = this;
     new Gestures(at("canvas"), this.#view, {
       get tool() {
@@ -49,7 +54,7 @@ export class Marking {
   }
 
   get tool() {
-    return this.way === "boxes" && this.#tool !== "hand" ? "rectangle" : this.#tool;
+    return this.boxed && this.#tool !== "hand" ? "rectangle" : this.#tool;
   }
 
   set tool(name) {
@@ -65,8 +70,23 @@ export class Marking {
     return this.#here.canUndo;
   }
 
-  /** Whether it says what is to be repaired. */
-  get ready() {
+  /** Whether what is drawn are boxes and nothing else. */
+  get boxed() {
+    return this.way === "boxes" || this.way === "text";
+  }
+
+  /** Whether something is drawn on a sample. */
+  get onSample() {
+    return this.way === "paint" || this.way === "boxes" || (this.way === "text" && this.text.drawn);
+  }
+
+  /** What it does not say yet of what is to be repaired; null where it is whole. */
+  get missing() {
+    if (this.way === "text") return this.text.missing(this.#boxes);
+    return this.#whole ? null : t("Still missing: the mark.");
+  }
+
+  get #whole() {
     if (this.way === "list" || this.way === "find") return true;
     if (this.way === "template") return this.templates.chosen.length > 0;
     if (this.way === "file") return this.file !== null;
@@ -86,7 +106,7 @@ export class Marking {
   #shown(picture) {
     const before = this.sample;
     if (before && (before.width !== picture.width || before.height !== picture.height)) {
-      this.#strokes = { paint: new Strokes(), boxes: new Strokes() };
+      this.#strokes = { paint: new Strokes(), boxes: new Strokes(), text: new Strokes() };
     }
     at("marking-none").hidden = true;
     this.#view.show(picture, this.#here);
@@ -109,9 +129,10 @@ export class Marking {
     if (this.way === "find") return { mask: { mode: "auto", approve: at("find-approve").checked ? "auto" : "person" } };
     if (this.way === "template") return { mask: { templates: this.templates.chosen } };
     if (this.way === "file") return { mask: { upload_id: await upload(this.file.name, this.file, options), ...place } };
-    const { width, height } = this.sample;
+    const { width, height } = this.sample ?? {};
+    const boxes = this.#boxes;
+    if (this.way === "text") return { mask: this.text.asked(boxes, width, height) };
     if (this.way === "boxes") {
-      const boxes = this.#here.marks(width, height);
       return boxes.length ? { mask: { boxes, size: [width, height], ...place } } : null;
     }
     const mask = await maskFile(this.#here, width, height);
@@ -129,7 +150,11 @@ export class Marking {
   }
 
   get #here() {
-    return this.#strokes[this.way === "boxes" ? "boxes" : "paint"];
+    return this.#strokes[this.way] ?? this.#strokes.paint;
+  }
+
+  get #boxes() {
+    return this.sample ? this.#here.marks(this.sample.width, this.sample.height) : [];
   }
 
   get #brush() {

@@ -8,6 +8,7 @@ import { Marking } from "./marking.js";
 import { notify, notifyOf } from "./notices.js";
 import { Unusable } from "./picture.js";
 import * as rights from "./rights.js";
+import { Samples } from "./samples.js";
 import { Sent } from "./sent.js";
 import { Shipment } from "./shipment.js";
 import { secondsBetween } from "./states.js";
@@ -17,12 +18,12 @@ import { upload } from "./upload.js";
 
 const at = (id) => document.getElementById(id);
 const { maxBytes, maxPixels, most, owner, kept } = at("new").dataset;
-const TRIED_SAMPLES = 8;
-const PAINTED = ["paint", "boxes"];
+const PLACED = ["paint", "boxes", "file"];
 const TAKEN_OFF = ["find", "template"];
 const sent = new Sent(owner, Number(kept) * 900); // a tenth less than the service keeps them, in milliseconds
 const shipment = new Shipment(sent, { told: later, onWait: (away) => (waiting = away) });
 const marking = new Marking({ bytes: Number(maxBytes), pixels: Number(maxPixels) }, refresh);
+const samples = new Samples(shipment, marking);
 let waiting = false; // the service is away
 let wayIn = "files";
 let starting = null; // {key} of a submission that is under way
@@ -44,41 +45,15 @@ async function take(gathering) {
     at("known").hidden = true;
     at("left-out").hidden = !leftOut;
     at("left-out").textContent = n("1 file is no picture and was left out.", "{count} files are no pictures and were left out.", leftOut);
-    if (!marking.sample) await showSample();
+    if (!marking.sample) await samples.show();
   } catch (error) {
     notifyOf(error);
   }
 }
 
-let unseen = null; // a picture that the browser cannot show
-
-/** The first picture from `from` on that the browser can show. */
-async function showSample(from = 0) {
-  for (const file of shipment.files.slice(from, from + TRIED_SAMPLES)) {
-    try {
-      await marking.show(await file.open(), file.path);
-      return;
-    } catch (error) {
-      if (!(error instanceof Unusable)) throw error;
-      if (error.unseen) unseen ??= file;
-    }
-  }
-}
-
-/** Where the browser can show none of them, the service shows the first that is sent. */
-function showUnseen() {
-  const { id, path, open } = unseen;
-  unseen = null;
-  if (marking.sample) return;
-  open().then((blob) => marking.showUploaded(id, blob, path)).catch(notifyOf);
-}
-
-let sampleAt = 0;
-
 async function anotherSample() {
   if (shipment.files.length > 1 && wayIn === "files") {
-    sampleAt = (sampleAt + 1) % shipment.files.length;
-    await showSample(sampleAt).catch(notifyOf);
+    await samples.next().catch(notifyOf);
   } else {
     at("sample-input").click();
   }
@@ -98,7 +73,7 @@ function later() {
 function refresh() {
   showShipment();
   showMarking();
-  if (unseen?.id) showUnseen();
+  samples.showSent();
   const missing = missingNow();
   at("start").disabled = Boolean(missing) || starting !== null;
   say(at("missing"), starting ? "" : missing ?? "");
@@ -128,14 +103,14 @@ function showShipment() {
 
 function showMarking() {
   const { way } = marking;
-  at("marking").hidden = !PAINTED.includes(way);
+  at("marking").hidden = !marking.onSample;
   for (const part of document.querySelectorAll("[data-marks]")) part.hidden = part.dataset.marks !== way;
   at("residual-line").hidden = !TAKEN_OFF.includes(way);
-  at("placing").hidden = !PAINTED.includes(way) && way !== "file";
+  at("placing").hidden = !PLACED.includes(way);
   at("stage").dataset.tool = marking.tool;
   at("undo").disabled = !marking.canUndo;
   showChosen(at("tools"), marking.tool);
-  for (const button of at("tools").children) button.hidden = way === "boxes" && ["brush", "eraser"].includes(button.dataset.tool);
+  for (const button of at("tools").children) button.hidden = marking.boxed && ["brush", "eraser"].includes(button.dataset.tool);
   at("size").disabled = !["brush", "eraser"].includes(marking.tool);
   if (!placed && way === "boxes" && marking.nearest) at("anchor").value = marking.nearest;
   at("scale").disabled = !at("anchor").value;
@@ -146,7 +121,7 @@ function missingNow() {
   if (wayIn === "files" && !shipment.files.length) return t("Still missing: the pictures.");
   if (wayIn === "manifest" && !at("manifest").files.length) return t("Still missing: the list.");
   if (wayIn === "folder" && !at("s3-folder").value.trim().startsWith("s3://")) return t("Still missing: the folder, as s3://bucket/folder/.");
-  return marking.ready ? null : t("Still missing: the mark.");
+  return marking.missing;
 }
 
 function shipped() {
@@ -243,7 +218,10 @@ function tell(error) {
     return;
   }
   at("faults-title").textContent = t(error.title);
-  at("faults-list").replaceChildren(...faults.slice(0, 20).map((fault) => element("li", {}, [fault.line ? `line ${fault.line}` : fault.pointer, fault.detail].filter(Boolean).join(": "))));
+  at("faults-list").replaceChildren(...faults.slice(0, 20).map(({ line, pointer, detail }) => {
+    const place = line ? t("line {count}", { count: number(line) }) : pointer;
+    return element("li", {}, place ? `${place}: ` : "", element("span", { lang: "en" }, detail));
+  }));
   at("faults").scrollIntoView({ block: "center" });
 }
 

@@ -14,7 +14,10 @@ export function pairOfImage(image) {
   return {
     key: image.id,
     name: image.name,
-    facts: t("{width} × {height} pixels", { width: number(image.width), height: number(image.height) }),
+    facts: [
+      t("{width} × {height} pixels", { width: number(image.width), height: number(image.height) }),
+      image.record.texts?.length ? t("taken off: {texts}", { texts: image.record.texts.join(" · ") }) : "",
+    ].filter(Boolean).join(", "),
     download: image.result_url,
     soon: (signal) => halves(image, signal),
     whole: image.source_url ? null : (signal) => both([`/v1/images/${image.id}/source`, image.result_url], image.name, signal),

@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 
 from api.web.texts import FOLDER, LANGUAGES, catalogue
 from cleanplate.settings import Settings
+from storage.ledger.tenants import create_key
+from storage.records import Scope
 from tests.catalogues import as_file, said, updated
 from tests.running import REPOSITORY
 from tests.unit.api.calling import MakeService
@@ -61,6 +63,19 @@ def test_files_of_an_object_store_are_the_only_thing_from_elsewhere(
 ) -> None:
     answer = make_service(server_settings).app.test_client().get("/login")
     assert f"connect-src 'self' {server_settings.s3_endpoint_url}" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(("setting", "offered"), [("on", True), ("off", False)])
+def test_text_marks_are_offered_where_the_service_finds_them(
+    make_service: MakeService, embedded_settings: Settings, sign_in: SignIn, setting: str, offered: bool
+) -> None:
+    service = make_service(embedded_settings.model_copy(update={"text_marks": setting}))
+    browser = service.app.test_client()
+    _, secret = create_key(service.stores.database, service.tenant("shop"), "page", scopes=list(Scope))
+    sign_in(browser, secret)
+    page = browser.get("/jobs/new", headers=PEOPLE).text
+    assert ('data-way="text"' in page, 'id="texts-said"' in page) == (offered, offered)
+    assert 'data-way="paint"' in page
 
 
 def test_a_person_gets_errors_as_pages_and_a_program_as_problems(browser: FlaskClient) -> None:
