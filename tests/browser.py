@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
-from tests.running import REPOSITORY
+from tests.running import REPOSITORY, until
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = [
@@ -88,6 +88,46 @@ def context_of(
         context.close()
     assert not strangers, f"asked others: {strangers}"
     assert not complaints, f"in the console: {complaints}"
+
+
+class Held:
+    """A page's requests to some addresses wait from now on until they are let go: the order of answers is certain."""
+
+    def __init__(self, page: Page, addresses: str) -> None:
+        self._page = page
+        self._addresses = addresses
+        self._routes: list[Route] = []
+        self._open = False
+        page.route(addresses, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if self._open:
+            route.continue_()
+        else:
+            self._routes.append(route)
+
+    def wait(self, count: int = 1) -> list[Route]:
+        """The first requests, once there are so many."""
+
+        def there() -> bool:
+            self._page.wait_for_timeout(20)
+            return len(self._routes) >= count
+
+        until(there, f"{self._addresses} was not asked for")
+        return self._routes
+
+    def answer(self, body: object) -> None:
+        """Answer what waits with this JSON, which a service has said before."""
+        routes, self._routes = self._routes, []
+        for route in routes:
+            route.fulfill(json=body)
+
+    def go(self) -> None:
+        """Let go what waits, and hold nothing more."""
+        self._open = True
+        routes, self._routes = self._routes, []
+        for route in routes:
+            route.continue_()
 
 
 def forgive(context: BrowserContext) -> None:

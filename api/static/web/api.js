@@ -76,14 +76,45 @@ export async function fetchView(path, signal) {
   return { blob: answer.body, width, height };
 }
 
+/** The value of a promise; AbortError as soon as `signal` ends the waiting for it, and the promise goes on by itself. */
+export function awaited(promise, signal) {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const left = () => reject(signal.reason);
+    signal?.addEventListener("abort", left, { once: true });
+    promise.then(resolve, reject).finally(() => signal?.removeEventListener("abort", left));
+  });
+}
+
+/**
+ * A function that waits for the answers of questions to the same thing: an answer that comes after the one of a later
+ * question is old, and told as undefined.
+ */
+export function newest() {
+  let asked = 0;
+  let told = 0;
+  return async (answer) => {
+    const mine = (asked += 1);
+    const value = await answer;
+    if (mine < told) return undefined;
+    told = mine;
+    return value;
+  };
+}
+
 /** A wait that ends early with AbortError. */
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener("abort", () => {
+    signal?.throwIfAborted();
+    const left = () => {
       clearTimeout(timer);
       reject(signal.reason);
-    }, { once: true });
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", left);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", left, { once: true });
   });
 }
 

@@ -1,19 +1,23 @@
 // What was posted to a job's webhook and what came back; one that failed is posted again.
 
-import { call } from "./api.js";
+import { call, newest } from "./api.js";
 import { element } from "./dom.js";
 import { notify, notifyOf } from "./notices.js";
 import { moment, showState } from "./states.js";
 import { number, t } from "./texts.js";
 
+const listed = newest();
+
 /** Show the deliveries of a job in the table's `rows`; `none` is said where there are none. */
-export async function showDeliveries(job, { section, rows, none, mayPostAgain }) {
+export async function showDeliveries(job, { section, rows, none, mayPostAgain, signal }) {
   if (!job.webhook_id) return;
   section.hidden = false;
   const path = `/v1/webhooks/${job.webhook_id}/deliveries`;
-  const found = await call("GET", `${path}?limit=50&job_id=${job.id}`);
+  const found = await listed(call("GET", `${path}?limit=50&job_id=${job.id}`, { signal }));
+  if (!found) return;
   none.hidden = found.data.length > 0;
-  rows.replaceChildren(...found.data.map((delivery) => rowOf(delivery, mayPostAgain && (() => postAgain(path, delivery, () => showDeliveries(job, { section, rows, none, mayPostAgain }))))));
+  const anew = () => showDeliveries(job, { section, rows, none, mayPostAgain, signal });
+  rows.replaceChildren(...found.data.map((delivery) => rowOf(delivery, mayPostAgain && (() => postAgain(path, delivery, anew)))));
 }
 
 function rowOf(delivery, again) {

@@ -30,7 +30,8 @@ export function given(id) {
 
 /**
  * Run `work(signal)` while the page is seen, anew each time that it is shown again: a browser has few connections, and
- * tabs in the background should hold none. Errors other than its ending go to `failed`. Returns what stops it for good.
+ * tabs in the background should hold none. Errors other than its ending go to `failed`. Returns `{stop(), again()}`:
+ * `again` ends what runs, or what was stopped, and begins anew.
  */
 export function whileSeen(work, failed) {
   let running = null;
@@ -46,8 +47,16 @@ export function whileSeen(work, failed) {
   };
   document.addEventListener("visibilitychange", look);
   look();
-  return () => {
-    stopped = true;
-    look();
+  return {
+    stop() {
+      stopped = true;
+      look();
+    },
+    again() {
+      stopped = false;
+      running?.abort();
+      running = null;
+      look();
+    },
   };
 }

@@ -29,6 +29,7 @@ export async function follow(jobId, { onJob, onAway = () => {}, signal }) {
 /** The job's end, once it is told; null where the stream broke off before. */
 function listened(jobId, onJob, signal) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const stream = new EventSource(`/v1/jobs/${jobId}/events`);
     const leave = (settle, value) => {
       stream.close();

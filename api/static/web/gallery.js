@@ -1,6 +1,6 @@
 // A job's pictures, before and after, in parts as they are scrolled to. Parts on the screen follow the job as it goes on.
 
-import { call } from "./api.js";
+import { call, pause } from "./api.js";
 import { part, say } from "./dom.js";
 import { reasonOf } from "./reasons.js";
 import { showState } from "./states.js";
@@ -18,16 +18,18 @@ export class Gallery {
   #place;
   #tell;
   #open;
+  #signal;
   #asked = 0;
   #stale = false;
   #refreshing = false;
 
-  /** `tell(error)` what went wrong; `open(image, opener)` a pair to look at closely. */
-  constructor(path, place, end, { tell, open }) {
+  /** `tell(error)` what went wrong; `open(image)` a pair to look at closely; `signal()` ends what is asked. */
+  constructor(path, place, end, { tell, open, signal }) {
     this.#path = path;
     this.#place = place;
     this.#tell = tell;
     this.#open = open;
+    this.#signal = signal;
     new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#more(), { rootMargin: "600px" }).observe(end);
     this.end = end;
   }
@@ -46,12 +48,15 @@ export class Gallery {
     this.#stale = true;
     if (this.#refreshing) return;
     this.#refreshing = true;
-    while (this.#stale) {
-      this.#stale = false;
-      await this.#refresh();
-      await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
+    try {
+      while (this.#stale) {
+        this.#stale = false;
+        await this.#refresh();
+        await pause(REFRESH_MS, this.#signal());
+      }
+    } finally {
+      this.#refreshing = false;
     }
-    this.#refreshing = false;
   }
 
   get images() {
@@ -81,6 +86,7 @@ export class Gallery {
       if (mine === this.#asked) {
         this.end.hidden = !this.#parts.at(-1)?.next;
         this.#place.dispatchEvent(new CustomEvent("filled"));
+        if (fresh.stale) this.changed().catch(this.#tell);
       }
     }
   }
@@ -89,6 +95,7 @@ export class Gallery {
     const mine = this.#asked;
     for (const [index, one] of this.#parts.entries()) {
       const moving = [...this.#cards.values()].some((card) => card.part === one && !card.image.finished_at);
+      if (one.loading) one.stale = true; // asked for before the news
       const growing = index === this.#parts.length - 1 && !one.next;
       if (one.loading || !(moving || (growing && Object.keys(this.#filter).length)) || !onScreen(one.root)) continue;
       try {
@@ -105,7 +112,8 @@ export class Gallery {
   }
 
   #page(cursor) {
-    return call("GET", `${this.#path}?${new URLSearchParams({ limit: PART, ...(cursor && { cursor }), ...this.#filter })}`);
+    const asked = new URLSearchParams({ limit: PART, ...(cursor && { cursor }), ...this.#filter });
+    return call("GET", `${this.#path}?${asked}`, { signal: this.#signal() });
   }
 
   #fill(one, images) {

@@ -1,6 +1,8 @@
 // One job: how far it is, what went wrong and what to do about it, its pictures, and what can be done with it.
+//
+// How it is comes by one way alone, from following it: the answer of an action may be older than what was told since.
 
-import { call } from "./api.js";
+import { call, newest } from "./api.js";
 import { showDeliveries } from "./deliveries.js";
 import { element, given, say, whileSeen } from "./dom.js";
 import { follow } from "./follow.js";
@@ -18,13 +20,15 @@ const at = (id) => document.getElementById(id);
 const path = `/v1/jobs/${at("job").dataset.job}`;
 let job = given("first");
 let overviewAt = 0;
+let asking = new AbortController(); // ends what is asked of a job that is deleted
 
 const zoom = new Zoom();
 const gallery = new Gallery(`${path}/images`, at("gallery"), at("gallery-more"), {
+  signal: () => asking.signal,
   tell: notifyOf,
   open: (image) => zoom.open(pairOfImage(image), gallery.images.filter((one) => one.preview_url).map(pairOfImage)),
 });
-const review = new Review(path, zoom, show);
+const review = new Review(path, zoom, () => watching.again());
 
 /* How it is */
 
@@ -62,10 +66,14 @@ function appear(id, shown) {
   if (at(id)) at(id).hidden = !shown;
 }
 
+const overview = newest();
+
 async function showOverview() {
   overviewAt = Date.now();
   if (!job.counts.failed && !job.counts.succeeded) return;
-  const { reasons, stages } = await call("GET", `${path}/overview`);
+  const found = await overview(call("GET", `${path}/overview`, { signal: asking.signal }));
+  if (!found) return;
+  const { reasons, stages } = found;
   at("failures").hidden = reasons.length === 0;
   at("reasons").replaceChildren(...reasons.map(reasonRow));
   at("stages").replaceChildren(...stageRows(stages));
@@ -136,25 +144,35 @@ function sure(title, detail, yes) {
 
 const ACTIONS = {
   async retry() {
-    show(await call("POST", `${path}/retry`));
+    await call("POST", `${path}/retry`);
     notify("info", t("The failed pictures are tried again"));
     choose("");
-    reopened();
+    watching.again();
   },
   async cancel() {
     if (!(await sure(t("Cancel this job?"), t("Pictures that are done stay; the others are left as they were."), t("Cancel the job")))) return;
-    show(await call("POST", `${path}/cancel`));
+    await call("POST", `${path}/cancel`);
+    watching.again();
   },
   async pause() {
-    show(await call("POST", `${path}/pause`));
+    await call("POST", `${path}/pause`);
+    watching.again();
   },
   async resume() {
-    show(await call("POST", `${path}/resume`));
+    await call("POST", `${path}/resume`);
+    watching.again();
   },
   async delete() {
     if (!(await sure(t("Delete this job?"), t("Its results and its pictures leave the service for good."), t("Delete")))) return;
-    stop(); // nobody is to ask for it any more
-    await call("DELETE", path);
+    watching.stop(); // nobody is to ask for it any more
+    asking.abort();
+    try {
+      await call("DELETE", path);
+    } catch (error) {
+      asking = new AbortController();
+      watching.again();
+      throw error;
+    }
     location.assign("/jobs");
   },
 };
@@ -168,30 +186,20 @@ for (const [id, act] of Object.entries(ACTIONS)) {
 
 /* From now on */
 
-let reopened = () => {};
-
-/** Follow the job to its end, and again when it was opened once more. */
+/** Follow the job to its end. */
 async function watch(signal) {
-  for (;;) {
-    const last = await follow(job.id, { onJob: show, onAway: (away) => (at("away").hidden = !away), signal });
-    if (!last) {
-      notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
-      return;
-    }
-    await deliveries();
-    if (!job.finished_at) continue;
-    await new Promise((resolve, reject) => {
-      reopened = resolve;
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-  }
+  const last = await follow(job.id, { onJob: show, onAway: (away) => (at("away").hidden = !away), signal });
+  if (last) await deliveries();
+  else notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
 }
 
 function deliveries() {
-  return showDeliveries(job, { section: at("deliveries"), rows: at("delivery-rows"), none: at("deliveries-none"), mayPostAgain: "administers" in at("job").dataset });
+  return showDeliveries(job, {
+    section: at("deliveries"), rows: at("delivery-rows"), none: at("deliveries-none"), mayPostAgain: "administers" in at("job").dataset, signal: asking.signal,
+  });
 }
 
 show(job);
 choose("");
 deliveries().catch(notifyOf);
-const stop = whileSeen(watch, notifyOf);
+const watching = whileSeen(watch, notifyOf);

@@ -1,7 +1,7 @@
 // The page that repairs one picture: a picture comes in, strokes become a mask, the service repairs, the result is the
 // next picture. What is painted and shown is a preview; what is sent and saved are the files' own bytes.
 
-import { Problem } from "./api.js";
+import { Problem, newest } from "./api.js";
 import { Comparison } from "./comparison.js";
 import { Gestures } from "./gestures.js";
 import { pasted, whenDropped } from "./incoming.js";
@@ -64,14 +64,18 @@ const gestures = new Gestures(at("canvas"), view, bench);
 
 /* Pictures in */
 
+const chosen = newest();
+
 async function take(file) {
   if (!file) return;
-  if (working) stop();
+  stop();
   let viewed = () => {};
   try {
-    const begun = await opened(file, file.name || "picture.png", limits, () => {
+    const begun = await chosen(opened(file, file.name || "picture.png", limits, () => {
       viewed = notify("info", t("This browser cannot show the file: the service does"), t("It is sent first, and then shown as small as is needed. The result is whole."), { lasting: true });
-    });
+    }));
+    if (!begun) return; // another was chosen since, and is there
+    stop(); // what was begun on the picture before
     const { picture } = begun;
     at("start").hidden = true;
     at("work").hidden = false;
@@ -132,6 +136,7 @@ async function erase() {
     if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
     const clean = await repaired(from.sending, name, mask, stated, signal);
     const picture = await openedResult(clean, name, limits);
+    signal.throwIfAborted(); // the steps may be another picture's by now
     steps.add({ picture, sending: new Sending(picture) });
     comparison.begin(steps.original.picture, { sweep: true });
   } catch (error) {

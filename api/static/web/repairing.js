@@ -1,7 +1,7 @@
 // One picture through the service: its upload, a job of one image, its tiles, its result. Each part is repeated while the
 // service is away, and none is done twice.
 
-import { Problem, fetchBlob, fetchView, patiently, pause, persist } from "./api.js";
+import { Problem, awaited, fetchBlob, fetchView, patiently, pause, persist } from "./api.js";
 import { openPicture, openViewed } from "./picture.js";
 import { places, send, upload } from "./upload.js";
 
@@ -53,17 +53,22 @@ export class Sending {
     this.#begin();
   }
 
-  /** The upload's id, once the bytes are there; begun anew where it failed. `options` as in upload.js. */
+  /**
+   * The upload's id, once the bytes are there; begun anew where it failed. `options` as in upload.js: their `signal` ends
+   * the waiting, and the bytes are sent all the same.
+   */
   async id(options) {
     this.#options = options;
     options.onProgress(this.#share);
     if (this.#waiting) options.onWait(true);
     try {
-      return await this.#id;
+      return await awaited(this.#id, options.signal);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       this.#begin();
-      return this.#id;
+      return await awaited(this.#id, options.signal);
+    } finally {
+      if (this.#options === options) this.#options = {};
     }
   }
 
@@ -101,8 +106,7 @@ export class Sending {
 export async function repair(sending, name, mask, rights, { told, onWait, signal }) {
   const options = { onWait, signal };
   told({ stage: "sending", share: 0 });
-  const source = await sending.id({ onProgress: (share) => told({ stage: "sending", share }), onWait });
-  signal.throwIfAborted();
+  const source = await sending.id({ onProgress: (share) => told({ stage: "sending", share }), ...options });
   const marks = await upload("mask.json", mask, options);
   const body = { images: [{ upload_id: source, name }], mask_upload_id: marks, ...rights };
   const headers = { "Idempotency-Key": crypto.randomUUID() };

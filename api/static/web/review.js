@@ -31,9 +31,10 @@ export class Review {
   #found = [];
   #cards = new Map();
   #looking = false;
+  #stale = false;
   #known = new Templates(at("templates"), at("templates-none"), () => this.#draw());
 
-  /** `path` of the job; `decided(job)` is told of the job when it begins. */
+  /** `path` of the job; `decided()` is told when it begins. */
   constructor(path, zoom, decided) {
     this.#path = path;
     this.#zoom = zoom;
@@ -66,14 +67,17 @@ export class Review {
     return this.#found.find(({ state }) => state === "estimating");
   }
 
-  /** Ask for what was found; while a search is on, again and again. */
+  /** Ask for what was found; while a search is on, again and again, and once more where it has moved since it was asked. */
   async #look() {
+    this.#stale = true;
     if (this.#looking) return;
     this.#looking = true;
     try {
       do {
+        this.#stale = false;
         try {
           const page = await call("GET", `/v1/templates?${new URLSearchParams({ job_id: this.#job.id, limit: 100 })}`);
+          if (this.#stale) continue;
           // The commonest mark of a search is the first of it.
           this.#found = page.data.sort((a, b) => (a.id < b.id ? -1 : 1));
           this.#draw();
@@ -149,13 +153,14 @@ export class Review {
   }
 
   async #approve(templates) {
-    const job = await call("POST", `${this.#path}/approve`, { body: { templates } });
+    await call("POST", `${this.#path}/approve`, { body: { templates } });
     notify("success", t("The job begins"));
-    this.#decided(job);
+    this.#decided();
   }
 
   async #reject(template) {
     const now = await call("POST", `/v1/templates/${template.id}/reject`);
+    this.#stale = true;
     this.#found = this.#found.map((one) => (one.id === now.id ? now : one));
     this.#draw();
     at("review-title").focus();

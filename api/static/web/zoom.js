@@ -63,11 +63,15 @@ export class Zoom {
     at("zoom-next").disabled = place < 0 || place === all.length - 1;
     at("zoom-keys").textContent = t("Loading…");
     try {
-      this.#show(await pair.soon(signal));
+      const soon = await pair.soon(signal);
+      signal.throwIfAborted(); // another is looked at by now
+      this.#show(soon);
       this.#view.fit();
-      at("zoom-keys").textContent = await this.#whole(pair, signal);
+      const said = await this.#whole(pair, signal);
+      signal.throwIfAborted();
+      at("zoom-keys").textContent = said;
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (signal.aborted) return;
       at("zoom-keys").replaceChildren(element("span", { lang: "en" }, error.message));
     }
   }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from cleanplate.client import Client, JobAnswer
-from tests.browser import PHONE, assert_accessible, context_of, forgive
+from tests.browser import PHONE, Held, assert_accessible, context_of, forgive
 from tests.e2e.web.catalogue import folder_of, mask_in, submitted
 from tests.embedded import Embedded
 
@@ -32,6 +33,24 @@ def ended(service: Embedded, shop: Path) -> JobAnswer:
     with Client(service.url, service.key) as client:
         client.wait(job.id)
     return job
+
+
+def paused_job(service: Embedded, shop: Path) -> JobAnswer:
+    """A job of which nothing is begun until somebody lets it go on."""
+    headers = {"Authorization": f"Bearer {service.key}"}
+    with httpx.Client(base_url=service.url, headers=headers, timeout=60) as http:
+        http.put("/v1/pause").raise_for_status()
+        job = submitted(service, shop / "pictures", shop / "mask.png")
+        http.post(f"/v1/jobs/{job.id}/pause").raise_for_status()
+        http.delete("/v1/pause").raise_for_status()
+    return job
+
+
+def drawn(page: Page) -> str:
+    """What is on the stage, after whatever was asked for has been drawn."""
+    frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    page.evaluate(frames)
+    return str(page.evaluate("document.getElementById('canvas').toDataURL()"))
 
 
 def test_the_list_shows_a_job_that_comes_and_follows_it_to_its_end(page: Page, service: Embedded, shop: Path) -> None:
@@ -88,24 +107,17 @@ def test_a_pair_is_shown_small_and_looked_at_closely_by_keys(page: Page, ended: 
 
 
 def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: Page, ended: JobAnswer) -> None:
-    waiting: list[Route] = []
-
-    def hold(route: Route) -> None:
-        waiting.append(route)
-
-    page.route("**/v1/images/*/source", hold)
+    larger = Held(page, "**/v1/images/*/source")
     page.goto(f"/jobs/{ended.id}")
-    with page.expect_request("**/v1/images/*/source"):
-        page.get_by_role("button", name="shirt-000.png, before and after").click()
-    page.unroute("**/v1/images/*/source")
+    page.get_by_role("button", name="shirt-000.png, before and after").click()
+    larger.wait()
     dialog = page.get_by_role("dialog")
     slider = dialog.get_by_role("slider")
     expect(dialog.locator("#divider")).to_be_visible()
     page.keyboard.press("+")
     slider.press("ArrowRight")
     expect(slider).to_have_value("51")
-    for route in waiting:
-        route.continue_()
+    larger.go()
     expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
     expect(slider).to_have_value("51")
     page.keyboard.press("PageDown")
@@ -115,6 +127,91 @@ def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: P
     page.get_by_role("button", name="shirt-001.png, before and after").click()
     expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
     expect(slider).to_have_value("50")
+
+
+def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(page: Page, ended: JobAnswer) -> None:
+    page.add_init_script(
+        """const make = window.createImageBitmap;
+        let made = 0;
+        const held = new Promise((resolve) => (window.letGo = resolve));
+        window.createImageBitmap = async (...given) => {
+            made += 1;
+            if (made <= 2) await held; // both halves of the first pair
+            return make(...given);
+        };"""
+    )
+    page.goto(f"/jobs/{ended.id}")
+    page.get_by_role("button", name="shirt-000.png, before and after").click()
+    dialog = page.get_by_role("dialog")
+    page.keyboard.press("PageDown")
+    expect(dialog.get_by_role("heading")).to_have_text("shirt-001.png")
+    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    shown = drawn(page)
+    page.evaluate("letGo()")
+    assert drawn(page) == shown
+    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+
+
+def test_an_answer_that_is_older_than_the_news_changes_nothing(page: Page, service: Embedded, shop: Path) -> None:
+    job = paused_job(service, shop)
+    resuming = Held(page, "**/resume")
+    page.goto(f"/jobs/{job.id}")
+    page.get_by_role("button", name="Go on").click()
+    [route] = resuming.wait()
+    answer = route.fetch()
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+    route.fulfill(response=answer)
+    expect(page.locator("#resume")).to_be_enabled()
+    expect(page.locator("#state")).to_have_text("completed")
+    expect(page.locator("#pause")).to_be_hidden()
+
+
+def test_pictures_that_were_asked_for_before_the_end_are_asked_for_again(
+    page: Page, service: Embedded, shop: Path
+) -> None:
+    job = paused_job(service, shop)
+    listing = Held(page, "**/images?*")
+    page.goto(f"/jobs/{job.id}")
+    [route] = listing.wait()
+    then = route.fetch().json()
+    assert {image["state"] for image in then["data"]} == {"queued"}
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+    listing.answer(then)
+    listing.go()
+    expect(page.locator(".pair img:visible")).to_have_count(10)
+
+
+def test_an_overview_that_comes_late_is_not_shown(page: Page, ended: JobAnswer) -> None:
+    overviews = Held(page, "**/overview")
+    page.goto(f"/jobs/{ended.id}")
+    first, second = overviews.wait(2)
+    second.continue_()
+    expect(page.locator(".reason")).to_have_count(1)
+    with page.expect_event("requestfinished", lambda request: request == first.request):
+        first.fulfill(json={"reasons": [], "stages": {}})
+    drawn(page)
+    expect(page.locator(".reason")).to_have_count(1)
+
+
+def test_nothing_is_asked_of_a_job_that_is_deleted(page: Page, service: Embedded, shop: Path) -> None:
+    job = submitted(service, shop / "pictures", shop / "mask.png")
+    with Client(service.url, service.key) as client:
+        client.wait(job.id)
+    listing = Held(page, "**/images?*")
+    page.goto(f"/jobs/{job.id}")
+    listing.wait()
+    leaving = Held(page, f"{service.url}/jobs")
+
+    def given_up(request: Request) -> bool:
+        return "/images?" in request.url
+
+    with page.expect_event("requestfailed", given_up):
+        page.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        leaving.wait()
+    leaving.go()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
 
 
 def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(

@@ -13,9 +13,17 @@ from PIL import Image
 from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser import PHONE, assert_accessible, context_of, state_rights
+from tests.browser import PHONE, Held, assert_accessible, context_of, state_rights
 from tests.e2e.web.bench import Bench, pixels
 from tests.embedded import Embedded
+
+
+def heic_of(picture: Path, path: Path) -> Path:
+    """The picture in a format that the browser cannot show."""
+    register_heif_opener()
+    with Image.open(picture) as image:
+        image.convert("RGB").save(path, "HEIF")
+    return path
 
 
 @pytest.fixture
@@ -207,6 +215,55 @@ def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, 
         size = page.viewport_size
         assert size is not None
         assert (wide, tall) == (size["width"], size["height"])
+
+
+def test_a_repair_is_stopped_also_while_its_picture_is_sent(page: Page, marked: Path) -> None:
+    sending = Held(page, "**/blobs/*")
+    bench = Bench(page)
+    bench.open(marked)
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    page.keyboard.press("Enter")
+    sending.wait()
+    busy = page.locator("#busy")
+    page.get_by_role("button", name="Stop").click()
+    expect(busy).to_be_hidden()
+    with page.expect_response("**/blobs/*"):
+        sending.go()
+    expect(busy).to_be_hidden()
+    bench.erase()
+
+
+def test_the_picture_that_was_chosen_last_is_the_one_that_is_there(page: Page, marked: Path, tmp_path: Path) -> None:
+    slow = heic_of(marked, tmp_path / "slow.heic")
+    viewing = Held(page, "**/v1/uploads/*/view")
+    bench = Bench(page)
+    page.goto("/")
+    page.set_input_files("#file", slow)
+    viewing.wait()
+    bench.take(marked)
+    viewing.go()
+    expect(page.get_by_text("This browser cannot show the file: the service does")).to_be_hidden()
+    expect(page.locator("#name")).to_have_text(marked.name)
+
+
+def test_a_picture_that_comes_ends_the_repair_of_the_one_before(page: Page, marked: Path, tmp_path: Path) -> None:
+    slow = heic_of(marked, tmp_path / "slow.heic")
+    viewing = Held(page, "**/v1/uploads/*/view")
+    bench = Bench(page)
+    bench.open(marked)
+    page.set_input_files("#file", slow)
+    viewing.wait()
+    handing_over = Held(page, "**/v1/jobs")
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    page.keyboard.press("Enter")
+    handing_over.wait()
+    viewing.go()
+    expect(page.locator("#name")).to_have_text(slow.name)
+    expect(page.locator("#busy")).to_be_hidden()
+    handing_over.go()
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    bench.erase()
+    expect(page.locator(".step")).to_have_count(2)
 
 
 @pytest.mark.parametrize("form", ["heic", "tif"])
