@@ -154,6 +154,13 @@ def assert_accessible(page: Page) -> None:
     assert not told, "\n".join(told)
 
 
+def drawn(page: Page) -> str:
+    """What is on the stage, after whatever was asked for has been drawn."""
+    frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    page.evaluate(frames)
+    return str(page.evaluate("document.getElementById('canvas').toDataURL()"))
+
+
 def screenshot(page: Page, path: Path) -> None:
     """The page as it looks, in a small file."""
     from PIL import Image

@@ -1,7 +1,7 @@
 // What is to be repaired in all pictures of a job: painted or boxed on a sample, a mask's file, a template, text, or a mark
 // that is still to be found.
 
-import { fetchView, patiently } from "./api.js";
+import { fetchView, newest, patiently } from "./api.js";
 import { Gestures } from "./gestures.js";
 import { openPicture, openViewed } from "./picture.js";
 import { maskFile } from "./runlengths.js";
@@ -26,6 +26,7 @@ export class Marking {
   #view = new View(at("canvas"), () => {});
   #changed;
   #limits;
+  #chosen = newest();
 
   constructor(limits, changed) {
     this.#limits = limits;
@@ -93,17 +94,22 @@ export class Marking {
     return this.sample !== null && !this.#here.empty;
   }
 
-  /** Show a sample to mark; what was marked on the one before stays where its size is the same. Throws Unusable. */
+  /**
+   * Show a sample to mark, unless one that was asked for later is shown by then; what was marked on the one before stays
+   * where its size is the same. Throws Unusable.
+   */
   async show(blob, name) {
-    this.#shown(await openPicture(blob, name, this.#limits));
+    await this.#show(openPicture(blob, name, this.#limits));
   }
 
   /** The same of an upload that the browser cannot show itself. Throws Problem. */
   async showUploaded(id, blob, name) {
-    this.#shown(await openViewed(blob, name, await patiently(() => fetchView(`/v1/uploads/${id}/view`))));
+    await this.#show(patiently(() => fetchView(`/v1/uploads/${id}/view`)).then((view) => openViewed(blob, name, view)));
   }
 
-  #shown(picture) {
+  async #show(opening) {
+    const picture = await this.#chosen(opening);
+    if (!picture) return;
     const before = this.sample;
     if (before && (before.width !== picture.width || before.height !== picture.height)) {
       this.#strokes = { paint: new Strokes(), boxes: new Strokes(), text: new Strokes() };

@@ -21,11 +21,13 @@ const { maxBytes, maxPixels, most, owner, kept } = at("new").dataset;
 const PLACED = ["paint", "boxes", "file"];
 const TAKEN_OFF = ["find", "template"];
 const sent = new Sent(owner, Number(kept) * 900); // a tenth less than the service keeps them, in milliseconds
-const shipment = new Shipment(sent, { told: later, onWait: (away) => (waiting = away) });
+const remembered = sent.open();
+const shipment = new Shipment(sent, { told: later, onWait: (away) => ((waiting = away), later()) });
 const marking = new Marking({ bytes: Number(maxBytes), pixels: Number(maxPixels) }, refresh);
 const samples = new Samples(shipment, marking);
 let waiting = false; // the service is away
 let wayIn = "files";
+let gathered = 0; // choices of files that are still being read
 let starting = null; // {key} of a submission that is under way
 let pace = null; // pictures a second, as the last jobs had it
 let asked = false;
@@ -34,8 +36,9 @@ let placed = false; // the anchor was chosen by hand
 /* Pictures in */
 
 async function take(gathering) {
+  gathered += 1;
   try {
-    const { files, leftOut } = await gathering;
+    const [{ files, leftOut }] = await Promise.all([gathering, remembered]);
     if (files.length + shipment.files.length > Number(most)) {
       notify("error", t("Too many pictures for one job"), t("A job may have {count}.", { count: number(Number(most)) }));
       return;
@@ -45,9 +48,12 @@ async function take(gathering) {
     at("known").hidden = true;
     at("left-out").hidden = !leftOut;
     at("left-out").textContent = n("1 file is no picture and was left out.", "{count} files are no pictures and were left out.", leftOut);
-    if (!marking.sample) await samples.show();
+    if (!marking.sample) samples.show().catch(notifyOf);
   } catch (error) {
     notifyOf(error);
+  } finally {
+    gathered -= 1;
+    refresh();
   }
 }
 
@@ -88,6 +94,7 @@ function refresh() {
 function showShipment() {
   const { files, paused } = shipment;
   at("shipment").hidden = files.length === 0;
+  for (const id of ["choose-folder", "choose-files", "ship-clear"]) at(id).disabled = Boolean(starting?.handing);
   if (!files.length) return;
   const { total, done, count, failed, left, whole } = shipment.figures;
   at("shipment").querySelector("progress").value = total ? done / total : 1;
@@ -127,7 +134,7 @@ function missingNow() {
 function shipped() {
   if (wayIn !== "files") return true;
   const { failed, count } = shipment.figures;
-  return failed.length + count === shipment.files.length && count > 0;
+  return !gathered && failed.length + count === shipment.files.length && count > 0;
 }
 
 function showEstimate() {
@@ -245,7 +252,7 @@ for (const id of ["folder-input", "files-input"]) {
 }
 at("sample-input").addEventListener("change", async () => {
   const [file] = at("sample-input").files;
-  if (file) await marking.show(file, file.name).catch((error) => (error instanceof Unusable ? notify("error", error.title, error.message) : notifyOf(error)));
+  if (file) await samples.showOther(file).catch((error) => (error instanceof Unusable ? notify("error", error.title, error.message) : notifyOf(error)));
 });
 at("mask-file").addEventListener("change", () => {
   marking.file = at("mask-file").files[0] ?? null;
@@ -265,7 +272,7 @@ at("ways-of-marking").addEventListener("change", (event) => {
   if (marking.way === "template") marking.templates.load().catch(notifyOf);
 });
 whenChosen(at("tools"), (tool) => (marking.tool = tool));
-whenDropped(at("dropping"), (transfer) => wayIn === "files" && take(ofDrop(transfer)));
+whenDropped(at("dropping"), (transfer) => wayIn === "files" && !starting?.handing && take(ofDrop(transfer)));
 addEventListener("beforeunload", (event) => {
   if (wayIn === "files" && shipment.files.length && !shipped() && !starting?.handing) event.preventDefault();
 });
@@ -279,8 +286,8 @@ function showWayIn() {
   refresh();
 }
 
-await sent.open();
-at("known").hidden = sent.count === 0;
+await remembered;
+at("known").hidden = sent.count === 0 || shipment.files.length > 0;
 at("known-text").textContent = n(
   "1 picture was sent before the page was left. Choose the same folder again: only what is missing is sent.",
   "{count} pictures were sent before the page was left. Choose the same folder again: only what is missing is sent.",

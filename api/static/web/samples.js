@@ -10,6 +10,7 @@ export class Samples {
   #shipment;
   #marking;
   #at = 0;
+  #asked = 0;
   #unseen = null; // a picture that the browser cannot show
 
   constructor(shipment, marking) {
@@ -17,18 +18,26 @@ export class Samples {
     this.#marking = marking;
   }
 
-  /** Show the first picture from `from` on that the browser can show. */
+  /** Show the first picture from `from` on that the browser can show, unless another is asked for meanwhile. */
   async show(from = 0) {
+    const mine = (this.#asked += 1);
     for (const [index, file] of this.#shipment.files.slice(from, from + TRIED).entries()) {
       try {
         await this.#marking.show(await file.open(), file.path);
-        this.#at = from + index;
+        if (mine === this.#asked) this.#at = from + index;
         return;
       } catch (error) {
         if (!(error instanceof Unusable)) throw error;
         if (error.unseen) this.#unseen ??= file;
+        if (mine !== this.#asked) return;
       }
     }
+  }
+
+  /** Show a file that is no picture of the job. Throws Unusable. */
+  async showOther(file) {
+    this.#asked += 1;
+    await this.#marking.show(file, file.name);
   }
 
   /** Another one than is shown. */

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from cleanplate.client import Client, JobAnswer
-from tests.browser import PHONE, Held, assert_accessible, context_of, forgive
+from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, forgive
 from tests.e2e.web.catalogue import folder_of, mask_in, submitted
 from tests.embedded import Embedded
 
@@ -44,13 +44,6 @@ def paused_job(service: Embedded, shop: Path) -> JobAnswer:
         http.post(f"/v1/jobs/{job.id}/pause").raise_for_status()
         http.delete("/v1/pause").raise_for_status()
     return job
-
-
-def drawn(page: Page) -> str:
-    """What is on the stage, after whatever was asked for has been drawn."""
-    frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    page.evaluate(frames)
-    return str(page.evaluate("document.getElementById('canvas').toDataURL()"))
 
 
 def test_the_list_shows_a_job_that_comes_and_follows_it_to_its_end(page: Page, service: Embedded, shop: Path) -> None:

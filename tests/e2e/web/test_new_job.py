@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import PHONE, assert_accessible, context_of, state_rights
+from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, state_rights
 from tests.e2e.web.catalogue import HEIGHT, WIDTH, folder_of, mask_in
 from tests.embedded import Embedded
 
@@ -94,20 +94,84 @@ def test_after_a_reload_only_what_is_missing_is_sent(page: Page, service: Embedd
     expect(page.locator("#known")).to_be_hidden()
 
 
-def test_sending_is_paused_and_goes_on(page: Page, context: BrowserContext, tmp_path: Path) -> None:
+def test_files_that_are_chosen_before_the_page_remembers_are_not_sent_twice(page: Page, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "autumn", 12)
+    puts: list[str] = []
+    page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
+    page.goto("/jobs/new")
+    page.set_input_files("#files-input", sorted(folder.iterdir())[:8])
+    expect(page.locator("#shipment-text")).to_contain_text("8 of 8 pictures sent")
+    page.add_init_script(
+        """const open = IDBFactory.prototype.open;
+        const held = new Promise((resolve) => (window.letGo = resolve));
+        IDBFactory.prototype.open = function (...given) {
+            const real = open.apply(this, given);
+            const late = {get result() { return real.result; }, get error() { return real.error; }};
+            real.onupgradeneeded = (event) => late.onupgradeneeded?.(event);
+            real.onsuccess = async () => { await held; late.onsuccess(); };
+            return late;
+        };"""
+    )
+    page.reload()
+    page.set_input_files("#files-input", sorted(folder.iterdir()))
+    page.evaluate("letGo()")
+    expect(page.locator("#shipment-text")).to_contain_text("12 of 12 pictures sent")
+    expect(page.locator("#known")).to_be_hidden()
+    assert len(puts) == 12
+
+
+def test_a_sample_that_comes_late_does_not_take_the_place_of_the_one_chosen_since(page: Page, tmp_path: Path) -> None:
+    page.add_init_script(
+        """const make = window.createImageBitmap;
+        let made = 0;
+        const held = new Promise((resolve) => (window.letGo = resolve));
+        window.createImageBitmap = async (...given) => {
+            made += 1;
+            if (made === 1) await held;
+            return make(...given);
+        };"""
+    )
+    page.goto("/jobs/new")
+    page.set_input_files("#folder-input", folder_of(tmp_path / "few", 2))
+    expect(page.locator("#shipment-text")).to_contain_text("2 of 2 pictures sent")
+    page.locator("#other-sample").evaluate("button => button.click()")
+    expect(page.locator("#marking-none")).to_be_hidden()
+    draw(page)
+    shown = drawn(page)
+    page.evaluate("letGo()")
+    assert drawn(page) == shown
+
+
+def test_a_job_waits_for_pictures_that_are_still_being_read(page: Page, service: Embedded, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "few", 3)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in sorted(folder.iterdir())[1:]:
+            archive.write(file, file.name)
+    page.goto("/jobs/new")
+    page.set_input_files("#files-input", folder / "shirt-000.png")
+    expect(page.locator("#shipment-text")).to_contain_text("1 of 1 pictures sent")
+    draw(page)
+    reading = Held(page, "**/zip-core.min.js")
+    zipped = {"name": "more.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
+    page.set_input_files("#files-input", files=zipped)  # type: ignore[arg-type]
+    reading.wait()
+    page.get_by_role("button", name="Clean the pictures").click()
+    expect(page.locator("#start-text")).to_have_text("Waiting until all is sent…")
+    reading.go()
+    page.wait_for_url(re.compile(r"/jobs/job_"), timeout=LONG_MS)
+    assert job_of(service, page)["total"] == 3
+
+
+def test_sending_is_paused_and_goes_on(page: Page, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "winter", 30)
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    context.route("**/blobs/*", hold)
+    sending = Held(page, "**/blobs/*")
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", folder)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#shipment-text")).to_contain_text("paused")
     expect(page.locator("#shipment-text")).to_contain_text("0 of 30")
-    context.unroute("**/blobs/*")
+    sending.go()
     page.get_by_role("button", name="Go on").click()
     expect(page.locator("#shipment-text")).to_contain_text("30 of 30 pictures sent")
     page.get_by_role("button", name="Leave all out").click()
