@@ -21,7 +21,8 @@ from api.stores import Stores
 from cleanplate.pictures import PICTURES
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
-from storage.ledger.jobs import get_upload, has_mask, known_uploads
+from storage.ledger.jobs import has_mask
+from storage.ledger.uploads import get_upload, known_uploads
 from storage.records import NewImage, NewJob, SkippedRow
 
 #: Bytes of a manifest that are kept in memory; larger ones lie on disk while they are read.

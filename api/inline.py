@@ -26,7 +26,7 @@ from api.stores import Stores
 from cleanplate.settings import Settings
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
-from storage.ledger.jobs import create_uploads
+from storage.ledger.uploads import create_uploads
 from storage.options import JobOptions
 from storage.records import NewImage, NewJob
 

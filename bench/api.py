@@ -27,9 +27,11 @@ from pydantic import SecretStr
 
 from cleanplate.settings import Settings
 from storage.database import Database
-from storage.ledger.jobs import create_uploads, list_images
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.jobs import list_images
+from storage.ledger.leases import lease_images
 from storage.ledger.tenants import create_key, ensure_tenant
+from storage.ledger.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import ImageState, Outcome
 from tests.running import running, until

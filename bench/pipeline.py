@@ -34,8 +34,9 @@ from cleanplate.settings import Settings
 from model.inpainter import LaMaInpainter
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
-from storage.ledger.jobs import create_uploads, list_images, list_jobs, submit_job
+from storage.ledger.jobs import list_images, list_jobs, submit_job
 from storage.ledger.tenants import ensure_tenant
+from storage.ledger.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import Image as StoredImage
 from storage.records import NewImage, NewJob, Rights, RightsBasis

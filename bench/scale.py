@@ -28,9 +28,10 @@ from sqlalchemy import Engine, event, func, select, text
 from cleanplate import logs
 from cleanplate.settings import Settings
 from storage.database import Database
-from storage.ledger.jobs import create_uploads, submit_job
+from storage.ledger.jobs import submit_job
 from storage.ledger.leases import lease_images
 from storage.ledger.tenants import ensure_tenant
+from storage.ledger.uploads import create_uploads
 from storage.ledger.webhooks import create_endpoint
 from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis

@@ -16,7 +16,7 @@ import structlog
 from cleanplate import meters
 from storage.database import Database
 from storage.errors import LedgerUnavailable
-from storage.ledger.leases import finish_images
+from storage.ledger.finish import finish_images
 from storage.records import LeasedImage, Outcome
 from workers.lease import Lease
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, sele
 from storage.database import Database
 from storage.ledger import audit, outbox
 from storage.ledger.counting import OPEN_JOB, Folded, Moves, fold, read_job, select_jobs
-from storage.ledger.leases import end_attempts
+from storage.ledger.finish import end_attempts
 from storage.ledger.lifecycle import expiry
 from storage.records import ImageOfJob, ImageState, JobState
 from storage.tables import images, job_deltas, jobs

@@ -21,8 +21,9 @@ from storage.errors import (
 )
 from storage.ledger import audit, outbox, quotas, template_use
 from storage.ledger.counting import OPEN_JOB
-from storage.ledger.jobs import hold_uploads, lock_endpoint, one_job, read_one_job
+from storage.ledger.jobs import lock_endpoint, one_job, read_one_job
 from storage.ledger.lifecycle import note_blobs
+from storage.ledger.uploads import hold_uploads
 from storage.records import Job, JobState, NewTemplate, Template, TemplateKind, TemplateState
 from storage.tables import job_templates, jobs, new_id, templates, uploads
 

@@ -28,8 +28,9 @@ from cleanplate.settings import Settings
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
-from storage.ledger.jobs import create_uploads, submit_job
+from storage.ledger.jobs import submit_job
 from storage.ledger.tenants import ensure_tenant
+from storage.ledger.uploads import create_uploads
 from storage.ledger.webhooks import create_endpoint
 from storage.migrate import migrate
 from storage.records import ENDED, NewImage, NewJob

@@ -10,7 +10,8 @@ from cleanplate.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.ledger.collecting import collect
-from storage.ledger.leases import finish_images, heartbeat, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import heartbeat, lease_images
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.tenants import ensure_tenant
 from storage.ledger.webhooks import create_endpoint

@@ -16,9 +16,9 @@ from storage.blobs import PresignedRequest, S3Blobs, open_blobs
 from storage.blobs.base import PART_BYTES, part_sizes
 from storage.database import Database
 from storage.errors import BlobNotFound, PartsInvalid
-from storage.ledger.jobs import create_uploads
 from storage.ledger.parts import drop_upload, find_upload, mark_complete, name_parts
 from storage.ledger.tenants import ensure_tenant
+from storage.ledger.uploads import create_uploads
 from tests.servers import S3Server
 from tests.shop import Clock
 from workers.sweeping import sweep

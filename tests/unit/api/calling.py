@@ -17,8 +17,9 @@ from werkzeug.test import TestResponse
 from api.app import create_app
 from api.stores import Stores
 from cleanplate.settings import Settings
+from storage.ledger.finish import finish_images
 from storage.ledger.jobs import list_images
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.leases import lease_images
 from storage.ledger.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome, Scope
 

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from cleanplate.settings import Settings
+from storage.ledger.finish import finish_images
 from storage.ledger.jobs import list_images
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.leases import lease_images
 from storage.ledger.reaper import close_jobs
 from storage.records import ImageState, Outcome
 from tests.running import until

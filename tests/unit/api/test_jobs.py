@@ -9,7 +9,7 @@ import pytest
 
 from cleanplate.settings import Settings
 from storage.database import Database
-from storage.ledger.jobs import create_uploads
+from storage.ledger.uploads import create_uploads
 from storage.options import JobOptions
 from storage.records import ImageState
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture

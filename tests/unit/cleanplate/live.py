@@ -8,8 +8,9 @@ from pathlib import Path
 from cleanplate.settings import Settings
 from storage.blobs import Blobs, open_blobs
 from storage.database import Database
+from storage.ledger.finish import finish_images
 from storage.ledger.jobs import list_images, list_jobs
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.leases import lease_images
 from storage.ledger.reaper import close_jobs
 from storage.ledger.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from storage.database import Database
 from storage.ledger.audit import Verification, as_json, chain, chained_entries, from_json
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import lease_images
 from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import reap_leases
 from storage.ledger.tenants import create_key, revoke_key

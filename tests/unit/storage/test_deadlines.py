@@ -7,7 +7,8 @@ from datetime import timedelta
 from storage.database import Database
 from storage.ledger.deadlines import fail_late_images
 from storage.ledger.dispatch import take_shards
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import lease_images
 from storage.ledger.lifecycle import retry_failed
 from storage.ledger.reaper import close_jobs
 from storage.ledger.webhooks import create_endpoint

@@ -18,7 +18,8 @@ from storage.ledger.deliveries import (
     record_delivery,
     redeliver,
 )
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import lease_images
 from storage.ledger.lifecycle import cancel_job, delete_job, drop_old_deliveries
 from storage.ledger.outbox import wants
 from storage.ledger.reaper import close_jobs

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from storage.database import Database
 from storage.ledger.dispatch import BULK_TURN, overtaken_after, read_backlog, take_shards
-from storage.ledger.leases import finish_images, lease_images, release_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import lease_images, release_images
 from storage.ledger.lifecycle import cancel_job
 from storage.ledger.pauses import pause_tenant
 from storage.ledger.reaper import close_jobs, reap_leases

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from storage.database import Database
-from storage.ledger.leases import finish_images, heartbeat, lease_images, release_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import heartbeat, lease_images, release_images
 from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.tenants import ensure_tenant

@@ -12,8 +12,9 @@ from storage.database import Database
 from storage.errors import JobCanceled, NotFound, QuotaExceeded
 from storage.ledger.audit import chain, chained_entries
 from storage.ledger.collecting import collect
-from storage.ledger.jobs import create_uploads, list_jobs, submit_job
-from storage.ledger.leases import finish_images, heartbeat, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.jobs import list_jobs, submit_job
+from storage.ledger.leases import heartbeat, lease_images
 from storage.ledger.lifecycle import (
     blobs_deleted,
     cancel_job,
@@ -25,6 +26,7 @@ from storage.ledger.lifecycle import (
 )
 from storage.ledger.quotas import set_quota
 from storage.ledger.reaper import close_jobs, fold_deltas
+from storage.ledger.uploads import create_uploads
 from storage.ledger.webhooks import create_endpoint
 from storage.records import Counts, ImageState, Job, JobState, NewImage, NewJob, Outcome, Quota
 from storage.tables import metadata, uploads

@@ -6,7 +6,8 @@ import pytest
 
 from storage.errors import NotFound, PausedByOperator
 from storage.ledger.dispatch import take_shards
-from storage.ledger.leases import finish_images, heartbeat, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import heartbeat, lease_images
 from storage.ledger.lifecycle import cancel_job, delete_job
 from storage.ledger.pauses import (
     list_pauses,

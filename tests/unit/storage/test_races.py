@@ -20,7 +20,8 @@ from storage.database import Database
 from storage.ledger.collecting import collect
 from storage.ledger.deliveries import claim_deliveries, record_delivery
 from storage.ledger.dispatch import take_shards
-from storage.ledger.leases import finish_images, heartbeat, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import heartbeat, lease_images
 from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.tenants import ensure_tenant

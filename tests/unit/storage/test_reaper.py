@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import func, insert, select
 
 from storage.database import Database
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import lease_images
 from storage.ledger.lifecycle import cancel_job
 from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.tenants import ensure_tenant

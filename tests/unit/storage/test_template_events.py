@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import lease_images
 from storage.ledger.making import fail_template, finish_template
 from storage.ledger.reaper import close_jobs
 from storage.ledger.templates import approve_job

@@ -21,8 +21,9 @@ from storage.errors import (
 )
 from storage.ledger.deadlines import fail_late_images
 from storage.ledger.dispatch import take_shards
-from storage.ledger.jobs import create_uploads, known_uploads, submit_job
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.jobs import submit_job
+from storage.ledger.leases import lease_images
 from storage.ledger.lifecycle import cancel_job, delete_job, drop_expired_uploads, retry_failed
 from storage.ledger.making import (
     extend_template,
@@ -43,6 +44,7 @@ from storage.ledger.templates import (
     list_templates,
     reject_template,
 )
+from storage.ledger.uploads import create_uploads, known_uploads
 from storage.ledger.webhooks import create_endpoint
 from storage.records import (
     EventFilter,

@@ -15,7 +15,8 @@ from storage.database import Database
 from storage.errors import NotFound
 from storage.ledger.collecting import collect
 from storage.ledger.deliveries import claim_deliveries, record_delivery
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.leases import lease_images
 from storage.ledger.reaper import close_jobs
 from storage.ledger.tenants import ensure_tenant
 from storage.ledger.webhooks import (

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from cleanplate.settings import Settings
 from cleanplate.weights import SHIPPED, path_of
 from model.weights import SHIPPED as SHIPPED_FILE
-from storage.ledger.jobs import create_uploads, submit_job
+from storage.ledger.jobs import submit_job
+from storage.ledger.uploads import create_uploads
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import HEIGHT, WIDTH, catalogue_in, picture, pixels_of, png
 from tests.shop import RIGHTS

@@ -13,8 +13,8 @@ from storage.database import Database
 from storage.errors import NotFound
 from storage.ledger.collecting import collect
 from storage.ledger.deliveries import claim_deliveries, list_deliveries, record_delivery
-from storage.ledger.jobs import create_uploads
 from storage.ledger.lifecycle import cancel_job, delete_job
+from storage.ledger.uploads import create_uploads
 from storage.ledger.webhooks import create_endpoint, ping
 from tests.catalogue import Catalogue, bar_mask, picture, png
 from tests.running import until

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cleanplate.settings import Settings
-from storage.ledger.jobs import create_uploads, submit_job
+from storage.ledger.jobs import submit_job
 from storage.ledger.making import lease_template
 from storage.ledger.templates import approve_job, create_template, get_template, list_templates
+from storage.ledger.uploads import create_uploads
 from storage.records import (
     ImageState,
     Job,

@@ -16,10 +16,12 @@ from cleanplate.settings import Settings
 from storage.database import Database
 from storage.ledger.collecting import collect
 from storage.ledger.deliveries import claim_deliveries
-from storage.ledger.jobs import create_uploads, submit_job
-from storage.ledger.leases import finish_images, lease_images
+from storage.ledger.finish import finish_images
+from storage.ledger.jobs import submit_job
+from storage.ledger.leases import lease_images
 from storage.ledger.reaper import close_jobs
 from storage.ledger.tenants import ensure_tenant
+from storage.ledger.uploads import create_uploads
 from storage.ledger.webhooks import create_endpoint, list_endpoints, ping, rotate_secret
 from storage.records import DeliveryState, ImageState, NewImage, NewJob, Outcome
 from storage.tables import webhook_attempts, webhook_deliveries
