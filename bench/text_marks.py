@@ -1,8 +1,8 @@
 """Text marks on photos whose originals are known: how many are found, what else is touched, how long it takes.
 
 Run: ``python -m bench.text_marks PHOTOS --font FONT [FONT ...]``; a font that has Chinese is named by ``--chinese``.
-Photos are cropped to 1200x1600, and all of them carry a print, as garments do, that is not the mark. The same photos with
-the print alone are looked at as well: what is found there is wrong, and so is a mask that reaches into the print.
+Photos are cropped to 1200x1600, and all of them carry a print, as garments do, that is not the mark. The same photos
+with the print alone are looked at as well: what is found there is wrong, and so is a mask that reaches into the print.
 """
 
 from __future__ import annotations
