@@ -1,9 +1,12 @@
 """What is left of a picture outside the mark: every kind of file through the whole pipeline, held against its source.
 
-    python -m bench.fidelity PHOTO… [--out fidelity.json]
+    python -m bench.fidelity PHOTO… [--place corner] [--only jpeg] [--out fidelity.json]
 
-For each file of the corpus: same format, size, mode, depth and profile; what is told about the picture; pixels changed
-outside the widened mask (lossless files) or DCT coefficients outside the MCUs that it touches (JPEG); and the size.
+Every photo is signed with an address in a corner (or across it) and made into each file of the corpus. For each: same
+format, size, mode, depth and profile; what is told about the picture; pixels changed outside the widened mask (lossless
+files) or DCT coefficients outside the MCUs that it touches (JPEG); and the size. A JPEG's size is held against three
+others: the source's; the source's when nothing is repaired, which is what writing itself comes to; and that of the same
+photo without the mark, saved in the same way, which is what a perfect repair would come to.
 """
 
 from __future__ import annotations
@@ -11,41 +14,30 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import cv2
-import imagecodecs
-import jpeglib
 import numpy as np
-import pillow_heif
-import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
+from bench.comparing import changed_coefficients, changed_in_strips, holes_of, lost_of, pixels_of
 from bench.corpus import Case, cases
+from bench.corpus.mark import PLACES, Mask, Place, letters, png, signed
 from model.imaging import Limits
 from model.imaging.coding import encode
-from model.imaging.formats import boxes, jpeg, png, tiff_strips
-from model.imaging.formats.splice import touched_mcus
-from model.imaging.metadata.reading import has_c2pa
 from model.imaging.picture import Edit
-from model.imaging.turning import as_stored
+from model.imaging.turning import as_seen
 from model.inpainter import LaMaInpainter
-from model.masks import Mask
 from model.repair import Task, fill_parts, read, write
 
 LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
-Samples = NDArray[Any]
-#: Where thumbnails and strips lie may change; what they hold is compared elsewhere.
-_PLACES = {0x0201, 0x0202, 273, 279, 324, 325}
 #: Lossy formats in which nothing can be spliced: how far pixels may be off outside the mask is reported, not promised.
 RECODED = ("webp-lossy", "webp-plain", "webp-animated-lossy", "avif", "heic")
+#: How far a JPEG's size may be from the source's.
+NEAR = 0.05
 
 
 @dataclass(frozen=True)
@@ -60,59 +52,69 @@ class Row:
     changed: int | None
     #: Mean of the absolute difference outside the mask, in levels of 255.
     mean_difference: float
-    #: Size of the result over that of the source.
-    size: float
-    #: The same for JPEG when nothing is repaired: what thumbnails made anew and restart markers left out come to.
-    #: What is left of ``size`` is the content of the mask.
-    unrepaired: float | None
+    #: Share of the picture that the widened mask covers.
+    masked: float
     #: Whether anything in the mask changed.
     repaired: bool
+    #: Size of the result over that of the source.
+    size: float
+    #: For JPEG, the size when nothing is repaired over the source's, and the result's over that of the photo without
+    #: the mark, saved in the same way.
+    unrepaired: float | None = None
+    unmarked: float | None = None
 
 
-def measure(case: Case, inpainter: LaMaInpainter) -> Row:
-    """``case`` through the pipeline, with a mark in its lower third."""
-    with Image.open(io.BytesIO(case.data)) as image:
-        turned = image.format != "HEIF" and image.getexif().get(0x0112, 1) in range(5, 9)
-        size = image.size[::-1] if turned else image.size
-    task = read(case.data, mark(*size), limits=LIMITS)
+@dataclass(frozen=True)
+class Subject:
+    """A file of the corpus with a mark on it."""
+
+    case: Case
+    #: The letters, as the picture is stored.
+    drawn: Mask
+    #: The same file of the photo without the mark.
+    clean: Case | None
+
+
+def subjects(photo: Image.Image, place: Place, kind: str = "") -> list[Subject]:
+    """``photo`` (RGB) signed at ``place`` as every file of the corpus whose name begins with ``kind``."""
+    drawn = letters(*photo.size, place)
+    clean = {case.name: case for case in cases(photo, "jpeg")}
+    return [Subject(case, drawn, clean.get(case.name)) for case in cases(signed(photo, drawn), kind)]
+
+
+def measure(subject: Subject, inpainter: LaMaInpainter) -> Row:
+    """A file through the pipeline."""
+    data = subject.case.data
+    task = read(data, png(_as_seen(subject)), limits=LIMITS)
     repaired = write(task, fill_parts(task, inpainter.run, lambda _: None))
-    row = compare(case, repaired.data, task, repaired.record["written"])
-    return replace(row, unrepaired=_unrepaired(case, task)) if case.name.startswith("jpeg") else row
+    row = compare(subject.case, repaired.data, task, repaired.record["written"])
+    if subject.clean is None:
+        return row
+    return replace(row, unrepaired=_unrepaired(data, task), unmarked=len(repaired.data) / len(subject.clean.data))
 
 
-def _unrepaired(case: Case, task: Task) -> float:
+def _as_seen(subject: Subject) -> Mask:
+    """The letters as a person sees them, and of the picture's size: some files hold a little less of the photo."""
+    with Image.open(io.BytesIO(subject.case.data)) as image:
+        turn = 1 if image.format == "HEIF" else image.getexif().get(0x0112, 1)
+        stored = subject.drawn[: image.height, : image.width]
+    return np.ascontiguousarray(as_seen(stored, turn))
+
+
+def _unrepaired(data: bytes, task: Task) -> float:
     assert task.document is not None
     as_it_was = [Edit(page.samples, np.zeros(page.samples.shape[:2], np.uint8)) for page in task.document.pages]
-    return len(encode(task.document, as_it_was).data) / len(case.data)
-
-
-def mark(width: int, height: int) -> bytes:
-    """A mask: letters across the lower third, as a PNG."""
-    mask = np.zeros((height, width), np.uint8)
-    scale = width / 260
-    cv2.putText(
-        mask,
-        "SHOP.EXAMPLE",
-        (width // 10, height * 3 // 4),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        scale,
-        255,
-        max(1, round(3 * scale)),
-    )
-    out = io.BytesIO()
-    Image.fromarray(mask).save(out, "PNG")
-    return out.getvalue()
+    return len(encode(task.document, as_it_was).data) / len(data)
 
 
 def compare(case: Case, result: bytes, task: Task, written: str) -> Row:
     """``result`` held against ``case``, both read by other means than the pipeline's."""
-    before, after = list(_pixels(case.data)), list(_pixels(result))
-    assert task.document is not None
-    holes = _holes(task)
-    lost = _lost(case.data, result)
+    before, after = list(pixels_of(case.data)), list(pixels_of(result))
+    holes, lost = holes_of(task), lost_of(case.data, result)
+    masked = float(np.mean([(hole > 0).mean() for hole in holes]))
+    size = len(result) / len(case.data)
     if [part.shape for part in before] != [part.shape for part in after]:
-        lost.append("size, mode or frames")
-        return Row(case.name, written, lost, None, 0, len(result) / len(case.data), None, repaired=False)
+        return Row(case.name, written, [*lost, "size, mode or frames"], None, 0, masked, repaired=False, size=size)
     changed, differences, repaired = 0, [], False
     for old, new, hole in zip(before, after, holes, strict=True):
         if old.dtype != new.dtype:
@@ -126,173 +128,107 @@ def compare(case: Case, result: bytes, task: Task, written: str) -> Row:
     if case.name.startswith("jpeg"):
         count = changed_coefficients(case.data, result, holes[0]) if written == "spliced" else None
     elif case.name.startswith("tiff-jpeg"):
-        count = _changed_in_strips(case.data, result, holes[0])
+        count = changed_in_strips(case.data, result, holes[0])
     elif case.name.startswith(RECODED):
         count = None
-    ratio = len(result) / len(case.data)
-    return Row(case.name, written, lost, count, float(np.mean(differences)), ratio, None, repaired)
+    return Row(case.name, written, lost, count, float(np.mean(differences)), masked, repaired, size)
 
 
-def changed_coefficients(source: bytes, result: bytes, hole: Mask) -> int:
-    """DCT coefficients outside the MCUs that ``hole`` (as stored) touches that are not the source's own."""
-    across, down = jpeg.sampling_mcu(source)
-    touched = touched_mcus(hole, across, down)
-    changed = 0
-    for old, new in zip(_coefficients(source), _coefficients(result), strict=True):
-        different = (old != new).any(axis=(2, 3))
-        tall, wide = round(old.shape[0] / touched.shape[0] + 0.49), round(old.shape[1] / touched.shape[1] + 0.49)
-        inside = touched.repeat(max(1, tall), axis=0).repeat(max(1, wide), axis=1)
-        inside = inside[: old.shape[0], : old.shape[1]]
-        changed += int(((old != new) & ~inside[..., None, None] & different[..., None, None]).sum())
-    return changed
+@dataclass(frozen=True)
+class Spread:
+    """Least, median and greatest change of a size, as a share of it; ``near``: share of the files within ``NEAR``."""
+
+    least: float
+    median: float
+    greatest: float
+    near: float
+
+    def __str__(self) -> str:
+        return f"{self.least:+.1%} {self.median:+.1%} {self.greatest:+.1%}"
 
 
-def _changed_in_strips(source: bytes, result: bytes, hole: Mask) -> int:
-    """The same for the first page of a TIFF whose strips or tiles are JPEG."""
-    with tifffile.TiffFile(io.BytesIO(source)) as before, tifffile.TiffFile(io.BytesIO(result)) as after:
-        old, new = before.pages[0], after.pages[0]
-        parts = dict(tiff_strips.touched(old, hole[..., None], hole))
-        changed = 0
-        for index in range(len(old.dataoffsets)):  # type: ignore[union-attr]
-            pair = tiff_strips.whole_jpeg(before, old, index), tiff_strips.whole_jpeg(after, new, index)
-            changed += changed_coefficients(*pair, parts[index].hole) if index in parts else int(pair[0] != pair[1])
-        return changed
+@dataclass(frozen=True)
+class Figures:
+    """One kind of file, or several, over all photos."""
+
+    files: int
+    written: list[str]
+    lost: list[str]
+    repaired: int
+    #: Over the files for which nothing but zero is promised.
+    changed: int | None
+    #: Least and greatest.
+    mean_difference: tuple[float, float]
+    masked: float
+    size: Spread
+    unrepaired: Spread | None
+    unmarked: Spread | None
 
 
-def _coefficients(data: bytes) -> list[NDArray[np.int16]]:
-    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
-        file.write(data)
-        file.flush()
-        read_back = jpeglib.read_dct(file.name)
-        return [plane for plane in (read_back.Y, read_back.Cb, read_back.Cr, read_back.K) if plane is not None]
+def figures(rows: list[Row]) -> Figures:
+    """What ``rows`` come to."""
+    counts = [row.changed for row in rows if row.changed is not None]
+    differences = [row.mean_difference for row in rows]
+    return Figures(
+        files=len(rows),
+        written=sorted({row.written for row in rows}),
+        lost=sorted({what for row in rows for what in row.lost}),
+        repaired=sum(row.repaired for row in rows),
+        changed=sum(counts) if counts else None,
+        mean_difference=(round(min(differences), 3), round(max(differences), 3)),
+        masked=round(float(np.median([row.masked for row in rows])), 4),
+        size=_spread([row.size for row in rows]),
+        unrepaired=_spread([row.unrepaired for row in rows if row.unrepaired]) if rows[0].unrepaired else None,
+        unmarked=_spread([row.unmarked for row in rows if row.unmarked]) if rows[0].unmarked else None,
+    )
 
 
-def _holes(task: Task) -> list[Mask]:
-    """The hole of each page, as its samples are stored."""
-    assert task.document is not None
-    holes, at, parts = [], 0, task.parts
-    for page in task.document.pages:
-        holes.append(np.ascontiguousarray(as_stored(parts[at].hole, page.orientation)))
-        at += 2 if page.colour == "cmyk" else 1
-    return holes
-
-
-def _pixels(data: bytes) -> Iterator[Samples]:
-    """The samples of every frame or page as stored, in full depth."""
-    with Image.open(io.BytesIO(data)) as image:
-        if image.format == "TIFF":
-            with tifffile.TiffFile(io.BytesIO(data)) as file:
-                for page in file.pages:
-                    samples = page.asarray()
-                    planes = getattr(page, "planarconfig", 1) == 2 and samples.ndim == 3
-                    yield samples.transpose(1, 2, 0) if planes else samples
-            return
-        if image.format == "PNG" and data[24] == 16:
-            deep = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
-            yield deep
-            return
-        if image.format == "HEIF" and image.info.get("bit_depth", 8) > 8:
-            yield np.asarray(pillow_heif.open_heif(data, convert_hdr_to_8bit=False)).reshape(*image.size[::-1], -1)
-            return
-        if image.format == "AVIF" and imagecodecs.avif_decode(data).dtype == np.uint16:
-            yield np.asarray(imagecodecs.avif_decode(data))
-            return
-        for frame in range(getattr(image, "n_frames", 1)):
-            image.seek(frame)
-            several = getattr(image, "n_frames", 1) > 1
-            shown = image.convert("RGBA") if several or image.mode == "P" else image
-            yield np.array(shown)
-
-
-def _lost(source: bytes, result: bytes) -> list[str]:
-    """What is told about the picture, or is its kind, and is not as it was."""
-    lost = []
-    with Image.open(io.BytesIO(source)) as before, Image.open(io.BytesIO(result)) as after:
-        format_name = str(before.format)
-        facts = {
-            "format": (before.format, after.format),
-            "mode": (before.mode, after.mode),
-            "size": (before.size, after.size),
-            "frames": (getattr(before, "n_frames", 1), getattr(after, "n_frames", 1)),
-        }
-        for name in ("icc_profile", "xmp", "photoshop", "dpi", "comment", "duration", "loop", "transparency"):
-            facts[name] = (before.info.get(name), after.info.get(name))
-        facts["exif"] = (_exif(before), _exif(after))
-        if format_name == "HEIF":
-            for name in ("chroma", "bit_depth", "nclx_profile"):
-                facts[name] = (before.info.get(name), after.info.get(name))
-        if format_name == "AVIF":
-            facts["coding"] = tuple(file[file.find(b"av1C") + 6] & 0x7C for file in (source, result))
-            facts["colours, turn, light"] = tuple(_of_avif(file) for file in (source, result))
-        if format_name == "JPEG":
-            facts["tables"] = (before.quantization, after.quantization)  # type: ignore[attr-defined]
-            facts["progressive"] = (before.info.get("progressive"), after.info.get("progressive"))
-        if format_name == "TIFF":
-            facts["tags"] = (_tags(before), _tags(after))
-        lost += [name for name, (old, new) in facts.items() if old != new]
-    if format_name == "PNG" and (source[24:29] != result[24:29]):
-        lost.append("depth or interlacing")
-    if format_name == "PNG":
-        kept = {b"caBX", b"iCCP", b"pHYs", b"iTXt", b"acTL"}
-        old, new = ([part for part in png.chunks(file) if part[0] in kept] for file in (source, result))
-        lost += ["chunks"] if old != new else []
-    if has_c2pa(source, format_name) != has_c2pa(result, format_name):
-        lost.append("c2pa")
-    return lost
-
-
-def _of_avif(data: bytes) -> list[bytes]:
-    """Properties of the picture; of its colours without their range."""
-    kept = {b"irot", b"imir", b"clli", b"colr"}
-    found = [part for kind, part in boxes.properties(data) if kind in kept]
-    return sorted(part[:18] if part[8:12] == b"nclx" else part for part in found)
-
-
-def _exif(image: Image.Image) -> dict[int, Any]:
-    return {tag: value for tag, value in image.getexif().items() if tag not in _PLACES}
-
-
-def _tags(image: Image.Image) -> dict[int, Any]:
-    return {tag: value for tag, value in image.tag_v2.items() if tag not in _PLACES}  # type: ignore[attr-defined]
+def _spread(ratios: list[float]) -> Spread:
+    change = np.array(ratios) - 1
+    near = float((np.abs(change) <= NEAR).mean())
+    return Spread(*(round(float(value), 4) for value in (change.min(), np.median(change), change.max(), near)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+", help="photos, or folders of them")
-    parser.add_argument("--longest", type=int, default=320, help="longest side of the pictures (default: %(default)s)")
+    parser.add_argument("--longest", type=int, default=768, help="longest side of the pictures (default: %(default)s)")
+    parser.add_argument("--place", choices=PLACES, default="corner", help="where the mark is (default: %(default)s)")
+    parser.add_argument("--only", default="", metavar="KIND", help="files whose names begin with this, such as jpeg")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     files = [file for path in options.photos for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     rows: dict[str, list[Row]] = {}
     with LaMaInpainter(device="cpu") as inpainter:
-        for file in files:
+        for file in track(files, "photos"):
             with Image.open(file) as opened:
                 photo = opened.convert("RGB")
             photo.thumbnail((options.longest, options.longest))
-            for case in cases(photo):
-                rows.setdefault(case.name, []).append(measure(case, inpainter))
-    report(rows)
+            for subject in subjects(photo, options.place, options.only):
+                rows.setdefault(subject.case.name, []).append(measure(subject, inpainter))
+    found = {name: figures(of_kind) for name, of_kind in rows.items()}
+    jpegs = [row for name, of_kind in rows.items() if name.startswith("jpeg") for row in of_kind]
+    if jpegs:
+        found["all JPEG"] = figures(jpegs)
+    report(found)
     if options.out:
-        options.out.write_text(
-            json.dumps({name: [asdict(row) for row in found] for name, found in rows.items()}, indent=1) + "\n"
-        )
+        told = {"photos": len(files), "longest": options.longest, "place": options.place}
+        kinds = {name: asdict(of_kind) for name, of_kind in found.items()}
+        options.out.write_text(json.dumps({**told, "kinds": kinds}, indent=1) + "\n")
 
 
-def report(rows: dict[str, list[Row]]) -> None:
-    """Print one line for each kind of file, over all photos."""
-    table = Table("file", "written", "lost", "changed outside", "mean difference", "size", title="Fidelity")
-    for name, found in rows.items():
-        lost = sorted({what for row in found for what in row.lost})
-        counts = [row.changed for row in found if row.changed is not None]
+def report(found: dict[str, Figures]) -> None:
+    """Print one line for each kind of file."""
+    sizes = ("size", "nothing repaired", "to the unmarked")
+    table = Table("file", "files", "written", "lost", "changed", "difference", *sizes, title="Fidelity")
+    for name, of_kind in found.items():
         table.add_row(
-            name,
-            ", ".join(sorted({row.written for row in found})),
-            ", ".join(lost) or "nothing",
-            str(sum(counts)) if counts else "-",
-            f"{np.mean([row.mean_difference for row in found]):.3f}",
-            f"{min(row.size for row in found) - 1:+.1%} to {max(row.size for row in found) - 1:+.1%}",
-        )
-    Console(width=140).print(table)
+            name, str(of_kind.files), ", ".join(of_kind.written), ", ".join(of_kind.lost) or "nothing",
+            "-" if of_kind.changed is None else str(of_kind.changed),
+            "{:.3f} to {:.3f}".format(*of_kind.mean_difference),
+            *(str(spread or "") for spread in (of_kind.size, of_kind.unrepaired, of_kind.unmarked)),
+        )  # fmt: skip
+    Console(width=180).print(table)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ class Case:
     data: bytes
 
 
-def cases(photo: Image.Image) -> Iterator[Case]:
-    """Every kind of file, each with ``photo`` (RGB) as its content."""
+def cases(photo: Image.Image, kind: str = "") -> Iterator[Case]:
+    """Every kind of file, each with ``photo`` (RGB) as its content; those whose names begin with ``kind``."""
     for family in FAMILIES:
         for name, make in family(photo.convert("RGB")):
-            yield Case(name, make())
+            if name.startswith(kind):
+                yield Case(name, make())

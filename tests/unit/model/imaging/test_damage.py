@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from bench.corpus import cases
-from bench.fidelity import mark
+from bench.corpus.mark import letters, png
 from bench.mutations import mutated
 from model.errors import ModelError
 from model.imaging import Limits
@@ -96,5 +96,5 @@ def test_what_needs_more_memory_than_it_may_is_refused_and_the_limit_lifted() ->
 def test_polyglot_is_what_its_first_bytes_say() -> None:
     out = io.BytesIO()
     Image.new("RGB", (40, 30), "red").save(out, "PNG")
-    task = read(out.getvalue() + b"PK\x03\x04 and a zip file behind it", mark(40, 30), limits=LIMITS)
+    task = read(out.getvalue() + b"PK\x03\x04 and a zip file behind it", png(letters(40, 30, "across")), limits=LIMITS)
     assert b"PK\x03\x04" not in write(task, [part.picture.pixels for part in task.parts]).data

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.corpus import Case, cases
-from bench.fidelity import RECODED, measure
+from bench.fidelity import RECODED, Subject, measure, subjects
 from model.inpainter import LaMaInpainter
 from tests.running import REPOSITORY
 
@@ -24,7 +23,7 @@ def small_photo() -> Image.Image:
     return photo
 
 
-CORPUS = {case.name: case for case in cases(small_photo())}
+CORPUS = {subject.case.name: subject for subject in subjects(small_photo(), "across")}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +34,8 @@ def inpainter() -> Iterator[LaMaInpainter]:
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_file_comes_back_as_it_was_outside_the_mark(name: str, inpainter: LaMaInpainter) -> None:
-    case: Case = CORPUS[name]
-    row = measure(case, inpainter)
+    subject: Subject = CORPUS[name]
+    row = measure(subject, inpainter)
     assert row.lost == []
     assert row.repaired
     if name.startswith("jpeg"):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.corpus import cases
 from bench.corpus.content import ICC, JUMBF, exif
-from bench.fidelity import mark
+from bench.corpus.mark import letters, png
 from model.errors import ImageRejected
 from model.imaging import Limits
 from model.imaging.metadata.exif import thumbnail_of, with_thumbnail
@@ -141,5 +141,5 @@ def test_frames_go_into_formats_that_hold_them_only() -> None:
 
 
 def test_options_left_out_change_nothing() -> None:
-    task = read(CORPUS["png-rgb-8"], mark(*photo().size), limits=LIMITS, mask_inverted=True)
+    task = read(CORPUS["png-rgb-8"], png(letters(*photo().size, "across")), limits=LIMITS, mask_inverted=True)
     assert (task.hole > 0).mean() > 0.5

@@ -1,0 +1,150 @@
+"""A result held against its source by other means than the pipeline's: pixels, DCT coefficients, what is told."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import imagecodecs
+import jpeglib
+import numpy as np
+import pillow_heif
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.imaging.formats import boxes, jpeg, png, tiff_strips
+from model.imaging.formats.splice import touched_mcus
+from model.imaging.metadata.reading import has_c2pa
+from model.imaging.turning import as_stored
+from model.masks import Mask
+from model.repair import Task
+
+Samples = NDArray[Any]
+#: Where thumbnails and strips lie may change; what they hold is compared elsewhere.
+_PLACES = {0x0201, 0x0202, 273, 279, 324, 325}
+
+
+def changed_coefficients(source: bytes, result: bytes, hole: Mask) -> int:
+    """DCT coefficients outside the MCUs that ``hole`` (as stored) touches that are not the source's own."""
+    across, down = jpeg.sampling_mcu(source)
+    touched = touched_mcus(hole, across, down)
+    changed = 0
+    for old, new in zip(_coefficients(source), _coefficients(result), strict=True):
+        different = (old != new).any(axis=(2, 3))
+        tall, wide = round(old.shape[0] / touched.shape[0] + 0.49), round(old.shape[1] / touched.shape[1] + 0.49)
+        inside = touched.repeat(max(1, tall), axis=0).repeat(max(1, wide), axis=1)
+        inside = inside[: old.shape[0], : old.shape[1]]
+        changed += int(((old != new) & ~inside[..., None, None] & different[..., None, None]).sum())
+    return changed
+
+
+def changed_in_strips(source: bytes, result: bytes, hole: Mask) -> int:
+    """The same for the first page of a TIFF whose strips or tiles are JPEG."""
+    with tifffile.TiffFile(io.BytesIO(source)) as before, tifffile.TiffFile(io.BytesIO(result)) as after:
+        old, new = before.pages[0], after.pages[0]
+        parts = dict(tiff_strips.touched(old, hole[..., None], hole))
+        changed = 0
+        for index in range(len(old.dataoffsets)):  # type: ignore[union-attr]
+            pair = tiff_strips.whole_jpeg(before, old, index), tiff_strips.whole_jpeg(after, new, index)
+            changed += changed_coefficients(*pair, parts[index].hole) if index in parts else int(pair[0] != pair[1])
+        return changed
+
+
+def _coefficients(data: bytes) -> list[NDArray[np.int16]]:
+    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+        file.write(data)
+        file.flush()
+        read_back = jpeglib.read_dct(file.name)
+        return [plane for plane in (read_back.Y, read_back.Cb, read_back.Cr, read_back.K) if plane is not None]
+
+
+def holes_of(task: Task) -> list[Mask]:
+    """The hole of each page, as its samples are stored."""
+    assert task.document is not None
+    holes, at, parts = [], 0, task.parts
+    for page in task.document.pages:
+        holes.append(np.ascontiguousarray(as_stored(parts[at].hole, page.orientation)))
+        at += 2 if page.colour == "cmyk" else 1
+    return holes
+
+
+def pixels_of(data: bytes) -> Iterator[Samples]:
+    """The samples of every frame or page as stored; more than 8 bits on the scale of 16."""
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format == "TIFF":
+            with tifffile.TiffFile(io.BytesIO(data)) as file:
+                for page in file.pages:
+                    samples = page.asarray()
+                    planes = getattr(page, "planarconfig", 1) == 2 and samples.ndim == 3
+                    yield samples.transpose(1, 2, 0) if planes else samples
+            return
+        if image.format == "PNG" and data[24] == 16:
+            yield np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+            return
+        if image.format == "HEIF" and image.info.get("bit_depth", 8) > 8:
+            yield np.asarray(pillow_heif.open_heif(data, convert_hdr_to_8bit=False)).reshape(*image.size[::-1], -1)
+            return
+        if image.format == "AVIF" and (deep := np.asarray(imagecodecs.avif_decode(data))).dtype == np.uint16:
+            yield deep << (4 if data[data.find(b"av1C") + 6] & 0x20 else 6)  # its flags say 12 bits, or 10
+            return
+        for frame in range(getattr(image, "n_frames", 1)):
+            image.seek(frame)
+            several = getattr(image, "n_frames", 1) > 1
+            shown = image.convert("RGBA") if several or image.mode == "P" else image
+            yield np.array(shown)
+
+
+def lost_of(source: bytes, result: bytes) -> list[str]:
+    """What is told about the picture, or is its kind, and is not as it was."""
+    lost = []
+    with Image.open(io.BytesIO(source)) as before, Image.open(io.BytesIO(result)) as after:
+        format_name = str(before.format)
+        facts = {
+            "format": (before.format, after.format),
+            "mode": (before.mode, after.mode),
+            "size": (before.size, after.size),
+            "frames": (getattr(before, "n_frames", 1), getattr(after, "n_frames", 1)),
+        }
+        for name in ("icc_profile", "xmp", "photoshop", "dpi", "comment", "duration", "loop", "transparency"):
+            facts[name] = (before.info.get(name), after.info.get(name))
+        facts["exif"] = (_exif(before), _exif(after))
+        if format_name == "HEIF":
+            for name in ("chroma", "bit_depth", "nclx_profile"):
+                facts[name] = (before.info.get(name), after.info.get(name))
+        if format_name == "AVIF":
+            facts["coding"] = tuple(file[file.find(b"av1C") + 6] & 0x7C for file in (source, result))
+            facts["colours, turn, light"] = tuple(_of_avif(file) for file in (source, result))
+        if format_name == "JPEG":
+            facts["tables"] = (before.quantization, after.quantization)  # type: ignore[attr-defined]
+            facts["progressive"] = (before.info.get("progressive"), after.info.get("progressive"))
+        if format_name == "TIFF":
+            facts["tags"] = (_tags(before), _tags(after))
+        lost += [name for name, (old, new) in facts.items() if old != new]
+    if format_name == "PNG" and (source[24:29] != result[24:29]):
+        lost.append("depth or interlacing")
+    if format_name == "PNG":
+        kept = {b"caBX", b"iCCP", b"pHYs", b"iTXt", b"acTL"}
+        old, new = ([part for part in png.chunks(file) if part[0] in kept] for file in (source, result))
+        lost += ["chunks"] if old != new else []
+    if has_c2pa(source, format_name) != has_c2pa(result, format_name):
+        lost.append("c2pa")
+    return lost
+
+
+def _of_avif(data: bytes) -> list[bytes]:
+    """Properties of the picture; of its colours without their range."""
+    kept = {b"irot", b"imir", b"clli", b"colr"}
+    found = [part for kind, part in boxes.properties(data) if kind in kept]
+    return sorted(part[:18] if part[8:12] == b"nclx" else part for part in found)
+
+
+def _exif(image: Image.Image) -> dict[int, Any]:
+    return {tag: value for tag, value in image.getexif().items() if tag not in _PLACES}
+
+
+def _tags(image: Image.Image) -> dict[int, Any]:
+    return {tag: value for tag, value in image.tag_v2.items() if tag not in _PLACES}  # type: ignore[attr-defined]
