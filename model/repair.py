@@ -126,6 +126,9 @@ def read(
                 check_fit((first.width, first.height), width=page.width, height=page.height)
                 drawn = Image.fromarray(painted[first.samples.shape[:2]])
                 scaled = drawn.resize((page.width, page.height), Image.Resampling.BILINEAR)
+                if page.width < first.width:
+                    # A copy that is for looking through: strokes thinner than its pixels show in them all the same.
+                    scaled = scaled.point(lambda value: 255 if value else 0)
                 painted[size] = np.array(scaled, np.uint8)
         return painted[size]
 
@@ -211,8 +214,8 @@ def write(
     }
     if written.reason:
         record["reason"] = written.reason
-    if len(document.pages) > 1:
-        record["frames"] = len(document.pages)
+    if document.probe.frames > 1:
+        record["frames"] = document.probe.frames
     return Repaired(written.data, content_type, extension, record)
 
 

@@ -14,6 +14,8 @@ from model.errors import ImageRejected
 from model.imaging import turning
 from model.imaging.formats import avif, bmp, gif, heic, jpeg, png, tiff, webp
 from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, thumbnail_of, with_thumbnail
+from model.imaging.metadata.reading import xmp_of
+from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Written
 from model.imaging.probing import Limits, Probe, facts, opened, orientation
 
@@ -44,6 +46,8 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
     stored = [_as_stored(edit, page) for edit, page in zip(edits, document.pages, strict=True)]
     first = stored[0]
     thumbnail = _thumbnail(document, edits[0])
+    if xmp is None:
+        xmp = _renewed_xmp(document, thumbnail)
     match document.probe.format:
         case "JPEG":
             before = _as_stored(Edit(document.pages[0].samples, edits[0].hole), document.pages[0]).samples
@@ -58,7 +62,7 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
         case "BMP":
             written = bmp.write(data, first)
         case "TIFF":
-            written = tiff.write(data, stored, xmp)
+            written = tiff.write(data, stored, thumbnail, xmp)
         case "AVIF":
             written = avif.write(data, first, thumbnail, xmp)
         case _:
@@ -102,6 +106,13 @@ def _thumbnail(document: Document, edit: Edit) -> Thumbnail:
     """Thumbnails of the first page's outcome, as stored (EXIF turns both alike)."""
     page = replace(document.pages[0], samples=edit.samples)
     return thumbnail_of(turning.as_stored(page.views()[0].pixels, page.orientation))
+
+
+def _renewed_xmp(document: Document, thumbnail: Thumbnail) -> bytes | None:
+    """The XMP packet with its thumbnails renewed; ``None`` where it has none, and stays as it is."""
+    packet = xmp_of(document.data, document.probe.format)
+    renewed = with_xmp_thumbnails(packet, thumbnail) if packet else None
+    return None if renewed == packet else renewed
 
 
 def _with_png_exif(data: bytes, thumbnail: Thumbnail) -> bytes:

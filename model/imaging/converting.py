@@ -7,6 +7,7 @@ elsewhere; transparent pictures are laid on white for JPEG.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import imagecodecs
@@ -16,6 +17,8 @@ from PIL import Image, ImageCms
 
 from model.errors import ImageRejected
 from model.imaging.formats import png
+from model.imaging.metadata.exif import thumbnail_of
+from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Samples
 from model.imaging.probing import DAMAGE, FORMATS
 
@@ -27,11 +30,12 @@ _ORIENTATION = 0x0112
 
 
 def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | None = None) -> bytes:
-    """The pages as a file of the format ``target`` (Pillow's name).
+    """The pages, without smaller copies behind them, as a file of the format ``target`` (Pillow's name).
 
     Raises:
         ImageRejected: a document of several pages, and a format that holds one.
     """
+    edits = edits[: document.probe.frames]
     if len(edits) > 1 and target not in _HOLDS_SEVERAL:
         raise ImageRejected(
             "image_output_unsupported",
@@ -40,7 +44,10 @@ def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | Non
     told, durations = _told(document)
     if xmp is not None:
         told["xmp"] = xmp
-    pages = list(zip(document.pages, edits, strict=True))
+    elif "xmp" in told:
+        shown = replace(document.pages[0], samples=edits[0].samples).views()[0].pixels
+        told["xmp"] = with_xmp_thumbnails(told["xmp"], thumbnail_of(shown))
+    pages = list(zip(document.pages, edits, strict=False))
     if len(pages) == 1 and edits[0].samples.dtype == np.uint16 and target in ("PNG", "TIFF"):
         return _deep(document.pages[0], edits[0].samples, target, told)
     images = [_image(page, edit.samples, target, told) for page, edit in pages]

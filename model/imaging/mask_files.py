@@ -48,9 +48,10 @@ def check_fit(size: tuple[int, int] | None, *, width: int, height: int) -> None:
     """
     if size is None or size == (width, height):
         return
-    # Both sides of a scaled copy are rounded. One side equal and the other not is no copy.
-    off = abs(size[0] * height / width - size[1])
-    if size[0] == width or size[1] == height or off > 0.5 + 0.5 * height / width:
+    # Both sides of a scaled copy, the smaller of the two, are rounded. One side equal and the other not is no copy.
+    (wide, tall), (less_wide, less_tall) = sorted(((width, height), size), reverse=True)
+    off = abs(less_wide * tall / wide - less_tall)
+    if size[0] == width or size[1] == height or off > 0.5 + 0.5 * tall / wide:
         raise MaskRejected(
             "mask_size_mismatch",
             f"The mask is {size[0]}x{size[1]}, its picture {width}x{height}: "

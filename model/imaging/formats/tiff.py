@@ -17,10 +17,12 @@ from model.imaging.formats import tiff_places, tiff_strips
 from model.imaging.formats.coefficients import NotSpliceable
 from model.imaging.formats.palettes import Palette
 from model.imaging.formats.tiff_strips import BLACK_IS_ZERO, JPEG, PALETTE, RGB, SEPARATED, WHITE_IS_ZERO, YCBCR
+from model.imaging.metadata.exif import Thumbnail
+from model.imaging.metadata.photoshop import with_photoshop_thumbnail
 from model.imaging.picture import Colour, Edit, Page, Samples, Written
 from model.imaging.probing import DAMAGE, Limits, damaged
 
-_ORIENTATION = 274
+_ORIENTATION, _XMP, _PHOTOSHOP = 274, 700, 34377
 _CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4, PALETTE: 1, YCBCR: 3}
 _COLOURS, _PACKING = "save it as grey, RGB, palette or CMYK", "pack it with LZW or Deflate"
 _DEPTHS = "save it with 8 or 16 bits a sample (grey and palette: 1, 2 and 4 too)"
@@ -28,7 +30,7 @@ _COMPLAINTS = (*DAMAGE, tifffile.TiffFileError)
 
 
 def read(data: bytes, limits: Limits) -> list[Page]:
-    """Every page.
+    """Every page, and behind them the smaller copies that the file holds of them.
 
     Raises:
         ImageRejected: the pixels are damaged, or of a kind that could not be written back.
@@ -36,7 +38,7 @@ def read(data: bytes, limits: Limits) -> list[Page]:
     try:
         with warnings.catch_warnings(), tifffile.TiffFile(io.BytesIO(data)) as file:
             warnings.simplefilter("ignore")
-            pages = list(file.pages)
+            pages = tiff_places.pages_of(file)
             _hold(pages, limits)
             return [_shown(page, _stored(page)) for page in pages]
     except MemoryError:
@@ -45,7 +47,7 @@ def read(data: bytes, limits: Limits) -> list[Page]:
         raise damaged(error, ImageRejected, "image") from None
 
 
-def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> Written:
+def write(data: bytes, edits: list[Edit], thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
     """``data`` with its pages edited (as stored); ``xmp`` replaces its XMP packet.
 
     Raises:
@@ -53,7 +55,7 @@ def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> Written:
     """
     with warnings.catch_warnings(), tifffile.TiffFile(io.BytesIO(data)) as file:
         warnings.simplefilter("ignore")
-        pages = list(file.pages)
+        pages = tiff_places.pages_of(file)
         try:
             strips = [
                 tiff_strips.recoded(file, page, _edited(page, _stored(page), edit), edit.hole)
@@ -65,7 +67,10 @@ def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> Written:
             ) from None
         out = tiff_places.laid_in(data, file, strips)
         how = "spliced" if any(page.compression == JPEG for page in pages) else "lossless"
-    return Written(out if xmp is None else tiff_places.with_xmp(out, xmp), how)
+        resources = pages[0].tags.valueof(_PHOTOSHOP)
+    if isinstance(resources, bytes):
+        out = tiff_places.with_tag(out, _PHOTOSHOP, with_photoshop_thumbnail(resources, thumbnail))
+    return Written(out if xmp is None else tiff_places.with_tag(out, _XMP, xmp), how)
 
 
 def _hold(pages: list[Any], limits: Limits) -> None:

@@ -6,10 +6,20 @@ import bisect
 import struct
 from typing import Any
 
-_OFFSETS, _COUNTS, _XMP = {273, 324}, {279, 325}, 700
+_OFFSETS, _COUNTS = {273, 324}, {279, 325}
+#: Flag of NewSubfileType: a copy of another picture of the file at a lower resolution.
+_SMALLER = 1
+#: Kinds of fields that hold bytes: numbers, text, anything.
+_BYTE, _BYTES = 1, {1, 2, 7}
 
 #: First byte and the one after the last.
 Range = tuple[int, int]
+
+
+def pages_of(file: Any) -> list[Any]:
+    """The pages, and behind them the smaller copies that lie beneath pages (SubIFDs, TIFF supplement 1)."""
+    pages = list(file.pages)
+    return pages + [copy for page in pages for copy in page.pages or () if copy.subfiletype & _SMALLER]
 
 
 def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
@@ -18,7 +28,7 @@ def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
     What is left over of the old ones becomes zeros: it holds the mark.
     """
     out = bytearray(data)
-    pages = list(file.pages)
+    pages = pages_of(file)
     places = [[*page.dataoffsets] for page in pages]
     sizes = [[*page.databytecounts] for page in pages]
     free = _free(len(data), file, pages, strips)
@@ -106,8 +116,12 @@ def _list(out: bytearray, file: Any, page: Any, codes: set[int], values: list[in
         out += packed
 
 
-def with_xmp(data: bytes, xmp: bytes) -> bytes:
-    """``data`` with this XMP packet (tag 700): its first directory is written anew behind everything."""
+def with_tag(data: bytes, code: int, content: bytes) -> bytes:
+    """``data`` with ``content`` as the bytes of this tag of its first page.
+
+    It takes the place of the old content, of which nothing is left; where it finds no room, it and the directory are
+    written anew behind everything.
+    """
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     # Classic: 16-bit count, entries of 12 bytes, offsets of 4; BigTIFF: 64-bit count, entries of 20, offsets of 8.
@@ -115,14 +129,24 @@ def with_xmp(data: bytes, xmp: bytes) -> bytes:
     lead, entry_size = struct.calcsize(order + count_kind), struct.calcsize(order + entry_kind)
     first = struct.unpack_from(order + offset_kind, data, head)[0]
     count = struct.unpack_from(order + count_kind, data, first)[0]
-    start = first + lead
-    entries = [data[start + entry_size * index : start + entry_size * (index + 1)] for index in range(count)]
-    end = start + entry_size * count
+    start, end = first + lead, first + lead + entry_size * count
+    # What would lie in the entry itself is filled up, so as to lie where longer content does.
+    content = content.ljust(struct.calcsize(offset_kind) + 1, b"\0")
+    out = bytearray(data)
+    for at in range(start, end, entry_size):
+        found, kind, size, place = struct.unpack_from(order + entry_kind, data, at)
+        if found == code and kind in _BYTES and struct.calcsize(offset_kind) < size <= len(data) - place:
+            out[place : place + size] = bytes(size)
+            if len(content) <= size:
+                out[place : place + len(content)] = content
+                struct.pack_into(order + entry_kind, out, at, code, kind, len(content), place)
+                return bytes(out)
+    entries = [bytes(out[at : at + entry_size]) for at in range(start, end, entry_size)]
     rest = data[end : end + struct.calcsize(order + offset_kind)]
-    out = bytearray(data + b"\0" * (len(data) % 2))
-    entry = struct.pack(order + entry_kind, _XMP, 1, len(xmp), len(out))
-    out += xmp + b"\0" * (len(xmp) % 2)
-    kept = [old for old in entries if struct.unpack_from(order + "H", old)[0] != _XMP]
+    out += b"\0" * (len(out) % 2)
+    entry = struct.pack(order + entry_kind, code, _BYTE, len(content), len(out))
+    out += content + b"\0" * (len(content) % 2)
+    kept = [old for old in entries if struct.unpack_from(order + "H", old)[0] != code]
     kept = sorted([*kept, entry], key=lambda part: int(struct.unpack_from(order + "H", part)[0]))
     struct.pack_into(order + offset_kind, out, head, len(out))
     out += struct.pack(order + count_kind, len(kept)) + b"".join(kept) + rest

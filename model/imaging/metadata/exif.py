@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -56,9 +56,7 @@ def with_thumbnail(exif: bytes, thumbnail: Thumbnail, longest: int) -> bytes:
         return exif
     offset_at, length_at = place
     offset, length = (struct.unpack_from(order + "I", exif, at)[0] for at in place)
-    side = _side(exif[offset : offset + length])
-    for quality in _QUALITIES:
-        new = thumbnail(side, quality)
+    for new in attempts(thumbnail, exif[offset : offset + length]):
         if len(new) <= length and offset + length <= len(exif):
             changed = bytearray(exif)
             changed[offset : offset + length] = new.ljust(length, b"\0")
@@ -73,6 +71,12 @@ def with_thumbnail(exif: bytes, thumbnail: Thumbnail, longest: int) -> bytes:
         return bytes(changed) + new
     struct.pack_into(order + "I", changed, length_at, 0)
     return bytes(changed)
+
+
+def attempts(thumbnail: Thumbnail, old: bytes) -> Iterator[bytes]:
+    """Thumbnails of the size of the ``old`` one, each of fewer bytes than the one before it."""
+    side = _side(old)
+    return (thumbnail(side, quality) for quality in _QUALITIES)
 
 
 def _thumbnail_entries(exif: bytes) -> tuple[str, tuple[int, int] | None]:

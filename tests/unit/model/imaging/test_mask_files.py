@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.errors import MaskRejected
 from model.imaging import Limits
-from model.imaging.mask_files import decode_mask, probe_mask
+from model.imaging.mask_files import check_fit, decode_mask, probe_mask
 from model.masks import split_soft
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
@@ -88,6 +88,20 @@ def test_masks_of_the_same_shape_are_scaled(scale: float) -> None:
     assert mask.shape == (HEIGHT, WIDTH)
     assert (mask[:, :30] > 200).all()
     assert (mask[:, 34:] < 50).all()
+
+
+@pytest.mark.parametrize(
+    ("whole", "copy"), [((4000, 2667), (160, 107)), ((145, 160), (73, 80)), ((1333, 2000), (200, 300))]
+)
+def test_a_rounded_copy_fits_its_picture_and_a_picture_its_rounded_copy(
+    whole: tuple[int, int], copy: tuple[int, int]
+) -> None:
+    check_fit(copy, width=whole[0], height=whole[1])
+    check_fit(whole, width=copy[0], height=copy[1])
+    for other in ((copy[0], copy[1] + 2), (copy[0] + 3, copy[1])):
+        for size, (width, height) in ((other, whole), (whole, other)):
+            with pytest.raises(MaskRejected):
+                check_fit(size, width=width, height=height)
 
 
 def test_shapes_mark_what_they_cover() -> None:

@@ -161,3 +161,27 @@ def test_tiff_that_cannot_be_opened_is_said_to_be_one() -> None:
         read(of_floats(3), BOX, limits=LIMITS)
     assert refusal.value.code == "image_format_unsupported"
     assert "floating point: save it as grey, RGB, palette or CMYK of 8 or 16 bits a sample" in str(refusal.value)
+
+
+@pytest.mark.parametrize("where", ["page", "subifd"])
+def test_small_copies_in_the_file_are_repaired_with_it(where: str) -> None:
+    """As scanners and editors write them, on a page of their own or beneath the picture's (TIFF supplement 1)."""
+    whole = np.full((267, 400, 3), 200, np.uint8)
+    whole[100:102, 50:350] = 20
+    small = np.asarray(Image.fromarray(whole).resize((80, 53), Image.Resampling.BOX))
+    assert small.min() < 170
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as file:
+        file.write(whole, photometric="rgb", metadata=None, compression="lzw", subifds=int(where == "subifd"))
+        file.write(small, photometric="rgb", metadata=None, subfiletype=1)
+    task = read(out.getvalue(), b'{"boxes": [[50, 100, 300, 2]]}', limits=LIMITS, dilation_px=0)
+    fills = [np.where(part.hole[..., None] > 0, np.uint8(200), part.picture.pixels) for part in task.parts]
+    result = write(task, fills).data
+    with tifffile.TiffFile(io.BytesIO(result)) as file:
+        page = file.pages[0]
+        copy = file.pages[1] if where == "page" else page.pages[0]  # type: ignore[union-attr, index]
+        assert (page.asarray() == 200).all()
+        assert (copy.asarray() == 200).all()
+    if where == "subifd":
+        with Image.open(io.BytesIO(write(task, fills, output="jpeg").data)) as image:
+            assert image.size == (400, 267)
