@@ -127,5 +127,5 @@ class Written:
 
     data: bytes = field(repr=False)
     how: str
-    #: Why it was not done in the way that changes least; empty where it was.
+    #: Why it was not done in the way that changes least, or what is left out; empty where nothing is.
     reason: str = ""

@@ -14,12 +14,11 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from model.errors import ImageRejected
 from model.imaging.formats.boxes import Item, boxes, c2pa, described, describing, properties
+from model.imaging.formats.decoded import page_of
 from model.imaging.formats.sizing import nearest_size
 from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, with_thumbnail
 from model.imaging.picture import Edit, Page, Samples, Written
-from model.imaging.probing import DAMAGE, damaged, load
 
 _SPEED = 8
 #: From weights of red, green and blue: Rec. 709, FCC, Rec. 601 (twice), SMPTE 240, Rec. 2020, by the primaries.
@@ -33,15 +32,7 @@ def read(data: bytes, image: Image.Image) -> list[Page]:
     Raises:
         ImageRejected: the pixels are damaged.
     """
-    try:
-        samples = _deep(data, image)
-    except DAMAGE as error:
-        raise damaged(error, ImageRejected, "image") from None
-    if samples is None:
-        load(image, ImageRejected, "image")
-        samples = np.array(image, np.uint8).reshape(image.height, image.width, -1)
-    channels = samples.shape[2]
-    return [Page(samples, "grey" if channels < 3 else "rgb", alpha=channels in (2, 4))]
+    return [page_of(image, lambda: _deep(data, image))]
 
 
 def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:

@@ -143,3 +143,16 @@ def test_frames_go_into_formats_that_hold_them_only() -> None:
 def test_options_left_out_change_nothing() -> None:
     task = read(CORPUS["png-rgb-8"], png(letters(*photo().size, "across")), limits=LIMITS, mask_inverted=True)
     assert (task.hole > 0).mean() > 0.5
+
+
+def test_the_record_says_what_a_spliced_jpeg_leaves_out() -> None:
+    assert "reason" not in painted_red("jpeg-baseline-420").record
+    assert painted_red("jpeg-restart-markers-420").record["reason"] == "Its restart markers are left out."
+    out = io.BytesIO()
+    photo().save(out, "MPO", save_all=True, append_images=[photo().rotate(9)])
+    task = read(out.getvalue(), b'{"boxes": [[2, 2, 9, 9]]}', limits=LIMITS)
+    repaired = write(task, np.full_like(task.picture.pixels, 90))
+    assert (repaired.record["format"], repaired.record["written"]) == ("JPEG", "spliced")
+    assert repaired.record["reason"].startswith("Further pictures behind the first")
+    with Image.open(io.BytesIO(repaired.data)) as image:
+        assert getattr(image, "n_frames", 1) == 1

@@ -1,0 +1,31 @@
+"""What AVIF and HEIC are read as: Pillow's 8 bits a sample, or the 16 of a decoder that knows more of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from model.errors import ImageRejected
+from model.imaging.picture import Page, Samples
+from model.imaging.probing import DAMAGE, damaged, load
+
+
+def page_of(image: Image.Image, deep: Callable[[], Samples | None]) -> Page:
+    """The picture; ``deep`` hands out ``uint16 [H, W, C]`` where it has more than 8 bits a sample, else ``None``.
+
+    Raises:
+        ImageRejected: the pixels are damaged.
+    """
+    try:
+        samples = deep()
+    except DAMAGE as error:
+        raise damaged(error, ImageRejected, "image") from None
+    if samples is None:
+        load(image, ImageRejected, "image")
+        if image.mode not in ("L", "RGB", "RGBA"):
+            image = image.convert("RGBA" if "A" in image.mode else "RGB")
+        samples = np.array(image, np.uint8).reshape(image.height, image.width, -1)
+    channels = samples.shape[2]
+    return Page(samples, "grey" if channels < 3 else "rgb", alpha=channels in (2, 4))
