@@ -22,8 +22,10 @@ from model.imaging.metadata.photoshop import with_photoshop_thumbnail
 from model.imaging.picture import Edit, Mask, Page, Samples, Written
 from model.imaging.probing import load
 
-#: The largest MCU: 4 x 4 blocks. How far from a touched MCU a decoder's smoothing of chroma reaches.
-_LARGEST_MCU, _SMOOTHING = 32, 4
+#: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
+_SMOOTHING = 4
+#: Bytes behind a picture that only fill the file up.
+_FILLING = 64
 
 
 def read(image: Image.Image) -> list[Page]:
@@ -46,22 +48,17 @@ def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: b
     except NotSpliceable as reason:
         return Written(_recoded(data, edit.samples, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
     headers, _ = segments.split(data)
-    return Written(segments.under(_described(headers, thumbnail, xmp), coded), "spliced", _left_out(headers))
+    return Written(segments.under(_described(headers, thumbnail, xmp), coded), "spliced", _left_out(data, headers))
 
 
-def _left_out(headers: list[Segment]) -> str:
+def _left_out(data: bytes, headers: list[Segment]) -> str:
     """What of the source is not in a spliced file, in words; empty: all is."""
     told = []
     if any(segment.marker == segments.DRI and any(segment.content) for segment in headers):
         told.append("Its restart markers are left out.")
-    if any(_points_behind(segment) for segment in headers):
-        told.append("Further pictures behind the first, which may show the mark, are left out.")
+    if segments.behind(data) > _FILLING:
+        told.append("What the file holds behind the picture (further pictures, video) is left out.")
     return " ".join(told)
-
-
-def _points_behind(segment: Segment) -> bool:
-    """Whether it points at pictures behind the first (MPF, CIPA DC-007)."""
-    return segment.marker == segments.APP2 and segment.content.startswith(segments.MPF)
 
 
 def _prove(data: bytes, coded: bytes, before: Samples, edit: Edit) -> None:
@@ -138,7 +135,8 @@ def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) 
     kept = []
     for segment in headers:
         content = segment.content
-        if _points_behind(segment) or not segments.describes(segment):
+        points = segment.marker == segments.APP2 and content.startswith(segments.MPF)
+        if points or not segments.describes(segment):
             continue
         if segment.marker == segments.APP0:
             if content.startswith(b"JFXX\0"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 SOI, EOI, SOS, SOF1, DHT, DQT, DRI, COM = 0xD8, 0xD9, 0xDA, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE
@@ -62,23 +64,32 @@ def split(data: bytes) -> tuple[list[Segment], bytes]:
 
 def scans(data: bytes, most: int) -> int:
     """How many scans the picture has, counted up to ``most`` + 1: each is a pass over all of its pixels."""
+    return sum(marker == SOS for marker, _ in itertools.islice(_ends(data), most + 1))
+
+
+def behind(data: bytes) -> int:
+    """How many bytes the file has behind the picture: further pictures, a video, what a camera notes."""
+    return next((len(data) - place - 2 for marker, place in _ends(data) if marker == EOI), 0)
+
+
+def _ends(data: bytes) -> Iterator[tuple[int, int]]:
+    """The marker that begins each scan, and EOI behind the last one, with their places in ``data``."""
     try:
         _, rest = split(data)
     except ValueError:
-        return 0
-    at = count = 0
-    while count <= most and rest[at : at + 2] == b"\xff\xda":
-        count += 1
-        at += 2
-        # Tables may stand before the next scan; their contents are no markers.
-        while found := _MARKER.search(rest, at):
-            at = found.start()
-            if rest[at + 1] in (SOS, EOI):
-                break
-            at += 2 + int.from_bytes(rest[at + 2 : at + 4], "big")
-        else:
-            break
-    return count
+        return
+    at, before = 0, len(data) - len(rest)
+    yield SOS, before
+    while found := _MARKER.search(rest, at + 2):
+        at = found.start()
+        marker = rest[at + 1]
+        if marker in (SOS, EOI):
+            yield marker, before + at
+        if marker == EOI:
+            return
+        if marker != SOS:
+            # Tables may stand before the next scan; their contents are no markers.
+            at += int.from_bytes(rest[at + 2 : at + 4], "big")
 
 
 def describes(segment: Segment) -> bool:

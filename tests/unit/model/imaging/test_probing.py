@@ -85,6 +85,15 @@ def test_scans_are_counted_as_they_lie_in_the_file() -> None:
     assert probe(with_scans(100), LIMITS).format == "JPEG"
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+def test_what_lies_behind_a_picture_is_counted(options: dict[str, Any]) -> None:
+    alone = file_of(Image.fromarray(photo()), "JPEG", **options)
+    assert segments.behind(alone) == 0
+    assert segments.behind(alone + b"\0" * 7) == 7
+    assert segments.behind(alone + alone) == len(alone)
+    assert segments.behind(alone[:-2]) == segments.behind(b"no picture") == 0
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
