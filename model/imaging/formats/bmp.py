@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +135,7 @@ def _unpacked(rows: Pixels, layout: _Layout) -> NDArray[np.uint8]:
     return np.ascontiguousarray(((rows[..., None] >> shifts) & top).reshape(layout.rows, -1)[:, : layout.width])
 
 
-def _mixed(old: NDArray[np.uint32], samples: Pixels, masks: tuple[int, ...]) -> NDArray[np.uint32]:
+def _mixed(old: NDArray[Any], samples: Pixels, masks: tuple[int, ...]) -> NDArray[np.uint32]:
     """Pixels (``[n]``) with the colours ``samples`` (``[n, 3 or more]``) where ``masks`` say; other bits stay."""
     new = old.astype(np.uint32)
     for channel, mask in enumerate(masks):

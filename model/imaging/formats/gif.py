@@ -1,7 +1,7 @@
 """GIF, block by block: stored frames that show a repaired pixel get new indices, all else is the source's own bytes.
 
-Frames are repaired as a person sees them; what a stored frame leaves transparent shows the frame before it, which is
-repaired as well. Palettes take new colours in their free places. GIF89a specification, sections 17 to 27.
+Frames are repaired as a person sees them, in the colours of their own tables; what a stored frame leaves transparent
+shows the frame before it, which is repaired as well. GIF89a specification, sections 17 to 27.
 """
 
 from __future__ import annotations
