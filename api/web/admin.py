@@ -84,6 +84,7 @@ def _page(**more: Any) -> Response:
         tenants=tenants,
         keys=list_keys(database, seen),
         own_key=auth.caller().key_id,
+        own_tenant=auth.tenant(),
         scopes=list(Scope),
         first=page_of_templates(limit=_TEMPLATES).model_dump(mode="json"),
         entries=latest_entries(database, seen, limit=_ENTRIES),

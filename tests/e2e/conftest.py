@@ -32,7 +32,9 @@ class Service:
 
 
 @contextmanager
-def on_servers(folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server) -> Iterator[Service]:
+def on_servers(
+    folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server, *, source_buckets: tuple[str, ...] = ()
+) -> Iterator[Service]:
     database = postgres.new_database()
     port = free_port()
     settings = Settings(
@@ -43,6 +45,7 @@ def on_servers(folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S
         s3_endpoint_url=s3.endpoint_url,
         s3_access_key_id=SecretStr(s3.access_key_id),
         s3_secret_access_key=SecretStr(s3.secret_access_key),
+        source_buckets=source_buckets,
         port=port,
         public_url=f"http://127.0.0.1:{port}",
     ).environment()

@@ -1,10 +1,11 @@
-// The tenant's templates on the page of the operations: looked at, approved or refused, deleted.
+// The page of the operations: the tenant's templates looked at, approved or refused, deleted; keys revoked.
 
 import { call } from "./api.js";
 import { element, given, part, say } from "./dom.js";
 import { notify, notifyOf } from "./notices.js";
 import { reasonOf } from "./reasons.js";
 import { moment, showState } from "./states.js";
+import { sure } from "./sure.js";
 import { factsOf, looksOf, samplesOf, titleOf } from "./templates.js";
 import { t } from "./texts.js";
 
@@ -55,7 +56,7 @@ function rowOf(first) {
     }));
   }
   row.delete.addEventListener("click", doing(async () => {
-    if (!(await sure(titleOf(template)))) return;
+    if (!(await sure(t("Delete the template {name}?", { name: titleOf(template) }), t("What was cleaned with it stays as it is."), t("Delete")))) return;
     await call("DELETE", path);
     row.root.remove();
     at("templates-none").hidden = at("template-list").children.length > 0;
@@ -66,11 +67,14 @@ function rowOf(first) {
   return row.root;
 }
 
-function sure(name) {
-  at("sure-title").textContent = t("Delete the template {name}?", { name });
-  at("sure").returnValue = "";
-  at("sure").showModal();
-  return new Promise((resolve) => at("sure").addEventListener("close", () => resolve(at("sure").returnValue === "yes"), { once: true }));
+/* A key that is revoked does not come back: its form is sent once the person is sure. */
+for (const form of document.querySelectorAll("form[data-revokes]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { revokes: name, own } = form.dataset;
+    const follows = [t("Whoever uses it is refused from now on. This cannot be undone."), own === undefined ? "" : t("Your session ends with it.")];
+    if (await sure(t("Revoke the key {name}?", { name }), follows.filter(Boolean).join(" "), t("Revoke"))) form.submit();
+  });
 }
 
 at("templates-more").addEventListener("click", async () => {

@@ -3,7 +3,7 @@
 // How it is comes by one way alone, from following it: the answer of an action may be older than what was told since.
 
 import { call, newest } from "./api.js";
-import { showDeliveries } from "./deliveries.js";
+import { Deliveries } from "./deliveries.js";
 import { element, given, say, whileSeen } from "./dom.js";
 import { follow } from "./follow.js";
 import { Gallery } from "./gallery.js";
@@ -12,6 +12,7 @@ import { pairOfImage } from "./pairs.js";
 import { reasonOf } from "./reasons.js";
 import { Review, isHeld } from "./review.js";
 import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "./states.js";
+import { sure } from "./sure.js";
 import { duration, n, number, t } from "./texts.js";
 import { Zoom } from "./zoom.js";
 
@@ -29,6 +30,10 @@ const gallery = new Gallery(`${path}/images`, at("gallery"), at("gallery-more"),
   open: (image) => zoom.open(pairOfImage(image), gallery.images.filter((one) => one.preview_url).map(pairOfImage)),
 });
 const review = new Review(path, zoom, () => watching.again());
+const deliveries = new Deliveries(
+  { section: at("deliveries"), rows: at("delivery-rows"), none: at("deliveries-none") },
+  { mayPostAgain: "administers" in at("job").dataset, signal: () => asking.signal },
+);
 
 /* How it is */
 
@@ -133,15 +138,6 @@ at("gallery").addEventListener("filled", () => (at("gallery-none").hidden = gall
 
 /* What can be done */
 
-function sure(title, detail, yes) {
-  at("sure-title").textContent = title;
-  at("sure-detail").textContent = detail;
-  at("sure-yes").textContent = yes;
-  at("sure").returnValue = "";
-  at("sure").showModal();
-  return new Promise((resolve) => at("sure").addEventListener("close", () => resolve(at("sure").returnValue === "yes"), { once: true }));
-}
-
 const ACTIONS = {
   async retry() {
     await call("POST", `${path}/retry`);
@@ -189,17 +185,11 @@ for (const [id, act] of Object.entries(ACTIONS)) {
 /** Follow the job to its end. */
 async function watch(signal) {
   const last = await follow(job.id, { onJob: show, onAway: (away) => (at("away").hidden = !away), signal });
-  if (last) await deliveries();
+  if (last) await deliveries.show(job);
   else notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
-}
-
-function deliveries() {
-  return showDeliveries(job, {
-    section: at("deliveries"), rows: at("delivery-rows"), none: at("deliveries-none"), mayPostAgain: "administers" in at("job").dataset, signal: asking.signal,
-  });
 }
 
 show(job);
 choose("");
-deliveries().catch(notifyOf);
+deliveries.show(job).catch(notifyOf);
 const watching = whileSeen(watch, notifyOf);

@@ -2,6 +2,7 @@
 // next picture. What is painted and shown is a preview; what is sent and saved are the files' own bytes.
 
 import { Problem, newest } from "./api.js";
+import { Busy } from "./busy.js";
 import { Comparison } from "./comparison.js";
 import { Gestures } from "./gestures.js";
 import { pasted, whenDropped } from "./incoming.js";
@@ -26,6 +27,7 @@ let working = null; // the AbortController of the repair that runs
 let downloadUrl = null;
 
 const view = new View(at("canvas"), () => comparison.follow());
+const busy = new Busy(view);
 const steps = new Steps(at("steps"), show);
 const bench = {
   tool: "brush",
@@ -127,7 +129,7 @@ async function erase() {
   gestures.cancel();
   comparison.end();
   refresh();
-  tellBusy({ stage: "sending", share: 0 });
+  busy.begin();
   at("stop").focus({ preventScroll: true });
   try {
     const from = steps.current;
@@ -143,15 +145,14 @@ async function erase() {
     tell(error);
   } finally {
     working = null;
-    at("busy").hidden = true;
-    view.scene.shimmer = 0;
+    busy.end();
     at("canvas").focus({ preventScroll: true });
     refresh();
   }
 }
 
 async function repaired(sending, name, mask, stated, signal) {
-  const told = { told: tellBusy, onWait: tellAway, signal };
+  const told = { told: (state) => busy.tell(state), onWait: (away) => busy.away(away), signal };
   try {
     return await repair(sending, name, mask, stated, told);
   } catch (error) {
@@ -166,40 +167,6 @@ function stop() {
   working?.abort();
 }
 
-const still = matchMedia("(prefers-reduced-motion: reduce)");
-let lastTold = null;
-
-function tellBusy(state) {
-  lastTold = state;
-  const { stage, share, tiles } = state;
-  const bar = at("busy").querySelector("progress");
-  const known = stage === "sending" ? share : tiles?.[1] ? tiles[0] / tiles[1] : null;
-  if (known) bar.value = known;
-  else bar.removeAttribute("value");
-  at("busy-text").textContent = {
-    sending: () => (share > 0 && share < 1 ? t("Sending the picture, {percent} %", { percent: Math.round(share * 100) }) : t("Sending the picture")),
-    waiting: () => t("Waiting for a worker"),
-    repairing: () => (tiles?.[1] ? t("Repairing: tile {done} of {total}", { done: Math.min(tiles[0] + 1, tiles[1]), total: tiles[1] }) : t("Repairing")),
-    fetching: () => t("Fetching the result"),
-  }[stage]();
-  if (at("busy").hidden) {
-    at("busy").hidden = false;
-    requestAnimationFrame(shimmer);
-  }
-}
-
-function tellAway(away) {
-  if (away) at("busy-text").textContent = t("The service does not answer. Trying again…");
-  else if (lastTold) tellBusy(lastTold);
-}
-
-function shimmer(now) {
-  if (!working) return;
-  view.scene.shimmer = still.matches ? 0.5 : 0.5 + 0.5 * Math.sin(now / 220);
-  view.redraw();
-  requestAnimationFrame(shimmer);
-}
-
 /* What can be done now */
 
 function refresh() {
@@ -211,6 +178,7 @@ function refresh() {
   at("erase").disabled = locked || strokes.empty;
   at("compare").disabled = locked || steps.current === steps.original;
   at("again").hidden = !comparison.on;
+  at("first").hidden = locked || steps.count > 1 || strokes.canUndo || strokes.canRedo;
   at("compare").setAttribute("aria-pressed", String(comparison.on));
   at("stage").dataset.tool = comparison.on ? "divide" : locked ? "none" : bench.tool;
   at("steps").inert = locked;

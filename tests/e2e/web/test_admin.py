@@ -29,6 +29,13 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
     assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
     assert httpx.get(f"{service.url}/v1/webhooks", **asked).status_code == 200  # type: ignore[arg-type]
     page.get_by_role("button", name="Revoke <b>shop</b>").click()
+    sure = page.get_by_role("dialog")
+    expect(sure).to_contain_text("Revoke the key <b>shop</b>?")
+    assert_accessible(page)
+    sure.get_by_role("button", name="Leave it").click()
+    assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
+    page.get_by_role("button", name="Revoke <b>shop</b>").click()
+    sure.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("revoked", exact=True)).to_be_visible()
     assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 401  # type: ignore[arg-type]
     expect(page.get_by_text("key.revoked").first).to_be_visible()

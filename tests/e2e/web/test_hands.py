@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import PHONE, context_of, state_rights
-from tests.e2e.web.bench import Bench
+from tests.e2e.web.bench import Bench, pixels
 from tests.embedded import Embedded
 
 
@@ -72,6 +73,21 @@ def test_two_fingers_enlarge_and_paint_nothing(browser: Browser, service: Embedd
             ("pointerup", 3, x + 30, y + 10, 0),
         )
         expect(bench.page.locator("#undo")).to_be_enabled()
+
+
+@pytest.mark.parametrize("kind", ["touch", "pen", "mouse"])
+def test_a_lasso_is_drawn_by_every_hand(bench: Bench, marked: Path, kind: str) -> None:
+    bench.page.get_by_role("radio", name="Lasso").click()
+    around = [bench.point(*place) for place in ((0.4, 0.6), (0.6, 0.6), (0.6, 0.7), (0.4, 0.7))]
+    strokes = [("pointermove", 1, x, y, 1) for x, y in around[1:]]
+    pointers(bench.page, kind, ("pointerdown", 1, *around[0], 1), *strokes, ("pointerup", 1, *around[-1], 0))
+    bench.erase()
+    before = pixels(marked.read_bytes())
+    changed = np.argwhere((before != pixels(bench.downloaded()[1])).any(axis=-1))
+    height, width = before.shape[:2]
+    (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
+    assert 0.4 * width - 12 <= left and right <= 0.6 * width + 12
+    assert 0.6 * height - 12 <= top and bottom <= 0.7 * height + 12
 
 
 def test_a_pens_other_end_erases(bench: Bench) -> None:

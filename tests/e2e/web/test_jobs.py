@@ -12,6 +12,8 @@ from cleanplate.client import Client, JobAnswer
 from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, forgive
 from tests.e2e.web.catalogue import folder_of, mask_in, submitted
 from tests.embedded import Embedded
+from tests.running import until
+from tests.webhook_receiver import Reply, receiver_running
 
 #: The machine may be busy.
 LONG_MS = 120_000
@@ -225,6 +227,25 @@ def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page).to_have_url(f"{service.url}/jobs")
     expect(page.locator(f"[data-job={job.id}]")).to_have_count(0)
+
+
+def test_what_was_posted_to_a_webhook_is_seen_and_posted_again(page: Page, service: Embedded, shop: Path) -> None:
+    with receiver_running() as receiver, Client(service.url, service.key) as client:
+        receiver.replies = [Reply(status=500)]
+        webhook = client.create_webhook(f"{receiver.url}/<i>news</i>", events=["job.completed"])
+        job = submitted(service, shop / "pictures", shop / "mask.png", webhook_id=webhook.id)
+        page.goto(f"/jobs/{job.id}")
+        expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+        row = page.locator("#delivery-rows tr")
+        expect(row).to_contain_text("job.completed")
+        until(lambda: receiver.received, "no webhook arrived")
+        expect(row).to_contain_text("answered 500", timeout=LONG_MS)
+        assert_accessible(page)
+        receiver.replies = [Reply(status=204)]
+        page.get_by_role("button", name="Post again").click()
+        expect(page.get_by_text("It is posted again")).to_be_visible()
+        expect(row.locator(".state")).to_have_text("delivered", timeout=LONG_MS)
+        assert len(receiver.received) >= 2
 
 
 def test_the_results_are_downloaded_as_one_file(page: Page, ended: JobAnswer) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import context_of, state_rights
+from tests.browser import context_of, forgive, state_rights
 from tests.e2e.conftest import Service, on_servers
 from tests.e2e.web.bench import Bench, pixels
 from tests.e2e.web.catalogue import folder_of
@@ -21,13 +23,22 @@ LONG_MS = 180_000
 
 
 @pytest.fixture(scope="module")
+def bucket() -> str:
+    """A shop's own, of which the service may read a folder."""
+    return f"shop-{token_hex(8)}"
+
+
+@pytest.fixture(scope="module")
 def service(  # type: ignore[override]
     tmp_path_factory: pytest.TempPathFactory,
+    bucket: str,
     postgres_server: PostgresServer,
     redis_server: RedisServer,
     s3_server: S3Server,
 ) -> Iterator[Service]:
-    with on_servers(tmp_path_factory.mktemp("servers"), postgres_server, redis_server, s3_server) as here:
+    allowed = (f"{bucket}/spring",)
+    folder = tmp_path_factory.mktemp("servers")
+    with on_servers(folder, postgres_server, redis_server, s3_server, source_buckets=allowed) as here:
         yield here
 
 
@@ -68,6 +79,39 @@ def test_a_folder_goes_straight_to_the_store_and_its_results_come_from_there(
     with page.expect_download() as download:
         page.get_by_role("link", name="Download all").click()
     assert download.value.path().read_bytes()[:2] == b"PK"
+
+
+def test_a_folder_in_a_bucket_is_named_and_marked_on_a_sample_of_it(
+    page: Page, s3_server: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    pictures = folder_of(tmp_path / "spring", 3)
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+    )
+    s3.create_bucket(Bucket=bucket)
+    for file in pictures.iterdir():
+        s3.put_object(Bucket=bucket, Key=f"spring/{file.name}", Body=file.read_bytes())
+    page.get_by_text("In an S3 bucket").click()
+    expect(page.locator("#missing")).to_have_text("Still missing: the folder, as s3://bucket/folder/.")
+    page.get_by_label("Folder", exact=True).fill(f"s3://{bucket}/autumn/")
+    expect(page.locator("#marking-none p:visible")).to_have_text(
+        "Choose one of the pictures as a sample, to be marked here."
+    )
+    page.set_input_files("#sample-input", pictures / "shirt-000.png")
+    expect(page.locator("#marking-none")).to_be_hidden()
+    draw(page)
+    page.get_by_role("button", name="Clean the pictures").click()
+    expect(page.locator("#faults, #notices .notice-error").filter(visible=True)).to_contain_text(bucket)
+    forgive(page.context)  # the console tells of the refusal
+    page.get_by_label("Folder", exact=True).fill(f"s3://{bucket}/spring/")
+    hand_over(page)
+    expect(page.locator("#done")).to_have_text("3 of 3", timeout=LONG_MS)
+    page.get_by_role("button", name="shirt-000.png, before and after").click()
+    expect(page.locator("#zoom-keys")).to_have_text("The original is not kept here: these are small pictures.")
 
 
 def test_one_picture_is_repaired(page: Page, marked: Path) -> None:

@@ -169,6 +169,13 @@ def test_what_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> No
     expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
 
 
+def test_where_to_begin_is_said_until_the_first_stroke(bench: Bench) -> None:
+    hint = bench.page.get_by_text("Paint over the mark, then erase it.")
+    expect(hint).to_be_visible()
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    expect(hint).to_be_hidden()
+
+
 def test_dropping_and_pasting_bring_a_picture_in(page: Page, marked: Path) -> None:
     page.goto("/")
     handing = """([event, name, data]) => {
