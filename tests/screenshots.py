@@ -39,6 +39,15 @@ class Shot(NamedTuple):
     prepare: Callable[[Page], None]
 
 
+def seen(page: Page, images: str) -> None:
+    """All these images are fetched and decoded: what is complete need not be drawn yet."""
+    for image in page.locator(images).filter(visible=True).all():
+        image.scroll_into_view_if_needed()
+        page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=image.element_handle())
+        image.evaluate("image => image.decode()")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def start(page: Page) -> None:
     page.goto("/")
 
@@ -66,8 +75,10 @@ def job(page: Page) -> None:
     jobs(page)
     page.locator(".job-card-name").last.click()
     expect(page.locator("#state")).to_have_text(re.compile("completed|已完成"), timeout=120_000)
-    expect(page.locator(".pair img:visible").last).to_have_js_property("complete", True)
     expect(page.locator(".reason")).to_be_visible()
+    expect(page.locator(".pair img:visible")).to_have_count(6)
+    seen(page, ".pair img")
+    page.locator("#title").scroll_into_view_if_needed()
 
 
 def zoomed(page: Page) -> None:
@@ -80,9 +91,7 @@ def held(page: Page) -> None:
     page.goto("/jobs?state=needs_review")
     page.locator(".job-card-name").first.click()
     expect(page.locator(".sample").last).to_be_attached()
-    for image in page.locator(".mark img").all():
-        image.scroll_into_view_if_needed()
-        expect(image).to_have_js_property("complete", True)
+    seen(page, ".mark img")
     page.locator("#title").scroll_into_view_if_needed()
 
 
@@ -92,6 +101,7 @@ def refused(page: Page) -> None:
     expect(page.locator("#review-needed")).to_be_visible()
     page.locator("#review-other").click()
     expect(page.locator(".template-choice").first).to_be_visible()
+    seen(page, ".template-choice img")
 
 
 def found_by_itself(page: Page) -> None:
@@ -103,6 +113,7 @@ def templates(page: Page) -> None:
     page.goto("/jobs/new")
     page.locator('#ways-of-marking [value="template"]').check(force=True)
     page.locator(".template-choice").first.click()
+    seen(page, ".template-choice img")
     page.locator("#mark-title").scroll_into_view_if_needed()
 
 
@@ -114,13 +125,21 @@ def new_job(page: Page) -> None:
     page.locator("#canvas").scroll_into_view_if_needed()
 
 
+def said(page: Page) -> None:
+    page.goto("/jobs/new")
+    page.set_input_files("#folder-input", MARKED.parent)
+    expect(page.locator("#shipment-text")).to_contain_text(re.compile("6 of 6|6 / 6"))
+    page.locator('#ways-of-marking [value="text"]').check(force=True)
+    page.locator("#texts-said").fill("SAMPLE SHOP")
+    page.locator("#area").select_option("center")
+    page.locator("#mark-title").scroll_into_view_if_needed()
+
+
 def operations(page: Page) -> None:
     page.goto("/admin")
     expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
     page.locator(".template-row button").first.click()
-    for image in page.locator(".template-row img:visible").all():
-        image.scroll_into_view_if_needed()
-        expect(image).to_have_js_property("complete", True)
+    seen(page, ".template-row img")
     page.locator("h1").scroll_into_view_if_needed()
 
 
@@ -139,6 +158,8 @@ SHOTS = [
     Shot("new-job", {"viewport": {"width": 1280, "height": 1100}}, new_job),
     Shot("new-job-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, new_job),
     Shot("new-job-find", DESKTOP, found_by_itself),
+    Shot("new-job-text", DESKTOP, said),
+    Shot("new-job-text-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, said),
     Shot("new-job-template-dark-zh", {**DARK, **IN_CHINESE}, templates),
     Shot("needs-review", {"viewport": {"width": 1280, "height": 1500}}, held),
     Shot("needs-review-dark-zh", {**DARK, **IN_CHINESE}, held),
