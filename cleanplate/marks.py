@@ -22,7 +22,7 @@ from model.imaging.probing import FORMATS
 
 if TYPE_CHECKING:
     from model.watermark.remove import Fill
-    from model.watermark.template import Template
+    from model.watermark.template import Rule, Template
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
@@ -128,7 +128,7 @@ def described(path: Path, sheet: Path, template: Template) -> str:
 def template_sheet(template: Template, files: Sequence[Path], limits: Limits) -> bytes:
     """The contact sheet of a template, as a PNG: mask over the mean picture, opacity, colour, and before and after."""
     from cleanplate.contact_sheet import contact_sheet
-    from model.watermark.remove import remove
+    from model.watermark.remove import finish, prepare
 
     before: list[Image.Image] = []
     after: list[Image.Image] = []
@@ -140,12 +140,12 @@ def template_sheet(template: Template, files: Sequence[Path], limits: Limits) ->
             pixels = _seen(path.read_bytes(), limits)
         except (ModelError, OSError):
             continue
-        removal = remove(pixels, template, noise=3.0)
-        if removal is None:
+        found = prepare(pixels, template, noise=3.0)
+        if found is None:
             continue
         before.append(Image.fromarray(pixels))
-        after.append(Image.fromarray(removal.pixels))
-        around.append(_around(pixels, template))
+        after.append(Image.fromarray(finish(found, None).pixels))
+        around.append(_around(pixels, template, found.sighting.rule))
     mean = (
         np.mean([part.astype(np.float32) for part in around], axis=0)
         if around
@@ -234,15 +234,15 @@ def _seen(data: bytes, limits: Limits) -> Pixels:
     return decode(data, limits).pages[0].views()[0].pixels
 
 
-def _around(pixels: Pixels, template: Template) -> Pixels:
+def _around(pixels: Pixels, template: Template, rule: Rule) -> Pixels:
     """The part of a picture in which the template lies, in the template's size."""
     height, width = template.mask.shape
-    if template.rule.lattice is not None:
+    if rule.lattice is not None:
         top, left = 0, 0
         tall, wide = height, width
     else:
-        factor = template.rule.factor(pixels.shape[1])
-        top, left = template.rule.corner(*pixels.shape[:2])
+        factor = rule.factor(pixels.shape[0], pixels.shape[1])
+        top, left = rule.corner(*pixels.shape[:2])
         tall, wide = round(height * factor), round(width * factor)
     rows = np.clip(np.arange(top, top + tall), 0, pixels.shape[0] - 1)
     columns = np.clip(np.arange(left, left + wide), 0, pixels.shape[1] - 1)

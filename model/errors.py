@@ -121,9 +121,11 @@ class TemplateRefused(ModelError):
         )
 
     @classmethod
-    def nothing(cls, samples: int) -> Self:
-        """The pictures share no mark."""
-        return cls("mark_not_found", f"{samples} pictures share no mark that stands out from chance.")
+    def nothing(cls, samples: int, wanted: int) -> Self:
+        """The pictures share no mark, or are too few for it to stand out."""
+        more = max(0, wanted - samples)
+        few = f" In so few a faint one cannot be told: at least {more} more are needed." if more else ""
+        return cls("mark_not_found", f"{samples} pictures share no mark that stands out from chance.{few}", more)
 
 
 class EngineClosed(ModelError):

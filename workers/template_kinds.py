@@ -186,9 +186,10 @@ def _stored(template: LeasedTemplate, template_id: str, one: _Made, watch: Watch
     }
     estimated = made.quality.samples > 0
     height, width = made.alpha.shape
+    place = {name: value for name, value in asdict(made.rule).items() if name != "sizes"}
     return MadeTemplate(
         id=template_id,
-        place=json.loads(json.dumps({**asdict(made.rule), "width": width, "height": height})),
+        place=json.loads(json.dumps({**place, "width": width, "height": height})),
         samples=made.quality.samples,
         quality=asdict(made.quality) if estimated else None,
         confidence=confidence(made.quality) if estimated else 1.0,

@@ -36,7 +36,7 @@ _PRESENT_Z, _PRESENT_SHARE = 4.0, 0.3
 
 def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Windows | None:
     """The windows of the samples that share a mark; ``None`` where they share nothing."""
-    frame, margin, several = _frame(spool, indices, on_progress)
+    frame, margin = _frame(spool, indices, on_progress)
     search = _Search(spool, indices, frame, on_progress)
     total = search.summed()
     where = search.one_mark(edges(total), total)
@@ -51,14 +51,14 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
             break
         total = search.summed()
         where = search.one_mark(edges(total), total)
-    return search.cut(where, margin, several=several) if where.sum() >= _LEAST_EDGES else None
+    return search.cut(where, margin) if where.sum() >= _LEAST_EDGES else None
 
 
-def _frame(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> tuple[Frame, float, bool]:
-    """The frame in which the samples share most, how far it leads, and whether there were several."""
+def _frame(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> tuple[Frame, float]:
+    """The frame in which the samples share most, and how far it leads; by 0 where there was but one."""
     frames = hypotheses([spool.sizes[index] for index in indices])
     if len(frames) == 1:
-        return frames[0], 0.0, False
+        return frames[0], 0.0
     sums = [Sum((frame.height, frame.width), 1) for frame in frames]
     some = indices[:_SCORED]
     for number, index in enumerate(some):
@@ -68,7 +68,7 @@ def _frame(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> tu
             total.add(luma_field(frame.view(pixels))[None])
     scores = [score(total) for total in sums]
     order = np.argsort(scores)[::-1]
-    return frames[order[0]], scores[order[0]] / max(scores[order[1]], 1.0), True
+    return frames[order[0]], scores[order[0]] / max(scores[order[1]], 1.0)
 
 
 class _Search:
@@ -162,8 +162,8 @@ class _Search:
         shifts[~present] = 0
         self.shifts, self.present = shifts, present
 
-    def cut(self, where: Mask, margin: float, *, several: bool) -> Windows:
-        """The windows around ``where``; ``several``: the samples could tell which frame is right."""
+    def cut(self, where: Mask, margin: float) -> Windows:
+        """The windows around ``where``."""
         frame, rows, columns = self._frame, np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
         top, left = max(int(rows[0]) - _CONTEXT, 0), max(int(columns[0]) - _CONTEXT, 0)
         bottom = min(int(rows[-1]) + 1 + _CONTEXT, frame.height)
@@ -176,22 +176,16 @@ class _Search:
             y = np.clip(np.arange(top, bottom) + down, 0, frame.height - 1)
             x = np.clip(np.arange(left, right) + across, 0, frame.width - 1)
             pixels[place] = view[np.ix_(y, x)]
-        if not several:
-            # The samples cannot tell: the mark's place in thirds of the picture is the likeliest anchor.
-            middle = (top + bottom) / 2 / frame.height, (left + right) / 2 / frame.width
-            names = list(ANCHORS)
-            frame = Frame(frame.height, frame.width, names[min(int(middle[0] * 3), 2) * 3 + min(int(middle[1] * 3), 2)])
         low, right_of = ANCHORS[frame.anchor]
-        reference = frame.reference_width or int(
-            np.median([self._spool.sizes[int(index)][1] for index in self._indices])
-        )
+        sizes = [self._spool.sizes[int(index)] for index in self._indices]
+        reference = frame.reference_width or int(np.median([width for _, width in sizes]))
         rule = Rule(
             frame.anchor,
             frame.scale,
             top - low * frame.height,
             left - right_of * frame.width,
             reference,
-            proven=several,
+            sizes=tuple(sorted({sizes[number] for number in carrying})),
         )
         return Windows(pixels, self._indices[carrying], self.shifts[carrying], rule, int((~self.present).sum()), margin)
 

@@ -20,6 +20,7 @@ from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
 from model.watermark.matte import Matte, regress
 from model.watermark.outline import edges, rough_mask
+from model.watermark.placings import likeliest
 from model.watermark.samples import Sample, Spool, chosen
 from model.watermark.sighting import look
 from model.watermark.template import Quality, Template
@@ -32,6 +33,8 @@ Progress = Callable[[str, int, int], None]
 
 #: Fewer samples than this say nothing; fewer that inform about a pixel than that are refused unless forced.
 FEWEST, INFORMATIVE = 5, 20
+#: What the samples share is doubtful whose edges stand so little above chance, or which shows as much when taken off.
+_DOUBTFUL_Z, _DOUBTFUL_GHOST = 4.0, 0.3
 #: Marks of one set that are looked for.
 _MOST_MARKS = 4
 #: Border of the template around the mark, in px.
@@ -85,12 +88,12 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
                     break
             if template is None or windows is None or (found and template.quality.informative < INFORMATIVE):
                 break
-            warnings += _judged(template, len(left), force)
+            warnings += _judged(template, force)
             found.append(template)
             others = [int(index) for index in np.setdiff1d(left, windows.owners)]
             left = np.array([index for index in others if look(spool[index], template) is None], np.intp)
         if not found:
-            raise TemplateRefused.nothing(len(spool))
+            raise TemplateRefused.nothing(len(spool), INFORMATIVE)
         return Estimate(found, warnings, len(spool), duplicates)
 
 
@@ -154,6 +157,9 @@ def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
             min(int(rows[-1]) + 1 + _MARGIN, alpha.shape[0]), min(int(columns[-1]) + 1 + _MARGIN, alpha.shape[1]),
         )  # fmt: skip
     view = slice(box[0], box[2]), slice(box[1], box[3])
+    rule = windows.rule_of(box[0], box[1])
+    if rule.sizes:
+        rule = likeliest(rule, (box[2] - box[0], box[3] - box[1]))
     z = strength_map(total.z())
     edge = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     quality = Quality(
@@ -172,7 +178,7 @@ def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
         np.ascontiguousarray(alpha[view]),
         np.ascontiguousarray(colour[view]),
         np.ascontiguousarray(mask[view].astype(np.uint8) * 255),
-        windows.rule_of(box[0], box[1]),
+        rule,
         quality,
     )
 
@@ -208,16 +214,23 @@ def _ghost(windows: Windows, alpha: Values, colour: Values, strength: Values) ->
     return float(np.median(scores))
 
 
-def _judged(template: Template, samples: int, force: bool) -> list[str]:
+def _judged(template: Template, force: bool) -> list[str]:
     """Warnings about a template.
 
     Raises:
         TemplateRefused: there are too few samples that inform, and nobody forced it.
     """
-    known = template.quality.informative
-    if known >= INFORMATIVE:
-        return []
-    refusal = TemplateRefused.uninformed(known, template.quality.samples, INFORMATIVE)
-    if not force:
-        raise refusal
-    return [str(refusal)]
+    warnings = []
+    quality = template.quality
+    known = quality.informative
+    if known < INFORMATIVE:
+        refusal = TemplateRefused.uninformed(known, quality.samples, INFORMATIVE)
+        if not force:
+            raise refusal
+        warnings.append(str(refusal))
+    if quality.z < _DOUBTFUL_Z or quality.ghost > _DOUBTFUL_GHOST:
+        warnings.append(
+            "What the pictures share hardly stands out from them, or still shows when it is taken off: it may be no "
+            "mark, but the edge of a backdrop for instance. Look at it before it is used."
+        )
+    return warnings

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-Scale = Literal["pixels", "width"]
+Scale = Literal["pixels", "width", "height"]
 
 #: Names of the anchors: share of the height, share of the width.
 ANCHORS: dict[str, tuple[float, float]] = {

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from model.watermark.alignment import NULL_PX, match
 from model.watermark.fields import field_of, gradients, normalised
 from model.watermark.lattice import phases
+from model.watermark.placings import placings
 from model.watermark.poisson import continued
 from model.watermark.strength import Edges
-from model.watermark.template import Template
+from model.watermark.template import Rule, Template
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -22,6 +23,8 @@ Values = NDArray[np.float32]
 REACH = 5
 #: A mark is there from so many deviations above chance on, and with such a share of the expected gradients.
 PRESENT_Z, PRESENT_SHARE = 6.0, 0.25
+#: The same where it is looked for by many rules, of which one may agree by chance.
+_GUESSED_Z, _GUESSED_SHARE = 7.0, 0.35
 #: Strength that is believed.
 _WEAKEST, _STRONGEST = 0.35, 1.8
 #: Rounds of conjugate gradients that continue a picture under its mark.
@@ -44,6 +47,8 @@ class Sighting:
     shift: tuple[int, int]
     #: Deviations above chance.
     z: float
+    #: By which rule it was found: the template's, or another that its samples left open.
+    rule: Rule
     #: Of a repeated mark: where the middle of one of its cells lies, as (x, y).
     begin: tuple[float, float] = (0.0, 0.0)
 
@@ -57,23 +62,22 @@ def look(pixels: Pixels, template: Template) -> Sighting | None:
     """The mark in ``pixels`` (``uint8 [H, W, 3]``); ``None`` where it is not, or cannot be seen."""
     if template.rule.lattice is not None:
         return _repeated(pixels, template)
-    factor = template.rule.factor(pixels.shape[1])
-    alpha, colour = template.alpha, template.colour
-    if abs(factor - 1) > 1e-3:
-        alpha, colour = _scaled(alpha, factor), _scaled(colour, factor)
-    reach = max(REACH, round(REACH * factor)) if template.rule.scale == "width" else REACH
-    top, left = template.rule.corner(*pixels.shape[:2])
-    return _at(pixels, template, (alpha, colour), (top, left), reach)
+    size = int(pixels.shape[0]), int(pixels.shape[1])
+    rules = placings(template.rule, (template.alpha.shape[0], template.alpha.shape[1]), size)
+    if len(rules) == 1:
+        return _at(pixels, template, rules[0])
+    found = [_at(pixels, template, rule, guessed=True) for rule in rules]
+    return max((one for one in found if one is not None), key=lambda one: one.z, default=None)
 
 
 def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) -> NDArray[np.bool_]:
     """The template's mask where it was sighted, over a picture of this size: ``bool [H, W]``."""
     if template.rule.lattice is not None:
         return _laid(replace(template, alpha=template.mask.astype(np.float32)), size, sighting.begin)[0] > 127
-    factor = template.rule.factor(size[1])
+    factor = sighting.rule.factor(size[0], size[1])
     mask: Values = template.mask.astype(np.float32) / np.float32(255)
     mask = _scaled(mask, factor) if abs(factor - 1) > 1e-3 else mask
-    top, left = template.rule.corner(size[0], size[1])
+    top, left = sighting.rule.corner(size[0], size[1])
     top, left = top + sighting.shift[0], left + sighting.shift[1]
     rows, columns = sighting.view
     out = np.zeros(size[:2], np.bool_)
@@ -81,10 +85,14 @@ def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) ->
     return out
 
 
-def _at(
-    pixels: Pixels, template: Template, mark: tuple[Values, Values], corner: tuple[int, int], reach: int
-) -> Sighting | None:
-    (alpha, colour), (top, left) = mark, corner
+def _at(pixels: Pixels, template: Template, rule: Rule, *, guessed: bool = False) -> Sighting | None:
+    """The mark where ``rule`` has it. ``guessed``: it is one of many, and has to be surer."""
+    factor = rule.factor(pixels.shape[0], pixels.shape[1])
+    alpha, colour = template.alpha, template.colour
+    if abs(factor - 1) > 1e-3:
+        alpha, colour = _scaled(alpha, factor), _scaled(colour, factor)
+    reach = max(REACH, round(REACH * factor)) if rule.scale != "pixels" else REACH
+    top, left = rule.corner(*pixels.shape[:2])
     around = NULL_PX + 2
     window = _window(pixels, top - around, left - around, alpha.shape[0] + 2 * around, alpha.shape[1] + 2 * around)
     padded = ((around, around), (around, around))
@@ -93,7 +101,8 @@ def _at(
     values = window.astype(np.float32)
     guess = _guessed(values, _reached(wide_alpha, reach))
     found = match(field_of(window), _expected(guess, wide_alpha, wide_colour), reach)
-    if found.z < PRESENT_Z or found.agreement < PRESENT_SHARE:
+    least_z, least_share = (_GUESSED_Z, _GUESSED_SHARE) if guessed else (PRESENT_Z, PRESENT_SHARE)
+    if found.z < least_z or found.agreement < least_share:
         return None
     top, left = top + found.down, left + found.across
     box = _clipped(pixels, top, left, *alpha.shape)
@@ -116,6 +125,7 @@ def _at(
         strength,
         (found.down, found.across),
         found.z,
+        rule,
     )
 
 
@@ -149,7 +159,8 @@ def _repeated(pixels: Pixels, template: Template) -> Sighting | None:
     if not _WEAKEST < strength < _STRONGEST:
         return None
     strength = _drawn(strength, error, template.quality.strength_spread)
-    return Sighting(0, 0, np.clip(alpha * strength, 0, 1), colour, strength, (found.down, found.across), found.z, start)
+    shift = found.down, found.across
+    return Sighting(0, 0, np.clip(alpha * strength, 0, 1), colour, strength, shift, found.z, template.rule, start)
 
 
 def _laid(template: Template, size: tuple[int, ...], begin: tuple[float, float]) -> tuple[Values, Values]:

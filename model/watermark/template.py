@@ -23,7 +23,9 @@ from model.watermark.lattice import Lattice
 Values = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
-VERSION = 1
+VERSION = 2
+#: Versions that can be read. The first did not say of which sizes its samples were.
+_KNOWN = (1, 2)
 #: A mark of more px on a side, or a file of more bytes when unpacked, is none of ours.
 _LONGEST, _MOST_BYTES = 8192, 256 << 20
 #: Opacity is kept in so many steps.
@@ -36,26 +38,35 @@ class Rule:
 
     #: One of :data:`model.watermark.frames.ANCHORS`.
     anchor: str
-    #: ``pixels``: the same size in every picture; ``width``: scaled with the picture's width.
+    #: ``pixels``: the same size in every picture; ``width``, ``height``: scaled with the picture's.
     scale: Scale
-    #: Top and left of the mark, counted from the anchor's place in the picture, in px of the reference width.
+    #: Top and left of the mark, counted from the anchor's place in the picture, in px of the reference.
     down: float
     across: float
-    #: Width of the pictures that ``scale`` is relative to; for ``pixels``, of most of the samples.
+    #: Width of the pictures that ``scale`` is relative to; for ``pixels``, of most of the samples; and their height,
+    #: which counts where ``scale`` says so.
     reference_width: int
-    #: Whether pictures of several sizes said which rule holds; else it is a guess that other sizes may belie.
-    proven: bool = True
+    reference_height: int = 0
+    #: Heights and widths that the samples had; none where the rule does not come from samples. They may leave other
+    #: rules open: see :mod:`model.watermark.placings`.
+    sizes: tuple[tuple[int, int], ...] = ()
     #: The period of a mark that is repeated over the whole picture.
     lattice: Lattice | None = None
 
-    def factor(self, width: int) -> float:
-        """Pixels of a picture of this width for each of the mark."""
-        return width / self.reference_width if self.scale == "width" else 1.0
+    def factor(self, height: int, width: int) -> float:
+        """Pixels of a picture of this size for each of the mark."""
+        match self.scale:
+            case "pixels":
+                return 1.0
+            case "width":
+                return width / self.reference_width
+            case "height":
+                return height / self.reference_height
 
     def corner(self, height: int, width: int) -> tuple[int, int]:
         """Top and left of the mark in a picture of this size."""
         down, across = ANCHORS[self.anchor]
-        factor = self.factor(width)
+        factor = self.factor(height, width)
         return int(np.floor(down * height + self.down * factor)), int(np.floor(across * width + self.across * factor))
 
 
@@ -126,7 +137,7 @@ class Template:
                 if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                     raise TemplateRejected("template_unreadable", "The template is too large to be one.")
                 told = json.loads(archive.read("template.json"))
-                if told["version"] != VERSION:
+                if told["version"] not in _KNOWN:
                     raise TemplateRejected(
                         "template_version_unknown",
                         f"The template is of version {told['version']}; known here is {VERSION}: estimate it again.",
@@ -135,7 +146,8 @@ class Template:
                 alpha = _read(archive.read("alpha.png"), "I;16", size).astype(np.float32) / np.float32(_STEPS)
                 colour = _read(archive.read("colour.png"), "RGB", size).astype(np.float32)
                 mask = _read(archive.read("mask.png"), "L", size)
-                rule = dict(told["rule"])
+                rule = {name: value for name, value in told["rule"].items() if name != "proven"}
+                rule["sizes"] = tuple((int(high), int(wide)) for high, wide in rule.get("sizes", ()))
                 periods = rule.pop("lattice")
                 lattice = Lattice(*(_vector(periods[name]) for name in ("first", "second"))) if periods else None
                 previews = {
@@ -150,6 +162,7 @@ class Template:
             made.rule.anchor not in ANCHORS
             or made.rule.scale not in ("pixels", "width")
             or made.rule.reference_width < 1
+            or any(min(size) < 1 for size in made.rule.sizes)
         ):
             raise TemplateRejected("template_unreadable", "The template's rule of place is not one that is known here.")
         if lattice is not None and abs(float(np.linalg.det(lattice.matrix))) < 16:

@@ -55,7 +55,7 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
         pixels[row] = spool[owner][top : top + height, left : left + width]
     reference = int(np.median([width for _, width in sizes]))
     owners = np.array([owner for owner, _, _ in places], np.intp)
-    rule = Rule("top-left", "pixels", 0, 0, reference, proven=True, lattice=lattice)
+    rule = Rule("top-left", "pixels", 0, 0, reference, lattice=lattice)
     return Windows(
         pixels, owners, np.zeros((len(places), 2), np.intp), rule, len(indices) - len(set(owners.tolist())), 0.0
     )

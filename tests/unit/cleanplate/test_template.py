@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import Scene, text
+from cleanplate import marks
+from cleanplate.contact_sheet import CELL, GAP, LABEL
+from model.imaging import Limits
 from tests.running import cleanplate
 from tests.unit.model.watermark.scenes import jpeg, marked, texture
 
@@ -63,3 +68,71 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, home: dict[str,
         ended = cleanplate("template", *(str(part) for part in arguments), settings=home)
         (line,) = ended.stderr.splitlines()
         assert ended.returncode == 2 and said in line
+
+
+def test_too_few_pictures_are_refused_with_a_number_and_forced_with_a_warning(
+    tmp_path: Path, home: dict[str, str]
+) -> None:
+    rng, folder, file = np.random.default_rng(8), tmp_path / "few", tmp_path / "mark.template"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"{number}.jpg").write_bytes(jpeg(marked(SCENE, rng)[0]))
+    command = ("template", "estimate", str(folder), "-o", str(file))
+    ended = cleanplate(*command, settings=home)
+    (line,) = ended.stderr.strip().splitlines()[-1:]
+    assert ended.returncode == 2 and "more pictures like these are needed" in line
+    assert not file.exists()
+    ended = cleanplate(*command, "--force", settings=home)
+    assert (ended.returncode, "warning: Only 12 of 12 pictures" in ended.stderr) == (0, True), ended.stderr
+    assert marks.load(file).quality.samples == 12
+
+
+def test_two_marks_of_a_folder_become_two_templates_that_are_applied_together(
+    tmp_path: Path, home: dict[str, str]
+) -> None:
+    rng, folder, file, out = np.random.default_rng(6), tmp_path / "in", tmp_path / "m.template", tmp_path / "out"
+    folder.mkdir()
+    other = Scene(text(100, "DEMO"), 0.5, (0, 0), margin=8, sizes=((200, 150),))
+    for number in range(26):
+        for name, scene in (("a", SCENE), ("b", other)):
+            Image.fromarray(marked(scene, rng)[0]).save(folder / f"{name}{number}.png")
+    ended = cleanplate("template", "estimate", str(folder), "-o", str(file), settings=home)
+    assert ended.returncode == 0, ended.stderr
+    second = tmp_path / "m-2.template"
+    places = {marks.load(path).rule.anchor for path in (file, second)}
+    assert places == {"bottom-right", "top-left"}
+    assert file.with_suffix(".png").exists() and second.with_suffix(".png").exists()
+    ended = cleanplate(
+        "template", "apply", str(file), str(second), str(folder), "-o", str(out), "--no-network", settings=home
+    )
+    assert (ended.returncode, ended.stdout.strip().splitlines()[-1]) == (0, "52 cleaned")
+
+
+def test_the_contact_sheet_shows_mask_opacity_colour_and_twelve_pictures_before_and_after(tmp_path: Path) -> None:
+    rng, files, originals = np.random.default_rng(2), [], []
+    for number in range(24):
+        given, original, _ = marked(SCENE, rng)
+        files.append(tmp_path / f"{number:02}.png")
+        Image.fromarray(given).save(files[-1])
+        originals.append(original)
+    limits = Limits(max_bytes=10**8, max_pixels=10**8)
+    (template,) = marks.estimated(files, limits, force=False, on_progress=lambda *_: None).templates
+    with Image.open(io.BytesIO(marks.template_sheet(template, files, limits))) as opened:
+        sheet = np.asarray(opened.convert("RGB"), np.int16)
+    # Pictures are as wide as a cell.
+    step = (sheet.shape[0] - GAP) // 5
+
+    def cell(row: int, column: int) -> NDArray[np.int16]:
+        top, left = row * step + LABEL, GAP + column * (CELL + GAP)
+        return sheet[top : top + 150, left : left + CELL]
+
+    mask, _, opacity, colour = (cell(0, column) for column in range(4))
+    assert (mask == mask[..., :1]).all(axis=2).mean() < 0.9, "no mask is drawn over the mean picture"
+    shown = opacity[opacity.min(axis=2) < 250]
+    assert np.percentile(shown, 95) == pytest.approx(0.4 * 255, abs=20)
+    assert colour.size
+    for number in range(12):
+        row, column = 1 + 2 * (number // 6), number % 6
+        with Image.open(files[number]) as given_file:
+            assert np.abs(cell(row, column) - np.asarray(given_file, np.int16)).max() <= 1
+        assert np.abs(cell(row + 1, column) - originals[number]).mean() < 1.5

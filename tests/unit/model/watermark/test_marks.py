@@ -29,6 +29,7 @@ from model.watermark.remove import Method, finish, prepare, remove
 from model.watermark.sighting import look
 from model.watermark.template import Rule, Template
 from tests.unit.model.watermark.scenes import jpeg, marked, samples, texture
+from workers.confidence import confidence
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 SCENE = Scene(text(110, "SHOP"), 0.4, (1, 1), margin=8, sizes=((200, 150),))
@@ -61,7 +62,7 @@ def test_a_shared_mark_is_found_with_its_place_opacity_and_colour() -> None:
     assert np.abs(laid - alpha).mean() < 0.004
     assert found.quality.opacity == pytest.approx(0.4, abs=0.03)
     assert (found.colour[found.mask > 0] > 240).all()
-    assert (found.rule.anchor, found.rule.proven) == ("bottom-centre", False)
+    assert (found.rule.anchor, found.rule.sizes) == ("bottom-right", ((150, 200),))
 
 
 def test_pixels_under_a_translucent_mark_come_back_and_no_others_change() -> None:
@@ -80,7 +81,7 @@ def test_a_clean_picture_is_left_alone() -> None:
 
 def test_the_anchor_is_told_from_pictures_of_mixed_sizes() -> None:
     found = template(MIXED)
-    assert (found.rule.anchor, found.rule.scale, found.rule.proven) == ("bottom-right", "pixels", True)
+    assert (found.rule.anchor, found.rule.scale) == ("bottom-right", "pixels")
     shown = Scene(MIXED.mark, 0.5, (1, 1), margin=8, sizes=((300, 220),))
     given_, original, alpha = marked(shown, np.random.default_rng(3))
     removal = remove(given_, found, noise=0.6)
@@ -124,7 +125,37 @@ def test_pictures_without_a_common_mark_are_refused() -> None:
     rng = np.random.default_rng(7)
     with pytest.raises(TemplateRefused) as refused:
         estimate(samples([texture(rng, 150, 200) for _ in range(24)]))
-    assert refused.value.code == "mark_not_found"
+    assert (refused.value.code, refused.value.needed) == ("mark_not_found", 0)
+
+
+def test_few_pictures_in_which_nothing_stands_out_are_refused_with_the_number_that_is_missing() -> None:
+    rng = np.random.default_rng(7)
+    with pytest.raises(TemplateRefused, match=r"9 pictures share no mark .* 11 more are needed") as refused:
+        estimate(samples([texture(rng, 150, 200) for _ in range(9)]), force=True)
+    assert (refused.value.code, refused.value.needed) == ("mark_not_found", 11)
+
+
+def on_a_backdrop(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A product on the studio's two-toned paper."""
+    picture = np.full((180, 240, 3), (236, 234, 230), np.float32)
+    picture[112:] = (205, 203, 200)
+    picture = cv2.GaussianBlur(picture, (0, 0), 0.7) + rng.normal(0, 1.5, picture.shape) + rng.uniform(-4, 4)
+    shape = np.zeros((180, 240), np.uint8)
+    middle = 120 + rng.uniform(-20, 20), 100 + rng.uniform(-15, 15)
+    cv2.ellipse(shape, (middle, (rng.uniform(60, 120), rng.uniform(55, 110)), rng.uniform(0, 180)), 255, -1)
+    return np.where(shape[..., None] > 0, texture(rng, 180, 240), picture.clip(0, 255)).astype(np.uint8)
+
+
+def test_the_edge_of_a_backdrop_is_no_mark_or_comes_with_a_warning_and_no_confidence() -> None:
+    rng = np.random.default_rng(21)
+    try:
+        found = estimate(samples([on_a_backdrop(rng) for _ in range(30)]))
+    except TemplateRefused as refused:
+        assert refused.code == "mark_not_found"
+    else:
+        assert any("backdrop" in warning for warning in found.warnings)
+        assert all(confidence(one.quality) == 0 for one in found.templates)
+    assert not estimated().warnings and confidence(template().quality) > 0.5
 
 
 def test_too_few_pictures_are_refused_with_the_number_that_is_missing_unless_forced() -> None:
@@ -169,7 +200,7 @@ def test_a_template_survives_its_file_and_what_is_none_is_refused() -> None:
     newer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(kept.to_bytes())) as old, zipfile.ZipFile(newer, "w") as new:
         for entry in old.infolist():
-            new.writestr(entry, old.read(entry).replace(b'"version": 1', b'"version": 9'))
+            new.writestr(entry, old.read(entry).replace(b'"version": 2', b'"version": 9'))
     with pytest.raises(TemplateRejected) as refused:
         Template.from_bytes(newer.getvalue())
     assert refused.value.code == "template_version_unknown"

@@ -1,0 +1,94 @@
+"""Where a mark may lie in a picture of a size that no sample had: by every rule that the samples leave open.
+
+Samples of one size say nothing about the anchor or the scale, samples of one width little: each rule that puts the mark
+where theirs is stays possible, and which one holds is told by the picture in which the mark is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from model.watermark.frames import ANCHORS, Scale
+from model.watermark.template import Rule
+
+Size = tuple[int, int]
+#: Top, left, height and width.
+Box = tuple[float, float, float, float]
+
+#: Two rules are one for a sample, or for a picture, when their boxes' sides are so near, in px.
+_SAME_PLACE, _SAME_EXTENT = 3.0, 1.5
+#: How much of a mark lies in the picture at least.
+_LEAST_INSIDE = 0.9
+_SCALES: tuple[Scale, ...] = ("pixels", "width", "height")
+
+
+def placings(rule: Rule, mark: Size, picture: Size) -> list[Rule]:
+    """``rule``, and the others that its samples do not contradict and that differ from it in this picture.
+
+    ``mark``, ``picture``: height and width. One rule alone where the samples had such a size.
+    """
+    if picture in rule.sizes or not rule.sizes:
+        return [rule]
+    found, boxes = [rule], [_box(rule, mark, picture)]
+    for other in _open(rule, mark):
+        box = _box(other, mark, picture)
+        if not any(_same(box, known) for known in boxes) and _inside(box, picture) >= _LEAST_INSIDE:
+            found.append(other)
+            boxes.append(box)
+    return found
+
+
+def likeliest(rule: Rule, mark: Size) -> Rule:
+    """Of the rules that the samples leave open, the one from the anchor nearest to the mark: as people lay marks."""
+    height, width = _reference(rule)
+    top, left, tall, wide = _box(rule, mark, (height, width))
+    middle = (top + tall / 2) / height, (left + wide / 2) / width
+    wanted = tuple(min(max(int(3 * share), 0), 2) / 2 for share in middle)
+    near = (one for one in _open(rule, mark) if one.scale == rule.scale and ANCHORS[one.anchor] == wanted)
+    return next(near, rule)
+
+
+def _open(rule: Rule, mark: Size) -> Iterator[Rule]:
+    """Every rule that puts the mark where ``rule`` has it in all samples."""
+    height, width = _reference(rule)
+    factor = rule.factor(height, width)
+    top, left = rule.corner(height, width)
+    for scale, (anchor, (down, across)) in product(_SCALES, ANCHORS.items()):
+        if scale == "pixels" and abs(factor - 1) > 0.01:
+            continue
+        other = replace(
+            rule,
+            anchor=anchor,
+            scale=scale,
+            down=(top - down * height) / factor,
+            across=(left - across * width) / factor,
+            reference_width=round(width / factor),
+            reference_height=round(height / factor),
+        )
+        if all(_same(_box(other, mark, size), _box(rule, mark, size)) for size in rule.sizes):
+            yield other
+
+
+def _reference(rule: Rule) -> Size:
+    """The sample's size that is nearest to the reference."""
+    return min(rule.sizes, key=lambda size: abs(size[1] - rule.reference_width))
+
+
+def _box(rule: Rule, mark: Size, picture: Size) -> Box:
+    factor = rule.factor(*picture)
+    return (*rule.corner(*picture), mark[0] * factor, mark[1] * factor)
+
+
+def _same(one: Box, other: Box) -> bool:
+    apart = [abs(mine - its) for mine, its in zip(one, other, strict=True)]
+    return max(apart[:2]) <= _SAME_PLACE and max(apart[2:]) <= _SAME_EXTENT
+
+
+def _inside(box: Box, picture: Size) -> float:
+    """The share of the box that lies in the picture."""
+    top, left, height, width = box
+    rows = min(top + height, picture[0]) - max(top, 0)
+    columns = min(left + width, picture[1]) - max(left, 0)
+    return max(rows, 0) * max(columns, 0) / (height * width)
