@@ -78,7 +78,7 @@ def job(page: Page) -> None:
     expect(page.locator(".reason")).to_be_visible()
     expect(page.locator(".pair img:visible")).to_have_count(6)
     seen(page, ".pair img")
-    page.locator("#title").scroll_into_view_if_needed()
+    page.evaluate("scrollTo(0, 0)")
 
 
 def zoomed(page: Page) -> None:
@@ -129,7 +129,7 @@ def said(page: Page) -> None:
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", MARKED.parent)
     expect(page.locator("#shipment-text")).to_contain_text(re.compile("6 of 6|6 / 6"))
-    page.locator('#ways-of-marking [value="text"]').check(force=True)
+    page.locator('#ways-of-marking [data-way="text"]').click()
     page.locator("#texts-said").fill("SAMPLE SHOP")
     page.locator("#area").select_option("center")
     page.locator("#mark-title").scroll_into_view_if_needed()
@@ -140,7 +140,7 @@ def operations(page: Page) -> None:
     expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
     page.locator(".template-row button").first.click()
     seen(page, ".template-row img")
-    page.locator("h1").scroll_into_view_if_needed()
+    page.evaluate("scrollTo(0, 0)")
 
 
 FROM_ELSEWHERE = {"extra_http_headers": {"X-Forwarded-For": "192.0.2.1"}}
@@ -167,7 +167,7 @@ SHOTS = [
     Shot("too-few-pictures", DESKTOP, refused),
     Shot("operations", {"viewport": {"width": 1280, "height": 1500}}, operations),
     Shot("operations-phone", {"viewport": PHONE, "has_touch": True}, operations),
-    Shot("operations-dark-zh", {**DARK, **IN_CHINESE}, operations),
+    Shot("operations-dark-zh", {**DARK, **IN_CHINESE, "viewport": {"width": 1280, "height": 1500}}, operations),
     Shot("login", {**DESKTOP, **FROM_ELSEWHERE}, start),
 ]
 
