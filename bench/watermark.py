@@ -45,6 +45,8 @@ Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
 MIXED = ((480, 360), (360, 480), (600, 450), (480, 480))
+#: Sizes that no sample has, where all samples are of 480x360.
+OTHER = ((360, 480), (600, 450), (800, 600))
 #: Pictures scored for each seed.
 SCORED = 12
 
@@ -88,6 +90,9 @@ def cases() -> dict[str, Case]:
     rows["logo 0.5, mixed sizes, px"] = Case(scene_of("logo", 0.5, sizes=MIXED), network=False)
     relative = scene_of("logo", 0.5, sizes=MIXED, relative_to=480)
     rows["logo 0.5, mixed sizes, relative"] = Case(relative, network=False)
+    for name, changes in (("px", {}), ("relative", {"relative_to": 480})):
+        elsewhere = scene_of("logo", 0.5, sizes=OTHER, **changes)
+        rows[f"logo 0.5, other sizes, {name}"] = Case(scene_of("logo", 0.5), scored=elsewhere, network=False)
     return rows
 
 
@@ -192,14 +197,16 @@ def psnr(result: Values, original: Pixels, zone: NDArray[np.bool_]) -> float:
     return float(10 * np.log10(255**2 / max(float(np.mean(error**2)), 1e-9)))
 
 
-def clean_pictures(train: Photos, scored: Photos, template_of: Callable[[Scene], Template]) -> dict[str, float]:
-    """Clean pictures through a template's eye: the share that is touched."""
+def clean_pictures(
+    train: Photos, scored: Photos, template_of: Callable[[Scene], Template], sizes: tuple[tuple[int, int], ...]
+) -> dict[str, float]:
+    """Clean pictures of ``sizes`` through a template's eye: the share that is touched."""
     touched, total = 0, 0
     rng = np.random.default_rng(77)
     templates = [template_of(scene_of(kind, 0.4)) for kind in ("text", "logo", "tiled")]
     paths = [*scored.paths, *train.draw(rng, 500 - len(scored.paths))]
     for path in paths:
-        pixels = crop(path, 480, 360, rng)
+        pixels = crop(path, *sizes[total % len(sizes)], rng)
         touched += any(look(pixels, template) is not None for template in templates)
         total += 1
     return {"pictures": total, "touched": touched, "share": touched / total}
@@ -276,7 +283,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
-    parser.add_argument("--only", nargs="*", help="rows, or clean, print, large logo, large tiled (default: all)")
+    parser.add_argument("--only", nargs="*", help="rows, clean, print, large logo and so on (default: all)")
     options = parser.parse_args()
     train, scored = Photos(options.train), Photos(options.eval)
     inpainter = LaMaInpainter("", "cpu", threads=1)
@@ -301,7 +308,8 @@ def main() -> None:
         print(name, report["rows"][name], flush=True)
         _kept(options.out, report)
     extra: dict[str, Callable[[], dict[str, float]]] = {
-        "clean": lambda: clean_pictures(train, scored, template_of),
+        "clean": lambda: clean_pictures(train, scored, template_of, ((480, 360),)),
+        "clean, other sizes": lambda: clean_pictures(train, scored, template_of, OTHER),
         "print": lambda: product_logos(train, options.seeds),
         "large logo": lambda: large(train, "logo"),
         "large tiled": lambda: large(train, "tiled"),

@@ -14,8 +14,10 @@ from bench.marks import Scene, text
 from cleanplate import marks
 from cleanplate.contact_sheet import CELL, GAP, LABEL
 from model.imaging import Limits
+from model.watermark.template import Quality, Rule, Template
 from tests.running import cleanplate
 from tests.unit.model.watermark.scenes import jpeg, marked, texture
+from tests.unit.workers.test_remains import OPACITY, TALL, WIDE, along_an_edge
 
 SCENE = Scene(text(110, "SHOP"), 0.4, (1, 1), margin=8, sizes=((200, 150),))
 
@@ -136,3 +138,40 @@ def test_the_contact_sheet_shows_mask_opacity_colour_and_twelve_pictures_before_
         with Image.open(files[number]) as given_file:
             assert np.abs(cell(row, column) - np.asarray(given_file, np.int16)).max() <= 1
         assert np.abs(cell(row + 1, column) - originals[number]).mean() < 1.5
+
+
+def test_pictures_count_as_their_orientation_shows_them(tmp_path: Path) -> None:
+    rng, files = np.random.default_rng(3), []
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for number in range(24):
+        shown = Image.fromarray(marked(SCENE, rng)[0])
+        files.append(tmp_path / f"{number}.png")
+        if number % 2:
+            # As a camera held upright writes it: to be turned by a right angle when it is shown.
+            shown.transpose(Image.Transpose.ROTATE_90).save(files[-1], exif=turned)
+        else:
+            shown.save(files[-1])
+    limits = Limits(max_bytes=10**8, max_pixels=10**8)
+    (template,) = marks.estimated(files, limits, force=False, on_progress=lambda *_: None).templates
+    assert (template.quality.samples, template.rule.sizes) == (24, ((150, 200),))
+
+
+def test_strict_writes_no_picture_in_which_the_mark_still_shows(tmp_path: Path, home: dict[str, str]) -> None:
+    bar = np.full((TALL, WIDE), OPACITY, np.float32)
+    quality = Quality(0, 0, 0, 0.01, OPACITY, 0, 0, 0, 0, 0)
+    rule = Rule("middle-centre", "pixels", -TALL / 2, -WIDE / 2, WIDE)
+    template = Template(
+        bar, np.full((TALL, WIDE, 3), 255, np.float32), np.full((TALL, WIDE), 255, np.uint8), rule, quality
+    )
+    file, folder, out = tmp_path / "bar.template", tmp_path / "in", tmp_path / "out"
+    file.write_bytes(template.to_bytes())
+    folder.mkdir()
+    Image.fromarray(along_an_edge()).save(folder / "a.png")
+    command = ("template", "apply", str(file), str(folder), "-o", str(out), "--no-network")
+    ended = cleanplate(*command, "--strict", settings=home)
+    assert (ended.returncode, ended.stdout.strip()) == (1, "1 failed")
+    assert "residual_mark" in ended.stderr and not (out / "a.png").exists()
+    ended = cleanplate(*command, settings=home)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "1 cleaned")
+    assert "may still show" in ended.stderr and (out / "a.png").exists()

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.marks import Scene, text
 from cleanplate.settings import Settings
 from storage.ledger.jobs import submit_job
 from storage.ledger.making import lease_template
@@ -29,6 +30,7 @@ from storage.records import (
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
 from tests.marked import MARK_HEIGHT, MARK_WIDTH, marked_pictures
 from tests.shop import RIGHTS
+from tests.unit.model.watermark.scenes import marked
 from tests.unit.workers.conftest import WorkerOn
 from workers.drain import Drain
 from workers.making import make_template
@@ -151,6 +153,36 @@ def test_a_job_finds_its_mark_and_runs_when_it_is_approved(settings: Settings, w
             outside[-(MARK_HEIGHT + 20) :, -(MARK_WIDTH + 20) :] = False
             assert np.array_equal(result[outside], original[outside])
             assert np.abs(result.astype(int) - original)[~outside].mean() < 4
+
+
+def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
+    settings: Settings, worker_on: WorkerOn
+) -> None:
+    rng = np.random.default_rng(6)
+    scenes = [
+        Scene(text(110, "SHOP"), 0.4, (1, 1), margin=8, sizes=((200, 150),)),
+        Scene(text(100, "DEMO"), 0.5, (0, 0), margin=8, sizes=((200, 150),)),
+    ]
+    made = [marked(scene, rng) for _ in range(26) for scene in scenes]
+    with catalogue_in(settings) as catalogue:
+        worker = worker_on(settings)
+        job = job_with(catalogue, [png(shown) for shown, _, _ in made], {"mode": "auto", "approve": "person"})
+        (asked,) = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
+        make_template(asked.id, worker)
+        found = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
+        assert {template.id: template.found_with_id for template in found} == {
+            asked.id: None,
+            f"{asked.id}-2": asked.id,
+        }
+        assert [template.samples for template in found] == [26, 26]
+        assert (catalogue.job(job).review or {})["templates"] == [asked.id, f"{asked.id}-2"]
+        approve_job(catalogue.database, catalogue.tenant_id, job.id)
+        run_shard(catalogue.ids(job), worker)
+        for (shown, original, alpha), image in zip(made, catalogue.images(job), strict=True):
+            assert (image.state, image.record["marks"]) == (ImageState.SUCCEEDED, 1)
+            result = pixels_of(catalogue.blobs.get(image.result_key or ""))
+            left, there = (np.abs(one.astype(int) - original)[alpha > 0.02].mean() for one in (result, shown))
+            assert left < there / 5
 
 
 def test_pictures_that_share_nothing_are_refused_and_their_job_says_so(

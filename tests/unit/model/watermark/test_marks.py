@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 import zipfile
 from dataclasses import replace
 from functools import cache
@@ -26,6 +27,7 @@ from model.watermark.ghost import ghost_of
 from model.watermark.lattice import Lattice
 from model.watermark.poisson import Harmonic, integrate, laplacian, solved
 from model.watermark.remove import Method, finish, prepare, remove
+from model.watermark.samples import MOST_SAMPLES, Sample
 from model.watermark.sighting import look
 from model.watermark.template import Rule, Template
 from tests.unit.model.watermark.scenes import jpeg, marked, samples, texture
@@ -177,6 +179,23 @@ def test_duplicates_count_once_and_unreadable_samples_not_at_all() -> None:
     found[0] = type(found[0])("broken", lambda: None)
     with pytest.raises(TemplateRefused, match=r"of 8 pictures"):
         estimate(found)
+
+
+def test_more_pictures_than_are_of_use_are_not_read_and_one_is_held_at_a_time() -> None:
+    held: list[weakref.ref[NDArray[np.uint8]]] = []
+    most = 0
+
+    def shown(seed: int) -> NDArray[np.uint8]:
+        nonlocal most
+        most = max(most, sum(one() is not None for one in held))
+        made = np.random.default_rng(seed).integers(0, 255, (24, 32, 3)).astype(np.uint8)
+        held.append(weakref.ref(made))
+        return made
+
+    with pytest.raises(TemplateRefused):
+        estimate([Sample(str(seed), lambda seed=seed: shown(seed)) for seed in range(5 * MOST_SAMPLES)])  # type: ignore[misc]
+    assert len(held) == MOST_SAMPLES
+    assert most <= 1
 
 
 def test_what_progress_raises_ends_the_work() -> None:
