@@ -27,7 +27,7 @@ from model.imaging.placing import Placement
 from model.imaging.probing import FORMATS
 from model.masks import Mask, lay, rim, split_soft
 from model.plan import Plan, make_plan
-from model.provenance import Label, labelled
+from model.provenance import COMPOSITE, Label, labelled
 
 Pixels = NDArray[np.uint8]
 
@@ -212,8 +212,11 @@ def write(
         "masked_share": round(float(np.count_nonzero(task.hole)) / task.hole.size, 6),
         "c2pa": has_c2pa(document.data, source_format),
     }
-    if written.reason:
-        record["reason"] = written.reason
+    reasons = [written.reason] if written.reason else []
+    if label and COMPOSITE.encode() not in (xmp_of(written.data, target) or b""):
+        reasons.append("The label finds no place in the file.")
+    if reasons:
+        record["reason"] = " ".join(reasons)
     if document.probe.frames > 1:
         record["frames"] = document.probe.frames
     return Repaired(written.data, content_type, extension, record)

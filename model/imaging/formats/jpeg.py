@@ -132,6 +132,8 @@ def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) 
 
     What points at pictures behind the first (MPF) goes, as those do: they would still show the mark.
     """
+    if xmp is not None and len(segments.XMP) + len(xmp) > segments.LONGEST:
+        xmp = None  # longer than a segment: the source's own stays
     kept = []
     for segment in headers:
         content = segment.content
@@ -151,7 +153,7 @@ def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) 
             start = len(segments.PHOTOSHOP)
             content = segments.PHOTOSHOP + with_photoshop_thumbnail(content[start:], thumbnail)
         kept.append(Segment(segment.marker, content))
-    if xmp is not None and len(segments.XMP) + len(xmp) <= segments.LONGEST:
+    if xmp is not None:
         at = sum(segment.marker in (segments.APP0, segments.APP1) for segment in kept)
         kept.insert(at, Segment(segments.APP1, segments.XMP + xmp))
     return kept

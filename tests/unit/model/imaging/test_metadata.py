@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from bench.corpus import cases
-from bench.corpus.content import ICC, JUMBF, exif
+from bench.corpus.content import ICC, JUMBF, XMP, exif
 from bench.corpus.mark import letters, png
 from model.errors import ImageRejected
 from model.imaging import Limits
+from model.imaging.formats import segments
+from model.imaging.formats.segments import Segment
 from model.imaging.metadata.exif import thumbnail_of, with_thumbnail
 from model.imaging.metadata.photoshop import with_photoshop_thumbnail
 from model.imaging.metadata.reading import xmp_of
@@ -156,3 +158,17 @@ def test_the_record_says_what_a_spliced_jpeg_leaves_out() -> None:
     assert repaired.record["reason"].startswith("What the file holds behind the picture")
     with Image.open(io.BytesIO(repaired.data)) as image:
         assert getattr(image, "n_frames", 1) == 1
+
+
+def test_a_label_that_finds_no_place_is_said_and_costs_nothing() -> None:
+    assert painted_red("bmp-24", label=LABEL).record["reason"] == "The label finds no place in the file."
+    assert "reason" not in painted_red("png-rgb-8", label=LABEL).record
+    assert "reason" not in painted_red("bmp-24").record
+    headers, _ = segments.split(CORPUS["jpeg-baseline-420"])
+    told = [part for part in headers if segments.describes(part) and not part.content.startswith(segments.XMP)]
+    full = XMP.replace(b"shop", b"x" * (segments.LONGEST - len(segments.XMP) - len(XMP) - 200))
+    data = segments.under([*told, Segment(segments.APP1, segments.XMP + full)], CORPUS["jpeg-baseline-420"])
+    task = read(data, b'{"boxes": [[2, 2, 9, 9]]}', limits=LIMITS)
+    repaired = write(task, np.full_like(task.picture.pixels, 90), label=LABEL)
+    assert xmp_of(repaired.data, "JPEG") == full
+    assert repaired.record["reason"] == "The label finds no place in the file."
