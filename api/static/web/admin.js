@@ -78,11 +78,18 @@ for (const form of document.querySelectorAll("form[data-revokes]")) {
 }
 
 at("templates-more").addEventListener("click", async () => {
+  at("templates-more").disabled = true;
   try {
     take(await call("GET", `/v1/templates?${new URLSearchParams({ limit: PART, cursor })}`));
   } catch (error) {
     notifyOf(error);
   }
+  at("templates-more").disabled = false;
+});
+
+// What is pressed just now stays until it is let go of: it comes anew with the next look.
+addEventListener("htmx:beforeSwap", (event) => {
+  if (event.target.querySelector(":active")) event.detail.shouldSwap = false;
 });
 
 take(given("first"));

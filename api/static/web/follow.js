@@ -1,6 +1,6 @@
 // A job as it goes on: the service's events, taken up again whenever they break off, and the job's state fetched anew then.
 
-import { Problem, call, pause } from "./api.js";
+import { Problem, awaited, call, pause } from "./api.js";
 
 const AGAIN_MS = 2000;
 
@@ -51,37 +51,42 @@ function listened(jobId, onJob, signal) {
 }
 
 /**
- * Tell `onJob(job)` of all jobs as they change, until `signal` ends it. `look()` asks for the list as it is: before
- * listening, and again whenever the stream broke off, because what ended meanwhile is not told.
+ * Tell `onJob(job)` of all jobs as they change, until `signal` ends it. `look(signal)` gives the jobs as they are: asked
+ * once the stream stands, so that nothing ends in between unheard, and each time that it stands again.
  */
 export async function followAll({ look, onJob, onAway = () => {}, signal }) {
   for (let away = false; ; ) {
+    const heard = new Set();
+    const stream = listening((job) => {
+      heard.add(job.id);
+      onJob(job);
+    }, signal);
     try {
-      await look(signal);
+      await stream.stands(); // or cannot: then the question tells why
+      for (const job of await look(signal)) if (!heard.has(job.id)) onJob(job); // what was heard is newer
       if (away) onAway((away = false));
-      await heard(onJob, signal);
+      await stream.ended();
     } catch (error) {
       if (!(error instanceof Problem) || !error.passing) throw error;
       if (!away) onAway((away = true));
+    } finally {
+      stream.leave();
     }
     await pause(AGAIN_MS, signal);
   }
 }
 
-/** Listen to all jobs until the stream breaks off. */
-function heard(onJob, signal) {
-  return new Promise((resolve, reject) => {
-    const stream = new EventSource("/v1/events");
-    const aborted = () => {
-      stream.close();
-      reject(signal.reason);
-    };
-    signal.addEventListener("abort", aborted, { once: true });
-    stream.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
+/** Listen to all jobs: `stands` and `ended`, where it breaks off, resolve; both reject with AbortError. */
+function listening(onJob, signal) {
+  signal.throwIfAborted();
+  const stream = new EventSource("/v1/events");
+  stream.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
+  const ended = new Promise((resolve) => {
     stream.addEventListener("error", () => {
       stream.close();
-      signal.removeEventListener("abort", aborted);
       resolve();
     });
   });
+  const stands = Promise.race([new Promise((resolve) => stream.addEventListener("open", resolve)), ended]);
+  return { stands: () => awaited(stands, signal), ended: () => awaited(ended, signal), leave: () => stream.close() };
 }

@@ -38,7 +38,7 @@ function added(job) {
 }
 
 function take(page) {
-  for (const job of page.data) show(job);
+  for (const job of page.data) if (!rows.has(job.id)) show(job); // what is shown is newer
   cursor = page.next_cursor;
   at("more").hidden = !cursor;
 }
@@ -57,7 +57,7 @@ at("more").addEventListener("click", async () => {
 async function look(signal) {
   const oldest = list.lastElementChild?.dataset.job ?? "";
   const page = await call("GET", `/v1/jobs?limit=${Math.max(100, rows.size)}`, { signal });
-  for (const job of page.data) if (job.id >= oldest) show(job);
+  return page.data.filter((job) => job.id >= oldest);
 }
 
 list.replaceChildren();

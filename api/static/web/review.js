@@ -32,6 +32,7 @@ export class Review {
   #cards = new Map();
   #looking = false;
   #stale = false;
+  #choosing = false; // a person wants to choose a template: also after the next search
   #known = new Templates(at("templates"), at("templates-none"), () => this.#draw());
 
   /** `path` of the job; `decided()` is told when it begins. */
@@ -113,9 +114,10 @@ export class Review {
     appear("review-approve", !searching && candidates.length > 0);
     appear("review-anyway", Boolean(refused) && error.code === "samples_too_few");
     appear("review-other", !searching);
+    at("review-other")?.setAttribute("aria-expanded", String(this.#choosing));
+    at("review-known").hidden = searching || !this.#choosing;
     appear("review-use", !at("review-known").hidden);
     if (at("review-use")) at("review-use").disabled = this.#known.chosen.length === 0;
-    if (searching) this.#toggleKnown(false);
   }
 
   #drawCards(candidates) {
@@ -174,11 +176,10 @@ export class Review {
     this.#look().catch(notifyOf);
   }
 
-  async #toggleKnown(shown = at("review-known").hidden) {
-    at("review-known").hidden = !shown;
-    at("review-other")?.setAttribute("aria-expanded", String(shown));
-    appear("review-use", shown);
-    if (shown) await this.#known.load();
+  async #toggleKnown() {
+    this.#choosing = !this.#choosing;
+    this.#draw();
+    if (this.#choosing) await this.#known.load();
   }
 
   async #doing(button, act) {

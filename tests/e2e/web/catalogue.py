@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
+
 from cleanplate.client import Client, JobAnswer, Rights
-from tests.catalogue import bar_mask, picture, png
+from tests.catalogue import bar_mask, dotted_mask, picture, png
 from tests.embedded import Embedded
 
 HEIGHT, WIDTH = 64, 48
+LARGE = 1024
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
 
 
@@ -29,7 +32,32 @@ def mask_in(path: Path) -> Path:
     return file
 
 
+def lasting_in(path: Path, count: int) -> tuple[Path, Path]:
+    """Large pictures and a mask: each takes the network a second or so, in many passes."""
+    pictures, mask = path / "lasting", path / "dots.png"
+    pictures.mkdir()
+    for number in range(count):
+        (pictures / f"shirt-{number:03}.png").write_bytes(png(picture(number, LARGE, LARGE)))
+    mask.write_bytes(png(dotted_mask(LARGE, LARGE, 256)))
+    return pictures, mask
+
+
 def submitted(service: Embedded, pictures: Path, mask: Path | list[Path], **rest: object) -> JobAnswer:
     """A job of a folder's pictures, with one mask or, in their order, one for each."""
     with Client(service.url, service.key, transfers=8) as client:
         return client.submit(sorted(pictures.iterdir()), masks=mask, rights=RIGHTS, **rest)  # type: ignore[arg-type]
+
+
+def paused(service: Embedded, pictures: Path, mask: Path) -> JobAnswer:
+    """The same of which nothing is begun until somebody lets it go on."""
+    with asking(service) as http:
+        http.put("/v1/pause").raise_for_status()
+        job = submitted(service, pictures, mask)
+        http.post(f"/v1/jobs/{job.id}/pause").raise_for_status()
+        http.delete("/v1/pause").raise_for_status()
+    return job
+
+
+def asking(service: Embedded) -> httpx.Client:
+    """The service's API with the key of its machine."""
+    return httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.key}"}, timeout=60)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client import Client
-from tests.browser import PHONE, assert_accessible, context_of, forgive
+from tests import patient
+from tests.browser import PHONE, Held, assert_accessible, context_of, forgive
 from tests.e2e.web.catalogue import mask_in
 from tests.e2e.web.test_login import FROM_ELSEWHERE
 from tests.embedded import Embedded
@@ -26,8 +26,8 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
     page.get_by_role("button", name="Make the key").click()
     secret = page.locator("#secret").inner_text()
     asked = {"headers": {"Authorization": f"Bearer {secret}"}}
-    assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
-    assert httpx.get(f"{service.url}/v1/webhooks", **asked).status_code == 200  # type: ignore[arg-type]
+    assert patient.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
+    assert patient.get(f"{service.url}/v1/webhooks", **asked).status_code == 200  # type: ignore[arg-type]
     page.get_by_role("button", name="Revoke <b>shop</b>").click()
     sure = page.get_by_role("dialog")
     expect(sure).to_contain_text("Revoke the key <b>shop</b>?")
@@ -37,9 +37,25 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
     page.get_by_role("button", name="Revoke <b>shop</b>").click()
     sure.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("revoked", exact=True)).to_be_visible()
-    assert httpx.get(f"{service.url}/v1/jobs", **asked).status_code == 401  # type: ignore[arg-type]
+    assert patient.get(f"{service.url}/v1/jobs", **asked).status_code == 401  # type: ignore[arg-type]
     expect(page.get_by_text("key.revoked").first).to_be_visible()
     page.locator("#switch-everything").click()
+    expect(page.get_by_text("Everything is paused")).to_be_visible()
+    page.locator("#switch-everything").click()
+    expect(page.get_by_text("Everything is paused")).to_be_hidden()
+
+
+def test_a_button_that_is_pressed_while_the_news_come_is_pressed(page: Page) -> None:
+    news = Held(page, "**/admin/live")
+    page.goto("/admin")
+    news.wait()
+    page.locator("#switch-everything").hover()
+    page.mouse.down()
+    with page.expect_response("**/admin/live"):
+        news.go()
+    with page.expect_response("**/admin/live"):
+        pass
+    page.mouse.up()
     expect(page.get_by_text("Everything is paused")).to_be_visible()
     page.locator("#switch-everything").click()
     expect(page.get_by_text("Everything is paused")).to_be_hidden()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from cleanplate.client import Client, JobAnswer
 from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, forgive
-from tests.e2e.web.catalogue import folder_of, mask_in, submitted
+from tests.e2e.web.catalogue import asking, folder_of, lasting_in, mask_in, paused, submitted
 from tests.embedded import Embedded
 from tests.running import until
 from tests.webhook_receiver import Reply, receiver_running
@@ -37,17 +36,6 @@ def ended(service: Embedded, shop: Path) -> JobAnswer:
     return job
 
 
-def paused_job(service: Embedded, shop: Path) -> JobAnswer:
-    """A job of which nothing is begun until somebody lets it go on."""
-    headers = {"Authorization": f"Bearer {service.key}"}
-    with httpx.Client(base_url=service.url, headers=headers, timeout=60) as http:
-        http.put("/v1/pause").raise_for_status()
-        job = submitted(service, shop / "pictures", shop / "mask.png")
-        http.post(f"/v1/jobs/{job.id}/pause").raise_for_status()
-        http.delete("/v1/pause").raise_for_status()
-    return job
-
-
 def test_the_list_shows_a_job_that_comes_and_follows_it_to_its_end(page: Page, service: Embedded, shop: Path) -> None:
     page.goto("/jobs")
     job = submitted(service, shop / "pictures", shop / "mask.png")
@@ -58,6 +46,23 @@ def test_the_list_shows_a_job_that_comes_and_follows_it_to_its_end(page: Page, s
     expect(card.locator(".failed")).to_have_text("2 failed")
     card.get_by_role("link").click()
     expect(page).to_have_url(f"{service.url}/jobs/{job.id}")
+
+
+def test_a_job_that_ends_before_the_list_listens_is_told(page: Page, service: Embedded, shop: Path) -> None:
+    job = paused(service, shop / "pictures", shop / "mask.png")
+    looking, listening = Held(page, "**/v1/jobs?limit=*"), Held(page, "**/v1/events")
+    page.goto("/jobs")
+    card = page.locator(f"[data-job={job.id}]")
+    expect(card.locator(".state")).to_have_text("paused")
+    listening.wait()
+    with Client(service.url, service.key) as client, asking(service) as http:
+        http.post(f"/v1/jobs/{job.id}/resume").raise_for_status()
+        client.wait(job.id)
+    # A stream tells at its begin what has not ended: nothing of this job.
+    listening.wait()[0].fulfill(content_type="text/event-stream", body="retry: 2000\n\n")
+    looking.wait()
+    looking.go()
+    expect(card.locator(".state")).to_have_text("completed")
 
 
 def test_what_went_wrong_is_grouped_with_advice_and_can_be_tried_again(page: Page, ended: JobAnswer) -> None:
@@ -148,7 +153,7 @@ def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(pag
 
 
 def test_an_answer_that_is_older_than_the_news_changes_nothing(page: Page, service: Embedded, shop: Path) -> None:
-    job = paused_job(service, shop)
+    job = paused(service, shop / "pictures", shop / "mask.png")
     resuming = Held(page, "**/resume")
     page.goto(f"/jobs/{job.id}")
     page.get_by_role("button", name="Go on").click()
@@ -164,7 +169,7 @@ def test_an_answer_that_is_older_than_the_news_changes_nothing(page: Page, servi
 def test_pictures_that_were_asked_for_before_the_end_are_asked_for_again(
     page: Page, service: Embedded, shop: Path
 ) -> None:
-    job = paused_job(service, shop)
+    job = paused(service, shop / "pictures", shop / "mask.png")
     listing = Held(page, "**/images?*")
     page.goto(f"/jobs/{job.id}")
     [route] = listing.wait()
@@ -210,16 +215,15 @@ def test_nothing_is_asked_of_a_job_that_is_deleted(page: Page, service: Embedded
 
 
 def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
-    page: Page, service: Embedded, shop: Path, tmp_path: Path
+    page: Page, service: Embedded, tmp_path: Path
 ) -> None:
-    folder_of(tmp_path / "many", 80)
-    job = submitted(service, tmp_path / "many", shop / "mask.png")
+    job = paused(service, *lasting_in(tmp_path, 20))
     page.goto(f"/jobs/{job.id}")
-    page.get_by_role("button", name="Pause").click()
     expect(page.locator("#state")).to_have_text("paused")
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#state")).to_have_text("paused")
     page.get_by_role("button", name="Cancel the job").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
     expect(page.locator("#state")).to_have_text("canceled")

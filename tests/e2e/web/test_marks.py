@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client import Client
-from tests.browser import PHONE, assert_accessible, context_of, state_rights
+from tests import patient
+from tests.browser import PHONE, Held, assert_accessible, context_of, state_rights
 from tests.e2e.web.catalogue import RIGHTS, folder_of, mask_in
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
@@ -110,9 +110,12 @@ def test_too_few_pictures_say_how_many_more_and_another_template_will_do(
     expect(title).to_have_text("There are too few pictures to find the mark in", timeout=LONG_MS)
     expect(page.locator("#review-needed")).to_have_text("At least 17 more pictures are needed.")
     assert_accessible(page)
+    found = Held(page, "**/v1/templates?job_id=*")
     with page.expect_response("**/v1/templates") as begun:
         page.get_by_role("button", name="Try with these pictures all the same").click()
     assert begun.value.status == 202
+    expect(title).to_have_text("Looking for the mark")
+    found.go()
     expect(title).to_have_text("There are too few pictures to find the mark in", timeout=LONG_MS)
     expect(page.get_by_role("button", name="Try with these pictures all the same")).to_be_visible()
     page.get_by_role("button", name="Choose a template instead").click()
@@ -140,13 +143,13 @@ def test_a_job_whose_mark_is_not_known_is_listed_apart_and_can_be_canceled(
 
 def test_a_search_that_waits_says_so(page: Page, service: Embedded, tmp_path: Path) -> None:
     asked = {"headers": {"Authorization": f"Bearer {service.key}"}}
-    assert httpx.put(f"{service.url}/v1/pause", **asked).status_code == 200  # type: ignore[arg-type]
+    assert patient.put(f"{service.url}/v1/pause", **asked).status_code == 200  # type: ignore[arg-type]
     job = handed_to(service, folder_of(tmp_path / "few", 3))
     page.goto(f"/jobs/{job}")
     expect(page.locator("#review-title")).to_have_text("Looking for the mark")
     expect(page.locator("#review-stage")).to_have_text("Waiting for a worker")
     assert_accessible(page)
-    assert httpx.delete(f"{service.url}/v1/pause", **asked).status_code == 200  # type: ignore[arg-type]
+    assert patient.delete(f"{service.url}/v1/pause", **asked).status_code == 200  # type: ignore[arg-type]
     expect(page.locator("#review-needed")).to_contain_text("17 more", timeout=LONG_MS)
 
 

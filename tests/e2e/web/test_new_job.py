@@ -7,13 +7,13 @@ import re
 import zipfile
 from pathlib import Path
 
-import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests import patient
 from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, state_rights
-from tests.e2e.web.catalogue import HEIGHT, WIDTH, folder_of, mask_in
+from tests.e2e.web.catalogue import HEIGHT, WIDTH, asking, folder_of, mask_in
 from tests.embedded import Embedded
 
 #: The machine may be busy.
@@ -23,7 +23,7 @@ LONG_MS = 180_000
 def job_of(service: Embedded, page: Page) -> dict[str, object]:
     """The job whose page is open, as the API has it."""
     job_id = page.url.rpartition("/")[2]
-    job: dict[str, object] = httpx.get(
+    job: dict[str, object] = patient.get(
         f"{service.url}/v1/jobs/{job_id}", headers={"Authorization": f"Bearer {service.key}"}
     ).json()
     return job
@@ -54,16 +54,19 @@ def test_a_folder_of_200_is_sent_painted_and_followed_to_its_end(page: Page, ser
     expect(page.get_by_text("1 file is no picture and was left out.")).to_be_visible()
     expect(page.locator("#marking-none")).to_be_hidden()
     draw(page)
-    hand_over(page)
-    page.evaluate(
-        """() => {
+    with asking(service) as http:
+        http.put("/v1/pause").raise_for_status()
+        hand_over(page)
+        page.evaluate(
+            """() => {
             window.seen = new Set();
             const bar = document.querySelector('#bar [role=progressbar]');
             const look = () => window.seen.add(Number(bar.getAttribute('aria-valuenow')));
             new MutationObserver(look).observe(bar, {attributes: true});
             look();
         }"""
-    )
+        )
+        http.delete("/v1/pause").raise_for_status()
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
     expect(page.locator("#done")).to_have_text("200 of 200")
     seen = page.evaluate("[...window.seen]")

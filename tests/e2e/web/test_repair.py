@@ -6,13 +6,13 @@ import base64
 import io
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests import patient
 from tests.browser import PHONE, Held, assert_accessible, context_of, state_rights
 from tests.e2e.web.bench import Bench, pixels
 from tests.embedded import Embedded
@@ -145,7 +145,7 @@ def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Em
         bench.page.keyboard.press("b")
         bench.drag((0.6, 0.6), (0.7, 0.6))
         bench.erase(2)
-    jobs = httpx.get(f"{service.url}/v1/jobs", headers={"Authorization": f"Bearer {service.key}"}).json()["data"]
+    jobs = patient.get(f"{service.url}/v1/jobs", headers={"Authorization": f"Bearer {service.key}"}).json()["data"]
     assert jobs[0]["rights"] == {"basis": "owner", "attested_by": "Jo <b>Doe</b>", "reference": "own photographs"}
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser import context_of, forgive, state_rights
 from tests.e2e.web.bench import Bench
-from tests.e2e.web.catalogue import folder_of, mask_in, submitted
+from tests.e2e.web.catalogue import lasting_in, paused
 from tests.embedded import Embedded
 
 
@@ -51,18 +51,19 @@ def test_what_is_begun_while_the_service_is_away_is_done_when_it_is_back(
 
 def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path) -> None:
     service = Embedded(tmp_path)
-    pictures, mask = folder_of(tmp_path / "pictures", 60), mask_in(tmp_path)
+    pictures, mask = lasting_in(tmp_path, 8)
     with context_of(browser, service.url) as context:
         page = context.new_page()
         with service.up():
-            job = submitted(service, pictures, mask)
+            job = paused(service, pictures, mask)
             page.goto(f"/jobs/{job.id}")
+            page.get_by_role("button", name="Go on").click()
             expect(page.locator("#state")).to_have_text("running", timeout=60_000)
             service.kill()
             expect(page.locator("#away")).to_be_visible()
         with service.up():
             expect(page.locator("#state")).to_have_text("completed", timeout=120_000)
-            expect(page.locator("#done")).to_have_text("60 of 60")
+            expect(page.locator("#done")).to_have_text("8 of 8")
             expect(page.locator("#away")).to_be_hidden()
             page.close()  # before the service goes, or its console would tell of that
             forgive(context)

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests import patient
 from tests.browser import PHONE, assert_accessible, context_of, state_rights
 from tests.embedded import Embedded
 from tests.texts import HEIGHT, WIDTH, Pixels, goods, laid, letters, printed
@@ -54,13 +54,13 @@ def hand_over(page: Page, service: Embedded) -> dict[str, object]:
     page.get_by_role("button", name="Clean the pictures").click()
     page.wait_for_url(re.compile(r"/jobs/job_"), timeout=LONG_MS)
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
-    answer = httpx.get(f"{service.url}/v1/jobs/{page.url.rpartition('/')[2]}", headers=_key(service))
+    answer = patient.get(f"{service.url}/v1/jobs/{page.url.rpartition('/')[2]}", headers=_key(service))
     job: dict[str, object] = answer.json()
     return job
 
 
 def images_of(job: dict[str, object], service: Embedded) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = httpx.get(
+    found: list[dict[str, object]] = patient.get(
         f"{service.url}/v1/jobs/{job['id']}/images", headers=_key(service)
     ).json()["data"]
     return found
@@ -68,7 +68,7 @@ def images_of(job: dict[str, object], service: Embedded) -> list[dict[str, objec
 
 def result_of(image: dict[str, object], service: Embedded) -> Pixels:
     address = f"{service.url}/v1/images/{image['id']}/result"
-    answer = httpx.get(address, headers=_key(service), follow_redirects=True)
+    answer = patient.get(address, headers=_key(service), follow_redirects=True)
     with Image.open(io.BytesIO(answer.content)) as opened:
         return np.asarray(opened.convert("RGB"))
 
