@@ -31,7 +31,7 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 
 test-slow: ## Run the long suites
 	@$(call install,worker,test)
-	$(RUN)/python -m pytest -m slow
+	$(RUN)/python -m pytest -m slow --hypothesis-profile=searching
 
 soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
 	@$(call install,worker,test)

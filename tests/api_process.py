@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from cleanplate.settings import Settings
+from tests import patient
 from tests.running import until
 from tests.servers import environment
 
@@ -44,6 +45,6 @@ def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subp
 
 def answers(settings: Settings) -> bool:
     try:
-        return httpx.get(f"{settings.public_url}/healthz").status_code == 200
+        return patient.get(f"{settings.public_url}/healthz").status_code == 200
     except httpx.TransportError:
         return False

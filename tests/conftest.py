@@ -1,7 +1,8 @@
 """What all tests may use: real servers, fresh databases, and settings of both ways to run the service.
 
 Servers start at the first test that needs them and stop at the end of the run. Tests that take ``database`` or
-``settings`` run twice: on SQLite with folders, and on Postgres with Redis and S3.
+``settings`` run twice: on SQLite with folders, and on Postgres with Redis and S3. Property tests draw the same examples
+in every run, so that a verdict is of the commit alone; ``--hypothesis-profile=searching`` looks for new ones.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as property_settings
 from pydantic import SecretStr
 
 from cleanplate.settings import Settings
@@ -20,6 +23,11 @@ from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from storage.migrate import migrate
 from tests.servers import PostgresServer, RedisServer, S3Server, started
+
+# No time limit for an example: the machine may be busy, and pytest's own stands over all of a test.
+property_settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+property_settings.register_profile("same", property_settings.get_profile("searching"), derandomize=True)
+property_settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -122,13 +121,6 @@ def started(make: Callable[[], ServerT]) -> ServerT:
         else:
             return server
     raise AssertionError("unreachable")
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def find_binary(name: str, package: str | None, how_to_get_it: str) -> Path:

@@ -24,7 +24,8 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from cleanplate.settings import Settings
-from tests.server import Server, ServerFailed, ServerMissing, find_binary, free_port, started
+from tests.ports import free_port
+from tests.server import Server, ServerFailed, ServerMissing, find_binary, started
 
 __all__ = [
     "PostgresServer",

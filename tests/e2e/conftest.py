@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from cleanplate.settings import Settings
+from tests import patient
 from tests.embedded import SMALL, embedded
 from tests.running import cleanplate, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server, free_port
@@ -65,7 +66,7 @@ def on_servers(
             for program in programs:
                 assert program.process.poll() is None, program.log
             try:
-                return httpx.get(f"{url}/readyz").is_success
+                return patient.get(f"{url}/readyz").is_success
             except httpx.TransportError:
                 return False
 

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from cleanplate.client import Client
 from model.masks import dilate
+from tests import patient
 from tests.e2e.conftest import Service
 from tests.running import REPOSITORY, cleanplate, until
 from tests.webhook_receiver import Receiver, receiver_running
@@ -149,6 +150,6 @@ def test_a_small_job_goes_in_one_request(service: Service) -> None:
             link = http.get(image["result_url"])
             assert link.status_code == 302
             # Without the key: the link itself is the right to fetch.
-            result = httpx.get(httpx.URL(service.url).join(link.headers["location"]))
+            result = patient.get(httpx.URL(service.url).join(link.headers["location"]))
             assert_clean(result.content, image["name"])
             assert image["name"] in result.headers["content-disposition"]

@@ -14,6 +14,7 @@ from cleanplate.client import Client
 from cleanplate.settings import Settings
 from storage.database import Database
 from storage.ledger.tenants import create_key, ensure_tenant
+from tests import patient
 from tests.catalogue import bar_mask, picture, png
 from tests.running import cleanplate, running, until
 from tests.servers import environment, free_port
@@ -33,7 +34,7 @@ def spans_in(collector: Receiver) -> list[Span]:
 
 
 def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, tmp_path: Path) -> None:
-    port, metrics_port = free_port(), free_port()
+    port, metrics_port = free_port(), free_port(beside=2)
     settings = server_settings.model_copy(
         update={
             "port": port,
@@ -124,6 +125,6 @@ def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz").is_success
+        return patient.get(f"{url}/readyz").is_success
     except httpx.TransportError:
         return False

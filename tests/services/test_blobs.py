@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -22,6 +21,7 @@ from storage.errors import (
     BlobTooLarge,
     InvalidKey,
 )
+from tests import patient
 from tests.servers import S3Server, free_port
 
 Blobs = LocalBlobs | S3Blobs
@@ -171,12 +171,12 @@ def test_s3_presigned_put_and_get_do_what_they_say(s3_settings: Settings) -> Non
     blobs = s3_blobs(s3_settings)
     put = blobs.presigned_put("signed/a", content_type="image/jpeg", expires_s=60)
     assert timedelta(seconds=50) < put.expires_at - datetime.now(UTC) <= timedelta(seconds=60)
-    assert httpx.request(put.method, put.url, headers=put.headers, content=b"pixels").is_success
+    assert patient.request(put.method, put.url, headers=put.headers, content=b"pixels").is_success
     assert blobs.get("signed/a") == b"pixels"
     assert blobs.stat("signed/a").content_type == "image/jpeg"
 
     get = blobs.presigned_get("signed/a", filename='größe "M"; x.jpg', expires_s=60)
-    answer = httpx.request(get.method, get.url, headers=get.headers)
+    answer = patient.request(get.method, get.url, headers=get.headers)
     assert answer.content == b"pixels"
     disposition = answer.headers["content-disposition"]
     assert disposition.startswith("attachment; filename*=utf-8''")
@@ -189,13 +189,13 @@ def test_s3_presigned_links_permit_nothing_else(s3_settings: Settings) -> None:
     put = blobs.presigned_put("signed/b", content_type="image/png", expires_s=60)
     get = blobs.presigned_get("signed/b", filename="b.png", expires_s=60)
 
-    assert httpx.put(put.url, headers={"Content-Type": "text/html"}, content=b"x").status_code == 403
-    assert httpx.put(put.url.replace("signed/b", "signed/c"), headers=put.headers, content=b"x").status_code == 403
-    assert httpx.put(get.url, headers=put.headers, content=b"x").status_code == 403
-    assert httpx.get(put.url).status_code == 403
-    assert httpx.delete(put.url).status_code == 403
-    assert httpx.get(get.url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000")).status_code == 403
-    assert httpx.get(get.url.split("?")[0]).status_code == 403
+    assert patient.put(put.url, headers={"Content-Type": "text/html"}, content=b"x").status_code == 403
+    assert patient.put(put.url.replace("signed/b", "signed/c"), headers=put.headers, content=b"x").status_code == 403
+    assert patient.put(get.url, headers=put.headers, content=b"x").status_code == 403
+    assert patient.get(put.url).status_code == 403
+    assert patient.delete(put.url).status_code == 403
+    assert patient.get(get.url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000")).status_code == 403
+    assert patient.get(get.url.split("?")[0]).status_code == 403
     assert blobs.get("signed/b") == b"old"
 
 
@@ -208,8 +208,8 @@ def test_s3_expired_links_are_refused(s3_settings: Settings, monkeypatch: pytest
     stale = blobs.presigned_get("signed/d", filename="d.png", expires_s=3600)
     monkeypatch.undo()
     assert yesterday.strftime("X-Amz-Date=%Y%m%d") in stale.url
-    assert httpx.get(stale.url).status_code == 403
-    assert httpx.get(blobs.presigned_get("signed/d", filename="d.png", expires_s=3600).url).status_code == 200
+    assert patient.get(stale.url).status_code == 403
+    assert patient.get(blobs.presigned_get("signed/d", filename="d.png", expires_s=3600).url).status_code == 200
 
 
 def test_s3_links_name_the_public_address(s3_settings: Settings) -> None:

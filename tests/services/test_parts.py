@@ -19,6 +19,7 @@ from storage.errors import BlobNotFound, PartsInvalid
 from storage.ledger.parts import drop_upload, find_upload, mark_complete, name_parts
 from storage.ledger.tenants import ensure_tenant
 from storage.ledger.uploads import create_uploads
+from tests import patient
 from tests.servers import S3Server
 from tests.shop import Clock
 from workers.sweeping import sweep
@@ -67,11 +68,11 @@ def transfers(s3: Any) -> list[str]:
 
 
 def post(form: PresignedRequest, data: bytes, **change: str) -> int:
-    return httpx.post(form.url, data={**form.fields, **change}, files={"file": ("a.png", data)}).status_code
+    return patient.post(form.url, data={**form.fields, **change}, files={"file": ("a.png", data)}).status_code
 
 
 def put(link: PresignedRequest, data: bytes) -> httpx.Response:
-    return httpx.request(
+    return patient.request(
         link.method, link.url, content=data, headers={**link.headers, "Content-Length": str(len(data))}
     )
 
@@ -121,7 +122,7 @@ def test_a_part_of_another_size_or_number_is_refused(blobs: S3Blobs) -> None:
     parts_id = blobs.begin_parts(KEY, content_type="image/tiff")
     link = blobs.presigned_part(KEY, parts_id, 1, size=4, expires_s=60)
     assert put(link, b"01234").status_code == 403
-    assert httpx.put(link.url.replace("partNumber=1", "partNumber=2"), content=b"0123").status_code == 403
+    assert patient.put(link.url.replace("partNumber=1", "partNumber=2"), content=b"0123").status_code == 403
     good, wrong = put(link, b"0123").headers["ETag"], '"9bb58f26192e4ba00f01e2e7b136bbd8"'
     for etags in ([wrong], [good, wrong]):
         with pytest.raises(PartsInvalid):

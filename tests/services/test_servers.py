@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import psycopg
 import pytest
 import redis
@@ -10,6 +9,7 @@ import redis
 from cleanplate.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
+from tests import patient
 from tests.servers import (
     PostgresServer,
     RedisServer,
@@ -67,7 +67,7 @@ def test_two_s3_servers_run_side_by_side_and_refuse_strangers(s3_server: S3Serve
     try:
         assert second.endpoint_url != s3_server.endpoint_url
         assert s3_server.answers()
-        assert httpx.get(f"{second.endpoint_url}/anything/key").status_code == 403
+        assert patient.get(f"{second.endpoint_url}/anything/key").status_code == 403
     finally:
         second.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from cleanplate.settings import Settings
 from storage.blobs.base import PART_BYTES, part_sizes
 from storage.ledger.parts import find_upload
 from storage.ledger.quotas import get_usage
+from tests import patient
 from tests.unit.api.calling import PUBLIC_URL, Caller, MakeService, Service, mask, picture
 
 PNG = {"filename": "shirt.png", "content_type": "image/png"}
@@ -37,7 +37,7 @@ def put(service: Service, link: dict[str, Any], data: bytes) -> tuple[int, str]:
     if link["url"].startswith(PUBLIC_URL):
         answer = service.stranger().any("PUT", link["url"], headers=headers, data=data)
         return answer.status_code, answer.headers.get("ETag", "")
-    sent = httpx.put(link["url"], headers=headers, content=data)
+    sent = patient.put(link["url"], headers=headers, content=data)
     return sent.status_code, sent.headers.get("ETag", "")
 
 
@@ -47,7 +47,7 @@ def post(service: Service, upload: dict[str, Any], data: bytes, **change: str) -
     if upload["url"].startswith(PUBLIC_URL):
         form = {**fields, "file": (io.BytesIO(data), "a.png")}
         return service.stranger().any(upload["method"], upload["url"], data=form).status_code
-    return httpx.post(upload["url"], data=fields, files={"file": ("a.png", data)}).status_code
+    return patient.post(upload["url"], data=fields, files={"file": ("a.png", data)}).status_code
 
 
 def submit(shop: Caller, image: str, marks: str, status: int = 202) -> dict[str, Any]:

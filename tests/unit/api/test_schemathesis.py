@@ -28,10 +28,8 @@ from tests.unit.api.test_templates import estimated, made_by_a_worker
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
-SHORT = settings(
-    max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=SUPPRESSED
-)
-LONG = settings(max_examples=150, deadline=None, suppress_health_check=SUPPRESSED)
+SHORT = settings(max_examples=4, phases=[Phase.generate], suppress_health_check=SUPPRESSED)
+LONG = settings(max_examples=150, suppress_health_check=SUPPRESSED)
 OPERATIONS = [(path, method) for path, methods in description_of_all()["paths"].items() for method in methods]
 
 

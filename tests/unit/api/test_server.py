@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 
 from api.stores import Stores
 from cleanplate.settings import Settings
 from storage.ledger.tenants import create_key, ensure_tenant
+from tests import patient
 from tests.api_process import SERVE, SERVE_AND_SAY, served
 from tests.running import until
 from tests.servers import environment, free_port
@@ -68,7 +68,7 @@ def test_an_open_request_is_answered_before_the_server_stops(served_settings: Se
             )
             yield b"y" * 100_000
 
-        answer = httpx.put(link.url, headers={**link.headers, "Content-Length": "200000"}, content=body())
+        answer = patient.put(link.url, headers={**link.headers, "Content-Length": "200000"}, content=body())
         assert answer.status_code == 204
         assert process.wait(60) == 0
     assert stores.blobs.get("t/tnt_1/uploads/upl_1") == b"x" * 100_000 + b"y" * 100_000
@@ -79,7 +79,7 @@ def test_a_body_over_the_limit_gets_its_answer(served_settings: Settings, tmp_pa
     link = stores.blobs.presigned_put("t/tnt_1/uploads/upl_1", content_type="image/png", expires_s=60)
     with served(served_settings, tmp_path / "log"):
         for content in (b"x" * 5_000_000, iter([b"x" * 1_000_000] * 5)):
-            answer = httpx.put(link.url, headers=link.headers, content=content)
+            answer = patient.put(link.url, headers=link.headers, content=content)
             assert answer.status_code == 413
             assert answer.json()["code"] == "image_too_large"
 
@@ -105,7 +105,7 @@ def test_the_log_of_the_server_holds_no_key_and_no_token(served_settings: Settin
     stores.close()
     log = tmp_path / "log"
     with served(served_settings, log) as process:
-        with httpx.Client(base_url=served_settings.public_url, headers={"Authorization": f"Bearer {key}"}) as client:
+        with patient.client(base_url=served_settings.public_url, headers={"Authorization": f"Bearer {key}"}) as client:
             assert client.get(f"/v1/jobs?limit=5&key={key}").status_code == 422
             assert client.get(f"/blobs/{token}?x={key}").status_code == 404
             assert client.get(f"/nope/{token}").status_code == 404
@@ -159,7 +159,7 @@ def test_two_hundred_streams_leave_room_for_requests_and_end_with_the_server(
                 piece = stream.recv(4096)
                 assert piece, read
                 read += piece
-        with httpx.Client(base_url=served_settings.public_url, headers={"Authorization": f"Bearer {key}"}) as client:
+        with patient.client(base_url=served_settings.public_url, headers={"Authorization": f"Bearer {key}"}) as client:
             for _ in range(20):
                 assert client.get(f"/v1/jobs/{job.id}").status_code == 200
         process.terminate()

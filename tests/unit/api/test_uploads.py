@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 
+from tests import patient
 from tests.unit.api.calling import Caller, Service, mask, picture
 
 
@@ -78,13 +78,13 @@ def test_a_picture_goes_straight_to_the_object_store_and_into_a_job(server_servi
     ]
     uploads = shop.post("/v1/uploads", 201, json={"files": wanted}).json["uploads"]
     for upload, data in zip(uploads, [picture(), mask()], strict=True):
-        answer = httpx.request(upload["method"], upload["url"], headers=upload["headers"], content=data)
+        answer = patient.request(upload["method"], upload["url"], headers=upload["headers"], content=data)
         assert answer.status_code == 200, answer.text
     body = {"images": [{"upload_id": uploads[0]["id"]}], "mask_upload_id": uploads[1]["id"]}
     job = shop.post("/v1/jobs", 202, json=body).json
     server_service.succeed(job["id"], b"the clean picture")
     image = shop.get(job["links"]["images"]).json["data"][0]
     link = shop.get(image["result_url"], 302).headers["Location"]
-    answer = httpx.get(link)
+    answer = patient.get(link)
     assert answer.content == b"the clean picture"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="shirt.png"'

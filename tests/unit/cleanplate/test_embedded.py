@@ -7,11 +7,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from cleanplate.embedded import local_url, settle
 from cleanplate.errors import PortInUse
+from tests import patient
 from tests.running import Running, cleanplate, kill, processes_with, running, until
 
 #: One API process and few threads: there is a machine to share.
@@ -49,8 +49,8 @@ def test_home_and_key_are_for_their_owner_alone(up: Running, home: Path) -> None
 
 def test_the_key_of_the_first_start_opens_the_service(up: Running, home: Path) -> None:
     url, key = address(up, home), (home / "api-key").read_text().strip()
-    assert httpx.get(f"{url}/v1/jobs", headers={"Authorization": f"Bearer {key}"}).json()["data"] == []
-    assert httpx.get(f"{url}/v1/jobs").status_code == 401
+    assert patient.get(f"{url}/v1/jobs", headers={"Authorization": f"Bearer {key}"}).json()["data"] == []
+    assert patient.get(f"{url}/v1/jobs").status_code == 401
     assert key not in up.log
 
 
@@ -66,7 +66,7 @@ def test_a_second_up_on_the_same_home_is_refused(up: Running, home: Path) -> Non
     second = cleanplate("up", "--port", "0", "--home", str(home), settings=SMALL)
     assert second.returncode == 2
     assert f"already runs on {home}" in second.stderr
-    assert httpx.get(f"{address(up, home)}/readyz").is_success
+    assert patient.get(f"{address(up, home)}/readyz").is_success
 
 
 def test_a_port_in_use_is_refused(up: Running, home: Path, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_leader_tells_the_backlog(embedded_settings: Settings) -> None:
 
 
 def test_a_dispatcher_shows_its_metrics_on_loopback_alone(embedded_settings: Settings, tmp_path: Path) -> None:
-    base = free_port()
+    base = free_port(beside=1)
     settings = embedded_settings.model_copy(update={"metrics_port": base})
     with running("dispatch", settings=environment(settings), log_path=tmp_path / "log") as dispatcher:
 

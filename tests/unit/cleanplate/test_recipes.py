@@ -23,6 +23,7 @@ from flask import Flask
 from standardwebhooks import Webhook
 
 from cleanplate.settings import Settings
+from tests import patient
 from tests.api_process import served
 from tests.running import REPOSITORY, clean_environment, until
 from tests.servers import S3Server, free_port
@@ -191,7 +192,7 @@ def test_the_receivers_in_other_languages_take_what_is_signed(
             stderr=log,
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+        with patient.client(base_url=f"http://127.0.0.1:{port}") as http:
 
             def answers() -> bool:
                 assert process.poll() is None, (tmp_path / "log").read_text()

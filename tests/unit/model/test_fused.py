@@ -48,7 +48,7 @@ def variant(name: str) -> nn.Module:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_dft_by_matrices_equals_the_fft_and_its_inverse_undoes_it(height: int, width: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -34,14 +34,14 @@ def covered(plan: Plan, hole: Mask) -> Mask:
     return seen
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(holes())
 def test_every_masked_pixel_lies_in_a_tile(hole: Mask) -> None:
     plan = make_plan(hole)
     assert (covered(plan, hole)[hole > 0] == 255).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(holes())
 def test_boxes_lie_on_the_grid_and_are_large_enough_for_every_network(hole: Mask) -> None:
     for region in make_plan(hole).regions:
@@ -53,7 +53,7 @@ def test_boxes_lie_on_the_grid_and_are_large_enough_for_every_network(hole: Mask
             assert tile.area <= COSTS.most_px
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(holes())
 def test_tile_weights_are_positive_and_sum_to_one_where_tiles_overlap(hole: Mask) -> None:
     for region in make_plan(hole).regions:
@@ -146,7 +146,7 @@ def test_a_mask_of_specks_is_planned_without_a_region_for_each() -> None:
     assert len(make_plan(hole).regions) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(holes(), st.integers(0, 8), st.integers(0, 5))
 def test_blend_is_zero_outside_the_hole_and_full_on_what_was_painted(hole: Mask, reach: int, feather: int) -> None:
     wide = dilate(hole, reach)

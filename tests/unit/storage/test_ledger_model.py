@@ -250,7 +250,6 @@ def test_the_books_balance_after_any_history(db: Database, clock: Clock) -> None
         settings=settings(
             max_examples=20,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )

@@ -59,14 +59,12 @@ def test_without_a_text_only_lines_that_read_as_text_count() -> None:
     assert Wanted().saying(lines) == lines[:1]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_what_is_compared_is_letters_and_digits_and_stays_the_same(text: str) -> None:
     assert plain(plain(text)) == plain(text)
     assert all(letter.isalnum() for letter in plain(text))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(AREAS)), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
 def test_a_named_area_is_where_its_name_says(name: str, x: float, y: float) -> None:
     """A corner lies within both of its sides' halves; the centre within none of the sides."""
@@ -118,7 +116,7 @@ def test_ink_that_cannot_be_told_from_its_ground_is_masked_by_its_lines_shape() 
     assert not mask[:20].any()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(-60, 300), min_size=8, max_size=8))
 def test_any_shape_of_a_line_gives_a_mask_near_it(places: list[float]) -> None:
     corners = np.array(places, np.float32).reshape(4, 2)

@@ -281,7 +281,7 @@ def test_conjugate_gradients_solve_inside_and_change_nothing_outside() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(3, 20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_surface_is_got_back_from_its_differences(seed: int, height: int, width: int) -> None:
     surface = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
     steps = np.zeros((2, height, width), np.float32)
