@@ -217,7 +217,7 @@ def product_logos(train: Photos, seeds: int) -> dict[str, float]:
     taken = 0
     for seed in range(seeds):
         rng = np.random.default_rng(1000 + seed)
-        pictures = [_printed(crop(path, 480, 360, rng), rng) for path in train.draw(rng, 50)]
+        pictures = [printed(crop(path, 480, 360, rng), rng) for path in train.draw(rng, 50)]
         try:
             taken += len(estimate(samples_of(pictures)).templates)
         except TemplateRefused:
@@ -225,7 +225,7 @@ def product_logos(train: Photos, seeds: int) -> dict[str, float]:
     return {"sets": seeds, "taken": taken}
 
 
-def _printed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def printed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """A logo as cloth carries it: near the middle, never twice at one place, size and angle, its colour the cloth's."""
     mark = scene_of("logo", 1.0).mark
     side = mark.coverage.shape[0]

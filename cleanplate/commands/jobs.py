@@ -69,6 +69,10 @@ def submit(
     auto_approve: Annotated[
         bool, typer.Option("--auto-approve", help="With --find-mark: begin without you where the mark is sure.")
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="With --find-mark: go on, with a warning, where there are too few pictures."),
+    ] = False,
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
     any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
@@ -108,7 +112,8 @@ def submit(
     from cleanplate.submission import Listed, Work, clean, gather
     from cleanplate.text_marks import from_words
 
-    said = _said(mask, find_mark, auto_approve, from_words(text or (), area or (), any_text=any_text))
+    marking = _finding(find_mark, auto_approve, force)
+    said = _said(mask, marking, from_words(text or (), area or (), any_text=any_text))
     work: Work | Listed
     if source.is_file():
         work = Listed(source, said)
@@ -138,6 +143,8 @@ def submit(
             typer.echo(how_to_go_on(report.job, f"{client.url}/jobs/{report.job.id}"))
             if marks:
                 typer.echo("Or give the same command again with --approve.")
+            elif report.job.review and report.job.review.error and report.job.review.error.code == "samples_too_few":
+                typer.echo("Or give it again with --force, to go on with these few.")
             raise typer.Exit(3)
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
@@ -147,18 +154,25 @@ def submit(
         raise typer.Exit(1)
 
 
-def _said(
-    mask: Path | None, find_mark: bool, auto_approve: bool, text: TextMark | None
-) -> Path | dict[str, Any] | None:
+def _finding(find_mark: bool, auto_approve: bool, force: bool) -> dict[str, Any] | None:
+    """The mask of a job whose mark is to be found. Raises UsageError: it is not, and this says how."""
+    from cleanplate.errors import UsageError
+
+    if not find_mark:
+        if auto_approve or force:
+            raise UsageError(f"{'--auto-approve' if auto_approve else '--force'} belongs to --find-mark.")
+        return None
+    return {"mode": "auto"} | ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
+
+
+def _said(mask: Path | None, marking: dict[str, Any] | None, text: TextMark | None) -> Path | dict[str, Any] | None:
     """What is to be repaired: a file, or as the API takes a job's. Raises UsageError: said twice."""
     from cleanplate.errors import UsageError
 
-    if (mask is not None) + find_mark + (text is not None) > 1:
+    if sum(way is not None for way in (mask, marking, text)) > 1:
         raise UsageError("Say once what is to be repaired: by --mask, --find-mark, or --text and --area.")
-    if auto_approve and not find_mark:
-        raise UsageError("--auto-approve belongs to --find-mark.")
-    if find_mark:
-        return {"mode": "auto"} | ({"approve": "auto"} if auto_approve else {})
+    if marking is not None:
+        return marking
     return mask if text is None else text.kept_text()
 
 

@@ -79,3 +79,15 @@ def test_pictures_without_a_common_mark_wait_and_the_reason_is_said(up: Embedded
     # Nothing was found that could be approved.
     assert "--template TEMPLATE_ID`" in said and "the same command again" not in said
     assert not (tmp_path / "clean" / "review").exists()
+
+
+def test_few_pictures_are_refused_with_a_number_and_go_on_when_they_are_forced(up: Embedded, tmp_path: Path) -> None:
+    command = (marked(tmp_path / "in", 12), "--find-mark", "--out", tmp_path / "clean")
+    status, said, errors = submit(up, *command)
+    assert status == 3, errors
+    assert "more pictures like these are needed" in said and "--force" in said
+    status, said, errors = submit(up, *command, "--force")
+    assert (status, "Warning: Only 12 of 12 pictures" in said) == (3, True), errors
+    status, said, errors = submit(up, *command, "--force", "--approve")
+    assert (status, "12 of 12 images" in said) == (0, True), errors
+    assert submit(up, tmp_path / "in", "--text", "Doe", "--force", "--out", tmp_path / "no")[0] == 2
