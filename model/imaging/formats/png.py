@@ -142,8 +142,15 @@ def _replaced(parts: list[Chunk], head: Header, edit: Edit) -> list[Chunk]:
         parts = [(name, palette.colours.tobytes() if name == b"PLTE" else content) for name, content in parts]
         content = _encoded(indices, head)
     else:
-        content = _encoded(_unkeyed(parts, head, edit), head)
+        key = _keyed(parts, head)
+        before = edit.samples if key is None else _samples_of(joined(parts))
+        content = _encoded(_unkeyed(key, head, before, edit), head)
     return _with_picture_data(parts, content)
+
+
+def _samples_of(still: bytes) -> Samples:
+    with Image.open(io.BytesIO(still)) as image:
+        return _still(still, image).samples
 
 
 def _with_picture_data(parts: list[Chunk], content: bytes) -> list[Chunk]:
@@ -198,17 +205,27 @@ def _palette(parts: list[Chunk]) -> Palette:
     return Palette.of(named[b"PLTE"], named.get(b"tRNS", b""))
 
 
-def _unkeyed(parts: list[Chunk], head: Header, edit: Edit) -> Samples:
-    """The samples, none of which in the hole happens to be the colour that stands for transparency."""
+def _keyed(parts: list[Chunk], head: Header) -> Samples | None:
+    """The colour that stands for transparency (tRNS) on the scale of the samples; ``None`` without one."""
     key = dict(reversed(parts)).get(b"tRNS")
-    if key is None or head.kind not in (_GREY, _RGB) or head.depth < 8:
+    if key is None or head.kind not in (_GREY, _RGB) or len(key) < 2 * _CHANNELS[head.kind]:
+        return None
+    colour = np.frombuffer(key[: 2 * _CHANNELS[head.kind]], ">u2").astype(np.uint16)
+    return colour if head.depth >= 8 else colour * np.uint16(255 // ((1 << head.depth) - 1))
+
+
+def _unkeyed(colour: Samples | None, head: Header, before: Samples, edit: Edit) -> Samples:
+    """The samples, which are transparent in the hole where those ``before`` the repair were, and nowhere else."""
+    if colour is None:
         return edit.samples
-    colour = np.frombuffer(key[: 2 * _CHANNELS[head.kind]], ">u2").astype(edit.samples.dtype)
-    hit = (edit.samples == colour).all(axis=2) & (edit.hole > 0)
-    if colour.size != edit.samples.shape[2] or not hit.any():
-        return edit.samples
+    inside = edit.hole > 0
+    clear = inside & (before == colour).all(axis=2)
+    step = 255 // ((1 << head.depth) - 1) if head.depth < 8 else 1
+    hit = inside & ~clear & (np.abs(edit.samples.astype(np.int32) - colour) * 2 <= step - 1).all(axis=2)
     samples = edit.samples.copy()
-    samples[hit, 0] = np.where(colour[0] > 0, colour[0] - 1, 1)
+    samples[clear] = colour
+    if head.depth > 1:  # one bit has but the opposite
+        samples[hit, 0] = colour[0] - step if colour[0] >= step else step
     return samples
 
 
@@ -271,7 +288,7 @@ def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, ed
         palette.paint(indices, samples, inside)
         return _encoded(indices, own)
     shown = np.where(inside, np.uint8(255), np.uint8(0))
-    return _encoded(_unkeyed(shared, own, Edit(samples, shown)), own)
+    return _encoded(_unkeyed(_keyed(shared, own), own, before.samples, Edit(samples, shown)), own)
 
 
 def _with_xmp(parts: list[Chunk], xmp: bytes) -> list[Chunk]:

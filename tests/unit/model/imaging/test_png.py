@@ -1,8 +1,9 @@
-"""Interlaced PNGs come back interlaced, in every size, kind and depth."""
+"""PNGs come back interlaced where they were, in every size, kind and depth, and transparent where they were."""
 
 from __future__ import annotations
 
 import io
+import zlib
 
 import cv2
 import numpy as np
@@ -11,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from model.imaging import Limits
+from model.imaging.coding import decode
 from model.imaging.formats import png
+from model.imaging.formats.palettes import packed_bits
+from model.repair import read, write
+
+LIMITS = Limits(max_bytes=10**6, max_pixels=10**6)
 
 
 @given(st.integers(1, 19), st.integers(1, 19), st.sampled_from([(8, 0), (8, 2), (8, 6), (16, 2), (16, 4), (2, 0)]))
@@ -44,3 +51,27 @@ def test_interlaced_indices_are_read_back(depth: int) -> None:
     parts = [(b"IHDR", head.content()), (b"PLTE", table), (b"IDAT", png._encoded(indices, head)), (b"IEND", b"")]
     with Image.open(io.BytesIO(png.joined(parts))) as image:
         assert (np.asarray(image) == indices).all()
+
+
+@pytest.mark.parametrize(("depth", "kind"), [(2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
+def test_what_was_transparent_by_its_colour_stays_so_and_nothing_else_becomes_it(depth: int, kind: int) -> None:
+    """White is transparent; the mark lies half upon it, and all is filled with white (section 11.3.1.1)."""
+    top = (1 << depth) - 1
+    channels = 3 if kind == 2 else 1
+    samples = np.full((12, 16, channels), top, np.uint16 if depth == 16 else np.uint8)
+    samples[:, 8:] = top // 3
+    samples[4:8, 4:12] = 0
+    if depth == 16:
+        rows = samples.astype(">u2").view(np.uint8).reshape(12, -1)
+    else:
+        rows = packed_bits(samples.reshape(12, -1), depth)
+    head = png.Header(16, 12, depth, kind, interlaced=False)
+    content = zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes())
+    key = top.to_bytes(2, "big") * channels
+    data = png.joined([(b"IHDR", head.content()), (b"tRNS", key), (b"IDAT", content), (b"IEND", b"")])
+    task = read(data, b'{"boxes": [[3, 3, 10, 6]]}', limits=LIMITS, dilation_px=0)
+    result = write(task, np.where(task.hole[..., None] > 0, np.uint8(255), task.picture.pixels)).data
+    old, new = (decode(file, LIMITS).pages[0].samples for file in (data, result))
+    white = 65535 if depth == 16 else 255
+    assert np.array_equal((new == white).all(axis=2), (old == white).all(axis=2))
+    assert (new[4:8, 4:12] > white // 2).all()
