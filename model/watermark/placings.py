@@ -6,8 +6,8 @@ where theirs is stays possible, and which one holds is told by the picture in wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 
 from model.watermark.frames import ANCHORS, Scale
@@ -50,11 +50,13 @@ def likeliest(rule: Rule, mark: Size) -> Rule:
     return next(near, rule)
 
 
-def _open(rule: Rule, mark: Size) -> Iterator[Rule]:
+@lru_cache(maxsize=32)
+def _open(rule: Rule, mark: Size) -> tuple[Rule, ...]:
     """Every rule that puts the mark where ``rule`` has it in all samples."""
     height, width = _reference(rule)
     factor = rule.factor(height, width)
     top, left = rule.corner(height, width)
+    found = []
     for scale, (anchor, (down, across)) in product(_SCALES, ANCHORS.items()):
         if scale == "pixels" and abs(factor - 1) > 0.01:
             continue
@@ -68,7 +70,8 @@ def _open(rule: Rule, mark: Size) -> Iterator[Rule]:
             reference_height=round(height / factor),
         )
         if all(_same(_box(other, mark, size), _box(rule, mark, size)) for size in rule.sizes):
-            yield other
+            found.append(other)
+    return tuple(found)
 
 
 def _reference(rule: Rule) -> Size:
