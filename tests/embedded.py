@@ -56,7 +56,7 @@ class Embedded:
         for pid in processes_with(mark):
             with suppress(ProcessLookupError):  # it died with its parent
                 os.kill(pid, signal.SIGKILL)
-        until(lambda: not processes_with(mark), "processes of the service outlived kill -9", within_s=20)
+        until(lambda: not processes_with(mark), "processes of the service outlived kill -9")
 
 
 @contextmanager

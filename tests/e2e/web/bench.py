@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+#: The machine may be busy, and a worker that was killed leaves its lease to run out.
+LONG_MS = 180_000
+
 
 class Bench:
     """One page with one picture on it."""
@@ -56,7 +59,7 @@ class Bench:
 
     def wait_for_step(self, step: int) -> None:
         current = self.page.locator(".step[aria-current]")
-        expect(current).to_have_text(f"Step {step}", timeout=90_000)
+        expect(current).to_have_text(f"Step {step}", timeout=LONG_MS)
 
     def downloaded(self) -> tuple[str, bytes]:
         """Name and bytes of the file that the page hands over."""

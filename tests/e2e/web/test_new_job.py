@@ -30,7 +30,8 @@ def job_of(service: Embedded, page: Page) -> dict[str, object]:
 
 
 def draw(page: Page) -> None:
-    """A stroke, or a box, across the middle of the sample."""
+    """A stroke, or a box, across the middle of the sample, once it is there."""
+    expect(page.locator("#marking-none")).to_be_hidden()
     page.locator("#canvas").scroll_into_view_if_needed()
     box = page.locator("#canvas").bounding_box()
     assert box is not None

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import patient
 from tests.browser import PHONE, Held, assert_accessible, context_of, state_rights
-from tests.e2e.web.bench import Bench, pixels
+from tests.e2e.web.bench import LONG_MS, Bench, pixels
 from tests.embedded import Embedded
 
 
@@ -213,7 +213,7 @@ def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, 
         page.locator("#erase").click()
         expect(page.locator("#busy")).to_be_visible()
         assert_accessible(page)
-        expect(page.locator("#download")).to_be_visible(timeout=90_000)
+        expect(page.locator("#download")).to_be_visible(timeout=LONG_MS)
         assert_accessible(page)
         page.locator("#help").click()
         expect(page.locator("#keys")).to_be_visible()

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect
 
 from tests.browser import context_of, forgive, state_rights
-from tests.e2e.web.bench import Bench
+from tests.e2e.web.bench import LONG_MS, Bench
 from tests.e2e.web.catalogue import lasting_in, paused
 from tests.embedded import Embedded
 
@@ -58,11 +58,11 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path)
             job = paused(service, pictures, mask)
             page.goto(f"/jobs/{job.id}")
             page.get_by_role("button", name="Go on").click()
-            expect(page.locator("#state")).to_have_text("running", timeout=60_000)
+            expect(page.locator("#state")).to_have_text("running", timeout=LONG_MS)
             service.kill()
             expect(page.locator("#away")).to_be_visible()
         with service.up():
-            expect(page.locator("#state")).to_have_text("completed", timeout=120_000)
+            expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
             expect(page.locator("#done")).to_have_text("8 of 8")
             expect(page.locator("#away")).to_be_hidden()
             page.close()  # before the service goes, or its console would tell of that
