@@ -132,16 +132,17 @@ def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: P
 def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(page: Page, ended: JobAnswer) -> None:
     page.add_init_script(
         """const make = window.createImageBitmap;
-        let made = 0;
+        window.made = 0;
         const held = new Promise((resolve) => (window.letGo = resolve));
         window.createImageBitmap = async (...given) => {
-            made += 1;
-            if (made <= 2) await held; // both halves of the first pair
+            window.made += 1;
+            if (window.made <= 2) await held; // both halves of the first pair
             return make(...given);
         };"""
     )
     page.goto(f"/jobs/{ended.id}")
     page.get_by_role("button", name="shirt-000.png, before and after").click()
+    page.wait_for_function("made === 2")
     dialog = page.get_by_role("dialog")
     page.keyboard.press("PageDown")
     expect(dialog.get_by_role("heading")).to_have_text("shirt-001.png")

@@ -127,17 +127,18 @@ def test_files_that_are_chosen_before_the_page_remembers_are_not_sent_twice(page
 def test_a_sample_that_comes_late_does_not_take_the_place_of_the_one_chosen_since(page: Page, tmp_path: Path) -> None:
     page.add_init_script(
         """const make = window.createImageBitmap;
-        let made = 0;
+        window.made = 0;
         const held = new Promise((resolve) => (window.letGo = resolve));
         window.createImageBitmap = async (...given) => {
-            made += 1;
-            if (made === 1) await held;
+            window.made += 1;
+            if (window.made === 1) await held;
             return make(...given);
         };"""
     )
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", folder_of(tmp_path / "few", 2))
     expect(page.locator("#shipment-text")).to_contain_text("2 of 2 pictures sent")
+    page.wait_for_function("made === 1")
     page.locator("#other-sample").evaluate("button => button.click()")
     expect(page.locator("#marking-none")).to_be_hidden()
     draw(page)
