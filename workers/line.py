@@ -47,6 +47,7 @@ class Line:
         self._lease = lease
         self._finisher = finisher
         self._images = images
+        self._worker = {"worker": resources.worker}
         self._budget = ByteBudget(BYTES_IN_FLIGHT)
         #: Guards what follows, and says when it changes.
         self._changed = threading.Condition()
@@ -166,7 +167,7 @@ class Line:
         self._leave(passage, "lease_lost")
 
     def _fail(self, passage: Passage, error: Exception) -> None:
-        outcome = failure(passage.image, error)
+        outcome = failure(passage.image, error, {**self._worker, "sha256": passage.sha256})
         self.end(passage.image, outcome)
         self._leave(passage, outcome.error_code or outcome.state)
 
@@ -193,4 +194,4 @@ class Line:
         for image, since in held:
             seconds = time.monotonic() - since
             if seconds > self._resources.settings.task_time_limit_s * SOFT_SHARE / 2:
-                self.end(image, out_of_time(image, seconds))
+                self.end(image, out_of_time(image, seconds, self._worker))

@@ -188,7 +188,7 @@ def test_the_servers_no_is_told_from_its_later(
     receiver.replies = [Reply(status)]
     with pytest.raises(error, match=str(status)) as raised:
         fetch(receiver.url, open_settings)
-    outcome = failure(leased(receiver.url), raised.value)
+    outcome = failure(leased(receiver.url), raised.value, {})
     assert outcome.retry == (error is SourceUnavailable)
     assert receiver.url not in str(outcome.error_detail)
 
@@ -249,7 +249,7 @@ def test_a_server_that_stalls_is_left_and_asked_again_later(
             fetch(receiver.url, open_settings.model_copy(update={"source_timeout_s": 0.4}))
     finally:
         over.set()
-    assert failure(leased(receiver.url), raised.value).retry
+    assert failure(leased(receiver.url), raised.value, {}).retry
 
 
 def test_a_compressed_body_is_refused(open_settings: Settings, receiver: Receiver) -> None:

@@ -49,6 +49,16 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
         assert catalogue.job(job).state is JobState.COMPLETED
 
 
+def test_the_audit_log_names_the_worker_at_which_an_image_failed(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    source = png(picture())
+    job = catalogue.submit([b"no picture", source], png(bar_mask()[:-5]))
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    assert {image.state for image in catalogue.images(job)} == {ImageState.FAILED}
+    audit.chain(catalogue.database)
+    _, *ended = audit.chained_entries(catalogue.database, catalogue.tenant_id)
+    assert {(entry.action, entry.actor) for entry in ended} == {("image.failed", "worker:here:1:cpu")}
+
+
 def test_the_audit_log_keeps_the_hashes_of_what_went_in_and_came_out(catalogue: Catalogue, worker_on: WorkerOn) -> None:
     source = png(picture())
     job = catalogue.submit([source], MASK)
