@@ -19,6 +19,7 @@ export class Gallery {
   #tell;
   #open;
   #signal;
+  #nearing;
   #asked = 0;
   #stale = false;
   #refreshing = false;
@@ -30,7 +31,7 @@ export class Gallery {
     this.#tell = tell;
     this.#open = open;
     this.#signal = signal;
-    new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#more(), { rootMargin: "600px" }).observe(end);
+    this.#nearing = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#more(), { rootMargin: "600px" });
     this.end = end;
   }
 
@@ -71,6 +72,7 @@ export class Gallery {
     fresh.root.className = "gallery-part";
     this.#parts.push(fresh);
     this.end.hidden = false;
+    let failed = false;
     try {
       const page = await this.#page(fresh.cursor);
       if (mine !== this.#asked) return;
@@ -79,12 +81,15 @@ export class Gallery {
       this.#place.append(fresh.root);
       this.#fill(fresh, page.data);
     } catch (error) {
+      failed = true;
       if (mine === this.#asked) this.#parts.pop();
       this.#tell(error);
     } finally {
       fresh.loading = false;
       if (mine === this.#asked) {
         this.end.hidden = !this.#parts.at(-1)?.next;
+        this.#nearing.unobserve(this.end);
+        if (!failed) this.#nearing.observe(this.end); // told anew: on a large screen the end may still be in sight
         this.#place.dispatchEvent(new CustomEvent("filled"));
         if (fresh.stale) this.changed().catch(this.#tell);
       }

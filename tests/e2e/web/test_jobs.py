@@ -215,6 +215,18 @@ def test_nothing_is_asked_of_a_job_that_is_deleted(page: Page, service: Embedded
     expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
 
 
+def test_a_screen_that_holds_more_than_a_part_shows_all_pictures(
+    browser: Browser, service: Embedded, shop: Path, tmp_path: Path
+) -> None:
+    job = paused(service, folder_of(tmp_path / "many", 70), shop / "mask.png")
+    with context_of(browser, service.url, viewport={"width": 3840, "height": 2160}) as context:
+        page = context.new_page()
+        page.goto(f"/jobs/{job.id}")
+        expect(page.locator("#gallery .pair")).to_have_count(70)
+    with asking(service) as http:
+        http.post(f"/v1/jobs/{job.id}/cancel").raise_for_status()
+
+
 def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
     page: Page, service: Embedded, tmp_path: Path
 ) -> None:
