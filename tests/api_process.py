@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subp
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
+            start_new_session=True,
         )
     try:
         until(lambda: process.poll() is not None or answers(settings), lambda: f"no answer: {log.read_text()}")
@@ -39,8 +41,14 @@ def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subp
         yield process
     finally:
         if process.poll() is None:
-            process.kill()
+            kill(process)
         process.communicate()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """``kill -9`` for the server and its workers, which would else answer to the end whom they have."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def answers(settings: Settings) -> bool:

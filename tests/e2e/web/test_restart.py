@@ -51,7 +51,7 @@ def test_what_is_begun_while_the_service_is_away_is_done_when_it_is_back(
 
 def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path) -> None:
     service = Embedded(tmp_path)
-    pictures, mask = lasting_in(tmp_path, 8)
+    pictures, mask = lasting_in(tmp_path, 4)
     with context_of(browser, service.url) as context:
         page = context.new_page()
         with service.up():
@@ -63,7 +63,7 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path)
             expect(page.locator("#away")).to_be_visible()
         with service.up():
             expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
-            expect(page.locator("#done")).to_have_text("8 of 8")
+            expect(page.locator("#done")).to_have_text("4 of 4")
             expect(page.locator("#away")).to_be_hidden()
             page.close()  # before the service goes, or its console would tell of that
             forgive(context)

@@ -16,7 +16,7 @@ from cleanplate.errors import Refused, WebhookRefused
 from cleanplate.journal import Journal
 from cleanplate.settings import Settings
 from cleanplate.webhooks import verify
-from tests.api_process import served
+from tests.api_process import kill, served
 from tests.running import cleanplate, until
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures
 
@@ -79,12 +79,11 @@ def test_waiting_outlives_the_server(shop: Shop, client: Client, tmp_path: Path)
             waiting = pool.submit(client.wait, job.id, on_change=lambda _: seen.set())
             followed = pool.submit(lambda: [answer.state for answer in client.events(job.id)])
             assert seen.wait(30)
-            process.kill()
-            process.wait()
+            kill(process)
         shop.work(job.id)
         with served(shop.settings, tmp_path / "log2"):
-            assert waiting.result(60).state == "completed"
-            assert followed.result(60)[-1] == "completed"
+            assert waiting.result(120).state == "completed"
+            assert followed.result(120)[-1] == "completed"
             assert len(job.download(tmp_path / "out")) == 1
 
 
@@ -97,10 +96,10 @@ def test_a_submission_outlives_the_server_and_is_one_job(shop: Shop, client: Cli
                 client.submit, images, masks=images[0], rights=RIGHTS, on_uploaded=lambda _: arrived.set()
             )
             assert arrived.wait(30)
-            process.kill()
-            process.wait()
+            kill(process)
         with served(shop.settings, tmp_path / "log2"):
-            assert shop.jobs() == [submitted.result(60).id]
+            job = submitted.result(120)
+            assert shop.jobs() == [job.id]
 
 
 def test_an_interrupted_submission_goes_on_and_sends_nothing_twice(shop: Shop, client: Client, tmp_path: Path) -> None:
