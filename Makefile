@@ -27,7 +27,7 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,worker,test)
 	@$(call chromium)
 	@$(call recipes)
-	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
 	@$(call install,worker,test)
