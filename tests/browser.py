@@ -130,6 +130,20 @@ class Held:
             route.continue_()
 
 
+def hold_bitmaps(page: Page, count: int) -> None:
+    """The first ``count`` pictures that the page decodes wait for ``letGo()``; ``made`` says how many were begun."""
+    page.add_init_script(
+        f"""const make = window.createImageBitmap;
+        window.made = 0;
+        const held = new Promise((resolve) => (window.letGo = resolve));
+        window.createImageBitmap = async (...given) => {{
+            window.made += 1;
+            if (window.made <= {count}) await held;
+            return make(...given);
+        }};"""
+    )
+
+
 def forgive(context: BrowserContext) -> None:
     """What the console said until now was to be expected: the service was away on purpose."""
     context.complaints.clear()  # type: ignore[attr-defined]

@@ -72,7 +72,6 @@ export class Gallery {
     fresh.root.className = "gallery-part";
     this.#parts.push(fresh);
     this.end.hidden = false;
-    let failed = false;
     try {
       const page = await this.#page(fresh.cursor);
       if (mine !== this.#asked) return;
@@ -80,16 +79,16 @@ export class Gallery {
       if (first) this.#place.replaceChildren();
       this.#place.append(fresh.root);
       this.#fill(fresh, page.data);
+      // Looked for anew: on a large screen the end may still be in sight.
+      this.#nearing.unobserve(this.end);
+      this.#nearing.observe(this.end);
     } catch (error) {
-      failed = true;
       if (mine === this.#asked) this.#parts.pop();
       this.#tell(error);
     } finally {
       fresh.loading = false;
       if (mine === this.#asked) {
         this.end.hidden = !this.#parts.at(-1)?.next;
-        this.#nearing.unobserve(this.end);
-        if (!failed) this.#nearing.observe(this.end); // told anew: on a large screen the end may still be in sight
         this.#place.dispatchEvent(new CustomEvent("filled"));
         if (fresh.stale) this.changed().catch(this.#tell);
       }

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from cleanplate.client import Client, JobAnswer
-from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, forgive
+from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, forgive, hold_bitmaps
 from tests.e2e.web.catalogue import asking, folder_of, lasting_in, mask_in, paused, submitted
 from tests.embedded import Embedded
 from tests.running import until
@@ -130,16 +130,7 @@ def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: P
 
 
 def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(page: Page, ended: JobAnswer) -> None:
-    page.add_init_script(
-        """const make = window.createImageBitmap;
-        window.made = 0;
-        const held = new Promise((resolve) => (window.letGo = resolve));
-        window.createImageBitmap = async (...given) => {
-            window.made += 1;
-            if (window.made <= 2) await held; // both halves of the first pair
-            return make(...given);
-        };"""
-    )
+    hold_bitmaps(page, 2)  # both halves of the first pair
     page.goto(f"/jobs/{ended.id}")
     page.get_by_role("button", name="shirt-000.png, before and after").click()
     page.wait_for_function("made === 2")

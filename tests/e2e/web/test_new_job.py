@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, state_rights
+from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, hold_bitmaps, state_rights
 from tests.e2e.web.catalogue import HEIGHT, WIDTH, asking, folder_of, mask_in
 from tests.embedded import Embedded
 
@@ -40,6 +40,16 @@ def draw(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(across + 30, down + 10, steps=4)
     page.mouse.up()
+
+
+def eight_sent(page: Page, folder: Path) -> list[str]:
+    """Sends the first eight pictures of a folder; where they and all that follow are put."""
+    puts: list[str] = []
+    page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
+    page.goto("/jobs/new")
+    page.set_input_files("#files-input", sorted(folder.iterdir())[:8])
+    expect(page.locator("#shipment-text")).to_contain_text("8 of 8 pictures sent")
+    return puts
 
 
 def hand_over(page: Page) -> None:
@@ -81,11 +91,7 @@ def test_a_folder_of_200_is_sent_painted_and_followed_to_its_end(page: Page, ser
 
 def test_after_a_reload_only_what_is_missing_is_sent(page: Page, service: Embedded, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "autumn", 12)
-    puts: list[str] = []
-    page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
-    page.goto("/jobs/new")
-    page.set_input_files("#files-input", sorted(folder.iterdir())[:8])
-    expect(page.locator("#shipment-text")).to_contain_text("8 of 8 pictures sent")
+    puts = eight_sent(page, folder)
     page.reload()
     expect(page.locator("#known")).to_contain_text("8 pictures were sent before the page was left.")
     page.set_input_files("#files-input", sorted(folder.iterdir()))
@@ -100,11 +106,7 @@ def test_after_a_reload_only_what_is_missing_is_sent(page: Page, service: Embedd
 
 def test_files_that_are_chosen_before_the_page_remembers_are_not_sent_twice(page: Page, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "autumn", 12)
-    puts: list[str] = []
-    page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
-    page.goto("/jobs/new")
-    page.set_input_files("#files-input", sorted(folder.iterdir())[:8])
-    expect(page.locator("#shipment-text")).to_contain_text("8 of 8 pictures sent")
+    puts = eight_sent(page, folder)
     page.add_init_script(
         """const open = IDBFactory.prototype.open;
         const held = new Promise((resolve) => (window.letGo = resolve));
@@ -125,16 +127,7 @@ def test_files_that_are_chosen_before_the_page_remembers_are_not_sent_twice(page
 
 
 def test_a_sample_that_comes_late_does_not_take_the_place_of_the_one_chosen_since(page: Page, tmp_path: Path) -> None:
-    page.add_init_script(
-        """const make = window.createImageBitmap;
-        window.made = 0;
-        const held = new Promise((resolve) => (window.letGo = resolve));
-        window.createImageBitmap = async (...given) => {
-            window.made += 1;
-            if (window.made === 1) await held;
-            return make(...given);
-        };"""
-    )
+    hold_bitmaps(page, 1)
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", folder_of(tmp_path / "few", 2))
     expect(page.locator("#shipment-text")).to_contain_text("2 of 2 pictures sent")
