@@ -12,7 +12,7 @@ from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
 from api.web import failures, session, texts
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 
 #: Text parts of a form are held in memory; the only long one is ``options``. The form parser counts against it also
 #: what it has read of a file and not written yet, 64 KiB at a time and a rest: well above that, or files are refused.

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from cleanplate.names import UniqueNames
+from cleanplate.base.names import UniqueNames
 
 
 def zipped(files: Iterable[tuple[str, datetime, bytes]]) -> Iterator[bytes]:

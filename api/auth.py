@@ -16,7 +16,7 @@ from werkzeug.datastructures import Authorization
 from api.problems import Problem
 from api.stores import stores
 from api.web import csrf, session
-from storage.ledger.tenants import identify, list_tenants
+from storage.ledger.tenants.tenants import identify, list_tenants
 from storage.records import Caller, Scope
 
 

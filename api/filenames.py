@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from cleanplate.names import stem_and_extension
+from cleanplate.base.names import stem_and_extension
 
 MAX_BYTES = 255
 # Marks that turn the direction of writing: with them ``gpj.exe`` can be made to look like a picture.

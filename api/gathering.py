@@ -18,11 +18,11 @@ from api.images import Refused, check_mode, check_model, mask_of, name_of, new_i
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
-from cleanplate.pictures import PICTURES
+from cleanplate.base.pictures import PICTURES
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
-from storage.ledger.jobs import has_mask
-from storage.ledger.uploads import get_upload, known_uploads
+from storage.ledger.jobs.jobs import has_mask
+from storage.ledger.tenants.uploads import get_upload, known_uploads
 from storage.records import NewImage, NewJob, SkippedRow
 
 #: Bytes of a manifest that are kept in memory; larger ones lie on disk while they are read.

@@ -15,7 +15,7 @@ from flask import request
 
 from api.bodies import StrictRequest
 from api.problems import Problem
-from storage.ledger.idempotency import Once
+from storage.ledger.tenants.idempotency import Once
 
 HEADER = "Idempotency-Key"
 #: Says that the answer is that of an earlier try.

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from api import requests
 from api.filenames import clean_filename
 from cleanplate import text_marks
-from cleanplate.settings import Settings
-from cleanplate.weights import SHIPPED
+from cleanplate.base.settings import Settings
+from cleanplate.base.weights import SHIPPED
 from storage.blobs.buckets import reason_against_source
 from storage.options import Approval, JobOptions
 from storage.records import NewImage

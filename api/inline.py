@@ -23,10 +23,10 @@ from api.problems import Problem, pointer, validation_problem
 from api.requests import InlineJob, InlinePlace
 from api.rights import require_rights
 from api.stores import Stores
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
-from storage.ledger.uploads import create_uploads
+from storage.ledger.tenants.uploads import create_uploads
 from storage.options import JobOptions
 from storage.records import NewImage, NewJob
 

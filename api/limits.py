@@ -12,7 +12,7 @@ from flask import request
 from flask_limiter import HeaderNames, Limiter
 
 from api.web import session
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 
 #: Names of the headers with the limit, what is left of it, and the second of the epoch at which it is whole again.
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")

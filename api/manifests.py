@@ -19,7 +19,7 @@ from api import requests
 from api.answers import Fault
 from api.images import Refused, new_image
 from api.problems import MAX_FAULTS, Problem, sentence
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.records import NewImage, SkippedRow
 
 #: Characters of a line; a longer one is a bad row.

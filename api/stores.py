@@ -12,11 +12,11 @@ from datetime import datetime
 from flask import current_app
 
 from api.watching import Watcher
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import Blobs, open_blobs, secret_of
 from storage.blobs.buckets import Buckets
 from storage.database import Database
-from storage.ledger.watching import Look, look_at
+from storage.ledger.jobs.watching import Look, look_at
 
 
 class Stores:

@@ -12,11 +12,11 @@ from api.answers import Fault
 from api.idempotency import REPLAYED
 from api.problems import Problem, pointer
 from api.stores import Stores
-from cleanplate import meters, tracing
+from cleanplate.base import meters, tracing
 from storage import records
 from storage.errors import NotFound
-from storage.ledger.idempotency import Once
-from storage.ledger.jobs import submit_job, submit_once
+from storage.ledger.jobs.jobs import submit_job, submit_once
+from storage.ledger.tenants.idempotency import Once
 
 
 def answered(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dict[str, str]]:

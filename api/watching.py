@@ -19,8 +19,8 @@ import structlog
 from api import answers
 from storage import records
 from storage.errors import StorageError
-from storage.ledger.counting import OPEN_JOB
-from storage.ledger.watching import Look
+from storage.ledger.jobs.counting import OPEN_JOB
+from storage.ledger.jobs.watching import Look
 
 #: Seconds between two looks; the longest while the ledger is away.
 LOOK_S = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.answers import Fault
 from api.problems import Problem, pointer
-from cleanplate.addresses import reason_against
+from cleanplate.base.addresses import reason_against
 
 
 def check_webhook_url(url: str, *, allow_private: bool) -> None:

@@ -29,8 +29,8 @@ from bench.deepfill import DeepFill
 from bench.methods import whole_picture
 from bench.metrics import masked_psnr
 from bench.subjects import subjects
-from model.fourier_unet import FourierUNet
-from model.lama import LaMaGenerator
+from model.networks.fourier_unet import FourierUNet
+from model.networks.lama import LaMaGenerator
 from model.training.batches import Batch, Batches
 from model.training.checkpoint import read_checkpoint
 from model.training.recipe import Recipe, read_recipe

@@ -25,13 +25,13 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.database import Database
-from storage.ledger.finish import finish_images
-from storage.ledger.jobs import list_images
-from storage.ledger.leases import lease_images
-from storage.ledger.tenants import create_key, ensure_tenant
-from storage.ledger.uploads import create_uploads
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.jobs.jobs import list_images
+from storage.ledger.tenants.tenants import create_key, ensure_tenant
+from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import ImageState, Outcome
 from tests.running import running, until

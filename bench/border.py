@@ -26,9 +26,9 @@ from bench.metrics import masked_psnr
 from bench.subjects import marked
 from model.colour import lab_of
 from model.colour_difference import border_steps, delta_e_2000
-from model.inpainter import LaMaInpainter
+from model.engine.inpainter import LaMaInpainter
+from model.engine.plan import make_plan
 from model.masks import blend_weights, default_dilation, dilate
-from model.plan import make_plan
 from model.training.photos import load_photos
 
 Pixels = NDArray[np.uint8]

@@ -25,7 +25,7 @@ from model.watermark.remove import finish, prepare
 from model.watermark.sighting import shown_mask
 from model.watermark.template import Template
 from storage.options import Approval
-from workers.confidence import confidence
+from workers.device.templates.confidence import confidence
 
 LEAST_IOU, LEAST_GAIN_DB = 0.8, 3.0
 SCORED = 4

@@ -24,10 +24,10 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from model.box import Box
-from model.fourier_unet import FourierUNet
-from model.fused import fuse
-from model.lama import LaMaGenerator
-from model.precision import best_precision
+from model.networks.fourier_unet import FourierUNet
+from model.networks.fused import fuse
+from model.networks.lama import LaMaGenerator
+from model.networks.precision import best_precision
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "big-lama": lambda: LaMaGenerator(n_blocks=18),

@@ -26,11 +26,11 @@ from rich.table import Table
 from bench.comparing import changed_coefficients, changed_in_strips, holes_of, lost_of, pixels_of
 from bench.corpus import Case, cases
 from bench.corpus.mark import PLACES, Mask, Place, letters, png, signed
+from model.engine.inpainter import LaMaInpainter
 from model.imaging import Limits
 from model.imaging.coding import encode
 from model.imaging.picture import Edit
 from model.imaging.turning import as_seen
-from model.inpainter import LaMaInpainter
 from model.repair import Task, fill_parts, read, write
 
 LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)

@@ -26,12 +26,12 @@ from torch import Tensor, nn
 
 from bench.engine import NETWORKS, lively
 from model.box import Box
-from model.engine import Engine
-from model.flight import Tile
-from model.fused import fuse
-from model.lama import LaMaGenerator
-from model.precision import Precision, best_precision
-from model.program import Program
+from model.engine.engine import Engine
+from model.engine.flight import Tile
+from model.networks.fused import fuse
+from model.networks.lama import LaMaGenerator
+from model.networks.precision import Precision, best_precision
+from model.networks.program import Program
 
 #: GFLOP of one pass of big-lama (counted from its layers).
 BIG_LAMA_GFLOP = {(512, 512): 442.0, (1600, 1200): 3233.0}

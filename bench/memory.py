@@ -17,7 +17,7 @@ from PIL import Image
 
 from bench.corpus.content import file_of
 from bench.pipeline import corner, run_all, worker_with
-from workers.supervisor import ALLOCATOR
+from workers.machine.supervisor import ALLOCATOR
 
 WIDTH, HEIGHT = 300, 400
 #: The process has seen everything once by then.

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.prefill import push_pull
+from model.networks.prefill import push_pull
 from model.repair import Task, composite
 
 Pixels = NDArray[np.uint8]

@@ -29,20 +29,20 @@ from rich.table import Table
 
 from bench.corpus.content import file_of
 from bench.corpus.mark import letters
-from cleanplate.settings import Settings
-from model.inpainter import LaMaInpainter
+from cleanplate.base.settings import Settings
+from model.engine.inpainter import LaMaInpainter
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
-from storage.ledger.jobs import list_images, list_jobs, submit_job
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.uploads import create_uploads
+from storage.ledger.jobs.jobs import list_images, list_jobs, submit_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import Image as StoredImage
 from storage.records import NewImage, NewJob, Rights, RightsBasis
 from tests.servers import S3Server, started
-from workers.drain import Drain
-from workers.pipeline import run_shard
-from workers.resources import Resources
+from workers.device.drain import Drain
+from workers.device.images.pipeline import run_shard
+from workers.device.resources import Resources
 
 Answers = SimpleQueue["Figures"]
 STAGES = ("fetch", "decode", "network", "encode", "store")

@@ -30,13 +30,13 @@ from rich.table import Table
 from bench.engine import NETWORKS
 from model import LaMaInpainter
 from model.box import Box
-from model.costs import TABLE, Costs, costs_for
-from model.engine import Engine
-from model.flight import Tile
+from model.engine.costs import TABLE, Costs, costs_for
+from model.engine.engine import Engine
+from model.engine.flight import Tile
+from model.engine.plan import Plan, Region, cut, make_plan, tile_weights
 from model.masks import Mask, dilate
-from model.plan import Plan, Region, cut, make_plan, tile_weights
-from model.precision import best_precision
-from model.program import Program
+from model.networks.precision import best_precision
+from model.networks.program import Program
 
 SIZES = ((500, 500), (1600, 1200), (6000, 4000))
 #: Sides of the passes that the cost table is fitted to.

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bench.ablation import trained
 from bench.methods import Method, whole_picture
 from bench.subjects import LIMITS, Pixels, marked, png
-from model.inpainter import LaMaInpainter
+from model.engine.inpainter import LaMaInpainter
 from model.repair import read
 from model.training.masks import KINDS
 

@@ -30,8 +30,8 @@ from bench.methods import Method, classical, fetch_migan, migan, nothing, prefil
 from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
 from bench.product_sheet import caption
 from bench.subjects import MARKS, Pixels, Subject, subjects
-from model.inpainter import LaMaInpainter
-from model.weights import load_network
+from model.engine.inpainter import LaMaInpainter
+from model.networks.weights import load_network
 
 METRICS = ("psnr_db", "ssim", "lpips", "delta_e", "border_ratio", "seconds")
 
@@ -69,7 +69,7 @@ def methods_of(options: argparse.Namespace) -> dict[str, tuple[Method, int]]:
 
 def shipped_parameters() -> int:
     """Of the network that ships."""
-    from model.weights import SHIPPED
+    from model.networks.weights import SHIPPED
 
     return sum(parameter.numel() for parameter in load_network(SHIPPED)[0].parameters())
 

@@ -25,21 +25,21 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, select, text
 
-from cleanplate import logs
-from cleanplate.settings import Settings
+from cleanplate.base import logs
+from cleanplate.base.settings import Settings
 from storage.database import Database
-from storage.ledger.jobs import submit_job
-from storage.ledger.leases import lease_images
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.uploads import create_uploads
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.images.leases import lease_images
+from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images
 from tests.servers import PostgresServer, RedisServer, started
-from workers import dispatcher
-from workers.finishing import Finisher
-from workers.lease import Heartbeat, Lease
+from workers.device.images.finishing import Finisher
+from workers.device.images.lease import Heartbeat, Lease
+from workers.leader import dispatcher
 from workers.queue import make_celery
 
 #: One image in so many fails, so that the outbox has something to do beside the jobs' ends.

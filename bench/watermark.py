@@ -29,9 +29,9 @@ from rich.table import Table
 from bench.marks import Marked, Photos, Scene, crop, marked_set, scene_of
 from model.colour import lab_of
 from model.colour_difference import delta_e_2000
+from model.engine.inpainter import LaMaInpainter
 from model.errors import TemplateRefused
 from model.imaging import Limits
-from model.inpainter import LaMaInpainter
 from model.masks import dilate
 from model.watermark.estimate import estimate
 from model.watermark.files import clean

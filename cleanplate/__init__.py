@@ -10,18 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cleanplate.answers import Rights
-    from cleanplate.client import Client
-    from cleanplate.job import Job
-    from cleanplate.webhooks import verify
+    from cleanplate.client.answers import Rights
+    from cleanplate.client.http import Client
+    from cleanplate.client.job import Job
+    from cleanplate.client.webhooks import verify
 
 __all__ = ["Client", "Job", "Rights", "verify"]
 
 _HOMES = {
-    "Client": "cleanplate.client",
-    "Job": "cleanplate.job",
-    "Rights": "cleanplate.answers",
-    "verify": "cleanplate.webhooks",
+    "Client": "cleanplate.client.http",
+    "Job": "cleanplate.client.job",
+    "Rights": "cleanplate.client.answers",
+    "verify": "cleanplate.client.webhooks",
 }
 
 

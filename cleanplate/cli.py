@@ -33,8 +33,8 @@ WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2", "scipy"})
 
 def expected() -> tuple[type[Exception], ...]:
     """The roots of the packages' error trees."""
+    from cleanplate.base.settings import InvalidSettings
     from cleanplate.errors import CleanplateError
-    from cleanplate.settings import InvalidSettings
     from model.errors import ModelError
     from storage.errors import StorageError
     from workers.errors import WorkerError

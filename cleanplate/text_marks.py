@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from cleanplate.base.settings import Settings
 from cleanplate.errors import TextMarksMissing, UsageError
-from cleanplate.settings import Settings
 from model.text.installed import missing
 from model.text.wanted import AREAS, Area, Wanted
 from storage.options import TextMark

@@ -15,14 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from model.inpainter import LaMaInpainter
+    from model.engine.inpainter import LaMaInpainter
 
 __all__ = ["LaMaInpainter"]
 
 
 def __getattr__(name: str) -> object:
     if name == "LaMaInpainter":
-        from model.inpainter import LaMaInpainter
+        from model.engine.inpainter import LaMaInpainter
 
         return LaMaInpainter
     raise AttributeError(f"module 'model' has no attribute {name!r}")

@@ -1,7 +1,8 @@
 """One picture from bytes to bytes in three steps that different threads may take: ``read``, the network, ``write``.
 
-``read`` and ``write`` are pure CPU work and import no torch; between them :class:`model.inpainter.LaMaInpainter` runs
-on each of a task's ``parts``: the frames of an animation, the pages of a document, the two views of a CMYK page.
+``read`` and ``write`` are pure CPU work and import no torch; between them
+:class:`model.engine.inpainter.LaMaInpainter` runs on each of a task's ``parts``: the frames of an animation, the
+pages of a document, the two views of a CMYK page.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.colour import keep_flat
-from model.costs import Costs
+from model.engine.costs import Costs
+from model.engine.plan import Plan, make_plan
 from model.errors import MaskRejected
 from model.imaging import Limits
 from model.imaging.coding import decode, encode
@@ -26,7 +28,6 @@ from model.imaging.picture import Document, Edit, Page, Picture, Written
 from model.imaging.placing import Placement
 from model.imaging.probing import FORMATS
 from model.masks import Mask, lay, rim, split_soft
-from model.plan import Plan, make_plan
 from model.provenance import COMPOSITE, Label, labelled
 
 Pixels = NDArray[np.uint8]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import httpx
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests import patient
 from tests.running import until
 from tests.servers import environment
 
-_IMPORTS = "import sys; from cleanplate.settings import load_settings; from api.server import run; "
+_IMPORTS = "import sys; from cleanplate.base.settings import load_settings; from api.server import run; "
 SERVE = _IMPORTS + "sys.exit(run(load_settings()))"
 #: Prints after serving: a forked worker must never come that far.
 SERVE_AND_SAY = _IMPORTS + "status = run(load_settings()); print('ended', status)"

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from sqlalchemy import select
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import LocalBlobs, S3Blobs, open_blobs
 from storage.database import Database
-from storage.ledger.collecting import collect
-from storage.ledger.jobs import get_job, list_images, submit_job
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.uploads import create_uploads
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.jobs.jobs import get_job, list_images, submit_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import Image, Job, NewImage, NewJob
 from storage.tables import attempts, webhook_deliveries
 from tests.shop import RIGHTS

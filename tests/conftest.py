@@ -18,7 +18,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as property_settings
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from storage.migrate import migrate

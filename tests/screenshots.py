@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Page, expect
 
-from cleanplate.client import Client
+from cleanplate.client.http import Client
 from tests.browser import PHONE, context_of, launched, screenshot, state_rights
 from tests.e2e.web.bench import Bench
 from tests.e2e.web.catalogue import RIGHTS, submitted

@@ -23,7 +23,7 @@ import redis
 from psycopg import sql
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests.ports import free_port
 from tests.server import Server, ServerFailed, ServerMissing, find_binary, started
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 
 from storage.database import Database
-from storage.ledger.collecting import collect
-from storage.ledger.jobs import get_image, get_job, list_images, submit_job
-from storage.ledger.uploads import create_uploads
+from storage.ledger.jobs.jobs import get_image, get_job, list_images, submit_job
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.collecting import collect
 from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images, webhook_deliveries
 

@@ -2,7 +2,7 @@
 
 ``requests-hardened`` resolves a host, refuses private, loopback, link-local, multicast and translated ranges, and
 connects to the very address it checked. Here is what it leaves open; what a public address is, is decided in
-:mod:`cleanplate.addresses`.
+:mod:`cleanplate.base.addresses`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from requests_hardened import Config, HTTPSession
 from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
-from cleanplate.addresses import is_public
+from cleanplate.base.addresses import is_public
 from workers.deadline import POOLS
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.records import Priority
 
 #: One for each priority, in the order in which a worker looks at them.
@@ -26,7 +26,7 @@ SOFT_SHARE = 0.9
 
 def make_celery(settings: Settings) -> Celery:
     """A Celery app for these settings: publishes shards in the dispatcher, consumes them in a worker."""
-    app = Celery("cleanplate", set_as_current=False, include=["workers.tasks"])
+    app = Celery("cleanplate", set_as_current=False, include=["workers.device.tasks"])
     app.conf.update(
         **_broker(settings),
         # The default exchange routes by the queue's name alone: no binding is kept in the broker that it could lose.

@@ -10,7 +10,7 @@ from pydantic import (
 )
 
 from api.requests.fields import Id, PageOf, Request
-from storage.ledger.webhooks import USUAL_EVENTS
+from storage.ledger.webhooks.endpoints import USUAL_EVENTS
 from storage.records import (
     DeliveryState,
     EventFilter,

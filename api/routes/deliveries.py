@@ -7,8 +7,8 @@ from apiflask import APIBlueprint
 from api import answers, auth, cursors, requests
 from api.problems import responses
 from api.stores import stores
-from storage.ledger.deliveries import get_delivery, list_deliveries, redeliver
-from storage.ledger.webhooks import ping, rotate_secret
+from storage.ledger.webhooks.deliveries import get_delivery, list_deliveries, redeliver
+from storage.ledger.webhooks.endpoints import ping, rotate_secret
 from storage.records import Scope
 
 blueprint = APIBlueprint(

@@ -7,7 +7,7 @@ from apiflask import APIBlueprint
 from api import answers, auth
 from api.problems import Problem, responses
 from api.stores import stores
-from storage.ledger.devices import list_devices
+from storage.ledger.operations.devices import list_devices
 from storage.records import Scope
 
 blueprint = APIBlueprint(

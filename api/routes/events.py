@@ -18,8 +18,8 @@ from api import auth, lanes
 from api.problems import responses
 from api.stores import stores
 from api.watching import News, Subscription
-from storage.ledger.jobs import get_job
-from storage.ledger.watching import look_since
+from storage.ledger.jobs.jobs import get_job
+from storage.ledger.jobs.watching import look_since
 from storage.records import Scope
 
 blueprint = APIBlueprint(

@@ -18,11 +18,11 @@ from api.stores import Stores, stores
 from api.submitting import answered, submitted
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.counting import OPEN_JOB
-from storage.ledger.idempotency import Once, recall
-from storage.ledger.jobs import get_job, list_images, list_jobs
-from storage.ledger.lifecycle import cancel_job, delete_job, retry_failed
-from storage.ledger.templates import approve_job
+from storage.ledger.jobs.counting import OPEN_JOB
+from storage.ledger.jobs.jobs import get_job, list_images, list_jobs
+from storage.ledger.jobs.lifecycle import cancel_job, delete_job, retry_failed
+from storage.ledger.templates.templates import approve_job
+from storage.ledger.tenants.idempotency import Once, recall
 from storage.records import JobState, Scope
 
 blueprint = APIBlueprint(

@@ -14,9 +14,9 @@ from api.stores import stores
 from model.imaging import Limits
 from model.imaging.view import view
 from storage.blobs.keys import preview_key
-from storage.ledger.jobs import get_image
-from storage.ledger.overviews import overview
-from storage.ledger.parts import find_upload
+from storage.ledger.jobs.jobs import get_image
+from storage.ledger.jobs.overviews import overview
+from storage.ledger.tenants.parts import find_upload
 from storage.records import Scope
 
 blueprint = APIBlueprint("looks", __name__, tag={"name": "Looks", "description": "Looking over a job, for people."})

@@ -20,8 +20,8 @@ from api.rights import require_rights
 from api.routes.results import LINES
 from api.stores import stores
 from api.submitting import answered, submitted
-from storage.ledger.idempotency import recall
-from storage.ledger.jobs import get_job, skipped_lines
+from storage.ledger.jobs.jobs import get_job, skipped_lines
+from storage.ledger.tenants.idempotency import recall
 from storage.records import Scope
 
 blueprint = APIBlueprint(

@@ -7,7 +7,7 @@ from apiflask import APIBlueprint
 from api import answers, auth
 from api.problems import responses
 from api.stores import stores
-from storage.ledger.pauses import pause_job, pause_tenant, pauses_of, resume_job, resume_tenant
+from storage.ledger.jobs.pauses import pause_job, pause_tenant, pauses_of, resume_job, resume_tenant
 from storage.records import PausedBy, Scope
 
 blueprint = APIBlueprint(

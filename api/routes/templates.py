@@ -12,7 +12,7 @@ from api.problems import Problem, pointer, responses
 from api.stores import stores
 from storage import records
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger.templates import (
+from storage.ledger.templates.templates import (
     approve_template,
     create_template,
     delete_template,

@@ -12,8 +12,8 @@ from api.problems import Problem, pointer, responses
 from api.stores import Stores, stores
 from storage.blobs.base import part_sizes
 from storage.errors import NotFound, PartsInvalid
-from storage.ledger.parts import drop_upload, find_upload, mark_complete, name_parts
-from storage.ledger.uploads import create_uploads
+from storage.ledger.tenants.parts import drop_upload, find_upload, mark_complete, name_parts
+from storage.ledger.tenants.uploads import create_uploads
 from storage.records import Scope, Upload
 
 blueprint = APIBlueprint(

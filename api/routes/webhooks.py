@@ -10,7 +10,13 @@ from api.bodies import only_json
 from api.problems import responses
 from api.stores import stores
 from api.webhook_urls import check_webhook_url
-from storage.ledger.webhooks import change_endpoint, create_endpoint, delete_endpoint, get_endpoint, list_endpoints
+from storage.ledger.webhooks.endpoints import (
+    change_endpoint,
+    create_endpoint,
+    delete_endpoint,
+    get_endpoint,
+    list_endpoints,
+)
 from storage.records import Scope
 
 blueprint = APIBlueprint(

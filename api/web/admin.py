@@ -16,10 +16,11 @@ from api.problems import Problem
 from api.routes.templates import page_of_templates
 from api.stores import stores
 from api.web.pages import Pages, show
-from storage.ledger import pauses, queues
-from storage.ledger.audit import latest_entries
-from storage.ledger.devices import list_devices
-from storage.ledger.tenants import create_key, list_keys, list_tenants, revoke_key
+from storage.ledger.jobs import pauses
+from storage.ledger.operations import queues
+from storage.ledger.operations.audit import latest_entries
+from storage.ledger.operations.devices import list_devices
+from storage.ledger.tenants.tenants import create_key, list_keys, list_tenants, revoke_key
 from storage.records import PausedBy, Scope
 
 blueprint = Pages("admin", __name__)

@@ -11,7 +11,7 @@ from api.problems import Problem
 from api.stores import stores
 from api.web import csrf, session
 from api.web.pages import OpenPages, show
-from storage.ledger.tenants import identify
+from storage.ledger.tenants.tenants import identify
 
 blueprint = OpenPages("login", __name__)
 

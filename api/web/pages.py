@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from api import auth
 from api.stores import Stores, stores
 from api.web import csrf, session, texts
-from cleanplate.loopback import is_loopback
+from cleanplate.base.loopback import is_loopback
 from storage.blobs import LocalBlobs
 from storage.records import Caller, Scope
 

@@ -15,8 +15,8 @@ from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from api.stores import stores
-from cleanplate.loopback import is_loopback
-from storage.ledger.tenants import identify_by_id
+from cleanplate.base.loopback import is_loopback
+from storage.ledger.tenants.tenants import identify_by_id
 from storage.records import Caller
 
 #: Without a page opened for so long, the key is asked for again.

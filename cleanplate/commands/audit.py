@@ -17,7 +17,7 @@ app = typer.Typer(help="The audit log. The commands work on the ledger itself.",
 
 def _tenant_id(database: Database, name: str | None) -> str | None:
     from cleanplate.errors import UsageError
-    from storage.ledger.tenants import find_tenant
+    from storage.ledger.tenants.tenants import find_tenant
 
     if name is None:
         return None
@@ -38,7 +38,7 @@ def export(
     import json
 
     from cleanplate.commands.keys import ledger
-    from storage.ledger.audit import as_json, chain, chained_entries
+    from storage.ledger.operations.audit import as_json, chain, chained_entries
 
     with ledger() as database:
         chain(database)
@@ -68,7 +68,7 @@ def verify(
     from contextlib import ExitStack
 
     from cleanplate.commands.keys import ledger
-    from storage.ledger.audit import Verification, chain, chained_entries
+    from storage.ledger.operations.audit import Verification, chain, chained_entries
 
     wanted = {_head(text) for text in head or []}
     seen = Verification()
@@ -107,7 +107,7 @@ def _read(file: Path) -> Iterator[AuditEntry]:
     import json
 
     from cleanplate.errors import UsageError
-    from storage.ledger.audit import from_json
+    from storage.ledger.operations.audit import from_json
 
     try:
         with file.open() as lines:

@@ -21,6 +21,6 @@ def demo(
 
     Example: `cleanplate demo --out /tmp/demo`
     """
-    from cleanplate.demo import run
+    from cleanplate.embedded.demo import run
 
     raise typer.Exit(run(samples, out))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cleanplate.settings import Settings
+    from cleanplate.base.settings import Settings
 
 WORKER_ANSWERS_WITHIN_S = 10.0
 
@@ -32,7 +32,7 @@ def healthy(
 
     Example: `cleanplate healthy serve`
     """
-    from cleanplate.settings import load_settings
+    from cleanplate.base.settings import load_settings
 
     check = {Program.SERVE: _serves, Program.DISPATCH: _dispatches, Program.WORKER: _works}[program]
     complaint = check(load_settings())
@@ -44,7 +44,7 @@ def healthy(
 def _serves(settings: Settings) -> str | None:
     import httpx
 
-    from cleanplate.embedded import local_url
+    from cleanplate.embedded.service import local_url
 
     url = f"{local_url(settings.host, settings.port)}/readyz"
     try:

@@ -48,11 +48,11 @@ def inpaint(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    from cleanplate.base.files import replacing
+    from cleanplate.base.settings import load_settings
+    from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
-    from cleanplate.files import replacing
-    from cleanplate.settings import load_settings
     from cleanplate.text_marks import from_words
-    from cleanplate.weights import find
     from model import repair
     from model.imaging import Limits, probe
 
@@ -80,7 +80,7 @@ def inpaint(
         typer.echo(f"{image}: there is no such text in it; {out} is the picture as it was.")
         return
 
-    from model.inpainter import LaMaInpainter
+    from model.engine.inpainter import LaMaInpainter
 
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()

@@ -12,8 +12,8 @@ import typer
 from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
 
 if TYPE_CHECKING:
-    from cleanplate.answers import JobAnswer
-    from cleanplate.client import Client
+    from cleanplate.client.answers import JobAnswer
+    from cleanplate.client.http import Client
     from storage.options import TextMark
 
 LISTED = 50
@@ -105,11 +105,11 @@ def submit(
     """
     from rich.console import Console
 
-    from cleanplate.answers import Rights
-    from cleanplate.connection import connect
+    from cleanplate.client.answers import Rights
     from cleanplate.errors import UsageError
-    from cleanplate.reviewing import fetched, how_to_go_on, what_was_found
-    from cleanplate.submission import Listed, Work, clean, gather
+    from cleanplate.terminal.connection import connect
+    from cleanplate.terminal.reviewing import fetched, how_to_go_on, what_was_found
+    from cleanplate.terminal.submission import Listed, Work, clean, gather
     from cleanplate.text_marks import from_words
 
     marking = _finding(find_mark, auto_approve, force)
@@ -187,7 +187,7 @@ def approve(
 
     Example: `cleanplate approve job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
-    from cleanplate.connection import connect
+    from cleanplate.terminal.connection import connect
 
     with connect() as client:
         job = client.approve(job_id, template)
@@ -206,9 +206,9 @@ def watch(
 
     Example: `cleanplate watch job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
-    from cleanplate.connection import connect
-    from cleanplate.reviewing import how_to_go_on
-    from cleanplate.submission import pace, watched
+    from cleanplate.terminal.connection import connect
+    from cleanplate.terminal.reviewing import how_to_go_on
+    from cleanplate.terminal.submission import pace, watched
 
     with connect() as client:
         if job_id is None:
@@ -236,7 +236,7 @@ def jobs(
 
     Example: `cleanplate jobs job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
-    from cleanplate.connection import connect
+    from cleanplate.terminal.connection import connect
 
     with connect() as client:
         if job_id is None:
@@ -248,7 +248,7 @@ def jobs(
 def _list(client: Client) -> None:
     from itertools import islice
 
-    from cleanplate.commands.tables import minute, print_table
+    from cleanplate.terminal.tables import minute, print_table
 
     print_table(
         ("id", "state", "images", "ended", "failed", "made"),
@@ -267,7 +267,7 @@ def _list(client: Client) -> None:
 
 
 def _show(client: Client, job: JobAnswer) -> None:
-    from cleanplate.submission import pace
+    from cleanplate.terminal.submission import pace
 
     typer.echo(f"{job.id} is {job.state}: {job.counts.ended} of {job.total} images ended. {pace(job)}".rstrip())
     typer.echo(", ".join(f"{count} {state}" for state, count in job.counts.model_dump().items() if count))

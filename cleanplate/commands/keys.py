@@ -31,8 +31,8 @@ DAY_S = 24 * 3600
 @contextmanager
 def ledger() -> Iterator[Database]:
     """The ledger of the settings, checked to be there and current."""
+    from cleanplate.base.settings import load_settings
     from cleanplate.errors import UsageError
-    from cleanplate.settings import load_settings
     from storage.database import Database
 
     database = Database.connect(load_settings().sqlalchemy_url)
@@ -59,7 +59,7 @@ def create(
     Example: `cleanplate keys create "catalogue import" --tenant acme --scope submit --scope read --days 90`
     """
     from storage import records
-    from storage.ledger.tenants import create_key, ensure_tenant
+    from storage.ledger.tenants.tenants import create_key, ensure_tenant
 
     with ledger() as database:
         key, secret = create_key(
@@ -79,8 +79,8 @@ def list_() -> None:
 
     Example: `cleanplate keys list`
     """
-    from cleanplate.commands.tables import minute, print_table
-    from storage.ledger.tenants import list_keys
+    from cleanplate.terminal.tables import minute, print_table
+    from storage.ledger.tenants.tenants import list_keys
 
     with ledger() as database:
         keys = list_keys(database)
@@ -109,7 +109,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `clean
 
     Example: `cleanplate keys revoke key_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
-    from storage.ledger.tenants import revoke_key
+    from storage.ledger.tenants.tenants import revoke_key
 
     with ledger() as database:
         revoke_key(database, key_id)

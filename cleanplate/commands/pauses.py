@@ -23,8 +23,8 @@ def pause(job: Job = None, tenant: Tenant = None, everything: Everything = False
     Example: `cleanplate pause --tenant acme`
     """
     from cleanplate.commands.keys import ledger
-    from cleanplate.commands.tables import print_table
-    from storage.ledger import pauses
+    from cleanplate.terminal.tables import print_table
+    from storage.ledger.jobs import pauses
     from storage.records import PausedBy
 
     with ledger() as database:
@@ -47,7 +47,7 @@ def resume(job: Job = None, tenant: Tenant = None, everything: Everything = Fals
     """
     from cleanplate.commands.keys import ledger
     from cleanplate.errors import UsageError
-    from storage.ledger import pauses
+    from storage.ledger.jobs import pauses
     from storage.records import PausedBy
 
     if job is None and tenant is None and not everything:
@@ -64,7 +64,7 @@ def resume(job: Job = None, tenant: Tenant = None, everything: Everything = Fals
 
 def _tenant(database: Database, name: str) -> str:
     from storage.errors import NotFound
-    from storage.ledger.tenants import find_tenant
+    from storage.ledger.tenants.tenants import find_tenant
 
     found = find_tenant(database, name)
     if found is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cleanplate.settings import Settings
+    from cleanplate.base.settings import Settings
 
 
 def up(
@@ -27,8 +27,10 @@ def up(
 
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
-    from cleanplate import embedded, logs, text_marks
-    from cleanplate.weights import find
+    from cleanplate import text_marks
+    from cleanplate.base import logs
+    from cleanplate.base.weights import find
+    from cleanplate.embedded import service as embedded
 
     settings = embedded.settle(home=home, port=port)
     text_marks.check_here(settings)
@@ -43,7 +45,7 @@ def serve() -> None:
     Example: `CLEANPLATE_HOST=0.0.0.0 CLEANPLATE_PORT=8080 cleanplate serve`
     """
     from api import server
-    from cleanplate.settings import load_settings
+    from cleanplate.base.settings import load_settings
 
     raise typer.Exit(server.run(load_settings()))
 
@@ -65,14 +67,15 @@ def worker(
 
     Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
-    from cleanplate import logs, text_marks
-    from cleanplate.settings import load_settings
+    from cleanplate import text_marks
+    from cleanplate.base import logs
+    from cleanplate.base.settings import load_settings
 
     settings = load_settings(**({"device": "cpu"} if cpu else {}))
     if status:
         raise typer.Exit(_print_status(settings))
-    from cleanplate.weights import find
-    from workers import supervisor
+    from cleanplate.base.weights import find
+    from workers.machine import supervisor
     from workers.queue import QUEUES
 
     names = [name.strip() for name in queues.split(",")]
@@ -91,7 +94,7 @@ def _print_status(settings: Settings) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from cleanplate.reports import read_reports
+    from cleanplate.base.reports import read_reports
 
     reports = read_reports(settings)
     if not reports:
@@ -120,9 +123,9 @@ def dispatch() -> None:
 
     Example: `cleanplate dispatch`
     """
-    from cleanplate import logs
-    from cleanplate.settings import load_settings
-    from workers import dispatcher
+    from cleanplate.base import logs
+    from cleanplate.base.settings import load_settings
+    from workers.leader import dispatcher
 
     settings = load_settings()
     logs.configure(settings)
@@ -138,8 +141,8 @@ def migrate(
 
     Example: `CLEANPLATE_DATABASE_URL=postgresql://user:password@db/cleanplate cleanplate migrate`
     """
-    from cleanplate import logs
-    from cleanplate.settings import load_settings
+    from cleanplate.base import logs
+    from cleanplate.base.settings import load_settings
     from storage.blobs import S3Blobs, open_blobs
     from storage.migrate import migrate as migrate_ledger
 

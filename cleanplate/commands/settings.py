@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cleanplate.settings import Settings
+    from cleanplate.base.settings import Settings
 
 HIDDEN = "••••"
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@")
@@ -18,8 +18,8 @@ def settings() -> None:
 
     Example: `CLEANPLATE_PORT=9000 cleanplate settings`
     """
-    from cleanplate.commands.tables import print_table
-    from cleanplate.settings import load_settings
+    from cleanplate.base.settings import load_settings
+    from cleanplate.terminal.tables import print_table
 
     loaded = load_settings()
     print_table(

@@ -34,10 +34,10 @@ def estimate(
 
     Example: `cleanplate template estimate catalogue/ -o mark.template`
     """
-    from cleanplate import marks
+    from cleanplate.base.files import replacing
+    from cleanplate.base.settings import load_settings
     from cleanplate.errors import UsageError
-    from cleanplate.files import replacing
-    from cleanplate.settings import load_settings
+    from cleanplate.local import marks
 
     for path in (out, sheet):
         if path is not None and path.exists() and not force:
@@ -93,9 +93,9 @@ def apply(
 
     Example: `cleanplate template apply mark.template catalogue/ -o clean/`
     """
-    from cleanplate import marks
+    from cleanplate.base.settings import load_settings
     from cleanplate.errors import UsageError
-    from cleanplate.settings import load_settings
+    from cleanplate.local import marks
 
     if len(template) < 2:
         raise UsageError("Name a template and a folder: `cleanplate template apply mark.template FOLDER -o OUT`.")

@@ -16,9 +16,9 @@ def list_() -> None:
     Example: `cleanplate tenants list`
     """
     from cleanplate.commands.keys import ledger
-    from cleanplate.commands.tables import print_table
-    from storage.ledger.quotas import get_usage
-    from storage.ledger.tenants import list_tenants, weight_of
+    from cleanplate.terminal.tables import print_table
+    from storage.ledger.tenants.quotas import get_usage
+    from storage.ledger.tenants.tenants import list_tenants, weight_of
 
     def of(used: int, limit: int | None) -> str:
         return f"{used} of {'-' if limit is None else limit}"
@@ -59,8 +59,8 @@ def quota(
     Example: `cleanplate tenants quota acme --images-per-day 50000 --images-in-flight 20000`
     """
     from cleanplate.commands.keys import ledger
-    from storage.ledger.quotas import set_quota
-    from storage.ledger.tenants import ensure_tenant
+    from storage.ledger.tenants.quotas import set_quota
+    from storage.ledger.tenants.tenants import ensure_tenant
     from storage.records import Quota
 
     with ledger() as database:
@@ -82,7 +82,7 @@ def weight(
     Example: `cleanplate tenants weight acme 2`
     """
     from cleanplate.commands.keys import ledger
-    from storage.ledger.tenants import ensure_tenant, set_weight
+    from storage.ledger.tenants.tenants import ensure_tenant, set_weight
 
     with ledger() as database:
         set_weight(database, ensure_tenant(database, name), value)

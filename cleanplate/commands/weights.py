@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cleanplate.conversions import Verified
-    from cleanplate.settings import Settings
+    from cleanplate.base.settings import Settings
+    from cleanplate.local.conversions import Verified
 
 app = typer.Typer(
     help="Weights of the network. `CLEANPLATE_WEIGHTS` chooses among them: a name from the list, or a file.",
@@ -24,17 +24,17 @@ def list_() -> None:
 
     Example: `cleanplate weights list`
     """
-    from cleanplate.commands.tables import print_table
-    from cleanplate.settings import load_settings
+    from cleanplate.base.settings import load_settings
+    from cleanplate.terminal.tables import print_table
 
     print_table(("name", "is", "network", "licence", "source"), _rows(load_settings()))
 
 
 def _rows(settings: Settings) -> Iterator[tuple[str, str, str, str, str]]:
-    from cleanplate.weights import PUBLISHED, SHIPPED, kept
+    from cleanplate.base.weights import PUBLISHED, SHIPPED, kept
     from model.errors import WeightsRejected
-    from model.weights import SHIPPED as SHIPPED_FILE
-    from model.weights import describe
+    from model.networks.weights import SHIPPED as SHIPPED_FILE
+    from model.networks.weights import describe
 
     files = {path.stem: path for path in kept(settings)}
     for name, state, path in ((SHIPPED, "shipped", SHIPPED_FILE), *((name, "here", files[name]) for name in files)):
@@ -69,10 +69,10 @@ def pull(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from cleanplate import conversions
+    from cleanplate.base.settings import load_settings
+    from cleanplate.base.weights import PUBLISHED, path_of
     from cleanplate.errors import UsageError
-    from cleanplate.settings import load_settings
-    from cleanplate.weights import PUBLISHED, path_of
+    from cleanplate.local import conversions
 
     if name not in PUBLISHED:
         raise UsageError(f"No weights {name!r} are known: there are {', '.join(PUBLISHED)}.")
@@ -116,11 +116,11 @@ def convert(
 
     Example: `cleanplate weights convert best.ckpt -o places.safetensors --licence Apache-2.0`
     """
-    from cleanplate import conversions
-    from cleanplate.downloads import digest_of
+    from cleanplate.base.settings import load_settings
+    from cleanplate.base.weights import path_of
     from cleanplate.errors import UsageError
-    from cleanplate.settings import load_settings
-    from cleanplate.weights import path_of
+    from cleanplate.local import conversions
+    from cleanplate.local.downloads import digest_of
 
     if not file.is_file():
         raise UsageError(f"There is no file {file}.")
@@ -152,10 +152,10 @@ def verify(
 
     Example: `cleanplate weights verify big-lama`
     """
-    from cleanplate import conversions
-    from cleanplate.settings import load_settings
-    from cleanplate.weights import find
-    from model.weights import SHIPPED
+    from cleanplate.base.settings import load_settings
+    from cleanplate.base.weights import find
+    from cleanplate.local import conversions
+    from model.networks.weights import SHIPPED
 
     _print(conversions.verify(find(load_settings(weights=file)) or SHIPPED))
 

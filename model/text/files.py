@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.costs import Costs
+from model.engine.costs import Costs
 from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.picture import Document, Page

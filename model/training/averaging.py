@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from model.errors import RecipeRejected
-from model.weights import load_network, save_state
+from model.networks.weights import load_network, save_state
 
 
 def average(first: Path, second: Path, out: Path, *, share: float) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model.configurations import build, named
 from model.errors import CheckpointUnwritten, RecipeRejected, UnknownNetwork
+from model.networks.configurations import build, named
+from model.networks.weights import SHIPPED, Description, load_network, save_weights
 from model.training.batches import Batches
 from model.training.recipe import Network, Recipe
 from model.training.trainer import Trainer
-from model.weights import SHIPPED, Description, load_network, save_weights
 
 
 def new_network(wanted: Network, *, seed: int) -> nn.Module:

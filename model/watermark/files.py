@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.engine.plan import make_plan
 from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.picture import Document, Page
 from model.masks import Mask
-from model.plan import make_plan
 from model.provenance import Label
 from model.repair import Task, write
 from model.watermark.remove import Fill, Removal, finish, noise_of, prepare

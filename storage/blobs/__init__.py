@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs.base import Blobs, BlobStat, PresignedRequest
 from storage.blobs.links import Link, LinkSigner, signing_key
 from storage.blobs.local import LocalBlobs

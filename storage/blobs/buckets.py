@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import IO
 from urllib.parse import urlsplit
 
-from cleanplate.addresses import reason_against
-from cleanplate.settings import Settings
+from cleanplate.base.addresses import reason_against
+from cleanplate.base.settings import Settings
 from storage.blobs.s3 import S3Reader
 
 _SCHEME = "s3://"

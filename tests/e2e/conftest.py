@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests import patient
 from tests.embedded import SMALL, embedded
 from tests.running import cleanplate, running, until

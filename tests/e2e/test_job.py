@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from standardwebhooks import Webhook
 
-from cleanplate.client import Client
+from cleanplate.client.http import Client
 from model.masks import dilate
 from tests import patient
 from tests.e2e.conftest import Service

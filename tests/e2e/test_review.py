@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.answers import Rights
-from cleanplate.client import Client
+from cleanplate.client.answers import Rights
+from cleanplate.client.http import Client
 from cleanplate.errors import ClientError
 from tests.catalogue import pixels_of
 from tests.embedded import Embedded, embedded

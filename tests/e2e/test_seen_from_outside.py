@@ -10,10 +10,10 @@ import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from cleanplate.client import Client
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
+from cleanplate.client.http import Client
 from storage.database import Database
-from storage.ledger.tenants import create_key, ensure_tenant
+from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests import patient
 from tests.catalogue import bar_mask, picture, png
 from tests.running import cleanplate, running, until

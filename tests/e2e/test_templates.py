@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cleanplate.answers import Rights
-from cleanplate.client import Client
+from cleanplate.client.answers import Rights
+from cleanplate.client.http import Client
 from tests.catalogue import pixels_of
 from tests.e2e.conftest import Service
 from tests.embedded import embedded

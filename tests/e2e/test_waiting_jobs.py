@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cleanplate.client import Client
+from cleanplate.client.http import Client
 from tests.catalogue import picture
 from tests.e2e.test_review import RIGHTS, marked, submit
 from tests.embedded import Embedded, embedded

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from storage.blobs.base import Blobs
 from storage.database import Database
-from storage.ledger.counting import STATES, read_job, select_jobs
+from storage.ledger.jobs.counting import STATES, read_job, select_jobs
 from storage.records import ENDED, ImageState, JobState
 from storage.tables import attempts, audit_log, images, jobs, webhook_deliveries
 

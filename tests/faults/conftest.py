@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.records import ImageState, Job, JobState
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, dotted_mask, picture, png

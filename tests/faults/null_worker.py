@@ -9,15 +9,15 @@ import os
 import time
 from queue import Empty
 
-from cleanplate import logs
-from cleanplate.settings import load_settings
+from cleanplate.base import logs
+from cleanplate.base.settings import load_settings
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import LedgerUnavailable
-from storage.ledger.leases import lease_images
+from storage.ledger.images.leases import lease_images
 from storage.records import ImageState, Outcome, Priority
-from workers.finishing import Finisher
-from workers.lease import Heartbeat, Lease
+from workers.device.images.finishing import Finisher
+from workers.device.images.lease import Heartbeat, Lease
 from workers.queue import make_celery
 
 #: One image in so many fails.

@@ -24,14 +24,14 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
-from storage.ledger.jobs import submit_job
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.uploads import create_uploads
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.migrate import migrate
 from storage.records import ENDED, NewImage, NewJob
 from storage.tables import attempts, images, jobs, webhook_outbox

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
-from storage.ledger.collecting import collect
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import heartbeat, lease_images
-from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import heartbeat, lease_images
+from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import Outcome
 from tests.faults.balance import imbalances
 from tests.shop import Clock, Shop, succeeded

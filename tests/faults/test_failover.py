@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests.running import Running, kill, running, until
 from tests.servers import environment
 

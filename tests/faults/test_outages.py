@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 from sqlalchemy import select
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import LedgerUnavailable

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from storage.ledger.jobs import submit_job
-from storage.ledger.uploads import create_uploads
+from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.tenants.uploads import create_uploads
 from storage.records import Job, NewImage, NewJob
 from tests.catalogue import bar_mask, picture, png
 from tests.faults.conftest import Service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests.faults.whole_soak import settings_for, whole_soak
 
 

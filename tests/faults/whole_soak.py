@@ -20,14 +20,14 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from cleanplate.answers import Rights
-from cleanplate.client import Client
+from cleanplate.base.settings import Settings
+from cleanplate.client.answers import Rights
+from cleanplate.client.http import Client
+from cleanplate.client.journal import Journal
 from cleanplate.errors import ServiceUnreachable
-from cleanplate.journal import Journal
-from cleanplate.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
-from storage.ledger.tenants import create_key, ensure_tenant
+from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.migrate import migrate
 from storage.records import ImageState
 from storage.tables import attempts, images, jobs
@@ -111,7 +111,7 @@ class Whole:
             return True
         mine = processes_with(f"CLEANPLATE_HOME={self._settings.home}")
         # The child of Celery's prefork pool is the younger of the two that bear this name.
-        found = sorted(pid for pid, line in mine.items() if "workers.process" in line)
+        found = sorted(pid for pid, line in mine.items() if "workers.device.process" in line)
         if len(found) != 2:
             return False
         kill(found[-1])

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import LocalBlobs, S3Blobs, open_blobs
 from storage.errors import (
     BlobNotFound,

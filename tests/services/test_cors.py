@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.blobs.s3_cors import origin_of
 from tests import patient

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
 from storage.database import Database
-from storage.ledger.tenants import ensure_tenant
+from storage.ledger.tenants.tenants import ensure_tenant
 from storage.migrate import migrate
 from storage.tables import metadata
 from tests.servers import PostgresServer

@@ -11,18 +11,18 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import PresignedRequest, S3Blobs, open_blobs
 from storage.blobs.base import PART_BYTES, part_sizes
 from storage.database import Database
 from storage.errors import BlobNotFound, PartsInvalid
-from storage.ledger.parts import drop_upload, find_upload, mark_complete, name_parts
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.uploads import create_uploads
+from storage.ledger.tenants.parts import drop_upload, find_upload, mark_complete, name_parts
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.tenants.uploads import create_uploads
 from tests import patient
 from tests.servers import S3Server
 from tests.shop import Clock
-from workers.sweeping import sweep
+from workers.leader.sweeping import sweep
 
 KEY = "t/tnt_1/uploads/upl_1"
 

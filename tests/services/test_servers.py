@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import redis
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from tests import patient

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import structlog
 
-from cleanplate import logs
-from cleanplate.settings import Settings
+from cleanplate.base import logs
+from cleanplate.base.settings import Settings
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from cleanplate.client import Client, JobAnswer, Rights
+from cleanplate.client.http import Client, JobAnswer, Rights
 from tests.catalogue import bar_mask, dotted_mask, picture, png
 from tests.embedded import Embedded
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-from cleanplate.client import Client, JobAnswer
+from cleanplate.client.http import Client, JobAnswer
 from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, forgive, hold_bitmaps
 from tests.e2e.web.catalogue import asking, folder_of, lasting_in, mask_in, paused, submitted
 from tests.embedded import Embedded

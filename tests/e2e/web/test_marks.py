@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from cleanplate.client import Client
+from cleanplate.client.http import Client
 from tests import patient
 from tests.browser import PHONE, Held, assert_accessible, context_of, state_rights
 from tests.e2e.web.catalogue import RIGHTS, folder_of, mask_in

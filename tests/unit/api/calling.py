@@ -16,11 +16,11 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from api.stores import Stores
-from cleanplate.settings import Settings
-from storage.ledger.finish import finish_images
-from storage.ledger.jobs import list_images
-from storage.ledger.leases import lease_images
-from storage.ledger.tenants import create_key, ensure_tenant
+from cleanplate.base.settings import Settings
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.jobs.jobs import list_images
+from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome, Scope
 
 PUBLIC_URL = "http://cleanplate.test:8787"

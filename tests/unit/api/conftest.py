@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from apiflask import APIFlask
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests.unit.api.calling import PUBLIC_URL, Caller, MakeService, Service
 
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from cleanplate.settings import Settings
-from storage.ledger.tenants import create_key, revoke_key
+from cleanplate.base.settings import Settings
+from storage.ledger.tenants.tenants import create_key, revoke_key
 from storage.records import Scope
 from tests.unit.api.calling import Caller, MakeService, Service
 

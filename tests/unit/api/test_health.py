@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests.servers import PostgresServer, free_port
 from tests.unit.api.calling import MakeService
 

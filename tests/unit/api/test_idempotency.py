@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
 KEY = {"Idempotency-Key": "friday-evening"}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cleanplate.settings import Settings
-from storage.ledger.jobs import get_image, list_images
-from storage.ledger.leases import lease_images
+from cleanplate.base.settings import Settings
+from storage.ledger.images.leases import lease_images
+from storage.ledger.jobs.jobs import get_image, list_images
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
 

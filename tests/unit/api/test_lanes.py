@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from api.lanes import Lanes
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.errors import BlobNotFound
-from storage.ledger.reaper import close_jobs
+from storage.ledger.images.reaper import close_jobs
 from tests.api_process import SERVE, served
 from tests.servers import free_port
 from tests.unit.api.calling import MakeService, Service

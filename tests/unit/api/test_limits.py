@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cleanplate.settings import Settings
-from storage.ledger.quotas import set_quota
+from cleanplate.base.settings import Settings
+from storage.ledger.tenants.quotas import set_quota
 from storage.records import Quota
 from tests.unit.api.calling import Caller, MakeService, Service, picture
 

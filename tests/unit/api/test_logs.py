@@ -9,7 +9,7 @@ import pytest
 from apiflask import APIFlask
 from flask import request
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests.unit.api.calling import MakeService, Service
 from tests.unit.logging import restored_logging
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs.base import PART_BYTES, part_sizes
-from storage.ledger.parts import find_upload
-from storage.ledger.quotas import get_usage
+from storage.ledger.tenants.parts import find_upload
+from storage.ledger.tenants.quotas import get_usage
 from tests import patient
 from tests.unit.api.calling import PUBLIC_URL, Caller, MakeService, Service, mask, picture
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage.ledger.pauses import pause_job, pause_tenant
+from storage.ledger.jobs.pauses import pause_job, pause_tenant
 from storage.records import PausedBy, Scope
 from tests.unit.api.calling import Caller, Service
 

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, ImATeapot, InternalSe
 
 import api
 from api.problems import CATALOGUE, pointer
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.errors import BlobStoreUnavailable, InvalidKey
 from tests.unit.api.calling import PUBLIC_URL, Caller, MakeService, Service
 from tests.unit.logging import restored_logging

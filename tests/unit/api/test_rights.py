@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage.ledger.audit import chain, chained_entries
+from storage.ledger.operations.audit import chain, chained_entries
 from tests.unit.api.calling import RIGHTS, Caller, Service, mask, picture
 
 FIELDS = tuple(RIGHTS)

@@ -20,8 +20,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from cleanplate.settings import MIB, Settings
-from storage.ledger.collecting import collect
+from cleanplate.base.settings import MIB, Settings
+from storage.ledger.webhooks.collecting import collect
 from storage.migrate import migrate
 from tests.unit.api.calling import Service, description_of_all
 from tests.unit.api.test_templates import estimated, made_by_a_worker

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from api.stores import Stores
-from cleanplate.settings import Settings
-from storage.ledger.tenants import create_key, ensure_tenant
+from cleanplate.base.settings import Settings
+from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests import patient
 from tests.api_process import SERVE, SERVE_AND_SAY, served
 from tests.running import until
@@ -34,7 +34,7 @@ def served_settings(embedded_settings: Settings) -> Settings:
 
 def test_the_api_loads_neither_torch_nor_celery() -> None:
     program = (
-        "import sys; from cleanplate.settings import Settings; from api.app import create_app; import api.server;"
+        "import sys; from cleanplate.base.settings import Settings; from api.app import create_app; import api.server;"
         "create_app(Settings()).test_client().get('/docs');"
         "print([name for name in ('torch', 'celery', 'kombu', 'workers', 'cv2') if name in sys.modules])"
     )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from cleanplate import text_marks
+from cleanplate.base.settings import Settings
 from cleanplate.errors import TextMarksMissing
-from cleanplate.settings import Settings
-from storage.ledger.leases import lease_images
+from storage.ledger.images.leases import lease_images
 from tests.unit.api.calling import RIGHTS, Caller, MakeService, Service, mask, picture
 from tests.unit.api.test_inline_jobs import part
 

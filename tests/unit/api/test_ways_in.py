@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from cleanplate.settings import Settings
-from storage.ledger.leases import lease_images
+from cleanplate.base.settings import Settings
+from storage.ledger.images.leases import lease_images
 from storage.records import LeasedImage
 from tests.addresses import REFUSED_BY_THEIR_TEXT
 from tests.unit.api.calling import RIGHTS, Caller, MakeService, Service

@@ -143,8 +143,8 @@ def test_a_network_sees_a_padded_picture_and_its_result_is_cut(folder: Path) -> 
 def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
     folder: Path, lpips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model.fourier_unet import FourierUNet
-    from model.lama import LaMaGenerator
+    from model.networks.fourier_unet import FourierUNet
+    from model.networks.lama import LaMaGenerator
 
     small = {
         "fourier-unet": lambda: FourierUNet(channels=(4, 8, 8, 8, 8)),

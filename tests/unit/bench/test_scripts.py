@@ -9,8 +9,8 @@ import pytest
 
 from bench import gpu
 from bench.plan import MARKS, SIZES, whole
-from model.costs import TABLE, costs_for
-from model.plan import make_plan
+from model.engine.costs import TABLE, costs_for
+from model.engine.plan import make_plan
 
 
 def test_the_gpu_benchmark_runs_its_code_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import Blobs, open_blobs
 from storage.database import Database
-from storage.ledger.finish import finish_images
-from storage.ledger.jobs import list_images, list_jobs
-from storage.ledger.leases import lease_images
-from storage.ledger.reaper import close_jobs
-from storage.ledger.tenants import create_key, ensure_tenant
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
+from storage.ledger.jobs.jobs import list_images, list_jobs
+from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome
 from tests.servers import free_port
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.answers import ImageAnswer, Rights
-from cleanplate.client import Client
+from cleanplate.client.answers import ImageAnswer, Rights
+from cleanplate.client.http import Client
+from cleanplate.client.retries import Retries
 from cleanplate.errors import Refused, ServiceUnreachable, UsageError
-from cleanplate.retries import Retries
 
 JOB = {
     "id": "job_1", "state": "queued", "total": 1, "progress": 0.0, "tiles_done": 0, "images_per_second": None,

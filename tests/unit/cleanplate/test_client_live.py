@@ -12,10 +12,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from cleanplate import Client, Rights
+from cleanplate.base.settings import Settings
+from cleanplate.client.journal import Journal
+from cleanplate.client.webhooks import verify
 from cleanplate.errors import Refused, WebhookRefused
-from cleanplate.journal import Journal
-from cleanplate.settings import Settings
-from cleanplate.webhooks import verify
 from tests.api_process import kill, served
 from tests.running import cleanplate, until
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures

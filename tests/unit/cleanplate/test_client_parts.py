@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cleanplate import Client
-from cleanplate.journal import Journal
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
+from cleanplate.client.journal import Journal
 from storage.blobs.base import PART_BYTES
 from tests.api_process import served
 from tests.running import until

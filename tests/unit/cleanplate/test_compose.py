@@ -10,8 +10,8 @@ import pytest
 import typer
 import yaml
 
+from cleanplate.base.settings import Settings
 from cleanplate.cli import app
-from cleanplate.settings import Settings
 from tests.running import REPOSITORY
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())

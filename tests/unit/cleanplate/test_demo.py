@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.contact_sheet import CELL, GAP, LABEL, contact_sheet
-from cleanplate.demo import Figures, masked_psnr, measure, shortcomings
+from cleanplate.embedded.demo import Figures, masked_psnr, measure, shortcomings
+from cleanplate.local.contact_sheet import CELL, GAP, LABEL, contact_sheet
 from tests.running import REPOSITORY
 
 SAMPLES = REPOSITORY / "samples"

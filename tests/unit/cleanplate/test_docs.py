@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer
 
+from cleanplate.base.settings import Settings
 from cleanplate.cli import app
-from cleanplate.settings import Settings
 from tests.running import REPOSITORY
 
 DOCUMENTS = [
@@ -71,7 +71,7 @@ def test_links_and_folders_of_the_documents_are_there() -> None:
 
 
 def test_the_python_example_of_the_readme_compiles_and_uses_what_the_client_has() -> None:
-    from cleanplate.client import Client
+    from cleanplate.client.http import Client
 
     (example,) = re.findall(r"```python\n(.*?)```", TEXTS["README.md"], re.DOTALL)
     compile(example, "README.md", "exec")

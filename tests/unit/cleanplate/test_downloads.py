@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.downloads import Download, digest_of
+from cleanplate.client.retries import Retries
 from cleanplate.errors import DigestWrong, DownloadFailed
-from cleanplate.retries import Retries
+from cleanplate.local.downloads import Download, digest_of
 from tests.range_server import FileServer, file_server
 from tests.servers import free_port
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.embedded import local_url, settle
+from cleanplate.embedded.service import local_url, settle
 from cleanplate.errors import PortInUse
 from tests import patient
 from tests.running import Running, cleanplate, kill, processes_with, running, until

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.processes import CRASH_LOOP, FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S, Child
+from cleanplate.base.processes import CRASH_LOOP, FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S, Child
 from tests.running import REPOSITORY, kill, processes_with, until
 
 #: Tells its process id and that of a grandchild in a session of its own, and stays; it ignores SIGTERM if told so.
@@ -27,7 +27,7 @@ time.sleep(600)
 """
 PARENT = """
 import os, signal, sys, threading
-from cleanplate.processes import Family
+from cleanplate.base.processes import Family
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 family = Family(os.environ)
@@ -118,7 +118,7 @@ def test_pauses_double_up_to_a_bound_and_start_over_after_a_settled_life() -> No
 #: Ends a child that dies at once often enough, on a clock of its own; prints its deaths when the loop is known.
 DYING = """
 import os, sys
-from cleanplate.processes import CRASH_LOOP, LONGEST_PAUSE_S, Family
+from cleanplate.base.processes import CRASH_LOOP, LONGEST_PAUSE_S, Family
 now = 0.0
 family = Family(os.environ, clock=lambda: now)
 program = "import os; raise SystemExit(int(os.environ['OWN']))"

@@ -22,7 +22,7 @@ import pytest
 from flask import Flask
 from standardwebhooks import Webhook
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from tests import patient
 from tests.api_process import served
 from tests.running import REPOSITORY, clean_environment, until

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cleanplate.base.settings import InvalidSettings, Settings, load_settings
 from cleanplate.commands.settings import shown
-from cleanplate.settings import InvalidSettings, Settings, load_settings
 
 
 def test_settings_survive_the_way_through_an_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cleanplate.answers import Rights
-from cleanplate.client import Client
+from cleanplate.client.answers import Rights
+from cleanplate.client.http import Client
 from cleanplate.errors import UsageError
-from cleanplate.submission import clean, duration, gather
+from cleanplate.terminal.submission import clean, duration, gather
 
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
 

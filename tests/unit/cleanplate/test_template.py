@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import Scene, text
-from cleanplate import marks
-from cleanplate.contact_sheet import CELL, GAP, LABEL
+from cleanplate.local import marks
+from cleanplate.local.contact_sheet import CELL, GAP, LABEL
 from model.imaging import Limits
 from model.watermark.template import Quality, Rule, Template
 from tests.running import cleanplate

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cleanplate import conversions
+from cleanplate.base.settings import Settings
+from cleanplate.base.weights import PUBLISHED, Published, find, path_of
 from cleanplate.errors import DigestWrong, UsageError, WeightsMissing
-from cleanplate.settings import Settings
-from cleanplate.weights import PUBLISHED, Published, find, path_of
+from cleanplate.local import conversions
 from model.errors import WeightsRejected
-from model.lama import LaMaGenerator
+from model.networks.lama import LaMaGenerator
 from tests.range_server import FileServer, file_server
 from tests.running import REPOSITORY, clean_environment, cleanplate, until
 from tests.servers import free_port

@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from model.checkpoints import Checkpoint, read_checkpoint
+from model.checkpoints.reading import Checkpoint, read_checkpoint
+from model.checkpoints.tensor_pickle import Inert, read_pickle
 from model.errors import WeightsRejected
-from model.fourier_unet import FourierUNet
-from model.lama import LaMaGenerator
-from model.tensor_pickle import Inert, read_pickle
-from model.weights import Description, load_network, save_state, save_weights
+from model.networks.fourier_unet import FourierUNet
+from model.networks.lama import LaMaGenerator
+from model.networks.weights import Description, load_network, save_state, save_weights
 
 SMALL = {"ngf": 8, "n_blocks": 1}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from model.configurations import LAMA_STEM, NAMED, Choice, build, named, recognise, shapes_in
 from model.errors import UnknownNetwork
+from model.networks.configurations import LAMA_STEM, NAMED, Choice, build, named, recognise, shapes_in
 
 DATA = Path(__file__).parents[2] / "data"
 PARAMETERS = {

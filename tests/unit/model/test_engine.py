@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from model import LaMaInpainter
 from model.box import Box
-from model.engine import Engine
+from model.engine.engine import Engine
+from model.engine.flight import Tile
 from model.errors import (
     DeviceFull,
     DeviceLost,
@@ -26,12 +27,11 @@ from model.errors import (
     ResultNotFinite,
     WeightsRejected,
 )
-from model.flight import Tile
 from model.imaging import Limits
-from model.lama import LaMaGenerator
-from model.precision import Precision
+from model.networks.lama import LaMaGenerator
+from model.networks.precision import Precision
+from model.networks.weights import Description, save_weights
 from model.repair import read
-from model.weights import Description, save_weights
 
 CPU = torch.device("cpu")
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from model.box import Box
-from model.ffc import SpectralTransform, set_ffc_lambda
-from model.fourier_unet import FourierUNet
-from model.fused import fuse
-from model.lama import LaMaGenerator
-from model.spectral import DftTransform, FftTransform, Kind
+from model.networks.ffc import SpectralTransform, set_ffc_lambda
+from model.networks.fourier_unet import FourierUNet
+from model.networks.fused import fuse
+from model.networks.lama import LaMaGenerator
+from model.networks.spectral import DftTransform, FftTransform, Kind
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.lama import LaMaGenerator
+from model.networks.lama import LaMaGenerator
 
 DATA = Path(__file__).parents[2] / "data"
 TINY: dict[str, dict[str, Any]] = {

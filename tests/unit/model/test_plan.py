@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.costs import Costs, costs_for
+from model.engine.costs import Costs, costs_for
+from model.engine.plan import ALIGN, LEAST_SIDE, Plan, make_plan, tile_weights
 from model.masks import Mask, blend_weights, default_dilation, dilate
-from model.plan import ALIGN, LEAST_SIDE, Plan, make_plan, tile_weights
 
 COSTS = costs_for("fourier-unet", "cpu")
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.box import Box
-from model.costs import Costs
+from model.engine.costs import Costs
+from model.engine.guide import guided, smaller
+from model.engine.inpainter import LaMaInpainter
+from model.engine.plan import Plan, Region, cut, make_plan
 from model.errors import ImageRejected, MaskRejected
-from model.guide import guided, smaller
 from model.imaging import Limits
-from model.inpainter import LaMaInpainter
-from model.plan import Plan, Region, cut, make_plan
 from model.repair import Task, composite, read, write
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)

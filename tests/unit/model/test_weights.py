@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from model.errors import WeightsRejected
-from model.fourier_unet import FourierUNet
-from model.lama import LaMaGenerator
-from model.weights import SHIPPED, Description, load_network, save_state, save_weights
+from model.networks.fourier_unet import FourierUNet
+from model.networks.lama import LaMaGenerator
+from model.networks.weights import SHIPPED, Description, load_network, save_state, save_weights
 
 SMALL = {"ngf": 8, "n_blocks": 1}
 

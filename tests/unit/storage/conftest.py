@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from storage.database import Database
-from storage.ledger.tenants import ensure_tenant
+from storage.ledger.tenants.tenants import ensure_tenant
 from tests.shop import Clock, Shop
 
 

@@ -10,12 +10,12 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from storage.database import Database
-from storage.ledger.audit import Verification, as_json, chain, chained_entries, from_json
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import lease_images
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.reaper import reap_leases
-from storage.ledger.tenants import create_key, revoke_key
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import reap_leases
+from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.operations.audit import Verification, as_json, chain, chained_entries, from_json
+from storage.ledger.tenants.tenants import create_key, revoke_key
 from storage.records import AuditEntry, ImageState, Outcome
 from storage.tables import audit_log
 from tests.shop import RIGHTS, Clock, Shop, failed
@@ -173,7 +173,7 @@ def test_a_rolled_back_change_leaves_no_entry(shop: Shop) -> None:
 
 
 def _submit_and_fail(shop: Shop) -> None:
-    from storage.ledger import audit
+    from storage.ledger.operations import audit
 
     with shop.db.write() as connection:
         audit.append(shop.db, connection, [audit.Event(shop.tenant, "job.submitted", "service", None, None, {})])

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 
 from storage.database import Database
 from storage.errors import LedgerUnavailable
-from storage.ledger.tenants import ensure_tenant, list_keys
+from storage.ledger.tenants.tenants import ensure_tenant, list_keys
 from storage.tables import new_id, tenants
 from tests.servers import PostgresServer, free_port, started
 

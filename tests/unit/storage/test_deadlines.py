@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from storage.database import Database
-from storage.ledger.deadlines import fail_late_images
-from storage.ledger.dispatch import take_shards
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import lease_images
-from storage.ledger.lifecycle import retry_failed
-from storage.ledger.reaper import close_jobs
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.images.deadlines import fail_late_images
+from storage.ledger.images.dispatch import take_shards
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
+from storage.ledger.jobs.lifecycle import retry_failed
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import Counts, JobState
 from tests.shop import Clock, Shop, failed, succeeded
 

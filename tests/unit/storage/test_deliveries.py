@@ -10,20 +10,20 @@ from sqlalchemy import event, func, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
-from storage.ledger.collecting import collect
-from storage.ledger.deliveries import (
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
+from storage.ledger.jobs.lifecycle import cancel_job, delete_job, drop_old_deliveries
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.deliveries import (
     claim_deliveries,
     get_delivery,
     list_deliveries,
     record_delivery,
     redeliver,
 )
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import lease_images
-from storage.ledger.lifecycle import cancel_job, delete_job, drop_old_deliveries
-from storage.ledger.outbox import wants
-from storage.ledger.reaper import close_jobs
-from storage.ledger.webhooks import change_endpoint, create_endpoint, get_endpoint, ping, rotate_secret
+from storage.ledger.webhooks.endpoints import change_endpoint, create_endpoint, get_endpoint, ping, rotate_secret
+from storage.ledger.webhooks.outbox import wants
 from storage.records import Delivery, DeliveryState, EventFilter, ImageState, Outcome
 from storage.tables import jobs, webhook_outbox
 from tests.shop import Clock, Shop, failed, succeeded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from storage.database import Database
-from storage.ledger.devices import LATELY_S, Device, forget_devices, list_devices, tell_devices
+from storage.ledger.operations.devices import LATELY_S, Device, forget_devices, list_devices, tell_devices
 from tests.shop import Clock
 
 CARD = Device(

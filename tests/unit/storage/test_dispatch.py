@@ -6,13 +6,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from storage.database import Database
-from storage.ledger.dispatch import BULK_TURN, overtaken_after, read_backlog, take_shards
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import lease_images, release_images
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.pauses import pause_tenant
-from storage.ledger.reaper import close_jobs, reap_leases
-from storage.ledger.tenants import ensure_tenant, set_weight
+from storage.ledger.images.dispatch import BULK_TURN, overtaken_after, read_backlog, take_shards
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images, release_images
+from storage.ledger.images.reaper import close_jobs, reap_leases
+from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.pauses import pause_tenant
+from storage.ledger.tenants.tenants import ensure_tenant, set_weight
 from storage.records import PausedBy, Priority, Shard
 from tests.shop import Clock, Shop, failed, succeeded
 

@@ -12,9 +12,9 @@ from sqlalchemy import event, func, select
 
 from storage.database import Database
 from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
-from storage.ledger.audit import chain, chained_entries
-from storage.ledger.idempotency import KEPT_S, Once, forget_old, recall
-from storage.ledger.jobs import list_jobs, skipped_lines, submit_once
+from storage.ledger.jobs.jobs import list_jobs, skipped_lines, submit_once
+from storage.ledger.operations.audit import chain, chained_entries
+from storage.ledger.tenants.idempotency import KEPT_S, Once, forget_old, recall
 from storage.records import Job, NewImage, NewJob, SkippedRow
 from storage.tables import idempotency_keys, images, skipped_rows
 from tests.shop import Clock, Shop

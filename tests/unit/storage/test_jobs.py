@@ -9,13 +9,13 @@ from sqlalchemy import event, func, select
 
 from storage.database import Database
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger.finish import finish_images
-from storage.ledger.jobs import get_image, get_job, list_images, list_jobs, submit_job
-from storage.ledger.leases import heartbeat, lease_images
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.reaper import close_jobs, fold_deltas
-from storage.ledger.uploads import create_uploads
-from storage.ledger.webhooks import create_endpoint, delete_endpoint
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import heartbeat, lease_images
+from storage.ledger.images.reaper import close_jobs, fold_deltas
+from storage.ledger.jobs.jobs import get_image, get_job, list_images, list_jobs, submit_job
+from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.endpoints import create_endpoint, delete_endpoint
 from storage.records import Counts, ImageState, JobState, NewImage, NewJob
 from storage.tables import attempts, images, jobs
 from tests.shop import RIGHTS, Clock, Shop, failed, succeeded

@@ -8,14 +8,14 @@ import time
 
 import psycopg
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.leader import leadership
 from tests.servers import environment
 
 LEADER = """
 import sys, time
-from cleanplate.settings import load_settings
+from cleanplate.base.settings import load_settings
 from storage.database import Database
 from storage.leader import leadership
 settings = load_settings()

@@ -13,13 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import delete, func, select
 
 from storage.database import Database
-from storage.ledger.dispatch import take_shards
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import heartbeat, lease_images, release_images
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.images.dispatch import take_shards
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import heartbeat, lease_images, release_images
+from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
+from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import ENDED, ImageState, JobState, Outcome
 from storage.tables import attempts, audit_log, images, metadata
 from tests.shop import Clock, Shop, failed, succeeded

@@ -10,12 +10,11 @@ from sqlalchemy import func, select
 
 from storage.database import Database
 from storage.errors import JobCanceled, NotFound, QuotaExceeded
-from storage.ledger.audit import chain, chained_entries
-from storage.ledger.collecting import collect
-from storage.ledger.finish import finish_images
-from storage.ledger.jobs import list_jobs, submit_job
-from storage.ledger.leases import heartbeat, lease_images
-from storage.ledger.lifecycle import (
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import heartbeat, lease_images
+from storage.ledger.images.reaper import close_jobs, fold_deltas
+from storage.ledger.jobs.jobs import list_jobs, submit_job
+from storage.ledger.jobs.lifecycle import (
     blobs_deleted,
     cancel_job,
     claim_blob_deletions,
@@ -24,10 +23,11 @@ from storage.ledger.lifecycle import (
     expired_jobs,
     retry_failed,
 )
-from storage.ledger.quotas import set_quota
-from storage.ledger.reaper import close_jobs, fold_deltas
-from storage.ledger.uploads import create_uploads
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.operations.audit import chain, chained_entries
+from storage.ledger.tenants.quotas import set_quota
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import Counts, ImageState, Job, JobState, NewImage, NewJob, Outcome, Quota
 from storage.tables import metadata, uploads
 from tests.shop import RIGHTS, Clock, Shop, failed, succeeded

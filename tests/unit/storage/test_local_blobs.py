@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import Link, LocalBlobs, open_blobs
 from storage.blobs.base import attachment
 from storage.blobs.links import LinkSigner, signing_key

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from storage.errors import NotFound, PausedByOperator
-from storage.ledger.dispatch import take_shards
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import heartbeat, lease_images
-from storage.ledger.lifecycle import cancel_job, delete_job
-from storage.ledger.pauses import (
+from storage.ledger.images.dispatch import take_shards
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import heartbeat, lease_images
+from storage.ledger.jobs.lifecycle import cancel_job, delete_job
+from storage.ledger.jobs.pauses import (
     list_pauses,
     owner_of,
     pause_everything,

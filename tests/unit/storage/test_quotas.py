@@ -9,10 +9,10 @@ import pytest
 
 from storage.database import Database
 from storage.errors import NotFound, QuotaExceeded, SizeMissing
-from storage.ledger.jobs import list_jobs
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.quotas import get_usage, set_quota
-from storage.ledger.uploads import create_uploads
+from storage.ledger.jobs.jobs import list_jobs
+from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.tenants.quotas import get_usage, set_quota
+from storage.ledger.tenants.uploads import create_uploads
 from storage.records import Quota, Usage
 from tests.shop import Clock, Shop
 

@@ -17,15 +17,15 @@ import pytest
 from sqlalchemy import event
 
 from storage.database import Database
-from storage.ledger.collecting import collect
-from storage.ledger.deliveries import claim_deliveries, record_delivery
-from storage.ledger.dispatch import take_shards
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import heartbeat, lease_images
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.webhooks import create_endpoint, delete_endpoint
+from storage.ledger.images.dispatch import take_shards
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import heartbeat, lease_images
+from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
+from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
+from storage.ledger.webhooks.endpoints import create_endpoint, delete_endpoint
 from storage.records import Counts, DeliveryState, JobState
 from tests.shop import Shop, failed, succeeded
 

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import func, insert, select
 
 from storage.database import Database
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import lease_images
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
+from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import Counts, ImageState, JobState
 from storage.tables import job_deltas, jobs
 from tests.shop import Clock, Shop, failed, succeeded

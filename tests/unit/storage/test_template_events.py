@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import lease_images
-from storage.ledger.making import fail_template, finish_template
-from storage.ledger.reaper import close_jobs
-from storage.ledger.templates import approve_job
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
+from storage.ledger.templates.making import fail_template, finish_template
+from storage.ledger.templates.templates import approve_job
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import EventFilter, ImageState, Job, Outcome
 from tests.shop import Shop, succeeded
 from tests.unit.storage.test_templates import LEASE_S, auto_job, estimate_of, leased, made

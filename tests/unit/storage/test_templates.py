@@ -19,13 +19,14 @@ from storage.errors import (
     TemplateUnknown,
     UploadUnknown,
 )
-from storage.ledger.deadlines import fail_late_images
-from storage.ledger.dispatch import take_shards
-from storage.ledger.finish import finish_images
-from storage.ledger.jobs import submit_job
-from storage.ledger.leases import lease_images
-from storage.ledger.lifecycle import cancel_job, delete_job, drop_expired_uploads, retry_failed
-from storage.ledger.making import (
+from storage.ledger.images.deadlines import fail_late_images
+from storage.ledger.images.dispatch import take_shards
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
+from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.lifecycle import cancel_job, delete_job, drop_expired_uploads, retry_failed
+from storage.ledger.templates.making import (
     extend_template,
     fail_template,
     finish_template,
@@ -34,8 +35,7 @@ from storage.ledger.making import (
     release_template,
     take_templates,
 )
-from storage.ledger.reaper import close_jobs
-from storage.ledger.templates import (
+from storage.ledger.templates.templates import (
     approve_job,
     approve_template,
     create_template,
@@ -44,8 +44,8 @@ from storage.ledger.templates import (
     list_templates,
     reject_template,
 )
-from storage.ledger.uploads import create_uploads, known_uploads
-from storage.ledger.webhooks import create_endpoint
+from storage.ledger.tenants.uploads import create_uploads, known_uploads
+from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import (
     EventFilter,
     Job,

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.tenants import create_key, ensure_tenant, identify, list_keys, revoke_key
+from storage.ledger.tenants.tenants import create_key, ensure_tenant, identify, list_keys, revoke_key
 from storage.records import Scope
 from storage.tables import api_keys
 from tests.shop import Clock

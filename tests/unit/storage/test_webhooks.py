@@ -13,13 +13,13 @@ from sqlalchemy import select
 
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.collecting import collect
-from storage.ledger.deliveries import claim_deliveries, record_delivery
-from storage.ledger.finish import finish_images
-from storage.ledger.leases import lease_images
-from storage.ledger.reaper import close_jobs
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.webhooks import (
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
+from storage.ledger.webhooks.endpoints import (
     create_endpoint,
     delete_endpoint,
     list_endpoints,

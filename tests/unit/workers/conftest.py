@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cleanplate.settings import Settings
-from model.inpainter import LaMaInpainter
+from cleanplate.base.settings import Settings
+from model.engine.inpainter import LaMaInpainter
 from storage.blobs import open_blobs
 from storage.database import Database
 from tests.catalogue import Catalogue, catalogue_in
 from tests.webhook_receiver import Receiver, receiver_running
-from workers.drain import Drain
-from workers.resources import Resources
+from workers.device.drain import Drain
+from workers.device.resources import Resources
 
 WorkerOn = Callable[..., Resources]
 

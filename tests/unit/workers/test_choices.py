@@ -9,17 +9,17 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from cleanplate.settings import Settings
-from cleanplate.weights import SHIPPED, path_of
-from model.weights import SHIPPED as SHIPPED_FILE
-from storage.ledger.jobs import submit_job
-from storage.ledger.uploads import create_uploads
+from cleanplate.base.settings import Settings
+from cleanplate.base.weights import SHIPPED, path_of
+from model.networks.weights import SHIPPED as SHIPPED_FILE
+from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.tenants.uploads import create_uploads
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import HEIGHT, WIDTH, catalogue_in, picture, pixels_of, png
 from tests.shop import RIGHTS
 from tests.unit.workers.conftest import WorkerOn
 from tests.webhook_receiver import Receiver, Reply
-from workers.pipeline import run_shard
+from workers.device.images.pipeline import run_shard
 
 
 def test_an_image_by_address_with_boxes_of_its_own_is_repaired_there_alone(

@@ -9,9 +9,9 @@ from typing import Any
 import pynvml
 import pytest
 
-from cleanplate.settings import Settings
-from workers.devices import Device, Reading, devices, read_device
+from cleanplate.base.settings import Settings
 from workers.errors import NoDevice, UnknownDevice
+from workers.machine.devices import Device, Reading, devices, read_device
 
 NOT_FOUND, NOT_SUPPORTED = pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NOT_SUPPORTED
 
@@ -160,7 +160,9 @@ def test_device_that_nvml_does_not_know_has_no_readings(monkeypatch: pytest.Monk
     assert read_device(Device("cuda0", uuid="7")) == Reading()
 
 
-@pytest.mark.parametrize("module", ["workers.supervisor", "workers.dispatcher", "workers.app", "workers.tasks"])
+@pytest.mark.parametrize(
+    "module", ["workers.machine.supervisor", "workers.leader.dispatcher", "workers.device.app", "workers.device.tasks"]
+)
 def test_parents_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

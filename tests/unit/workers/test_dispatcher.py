@@ -16,18 +16,18 @@ from kombu import Consumer
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.leader import leadership
-from storage.ledger.leases import lease_images
-from storage.ledger.pauses import pause_job
+from storage.ledger.images.leases import lease_images
+from storage.ledger.jobs.pauses import pause_job
 from storage.records import Counts, JobState, PausedBy, Priority
 from tests.catalogue import bar_mask, catalogue_in, picture, png
 from tests.running import until
 from tests.servers import RedisServer, free_port
 from tests.unit.workers.conftest import WorkerOn
-from workers.dispatcher import HEARTBEATS_HEARD, Dispatcher
-from workers.pipeline import run_shard
+from workers.device.images.pipeline import run_shard
+from workers.leader.dispatcher import HEARTBEATS_HEARD, Dispatcher
 from workers.queue import QUEUES, make_celery, prepare_queue, publish_shard
 
 SOURCE, MASK = png(picture()), png(bar_mask())

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.errors import BlobTooLarge
 from storage.records import LeasedImage
 from tests.addresses import REFUSED_BY_THEIR_TEXT
 from tests.webhook_receiver import Receiver, Reply
+from workers.device.images.fetching import Fetcher, boxes_file, fetch
+from workers.device.images.outcomes import failure
 from workers.errors import SourceRefused, SourceUnavailable, UrlNotAllowed
-from workers.fetching import Fetcher, boxes_file, fetch
-from workers.outcomes import failure
 
 
 def leased(url: str | None, mask: dict[str, Any] | None = None) -> LeasedImage:

@@ -12,16 +12,16 @@ import psycopg
 import pytest
 from billiard.pool import soft_timeout_sighandler
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.database import Database
-from storage.ledger.lifecycle import cancel_job
-from storage.ledger.reaper import reap_leases
+from storage.ledger.images.reaper import reap_leases
+from storage.ledger.jobs.lifecycle import cancel_job
 from storage.records import Counts, ImageState, Job
 from tests.catalogue import Catalogue, catalogue_in, dotted_mask, picture, png
 from tests.running import until
 from tests.unit.workers.conftest import WorkerOn
-from workers.drain import Drain
-from workers.pipeline import run_shard
+from workers.device.drain import Drain
+from workers.device.images.pipeline import run_shard
 
 #: Many passes of the network: a picture that can be caught midway.
 SIDE = 1920

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.errors import LedgerUnavailable
-from storage.ledger.leases import lease_images
+from storage.ledger.images.leases import lease_images
 from storage.records import ImageState, Outcome
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, picture, png
 from tests.servers import PostgresServer
+from workers.device.images.finishing import Finisher
+from workers.device.images.lease import Lease
 from workers.errors import LeaseLost
-from workers.finishing import Finisher
-from workers.lease import Lease
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cleanplate.settings import Settings
-from workers.pace import DEEPEST, Pace
+from cleanplate.base.settings import Settings
+from workers.leader.pace import DEEPEST, Pace
 
 
 class _Watch:

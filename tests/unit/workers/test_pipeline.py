@@ -10,18 +10,18 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from cleanplate.settings import Settings
-from model.inpainter import LaMaInpainter
+from cleanplate.base.settings import Settings
+from model.engine.inpainter import LaMaInpainter
 from model.masks import default_dilation, dilate
 from storage.blobs.base import Blobs
-from storage.ledger import audit
-from storage.ledger.reaper import close_jobs, fold_deltas
+from storage.ledger.images.reaper import close_jobs, fold_deltas
+from storage.ledger.operations import audit
 from storage.records import Counts, ImageState, JobState
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
 from tests.running import until
 from tests.servers import S3Server, free_port
 from tests.unit.workers.conftest import WorkerOn
-from workers.pipeline import run_shard
+from workers.device.images.pipeline import run_shard
 
 MASK = png(bar_mask())
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from cleanplate.base.settings import Settings
+from cleanplate.base.weights import path_of
 from cleanplate.errors import WeightsMissing
-from cleanplate.settings import Settings
-from cleanplate.weights import path_of
-from model.lama import LaMaGenerator
-from model.weights import Description, save_weights
-from workers import resources
-from workers.drain import Drain
+from model.networks.lama import LaMaGenerator
+from model.networks.weights import Description, save_weights
+from workers.device import resources
+from workers.device.drain import Drain
 
 
 @pytest.fixture

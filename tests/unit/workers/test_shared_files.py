@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from storage.errors import BlobStoreUnavailable
-from workers.shared_files import SharedFiles
+from workers.device.images.shared_files import SharedFiles
 
 
 def test_file_that_many_want_at_once_is_fetched_once() -> None:

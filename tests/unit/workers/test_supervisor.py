@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.reports import STALE_S, DeviceReport, read_reports
-from cleanplate.settings import Settings
+from cleanplate.base.reports import STALE_S, DeviceReport, read_reports
+from cleanplate.base.settings import Settings
 from tests.running import cleanplate, running, until
 from tests.servers import environment
-from workers.activity import WINDOW_S, Activity
-from workers.pulse import Beat, Pulse, read_beat
-from workers.report import own_folder, write_reports
+from workers.device.activity import WINDOW_S, Activity
+from workers.device.pulse import Beat, Pulse, read_beat
+from workers.machine.report import own_folder, write_reports
+from workers.machine.watch import FIRST_BEAT_S, Watch
 from workers.stopping import StopSignal
-from workers.watch import FIRST_BEAT_S, Watch
 
 HANG_S, STUCK_S = 10.0, 100.0
 

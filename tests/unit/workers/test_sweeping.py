@@ -7,18 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.collecting import collect
-from storage.ledger.deliveries import claim_deliveries, list_deliveries, record_delivery
-from storage.ledger.lifecycle import cancel_job, delete_job
-from storage.ledger.uploads import create_uploads
-from storage.ledger.webhooks import create_endpoint, ping
+from storage.ledger.jobs.lifecycle import cancel_job, delete_job
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.deliveries import claim_deliveries, list_deliveries, record_delivery
+from storage.ledger.webhooks.endpoints import create_endpoint, ping
 from tests.catalogue import Catalogue, bar_mask, picture, png
 from tests.running import until
-from workers.sweeping import Sweeper, sweep
+from workers.leader.sweeping import Sweeper, sweep
 
 
 class Later:

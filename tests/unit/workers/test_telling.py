@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from cleanplate.reports import DeviceReport
-from cleanplate.settings import Settings
+from cleanplate.base.reports import DeviceReport
+from cleanplate.base.settings import Settings
 from storage.database import Database
-from storage.ledger.devices import list_devices
+from storage.ledger.operations.devices import list_devices
 from tests.running import until
-from workers.telling import Telling
+from workers.machine.telling import Telling
 
 REPORT = DeviceReport(
     device="cpu", host="here", state="starting", pid=7, deaths=1, images=3, images_per_second=0.5, tiles=9,

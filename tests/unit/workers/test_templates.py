@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import Scene, text
-from cleanplate.settings import Settings
-from storage.ledger.jobs import submit_job
-from storage.ledger.making import lease_template
-from storage.ledger.templates import approve_job, create_template, get_template, list_templates
-from storage.ledger.uploads import create_uploads
+from cleanplate.base.settings import Settings
+from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.templates.making import lease_template
+from storage.ledger.templates.templates import approve_job, create_template, get_template, list_templates
+from storage.ledger.tenants.uploads import create_uploads
 from storage.records import (
     ImageState,
     Job,
@@ -32,9 +32,9 @@ from tests.marked import MARK_HEIGHT, MARK_WIDTH, marked_pictures
 from tests.shop import RIGHTS
 from tests.unit.model.watermark.scenes import marked
 from tests.unit.workers.conftest import WorkerOn
-from workers.drain import Drain
-from workers.making import make_template
-from workers.pipeline import run_shard
+from workers.device.drain import Drain
+from workers.device.images.pipeline import run_shard
+from workers.device.templates.making import make_template
 
 
 def uploaded(catalogue: Catalogue, files: Sequence[bytes]) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from model.text import reading
-from storage.ledger.jobs import submit_job
+from storage.ledger.jobs.jobs import submit_job
 from storage.options import TextMark
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, pixels_of, png
@@ -15,7 +15,7 @@ from tests.shop import RIGHTS
 from tests.texts import HEIGHT, laid, letters, printed
 from tests.unit.workers.conftest import WorkerOn
 from tests.unit.workers.test_templates import job_with, uploaded
-from workers.pipeline import run_shard
+from workers.device.images.pipeline import run_shard
 
 MARK = TextMark(texts=["Doe Shirts"]).kept_text()
 

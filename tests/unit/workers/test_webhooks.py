@@ -12,23 +12,23 @@ import pytest
 from sqlalchemy import Row, select
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from cleanplate.settings import Settings
+from cleanplate.base.settings import Settings
 from storage.database import Database
-from storage.ledger.collecting import collect
-from storage.ledger.deliveries import claim_deliveries
-from storage.ledger.finish import finish_images
-from storage.ledger.jobs import submit_job
-from storage.ledger.leases import lease_images
-from storage.ledger.reaper import close_jobs
-from storage.ledger.tenants import ensure_tenant
-from storage.ledger.uploads import create_uploads
-from storage.ledger.webhooks import create_endpoint, list_endpoints, ping, rotate_secret
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
+from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.tenants.tenants import ensure_tenant
+from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.deliveries import claim_deliveries
+from storage.ledger.webhooks.endpoints import create_endpoint, list_endpoints, ping, rotate_secret
 from storage.records import DeliveryState, ImageState, NewImage, NewJob, Outcome
 from storage.tables import webhook_attempts, webhook_deliveries
 from tests.running import until
 from tests.shop import RIGHTS
 from tests.webhook_receiver import Receiver, Reply
-from workers.webhooks import Deliveries, deliver
+from workers.leader.webhooks import Deliveries, deliver
 
 
 class Shop:

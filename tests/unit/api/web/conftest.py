@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
-from cleanplate.settings import Settings
-from storage.ledger.tenants import create_key
+from cleanplate.base.settings import Settings
+from storage.ledger.tenants.tenants import create_key
 from tests.unit.api.calling import MakeService, Service
 
 LOCAL_URL = "http://127.0.0.1:8787"

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from flask.testing import FlaskClient
 
-from storage.ledger.devices import Device, tell_devices
-from storage.ledger.templates import create_template
-from storage.ledger.tenants import create_key, list_keys
+from storage.ledger.operations.devices import Device, tell_devices
+from storage.ledger.templates.templates import create_template
+from storage.ledger.tenants.tenants import create_key, list_keys
 from storage.records import NewTemplate, Scope, TemplateKind
 from tests.unit.api.calling import Service
 

@@ -10,8 +10,8 @@ from babel.messages.catalog import Message
 from flask.testing import FlaskClient
 
 from api.web.texts import FOLDER, LANGUAGES, catalogue
-from cleanplate.settings import Settings
-from storage.ledger.tenants import create_key
+from cleanplate.base.settings import Settings
+from storage.ledger.tenants.tenants import create_key
 from storage.records import Scope
 from tests.catalogues import as_file, said, updated
 from tests.running import REPOSITORY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from storage.ledger.tenants import revoke_key
+from storage.ledger.tenants.tenants import revoke_key
 from tests.unit.api.calling import Service
 from tests.unit.api.web.conftest import LOCAL_URL, SignIn, token_of
 

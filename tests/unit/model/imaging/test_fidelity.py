@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from bench.fidelity import LIMITS, NEAR, RECODED, Subject, measure, subjects
+from model.engine.inpainter import LaMaInpainter
 from model.imaging.coding import decode, encode
 from model.imaging.formats import segments
 from model.imaging.picture import Edit
-from model.inpainter import LaMaInpainter
 from tests.running import REPOSITORY
 
 #: How much a spliced file may grow.

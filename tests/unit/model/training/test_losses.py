@@ -10,7 +10,7 @@ import torch
 
 from model.colour import lab_of
 from model.errors import RecipeRejected
-from model.prefill import push_pull
+from model.networks.prefill import push_pull
 from model.training.discriminator import PatchDiscriminator, discriminator_loss, generator_loss, patches_of, r1
 from model.training.losses import lab, masked_l1, rim_distance
 from model.training.perceptual import PerceptualDistance

@@ -26,12 +26,12 @@ from model.errors import (
     TrainingDiverged,
     TrainingInterrupted,
 )
+from model.networks.weights import SHIPPED, load_network
 from model.training.averaging import average
 from model.training.losses import masked_l1
 from model.training.recipe import RECIPES, Recipe, read_recipe
 from model.training.session import new_network, stopped_by_signals, write_weights
 from model.training.trainer import Trainer
-from model.weights import SHIPPED, load_network
 
 from .conftest import Opener, recipe_with
 

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bench import train_slice
+from model.networks.weights import load_network
 from model.training.losses import masked_l1
 from model.training.trainer import Trainer
 from model.training.travel import from_bytes, read_parts, to_bytes, write_parts
-from model.weights import load_network
 
 from .conftest import CPU, Opener, recipe_with
 

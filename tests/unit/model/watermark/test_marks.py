@@ -31,7 +31,7 @@ from model.watermark.samples import MOST_SAMPLES, Sample
 from model.watermark.sighting import look
 from model.watermark.template import Rule, Template
 from tests.unit.model.watermark.scenes import jpeg, marked, samples, texture
-from workers.confidence import confidence
+from workers.device.templates.confidence import confidence
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 SCENE = Scene(text(110, "SHOP"), 0.4, (1, 1), margin=8, sizes=((200, 150),))

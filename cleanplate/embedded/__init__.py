@@ -1,0 +1,1 @@
+"""The whole service in one folder (``service``), and the demo that runs on it."""

@@ -1,0 +1,124 @@
+"""Weights of other projects into this one's files: ``pull`` fetches, ``convert`` translates, ``verify`` looks.
+
+Beside each file that is written lies ``NAME.safetensors.sha256``, in the form that ``sha256sum -c`` reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from cleanplate.base.files import replacing
+from cleanplate.base.weights import PUBLISHED, Published
+from cleanplate.client.retries import Retries
+from cleanplate.errors import DigestWrong, UsageError
+from cleanplate.local.downloads import Download, Progress, digest_of
+
+if TYPE_CHECKING:
+    from model.networks.weights import Description
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A weights file that loads, with finite values of the shapes that it names."""
+
+    path: Path
+    description: Description
+    parameters: int
+    #: Hexadecimal.
+    sha256: str
+
+
+def pull(
+    known: Published,
+    out: Path,
+    *,
+    on_progress: Progress,
+    url: str = "",
+    retries: Retries | None = None,
+) -> Verified:
+    """Fetch published weights and convert them to ``out``; a pull that was stopped goes on.
+
+    ``url``: a mirror to fetch them from; the digest stays the publisher's.
+
+    Raises:
+        UsageError: another pull of the same weights runs.
+        DownloadFailed, DigestWrong: the file did not arrive, or is another.
+        WeightsRejected: it arrived, and is no network known here.
+    """
+    make_folder(out.parent)
+    partial = out.with_name(f"{known.name}.partial")
+    try:
+        with FileLock(out.with_name(f".{known.name}.lock"), timeout=0):
+            download = Download(url or known.url, partial, retries=retries)
+            download.fetch(known.digest, on_progress)
+            made = convert(partial, out, source=known.provenance, licence=known.licence)
+            download.discard()
+            return made
+    except Timeout:
+        raise UsageError(
+            f"Another `cleanplate weights pull {known.name}` is running: wait for it, or stop it."
+        ) from None
+
+
+def publication(file: Path) -> Published | None:
+    """The published weights that a file is, by its digest; ``None`` for any other."""
+    algorithms = {known.digest.partition(":")[0] for known in PUBLISHED.values()}
+    digests = {digest_of(file, algorithm) for algorithm in algorithms}
+    return next((known for known in PUBLISHED.values() if known.digest in digests), None)
+
+
+def convert(file: Path, out: Path, *, source: str, licence: str) -> Verified:
+    """Write the weights in ``file`` to ``out`` as fp32 safetensors, and look at what was written.
+
+    Raises:
+        WeightsRejected: it is no checkpoint, or of no network known here.
+    """
+    import torch
+
+    from model.checkpoints.reading import read_checkpoint
+    from model.networks.weights import save_state
+
+    checkpoint = read_checkpoint(file, source=source, licence=licence)
+    note = digest_note(out)
+    note.unlink(missing_ok=True)  # of the file that was here
+    save_state(checkpoint.state, checkpoint.description, out, dtype=torch.float32)
+    made = verify(out)
+    with replacing(note) as text:
+        text.write(f"{made.sha256}  {out.name}\n".encode())
+    return made
+
+
+def verify(path: Path) -> Verified:
+    """Load a weights file and say what it is.
+
+    Raises:
+        WeightsRejected: it does not load, or holds what is not finite.
+        DigestWrong: it is not the file that was written here.
+    """
+    from model.networks.weights import load_network
+
+    network, description = load_network(path)
+    found = digest_of(path, "sha256")
+    note = digest_note(path)
+    if note.is_file():
+        expected = f"sha256:{note.read_text().partition(' ')[0]}"
+        if expected != found:
+            raise DigestWrong(str(path), expected=expected, found=found)
+    return Verified(
+        path, description, sum(parameter.numel() for parameter in network.parameters()), found.partition(":")[2]
+    )
+
+
+def digest_note(path: Path) -> Path:
+    """Where the SHA-256 of a weights file is kept."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of weights; a home that is made with it is the user's alone, as ``up`` wants it."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)

@@ -1,0 +1,129 @@
+"""One file from the web, whole and unchanged: goes on where it stopped, and is believed only by its digest.
+
+What has arrived lies in a ``.partial`` file; beside it, which version of the file it is (the server's validator), so
+that two versions are never put together (RFC 9110, sections 13.1.5 and 14).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from cleanplate.client.retries import Retries
+from cleanplate.errors import DigestWrong, DownloadFailed, Refused
+
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+#: More than any weights known; a server that sends more is not sending weights.
+MOST_BYTES = 4 * 1024**3
+#: Hears how many bytes are here, and how many there will be where the server says so.
+Progress = Callable[[int, int | None], None]
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_UNSATISFIED = re.compile(r"bytes \*/(\d+)")
+
+
+class Download:
+    """The file at ``url``, on its way to ``partial``. Make one at a time for a ``partial``."""
+
+    def __init__(self, url: str, partial: Path, *, retries: Retries | None = None) -> None:
+        self._url = url
+        self._partial = partial
+        self._version = partial.with_name(f"{partial.name}.version")
+        self._retries = retries or Retries()
+
+    def fetch(self, digest: str, on_progress: Progress) -> None:
+        """Fetch what is missing; then ``partial`` is whole.
+
+        Raises:
+            DownloadFailed: the server was not reached or refused; what arrived is kept.
+            DigestWrong: it is another file than ``digest`` says; it is deleted.
+        """
+        try:
+            with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
+                self._retries.call(lambda: self._go_on(client, on_progress))
+        except Refused as refused:
+            raise DownloadFailed(shown(self._url), refused.detail) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DownloadFailed(shown(self._url), str(error) or type(error).__name__) from None
+        except OSError as error:
+            raise DownloadFailed(shown(self._url), f"{self._partial} cannot be written: {error.strerror}") from None
+        found = digest_of(self._partial, digest.partition(":")[0])
+        if found != digest:
+            self.discard()
+            raise DigestWrong(shown(self._url), expected=digest, found=found)
+
+    def discard(self) -> None:
+        """Delete what arrived."""
+        self._partial.unlink(missing_ok=True)
+        self._version.unlink(missing_ok=True)
+
+    def _go_on(self, client: httpx.Client, on_progress: Progress) -> None:
+        here, validator = self._arrived()
+        headers = {"Accept-Encoding": "identity"}  # ranges of a compressed body are ranges of something else
+        if here:
+            headers |= {"Range": f"bytes={here}-", "If-Range": validator}
+        with client.stream("GET", self._url, headers=headers) as answer:
+            if here and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                whole = _UNSATISFIED.fullmatch(answer.headers.get("content-range", ""))
+                if whole is None or int(whole[1]) != here:
+                    self.discard()
+                    raise httpx.RemoteProtocolError("the file became shorter")
+                on_progress(here, here)
+            elif here and answer.status_code == httpx.codes.PARTIAL_CONTENT:
+                part = _RANGE.fullmatch(answer.headers.get("content-range", ""))
+                if part is None or int(part[1]) != here:
+                    self.discard()
+                    raise httpx.RemoteProtocolError("the server sent another part of the file")
+                self._append(answer, here, None if part[2] == "*" else int(part[2]), on_progress)
+            elif answer.status_code == httpx.codes.OK:
+                self._begin(answer)
+                length = answer.headers.get("content-length", "")
+                self._append(answer, 0, int(length) if length.isdecimal() else None, on_progress)
+            else:
+                raise Refused(answer.status_code, "download_refused", f"the server answered {answer.status_code}")
+
+    def _arrived(self) -> tuple[int, str]:
+        """How many bytes are here, and of which version; 0 where that is not known."""
+        try:
+            version = json.loads(self._version.read_text())
+            same = version["url"] == self._url
+            return (self._partial.stat().st_size, str(version["validator"])) if same else (0, "")
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0, ""  # nothing here, or nothing that is safe to add to: it is begun anew
+
+    def _begin(self, answer: httpx.Response) -> None:
+        """Nothing of another version may lie here when this one's validator is written."""
+        self._partial.write_bytes(b"")
+        etag = answer.headers.get("etag", "")
+        validator = answer.headers.get("last-modified", "") if not etag or etag.startswith("W/") else etag
+        if validator:
+            self._version.write_text(json.dumps({"url": self._url, "validator": validator}))
+        else:
+            self._version.unlink(missing_ok=True)
+
+    def _append(self, answer: httpx.Response, here: int, total: int | None, on_progress: Progress) -> None:
+        with self._partial.open("ab") as file:
+            on_progress(here, total)
+            for chunk in answer.iter_raw():
+                here += len(chunk)
+                if max(here, total or 0) > MOST_BYTES:
+                    raise Refused(answer.status_code, "download_too_large", "the file is far too large for weights")
+                file.write(chunk)
+                on_progress(here, total)
+
+
+def shown(url: str) -> str:
+    """An address without what may be secret in it: user, password, query."""
+    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """``algorithm:hexadecimal digits`` of a file."""
+    with path.open("rb") as file:
+        # Publishers pin md5 too: against chance it is enough, and nothing in a weights file is ever run.
+        made = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return f"{algorithm}:{made.hexdigest()}"

@@ -1,0 +1,254 @@
+"""Folders of marked pictures: templates from them, their contact sheets, and each picture cleaned, file by file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cleanplate.base.files import replacing
+from cleanplate.base.settings import Settings
+from cleanplate.errors import UsageError
+from model.errors import ModelError
+from model.imaging import Limits
+from model.imaging.probing import FORMATS
+
+if TYPE_CHECKING:
+    from model.watermark.remove import Fill
+    from model.watermark.template import Rule, Template
+
+Pixels = NDArray[np.uint8]
+Progress = Callable[[str, int, int], None]
+
+#: Files that are looked at, by ending.
+ENDINGS = {extension for _, extension in FORMATS.values()} | {".jpeg", ".jpe", ".tiff", ".heif"}
+#: Pictures before and after on a contact sheet, and its columns.
+_SHOWN, _COLUMNS = 12, 6
+
+
+@dataclass(frozen=True)
+class Found:
+    """What estimating gave."""
+
+    templates: list[Template]
+    warnings: list[str]
+    duplicates: int
+    #: Name and reason.
+    unreadable: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: ``cleaned``, ``skipped`` (no mark), ``there`` (of an earlier run) or ``failed``."""
+
+    name: str
+    state: str
+    #: What a person should know, if anything.
+    note: str = ""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of pictures."""
+    return Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder, by name.
+
+    Raises:
+        UsageError: there is no such folder, or nothing in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+    if not found:
+        raise UsageError(f"There are no pictures in {folder}.")
+    return found
+
+
+def load(path: Path) -> Template:
+    """Raises:
+    UsageError: the file cannot be read.
+    TemplateRejected: it is not a template.
+    """
+    from model.watermark.template import Template
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    return Template.from_bytes(data)
+
+
+def estimated(files: Sequence[Path], limits: Limits, *, force: bool, on_progress: Progress) -> Found:
+    """The templates of the marks that the files share; unreadable files are left out and named.
+
+    Raises:
+        TemplateRefused: there are too few pictures, or they share no mark.
+    """
+    from model.watermark.estimate import estimate
+    from model.watermark.samples import Sample
+
+    unreadable: list[tuple[str, str]] = []
+
+    def shown(path: Path) -> Pixels | None:
+        try:
+            return _seen(path.read_bytes(), limits)
+        except (ModelError, OSError) as error:
+            unreadable.append((path.name, str(error)))
+            return None
+
+    samples = [Sample(path.name, lambda path=path: shown(path)) for path in files]  # type: ignore[misc]
+    made = estimate(samples, force=force, on_progress=on_progress)
+    return Found(made.templates, made.warnings, made.duplicates, unreadable)
+
+
+def described(path: Path, sheet: Path, template: Template) -> str:
+    """A template in a few lines."""
+    quality, rule = template.quality, template.rule
+    height, width = template.mask.shape
+    place = "repeated over the whole picture" if rule.lattice else f"{rule.anchor}, measured in {rule.scale}"
+    return "\n".join(
+        (
+            f"{path}: a mark of {width}x{height} px, {place}, opacity {quality.opacity:.2f}",
+            f"  from {quality.samples} pictures ({quality.without} without it), "
+            f"{quality.informative:.0f} inform about a pixel of it; opacity is off by about {quality.error:.3f}",
+            f"  look at {sheet} before you use it",
+        )
+    )
+
+
+def template_sheet(template: Template, files: Sequence[Path], limits: Limits) -> bytes:
+    """The contact sheet of a template, as a PNG: mask over the mean picture, opacity, colour, and before and after."""
+    from cleanplate.local.contact_sheet import contact_sheet
+    from model.watermark.remove import finish, prepare
+
+    before: list[Image.Image] = []
+    after: list[Image.Image] = []
+    around: list[Pixels] = []
+    for path in files:
+        if len(before) == _SHOWN:
+            break
+        try:
+            pixels = _seen(path.read_bytes(), limits)
+        except (ModelError, OSError):
+            continue
+        found = prepare(pixels, template, noise=3.0)
+        if found is None:
+            continue
+        before.append(Image.fromarray(pixels))
+        after.append(Image.fromarray(finish(found, None).pixels))
+        around.append(_around(pixels, template, found.sighting.rule))
+    mean = (
+        np.mean([part.astype(np.float32) for part in around], axis=0)
+        if around
+        else np.full((*template.mask.shape, 3), 128)
+    )
+    marked = mean.astype(np.uint8).copy()
+    marked[template.mask > 0] = (0.4 * marked[template.mask > 0] + 0.6 * np.array((230, 30, 90))).astype(np.uint8)
+    alpha = np.repeat(np.rint(template.alpha * 255).astype(np.uint8)[..., None], 3, axis=2)
+    share = template.alpha[..., None] / max(float(template.alpha.max()), 1e-3)
+    colour = (template.colour * share + 128 * (1 - share)).astype(np.uint8)
+    blank = Image.new("RGB", (1, 1), "white")
+    rows: list[tuple[str, list[Image.Image]]] = [
+        (
+            "The mask over the mean picture; the mean picture; opacity; colour",
+            _filled([Image.fromarray(part) for part in (marked, mean.astype(np.uint8), alpha, colour)], blank),
+        )
+    ]
+    for at in range(0, len(before), _COLUMNS):
+        rows.append(("Before", _filled(before[at : at + _COLUMNS], blank)))
+        rows.append(("After (without the network)", _filled(after[at : at + _COLUMNS], blank)))
+    out = io.BytesIO()
+    contact_sheet(rows).save(out, "PNG")
+    return out.getvalue()
+
+
+def fill_of(settings: Settings) -> AbstractContextManager[Fill | None]:
+    """The network, loaded when it is first asked."""
+    from cleanplate.base.weights import find
+
+    chosen = find(settings) or ""
+
+    @contextmanager
+    def opened() -> Iterator[Fill]:
+        from model.engine.inpainter import LaMaInpainter
+
+        with LaMaInpainter(chosen, settings.device, threads=settings.torch_threads) as inpainter:
+            yield lambda pixels, hole: inpainter(pixels, hole, dilation_px=0)
+
+    return opened()
+
+
+def no_fill() -> AbstractContextManager[Fill | None]:
+    """No network."""
+    return nullcontext(None)
+
+
+def applied(
+    files: Sequence[Path],
+    templates: Sequence[Template],
+    out: Path,
+    limits: Limits,
+    fill: Fill | None,
+    *,
+    strict: bool,
+    force: bool,
+) -> Iterator[Outcome]:
+    """Each file cleaned into ``out`` under its name; a file that cannot be is told of, and the others go on."""
+    from model.watermark.files import clean
+
+    for path in files:
+        target = out / path.name
+        if target.exists() and not force:
+            yield Outcome(path.name, "there")
+            continue
+        try:
+            source = path.read_bytes()
+            cleaned = clean(source, templates, limits=limits, fill=fill)
+            if cleaned.residual and strict:
+                yield Outcome(path.name, "failed", "residual_mark: the mark still shows; it was not written")
+                continue
+            with replacing(target) as file:
+                file.write(cleaned.data)
+        except ModelError as error:
+            yield Outcome(path.name, "failed", f"{error.code}: {error}")
+        except OSError as error:
+            yield Outcome(path.name, "failed", f"unreadable: {error.strerror or error}")
+        else:
+            note = "the mark may still show: look at it" if cleaned.residual else ""
+            yield Outcome(path.name, "skipped" if cleaned.skipped else "cleaned", note)
+
+
+def _seen(data: bytes, limits: Limits) -> Pixels:
+    """The first page of a file as a person sees it."""
+    from model.imaging.coding import decode
+
+    return decode(data, limits).pages[0].views()[0].pixels
+
+
+def _around(pixels: Pixels, template: Template, rule: Rule) -> Pixels:
+    """The part of a picture in which the template lies, in the template's size."""
+    height, width = template.mask.shape
+    if rule.lattice is not None:
+        top, left = 0, 0
+        tall, wide = height, width
+    else:
+        factor = rule.factor(pixels.shape[0], pixels.shape[1])
+        top, left = rule.corner(*pixels.shape[:2])
+        tall, wide = round(height * factor), round(width * factor)
+    rows = np.clip(np.arange(top, top + tall), 0, pixels.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + wide), 0, pixels.shape[1] - 1)
+    part = Image.fromarray(pixels[np.ix_(rows, columns)])
+    return np.asarray(part.resize((width, height)), np.uint8)
+
+
+def _filled(row: list[Image.Image], blank: Image.Image) -> list[Image.Image]:
+    return [*row, *[blank] * (_COLUMNS - len(row))]

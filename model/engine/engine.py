@@ -1,0 +1,314 @@
+"""The engine: one thread that owns one device and turns tiles from many threads into batches.
+
+Tiles of one size that wait at once, whosever they are, share a pass where that is worth it. What goes wrong on the
+device is mended here and said in ``Filled.notes``: values that are not finite are computed again in fp32, and a batch
+that does not fit into memory is halved, then cut into smaller tiles, then computed on the CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model.box import Box
+from model.engine.device_errors import device_lost, no_room
+from model.engine.flight import Flight, Tile, launch
+from model.engine.plan import ALIGN, LEAST_SIDE, cut, tile_weights
+from model.errors import DeviceFull, DeviceLost, EngineClosed, ResultNotFinite
+from model.networks.precision import Precision
+from model.networks.program import Program
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A tile's result."""
+
+    #: ``float32 [h, w, 3]`` in [0, 1]; what lies outside the hole means nothing.
+    values: NDArray[np.float32]
+    #: What had to be done differently, for the image's record: ``fp32``, ``smaller_batch``, ``smaller_tiles``, ``cpu``.
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Load:
+    """What an engine has done, and how it stands, since it was made."""
+
+    #: Tiles answered, and the passes that they took.
+    tiles: int
+    passes: int
+    #: Seconds in which nothing was asked of the device.
+    idle_s: float
+    #: Seconds for which tiles have been asked and none was answered; 0 where none is asked.
+    stalled_s: float
+
+
+@dataclass(frozen=True)
+class _Request:
+    tile: Tile
+    answer: Future[Filled]
+    arrived: float
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    requests: list[_Request]
+    flight: Flight
+
+
+class Engine:
+    """Batches tiles on one device. Use it as a context manager, or ``close`` it."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        precision: Precision,
+        *,
+        max_batch: int = 8,
+        batch_px: int | None = None,
+        max_delay_ms: float = 3.0,
+    ) -> None:
+        """``max_batch``: tiles of one pass, and ``batch_px`` its pixels where more than one share it (``None``: any).
+
+        ``max_delay_ms``: how long a tile waits for others.
+        """
+        self._network, self.device, self.precision = network, device, precision
+        self._max_batch, self._batch_px, self._max_delay_s = max_batch, batch_px, max_delay_ms / 1000
+        #: Whether the device has failed for good: nothing in this process can use it any more.
+        self.lost = False
+        self._tiles = self._passes = self._asked = 0
+        self._idle_s = 0.0
+        self._idle_since: float | None = None
+        self._moved_at = time.monotonic()
+        self._programs: dict[tuple[str, Precision], Program] = {}
+        self._program(device, precision)
+        self._waiting: deque[_Request] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name=f"engine-{device}", daemon=True)
+        self._thread.start()
+
+    def submit(self, tile: Tile) -> Future[Filled]:
+        """Ask for a tile to be filled; from any thread.
+
+        Raises:
+            EngineClosed: after ``close``.
+            DeviceLost: the device has failed for good.
+            ValueError: a side that is not a multiple of 16.
+        """
+        height, width = tile.hole.shape
+        if height % ALIGN or width % ALIGN or tile.pixels.shape != (height, width, 3):
+            raise ValueError(f"a tile has sides that are multiples of {ALIGN}, not {tile.pixels.shape}")
+        request = _Request(tile, Future(), time.monotonic())
+        with self._changed:
+            if self._closing:
+                raise EngineClosed
+            if self.lost:
+                raise DeviceLost(str(self.device))
+            if not self._asked:
+                self._moved_at = request.arrived
+            self._asked += 1
+            self._waiting.append(request)
+            self._changed.notify()
+        return request.answer
+
+    @property
+    def load(self) -> Load:
+        """From any thread, also while a pass hangs."""
+        with self._changed:
+            now = time.monotonic()
+            idle = self._idle_s + (now - self._idle_since if self._idle_since is not None else 0.0)
+            return Load(self._tiles, self._passes, idle, now - self._moved_at if self._asked else 0.0)
+
+    def close(self) -> None:
+        """Answer what was asked, then stop. Repeating it does nothing."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _serve(self) -> None:
+        """Launch a batch, and only then land the one before it, so that a CUDA device always has the next at hand."""
+        under_way: _UnderWay | None = None
+        while True:
+            batch = self._next_batch(wait=under_way is None)
+            self._passes += bool(batch)
+            if not batch and under_way is None:
+                return
+            launched = self._launched(batch)
+            if under_way is not None:
+                self._land(under_way)
+            under_way = launched
+            if under_way is not None and self.device.type == "cpu":
+                self._land(under_way)
+                under_way = None
+
+    def _launched(self, batch: list[_Request]) -> _UnderWay | None:
+        live = [request for request in batch if request.answer.set_running_or_notify_cancel()]
+        self._settle(len(batch) - len(live))
+        if not live:
+            return None
+        tiles = [request.tile for request in live]
+        try:
+            return _UnderWay(live, launch(tiles, self._program(self.device, self.precision)))
+        except Exception as error:  # whatever it is, those who asked must hear it
+            self._failed(live, error)
+        return None
+
+    def _land(self, under_way: _UnderWay) -> None:
+        try:
+            values = under_way.flight.land()
+        except Exception as error:
+            self._failed(under_way.requests, error)
+        else:
+            done = None if values is None else [Filled(value) for value in values]
+            self._answer(under_way.requests, done)
+
+    def _answer(self, requests: list[_Request], results: list[Filled] | None) -> None:
+        """Give ``results``; where the fast way failed (``None``), mend it first."""
+        try:
+            results = results or self._fill([request.tile for request in requests])
+        except Exception as error:
+            self._refuse(requests, error)
+        else:
+            self._settle(len(requests))
+            for request, result in zip(requests, results, strict=True):
+                request.answer.set_result(result)
+
+    def _failed(self, requests: list[_Request], error: Exception) -> None:
+        """A pass did not come through: what is only too large is mended, the rest is told."""
+        if no_room(error):
+            self._answer(requests, None)
+        else:
+            self._refuse(requests, error)
+
+    def _refuse(self, requests: list[_Request], error: Exception) -> None:
+        if device_lost(error):
+            self.lost = True
+            log.error("%s has failed for good: %s", self.device, error)
+            error = DeviceLost(str(self.device))
+        self._settle(len(requests))
+        for request in requests:
+            request.answer.set_exception(error)
+
+    def _settle(self, count: int) -> None:
+        """So many requests wait no longer."""
+        with self._changed:
+            self._asked -= count
+            self._tiles += count
+            self._moved_at = time.monotonic()
+
+    def _next_batch(self, *, wait: bool) -> list[_Request]:
+        """The oldest request and those of its size, after at most the allowed delay.
+
+        Empty: closed and done, or nothing asked where ``wait`` is false.
+        """
+        with self._changed:
+            while not self._waiting:
+                if self._closing or not wait:
+                    return []
+                self._rest()
+            shape = self._waiting[0].tile.hole.shape
+            most = self._most(*shape)
+            until = self._waiting[0].arrived + self._max_delay_s
+            while True:
+                batch = [request for request in self._waiting if request.tile.hole.shape == shape][:most]
+                left = until - time.monotonic()
+                if len(batch) == most or left <= 0 or self._closing:
+                    break
+                self._changed.wait(left)
+            chosen = {id(request) for request in batch}
+            self._waiting = deque(request for request in self._waiting if id(request) not in chosen)
+            return batch
+
+    def _rest(self) -> None:
+        """Wait, with the lock held, until something is asked; the device has nothing to do meanwhile."""
+        self._idle_since = time.monotonic()
+        self._changed.wait()
+        self._idle_s += time.monotonic() - self._idle_since
+        self._idle_since = None
+
+    def _most(self, height: int, width: int) -> int:
+        """How many tiles of this size share a pass at most."""
+        if self._batch_px is None:
+            return self._max_batch
+        return max(1, min(self._max_batch, self._batch_px // (height * width)))
+
+    def _fill(self, tiles: list[Tile]) -> list[Filled]:
+        try:
+            return self._passed(tiles, self._program(self.device, self.precision))
+        except Exception as error:
+            if not no_room(error):
+                raise
+            log.warning("%s has no room for %d tiles of %s", self.device, len(tiles), tiles[0].hole.shape)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if len(tiles) > 1:
+            half = len(tiles) // 2
+            return [
+                _noted(result, "smaller_batch") for part in (tiles[:half], tiles[half:]) for result in self._fill(part)
+            ]
+        if min(tiles[0].hole.shape) >= 4 * LEAST_SIDE:
+            return [_noted(self._in_parts(tiles[0]), "smaller_tiles")]
+        log.warning("a tile of %s is filled on the CPU", tiles[0].hole.shape)
+        try:
+            return [_noted(result, "cpu") for result in self._passed(tiles, self._program(torch.device("cpu"), "fp32"))]
+        except Exception as error:
+            if no_room(error):
+                raise DeviceFull(str(self.device)) from error
+            raise
+
+    def _in_parts(self, tile: Tile) -> Filled:
+        """A tile as overlapping tiles of half its sides, blended."""
+        whole = Box(0, 0, *tile.hole.shape)
+        region = cut(whole, tile.hole, side=-(-max(whole.height, whole.width) // 2 // ALIGN) * ALIGN + 2 * ALIGN)
+        values = np.zeros((*tile.hole.shape, 3), np.float32)
+        total = np.zeros((*tile.hole.shape, 1), np.float32)
+        notes: tuple[str, ...] = ()
+        for box, weight in zip(region.tiles, tile_weights(region), strict=True):
+            part = Tile(tile.pixels[box.slices], tile.hole[box.slices])
+            (filled,) = self._fill([part])
+            values[box.slices] += filled.values * weight[..., None]
+            total[box.slices] += weight[..., None]
+            notes += filled.notes
+        np.divide(values, total, out=values, where=total > 0)
+        return Filled(values, tuple(dict.fromkeys(notes)))
+
+    def _passed(self, tiles: list[Tile], program: Program) -> list[Filled]:
+        notes: tuple[str, ...] = ()
+        values = launch(tiles, program).land()
+        if values is None:
+            log.warning("%s gave values that are not finite in %s: again in fp32", program.device, program.precision)
+            values = launch(tiles, self._program(program.device, "fp32")).land()
+            notes = ("fp32",)
+        if values is None:
+            raise ResultNotFinite
+        return [Filled(value, notes) for value in values]
+
+    def _program(self, device: torch.device, precision: Precision) -> Program:
+        key = (str(device), precision)
+        if key not in self._programs:
+            self._programs[key] = Program(self._network, device, precision)
+        return self._programs[key]
+
+
+def _noted(result: Filled, note: str) -> Filled:
+    return replace(result, notes=tuple(dict.fromkeys((note, *result.notes))))

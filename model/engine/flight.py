@@ -1,0 +1,88 @@
+"""One batch on its way through a device: bytes go in, the pass runs, values come back, without waiting in between.
+
+On CUDA all three are only queued by ``launch``; pinned memory lets the copies run beside the pass of another batch.
+``Flight.land`` waits. On a CPU ``launch`` has done everything when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.box import Box
+from model.networks.program import Program
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of a picture. Both sides are multiples of 16."""
+
+    #: ``uint8 [h, w, 3]``
+    pixels: NDArray[np.uint8]
+    #: ``uint8 [h, w]``, not zero where the network fills.
+    hole: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A batch that was launched."""
+
+    _values: Tensor
+    _finite: Tensor
+    _done: torch.cuda.Event | None
+
+    def land(self) -> NDArray[np.float32] | None:
+        """Wait, then ``float32 [N, h, w, 3]`` in [0, 1]; ``None`` where the network gave values that are not finite."""
+        if self._done is not None:
+            self._done.synchronize()
+        return np.asarray(self._values.numpy()) if bool(self._finite) else None
+
+
+def launch(tiles: Sequence[Tile], program: Program) -> Flight:
+    """Send tiles of one size through ``program``.
+
+    Raises:
+        torch.OutOfMemoryError: the device has no room.
+    """
+    window = _window(tiles)
+    with torch.inference_mode():
+        result = program(_batch(tiles, program.device), window)
+        finite = result[..., *window.slices].isfinite().all()
+        values = result.clamp(0, 1).permute(0, 2, 3, 1).float()
+        if program.device.type != "cuda":
+            return Flight(values, finite, None)
+        here, verdict = _pinned_like(values), _pinned_like(finite)
+        here.copy_(values, non_blocking=True)
+        verdict.copy_(finite, non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record()
+        return Flight(here, verdict, done)
+
+
+def _pinned_like(x: Tensor) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+
+
+def _batch(tiles: Sequence[Tile], device: torch.device) -> Tensor:
+    """``float32 [N, 4, h, w]`` on ``device``: bytes travel, numbers are made there."""
+    pixels = torch.from_numpy(np.stack([tile.pixels for tile in tiles]))
+    holes = torch.from_numpy(np.stack([tile.hole for tile in tiles]))
+    if device.type == "cuda":
+        pixels, holes = pixels.pin_memory(), holes.pin_memory()
+    picture = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+    mask = (holes.to(device, non_blocking=True)[:, None] > 0).float()
+    return torch.cat((picture * (1 - mask), mask), dim=1).contiguous(memory_format=torch.channels_last)
+
+
+def _window(tiles: Sequence[Tile]) -> Box:
+    """The least box around the holes of all tiles."""
+    anywhere = np.logical_or.reduce([tile.hole > 0 for tile in tiles])
+    rows, columns = np.flatnonzero(anywhere.any(axis=1)), np.flatnonzero(anywhere.any(axis=0))
+    if not rows.size:
+        return Box(0, 0, *anywhere.shape)
+    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)

@@ -1,0 +1,292 @@
+"""Pictures through the engine: planned tiles are filled, blended and laid into the picture.
+
+One :class:`LaMaInpainter` holds one device. Three lines are enough::
+
+    from model import LaMaInpainter
+    inpainter = LaMaInpainter()
+    clean = inpainter(image, mask)      # uint8 arrays; mask: 255 = repair
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.box import Box
+from model.engine.costs import Costs, costs_for
+from model.engine.engine import Engine, Filled
+from model.engine.flight import Tile
+from model.engine.guide import guided, smaller
+from model.engine.plan import ALIGN, Plan, Region, make_plan, tile_weights
+from model.errors import ImageRejected, MaskRejected, WeightsRejected
+from model.masks import Mask, dilate, lay, rim
+from model.networks.ffc import set_ffc_lambda
+from model.networks.precision import Precision, best_precision
+from model.networks.weights import SHIPPED, load_network
+from model.repair import Task, composite
+
+Pixels = NDArray[np.uint8]
+#: Tiles of one picture that are with the engine at once; more would only wait there.
+_TILES_AHEAD = 8
+#: Tiles of one pass.
+_MOST_TILES = 8
+
+
+class LaMaInpainter:
+    """A network, ready on a device. Threads may share one. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        weights: str | Path = "",
+        device: str = "auto",
+        *,
+        threads: int = 0,
+        precision: Precision | None = None,
+        ffc_lambda: float = 1.0,
+    ) -> None:
+        """``weights``: a file, a name that ``cleanplate weights pull`` knows, or empty for the network that ships.
+
+        ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+        ``threads``: of the network on a CPU; 0 takes as many as this process may use. ``precision``: the device's best
+        where not given. ``ffc_lambda`` scales the spectral paths: 1 as trained, 0 leaves 3x3 convolutions only.
+
+        Raises:
+            WeightsRejected: the file is not a network's weights.
+        """
+        torch.set_num_threads(threads or usable_cores())
+        network, description = load_network(_file_of(weights))
+        set_ffc_lambda(network, ffc_lambda)
+        chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.architecture = description.architecture
+        self.device = str(chosen)
+        self.precision = precision or best_precision(chosen, description.architecture)
+        on_cuda = chosen.type == "cuda"
+        self.engine = Engine(
+            network,
+            chosen,
+            self.precision,
+            max_batch=_MOST_TILES,
+            # A CPU has caches to overflow and nothing to gain by waiting: only small tiles that are there share a pass.
+            batch_px=None if on_cuda else self.costs.batch_px,
+            max_delay_ms=3.0 if on_cuda else 0.0,
+        )
+
+    def __call__(
+        self, image: Pixels, mask: Mask, *, dilation_px: int | None = None, feather_px: int | None = None
+    ) -> Pixels:
+        """The clean picture in the shape of ``image``: ``uint8 [H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (alpha kept).
+
+        ``mask``: ``uint8`` or ``bool [H, W]``, repaired where it is over half. It is widened by ``dilation_px``
+        (``None``: 3 to 5 by the size); outside the widened mask nothing changes.
+
+        Raises:
+            ImageRejected: another type or shape.
+            MaskRejected: another type or shape, or nothing marked.
+        """
+        colour = _as_colour(image)
+        height, width = colour.shape[:2]
+        reach, feather = rim(height, width, dilation_px, feather_px)
+        hole = _as_hole(mask, image, reach)
+        fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), lambda _: None)
+        clean = lay(colour, fill, hole, feather)
+        if image.ndim == 2:
+            return np.ascontiguousarray(clean[..., 0])
+        return clean if image.shape[2] == 3 else np.dstack((clean, image[..., 3]))
+
+    def many(self, images: Sequence[Pixels], masks: Sequence[Mask]) -> Iterator[Pixels]:
+        """Clean pictures in the order given; tiles of different pictures share passes on a device that batches.
+
+        Raises:
+            ValueError: there are not as many masks as images.
+        """
+        if len(images) != len(masks):
+            raise ValueError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
+        with ThreadPoolExecutor(_TILES_AHEAD) as callers:
+            yield from callers.map(self, images, masks)
+
+    def run(self, task: Task, on_tile: Callable[[int], None], on_note: Callable[[str], None] | None = None) -> Pixels:
+        """The clean picture of a task: ``uint8 [H, W, 3]``, equal to the source outside ``task.hole``.
+
+        ``on_tile`` hears the number of tiles done after each; what it raises ends the work and comes through.
+        ``on_note`` hears what the engine had to do differently (``model.engine.engine.Filled.notes``).
+
+        Raises:
+            ResultNotFinite: the network's result is not numbers.
+        """
+        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, on_tile)
+        if on_note is not None:
+            for note in notes:
+                on_note(note)
+        return composite(task, fill)
+
+    @property
+    def costs(self) -> Costs:
+        """What a pass costs here: plans are made by it."""
+        return costs_for(self.architecture, torch.device(self.device).type)
+
+    @property
+    def pictures_at_once(self) -> int:
+        """Pictures for which ``run`` should be under way, so that the device always has the next pass at hand."""
+        # One is being filled while another is blended; on CUDA two batches of pictures with one tile each.
+        return 2 * _MOST_TILES if torch.device(self.device).type == "cuda" else 3
+
+    def close(self) -> None:
+        """Finish what was asked and let the device go."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _filled(
+        self, pixels: Pixels, hole: Mask, plan: Plan, on_tile: Callable[[int], None]
+    ) -> tuple[Pixels, list[str]]:
+        """``pixels`` with the hole filled, and what the engine did differently."""
+        fill = pixels.copy()
+        notes: dict[str, None] = {}
+        answers = self._ahead(pixels, hole, plan)
+        done = 0
+        try:
+            for region in plan.regions:
+                blend = _Blend(region)
+                if region.guide is not None:
+                    blend.small = next(answers).result().values
+                    done += 1
+                    on_tile(done)
+                for tile, weight in zip(region.tiles, tile_weights(region), strict=True):
+                    filled = next(answers).result()
+                    notes |= dict.fromkeys(filled.notes)
+                    blend.add(tile, weight, filled.values)
+                    done += 1
+                    on_tile(done)
+                blend.lay_into(fill, hole)
+        finally:
+            answers.close()
+        return fill, list(notes)
+
+    def _ahead(self, pixels: Pixels, hole: Mask, plan: Plan) -> Generator[Future[Filled], None, None]:
+        """The answers for all tiles in order, a few asked for ahead; closing it takes back those not begun."""
+        tiles = _tiles(pixels, hole, plan)
+        waiting = [self.engine.submit(tile) for tile in islice(tiles, _TILES_AHEAD)]
+        try:
+            while waiting:
+                first = waiting.pop(0)
+                yield first
+                waiting += [self.engine.submit(tile) for tile in islice(tiles, 1)]
+        finally:
+            for answer in waiting:
+                answer.cancel()
+
+
+class _Blend:
+    """A region's tiles, summed by their weights."""
+
+    def __init__(self, region: Region) -> None:
+        self._box, self._guide = region.box, region.guide
+        #: The fill of the smaller copy, where the region has a guide.
+        self.small: NDArray[np.float32] | None = None
+        self._values = np.zeros((region.box.height, region.box.width, 3), np.float32)
+        self._total = np.zeros((region.box.height, region.box.width, 1), np.float32)
+
+    def add(self, tile: Box, weight: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+        place = tile.within(self._box).slices
+        self._values[place] += values * weight[..., None]
+        self._total[place] += weight[..., None]
+
+    def lay_into(self, fill: Pixels, hole: Mask) -> None:
+        """Write what is known into the hole pixels of ``fill``."""
+        mask = hole[self._box.slices]
+        inside = mask > 0
+        height, width = mask.shape
+        # Every hole pixel lies in a tile: tiles cover the region, and only those without a hole pixel were left out.
+        known = np.maximum(self._total[:height, :width], np.float32(1e-12))
+        values = np.asarray(self._values[:height, :width] / known, np.float32)
+        if self._guide is not None and self.small is not None:
+            values = guided(values, self.small, mask, self._guide)
+        fill[self._box.slices][inside] = np.rint(values[inside].clip(0, 1) * 255).astype(np.uint8)
+
+
+def _file_of(weights: str | Path) -> Path:
+    """Where the weights lie that were asked for: a name is looked for where ``cleanplate weights pull`` puts them."""
+    file = Path(weights)
+    if not weights:
+        return SHIPPED
+    if file.is_file() or file.name != str(weights) or file.suffix:
+        return file
+    pulled = Path.home() / ".cleanplate" / "weights" / f"{weights}.safetensors"
+    if not pulled.is_file():
+        raise WeightsRejected(
+            "weights_unreadable",
+            f"There is no file {weights}, and no {pulled}: run `cleanplate weights pull {weights}`.",
+        )
+    return pulled
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and the quota of its container (cgroup v2) where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota_file = Path("/sys/fs/cgroup/cpu.max")
+    if quota_file.exists():
+        quota, period = quota_file.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def _tiles(pixels: Pixels, hole: Mask, plan: Plan) -> Iterator[Tile]:
+    """What the engine gets for a plan, in order: for each region its smaller copy, if it has one, then its tiles."""
+    for region in plan.regions:
+        if region.guide is not None:
+            whole = _tile(pixels, hole, region.box.padded(ALIGN * region.guide))
+            yield Tile(*smaller(whole.pixels, whole.hole, region.guide))
+        for box in region.tiles:
+            yield _tile(pixels, hole, box)
+
+
+def _tile(pixels: Pixels, hole: Mask, box: Box) -> Tile:
+    """What the engine gets for ``box``: padded by reflection where it reaches beyond the picture."""
+    part, mask = pixels[box.slices], hole[box.slices]
+    missing = (box.height - mask.shape[0], box.width - mask.shape[1])
+    if any(missing):
+        # One pixel has nothing to reflect; numpy repeats it.
+        sides = ((0, missing[0]), (0, missing[1]))
+        part, mask = np.pad(part, (*sides, (0, 0)), mode="reflect"), np.pad(mask, sides, mode="reflect")
+    return Tile(part, mask)
+
+
+def _as_colour(image: Pixels) -> Pixels:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageRejected("image_array_unsupported", f"The image is {kind}: give a numpy array of uint8.")
+    if image.ndim == 2 and image.size:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.ndim == 3 and image.shape[2] in {3, 4} and image.size:
+        return np.ascontiguousarray(image[..., :3])
+    raise ImageRejected(
+        "image_array_unsupported", f"The image has shape {image.shape}: give [H, W], [H, W, 3] or [H, W, 4]."
+    )
+
+
+def _as_hole(mask: Mask, image: Pixels, dilation_px: int) -> Mask:
+    if not isinstance(mask, np.ndarray) or mask.dtype not in (np.uint8, np.bool_):
+        kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise MaskRejected("mask_array_unsupported", f"The mask is {kind}: give a numpy array of uint8 or bool.")
+    if mask.shape != image.shape[:2]:
+        raise MaskRejected(
+            "mask_size_mismatch", f"The mask has shape {mask.shape}, its image {image.shape[:2]}: they must be equal."
+        )
+    marked = mask if mask.dtype == np.bool_ else mask > 127
+    if not marked.any():
+        raise MaskRejected("mask_empty", "The mask marks nothing: set what is to be removed to 255.")
+    return dilate(marked.astype(np.uint8) * np.uint8(255), dilation_px)

@@ -1,0 +1,166 @@
+"""``fourier-unet``: a U-Net with fast Fourier convolution in its middle levels and Fourier-guided skips.
+
+LaMa's trunk must rebuild every detail through an eightfold bottleneck; thin marks need the detail beside the stroke,
+which skips hand over. The network adds a residual to a push-pull prefill, so it starts where classical methods end.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.box import Box
+from model.networks.ffc import FFCResnetBlock, SpectralOptions, join, split
+from model.networks.prefill import push_pull
+
+#: Half-resolution pixels seen around the place that is drawn: interpolation, two 3x3 convolutions, and one to spare.
+HALO_CELLS = 4
+
+
+class ConvBNAct(nn.Sequential):
+    """A 3x3 convolution, batch norm, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, stride, dilation, dilation, bias=False, padding_mode="reflect"),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+        )
+
+
+class PlainResnetBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut; the first dilated."""
+
+    def __init__(self, channels: int, *, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv1 = ConvBNAct(channels, channels, dilation=dilation)
+        self.conv2 = ConvBNAct(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        change: Tensor = self.conv2(self.conv1(x))
+        return x + change
+
+
+class FourierBlock(nn.Module):
+    """An FFC residual block on a joined map."""
+
+    def __init__(self, channels: int, ratio: float, spectral: SpectralOptions) -> None:
+        super().__init__()
+        self.ratio = ratio
+        self.block = FFCResnetBlock(channels, ratio=ratio, spectral=spectral)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return join(self.block(split(x, self.ratio)))
+
+
+class FourierGate(nn.Module):
+    """Squeeze-and-excitation on frequency energy (Hu et al., CVPR 2018, with the pooled spectrum in place of the mean).
+
+    The skip feature's spectrum is pooled to its dominant energy per channel (the strongest frequency apart from the
+    mean), which says where a channel carries texture rather than tone; from it come gates for the decoder's channels.
+    Amplitudes are normalised by the area, so that the gate does not depend on the size of the tile.
+    """
+
+    def __init__(self, skip_channels: int, decoder_channels: int) -> None:
+        super().__init__()
+        hidden = max(8, skip_channels // 4)
+        self.squeeze = nn.Linear(skip_channels, hidden)
+        self.excite = nn.Linear(hidden, decoder_channels)
+
+    def forward(self, skip: Tensor, decoder: Tensor) -> Tensor:
+        spectrum = torch.view_as_real(torch.fft.rfft2(skip.float(), norm="forward"))
+        energy = spectrum.square().sum(-1).flatten(2)
+        dominant = torch.log(energy[..., 1:].amax(-1) + 1e-6).to(skip.dtype)
+        gates = torch.sigmoid(self.excite(torch.relu(self.squeeze(dominant))))
+        return decoder * gates[..., None, None]
+
+
+class GuidedUp(nn.Module):
+    """Decoder step: gate by the skip's spectrum (if ``guided``), up-sample twofold, fuse with the skip."""
+
+    def __init__(self, decoder_channels: int, skip_channels: int, *, guided: bool = True) -> None:
+        super().__init__()
+        self.gate = FourierGate(skip_channels, decoder_channels) if guided else None
+        self.project = nn.Conv2d(decoder_channels, skip_channels, kernel_size=1, bias=False)
+        self.fuse = ConvBNAct(skip_channels * 2, skip_channels)
+
+    def forward(self, decoder: Tensor, skip: Tensor, cells: Box | None = None) -> Tensor:
+        """``cells``: the part of ``decoder`` that is drawn; the gate still sees all of ``skip``."""
+        if self.gate is not None:
+            decoder = self.gate(skip, decoder)
+        if cells is not None:
+            decoder, skip = decoder[..., *cells.slices], skip[..., *cells.scaled(2).slices]
+        # The projection commutes with interpolation and is four times cheaper before it.
+        up = F.interpolate(self.project(decoder), scale_factor=2, mode="bilinear", align_corners=False)
+        fused: Tensor = self.fuse(torch.cat((up, skip), dim=1))
+        return fused
+
+
+class FourierUNet(nn.Module):
+    """``[N, 4, H, W]`` (picture with the hole zeroed, mask; in [0, 1]; H and W multiples of 16) to ``[N, 3, H, W]``.
+
+    Five levels (for 512 px: 512, 256, 128, 64, 32); levels 2 to 4 hold an FFC block of ``ratio`` each beside plain
+    ones, the lowest two dilated plain blocks.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: tuple[int, int, int, int, int] = (24, 32, 64, 96, 128),
+        ratio: float = 0.5,
+        spectral_kernel: int = 1,
+        real_only: bool = False,
+        guided: bool = True,
+    ) -> None:
+        """``guided``: skips gate the decoder by their spectra; without it they are plain (to measure the gates)."""
+        super().__init__()
+        spectral = SpectralOptions(kernel_size=spectral_kernel, real_only=real_only)
+        self.stem = ConvBNAct(4, channels[0])
+        self.down = nn.ModuleList(ConvBNAct(shallow, deep, stride=2) for shallow, deep in pairwise(channels))
+        self.encode = nn.ModuleList(
+            [
+                nn.Sequential(FourierBlock(channels[1], ratio, spectral)),
+                nn.Sequential(PlainResnetBlock(channels[2]), FourierBlock(channels[2], ratio, spectral)),
+                nn.Sequential(PlainResnetBlock(channels[3]), FourierBlock(channels[3], ratio, spectral)),
+                nn.Sequential(PlainResnetBlock(channels[4]), PlainResnetBlock(channels[4], dilation=2)),
+            ]
+        )
+        self.up = nn.ModuleList(
+            GuidedUp(deep, shallow, guided=guided)
+            for shallow, deep in zip(reversed(channels[:-1]), reversed(channels[1:]), strict=True)
+        )
+        self.refine = PlainResnetBlock(channels[1])
+        self.head = nn.Conv2d(channels[0], 3, 3, padding=1, padding_mode="reflect")
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, window: Box | None = None) -> Tensor:
+        """``window``: give this part of the result only, and draw full resolution only around it (the same numbers)."""
+        hole = x[:, 3:4]
+        guess = self.begin(x[:, :3], hole)
+        feature = self.stem(torch.cat((guess - 0.5, hole), dim=1).to(self.head.weight.dtype))
+        skips = []
+        for down, encode in zip(self.down, self.encode, strict=True):
+            skips.append(feature)
+            feature = encode(down(feature))
+        for up in self.up[:-1]:
+            feature = up(feature, skips.pop())
+        feature = self.refine(feature)
+        last = cast(GuidedUp, self.up[-1])
+        if window is None:
+            return guess + self._residual(last, feature, skips[0], None)
+        cells = window.cells(2, halo=HALO_CELLS, height=feature.shape[-2], width=feature.shape[-1])
+        residual = self._residual(last, feature, skips[0], cells)
+        return guess[..., *window.slices] + residual[..., *window.within(cells.scaled(2)).slices]
+
+    def begin(self, picture: Tensor, hole: Tensor) -> Tensor:
+        """What the network adds its residual to."""
+        return push_pull(picture, hole)
+
+    def _residual(self, last: GuidedUp, feature: Tensor, skip: Tensor, cells: Box | None) -> Tensor:
+        residual: Tensor = self.head(last(feature, skip, cells))
+        return residual.float()

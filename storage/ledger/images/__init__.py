@@ -1,0 +1,1 @@
+"""Images: their dispatch, leases, ends, deadlines and what the reaper does."""

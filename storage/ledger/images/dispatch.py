@@ -1,0 +1,258 @@
+"""What is to be put into the queue next, and how much waits.
+
+Fair by ``fairness``; ``interactive`` before ``bulk``, but for one shard in eight. Short: only so many images are
+published and not yet leased. The ledger is written first and the message sent after; if the dispatcher dies between
+the two, or the broker loses everything, the images are published again when ``publish_timeout_s`` has passed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, not_, or_, select, update
+
+from storage.database import Database
+from storage.ledger import bulk
+from storage.ledger.images.eligibility import in_time, paused
+from storage.ledger.images.fairness import Line, Turns
+from storage.ledger.jobs.counting import GOING_JOB
+from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
+from storage.tables import images, job_deltas, jobs, tenants
+
+#: After so many interactive shards one of bulk travels in their queue, where bulk waits.
+BULK_TURN = 7
+#: Seconds after which a bulk image that waits in its own queue may travel in the other.
+_BULK_PATIENCE_S = 30.0
+#: Shards of a job that are read at once.
+_READ_SHARDS = 8
+
+
+def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s: float, overtaken: int = 0) -> Taken:
+    """Marks images as published until ``depth`` full shards of each priority are on their way; those to publish now.
+
+    Images are counted and not messages: what travels alone takes little room, and does not wait for more of it.
+
+    ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before
+    travels alone, so that one that kills workers takes no neighbour with it, and before the rest of its job: its
+    wait is that for a worker, and not the backlog's.
+    """
+    forgotten = db.after(-publish_timeout_s)
+    with db.write() as connection:
+        under_way = _under_way(connection, forgotten)
+        taking = _Taking(db, connection, shard_size, forgotten)
+        taking.interactive(depth * shard_size - under_way[Priority.INTERACTIVE], overtaken)
+        taking.bulk(depth * shard_size - under_way[Priority.BULK])
+        taking.mark()
+        _note_turns(db, connection, taking)
+    return Taken(shards=taking.shards, under_way=under_way.total())
+
+
+def overtaken_after(shards: list[Shard], before: int) -> int:
+    """What is to be given as ``overtaken`` next time."""
+    for shard in shards:
+        if shard.queue is Priority.INTERACTIVE:
+            before = 0 if shard.priority is Priority.BULK else before + 1
+    return before
+
+
+def read_backlog(db: Database) -> Backlog:
+    """How much waits and runs at this moment, in one snapshot on Postgres. Its cost grows with open jobs and leases."""
+    pending = (
+        select(
+            job_deltas.c.job_id,
+            func.sum(job_deltas.c.queued).label("queued"),
+            func.sum(job_deltas.c.running).label("running"),
+        )
+        .group_by(job_deltas.c.job_id)
+        .subquery("pending")
+    )
+    queued = jobs.c.queued + func.coalesce(pending.c.queued, 0)
+    running = jobs.c.running + func.coalesce(pending.c.running, 0)
+    is_paused = paused(jobs.c.id, jobs.c.tenant_id).label("paused")
+    query = (
+        select(
+            jobs.c.priority,
+            is_paused,
+            func.sum(queued).label("queued"),
+            func.sum(running).label("running"),
+            func.min(case((queued > 0, jobs.c.created_at))).label("oldest"),
+        )
+        .outerjoin(pending, pending.c.job_id == jobs.c.id)
+        .where(jobs.c.state.in_(GOING_JOB))
+        .group_by(jobs.c.priority, is_paused)
+    )
+    with db.read() as connection:
+        rows = connection.execute(query).all()
+        busy, now = connection.execute(
+            select(func.count(distinct(images.c.lease_token)), db.now()).where(images.c.state == ImageState.RUNNING)
+        ).one()
+    waiting = {}
+    for priority in Priority:
+        mine = [row for row in rows if row.priority == priority]
+        going = [row for row in mine if not row.paused]
+        oldest = min((row.oldest for row in going if row.oldest is not None), default=now)
+        waiting[priority] = Waiting(
+            queued=sum(int(row.queued) for row in going),
+            running=sum(int(row.running) for row in mine),
+            oldest_s=max((now - oldest).total_seconds(), 0.0),
+        )
+    return Backlog(
+        waiting=waiting, paused=sum(int(row.queued) for row in rows if row.paused), busy_workers=int(busy or 0)
+    )
+
+
+def _under_way(connection: Connection, forgotten: ColumnElement[datetime]) -> Counter[Priority]:
+    """Images published after ``forgotten`` and not leased yet, by their jobs' priority."""
+    rows = connection.execute(
+        select(jobs.c.priority, func.count().label("images"))
+        .join(jobs, jobs.c.id == images.c.job_id)
+        .where(images.c.state == ImageState.QUEUED, images.c.published_at > forgotten)
+        .group_by(jobs.c.priority)
+    )
+    return Counter({Priority(row.priority): int(row.images) for row in rows})
+
+
+class _Taking:
+    """One round of taking shards, in one transaction."""
+
+    def __init__(
+        self, db: Database, connection: Connection, shard_size: int, forgotten: ColumnElement[datetime]
+    ) -> None:
+        self._db = db
+        self._connection = connection
+        self._shard_size = shard_size
+        self._forgotten = forgotten
+        self.shards: list[Shard] = []
+        #: Read and not taken yet, by job and queue.
+        self._read: dict[tuple[str, Priority], deque[list[str]]] = {}
+        #: Jobs that were read: what was taken of them must be marked before they are read again.
+        self._jobs_read: set[str] = set()
+        #: What was taken: whether the ledger says so yet.
+        self._marked: dict[str, bool] = {}
+        self.line = Line(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
+
+    def _join(self, priority: Priority, published_before: ColumnElement[datetime]) -> None:
+        """Jobs with images that are ready get in line, those that waited longest first."""
+        rows = self._connection.execute(
+            select(jobs.c.tenant_id, jobs.c.id, tenants.c.weight, tenants.c.turn_began, tenants.c.turn_ended)
+            .join(tenants, tenants.c.id == jobs.c.tenant_id)
+            .where(
+                jobs.c.state.in_(GOING_JOB),
+                jobs.c.priority == priority,
+                in_time(self._db),
+                not_(paused(jobs.c.id, jobs.c.tenant_id)),
+                exists().where(images.c.job_id == jobs.c.id, self._ready(published_before)),
+            )
+            .order_by(
+                tenants.c.dispatched_at.asc().nulls_first(),
+                tenants.c.id,
+                jobs.c.dispatched_at.asc().nulls_first(),
+                jobs.c.id,
+            )
+        )
+        for row in rows:
+            turns = Turns(row.tenant_id, row.weight, row.turn_began, row.turn_ended, rank=len(self.line.tenants))
+            self.line.join(turns, priority, row.id)
+
+    def interactive(self, room: int, overtaken: int) -> None:
+        """Fills the queue of interactive shards, and keeps bulk's turns in it."""
+        if room <= 0:
+            return
+        patience = self._db.after(-_BULK_PATIENCE_S)
+        self._join(Priority.INTERACTIVE, self._forgotten)
+        if self.line.waits(Priority.INTERACTIVE):
+            self._join(Priority.BULK, patience)
+        while room > 0 and self.line.waits(Priority.INTERACTIVE):
+            if overtaken >= BULK_TURN and (taken := self._take(Priority.BULK, Priority.INTERACTIVE, patience)):
+                overtaken = 0
+                room -= taken
+            elif taken := self._take(Priority.INTERACTIVE, Priority.INTERACTIVE, self._forgotten):
+                overtaken += 1
+                room -= taken
+
+    def bulk(self, room: int) -> None:
+        """Fills the queue of bulk shards."""
+        if room > 0 and not self.line.waits(Priority.BULK):
+            self._join(Priority.BULK, self._forgotten)
+        while room > 0 and self.line.waits(Priority.BULK):
+            room -= self._take(Priority.BULK, Priority.BULK, self._forgotten)
+
+    def _ready(self, published_before: ColumnElement[datetime]) -> ColumnElement[bool]:
+        """Due, and not in the queue as far as anybody can know."""
+        return and_(
+            images.c.state == ImageState.QUEUED,
+            images.c.available_at <= self._db.now(),
+            or_(images.c.published_at.is_(None), images.c.published_at <= published_before),
+        )
+
+    def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> int:
+        """Takes the next shard of a priority; how many images it has, 0 where there is none."""
+        if not self.line.waits(priority):
+            return 0
+        tenant_id, job_id = self.line.next(priority)
+        ids = self._next_of(job_id, queue, published_before)
+        if not ids:
+            self.line.leave(priority, tenant_id, job_id)
+            return 0
+        self.line.served(priority, tenant_id, len(ids))
+        self.shards.append(Shard(job_id=job_id, image_ids=ids, priority=priority, queue=queue))
+        self._marked.update(dict.fromkeys(ids, False))
+        return len(ids)
+
+    def _next_of(self, job_id: str, queue: Priority, published_before: ColumnElement[datetime]) -> list[str]:
+        """The next shard of a job: what was tried before first, each alone, then the others in their order."""
+        read = self._read.setdefault((job_id, queue), deque())
+        while True:
+            if not read:
+                read.extend(self._read_of(job_id, published_before))
+            if not read:
+                return []
+            # A bulk job that is read for both queues may have been taken for the other meanwhile.
+            if ids := [image_id for image_id in read.popleft() if image_id not in self._marked]:
+                return ids
+
+    def _read_of(self, job_id: str, published_before: ColumnElement[datetime]) -> Iterator[list[str]]:
+        if job_id in self._jobs_read:
+            self.mark()
+        self._jobs_read.add(job_id)
+        limit = _READ_SHARDS * self._shard_size
+        found = self._connection.execute(
+            select(images.c.id, images.c.attempt)
+            .where(images.c.job_id == job_id, self._ready(published_before))
+            .order_by(images.c.attempt.desc(), images.c.available_at, images.c.id)
+            .limit(limit)
+            .with_for_update(key_share=True, skip_locked=True)
+        ).all()
+        yield from ([row.id] for row in found if row.attempt)
+        fresh = [row.id for row in found if not row.attempt]
+        if len(found) == limit and len(fresh) > self._shard_size:
+            # What fills no shard has neighbours that the next look finds.
+            del fresh[len(fresh) - len(fresh) % self._shard_size :]
+        yield from (fresh[at : at + self._shard_size] for at in range(0, len(fresh), self._shard_size))
+
+    def mark(self) -> None:
+        """Marks as published what was taken and is not marked yet."""
+        for ids in bulk.chunks(image_id for image_id, marked in self._marked.items() if not marked):
+            these = bulk.among(self._db, images.c.id, ids)
+            self._connection.execute(update(images).where(these).values(published_at=self._db.now()))
+        self._marked = dict.fromkeys(self._marked, True)
+
+
+def _note_turns(db: Database, connection: Connection, taking: _Taking) -> None:
+    served = (
+        select(jobs.c.id)
+        .where(jobs.c.id.in_({shard.job_id for shard in taking.shards}))
+        .order_by(jobs.c.id)
+        .with_for_update(key_share=True)
+        .cte("served")
+    )
+    if taking.shards:
+        connection.execute(update(jobs).where(jobs.c.id.in_(select(served.c.id))).values(dispatched_at=db.now()))
+    for turns in taking.line.had_turns():
+        connection.execute(
+            update(tenants)
+            .where(tenants.c.id == turns.tenant_id)
+            .values(dispatched_at=db.now(), turn_began=turns.began, turn_ended=turns.ended)
+        )

@@ -1,0 +1,48 @@
+"""What there is for the dispatcher to do at all, in one statement.
+
+Each of its steps would find that out by itself, but at most ticks nothing has run out, and every step is a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import exists, select
+
+from storage.database import Database
+from storage.ledger.images.deadlines import is_late
+from storage.ledger.images.reaper import finished_jobs, silent
+from storage.ledger.templates.making import silent_template, waiting_template
+from storage.tables import images, pauses, templates
+
+
+class Glance(NamedTuple):
+    """Whether there is any of these."""
+
+    #: Images, and templates, whose worker has fallen silent.
+    silent: bool
+    silent_template: bool
+    #: Images of a job whose deadline has passed.
+    late: bool
+    #: Jobs whose images have all ended.
+    finished: bool
+    paused: bool
+    #: Templates that are to be made; they may be on their way.
+    template: bool
+
+
+def glance(db: Database) -> Glance:
+    """One look, of one snapshot on Postgres."""
+    looks = [
+        exists(select(images.c.id).where(silent(db))),
+        exists(select(templates.c.id).where(silent_template(db))),
+        exists(select(images.c.id).where(is_late(db))),
+        exists(finished_jobs()),
+        exists(select(pauses.c.subject)),
+        exists(select(templates.c.id).where(waiting_template(db))),
+    ]
+    with db.read() as connection:
+        row = connection.execute(
+            select(*(look.label(name) for name, look in zip(Glance._fields, looks, strict=True)))
+        ).one()
+    return Glance(*map(bool, row))

@@ -1,0 +1,186 @@
+"""How many images of a job are in which state, without one hot row.
+
+Each transaction that moves images adds a row to ``job_deltas``; the reaper folds those rows into the job, and a reader
+adds both in one statement, so that a job's counts sum to its total at every moment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from storage.database import Database
+from storage.ledger.images.eligibility import paused
+from storage.records import HELD_JOB, Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
+from storage.tables import images, job_deltas, jobs
+
+#: Jobs whose images may be worked on.
+GOING_JOB = (JobState.QUEUED, JobState.RUNNING)
+#: Jobs that have not ended.
+OPEN_JOB = (*HELD_JOB, *GOING_JOB)
+STATES = tuple(state.value for state in ImageState)
+_COUNTED = (*STATES, "tiles_done")
+#: Places in the line that are counted; further behind, it is only said to be so far.
+_LONGEST_LINE = 1000
+
+
+class Moves:
+    """The moves of images between states in one transaction, to be written down together."""
+
+    def __init__(self) -> None:
+        self._by_job: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def add(self, job_id: str, source: str, target: str, *, images: int = 1, tiles: int = 0) -> None:
+        changes = self._by_job[job_id]
+        changes[source] -= images
+        changes[target] += images
+        changes["tiles_done"] += tiles
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What is to be written to ``job_deltas``: one row for each job."""
+        return [{"job_id": job, **{name: changes[name] for name in _COUNTED}} for job, changes in self._by_job.items()]
+
+    def write(self, connection: Connection) -> None:
+        """Writes them."""
+        if rows := self.rows():
+            connection.execute(insert(job_deltas), rows)
+
+
+def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
+    """The jobs whose ids ``page`` selects, counted, newest first, in one statement: one snapshot on Postgres.
+
+    Columns: those of ``jobs`` that :func:`read_job` needs, ``seconds`` is computed from ``read_at``.
+    """
+    chosen = page.cte("page")
+    pending = _sum_by_job(job_deltas, chosen, _COUNTED).subquery("pending")
+    live = _sum_by_job(images, chosen, ("tiles_done",)).where(images.c.state == ImageState.RUNNING).subquery("live")
+    counts = [(jobs.c[name] + func.coalesce(pending.c[name], 0)).label(f"{name}_now") for name in STATES]
+    tiles = jobs.c.tiles_done + func.coalesce(pending.c.tiles_done, 0) + func.coalesce(live.c.tiles_done, 0)
+    return (
+        select(
+            jobs,
+            *counts,
+            tiles.label("tiles_done_now"),
+            _ahead().label("ahead"),
+            db.now().label("read_at"),
+            paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
+        )
+        .join(chosen, chosen.c.id == jobs.c.id)
+        .outerjoin(pending, pending.c.job_id == jobs.c.id)
+        .outerjoin(live, live.c.job_id == jobs.c.id)
+        .order_by(jobs.c.id.desc())
+    )
+
+
+def _ahead() -> ColumnElement[int | None]:
+    """How many jobs were made before one and wait as it does; null for a job that does not wait."""
+    before = jobs.alias("before")
+    line = (
+        select(literal(1).label("one"))
+        .where(before.c.state == JobState.QUEUED, before.c.id < jobs.c.id)
+        .limit(_LONGEST_LINE - 1)
+        .correlate(jobs)
+        .subquery("line")
+    )
+    count = select(func.count()).select_from(line).correlate(jobs).scalar_subquery()
+    return case((jobs.c.state == JobState.QUEUED, count))
+
+
+def read_job(row: Row[Any]) -> Job:
+    """A job from a row of :func:`select_jobs`."""
+    fields = row._asdict()
+    counts = Counts(**{name: int(fields[f"{name}_now"]) for name in STATES})
+    state = JobState(fields["state"])
+    done = counts.ended - counts.canceled
+    rate = None
+    if fields["started_at"] is not None and done:
+        seconds = ((fields["finished_at"] or fields["read_at"]) - fields["started_at"]).total_seconds()
+        rate = done / seconds if seconds > 0 else None
+    left = counts.queued + counts.running
+    return Job(
+        id=fields["id"],
+        tenant_id=fields["tenant_id"],
+        state=state,
+        options=fields["options"],
+        rights=_rights(fields),
+        webhook_endpoint_id=fields["webhook_endpoint_id"],
+        priority=Priority(fields["priority"]),
+        deadline=fields["deadline"],
+        paused=bool(fields["paused"]),
+        total=fields["total"],
+        counts=counts,
+        tiles_done=int(fields["tiles_done_now"]),
+        created_at=fields["created_at"],
+        started_at=fields["started_at"],
+        finished_at=fields["finished_at"],
+        images_per_second=rate,
+        expires_at=fields["expires_at"],
+        mask=fields["mask"],
+        review=fields["review"],
+        rows_skipped=fields["rows_skipped"],
+        queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
+        eta_s=0.0 if not left else left / rate if rate else None,
+    )
+
+
+def _rights(fields: dict[str, Any]) -> Rights | None:
+    if fields["rights_basis"] is None:
+        return None
+    return Rights(
+        basis=RightsBasis(fields["rights_basis"]),
+        attested_by=fields["attested_by"],
+        reference=fields["rights_reference"],
+    )
+
+
+class Folded(NamedTuple):
+    """Rows of ``job_deltas`` that were added to their jobs, and the images that ended by them."""
+
+    rows: int
+    ended: int
+
+
+def fold(connection: Connection, *, limit: int) -> Folded:
+    """Adds up to ``limit`` rows of ``job_deltas`` to their jobs and deletes them.
+
+    A row is added and deleted in one transaction, and only one can delete it: any number may fold at once.
+    """
+    taken = select(job_deltas.c.id).limit(limit).with_for_update(skip_locked=True).cte("taken")
+    deleted = connection.execute(
+        delete(job_deltas)
+        .where(job_deltas.c.id.in_(select(taken.c.id)))
+        .returning(job_deltas.c.job_id, *(job_deltas.c[name] for name in _COUNTED))
+    ).all()
+    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in deleted:
+        sums[row.job_id].update({name: getattr(row, name) for name in _COUNTED})
+    for job_id in sorted(sums):
+        changes = {name: jobs.c[name] + amount for name, amount in sums[job_id].items() if amount}
+        if changes:
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
+    ended = sum(max(row.succeeded, 0) + max(row.skipped, 0) + max(row.failed, 0) for row in deleted)
+    return Folded(len(deleted), ended)
+
+
+def _sum_by_job(table: FromClause, chosen: FromClause, names: Iterable[str]) -> Select[Any]:
+    return (
+        select(table.c.job_id, *(func.sum(table.c[name]).label(name) for name in names))
+        .where(table.c.job_id.in_(select(chosen.c.id)))
+        .group_by(table.c.job_id)
+    )

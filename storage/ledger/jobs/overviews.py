@@ -1,0 +1,71 @@
+"""What a job's images have in common: the reasons of those that failed, and how long each stage took."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from storage.database import Database
+from storage.errors import NotFound
+from storage.ledger.jobs.jobs import one_job
+from storage.records import ImageState
+from storage.tables import images
+
+#: Images whose stages are looked at: the first of the job, which are as slow as the others.
+_SAMPLE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Images of a job that failed with one code; the sentence is that of one of them."""
+
+    code: str
+    count: int
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A job's images as a whole."""
+
+    #: The most frequent first.
+    reasons: list[Reason]
+    #: Mean seconds of an image by stage, in the order of the work.
+    stages: dict[str, float]
+
+
+def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
+    """A job's overview at one moment. Raises NotFound."""
+    failed = (
+        select(
+            images.c.error_code,
+            func.count().label("images"),
+            func.min(images.c.error_detail).label("detail"),
+        )
+        .where(images.c.job_id == job_id, images.c.state == ImageState.FAILED)
+        .group_by(images.c.error_code)
+        .order_by(func.count().desc(), images.c.error_code)
+    )
+    done = (
+        select(images.c.record)
+        .where(images.c.job_id == job_id, images.c.state == ImageState.SUCCEEDED)
+        .order_by(images.c.position)
+        .limit(_SAMPLE)
+    )
+    with db.read() as connection:
+        if connection.execute(one_job(tenant_id, job_id)).first() is None:
+            raise NotFound("job", job_id)
+        reasons = [
+            Reason(code=row.error_code or "", count=row.images, detail=row.detail or "")
+            for row in connection.execute(failed)
+        ]
+        seconds: defaultdict[str, list[float]] = defaultdict(list)
+        for record in connection.scalars(done):
+            for stage, value in record.get("seconds", {}).items():
+                seconds[stage].append(float(value))
+    means = {stage: round(sum(values) / len(values), 4) for stage, values in seconds.items()}
+    known = [stage for stage in ("fetch", "decode", "network", "encode", "store") if stage in means]
+    others = sorted(means.keys() - set(known))
+    return Overview(reasons=reasons, stages={stage: means[stage] for stage in [*known, *others]})

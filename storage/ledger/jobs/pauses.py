@@ -1,0 +1,163 @@
+"""What an operator, or a tenant for itself, has paused: a job, a tenant, or everything.
+
+A pause is a row; nothing that it covers is leased. The dispatcher then takes back what workers hold of it: they find
+their leases gone at the next heartbeat and stop at the next tile, and the attempt does not count.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.database import Database
+from storage.errors import NotFound, PausedByOperator
+from storage.ledger.images.eligibility import EVERYTHING, paused
+from storage.ledger.images.leases import give_back
+from storage.ledger.jobs.jobs import read_one_job
+from storage.ledger.operations import audit
+from storage.ledger.tenants.tenants import require_tenant
+from storage.records import ImageOfJob, ImageState, Job, PausedBy
+from storage.tables import images, jobs, pauses
+
+#: Images in one transaction.
+_BATCH = 1000
+
+
+def pause_job(db: Database, tenant_id: str, job_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> Job:
+    """Begins nothing more of a job and takes back what is begun. Repeating it changes nothing. Raises NotFound."""
+    with db.write() as connection:
+        read_one_job(db, connection, tenant_id, job_id)
+        if _pause(db, connection, job_id, by):
+            audit.append(db, connection, [audit.Event(tenant_id, "job.paused", actor, job_id, None, {"by": by})])
+        return read_one_job(db, connection, tenant_id, job_id)
+
+
+def resume_job(db: Database, tenant_id: str, job_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> Job:
+    """Goes on with a job. Repeating it changes nothing.
+
+    Raises:
+        NotFound: no such job of this tenant.
+        PausedByOperator: a tenant asks for what the operator paused.
+    """
+    with db.write() as connection:
+        read_one_job(db, connection, tenant_id, job_id)
+        if _resume(connection, job_id, by):
+            audit.append(db, connection, [audit.Event(tenant_id, "job.resumed", actor, job_id, None, {"by": by})])
+        return read_one_job(db, connection, tenant_id, job_id)
+
+
+def pause_tenant(db: Database, tenant_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> None:
+    """As :func:`pause_job`, for all jobs of a tenant, those to come included."""
+    with db.write() as connection:
+        require_tenant(connection, tenant_id)
+        if _pause(db, connection, tenant_id, by):
+            audit.append(db, connection, [audit.Event(tenant_id, "tenant.paused", actor, None, None, {"by": by})])
+
+
+def resume_tenant(db: Database, tenant_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> None:
+    """Goes on with a tenant's jobs, but for those that are paused themselves. Raises PausedByOperator, NotFound."""
+    with db.write() as connection:
+        require_tenant(connection, tenant_id)
+        if _resume(connection, tenant_id, by):
+            audit.append(db, connection, [audit.Event(tenant_id, "tenant.resumed", actor, None, None, {"by": by})])
+
+
+def pause_everything(db: Database) -> None:
+    """Begins nothing more of anybody's."""
+    with db.write() as connection:
+        _pause(db, connection, EVERYTHING, PausedBy.OPERATOR)
+
+
+def resume_everything(db: Database) -> None:
+    """Goes on, but for tenants and jobs that are paused themselves."""
+    with db.write() as connection:
+        _resume(connection, EVERYTHING, PausedBy.OPERATOR)
+
+
+def pauses_of(db: Database, tenant_id: str) -> set[PausedBy]:
+    """Who has paused all jobs of a tenant; nobody: empty."""
+    with db.read() as connection:
+        found = connection.scalars(
+            select(pauses.c.paused_by).where(pauses.c.subject.in_([tenant_id, EVERYTHING]))
+        ).all()
+    return {PausedBy(by) for by in found}
+
+
+def owner_of(db: Database, job_id: str) -> str:
+    """The tenant of a job, for the operator. Raises NotFound."""
+    with db.read() as connection:
+        owner = connection.scalar(select(jobs.c.tenant_id).where(jobs.c.id == job_id))
+    if owner is None:
+        raise NotFound("job", job_id)
+    return str(owner)
+
+
+def list_pauses(db: Database) -> list[tuple[str, PausedBy]]:
+    """All that is paused, and by whom; the oldest first."""
+    with db.read() as connection:
+        rows = connection.execute(select(pauses).order_by(pauses.c.at, pauses.c.subject)).all()
+    return [(row.subject, PausedBy(row.paused_by)) for row in rows]
+
+
+def recall_paused(db: Database) -> list[ImageOfJob]:
+    """Takes back images of what is paused from workers and from the queue; those that workers held."""
+    recalled: list[ImageOfJob] = []
+    while True:
+        with db.write() as connection:
+            held = (
+                select(images.c.id)
+                .where(images.c.state == ImageState.RUNNING, paused(images.c.job_id, images.c.tenant_id))
+                .order_by(images.c.id)
+                .limit(_BATCH)
+                .with_for_update(key_share=True, skip_locked=True)
+                .cte("held")
+            )
+            found = give_back(db, connection, held)
+            if len(found) < _BATCH:
+                _unpublish(connection)
+        recalled += found
+        if len(found) < _BATCH:
+            return recalled
+
+
+def _unpublish(connection: Connection) -> None:
+    """What lies in the queue would not be leased: it counts as never published, and is published when it may go on."""
+    published = (
+        select(images.c.id)
+        .where(
+            images.c.state == ImageState.QUEUED,
+            images.c.published_at.is_not(None),
+            paused(images.c.job_id, images.c.tenant_id),
+        )
+        .order_by(images.c.id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("published")
+    )
+    connection.execute(update(images).where(images.c.id.in_(select(published.c.id))).values(published_at=None))
+
+
+def _pause(db: Database, connection: Connection, subject: str, by: PausedBy) -> bool:
+    """Whether it was not paused before. The operator's pause takes the place of a tenant's."""
+    dialect = postgresql if db.on_postgres else sqlite
+    new = dialect.insert(pauses).values(subject=subject, paused_by=by, at=db.now())
+    if by is PausedBy.OPERATOR:
+        new = new.on_conflict_do_update(
+            index_elements=[pauses.c.subject],
+            set_={"paused_by": by},
+            where=pauses.c.paused_by == PausedBy.TENANT,
+        )
+    else:
+        new = new.on_conflict_do_nothing()
+    return connection.execute(new.returning(pauses.c.subject)).first() is not None
+
+
+def _resume(connection: Connection, subject: str, by: PausedBy) -> bool:
+    """Whether it was paused before."""
+    mine = pauses.c.subject == subject
+    if by is PausedBy.TENANT:
+        mine &= pauses.c.paused_by == PausedBy.TENANT
+    if connection.execute(delete(pauses).where(mine)).rowcount:
+        return True
+    if connection.execute(select(pauses.c.subject).where(pauses.c.subject == subject)).first() is not None:
+        raise PausedByOperator
+    return False

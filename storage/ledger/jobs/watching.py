@@ -1,0 +1,76 @@
+"""What whoever watches jobs asks again and again: all that is watched, in one statement.
+
+A watcher remembers which jobs it saw open and names them the next time, so that it also sees how they end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select, tuple_, union_all
+
+from storage.database import Database
+from storage.ledger.jobs.counting import OPEN_JOB, read_job, select_jobs
+from storage.records import Job
+from storage.tables import jobs
+
+#: Jobs of one tenant in one look, the newest of them.
+MOST_OF_A_TENANT = 500
+
+
+@dataclass(frozen=True)
+class Look:
+    """Jobs as they were at one moment of the ledger's clock."""
+
+    jobs: list[Job]
+    at: datetime
+
+
+def look_at(
+    db: Database, named: Collection[tuple[str, str]], tenants: Collection[str], *, made_after: datetime | None = None
+) -> Look:
+    """The jobs that are ``named`` (tenant's and own id), and the newest of ``tenants``: open, or made lately."""
+    recent: ColumnElement[bool] = jobs.c.state.in_(OPEN_JOB)
+    if made_after is not None:
+        recent = or_(recent, jobs.c.id >= _first_id(made_after))
+    return _look(db, [*_named(named), *(_newest(tenant_id, recent) for tenant_id in sorted(tenants))])
+
+
+def look_since(db: Database, tenant_id: str, since: datetime | None) -> Look:
+    """A tenant's newest jobs that are open, or have ended ``since`` then."""
+    wanted: ColumnElement[bool] = jobs.c.state.in_(OPEN_JOB)
+    if since is not None:
+        wanted = or_(wanted, jobs.c.finished_at >= since)
+    return _look(db, [_newest(tenant_id, wanted)])
+
+
+def _look(db: Database, parts: list[Select[tuple[str]]]) -> Look:
+    with db.read() as connection:
+        if not parts:
+            return Look([], connection.execute(select(db.now())).scalar_one())
+        chosen = union_all(*parts).subquery("watched")
+        rows = connection.execute(select_jobs(db, select(chosen.c.id).distinct())).all()
+        at = rows[0].read_at if rows else connection.execute(select(db.now())).scalar_one()
+        return Look([read_job(row) for row in rows], at)
+
+
+def _named(named: Collection[tuple[str, str]]) -> list[Select[tuple[str]]]:
+    return [select(jobs.c.id).where(tuple_(jobs.c.tenant_id, jobs.c.id).in_(sorted(named)))] if named else []
+
+
+def _newest(tenant_id: str, wanted: ColumnElement[bool]) -> Select[Any]:
+    newest = (
+        select(jobs.c.id)
+        .where(jobs.c.tenant_id == tenant_id, wanted)
+        .order_by(jobs.c.id.desc())
+        .limit(MOST_OF_A_TENANT)
+    )
+    return select(newest.subquery().c.id)
+
+
+def _first_id(moment: datetime) -> str:
+    """Not above the id of any job made after ``moment``: ids begin with the milliseconds of their making."""
+    return f"job_{int(moment.timestamp() * 1000):012x}"

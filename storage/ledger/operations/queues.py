@@ -1,0 +1,79 @@
+"""How much waits and runs, tenant by tenant, and which workers hold images now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from storage.database import Database
+from storage.ledger.jobs.counting import OPEN_JOB
+from storage.records import ImageState
+from storage.tables import attempts, images, jobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantQueue:
+    """A tenant's images that have not ended."""
+
+    tenant_id: str
+    jobs: int
+    queued: int
+    running: int
+    #: Of its oldest open job.
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class BusyWorker:
+    """A worker process that holds images now."""
+
+    name: str
+    images: int
+    #: Of the image that it has held longest.
+    since: datetime
+
+
+def queues(db: Database, tenant_id: str | None) -> list[TenantQueue]:
+    """Of one tenant, or of all with open jobs, those with the oldest first."""
+    open_jobs = select(jobs.c.id, jobs.c.tenant_id, jobs.c.created_at).where(jobs.c.state.in_(OPEN_JOB))
+    if tenant_id is not None:
+        open_jobs = open_jobs.where(jobs.c.tenant_id == tenant_id)
+    chosen = open_jobs.cte("chosen")
+    by_tenant = select(
+        chosen.c.tenant_id, func.count().label("jobs"), func.min(chosen.c.created_at).label("since")
+    ).group_by(chosen.c.tenant_id)
+    counted = (
+        select(images.c.tenant_id, images.c.state, func.count().label("images"))
+        .where(images.c.job_id.in_(select(chosen.c.id)), images.c.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
+        .group_by(images.c.tenant_id, images.c.state)
+    )
+    with db.read() as connection:
+        moving = {(row.tenant_id, row.state): int(row.images) for row in connection.execute(counted)}
+        rows = connection.execute(by_tenant).all()
+    found = [
+        TenantQueue(
+            tenant_id=row.tenant_id,
+            jobs=row.jobs,
+            queued=moving.get((row.tenant_id, ImageState.QUEUED), 0),
+            running=moving.get((row.tenant_id, ImageState.RUNNING), 0),
+            since=row.since,
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda queue: queue.since)
+
+
+def busy_workers(db: Database) -> list[BusyWorker]:
+    """Workers that hold images, by name."""
+    held = (
+        select(attempts.c.worker, func.count().label("images"), func.min(attempts.c.started_at).label("since"))
+        .join(images, (images.c.id == attempts.c.image_id) & (images.c.attempt == attempts.c.attempt))
+        .where(images.c.state == ImageState.RUNNING, attempts.c.ended_at.is_(None))
+        .group_by(attempts.c.worker)
+        .order_by(attempts.c.worker)
+    )
+    with db.read() as connection:
+        rows = connection.execute(held).all()
+    return [BusyWorker(name=row.worker, images=row.images, since=row.since) for row in rows]

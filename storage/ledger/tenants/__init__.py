@@ -1,0 +1,1 @@
+"""Tenants: keys, quotas, uploads, requests that are done once."""

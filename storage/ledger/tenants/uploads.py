@@ -1,0 +1,109 @@
+"""A tenant's files: places that they are sent to, and who holds them. Every query names the tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+
+from sqlalchemy import ColumnElement, Connection, insert, select, update
+
+from storage.database import Database
+from storage.errors import UploadUnknown
+from storage.ledger import bulk
+from storage.ledger.tenants import quotas
+from storage.records import Upload
+from storage.tables import new_id, uploads
+
+
+def create_uploads(
+    db: Database,
+    tenant_id: str,
+    files: list[tuple[str, str]],
+    *,
+    expires_in_s: float,
+    sizes: list[int | None] | None = None,
+    in_parts: list[bool] | None = None,
+) -> list[Upload]:
+    """Places for files, each ``(filename, content_type)``, in the order given, to be used within ``expires_in_s``.
+
+    ``sizes`` in bytes, where they are announced; ``in_parts``: which are sent in parts. No job can name such an upload
+    before it is complete (:mod:`storage.ledger.tenants.parts`). Raises QuotaExceeded, SizeMissing.
+    """
+    sizes = sizes if sizes is not None else [None] * len(files)
+    in_parts = in_parts if in_parts is not None else [False] * len(files)
+    rows = []
+    for (filename, content_type), size, cut in zip(files, sizes, in_parts, strict=True):
+        upload_id = new_id("upl")
+        rows.append(
+            {
+                "id": upload_id,
+                "tenant_id": tenant_id,
+                "key": f"t/{tenant_id}/uploads/{upload_id}",
+                "filename": filename,
+                "content_type": content_type,
+                "size": size,
+                "parts_id": "" if cut else None,
+            }
+        )
+    if not rows:
+        return []
+    with db.write() as connection:
+        quotas.use(db, connection, tenant_id, sizes=sizes)
+        created = connection.execute(
+            insert(uploads)
+            .values(created_at=db.now(), expires_at=db.after(expires_in_s))
+            .returning(*(uploads.c[column.name] for column in fields(Upload)), sort_by_parameter_order=True),
+            rows,
+        )
+        return [Upload(**row._asdict()) for row in created]
+
+
+def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> set[str]:
+    """Those of the uploads that a job of this tenant could name now."""
+    known: set[str] = set()
+    with db.read() as connection:
+        for chunk in bulk.chunks(sorted(set(upload_ids))):
+            known.update(connection.scalars(select(uploads.c.id).where(*_usable(db, tenant_id, chunk))))
+    return known
+
+
+def _usable(db: Database, tenant_id: str, upload_ids: list[str]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        bulk.among(db, uploads.c.id, upload_ids),
+        uploads.c.tenant_id == tenant_id,
+        uploads.c.expires_at > db.now(),
+        uploads.c.parts_id.is_(None),
+    )
+
+
+def hold_uploads(db: Database, connection: Connection, tenant_id: str, wanted: list[str]) -> dict[str, tuple[str, str]]:
+    """Keys and names of uploads by id, each used once more from now on. Raises UploadUnknown."""
+    files: dict[str, tuple[str, str]] = {}
+    for chunk in bulk.chunks(wanted):
+        held = (
+            select(uploads.c.id)
+            .where(*_usable(db, tenant_id, chunk))
+            .order_by(uploads.c.id)
+            .with_for_update(key_share=True)
+            .cte("held")
+        )
+        found = connection.execute(
+            update(uploads)
+            .where(uploads.c.id.in_(select(held.c.id)))
+            .values(uses=uploads.c.uses + 1)
+            .returning(uploads.c.id, uploads.c.key, uploads.c.filename)
+        )
+        files |= {row.id: (row.key, row.filename) for row in found}
+    if len(files) < len(wanted):
+        raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in files])
+    return files
+
+
+def get_upload(db: Database, tenant_id: str, upload_id: str) -> Upload:
+    """An upload that a job could name now. Raises UploadUnknown."""
+    query = select(*(uploads.c[column.name] for column in fields(Upload))).where(*_usable(db, tenant_id, [upload_id]))
+    with db.read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise UploadUnknown([upload_id])
+    return Upload(**row._asdict())

@@ -1,0 +1,305 @@
+"""Deliveries of events to endpoints: claimed, posted by the claimer, and their answers recorded.
+
+A claimer that dies is followed by another when the claim ends, so a receiver may see an event twice, under the same id,
+and never zero times. A delivery waits for those of its job before it; one that has failed a few times steps aside, so
+that a single event which a receiver cannot take holds up nothing for a day.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, case, exists, func, insert, select, update
+
+from storage.database import Database
+from storage.errors import NotFound, WebhookDisabled
+from storage.ledger import bulk
+from storage.ledger.webhooks import outbox
+from storage.records import Delivery, DeliveryAttempt, DeliveryRecord, DeliveryState
+from storage.tables import webhook_attempts, webhook_deliveries, webhook_endpoints
+
+#: The longest wait that a receiver may ask for, in seconds.
+_LONGEST_RETRY_AFTER_S = 24 * 3600.0
+_TEXT_LENGTH = 500
+#: Attempts for which a delivery holds back those after it.
+_HOLDS_BACK = 3
+
+_columns = webhook_deliveries.c
+_tries = webhook_deliveries.c.attempts - webhook_deliveries.c.attempts_before
+
+
+def claim_deliveries(
+    db: Database, *, limit: int, claim_s: float, each: int | None = None, busy: Collection[str] = ()
+) -> list[Delivery]:
+    """Deliveries that are due, the longest due first, for the caller alone during ``claim_s`` seconds.
+
+    ``each``: most of one endpoint, so that a slow receiver leaves room for others; ``busy``: endpoints to leave alone.
+    """
+    before = webhook_deliveries.alias("before")
+    held_back = exists().where(
+        before.c.endpoint_id == _columns.endpoint_id,
+        before.c.job_id == _columns.job_id,
+        before.c.sequence < _columns.sequence,
+        before.c.state == DeliveryState.PENDING,
+        before.c.attempts - before.c.attempts_before < _HOLDS_BACK,
+    )
+    due = (
+        select(_columns.id, _columns.endpoint_id, _columns.next_attempt_at)
+        .where(
+            _columns.state == DeliveryState.PENDING,
+            _columns.next_attempt_at <= db.now(),
+            _columns.endpoint_id.not_in(sorted(busy)),
+            ~held_back,
+        )
+        .order_by(_columns.next_attempt_at, _columns.id)
+        .limit(limit if each is None else 8 * limit)
+        .with_for_update(key_share=True, skip_locked=True, of=webhook_deliveries)
+        .cte("due")
+    )
+    oldest = (due.c.next_attempt_at, due.c.id)
+    place = func.row_number().over(partition_by=due.c.endpoint_id, order_by=oldest)
+    placed = select(due, place.label("place")).cte("placed")
+    chosen = select(placed.c.id).order_by(placed.c.next_attempt_at, placed.c.id).limit(limit)
+    if each is not None:
+        chosen = chosen.where(placed.c.place <= each)
+    with db.write() as connection:
+        claimed = _read(db, connection, chosen)
+        if claimed:
+            these = bulk.among(db, _columns.id, [delivery.id for delivery in claimed])
+            connection.execute(update(webhook_deliveries).where(these).values(next_attempt_at=db.after(claim_s)))
+        return claimed
+
+
+def _read(db: Database, connection: Connection, chosen: Select[str]) -> list[Delivery]:
+    """All that posting needs, the longest due first."""
+    still = webhook_endpoints.c.previous_secret_expires_at > db.now()
+    previous = case((still, webhook_endpoints.c.previous_secret))
+    rows = connection.execute(
+        select(
+            _columns.id,
+            _columns.endpoint_id,
+            _columns.job_id,
+            webhook_endpoints.c.url,
+            webhook_endpoints.c.secret,
+            previous.label("previous"),
+            _columns.event_type,
+            _columns.payload,
+            _columns.attempts,
+        )
+        .join(webhook_endpoints, webhook_endpoints.c.id == _columns.endpoint_id)
+        .where(_columns.id.in_(chosen))
+        .order_by(_columns.next_attempt_at, _columns.id)
+    )
+    found = []
+    for row in rows:
+        fields = row._asdict()
+        pair = (fields.pop("secret"), fields.pop("previous"))
+        found.append(Delivery(**fields, secrets=tuple(secret for secret in pair if secret is not None)))
+    return found
+
+
+def record_delivery(
+    db: Database,
+    delivery_id: str,
+    *,
+    status: int | None,
+    error: str | None,
+    excerpt: str | None,
+    seconds: float,
+    schedule_s: tuple[float, ...],
+    retry_after_s: float | None,
+    gone: bool,
+    disable_after_s: float,
+) -> DeliveryState:
+    """Writes an attempt down and decides what follows; the delivery's state after it.
+
+    ``status``: the receiver's answer, 2xx delivers. Otherwise attempt n is followed by another after
+    ``schedule_s[n - 1]`` seconds, or ``retry_after_s`` if that is longer; after the last the delivery has failed.
+    ``gone``, or ``disable_after_s`` of failures without one success, disables the endpoint, fails all that waits for
+    it, and tells the tenant's others. A delivery that was deleted with its endpoint counts as failed.
+    """
+    with db.write() as connection:
+        found = _lock(db, connection, delivery_id, disable_after_s)
+        if found is None:
+            return DeliveryState.FAILED
+        attempt, tries, state = found.attempts + 1, found.tries + 1, DeliveryState(found.state)
+        changes: dict[str, Any] = {"attempts": attempt}
+        arrived = status is not None and 200 <= status < 300
+        if arrived:
+            state = DeliveryState.DELIVERED
+            changes["delivered_at"] = db.now()
+        elif state is not DeliveryState.PENDING:
+            pass  # a second claimer's news changes neither success nor failure
+        elif gone or tries > len(schedule_s):
+            state = DeliveryState.FAILED
+        else:
+            wait_s = max(schedule_s[tries - 1], min(retry_after_s or 0.0, _LONGEST_RETRY_AFTER_S))
+            changes["next_attempt_at"] = db.after(wait_s * random.uniform(1.0, 1.1))
+        together = bulk.Together(db)
+        together.add(
+            insert(webhook_attempts).values(
+                delivery_id=delivery_id,
+                attempt=attempt,
+                at=db.now(),
+                status=status,
+                error=error[:_TEXT_LENGTH] if error is not None else None,
+                excerpt=excerpt[:_TEXT_LENGTH] if excerpt is not None else None,
+                seconds=seconds,
+            )
+        )
+        together.add(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes, state=state))
+        if not gone and arrived != (found.failing_since is None):
+            since = None if arrived else db.now()
+            changed = update(webhook_endpoints).where(webhook_endpoints.c.id == found.endpoint_id)
+            together.add(changed.values(failing_since=since))
+        together.write(connection)
+        if not arrived and (gone or found.too_long):
+            reason = "The receiver answered 410 Gone."
+            if not gone:
+                reason = f"No post has succeeded since {found.failing_since.strftime('%Y-%m-%d %H:%M UTC')}."
+            _disable(db, connection, found, reason)
+            return DeliveryState.FAILED if state is DeliveryState.PENDING else state
+        return state
+
+
+def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) -> DeliveryRecord:
+    """Puts a delivery on its way once more, by a schedule that begins anew; under the same id.
+
+    Raises:
+        NotFound: no such delivery of this tenant's endpoint.
+        WebhookDisabled: nothing is posted to the endpoint.
+    """
+    with db.write() as connection:
+        endpoint = connection.execute(
+            select(webhook_endpoints.c.id, webhook_endpoints.c.disabled_at)
+            .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+            .with_for_update(key_share=True)
+        ).first()
+        if endpoint is None:
+            raise NotFound("webhook endpoint", endpoint_id)
+        if endpoint.disabled_at is not None:
+            raise WebhookDisabled(endpoint_id)
+        moved = connection.execute(
+            update(webhook_deliveries)
+            .where(_columns.id == delivery_id, _columns.endpoint_id == endpoint_id)
+            .values(state=DeliveryState.PENDING, next_attempt_at=db.now(), attempts_before=_columns.attempts)
+        ).rowcount
+        if not moved:
+            raise NotFound("delivery", delivery_id)
+    return get_delivery(db, tenant_id, endpoint_id, delivery_id)
+
+
+def list_deliveries(
+    db: Database,
+    tenant_id: str,
+    endpoint_id: str,
+    *,
+    limit: int,
+    after: str | None,
+    state: DeliveryState | None = None,
+    job_id: str | None = None,
+) -> list[DeliveryRecord]:
+    """An endpoint's deliveries with their attempts, newest first; ``after``: the last id seen. Raises NotFound."""
+    query = select(webhook_deliveries).where(_columns.endpoint_id == endpoint_id)
+    if after is not None:
+        query = query.where(_columns.id < after)
+    if state is not None:
+        query = query.where(_columns.state == state)
+    if job_id is not None:
+        query = query.where(_columns.job_id == job_id)
+    owned = select(webhook_endpoints.c.id).where(
+        webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id
+    )
+    with db.read() as connection:
+        if connection.execute(owned).first() is None:
+            raise NotFound("webhook endpoint", endpoint_id)
+        rows = connection.execute(query.order_by(_columns.id.desc()).limit(limit)).all()
+        return _with_log(connection, rows)
+
+
+def get_delivery(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) -> DeliveryRecord:
+    """One delivery with all its attempts. Raises NotFound."""
+    query = (
+        select(webhook_deliveries)
+        .join(webhook_endpoints, webhook_endpoints.c.id == _columns.endpoint_id)
+        .where(
+            _columns.id == delivery_id,
+            webhook_endpoints.c.id == endpoint_id,
+            webhook_endpoints.c.tenant_id == tenant_id,
+        )
+    )
+    with db.read() as connection:
+        rows = connection.execute(query).all()
+        if not rows:
+            raise NotFound("delivery", delivery_id)
+        return _with_log(connection, rows)[0]
+
+
+def _with_log(connection: Connection, rows: Collection[Row[Any]]) -> list[DeliveryRecord]:
+    log: dict[str, list[DeliveryAttempt]] = {row.id: [] for row in rows}
+    found = connection.execute(
+        select(webhook_attempts)
+        .where(webhook_attempts.c.delivery_id.in_(list(log)))
+        .order_by(webhook_attempts.c.delivery_id, webhook_attempts.c.attempt)
+    )
+    for attempt in found:
+        fields = attempt._asdict()
+        log[fields.pop("delivery_id")].append(DeliveryAttempt(**fields))
+    return [
+        DeliveryRecord(
+            id=row.id,
+            endpoint_id=row.endpoint_id,
+            job_id=row.job_id,
+            event_type=row.event_type,
+            sequence=row.sequence,
+            payload=row.payload,
+            state=DeliveryState(row.state),
+            created_at=row.created_at,
+            next_attempt_at=row.next_attempt_at if row.state == DeliveryState.PENDING else None,
+            delivered_at=row.delivered_at,
+            log=log[row.id],
+        )
+        for row in rows
+    ]
+
+
+def _lock(db: Database, connection: Connection, delivery_id: str, disable_after_s: float) -> Row[Any] | None:
+    """Locks the endpoint and then its delivery, as deleting an endpoint does; what a record goes by."""
+    return connection.execute(
+        select(
+            webhook_endpoints.c.id.label("endpoint_id"),
+            webhook_endpoints.c.tenant_id,
+            webhook_endpoints.c.url,
+            webhook_endpoints.c.failing_since,
+            (webhook_endpoints.c.failing_since <= db.after(-disable_after_s)).label("too_long"),
+            _columns.state,
+            _columns.attempts,
+            _tries.label("tries"),
+        )
+        # Rows are locked in the order in which their tables are named here.
+        .select_from(webhook_endpoints.join(webhook_deliveries, _columns.endpoint_id == webhook_endpoints.c.id))
+        .where(_columns.id == delivery_id)
+        .with_for_update(key_share=True)
+    ).first()
+
+
+def _disable(db: Database, connection: Connection, endpoint: Row[Any], reason: str) -> None:
+    disabled = connection.execute(
+        update(webhook_endpoints)
+        .where(webhook_endpoints.c.id == endpoint.endpoint_id, webhook_endpoints.c.disabled_at.is_(None))
+        .values(disabled_at=db.now(), disabled_reason=reason)
+    ).rowcount
+    waiting = (
+        select(_columns.id)
+        .where(_columns.endpoint_id == endpoint.endpoint_id, _columns.state == DeliveryState.PENDING)
+        .order_by(_columns.id)
+        .with_for_update(key_share=True)
+        .cte("waiting")
+    )
+    connection.execute(
+        update(webhook_deliveries).where(_columns.id.in_(select(waiting.c.id))).values(state=DeliveryState.FAILED)
+    )
+    if disabled:
+        outbox.webhook_disabled(connection, endpoint, connection.execute(select(db.now())).scalar_one(), reason)

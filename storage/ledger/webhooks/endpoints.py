@@ -1,0 +1,166 @@
+"""Webhook endpoints: where a tenant's events are posted, which of them, and signed with what."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, literal, select, update
+
+from storage.database import Database
+from storage.errors import NotFound, WebhookDisabled
+from storage.ledger.webhooks.collecting import last_sequences
+from storage.ledger.webhooks.outbox import event
+from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpoint
+from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
+
+#: What an endpoint is told of that asks for nothing in particular.
+USUAL_EVENTS = (EventFilter.JOBS, EventFilter.IMAGE_FAILED, EventFilter.TEMPLATES, EventFilter.WEBHOOKS)
+
+
+def new_secret() -> str:
+    """``whsec_`` and base64 of 32 random bytes."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def create_endpoint(
+    db: Database, tenant_id: str, url: str, events: Sequence[str] = USUAL_EVENTS
+) -> tuple[WebhookEndpoint, str]:
+    """A new endpoint, and the secret that signs what is posted to it."""
+    secret = new_secret()
+    with db.write() as connection:
+        row = connection.execute(
+            insert(webhook_endpoints)
+            .values(
+                id=new_id("whe"),
+                tenant_id=tenant_id,
+                url=url,
+                secret=secret,
+                events=list(events),
+                created_at=db.now(),
+            )
+            .returning(webhook_endpoints)
+        ).one()
+    return _endpoint(row), secret
+
+
+def list_endpoints(db: Database, tenant_id: str) -> list[WebhookEndpoint]:
+    """A tenant's endpoints, oldest first."""
+    query = select(webhook_endpoints).where(webhook_endpoints.c.tenant_id == tenant_id).order_by(webhook_endpoints.c.id)
+    with db.read() as connection:
+        return [_endpoint(row) for row in connection.execute(query)]
+
+
+def get_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> WebhookEndpoint:
+    """One endpoint. Raises NotFound."""
+    with db.read() as connection:
+        row = connection.execute(
+            select(webhook_endpoints).where(
+                webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id
+            )
+        ).first()
+    if row is None:
+        raise NotFound("webhook endpoint", endpoint_id)
+    return _endpoint(row)
+
+
+def change_endpoint(
+    db: Database,
+    tenant_id: str,
+    endpoint_id: str,
+    *,
+    url: str | None = None,
+    events: Sequence[str] | None = None,
+    enable: bool = False,
+) -> WebhookEndpoint:
+    """Another address, other filters; ``enable`` posts to it again. Raises NotFound."""
+    changes: dict[str, Any] = {}
+    if url is not None:
+        changes["url"] = url
+    if events is not None:
+        changes["events"] = list(events)
+    if enable:
+        changes |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
+    return _change(db, tenant_id, endpoint_id, changes or {"tenant_id": tenant_id})
+
+
+def rotate_secret(db: Database, tenant_id: str, endpoint_id: str, *, keep_s: float) -> tuple[WebhookEndpoint, str]:
+    """A new secret; the one before it signs too for ``keep_s`` seconds. Raises NotFound."""
+    secret = new_secret()
+    changes = {
+        "previous_secret": webhook_endpoints.c.secret if keep_s > 0 else literal(None),
+        "previous_secret_expires_at": db.after(keep_s) if keep_s > 0 else literal(None),
+        "secret": secret,
+    }
+    return _change(db, tenant_id, endpoint_id, changes), secret
+
+
+def ping(db: Database, tenant_id: str, endpoint_id: str) -> str:
+    """Puts a delivery of no meaning on its way, whatever the filters; its id. Raises NotFound, WebhookDisabled."""
+    with db.write() as connection:
+        if _lock(connection, tenant_id, endpoint_id).disabled_at is not None:
+            raise WebhookDisabled(endpoint_id)
+        now = connection.execute(select(db.now())).scalar_one()
+        number = last_sequences(connection, [(endpoint_id, None)]).get((endpoint_id, None), 0) + 1
+        delivery_id = new_id("evt")
+        connection.execute(
+            insert(webhook_deliveries).values(
+                id=delivery_id,
+                endpoint_id=endpoint_id,
+                event_type=PING_EVENT,
+                sequence=number,
+                payload={**event(PING_EVENT, now, {"webhook_id": endpoint_id}), "sequence": number},
+                state=DeliveryState.PENDING,
+                next_attempt_at=db.now(),
+                created_at=db.now(),
+            )
+        )
+        return delivery_id
+
+
+def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> None:
+    """Deletes an endpoint and its deliveries; its jobs go on without it. Raises NotFound."""
+    with db.write() as connection:
+        _lock(connection, tenant_id, endpoint_id)
+        owning = (
+            select(jobs.c.id)
+            .where(jobs.c.tenant_id == tenant_id, jobs.c.webhook_endpoint_id == endpoint_id)
+            .order_by(jobs.c.id)
+            .with_for_update(key_share=True)
+            .cte("owning")
+        )
+        connection.execute(update(jobs).where(jobs.c.id.in_(select(owning.c.id))).values(webhook_endpoint_id=None))
+        connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id))
+
+
+def _change(db: Database, tenant_id: str, endpoint_id: str, changes: dict[str, Any]) -> WebhookEndpoint:
+    with db.write() as connection:
+        row = connection.execute(
+            update(webhook_endpoints)
+            .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+            .values(**changes)
+            .returning(webhook_endpoints)
+        ).first()
+    if row is None:
+        raise NotFound("webhook endpoint", endpoint_id)
+    return _endpoint(row)
+
+
+def _lock(connection: Connection, tenant_id: str, endpoint_id: str) -> Row[Any, Any]:
+    found = connection.execute(
+        select(webhook_endpoints.c.id, webhook_endpoints.c.disabled_at)
+        .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+        .with_for_update()
+    ).first()
+    if found is None:
+        raise NotFound("webhook endpoint", endpoint_id)
+    return found
+
+
+def _endpoint(row: Row[Any]) -> WebhookEndpoint:
+    fields = row._asdict()
+    for hidden in ("secret", "previous_secret"):
+        del fields[hidden]
+    return WebhookEndpoint(**fields)

@@ -1,0 +1,178 @@
+"""Events for webhooks, written in the transaction of the change that they tell of: an event is never lost or invented.
+
+What is written here is one row for each job and transaction, in one statement, whatever the number of images. It holds
+no foreign key and takes no lock; :mod:`storage.ledger.webhooks.collecting` makes deliveries of it shortly after.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, and_, insert, select
+
+from storage.records import EventFilter, Job
+from storage.tables import images, jobs, webhook_endpoints, webhook_outbox
+
+#: Jobs of so many images are told of in deliveries that carry many images each.
+TOGETHER_FROM = 1000
+#: Characters of an error's sentence that are told.
+_DETAIL_LENGTH = 500
+#: What a statement that ends images returns of them, for their events and for the audit log.
+ENDED_IMAGE = (
+    images.c.id,
+    images.c.job_id,
+    images.c.tenant_id,
+    images.c.name,
+    images.c.custom_id,
+    images.c.attempt,
+    images.c.state,
+    images.c.error_code,
+    images.c.error_detail,
+    images.c.finished_at,
+)
+
+
+class Listener(NamedTuple):
+    """The endpoint that hears of a job."""
+
+    endpoint_id: str
+    events: list[str]
+    #: Images come many in one delivery.
+    together: bool
+
+
+def wants(filters: Iterable[str], event_type: str) -> bool:
+    """Whether one of the filters (``image.failed``, ``image.*``, ``*``) lets an event through."""
+    return any(
+        pattern in {event_type, "*"} or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
+        for pattern in filters
+    )
+
+
+def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
+    """An event for each image: rows of ``ENDED_IMAGE``."""
+    ended = list(ended)
+    if ended:
+        _write(connection, image_rows(ended, listeners(connection, {row.job_id for row in ended})))
+
+
+def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> list[dict[str, Any]]:
+    """What :func:`image_ended` writes to ``webhook_outbox``; ``listeners`` by job."""
+    events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in ended:
+        listener, event_type = listeners.get(row.job_id), f"image.{row.state}"
+        if listener is not None and event_type in set(EventFilter) and wants(listener.events, event_type):
+            data = {"id": row.id, "job_id": row.job_id, "name": row.name, "custom_id": row.custom_id}
+            if row.error_code is not None:
+                data["error"] = {"code": row.error_code, "detail": (row.error_detail or "")[:_DETAIL_LENGTH]}
+            events[row.job_id].append(event(event_type, row.finished_at, data))
+    return [
+        {
+            "endpoint_id": listeners[job_id].endpoint_id,
+            "job_id": job_id,
+            "together": listeners[job_id].together,
+            "events": told,
+        }
+        for job_id, told in events.items()
+    ]
+
+
+def job_ended(connection: Connection, job: Job) -> None:
+    """The event ``job.completed`` or ``job.canceled``; ``job`` as it stands after it."""
+    if job.finished_at is None:
+        raise ValueError("The job has not finished.")
+    listener = listeners(connection, {job.id}).get(job.id)
+    event_type = f"job.{job.state}"
+    if listener is None or not wants(listener.events, event_type):
+        return
+    counts = {
+        name: getattr(job.counts, name) for name in ("queued", "running", "succeeded", "skipped", "failed", "canceled")
+    }
+    data = {"id": job.id, "state": job.state.value, "total": job.total, "counts": counts}
+    told = [event(event_type, job.finished_at, data)]
+    _write(
+        connection,
+        [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": told}],
+    )
+
+
+def job_needs_review(connection: Connection, job_id: str, review: dict[str, Any], at: datetime) -> None:
+    """A job waits for a person: which templates were found in its pictures, or why none."""
+    listener = listeners(connection, {job_id}).get(job_id)
+    if listener is None or not wants(listener.events, EventFilter.JOB_NEEDS_REVIEW):
+        return
+    data = {"id": job_id, "state": "needs_review", "templates": review["templates"], "error": review.get("error")}
+    told = [event(EventFilter.JOB_NEEDS_REVIEW, at, data)]
+    _write(connection, [{"endpoint_id": listener.endpoint_id, "job_id": job_id, "together": False, "events": told}])
+
+
+def template_event(connection: Connection, template: Row[Any], at: datetime) -> None:
+    """``template.ready``, ``template.needs_review`` or ``template.failed``: a row as it stands after it."""
+    endpoint = connection.execute(
+        select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
+            webhook_endpoints.c.id == template.webhook_endpoint_id, webhook_endpoints.c.disabled_at.is_(None)
+        )
+    ).first()
+    event_type = f"template.{template.state}"
+    if endpoint is None or not wants(endpoint.events, event_type):
+        return
+    data = {name: getattr(template, name) for name in ("id", "name", "version", "state", "source_job_id")}
+    if template.error_code is not None:
+        data["error"] = {"code": template.error_code, "detail": (template.error_detail or "")[:_DETAIL_LENGTH]}
+    told = [event(event_type, at, data)]
+    _write(connection, [{"endpoint_id": endpoint.id, "job_id": None, "together": False, "events": told}])
+
+
+def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, reason: str) -> None:
+    """The tenant's other endpoints hear that one was disabled: a row with endpoint_id, tenant_id and url."""
+    others = connection.execute(
+        select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
+            webhook_endpoints.c.tenant_id == endpoint.tenant_id,
+            webhook_endpoints.c.id != endpoint.endpoint_id,
+            webhook_endpoints.c.disabled_at.is_(None),
+        )
+    )
+    told = [event("webhook.disabled", at, {"id": endpoint.endpoint_id, "url": endpoint.url, "reason": reason})]
+    _write(
+        connection,
+        [
+            {"endpoint_id": other.id, "job_id": None, "together": False, "events": told}
+            for other in others
+            if wants(other.events, "webhook.disabled")
+        ],
+    )
+
+
+def event(event_type: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
+    """What is posted, but for its sequence number."""
+    return {"type": event_type, "timestamp": at.isoformat(), "data": data}
+
+
+def listeners(connection: Connection, job_ids: set[str]) -> dict[str, Listener]:
+    """Who hears of these jobs, by job id."""
+    return listeners_in(connection.execute(select_listeners().where(jobs.c.id.in_(sorted(job_ids)))))
+
+
+def select_listeners() -> Select[Any]:
+    """A row for each job, with what :func:`listeners_in` reads."""
+    heard = and_(webhook_endpoints.c.id == jobs.c.webhook_endpoint_id, webhook_endpoints.c.disabled_at.is_(None))
+    return select(
+        jobs.c.id.label("job_id"), jobs.c.total, webhook_endpoints.c.id.label("endpoint_id"), webhook_endpoints.c.events
+    ).outerjoin(webhook_endpoints, heard)
+
+
+def listeners_in(rows: Iterable[Row[Any]]) -> dict[str, Listener]:
+    """As :func:`listeners`, from rows that carry the columns of :func:`select_listeners`."""
+    return {
+        row.job_id: Listener(row.endpoint_id, row.events, row.total >= TOGETHER_FROM)
+        for row in rows
+        if row.endpoint_id is not None
+    }
+
+
+def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(webhook_outbox), rows)

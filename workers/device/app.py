@@ -1,0 +1,68 @@
+"""``workers.device.app:app``, the Celery app of a worker process, built from the environment.
+
+torch is imported in the pool's child only: a parent that has touched CUDA breaks its forked children.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import structlog
+from celery import signals
+from celery.worker import state
+
+from cleanplate.base.logs import configure
+from cleanplate.base.settings import load_settings
+from workers.device import resources
+from workers.device.drain import Drain
+from workers.queue import make_celery, prepare_queue
+
+__all__ = ["app", "make_celery"]
+
+log = structlog.get_logger(__name__)
+
+settings = load_settings()
+app = make_celery(settings)
+drain = Drain()
+
+
+def _set_up_logging(**_: Any) -> None:
+    configure(settings)
+    # Their info lines repeat whole messages; what became of each image is logged by the pipeline.
+    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _prepare(**_: Any) -> None:
+    prepare_queue(settings)
+
+
+def _begin_to_drain(**_: Any) -> None:
+    drain.begin()
+    if not state.reserved_requests:
+        # No shard is held, and Celery would wait some seconds for its threads and for a child that does nothing.
+        # A message that came in this very moment is published again.
+        os._exit(0)
+
+
+def _open_resources(**_: Any) -> None:
+    try:
+        resources.open_for_process(settings, drain)
+    except Exception:
+        # Celery would go on with a child that can do nothing. Its parent ends instead, and the supervisor begins anew.
+        log.exception("worker.cannot_start")
+        resources.ask_for_a_new_process("cannot_start")
+        os._exit(1)
+
+
+def _close_resources(**_: Any) -> None:
+    resources.close_for_process()
+
+
+signals.setup_logging.connect(_set_up_logging, weak=False)
+signals.worker_init.connect(_prepare, weak=False)
+signals.worker_shutting_down.connect(_begin_to_drain, weak=False)
+signals.worker_process_init.connect(_open_resources, weak=False)
+signals.worker_process_shutdown.connect(_close_resources, weak=False)

@@ -1,0 +1,143 @@
+"""An image's files, from wherever they are: the blob store, a bucket that the operator allowed, or an https:// address.
+
+:func:`fetch` is the one place where a worker reads what a tenant named by an address. The address is judged anew here,
+whatever was said at submission; then it is resolved once, connected to by the address that was judged, never followed
+elsewhere, and cut off at its limits of bytes and time. Whether what came is a picture, its decoder decides.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from http import HTTPStatus
+
+import requests
+from requests_hardened.ip_filter import InvalidIPAddress
+from urllib3.exceptions import HTTPError
+
+from cleanplate.base.settings import Settings
+from model.imaging.placing import Placement
+from storage.blobs.base import Blobs
+from storage.blobs.buckets import Buckets, reason_against_source
+from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
+from storage.options import MaskPlace
+from storage.records import LeasedImage, SampleSource
+from workers.errors import SourceRefused, SourceUnavailable, UrlNotAllowed
+from workers.guarded import guarded_session
+
+USER_AGENT = "Cleanplate-Fetcher/1"
+#: Answers that ask to come back later.
+_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+#: Bytes read at once.
+_PIECE = 1 << 20
+
+
+class Fetcher:
+    """Fetches for one worker process; threads may share it."""
+
+    def __init__(self, settings: Settings, blobs: Blobs) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._buckets = Buckets(settings)
+
+    def source(self, image: LeasedImage | SampleSource) -> bytes:
+        """The picture's file.
+
+        Raises:
+            UrlNotAllowed, SourceRefused: for good.
+            SourceUnavailable: for now.
+            StorageError: as the blob store does.
+        """
+        if image.source_url is None:
+            return self.blob(image.source_key)
+        reason = reason_against_source(image.source_url, self._settings)
+        if reason is not None:
+            raise UrlNotAllowed(reason)
+        if image.source_url.startswith("s3://"):
+            return self._from_bucket(image.source_url)
+        return fetch(image.source_url, self._settings)
+
+    def blob(self, key: str) -> bytes:
+        """A file of the blob store. Raises StorageError."""
+        return self._blobs.get(key, max_bytes=self._settings.max_image_bytes)
+
+    def _from_bucket(self, url: str) -> bytes:
+        try:
+            return self._buckets.get(url, max_bytes=self._settings.max_image_bytes)
+        except BlobNotFound as error:
+            raise SourceRefused("There is no such object in the bucket.") from error
+        except BlobStoreRefused as error:
+            raise SourceRefused("The bucket does not let this service read the object.") from error
+
+
+def boxes_file(image: LeasedImage) -> bytes:
+    """The boxes that an image or its job was given, as the file of a mask."""
+    said = image.mask or {}
+    return json.dumps({name: said[name] for name in ("size", "units", "boxes") if name in said}).encode()
+
+
+def placement_of(image: LeasedImage) -> Placement | None:
+    """How the mask is laid on the picture; ``None``: it has the picture's size or shape."""
+    said = MaskPlace.model_validate(image.mask or {})
+    return None if said.anchor is None else Placement(said.anchor, said.scale)
+
+
+def fetch(url: str, settings: Settings) -> bytes:
+    """The bytes at an https:// address.
+
+    Raises:
+        UrlNotAllowed: it leads into a private network, or elsewhere.
+        SourceRefused: its server says no.
+        BlobTooLarge: more than ``settings.max_image_bytes``.
+        SourceUnavailable: its server does not answer in time, or says later.
+    """
+    allow_private = settings.source_allow_private
+    until = time.monotonic() + settings.source_timeout_s
+    try:
+        with (
+            guarded_session(settings.source_timeout_s, allow_private=allow_private, user_agent=USER_AGENT) as session,
+            session.get(url, stream=True) as response,
+        ):
+            _check(response)
+            return _read(response, settings.max_image_bytes, until)
+    except InvalidIPAddress as error:
+        raise UrlNotAllowed("The address leads into a private network.") from error
+    except requests.exceptions.SSLError as error:
+        raise SourceRefused("Its server's certificate is not valid for the address.") from error
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
+        raise UrlNotAllowed("This is not an address.") from error
+    except (requests.RequestException, HTTPError, OSError) as error:
+        # The class alone: the text repeats the address, which may carry a secret of its owner's.
+        raise SourceUnavailable(f"Its server did not send it: {type(error).__name__}.") from error
+
+
+def _check(response: requests.Response) -> None:
+    status = response.status_code
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        raise UrlNotAllowed(f"Its server answers {status} and points elsewhere: name the address it points to.")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _LATER:
+        raise SourceUnavailable(f"Its server answers {status}.")
+    if status != HTTPStatus.OK:
+        raise SourceRefused(f"Its server answers {status}.")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise SourceRefused("Its server compresses the file although it was asked not to.")
+
+
+def _read(response: requests.Response, max_bytes: int, until: float) -> bytes:
+    """The whole body. One that breaks off is an error of urllib3's, where its length is known.
+
+    Else it ends with the connection, whoever ended that: the server amid its headers, or the limit of time, which
+    cannot have passed before ``until``.
+    """
+    announced = response.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise BlobTooLarge(max_bytes)
+    read = bytearray()
+    for piece in response.raw.stream(_PIECE, decode_content=False):
+        read += piece
+        if len(read) > max_bytes:
+            raise BlobTooLarge(max_bytes)
+    unmeasured = not announced and not response.raw.chunked
+    if unmeasured and (not read or time.monotonic() >= until):
+        raise SourceUnavailable("Its server's answer breaks off.")
+    return bytes(read)

@@ -1,0 +1,1 @@
+"""A template on its way through a process: leased, made, settled."""

@@ -1,0 +1,1 @@
+"""The program of the leader: dispatch, reaping, sweeping, webhook delivery."""

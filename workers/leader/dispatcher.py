@@ -1,0 +1,244 @@
+"""``cleanplate dispatch``: one leader keeps the queue short and filled, reaps leases and closes jobs.
+
+The database comes first, the broker after: a shard is marked as published and then sent. Whatever is lost between the
+two, or in the broker, is published again when ``publish_timeout_s`` has passed. Webhooks are delivered beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import groupby
+from operator import attrgetter
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from cleanplate.base import meters, metrics, tracing
+from cleanplate.base.settings import Settings
+from storage.blobs import open_blobs
+from storage.database import Database
+from storage.errors import LedgerUnavailable
+from storage.leader import Leadership, leadership
+from storage.ledger.images.deadlines import DEADLINE_PASSED, fail_late_images
+from storage.ledger.images.dispatch import overtaken_after, read_backlog, take_shards
+from storage.ledger.images.glance import Glance, glance
+from storage.ledger.images.reaper import WORKER_LOST, Reaped, close_jobs, fold_deltas, reap_leases
+from storage.ledger.jobs.pauses import recall_paused
+from storage.ledger.jobs.traces import trace_contexts
+from storage.ledger.operations import audit
+from storage.ledger.operations.devices import forget_devices
+from storage.ledger.templates.making import reap_templates, take_templates
+from storage.ledger.tenants import idempotency
+from storage.records import ImageOfJob, Shard
+from workers.leader.pace import Pace
+from workers.leader.sweeping import Sweeper
+from workers.leader.webhooks import Deliveries
+from workers.queue import make_celery, prepare_queue, publish_shard, publish_template
+from workers.stopping import StopSignal
+
+log = structlog.get_logger(__name__)
+
+#: Longest pause while ledger or broker are away, in seconds.
+LONGEST_PAUSE_S = 5.0
+#: Seconds between two looks at the backlog for the metrics.
+TELL_S = 5.0
+#: Seconds between two foldings of counts, and links of the audit's chains: nobody waits for either.
+BOOKS_S = 2.0
+#: Seconds between two deletions of old answers.
+FORGET_S = 60.0
+#: Images named in one line of the log.
+NAMED = 100
+#: Heartbeats for which leases that ran out are left alone after a time without ticks. It is no more, so that a worker's
+#: death that falls together with the dispatcher's still costs less than half a minute.
+HEARTBEATS_HEARD = 2
+
+
+class Dispatcher:
+    """What the leader does at each tick. Every step may be repeated, and the process may die between any two."""
+
+    def __init__(
+        self, database: Database, celery: Celery, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._celery = celery
+        self._settings = settings
+        self._clock = clock
+        #: Marked as published and not sent yet, each with the moment after which the ledger hands it out anew.
+        self._unsent: deque[tuple[float, Shard]] = deque()
+        self._pace = Pace(settings, clock)
+        self._told_at = self._booked_at = self._forgot_at = -math.inf
+        #: Interactive shards since bulk had a turn among them.
+        self._overtaken = 0
+        #: When the last whole tick ended, and from when on leases are reaped.
+        self._ticked_at = -math.inf
+        self._reaps_from = -math.inf
+
+    def tick(self) -> None:
+        """One look at everything.
+
+        Raises:
+            LedgerUnavailable, OperationalError: the ledger or the broker is away; tick again later.
+        """
+        self._listen_first()
+        seen = glance(self._database)
+        self._keep_the_books(seen)
+        self._tell_the_backlog()
+        self._send()
+        if seen.template:
+            self._send_templates()
+        taken_at = self._clock()
+        taken = take_shards(
+            self._database,
+            depth=self._pace.depth,
+            shard_size=self._settings.shard_size,
+            publish_timeout_s=self._settings.publish_timeout_s,
+            overtaken=self._overtaken,
+        )
+        meters.IMAGES_UNDER_WAY.set(taken.under_way + sum(len(shard.image_ids) for shard in taken.shards))
+        meters.QUEUE_DEPTH.set(self._pace.depth * self._settings.shard_size)
+        self._overtaken = overtaken_after(taken.shards, self._overtaken)
+        self._pace.took(len(taken.shards), under_way=taken.under_way)
+        self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in taken.shards)
+        self._send()
+        self._ticked_at = self._clock()
+
+    def _listen_first(self) -> None:
+        """After a time without ticks living workers are heard before leases are reaped.
+
+        Whatever kept the ticks away, an outage of the ledger or of everything, kept heartbeats away too: it must not
+        cost every running image an attempt.
+        """
+        heartbeat_s = self._settings.heartbeat_s
+        if self._clock() > self._ticked_at + heartbeat_s + self._settings.dispatch_interval_s:
+            self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
+
+    def _keep_the_books(self, seen: Glance) -> None:
+        max_attempts = self._settings.max_attempts
+        reaped, late = Reaped(), []
+        if seen.silent and self._clock() >= self._reaps_from:
+            reaped = reap_leases(self._database, max_attempts=max_attempts)
+        for outcome, found in (("requeued", reaped.requeued), ("failed", reaped.failed)):
+            meters.LEASES_REAPED.labels(outcome).inc(len(found))
+            _say(log.warning, f"images.{outcome}", found, reason=WORKER_LOST)
+        if seen.silent_template:
+            for template_id in reap_templates(self._database, max_attempts=max_attempts):
+                log.warning("template.reaped", template=template_id)
+        if seen.paused:
+            _say(log.info, "images.recalled", recall_paused(self._database))
+        if seen.late:
+            late = fail_late_images(self._database)
+        meters.IMAGES_LATE.inc(len(late))
+        _say(log.warning, "images.failed", late, reason=DEADLINE_PASSED)
+        if seen.finished or reaped.failed or late:
+            for job_id in close_jobs(self._database):
+                log.info("job.completed", job=job_id)
+        now = self._clock()
+        if now >= self._booked_at + BOOKS_S:
+            self._booked_at = now
+            self._pace.ended(fold_deltas(self._database).ended)
+            audit.chain(self._database)
+        if now >= self._forgot_at + FORGET_S:
+            self._forgot_at = now
+            idempotency.forget_old(self._database)
+            forget_devices(self._database)
+
+    def _tell_the_backlog(self) -> None:
+        """What an autoscaler goes by, now and then: it takes a look at all open jobs."""
+        if not self._settings.metrics_port or self._clock() < self._told_at + TELL_S:
+            return
+        self._told_at = self._clock()
+        backlog = read_backlog(self._database)
+        for priority, waiting in backlog.waiting.items():
+            meters.IMAGES_QUEUED.labels(priority.value).set(waiting.queued)
+            meters.IMAGES_RUNNING.labels(priority.value).set(waiting.running)
+            meters.OLDEST_SECONDS.labels(priority.value).set(waiting.oldest_s)
+        pace = self._pace.images_per_second
+        left = backlog.queued + backlog.running
+        meters.IMAGES_PAUSED.set(backlog.paused)
+        meters.BUSY_WORKERS.set(backlog.busy_workers)
+        meters.PACE.set(pace)
+        meters.DRAIN_SECONDS.set(left / pace if pace else math.inf if left else 0)
+
+    def _send(self) -> None:
+        traces = trace_contexts(self._database, {shard.job_id for _, shard in self._unsent}) if tracing.on() else {}
+        while self._unsent:
+            until, shard = self._unsent[0]
+            if self._clock() < until:
+                trace, images = traces.get(shard.job_id), len(shard.image_ids)
+                with tracing.span("shard.publish", trace, job=shard.job_id, images=images, queue=shard.queue.value):
+                    publish_shard(self._celery, shard.image_ids, shard.queue)
+                meters.SHARDS_PUBLISHED.labels(shard.queue.value).inc()
+                log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids), queue=shard.queue.value)
+            self._unsent.popleft()
+
+    def _send_templates(self) -> None:
+        """What is marked and then not sent is published again after ``publish_timeout_s``."""
+        for template_id, queue in take_templates(self._database, publish_timeout_s=self._settings.publish_timeout_s):
+            publish_template(self._celery, template_id, queue)
+            log.info("template.published", template=template_id, queue=queue.value)
+
+    def forget(self) -> None:
+        """Another leads now; what was not sent is its to send."""
+        self._unsent.clear()
+        self._pace.forget()
+        self._ticked_at = -math.inf
+
+
+def _say(tell: Callable[..., object], event: str, images: list[ImageOfJob], **facts: str) -> None:
+    """A line of the log for each job, or several, with the ids of all its images."""
+    for job_id, of_job in groupby(sorted(images), key=attrgetter("job_id")):
+        ids = [image.image_id for image in of_job]
+        for start in range(0, len(ids), NAMED):
+            tell(event, job=job_id, images=ids[start : start + NAMED], **facts)
+
+
+def run(settings: Settings) -> int:
+    """Dispatch and deliver until SIGTERM or SIGINT; 0 then."""
+    prepare_queue(settings)
+    tracing.configure(settings, "dispatcher")
+    database = Database.connect(settings.sqlalchemy_url)
+    celery = make_celery(settings)
+    try:
+        with ExitStack() as running:
+            stop = running.enter_context(StopSignal())
+            running.enter_context(Deliveries(database, settings))
+            kept_s = settings.retention_s(None)
+            running.enter_context(Sweeper(database, open_blobs(settings), deliveries_kept_s=kept_s))
+            running.enter_context(metrics.shown(settings, metrics.DISPATCHER))
+            leader = running.enter_context(leadership(database, settings))
+            _lead(stop, leader, Dispatcher(database, celery, settings), settings.dispatch_interval_s)
+    finally:
+        celery.close()
+        database.close()
+        tracing.close()
+    log.info("dispatcher.stopped")
+    return 0
+
+
+def _lead(stop: StopSignal, leader: Leadership, dispatcher: Dispatcher, interval_s: float) -> None:
+    led: bool | None = None
+    pause = 0.0
+    while not stop.wait(pause):
+        try:
+            leads = leader.held()
+            if leads != led:
+                log.info("dispatcher.leads" if leads else "dispatcher.stands_by")
+                led = leads
+            meters.LEADS.set(leads)
+            if leads:
+                with meters.TICK_SECONDS.time():
+                    dispatcher.tick()
+            else:
+                dispatcher.forget()
+            pause = interval_s
+        except (LedgerUnavailable, OperationalError) as error:
+            pause = min(max(pause, interval_s) * 2, LONGEST_PAUSE_S)
+            log.warning("dispatcher.waits", error=f"{type(error).__name__}: {error}", again_in=pause)
+        except Exception:
+            pause = min(max(pause, interval_s) * 2, LONGEST_PAUSE_S)
+            log.exception("dispatcher.failed", again_in=pause)

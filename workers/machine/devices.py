@@ -1,0 +1,142 @@
+"""Which devices this machine offers to the network, and how they are. By NVML: a parent that touched CUDA cannot fork.
+
+A GPU that is cut into MIG slices counts as its slices.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pynvml
+
+from cleanplate.base.settings import Settings
+from workers.errors import NoDevice, UnknownDevice
+
+
+@dataclass(frozen=True)
+class Device:
+    """What one worker process is pinned to."""
+
+    #: For the process's name: ``cuda0``, ``cpu``.
+    name: str
+    #: Variables of its environment.
+    environment: dict[str, str] = field(default_factory=dict)
+    #: NVML's name for it, which means the same in every process; ``None`` for the CPU.
+    uuid: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a device is. ``None``: it does not say."""
+
+    memory_used: int | None = None
+    memory_total: int | None = None
+    temperature_c: int | None = None
+
+
+# Threads that wait for work must not spin: the machine has other things to do.
+_CPU = Device("cpu", {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def devices(settings: Settings, chosen: str | None = None) -> list[Device]:
+    """One per CUDA device, or the CPU, as ``settings.device`` asks.
+
+    ``chosen``: some of them, by their numbers here or their UUIDs, with commas.
+
+    Raises:
+        NoDevice: CUDA was asked for and there is none.
+        UnknownDevice: one that was chosen is not here.
+    """
+    if settings.device != "cpu":
+        found = _numbered(_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), _uuids()))
+        if found:
+            return _chosen(found, chosen) if chosen is not None else found
+        if settings.device == "cuda" or chosen is not None:
+            raise NoDevice
+    return [_CPU]
+
+
+def _numbered(uuids: list[str]) -> list[Device]:
+    return [Device(f"cuda{index}", {"CUDA_VISIBLE_DEVICES": uuid}, uuid) for index, uuid in enumerate(uuids)]
+
+
+def _chosen(found: list[Device], chosen: str) -> list[Device]:
+    by_name = {str(index): device for index, device in enumerate(found)} | {
+        str(device.uuid): device for device in found
+    }
+    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    unknown = [name for name in names if name not in by_name]
+    if unknown or not names:
+        raise UnknownDevice(unknown, [f"{index} ({device.uuid})" for index, device in enumerate(found)])
+    return list({by_name[name].name: by_name[name] for name in names}.values())
+
+
+def _visible(inherited: str | None, present: list[str]) -> list[str]:
+    """Narrow what is ``present`` by an inherited ``CUDA_VISIBLE_DEVICES``: numbers as NVML counts, or UUIDs.
+
+    What NVML does not know is handed on as it is.
+    """
+    if inherited is None or not present:
+        return present
+    entries = [entry.strip() for entry in inherited.split(",")]
+    kept = [entry for entry in entries if entry not in {"", "-1"}]
+    return [present[int(entry)] if entry.isdecimal() and int(entry) < len(present) else entry for entry in kept]
+
+
+def read_device(device: Device) -> Reading:
+    """Memory and temperature of a device; of a MIG slice, the temperature of the GPU around it."""
+    if device.uuid is None:
+        return Reading()
+    with _nvml() as there:
+        handle = _or_none(lambda: pynvml.nvmlDeviceGetHandleByUUID(device.uuid)) if there else None
+        if handle is None:
+            return Reading()
+        memory = _or_none(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle))
+        whole = _or_none(lambda: pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)) or handle
+        temperature = _or_none(lambda: pynvml.nvmlDeviceGetTemperature(whole, pynvml.NVML_TEMPERATURE_GPU))
+    return Reading(memory and int(memory.used), memory and int(memory.total), temperature)
+
+
+def _uuids() -> list[str]:
+    """Identifiers of all NVIDIA devices, slices in place of what is cut into them."""
+    with _nvml() as there:
+        if not there:
+            return []
+        gpus = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return [str(pynvml.nvmlDeviceGetUUID(handle)) for gpu in gpus for handle in _slices(gpu)]
+
+
+def _slices(gpu: Any) -> list[Any]:
+    """The MIG slices of a GPU; where it is not cut, the GPU."""
+    mode = _or_none(lambda: pynvml.nvmlDeviceGetMigMode(gpu))
+    if mode is None or mode[0] != pynvml.NVML_DEVICE_MIG_ENABLE:
+        return [gpu]
+    count = pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)
+    found = (_or_none(lambda: pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index)) for index in range(count))  # noqa: B023
+    return [handle for handle in found if handle is not None]
+
+
+@contextmanager
+def _nvml() -> Iterator[bool]:
+    """NVML while the block runs; false where this machine has none."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _or_none(ask: Callable[[], Any]) -> Any:
+    """What NVML answers; ``None`` where this device has no such thing."""
+    try:
+        return ask()
+    except pynvml.NVMLError:
+        return None
