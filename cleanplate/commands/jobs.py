@@ -12,9 +12,9 @@ import typer
 from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
 
 if TYPE_CHECKING:
+    from cleanplate.base.masks import TextMask
     from cleanplate.client.answers import JobAnswer
     from cleanplate.client.http import Client
-    from storage.options import TextMark
 
 LISTED = 50
 
@@ -110,10 +110,10 @@ def submit(
     from cleanplate.terminal.connection import connect
     from cleanplate.terminal.reviewing import fetched, how_to_go_on, what_was_found
     from cleanplate.terminal.submission import Listed, Work, clean, gather
-    from cleanplate.text_marks import from_words
+    from cleanplate.terminal.text_marks import text_mask
 
     marking = _finding(find_mark, auto_approve, force)
-    said = _said(mask, marking, from_words(text or (), area or (), any_text=any_text))
+    said = _said(mask, marking, text_mask(text or (), area or (), any_text=any_text))
     work: Work | Listed
     if source.is_file():
         work = Listed(source, said)
@@ -165,7 +165,7 @@ def _finding(find_mark: bool, auto_approve: bool, force: bool) -> dict[str, Any]
     return {"mode": "auto"} | ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
 
 
-def _said(mask: Path | None, marking: dict[str, Any] | None, text: TextMark | None) -> Path | dict[str, Any] | None:
+def _said(mask: Path | None, marking: dict[str, Any] | None, text: TextMask | None) -> Path | dict[str, Any] | None:
     """What is to be repaired: a file, or as the API takes a job's. Raises UsageError: said twice."""
     from cleanplate.errors import UsageError
 
@@ -173,7 +173,7 @@ def _said(mask: Path | None, marking: dict[str, Any] | None, text: TextMark | No
         raise UsageError("Say once what is to be repaired: by --mask, --find-mark, or --text and --area.")
     if marking is not None:
         return marking
-    return mask if text is None else text.kept_text()
+    return mask if text is None else text.document()
 
 
 def approve(

@@ -27,13 +27,13 @@ def up(
 
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
-    from cleanplate import text_marks
     from cleanplate.base import logs
     from cleanplate.base.weights import find
     from cleanplate.embedded import service as embedded
+    from workers.machine.text_marks import require_text_marks
 
     settings = embedded.settle(home=home, port=port)
-    text_marks.check_here(settings)
+    require_text_marks(settings)
     find(settings)  # what is missing is said here, once, and not by each process that cannot start
     logs.configure(settings)
     raise typer.Exit(embedded.run(settings))
@@ -67,7 +67,6 @@ def worker(
 
     Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
-    from cleanplate import text_marks
     from cleanplate.base import logs
     from cleanplate.base.settings import load_settings
 
@@ -76,6 +75,7 @@ def worker(
         raise typer.Exit(_print_status(settings))
     from cleanplate.base.weights import find
     from workers.machine import supervisor
+    from workers.machine.text_marks import require_text_marks
     from workers.queue import QUEUES
 
     names = [name.strip() for name in queues.split(",")]
@@ -84,7 +84,7 @@ def worker(
     if cpu and devices is not None:
         raise typer.BadParameter("say either --cpu or --devices", param_hint="--devices")
     find(settings)
-    text_marks.check_here(settings)
+    require_text_marks(settings)
     logs.configure(settings)
     raise typer.Exit(supervisor.run(settings, chosen=devices, queues=names))
 
