@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from cleanplate.base.files import replacing
 from cleanplate.base.loopback import is_loopback
-from cleanplate.base.processes import Family
+from cleanplate.base.processes import Family, python_command
 from cleanplate.base.settings import Settings, load_settings
 from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse
 
@@ -97,7 +97,7 @@ def run(settings: Settings) -> int:
 
         try:
             for program in PROGRAMS:
-                family.start(program, [sys.executable, "-m", "cleanplate", program])
+                family.start(program, python_command("cleanplate", program))
             if wait_until_ready(local_url(settings.host, settings.port), go_on=go_on):
                 _announce(settings)
             while not asked.wait(WATCH_EVERY_S):
