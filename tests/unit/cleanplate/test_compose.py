@@ -122,7 +122,7 @@ def test_commands_of_the_images_exist() -> None:
 
 
 def test_only_the_worker_image_holds_torch() -> None:
-    assert stages()["build-api"] == ["RUN pip install ."]
+    assert stages()["build-api"] == ['RUN pip install ".[service]"']
     assert stages()["build-worker"] == ['RUN pip install ".[worker,text]"']
 
 
