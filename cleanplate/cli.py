@@ -73,6 +73,7 @@ app = typer.Typer(
 )
 
 app.command()(service.up)
+app.command()(service.link)
 app.command()(jobs.submit)
 app.command()(jobs.watch)
 app.command()(jobs.approve)

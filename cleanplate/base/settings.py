@@ -103,11 +103,6 @@ class Settings(BaseModel):
         description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
         "for all API machines. Empty: made once, kept in home.",
     )
-    local_key_id: str = Field(
-        default="",
-        description="Id of the API key with which the web page acts for browsers of this machine, without asking for "
-        "one. `cleanplate up` sets it to its own. Empty: whoever opens the page is asked for a key.",
-    )
 
     operator_tenants: JsonList[str] = Field(
         default=(),
