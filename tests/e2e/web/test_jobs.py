@@ -240,7 +240,7 @@ def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
 def test_what_was_posted_to_a_webhook_is_seen_and_posted_again(page: Page, service: Embedded, shop: Path) -> None:
     with receiver_running() as receiver, Client(service.url, service.key) as client:
         receiver.replies = [Reply(status=500)]
-        webhook = client.create_webhook(f"{receiver.url}/<i>news</i>", events=["job.completed"])
+        webhook = client.webhooks.create(f"{receiver.url}/<i>news</i>", events=["job.completed"])
         job = submitted(service, shop / "pictures", shop / "mask.png", webhook_id=webhook.id)
         page.goto(f"/jobs/{job.id}")
         expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
