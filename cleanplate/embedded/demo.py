@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from cleanplate.base.home import key_path
 from cleanplate.base.processes import python_command, spawn
 from cleanplate.client.answers import Rights
 from cleanplate.client.http import Client
@@ -170,7 +171,7 @@ def _service(home: Path, log_path: Path) -> Iterator[tuple[str, str]]:
         if not embedded.wait_until_ready(url, go_on=lambda: service.poll() is None):
             lines = log_path.read_text(errors="replace").splitlines() or ["it said nothing"]
             raise EmbeddedError(f"The service did not start: {lines[-1]}")
-        yield url, embedded.key_path(home).read_text().strip()
+        yield url, key_path(home).read_text().strip()
     finally:
         _stop(service)
 

@@ -21,6 +21,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from cleanplate.base.files import replacing
+from cleanplate.base.home import address_path, key_path
 from cleanplate.base.loopback import is_loopback
 from cleanplate.base.processes import Family, python_command
 from cleanplate.base.settings import Settings, load_settings
@@ -34,16 +35,6 @@ READY_WITHIN_S = 90.0
 #: Longer than a worker takes to give back what it has not begun and to finish what it has.
 STOP_WITHIN_S = 75.0
 WATCH_EVERY_S = 0.25
-
-
-def key_path(home: Path) -> Path:
-    """The file with the API key of the embedded service."""
-    return home / "api-key"
-
-
-def address_path(home: Path) -> Path:
-    """The file with the address of the embedded service while it runs."""
-    return home / "address"
 
 
 def settle(*, home: Path | None, port: int | None) -> Settings:

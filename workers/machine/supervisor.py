@@ -16,10 +16,10 @@ from pathlib import Path
 
 import structlog
 
-from cleanplate.base import metrics
 from cleanplate.base.processes import Child, Family, python_command
 from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import metrics
 from storage.database import Database
 from workers.machine.devices import Device, devices, read_device
 from workers.machine.reporting import REPORT_S, own_folder, write_reports

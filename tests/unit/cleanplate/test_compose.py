@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import Settings, load_settings
 from cleanplate.cli import app
 from tests.running import REPOSITORY
 
@@ -52,7 +52,7 @@ def test_variables_of_a_service_are_settings_with_good_values(name: str, monkeyp
     for variable, value in environment.items():
         filled = REFERENCE.sub(lambda found: found[1][2:] if found[1].startswith(":-") else "x", str(value))
         monkeypatch.setenv(variable, filled)
-    settings = Settings()
+    settings = load_settings()
     assert settings.database_url.get_secret_value().startswith("postgresql://cleanplate:x@postgres:5432/")
     assert settings.blobs_url == "s3://cleanplate"
     assert not settings.embedded_broker
@@ -122,7 +122,7 @@ def test_commands_of_the_images_exist() -> None:
 
 
 def test_only_the_worker_image_holds_torch() -> None:
-    assert stages()["build-api"] == ["RUN pip install ."]
+    assert stages()["build-api"] == ['RUN pip install ".[service]"']
     assert stages()["build-worker"] == ['RUN pip install ".[worker,text]"']
 
 
