@@ -95,7 +95,7 @@ def worker(
         raise typer.Exit(_print_status(settings))
     from cleanplate.base.weights import find
     from workers.machine import supervisor
-    from workers.queue import QUEUES
+    from workers.shared.queue import QUEUES
 
     names = [name.strip() for name in queues.split(",")]
     if unknown := sorted(set(names) - set(QUEUES)):
