@@ -19,6 +19,7 @@ from cleanplate.commands import (
     jobs,
     keys,
     pauses,
+    reconcile,
     service,
     settings,
     template,
@@ -87,6 +88,7 @@ app.command()(health.healthy)
 app.command()(train.train)
 app.command()(pauses.pause)
 app.command()(pauses.resume)
+app.command()(reconcile.reconcile)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 app.add_typer(template.app, name="template")
