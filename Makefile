@@ -20,25 +20,25 @@ help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 14
 
 demo: ## Clean the sample photos on a service of its own; results and a contact sheet go to demo/
-	@$(call install,worker)
+	@$(call install,service,worker)
 	$(RUN)/cleanplate demo --samples samples --out demo
 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
-	@$(call install,worker,test)
+	@$(call install,test)
 	@$(call chromium)
 	@$(call recipes)
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
-	@$(call install,worker,test)
+	@$(call install,test)
 	$(RUN)/python -m pytest -m slow --hypothesis-profile=searching
 
 soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
-	@$(call install,worker,test)
+	@$(call install,test)
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
 
 lint: ## Check style, types and import rules
-	@$(call install,worker,test,lint,docs)
+	@$(call install,test,lint,docs)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
@@ -47,7 +47,7 @@ lint: ## Check style, types and import rules
 	$(RUN)/mkdocs build --strict --quiet
 
 images: ## Build the images and run docker-compose.yml with them, by Podman and as root; nothing comes from a registry
-	@$(call install,worker,test,images)
+	@$(call install,test,images)
 	$(RUN)/python -m tests.containers.rehearse
 
 docs: ## Make a site of docs/, in build/site
@@ -55,11 +55,11 @@ docs: ## Make a site of docs/, in build/site
 	$(RUN)/mkdocs build --strict
 
 texts: ## Bring the page's translations up to date with what it says in English
-	@$(call install,worker,test)
+	@$(call install,test)
 	$(RUN)/python -m tests.catalogues
 
 screenshots: ## Take a picture of each page, into docs/screenshots
-	@$(call install,worker,test)
+	@$(call install,test)
 	@$(call chromium)
 	$(RUN)/python -m tests.screenshots docs/screenshots
 
@@ -88,7 +88,7 @@ define recipes
 endef
 
 comma := ,
-# $(call install,EXTRA,...): the project with these extras in $(VENV). A stamp named by the hash of pyproject.toml and the
+# $(call install,EXTRA,EXTRA): the project with these extras in $(VENV). A stamp named by the hash of pyproject.toml and the
 # Python's version says that it was done; the source is installed in place, so that only the packages can go stale.
 define install
 	if [ -z "$(PYTHON)" ]; then \
@@ -96,13 +96,13 @@ define install
 		exit 1; \
 	fi; \
 	$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.11 or 3.12" >&2; exit 1; }; \
-	stamp=$(VENV)/installed-$(1)$(if $(2),-$(2))$(if $(3),-$(3))$(if $(4),-$(4))-$$($(PYTHON) -c \
+	stamp=$(VENV)/installed-$(1)$(if $(2),-$(2))$(if $(3),-$(3))-$$($(PYTHON) -c \
 		'import hashlib, platform; print(platform.python_version(), hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest()[:16], sep="-")'); \
 	if [ ! -e "$$stamp" ]; then \
 		$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
 		echo "Installing the packages (once; this takes some minutes)"; \
 		$(RUN)/python -m pip install --quiet --disable-pip-version-check \
-			--editable '.[$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))$(if $(4),$(comma)$(4))]' || exit 1; \
+			--editable '.[$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))]' || exit 1; \
 		touch "$$stamp"; \
 	fi
 endef

@@ -25,8 +25,8 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, select, text
 
-from cleanplate.base import logs
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
 from storage.database import Database
 from storage.ledger.images.leases import lease_images
 from storage.ledger.jobs.jobs import submit_job

@@ -213,7 +213,7 @@ def write(
         "masked_share": round(float(np.count_nonzero(task.hole)) / task.hole.size, 6),
         "c2pa": has_c2pa(document.data, source_format),
     }
-    reasons = [written.reason] if written.reason else []
+    reasons = [reason for reason in (document.mended, written.reason) if reason]
     if label and COMPOSITE.encode() not in (xmp_of(written.data, target) or b""):
         reasons.append("The label finds no place in the file.")
     if reasons:

@@ -5,10 +5,14 @@ The broker may lose or repeat any message at any time: the ledger decides what i
 
 from __future__ import annotations
 
+import importlib
+import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from celery import Celery
+from celery.loaders.app import AppLoader
 from kombu.entity import Exchange, Queue
 
 from cleanplate.base.settings import Settings
@@ -22,11 +26,33 @@ TASK, MAKING_TASK = "inpaint_shard", "make_template"
 DRAIN_S = 60
 #: Share of the hard time limit after which a shard is asked to end by itself.
 SOFT_SHARE = 0.9
+#: Variables by which Celery's command line and app would follow the Celery of another project.
+_FOREIGN_VARIABLES = frozenset({"APP", "BROKER_URL", "CONFIG_MODULE", "LOADER", "RESULT_BACKEND"})
+
+
+class _InstalledModules(AppLoader):  # type: ignore[misc]
+    """Imports the service's own modules as Python does; Celery's loader looks into the current folder first."""
+
+    def import_from_cwd(self, module: str, imp: object = None, package: str | None = None) -> ModuleType:
+        return importlib.import_module(module, package)
 
 
 def make_celery(settings: Settings) -> Celery:
-    """A Celery app for these settings: publishes shards in the dispatcher, consumes them in a worker."""
-    app = Celery("cleanplate", set_as_current=False, include=["workers.device.tasks"])
+    """Make a Celery app from these settings alone: publishes shards in the dispatcher, consumes them in a worker.
+
+    Removes the variables of other Celery projects from this process's environment: Celery reads them before its
+    configuration.
+    """
+    for name in [name for name in os.environ if name.startswith("CELERY_") or name in _FOREIGN_VARIABLES]:
+        del os.environ[name]
+    app = Celery(
+        "cleanplate",
+        set_as_current=False,
+        include=["workers.device.tasks"],
+        loader=_InstalledModules,
+        # The one fix-up, for Django, puts the current folder into sys.path where DJANGO_SETTINGS_MODULE is set.
+        fixups=[],
+    )
     app.conf.update(
         **_broker(settings),
         # The default exchange routes by the queue's name alone: no binding is kept in the broker that it could lose.

@@ -28,9 +28,9 @@ def up(
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
     from cleanplate import text_marks
-    from cleanplate.base import logs
     from cleanplate.base.weights import find
     from cleanplate.embedded import service as embedded
+    from cleanplate.telemetry import logs
 
     settings = embedded.settle(home=home, port=port)
     text_marks.check_here(settings)
@@ -68,8 +68,8 @@ def worker(
     Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
     from cleanplate import text_marks
-    from cleanplate.base import logs
     from cleanplate.base.settings import load_settings
+    from cleanplate.telemetry import logs
 
     settings = load_settings(**({"device": "cpu"} if cpu else {}))
     if status:
@@ -123,8 +123,8 @@ def dispatch() -> None:
 
     Example: `cleanplate dispatch`
     """
-    from cleanplate.base import logs
     from cleanplate.base.settings import load_settings
+    from cleanplate.telemetry import logs
     from workers.leader import dispatcher
 
     settings = load_settings()
@@ -141,8 +141,8 @@ def migrate(
 
     Example: `CLEANPLATE_DATABASE_URL=postgresql://user:password@db/cleanplate cleanplate migrate`
     """
-    from cleanplate.base import logs
     from cleanplate.base.settings import load_settings
+    from cleanplate.telemetry import logs
     from storage.blobs import S3Blobs, open_blobs
     from storage.migrate import migrate as migrate_ledger
 

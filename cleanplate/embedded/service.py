@@ -21,8 +21,9 @@ import structlog
 from filelock import FileLock, Timeout
 
 from cleanplate.base.files import replacing
+from cleanplate.base.home import address_path, key_path
 from cleanplate.base.loopback import is_loopback
-from cleanplate.base.processes import Family
+from cleanplate.base.processes import Family, python_command
 from cleanplate.base.settings import Settings, load_settings
 from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse
 
@@ -34,16 +35,6 @@ READY_WITHIN_S = 90.0
 #: Longer than a worker takes to give back what it has not begun and to finish what it has.
 STOP_WITHIN_S = 75.0
 WATCH_EVERY_S = 0.25
-
-
-def key_path(home: Path) -> Path:
-    """The file with the API key of the embedded service."""
-    return home / "api-key"
-
-
-def address_path(home: Path) -> Path:
-    """The file with the address of the embedded service while it runs."""
-    return home / "address"
 
 
 def settle(*, home: Path | None, port: int | None) -> Settings:
@@ -97,7 +88,7 @@ def run(settings: Settings) -> int:
 
         try:
             for program in PROGRAMS:
-                family.start(program, [sys.executable, "-m", "cleanplate", program])
+                family.start(program, python_command("cleanplate", program))
             if wait_until_ready(local_url(settings.host, settings.port), go_on=go_on):
                 _announce(settings)
             while not asked.wait(WATCH_EVERY_S):

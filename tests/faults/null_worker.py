@@ -9,8 +9,8 @@ import os
 import time
 from queue import Empty
 
-from cleanplate.base import logs
 from cleanplate.base.settings import load_settings
+from cleanplate.telemetry import logs
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import LedgerUnavailable

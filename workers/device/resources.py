@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from cleanplate.base import tracing
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import find
+from cleanplate.telemetry import tracing
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database

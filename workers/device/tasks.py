@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from celery import shared_task
 
-from cleanplate.base import meters
+from cleanplate.telemetry import meters
 from workers.device import resources
 from workers.device.images.pipeline import run_shard
 from workers.device.templates.making import make_template

@@ -18,8 +18,8 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from cleanplate.base import meters, metrics, tracing
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import meters, metrics, tracing
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import LedgerUnavailable

@@ -17,8 +17,8 @@ from types import TracebackType
 import structlog
 from standardwebhooks import Webhook
 
-from cleanplate.base import meters, tracing
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import meters, tracing
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ledger.jobs.traces import trace_contexts

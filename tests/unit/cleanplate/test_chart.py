@@ -16,7 +16,7 @@ import yaml
 from helm_python import chart as helm_chart
 
 from cleanplate.base.metrics import API, DISPATCHER, WORKER
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import Settings, load_settings
 from cleanplate.cli import app
 from tests.running import REPOSITORY
 from tests.unit.cleanplate.test_docs import parsed
@@ -161,7 +161,7 @@ def test_variables_of_the_pods_are_settings_with_good_values(
                     patch.setenv(variable["name"], scheme.get(variable["name"][11:], "") + "x" * 40)
                 else:
                     patch.setenv(variable["name"], variable["value"])
-            settings = Settings()
+            settings = load_settings()
         assert settings.blobs_url == "s3://pictures"
         assert settings.public_url == values["publicUrl"]
         assert not settings.embedded_broker

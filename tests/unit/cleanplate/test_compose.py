@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import Settings, load_settings
 from cleanplate.cli import app
 from tests.running import REPOSITORY
 
@@ -53,7 +53,7 @@ def test_variables_of_a_service_are_settings_with_good_values(name: str, monkeyp
     for variable, value in environment.items():
         filled = REFERENCE.sub(lambda found: found[1][2:] if found[1].startswith(":-") else 40 * "x", str(value))
         monkeypatch.setenv(variable, filled)
-    settings = Settings()
+    settings = load_settings()
     assert settings.database_url.get_secret_value().startswith("postgresql://cleanplate:x")
     assert settings.blobs_url == "s3://cleanplate"
     assert not settings.embedded_broker

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import structlog
 
-from cleanplate.base import meters
+from cleanplate.telemetry import meters
 from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.ledger.images.finish import finish_images

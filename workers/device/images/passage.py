@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cleanplate.base import tracing
+from cleanplate.telemetry import tracing
 from model.preview import Preview
 from model.provenance import Label
 from model.repair import Repaired, Task

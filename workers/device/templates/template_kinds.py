@@ -15,6 +15,7 @@ from PIL import Image
 from model.errors import ModelError
 from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
+from model.imaging.mask_files import pixel_mask
 from model.imaging.memory import bounded
 from model.watermark.estimate import estimate
 from model.watermark.frames import ANCHORS
@@ -58,8 +59,7 @@ def from_mask(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
     place = MaskPlace.model_validate(template.spec.get("place", {})).kept()
     previews = {}
     if found.content_type != "application/json":
-        with Image.open(io.BytesIO(data)) as opened:
-            previews["mask"] = opened.convert("L")
+        previews["mask"] = Image.fromarray(pixel_mask(data, watch.limits))
     key = f"{_folder(template.tenant_id, template.id)}mask"
     watch.blobs.put(key, data, content_type=found.content_type)
     shown = _stored_previews(template.tenant_id, template.id, previews, watch)

@@ -1,10 +1,10 @@
 // A job's pictures, before and after, in parts as they are scrolled to. Parts on the screen follow the job as it goes on.
 
-import { call, pause } from "./api.js";
-import { part, say } from "./dom.js";
-import { reasonOf } from "./reasons.js";
-import { showState } from "./states.js";
-import { number, t } from "./texts.js";
+import { call, pause } from "../net/api.js";
+import { part, say } from "../frame/dom.js";
+import { reasonOf } from "../words/reasons.js";
+import { showState } from "../words/states.js";
+import { number, t } from "../words/texts.js";
 
 const PART = 60;
 const REFRESH_MS = 1500;

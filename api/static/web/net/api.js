@@ -1,7 +1,7 @@
 // The /v1 API as pages call it: with the session's token, a problem as an exception, and patience with a service that
 // is away for a moment.
 
-import { t } from "./texts.js";
+import { t } from "../words/texts.js";
 
 const WAITS_MS = [300, 700, 1500, 3000, 5000];
 let token = document.querySelector('meta[name="csrf-token"]').content;

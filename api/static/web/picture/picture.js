@@ -1,6 +1,6 @@
 // A picture to work on: its file untouched, and a preview small enough to draw, also of 100 megapixels.
 
-import { number, t } from "./texts.js";
+import { number, t } from "../words/texts.js";
 
 const MOST_PREVIEW_PIXELS = 8e6;
 const OF_THE_SERVICE = /\.(heic|heif|tiff?|avif)$/i; // what it knows and not every browser

@@ -1,10 +1,10 @@
 // What was posted to a job's webhook and what came back; one that failed is posted again.
 
-import { call, newest } from "./api.js";
-import { element } from "./dom.js";
-import { notify, notifyOf } from "./notices.js";
-import { moment, showState } from "./states.js";
-import { number, t } from "./texts.js";
+import { call, newest } from "../net/api.js";
+import { element } from "../frame/dom.js";
+import { notify, notifyOf } from "../frame/notices.js";
+import { moment, showState } from "../words/states.js";
+import { number, t } from "../words/texts.js";
 
 const SOON_MS = 2000;
 const LATEST_MS = 30_000;

@@ -1,16 +1,16 @@
 // What is to be repaired in all pictures of a job: painted or boxed on a sample, a mask's file, a template, text, or a mark
 // that is still to be found.
 
-import { fetchView, newest, patiently } from "./api.js";
-import { Gestures } from "./gestures.js";
-import { openPicture, openViewed } from "./picture.js";
-import { maskFile } from "./runlengths.js";
-import { Strokes } from "./strokes.js";
+import { fetchView, newest, patiently } from "../net/api.js";
+import { Gestures } from "../picture/gestures.js";
+import { openPicture, openViewed } from "../picture/picture.js";
+import { maskFile } from "../picture/runlengths.js";
+import { Strokes } from "../picture/strokes.js";
 import { Templates } from "./templates.js";
 import { TextMark } from "./textmark.js";
-import { t } from "./texts.js";
-import { upload } from "./upload.js";
-import { View } from "./view.js";
+import { t } from "../words/texts.js";
+import { upload } from "../files/upload.js";
+import { View } from "../picture/view.js";
 
 const at = (id) => document.getElementById(id);
 

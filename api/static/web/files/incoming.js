@@ -1,7 +1,7 @@
 // Files that come in from elsewhere: dropped anywhere on the page, or from the clipboard.
 
-import { notify } from "./notices.js";
-import { t } from "./texts.js";
+import { notify } from "../frame/notices.js";
+import { t } from "../words/texts.js";
 
 /** While files are dragged over the page `overlay` is shown; `take(transfer)` gets what was dropped. */
 export function whenDropped(overlay, take) {

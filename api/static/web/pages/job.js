@@ -2,19 +2,19 @@
 //
 // How it is comes by one way alone, from following it: the answer of an action may be older than what was told since.
 
-import { call, newest } from "./api.js";
-import { Deliveries } from "./deliveries.js";
-import { element, given, say, whileSeen } from "./dom.js";
-import { follow } from "./follow.js";
-import { Gallery } from "./gallery.js";
-import { notify, notifyOf } from "./notices.js";
-import { pairOfImage } from "./pairs.js";
-import { reasonOf } from "./reasons.js";
-import { Review, isHeld } from "./review.js";
-import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "./states.js";
-import { sure } from "./sure.js";
-import { duration, n, number, t } from "./texts.js";
-import { Zoom } from "./zoom.js";
+import { call, newest } from "../net/api.js";
+import { Deliveries } from "../parts/deliveries.js";
+import { element, given, say, whileSeen } from "../frame/dom.js";
+import { follow } from "../net/follow.js";
+import { Gallery } from "../parts/gallery.js";
+import { notify, notifyOf } from "../frame/notices.js";
+import { pairOfImage } from "../picture/pairs.js";
+import { reasonOf } from "../words/reasons.js";
+import { Review, isHeld } from "../parts/review.js";
+import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "../words/states.js";
+import { sure } from "../frame/sure.js";
+import { duration, n, number, t } from "../words/texts.js";
+import { Zoom } from "../picture/zoom.js";
 
 const OVERVIEW_MS = 3000;
 const at = (id) => document.getElementById(id);

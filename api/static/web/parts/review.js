@@ -2,13 +2,13 @@
 //
 // What is shown are the templates of the job's pictures, also those of a second search; approving names those on the page.
 
-import { call, pause } from "./api.js";
-import { element, part, say } from "./dom.js";
-import { notify, notifyOf } from "./notices.js";
-import { pairOfSample } from "./pairs.js";
-import { reasonOf } from "./reasons.js";
+import { call, pause } from "../net/api.js";
+import { element, part, say } from "../frame/dom.js";
+import { notify, notifyOf } from "../frame/notices.js";
+import { pairOfSample } from "../picture/pairs.js";
+import { reasonOf } from "../words/reasons.js";
 import { Templates, factsOf, looksOf, samplesOf } from "./templates.js";
-import { n, number, t } from "./texts.js";
+import { n, number, t } from "../words/texts.js";
 
 const LOOK_MS = 1500;
 const HELD = ["estimating", "needs_review"];

@@ -1,7 +1,7 @@
 // Sentences for the person at the page, at its top: problems stay until closed, others pass.
 
-import { Problem } from "./api.js";
-import { language, t } from "./texts.js";
+import { Problem } from "../net/api.js";
+import { language, t } from "../words/texts.js";
 
 const PASSES_AFTER_MS = 6000;
 const place = document.getElementById("notices");

@@ -1,9 +1,9 @@
 // Templates, marks that are known: what is said of one, and a choice of those that are ready.
 
-import { call } from "./api.js";
-import { element, part } from "./dom.js";
-import { moment } from "./states.js";
-import { n, number, t } from "./texts.js";
+import { call } from "../net/api.js";
+import { element, part } from "../frame/dom.js";
+import { moment } from "../words/states.js";
+import { n, number, t } from "../words/texts.js";
 
 const MOST = 8; // marks that a picture may have
 const PART = 100;

@@ -1,21 +1,21 @@
 // The page that repairs one picture: a picture comes in, strokes become a mask, the service repairs, the result is the
 // next picture. What is painted and shown is a preview; what is sent and saved are the files' own bytes.
 
-import { Problem, newest } from "./api.js";
-import { Busy } from "./busy.js";
-import { Comparison } from "./comparison.js";
-import { Gestures } from "./gestures.js";
-import { pasted, whenDropped } from "./incoming.js";
-import { notify, notifyOf } from "./notices.js";
-import { Unusable, cleanName } from "./picture.js";
-import { Sending, opened, openedResult, repair } from "./repairing.js";
-import * as rights from "./rights.js";
-import { maskFile } from "./runlengths.js";
-import { Steps } from "./steps.js";
-import { Strokes } from "./strokes.js";
-import { bytes, number, t } from "./texts.js";
-import { showChosen, whenChosen } from "./toolbox.js";
-import { View } from "./view.js";
+import { Problem, newest } from "../net/api.js";
+import { Busy } from "../parts/busy.js";
+import { Comparison } from "../picture/comparison.js";
+import { Gestures } from "../picture/gestures.js";
+import { pasted, whenDropped } from "../files/incoming.js";
+import { notify, notifyOf } from "../frame/notices.js";
+import { Unusable, cleanName } from "../picture/picture.js";
+import { Sending, opened, openedResult, repair } from "../net/repairing.js";
+import * as rights from "../frame/rights.js";
+import { maskFile } from "../picture/runlengths.js";
+import { Steps } from "../picture/steps.js";
+import { Strokes } from "../picture/strokes.js";
+import { bytes, number, t } from "../words/texts.js";
+import { showChosen, whenChosen } from "../parts/toolbox.js";
+import { View } from "../picture/view.js";
 
 const at = (id) => document.getElementById(id);
 const limits = { bytes: Number(at("bench").dataset.maxBytes), pixels: Number(at("bench").dataset.maxPixels) };

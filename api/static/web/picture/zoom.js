@@ -1,10 +1,10 @@
 // A pair looked at closely: the stage of the page for one picture, first with what is there soon, then with the whole.
 
 import { Comparison } from "./comparison.js";
-import { element } from "./dom.js";
+import { element } from "../frame/dom.js";
 import { Gestures } from "./gestures.js";
 import { Strokes } from "./strokes.js";
-import { t } from "./texts.js";
+import { t } from "../words/texts.js";
 import { View } from "./view.js";
 
 const at = (id) => document.getElementById(id);

@@ -1,8 +1,8 @@
 // The sample on which a mark is shown: the first picture that the browser can show, or another one. Where it can show
 // none of them, the service shows the first that is sent.
 
-import { notifyOf } from "./notices.js";
-import { Unusable } from "./picture.js";
+import { notifyOf } from "../frame/notices.js";
+import { Unusable } from "../picture/picture.js";
 
 const TRIED = 8;
 

@@ -1,11 +1,11 @@
 // The list of jobs: what the page came with, and what events tell of since.
 
-import { call } from "./api.js";
-import { given, part, say, whileSeen } from "./dom.js";
-import { followAll } from "./follow.js";
-import { notifyOf } from "./notices.js";
-import { doneText, leftText, moment, paceText, picturesText, showBar, showState, stateOf } from "./states.js";
-import { n } from "./texts.js";
+import { call } from "../net/api.js";
+import { given, part, say, whileSeen } from "../frame/dom.js";
+import { followAll } from "../net/follow.js";
+import { notifyOf } from "../frame/notices.js";
+import { doneText, leftText, moment, paceText, picturesText, showBar, showState, stateOf } from "../words/states.js";
+import { n } from "../words/texts.js";
 
 const at = (id) => document.getElementById(id);
 const list = at("jobs");

@@ -3,9 +3,9 @@
 // A pair is {key, name, facts, download, soon(signal), whole(signal), hint}: soon() gives [before, after] quickly, whole()
 // as large as they are; without it, or where the browser cannot show that, `hint` says what is seen.
 
-import { fetchBlob, patiently } from "./api.js";
+import { fetchBlob, patiently } from "../net/api.js";
 import { openPicture } from "./picture.js";
-import { number, t } from "./texts.js";
+import { number, t } from "../words/texts.js";
 
 const LIMITS = { bytes: 60e6, pixels: 100e6 };
 

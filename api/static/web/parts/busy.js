@@ -1,6 +1,6 @@
 // What is said while a picture is repaired: how far it is, whether the service is away; meanwhile its mask shimmers.
 
-import { t } from "./texts.js";
+import { t } from "../words/texts.js";
 
 const at = (id) => document.getElementById(id);
 const still = matchMedia("(prefers-reduced-motion: reduce)");

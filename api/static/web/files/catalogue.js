@@ -4,7 +4,7 @@
 
 const PICTURES = /\.(avif|bmp|gif|heic|heif|j2k|jfif|jp2|jpe|jpe?g|png|tiff?|webp)$/i;
 const HIDDEN = /(^|\/)(\.|__MACOSX\/)/;
-const LIBRARY = new URL("../vendor/zip-core.min.js", import.meta.url);
+const LIBRARY = new URL("../../vendor/zip-core.min.js", import.meta.url);
 
 /** `{files, leftOut}` of an input's files: pictures by their names, and how many others there were. */
 export async function ofInput(list) {

@@ -1,20 +1,20 @@
 // A new job: pictures come in and are sent at once, the mark is shown on a sample, and the rest is asked for.
 
-import { Problem, call, persist } from "./api.js";
-import { ofDrop, ofInput } from "./catalogue.js";
-import { element, say } from "./dom.js";
-import { whenDropped } from "./incoming.js";
-import { Marking } from "./marking.js";
-import { notify, notifyOf } from "./notices.js";
-import { Unusable } from "./picture.js";
-import * as rights from "./rights.js";
-import { Samples } from "./samples.js";
-import { Sent } from "./sent.js";
-import { Shipment } from "./shipment.js";
-import { secondsBetween } from "./states.js";
-import { bytes, duration, n, number, t } from "./texts.js";
-import { showChosen, whenChosen } from "./toolbox.js";
-import { upload } from "./upload.js";
+import { Problem, call, persist } from "../net/api.js";
+import { ofDrop, ofInput } from "../files/catalogue.js";
+import { element, say } from "../frame/dom.js";
+import { whenDropped } from "../files/incoming.js";
+import { Marking } from "../parts/marking.js";
+import { notify, notifyOf } from "../frame/notices.js";
+import { Unusable } from "../picture/picture.js";
+import * as rights from "../frame/rights.js";
+import { Samples } from "../parts/samples.js";
+import { Sent } from "../files/sent.js";
+import { Shipment } from "../files/shipment.js";
+import { secondsBetween } from "../words/states.js";
+import { bytes, duration, n, number, t } from "../words/texts.js";
+import { showChosen, whenChosen } from "../parts/toolbox.js";
+import { upload } from "../files/upload.js";
 
 const at = (id) => document.getElementById(id);
 const { maxBytes, maxPixels, most, owner, kept } = at("new").dataset;

@@ -1,6 +1,6 @@
 // Many files on their way into the object store: a few at a time, straight to where the service says, with a pause.
 
-import { Problem } from "./api.js";
+import { Problem } from "../net/api.js";
 import { places, send } from "./upload.js";
 
 const AT_ONCE = 4;

@@ -1,6 +1,6 @@
 // How jobs are told of: their states in words, the bar of their images, their pace and the time that is left.
 
-import { element, say } from "./dom.js";
+import { element, say } from "../frame/dom.js";
 import { duration, language, n, number, t } from "./texts.js";
 
 const WORDS = {

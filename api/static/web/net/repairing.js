@@ -2,8 +2,8 @@
 // service is away, and none is done twice.
 
 import { Problem, awaited, fetchBlob, fetchView, patiently, pause, persist } from "./api.js";
-import { openPicture, openViewed } from "./picture.js";
-import { places, send, upload } from "./upload.js";
+import { openPicture, openViewed } from "../picture/picture.js";
+import { places, send, upload } from "../files/upload.js";
 
 const SOON_MS = 200;
 const LATER_MS = 800;

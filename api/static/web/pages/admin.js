@@ -1,13 +1,13 @@
 // The page of the operations: the tenant's templates looked at, approved or refused, deleted; keys revoked.
 
-import { call } from "./api.js";
-import { element, given, part, say } from "./dom.js";
-import { notify, notifyOf } from "./notices.js";
-import { reasonOf } from "./reasons.js";
-import { moment, showState } from "./states.js";
-import { sure } from "./sure.js";
-import { factsOf, looksOf, samplesOf, titleOf } from "./templates.js";
-import { t } from "./texts.js";
+import { call } from "../net/api.js";
+import { element, given, part, say } from "../frame/dom.js";
+import { notify, notifyOf } from "../frame/notices.js";
+import { reasonOf } from "../words/reasons.js";
+import { moment, showState } from "../words/states.js";
+import { sure } from "../frame/sure.js";
+import { factsOf, looksOf, samplesOf, titleOf } from "../parts/templates.js";
+import { t } from "../words/texts.js";
 
 const at = (id) => document.getElementById(id);
 const PART = 50;

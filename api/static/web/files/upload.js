@@ -1,7 +1,7 @@
 // Files into the object store: links from the API, then the bytes straight to where the links lead, with progress.
 
-import { Problem, patiently, persist, problemOf, unreachable } from "./api.js";
-import { t } from "./texts.js";
+import { Problem, patiently, persist, problemOf, unreachable } from "../net/api.js";
+import { t } from "../words/texts.js";
 
 const TYPES = {
   jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", webp: "image/webp", avif: "image/avif", gif: "image/gif",

@@ -1,6 +1,6 @@
 // The steps of a picture's repair: the original and each result, to look at, to go back to, to go on from.
 
-import { t } from "./texts.js";
+import { t } from "../words/texts.js";
 
 const THUMBNAIL = 96;
 

@@ -1,6 +1,6 @@
 // Text that is the mark, looked for in each picture by itself: what it says, where it lies, or all text there is.
 
-import { number, t } from "./texts.js";
+import { number, t } from "../words/texts.js";
 
 const MOST_TEXTS = 20;
 const MOST_AREAS = 8;
