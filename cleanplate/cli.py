@@ -19,6 +19,7 @@ from cleanplate.commands import (
     inpaint,
     keys,
     pauses,
+    reconcile,
     service,
     settings,
     submit,
@@ -102,6 +103,7 @@ app.command(cls=needs("ledger"))(health.healthy)
 app.command(cls=needs("worker"))(train.train)
 app.command(cls=needs("ledger"))(pauses.pause)
 app.command(cls=needs("ledger"))(pauses.resume)
+app.command(cls=needs("ledger"))(reconcile.reconcile)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 app.add_typer(template.app, name="template")
