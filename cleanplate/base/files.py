@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from model.formats import TYPES_BY_ENDING
+
 CHUNK = 256 * 1024
 
 
@@ -50,4 +52,5 @@ class FileBody:
 
 def content_type(file: Path) -> str:
     """The type that a file's name claims; the service looks at the bytes itself."""
-    return mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    of_picture = TYPES_BY_ENDING.get(file.suffix.lower())
+    return of_picture or mimetypes.guess_type(file.name)[0] or "application/octet-stream"

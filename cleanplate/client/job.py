@@ -16,22 +16,10 @@ from typing import TYPE_CHECKING
 
 from cleanplate.base.names import candidates, stem_and_extension
 from cleanplate.client.answers import ImageAnswer, ImageState, JobAnswer, JobCounts, JobState, ResultLine
+from model.formats import ENDINGS_BY_TYPE
 
 if TYPE_CHECKING:
     from cleanplate.client.http import Client
-
-#: The extension of a result, where the picture's own is not of its format any more.
-_EXTENSIONS = {
-    "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "image/png": (".png",),
-    "image/webp": (".webp",),
-    "image/avif": (".avif",),
-    "image/heic": (".heic", ".heif"),
-    "image/heif": (".heif", ".heic"),
-    "image/tiff": (".tif", ".tiff"),
-    "image/gif": (".gif",),
-    "image/bmp": (".bmp",),
-}
 
 
 class Job:
@@ -138,7 +126,7 @@ def result_name(line: ResultLine) -> str:
     """The picture's own name as a plain file name, with the extension of what it has become."""
     plain = line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
     stem, extension = stem_and_extension(plain)
-    known = _EXTENSIONS.get(line.content_type or "", (extension,))
+    known = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
     return plain if extension.lower() in known else stem + known[0]
 
 
