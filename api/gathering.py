@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import IO
 
 from api import requests
@@ -18,7 +17,7 @@ from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
 from cleanplate.base.masks import FileMask
-from cleanplate.base.pictures import PICTURES
+from model.formats import is_picture_name
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.ledger.tenants.uploads import get_upload, known_uploads
@@ -134,7 +133,7 @@ def _list_folder(here: Stores, url: str) -> list[NewImage]:
     bucket = url.split("/")[2]
     prefix = url.removeprefix(f"s3://{bucket}/")
     try:
-        keys = [key for key in here.buckets.list(url) if PurePosixPath(key).suffix.lower() in PICTURES]
+        keys = [key for key in here.buckets.list(url) if is_picture_name(key)]
     except (BlobNotFound, BlobStoreRefused) as error:
         raise _unreadable("folder") from error
     _check_count(here, len(keys))

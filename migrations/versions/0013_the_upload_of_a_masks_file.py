@@ -3,7 +3,7 @@
 Before, a job kept the placement of the file alone, or nothing. Its images without a mask of their own have the file's
 key, which ends with the upload's id. An image's own mask is completed by its key when it is read.
 
-Revision 0013, after 0011.
+Revision 0013, after 0012.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
