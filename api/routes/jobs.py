@@ -15,7 +15,7 @@ from api.lanes import waiting
 from api.problems import Problem, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
-from api.submitting import answered, submitted
+from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
 from storage.ledger.jobs.counting import OPEN_JOB
@@ -93,12 +93,12 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     wanted = once()
     given = recall(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
-        return answered(answers.Job.model_validate(given), replayed=True)
+        return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
         job, replayed = _submit_uploaded(here, tenant, wanted)
     else:
-        job, replayed = submitted(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
-    return answered(job, replayed=replayed)
+        job, replayed = submit_to_ledger(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
+    return accepted(job, replayed=replayed)
 
 
 def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[answers.Job, bool]:
@@ -111,7 +111,7 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         raise validation_problem(error) from error
     job = gather_job(here, tenant, body)
     try:
-        return submitted(here, tenant, job, wanted, webhook_field="webhook_id")
+        return submit_to_ledger(here, tenant, job, wanted, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=places_of(body, set(error.identifiers))) from error
 
