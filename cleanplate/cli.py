@@ -19,6 +19,7 @@ from cleanplate.commands import (
     inpaint,
     keys,
     pauses,
+    reconcile,
     service,
     settings,
     submit,
@@ -87,6 +88,7 @@ def root(
 
 
 app.command(cls=needs("service", "worker"))(service.up)
+app.command(cls=needs("service"))(service.link)
 app.command()(submit.submit)
 app.command()(submit.watch)
 app.command()(submit.approve)
@@ -101,6 +103,7 @@ app.command(cls=needs("ledger"))(health.healthy)
 app.command(cls=needs("worker"))(train.train)
 app.command(cls=needs("ledger"))(pauses.pause)
 app.command(cls=needs("ledger"))(pauses.resume)
+app.command(cls=needs("ledger"))(reconcile.reconcile)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 app.add_typer(template.app, name="template")
