@@ -27,7 +27,8 @@ NEEDS = {
     "weights list": "worker", "weights pull": "worker", "weights convert": "worker", "weights verify": "worker",
     "migrate": "ledger", "healthy": "ledger", "pause": "ledger", "resume": "ledger", "keys create": "ledger",
     "keys list": "ledger", "keys revoke": "ledger", "tenants list": "ledger", "tenants quota": "ledger",
-    "tenants weight": "ledger", "audit export": "ledger", "audit verify": "ledger",
+    "tenants weight": "ledger", "audit export": "ledger", "audit verify": "ledger", "link": "service",
+    "reconcile": "ledger",
 }  # fmt: skip
 #: Words for the arguments that a command insists on.
 WORDS = {
@@ -173,8 +174,8 @@ def test_a_command_of_a_plain_install_names_the_extra_that_it_lacks(plain: Envir
     ("extra", "packages"),
     [
         ("ledger", ["storage", "cleanplate.telemetry", "cleanplate.base"]),
-        ("service", ["api", "workers.leader", "workers.queue", "cleanplate.embedded.service"]),
-        ("worker", ["workers.device", "workers.machine", "workers.queue", "model", "cleanplate.local"]),
+        ("service", ["api", "workers.leader", "workers.shared", "cleanplate.embedded.service"]),
+        ("worker", ["workers.device", "workers.machine", "workers.shared", "model", "cleanplate.local"]),
     ],
 )
 def test_an_extra_brings_what_its_programs_import(extra: str, packages: list[str]) -> None:
