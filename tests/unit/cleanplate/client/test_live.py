@@ -176,6 +176,37 @@ def test_submit_and_watch_on_the_command_line(shop: Shop, tmp_path: Path) -> Non
         assert cleanplate("watch", "job_0", settings=environment).returncode == 2
 
 
+def test_jobs_are_managed_on_the_command_line(shop: Shop, client: Client, tmp_path: Path) -> None:
+    images = pictures(tmp_path / "in", "a.png", "b.png")
+    environment = {"CLEANPLATE_URL": shop.settings.public_url, "CLEANPLATE_API_KEY": shop.key}
+
+    def jobs(*words: str, status: int = 0) -> str:
+        ended = cleanplate("jobs", *words, settings=environment)
+        assert ended.returncode == status, ended.stderr
+        return ended.stdout
+
+    with served(shop.settings, tmp_path / "log"):
+        job = client.submit(images, masks=images[0], rights=RIGHTS)
+        other = client.submit(images, masks=images[1], rights=RIGHTS)
+        assert jobs("pause", job.id) == f"{job.id} is paused.\n"
+        assert job.refresh().answer.paused
+        assert jobs("resume", job.id) == f"{job.id} is queued: 0 of 2 images ended.\n"
+        shop.work(job.id, bad=1)
+        assert "a.png  image_truncated" in jobs("show", job.id)
+        assert jobs("retry", job.id) == f"{job.id} is running: 1 of 2 images ended.\n"
+        assert jobs("cancel", job.id, other.id).splitlines() == [
+            f"{job.id} is canceled: 2 of 2 images ended.",
+            f"{other.id} is canceled: 2 of 2 images ended.",
+        ]
+        assert [line.split()[0] for line in jobs().splitlines()[1:]] == [other.id, job.id]
+        assert jobs("list", "--state", "running").splitlines()[1:] == []
+        # Nobody answers the question.
+        assert jobs("delete", job.id, status=1).endswith("[y/N]: ")
+        assert jobs("delete", job.id, "--yes") == f"{job.id} is deleted.\n"
+        assert shop.jobs() == [other.id]
+        jobs("show", job.id, status=2)
+
+
 def test_a_manifest_is_submitted_on_the_command_line(shop: Shop, client: Client, tmp_path: Path) -> None:
     (image, mask) = pictures(tmp_path / "in", "a.png", "mask.png")
     environment = {"CLEANPLATE_URL": shop.settings.public_url, "CLEANPLATE_API_KEY": shop.key}
