@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 
 from apiflask import APIFlask
-from flask import current_app
 from pydantic import BaseModel
 
 from api import answers, idempotency, requests
@@ -53,14 +52,6 @@ def register(app: APIFlask) -> None:
         AUTO_OPERATION_ID=True,
     )
     app.spec_processor(_made_exact)  # type: ignore[arg-type]
-
-
-def current_document() -> dict[str, Any]:
-    """The document of the current application, made once; do not change it."""
-    if "openapi" not in current_app.extensions:
-        current_app.extensions["openapi"] = cast(APIFlask, current_app).spec
-    document: dict[str, Any] = current_app.extensions["openapi"]
-    return document
 
 
 def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
