@@ -44,23 +44,16 @@ _PAGE = 1000
     ),
     responses=responses(
         "request_invalid",
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
         "idempotency_key_busy",
         "idempotency_key_invalid",
         "idempotency_key_reused",
         "quota_exceeded",
-        "request_too_large",
-        "media_type_unsupported",
-        "validation_failed",
         "rights_missing",
         "upload_unknown",
         "webhook_unknown",
         "manifest_invalid",
         "manifest_unreadable",
         "too_many_images",
-        "ledger_unavailable",
         "blob_store_unavailable",
     ),
 )
@@ -108,11 +101,6 @@ def _terms() -> ManifestTerms:
     summary="The rows of a job's manifest that were left out",
     description="JSON Lines, one row a line with the reason, in the manifest's order.",
     responses=responses(
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
-        "not_found",
-        "ledger_unavailable",
         also={
             200: {
                 "description": "One line for each row.",
