@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
 
 if TYPE_CHECKING:
-    from storage.options import TextMark
+    from cleanplate.base.masks import AutoMask, JobMask, TextMask
 
 
 class Basis(StrEnum):
@@ -109,17 +109,17 @@ def submit(
     from cleanplate.terminal.connection import connect
     from cleanplate.terminal.reviewing import fetch_previews, marks_description, next_steps
     from cleanplate.terminal.submission import Listed, Work, clean, gather
-    from cleanplate.text_marks import from_words
+    from cleanplate.terminal.text_marks import text_mask
 
-    search = _search_mask(find_mark, auto_approve, force)
-    job_mask = _job_mask(mask, search, from_words(text or (), area or (), any_text=any_text))
+    auto_mask = _auto_mask(find_mark, auto_approve, force)
+    chosen_mask = _only_mask(mask, auto_mask, text_mask(text or (), area or (), any_text=any_text))
     work: Work | Listed
     if source.is_file():
-        work = Listed(source, job_mask)
-    elif job_mask is None:
+        work = Listed(source, chosen_mask)
+    elif chosen_mask is None:
         raise UsageError("State the pixels to repair with --mask; or give --find-mark, or --text.")
     else:
-        work = gather(source, job_mask)
+        work = gather(source, chosen_mask)
     if isinstance(work, Work) and work.left_out:
         typer.echo(
             f"Left out, no pictures by their names: {', '.join(path.name for path in work.left_out)}",
@@ -157,26 +157,26 @@ def submit(
         raise typer.Exit(1)
 
 
-def _search_mask(find_mark: bool, auto_approve: bool, force: bool) -> dict[str, Any] | None:
-    """The mask of a job that searches its mark; ``None``: no search. Raises UsageError: an option lacks --find-mark."""
+def _auto_mask(find_mark: bool, auto_approve: bool, force: bool) -> AutoMask | None:
+    """The mask of ``--find-mark``. Raises UsageError: an option that belongs to it stands alone."""
+    from cleanplate.base.masks import AutoMask
     from cleanplate.errors import UsageError
 
     if not find_mark:
         if auto_approve or force:
             raise UsageError(f"{'--auto-approve' if auto_approve else '--force'} belongs to --find-mark.")
         return None
-    return {"mode": "auto"} | ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
+    approval = ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
+    return AutoMask.model_validate({"mode": "auto", **approval})
 
 
-def _job_mask(mask: Path | None, search: dict[str, Any] | None, text: TextMark | None) -> Path | dict[str, Any] | None:
-    """The job's mask: a file, or as the API takes it. Raises UsageError: it is stated twice."""
+def _only_mask(file: Path | None, auto: AutoMask | None, text: TextMask | None) -> Path | JobMask | None:
+    """The mask that the options name. Raises UsageError: they name several."""
     from cleanplate.errors import UsageError
 
-    if sum(way is not None for way in (mask, search, text)) > 1:
+    if sum(mask is not None for mask in (file, auto, text)) > 1:
         raise UsageError("Give only one of --mask, --find-mark, and --text with --area.")
-    if search is not None:
-        return search
-    return mask if text is None else text.kept_text()
+    return file or auto or text
 
 
 def approve(

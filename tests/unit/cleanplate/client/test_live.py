@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from cleanplate import Client, Rights
+from cleanplate import BoxesMask, Client, ImageOptions, JobOptions, Picture, Rights, TextMask
 from cleanplate.base.settings import Settings
 from cleanplate.client.journal import Journal
 from cleanplate.client.webhooks import verify
@@ -68,6 +68,26 @@ def test_a_job_is_submitted_followed_and_fetched(shop: Shop, client: Client, tmp
         assert [path.name for path, at in before.items() if path.stat().st_mtime_ns != at] == ["a.png"]
         with pytest.raises(Refused, match="not_found"):
             list(client.events("job_0"))
+
+
+def test_masks_and_options_are_models_that_come_back_as_they_were_sent(
+    shop: Shop, client: Client, tmp_path: Path
+) -> None:
+    (image,) = pictures(tmp_path / "in", "a.png")
+    mask = BoxesMask(boxes=[(0.72, 0.9, 0.25, 0.07)], units="relative")
+    own = Picture(
+        url="https://shop.example/b.jpg",
+        mask=TextMask(mode="text", texts=["Doe Shirts"], areas=["bottom", (0, 0, 1, 0.5)]),
+        options=ImageOptions(output="png"),
+    )
+    with served(shop.settings, tmp_path / "log"):
+        job = client.submit([image, own], mask=mask, rights=RIGHTS, options=JobOptions(dilation_px=4))
+        assert (job.answer.mask, job.answer.options) == (mask, JobOptions(dilation_px=4))
+        first, second = job.images()
+        assert (first.mask, first.options) == (None, None)
+        assert (second.mask, second.options) == (own.mask, own.options)
+        again = client.submit([image], mask=first.mask or job.answer.mask, rights=RIGHTS)
+        assert again.answer.mask == mask
 
 
 def test_waiting_outlives_the_server(shop: Shop, client: Client, tmp_path: Path) -> None:
