@@ -1,7 +1,7 @@
-"""Child processes that end with their parent, and are started again when they die.
+"""Child processes that end with their parent and are restarted when they die.
 
-Nothing may outlive the parent. On Linux a child is told when its parent dies, and the parent adopts what a dead child
-leaves behind, so that it can be found and ended; elsewhere the process groups must do.
+No process may outlive the parent. On Linux the kernel signals a child when its parent dies, and the parent adopts the
+orphans of a dead child, so that it can end them. Elsewhere only process groups do that.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-#: A child that lived this long had begun well: the next pause is the first again.
+#: A child that lived this long has started well: after its death the pauses begin anew.
 SETTLED_S = 60.0
-#: Deaths in a row from which on a child is said to be in a crash loop. It is started again all the same.
+#: Early deaths in a row that make a crash loop. The child is restarted all the same.
 CRASH_LOOP = 5
 POLL_S = 0.1
 #: Keeps the current folder out of ``sys.path``, in grandchildren too: a file of a shop's project, such as ``model.py``,
@@ -54,7 +54,7 @@ def spawn(
     def end_with_parent() -> None:
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-            if os.getppid() != parent:  # it died before the line above
+            if os.getppid() != parent:  # the parent died before the line above
                 os._exit(1)
 
     return subprocess.Popen(  # noqa: S603 - the callers' own programs, no shell
@@ -74,7 +74,7 @@ class Child:
 
     name: str
     command: Sequence[str]
-    #: Variables of its own, over the family's.
+    #: Its own variables; they win over the family's.
     environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
@@ -92,7 +92,7 @@ class Child:
         return self.deaths_in_a_row >= CRASH_LOOP
 
     def pause(self, lived_s: float) -> float:
-        """Seconds to wait before the next start, after it died having lived ``lived_s``."""
+        """Seconds to wait before the restart of a child that lived ``lived_s``; counts the death."""
         self.deaths += 1
         self.deaths_in_a_row = 1 if lived_s >= SETTLED_S else self.deaths_in_a_row + 1
         return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.deaths_in_a_row - 1, 10))
@@ -100,7 +100,7 @@ class Child:
 
 @dataclass
 class Family:
-    """Programs that run together, the only children of this process: any other child is ended as a stray."""
+    """Programs that run together, the only children of this process: it kills any other child as a stray."""
 
     environment: Mapping[str, str]
     children: list[Child] = field(default_factory=list)
@@ -111,21 +111,21 @@ class Family:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
-        """Start a program, with variables of its own, and look after it from now on."""
+        """Start a program, with its own variables, and keep it running from now on."""
         child = Child(name, command, environment or {})
         self.children.append(child)
         self._start(child)
         return child
 
     def end(self, child: Child, reason: str) -> None:
-        """Kill a child that lives but does not work; ``tend`` starts it again as after any other death."""
+        """Kill a child that hangs; ``tend`` restarts it as after any other death."""
         if child.process is not None and child.alive:
             log.error("process.ended", extra={"process_name": child.name, "pid": child.process.pid, "reason": reason})
             _kill_group(child.process.pid)
             child.process.wait()
 
     def tend(self) -> None:
-        """Notice who died, end what it left behind, and start again who has paused long enough."""
+        """Note deaths, kill the orphans of the dead, and restart children whose pause is over."""
         for child in self.children:
             now = self.clock()
             if child.process is not None and (status := child.process.poll()) is not None:
@@ -137,7 +137,7 @@ class Family:
                         extra={
                             "process_name": child.name,
                             "deaths": child.deaths_in_a_row,
-                            "hint": "It keeps dying soon after its start: the lines before say why.",
+                            "hint": "It keeps dying soon after its start: the log lines before this one say why.",
                         },
                     )
                 _kill_group(child.process.pid)
@@ -147,9 +147,9 @@ class Family:
                 self._start(child)
 
     def stop(self, grace_s: float, *, hurry: Callable[[], bool] = lambda: False) -> bool:
-        """Ask all to stop, wait ``grace_s`` seconds or until ``hurry()``, then kill whatever is left of them.
+        """Ask all to stop, wait ``grace_s`` seconds or until ``hurry()``, then kill the rest.
 
-        Whether all ended by themselves.
+        Returns whether all ended by themselves.
         """
         running = [(child.name, child.process) for child in self.children if child.process is not None]
         for _, process in running:
@@ -175,18 +175,18 @@ class Family:
 
 def children_of(pid: int) -> list[int]:
     """Direct children of a process (Linux; empty elsewhere)."""
-    found: list[int] = []
+    children: list[int] = []
     for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):  # the thread ended in between
-            found += [int(child) for child in listing.read_text().split()]
-    return found
+        with contextlib.suppress(OSError):  # the thread ended meanwhile
+            children += [int(child) for child in listing.read_text().split()]
+    return children
 
 
 def end_strays(known: set[int]) -> None:
-    """Kill and reap every child of this process that is not ``known``, with all below it."""
+    """Kill and reap every child of this process that is not ``known``, with its descendants."""
     while strays := [pid for pid in children_of(os.getpid()) if pid not in known]:
         for stray in strays:
-            # What it leaves behind is adopted, and found by the next round.
+            # This process adopts its orphans, and the next round kills them.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(stray, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
