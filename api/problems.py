@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
-from cleanplate.base.logs import redact_text
+from cleanplate.telemetry.logs import redact_text
 from model.errors import ModelError
 from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError
 

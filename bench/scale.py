@@ -25,8 +25,8 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, select, text
 
-from cleanplate.base import logs
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
 from storage.database import Database
 from storage.ledger.images.leases import lease_images
 from storage.ledger.jobs.jobs import submit_job
@@ -37,10 +37,10 @@ from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images
 from tests.servers import PostgresServer, RedisServer, started
-from workers.device.images.finishing import Finisher
-from workers.device.images.lease import Heartbeat, Lease
+from workers.device.images.finisher import Finisher
+from workers.device.lease import Heartbeat, Lease
 from workers.leader import dispatcher
-from workers.queue import make_celery
+from workers.shared.queue import make_celery
 
 #: One image in so many fails, so that the outbox has something to do beside the jobs' ends.
 FAILS = 100

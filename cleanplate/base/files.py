@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-from model.formats import TYPES_BY_ENDING
 
 CHUNK = 256 * 1024
 
@@ -48,9 +45,3 @@ class FileBody:
             while chunk := file.read(min(CHUNK, left)):
                 left -= len(chunk)
                 yield chunk
-
-
-def content_type(file: Path) -> str:
-    """The type that a file's name claims; the service looks at the bytes itself."""
-    of_picture = TYPES_BY_ENDING.get(file.suffix.lower())
-    return of_picture or mimetypes.guess_type(file.name)[0] or "application/octet-stream"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from cleanplate.base.logs import redact_text
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry.logs import redact_text
 from tests.unit.logging import restored_logging
 
 KEY = "cp_" + "Ab9-_" * 8 + "xyz"

@@ -17,15 +17,15 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from cleanplate.base import meters
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import meters
 from storage.database import Database
 from storage.ledger.tenants.tenants import ensure_tenant
 from tests.running import REPOSITORY, running, until
 from tests.servers import environment, free_port
 from tests.shop import Shop
 from workers.leader.dispatcher import Dispatcher
-from workers.queue import make_celery, prepare_queue
+from workers.shared.queue import make_celery, prepare_queue
 
 DEPLOY = REPOSITORY / "deploy"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cleanplate.base.home import stated_home
 from cleanplate.base.settings import InvalidSettings, Settings, load_settings
 from cleanplate.commands.settings import shown
 
@@ -37,6 +38,21 @@ def test_each_wrong_value_is_one_line_that_names_its_variable(monkeypatch: pytes
     assert [line.split(":")[0] for line in lines] == ["CLEANPLATE_DATABASE_URL", "CLEANPLATE_PORT"]
     assert "postgresql://" in lines[0]
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["443", "[443", '["https"]', "[]"])
+def test_a_list_that_is_no_json_list_of_its_type_is_one_line(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CLEANPLATE_SOURCE_PORTS", value)
+    with pytest.raises(InvalidSettings, match=r"^CLEANPLATE_SOURCE_PORTS: .+$"):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", ["~/of-cleanplate", "/srv/cleanplate"])
+def test_the_client_finds_the_home_of_the_settings(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CLEANPLATE_HOME", value)
+    assert stated_home() == load_settings().home.expanduser()
+    monkeypatch.delenv("CLEANPLATE_HOME")
+    assert stated_home() == load_settings().home
 
 
 def test_every_setting_says_what_it_means() -> None:

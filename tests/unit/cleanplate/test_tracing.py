@@ -11,13 +11,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from cleanplate.base import tracing
+from cleanplate.telemetry import tracing
 from tests.running import REPOSITORY
 
 OFF = """
 import sys
 import api.app, api.server, workers.leader.dispatcher, workers.device.resources, workers.device.images.pipeline
-from cleanplate import tracing
+from cleanplate.telemetry import tracing
 from cleanplate.base.settings import Settings
 tracing.configure(Settings(), "worker")
 with tracing.span("job.submit", None, images=1) as span:

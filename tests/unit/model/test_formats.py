@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 
 from model.errors import ImageRejected
-from model.formats import ENDINGS_BY_TYPE, FORMATS, OUTPUTS, READ, TYPES_BY_ENDING, Format, is_picture_name
+from model.formats import (
+    ENDINGS_BY_TYPE,
+    FORMATS,
+    OUTPUTS,
+    READ,
+    TYPES_BY_ENDING,
+    Format,
+    claimed_type,
+    is_picture_name,
+)
 from model.imaging import Limits, probe
 from tests.running import REPOSITORY
 
@@ -55,6 +64,14 @@ def test_each_ending_and_each_output_stands_for_one_format() -> None:
 ])  # fmt: skip
 def test_names_of_files_that_are_read_are_names_of_pictures(name: str, taken: bool) -> None:
     assert is_picture_name(name) is taken
+
+
+@pytest.mark.parametrize(("name", "claimed"), [
+    ("supplier.JFIF", "image/jpeg"), ("a.heic", "image/heic"), ("mask.json", "application/json"),
+    ("rows.csv", "text/csv"), ("notes", "application/octet-stream"),
+])  # fmt: skip
+def test_a_name_claims_a_media_type(name: str, claimed: str) -> None:
+    assert claimed_type(name) == claimed
 
 
 def test_options_offer_the_outputs_of_the_table() -> None:
