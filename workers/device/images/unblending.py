@@ -27,6 +27,7 @@ from model.watermark.template import Template
 from storage.options import JobOptions
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.image_context import ImageContext, label_of, sha256
+from workers.device.networks import ffc_lambda_of
 from workers.errors import ResidualMark, TemplateGone
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ class Filling:
             self._on_tile(before + done, total)
 
         with self._passage.timed("network"):
-            filled = self._inpainter.run(task, on_tile, on_note=self._passage.notes.add)
+            options = JobOptions.model_validate(self._passage.image.options)
+            filled = self._inpainter.run(
+                task, on_tile, on_note=self._passage.notes.add, ffc_lambda=ffc_lambda_of(options)
+            )
         self._passage.tiles = total
         return filled
 
