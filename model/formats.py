@@ -5,7 +5,6 @@ Command line, client, API and page are made from it. It imports nothing beyond t
 
 from __future__ import annotations
 
-import mimetypes
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -67,9 +66,3 @@ ENDINGS_BY_TYPE = {
 def is_picture_name(name: str | PurePath) -> bool:
     """Whether a file of this name is taken for a picture; the file's bytes decide whether it is one."""
     return PurePath(name).suffix.lower() in TYPES_BY_ENDING
-
-
-def claimed_type(name: str | PurePath) -> str:
-    """The media type that a file's name claims, of a picture or anything else; the file's bytes decide what it is."""
-    path = PurePath(name)
-    return TYPES_BY_ENDING.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import httpx
 
-from cleanplate.base.files import FileBody
 from cleanplate.client.answers import PartSlot, UploadSlot
+from cleanplate.client.bodies import FileBody, content_type
 from cleanplate.client.calls import Calls
 from cleanplate.client.journal import Begun, Journal
 from cleanplate.client.refusals import store_refusal
 from cleanplate.errors import Refused, ServiceUnreachable
-from model.formats import claimed_type
 
 RunSideBySide = Callable[[Sequence[Callable[[], None]]], None]
 #: Error codes of a transfer that the service no longer has: the file is sent from its beginning.
@@ -46,7 +45,7 @@ class PartedFile:
 
     def _begin(self) -> str:
         name, size = self._file.name, self._file.stat().st_size
-        announced = {"filename": name, "content_type": claimed_type(self._file), "size": size, "method": "multipart"}
+        announced = {"filename": name, "content_type": content_type(self._file), "size": size, "method": "multipart"}
         answer = self._calls.json("POST", "/v1/uploads", json={"files": [announced]})
         slot = self._calls.read(UploadSlot, answer["uploads"][0])
         begun = Begun(slot.id, slot.parts[0].size, len(slot.parts))

@@ -12,14 +12,14 @@ from urllib.parse import urljoin
 
 import httpx
 
-from cleanplate.base.files import FileBody, replacing
+from cleanplate.base.files import replacing
 from cleanplate.client.answers import ImageAnswer, ResultLine, UploadSlot
+from cleanplate.client.bodies import FileBody, content_type
 from cleanplate.client.calls import Calls
 from cleanplate.client.journal import Journal
 from cleanplate.client.parts import PartedFile
 from cleanplate.client.refusals import refusal, store_refusal
 from cleanplate.errors import ServiceUnreachable
-from model.formats import claimed_type
 
 #: Upload slots per request: few enough that their links outlive the transfers.
 SLOTS = 100
@@ -67,7 +67,7 @@ class Transfers:
         for start in range(0, len(small), SLOTS):
             batch = small[start : start + SLOTS]
             announced = [
-                {"filename": file.name, "content_type": claimed_type(file), "size": file.stat().st_size or None}
+                {"filename": file.name, "content_type": content_type(file), "size": file.stat().st_size or None}
                 for file in batch
             ]
             answer = self._calls.json("POST", "/v1/uploads", json={"files": announced})

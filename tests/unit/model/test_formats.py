@@ -18,7 +18,6 @@ from model.formats import (
     READ,
     TYPES_BY_ENDING,
     Format,
-    claimed_type,
     is_picture_name,
 )
 from model.imaging import Limits, probe
@@ -66,16 +65,8 @@ def test_names_of_files_that_are_read_are_names_of_pictures(name: str, taken: bo
     assert is_picture_name(name) is taken
 
 
-@pytest.mark.parametrize(("name", "claimed"), [
-    ("supplier.JFIF", "image/jpeg"), ("a.heic", "image/heic"), ("mask.json", "application/json"),
-    ("rows.csv", "text/csv"), ("notes", "application/octet-stream"),
-])  # fmt: skip
-def test_a_name_claims_a_media_type(name: str, claimed: str) -> None:
-    assert claimed_type(name) == claimed
-
-
 def test_options_offer_the_outputs_of_the_table() -> None:
-    from storage.options import JobOptions
+    from cleanplate.base.options import JobOptions
 
     schema = JobOptions.model_json_schema()["properties"]["output"]
     offered = {value for choice in schema.get("anyOf", [schema]) for value in choice.get("enum", [])}

@@ -13,15 +13,15 @@ import promql_parser
 import pytest
 import typer
 import yaml
-from cleanplate.base.metrics import API, DISPATCHER, WORKER
 from helm_python import chart as helm_chart
-from workers.queue import DRAIN_S
 
 from cleanplate.base.settings import Settings, load_settings
 from cleanplate.cli import app
+from cleanplate.telemetry.metrics import API, DISPATCHER, WORKER
 from tests.running import REPOSITORY
-from tests.unit.cleanplate.test_docs import parsed
-from tests.unit.cleanplate.test_metrics import named
+from tests.unit.cleanplate.telemetry.test_metrics import named
+from tests.unit.docs.test_docs import parsed
+from workers.shared.queue import DRAIN_S
 
 CHART = REPOSITORY / "deploy" / "chart"
 #: What everybody has to say.
