@@ -27,10 +27,10 @@ from model.engine.flight import Tile
 from model.engine.guide import guided, smaller
 from model.engine.plan import ALIGN, Plan, Region, make_plan, tile_weights
 from model.errors import ImageRejected, MaskRejected, WeightsRejected
-from model.masks import Mask, dilate, lay, rim
 from model.networks.precision import Precision, best_precision
 from model.networks.weights import SHIPPED, load_network
-from model.repair import Task, composite
+from model.repair.hole import Mask, dilate, lay, rim
+from model.repair.task import Task, composite
 
 Pixels = NDArray[np.uint8]
 #: Tiles of one picture that are with the engine at once; more would only wait there.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
-from model.preview import Preview, preview
-from model.repair import Repaired, fill_parts, read, write
+from model.repair.preview import Preview, preview
+from model.repair.task import Repaired, fill_parts, read, write
 from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template

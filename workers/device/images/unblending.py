@@ -19,9 +19,9 @@ from model.engine.plan import make_plan
 from model.formats import READ
 from model.imaging import Limits, Probe, probe
 from model.imaging.picture import Picture
-from model.masks import Mask
-from model.preview import Preview, preview
-from model.repair import Task
+from model.repair.hole import Mask
+from model.repair.preview import Preview, preview
+from model.repair.task import Task
 from model.watermark.files import Cleaned, clean
 from model.watermark.template import Template
 from storage.records import ImageState, LeasedImage, Outcome

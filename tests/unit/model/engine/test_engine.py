@@ -32,7 +32,7 @@ from model.imaging import Limits
 from model.networks.lama import LaMaGenerator
 from model.networks.precision import Precision
 from model.networks.weights import Description, save_weights
-from model.repair import read
+from model.repair.task import read
 
 CPU = torch.device("cpu")
 
@@ -316,7 +316,7 @@ def test_arrays_that_do_not_fit_are_refused_with_a_sentence(picture: np.ndarray,
 
 def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
     """Inside the mask, on the sample photos, with the weights that ship."""
-    samples = Path(__file__).parents[3] / "samples"
+    samples = Path(__file__).parents[4] / "samples"
     for photo in sorted((samples / "marked").iterdir())[:2]:
         image = np.asarray(Image.open(photo).convert("RGB"))
         mask = np.asarray(Image.open(samples / "masks" / photo.name).convert("L"))

@@ -20,7 +20,7 @@ from model.networks.fused import fuse
 from model.networks.lama import LaMaGenerator
 from model.networks.spectral import DftTransform, FftTransform, Kind
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 
 
 def lively(network: nn.Module) -> nn.Module:
