@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.telemetry import tracing
-from model.preview import Preview
-from model.provenance import Label
-from model.repair import Repaired, Task
+from model.imaging.metadata.provenance import Label
+from model.repair.preview import Preview
+from model.repair.task import Repaired, Task
 from storage.records import ImageState, LeasedImage, Outcome
 
 if TYPE_CHECKING:

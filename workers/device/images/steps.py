@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
-from model.preview import Preview, preview
-from model.repair import Repaired, fill_parts, read, write
+from model.repair.preview import Preview, preview
+from model.repair.task import Repaired, fill_parts, read, write
 from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
@@ -27,6 +27,7 @@ from workers.device.images.shared_files import SharedFiles
 from workers.device.images.text_marks import AsItCame, about, skipped
 from workers.device.images.unblending import Filling, Templates, Unblended, ended, unblended
 from workers.device.lease import Lease
+from workers.device.networks import ffc_lambda_of
 from workers.device.resources import Resources
 
 
@@ -123,7 +124,7 @@ class Steps:
             self._resources.networks.use(options) as inpainter,
         ):
             context.network = inpainter
-            run = functools.partial(inpainter.run, on_note=context.notes.add)
+            run = functools.partial(inpainter.run, on_note=context.notes.add, ffc_lambda=ffc_lambda_of(options))
             pixels = fill_parts(task, run, lambda done: self._on_tile(image.id, done, task.tiles_total))
         self._executor.to_store(context, functools.partial(self._store, context, pixels))
 

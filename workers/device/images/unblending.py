@@ -19,13 +19,14 @@ from model.engine.plan import make_plan
 from model.formats import READ
 from model.imaging import Limits, Probe, probe
 from model.imaging.picture import Picture
-from model.masks import Mask
-from model.preview import Preview, preview
-from model.repair import Task
+from model.repair.hole import Mask
+from model.repair.preview import Preview, preview
+from model.repair.task import Task
 from model.watermark.files import Cleaned, clean
 from model.watermark.template import Template
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.image_context import ImageContext, label_of, sha256
+from workers.device.networks import ffc_lambda_of
 from workers.errors import ResidualMark, TemplateGone
 
 if TYPE_CHECKING:
@@ -83,7 +84,10 @@ class Filling:
             self._on_tile(before + done, total)
 
         with self._passage.timed("network"):
-            filled = self._inpainter.run(task, on_tile, on_note=self._passage.notes.add)
+            options = self._passage.image.options
+            filled = self._inpainter.run(
+                task, on_tile, on_note=self._passage.notes.add, ffc_lambda=ffc_lambda_of(options)
+            )
         self._passage.tiles = total
         return filled
 
