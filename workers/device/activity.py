@@ -37,12 +37,12 @@ class Activity:
             with self._lock:
                 del self._steps[number]
 
-    def image_ended(self) -> None:
+    def count_image(self) -> None:
         """One more image has an outcome."""
         with self._lock:
             self.images += 1
             self._ended.append(self._clock())
-            self._forget()
+            self._drop_old()
 
     @property
     def longest_step_s(self) -> float:
@@ -54,9 +54,9 @@ class Activity:
     def images_per_second(self) -> float:
         """Over the last minute."""
         with self._lock:
-            self._forget()
+            self._drop_old()
             return len(self._ended) / max(min(self._clock() - self._begun_at, WINDOW_S), 1.0)
 
-    def _forget(self) -> None:
+    def _drop_old(self) -> None:
         while self._ended and self._ended[0] < self._clock() - WINDOW_S:
             self._ended.popleft()

@@ -120,12 +120,13 @@ class Dispatcher:
     def _keep_the_books(self, seen: Glance) -> None:
         max_attempts = self._settings.max_attempts
         reaped, late = Reaped(), []
-        if seen.silent and self._clock() >= self._reaps_from:
+        reaps = self._clock() >= self._reaps_from
+        if seen.silent and reaps:
             reaped = reap_leases(self._database, max_attempts=max_attempts)
         for outcome, found in (("requeued", reaped.requeued), ("failed", reaped.failed)):
             meters.LEASES_REAPED.labels(outcome).inc(len(found))
             _say(log.warning, f"images.{outcome}", found, reason=WORKER_LOST)
-        if seen.silent_template:
+        if seen.silent_template and reaps:
             for template_id in reap_templates(self._database, max_attempts=max_attempts):
                 log.warning("template.reaped", template=template_id)
         if seen.paused:

@@ -1,12 +1,11 @@
-"""A picture whose text marks are to be found: which are wanted, what its record says, and its end where there are none.
+"""Pictures whose text marks are looked for: which text is wanted, what the record says, and the source as a result.
 
-The decision to take the work on was made at submission (:mod:`cleanplate.text_marks`); a worker without the packages
+The decision to accept the work was made at submission (:mod:`cleanplate.text_marks`); a worker without the packages
 gives the image back for another.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from cleanplate.text_marks import wanted
@@ -14,21 +13,11 @@ from model.imaging import Limits, probe
 from model.text.files import Found
 from model.text.wanted import Wanted
 from storage.options import TextMark
-from storage.records import ImageState, LeasedImage, Outcome
-from workers.device.images.image_context import ImageContext, sha256
+from storage.records import LeasedImage
+from workers.device.images.outcomes import ResultFile
 
 #: Texts that a record names.
-_TOLD = 20
-
-
-@dataclass(frozen=True)
-class AsItCame:
-    """A result that is the source's own file."""
-
-    data: bytes
-    content_type: str
-    #: With its dot.
-    extension: str
+_TEXTS_IN_RECORD = 20
 
 
 def wanted_of(image: LeasedImage) -> Wanted | None:
@@ -40,32 +29,24 @@ def wanted_of(image: LeasedImage) -> Wanted | None:
     return wanted(mark)
 
 
-def about(found: Found) -> dict[str, Any]:
-    """For the image's record."""
+def text_record(found: Found) -> dict[str, Any]:
+    """The part of an image's record about the text that was found."""
     return {
         "marks": len(found.marks),
-        "texts": [line.text for line in found.marks[:_TOLD]],
+        "texts": [line.text for line in found.marks[:_TEXTS_IN_RECORD]],
         "texts_seen": found.seen,
     }
 
 
-def skipped(context: ImageContext, source: bytes, key: str, limits: Limits, worker: str) -> Outcome:
-    """The outcome of a picture without the mark: its result is the source itself, which lies under ``key``."""
+def source_as_result(source: bytes, limits: Limits) -> ResultFile:
+    """The source's own file, as the result of a picture without the mark."""
     facts = probe(source, limits)
-    return Outcome(
-        image_id=context.image.id,
-        state=ImageState.SKIPPED,
-        result_key=key,
+    return ResultFile(
+        data=source,
         content_type=facts.content_type,
+        extension=facts.extension,
         width=facts.width,
         height=facts.height,
-        tiles_done=0,
-        record={
-            "reason": "text_not_found",
-            "format": facts.format,
-            **context.about,
-            "worker": worker,
-            "sha256": {**context.sha256, "result": sha256(source)},
-            "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
-        },
+        record={"reason": "text_not_found", "format": facts.format},
+        changed=False,
     )

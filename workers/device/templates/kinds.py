@@ -42,8 +42,8 @@ _GIVEN_ERROR, _SHOWN_NOISE = 0.01, 3.0
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What making a template needs, and who hears how far it is (what that raises ends the work)."""
+class TemplateContext:
+    """What making a template needs. An error that ``on_progress`` raises ends the work."""
 
     fetcher: Fetcher
     blobs: Blobs
@@ -52,17 +52,17 @@ class Watch:
     on_progress: Callable[[str, int, int], None]
 
 
-def from_mask(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
+def make_from_mask(template: LeasedTemplate, context: TemplateContext) -> MadeTemplate:
     """A mask's file, kept as it is. Raises MaskRejected."""
-    data = _fetched(template.sources[0], watch)
-    found = probe_mask(data, watch.limits)
+    data = _fetched(template.sources[0], context)
+    found = probe_mask(data, context.limits)
     place = MaskPlace.model_validate(template.spec.get("place", {})).kept()
     previews = {}
     if found.content_type != "application/json":
-        previews["mask"] = Image.fromarray(pixel_mask(data, watch.limits))
+        previews["mask"] = Image.fromarray(pixel_mask(data, context.limits))
     key = f"{_folder(template.tenant_id, template.id)}mask"
-    watch.blobs.put(key, data, content_type=found.content_type)
-    shown = _stored_previews(template.tenant_id, template.id, previews, watch)
+    context.blobs.put(key, data, content_type=found.content_type)
+    shown = _stored_previews(template.tenant_id, template.id, previews, context)
     return MadeTemplate(
         id=template.id,
         place=place,
@@ -75,19 +75,19 @@ def from_mask(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
     )
 
 
-def from_logo(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
+def make_from_logo(template: LeasedTemplate, context: TemplateContext) -> MadeTemplate:
     """A picture with alpha, laid as its owner says.
 
     Raises:
         ImageRejected: it is no picture.
         TemplateUnmade: it has no alpha, or marks nothing.
     """
-    data = _fetched(template.sources[0], watch)
-    found = probe(data, watch.limits)
+    data = _fetched(template.sources[0], context)
+    found = probe(data, context.limits)
     if max(found.width, found.height) > _LONGEST_LOGO:
         raise TemplateUnmade("logo_too_large", f"A logo has {_LONGEST_LOGO} px on a side at most.")
     with bounded(len(data) + found.memory):
-        page = decode(data, watch.limits).pages[0]
+        page = decode(data, context.limits).pages[0]
         if not page.alpha:
             raise TemplateUnmade("logo_without_alpha", "The logo has no alpha: save it as PNG with transparency.")
         # Sixteen bits are shown by their upper eight.
@@ -99,10 +99,10 @@ def from_logo(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
         raise TemplateUnmade("logo_empty", "The logo's alpha marks nothing.")
     mask = np.where(alpha > 0.5 * alpha.max(), 255, 0).astype(np.uint8)
     made = Template(alpha, colour, mask, _rule_of(place, *alpha.shape), _quality_of_given(alpha, mask))
-    return _stored(template, template.id, _Made(made), watch)
+    return _stored(template, template.id, _Made(made), context)
 
 
-def from_pictures(template: LeasedTemplate, watch: Watch) -> list[MadeTemplate]:
+def make_from_pictures(template: LeasedTemplate, context: TemplateContext) -> list[MadeTemplate]:
     """The marks that pictures share, the commonest first: the template itself, then ``<id>-2`` and so on.
 
     Raises:
@@ -113,7 +113,7 @@ def from_pictures(template: LeasedTemplate, watch: Watch) -> list[MadeTemplate]:
 
     def load(source: SampleSource) -> Pixels | None:
         try:
-            return _seen(source, watch)
+            return _seen(source, context)
         except (ModelError, BlobNotFound) as error:
             unreadable.append(f"{source.name}: {error.code}")
         except SourceError as error:
@@ -124,14 +124,14 @@ def from_pictures(template: LeasedTemplate, watch: Watch) -> list[MadeTemplate]:
 
     samples = [Sample(source.name, lambda source=source: load(source)) for source in template.sources]  # type: ignore[misc]
     force = bool(template.spec.get("force", False))
-    found = estimate(samples, force=force, on_progress=watch.on_progress)
+    found = estimate(samples, force=force, on_progress=context.on_progress)
     warnings = list(found.warnings)
     if unreadable:
         warnings.append(f"{len(unreadable)} pictures could not be read: {', '.join(unreadable[:3])}.")
-    shown = _before_and_after(samples, found.templates, watch)
+    shown = _before_and_after(samples, found.templates, context)
     made = [_Made(one, warnings, pictures) for one, pictures in zip(found.templates, shown, strict=True)]
     ids = [template.id, *(f"{template.id}-{number}" for number in range(2, len(made) + 1))]
-    return [_stored(template, template_id, one, watch) for template_id, one in zip(ids, made, strict=True)]
+    return [_stored(template, template_id, one, context) for template_id, one in zip(ids, made, strict=True)]
 
 
 def _rule_of(place: LogoPlace, height: int, width: int) -> Rule:
@@ -173,10 +173,10 @@ class _Made:
     shown: dict[str, Image.Image] = field(default_factory=dict)
 
 
-def _stored(template: LeasedTemplate, template_id: str, one: _Made, watch: Watch) -> MadeTemplate:
+def _stored(template: LeasedTemplate, template_id: str, one: _Made, context: TemplateContext) -> MadeTemplate:
     made = one.template
     key = f"{_folder(template.tenant_id, template_id)}mark.template"
-    watch.blobs.put(key, made.to_bytes(), content_type="application/zip")
+    context.blobs.put(key, made.to_bytes(), content_type="application/zip")
     share = made.alpha[..., None] / max(float(made.alpha.max()), 1e-3)
     previews = {
         "mask": Image.fromarray(made.mask),
@@ -195,16 +195,18 @@ def _stored(template: LeasedTemplate, template_id: str, one: _Made, watch: Watch
         confidence=confidence(made.quality) if estimated else 1.0,
         warnings=one.warnings,
         file_key=key,
-        previews=_stored_previews(template.tenant_id, template_id, previews, watch),
+        previews=_stored_previews(template.tenant_id, template_id, previews, context),
     )
 
 
-def _before_and_after(samples: list[Sample], templates: list[Template], watch: Watch) -> list[dict[str, Image.Image]]:
+def _before_and_after(
+    samples: list[Sample], templates: list[Template], context: TemplateContext
+) -> list[dict[str, Image.Image]]:
     """For each template, some pictures with its mark and without it (as un-blending alone leaves them)."""
     shown: list[dict[str, Image.Image]] = [{} for _ in templates]
     looked_at = chosen(samples)[:_LOOKED_AT]
     for number, sample in enumerate(looked_at):
-        watch.on_progress("preview", number, len(looked_at))
+        context.on_progress("preview", number, len(looked_at))
         if all(len(pictures) == 2 * _SHOWN for pictures in shown):
             break
         pixels = sample.load()
@@ -222,7 +224,7 @@ def _before_and_after(samples: list[Sample], templates: list[Template], watch: W
 
 
 def _stored_previews(
-    tenant_id: str, template_id: str, previews: dict[str, Image.Image], watch: Watch
+    tenant_id: str, template_id: str, previews: dict[str, Image.Image], context: TemplateContext
 ) -> dict[str, str]:
     keys = {}
     for name, picture in previews.items():
@@ -230,22 +232,22 @@ def _stored_previews(
         file = io.BytesIO()
         picture.save(file, "PNG")
         keys[name] = f"{_folder(tenant_id, template_id)}previews/{name}.png"
-        watch.blobs.put(keys[name], file.getvalue(), content_type="image/png")
+        context.blobs.put(keys[name], file.getvalue(), content_type="image/png")
     return keys
 
 
-def _seen(source: SampleSource, watch: Watch) -> Pixels:
+def _seen(source: SampleSource, context: TemplateContext) -> Pixels:
     """A picture's first page as a person sees it."""
-    data = _fetched(source, watch)
-    memory = probe(data, watch.limits).memory
-    with watch.activity.step(), bounded(len(data) + memory):
-        pixels = decode(data, watch.limits).pages[0].views()[0].pixels
+    data = _fetched(source, context)
+    memory = probe(data, context.limits).memory
+    with context.activity.step(), bounded(len(data) + memory):
+        pixels = decode(data, context.limits).pages[0].views()[0].pixels
     return pixels
 
 
-def _fetched(source: SampleSource, watch: Watch) -> bytes:
-    with watch.activity.step():
-        return watch.fetcher.source(source)
+def _fetched(source: SampleSource, context: TemplateContext) -> bytes:
+    with context.activity.step():
+        return context.fetcher.source(source)
 
 
 def _folder(tenant_id: str, template_id: str) -> str:

@@ -117,7 +117,7 @@ def test_activity_knows_its_longest_step_and_its_pace() -> None:
         assert activity.longest_step_s == 12
     assert activity.longest_step_s == 0
     for _ in range(30):
-        activity.image_ended()
+        activity.count_image()
     clock.now += WINDOW_S / 2
     assert activity.images_per_second == 30 / (WINDOW_S / 2 + 12)
     clock.now += WINDOW_S
