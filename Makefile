@@ -13,7 +13,7 @@ KILLS ?= 200
 MINUTES ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow soak lint texts screenshots
+.PHONY: help demo test test-slow soak lint images docs texts screenshots
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -38,11 +38,21 @@ soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=20
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
 
 lint: ## Check style, types and import rules
-	@$(call install,test,lint)
+	@$(call install,test,lint,docs)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
+	$(RUN)/mkdocs build --strict --quiet
+
+images: ## Build the images and run docker-compose.yml with them, by Podman and as root; nothing comes from a registry
+	@$(call install,test,images)
+	$(RUN)/python -m tests.containers.rehearse
+
+docs: ## Make a site of docs/, in build/site
+	@$(call install,docs)
+	$(RUN)/mkdocs build --strict
 
 texts: ## Bring the page's translations up to date with what it says in English
 	@$(call install,test)
@@ -86,13 +96,13 @@ define install
 		exit 1; \
 	fi; \
 	$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.11 or 3.12" >&2; exit 1; }; \
-	stamp=$(VENV)/installed-$(1)$(if $(2),-$(2))-$$($(PYTHON) -c \
+	stamp=$(VENV)/installed-$(1)$(if $(2),-$(2))$(if $(3),-$(3))-$$($(PYTHON) -c \
 		'import hashlib, platform; print(platform.python_version(), hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest()[:16], sep="-")'); \
 	if [ ! -e "$$stamp" ]; then \
 		$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
 		echo "Installing the packages (once; this takes some minutes)"; \
 		$(RUN)/python -m pip install --quiet --disable-pip-version-check \
-			--editable '.[$(1)$(if $(2),$(comma)$(2))]' || exit 1; \
+			--editable '.[$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))]' || exit 1; \
 		touch "$$stamp"; \
 	fi
 endef

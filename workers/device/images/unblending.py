@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.engine.plan import make_plan
+from model.formats import READ
 from model.imaging import Limits, probe
 from model.imaging.picture import Picture
-from model.imaging.probing import FORMATS
 from model.masks import Mask
 from model.preview import preview
 from model.repair import Task
@@ -104,12 +104,12 @@ def remove_marks(
     cleaned = clean(source, templates, limits=limits, fill=fill, output=options.output, label=label)
     if cleaned.residual and options.residual_mark == "fail":
         raise ResidualMark(max(abs(removal.ghost) for removal in cleaned.removals))
-    content_type, extension = FORMATS[facts.format if cleaned.skipped else str(cleaned.record["format"])]
+    result_format = READ[facts.format if cleaned.skipped else str(cleaned.record["format"])]
     used_templates = [used.id for used in context.image.templates]
     return ResultFile(
         data=cleaned.data,
-        content_type=content_type,
-        extension=extension,
+        content_type=result_format.content_type,
+        extension=result_format.ending,
         width=facts.width,
         height=facts.height,
         record={
