@@ -1,6 +1,6 @@
-"""``python -m tests.faults.null_worker``: a worker whose engine does nothing, for the soak: it begins in a moment.
+"""``python -m tests.faults.null_worker``: a worker whose engine does nothing, for the soak: it starts quickly.
 
-Queue, leases, heartbeats, the finisher and the blob store are the product's own; there is no picture and no network.
+Queue, leases, heartbeats, finisher and blob store are the product's own; there is no picture and no network.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workers.device.images.finisher import Finisher
 from workers.device.lease import LeaseHeartbeat, lease_on_images
 from workers.shared.queue import make_celery
 
-#: One image in so many fails.
+#: One image in this number fails.
 FAILS = 97
 ENGINE_S = 0.02
 

@@ -33,11 +33,11 @@ from workers.errors import SourceError, TemplateUnmade
 
 Pixels = NDArray[np.uint8]
 
-#: Pictures shown before and after; how many are looked at for them; their longest side in px, and a template's.
-_SHOWN, _LOOKED_AT, _SIDE = 6, 24, 640
-#: A logo with more px on a side is none.
+#: Pictures shown before and after, pictures tried for them, and the longest side of all previews in px.
+_EXAMPLES, _CANDIDATES, _SIDE = 6, 24, 640
+#: Longest side of a logo, in px.
 _LONGEST_LOGO = 8192
-#: Error of the opacity of a logo that was given, and the coding error of a picture that is only shown.
+#: Error of the opacity of a given logo, and the coding error of a picture that is only shown.
 _GIVEN_ERROR, _SHOWN_NOISE = 0.01, 3.0
 
 
@@ -53,8 +53,8 @@ class TemplateContext:
 
 
 def make_from_mask(template: LeasedTemplate, context: TemplateContext) -> MadeTemplate:
-    """A mask's file, kept as it is. Raises MaskRejected."""
-    data = _fetched(template.sources[0], context)
+    """Make a template of a mask's file, which is kept unchanged. Raises MaskRejected."""
+    data = _fetch(template.sources[0], context)
     found = probe_mask(data, context.limits)
     place = MaskPlace.model_validate(template.spec.get("place", {})).kept()
     previews = {}
@@ -62,7 +62,7 @@ def make_from_mask(template: LeasedTemplate, context: TemplateContext) -> MadeTe
         previews["mask"] = Image.fromarray(pixel_mask(data, context.limits))
     key = f"{_folder(template.tenant_id, template.id)}mask"
     context.blobs.put(key, data, content_type=found.content_type)
-    shown = _stored_previews(template.tenant_id, template.id, previews, context)
+    shown = _store_previews(template.tenant_id, template.id, previews, context)
     return MadeTemplate(
         id=template.id,
         place=place,
@@ -76,13 +76,13 @@ def make_from_mask(template: LeasedTemplate, context: TemplateContext) -> MadeTe
 
 
 def make_from_logo(template: LeasedTemplate, context: TemplateContext) -> MadeTemplate:
-    """A picture with alpha, laid as its owner says.
+    """Make a template of a picture with alpha, placed as its owner says.
 
     Raises:
-        ImageRejected: it is no picture.
-        TemplateUnmade: it has no alpha, or marks nothing.
+        ImageRejected: the file is no picture.
+        TemplateUnmade: the picture has no alpha, or marks nothing.
     """
-    data = _fetched(template.sources[0], context)
+    data = _fetch(template.sources[0], context)
     found = probe(data, context.limits)
     if max(found.width, found.height) > _LONGEST_LOGO:
         raise TemplateUnmade("logo_too_large", f"A logo has {_LONGEST_LOGO} px on a side at most.")
@@ -90,7 +90,7 @@ def make_from_logo(template: LeasedTemplate, context: TemplateContext) -> MadeTe
         page = decode(data, context.limits).pages[0]
         if not page.alpha:
             raise TemplateUnmade("logo_without_alpha", "The logo has no alpha: save it as PNG with transparency.")
-        # Sixteen bits are shown by their upper eight.
+        # Sixteen bits are reduced to their upper eight.
         last = page.samples[..., -1].astype(np.float32) / np.iinfo(page.samples.dtype).max
         colour = page.views()[0].pixels.astype(np.float32)
     place = LogoPlace.model_validate(template.spec.get("place", {}))
@@ -99,21 +99,21 @@ def make_from_logo(template: LeasedTemplate, context: TemplateContext) -> MadeTe
         raise TemplateUnmade("logo_empty", "The logo's alpha marks nothing.")
     mask = np.where(alpha > 0.5 * alpha.max(), 255, 0).astype(np.uint8)
     made = Template(alpha, colour, mask, _rule_of(place, *alpha.shape), _quality_of_given(alpha, mask))
-    return _stored(template, template.id, _Made(made), context)
+    return _store(template, template.id, _Made(made), context)
 
 
 def make_from_pictures(template: LeasedTemplate, context: TemplateContext) -> list[MadeTemplate]:
-    """The marks that pictures share, the commonest first: the template itself, then ``<id>-2`` and so on.
+    """Estimate the marks that pictures share, the most frequent first: the template itself, then ``<id>-2`` and so on.
 
     Raises:
         TemplateRefused: too few pictures, or no mark.
-        StorageError, SourceError: pictures cannot be fetched for now.
+        StorageError, SourceError: pictures cannot be fetched at present.
     """
     unreadable: list[str] = []
 
     def load(source: SampleSource) -> Pixels | None:
         try:
-            return _seen(source, context)
+            return _fetch_pixels(source, context)
         except (ModelError, BlobNotFound) as error:
             unreadable.append(f"{source.name}: {error.code}")
         except SourceError as error:
@@ -131,7 +131,7 @@ def make_from_pictures(template: LeasedTemplate, context: TemplateContext) -> li
     shown = _before_and_after(samples, found.templates, context)
     made = [_Made(one, warnings, pictures) for one, pictures in zip(found.templates, shown, strict=True)]
     ids = [template.id, *(f"{template.id}-{number}" for number in range(2, len(made) + 1))]
-    return [_stored(template, template_id, one, context) for template_id, one in zip(ids, made, strict=True)]
+    return [_store(template, template_id, one, context) for template_id, one in zip(ids, made, strict=True)]
 
 
 def _rule_of(place: LogoPlace, height: int, width: int) -> Rule:
@@ -150,7 +150,7 @@ def _rule_of(place: LogoPlace, height: int, width: int) -> Rule:
 
 
 def _quality_of_given(alpha: NDArray[np.float32], mask: Pixels) -> Quality:
-    """Of a template that was not estimated."""
+    """The quality of a template that was not estimated."""
     return Quality(
         samples=0,
         without=0,
@@ -173,7 +173,7 @@ class _Made:
     shown: dict[str, Image.Image] = field(default_factory=dict)
 
 
-def _stored(template: LeasedTemplate, template_id: str, one: _Made, context: TemplateContext) -> MadeTemplate:
+def _store(template: LeasedTemplate, template_id: str, one: _Made, context: TemplateContext) -> MadeTemplate:
     made = one.template
     key = f"{_folder(template.tenant_id, template_id)}mark.template"
     context.blobs.put(key, made.to_bytes(), content_type="application/zip")
@@ -195,23 +195,23 @@ def _stored(template: LeasedTemplate, template_id: str, one: _Made, context: Tem
         confidence=confidence(made.quality) if estimated else 1.0,
         warnings=one.warnings,
         file_key=key,
-        previews=_stored_previews(template.tenant_id, template_id, previews, context),
+        previews=_store_previews(template.tenant_id, template_id, previews, context),
     )
 
 
 def _before_and_after(
     samples: list[Sample], templates: list[Template], context: TemplateContext
 ) -> list[dict[str, Image.Image]]:
-    """For each template, some pictures with its mark and without it (as un-blending alone leaves them)."""
+    """For each template, some pictures with its mark and without it, as un-blending alone leaves them."""
     shown: list[dict[str, Image.Image]] = [{} for _ in templates]
-    looked_at = chosen(samples)[:_LOOKED_AT]
+    looked_at = chosen(samples)[:_CANDIDATES]
     for number, sample in enumerate(looked_at):
         context.on_progress("preview", number, len(looked_at))
-        if all(len(pictures) == 2 * _SHOWN for pictures in shown):
+        if all(len(pictures) == 2 * _EXAMPLES for pictures in shown):
             break
         pixels = sample.load()
         for template, pictures in zip(templates, shown, strict=True):
-            if pixels is None or len(pictures) == 2 * _SHOWN:
+            if pixels is None or len(pictures) == 2 * _EXAMPLES:
                 continue
             removal = remove(pixels, template, noise=_SHOWN_NOISE)
             if removal is not None:
@@ -223,7 +223,7 @@ def _before_and_after(
     return shown
 
 
-def _stored_previews(
+def _store_previews(
     tenant_id: str, template_id: str, previews: dict[str, Image.Image], context: TemplateContext
 ) -> dict[str, str]:
     keys = {}
@@ -236,16 +236,16 @@ def _stored_previews(
     return keys
 
 
-def _seen(source: SampleSource, context: TemplateContext) -> Pixels:
-    """A picture's first page as a person sees it."""
-    data = _fetched(source, context)
+def _fetch_pixels(source: SampleSource, context: TemplateContext) -> Pixels:
+    """Fetch a picture; returns its first page as a person sees it."""
+    data = _fetch(source, context)
     memory = probe(data, context.limits).memory
     with context.activity.step(), bounded(len(data) + memory):
         pixels = decode(data, context.limits).pages[0].views()[0].pixels
     return pixels
 
 
-def _fetched(source: SampleSource, context: TemplateContext) -> bytes:
+def _fetch(source: SampleSource, context: TemplateContext) -> bytes:
     with context.activity.step():
         return context.fetcher.source(source)
 
