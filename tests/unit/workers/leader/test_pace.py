@@ -75,5 +75,5 @@ def test_another_leader_begins_to_measure_anew() -> None:
     for _ in range(3):
         watch.now += 1
         measured.count_ended(10_000)
-    measured.forget()
+    measured.reset()
     assert (measured.images_per_second, measured.depth) == (0, 4)
