@@ -11,21 +11,21 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
 from model.preview import preview
 from model.repair import fill_parts, read, write
 from model.text.files import find as find_text
-from model.text.wanted import Wanted
+from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
-from storage.options import JobOptions
 from workers.device.images.fetching import boxes_file, placement_of
 from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import ResultFile, sha256, success
 from workers.device.images.shard_executor import ShardExecutor
 from workers.device.images.shared_files import SharedFiles
-from workers.device.images.text_marks import source_as_result, text_record, wanted_of
+from workers.device.images.text_marks import source_as_result, text_record
 from workers.device.images.unblending import NetworkFill, TemplateCache, remove_marks
 from workers.device.lease import Lease
 from workers.device.resources import Resources
@@ -52,15 +52,16 @@ class Steps:
             if image.templates:
                 templates = self._templates.templates_of(image)
                 next_step = functools.partial(self._unblend, context, source, templates)
-            elif (wanted := wanted_of(image)) is not None:
-                next_step = functools.partial(self._find_text, context, source, wanted)
+            elif isinstance(image.mask, TextMask):
+                text = wanted(image.mask.texts or (), image.mask.areas or ())
+                next_step = functools.partial(self._find_text, context, source, text)
             else:
-                mask = self._masks.get(image.mask_key) if image.mask_key else boxes_file(image)
+                mask = boxes_file(image.mask) if isinstance(image.mask, BoxesMask) else self._masks.get(image.mask_key)
                 next_step = functools.partial(self._decode, context, source, mask)
         self._executor.submit_decode(context, next_step, len(source) + probe(source, self._limits).memory)
 
     def _decode(self, context: ImageContext, source: bytes, mask: bytes) -> None:
-        options = JobOptions.model_validate(context.image.options)
+        options = context.image.options
         networks = self._resources.networks
         activity = self._resources.activity
         with activity.step(), context.timed("decode"), bounded(context.nbytes), networks.use(options) as inpainter:
@@ -77,14 +78,14 @@ class Steps:
             context.sha256 = {"source": sha256(source), "mask": sha256(mask)}
         self._executor.submit_fill(context, functools.partial(self._fill, context))
 
-    def _find_text(self, context: ImageContext, source: bytes, wanted: Wanted) -> None:
+    def _find_text(self, context: ImageContext, source: bytes, text: Wanted) -> None:
         """Decode, and find the mask in the picture; a picture without the mark keeps its source as the result."""
-        options = JobOptions.model_validate(context.image.options)
+        options = context.image.options
         resources = self._resources
         with context.timed("decode"), bounded(context.nbytes), resources.networks.use(options) as inpainter:
-            text = find_text(
+            found = find_text(
                 source,
-                wanted,
+                text,
                 resources.text_reader,
                 limits=self._limits,
                 dilation_px=options.dilation_px,
@@ -93,10 +94,10 @@ class Steps:
                 step=resources.activity.step,
                 on_page=functools.partial(self._executor.check_may_go_on, context.image.id),
             )
-        context.text_record = text_record(text)
+        context.text_record = text_record(found)
         context.sha256 = {"source": sha256(source)}
-        context.task = text.task
-        if text.task is None:
+        context.task = found.task
+        if found.task is None:
             result = source_as_result(source, self._limits)
             self._executor.submit_store(context, functools.partial(self._store, context, result))
         else:
@@ -107,7 +108,7 @@ class Steps:
         self._executor.check_not_stopping()
         image = context.image
         activity, networks = self._resources.activity, self._resources.networks
-        options = JobOptions.model_validate(image.options)
+        options = image.options
         context.sha256 = {"source": sha256(source)}
         with activity.step(), context.timed("unblend"), bounded(context.nbytes), networks.use(options) as inpainter:
             fill = NetworkFill(inpainter, context, functools.partial(self._on_tile, image.id))
@@ -118,7 +119,7 @@ class Steps:
         image, task = context.image, context.decoded_task
         self._executor.check_not_stopping()
         self._lease.note_progress(image.id, (0, task.tiles_total))
-        options = JobOptions.model_validate(image.options)
+        options = image.options
         with (
             self._executor.on_device(image),
             context.timed("network"),
@@ -136,7 +137,7 @@ class Steps:
 
     def _encode_and_store(self, context: ImageContext, pixels: list[NDArray[np.uint8]]) -> None:
         task = context.decoded_task
-        options = JobOptions.model_validate(context.image.options)
+        options = context.image.options
         label = context.label if options.label else None
         activity = self._resources.activity
         with activity.step(), context.timed("encode"), bounded(context.nbytes):

@@ -1,32 +1,19 @@
-"""Pictures whose text marks are looked for: which text is wanted, what the record says, and the source as a result.
+"""A picture with the mask ``mode: text``: its record, and its result where it has no such text.
 
-The decision to accept the work was made at submission (:mod:`cleanplate.text_marks`); a worker without the packages
-gives the image back for another.
+The API accepts such a mask only where the service finds text marks (:mod:`api.text_marks`). A worker without the
+packages gives the image back for another worker.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from cleanplate.text_marks import wanted
 from model.imaging import Limits, probe
 from model.text.files import Found
-from model.text.wanted import Wanted
-from storage.options import TextMark
-from storage.records import LeasedImage
 from workers.device.images.outcomes import ResultFile
 
 #: Texts that a record names.
 _TEXTS_IN_RECORD = 20
-
-
-def wanted_of(image: LeasedImage) -> Wanted | None:
-    """Which lines of text are the mark; ``None``: the image has a mask, or templates."""
-    said = image.mask or {}
-    if image.templates or said.get("mode") != "text":
-        return None
-    mark = TextMark.model_validate({name: said[name] for name in TextMark.model_fields if name in said})
-    return wanted(mark)
 
 
 def text_record(found: Found) -> dict[str, Any]:

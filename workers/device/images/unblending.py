@@ -23,7 +23,6 @@ from model.preview import preview
 from model.repair import Task
 from model.watermark.files import clean
 from model.watermark.template import Template
-from storage.options import JobOptions
 from storage.records import LeasedImage
 from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import ResultFile
@@ -98,7 +97,7 @@ def remove_marks(
         ImageRejected: the source is no picture that can be worked on.
         ResidualMark: a mark still shows, and the job does not want such a result.
     """
-    options = JobOptions.model_validate(context.image.options)
+    options = context.image.options
     facts = probe(source, limits)
     label = context.label if options.label else None
     cleaned = clean(source, templates, limits=limits, fill=fill, output=options.output, label=label)

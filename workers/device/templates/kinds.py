@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cleanplate.base.masks import LogoPlace
 from model.errors import ModelError
 from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
@@ -24,8 +25,7 @@ from model.watermark.samples import Sample, chosen
 from model.watermark.template import Quality, Rule, Template
 from storage.blobs.base import Blobs
 from storage.errors import BlobNotFound
-from storage.options import LogoPlace, MaskPlace
-from storage.records import LeasedTemplate, MadeTemplate, SampleSource
+from storage.records import EstimateSpec, LeasedTemplate, LogoSpec, MadeTemplate, MaskSpec, SampleSource
 from workers.device.activity import Activity
 from workers.device.images.fetching import Fetcher
 from workers.device.templates.confidence import confidence
@@ -52,11 +52,10 @@ class TemplateContext:
     on_progress: Callable[[str, int, int], None]
 
 
-def make_from_mask(template: LeasedTemplate, context: TemplateContext) -> MadeTemplate:
+def make_from_mask(template: LeasedTemplate, spec: MaskSpec, context: TemplateContext) -> MadeTemplate:
     """Make a template of a mask's file, which is kept unchanged. Raises MaskRejected."""
     data = _fetch(template.sources[0], context)
     found = probe_mask(data, context.limits)
-    place = MaskPlace.model_validate(template.spec.get("place", {})).kept()
     previews = {}
     if found.content_type != "application/json":
         previews["mask"] = Image.fromarray(pixel_mask(data, context.limits))
@@ -65,7 +64,7 @@ def make_from_mask(template: LeasedTemplate, context: TemplateContext) -> MadeTe
     shown = _store_previews(template.tenant_id, template.id, previews, context)
     return MadeTemplate(
         id=template.id,
-        place=place,
+        place=spec.place.document(),
         samples=0,
         quality=None,
         confidence=1.0,
@@ -75,7 +74,7 @@ def make_from_mask(template: LeasedTemplate, context: TemplateContext) -> MadeTe
     )
 
 
-def make_from_logo(template: LeasedTemplate, context: TemplateContext) -> MadeTemplate:
+def make_from_logo(template: LeasedTemplate, spec: LogoSpec, context: TemplateContext) -> MadeTemplate:
     """Make a template of a picture with alpha, placed as its owner says.
 
     Raises:
@@ -93,16 +92,15 @@ def make_from_logo(template: LeasedTemplate, context: TemplateContext) -> MadeTe
         # Sixteen bits are reduced to their upper eight.
         last = page.samples[..., -1].astype(np.float32) / np.iinfo(page.samples.dtype).max
         colour = page.views()[0].pixels.astype(np.float32)
-    place = LogoPlace.model_validate(template.spec.get("place", {}))
-    alpha = np.asarray(last * place.opacity, np.float32)
+    alpha = np.asarray(last * spec.place.opacity, np.float32)
     if (alpha > 0.02).sum() < 4:
         raise TemplateUnmade("logo_empty", "The logo's alpha marks nothing.")
     mask = np.where(alpha > 0.5 * alpha.max(), 255, 0).astype(np.uint8)
-    made = Template(alpha, colour, mask, _rule_of(place, *alpha.shape), _quality_of_given(alpha, mask))
+    made = Template(alpha, colour, mask, _rule_of(spec.place, *alpha.shape), _quality_of_given(alpha, mask))
     return _store(template, template.id, _Made(made), context)
 
 
-def make_from_pictures(template: LeasedTemplate, context: TemplateContext) -> list[MadeTemplate]:
+def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: TemplateContext) -> list[MadeTemplate]:
     """Estimate the marks that pictures share, the most frequent first: the template itself, then ``<id>-2`` and so on.
 
     Raises:
@@ -123,8 +121,7 @@ def make_from_pictures(template: LeasedTemplate, context: TemplateContext) -> li
         return None
 
     samples = [Sample(source.name, lambda source=source: load(source)) for source in template.sources]  # type: ignore[misc]
-    force = bool(template.spec.get("force", False))
-    found = estimate(samples, force=force, on_progress=context.on_progress)
+    found = estimate(samples, force=spec.force, on_progress=context.on_progress)
     warnings = list(found.warnings)
     if unreadable:
         warnings.append(f"{len(unreadable)} pictures could not be read: {', '.join(unreadable[:3])}.")

@@ -15,7 +15,7 @@ from model.errors import ModelError, TemplateRefused
 from model.imaging import Limits
 from storage.errors import BlobNotFound, StorageError
 from storage.ledger.templates.making import fail_template, finish_template, lease_template, release_template
-from storage.records import LeasedTemplate, MadeTemplate, TemplateKind
+from storage.records import EstimateSpec, LeasedTemplate, LogoSpec, MadeTemplate, MaskSpec
 from workers.device.images.outcomes import error_detail
 from workers.device.lease import Lease, LeaseHeartbeat, give_back, lease_on_template, take_lease, write_while_held
 from workers.device.resources import Resources
@@ -71,13 +71,13 @@ def _make(template: LeasedTemplate, resources: Resources, lease: Lease[dict[str,
     )
     if not template.sources:
         raise TemplateUnmade("sources_gone", "The pictures, or the job, that it was to be made of are gone.")
-    match template.kind:
-        case TemplateKind.MASK:
-            return [make_from_mask(template, context)]
-        case TemplateKind.LOGO:
-            return [make_from_logo(template, context)]
-        case TemplateKind.ESTIMATE:
-            return make_from_pictures(template, context)
+    match template.spec:
+        case MaskSpec():
+            return [make_from_mask(template, template.spec, context)]
+        case LogoSpec():
+            return [make_from_logo(template, template.spec, context)]
+        case EstimateSpec():
+            return make_from_pictures(template, template.spec, context)
 
 
 def _fail(template: LeasedTemplate, resources: Resources, lease: Lease[dict[str, Any]], error: Exception) -> None:

@@ -23,7 +23,7 @@ from storage.ledger.images.leases import lease_images
 from storage.ledger.jobs.pauses import pause_job
 from storage.ledger.templates.making import extend_template, lease_template
 from storage.ledger.templates.templates import create_template
-from storage.records import Counts, JobState, NewTemplate, PausedBy, Priority, TemplateKind
+from storage.records import Counts, EstimateSpec, JobState, NewTemplate, PausedBy, Priority
 from tests.catalogue import bar_mask, catalogue_in, picture, png
 from tests.running import until
 from tests.servers import RedisServer, free_port
@@ -253,7 +253,7 @@ def test_leases_are_left_alone_until_living_workers_were_heard_again(embedded_se
 def test_a_template_is_left_to_its_worker_until_living_workers_were_heard_again(embedded_settings: Settings) -> None:
     now = 0.0
     with catalogue_in(embedded_settings) as catalogue:
-        new = NewTemplate(name="mark", kind=TemplateKind.ESTIMATE, spec={"upload_ids": []})
+        new = NewTemplate(name="mark", spec=EstimateSpec())
         template = create_template(catalogue.database, catalogue.tenant_id, new)
         prepare_queue(embedded_settings)
         dispatcher = Dispatcher(
