@@ -46,7 +46,6 @@ _STREAM: Any = {
     "description": "The stream.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/JobEvent"}}},
 }
-_OF_A_STREAM = ("key_missing", "key_wrong", "scope_missing", "too_many_streams", "ledger_unavailable")
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/events")
@@ -58,8 +57,7 @@ _OF_A_STREAM = ("key_missing", "key_wrong", "scope_missing", "too_many_streams",
         "breaks off is taken up again with the header `Last-Event-ID`; 204 then says that all was told."
     ),
     responses=responses(
-        *_OF_A_STREAM,
-        "not_found",
+        "too_many_streams",
         also={200: _STREAM, 204: {"description": "The job has ended, and `Last-Event-ID` names its end."}},
     ),
 )
@@ -72,7 +70,7 @@ def of_job(job_id: str) -> Response:
     lanes.stream()
     if now.ended:
         return _stream(iter([_event("end", now.version, now.body)]))
-    subscription = here.watcher.subscribe(tenant, job_id, {job_id: now.version})
+    subscription = here.watcher.subscribe(auth.caller(), job_id, {job_id: now.version})
     answer = _stream(_of_job(subscription, [] if heard else [now], _deadline(here.settings.stream_s)))
     answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
     return answer
@@ -86,14 +84,14 @@ def of_job(job_id: str) -> Response:
         "changed, at most once a second; of more than 500 the newest. A stream that breaks off is taken up again with "
         "the header `Last-Event-ID`, and then also tells which jobs have ended meanwhile, within a day."
     ),
-    responses=responses(*_OF_A_STREAM, also={200: _STREAM}),
+    responses=responses("too_many_streams", also={200: _STREAM}),
 )
 def of_tenant() -> Response:
     here, tenant = stores(), auth.tenant()
     look = look_since(here.database, tenant, _moment_of(request.headers.get("Last-Event-ID")))
     first = [News.of(job, look.at) for job in reversed(look.jobs)]
     lanes.stream()
-    subscription = here.watcher.subscribe(tenant, None, {news.job_id: news.version for news in first})
+    subscription = here.watcher.subscribe(auth.caller(), None, {news.job_id: news.version for news in first})
     answer = _stream(_of_tenant(subscription, first, _deadline(here.settings.stream_s)))
     answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
     return answer
@@ -109,10 +107,10 @@ def _of_job(subscription: Subscription, first: list[News], deadline: float) -> I
         if subscription.gone:
             yield _event("gone", "", "{}")
             return
-        if subscription.stopped or time.monotonic() >= deadline:
+        if subscription.stopped or subscription.revoked or time.monotonic() >= deadline:
             return
         news = subscription.take(_patience(deadline))
-        if not news:
+        if not news and not subscription.revoked:
             yield b": still here\n\n"
 
 
@@ -121,10 +119,10 @@ def _of_tenant(subscription: Subscription, first: list[News], deadline: float) -
     while True:
         for piece in news:
             yield _event("job", str(int(piece.at.timestamp() * 1000)), piece.body)
-        if subscription.stopped or time.monotonic() >= deadline:
+        if subscription.stopped or subscription.revoked or time.monotonic() >= deadline:
             return
         news = subscription.take(_patience(deadline))
-        if not news:
+        if not news and not subscription.revoked:
             yield b": still here\n\n"
 
 

@@ -10,6 +10,7 @@ from api.answers import Fault
 from api.bodies import must_be_json
 from api.problems import Problem, pointer, responses
 from api.stores import stores
+from cleanplate.base.masks import LogoPlace
 from storage import records
 from storage.errors import NotFound, UploadUnknown
 from storage.ledger.templates.templates import (
@@ -20,8 +21,7 @@ from storage.ledger.templates.templates import (
     list_templates,
     reject_template,
 )
-from storage.options import Approval, LogoPlace
-from storage.records import Scope, TemplateKind
+from storage.records import Scope
 
 blueprint = APIBlueprint(
     "templates",
@@ -30,8 +30,6 @@ blueprint = APIBlueprint(
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
 must_be_json(blueprint, "templates.create")
-
-_OF_ONE_TEMPLATE = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
 
 
 @blueprint.post("/v1/templates")
@@ -46,17 +44,9 @@ _OF_ONE_TEMPLATE = ("key_missing", "key_wrong", "scope_missing", "not_found", "l
         "until somebody has looked at its previews, or is `ready` by its confidence where `approve: auto` allows it."
     ),
     responses=responses(
-        "json_invalid",
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
-        "request_too_large",
-        "media_type_unsupported",
-        "validation_failed",
         "upload_unknown",
         "job_unknown",
         "webhook_unknown",
-        "ledger_unavailable",
     ),
 )
 def create(json_data: requests.NewTemplate) -> answers.Template:
@@ -75,22 +65,26 @@ def create(json_data: requests.NewTemplate) -> answers.Template:
 
 
 def _new(body: requests.NewTemplate) -> records.NewTemplate:
-    job_id = None
-    if body.mask is not None:
-        kind, uploads, said = TemplateKind.MASK, [body.mask.upload_id], {"place": body.mask.kept()}
-    elif body.logo is not None:
-        place = body.logo.model_dump(include=set(LogoPlace.model_fields))
-        kind, uploads, said = TemplateKind.LOGO, [body.logo.upload_id], {"place": place}
-    else:
-        assert body.estimate is not None
-        kind, uploads, job_id = TemplateKind.ESTIMATE, body.estimate.upload_ids or [], body.estimate.job_id
-        said = body.estimate.model_dump(include=set(Approval.model_fields))
     return records.NewTemplate(
         name=body.name,
-        kind=kind,
-        spec={"upload_ids": list(dict.fromkeys(uploads)), **said},
-        source_job_id=job_id,
+        spec=_spec(body),
+        source_job_id=None if body.estimate is None else body.estimate.job_id,
         webhook_endpoint_id=body.webhook_id,
+    )
+
+
+def _spec(body: requests.NewTemplate) -> records.TemplateSpec:
+    if body.mask is not None:
+        return records.MaskSpec(upload_ids=[body.mask.upload_id], place=body.mask.placement)
+    if body.logo is not None:
+        place = LogoPlace.model_validate(body.logo.model_dump(exclude={"upload_id"}))
+        return records.LogoSpec(upload_ids=[body.logo.upload_id], place=place)
+    assert body.estimate is not None
+    return records.EstimateSpec(
+        upload_ids=list(dict.fromkeys(body.estimate.upload_ids or [])),
+        approve=body.estimate.approve,
+        min_confidence=body.estimate.min_confidence,
+        force=body.estimate.force,
     )
 
 
@@ -111,7 +105,7 @@ def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
 @blueprint.doc(
     summary="List templates",
     responses=responses(
-        "key_missing", "key_wrong", "scope_missing", "validation_failed", "cursor_invalid", "ledger_unavailable"
+        "cursor_invalid",
     ),
 )
 def index(query_data: requests.TemplatesPageOf) -> answers.TemplatePage:
@@ -134,7 +128,7 @@ def page_of_templates(
 
 @blueprint.get("/v1/templates/<id:template_id>")
 @blueprint.output(answers.Template, description="The template.")
-@blueprint.doc(summary="See one template", responses=responses(*_OF_ONE_TEMPLATE))
+@blueprint.doc(summary="See one template")
 def show(template_id: str) -> answers.Template:
     return answers.Template.of(get_template(stores().database, auth.tenant(), template_id))
 
@@ -144,7 +138,6 @@ def show(template_id: str) -> answers.Template:
     summary="Look at a template",
     description="A PNG. Redirects to a signed link, which works for a while and for whoever has it.",
     responses=responses(
-        *_OF_ONE_TEMPLATE,
         "blob_store_unavailable",
         also={
             302: {
@@ -172,7 +165,7 @@ def preview(template_id: str, preview_id: str) -> Response:
 @blueprint.doc(
     summary="Say that a template is right",
     description="Jobs may name it from then on. Repeating it changes nothing.",
-    responses=responses(*_OF_ONE_TEMPLATE, "template_not_in_review"),
+    responses=responses("template_not_in_review"),
 )
 def approve(template_id: str) -> answers.Template:
     template = approve_template(stores().database, auth.tenant(), template_id, actor=auth.actor())
@@ -184,7 +177,7 @@ def approve(template_id: str) -> answers.Template:
 @blueprint.doc(
     summary="Say that a template is wrong",
     description="No job can name it. Repeating it changes nothing.",
-    responses=responses(*_OF_ONE_TEMPLATE, "template_not_in_review"),
+    responses=responses("template_not_in_review"),
 )
 def reject(template_id: str) -> answers.Template:
     template = reject_template(stores().database, auth.tenant(), template_id, actor=auth.actor())
@@ -195,7 +188,7 @@ def reject(template_id: str) -> answers.Template:
 @blueprint.doc(
     summary="Delete a template with its files",
     description="What was cleaned with it stays. One that is being made is not made any more.",
-    responses=responses(*_OF_ONE_TEMPLATE, "template_in_use", also={204: {"description": "It is gone."}}),
+    responses=responses("template_in_use", also={204: {"description": "It is gone."}}),
 )
 def delete(template_id: str) -> Response:
     delete_template(stores().database, auth.tenant(), template_id, actor=auth.actor())

@@ -8,33 +8,59 @@ Redis and S3.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from cleanplate.base.home import default_home
 
 MIB = 1024 * 1024
+PREFIX = "CLEANPLATE_"
+
+Item = TypeVar("Item")
+
+
+def _parse_json_list(value: object) -> object:
+    """A variable holds a list as JSON; Python callers pass a sequence."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        raise ValueError("must be a JSON list") from None
+
+
+JsonList = Annotated[tuple[Item, ...], BeforeValidator(_parse_json_list)]
 
 
 class InvalidSettings(Exception):
     """One line per wrong setting, naming the variable."""
 
 
-class Settings(BaseSettings):
-    """Settings of the service. Secrets are ``SecretStr`` and never print; URLs that can hold a password are secrets."""
+class Settings(BaseModel):
+    """Settings of the service. Secrets are ``SecretStr`` and never print; URLs that can hold a password are secrets.
 
-    model_config = SettingsConfigDict(env_prefix="CLEANPLATE_", frozen=True, extra="ignore")
+    The constructor reads no variable: :func:`load_settings` does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     home: Path = Field(
-        default_factory=lambda: Path.home() / ".cleanplate",
+        default_factory=default_home,
         description="Folder of the embedded service: ledger, blobs, queue, keys.",
     )
 
     database_url: SecretStr = Field(
         default=SecretStr(""),
         description="Where the ledger is: postgresql://user:password@host/name. Empty: SQLite in the home folder.",
+    )
+    database_pooler: bool = Field(
+        default=False,
+        description="Whether the database URL leads to a pooler in transaction mode (PgBouncer): statements are not "
+        "prepared. The dispatcher needs the address of Postgres itself.",
     )
     broker_url: SecretStr = Field(
         default=SecretStr(""),
@@ -64,29 +90,27 @@ class Settings(BaseSettings):
     port: int = Field(default=8787, ge=0, le=65535, description="Port that the API binds.")
     api_workers: int = Field(default=2, ge=1, le=64, description="API processes.")
     api_threads: int = Field(
-        default=8, ge=1, le=256, description="Requests that each API process works on at once; others queue."
+        default=8, ge=1, le=256, description="Requests that each API process handles at once; others queue."
     )
     api_streams: int = Field(
-        default=200, ge=1, le=4000, description="Event streams and long polls that each API process holds beside them."
+        default=200,
+        ge=1,
+        le=4000,
+        description="Event streams and long polls that each API process holds beside its requests.",
     )
     stream_s: float = Field(
-        default=3600, gt=0, description="Seconds after which an event stream is ended, to be taken up again."
+        default=3600, gt=0, description="Seconds after which the API ends an event stream; the client resumes it."
     )
     signing_key: SecretStr = Field(
         default=SecretStr(""),
         description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
-        "for all API machines. Empty: made once, kept in home.",
-    )
-    local_key_id: str = Field(
-        default="",
-        description="Id of the API key with which the web page acts for browsers of this machine, without asking for "
-        "one. `cleanplate up` sets it to its own. Empty: whoever opens the page is asked for a key.",
+        "for all API machines. Empty: generated once and kept in the home folder.",
     )
 
-    operator_tenants: tuple[str, ...] = Field(
+    operator_tenants: JsonList[str] = Field(
         default=(),
-        description="Names of tenants whose keys with the scope admin see and pause everybody's work at /admin (JSON "
-        "list). `cleanplate up` adds its own. Other tenants see and pause their own.",
+        description="Names of tenants whose keys with the scope admin see and pause all tenants' work at /admin (JSON "
+        "list). `cleanplate up` adds its own tenant. Other tenants see and pause their own work.",
     )
 
     max_image_bytes: int = Field(default=200 * MIB, ge=1, description="Largest picture file accepted, in bytes.")
@@ -101,30 +125,29 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         default=30,
         ge=0,
-        description="Days that an ended job is kept with its files, where it asks for none. 0: for good.",
+        description="Days that an ended job is kept with its files, unless it states its own. 0: for good.",
     )
     source_timeout_s: float = Field(
         default=60, gt=0, le=600, description="Seconds that the server of a picture's https:// address has to send it."
     )
-    source_ports: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
+    source_ports: Annotated[JsonList[int], Field(min_length=1)] = Field(
         default=(443,), description="Ports that a picture's https:// address may name (JSON list)."
     )
     source_allow_private: bool = Field(
         default=False, description="Also fetch pictures from private addresses and over plain http (development)."
     )
-    source_buckets: tuple[str, ...] = Field(
+    source_buckets: JsonList[str] = Field(
         default=(),
         description="Buckets, or bucket/folder, that every tenant's jobs may read pictures from by s3:// (JSON list).",
     )
-    models: tuple[str, ...] = Field(
+    models: JsonList[str] = Field(
         default=(),
-        description="Names of weights that jobs may ask for beside the service's own; workers need them (JSON list).",
+        description="Names of weights that jobs may choose beside the service's own; workers need them (JSON list).",
     )
     text_marks: Literal["auto", "on", "off"] = Field(
         default="auto",
-        description="Whether jobs may have text marks found (mask: mode text). `auto`: where this machine has the "
-        "extra `text`; `on`: the API takes the word for it that the workers have it, and a worker without it does "
-        "not start.",
+        description="Whether jobs may use text marks (mask: mode text). `auto`: if this machine has the extra `text`; "
+        "`on`: the API relies on the workers, and a worker without the extra does not start.",
     )
     link_expiry_s: int = Field(default=3600, ge=1, description="Seconds for which a presigned link works.")
 
@@ -137,18 +160,18 @@ class Settings(BaseSettings):
         default=4,
         ge=1,
         le=10_000,
-        description="Fewest full shards that the dispatcher keeps published and not yet leased.",
+        description="Minimum queue depth: full shards that the dispatcher keeps published and not leased.",
     )
     queue_s: float = Field(
         default=5,
         gt=0,
         le=3600,
-        description="Seconds of work, at the measured pace, that the dispatcher keeps published.",
+        description="Seconds of work, at the measured rate, that the dispatcher keeps published.",
     )
     lease_s: float = Field(default=20, gt=0, description="Seconds after which a silent worker loses its images.")
-    heartbeat_s: float = Field(default=4, gt=0, description="Seconds between a worker's signs of life in the ledger.")
+    heartbeat_s: float = Field(default=4, gt=0, description="Seconds between a worker's heartbeats in the ledger.")
     hang_s: float = Field(
-        default=15, gt=2, description="Seconds without a sign of life after which a worker's process is replaced."
+        default=15, gt=2, description="Seconds without a heartbeat after which a worker's process is replaced."
     )
     stuck_s: float = Field(
         default=600,
@@ -159,14 +182,14 @@ class Settings(BaseSettings):
     publish_timeout_s: float = Field(
         default=120, gt=0, description="Seconds after which a published image that no worker leased is published again."
     )
-    dispatch_interval_s: float = Field(default=0.5, gt=0, description="Seconds between two looks of the dispatcher.")
-    max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts at an image before it is failed.")
+    dispatch_interval_s: float = Field(default=0.5, gt=0, description="Seconds between two rounds of the dispatcher.")
+    max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts at an image before it fails.")
     task_time_limit_s: int = Field(
-        default=3600, ge=10, description="Seconds after which the worker's process is killed while on one shard."
+        default=3600, ge=10, description="Seconds after which a worker's process is killed on one shard."
     )
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="What the network runs on; auto takes CUDA where there is a device."
+        default="auto", description="The network's device; auto is CUDA where there is a device."
     )
     weights: str = Field(
         default="",
@@ -180,9 +203,9 @@ class Settings(BaseSettings):
     webhook_timeout_s: float = Field(
         default=20, gt=0, le=60, description="Seconds that a webhook's receiver has to answer."
     )
-    webhook_schedule_s: Annotated[tuple[float, ...], Field(min_length=1)] = Field(
+    webhook_schedule_s: Annotated[JsonList[float], Field(min_length=1)] = Field(
         default=(5, 300, 1800, 7200, 18000, 36000, 36000),
-        description="Waits between the attempts at a webhook, in seconds (JSON list); after the last it is given up.",
+        description="Seconds between the attempts at a webhook (JSON list); after the last the delivery fails.",
     )
     webhook_disable_after_s: float = Field(
         default=3 * 24 * 3600,
@@ -200,7 +223,7 @@ class Settings(BaseSettings):
         description="Port of the API's Prometheus metrics; the dispatcher's is one more, a worker's two more. 0: none.",
     )
     metrics_host: str = Field(
-        default="127.0.0.1", description="Address that the metrics' ports bind. They ask for no key."
+        default="127.0.0.1", description="Address that the metrics' ports bind. They need no key."
     )
 
     tracing: bool = Field(
@@ -209,7 +232,7 @@ class Settings(BaseSettings):
         "(needs the extra `tracing`).",
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
     log_json: bool = Field(default=True, description="Log lines as JSON; otherwise for people to read.")
 
     @field_validator("database_url")
@@ -249,10 +272,14 @@ class Settings(BaseSettings):
         if not url:
             return f"sqlite:///{self.home / 'ledger.sqlite3'}"
         scheme, rest = url.split("://", 1)
-        return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
+        if not scheme.startswith("postgres"):
+            return url
+        if self.database_pooler:
+            rest += ("&" if "?" in rest else "?") + "cleanplate_pooler=transaction"
+        return f"postgresql+psycopg://{rest}"
 
     def retention_s(self, days: int | None) -> int | None:
-        """Seconds that a job is kept which asks for so many days; ``None``: for good."""
+        """Seconds that a job is kept which states this number of days; ``None``: for good."""
         return (days or self.retention_days) * 24 * 3600 or None
 
     def environment(self) -> dict[str, str]:
@@ -263,7 +290,7 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             text = json.dumps(value) if isinstance(value, bool | tuple) else str(value)
-            variables[f"CLEANPLATE_{name.upper()}"] = text
+            variables[f"{PREFIX}{name.upper()}"] = text
         return variables
 
     @property
@@ -273,17 +300,19 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: object) -> Settings:
-    """Settings from the environment; what is ``given`` wins over it.
+    """Settings from the environment; ``given`` values win over variables.
 
     Raises:
         InvalidSettings: with one line per wrong variable.
     """
+    variables = {name: f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    stated = {name: os.environ[variable] for name, variable in variables.items() if variable in os.environ}
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings.model_validate(stated | given)
     except ValidationError as error:
         lines = []
         for problem in error.errors():
-            field = str(problem["loc"][0]) if problem["loc"] else ""
+            variable = variables[str(problem["loc"][0])]
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"CLEANPLATE_{field.upper()}: {message[0].lower()}{message[1:]}")
+            lines.append(f"{variable}: {message[0].lower()}{message[1:]}")
         raise InvalidSettings("\n".join(lines)) from None

@@ -1,4 +1,4 @@
-"""``inpaint``: one picture on this machine, without any service."""
+"""``inpaint``: cleans one picture on this machine, without a service."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from cleanplate.base.masks import TextMask
     from model.imaging import Limits
-    from model.repair import Task
-    from storage.options import TextMark
+    from model.repair.task import Task
 
 
-#: What options for text marks say, here and in `submit`.
-TEXT = "Instead of a mask: what a text mark says; name several by repeating it. Misread letters and case do not matter."
+#: Help texts of the options for text marks, here and in `submit`.
+TEXT = "Instead of a mask: the words of a text mark; may be given several times. Case and misread letters are ignored."
 AREA = (
-    "Instead of a mask, or besides --text: where a text mark's middle lies, `bottom_right` or `left,top,width,height` "
-    "as shares of the picture; name several by repeating it."
+    "Instead of a mask, or besides --text: the area of a text mark's centre, `bottom_right` or "
+    "`left,top,width,height` as shares of the picture; may be given several times."
 )
-ANY_TEXT = "Instead of a mask: take off every text, print on the goods as well."
+ANY_TEXT = "Instead of a mask: remove every text, also print on the goods."
 
 
 def inpaint(
@@ -35,12 +35,12 @@ def inpaint(
     weights: Annotated[
         str | None, typer.Option(help="A name from `cleanplate weights list`, or a file.", show_default="as set")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Clean one picture, here and now. Nothing changes outside the widened mask; format and metadata are kept.
+    """Clean one picture on this machine. Nothing changes outside the widened mask; format and metadata are kept.
 
-    Needs the worker's packages (`pip install 'cleanplate[worker]'`), for text marks the extra `text` as well. Device,
-    weights and limits are those of `cleanplate settings`. A picture without the text is written as it was.
+    Needs the extra `worker` (`pip install 'cleanplate[worker]'`), and the extra `text` for text marks. Device, weights
+    and limits are those of `cleanplate settings`. A picture without the text is written unchanged.
 
     Example: `cleanplate inpaint photo.jpg logo-mask.png -o clean.jpg`,
     or `cleanplate inpaint photo.jpg --text "Doe Shirts" --area bottom -o clean.jpg`
@@ -52,13 +52,14 @@ def inpaint(
     from cleanplate.base.settings import load_settings
     from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
-    from cleanplate.text_marks import from_words
-    from model import repair
+    from cleanplate.terminal.text_marks import text_mask
+    from model.formats import TYPES_BY_ENDING
     from model.imaging import Limits, probe
+    from model.repair import task as repair
 
-    mark = from_words(text or (), area or (), any_text=any_text)
+    mark = text_mask(text or (), area or (), any_text=any_text)
     if (mask is None) == (mark is None):
-        raise UsageError("Say what is to be repaired: by a mask, or by --text, --area or --any-text.")
+        raise UsageError("Give either a mask, or --text, --area or --any-text.")
     settings = load_settings() if weights is None else load_settings(weights=weights)
     chosen = find(settings) or ""
     if out.exists() and not force:
@@ -68,7 +69,7 @@ def inpaint(
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     source = _bytes(image, limits.max_bytes)
     facts = probe(source, limits)
-    if media_type(out) != facts.content_type:
+    if TYPES_BY_ENDING.get(out.suffix.lower()) != facts.content_type:
         raise UsageError(f"{out} must end in {facts.extension}: the result has the picture's own format.")
     if mask is not None:
         task = repair.read(source, _bytes(mask, limits.max_bytes), limits=limits)
@@ -77,7 +78,7 @@ def inpaint(
     else:
         with replacing(out) as file:
             file.write(source)
-        typer.echo(f"{image}: there is no such text in it; {out} is the picture as it was.")
+        typer.echo(f"{image} has no such text; {out} is the unchanged picture.")
         return
 
     from model.engine.inpainter import LaMaInpainter
@@ -90,22 +91,26 @@ def inpaint(
     ):
         bar = progress.add_task(image.name, total=task.tiles_total)
         results = repair.fill_parts(task, inpainter.run, lambda done: progress.update(bar, completed=done))
+    written = repair.write(task, results)
     with replacing(out) as file:
-        file.write(repair.write(task, results).data)
+        file.write(written.data)
+    if reason := written.record.get("reason"):
+        typer.echo(f"{out}: {reason}", err=True)
 
 
-def _text(source: bytes, mark: TextMark | None, limits: Limits, threads: int) -> Task | None:
-    """The repair of the text that is the mark; ``None``: there is none."""
-    from cleanplate.text_marks import wanted
+def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int) -> Task | None:
+    """The repair of the text mark; ``None``: the picture has none."""
     from model.text.files import find
     from model.text.reading import TextReader
+    from model.text.wanted import wanted
 
     assert mark is not None
-    return find(source, wanted(mark), TextReader(threads), limits=limits).task
+    text = wanted(mark.texts or (), mark.areas or ())
+    return find(source, text, TextReader(threads), limits=limits).task
 
 
 def _bytes(path: Path, most: int) -> bytes:
-    """A file's bytes, one more than ``most`` at most: what judges them need not read a disk full of them."""
+    """A file's bytes, at most ``most`` and one more, so that a file that is too large is not read whole."""
     from cleanplate.errors import UsageError
 
     try:
@@ -113,10 +118,3 @@ def _bytes(path: Path, most: int) -> bytes:
             return file.read(most + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def media_type(path: Path) -> str | None:
-    """What a file's name claims."""
-    from PIL import Image
-
-    return Image.MIME.get(Image.registered_extensions().get(path.suffix.lower(), ""))

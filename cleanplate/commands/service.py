@@ -1,4 +1,4 @@
-"""``up``, ``serve``, ``worker``, ``dispatch``, ``migrate``: what runs the service."""
+"""``up``, ``link``, ``serve``, ``worker``, ``dispatch``, ``migrate``: the programs of the service."""
 
 from __future__ import annotations
 
@@ -17,26 +17,45 @@ def up(
     ] = None,
     home: Annotated[
         Path | None,
-        typer.Option(help="Folder for everything the service keeps.", show_default="~/.cleanplate"),
+        typer.Option(help="Folder for all data of the service.", show_default="~/.cleanplate"),
     ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser, where there is a desktop.")] = True,
 ) -> None:
     """Run everything on this machine: the API, a worker and the dispatcher, with one folder as their only store.
 
-    The first start makes an API key and writes it to `HOME/api-key`, readable by you alone. A process that dies is
-    started again. Ctrl-C or SIGTERM stops all of them.
+    Prints a link that signs a browser in, once; `cleanplate link` prints another. The first start creates an API key
+    and writes it to `HOME/api-key`, readable by you alone. A process that dies is restarted. Ctrl-C or SIGTERM stops
+    all processes.
 
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
-    from cleanplate import text_marks
-    from cleanplate.base import logs
     from cleanplate.base.weights import find
     from cleanplate.embedded import service as embedded
+    from cleanplate.telemetry import logs
+    from workers.machine.text_marks import require_text_marks
 
     settings = embedded.settle(home=home, port=port)
-    text_marks.check_here(settings)
-    find(settings)  # what is missing is said here, once, and not by each process that cannot start
+    require_text_marks(settings)
+    find(settings)  # reports missing weights once, and not from each process that cannot start
     logs.configure(settings)
-    raise typer.Exit(embedded.run(settings))
+    raise typer.Exit(embedded.run(settings, browser=browser))
+
+
+def link(
+    home: Annotated[
+        Path | None, typer.Option(help="The folder of the running service.", show_default="~/.cleanplate")
+    ] = None,
+) -> None:
+    """Print a link that signs a browser in at the service that `cleanplate up` runs: once, within an hour.
+
+    Earlier links stop working.
+
+    Example: `cleanplate link --home ./cleanplate-home`
+    """
+    from cleanplate.base.settings import load_settings
+    from cleanplate.embedded import service as embedded
+
+    typer.echo(embedded.create_link(load_settings(**({} if home is None else {"home": home}))))
 
 
 def serve() -> None:
@@ -54,29 +73,29 @@ def worker(
     devices: Annotated[
         str | None, typer.Option(help="Only these CUDA devices or MIG slices, by number or UUID: `0,2`.")
     ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Work on the CPU, whatever devices there are.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Work on the CPU, even if there are CUDA devices.")] = False,
     queues: Annotated[str, typer.Option(help="Take work from these queues, in this order.")] = "interactive,bulk",
     status: Annotated[
-        bool, typer.Option("--status", help="Say how this machine's running workers are, and end.")
+        bool, typer.Option("--status", help="Show the state of this machine's workers, and end.")
     ] = False,
 ) -> None:
     """Run workers in the foreground: one process for each CUDA device, or one on the CPU. SIGTERM lets them finish.
 
     A process that dies or hangs is replaced. `--status` shows each device's state, memory, temperature and images per
-    second; its exit status is 1 where no worker runs.
+    second; its exit status is 1 if no worker runs.
 
     Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
-    from cleanplate import text_marks
-    from cleanplate.base import logs
     from cleanplate.base.settings import load_settings
+    from cleanplate.telemetry import logs
 
     settings = load_settings(**({"device": "cpu"} if cpu else {}))
     if status:
         raise typer.Exit(_print_status(settings))
     from cleanplate.base.weights import find
     from workers.machine import supervisor
-    from workers.queue import QUEUES
+    from workers.machine.text_marks import require_text_marks
+    from workers.shared.queue import QUEUES
 
     names = [name.strip() for name in queues.split(",")]
     if unknown := sorted(set(names) - set(QUEUES)):
@@ -84,7 +103,7 @@ def worker(
     if cpu and devices is not None:
         raise typer.BadParameter("say either --cpu or --devices", param_hint="--devices")
     find(settings)
-    text_marks.check_here(settings)
+    require_text_marks(settings)
     logs.configure(settings)
     raise typer.Exit(supervisor.run(settings, chosen=devices, queues=names))
 
@@ -119,12 +138,12 @@ def _print_status(settings: Settings) -> int:
 def dispatch() -> None:
     """Run the dispatcher, the lease reaper and webhook delivery in the foreground.
 
-    Start as many as you like: one is active, the others take over when it dies.
+    Several may run: one leads, the others stand by and take over when it dies.
 
     Example: `cleanplate dispatch`
     """
-    from cleanplate.base import logs
     from cleanplate.base.settings import load_settings
+    from cleanplate.telemetry import logs
     from workers.leader import dispatcher
 
     settings = load_settings()
@@ -133,16 +152,18 @@ def dispatch() -> None:
 
 
 def migrate(
-    revision: Annotated[str, typer.Option(help="Schema revision to go to, up or down; `base` empties it.")] = "head",
+    revision: Annotated[
+        str, typer.Option(help="Target schema revision, up or down; `base` empties the ledger.")
+    ] = "head",
 ) -> None:
-    """Bring the ledger to the newest schema and make the bucket of the object store if it is missing.
+    """Migrate the ledger to the newest schema, and create the bucket of the object store if it is missing.
 
-    Safe to run again, and by several machines at once. Run it before the other processes of a new version.
+    It may run again, and on several machines at once. Run it before the other processes of a new version.
 
     Example: `CLEANPLATE_DATABASE_URL=postgresql://user:password@db/cleanplate cleanplate migrate`
     """
-    from cleanplate.base import logs
     from cleanplate.base.settings import load_settings
+    from cleanplate.telemetry import logs
     from storage.blobs import S3Blobs, open_blobs
     from storage.migrate import migrate as migrate_ledger
 

@@ -1,32 +1,31 @@
-"""Which service the command line talks to: ``CLEANPLATE_URL`` and ``CLEANPLATE_API_KEY``, else the embedded one."""
+"""The service that commands talk to: ``CLEANPLATE_URL`` and ``CLEANPLATE_API_KEY``, else the embedded one."""
 
 from __future__ import annotations
 
 import os
 from urllib.parse import urlsplit
 
+from cleanplate.base.home import address_path, key_path, stated_home
 from cleanplate.base.loopback import is_loopback
-from cleanplate.base.settings import load_settings
 from cleanplate.client.http import Client
-from cleanplate.embedded.service import address_path, key_path
 from cleanplate.errors import UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 
 
 def connect() -> Client:
-    """A client of the service that the environment names, or of the one that runs in the home folder.
+    """A client of the service that the environment names, or of the service in the home folder.
 
     Raises:
         UsageError: there is no key.
     """
-    home = load_settings().home.expanduser()
+    home = stated_home()
     url, key = os.environ.get("CLEANPLATE_URL", ""), os.environ.get("CLEANPLATE_API_KEY", "")
     if not url:
         url = address_path(home).read_text().strip() if address_path(home).exists() else DEFAULT_URL
     if not key:
         if not is_loopback(urlsplit(url).hostname):
-            # The embedded service's key is for this machine; it is not sent to another.
+            # The embedded service's key is for this machine; no other machine may get it.
             raise UsageError(f"There is no API key for {url}: set CLEANPLATE_API_KEY.")
         if not key_path(home).exists():
             raise UsageError(

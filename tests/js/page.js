@@ -12,12 +12,14 @@ const GLOBALS = /** @type {const} */ ([
 /**
  * Open a page with this body. Each test file opens one, then imports the scripts.
  * @param {string} [body]
- * @param {{ language?: string, texts?: object, url?: string }} [options] `texts`: the translations
+ * @param {{ language?: string, texts?: object, pictureTypes?: object, url?: string }} [options] what the service writes into the page
  */
-export function openPage(body = "", { language = "en", texts, url = "http://page.example/" } = {}) {
-  const carrier = texts ? `<script type="application/json" id="texts">${JSON.stringify(texts)}</script>` : "";
+export function openPage(body = "", { language = "en", texts, pictureTypes, url = "http://page.example/" } = {}) {
+  const carriers = Object.entries({ texts, "picture-types": pictureTypes }).map(
+    ([id, value]) => (value ? `<script type="application/json" id="${id}">${JSON.stringify(value)}</script>` : ""),
+  );
   const dom = new JSDOM(
-    `<!doctype html><html lang="${language}"><head><meta name="csrf-token" content="first-token">${carrier}</head>
+    `<!doctype html><html lang="${language}"><head><meta name="csrf-token" content="first-token">${carriers.join("")}</head>
     <body><div id="notices"></div>${body}</body></html>`,
     { url, pretendToBeVisual: true, virtualConsole: new VirtualConsole() }, // silent: jsdom has no canvas, and says so
   );

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openPage } from "../page.js";
 
-openPage();
+openPage("", { pictureTypes: { ".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".png": "image/png", ".tif": "image/tiff", ".webp": "image/webp" } });
 const { catalogueOf, catalogueOfFiles } = await import("../../../api/static/web/files/catalogue.js");
 const { typeOf } = await import("../../../api/static/web/files/upload.js");
 
@@ -31,5 +31,6 @@ test("a chosen file keeps its bytes for later", async () => {
 test("the media type comes from the name, then from the browser", () => {
   assert.equal(typeOf("a.b/Shirt.TIF", { type: "" }), "image/tiff");
   assert.equal(typeOf("shirt", { type: "image/png" }), "image/png");
+  assert.equal(typeOf("mask.json", { type: "" }), "application/json");
   assert.equal(typeOf("shirt.unknown", { type: "" }), "application/octet-stream");
 });

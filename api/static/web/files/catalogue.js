@@ -1,6 +1,7 @@
 // A catalogue's files as they come in: chosen, dropped, a folder with all below it, or a ZIP, which is read in place.
 
-const PICTURES = /\.(avif|bmp|gif|heic|heif|j2k|jfif|jp2|jpe|jpe?g|png|tiff?|webp)$/i;
+import { pictureType } from "./picture-types.js";
+
 const HIDDEN = /(^|\/)(\.|__MACOSX\/)/;
 const LIBRARY = new URL("../../vendor/zip-core.min.js", import.meta.url);
 
@@ -53,7 +54,7 @@ export async function catalogueOfDrop(transfer) {
  */
 export function catalogueOf(parts) {
   const visible = parts.flat().filter(({ path }) => !HIDDEN.test(path));
-  const files = visible.filter(({ path }) => PICTURES.test(path));
+  const files = visible.filter(({ path }) => pictureType(path));
   files.sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
   return { files, leftOut: visible.length - files.length };
 }

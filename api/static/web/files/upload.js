@@ -2,17 +2,12 @@
 
 import { Problem, callPatiently, problemOfAnswer, reasonOfAbort, retryWhileAway, unreachableProblem } from "../net/api.js";
 import { t } from "../words/texts.js";
+import { pictureType } from "./picture-types.js";
 
 /** @import { RetryOptions } from "../net/api.js" */
 /** @import { Upload } from "../net/answers.js" */
 /** @typedef {{ name: string, blob: Pick<Blob, "size" | "type"> }} NamedFile */
 /** @typedef {RetryOptions & { onProgress?: ((share: number) => void) | undefined }} SendOptions `onProgress` takes 0 to 1 */
-
-/** @type {Partial<Record<string, string>>} Browsers know fewer formats than the service. */
-const TYPES = {
-  jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", webp: "image/webp", avif: "image/avif", gif: "image/gif",
-  bmp: "image/bmp", tif: "image/tiff", tiff: "image/tiff", heic: "image/heic", heif: "image/heif", json: "application/json",
-};
 
 /**
  * Request an upload for each file, in their order.
@@ -65,8 +60,8 @@ export async function uploadFile(name, blob, options = {}) {
  * @param {Pick<Blob, "type">} blob
  */
 export function typeOf(name, blob) {
-  const ending = name.toLowerCase().split(".").pop() ?? "";
-  return TYPES[ending] ?? (blob.type || "application/octet-stream");
+  const maskType = /\.json$/i.test(name) ? "application/json" : undefined;
+  return pictureType(name) ?? maskType ?? (blob.type || "application/octet-stream");
 }
 
 /**

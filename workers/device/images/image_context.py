@@ -1,0 +1,74 @@
+"""One picture between two steps of the pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cleanplate.telemetry import tracing
+from model.imaging.metadata.provenance import Label
+from model.repair.task import Task
+from storage.records import LeasedImage
+
+if TYPE_CHECKING:
+    from model.engine.inpainter import LaMaInpainter
+
+
+@dataclass
+class ImageContext:
+    """What the steps have made of an image so far. One thread has it at a time."""
+
+    image: LeasedImage
+    #: The decoded picture and its plan.
+    task: Task | None = None
+    #: The network that fills the hole. It may be closed by the time the picture ends.
+    network: LaMaInpainter | None = None
+    #: Bytes taken from the budget, to be given back.
+    nbytes: int = 0
+    #: Seconds by stage. ``network`` is the time with the engine, which works on several pictures at once.
+    seconds: dict[str, float] = field(default_factory=dict)
+    #: SHA-256 of the files, for the audit log.
+    sha256: dict[str, str] = field(default_factory=dict)
+    #: Tiles that the network has filled.
+    tiles: int = 0
+    #: The part of the image's record that says how its text mark was found.
+    text_record: dict[str, Any] = field(default_factory=dict)
+    #: What the engine had to do differently on the device.
+    notes: set[str] = field(default_factory=set)
+    #: The span of the whole image; those of the stages are its children.
+    span: tracing.Span = field(init=False)
+
+    def __post_init__(self) -> None:
+        image = self.image
+        self.span = tracing.begin("image", image.trace, image=image.id, job=image.job_id, attempt=image.attempt)
+
+    @property
+    def decoded_task(self) -> Task:
+        """The task of a picture that is decoded."""
+        if self.task is None:
+            raise RuntimeError(f"{self.image.id} is not decoded yet")
+        return self.task
+
+    @property
+    def method(self) -> str:
+        """How the result was made, in words for the image's owner."""
+        network = None if self.network is None else f"FFC inpainting ({self.network.architecture})"
+        steps = ["un-blending" if self.image.templates else None, network]
+        return ", ".join(step for step in steps if step is not None)
+
+    @property
+    def label(self) -> Label:
+        """The provenance that a result carries where its job asks for that."""
+        return Label(self.image.job_id, self.method, datetime.now(UTC))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds of the block to those of ``stage``."""
+        begun = time.monotonic()
+        with tracing.span(f"image.{stage}", self.span.context):
+            yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun

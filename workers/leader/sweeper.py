@@ -1,0 +1,91 @@
+"""Deletes expired jobs, unused uploads, old deliveries that belong to no job, and blobs that no row names.
+
+It runs beside the dispatcher, because a large job's blobs take minutes. Every step may be repeated and may run twice at
+once.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from types import TracebackType
+
+import structlog
+
+from storage.blobs.base import Blobs
+from storage.database import Database
+from storage.errors import NotFound, StorageError
+from storage.ledger.jobs.lifecycle import (
+    blobs_deleted,
+    claim_blob_deletions,
+    delete_job,
+    drop_expired_uploads,
+    drop_old_deliveries,
+    expired_jobs,
+)
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two sweeps.
+SWEEP_S = 30.0
+#: Seconds after which another sweeper takes over deletions that broke off.
+CLAIM_S = 600.0
+#: Seconds for which a stop waits for a running sweep; another sweeper continues it.
+STOP_S = 2.0
+
+
+def sweep(database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) -> None:
+    """Delete everything that has expired.
+
+    ``deliveries_kept_s``: retention of deliveries that belong to no job; ``None``: forever.
+
+    Raises:
+        StorageError: the ledger or the blob store is unavailable or refuses; a later sweep deletes the rest.
+    """
+    for tenant_id, job_id in expired_jobs(database):
+        with suppress(NotFound):  # another sweeper was quicker
+            delete_job(database, tenant_id, job_id)
+            log.info("job.expired", job=job_id)
+    expired_uploads = drop_expired_uploads(database)
+    if expired_uploads:
+        log.info("uploads.expired", uploads=expired_uploads)
+    old_deliveries = 0 if deliveries_kept_s is None else drop_old_deliveries(database, deliveries_kept_s)
+    if old_deliveries:
+        log.info("deliveries.expired", deliveries=old_deliveries)
+    while claimed := claim_blob_deletions(database, claim_s=CLAIM_S):
+        for number, (key, in_parts) in claimed.items():
+            if in_parts:
+                # Parts go before the blob: they may be joined at this moment.
+                blobs.drop_parts(key)
+            for blob_key in [stat.key for stat in blobs.list(key)] if key.endswith("/") else [key]:
+                blobs.delete(blob_key)
+            blobs_deleted(database, [number])
+
+
+class Sweeper:
+    """A thread that sweeps every ``SWEEP_S`` seconds until its ``with`` block ends."""
+
+    def __init__(self, database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._deliveries_kept_s = deliveries_kept_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def __enter__(self) -> Sweeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stopped.set()
+        self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                sweep(self._database, self._blobs, deliveries_kept_s=self._deliveries_kept_s)
+            except StorageError as error:
+                log.warning("sweeper.waits", code=error.code, error=str(error))
+            except Exception:
+                log.exception("sweeper.failed")
+            self._stopped.wait(SWEEP_S)
