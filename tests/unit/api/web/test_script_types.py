@@ -11,10 +11,8 @@ from tests.running import REPOSITORY
 from tests.unit.api.calling import Service
 
 SOURCE = (REPOSITORY / "api" / "static" / "web" / "net" / "answers.js").read_text()
-TYPES = dict(re.findall(r"@typedef \{\{\n(.*?)\n \* \}\} (\w+)", SOURCE, re.DOTALL))
-WORDS = {
-    name: set(re.findall(r'"(\w+)"', union)) for union, name in re.findall(r"@typedef \{([^{}]+)\} (\w+)", SOURCE)
-}
+TYPES = {name: body for body, name in re.findall(r"@typedef \{\{\n(.*?)\n \* \}\} (\w+)", SOURCE, re.DOTALL)}
+WORDS = {name: set(re.findall(r'"(\w+)"', union)) for union, name in re.findall(r"@typedef \{([^{}]+)\} (\w+)", SOURCE)}
 #: What stands in a free part of an answer, which the description leaves open.
 FREE = {"ImageRecord"}
 
