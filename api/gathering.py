@@ -21,7 +21,7 @@ from api.stores import Stores
 from cleanplate.base.pictures import PICTURES
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
-from storage.ledger.jobs.jobs import has_mask
+from storage.ledger.jobs.submission import has_mask
 from storage.ledger.tenants.uploads import get_upload, known_uploads
 from storage.records import NewImage, NewJob, SkippedRow
 

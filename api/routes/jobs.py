@@ -18,10 +18,11 @@ from api.stores import Stores, stores
 from api.submitting import answered, submitted
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.jobs.counting import OPEN_JOB
-from storage.ledger.jobs.jobs import get_job, list_images, list_jobs
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job, retry_failed
-from storage.ledger.templates.templates import approve_job
+from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.reading import get_job, list_images, list_jobs
+from storage.ledger.lifecycle.transitions import OPEN_JOB
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.templates.review import approve_job
 from storage.ledger.tenants.idempotency import Once, recall
 from storage.records import JobState, Scope
 

@@ -20,7 +20,7 @@ from api.rights import require_rights
 from api.routes.results import LINES
 from api.stores import stores
 from api.submitting import answered, submitted
-from storage.ledger.jobs.jobs import get_job, skipped_lines
+from storage.ledger.jobs.reading import get_job, list_skipped_rows
 from storage.ledger.tenants.idempotency import recall
 from storage.records import Scope
 
@@ -127,7 +127,7 @@ def skipped(job_id: str) -> Response:
 
     def lines() -> Iterator[str]:
         after = 0
-        while page := skipped_lines(here.database, tenant, job_id, limit=_PAGE, after=after):
+        while page := list_skipped_rows(here.database, tenant, job_id, limit=_PAGE, after=after):
             yield from (f"{answers.SkippedLine.of(row).model_dump_json()}\n" for row in page)
             after = page[-1].line
 

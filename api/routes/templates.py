@@ -12,14 +12,8 @@ from api.problems import Problem, pointer, responses
 from api.stores import stores
 from storage import records
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger.templates.templates import (
-    approve_template,
-    create_template,
-    delete_template,
-    get_template,
-    list_templates,
-    reject_template,
-)
+from storage.ledger.templates.review import approve_template, reject_template
+from storage.ledger.templates.templates import create_template, delete_template, get_template, list_templates
 from storage.options import Approval, LogoPlace
 from storage.records import Scope, TemplateKind
 

@@ -13,7 +13,7 @@ from api.routes.jobs import page_of_jobs
 from api.stores import stores
 from api.web.pages import Pages, show
 from cleanplate import text_marks
-from storage.ledger.jobs.jobs import get_job
+from storage.ledger.jobs.reading import get_job
 from storage.ledger.webhooks.endpoints import list_endpoints
 from storage.records import JobState, Scope
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
-JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled", "failed"]
+JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
 
 
@@ -109,7 +109,7 @@ class JobAnswer(_Answer):
 
     @property
     def ended(self) -> bool:
-        return self.state in {"completed", "canceled", "failed"}
+        return self.state in {"completed", "canceled"}
 
 
 class TemplateAnswer(_Answer):

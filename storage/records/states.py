@@ -18,8 +18,6 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     #: Stopped by the tenant.
     CANCELED = "canceled"
-    #: Could not be begun.
-    FAILED = "failed"
 
 
 class ImageState(StrEnum):

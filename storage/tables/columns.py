@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CheckConstraint,
     ClauseElement,
     Column,
     ColumnElement,
@@ -88,12 +89,19 @@ class Word(TypeDecorator[str]):
     comparator_factory = Comparator
 
 
+def state_check(words: type[StrEnum]) -> CheckConstraint:
+    """The constraint that a table's ``state`` is a word of the enum."""
+    quoted = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"state IN ({quoted})", name="state")
+
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from storage.records.states import ImageState, JobState, PausedBy, Priority
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, state_check, time_column
 
 jobs = Table(
     "jobs",
@@ -58,6 +58,7 @@ jobs = Table(
     time_column("created_at", nullable=False),
     time_column("started_at"),
     time_column("finished_at"),
+    state_check(JobState),
     Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
     Index(
         "ix_jobs_expires_at",
@@ -141,6 +142,7 @@ images = Table(
     time_column("created_at", nullable=False),
     time_column("started_at"),
     time_column("finished_at"),
+    state_check(ImageState),
     UniqueConstraint("job_id", "position"),
     Index(
         "ix_images_published",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.records import ImageState, Priority
 from tests.faults.conftest import Service
 from tests.running import kill, processes_with, until

@@ -17,7 +17,7 @@ from storage.database import Database
 from storage.ledger import bulk
 from storage.ledger.images.eligibility import in_time, paused
 from storage.ledger.images.fairness import Line, Turns
-from storage.ledger.jobs.counting import GOING_JOB
+from storage.ledger.lifecycle.transitions import GOING_JOB
 from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
 from storage.tables import images, job_deltas, jobs, tenants
 
@@ -235,7 +235,7 @@ class _Taking:
     def mark(self) -> None:
         """Marks as published what was taken and is not marked yet."""
         for ids in bulk.chunks(image_id for image_id, marked in self._marked.items() if not marked):
-            these = bulk.among(self._db, images.c.id, ids)
+            these = bulk.in_array(self._db, images.c.id, ids)
             self._connection.execute(update(images).where(these).values(published_at=self._db.now()))
         self._marked = dict.fromkeys(self._marked, True)
 

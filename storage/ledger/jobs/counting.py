@@ -27,13 +27,9 @@ from sqlalchemy import (
 
 from storage.database import Database
 from storage.ledger.images.eligibility import paused
-from storage.records import HELD_JOB, Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
+from storage.records import Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
-#: Jobs whose images may be worked on.
-GOING_JOB = (JobState.QUEUED, JobState.RUNNING)
-#: Jobs that have not ended.
-OPEN_JOB = (*HELD_JOB, *GOING_JOB)
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
 #: Places in the line that are counted; further behind, it is only said to be so far.

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.jobs.jobs import one_job
+from storage.ledger.jobs.reading import one_job
 from storage.records import ImageState
 from storage.tables import images
 

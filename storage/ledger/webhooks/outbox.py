@@ -1,7 +1,7 @@
 """Events for webhooks, written in the transaction of the change that they tell of: an event is never lost or invented.
 
 What is written here is one row for each job and transaction, in one statement, whatever the number of images. It holds
-no foreign key and takes no lock; :mod:`storage.ledger.webhooks.collecting` makes deliveries of it shortly after.
+no foreign key and takes no lock; :mod:`storage.ledger.webhooks.relay` makes deliveries of it shortly after.
 """
 
 from __future__ import annotations

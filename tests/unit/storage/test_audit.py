@@ -13,7 +13,7 @@ from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import reap_leases
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.operations.audit import Verification, as_json, chain, chained_entries, from_json
 from storage.ledger.tenants.tenants import create_key, revoke_key
 from storage.records import AuditEntry, ImageState, Outcome

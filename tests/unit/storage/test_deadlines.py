@@ -10,7 +10,7 @@ from storage.ledger.images.dispatch import take_shards
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.lifecycle import retry_failed
+from storage.ledger.jobs.changes import retry_failed
 from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import Counts, JobState
 from tests.shop import Clock, Shop, failed, succeeded

@@ -13,8 +13,9 @@ from storage.errors import NotFound, WebhookDisabled
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job, drop_old_deliveries
-from storage.ledger.webhooks.collecting import collect
+from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.retention.expiry import drop_old_deliveries
 from storage.ledger.webhooks.deliveries import (
     claim_deliveries,
     get_delivery,
@@ -24,6 +25,7 @@ from storage.ledger.webhooks.deliveries import (
 )
 from storage.ledger.webhooks.endpoints import change_endpoint, create_endpoint, get_endpoint, ping, rotate_secret
 from storage.ledger.webhooks.outbox import wants
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import Delivery, DeliveryState, EventFilter, ImageState, Outcome
 from storage.tables import jobs, webhook_outbox
 from tests.shop import Clock, Shop, failed, succeeded
@@ -37,7 +39,7 @@ def endpoint(shop: Shop, *events: str) -> str:
 
 
 def claim(db: Database, **how: Any) -> list[Delivery]:
-    collect(db)
+    relay_events(db)
     return claim_deliveries(db, limit=100, claim_s=60, **how)
 
 
@@ -289,7 +291,7 @@ def test_old_deliveries_of_no_job_are_forgotten_and_their_numbers_go_on(shop: Sh
         record(shop.db, delivery, 200)
     clock.advance(29 * DAY_S)
     ping(shop.db, shop.tenant, hook)
-    collect(shop.db)
+    relay_events(shop.db)
     clock.advance(1 * DAY_S)
     assert drop_old_deliveries(shop.db, 31 * DAY_S) == 0
     assert drop_old_deliveries(shop.db, 30 * DAY_S) == 3
@@ -300,6 +302,6 @@ def test_old_deliveries_of_no_job_are_forgotten_and_their_numbers_go_on(shop: Sh
     clock.advance(365 * DAY_S)
     assert drop_old_deliveries(shop.db, 30 * DAY_S) == 0
     ping(shop.db, shop.tenant, hook)
-    collect(shop.db)
+    relay_events(shop.db)
     newest = list_deliveries(shop.db, shop.tenant, hook, limit=1, after=None)
     assert [one.sequence for one in newest] == [5]

@@ -10,7 +10,7 @@ from storage.ledger.images.dispatch import BULK_TURN, overtaken_after, read_back
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images, release_images
 from storage.ledger.images.reaper import close_jobs, reap_leases
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.jobs.pauses import pause_tenant
 from storage.ledger.tenants.tenants import ensure_tenant, set_weight
 from storage.records import PausedBy, Priority, Shard

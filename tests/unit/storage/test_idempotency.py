@@ -12,7 +12,8 @@ from sqlalchemy import event, func, select
 
 from storage.database import Database
 from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
-from storage.ledger.jobs.jobs import list_jobs, skipped_lines, submit_once
+from storage.ledger.jobs.reading import list_jobs, list_skipped_rows
+from storage.ledger.jobs.submission import submit_once
 from storage.ledger.operations.audit import chain, chained_entries
 from storage.ledger.tenants.idempotency import KEPT_S, Once, forget_old, recall
 from storage.records import Job, NewImage, NewJob, SkippedRow
@@ -143,7 +144,7 @@ def test_killed_at_any_statement_a_repeat_gives_one_job_with_its_images(
         assert [(image.name, image.source_url) for image in shop.images(answer["id"])] == [
             (image.name, image.source_url) for image in job.images
         ]
-        assert skipped_lines(shop.db, shop.tenant, answer["id"], limit=9, after=0) == job.skipped
+        assert list_skipped_rows(shop.db, shop.tenant, answer["id"], limit=9, after=0) == job.skipped
     with shop.db.read() as connection:
         assert connection.scalar(select(func.count()).select_from(images)) == 7 * (points + 1)
         assert connection.scalar(select(func.count()).select_from(skipped_rows)) == 3 * (points + 1)

@@ -12,8 +12,9 @@ from storage.errors import NotFound, UploadUnknown
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas
-from storage.ledger.jobs.jobs import get_image, get_job, list_images, list_jobs, submit_job
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.jobs.reading import get_image, get_job, list_images, list_jobs
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint, delete_endpoint
 from storage.records import Counts, ImageState, JobState, NewImage, NewJob

@@ -14,7 +14,7 @@ from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images, release_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import Counts, ImageState, JobState, Outcome

@@ -13,21 +13,17 @@ from storage.errors import JobCanceled, NotFound, QuotaExceeded
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas
-from storage.ledger.jobs.jobs import list_jobs, submit_job
-from storage.ledger.jobs.lifecycle import (
-    blobs_deleted,
-    cancel_job,
-    claim_blob_deletions,
-    delete_job,
-    drop_expired_uploads,
-    expired_jobs,
-    retry_failed,
-)
+from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.reading import list_jobs
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.operations.audit import chain, chained_entries
+from storage.ledger.retention.blobs import claim_blob_deletions, forget_blob_deletions
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.retention.expiry import drop_expired_uploads, expired_jobs
 from storage.ledger.tenants.quotas import set_quota
 from storage.ledger.tenants.uploads import create_uploads
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.endpoints import create_endpoint
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import Counts, ImageState, Job, JobState, NewImage, NewJob, Outcome, Quota
 from storage.tables import metadata, uploads
 from tests.shop import RIGHTS, Clock, Shop, failed, succeeded
@@ -128,7 +124,7 @@ def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clo
     with pytest.raises(NotFound):
         delete_job(shop.db, shop.tenant, job.id)
     assert drop_expired_uploads(shop.db) == 4
-    collect(shop.db)  # what was to be told of the job is told no more
+    relay_events(shop.db)  # what was to be told of the job is told no more
     kept = {name for name, count in rows(shop.db).items() if count}
     assert kept == {"tenants", "usage", "webhook_endpoints", "blob_deletions", "audit_log"}
 
@@ -139,7 +135,7 @@ def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clo
     assert claim_blob_deletions(shop.db, claim_s=60) == {}
     clock.advance(60)  # whoever claimed them died
     assert claim_blob_deletions(shop.db, claim_s=60) == claimed
-    blobs_deleted(shop.db, list(claimed))
+    forget_blob_deletions(shop.db, list(claimed))
     clock.advance(60)
     assert claim_blob_deletions(shop.db, claim_s=60) == {}
 

@@ -8,7 +8,7 @@ from storage.errors import NotFound, PausedByOperator
 from storage.ledger.images.dispatch import take_shards
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.jobs.pauses import (
     list_pauses,
     owner_of,
@@ -21,6 +21,7 @@ from storage.ledger.jobs.pauses import (
     resume_job,
     resume_tenant,
 )
+from storage.ledger.retention.deletion import delete_job
 from storage.records import Counts, ImageState, PausedBy, Shard
 from tests.shop import Clock, Shop, succeeded
 

@@ -21,19 +21,20 @@ from storage.database import Database
 from storage.ledger.images.deadlines import fail_late_images
 from storage.ledger.images.dispatch import read_backlog, take_shards
 from storage.ledger.images.finish import finish_images
-from storage.ledger.images.glance import glance
 from storage.ledger.images.leases import heartbeat, lease_images, release_images
+from storage.ledger.images.pending_work import pending_work
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.jobs.jobs import get_job, list_images, list_jobs
-from storage.ledger.jobs.lifecycle import cancel_job, drop_expired_uploads, drop_old_deliveries, expired_jobs
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.jobs.pauses import recall_paused
+from storage.ledger.jobs.reading import get_job, list_images, list_jobs
 from storage.ledger.jobs.watching import look_since
 from storage.ledger.operations.queues import busy_workers, queues
-from storage.ledger.templates.making import reap_templates, take_templates
+from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
+from storage.ledger.templates.leases import reap_templates, take_templates
 from storage.ledger.tenants.tenants import ensure_tenant
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.deliveries import claim_deliveries
 from storage.ledger.webhooks.endpoints import create_endpoint
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import ImageState, JobState
 from storage.tables import images
 from tests.shop import Shop, succeeded
@@ -133,7 +134,7 @@ def cancel(crowded: Crowded) -> None:
 
 
 CALLS: dict[str, Callable[[Crowded], object]] = {
-    "pending work": lambda crowded: glance(crowded.shop.db),
+    "pending work": lambda crowded: pending_work(crowded.shop.db),
     "take": take,
     "work": work,
     "fold": lambda crowded: fold_deltas(crowded.shop.db),
@@ -156,7 +157,7 @@ CALLS: dict[str, Callable[[Crowded], object]] = {
         crowded.shop.db, crowded.shop.tenant, crowded.job_id, limit=50, after=10
     ),
     "queues": lambda crowded: (queues(crowded.shop.db, None), busy_workers(crowded.shop.db)),
-    "outbox": lambda crowded: collect(crowded.shop.db),
+    "outbox": lambda crowded: relay_events(crowded.shop.db),
     "deliveries": lambda crowded: claim_deliveries(crowded.shop.db, limit=16, claim_s=0.0, each=4),
     "sweep": lambda crowded: (
         expired_jobs(crowded.shop.db),

@@ -9,8 +9,8 @@ import pytest
 
 from storage.database import Database
 from storage.errors import NotFound, QuotaExceeded, SizeMissing
-from storage.ledger.jobs.jobs import list_jobs
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.jobs.reading import list_jobs
 from storage.ledger.tenants.quotas import get_usage, set_quota
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import Quota, Usage

@@ -21,11 +21,11 @@ from storage.ledger.images.dispatch import take_shards
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.tenants.tenants import ensure_tenant
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
 from storage.ledger.webhooks.endpoints import create_endpoint, delete_endpoint
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import Counts, DeliveryState, JobState
 from tests.shop import Shop, failed, succeeded
 
@@ -208,7 +208,7 @@ def test_an_endpoint_deleted_while_deliveries_are_made_takes_them_along(pg_shop:
     finish_images(pg_shop.db, token, [failed(pg_shop.image_ids(job.id)[0])], max_attempts=3)
     collected, _ = race(
         postgres_url,
-        collect,
+        relay_events,
         lambda db: delete_endpoint(db, pg_shop.tenant, endpoint.id),
         before="INSERT INTO webhook_deliveries",
     )
@@ -221,7 +221,7 @@ def test_two_collectors_make_each_delivery_once(pg_shop: Shop, postgres_url: str
     job = pg_shop.submit(3, webhook=endpoint.id)
     token = lease_all(pg_shop, job.id)(pg_shop.db)
     finish_images(pg_shop.db, token, [failed(image) for image in pg_shop.image_ids(job.id)], max_attempts=3)
-    race(postgres_url, collect, collect, before="INSERT INTO webhook_deliveries")
+    race(postgres_url, relay_events, relay_events, before="INSERT INTO webhook_deliveries")
     assert [event["sequence"] for event in pg_shop.events(job.id)] == [1, 2, 3]
 
 
@@ -257,7 +257,7 @@ def test_deleting_an_endpoint_that_is_being_disabled_waits_for_no_circle(pg_shop
     job = pg_shop.submit(1, webhook=endpoint.id)
     token = lease_all(pg_shop, job.id)(pg_shop.db)
     finish_images(pg_shop.db, token, [failed(pg_shop.image_ids(job.id)[0])], max_attempts=3)
-    collect(pg_shop.db)
+    relay_events(pg_shop.db)
     (delivery,) = claim_deliveries(pg_shop.db, limit=1, claim_s=60)
 
     def gone(db: Database) -> DeliveryState:

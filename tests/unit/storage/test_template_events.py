@@ -7,8 +7,8 @@ from typing import Any
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.templates.making import fail_template, finish_template
-from storage.ledger.templates.templates import approve_job
+from storage.ledger.templates.leases import fail_template, finish_template
+from storage.ledger.templates.review import approve_job
 from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import EventFilter, ImageState, Job, Outcome
 from tests.shop import Shop, succeeded

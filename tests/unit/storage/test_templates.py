@@ -24,9 +24,11 @@ from storage.ledger.images.dispatch import take_shards
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.jobs import submit_job
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job, drop_expired_uploads, retry_failed
-from storage.ledger.templates.making import (
+from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.submission import submit_job
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.retention.expiry import drop_expired_uploads
+from storage.ledger.templates.leases import (
     extend_template,
     fail_template,
     finish_template,
@@ -35,15 +37,8 @@ from storage.ledger.templates.making import (
     release_template,
     take_templates,
 )
-from storage.ledger.templates.templates import (
-    approve_job,
-    approve_template,
-    create_template,
-    delete_template,
-    get_template,
-    list_templates,
-    reject_template,
-)
+from storage.ledger.templates.review import approve_job, approve_template, reject_template
+from storage.ledger.templates.templates import create_template, delete_template, get_template, list_templates
 from storage.ledger.tenants.uploads import create_uploads, known_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import (

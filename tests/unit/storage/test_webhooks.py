@@ -17,13 +17,13 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
 from storage.ledger.tenants.tenants import ensure_tenant
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
 from storage.ledger.webhooks.endpoints import (
     create_endpoint,
     delete_endpoint,
     list_endpoints,
 )
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import Delivery, DeliveryState, JobState
 from storage.tables import webhook_attempts, webhook_deliveries
 from tests.shop import Clock, Shop, failed, succeeded
@@ -66,7 +66,7 @@ def wait_s(shop: Shop, clock: Clock, delivery: Delivery) -> float:
 
 
 def claim(db: Database, limit: int = 100) -> list[Delivery]:
-    collect(db)
+    relay_events(db)
     return claim_deliveries(db, limit=limit, claim_s=60)
 
 

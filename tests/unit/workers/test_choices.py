@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import SHIPPED, path_of
 from model.networks.weights import SHIPPED as SHIPPED_FILE
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import HEIGHT, WIDTH, catalogue_in, picture, pixels_of, png

@@ -15,7 +15,7 @@ import structlog
 from model.errors import ModelError, TemplateRefused
 from model.imaging import Limits
 from storage.errors import BlobNotFound, LedgerUnavailable, StorageError
-from storage.ledger.templates.making import (
+from storage.ledger.templates.leases import (
     extend_template,
     fail_template,
     finish_template,

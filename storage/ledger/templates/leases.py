@@ -14,8 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, not
 from storage.database import Database
 from storage.ledger.images.eligibility import paused
 from storage.ledger.images.reaper import WORKER_LOST
+from storage.ledger.lifecycle.jobs import move_job
+from storage.ledger.lifecycle.transitions import ASK, RELEASE
 from storage.ledger.operations import audit
-from storage.ledger.templates.templates import give_uploads_back, next_version, release_job
+from storage.ledger.templates.review import release_job
+from storage.ledger.templates.templates import give_uploads_back, next_version
 from storage.ledger.webhooks import outbox
 from storage.options import Approval
 from storage.records import (
@@ -317,7 +320,7 @@ def _settle_job(db: Database, connection: Connection, row: Row[Any], review: dic
     if row.spec.get("mode") != "auto" or row.source_job_id is None:
         return
     job = connection.execute(
-        select(jobs.c.id, jobs.c.tenant_id, jobs.c.state, jobs.c.mask, db.now().label("at"))
+        select(jobs.c.id, jobs.c.tenant_id, jobs.c.state, jobs.c.mask)
         .where(jobs.c.id == row.source_job_id)
         .with_for_update(key_share=True)
     ).first()
@@ -327,7 +330,6 @@ def _settle_job(db: Database, connection: Connection, row: Row[Any], review: dic
     if job.state != JobState.ESTIMATING:
         return
     if sure:
-        release_job(db, connection, job, review["templates"])
+        release_job(db, connection, RELEASE, job, review["templates"])
         return
-    connection.execute(update(jobs).where(jobs.c.id == row.source_job_id).values(state=JobState.NEEDS_REVIEW))
-    outbox.job_needs_review(connection, job.id, review, job.at)
+    move_job(db, connection, ASK, job.id)

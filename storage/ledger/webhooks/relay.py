@@ -25,7 +25,7 @@ _PAYLOAD_BYTES = 16_000
 _Line = tuple[str, str | None]
 
 
-def collect(db: Database) -> int:
+def relay_events(db: Database) -> int:
     """Makes deliveries of what the outbox holds; how many rows there were."""
     total = 0
     while True:
@@ -36,7 +36,7 @@ def collect(db: Database) -> int:
             return total
 
 
-def urgent(db: Database) -> bool:
+def has_urgent_events(db: Database) -> bool:
     """Whether the outbox holds what shares its delivery with nothing: a job's end, or an image of a small job."""
     query = select(webhook_outbox.c.id).where(~webhook_outbox.c.together).limit(1)
     with db.read() as connection:

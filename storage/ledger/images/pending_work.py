@@ -12,11 +12,11 @@ from sqlalchemy import Select, exists, select
 from storage.database import Database
 from storage.ledger.images.deadlines import is_late
 from storage.ledger.images.reaper import finished_jobs, silent
-from storage.ledger.templates.making import silent_template, waiting_template
+from storage.ledger.templates.leases import silent_template, waiting_template
 from storage.tables import images, pauses, templates
 
 
-class Glance(NamedTuple):
+class PendingWork(NamedTuple):
     """Whether there is any of these."""
 
     #: Images, and templates, whose worker has fallen silent.
@@ -31,10 +31,10 @@ class Glance(NamedTuple):
     template: bool
 
 
-def glance(db: Database) -> Glance:
+def pending_work(db: Database) -> PendingWork:
     """One look, of one snapshot on Postgres."""
     with db.read() as connection:
-        return Glance(*map(bool, connection.execute(db.built_once(_looks)).one()))
+        return PendingWork(*map(bool, connection.execute(db.built_once(_looks)).one()))
 
 
 def _looks(db: Database) -> Select[Any]:
@@ -46,5 +46,5 @@ def _looks(db: Database) -> Select[Any]:
         exists(select(pauses.c.subject)),
         exists(select(templates.c.id).where(waiting_template(db))),
     ]
-    columns: list[Any] = [look.label(name) for name, look in zip(Glance._fields, looks, strict=True)]
+    columns: list[Any] = [look.label(name) for name, look in zip(PendingWork._fields, looks, strict=True)]
     return select(*columns)
