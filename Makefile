@@ -13,43 +13,53 @@ KILLS ?= 200
 MINUTES ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow soak lint texts screenshots
+.PHONY: help demo test test-slow soak lint images docs texts screenshots
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 14
 
 demo: ## Clean the sample photos on a service of its own; results and a contact sheet go to demo/
-	@$(call install,worker)
+	@$(call install,service,worker)
 	$(RUN)/cleanplate demo --samples samples --out demo
 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
-	@$(call install,worker,test)
+	@$(call install,test)
 	@$(call chromium)
 	@$(call recipes)
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
-	@$(call install,worker,test)
+	@$(call install,test)
 	$(RUN)/python -m pytest -m slow --hypothesis-profile=searching
 
 soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
-	@$(call install,worker,test)
+	@$(call install,test)
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
 
 lint: ## Check style, types and import rules
-	@$(call install,worker,test,lint)
+	@$(call install,test,lint,docs)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
+	$(RUN)/mkdocs build --strict --quiet
+
+images: ## Build the images and run docker-compose.yml with them, by Podman and as root; nothing comes from a registry
+	@$(call install,test,images)
+	$(RUN)/python -m tests.containers.rehearse
+
+docs: ## Make a site of docs/, in build/site
+	@$(call install,docs)
+	$(RUN)/mkdocs build --strict
 
 texts: ## Bring the page's translations up to date with what it says in English
-	@$(call install,worker,test)
+	@$(call install,test)
 	$(RUN)/python -m tests.catalogues
 
 screenshots: ## Take a picture of each page, into docs/screenshots
-	@$(call install,worker,test)
+	@$(call install,test)
 	@$(call chromium)
 	$(RUN)/python -m tests.screenshots docs/screenshots
 
@@ -78,7 +88,7 @@ define recipes
 endef
 
 comma := ,
-# $(call install,EXTRA,...): the project with these extras in $(VENV). A stamp named by the hash of pyproject.toml and the
+# $(call install,EXTRA,EXTRA): the project with these extras in $(VENV). A stamp named by the hash of pyproject.toml and the
 # Python's version says that it was done; the source is installed in place, so that only the packages can go stale.
 define install
 	if [ -z "$(PYTHON)" ]; then \

@@ -15,7 +15,7 @@ from apiflask import APIFlask
 from flask import Response, g, request
 from uuid6 import uuid7
 
-from cleanplate.base import meters
+from cleanplate.telemetry import meters
 
 _log = structlog.get_logger("api.access")
 

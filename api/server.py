@@ -13,8 +13,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
-from cleanplate.base import logs, metrics, tracing
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs, metrics, tracing
 
 if TYPE_CHECKING:
     from api.stores import Stores

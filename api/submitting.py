@@ -12,7 +12,7 @@ from api.answers import Fault
 from api.idempotency import REPLAYED
 from api.problems import Problem, pointer
 from api.stores import Stores
-from cleanplate.base import meters, tracing
+from cleanplate.telemetry import meters, tracing
 from storage import records
 from storage.errors import NotFound
 from storage.ledger.jobs.submission import submit_job, submit_once

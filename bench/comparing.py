@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.imaging.formats import boxes, jpeg, png, tiff_strips
+from model.imaging.formats import boxes, jpeg, png_chunks, tiff_strips
 from model.imaging.formats.splice import touched_mcus
 from model.imaging.metadata.reading import has_c2pa
 from model.imaging.turning import as_stored
@@ -128,7 +128,7 @@ def lost_of(source: bytes, result: bytes) -> list[str]:
         lost.append("depth or interlacing")
     if format_name == "PNG":
         kept = {b"caBX", b"iCCP", b"pHYs", b"iTXt", b"acTL"}
-        old, new = ([part for part in png.chunks(file) if part[0] in kept] for file in (source, result))
+        old, new = ([part for part in png_chunks.chunks(file) if part[0] in kept] for file in (source, result))
         lost += ["chunks"] if old != new else []
     if has_c2pa(source, format_name) != has_c2pa(result, format_name):
         lost.append("c2pa")

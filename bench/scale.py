@@ -25,8 +25,9 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, select, text
 
-from cleanplate.base import logs
+from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
 from storage.database import Database
 from storage.ledger.images.leases import lease_images
 from storage.ledger.jobs.submission import submit_job
@@ -37,10 +38,10 @@ from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images
 from tests.servers import PostgresServer, RedisServer, started
-from workers.device.images.finishing import Finisher
-from workers.device.images.lease import Heartbeat, Lease
+from workers.device.images.finisher import Finisher
+from workers.device.lease import Heartbeat, Lease
 from workers.leader import dispatcher
-from workers.queue import make_celery
+from workers.shared.queue import make_celery
 
 #: One image in so many fails, so that the outbox has something to do beside the jobs' ends.
 FAILS = 100
@@ -183,11 +184,9 @@ def submit(database: Database, tenant: str, endpoint: str, count: int) -> None:
     source, mask = create_uploads(
         database, tenant, [("a.jpg", "image/jpeg"), ("mask.png", "image/png")], expires_in_s=9e5
     )
-    picture = NewImage(name="a.jpg", source_upload_id=source.id, mask_upload_id=mask.id)
+    picture = NewImage(name="a.jpg", source_upload_id=source.id, mask=FileMask(upload_id=mask.id))
     job = NewJob(
         images=[picture] * count,
-        mask_upload_id=None,
-        options={},
         rights=Rights(basis=RightsBasis.OWNER, attested_by="bench", reference="bench"),
         webhook_endpoint_id=endpoint,
     )

@@ -7,13 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from cleanplate.base.processes import python_command
+
 REPOSITORY = Path(__file__).parent.parent
 POLL_S = 0.1
+#: The command line as a module; ``CONSOLE_SCRIPT`` is the way of its users.
+MODULE = python_command("cleanplate")
+CONSOLE_SCRIPT = [str(Path(sys.executable).with_name("cleanplate"))]
 
 Value = TypeVar("Value")
 
@@ -34,13 +39,17 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def cleanplate(
-    *arguments: str, settings: Mapping[str, str], timeout_s: float = 240
+    *arguments: str,
+    settings: Mapping[str, str],
+    timeout_s: float = 240,
+    program: Sequence[str] = MODULE,
+    folder: Path = REPOSITORY,
 ) -> subprocess.CompletedProcess[str]:
     """The command line, run to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "cleanplate", *arguments],
+        [*program, *arguments],
         env=clean_environment(settings),
-        cwd=REPOSITORY,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -52,13 +61,13 @@ def cleanplate(
 class Running:
     """A command of the command line that runs until it is stopped."""
 
-    def __init__(self, arguments: tuple[str, ...], settings: Mapping[str, str], log_path: Path) -> None:
+    def __init__(self, command: Sequence[str], settings: Mapping[str, str], log_path: Path, folder: Path) -> None:
         self._log_path = log_path
         with log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cleanplate", *arguments],
+                command,
                 env=clean_environment(settings),
-                cwd=REPOSITORY,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -76,9 +85,15 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, settings: Mapping[str, str], log_path: Path) -> Iterator[Running]:
+def running(
+    *arguments: str,
+    settings: Mapping[str, str],
+    log_path: Path,
+    program: Sequence[str] = MODULE,
+    folder: Path = REPOSITORY,
+) -> Iterator[Running]:
     """A command that runs while the block does; stopped at the end, and killed if it does not stop."""
-    command = Running(arguments, settings, log_path)
+    command = Running([*program, *arguments], settings, log_path, folder)
     try:
         yield command
     finally:

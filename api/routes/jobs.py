@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
-from api.gathering import gathered, places_of
+from api.gathering import gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
 from api.lanes import waiting
@@ -110,7 +110,7 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         body = requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
-    job = gathered(here, tenant, body)
+    job = gather_job(here, tenant, body)
     try:
         return submitted(here, tenant, job, wanted, webhook_field="webhook_id")
     except UploadUnknown as error:
@@ -161,18 +161,20 @@ def show(job_id: str, query_data: requests.Wait) -> tuple[answers.Job, int, dict
     job = answers.Job.of(get_job(here.database, tenant, job_id))
     known = request.if_none_match.contains_weak(version_of(job)) or not request.if_none_match
     if query_data.wait and known and job.state in OPEN_JOB:
-        _await_news(here, tenant, job, min(float(query_data.wait), here.settings.stream_s))
+        _await_news(here, job, min(float(query_data.wait), here.settings.stream_s))
         job = answers.Job.of(get_job(here.database, tenant, job_id))
     return job, 200, {"ETag": f'W/"{version_of(job)}"'}
 
 
-def _await_news(here: Stores, tenant: str, job: answers.Job, wait_s: float) -> None:
-    subscription = here.watcher.subscribe(tenant, job.id, {job.id: version_of(job)})
+def _await_news(here: Stores, job: answers.Job, wait_s: float) -> None:
+    subscription = here.watcher.subscribe(auth.caller(), job.id, {job.id: version_of(job)})
     try:
         with waiting():
             subscription.take(wait_s)
     finally:
         here.watcher.unsubscribe(subscription)
+    if subscription.revoked:
+        raise auth.key_ended()
 
 
 @blueprint.post("/v1/jobs/<id:job_id>/cancel")

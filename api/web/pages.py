@@ -16,6 +16,7 @@ from api import auth
 from api.stores import Stores, stores
 from api.web import csrf, session, texts
 from cleanplate.base.loopback import is_loopback
+from model.formats import TYPES_BY_ENDING
 from storage.blobs import LocalBlobs
 from storage.records import Caller, Scope
 
@@ -47,8 +48,9 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
             language=tag,
             languages=texts.LANGUAGES,
             texts_for_scripts=texts.for_scripts(tag),
+            picture_types=TYPES_BY_ENDING,
             csrf_token=csrf.token,
-            signed_in=session.key_id() is not None,
+            signed_in=session.secret_of_request() is not None,
             administers=_administers(),
             **what,
         ),
@@ -108,13 +110,12 @@ def _only_with_a_session() -> AnyResponse | None:
     elsewhere = _at_the_public_name()
     if elsewhere is not None:
         return elsewhere
-    found = session.caller() or session.begin_locally()
-    if found is None:
+    caller = session.caller()
+    if caller is None:
         there = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("login.page", next=there))
     csrf.check()
-    session.prolong()
-    auth.act_as(found)
+    auth.act_as(caller)
     return None
 
 

@@ -24,22 +24,22 @@ from bench.corpus.content import (
     frames_of,
     moving,
 )
-from model.imaging.formats import png
+from model.imaging.formats import png, png_chunks
 
 
 def _told_png(data: bytes) -> bytes:
     """A PNG with the chunks that carry what is told about a picture."""
-    parts = list(png.chunks(data))
+    parts = list(png_chunks.chunks(data))
     with Image.open(io.BytesIO(data)) as image:
         told = exif(image)
     density = struct.pack(">IIB", 11811, 11811, 1)
     extra = [
         png.profile_chunk(ICC), (b"pHYs", density), (b"eXIf", told),
-        (b"iTXt", png.XMP_KEYWORD + b"\0" * 5 + XMP), (b"caBX", JUMBF),
+        (b"iTXt", png_chunks.XMP_KEYWORD + b"\0" * 5 + XMP), (b"caBX", JUMBF),
     ]  # fmt: skip
     if data[25] in (0, 4):
         extra.pop(0)  # a grey picture takes a grey profile only
-    return png.joined([parts[0], *extra, *parts[1:]])
+    return png_chunks.joined([parts[0], *extra, *parts[1:]])
 
 
 def by_encoders(photo: Image.Image) -> Iterator[Recipe]:
@@ -106,4 +106,4 @@ def _plain(samples: NDArray[Any], depth: int, kind: int, *, interlaced: bool = F
         rows += np.pad(flat, ((0, 0), (1, 0))).astype(np.uint8).tobytes()
     head = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], depth, kind, 0, 0, interlaced)
     middle = [(b"PLTE", table)] if table else []
-    return png.joined([(b"IHDR", head), *middle, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+    return png_chunks.joined([(b"IHDR", head), *middle, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -18,9 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import structlog
-
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -33,6 +32,14 @@ SETTLED_S = 60.0
 #: Deaths in a row from which on a child is said to be in a crash loop. It is started again all the same.
 CRASH_LOOP = 5
 POLL_S = 0.1
+#: Keeps the current folder out of ``sys.path``, in grandchildren too: a file of a shop's project, such as ``model.py``,
+#: never takes the place of a module of the service.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of the service, without the current folder in ``sys.path``."""
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def spawn(
@@ -52,7 +59,7 @@ def spawn(
 
     return subprocess.Popen(  # noqa: S603 - the callers' own programs, no shell
         command,
-        env=dict(environment),
+        env={**environment, **SAFE_PATH},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -113,7 +120,7 @@ class Family:
     def end(self, child: Child, reason: str) -> None:
         """Kill a child that lives but does not work; ``tend`` starts it again as after any other death."""
         if child.process is not None and child.alive:
-            log.error("process.ended", process_name=child.name, pid=child.process.pid, reason=reason)
+            log.error("process.ended", extra={"process_name": child.name, "pid": child.process.pid, "reason": reason})
             _kill_group(child.process.pid)
             child.process.wait()
 
@@ -123,13 +130,15 @@ class Family:
             now = self.clock()
             if child.process is not None and (status := child.process.poll()) is not None:
                 pause = child.pause(now - child.started_at)
-                log.error("process.died", process_name=child.name, status=status, restart_in_s=pause)
+                log.error("process.died", extra={"process_name": child.name, "status": status, "restart_in_s": pause})
                 if child.in_crash_loop:
                     log.critical(
                         "process.crash_loop",
-                        process_name=child.name,
-                        deaths=child.deaths_in_a_row,
-                        hint="It keeps dying soon after its start: the lines before say why.",
+                        extra={
+                            "process_name": child.name,
+                            "deaths": child.deaths_in_a_row,
+                            "hint": "It keeps dying soon after its start: the lines before say why.",
+                        },
                     )
                 _kill_group(child.process.pid)
                 child.process, child.restart_at = None, now + pause
@@ -151,7 +160,7 @@ class Family:
         in_time = all(process.poll() is not None for _, process in running)
         for name, process in running:
             if process.poll() is None:
-                log.warning("process.killed", process_name=name)
+                log.warning("process.killed", extra={"process_name": name})
             _kill_group(process.pid)
             process.wait()
         self.children.clear()
@@ -161,7 +170,7 @@ class Family:
     def _start(self, child: Child) -> None:
         child.process = spawn(child.command, {**self.environment, **child.environment})
         child.started_at = self.clock()
-        log.info("process.started", process_name=child.name, pid=child.process.pid)
+        log.info("process.started", extra={"process_name": child.name, "pid": child.process.pid})
 
 
 def children_of(pid: int) -> list[int]:

@@ -8,27 +8,48 @@ Redis and S3.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from cleanplate.base.home import default_home
 
 MIB = 1024 * 1024
+PREFIX = "CLEANPLATE_"
+
+Item = TypeVar("Item")
+
+
+def _parse_json_list(value: object) -> object:
+    """A variable holds a list as JSON; Python callers pass a sequence."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        raise ValueError("must be a JSON list") from None
+
+
+JsonList = Annotated[tuple[Item, ...], BeforeValidator(_parse_json_list)]
 
 
 class InvalidSettings(Exception):
     """One line per wrong setting, naming the variable."""
 
 
-class Settings(BaseSettings):
-    """Settings of the service. Secrets are ``SecretStr`` and never print; URLs that can hold a password are secrets."""
+class Settings(BaseModel):
+    """Settings of the service. Secrets are ``SecretStr`` and never print; URLs that can hold a password are secrets.
 
-    model_config = SettingsConfigDict(env_prefix="CLEANPLATE_", frozen=True, extra="ignore")
+    The constructor reads no variable: :func:`load_settings` does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     home: Path = Field(
-        default_factory=lambda: Path.home() / ".cleanplate",
+        default_factory=default_home,
         description="Folder of the embedded service: ledger, blobs, queue, keys.",
     )
 
@@ -82,13 +103,8 @@ class Settings(BaseSettings):
         description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
         "for all API machines. Empty: made once, kept in home.",
     )
-    local_key_id: str = Field(
-        default="",
-        description="Id of the API key with which the web page acts for browsers of this machine, without asking for "
-        "one. `cleanplate up` sets it to its own. Empty: whoever opens the page is asked for a key.",
-    )
 
-    operator_tenants: tuple[str, ...] = Field(
+    operator_tenants: JsonList[str] = Field(
         default=(),
         description="Names of tenants whose keys with the scope admin see and pause everybody's work at /admin (JSON "
         "list). `cleanplate up` adds its own. Other tenants see and pause their own.",
@@ -111,17 +127,17 @@ class Settings(BaseSettings):
     source_timeout_s: float = Field(
         default=60, gt=0, le=600, description="Seconds that the server of a picture's https:// address has to send it."
     )
-    source_ports: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
+    source_ports: Annotated[JsonList[int], Field(min_length=1)] = Field(
         default=(443,), description="Ports that a picture's https:// address may name (JSON list)."
     )
     source_allow_private: bool = Field(
         default=False, description="Also fetch pictures from private addresses and over plain http (development)."
     )
-    source_buckets: tuple[str, ...] = Field(
+    source_buckets: JsonList[str] = Field(
         default=(),
         description="Buckets, or bucket/folder, that every tenant's jobs may read pictures from by s3:// (JSON list).",
     )
-    models: tuple[str, ...] = Field(
+    models: JsonList[str] = Field(
         default=(),
         description="Names of weights that jobs may ask for beside the service's own; workers need them (JSON list).",
     )
@@ -185,7 +201,7 @@ class Settings(BaseSettings):
     webhook_timeout_s: float = Field(
         default=20, gt=0, le=60, description="Seconds that a webhook's receiver has to answer."
     )
-    webhook_schedule_s: Annotated[tuple[float, ...], Field(min_length=1)] = Field(
+    webhook_schedule_s: Annotated[JsonList[float], Field(min_length=1)] = Field(
         default=(5, 300, 1800, 7200, 18000, 36000, 36000),
         description="Waits between the attempts at a webhook, in seconds (JSON list); after the last it is given up.",
     )
@@ -272,7 +288,7 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             text = json.dumps(value) if isinstance(value, bool | tuple) else str(value)
-            variables[f"CLEANPLATE_{name.upper()}"] = text
+            variables[f"{PREFIX}{name.upper()}"] = text
         return variables
 
     @property
@@ -282,17 +298,19 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: object) -> Settings:
-    """Settings from the environment; what is ``given`` wins over it.
+    """Settings from the environment; ``given`` values win over variables.
 
     Raises:
         InvalidSettings: with one line per wrong variable.
     """
+    variables = {name: f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    stated = {name: os.environ[variable] for name, variable in variables.items() if variable in os.environ}
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings.model_validate(stated | given)
     except ValidationError as error:
         lines = []
         for problem in error.errors():
-            field = str(problem["loc"][0]) if problem["loc"] else ""
+            variable = variables[str(problem["loc"][0])]
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"CLEANPLATE_{field.upper()}: {message[0].lower()}{message[1:]}")
+            lines.append(f"{variable}: {message[0].lower()}{message[1:]}")
         raise InvalidSettings("\n".join(lines)) from None

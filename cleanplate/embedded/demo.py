@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from cleanplate.base.processes import spawn
+from cleanplate.base.home import key_path
+from cleanplate.base.processes import python_command, spawn
 from cleanplate.client.answers import Rights
 from cleanplate.client.http import Client
 from cleanplate.embedded import service as embedded
@@ -164,14 +164,14 @@ def _service(home: Path, log_path: Path) -> Iterator[tuple[str, str]]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_") or name in KEPT
     }
-    command = [sys.executable, "-m", "cleanplate", "up", "--port", str(port), "--home", str(home)]
+    command = python_command("cleanplate", "up", "--port", str(port), "--home", str(home))
     with log_path.open("wb") as log:
         service = spawn(command, environment, output=log)
     try:
         if not embedded.wait_until_ready(url, go_on=lambda: service.poll() is None):
             lines = log_path.read_text(errors="replace").splitlines() or ["it said nothing"]
             raise EmbeddedError(f"The service did not start: {lines[-1]}")
-        yield url, embedded.key_path(home).read_text().strip()
+        yield url, key_path(home).read_text().strip()
     finally:
         _stop(service)
 

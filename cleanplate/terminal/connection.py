@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from cleanplate.base.home import address_path, key_path, stated_home
 from cleanplate.base.loopback import is_loopback
-from cleanplate.base.settings import load_settings
 from cleanplate.client.http import Client
-from cleanplate.embedded.service import address_path, key_path
 from cleanplate.errors import UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8787"
@@ -20,7 +19,7 @@ def connect() -> Client:
     Raises:
         UsageError: there is no key.
     """
-    home = load_settings().home.expanduser()
+    home = stated_home()
     url, key = os.environ.get("CLEANPLATE_URL", ""), os.environ.get("CLEANPLATE_API_KEY", "")
     if not url:
         url = address_path(home).read_text().strip() if address_path(home).exists() else DEFAULT_URL

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Unpack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cleanplate.base.pictures import PICTURES
+from cleanplate.base.masks import JobMask
 from cleanplate.client.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
+from cleanplate.client.requests import Terms
 from cleanplate.errors import UsageError
+from model.formats import is_picture_name
 
 #: The journal's name in the folder of the results.
 JOURNAL = ".cleanplate-submit.jsonl"
@@ -31,19 +32,10 @@ class Work:
     """Pictures and the mask of each; ``left_out`` are files of the folder that are no pictures by their name."""
 
     pictures: list[Path]
-    #: None where ``mask`` says what is to be repaired.
+    #: Empty where ``mask`` is the mask of all pictures.
     masks: list[Path]
     left_out: list[Path]
-    #: As the API takes a job's.
-    mask: dict[str, Any] | None = None
-
-
-class Wishes(TypedDict, total=False):
-    """What :meth:`Client.submit` takes besides."""
-
-    webhook_id: str | None
-    priority: Literal["interactive", "bulk"]
-    deadline: datetime | None
+    mask: JobMask | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +43,7 @@ class Listed:
     """Pictures that a manifest lists, and the mask of those without their own."""
 
     manifest: Path
-    #: A file, or as the API takes a job's.
-    mask: Path | dict[str, Any] | None
+    mask: Path | JobMask | None
 
 
 @dataclass(frozen=True)
@@ -64,10 +55,8 @@ class Report:
     unfinished: list[ImageAnswer]
 
 
-def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
+def gather(folder: Path, mask: Path | JobMask) -> Work:
     """The pictures of ``folder``, each with ``mask``, or with the file of its stem where ``mask`` is a folder.
-
-    A ``mask`` that is no path is what the API takes as a job's.
 
     Raises:
         UsageError: no picture, or a picture without exactly one mask.
@@ -75,11 +64,11 @@ def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    pictures = [path for path in files if path.suffix.lower() in PICTURES]
+    pictures = [path for path in files if is_picture_name(path)]
     if not pictures:
         raise UsageError(f"{folder} holds no pictures.")
     left_out = [path for path in files if path not in set(pictures)]
-    if isinstance(mask, dict):
+    if not isinstance(mask, Path):
         return Work(pictures, [], left_out, mask)
     if mask.is_file():
         masks = [mask] * len(pictures)
@@ -93,7 +82,7 @@ def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
 def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in PICTURES:
+        if path.is_file() and is_picture_name(path):
             by_stem[path.stem].append(path)
     wrong = [picture for picture in pictures if len(by_stem[picture.stem]) != 1]
     if wrong:
@@ -113,13 +102,13 @@ def clean(
     rights: Rights,
     console: Console,
     approve: bool = False,
-    **options: Unpack[Wishes],
+    **terms: Unpack[Terms],
 ) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
 
     A job that comes to wait for a person is left so, and reported. ``approve``: one that was left so
     begins.
-    ``options`` are those of :meth:`Client.submit`.
+    ``terms`` are those of :meth:`Client.submit`.
 
     Raises:
         UsageError: ``out`` is the folder of the pictures or masks, among which results do not belong.
@@ -150,7 +139,7 @@ def clean(
                 rights=rights,
                 journal=journal,
                 on_uploaded=sent,
-                **options,
+                **terms,
             )
         else:
             job = client.submit_manifest(
@@ -159,7 +148,7 @@ def clean(
                 rights=rights,
                 journal=journal,
                 on_uploaded=sent,
-                **options,
+                **terms,
             )
         progress.console.print(f"Job {job.id}")
         if approve and job.refresh().state == "needs_review":

@@ -12,12 +12,12 @@ from PIL import Image
 
 from model.errors import ImageRejected
 from model.imaging import turning
-from model.imaging.formats import avif, bmp, gif, heic, jpeg, png, tiff, webp
+from model.imaging.formats import avif, bmp, gif, heic, jpeg, png, png_chunks, segments, tiff, webp
 from model.imaging.metadata.exif import LONGEST_EXIF, Thumbnail, thumbnail_of, with_thumbnail
 from model.imaging.metadata.reading import xmp_of
 from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Written
-from model.imaging.probing import Limits, Probe, facts, opened, orientation
+from model.imaging.probing import Limits, Probe, check_sound, facts, opened, orientation
 
 
 def decode(data: bytes, limits: Limits) -> Document:
@@ -28,13 +28,16 @@ def decode(data: bytes, limits: Limits) -> Document:
             ``image_mode_unsupported`` where they are of a kind that could not be written back.
     """
     with opened(data, limits, ImageRejected, "image") as image:
-        told = facts(image, ImageRejected, "image")
-        turn = orientation(image)
-        pages = _pages(data, image, told, limits)
+        told = facts(data, image, ImageRejected, "image")
+        turn = orientation(data, image)
+        check_sound(data, image, ImageRejected, "image")
+        whole = segments.ended(data) if told.format == "JPEG" else data
+        pages = _pages(whole, image, told, limits)
         lossless = told.format in ("PNG", "TIFF", "BMP", "GIF") or (told.format == "WEBP" and webp.is_lossless(data))
     if told.format != "TIFF":
         pages = [replace(page, orientation=turn) for page in pages]
-    return Document(data, told, tuple(_seen(page) for page in pages), lossless)
+    mended = "" if whole is data else "The file had no end marker; all of its pixels are there."
+    return Document(whole, told, tuple(_seen(page) for page in pages), lossless, mended)
 
 
 def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> Written:
@@ -116,10 +119,10 @@ def _renewed_xmp(document: Document, thumbnail: Thumbnail) -> bytes | None:
 
 
 def _with_png_exif(data: bytes, thumbnail: Thumbnail) -> bytes:
-    parts = list(png.chunks(data))
+    parts = list(png_chunks.chunks(data))
     if not any(name == b"eXIf" for name, _ in parts):
         return data
-    return png.joined(
+    return png_chunks.joined(
         [(name, with_thumbnail(part, thumbnail, LONGEST_EXIF) if name == b"eXIf" else part) for name, part in parts]
     )
 

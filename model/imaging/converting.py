@@ -16,16 +16,15 @@ import tifffile
 from PIL import Image, ImageCms
 
 from model.errors import ImageRejected
-from model.imaging.formats import png
+from model.formats import READ
+from model.imaging.formats import png, png_chunks
 from model.imaging.metadata.exif import thumbnail_of
+from model.imaging.metadata.reading import xmp_of
 from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Samples
-from model.imaging.probing import DAMAGE, FORMATS
+from model.imaging.probing import exif
 
-#: What a user may ask for, by the name of the option's value.
-OUTPUTS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF"}
 _QUALITY = {"JPEG": 92, "WEBP": 90, "AVIF": 80}
-_HOLDS_SEVERAL = {"PNG", "WEBP", "TIFF"}
 _ORIENTATION = 0x0112
 
 
@@ -36,7 +35,7 @@ def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | Non
         ImageRejected: a document of several pages, and a format that holds one.
     """
     edits = edits[: document.probe.frames]
-    if len(edits) > 1 and target not in _HOLDS_SEVERAL:
+    if len(edits) > 1 and not READ[target].holds_several:
         raise ImageRejected(
             "image_output_unsupported",
             f"The image has {len(edits)} frames and {target} holds one: ask for png, webp or tiff.",
@@ -60,18 +59,14 @@ def _told(document: Document) -> tuple[dict[str, Any], list[int]]:
     """What describes the picture, turned upright, and for how long frames are shown, in ms."""
     told: dict[str, Any] = {}
     durations = []
-    with Image.open(io.BytesIO(document.data), formats=[*FORMATS]) as source:
+    with Image.open(io.BytesIO(document.data), formats=[*READ]) as source:
         told["icc_profile"] = source.info.get("icc_profile")
         told["dpi"] = source.info.get("dpi")
-        packet = source.info.get("xmp") or source.info.get("XML:com.adobe.xmp")
-        told["xmp"] = packet.encode() if isinstance(packet, str) else packet
-        try:
-            exif = source.getexif()
-            if exif:
-                exif[_ORIENTATION] = 1
-                told["exif"] = exif.tobytes()
-        except DAMAGE:
-            pass  # EXIF that nobody can read says nothing
+        told["xmp"] = xmp_of(document.data, document.probe.format)
+        described = exif(document.data, source)
+        if described:
+            described[_ORIENTATION] = 1
+            told["exif"] = described.tobytes()
         for index in range(document.probe.frames):
             source.seek(index)
             durations.append(int(source.info.get("duration") or 100))
@@ -145,9 +140,9 @@ def _deep(page: Page, samples: Samples, target: str, told: dict[str, Any]) -> by
     if page.colour == "cmyk":
         flat = np.array(_as_srgb(Image.fromarray((flat >> 8).astype(np.uint8), "CMYK"), dict(told)), np.uint16) * 257
         profile = None
-    parts = list(png.chunks(bytes(imagecodecs.png_encode(flat, level=6))))
+    parts = list(png_chunks.chunks(bytes(imagecodecs.png_encode(flat, level=6))))
     if profile:
         parts.insert(1, png.profile_chunk(profile))
     if "exif" in told:
         parts.insert(1, (b"eXIf", told["exif"].removeprefix(b"Exif\0\0")))
-    return png.joined(parts)
+    return png_chunks.joined(parts)

@@ -15,7 +15,7 @@ from PIL import Image
 from model.errors import MaskRejected
 from model.imaging import shapes
 from model.imaging.placing import Placement, place
-from model.imaging.probing import Limits, load, opened, orientation, probe_picture_mask
+from model.imaging.probing import Limits, check_sound, load, opened, orientation, probe_picture_mask
 from model.imaging.turning import as_seen
 
 
@@ -83,7 +83,7 @@ def decode_mask(
         wide, tall = size or (width, height)
         values = shapes.drawn(shapes.parse(data), width=wide, height=tall)
     else:
-        values = _values(data, limits)
+        values = pixel_mask(data, limits)
     if inverted:
         values = 255 - values
     if placement is not None:
@@ -96,9 +96,15 @@ def decode_mask(
     return values
 
 
-def _values(data: bytes, limits: Limits) -> NDArray[np.uint8]:
+def pixel_mask(data: bytes, limits: Limits) -> NDArray[np.uint8]:
+    """A mask that is a picture, as ``uint8 [H, W]`` of its own size, as a person sees it.
+
+    Raises:
+        MaskRejected: not a picture, over ``limits``, or damaged.
+    """
     with opened(data, limits, MaskRejected, "mask") as image:
-        turn = orientation(image)
+        turn = orientation(data, image)
+        check_sound(data, image, MaskRejected, "mask")
         load(image, MaskRejected, "mask")
         if "A" in image.getbands() or "transparency" in image.info:
             alpha = np.asarray(image.convert("RGBA"), np.uint8)[..., 3]

@@ -111,6 +111,8 @@ class Document:
     pages: tuple[Page, ...]
     #: Whether the file kept every pixel exactly.
     lossless: bool = True
+    #: How ``data`` differs from the file as it came, in words; empty where it does not.
+    mended: str = ""
 
 
 @dataclass(frozen=True)

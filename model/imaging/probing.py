@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import warnings
@@ -13,23 +14,11 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from model.errors import ImageRejected, MaskRejected, ModelError
-from model.imaging.formats import segments
+from model.formats import READ
+from model.imaging.formats import png_chunks, segments
 
 pillow_heif.register_heif_opener()
 
-#: Formats that come back as they came in: Pillow's name to media type and extension.
-FORMATS = {
-    "JPEG": ("image/jpeg", ".jpg"),
-    "PNG": ("image/png", ".png"),
-    "WEBP": ("image/webp", ".webp"),
-    "AVIF": ("image/avif", ".avif"),
-    "HEIF": ("image/heic", ".heic"),
-    "TIFF": ("image/tiff", ".tif"),
-    "BMP": ("image/bmp", ".bmp"),
-    "GIF": ("image/gif", ".gif"),
-}
-#: Formats whose files may hold several frames or pages.
-SEVERAL = {"PNG", "WEBP", "TIFF", "GIF"}
 #: Longest side of a picture: what WebP, JPEG and the network's plan can all count.
 LONGEST_SIDE = 65_535
 #: Most passes over a JPEG's pixels. Encoders write about ten; a small file of thousands would take hours.
@@ -89,7 +78,7 @@ def probe(data: bytes, limits: Limits) -> Probe:
         ImageRejected: not a picture, of a kind that is not supported, or over ``limits``.
     """
     with opened(data, limits, ImageRejected, "image") as image:
-        return facts(image, ImageRejected, "image")
+        return facts(data, image, ImageRejected, "image")
 
 
 def probe_picture_mask(data: bytes, limits: Limits) -> Probe:
@@ -99,31 +88,31 @@ def probe_picture_mask(data: bytes, limits: Limits) -> Probe:
         MaskRejected: as :func:`probe`, with codes that begin with ``mask_``.
     """
     with opened(data, limits, MaskRejected, "mask") as image:
-        return facts(image, MaskRejected, "mask")
+        return facts(data, image, MaskRejected, "mask")
 
 
 @contextmanager
 def opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Iterator[Image.Image]:
-    """The picture, opened but not decoded, within ``limits``."""
+    """The picture, opened but not decoded, within ``limits``; a JPEG without an end marker as if it had one."""
     if not data:
         raise rejected(f"{noun}_unreadable", f"The {noun} file is empty: send it again.")
     if len(data) > limits.max_bytes:
         raise rejected(f"{noun}_too_large", f"The {noun} file has {len(data)} bytes; the limit is {limits.max_bytes}.")
-    with _open(data, limits, rejected, noun) as image:
+    with _open(segments.ended(data), limits, rejected, noun) as image:
         _hold(image, limits, rejected, noun)
         if format_of(image) == "JPEG" and segments.scans(data, MOST_SCANS) > MOST_SCANS:
             raise rejected(f"{noun}_unreadable", f"The {noun} is a JPEG of over {MOST_SCANS} scans: export it again.")
         yield image
 
 
-def facts(image: Image.Image, rejected: Rejection, noun: str) -> Probe:
-    """The header of an opened picture."""
+def facts(data: bytes, image: Image.Image, rejected: Rejection, noun: str) -> Probe:
+    """The header of ``data``, opened as ``image``."""
     width, height = image.size
-    if orientation(image) >= 5:
+    if orientation(data, image) >= 5:
         width, height = height, width
     name = format_of(image)
-    content_type, extension = FORMATS[name]
-    return Probe(name, width, height, image.mode, content_type, extension, _frames(image, rejected, noun))
+    kind, frames = READ[name], _frames(image, rejected, noun)
+    return Probe(name, width, height, image.mode, kind.content_type, kind.ending, frames)
 
 
 def format_of(image: Image.Image) -> str:
@@ -131,15 +120,59 @@ def format_of(image: Image.Image) -> str:
     return "JPEG" if image.format == "MPO" else str(image.format)
 
 
-def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8."""
+def orientation(data: bytes, image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8, of ``data``, opened as ``image``."""
     if image.format == "HEIF":
         return 1  # the decoder has turned it already
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except DAMAGE:
-        return 1  # EXIF that cannot be read turns nothing, as in browsers
+    value = exif(data, image).get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def exif(data: bytes, image: Image.Image) -> Image.Exif:
+    """The EXIF of ``data``, opened as ``image``; empty where it cannot be read, as in browsers.
+
+    Reads headers alone: of a PNG, Pillow's own ``getexif`` decodes the pixels.
+    """
+    if image.format == "PNG":
+        stored, packet = png_chunks.exif_of(data), png_chunks.xmp_of(data)
+        if stored is not None:
+            image.info["exif"] = b"Exif\0\0" + stored
+        if packet is not None:
+            image.info.setdefault("xmp", packet)
+    try:
+        return Image.Image.getexif(image)
+    except DAMAGE:
+        return Image.Exif()
+
+
+def check_sound(data: bytes, image: Image.Image, rejected: Rejection, noun: str) -> None:
+    """Raises what ``rejected`` makes where the pixels of ``data``, opened as ``image``, are damaged unseen by Pillow.
+
+    A PNG's picture data must end with the right checksum. A JPEG without an end marker must hold all of its pixels.
+    """
+    damage = None
+    if format_of(image) == "PNG":
+        damage = png_chunks.damage_of(data)
+    elif format_of(image) == "JPEG" and segments.ended(data) is not data and not _holds_every_pixel(data):
+        damage = "its data is truncated"
+    if damage is not None:
+        raise damaged(ValueError(damage), rejected, noun)
+
+
+def _holds_every_pixel(data: bytes) -> bool:
+    """Whether a JPEG without an end marker has the same pixels, whatever comes behind its last byte."""
+    if not segments.holds_every_scan(data):
+        return False
+    digests = set()
+    for continued in segments.continuations(data):
+        with Image.open(io.BytesIO(continued), formats=["JPEG"]) as image:
+            try:
+                digests.add(hashlib.blake2b(image.tobytes()).digest())
+            except DAMAGE:
+                return False
+        if len(digests) > 1:
+            return False
+    return True
 
 
 def load(image: Image.Image, rejected: Rejection, noun: str) -> None:
@@ -181,7 +214,7 @@ def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.
         with warnings.catch_warnings():
             # Sizes are held against our own limit; Pillow's warning would say it twice.
             warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data), formats=[*FORMATS])
+            return Image.open(io.BytesIO(data), formats=[*READ])
     except Image.DecompressionBombError:
         raise rejected(
             f"{noun}_too_many_pixels", f"The {noun} is over the limit of {limits.max_pixels} pixels."
@@ -199,7 +232,7 @@ def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.
             ) from None
         raise rejected(
             f"{noun}_unreadable",
-            f"The {noun} is not a picture in a format that is known here: send {', '.join(FORMATS)}.",
+            f"The {noun} is not a picture in a format that is known here: send {', '.join(READ)}.",
         ) from None
     except DAMAGE as error:
         raise rejected(f"{noun}_unreadable", f"The {noun}'s header is damaged ({error}): export it again.") from None
@@ -226,7 +259,7 @@ def _hold(image: Image.Image, limits: Limits, rejected: Rejection, noun: str) ->
             f"The {noun} has {frames} frames of {image.width}x{image.height} pixels; "
             f"the limit is {limits.max_pixels} in all.",
         )
-    if frames > 1 and format_of(image) not in SEVERAL:
+    if frames > 1 and not READ[format_of(image)].holds_several:
         raise rejected(
             f"{noun}_format_unsupported",
             f"The {noun} is a {image.format} file of {frames} pictures: send each as a file of its own.",

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from model.errors import ImageRejected
-from model.imaging.probing import Limits, facts, load, opened, orientation
+from model.imaging.probing import Limits, check_sound, facts, load, opened, orientation
 
 #: Pixels of a view, and its longest side: WebP takes no more than 16,383.
 MOST_PIXELS, LONGEST_SIDE = 4_000_000, 16_000
@@ -42,7 +42,8 @@ class View:
 def view(data: bytes, limits: Limits) -> View:
     """Of a picture's file. Raises ImageRejected."""
     with opened(data, limits, ImageRejected, "image") as image:
-        told, turn = facts(image, ImageRejected, "image"), orientation(image)
+        told, turn = facts(data, image, ImageRejected, "image"), orientation(data, image)
+        check_sound(data, image, ImageRejected, "image")
         load(image, ImageRejected, "image")
         profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA"} else None
         seen = _eight_bits(image)

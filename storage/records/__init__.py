@@ -4,6 +4,7 @@
 """
 
 from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
+from storage.records.specs import EstimateSpec, LogoSpec, MaskSpec, TemplateSpec
 from storage.records.states import (
     BATCH_EVENT,
     ENDED,
@@ -39,6 +40,7 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryRecord",
     "DeliveryState",
+    "EstimateSpec",
     "EventFilter",
     "Image",
     "ImageOfJob",
@@ -47,7 +49,9 @@ __all__ = [
     "JobState",
     "LeasedImage",
     "LeasedTemplate",
+    "LogoSpec",
     "MadeTemplate",
+    "MaskSpec",
     "NewImage",
     "NewJob",
     "NewTemplate",
@@ -64,6 +68,7 @@ __all__ = [
     "Taken",
     "Template",
     "TemplateKind",
+    "TemplateSpec",
     "TemplateState",
     "Upload",
     "Usage",

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import redis
 
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import Settings, load_settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from tests import patient
@@ -77,7 +77,7 @@ def test_settings_survive_the_way_through_the_environment(settings: Settings, mo
     for name, value in environment(changed).items():
         if name.startswith("CLEANPLATE_"):
             monkeypatch.setenv(name, value)
-    assert Settings() == changed
+    assert load_settings() == changed
 
 
 def test_server_settings_have_a_bucket_of_their_own(server_settings: Settings) -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import structlog
 
-from cleanplate.base import logs
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
 
 
 @contextmanager

@@ -18,8 +18,8 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from cleanplate.base import meters, metrics, tracing
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import meters, metrics, tracing
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import LedgerUnavailable
@@ -36,10 +36,10 @@ from storage.ledger.templates.leases import reap_templates, take_templates
 from storage.ledger.tenants import idempotency
 from storage.records import ImageOfJob, Shard
 from workers.leader.pace import Pace
-from workers.leader.sweeping import Sweeper
-from workers.leader.webhooks import Deliveries
-from workers.queue import make_celery, prepare_queue, publish_shard, publish_template
-from workers.stopping import StopSignal
+from workers.leader.sweeper import Sweeper
+from workers.leader.webhook_delivery import Deliveries
+from workers.shared.queue import make_celery, prepare_queue, publish_shard, publish_template
+from workers.shared.stopping import StopSignal
 
 log = structlog.get_logger(__name__)
 

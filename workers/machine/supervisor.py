@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -17,18 +16,18 @@ from pathlib import Path
 
 import structlog
 
-from cleanplate.base import metrics
-from cleanplate.base.processes import Child, Family
+from cleanplate.base.processes import Child, Family, python_command
 from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import metrics
 from storage.database import Database
-from workers.device.pulse import VARIABLE
 from workers.machine.devices import Device, devices, read_device
-from workers.machine.report import REPORT_S, own_folder, write_reports
+from workers.machine.reporting import REPORT_S, own_folder, write_reports
 from workers.machine.telling import Telling
 from workers.machine.watch import Watch
-from workers.queue import DRAIN_S, prepare_queue
-from workers.stopping import StopSignal
+from workers.shared.heartbeats import VARIABLE
+from workers.shared.queue import DRAIN_S, prepare_queue
+from workers.shared.stopping import StopSignal
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +44,7 @@ class Keeper:
         self._family, self._device, self._settings = family, device, settings
         self._pulse = folder / f"{device.name}.beat"
         self._watch = self._new_watch()
-        command = [sys.executable, "-m", "workers.device.process", device.name, ",".join(queues)]
+        command = python_command("workers.device.process", device.name, ",".join(queues))
         self.child: Child = family.start(device.name, command, device.environment | {VARIABLE: str(self._pulse)})
         self._started_at = self.child.started_at
 

@@ -7,10 +7,8 @@ anew; timing, placing and disposal stay. Portable Network Graphics Specification
 from __future__ import annotations
 
 import io
-import itertools
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
@@ -18,61 +16,28 @@ from PIL import Image
 
 from model.errors import ImageRejected
 from model.imaging.formats.palettes import Palette, packed_bits
+from model.imaging.formats.png_chunks import (
+    CHANNELS,
+    GREY,
+    GREY_ALPHA,
+    PALETTE,
+    RGB,
+    RGB_ALPHA,
+    XMP_KEYWORD,
+    Chunk,
+    Header,
+    chunks,
+    header,
+    joined,
+    whole_frames,
+)
 from model.imaging.picture import Edit, Page, Samples
 from model.imaging.probing import DAMAGE, damaged, each_frame, load
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-XMP_KEYWORD = b"XML:com.adobe.xmp"
-_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
-_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
-_MODES = {_GREY: "L", _RGB: "RGB", _GREY_ALPHA: "LA", _RGB_ALPHA: "RGBA"}
+_MODES = {GREY: "L", RGB: "RGB", GREY_ALPHA: "LA", RGB_ALPHA: "RGBA"}
 
 #: First row and column of each pass of an interlaced picture, and the steps between them.
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
-
-Chunk = tuple[bytes, bytes]
-
-
-@dataclass(frozen=True)
-class Header:
-    """IHDR."""
-
-    width: int
-    height: int
-    depth: int
-    kind: int
-    interlaced: bool
-
-    def content(self) -> bytes:
-        """As a chunk's content."""
-        size = self.width.to_bytes(4, "big") + self.height.to_bytes(4, "big")
-        return size + bytes((self.depth, self.kind, 0, 0, self.interlaced))
-
-
-def chunks(data: bytes) -> Iterator[Chunk]:
-    """Names and contents, up to IEND or to where the file ends."""
-    at = len(_SIGNATURE)
-    while at + 12 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        name = data[at + 4 : at + 8]
-        yield name, data[at + 8 : at + 8 + size]
-        if name == b"IEND":
-            return
-        at += 12 + size
-
-
-def joined(parts: list[Chunk]) -> bytes:
-    """A file of these chunks."""
-    out = [_SIGNATURE]
-    for name, content in parts:
-        out += [len(content).to_bytes(4, "big"), name, content, zlib.crc32(name + content).to_bytes(4, "big")]
-    return b"".join(out)
-
-
-def header(data: bytes) -> Header:
-    """The first chunk of ``data``."""
-    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
-    return Header(width, height, data[24], data[25], data[28] == 1)
 
 
 def read(data: bytes, image: Image.Image, frames: int) -> list[Page]:
@@ -102,23 +67,23 @@ def _still(data: bytes, image: Image.Image) -> Page:
             samples = _deep(data, head)
         except (*DAMAGE, zlib.error) as error:
             raise damaged(error, ImageRejected, "image") from None
-        samples = samples[..., : _CHANNELS[head.kind]]
-        return Page(samples, "grey" if head.kind in (_GREY, _GREY_ALPHA) else "rgb", head.kind in (4, 6))
-    if head.kind in (_GREY, _GREY_ALPHA):
-        samples = np.array(image.convert("LA" if head.kind == _GREY_ALPHA else "L"), np.uint8)
-        return Page(samples.reshape(head.height, head.width, -1), "grey", head.kind == _GREY_ALPHA)
-    if head.kind == _PALETTE:
+        samples = samples[..., : CHANNELS[head.kind]]
+        return Page(samples, "grey" if head.kind in (GREY, GREY_ALPHA) else "rgb", head.kind in (4, 6))
+    if head.kind in (GREY, GREY_ALPHA):
+        samples = np.array(image.convert("LA" if head.kind == GREY_ALPHA else "L"), np.uint8)
+        return Page(samples.reshape(head.height, head.width, -1), "grey", head.kind == GREY_ALPHA)
+    if head.kind == PALETTE:
         alpha = "transparency" in image.info
         return Page(np.array(image.convert("RGBA" if alpha else "RGB"), np.uint8), "rgb", alpha)
-    return Page(np.array(image, np.uint8), "rgb", head.kind == _RGB_ALPHA)
+    return Page(np.array(image, np.uint8), "rgb", head.kind == RGB_ALPHA)
 
 
 def _deep(data: bytes, head: Header) -> Samples:
     """16-bit samples ``[H, W, C]``. The decoder reads no interlaced ones, so each pass is put alone into a file."""
     if not head.interlaced:
         return np.asarray(imagecodecs.png_decode(data)).reshape(head.height, head.width, -1)
-    pixel = 2 * _CHANNELS[head.kind]
-    samples = np.zeros((head.height, head.width, _CHANNELS[head.kind]), np.uint16)
+    pixel = 2 * CHANNELS[head.kind]
+    samples = np.zeros((head.height, head.width, CHANNELS[head.kind]), np.uint16)
     places = [samples[top::down, left::across] for top, left, down, across in _ADAM7]
     packed = b"".join(content for name, content in chunks(data) if name == b"IDAT")
     rows = zlib.decompressobj().decompress(packed, samples.nbytes + 7 * head.height + 7)
@@ -135,7 +100,7 @@ def _deep(data: bytes, head: Header) -> Samples:
 
 def _replaced(parts: list[Chunk], head: Header, edit: Edit) -> list[Chunk]:
     """``parts`` with other picture data."""
-    if head.kind == _PALETTE:
+    if head.kind == PALETTE:
         palette = _palette(parts)
         indices = _indices(joined(parts), head)
         palette.paint(indices, edit.samples, edit.hole > 0, capacity=1 << head.depth)
@@ -208,9 +173,9 @@ def _palette(parts: list[Chunk]) -> Palette:
 def _keyed(parts: list[Chunk], head: Header) -> Samples | None:
     """The colour that stands for transparency (tRNS) on the scale of the samples; ``None`` without one."""
     key = dict(reversed(parts)).get(b"tRNS")
-    if key is None or head.kind not in (_GREY, _RGB) or len(key) < 2 * _CHANNELS[head.kind]:
+    if key is None or head.kind not in (GREY, RGB) or len(key) < 2 * CHANNELS[head.kind]:
         return None
-    colour = np.frombuffer(key[: 2 * _CHANNELS[head.kind]], ">u2").astype(np.uint16)
+    colour = np.frombuffer(key[: 2 * CHANNELS[head.kind]], ">u2").astype(np.uint16)
     return colour if head.depth >= 8 else colour * np.uint16(255 // ((1 << head.depth) - 1))
 
 
@@ -235,7 +200,7 @@ def _animated(parts: list[Chunk], head: Header, edits: list[Edit]) -> list[Chunk
     out: list[Chunk] = []
     frames = iter(edits)
     sequence = 0
-    for name, content in _whole_frames(parts):
+    for name, content in whole_frames(parts):
         if name == b"fcTL":
             control = content
             out.append((name, sequence.to_bytes(4, "big") + content[4:]))
@@ -251,18 +216,6 @@ def _animated(parts: list[Chunk], head: Header, edits: list[Edit]) -> list[Chunk
         else:
             out.append((name, content))
     return out
-
-
-def _whole_frames(parts: list[Chunk]) -> Iterator[Chunk]:
-    """``parts`` with the picture data of each frame in one chunk, its sequence number left out."""
-    for name, group in itertools.groupby(parts, key=lambda part: part[0]):
-        contents = [content for _, content in group]
-        if name == b"IDAT":
-            yield name, b"".join(contents)
-        elif name == b"fdAT":
-            yield name, b"".join(content[4:] for content in contents)
-        else:
-            yield from ((name, content) for content in contents)
 
 
 def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, edit: Edit) -> bytes:
@@ -283,7 +236,7 @@ def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, ed
     if samples.dtype == np.uint16:
         colour = colour.astype(np.uint16) * 257
     samples[..., : colour.shape[2]][inside] = colour[inside]
-    if head.kind == _PALETTE:
+    if head.kind == PALETTE:
         palette, indices = _palette(shared), _indices(still, own)
         palette.paint(indices, samples, inside)
         return _encoded(indices, own)

@@ -22,6 +22,10 @@ MPF, PHOTOSHOP, ADOBE = b"MPF\0", b"Photoshop 3.0\0", b"Adobe"
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_END = b"\xff\xd9"
+
+
 @dataclass(frozen=True)
 class Segment:
     """A marker and its content, without marker and length."""
@@ -90,6 +94,54 @@ def _ends(data: bytes) -> Iterator[tuple[int, int]]:
         if marker != SOS:
             # Tables may stand before the next scan; their contents are no markers.
             at += int.from_bytes(rest[at + 2 : at + 4], "big")
+
+
+def ended(data: bytes) -> bytes:
+    """``data`` with an end marker (EOI) where it is a JPEG that lacks one."""
+    if not data.startswith(b"\xff\xd8") or any(marker == EOI for marker, _ in _ends(data)):
+        return data
+    return (data[:-1] if data.endswith(b"\xff") else data) + _END
+
+
+def holds_every_scan(data: bytes) -> bool:
+    """Whether the scans that have begun carry every coefficient of every component in full precision.
+
+    A progressive picture sends its coefficients in steps (T.81, annex G): one that is cut off between two scans is
+    coarse, and yet no scan of it is incomplete.
+    """
+    try:
+        headers, _ = split(data)
+        content = frame(headers).content
+    except ValueError:
+        return False
+    missing = {(content[6 + 3 * index], place) for index in range(content[5]) for place in range(64)}
+    for marker, at in _ends(data):
+        if marker != SOS or at + 4 >= len(data):
+            continue
+        count = data[at + 4]
+        components = data[at + 5 : at + 5 + 2 * count : 2]
+        first, last, precision = data[at + 5 + 2 * count : at + 8 + 2 * count].ljust(3, b"\xff")
+        if precision & 0x0F == 0:
+            missing -= {(component, place) for component in components for place in range(first, min(last, 63) + 1)}
+    return not missing
+
+
+def continuations(data: bytes) -> list[bytes]:
+    """``data``, which has no end marker, with different coded data behind it and then an end marker.
+
+    A decoder that needs a bit behind the end of ``data`` decodes these differently: the picture is not all there.
+    """
+    last_scan = max((at for marker, at in _ends(data) if marker == SOS), default=0)
+    restarts = _RESTART.findall(data, last_scan)
+    following = (restarts[-1][1] - 0xD0 + 1) % 8 if restarts else 0
+    restarting = bytes((0xFF, DRI)) in data
+    ends = [b""]
+    for filler in (b"\0", b"\xaa", b"\x55"):
+        # With restart markers in order, so that a decoder that waits for one goes on (T.81, annex E.2.4).
+        markers = [bytes((0xFF, 0xD0 + (following + index) % 8)) for index in range(8)] if restarting else []
+        ends.append(filler * 16 + b"".join(marker + filler * 16 for marker in markers))
+    whole = data.removesuffix(b"\xff")
+    return [whole + end + _END for end in ends]
 
 
 def describes(segment: Segment) -> bool:

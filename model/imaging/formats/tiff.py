@@ -39,7 +39,7 @@ def read(data: bytes, limits: Limits) -> list[Page]:
         with warnings.catch_warnings(), tifffile.TiffFile(io.BytesIO(data)) as file:
             warnings.simplefilter("ignore")
             pages = tiff_places.pages_of(file)
-            _hold(pages, limits)
+            _hold(pages, limits, len(data))
             return [_shown(page, _stored(page)) for page in pages]
     except MemoryError:
         raise ImageRejected("image_too_many_pixels", "There is not enough memory to decode the image.") from None
@@ -73,8 +73,8 @@ def write(data: bytes, edits: list[Edit], thumbnail: Thumbnail, xmp: bytes | Non
     return Written(out if xmp is None else tiff_places.with_tag(out, _XMP, xmp), how)
 
 
-def _hold(pages: list[Any], limits: Limits) -> None:
-    """Refuse what is too large or cannot be written back, before any of it is decoded."""
+def _hold(pages: list[Any], limits: Limits, size: int) -> None:
+    """Refuse pages of a file of ``size`` bytes that are too large or cannot be written back, before any decoding."""
     total = 0
     for page in pages:
         total += page.imagewidth * page.imagelength * max(1, page.imagedepth)
@@ -86,9 +86,16 @@ def _hold(pages: list[Any], limits: Limits) -> None:
             )
         if len(page.dataoffsets) != len(page.databytecounts):
             raise ImageRejected("image_unreadable", "The image's strips have places without lengths: export it again.")
+        if page.compression == JPEG and _is_cut_off(page, size):
+            raise ImageRejected("image_truncated", "The image file ends before its pixels do: send it again.")
         reason = _reason_against(page)
         if reason is not None:
             raise ImageRejected("image_mode_unsupported", f"The image is a TIFF {reason}.")
+
+
+def _is_cut_off(page: Any, size: int) -> bool:
+    """Whether a strip reaches behind the file's end: decoders of JPEG strips fill up what is missing unasked."""
+    return any(start + count > size for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
 
 
 def _reason_against(page: Any) -> str | None:

@@ -6,8 +6,8 @@ import io
 
 from PIL import Image
 
-from model.imaging.formats import boxes, gif, png, segments, webp
-from model.imaging.probing import DAMAGE, FORMATS
+from model.formats import READ
+from model.imaging.formats import boxes, gif, png_chunks, segments, webp
 
 _TIFF_XMP, _TIFF_C2PA = 700, 0xCD41
 
@@ -24,15 +24,11 @@ def xmp_of(data: bytes, format_name: str) -> bytes | None:
         return dict(webp.chunks(data)).get(b"XMP ")
     if format_name == "GIF":
         return gif.xmp_of(data)
-    try:
-        with Image.open(io.BytesIO(data), formats=[*FORMATS]) as image:
-            if format_name == "TIFF":
-                found = image.tag_v2.get(_TIFF_XMP)  # type: ignore[attr-defined]
-            else:
-                found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    except DAMAGE:
-        return None
-    return found.encode() if isinstance(found, str) else found if isinstance(found, bytes) else None
+    if format_name == "PNG":
+        return png_chunks.xmp_of(data)
+    with Image.open(io.BytesIO(data), formats=[*READ]) as image:
+        packet = image.tag_v2.get(_TIFF_XMP) if format_name == "TIFF" else image.info.get("xmp")  # type: ignore[attr-defined]
+    return packet.encode() if isinstance(packet, str) else packet if isinstance(packet, bytes) else None
 
 
 def has_c2pa(data: bytes, format_name: str) -> bool:
@@ -42,7 +38,7 @@ def has_c2pa(data: bytes, format_name: str) -> bool:
             headers, _ = segments.split(data)
             found = any(part.marker == segments.APP11 and b"jumb" in part.content[:32] for part in headers)
         case "PNG":
-            found = any(name == b"caBX" for name, _ in png.chunks(data))
+            found = any(name == b"caBX" for name, _ in png_chunks.chunks(data))
         case "WEBP":
             found = any(name == b"C2PA" for name, _ in webp.chunks(data))
         case "AVIF" | "HEIF":

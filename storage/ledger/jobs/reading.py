@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from storage.database import Database
+from storage.documents import read_image_mask, read_image_options
 from storage.errors import NotFound
 from storage.ledger.jobs.counting import read_job, select_jobs
 from storage.records import Image, ImageState, Job, JobState, SkippedRow
@@ -99,7 +100,12 @@ def read_one_job(db: Database, connection: Connection, tenant_id: str, job_id: s
 
 
 def _image(row: Row[Any]) -> Image:
-    found = row._asdict()
+    fields = row._asdict()
     for hidden in ("lease_token", "lease_expires_at", "published_at", "available_at"):
-        del found[hidden]
-    return Image(**found | {"state": ImageState(found["state"])})
+        del fields[hidden]
+    typed = {
+        "state": ImageState(row.state),
+        "mask": read_image_mask(row.mask, row.mask_key),
+        "options": read_image_options(row.options),
+    }
+    return Image(**fields | typed)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from cleanplate.base.masks import AutoMask
 from storage.database import Database
 from storage.ledger import bulk
 from storage.ledger.jobs.reading import read_one_job
@@ -66,13 +67,13 @@ def submit_once(
 def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
     if not job.images:
         raise ValueError("A job has at least one image.")
-    if not has_mask(job) and not all(map(has_mask, job.images)):
+    if job.mask is None and any(image.mask is None for image in job.images):
         raise ValueError("An image has no mask, and the job has none either.")
     job_id = new_id("job")
+    options = job.options.model_dump(mode="json")
     files = _uploads_of(db, connection, tenant_id, job)
     lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
     used = template_use.lock_named(connection, tenant_id, [job.mask, *(image.mask for image in job.images)])
-    held = template_use.is_awaited(job.mask)
     quotas.use(db, connection, tenant_id, images=len(job.images), sizes=[])
     rights = {
         "rights_basis": job.rights.basis.value,
@@ -82,8 +83,8 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
     values = {
         "id": job_id,
         "tenant_id": tenant_id,
-        "options": job.options,
-        "mask": job.mask,
+        "options": options,
+        "mask": None if job.mask is None else job.mask.document(),
         "rows_skipped": len(job.skipped),
         "webhook_endpoint_id": job.webhook_endpoint_id,
         "priority": job.priority,
@@ -94,29 +95,23 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         "queued": len(job.images),
         **rights,
     }
-    submitted = {**rights, "images": len(job.images), "options": job.options}
+    submitted = {**rights, "images": len(job.images), "options": options}
     entry = audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)
-    insert_job(db, connection, SUBMIT_UNMARKED if held else SUBMIT_JOB, values, entry)
+    insert_job(db, connection, SUBMIT_UNMARKED if isinstance(job.mask, AutoMask) else SUBMIT_JOB, values, entry)
     rows = (_row(position, job, image, files) for position, image in enumerate(job.images))
     insert_images(db, connection, rows, job_id=job_id, tenant_id=tenant_id)
     template_use.note(db, connection, job_id, used)
-    if held:
-        template_use.begin_estimate(db, connection, tenant_id, job_id, job.mask or {})
+    if isinstance(job.mask, AutoMask):
+        template_use.begin_estimate(db, connection, tenant_id, job_id, job.mask)
     skipped = (asdict(row) for row in job.skipped)
     bulk.insert_rows(db, connection, skipped_rows, skipped, job_id=job_id)
     return read_one_job(db, connection, tenant_id, job_id)
 
 
-def has_mask(what: NewJob | NewImage) -> bool:
-    """Whether a job or an image says itself what is to be repaired."""
-    return what.mask_upload_id is not None or not {"boxes", "templates", "mode"}.isdisjoint(what.mask or {})
-
-
 def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> dict[str, Any]:
     """An image as a row; ``files`` are keys and names by upload."""
     source_key, filename = files.get(image.source_upload_id or "", ("", ""))
-    own = has_mask(image)
-    mask_upload_id = image.mask_upload_id if own else job.mask_upload_id
+    mask_upload_id = job.mask_upload_id if image.mask is None else image.mask_upload_id
     return {
         "id": new_id("img"),
         "position": position,
@@ -125,9 +120,8 @@ def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str
         "source_key": source_key,
         "source_url": image.source_url,
         "mask_key": files[mask_upload_id][0] if mask_upload_id is not None else "",
-        # What the job says of its own mask does not hold for another.
-        "mask": (image.mask or {}) if own else None,
-        "options": image.options,
+        "mask": None if image.mask is None else image.mask.document(),
+        "options": None if image.options is None else image.options.document(),
         "record": {},
     }
 

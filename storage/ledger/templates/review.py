@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from cleanplate.base.masks import AutoMask
 from storage.database import Database
+from storage.documents import read_job_mask
 from storage.errors import (
     JobCanceled,
     JobNotInReview,
@@ -64,8 +66,8 @@ def approve_job(
             raise NotFound("job", job_id)
         if row.state == JobState.CANCELED:
             raise JobCanceled(job_id)
-        given = (row.mask or {}).get("templates")
-        if (row.mask or {}).get("mode") == "auto" and given and template_ids in (None, given):
+        mask = read_job_mask(row.mask)
+        if isinstance(mask, AutoMask) and mask.templates and template_ids in (None, mask.templates):
             return read_one_job(db, connection, tenant_id, job_id)
         if row.state != JobState.NEEDS_REVIEW:
             raise JobNotInReview(job_id, row.state)
@@ -89,9 +91,12 @@ def release_job(
     entry: audit.Event | None = None,
 ) -> None:
     """Lets a held job (id, tenant_id and mask) begin with these templates. Raises as ``template_use.lock_named``."""
-    mask = {**job.mask, "templates": template_ids}
-    template_use.note(db, connection, job.id, template_use.lock_named(connection, job.tenant_id, [mask]))
-    move_job(db, connection, transition, job.id, entry=entry, values={"mask": mask})
+    mask = read_job_mask(job.mask)
+    if not isinstance(mask, AutoMask):
+        raise ValueError(f"The job {job.id} does not wait for a mark.")
+    begun = mask.model_copy(update={"templates": template_ids})
+    template_use.note(db, connection, job.id, template_use.lock_named(connection, job.tenant_id, [begun]))
+    move_job(db, connection, transition, job.id, entry=entry, values={"mask": begun.document()})
 
 
 def _reviewed(db: Database, tenant_id: str, template_id: str, state: TemplateState, actor: str) -> Template:
@@ -127,5 +132,5 @@ def _found(connection: Connection, template_ids: list[str]) -> list[str]:
     """Those of the templates found that are still there and were not rejected, the commonest mark first."""
     usable = (TemplateState.NEEDS_REVIEW, TemplateState.READY)
     query = select(templates.c.id).where(templates.c.id.in_(template_ids), templates.c.state.in_(usable))
-    left = set(connection.scalars(query))
-    return [template_id for template_id in template_ids if template_id in left]
+    usable_ids = set(connection.scalars(query))
+    return [template_id for template_id in template_ids if template_id in usable_ids]

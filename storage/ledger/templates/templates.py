@@ -23,7 +23,8 @@ from storage.ledger.retention.blobs import note_blobs
 from storage.ledger.tenants import quotas
 from storage.ledger.tenants.uploads import hold_uploads
 from storage.ledger.webhooks.endpoints import lock_endpoint
-from storage.records import JobState, NewTemplate, Template, TemplateKind, TemplateState
+from storage.records import EstimateSpec, JobState, NewTemplate, Template, TemplateKind, TemplateSpec, TemplateState
+from storage.records.specs import read_spec
 from storage.tables import job_templates, jobs, new_id, templates, uploads
 
 SHOWN = tuple(templates.c[field.name] for field in fields(Template))
@@ -41,7 +42,7 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
         lock_endpoint(connection, tenant_id, new.webhook_endpoint_id)
         if new.source_job_id is not None and connection.execute(one_job(tenant_id, new.source_job_id)).first() is None:
             raise NotFound("job", new.source_job_id)
-        hold_uploads(db, connection, tenant_id, sorted(set(new.spec.get("upload_ids", ()))))
+        hold_uploads(db, connection, tenant_id, sorted(set(new.spec.upload_ids)))
         version = next_version(db, connection, tenant_id, new.name)
         row = connection.execute(
             insert(templates)
@@ -52,7 +53,7 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
                 version=version,
                 kind=new.kind,
                 state=TemplateState.ESTIMATING,
-                spec=new.spec,
+                spec=new.spec.model_dump(mode="json"),
                 source_job_id=new.source_job_id,
                 webhook_endpoint_id=new.webhook_endpoint_id,
                 warnings=[],
@@ -62,8 +63,8 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
             )
             .returning(*SHOWN)
         ).one()
-        said = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
-        event = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, said)
+        details = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
+        event = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, details)
         audit.append(db, connection, [event])
     return _template(row)
 
@@ -118,22 +119,31 @@ def delete_template(db: Database, tenant_id: str, template_id: str, *, actor: st
         )
         awaiting = exists().where(jobs.c.id == row.source_job_id, jobs.c.state == JobState.ESTIMATING)
         if connection.scalar(select(using)) or (
-            row.state == TemplateState.ESTIMATING
-            and row.spec.get("mode") == "auto"
-            and connection.scalar(select(awaiting))
+            row.state == TemplateState.ESTIMATING and is_for_job(row) and connection.scalar(select(awaiting))
         ):
             raise TemplateInUse(template_id)
         if row.state == TemplateState.ESTIMATING:
-            give_uploads_back(connection, row.spec)
+            give_uploads_back(connection, row)
         connection.execute(delete(templates).where(templates.c.id == template_id))
         note_blobs(db, connection, [(f"t/{tenant_id}/templates/{template_id}/", None)])
         event = audit.Event(tenant_id, "template.deleted", actor, None, None, {"template": template_id})
         audit.append(db, connection, [event])
 
 
-def give_uploads_back(connection: Connection, spec: dict[str, Any]) -> None:
-    """A template's making needs its uploads no more."""
-    mine = sorted(set(spec.get("upload_ids", ())))
+def spec_of(row: Any) -> TemplateSpec:
+    """The spec of a row (kind and spec) of ``templates``."""
+    return read_spec(TemplateKind(row.kind), row.spec)
+
+
+def is_for_job(row: Any) -> bool:
+    """Whether a job waits for the template of a row (kind and spec)."""
+    spec = spec_of(row)
+    return isinstance(spec, EstimateSpec) and spec.mode == "auto"
+
+
+def give_uploads_back(connection: Connection, row: Any) -> None:
+    """Ends a template's use of its uploads; ``row`` has its kind and spec."""
+    mine = sorted(set(spec_of(row).upload_ids))
     if mine:
         locked = select(uploads.c.id).where(uploads.c.id.in_(mine)).order_by(uploads.c.id)
         held = locked.with_for_update(key_share=True).cte("held")
@@ -159,5 +169,5 @@ def read_template(connection: Connection, tenant_id: str, template_id: str) -> T
 
 
 def _template(row: Row[Any]) -> Template:
-    known = row._asdict()
-    return Template(**known | {"kind": TemplateKind(row.kind), "state": TemplateState(row.state)})
+    typed = {"kind": TemplateKind(row.kind), "state": TemplateState(row.state), "spec": spec_of(row)}
+    return Template(**row._asdict() | typed)

@@ -18,8 +18,8 @@ from tests.e2e.web.bench import Bench
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=200_000_000)
 _FILE_OF = """async ([shapes, width, height]) => {
-    const { Strokes } = await import('/static/web/strokes.js');
-    const { maskFile } = await import('/static/web/runlengths.js');
+    const { Strokes } = await import('/static/web/picture/strokes.js');
+    const { maskFile } = await import('/static/web/picture/runlengths.js');
     const strokes = new Strokes();
     for (const shape of shapes) strokes.add(shape);
     const file = await maskFile(strokes, width, height);

@@ -14,7 +14,7 @@ from PIL import Image
 
 from model.imaging import Limits
 from model.imaging.coding import decode
-from model.imaging.formats import png
+from model.imaging.formats import png, png_chunks
 from model.imaging.formats.palettes import packed_bits
 from model.repair import read, write
 
@@ -29,9 +29,9 @@ def test_interlaced_picture_data_is_read_back_by_another_decoder(
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
     samples = np.random.default_rng(height * 20 + width).integers(0, 4, (height, width, channels))
     samples = samples * 85 if depth < 16 else samples * 20_011
-    head = png.Header(width, height, depth, colour, interlaced=True)
+    head = png_chunks.Header(width, height, depth, colour, interlaced=True)
     content = png._encoded(samples.astype(np.uint16 if depth == 16 else np.uint8), head)
-    data = png.joined([(b"IHDR", head.content()), (b"IDAT", content), (b"IEND", b"")])
+    data = png_chunks.joined([(b"IHDR", head.content()), (b"IDAT", content), (b"IEND", b"")])
     with Image.open(io.BytesIO(data)) as image:
         page = png.read(data, image, 1)[0]
         shown = np.asarray(image.convert({0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}[colour]))
@@ -46,10 +46,10 @@ def test_interlaced_picture_data_is_read_back_by_another_decoder(
 @pytest.mark.parametrize("depth", [1, 4])
 def test_interlaced_indices_are_read_back(depth: int) -> None:
     indices = np.random.default_rng(depth).integers(0, 1 << depth, (13, 11), dtype=np.uint8)
-    head = png.Header(11, 13, depth, 3, interlaced=True)
+    head = png_chunks.Header(11, 13, depth, 3, interlaced=True)
     table = bytes(range(3 << depth))
     parts = [(b"IHDR", head.content()), (b"PLTE", table), (b"IDAT", png._encoded(indices, head)), (b"IEND", b"")]
-    with Image.open(io.BytesIO(png.joined(parts))) as image:
+    with Image.open(io.BytesIO(png_chunks.joined(parts))) as image:
         assert (np.asarray(image) == indices).all()
 
 
@@ -65,10 +65,10 @@ def test_what_was_transparent_by_its_colour_stays_so_and_nothing_else_becomes_it
         rows = samples.astype(">u2").view(np.uint8).reshape(12, -1)
     else:
         rows = packed_bits(samples.reshape(12, -1), depth)
-    head = png.Header(16, 12, depth, kind, interlaced=False)
+    head = png_chunks.Header(16, 12, depth, kind, interlaced=False)
     content = zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes())
     key = top.to_bytes(2, "big") * channels
-    data = png.joined([(b"IHDR", head.content()), (b"tRNS", key), (b"IDAT", content), (b"IEND", b"")])
+    data = png_chunks.joined([(b"IHDR", head.content()), (b"tRNS", key), (b"IDAT", content), (b"IEND", b"")])
     task = read(data, b'{"boxes": [[3, 3, 10, 6]]}', limits=LIMITS, dilation_px=0)
     result = write(task, np.where(task.hole[..., None] > 0, np.uint8(255), task.picture.pixels)).data
     old, new = (decode(file, LIMITS).pages[0].samples for file in (data, result))

@@ -1,0 +1,61 @@
+"""``reconcile``: whether ledger and object store agree, after a restore of either."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+
+def reconcile(
+    requeue: Annotated[
+        bool, typer.Option("--requeue", help="Queue images again whose results are gone; their sources are needed.")
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete the files that no row names. They cannot be had back.")
+    ] = False,
+) -> None:
+    """Hold the ledger against the object store, tell what does not agree, and mend it where asked to.
+
+    Prints a line for each finding: its kind, its key, what it belongs to. `unnamed`: a file that no row names, as of
+    uploads and results after the ledger's dump. `result`, `preview`, `upload`, `template`: a row names a file that is
+    gone. The exit status is 1 while something is left to mend. It may run beside the service.
+
+    Example: `cleanplate reconcile --requeue`
+    """
+    from cleanplate.base.settings import load_settings
+    from cleanplate.commands.keys import ledger
+    from storage.blobs import open_blobs
+    from storage.reconciliation import Lack, missing_blobs, unnamed_blobs
+    from storage.reconciliation import requeue as requeue_images
+
+    blobs = open_blobs(load_settings())
+    counts: Counter[str] = Counter()
+    lost: set[str] = set()
+    with ledger() as database:
+        for key in unnamed_blobs(database, blobs):
+            counts["unnamed"] += 1
+            typer.echo(f"unnamed {key}")
+            if delete:
+                blobs.delete(key)
+        for missing in missing_blobs(database, blobs):
+            counts[missing.lack] += 1
+            waits = f" {missing.waiting} images wait for it" if missing.waiting else ""
+            typer.echo(f"{missing.lack} {missing.key} {missing.id}{waits}")
+            if missing.lack in (Lack.RESULT, Lack.PREVIEW):
+                lost.add(missing.id)
+        requeued = requeue_images(database, sorted(lost)) if requeue else 0
+    for kind, count in counts.items():
+        typer.echo(f"{kind}: {count}", err=True)
+    if delete:
+        typer.echo(f"{counts['unnamed']} files deleted.", err=True)
+    if requeue:
+        typer.echo(f"{requeued} of {len(lost)} images queued again.", err=True)
+    if not counts:
+        typer.echo("Ledger and object store agree.", err=True)
+    mended = {"unnamed"} if delete else set()
+    if requeued == len(lost):
+        mended |= {Lack.RESULT, Lack.PREVIEW}
+    if set(counts) - mended:
+        raise typer.Exit(1)

@@ -1,0 +1,230 @@
+"""``submit``, ``watch`` and ``approve``: one job from the pictures to the results, over the API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
+
+if TYPE_CHECKING:
+    from cleanplate.base.masks import AutoMask, JobMask, TextMask
+
+
+class Basis(StrEnum):
+    """By which right marks are removed."""
+
+    OWNER = "owner"
+    LICENSEE = "licensee"
+    AUTHORISED_AGENT = "authorised_agent"
+
+
+class Urgency(StrEnum):
+    """Which of two jobs goes first."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+def submit(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER|MANIFEST",
+            help="Folder with the pictures; or a file that lists them, CSV or JSON Lines, by `url` or `upload_id`.",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the results; they carry the pictures' names.")],
+    rights_basis: Annotated[Basis, typer.Option(help="By which right the marks may be removed.")],
+    attested_by: Annotated[str, typer.Option(help="Who answers for that right: a name.")],
+    rights_reference: Annotated[
+        str, typer.Option(help="Where the right is written down: a licence, a contract, an order.")
+    ],
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Mask for all of them (white: repair, black: keep), or a folder with a mask of the same stem for "
+            "each. A manifest may do without: each row can have its own."
+        ),
+    ] = None,
+    find_mark: Annotated[
+        bool,
+        typer.Option(
+            "--find-mark",
+            help="Instead of a mask: the mark that the pictures share is found in them; you look at it first.",
+        ),
+    ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="You have looked: the job that an earlier call left waiting begins.")
+    ] = False,
+    auto_approve: Annotated[
+        bool, typer.Option("--auto-approve", help="With --find-mark: begin without you where the mark is sure.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="With --find-mark: go on, with a warning, where there are too few pictures."),
+    ] = False,
+    text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
+    area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
+    any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
+    webhook_id: Annotated[
+        str | None, typer.Option(help="Endpoint (made with POST /v1/webhooks) that hears of the end.")
+    ] = None,
+    priority: Annotated[Urgency, typer.Option(help="`interactive` overtakes `bulk`.")] = Urgency.BULK,
+    deadline: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Images that wait for a worker at this time fail; local time where no zone is given.",
+            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
+        ),
+    ] = None,
+    retention_days: Annotated[
+        int | None,
+        typer.Option(min=1, help="Days from its end until the job is deleted.", show_default="the service's choice"),
+    ] = None,
+) -> None:
+    """Send pictures as one job, wait for it, and fetch the results.
+
+    Interrupted (Ctrl-C, a lost connection, a machine that went down), the same command goes on where it was: a journal
+    in the folder of the results says which files have arrived and which job was made, so that nothing is sent twice
+    and no second job is made. Results that are there are not fetched again, and no file is ever overwritten: a result
+    whose name another file has gets a number.
+
+    Talks to `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`; without them to what `cleanplate up` runs.
+    Exit status: 0 when every image has a result, 1 when some have none (they are listed), 2 when the job could not be
+    done, 3 when it waits for you to look at the mark that was found: then the same command with `--approve` goes on.
+
+    Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/ --rights-basis owner
+    --attested-by "Jo Doe" --rights-reference "own photographs"`;
+    with `--find-mark`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` nothing has to be painted
+    """
+    from rich.console import Console
+
+    from cleanplate.client.answers import Rights
+    from cleanplate.errors import UsageError
+    from cleanplate.terminal.connection import connect
+    from cleanplate.terminal.reviewing import fetched, how_to_go_on, what_was_found
+    from cleanplate.terminal.submission import Listed, Work, clean, gather
+    from cleanplate.terminal.text_marks import text_mask
+
+    auto_mask = _auto_mask(find_mark, auto_approve, force)
+    chosen_mask = _only_mask(mask, auto_mask, text_mask(text or (), area or (), any_text=any_text))
+    work: Work | Listed
+    if source.is_file():
+        work = Listed(source, chosen_mask)
+    elif chosen_mask is None:
+        raise UsageError("Say with --mask which pixels are to be repaired; or --find-mark, or --text.")
+    else:
+        work = gather(source, chosen_mask)
+    if isinstance(work, Work) and work.left_out:
+        typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
+    rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
+    with connect() as client:
+        report = clean(
+            client,
+            work,
+            out,
+            rights=rights,
+            console=Console(stderr=True),
+            webhook_id=webhook_id,
+            priority=priority.value,
+            deadline=deadline,
+            retention_days=retention_days,
+            approve=approve,
+        )
+        if report.job.state == "needs_review":
+            marks = fetched(client, report.job, out)
+            if marks:
+                typer.echo(what_was_found(marks))
+            typer.echo(how_to_go_on(report.job, f"{client.url}/jobs/{report.job.id}"))
+            if marks:
+                typer.echo("Or give the same command again with --approve.")
+            elif report.job.review and report.job.review.error and report.job.review.error.code == "samples_too_few":
+                typer.echo("Or give it again with --force, to go on with these few.")
+            raise typer.Exit(3)
+    for image in report.unfinished:
+        reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
+        typer.echo(f"{image.name}  {reason}", err=True)
+    typer.echo(f"{len(report.results)} of {report.job.total} images are clean, in {out}.")
+    if report.unfinished:
+        raise typer.Exit(1)
+
+
+def _auto_mask(find_mark: bool, auto_approve: bool, force: bool) -> AutoMask | None:
+    """The mask of ``--find-mark``. Raises UsageError: an option that belongs to it stands alone."""
+    from cleanplate.base.masks import AutoMask
+    from cleanplate.errors import UsageError
+
+    if not find_mark:
+        if auto_approve or force:
+            raise UsageError(f"{'--auto-approve' if auto_approve else '--force'} belongs to --find-mark.")
+        return None
+    approval = ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
+    return AutoMask.model_validate({"mode": "auto", **approval})
+
+
+def _only_mask(file: Path | None, auto: AutoMask | None, text: TextMask | None) -> Path | JobMask | None:
+    """The mask that the options name. Raises UsageError: they name several."""
+    from cleanplate.errors import UsageError
+
+    if sum(mask is not None for mask in (file, auto, text)) > 1:
+        raise UsageError("Say once what is to be repaired: by --mask, --find-mark, or --text and --area.")
+    return file or auto or text
+
+
+def approve(
+    job_id: Annotated[str, typer.Argument(help="The job that waits in needs_review.")],
+    template: Annotated[
+        list[str] | None,
+        typer.Option(help="Begin with this template; name several by repeating it.", show_default="what was found"),
+    ] = None,
+) -> None:
+    """Let a job begin whose mark was found in its pictures, having looked at it.
+
+    Example: `cleanplate approve job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
+    """
+    from cleanplate.terminal.connection import connect
+
+    with connect() as client:
+        job = client.approve(job_id, template)
+    typer.echo(f"{job_id} is {job.state}. See it with `cleanplate watch {job_id}`.")
+
+
+def watch(
+    job_id: Annotated[
+        str | None, typer.Argument(help="The job; without it all jobs that are open, until Ctrl-C.")
+    ] = None,
+) -> None:
+    """See how far a job is, live, until it has ended; or all jobs as they change, a line for each change.
+
+    Survives restarts of the service. Exit status: 0 when every image succeeded, 1 when some did not, 2 when there is no
+    such job or no answer.
+
+    Example: `cleanplate watch job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
+    """
+    from cleanplate.terminal.connection import connect
+    from cleanplate.terminal.reviewing import how_to_go_on
+    from cleanplate.terminal.submission import pace, watched
+
+    with connect() as client:
+        if job_id is None:
+            for job in client.all_events():
+                typer.echo(f"{job.id}  {job.state}  {job.counts.ended}/{job.total}  {pace(job)}".rstrip())
+            return
+        from rich.console import Console
+
+        ended = watched(
+            client,
+            job_id,
+            Console(stderr=True),
+            on_review=lambda job: how_to_go_on(job, f"{client.url}/jobs/{job.id}"),
+        )
+    counts = ", ".join(f"{count} {state}" for state, count in ended.counts.model_dump().items() if count)
+    typer.echo(f"{job_id} is {ended.state}: {counts}.")
+    if ended.counts.failed or ended.counts.canceled:
+        raise typer.Exit(1)

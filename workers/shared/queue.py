@@ -1,0 +1,143 @@
+"""The conveyor: a Celery app over Redis, or over a folder for the embedded service.
+
+The broker may lose or repeat any message at any time: the ledger decides what is to be done, leases decide who does it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from celery import Celery
+from celery.loaders.app import AppLoader
+from kombu.entity import Exchange, Queue
+
+from cleanplate.base.settings import Settings
+from storage.records import Priority
+
+#: One for each priority, in the order in which a worker looks at them.
+QUEUES = tuple(priority.value for priority in Priority)
+TASK, MAKING_TASK = "inpaint_shard", "make_template"
+
+#: Seconds that a stopping worker may take to end the image it is at.
+DRAIN_S = 60
+#: Share of the hard time limit after which a shard is asked to end by itself.
+SOFT_SHARE = 0.9
+#: Variables by which Celery's command line and app would follow the Celery of another project.
+_FOREIGN_VARIABLES = frozenset({"APP", "BROKER_URL", "CONFIG_MODULE", "LOADER", "RESULT_BACKEND"})
+
+
+class _InstalledModules(AppLoader):  # type: ignore[misc]
+    """Imports the service's own modules as Python does; Celery's loader looks into the current folder first."""
+
+    def import_from_cwd(self, module: str, imp: object = None, package: str | None = None) -> ModuleType:
+        return importlib.import_module(module, package)
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Make a Celery app from these settings alone: publishes shards in the dispatcher, consumes them in a worker.
+
+    Removes the variables of other Celery projects from this process's environment: Celery reads them before its
+    configuration.
+    """
+    for name in [name for name in os.environ if name.startswith("CELERY_") or name in _FOREIGN_VARIABLES]:
+        del os.environ[name]
+    app = Celery(
+        "cleanplate",
+        set_as_current=False,
+        include=["workers.device.tasks"],
+        loader=_InstalledModules,
+        # The one fix-up, for Django, puts the current folder into sys.path where DJANGO_SETTINGS_MODULE is set.
+        fixups=[],
+    )
+    app.conf.update(
+        **_broker(settings),
+        # The default exchange routes by the queue's name alone: no binding is kept in the broker that it could lose.
+        task_queues=[Queue(name, Exchange(""), routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call]
+        task_default_queue=Priority.BULK.value,
+        task_create_missing_queues=False,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        # A message leaves the broker when its shard has ended. One that comes again finds its images leased or ended.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_time_limit=settings.task_time_limit_s,
+        task_soft_time_limit=settings.task_time_limit_s * SOFT_SHARE,
+        task_send_sent_event=False,
+        worker_concurrency=1,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_enable_remote_control=not settings.embedded_broker,
+        worker_soft_shutdown_timeout=DRAIN_S,
+        # A child is up when it has loaded the network; on a cold disk that takes a while.
+        worker_proc_alive_timeout=300,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+    )
+    return app
+
+
+def _broker(settings: Settings) -> dict[str, Any]:
+    if settings.embedded_broker:
+        messages, control = _folders(settings.home)
+        return {
+            "broker_url": "filesystem://localhost",
+            "broker_transport": "workers.shared.folder_queue:Transport",
+            "broker_transport_options": {
+                "data_folder_in": str(messages),
+                "data_folder_out": str(messages),
+                "control_folder": str(control),
+                "polling_interval": 0.2,
+            },
+        }
+    return {
+        "broker_url": settings.broker_url.get_secret_value(),
+        "broker_transport_options": {
+            # What is in the first queue is taken before what is in the second.
+            "queue_order_strategy": "priority",
+            # Never shorter than a shard can take: Redis would hand it out a second time.
+            "visibility_timeout": settings.task_time_limit_s + 2 * DRAIN_S,
+            "unacked_restore_interval": 15,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 10,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            # Of one publish. Who consumes, and who publishes again, has a loop of its own.
+            "max_retries": 1,
+        },
+    }
+
+
+def _folders(home: Path) -> tuple[Path, Path]:
+    """Where messages lie, and where the transport keeps its own tables."""
+    return home / "queue" / "messages", home / "queue" / "control"
+
+
+def prepare_queue(settings: Settings) -> None:
+    """Make the folders of the embedded queue; they belong to this user alone. Repeatable."""
+    if settings.embedded_broker:
+        for folder in _folders(settings.home):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
+    """Put one shard into the queue, in one try.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not take it.
+    """
+    app.send_task(TASK, args=[image_ids], queue=queue.value, retry=False, ignore_result=True)
+
+
+def publish_template(app: Celery, template_id: str, queue: Priority) -> None:
+    """Put the making of a template into the queue. Raises as :func:`publish_shard`."""
+    app.send_task(MAKING_TASK, args=[template_id], queue=queue.value, retry=False, ignore_result=True)
