@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, collate, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, collate, func, or_, select
 
 from storage.blobs.base import Blobs
 from storage.database import Database
 from storage.errors import BlobNotFound
 from storage.ledger.bulk import chunks, in_array
-from storage.ledger.jobs.counting import Moves
-from storage.ledger.lifecycle.transitions import OPEN_IMAGE
+from storage.ledger.lifecycle.images import Branch, move_images
+from storage.ledger.lifecycle.jobs import move_job
+from storage.ledger.lifecycle.transitions import OPEN_IMAGE, REMAKE, REOPEN
 from storage.ledger.operations import audit
 from storage.records import ImageState, JobState, TemplateState
 from storage.tables import blob_deletions, images, jobs, templates, tenants, uploads
@@ -76,40 +77,22 @@ def requeue(db: Database, image_ids: Sequence[str]) -> int:
     total = 0
     for chunk in chunks(image_ids):
         with db.write() as connection:
-            lost = (in_array(db, images.c.id, chunk), images.c.state == ImageState.SUCCEEDED)
-            rows = connection.execute(
-                update(images)
-                .where(
-                    *lost,
-                    images.c.job_id.in_(select(jobs.c.id).where(jobs.c.state != JobState.CANCELED)),
-                )
-                .values(
-                    state=ImageState.QUEUED,
-                    available_at=db.now(),
-                    published_at=None,
-                    finished_at=None,
-                    result_key=None,
-                    tiles_done=0,
-                    tiles_total=None,
-                )
-                .returning(images.c.id, images.c.job_id, images.c.tenant_id)
-            ).all()
-            moves = Moves()
-            for row in rows:
-                moves.add(row.job_id, ImageState.SUCCEEDED, ImageState.QUEUED)
-            moves.write(connection)
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id.in_({row.job_id for row in rows}))
-                .values(state=JobState.RUNNING, finished_at=None, expires_at=None, deadline=None)
-            )
-            audit.append(
+            rows = move_images(
                 db,
                 connection,
-                [audit.Event(row.tenant_id, "image.requeued", audit.SERVICE, row.job_id, row.id, {}) for row in rows],
+                [Branch(transitions=(REMAKE,), values={"result_key": None})],
+                in_array(db, images.c.id, chunk),
+                images.c.job_id.in_(select(jobs.c.id).where(jobs.c.state != JobState.CANCELED)),
+                audit_entry=_requeued,
             )
+            for job_id in sorted({row.job_id for row in rows}):
+                move_job(db, connection, REOPEN, job_id)
         total += len(rows)
     return total
+
+
+def _requeued(row: Row[Any]) -> audit.Event:
+    return audit.Event(row.tenant_id, "image.requeued", audit.SERVICE, row.job_id, row.id, {})
 
 
 def _named(db: Database, keys: Sequence[str]) -> set[str]:

@@ -167,8 +167,11 @@ def move_images(
         else:
             listeners = outbox.listeners(connection, {row.job_id for row in ended})
         batch.insert(webhook_outbox, outbox.image_rows(ended, listeners))
-    if audit_entry is not None:
-        audit.append_with(db, batch, [audit_entry(row) for row in ended])
+    audited = [row for row in rows if (transitions[row.state].audit or "").startswith("image.")]
+    if audited:
+        if audit_entry is None:
+            raise ValueError("The audit log has an entry for each image, and nothing says what it holds.")
+        audit.append_with(db, batch, [audit_entry(row) for row in audited])
     batch.write(connection)
     return rows
 

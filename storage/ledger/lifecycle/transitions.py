@@ -25,6 +25,8 @@ class Actor(StrEnum):
 
     TENANT = "tenant"
     WORKER = "worker"
+    #: By ``cleanplate reconcile``, after a restore.
+    OPERATOR = "operator"
     #: The leader: reaper, deadlines, closing.
     SERVICE = "service"
     #: A worker that stops, or the leader for a pause.
@@ -80,7 +82,7 @@ class ImageTransition:
     attempt_row: AttemptRow = AttemptRow.UNCHANGED
     #: Whether the job's webhook endpoint gets an event for the image.
     sends_event: bool = False
-    #: The action of the entry in the audit log; those of jobs stand for all their images.
+    #: The action of the entry in the audit log: of each image, or one of the job for all its images.
     audit: str | None = None
 
     @property
@@ -143,13 +145,18 @@ RETRY = ImageTransition(
     name="retry", sources=(ImageState.FAILED,), target=ImageState.QUEUED, actor=Actor.TENANT, due=Due.NOW,
     tiles=Tiles.RESET, audit="job.retried", decided_in="storage/ledger/jobs/changes.py",
 )  # fmt: skip
+REMAKE = ImageTransition(
+    name="make again", sources=(ImageState.SUCCEEDED,), target=ImageState.QUEUED, actor=Actor.OPERATOR, due=Due.NOW,
+    tiles=Tiles.RESET, audit="image.requeued", decided_in="storage/reconciliation.py",
+)  # fmt: skip
 DELETE = ImageTransition(
     name="delete", sources=tuple(ImageState), target=None, actor=Actor.TENANT_OR_SERVICE,
     attempt_row=AttemptRow.DELETED, audit="job.deleted", decided_in="storage/ledger/retention/deletion.py",
 )  # fmt: skip
 
 IMAGE_TRANSITIONS = (
-    SUBMIT, LEASE, SUCCEED, SKIP, FAIL, BACK_OFF, GIVE_BACK, RECLAIM, LOSE, MISS_DEADLINE, CANCEL, RETRY, DELETE,
+    SUBMIT, LEASE, SUCCEED, SKIP, FAIL, BACK_OFF, GIVE_BACK, RECLAIM, LOSE, MISS_DEADLINE, CANCEL, RETRY, REMAKE,
+    DELETE,
 )  # fmt: skip
 #: How a worker ends an image: one statement for all three, the target is part of the outcome.
 WORKER_ENDS = (SUCCEED, SKIP, FAIL)
@@ -222,6 +229,10 @@ RETRY_UNREVIEWED = JobTransition(
     target=JobState.NEEDS_REVIEW, actor=Actor.TENANT, audit="job.retried",
     decided_in="storage/ledger/jobs/changes.py",
 )  # fmt: skip
+REOPEN = JobTransition(
+    name="make images again", sources=(*GOING_JOB, JobState.COMPLETED), target=JobState.RUNNING, actor=Actor.OPERATOR,
+    decided_in="storage/reconciliation.py",
+)  # fmt: skip
 DELETE_JOB = JobTransition(
     name="delete", sources=tuple(state for state in JobState), target=None, actor=Actor.TENANT_OR_SERVICE,
     audit="job.deleted", decided_in="storage/ledger/retention/deletion.py",
@@ -229,5 +240,5 @@ DELETE_JOB = JobTransition(
 
 JOB_TRANSITIONS = (
     SUBMIT_JOB, SUBMIT_UNMARKED, ASK, RELEASE, APPROVE, BEGIN, COMPLETE, CANCEL_JOB, RETRY_JOB, RETRY_ESTIMATING,
-    RETRY_UNREVIEWED, DELETE_JOB,
+    RETRY_UNREVIEWED, REOPEN, DELETE_JOB,
 )  # fmt: skip

@@ -22,7 +22,8 @@ _BATCH = 500
 #: Bytes of the images in one delivery: with all around them under the 20 kB that receivers take.
 _PAYLOAD_BYTES = 16_000
 
-_Line = tuple[str, str | None]
+#: Endpoint and job: what deliveries are numbered by.
+_Channel = tuple[str, str | None]
 
 
 def relay_events(db: Database) -> int:
@@ -43,10 +44,10 @@ def has_urgent_events(db: Database) -> bool:
         return connection.scalar(query) is not None
 
 
-def last_sequences(connection: Connection, lines: Iterable[_Line]) -> dict[_Line, int]:
+def last_sequences(connection: Connection, channels: Iterable[_Channel]) -> dict[_Channel, int]:
     """The highest number given so far, by endpoint and job."""
-    lines = list(lines)
-    job_ids = sorted({job_id for _, job_id in lines if job_id is not None})
+    channels = list(channels)
+    job_ids = sorted({job_id for _, job_id in channels if job_id is not None})
     found = connection.execute(
         select(
             webhook_deliveries.c.endpoint_id,
@@ -54,7 +55,7 @@ def last_sequences(connection: Connection, lines: Iterable[_Line]) -> dict[_Line
             func.max(webhook_deliveries.c.sequence).label("last"),
         )
         .where(
-            webhook_deliveries.c.endpoint_id.in_(sorted({endpoint_id for endpoint_id, _ in lines})),
+            webhook_deliveries.c.endpoint_id.in_(sorted({endpoint_id for endpoint_id, _ in channels})),
             or_(webhook_deliveries.c.job_id.in_(job_ids), webhook_deliveries.c.job_id.is_(None)),
         )
         .group_by(webhook_deliveries.c.endpoint_id, webhook_deliveries.c.job_id)
@@ -83,19 +84,19 @@ def _collect_batch(db: Database, connection: Connection) -> int:
         .limit(_BATCH)
     ).all()
     living = _living_jobs(connection, {row.job_id for row in rows if row.job_id is not None})
-    lines: dict[_Line, list[Any]] = {}
+    channels: dict[_Channel, list[Any]] = {}
     for row in rows:
         if row.endpoint_id in listening and (row.job_id is None or row.job_id in living):
-            lines.setdefault((row.endpoint_id, row.job_id), []).append(row)
-    numbers = last_sequences(connection, lines) if lines else {}
+            channels.setdefault((row.endpoint_id, row.job_id), []).append(row)
+    numbers = last_sequences(connection, channels) if channels else {}
     made = []
-    for line, written in lines.items():
-        for number, payload in enumerate(_payloads(written), numbers.get(line, 0) + 1):
+    for channel, rows_of_channel in channels.items():
+        for number, payload in enumerate(_payloads(rows_of_channel), numbers.get(channel, 0) + 1):
             made.append(
                 {
                     "id": new_id("evt"),
-                    "endpoint_id": line[0],
-                    "job_id": line[1],
+                    "endpoint_id": channel[0],
+                    "job_id": channel[1],
                     "event_type": payload["type"],
                     "sequence": number,
                     "payload": {**payload, "sequence": number},
@@ -115,7 +116,7 @@ def _living_jobs(connection: Connection, job_ids: set[str]) -> set[str]:
 
 
 def _payloads(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """What is posted of one line's rows, in their order."""
+    """The payloads of the deliveries made of one channel's rows, in their order."""
     gathered: list[dict[str, Any]] = []
     size = 0
     for row in rows:

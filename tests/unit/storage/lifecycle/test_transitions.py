@@ -45,6 +45,7 @@ IMAGE_PAIRS = {
     ("queued", "canceled"),
     ("running", "canceled"),
     ("failed", "queued"),
+    ("succeeded", "queued"),
     *((state.value, None) for state in ImageState),
 }
 JOB_PAIRS = {
