@@ -22,7 +22,7 @@ from storage.ledger.lifecycle.images import Branch, move_images
 from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.transitions import OPEN_IMAGE, REMAKE, REOPEN
 from storage.ledger.operations import audit
-from storage.records import ImageState, JobState, TemplateState
+from storage.records import ImageRecord, ImageState, JobState, TemplateState
 from storage.tables import blob_deletions, images, jobs, templates, tenants, uploads
 
 #: Rows in one read.
@@ -185,7 +185,9 @@ def _missing_results(db: Database, blobs: Blobs, job: Row[Any]) -> Iterator[Miss
     folder = f"{_ROOT}{job.tenant_id}/jobs/{job.id}/"
     stored = {stat.key for stat in blobs.list(folder)} if rows else set()
     for row in rows:
-        preview = f"{folder}previews/{row.id}.webp" if "preview" in row.record else None
+        preview = (
+            f"{folder}previews/{row.id}.webp" if ImageRecord.model_validate(row.record).preview is not None else None
+        )
         for lack, key in ((Lack.RESULT, row.result_key), (Lack.PREVIEW, preview)):
             if key and key not in stored:
                 still = select(images.c.id).where(images.c.id == row.id, images.c.state == ImageState.SUCCEEDED)

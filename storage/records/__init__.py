@@ -3,6 +3,7 @@
 ``storage.ledger.lifecycle`` says how images and jobs go from state to state; docs/architecture.md draws it.
 """
 
+from storage.records.documents import Hashes, ImageRecord, Review, ReviewError
 from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
 from storage.records.specs import EstimateSpec, LogoSpec, MaskSpec, TemplateSpec
 from storage.records.states import (
@@ -42,8 +43,10 @@ __all__ = [
     "DeliveryState",
     "EstimateSpec",
     "EventFilter",
+    "Hashes",
     "Image",
     "ImageOfJob",
+    "ImageRecord",
     "ImageState",
     "Job",
     "JobState",
@@ -59,6 +62,8 @@ __all__ = [
     "PausedBy",
     "Priority",
     "Quota",
+    "Review",
+    "ReviewError",
     "Rights",
     "RightsBasis",
     "SampleSource",

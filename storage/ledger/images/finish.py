@@ -14,7 +14,7 @@ from storage.ledger.images.leases import held_by
 from storage.ledger.lifecycle.images import AttemptEnd, Branch, move_images
 from storage.ledger.lifecycle.transitions import BACK_OFF, WORKER_ENDS
 from storage.ledger.operations import audit
-from storage.records import ENDED, ImageState, Outcome
+from storage.records import ENDED, ImageRecord, ImageState, Outcome
 from storage.tables import JSON_DOCUMENT, images
 
 #: Waits after a transient failure, in seconds: they double up to the longest, and are up to a half longer by chance.
@@ -77,16 +77,16 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
 
 def _entry(row: Any, outcome: Outcome) -> audit.Event:
     """What the audit log keeps of an image's end: hashes in and out, method and template."""
-    record = outcome.record
+    record = ImageRecord.model_validate(outcome.record)
     data = {
         "name": row.name,
         "attempt": row.attempt,
-        "sha256": record.get("sha256", {}),
-        "method": record.get("method"),
-        "template": record.get("template"),
+        "sha256": record.sha256.model_dump(exclude_unset=True),
+        "method": record.method,
+        "template": record.template,
         "error_code": row.error_code,
     }
-    actor = f"worker:{record.get('worker', '')}"[:250]
+    actor = f"worker:{record.worker}"[:250]
     return audit.Event(row.tenant_id, f"image.{row.state}", actor, row.job_id, row.id, data)
 
 

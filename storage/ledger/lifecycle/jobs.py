@@ -91,7 +91,7 @@ def _tell_endpoint(db: Database, connection: Connection, transition: JobTransiti
         outbox.job_ended(connection, job)
     else:
         at = connection.execute(select(db.now())).scalar_one()
-        outbox.job_needs_review(connection, job_id, job.review or {"templates": []}, at)
+        outbox.job_needs_review(connection, job, at)
 
 
 def _read(db: Database, connection: Connection, job_id: str) -> Job:

@@ -26,6 +26,8 @@ from storage.records import (
     LeasedTemplate,
     MadeTemplate,
     Priority,
+    Review,
+    ReviewError,
     SampleSource,
     TemplateKind,
     TemplateState,
@@ -178,7 +180,7 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
                 _add_beside(db, connection, row, one.id, result)
         give_uploads_back(connection, row)
         _tell(connection, [one.id for one in made])
-        _settle_job(db, connection, row, {"templates": [one.id for one in made]}, sure=sure)
+        _settle_job(db, connection, row, Review(templates=[one.id for one in made]), sure=sure)
         done = {"templates": [one.id for one in made], "state": state.value}
         event = audit.Event(row.tenant_id, "template.made", audit.SERVICE, row.source_job_id, None, done)
         audit.append(db, connection, [event])
@@ -302,8 +304,8 @@ def _give_up(
         return
     give_uploads_back(connection, row)
     _tell(connection, [row.id])
-    told = {"code": code, "detail": detail} | ({"needed": needed} if needed is not None else {})
-    _settle_job(db, connection, row, {"templates": [], "error": told}, sure=False)
+    review = Review(templates=[], error=ReviewError(code=code, detail=detail, needed=needed))
+    _settle_job(db, connection, row, review, sure=False)
     said = {"template": row.id, "error_code": code}
     event = audit.Event(row.tenant_id, "template.failed", audit.SERVICE, row.source_job_id, None, said)
     audit.append(db, connection, [event])
@@ -315,7 +317,7 @@ def _tell(connection: Connection, template_ids: list[str]) -> None:
         outbox.template_event(connection, row, row.finished_at)
 
 
-def _settle_job(db: Database, connection: Connection, row: Row[Any], review: dict[str, Any], *, sure: bool) -> None:
+def _settle_job(db: Database, connection: Connection, row: Row[Any], review: Review, *, sure: bool) -> None:
     """The job that waits for this template goes on, or waits for a person."""
     if row.source_job_id is None or not is_for_job(row):
         return
@@ -326,10 +328,11 @@ def _settle_job(db: Database, connection: Connection, row: Row[Any], review: dic
     ).first()
     if job is None:
         return
-    connection.execute(update(jobs).where(jobs.c.id == row.source_job_id).values(review=review))
+    document = review.model_dump(exclude_none=True)
+    connection.execute(update(jobs).where(jobs.c.id == row.source_job_id).values(review=document))
     if job.state != JobState.ESTIMATING:
         return
     if sure:
-        release_job(db, connection, RELEASE, job, review["templates"])
+        release_job(db, connection, RELEASE, job, review.templates)
         return
     move_job(db, connection, ASK, job.id)

@@ -23,7 +23,7 @@ from storage.ledger.operations import audit
 from storage.ledger.templates import template_use
 from storage.ledger.templates.templates import SHOWN, lock_template, read_template
 from storage.ledger.webhooks import outbox
-from storage.records import Job, JobState, Template, TemplateState
+from storage.records import Job, JobState, Review, Template, TemplateState
 from storage.tables import jobs, templates
 
 
@@ -71,7 +71,9 @@ def approve_job(
             return read_one_job(db, connection, tenant_id, job_id)
         if row.state != JobState.NEEDS_REVIEW:
             raise JobNotInReview(job_id, row.state)
-        chosen = template_ids or _found(connection, (row.review or {}).get("templates", []))
+        chosen = template_ids or _found(
+            connection, [] if row.review is None else Review.model_validate(row.review).templates
+        )
         if not chosen:
             raise NothingToApprove(job_id)
         mine = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)
