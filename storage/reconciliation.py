@@ -185,9 +185,8 @@ def _missing_results(db: Database, blobs: Blobs, job: Row[Any]) -> Iterator[Miss
     folder = f"{_ROOT}{job.tenant_id}/jobs/{job.id}/"
     stored = {stat.key for stat in blobs.list(folder)} if rows else set()
     for row in rows:
-        preview = (
-            f"{folder}previews/{row.id}.webp" if ImageRecord.model_validate(row.record).preview is not None else None
-        )
+        has_preview = ImageRecord.model_validate(row.record).preview is not None
+        preview = f"{folder}previews/{row.id}.webp" if has_preview else None
         for lack, key in ((Lack.RESULT, row.result_key), (Lack.PREVIEW, preview)):
             if key and key not in stored:
                 still = select(images.c.id).where(images.c.id == row.id, images.c.state == ImageState.SUCCEEDED)

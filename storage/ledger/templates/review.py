@@ -71,9 +71,8 @@ def approve_job(
             return read_one_job(db, connection, tenant_id, job_id)
         if row.state != JobState.NEEDS_REVIEW:
             raise JobNotInReview(job_id, row.state)
-        chosen = template_ids or _found(
-            connection, [] if row.review is None else Review.model_validate(row.review).templates
-        )
+        review = Review.model_validate(row.review)
+        chosen = template_ids or _usable(connection, review.templates)
         if not chosen:
             raise NothingToApprove(job_id)
         mine = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)
@@ -130,7 +129,7 @@ def _review(db: Database, connection: Connection, template_ids: list[str], state
     audit.append(db, connection, events)
 
 
-def _found(connection: Connection, template_ids: list[str]) -> list[str]:
+def _usable(connection: Connection, template_ids: list[str]) -> list[str]:
     """Those of the templates found that are still there and were not rejected, the commonest mark first."""
     usable = (TemplateState.NEEDS_REVIEW, TemplateState.READY)
     query = select(templates.c.id).where(templates.c.id.in_(template_ids), templates.c.state.in_(usable))
