@@ -58,7 +58,7 @@ def _validate_constraints(engine: Engine) -> None:
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the schema is the newest one that this code knows."""
+    """Whether the schema is the newest that this code knows."""
     heads = ScriptDirectory.from_config(_config()).get_heads()
     return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
 
@@ -71,7 +71,7 @@ def _config() -> Config:
 
 
 def _is_applied(connection: Connection, revision: str) -> bool:
-    """Whether ``revision`` is already below or at the present one, so that going there is a way down."""
+    """Whether the schema is at ``revision`` or above it, so that the way there leads down."""
     scripts = ScriptDirectory.from_config(_config())
     target = scripts.get_revision(revision)
     current = MigrationContext.configure(connection).get_current_heads()

@@ -23,7 +23,7 @@ from storage.ledger.jobs.reading import get_job, list_images, list_jobs
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.templates.review import approve_job
-from storage.ledger.tenants.idempotency import Once, recall
+from storage.ledger.tenants.idempotency import Once, recall_answer
 from storage.records import JobState, Scope
 
 blueprint = APIBlueprint(
@@ -92,7 +92,7 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
     wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
         return answered(answers.Job.model_validate(given), replayed=True)
     if request.is_json:

@@ -21,7 +21,7 @@ from api.routes.results import LINES
 from api.stores import stores
 from api.submitting import answered, submitted
 from storage.ledger.jobs.reading import get_job, list_skipped_rows
-from storage.ledger.tenants.idempotency import recall
+from storage.ledger.tenants.idempotency import recall_answer
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -70,7 +70,7 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
         raise unsupported("multipart/form-data")
     cast(StrictRequest, request).parse_form()
     wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
         return answered(answers.Job.model_validate(given), replayed=True)
     terms = _terms()

@@ -29,17 +29,17 @@ from uuid6 import uuid7
 ID = String(40)
 #: ``None`` is NULL, not the document ``null``.
 JSON_DOCUMENT = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-#: SQLite only counts up by itself on INTEGER.
+#: SQLite increments by itself on INTEGER only.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def new_id(prefix: str) -> str:
-    """``prefix_`` and 32 hexadecimal digits that grow with time."""
+    """``prefix_`` and the 32 hexadecimal digits of a new UUID, which grow with time."""
     return f"{prefix}_{uuid7().hex}"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time on both databases; SQLite keeps it as text that sorts by time."""
+    """An aware UTC time on both databases; SQLite stores it as text that sorts by time."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

@@ -144,7 +144,7 @@ class Dispatcher:
             audit.chain(self._database)
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
-            idempotency.forget_old(self._database)
+            idempotency.forget_old_answers(self._database)
             forget_devices(self._database)
 
     def _tell_the_backlog(self) -> None:

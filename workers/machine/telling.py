@@ -16,7 +16,7 @@ import structlog
 from cleanplate.base.reports import DeviceReport
 from storage.database import Database
 from storage.errors import StorageError
-from storage.ledger.operations.devices import Device, tell_devices
+from storage.ledger.operations.devices import Device, report_devices
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Telling:
                 self._changed.wait_for(lambda: self._news or self._ended, TELL_S)
                 reports, ended, self._news = self._latest, self._ended, False
             try:
-                tell_devices(self._database, self._supervisor, [_told(report) for report in reports])
+                report_devices(self._database, self._supervisor, [_told(report) for report in reports])
             except StorageError as error:
                 log.warning("devices.not_told", code=error.code, error=str(error))
             except Exception:

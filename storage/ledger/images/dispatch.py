@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, 
 
 from storage.database import Database
 from storage.ledger import bulk
-from storage.ledger.images.eligibility import in_time, paused
+from storage.ledger.images.eligibility import is_in_time, is_paused
 from storage.ledger.images.fairness import FairQueue, Turns
 from storage.ledger.lifecycle.transitions import GOING_JOB
 from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
@@ -70,18 +70,18 @@ def read_backlog(db: Database) -> Backlog:
     )
     queued = jobs.c.queued + func.coalesce(pending.c.queued, 0)
     running = jobs.c.running + func.coalesce(pending.c.running, 0)
-    is_paused = paused(jobs.c.id, jobs.c.tenant_id).label("paused")
+    covered = is_paused(jobs.c.id, jobs.c.tenant_id).label("paused")
     query = (
         select(
             jobs.c.priority,
-            is_paused,
+            covered,
             func.sum(queued).label("queued"),
             func.sum(running).label("running"),
             func.min(case((queued > 0, jobs.c.created_at))).label("oldest"),
         )
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
         .where(jobs.c.state.in_(GOING_JOB))
-        .group_by(jobs.c.priority, is_paused)
+        .group_by(jobs.c.priority, covered)
     )
     with db.read() as connection:
         rows = connection.execute(query).all()
@@ -141,8 +141,8 @@ class _Taking:
             .where(
                 jobs.c.state.in_(GOING_JOB),
                 jobs.c.priority == priority,
-                in_time(self._db),
-                not_(paused(jobs.c.id, jobs.c.tenant_id)),
+                is_in_time(self._db),
+                not_(is_paused(jobs.c.id, jobs.c.tenant_id)),
                 exists().where(images.c.job_id == jobs.c.id, self._ready(published_before)),
             )
             .order_by(

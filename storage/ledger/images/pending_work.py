@@ -11,8 +11,8 @@ from sqlalchemy import Select, exists, select
 
 from storage.database import Database
 from storage.ledger.images.deadlines import is_late
-from storage.ledger.images.reaper import finished_jobs, silent
-from storage.ledger.templates.leases import silent_template, waiting_template
+from storage.ledger.images.reaper import is_silent, select_finished_jobs
+from storage.ledger.templates.leases import is_silent_template, is_waiting_template
 from storage.tables import images, pauses, templates
 
 
@@ -39,12 +39,12 @@ def pending_work(db: Database) -> PendingWork:
 
 def _looks(db: Database) -> Select[Any]:
     looks = [
-        exists(select(images.c.id).where(silent(db))),
-        exists(select(templates.c.id).where(silent_template(db))),
+        exists(select(images.c.id).where(is_silent(db))),
+        exists(select(templates.c.id).where(is_silent_template(db))),
         exists(select(images.c.id).where(is_late(db))),
-        exists(finished_jobs()),
+        exists(select_finished_jobs()),
         exists(select(pauses.c.subject)),
-        exists(select(templates.c.id).where(waiting_template(db))),
+        exists(select(templates.c.id).where(is_waiting_template(db))),
     ]
     columns: list[Any] = [look.label(name) for name, look in zip(PendingWork._fields, looks, strict=True)]
     return select(*columns)

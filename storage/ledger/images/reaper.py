@@ -37,7 +37,7 @@ class Reaped:
         return len(self.requeued), len(self.failed)
 
 
-def silent(db: Database) -> ColumnElement[bool]:
+def is_silent(db: Database) -> ColumnElement[bool]:
     """Whether the lease of a row of ``images`` has run out."""
     return and_(images.c.state == ImageState.RUNNING, images.c.lease_expires_at <= db.now())
 
@@ -72,11 +72,11 @@ def fold_deltas(db: Database) -> Folded:
 def close_jobs(db: Database) -> list[str]:
     """Completes the jobs whose images have all ended, each exactly once, with its event; their ids."""
     with db.read() as connection:
-        finished = list(connection.scalars(finished_jobs().order_by(jobs.c.id)))
+        finished = list(connection.scalars(select_finished_jobs().order_by(jobs.c.id)))
     return [job_id for job_id in finished if _close(db, job_id)]
 
 
-def finished_jobs() -> Select[str]:
+def select_finished_jobs() -> Select[str]:
     """Ids of open jobs without a queued or running image. An image that has ended stays so: such a job remains one."""
     changes = (
         select(
@@ -117,7 +117,7 @@ def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> Reap
             ),
             Branch(transitions=(RECLAIM,)),
         ],
-        silent(db),
+        is_silent(db),
         limit=_BATCH,
         skip_locked=True,
         attempt_end=lambda _: AttemptEnd("lost", WORKER_LOST, "The lease ran out without a sign of life."),

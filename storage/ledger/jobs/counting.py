@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from storage.database import Database
 from storage.documents import read_job_mask, read_job_options
-from storage.ledger.images.eligibility import paused
+from storage.ledger.images.eligibility import is_paused
 from storage.records import Counts, ImageState, Job, JobState, Priority, Review, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
@@ -76,7 +76,7 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
             tiles.label("tiles_done_now"),
             _ahead().label("ahead"),
             db.now().label("read_at"),
-            paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
+            is_paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
         )
         .join(chosen, chosen.c.id == jobs.c.id)
         .outerjoin(pending, pending.c.job_id == jobs.c.id)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.errors import NotFound, PausedByOperator
-from storage.ledger.images.eligibility import EVERYTHING, paused
+from storage.ledger.images.eligibility import EVERYTHING, is_paused
 from storage.ledger.images.leases import give_back
 from storage.ledger.jobs.reading import read_one_job
 from storage.ledger.operations import audit
@@ -104,7 +104,7 @@ def recall_paused(db: Database) -> list[ImageOfJob]:
     recalled: list[ImageOfJob] = []
     while True:
         with db.write() as connection:
-            found = give_back(db, connection, paused(images.c.job_id, images.c.tenant_id), limit=_BATCH)
+            found = give_back(db, connection, is_paused(images.c.job_id, images.c.tenant_id), limit=_BATCH)
             if len(found) < _BATCH:
                 _unpublish(connection)
         recalled += found
@@ -119,7 +119,7 @@ def _unpublish(connection: Connection) -> None:
         .where(
             images.c.state == ImageState.QUEUED,
             images.c.published_at.is_not(None),
-            paused(images.c.job_id, images.c.tenant_id),
+            is_paused(images.c.job_id, images.c.tenant_id),
         )
         .order_by(images.c.id)
         .with_for_update(key_share=True, skip_locked=True)

@@ -56,11 +56,11 @@ def submit_once(
         IdempotencyKeyBusy, IdempotencyKeyReused: see :mod:`storage.ledger.tenants.idempotency`.
     """
     with db.write() as connection:
-        given = idempotency.begin(db, connection, tenant_id, once)
+        given = idempotency.hold_key(db, connection, tenant_id, once)
         if given is not None:
             return given, True
         answer = answer_of(_submit(db, connection, tenant_id, job, actor))
-        idempotency.remember(db, connection, tenant_id, once, answer)
+        idempotency.remember_answer(db, connection, tenant_id, once, answer)
         return answer, False
 
 

@@ -39,13 +39,13 @@ class Device:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToldDevice(Device):
+class ReportedDevice(Device):
     """A device, and when it was told of."""
 
     told_at: datetime
 
 
-def tell_devices(db: Database, supervisor: str, told: Sequence[Device]) -> None:
+def report_devices(db: Database, supervisor: str, told: Sequence[Device]) -> None:
     """What a supervisor (its name is of its machine and process) has now; it takes the place of what it said before."""
     with db.write() as connection:
         connection.execute(delete(devices).where(devices.c.supervisor == supervisor))
@@ -53,15 +53,15 @@ def tell_devices(db: Database, supervisor: str, told: Sequence[Device]) -> None:
             connection.execute(insert(devices).values(supervisor=supervisor, told_at=db.now(), **asdict(device)))
 
 
-def list_devices(db: Database) -> list[ToldDevice]:
+def list_devices(db: Database) -> list[ReportedDevice]:
     """What was told lately, by host and device."""
     query = (
-        select(*(devices.c[field.name] for field in fields(ToldDevice)))
+        select(*(devices.c[field.name] for field in fields(ReportedDevice)))
         .where(devices.c.told_at > db.after(-LATELY_S))
         .order_by(devices.c.host, devices.c.device, devices.c.supervisor)
     )
     with db.read() as connection:
-        return [ToldDevice(**row._asdict()) for row in connection.execute(query)]
+        return [ReportedDevice(**row._asdict()) for row in connection.execute(query)]
 
 
 def forget_devices(db: Database) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, not_, or_, select, update
 
 from storage.database import Database
-from storage.ledger.images.eligibility import paused
+from storage.ledger.images.eligibility import is_paused
 from storage.ledger.images.reaper import WORKER_LOST
 from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.transitions import ASK, RELEASE
@@ -43,7 +43,7 @@ _WAIT_S = 10.0
 _LOST = "The worker fell silent on the last attempt allowed. Try fewer or smaller pictures."
 
 
-def waiting_template(db: Database) -> ColumnElement[bool]:
+def is_waiting_template(db: Database) -> ColumnElement[bool]:
     """Whether a row of ``templates`` is to be made and nobody holds it; it may be on its way to a worker."""
     return and_(
         templates.c.state == TemplateState.ESTIMATING,
@@ -52,7 +52,7 @@ def waiting_template(db: Database) -> ColumnElement[bool]:
     )
 
 
-def silent_template(db: Database) -> ColumnElement[bool]:
+def is_silent_template(db: Database) -> ColumnElement[bool]:
     """Whether the lease of a row of ``templates`` has run out."""
     return and_(templates.c.state == TemplateState.ESTIMATING, templates.c.lease_expires_at <= db.now())
 
@@ -67,9 +67,9 @@ def take_templates(db: Database, *, publish_timeout_s: float) -> list[tuple[str,
         or_(other.c.lease_token.is_not(None), other.c.published_at > forgotten),
     )
     ready = and_(
-        waiting_template(db),
+        is_waiting_template(db),
         not_(busy),
-        not_(paused(templates.c.source_job_id, templates.c.tenant_id)),
+        not_(is_paused(templates.c.source_job_id, templates.c.tenant_id)),
     )
     with db.write() as connection:
         rows = connection.execute(
@@ -103,7 +103,7 @@ def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[s
                 templates.c.state == TemplateState.ESTIMATING,
                 templates.c.lease_token.is_(None),
                 templates.c.available_at <= db.now(),
-                not_(paused(templates.c.source_job_id, templates.c.tenant_id)),
+                not_(is_paused(templates.c.source_job_id, templates.c.tenant_id)),
             )
             .values(
                 lease_token=token,
@@ -209,7 +209,7 @@ def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
     with db.write() as connection:
         rows = connection.execute(
             select(templates)
-            .where(silent_template(db))
+            .where(is_silent_template(db))
             .order_by(templates.c.id)
             .limit(_BATCH)
             .with_for_update(skip_locked=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from storage.database import Database
-from storage.ledger.operations.devices import LATELY_S, Device, forget_devices, list_devices, tell_devices
+from storage.ledger.operations.devices import RECENT_S, Device, forget_devices, list_devices, report_devices
 from tests.shop import Clock
 
 CARD = Device(
@@ -28,8 +28,8 @@ def seen(db: Database) -> list[tuple[str, str, str]]:
 
 
 def test_what_is_told_is_seen_machine_by_machine(db: Database, clock: Clock) -> None:
-    tell_devices(db, "rack-1-7", [CARD, replace(CARD, device="cuda1", state="crash_loop")])
-    tell_devices(db, "laptop-9", [LAPTOP])
+    report_devices(db, "rack-1-7", [CARD, replace(CARD, device="cuda1", state="crash_loop")])
+    report_devices(db, "laptop-9", [LAPTOP])
     assert seen(db) == [
         ("laptop", "cpu", "working"), ("rack-1", "cuda0", "working"), ("rack-1", "cuda1", "crash_loop")
     ]  # fmt: skip
@@ -39,19 +39,19 @@ def test_what_is_told_is_seen_machine_by_machine(db: Database, clock: Clock) -> 
 
 
 def test_the_last_word_of_a_supervisor_counts(db: Database) -> None:
-    tell_devices(db, "rack-1-7", [CARD, replace(CARD, device="cuda1")])
-    tell_devices(db, "rack-1-8", [replace(CARD, device="cuda2")])
-    tell_devices(db, "rack-1-7", [replace(CARD, state="draining")])
+    report_devices(db, "rack-1-7", [CARD, replace(CARD, device="cuda1")])
+    report_devices(db, "rack-1-8", [replace(CARD, device="cuda2")])
+    report_devices(db, "rack-1-7", [replace(CARD, state="draining")])
     assert seen(db) == [("rack-1", "cuda0", "draining"), ("rack-1", "cuda2", "working")]
-    tell_devices(db, "rack-1-7", [])
+    report_devices(db, "rack-1-7", [])
     assert seen(db) == [("rack-1", "cuda2", "working")]
 
 
 def test_who_fell_silent_is_not_seen_and_after_a_day_forgotten(db: Database, clock: Clock) -> None:
-    tell_devices(db, "rack-1-7", [CARD])
-    clock.advance(LATELY_S + 1)
-    tell_devices(db, "laptop-9", [LAPTOP])
+    report_devices(db, "rack-1-7", [CARD])
+    clock.advance(RECENT_S + 1)
+    report_devices(db, "laptop-9", [LAPTOP])
     assert seen(db) == [("laptop", "cpu", "working")]
     assert forget_devices(db) == 0
-    clock.advance(24 * 3600 - LATELY_S)
+    clock.advance(24 * 3600 - RECENT_S)
     assert forget_devices(db) == 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.storage.test_templates import LEASE_S, auto_job, estimate_of, leased, made
-
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
@@ -14,6 +12,7 @@ from storage.ledger.templates.review import approve_job
 from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import EventFilter, ImageState, Job, Outcome
 from tests.shop import Shop, succeeded
+from tests.unit.storage.templates.test_templates import LEASE_S, auto_job, estimate_of, leased, made
 
 
 def told_job(shop: Shop, *events: EventFilter, **mask: Any) -> Job:

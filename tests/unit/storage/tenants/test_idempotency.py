@@ -16,7 +16,7 @@ from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
 from storage.ledger.jobs.reading import list_jobs, list_skipped_rows
 from storage.ledger.jobs.submission import submit_once
 from storage.ledger.operations.audit import chain, chained_entries
-from storage.ledger.tenants.idempotency import KEPT_S, Once, forget_old, recall
+from storage.ledger.tenants.idempotency import KEPT_S, Once, forget_old_answers, recall_answer
 from storage.records import Job, NewImage, NewJob, SkippedRow
 from storage.tables import idempotency_keys, images, skipped_rows
 from tests.shop import Clock, Shop
@@ -46,7 +46,7 @@ def test_the_same_request_gets_the_same_answer_and_no_second_job(shop: Shop) -> 
     assert not replayed
     assert [submit(shop, job) for _ in range(2)] == [(first, True)] * 2
     assert [found.id for found in all_jobs(shop)] == [first["id"]]
-    assert recall(shop.db, shop.tenant, ONCE) == first
+    assert recall_answer(shop.db, shop.tenant, ONCE) == first
 
 
 def test_the_key_of_another_request_is_refused(shop: Shop) -> None:
@@ -55,27 +55,27 @@ def test_the_key_of_another_request_is_refused(shop: Shop) -> None:
     with pytest.raises(IdempotencyKeyReused):
         submit(shop, shop.new_job(1), other)
     with pytest.raises(IdempotencyKeyReused):
-        recall(shop.db, shop.tenant, other)
+        recall_answer(shop.db, shop.tenant, other)
     assert len(all_jobs(shop)) == 1
 
 
 def test_tenants_have_keys_of_their_own(shop: Shop, rival: Shop) -> None:
     submit(shop, shop.new_job(1))
-    assert recall(rival.db, rival.tenant, ONCE) is None
+    assert recall_answer(rival.db, rival.tenant, ONCE) is None
     assert submit(rival, rival.new_job(2))[1] is False
 
 
 def test_a_key_is_forgotten_after_a_day(shop: Shop, clock: Clock) -> None:
     first, _ = submit(shop, shop.new_job(1))
     clock.advance(KEPT_S - 1)
-    assert recall(shop.db, shop.tenant, ONCE) == first
-    assert forget_old(shop.db) == 0
+    assert recall_answer(shop.db, shop.tenant, ONCE) == first
+    assert forget_old_answers(shop.db) == 0
     clock.advance(1)
-    assert recall(shop.db, shop.tenant, ONCE) is None
+    assert recall_answer(shop.db, shop.tenant, ONCE) is None
     second, replayed = submit(shop, shop.new_job(1))
     assert (second["id"] != first["id"], replayed) == (True, False)
     clock.advance(KEPT_S)
-    assert forget_old(shop.db) == 1
+    assert forget_old_answers(shop.db) == 1
     with shop.db.read() as connection:
         assert connection.scalar(select(func.count()).select_from(idempotency_keys)) == 0
 
