@@ -1,6 +1,6 @@
 // The answers of the /v1 API as far as the pages read them: types only. A test compares them with the API's description.
 
-/** @typedef {"estimating" | "needs_review" | "queued" | "running" | "completed" | "canceled" | "failed"} JobState */
+/** @typedef {"estimating" | "needs_review" | "queued" | "running" | "completed" | "canceled"} JobState */
 /** @typedef {"queued" | "running" | "succeeded" | "skipped" | "failed" | "canceled"} ImageState */
 /** @typedef {"estimating" | "needs_review" | "ready" | "failed" | "rejected"} TemplateState */
 /** @typedef {"pending" | "delivered" | "failed"} DeliveryState */
