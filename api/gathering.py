@@ -1,6 +1,6 @@
 """Gathers a job's pictures: from a list, a manifest, or a folder in S3.
 
-The slow steps (reading a manifest, listing a folder) happen stores, before the transaction that writes the job begins.
+The slow steps (reading a manifest, listing a folder) happen here, before the transaction that writes the job begins.
 """
 
 from __future__ import annotations
