@@ -73,7 +73,7 @@ class Networks:
             return max((loaded.inpainter.engine.load.stalled_s for loaded in self._others.values()), default=0.0)
 
     def close(self) -> None:
-        """Close all but the process's own, which whoever opened it closes."""
+        """Close all networks but the process's own, which its opener closes."""
         with self._lock:
             self._drop(0)
 

@@ -29,7 +29,7 @@ def make_template(template_id: str, resources: Resources) -> None:
     """Lease the template if it can still be leased, and bring it to its end."""
     settings, database = resources.settings, resources.database
     take = functools.partial(lease_template, database, template_id, lease_s=settings.lease_s)
-    taken = take_lease(take, lambda: resources.drain.begun, template=template_id)
+    taken = take_lease(take, lambda: resources.drain.started_at, template=template_id)
     if taken is None:
         return
     taken_at, (token, template) = taken
@@ -37,7 +37,7 @@ def make_template(template_id: str, resources: Resources) -> None:
         log.info("template.not_leased", template=template_id)
         return
     lease = lease_on_template(database, token, template_id, lease_s=settings.lease_s, taken_at=taken_at)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with LeaseHeartbeat(lease, settings.heartbeat_s):
         try:
             made = _make(template, resources, lease)
@@ -49,7 +49,7 @@ def make_template(template_id: str, resources: Resources) -> None:
             _fail(template, resources, lease, error)
         else:
             counted = write_while_held(lease, lambda: finish_template(database, token, made), template=template_id)
-            seconds = round(time.monotonic() - begun, 3)
+            seconds = round(time.monotonic() - started_at, 3)
             log.info("template.made", template=template_id, marks=len(made), seconds=seconds, counted=bool(counted))
 
 
@@ -58,7 +58,7 @@ def _make(template: LeasedTemplate, resources: Resources, lease: Lease[dict[str,
 
     def on_progress(stage: str, done: int, total: int) -> None:
         lease.check(template.id)
-        if resources.drain.begun:
+        if resources.drain.started_at:
             raise Interrupted
         lease.note_progress(template.id, {"stage": stage, "done": done, "total": total})
 
