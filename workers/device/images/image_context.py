@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.telemetry import tracing
-from model.provenance import Label
-from model.repair import Task
+from model.imaging.metadata.provenance import Label
+from model.repair.task import Task
 from storage.records import LeasedImage
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from model.errors import ModelError
-from model.preview import Preview
+from model.repair.preview import Preview
 from storage.errors import BlobNotFound, StorageError
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.image_context import ImageContext

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
-from model.preview import preview
-from model.repair import fill_parts, read, write
+from model.repair.preview import preview
+from model.repair.task import fill_parts, read, write
 from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
@@ -28,6 +28,7 @@ from workers.device.images.shared_files import SharedFiles
 from workers.device.images.text_marks import source_as_result, text_record
 from workers.device.images.unblending import NetworkFill, TemplateCache, remove_marks
 from workers.device.lease import Lease
+from workers.device.networks import ffc_lambda_of
 from workers.device.resources import Resources
 
 
@@ -126,7 +127,7 @@ class Steps:
             self._resources.networks.use(options) as inpainter,
         ):
             context.network = inpainter
-            run = functools.partial(inpainter.run, on_note=context.notes.add)
+            run = functools.partial(inpainter.run, on_note=context.notes.add, ffc_lambda=ffc_lambda_of(options))
             pixels = fill_parts(task, run, lambda done: self._on_tile(image.id, done, task.tiles_total))
         context.tiles = task.tiles_total
         self._executor.submit_store(context, functools.partial(self._encode_and_store, context, pixels))

@@ -18,14 +18,15 @@ from model.engine.plan import make_plan
 from model.formats import READ
 from model.imaging import Limits, probe
 from model.imaging.picture import Picture
-from model.masks import Mask
-from model.preview import preview
-from model.repair import Task
+from model.repair.hole import Mask
+from model.repair.preview import preview
+from model.repair.task import Task
 from model.watermark.files import clean
 from model.watermark.template import Template
 from storage.records import LeasedImage
 from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import ResultFile
+from workers.device.networks import ffc_lambda_of
 from workers.errors import ResidualMark, TemplateGone
 
 if TYPE_CHECKING:
@@ -83,7 +84,10 @@ class NetworkFill:
             self._on_tile(before + done, total)
 
         with self._context.timed("network"):
-            filled = self._inpainter.run(task, on_tile, on_note=self._context.notes.add)
+            options = self._context.image.options
+            filled = self._inpainter.run(
+                task, on_tile, on_note=self._context.notes.add, ffc_lambda=ffc_lambda_of(options)
+            )
         self._context.tiles = total
         return filled
 
