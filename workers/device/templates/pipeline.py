@@ -29,7 +29,7 @@ def make_template(template_id: str, resources: Resources) -> None:
     """Lease the template if it can still be leased, and bring it to its end."""
     settings, database = resources.settings, resources.database
     take = functools.partial(lease_template, database, template_id, lease_s=settings.lease_s)
-    taken = take_lease(take, lambda: resources.drain.started_at, template=template_id)
+    taken = take_lease(take, lambda: resources.drain.begun, template=template_id)
     if taken is None:
         return
     taken_at, (token, template) = taken
@@ -58,7 +58,7 @@ def _make(template: LeasedTemplate, resources: Resources, lease: Lease[dict[str,
 
     def on_progress(stage: str, done: int, total: int) -> None:
         lease.check(template.id)
-        if resources.drain.started_at:
+        if resources.drain.begun:
             raise Interrupted
         lease.note_progress(template.id, {"stage": stage, "done": done, "total": total})
 
