@@ -15,7 +15,7 @@ from api.stores import Stores
 from cleanplate.telemetry import meters, tracing
 from storage import records
 from storage.errors import NotFound
-from storage.ledger.jobs.jobs import submit_job, submit_once
+from storage.ledger.jobs.submission import submit_job, submit_once
 from storage.ledger.tenants.idempotency import Once
 
 

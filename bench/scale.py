@@ -30,7 +30,7 @@ from cleanplate.base.settings import Settings
 from cleanplate.telemetry import logs
 from storage.database import Database
 from storage.ledger.images.leases import lease_images
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint

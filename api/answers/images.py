@@ -105,7 +105,7 @@ class ResultLine(Answer):
             content_type=image.content_type,
             width=image.width,
             height=image.height,
-            sha256=image.record.get("sha256", {}).get("result"),
+            sha256=records.ImageRecord.model_validate(image.record).sha256.result,
             result_url=f"/v1/images/{image.id}/result",
         )
 

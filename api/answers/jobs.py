@@ -141,7 +141,7 @@ class Job(Answer):
             queue_position=job.queue_position,
             options=job.options,
             mask=job.mask,
-            review=Review.model_validate(job.review) if job.review is not None else None,
+            review=Review.model_validate(job.review.model_dump()) if job.review is not None else None,
             rows_skipped=job.rows_skipped,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,

@@ -18,11 +18,12 @@ from api.stores import Stores, stores
 from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.jobs.counting import OPEN_JOB
-from storage.ledger.jobs.jobs import get_job, list_images, list_jobs
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job, retry_failed
-from storage.ledger.templates.templates import approve_job
-from storage.ledger.tenants.idempotency import Once, recall
+from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.reading import get_job, list_images, list_jobs
+from storage.ledger.lifecycle.transitions import OPEN_JOB
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.templates.review import approve_job
+from storage.ledger.tenants.idempotency import Once, recall_answer
 from storage.records import JobState, Scope
 
 blueprint = APIBlueprint(
@@ -83,7 +84,7 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
     wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
         return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:

@@ -20,8 +20,8 @@ from api.rights import require_rights
 from api.routes.results import LINES
 from api.stores import stores
 from api.submitting import accepted, submit_to_ledger
-from storage.ledger.jobs.jobs import get_job, skipped_lines
-from storage.ledger.tenants.idempotency import recall
+from storage.ledger.jobs.reading import get_job, list_skipped_rows
+from storage.ledger.tenants.idempotency import recall_answer
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -63,7 +63,7 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
         raise unsupported("multipart/form-data")
     cast(StrictRequest, request).parse_form()
     wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
         return accepted(answers.Job.model_validate(given), replayed=True)
     terms = _terms()
@@ -115,7 +115,7 @@ def skipped(job_id: str) -> Response:
 
     def lines() -> Iterator[str]:
         after = 0
-        while page := skipped_lines(here.database, tenant, job_id, limit=_PAGE, after=after):
+        while page := list_skipped_rows(here.database, tenant, job_id, limit=_PAGE, after=after):
             yield from (f"{answers.SkippedLine.of(row).model_dump_json()}\n" for row in page)
             after = page[-1].line
 

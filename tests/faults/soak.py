@@ -29,7 +29,7 @@ from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint

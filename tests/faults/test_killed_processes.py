@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.records import ImageState, Priority, TemplateKind, TemplateState
 from tests.catalogue import png
 from tests.faults.conftest import Service

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from cleanplate.base.masks import FileMask
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import Job, NewImage, NewJob
 from tests.catalogue import bar_mask, picture, png

@@ -20,7 +20,7 @@ import structlog
 from storage.database import Database
 from storage.errors import LedgerUnavailable, StorageError
 from storage.ledger.images.leases import heartbeat
-from storage.ledger.templates.making import extend_template
+from storage.ledger.templates.leases import extend_template
 from workers.errors import LeaseLost
 
 log = structlog.get_logger(__name__)

@@ -26,13 +26,13 @@ from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
 from storage.ledger.images.deadlines import DEADLINE_PASSED, fail_late_images
 from storage.ledger.images.dispatch import overtaken_after, read_backlog, take_shards
-from storage.ledger.images.glance import Glance, glance
+from storage.ledger.images.pending_work import PendingWork, pending_work
 from storage.ledger.images.reaper import WORKER_LOST, Reaped, close_jobs, fold_deltas, reap_leases
 from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.traces import trace_contexts
 from storage.ledger.operations import audit
 from storage.ledger.operations.devices import forget_devices
-from storage.ledger.templates.making import reap_templates, take_templates
+from storage.ledger.templates.leases import reap_templates, take_templates
 from storage.ledger.tenants import idempotency
 from storage.records import ImageOfJob, Shard
 from workers.leader.pace import Pace
@@ -85,7 +85,7 @@ class Dispatcher:
             LedgerUnavailable, OperationalError: the ledger or the broker is unavailable; tick again later.
         """
         self._delay_reaping_after_outage()
-        seen = glance(self._database)
+        seen = pending_work(self._database)
         self._update_ledger(seen)
         self._measure_backlog()
         self._send()
@@ -117,7 +117,7 @@ class Dispatcher:
         if self._clock() > self._ticked_at + heartbeat_s + self._settings.dispatch_interval_s:
             self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
 
-    def _update_ledger(self, seen: Glance) -> None:
+    def _update_ledger(self, seen: PendingWork) -> None:
         max_attempts = self._settings.max_attempts
         reaped, late = Reaped(), []
         reaps = self._clock() >= self._reaps_from
@@ -145,7 +145,7 @@ class Dispatcher:
             audit.chain(self._database)
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
-            idempotency.forget_old(self._database)
+            idempotency.forget_old_answers(self._database)
             forget_devices(self._database)
 
     def _measure_backlog(self) -> None:

@@ -15,14 +15,9 @@ import structlog
 from storage.blobs.base import Blobs
 from storage.database import Database
 from storage.errors import NotFound, StorageError
-from storage.ledger.jobs.lifecycle import (
-    blobs_deleted,
-    claim_blob_deletions,
-    delete_job,
-    drop_expired_uploads,
-    drop_old_deliveries,
-    expired_jobs,
-)
+from storage.ledger.retention.blobs import claim_blob_deletions, forget_blob_deletions
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +54,7 @@ def sweep(database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) 
                 blobs.drop_parts(key)
             for blob_key in [stat.key for stat in blobs.list(key)] if key.endswith("/") else [key]:
                 blobs.delete(blob_key)
-            blobs_deleted(database, [number])
+            forget_blob_deletions(database, [number])
 
 
 class Sweeper:

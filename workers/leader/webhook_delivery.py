@@ -22,8 +22,8 @@ from cleanplate.telemetry import meters, tracing
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ledger.jobs.traces import trace_contexts
-from storage.ledger.webhooks.collecting import collect, urgent
 from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
+from storage.ledger.webhooks.relay import has_urgent_events, relay_events
 from storage.records import Delivery
 from workers.leader.webhook_post import Answer, post
 
@@ -76,9 +76,9 @@ class WebhookSender:
                 now = time.monotonic()
                 if now >= searched_at + SEARCH_S:
                     searched_at = now
-                    if now >= collected_at + COLLECT_S or urgent(self._database):
+                    if now >= collected_at + COLLECT_S or has_urgent_events(self._database):
                         collected_at = now
-                        collect(self._database)
+                        relay_events(self._database)
                 for delivery in self._claim(Counter(posts.values())):
                     # Daemons: a stop does not wait for receivers.
                     thread = threading.Thread(target=self._deliver, args=(delivery,), name="post", daemon=True)

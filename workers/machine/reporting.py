@@ -24,7 +24,7 @@ from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.errors import StorageError
-from storage.ledger.operations.devices import tell_devices
+from storage.ledger.operations.devices import report_devices
 from workers.shared.heartbeats import replace_file
 
 log = structlog.get_logger(__name__)
@@ -109,7 +109,7 @@ class LedgerReporter:
                 self._changed.wait_for(lambda: self._due or self._ended, LEDGER_S)
                 reports, ended, self._due = self._latest, self._ended, False
             try:
-                tell_devices(self._database, self._supervisor, reports)
+                report_devices(self._database, self._supervisor, reports)
             except StorageError as error:
                 log.warning("device_reports.not_written", code=error.code, error=str(error))
             except Exception:

@@ -11,14 +11,14 @@ from storage.database import Database
 from storage.tables import devices
 
 #: Seconds after which a report is stale: three missed reports, and some.
-LATELY_S = 45.0
+RECENT_S = 45.0
 #: Seconds for which rows of supervisors are kept that died without removing them.
 _KEPT_S = 24 * 3600
 #: Columns that are fields of a report.
 _FIELDS = [column for column in devices.c if column.name not in {"supervisor", "told_at"}]
 
 
-def tell_devices(db: Database, supervisor: str, reports: Sequence[DeviceReport]) -> None:
+def report_devices(db: Database, supervisor: str, reports: Sequence[DeviceReport]) -> None:
     """Replace the reports of a supervisor, whose name holds its machine and process."""
     with db.write() as connection:
         connection.execute(delete(devices).where(devices.c.supervisor == supervisor))
@@ -31,7 +31,7 @@ def list_devices(db: Database) -> list[DeviceReport]:
     """Reports that are not stale, by host and device."""
     query = (
         select(*_FIELDS, devices.c.told_at)
-        .where(devices.c.told_at > db.after(-LATELY_S))
+        .where(devices.c.told_at > db.after(-RECENT_S))
         .order_by(devices.c.host, devices.c.device, devices.c.supervisor)
     )
     with db.read() as connection:

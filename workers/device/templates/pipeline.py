@@ -14,7 +14,7 @@ import structlog
 from model.errors import ModelError, TemplateRefused
 from model.imaging import Limits
 from storage.errors import BlobNotFound, StorageError
-from storage.ledger.templates.making import fail_template, finish_template, lease_template, release_template
+from storage.ledger.templates.leases import fail_template, finish_template, lease_template, release_template
 from storage.records import EstimateSpec, LeasedTemplate, LogoSpec, MadeTemplate, MaskSpec
 from workers.device.images.outcomes import error_detail
 from workers.device.lease import Lease, LeaseHeartbeat, give_back, lease_on_template, take_lease, write_while_held

@@ -21,7 +21,7 @@ from storage.database import Database
 from storage.leader import leadership
 from storage.ledger.images.leases import lease_images
 from storage.ledger.jobs.pauses import pause_job
-from storage.ledger.templates.making import extend_template, lease_template
+from storage.ledger.templates.leases import extend_template, lease_template
 from storage.ledger.templates.templates import create_template
 from storage.records import Counts, EstimateSpec, JobState, NewTemplate, PausedBy, Priority
 from tests.catalogue import bar_mask, catalogue_in, picture, png

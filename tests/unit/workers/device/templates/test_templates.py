@@ -17,9 +17,10 @@ from bench.marks import Scene, text
 from cleanplate.base.masks import AutoMask, JobMask, TemplateMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
-from storage.ledger.jobs.jobs import submit_job
-from storage.ledger.templates.making import lease_template
-from storage.ledger.templates.templates import approve_job, create_template, get_template, list_templates
+from storage.ledger.jobs.submission import submit_job
+from storage.ledger.templates.leases import lease_template
+from storage.ledger.templates.review import approve_job
+from storage.ledger.templates.templates import create_template, get_template, list_templates
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import (
     ImageState,
