@@ -13,7 +13,7 @@ from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import SHIPPED, path_of
 from model.networks.weights import SHIPPED as SHIPPED_FILE
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import HEIGHT, WIDTH, catalogue_in, picture, pixels_of, png
