@@ -1,7 +1,7 @@
 """Leases: a worker's timed claim on images, fenced by a token.
 
-A statement of a worker counts only where its token is still the image's and the image still ``running``. Whoever lost
-the lease, by its end or by the job's cancellation, finds its ids missing from the answer and has changed nothing.
+A statement of a worker changes only images that are ``running`` under its token. A worker that has lost the lease, by
+expiry or cancellation, finds its ids missing from the answer and has changed nothing.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from storage.ledger.templates import template_use
 from storage.records import ImageOfJob, JobState, LeasedImage
 from storage.tables import images, jobs
 
-#: What a worker needs to know of an image, beside what each move returns.
+#: Columns of a leased image that :func:`move_images` does not return by itself.
 _LEASED = (images.c.source_key, images.c.source_url, images.c.mask_key, images.c.mask, images.c.options)
 
 
 def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: float) -> tuple[str, list[LeasedImage]]:
-    """Leases those of the images that are free; a token for them, and what was leased, in the order asked for.
+    """Leases the images that are free; returns the token and the leased images, in the order given.
 
     ``worker`` names the holder in the images' attempts. Images that are held, ended, paused, past their job's deadline
-    or not yet due are left out.
+    or not yet due are skipped.
     """
     token = secrets.token_urlsafe(24)
     branch = Branch(transitions=(LEASE,), values={"lease_token": token, "lease_expires_at": db.after(lease_s)})
@@ -58,7 +58,7 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
 
 
 def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, tuple[int, int]]) -> set[str]:
-    """Extends the leases of a token and writes down ``(tiles_done, tiles_total)`` by image; the ids still held."""
+    """Extends the leases of a token and writes ``(tiles_done, tiles_total)`` by image; returns the ids still held."""
     done: ColumnElement[int] = images.c.tiles_done
     total: ColumnElement[int] = images.c.tiles_total
     if progress:
@@ -77,7 +77,7 @@ def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, t
 
 
 def release_images(db: Database, token: str, image_ids: list[str]) -> None:
-    """Gives back images that were not begun: queued again at once, and the attempt does not count."""
+    """Queues images again that the worker has not begun: due at once, and the attempt does not count."""
     with db.write() as connection:
         give_back(db, connection, held_by(token), bulk.in_array(db, images.c.id, image_ids))
 
@@ -130,7 +130,7 @@ def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:
-    """Makes jobs ``running`` whose first image was leased; options, mask and trace of all, by id."""
+    """Moves queued jobs to ``running``; returns options, mask and trace of all, by id."""
     rows = connection.execute(
         select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace).where(jobs.c.id.in_(job_ids))
     ).all()

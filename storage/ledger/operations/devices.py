@@ -1,4 +1,4 @@
-"""Devices of all machines, as their supervisors tell of them: not what there is, but what was told lately."""
+"""Devices of all machines, as their supervisors have recently reported them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from sqlalchemy import delete, insert, select
 from storage.database import Database
 from storage.tables import devices
 
-#: Seconds after which what was told is of the past: three tellings that did not come, and some.
+#: Seconds after which a report is out of date: a little more than three reports apart.
 LATELY_S = 45.0
-#: Seconds for which rows of supervisors are kept that died without a word.
+#: Seconds for which the ledger keeps the rows of a supervisor that died.
 _KEPT_S = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One device and the process that works on it. Sizes in bytes; ``None``: not known for this kind of device."""
+    """One device and its process. Sizes in bytes; ``None``: not known for this kind of device."""
 
-    #: Of its machine: ``cuda0``, ``cpu``.
+    #: ``cuda0``, ``cpu``.
     device: str
     host: str
     #: ``starting``, ``working``, ``waiting`` (for its next start), ``crash_loop`` or ``draining``.
     state: str
-    #: Times that its process died.
+    #: Number of deaths of its process.
     deaths: int
     images: int
     #: Over the last minute.
@@ -40,13 +40,13 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedDevice(Device):
-    """A device, and when it was told of."""
+    """A device, and the time of its last report."""
 
     told_at: datetime
 
 
 def report_devices(db: Database, supervisor: str, told: Sequence[Device]) -> None:
-    """What a supervisor (its name is of its machine and process) has now; it takes the place of what it said before."""
+    """Replaces the devices of a supervisor, whose name consists of its machine and process."""
     with db.write() as connection:
         connection.execute(delete(devices).where(devices.c.supervisor == supervisor))
         for device in told:
@@ -54,7 +54,7 @@ def report_devices(db: Database, supervisor: str, told: Sequence[Device]) -> Non
 
 
 def list_devices(db: Database) -> list[ReportedDevice]:
-    """What was told lately, by host and device."""
+    """The devices with a recent report, by host and device."""
     query = (
         select(*(devices.c[field.name] for field in fields(ReportedDevice)))
         .where(devices.c.told_at > db.after(-LATELY_S))
@@ -65,6 +65,6 @@ def list_devices(db: Database) -> list[ReportedDevice]:
 
 
 def forget_devices(db: Database) -> int:
-    """Deletes rows of supervisors that died long ago; how many there were."""
+    """Deletes rows of supervisors that died long ago; returns their number."""
     with db.write() as connection:
         return connection.execute(delete(devices).where(devices.c.told_at <= db.after(-_KEPT_S))).rowcount
