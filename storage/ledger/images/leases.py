@@ -7,6 +7,7 @@ expiry or cancellation, finds its ids missing from the answer and has changed no
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -51,7 +52,7 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         if not leased:
             return token, []
         begun = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
-        masks = {row.id: _mask_of(row, begun[row.job_id]) for row in leased}
+        masks = _masks_of(leased, begun)
         known = template_use.read_used(connection, masks.values())
     by_id = {row.id: _leased(row, begun[row.job_id], template_use.resolve(masks[row.id], known)) for row in leased}
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
@@ -102,10 +103,27 @@ def held_by(token: str) -> ColumnElement[bool]:
     return images.c.lease_token == token
 
 
-def _mask_of(row: Any, job: Any) -> JobMask | None:
-    """The image's own mask, or its job's; ``None``: it cannot be read, which the image's worker reports."""
+def _masks_of(rows: Iterable[Any], jobs_by_id: dict[str, Any]) -> dict[str, JobMask | None]:
+    """The mask of each image, its own or its job's; ``None``: it cannot be read, which the image's worker reports.
+
+    Most images of a shard share their job's mask, which is read once for all of them.
+    """
+    shared: dict[tuple[str, str], JobMask | None] = {}
+    masks = {}
+    for row in rows:
+        if row.mask is not None:
+            masks[row.id] = _read_mask(row.mask, row.mask_key)
+            continue
+        place = (row.job_id, row.mask_key)
+        if place not in shared:
+            shared[place] = _read_mask(jobs_by_id[row.job_id].mask, row.mask_key)
+        masks[row.id] = shared[place]
+    return masks
+
+
+def _read_mask(document: dict[str, Any] | None, mask_key: str) -> JobMask | None:
     try:
-        return read_job_mask(job.mask if row.mask is None else row.mask, row.mask_key)
+        return read_job_mask(document, mask_key)
     except ValidationError:
         return None
 
