@@ -1,4 +1,4 @@
-"""The ledger's clock jumps an hour while images are held: whoever may finish them, each counts once."""
+"""The ledger's clock jumps an hour while images are leased: each image still counts once."""
 
 from __future__ import annotations
 

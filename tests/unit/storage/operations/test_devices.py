@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cleanplate.base.reports import DeviceReport
 from storage.database import Database
-from storage.ledger.operations.devices import RECENT_S, Device, forget_devices, list_devices, report_devices
+from storage.ledger.operations.devices import RECENT_S, forget_devices, list_devices, report_devices
 from tests.shop import Clock
 
-CARD = Device(
+CARD = DeviceReport(
     device="cuda0",
     host="rack-1",
     state="working",
@@ -19,6 +20,7 @@ CARD = Device(
     memory_used=60 << 30,
     memory_total=141 << 30,
     temperature_c=61,
+    told_at=0.0,
 )
 LAPTOP = replace(CARD, host="laptop", device="cpu", memory_used=None, memory_total=None, temperature_c=None)
 
@@ -35,7 +37,7 @@ def test_what_is_told_is_seen_machine_by_machine(db: Database, clock: Clock) -> 
     ]  # fmt: skip
     found = list_devices(db)[1]
     assert (found.images, found.memory_total, found.temperature_c) == (CARD.images, CARD.memory_total, 61)
-    assert found.told_at == clock.time
+    assert found.told_at == clock.time.timestamp()
 
 
 def test_the_last_word_of_a_supervisor_counts(db: Database) -> None:

@@ -29,7 +29,7 @@ from storage.tables import webhook_attempts, webhook_deliveries
 from tests.running import until
 from tests.shop import RIGHTS
 from tests.webhook_receiver import Receiver, Reply
-from workers.leader.webhook_delivery import Deliveries, deliver
+from workers.leader.webhook_delivery import WebhookSender, sign_and_post
 
 
 class Shop:
@@ -94,7 +94,7 @@ def shop(database: Database, receiver: Receiver) -> Shop:
 @contextmanager
 def delivered(shop: Shop, settings: Settings, state: DeliveryState) -> Iterator[None]:
     """Delivers until no event is pending, then looks that all are ``state``."""
-    with Deliveries(shop.database, settings):
+    with WebhookSender(shop.database, settings):
         until(
             lambda: all(row.state != DeliveryState.PENDING for row in shop.deliveries()),
             lambda: f"still pending: {shop.deliveries()} {shop.attempts()}",
@@ -175,7 +175,7 @@ def test_receiver_that_never_answers_well_is_given_up(shop: Shop, receiver: Rece
 def test_retry_after_is_honoured(shop: Shop, receiver: Receiver, sending: Settings) -> None:
     receiver.replies = [Reply(429, headers={"retry-after": "3600"})]
     shop.complete_a_job()
-    with Deliveries(shop.database, sending):
+    with WebhookSender(shop.database, sending):
         until(lambda: shop.deliveries()[0].attempts == 1, "nothing was posted")
     [delivery] = shop.deliveries()
     assert delivery.state == DeliveryState.PENDING
@@ -203,7 +203,7 @@ def test_event_of_a_sender_that_died_is_posted_by_another(shop: Shop, receiver: 
     # Claimed, posted, and never recorded.
     relay_events(shop.database)
     [delivery] = claim_deliveries(shop.database, limit=10, claim_s=0)
-    assert deliver(delivery, sending).status == 204
+    assert sign_and_post(delivery, sending).status == 204
     with delivered(shop, sending, DeliveryState.DELIVERED):
         ids = [received.headers["webhook-id"] for received in receiver.received]
     assert ids == [delivery.id] * 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +36,8 @@ from storage.records import (
 from storage.records.specs import read_spec
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
 from tests.marked import MARK_HEIGHT, MARK_WIDTH, marked_pictures
+from tests.running import until
+from tests.servers import PostgresServer
 from tests.shop import RIGHTS
 from tests.unit.model.watermark.scenes import marked
 from tests.unit.workers.conftest import WorkerOn
@@ -221,3 +225,21 @@ def test_a_message_that_comes_twice_changes_nothing(catalogue: Catalogue, worker
     before = now(catalogue, template)
     make_template(template.id, worker)
     assert now(catalogue, template) == before
+
+
+def test_an_estimate_outlasts_an_outage_of_the_ledger_that_is_longer_than_its_lease(
+    server_settings: Settings, postgres_server: PostgresServer, worker_on: WorkerOn
+) -> None:
+    settings = server_settings.model_copy(update={"lease_s": 1.0, "heartbeat_s": 0.2})
+    with catalogue_in(settings) as catalogue:
+        template = wanted(catalogue, TemplateKind.ESTIMATE, [png(marked) for marked, _ in marked_pictures(30)])
+        making = threading.Thread(target=make_template, args=(template.id, worker_on(settings)))
+        making.start()
+        until(lambda: now(catalogue, template).progress is not None, "the estimate did not begin")
+        postgres_server.kill()
+        back_at = time.monotonic() + 3 * settings.lease_s
+        until(lambda: time.monotonic() > back_at, "time stands still")
+        postgres_server.start()
+        making.join()
+        ended = now(catalogue, template)
+        assert (ended.state, ended.attempt, ended.error_code) == (TemplateState.NEEDS_REVIEW, 1, None)

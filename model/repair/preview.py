@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.repair import Task
+from model.repair.task import Task
 
 #: Longer side of each of the two, in pixels.
 SIDE = 320

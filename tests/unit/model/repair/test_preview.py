@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from model.imaging import Limits
-from model.preview import SIDE, preview
-from model.repair import Task, read
+from model.repair.preview import SIDE, preview
+from model.repair.task import Task, read
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**7)
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.colour import keep_flat, rim_matched
+from model.repair.seam import keep_flat, rim_matched
 
 Mask = NDArray[np.uint8]
 #: Paint weaker than this (of 255) marks nothing.
@@ -73,8 +73,8 @@ def split_soft(painted: Mask, reach: int) -> tuple[Mask, Mask | None]:
 def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int, soft: Mask | None = None) -> Mask:
     """``fill`` (``uint8 [H, W, 3]``) laid into ``pixels`` under the feathered ``hole``; outside it nothing changes.
 
-    The fill's colours are matched to the rim, and flat backgrounds continued exactly (:mod:`model.colour`). ``soft``:
-    where the mask was painted softly, in place of the feather.
+    The fill's colours are matched to the rim, and flat backgrounds continued exactly (:mod:`model.repair.seam`).
+    ``soft``: the strength of a softly painted mask, in place of the feather.
     """
     result = pixels.copy()
     for window, part in _windows(hole):

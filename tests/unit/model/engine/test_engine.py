@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from model.imaging import Limits
 from model.networks.lama import LaMaGenerator
 from model.networks.precision import Precision
 from model.networks.weights import Description, save_weights
-from model.repair import read
+from model.repair.task import read
 
 CPU = torch.device("cpu")
 
@@ -47,7 +48,7 @@ class Probe(nn.Module):
     def __deepcopy__(self, memo: object) -> Probe:
         return Probe(self.on_batch)
 
-    def forward(self, x: Tensor, window: Box) -> Tensor:
+    def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
         self.on_batch(x, self.gain.dtype)
         mean = x[:, :3].mean(dim=(2, 3), keepdim=True) * self.gain.to(x.dtype)
         return mean.expand(-1, -1, window.height, window.width) / self.gain.float()
@@ -233,7 +234,7 @@ class Overflowing(Probe):
     def __deepcopy__(self, memo: object) -> Overflowing:
         return Overflowing(self.always)
 
-    def forward(self, x: Tensor, window: Box) -> Tensor:
+    def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
         result = super().forward(x, window)
         overflows = self.always or self.gain.dtype == torch.bfloat16
         return result + torch.inf if overflows else result
@@ -315,7 +316,7 @@ def test_arrays_that_do_not_fit_are_refused_with_a_sentence(picture: np.ndarray,
 
 def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
     """Inside the mask, on the sample photos, with the weights that ship."""
-    samples = Path(__file__).parents[3] / "samples"
+    samples = Path(__file__).parents[4] / "samples"
     for photo in sorted((samples / "marked").iterdir())[:2]:
         image = np.asarray(Image.open(photo).convert("RGB"))
         mask = np.asarray(Image.open(samples / "masks" / photo.name).convert("L"))
@@ -329,13 +330,54 @@ def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
 
 def test_ffc_lambda_changes_the_fill_and_one_is_as_trained(picture: np.ndarray, mask: np.ndarray) -> None:
     image = picture[..., :3].copy()
-    fills = {}
-    for value in (None, 1.0, 0.0):
-        given = {} if value is None else {"ffc_lambda": value}
-        with LaMaInpainter(device="cpu", **given) as inpainter:  # type: ignore[arg-type]
-            fills[value] = inpainter(image, mask)
+    fills: dict[float | None, np.ndarray] = {}
+    with LaMaInpainter(device="cpu") as inpainter:
+        for value in (1.0, 0.0):
+            fills[value] = inpainter(image, mask, ffc_lambda=value)
+        fills[None] = inpainter(image, mask)
     assert np.array_equal(fills[None], fills[1.0])
     assert not np.array_equal(fills[0.0], fills[1.0])
+
+
+def test_tiles_of_different_ffc_lambda_share_a_batch_and_each_is_as_alone() -> None:
+    torch.manual_seed(0)
+    network = LaMaGenerator(ngf=8, n_blocks=2).eval()
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    hole = tile().hole
+    values = [step / 7 for step in range(8)]
+    with Engine(network, CPU, "fp32", max_batch=8, max_delay_ms=60_000) as running:
+        answers = [running.submit(Tile(pixels, hole, value)) for value in values]
+        together = [answer.result().values for answer in answers]
+        assert running.load.passes == 1
+    with Engine(network, CPU, "fp32", max_batch=1) as running:
+        alone = [running.submit(Tile(pixels, hole, value)).result().values for value in values]
+    marked = hole > 0
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one[marked], other[marked], atol=1e-5)
+    assert all(np.abs(one - other)[marked].max() > 1e-6 for one, other in pairwise(together))
+
+
+def test_a_tile_that_is_cut_keeps_its_ffc_lambda() -> None:
+    heard: list[Tensor | None] = []
+
+    class Full(Probe):
+        """Has no room for tiles of 256 px."""
+
+        def __deepcopy__(self, memo: object) -> Full:
+            return Full(self.on_batch)
+
+        def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
+            if x.shape[-1] >= 256:
+                raise torch.OutOfMemoryError("no room")
+            heard.append(strength)
+            return super().forward(x, window)
+
+    whole = Tile(np.full((256, 256, 3), 128, np.uint8), np.full((256, 256), 255, np.uint8), 0.25)
+    with Engine(Full(), CPU, "fp32", max_batch=1) as running:
+        assert "smaller_tiles" in running.submit(whole).result().notes
+    assert len(heard) > 1
+    assert all(strength is not None and strength.tolist() == [0.25] for strength in heard)
 
 
 def test_weights_may_be_a_file_or_a_name_that_was_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

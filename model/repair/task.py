@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.colour import keep_flat
 from model.engine.costs import Costs
 from model.engine.plan import Plan, make_plan
 from model.errors import MaskRejected
@@ -24,11 +23,12 @@ from model.imaging import Limits
 from model.imaging.coding import decode, encode
 from model.imaging.converting import convert
 from model.imaging.mask_files import check_fit, decode_mask
+from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Page, Picture, Written
 from model.imaging.placing import Placement
-from model.masks import Mask, lay, rim, split_soft
-from model.provenance import COMPOSITE, Label, labelled
+from model.repair.hole import Mask, lay, rim, split_soft
+from model.repair.seam import keep_flat
 
 Pixels = NDArray[np.uint8]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from model.box import Box
-from model.networks.ffc import SpectralTransform, set_ffc_lambda
+from model.networks.ffc import SpectralTransform
 from model.networks.fourier_unet import FourierUNet
 from model.networks.fused import fuse
 from model.networks.lama import LaMaGenerator
 from model.networks.spectral import DftTransform, FftTransform, Kind
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 
 
 def lively(network: nn.Module) -> nn.Module:
@@ -128,22 +129,57 @@ def test_fusing_leaves_the_network_it_was_given_alone() -> None:
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
-def test_ffc_lambda_scales_the_spectral_path_and_zero_leaves_a_local_network() -> None:
+def built_with(network: nn.Module, ffc_lambda: float) -> nn.Module:
+    """A copy of ``network`` whose weights have the value in them: it scales the end of each spectral path."""
+    built = copy.deepcopy(network)
+    for module in built.modules():
+        if isinstance(module, SpectralTransform):
+            module.conv2.weight.data *= ffc_lambda
+    return built
+
+
+LAMBDAS = (0.0, 0.3, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("name", ["lama", "lama, local unit", "lama, real part only", "fourier-unet"])
+@pytest.mark.parametrize("spectral", [None, "fft", "dft"])
+def test_ffc_lambda_as_an_input_equals_a_network_built_with_it(name: str, spectral: Kind | None) -> None:
+    network = variant(name)
+    x = torch.rand(len(LAMBDAS), 4, 64, 64, generator=torch.Generator().manual_seed(3))
+    ready = network if spectral is None else fuse(network, spectral)
+    with torch.inference_mode():
+        together = ready(x, None, torch.tensor(LAMBDAS))
+        built = torch.cat([built_with(network, value)(one[None]) for value, one in zip(LAMBDAS, x, strict=True)])
+        torch.testing.assert_close(together, built, atol=1e-5, rtol=0)
+        window = Box(16, 8, 40, 56)
+        part = ready(x, window, torch.tensor(LAMBDAS))
+    torch.testing.assert_close(part, together[..., *window.slices], atol=1e-5, rtol=0)
+
+
+def test_ffc_lambda_in_half_precision_is_as_near_as_a_network_built_with_it() -> None:
+    network = variant("lama")
+    x = torch.rand(len(LAMBDAS), 4, 64, 64, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        exact = torch.cat([built_with(network, value)(one[None]) for value, one in zip(LAMBDAS, x, strict=True)])
+        together = fuse(network, "dft").bfloat16()(x, None, torch.tensor(LAMBDAS))
+        built = torch.cat(
+            [
+                fuse(built_with(network, value), "dft").bfloat16()(one[None])
+                for value, one in zip(LAMBDAS, x, strict=True)
+            ]
+        )
+    for index in range(len(LAMBDAS)):
+        error, usual = ((result[index] - exact[index]).square().mean() for result in (together, built))
+        assert 10 * torch.log10(1 / error) > 40
+        assert error < 2 * usual
+
+
+def test_strength_zero_leaves_a_local_network() -> None:
     network = variant("lama")
     x = torch.rand(1, 4, 128, 128, generator=torch.Generator().manual_seed(3))
     far = x.clone()
     far[..., 96:, 96:] = 0
-
-    def moved() -> float:
-        with torch.inference_mode():
-            return float((network(x) - network(far))[..., :16, :16].abs().max())
-
-    assert moved() > 1e-6
-    set_ffc_lambda(network, 0.0)
-    assert all(module.scale == 0 for module in network.modules() if isinstance(module, SpectralTransform))
     with torch.inference_mode():
-        torch.testing.assert_close(fuse(network, "fft")(x), network(x), atol=1e-5, rtol=0)
-    local = variant("lama")
-    set_ffc_lambda(local, 0.0)
-    with torch.inference_mode():
-        assert (local(x) - local(far))[..., :8, :8].abs().max() == 0
+        assert (network(x) - network(far))[..., :16, :16].abs().max() > 1e-6
+        none = torch.zeros(1)
+        assert (network(x, None, none) - network(far, None, none))[..., :8, :8].abs().max() == 0

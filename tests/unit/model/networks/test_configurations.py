@@ -11,7 +11,7 @@ import pytest
 from model.errors import UnknownNetwork
 from model.networks.configurations import LAMA_STEM, NAMED, Choice, build, named, recognise, shapes_in
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 PARAMETERS = {
     "lama-fourier": 27_048_835,
     "big-lama": 50_975_875,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.colour import keep_flat, rim_matched
-from model.colour_difference import border_steps, delta_e_2000
-from model.masks import lay
+from bench.colour_difference import border_steps, delta_e_2000
+from model.repair.hole import lay
+from model.repair.seam import keep_flat, rim_matched
 
 Pixels = NDArray[np.uint8]
 

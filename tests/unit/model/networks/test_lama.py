@@ -12,7 +12,7 @@ import torch
 
 from model.networks.lama import LaMaGenerator
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 TINY: dict[str, dict[str, Any]] = {
     "fourier-tiny": {"ngf": 8, "n_blocks": 2, "ratio": 0.75},
     "fourier-lfu-tiny": {"ngf": 8, "n_blocks": 1, "ratio": 0.5, "local_unit": True},

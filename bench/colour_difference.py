@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.colour import Pixels, lab_of
-from model.masks import Mask
+from model.repair.hole import Mask
+from model.repair.seam import Pixels, lab_of
 
 Values = NDArray[np.float64]
 

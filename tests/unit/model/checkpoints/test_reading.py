@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.checkpoints.reading import Checkpoint, read_checkpoint
-from model.checkpoints.tensor_pickle import Inert, read_pickle
+from model.checkpoints.tensor_pickle import Inert, Name, PickledTensor, read_pickle
 from model.errors import WeightsRejected
 from model.networks.fourier_unet import FourierUNet
 from model.networks.lama import LaMaGenerator
@@ -217,6 +217,106 @@ def test_broken_and_foreign_pickles_are_refused(data: bytes) -> None:
 def test_keys_that_are_costly_to_compare_are_not_compared() -> None:
     deep = b"(" + b")" + b"\x85" * 1_000_000  # a tuple in a tuple, a million times
     assert read_pickle(b"\x80\x02}" + deep + b"K\x01u.") == {}
+
+
+#: A tuple that holds one tuple twice, sixty levels deep: its hash takes 2 ** 60 steps.
+EXPONENTIAL = b"K\x00" + b"".join(b"q" + bytes((level,)) + b"h" + bytes((level,)) + b"\x86" for level in range(60))
+
+
+@pytest.mark.parametrize(
+    ("data", "made"),
+    [(b"}" + EXPONENTIAL + b"K\x01s.", "{}"), (b"(" + EXPONENTIAL + b"\x91.", "Inert"),
+     (b"\x8f(" + EXPONENTIAL + b"\x90.", "Inert"), (b"(" + EXPONENTIAL + b"K\x01d.", "{}")],
+    ids=["key", "frozen set", "set", "dictionary"],
+)  # fmt: skip
+def test_hashes_that_never_end_are_not_taken(data: bytes, made: str) -> None:
+    result = read_pickle(b"\x80\x04" + data)
+    assert (type(result).__name__ if isinstance(result, Inert) else repr(result)) == made
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x04\x96" + struct.pack("<Q", 1 << 45) + b"abc.",  # BYTEARRAY8 allocates before it reads
+        b"\x80\x04\x8e" + struct.pack("<Q", 1 << 60) + b"abc.",  # BINBYTES8
+        b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"abc.",  # BINUNICODE8
+        b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"abc.",  # LONG4
+        b"\x80\x02\x8b" + struct.pack("<i", -1) + b"abc.",
+        b"\x80\x02\x82\x01.", b"\x80\x02\x83\x01\x00.", b"\x80\x02\x84\x01\x00\x00\x00.",  # EXT1, 2, 4
+        b"\x80\x05\x97.",  # NEXT_BUFFER
+        b"I" + b"9" * 100_000 + b"\n.",
+        b"\x80\x02X\x04\x00\x00\x00True)R.",  # a text is called
+        b"\x80\x02]N\x85R.",  # a list is called
+        b"\x80\x02}q\x00h\x01.",
+    ],
+)  # fmt: skip
+def test_pickles_that_ask_for_memory_registries_or_other_calls_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_pickle(data)
+
+
+def test_numbers_of_the_memo_and_lengths_of_frames_cost_nothing() -> None:
+    assert read_pickle(b"\x80\x02]r\xff\xff\xff\xff0j\xff\xff\xff\xff.") == []
+    assert read_pickle(b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"].") == []
+
+
+class Call:
+    """Pickled as a call of ``function`` with ``arguments``; ``state``: what is set on its result."""
+
+    def __init__(self, function: Callable[..., object], *arguments: object, state: object = None) -> None:
+        self.function, self.arguments, self.state = function, arguments, state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        call = self.function, self.arguments
+        return call if self.state is None else (*call, self.state)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_no_call_of_a_hostile_pickle_is_made(protocol: int, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    command = f"mkdir {proof}"
+    hostile: list[object] = [
+        Call(os.system, command),
+        Call(eval, f"__import__('os').mkdir({str(proof)!r})"),
+        Call(getattr, Call(__import__, "os"), "mkdir"),
+        Call(map, os.system, [command]),
+        Call(list, Call(map, os.system, [command])),
+        Call(OrderedDict, [(1, Call(os.system, command))]),
+        Call(torch._utils._rebuild_parameter, Call(os.system, command), False, OrderedDict()),
+    ]
+    for content in hostile:
+        data = pickle.dumps({"a": content}, protocol)
+        made = read_pickle(data)
+        assert isinstance(made, dict)
+        assert isinstance(made["a"], Inert | dict)
+        assert not proof.exists()
+
+
+@pytest.mark.parametrize("opcode", ["INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "REDUCE of REDUCE"])
+def test_no_instruction_that_makes_an_object_makes_one(opcode: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "proof").encode()
+    text = b"X" + struct.pack("<I", len(path)) + path
+    programs = {
+        "INST": b"(" + text + b"ios\nmkdir\n.",
+        "OBJ": b"(cos\nmkdir\n" + text + b"o.",
+        "NEWOBJ": b"\x80\x02cos\nmkdir\n" + text + b"\x85\x81.",
+        "NEWOBJ_EX": b"\x80\x04cos\nmkdir\n" + text + b"\x85}\x92.",
+        "REDUCE": b"cos\nmkdir\n" + text + b"\x85R.",
+        "REDUCE of REDUCE": b"cbuiltins\ngetattr\n(cbuiltins\n__import__\n(S'os'\ntRS'mkdir'\ntR(" + text + b"tR.",
+    }
+    made = read_pickle(programs[opcode])
+    assert isinstance(made, Inert) and made.dotted in ("os.mkdir", "builtins.getattr")
+    assert not Path(path.decode()).exists()
+
+
+@pytest.mark.parametrize("state", [b"}X\x05\x00\x00\x00shapeK\x09s", b"N}X\x05\x00\x00\x00shapeK\x09s\x86"])
+def test_states_are_set_on_stand_ins_alone(state: bytes) -> None:
+    pickled = pickled_tensor(4, 0, (2, 2), (2, 1))
+    rebuilt = pickled.rindex(b"R") + 1
+    made = read_pickle(pickled[:rebuilt] + state + b"b" + pickled[rebuilt:])
+    assert isinstance(made, dict) and isinstance(made["a"], PickledTensor) and made["a"].shape == (2, 2)
+    assert read_pickle(b"\x80\x02cos\nmkdir\n" + state + b"b.") == Name("os.mkdir")
+    assert read_pickle(b"\x80\x02cos\nmkdir\n)R" + state + b"b.").state is not None  # type: ignore[attr-defined]
 
 
 def test_one_module_named_many_times_ends(tmp_path: Path) -> None:

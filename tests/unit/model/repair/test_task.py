@@ -20,7 +20,7 @@ from model.engine.inpainter import LaMaInpainter
 from model.engine.plan import Plan, Region, cut, make_plan
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits
-from model.repair import Task, composite, read, write
+from model.repair.task import Task, composite, read, write
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)
 Pixels = NDArray[np.uint8]
@@ -142,7 +142,7 @@ def test_bad_input_is_refused_with_its_code(source: bytes, mask: bytes, error: t
 
 
 def test_reading_and_planning_need_no_torch() -> None:
-    script = "import sys, model.repair, model.imaging; sys.exit('torch' in sys.modules)"
+    script = "import sys, model.repair.task, model.imaging; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

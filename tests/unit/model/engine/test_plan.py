@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from model.engine.costs import Costs, costs_for
 from model.engine.plan import ALIGN, LEAST_SIDE, Plan, make_plan, tile_weights
-from model.masks import Mask, blend_weights, default_dilation, dilate
+from model.repair.hole import Mask, blend_weights, default_dilation, dilate
 
 COSTS = costs_for("fourier-unet", "cpu")
 
