@@ -9,6 +9,7 @@
     │   ├── HomeInUse
     │   ├── HomeOpen
     │   ├── PortInUse
+    │   ├── ProgramFailed
     │   └── NotReady
     ├── TextMarksMissing      this machine lacks the text detector
     ├── WeightsError          weights are missing, or did not arrive
@@ -89,6 +90,15 @@ class PortInUse(EmbeddedError):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(f"Port {port} of {host} is in use: choose another with --port (0 finds a free one).")
+
+
+class ProgramFailed(EmbeddedError):
+    """A program of the service cannot start."""
+
+    code = "program_failed"
+
+    def __init__(self, program: str, reason: str) -> None:
+        super().__init__(f"The program {program} cannot start: {reason}.")
 
 
 class NotReady(EmbeddedError):

@@ -10,6 +10,7 @@ from api import answers
 from api.problems import Problem, responses
 from api.stores import Stores, stores
 from storage.errors import BlobNotFound, StorageError
+from storage.ledger.operations.devices import worker_state
 
 blueprint = APIBlueprint(
     "health",
@@ -26,20 +27,27 @@ def alive() -> answers.Health:
 
 
 @blueprint.get("/readyz")
-@blueprint.output(answers.Health, description="Ledger and object store can be reached, and the schema is current.")
-@blueprint.doc(summary="Can it do its work?", responses=responses("not_ready"))
-def ready() -> answers.Health:
+@blueprint.output(
+    answers.Readiness, description="Ledger and object store can be reached, and the schema is not behind."
+)
+@blueprint.doc(
+    summary="Can it do its work?",
+    description="Answers 200 without workers too: jobs wait for one, and an autoscaler may have stopped the last.",
+    responses=responses("not_ready"),
+)
+def ready() -> answers.Readiness:
     reasons = [reason for reason in (_against_ledger(stores()), _against_blobs(stores())) if reason]
     if reasons:
         raise Problem("not_ready", " ".join(reasons))
-    return answers.Health(status="ok")
+    state = worker_state(stores().database)
+    return answers.Readiness(status="ok", workers=state.working, starting=state.starting, reason=state.reason_code)
 
 
 def _against_ledger(here: Stores) -> str | None:
     try:
         here.database.check()
-        if not here.database.schema_is_current():
-            return "The ledger's schema is not current: run `cleanplate migrate`."
+        if here.database.schema_is_behind():
+            return "The ledger lacks tables of this version: run `cleanplate migrate`."
     except StorageError as error:
         return f"The ledger cannot be reached ({error.code})."
     return None

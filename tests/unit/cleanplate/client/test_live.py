@@ -191,6 +191,8 @@ def test_jobs_are_managed_on_the_command_line(shop: Shop, client: Client, tmp_pa
         assert jobs("pause", job.id) == f"{job.id} is paused.\n"
         assert job.refresh().answer.paused
         assert jobs("resume", job.id) == f"{job.id} is queued: 0 of 2 images ended.\n"
+        asked = cleanplate("jobs", settings=environment)
+        assert asked.stderr == "No worker is running: open jobs wait for one.\n"
         shop.work(job.id, bad=1)
         assert "a.png  image_truncated" in jobs("show", job.id)
         assert jobs("retry", job.id) == f"{job.id} is running: 1 of 2 images ended.\n"

@@ -30,7 +30,6 @@ RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs"
 #: Operations that a program needs no method for, and why.
 NOT_NEEDED = {
     "GET /healthz": "asked by load balancers",
-    "GET /readyz": "asked by load balancers",
     "POST /v1/jobs/manifest": "`submit_manifest` uploads the file and names it in POST /v1/jobs",
     "GET /blobs/{token}": "a presigned link of the local store, which the answers hold",
     "PUT /blobs/{token}": "a presigned link of the local store, which the answers hold",
@@ -50,6 +49,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "JobLinks": answers.JobLinks,
     "Overview": answers.JobOverview,
     "Pause": answers.PauseAnswer,
+    "Readiness": answers.ReadinessAnswer,
     "Reason": answers.FailureReason,
     "ResultLine": answers.ResultLine,
     "Review": answers.ReviewAnswer,
@@ -128,6 +128,7 @@ def test_the_client_reaches_every_operation_and_every_filter(shop: Shop, tmp_pat
             use_templates(client, pictures, out)
             use_jobs(shop, client, pictures, out)
             assert client.devices() == []
+            assert client.readiness().workers == 0
             # The client closes only connections of its own.
             client.close()
             assert not http.is_closed

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cleanplate.base.reports import DeviceReport
 from storage.database import Database
-from storage.ledger.operations.devices import RECENT_S, forget_devices, list_devices, report_devices
+from storage.ledger.operations.devices import RECENT_S, forget_devices, list_devices, report_devices, worker_state
 from tests.shop import Clock
 
 CARD = DeviceReport(
@@ -38,6 +38,13 @@ def test_what_is_told_is_seen_machine_by_machine(db: Database, clock: Clock) -> 
     found = list_devices(db)[1]
     assert (found.images, found.memory_total, found.temperature_c) == (CARD.images, CARD.memory_total, 61)
     assert found.told_at == clock.time.timestamp()
+
+
+def test_the_reason_of_a_process_that_does_not_work_is_seen(db: Database) -> None:
+    report_devices(db, "rack-1-7", [CARD, replace(CARD, device="cuda1", state="waiting", reason="lost: The card is.")])
+    assert [one.reason for one in list_devices(db)] == [None, "lost: The card is."]
+    state = worker_state(db)
+    assert (state.working, state.starting, state.reason, state.reason_code) == (1, 0, "lost: The card is.", "lost")
 
 
 def test_the_last_word_of_a_supervisor_counts(db: Database) -> None:
