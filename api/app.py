@@ -7,7 +7,7 @@ from typing import cast
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
-from api import auth, exchange, lanes, limits, openapi, problems
+from api import auth, concurrency, exchange, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
@@ -56,5 +56,5 @@ def create_app(settings: Settings) -> APIFlask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     openapi.register(app)
-    lanes.register(app, working=settings.api_threads, waiting=settings.api_streams)
+    concurrency.register(app, working=settings.api_threads, waiting=settings.api_streams)
     return app

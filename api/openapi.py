@@ -255,7 +255,7 @@ def _complete(operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
     operation["responses"]["500"] = {
-        "description": "`internal_error`: Something broke on our side",
+        "description": f"`internal_error`: {CATALOGUE['internal_error'].title}",
         "content": {"application/problem+json": {"schema": {"$ref": f"{_REF}Problem"}}},
     }
     operation["responses"] = dict(sorted(operation["responses"].items()))

@@ -14,7 +14,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from api import auth, lanes
+from api import auth, concurrency
 from api.problems import responses
 from api.stores import stores
 from api.watching import News, Subscription
@@ -67,7 +67,7 @@ def of_job(job_id: str) -> Response:
     heard = request.headers.get("Last-Event-ID") == now.version
     if heard and now.ended:
         return Response(status=204)
-    lanes.stream()
+    concurrency.start_stream()
     if now.ended:
         return _stream(iter([_event("end", now.version, now.body)]))
     subscription = here.watcher.subscribe(auth.caller(), job_id, {job_id: now.version})
@@ -90,7 +90,7 @@ def of_tenant() -> Response:
     here, tenant = stores(), auth.tenant()
     look = look_since(here.database, tenant, _moment_of(request.headers.get("Last-Event-ID")))
     first = [News.of(job, look.at) for job in reversed(look.jobs)]
-    lanes.stream()
+    concurrency.start_stream()
     subscription = here.watcher.subscribe(auth.caller(), None, {news.job_id: news.version for news in first})
     answer = _stream(_of_tenant(subscription, first, _deadline(here.settings.stream_s)))
     answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))

@@ -8,14 +8,14 @@ from pydantic import ValidationError
 
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
+from api.concurrency import waiting
 from api.gathering import gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
-from api.lanes import waiting
 from api.problems import Problem, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
-from api.submitting import answered, submitted
+from api.submitting import accepted_answer, submit_new_job
 from api.watching import version_of
 from storage.errors import UploadUnknown
 from storage.ledger.jobs.counting import OPEN_JOB
@@ -85,12 +85,12 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     wanted = once()
     given = recall(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
-        return answered(answers.Job.model_validate(given), replayed=True)
+        return accepted_answer(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
         job, replayed = _submit_uploaded(here, tenant, wanted)
     else:
-        job, replayed = submitted(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
-    return answered(job, replayed=replayed)
+        job, replayed = submit_new_job(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
+    return accepted_answer(job, replayed=replayed)
 
 
 def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[answers.Job, bool]:
@@ -103,7 +103,7 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         raise validation_problem(error) from error
     job = gather_job(here, tenant, body)
     try:
-        return submitted(here, tenant, job, wanted, webhook_field="webhook_id")
+        return submit_new_job(here, tenant, job, wanted, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=places_of(body, set(error.identifiers))) from error
 

@@ -19,7 +19,7 @@ from api.requests import ManifestTerms
 from api.rights import require_rights
 from api.routes.results import LINES
 from api.stores import stores
-from api.submitting import answered, submitted
+from api.submitting import accepted_answer, submit_new_job
 from storage.ledger.jobs.jobs import get_job, skipped_lines
 from storage.ledger.tenants.idempotency import recall
 from storage.records import Scope
@@ -65,14 +65,14 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     wanted = once()
     given = recall(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
-        return answered(answers.Job.model_validate(given), replayed=True)
+        return accepted_answer(answers.Job.model_validate(given), replayed=True)
     terms = _terms()
     file = request.files["manifest"].stream
     file.seek(0)
     images, skipped = read_images(here, tenant, file, terms, terms)
     new = with_terms(here, terms, images, skipped)
-    job, replayed = submitted(here, tenant, new, wanted, webhook_field="job/webhook_id")
-    return answered(job, replayed=replayed)
+    job, replayed = submit_new_job(here, tenant, new, wanted, webhook_field="job/webhook_id")
+    return accepted_answer(job, replayed=replayed)
 
 
 def _terms() -> ManifestTerms:

@@ -12,7 +12,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth
-from api.archive import zipped
+from api.archive import stream_zip
 from api.problems import Problem, responses
 from api.stores import Stores, stores
 from cleanplate.base.names import stem_and_extension
@@ -95,7 +95,7 @@ def archive(job_id: str) -> Response:
         if image.result_key
     )
     headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
-    return Response(zipped(files), mimetype="application/zip", headers=headers)
+    return Response(stream_zip(files), mimetype="application/zip", headers=headers)
 
 
 def download_name(image: records.Image) -> str:

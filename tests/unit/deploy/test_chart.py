@@ -14,13 +14,13 @@ import pytest
 import typer
 import yaml
 from helm_python import chart as helm_chart
-from tests.unit.docs.test_docs import parsed
-from tests.unit.cleanplate.telemetry.test_metrics import named
 
 from cleanplate.base.settings import Settings, load_settings
 from cleanplate.cli import app
 from cleanplate.telemetry.metrics import API, DISPATCHER, WORKER
 from tests.running import REPOSITORY
+from tests.unit.cleanplate.telemetry.test_metrics import named
+from tests.unit.docs.test_docs import parsed
 from workers.shared.queue import DRAIN_S
 
 CHART = REPOSITORY / "deploy" / "chart"
