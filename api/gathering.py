@@ -104,7 +104,7 @@ def places_of(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
         places += _mask_places(image, unknown, "images", index)
         if len(places) >= MAX_FAULTS:
             break
-    return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
+    return [Fault(pointer=place, detail="The upload does not exist or has expired.") for place in places]
 
 
 def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str], *path: str | int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Every error of the API as an RFC 9457 body: the one place where an exception becomes an answer.
+"""Translates every exception to an RFC 9457 body; nothing else does.
 
 ``CATALOGUE`` holds every code that a client can meet, with its status and title. Routes raise ``Problem``; errors of
 storage, model, Flask and validation are translated here; anything else is ``internal_error`` and is logged.
@@ -23,17 +23,17 @@ from model.errors import ModelError
 from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError
 
 MEDIA_TYPE = "application/problem+json"
-#: Faults listed in one answer; a job of 100,000 wrong lines is told about the first of them.
+#: Faults listed in one answer; of a job with 100,000 bad lines it lists the first.
 MAX_FAULTS = 100
 
-#: What APIFlask takes for the answers of a route.
+#: The type that APIFlask takes for the answers of a route.
 Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
 
 _log = structlog.get_logger(__name__)
 
 
 class Kind(NamedTuple):
-    """What all problems of one code share."""
+    """Status and title that all problems of one code share."""
 
     status: int
     title: str
@@ -117,10 +117,10 @@ _BY_STATUS = {
     429: "rate_limited",
 }
 _DETAIL_BY_STATUS = {
-    404: "There is nothing at this address. The addresses are listed at /docs.",
-    405: "This address does not take this method; the header Allow lists those it takes.",
+    404: "Nothing is at this address. /docs lists the addresses.",
+    405: "This address does not accept this method; the header Allow lists the methods that it accepts.",
     429: "This API key has used up its requests for now. The header Retry-After says when to go on.",
-    415: "The header Content-Type names a media type that this address does not take.",
+    415: "This address does not accept the media type in the header Content-Type.",
 }
 
 
@@ -149,7 +149,7 @@ def pointer(*path: str | int) -> str:
 
 
 def validation_problem(error: ValidationError, location: str = "json", prefix: tuple[str | int, ...] = ()) -> Problem:
-    """What pydantic refused, each fault with its place. ``location`` is ``json`` or ``query``."""
+    """The problem of a pydantic error, each fault with its place. ``location`` is ``json`` or ``query``."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     faults = []
     for item in found[:MAX_FAULTS]:
@@ -165,7 +165,7 @@ def validation_problem(error: ValidationError, location: str = "json", prefix: t
 
 
 def sentence(kind: str, message: str) -> str:
-    """One of pydantic's errors, in the words of this API."""
+    """The sentence for one of pydantic's errors."""
     if kind == "extra_forbidden":
         return "This field does not belong here; remove it or correct its name."
     if kind == "missing":
@@ -175,7 +175,7 @@ def sentence(kind: str, message: str) -> str:
 
 
 def responses(*codes: str, also: Responses | None = None) -> Responses:
-    """The problem answers of a route for its OpenAPI description, and others where APIFlask cannot know them."""
+    """The error answers of a route for its OpenAPI description; ``also`` adds answers that APIFlask cannot derive."""
     by_status: dict[int, list[str]] = {}
     for code in codes:
         by_status.setdefault(CATALOGUE[code].status, []).append(code)
@@ -234,17 +234,17 @@ def _translate(error: Exception) -> Problem:
         _log.error("request.broke", exc_info=error)
         translated = Problem(
             "internal_error",
-            f"This is a fault of the service, not of the request. Its log has the reason under {g.request_id}.",
+            f"The service failed, not the request. Its log has the reason under {g.request_id}.",
         )
     return translated
 
 
 def _from_our_own(error: StorageError | ModelError) -> Problem | None:
-    """``None`` for a code that no client should ever meet."""
+    """The problem of an error of this project; ``None`` for a code that is not in the catalogue."""
     if error.code not in CATALOGUE:
         return None
     if isinstance(error, BlobNotFound):
-        # Its own sentence names the key, which is nobody's business.
+        # The error's own sentence names the key, which is internal.
         return Problem("blob_not_found", "The file is no longer stored, or was never sent.")
     if isinstance(error, QuotaExceeded) and error.retry_after_s is not None:
         return Problem(error.code, str(error), headers={"Retry-After": str(round(error.retry_after_s))})
@@ -253,12 +253,12 @@ def _from_our_own(error: StorageError | ModelError) -> Problem | None:
     if CATALOGUE[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The reason may name hosts and folders: it is for the log.
         _log.warning("request.unavailable", code=error.code, error=str(error))
-        return Problem(error.code, "This is not a fault of the request. Repeat it shortly.")
+        return Problem(error.code, "The request is not at fault. Repeat it shortly.")
     return Problem(error.code, str(error))
 
 
 def _from_validation(error: HTTPError) -> Problem:
-    """What APIFlask's input decorator refused: the pydantic error behind it has the places."""
+    """The problem of an input that APIFlask refused; the pydantic error behind it names the places."""
     if isinstance(error.__cause__, ValidationError):
         location = next(iter(error.detail), "json") if isinstance(error.detail, dict) else "json"
         return validation_problem(error.__cause__, location)

@@ -25,20 +25,20 @@ from storage.records import Scope
 blueprint = APIBlueprint(
     "events",
     __name__,
-    tag={"name": "Events", "description": "What happens to jobs, as it happens: server-sent events."},
+    tag={"name": "Events", "description": "Changes of jobs as server-sent events."},
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
 
 MEDIA_TYPE = "text/event-stream"
-#: Seconds between two signs of life, well under the idle time of any proxy.
+#: Seconds between two keep-alive comments, well below the idle timeout of proxies.
 KEEP_ALIVE_S = 15.0
-#: Milliseconds after which a browser comes back when a stream breaks off.
+#: Milliseconds after which a browser reconnects a broken stream.
 _RETRY_MS = 2000
-#: A change is told by when its transaction began; it may have taken so long.
+#: A change carries the time at which its transaction began; the transaction may take this long.
 _MARGIN = timedelta(seconds=60)
 _LONGEST_ABSENCE = timedelta(days=1)
 _HEADERS = {
-    # No proxy may keep back, change or compress what is to arrive at once.
+    # No proxy may buffer, change or compress the stream.
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
@@ -128,7 +128,7 @@ def _of_tenant(subscription: Subscription, first: list[News], deadline: float) -
 
 def _stream(events: Iterator[bytes]) -> Response:
     def begun() -> Iterator[bytes]:
-        # Something to send at once, so that the headers arrive.
+        # Bytes to send at once, so that the headers arrive.
         yield f"retry: {_RETRY_MS}\n\n".encode()
         yield from events
 
@@ -149,7 +149,7 @@ def _patience(deadline: float) -> float:
 
 
 def _moment_of(last_event_id: str | None) -> datetime | None:
-    """From when on a tenant's news are wanted that comes back; ``None``: it does not."""
+    """The time from which a reconnecting client wants news; ``None``: it does not reconnect."""
     if last_event_id is None or not last_event_id.isdecimal() or len(last_event_id) > 15:
         return None
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Health: is the process alive, and can it do its work."""
+"""Health: whether the process is alive, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ blueprint = APIBlueprint(
 
 @blueprint.get("/healthz")
 @blueprint.output(answers.Health, description="The process answers.")
-@blueprint.doc(summary="Is the process alive?", description="Asks nothing of the ledger or the object store.")
+@blueprint.doc(summary="Check that the process is alive", description="Asks nothing of the ledger or the object store.")
 def alive() -> answers.Health:
     return answers.Health(status="ok")
 
 
 @blueprint.get("/readyz")
 @blueprint.output(answers.Health, description="Ledger and object store can be reached, and the schema is current.")
-@blueprint.doc(summary="Can it do its work?", responses=responses("not_ready"))
+@blueprint.doc(summary="Check that the service is ready", responses=responses("not_ready"))
 def ready() -> answers.Health:
     reasons = [reason for reason in (_against_ledger(stores()), _against_blobs(stores())) if reason]
     if reasons:
@@ -47,7 +47,7 @@ def _against_ledger(here: Stores) -> str | None:
 
 def _against_blobs(here: Stores) -> str | None:
     try:
-        # Listing finds a bucket that is not there; asking for a blob finds a folder that cannot be read.
+        # Listing detects a missing bucket; reading a blob detects a folder without access.
         next(iter(here.blobs.list("t/readyz/")), None)
         with suppress(BlobNotFound):
             here.blobs.stat("t/readyz")

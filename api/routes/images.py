@@ -1,4 +1,4 @@
-"""Images: one picture's state, and its result by a signed link."""
+"""Images: the state of one picture, and a signed link to its result."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 
 @blueprint.get("/v1/images/<id:image_id>")
 @blueprint.output(answers.Image, description="The image.")
-@blueprint.doc(summary="See one image")
+@blueprint.doc(summary="Get an image")
 def show(image_id: str) -> answers.Image:
     return answers.Image.of(get_image(stores().database, auth.tenant(), image_id))
 
 
 @blueprint.get("/v1/images/<id:image_id>/result")
 @blueprint.doc(
-    summary="Fetch an image's result",
+    summary="Download an image's result",
     description="Redirects to a signed link, which works for a while and for whoever has it.",
     responses=responses(
         "image_not_finished",

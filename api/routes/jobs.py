@@ -28,7 +28,7 @@ from storage.records import JobState, Scope
 blueprint = APIBlueprint(
     "jobs",
     __name__,
-    tag={"name": "Jobs", "description": "Pictures to be cleaned, together."},
+    tag={"name": "Jobs", "description": "Submit pictures to be cleaned, and follow them."},
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
 must_be_json(blueprint, "jobs.approve")
@@ -122,7 +122,7 @@ def index(query_data: requests.JobsPageOf) -> answers.JobPage:
 
 
 def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> answers.JobPage:
-    """A part of the caller's jobs. Raises Problem ``cursor_invalid``."""
+    """One page of the caller's jobs. Raises Problem ``cursor_invalid``."""
     after = cursors.decode("job", cursor)
     found = list_jobs(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state)
     page = found[:limit]
@@ -179,7 +179,7 @@ def cancel(job_id: str) -> answers.Job:
 @blueprint.input(requests.Approve, location="json")
 @blueprint.output(answers.Job, description="The job as it is now.")
 @blueprint.doc(
-    summary="Let a job begin that waits for its mark",
+    summary="Approve a job in review",
     description=(
         "Of a job with `mask: {mode: auto}` that needs review: with the marks that were found in its pictures, or with "
         "other templates. What needed review is approved by it. Repeating it changes nothing."

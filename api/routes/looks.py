@@ -1,4 +1,4 @@
-"""Looking over what became of a job: reasons and stages as a whole; of each image a small picture before and after."""
+"""Overviews of a job: reasons and stages in sum, and a small picture of each image before and after."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _UNSEEN = (
     "image_format_unsupported",
     "blob_store_unavailable",
 )
-#: Decoded pictures are large: a process holds one.
+#: Decoded pictures are large: each process holds one.
 _one_at_a_time = threading.Lock()
 #: Well over any preview, in bytes.
 _MAX_BYTES = 4 << 20
@@ -56,7 +56,7 @@ _KEPT_S = 24 * 3600
 @blueprint.get("/v1/jobs/<id:job_id>/overview")
 @blueprint.output(answers.Overview, description="Reasons and stages.")
 @blueprint.doc(
-    summary="See why images of a job failed, and what took the time",
+    summary="Get a job's failure reasons and stage times",
 )
 def of_job(job_id: str) -> answers.Overview:
     return answers.Overview.model_validate(overview(stores().database, auth.tenant(), job_id))
@@ -64,7 +64,7 @@ def of_job(job_id: str) -> answers.Overview:
 
 @blueprint.get("/v1/images/<id:image_id>/preview")
 @blueprint.doc(
-    summary="See an image before and after, small",
+    summary="Get an image's preview before and after",
     description=(
         "One WebP: the picture before above the picture after, each of the size in the image's `record.preview`. "
         "Images that succeeded have one."
@@ -93,7 +93,7 @@ def preview(image_id: str) -> Response:
 
 @blueprint.get("/v1/uploads/<id:upload_id>/view")
 @blueprint.doc(
-    summary="See an uploaded picture as every browser can show it",
+    summary="Get an uploaded picture in a format that browsers show",
     description=_VIEW,
     responses=responses(*_UNSEEN, also=_SEEN),
 )
@@ -103,14 +103,14 @@ def of_upload(upload_id: str) -> Response:
 
 @blueprint.get("/v1/images/<id:image_id>/view")
 @blueprint.doc(
-    summary="See an image's result as every browser can show it",
+    summary="Get an image's result in a format that browsers show",
     description=_VIEW,
     responses=responses(*_UNSEEN, also=_SEEN),
 )
 def of_result(image_id: str) -> Response:
     image = get_image(stores().database, auth.tenant(), image_id)
     if image.result_key is None:
-        raise Problem("not_found", "The image has no result yet, or will have none: its state says which.")
+        raise Problem("not_found", "The image has no result; its state says whether it will have one.")
     return _seen(image.result_key)
 
 
@@ -128,7 +128,7 @@ def _seen(key: str) -> Response:
 
 @blueprint.get("/v1/images/<id:image_id>/source")
 @blueprint.doc(
-    summary="Fetch an image as it was sent",
+    summary="Download an image's original",
     description="Redirects to a signed link. Pictures that were given by their address are not kept.",
     responses=responses(also=_LINK),
 )
@@ -136,6 +136,6 @@ def source(image_id: str) -> Response:
     here = stores()
     image = get_image(here.database, auth.tenant(), image_id)
     if image.source_url is not None:
-        raise Problem("not_found", "The picture was given by its address, and is not kept here.")
+        raise Problem("not_found", "The picture was submitted by its address and is not stored here.")
     link = here.blobs.presigned_get(image.source_key, filename=image.name, expires_s=here.settings.link_expiry_s)
     return Response(status=302, headers={"Location": link.url})

@@ -1,4 +1,4 @@
-"""Jobs from manifests: one that brings its manifest along, and the rows of a manifest that were left out."""
+"""Jobs with a manifest in the request, and the rows of a manifest that were left out."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
 
 
 def _terms() -> ManifestTerms:
-    """The part ``job``. Raises Problem: a part too many, or one that is missing or wrong."""
+    """The part ``job``. Raises Problem: a part is unknown, missing or wrong."""
     faults = [
-        Fault(pointer=pointer(name), detail="There is no such part; remove it or correct its name.")
+        Fault(pointer=pointer(name), detail="Unknown part: remove it or correct its name.")
         for name in sorted(({*request.form} - {"job"}) | ({*request.files} - {"manifest"}))
     ]
     if len(request.files.getlist("manifest")) != 1:
@@ -98,7 +98,7 @@ def _terms() -> ManifestTerms:
 
 @blueprint.get("/v1/jobs/<id:job_id>/skipped")
 @blueprint.doc(
-    summary="The rows of a job's manifest that were left out",
+    summary="Get the rows that a job's manifest left out",
     description="JSON Lines, one row a line with the reason, in the manifest's order.",
     responses=responses(
         also={

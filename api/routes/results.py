@@ -1,4 +1,4 @@
-"""What came of a job, as a whole: a manifest of its results, a file of its errors, and a ZIP of its pictures.
+"""Results of a whole job: a manifest of its results, a file of its errors, and a ZIP of its pictures.
 
 All three are streams: they are read from ledger and object store while they are sent.
 """
@@ -29,7 +29,7 @@ _PAGE = 500
 
 @blueprint.get("/v1/jobs/<id:job_id>/results")
 @blueprint.doc(
-    summary="The manifest of a job's results",
+    summary="Get the manifest of a job's results",
     description="JSON Lines, one image with a result a line, in the job's order; at any time, with what there is.",
     responses=responses(
         also={
@@ -49,7 +49,7 @@ def results(job_id: str) -> Response:
 
 @blueprint.get("/v1/jobs/<id:job_id>/errors")
 @blueprint.doc(
-    summary="The file of a job's errors",
+    summary="Get a job's errors",
     description="JSON Lines, one failed image a line with the reason, in the job's order.",
     responses=responses(
         also={
@@ -69,7 +69,7 @@ def errors(job_id: str) -> Response:
 
 @blueprint.get("/v1/jobs/<id:job_id>/archive")
 @blueprint.doc(
-    summary="A job's results as a ZIP",
+    summary="Download a job's results as a ZIP",
     description=(
         "Streamed, under the pictures' names; of several with one name the later ones are numbered. A ZIP that breaks "
         "off has no directory at its end and is refused by every program."
@@ -99,7 +99,7 @@ def archive(job_id: str) -> Response:
 
 
 def download_name(image: records.Image) -> str:
-    """The picture's own name, with the extension of what it has become."""
+    """The picture's name, with the extension of its result's format."""
     stem, extension = stem_and_extension(image.name)
     return stem + (PurePosixPath(image.result_key or "").suffix or extension)
 

@@ -1,4 +1,4 @@
-"""Places for files: clients ask for signed links and send the bytes straight to the object store."""
+"""Uploads: clients ask for signed links and send files straight to the object store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ blueprint = APIBlueprint(
 auth.protect(blueprint, writes=Scope.SUBMIT)
 only_json(blueprint)
 
-#: Most links to parts in one answer.
+#: The most part links in one answer.
 _MAX_PARTS = 10_000
 
 
@@ -30,7 +30,7 @@ _MAX_PARTS = 10_000
 @blueprint.input(requests.NewUploads, location="json")
 @blueprint.output(answers.Uploads, status_code=201, description="A place for each file, in the order asked for.")
 @blueprint.doc(
-    summary="Get links to send files to",
+    summary="Get upload links",
     description=(
         "Ask for a link per picture and mask, send each file to its link with the method and headers given, then name "
         "the ids in `POST /v1/jobs`. An upload that no job names in time is dropped. A large file may go in parts, "
@@ -79,7 +79,7 @@ def create(json_data: requests.NewUploads) -> answers.Uploads:
 @blueprint.input(requests.WantedParts, location="json")
 @blueprint.output(answers.UploadParts, description="A link for each part, in the order asked for.")
 @blueprint.doc(
-    summary="Get links of parts again",
+    summary="Get links to parts again",
     description="For parts whose links have expired, or that are sent again. What arrived already stays.",
     responses=responses(
         "upload_complete",
@@ -106,7 +106,7 @@ def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.Uplo
 @blueprint.input(requests.SentParts, location="json")
 @blueprint.output(answers.StoredUpload, description="The file is whole: jobs may name it.")
 @blueprint.doc(
-    summary="Complete a file sent in parts",
+    summary="Complete an upload in parts",
     description="Name all parts with the `ETag`s that their links answered with. Repeating it changes nothing.",
     responses=responses(
         "blob_not_found",
@@ -136,7 +136,7 @@ def complete(upload_id: str, json_data: requests.SentParts) -> answers.StoredUpl
 
 @blueprint.delete("/v1/uploads/<id:upload_id>")
 @blueprint.doc(
-    summary="Drop an upload",
+    summary="Delete an upload",
     description=(
         "A file that no job will name, sent whole, in parts so far, or not at all. Its bytes are deleted when its "
         "links have expired."
@@ -214,6 +214,6 @@ def _unfinished(here: Stores, upload_id: str) -> tuple[Upload, str | None]:
     """An upload of the caller's, and the name of its transfer; ``None``: it has none, or none any more."""
     upload = find_upload(here.database, auth.tenant(), upload_id)
     if upload.parts_id == "":
-        # Whoever asked for it was never told of it.
+        # Its client never received it.
         raise NotFound("upload", upload_id)
     return upload, upload.parts_id

@@ -18,7 +18,7 @@ from storage.records import JobState, Scope
 
 blueprint = Pages("job_pages", __name__)
 
-#: Jobs of one part of the list.
+#: Jobs on one page of the list.
 _PART = 30
 
 
@@ -54,6 +54,6 @@ def one(job_id: str) -> Response:
 
 
 def _rights() -> dict[str, Any]:
-    """What whoever looks may do: buttons that would be refused are not shown."""
+    """The caller's rights: the page hides buttons whose request would be refused."""
     scopes = auth.caller().scopes
     return {"may_submit": Scope.SUBMIT in scopes, "may_administer": Scope.ADMIN in scopes}
