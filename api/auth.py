@@ -103,16 +103,16 @@ def protect(blueprint: APIBlueprint, *, writes: Scope) -> None:
             )
 
 
-def act_as(found: Caller) -> str:
+def act_as(identity: Caller) -> str:
     """Let the rest of the current request be this caller's; returns the tenant."""
-    g.caller = found
-    return found.tenant_id
+    g.caller = identity
+    return identity.tenant_id
 
 
 def caller() -> Caller:
     """Who makes the current request, on protected routes."""
-    found: Caller = g.caller
-    return found
+    current: Caller = g.caller
+    return current
 
 
 def tenant() -> str:
@@ -127,6 +127,6 @@ def actor() -> str:
 
 def operates() -> bool:
     """Whether the current request's tenant runs the service: its keys with the scope ``admin`` see all tenants."""
-    here = stores()
-    own = [name for key, name in list_tenants(here.database) if key == tenant()]
-    return any(name in here.settings.operator_tenants for name in own)
+    backend = stores()
+    own = [name for key, name in list_tenants(backend.database) if key == tenant()]
+    return any(name in backend.settings.operator_tenants for name in own)

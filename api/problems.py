@@ -150,16 +150,16 @@ def pointer(*path: str | int) -> str:
 
 def validation_problem(error: ValidationError, location: str = "json", prefix: tuple[str | int, ...] = ()) -> Problem:
     """The problem of a pydantic error, each fault with its place. ``location`` is ``json`` or ``query``."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_context=False, include_input=False)
     faults = []
-    for item in found[:MAX_FAULTS]:
+    for item in details[:MAX_FAULTS]:
         path = (*prefix, *(part for part in item["loc"] if part not in UNION_TAGS))
         detail = sentence(item["type"], item["msg"])
         if location == "query":
             faults.append(Fault(parameter=str(path[0]) if path else None, detail=detail))
         else:
             faults.append(Fault(pointer=pointer(*path), detail=detail))
-    more = "" if len(found) == 1 else f" {len(found)} faults in all."
+    more = "" if len(details) == 1 else f" {len(details)} faults in all."
     first = faults[0]
     return Problem("validation_failed", f"{first.pointer or first.parameter}: {first.detail}{more}", faults=faults)
 

@@ -82,7 +82,7 @@ class Stores:
 
 def stores() -> Stores:
     """The stores of the application that answers the current request."""
-    found = current_app.extensions["cleanplate"]
-    if not isinstance(found, Stores):
+    opened = current_app.extensions["cleanplate"]
+    if not isinstance(opened, Stores):
         raise TypeError("the application was not made by create_app")
-    return found
+    return opened

@@ -28,11 +28,11 @@ def accepted_answer(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, i
 
 
 def submit_new_job(
-    here: Stores, tenant: str, job: records.NewJob, once: Once | None, *, webhook_field: str
+    backend: Stores, tenant: str, job: records.NewJob, attempt: Once | None, *, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     """Submits a job; returns it, or the one that this request made before, and whether it was made before."""
     with tracing.span("job.submit", request.headers.get("traceparent"), images=len(job.images)) as span:
-        answer, replayed = _write_job(here, tenant, replace(job, trace=span.context), once, webhook_field)
+        answer, replayed = _write_job(backend, tenant, replace(job, trace=span.context), attempt, webhook_field)
         span.tell(job=answer.id, replayed=replayed)
     if not replayed:
         meters.JOBS_SUBMITTED.labels(job.priority.value).inc()
@@ -41,12 +41,12 @@ def submit_new_job(
 
 
 def _write_job(
-    here: Stores, tenant: str, job: records.NewJob, once: Once | None, webhook_field: str
+    backend: Stores, tenant: str, job: records.NewJob, attempt: Once | None, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     try:
-        if once is None:
-            return answers.Job.of(submit_job(here.database, tenant, job, actor=auth.actor())), False
-        answer, replayed = submit_once(here.database, tenant, job, once, _as_json, actor=auth.actor())
+        if attempt is None:
+            return answers.Job.of(submit_job(backend.database, tenant, job, actor=auth.actor())), False
+        answer, replayed = submit_once(backend.database, tenant, job, attempt, _as_json, actor=auth.actor())
         return answers.Job.model_validate(answer), replayed
     except NotFound as error:
         # The address is right: the body names an unknown webhook.

@@ -193,8 +193,8 @@ class Watcher:
         tenants = {each.tenant_id for each in subscriptions if each.job_id is None}
         named = {(each.tenant_id, each.job_id) for each in subscriptions if each.job_id is not None}
         begun = datetime.fromtimestamp(time.time() - LATELY_S, UTC)
-        found = self._look(named | {job for job in known if job[0] in tenants and not known[job].ended}, tenants, begun)
-        news = {(job.tenant_id, job.id): News.of(job, found.at) for job in found.jobs}
+        look = self._look(named | {job for job in known if job[0] in tenants and not known[job].ended}, tenants, begun)
+        news = {(job.tenant_id, job.id): News.of(job, look.at) for job in look.jobs}
         of_tenant: dict[str, list[News]] = {tenant_id: [] for tenant_id in tenants}
         for (tenant_id, _), piece in news.items():
             if tenant_id in of_tenant:

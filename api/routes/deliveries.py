@@ -55,7 +55,7 @@ def send_ping(webhook_id: str) -> answers.Delivery:
     responses=responses("cursor_invalid"),
 )
 def index(webhook_id: str, query_data: requests.DeliveriesPageOf) -> answers.DeliveryPage:
-    found = list_deliveries(
+    deliveries = list_deliveries(
         stores().database,
         auth.tenant(),
         webhook_id,
@@ -64,10 +64,10 @@ def index(webhook_id: str, query_data: requests.DeliveriesPageOf) -> answers.Del
         state=query_data.state,
         job_id=query_data.job_id,
     )
-    page = found[: query_data.limit]
+    page = deliveries[: query_data.limit]
     return answers.DeliveryPage(
         data=[answers.Delivery.of(delivery) for delivery in page],
-        next_cursor=cursors.encode("delivery", page[-1].id) if len(found) > len(page) else None,
+        next_cursor=cursors.encode("delivery", page[-1].id) if len(deliveries) > len(page) else None,
     )
 
 

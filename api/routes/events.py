@@ -62,17 +62,17 @@ _STREAM: Any = {
     ),
 )
 def of_job(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    now = News.of(get_job(here.database, tenant, job_id), datetime.now(UTC))
+    backend, tenant = stores(), auth.tenant()
+    now = News.of(get_job(backend.database, tenant, job_id), datetime.now(UTC))
     heard = request.headers.get("Last-Event-ID") == now.version
     if heard and now.ended:
         return Response(status=204)
     concurrency.start_stream()
     if now.ended:
         return _stream(iter([_event("end", now.version, now.body)]))
-    subscription = here.watcher.subscribe(auth.caller(), job_id, {job_id: now.version})
-    answer = _stream(_of_job(subscription, [] if heard else [now], _deadline(here.settings.stream_s)))
-    answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
+    subscription = backend.watcher.subscribe(auth.caller(), job_id, {job_id: now.version})
+    answer = _stream(_of_job(subscription, [] if heard else [now], _deadline(backend.settings.stream_s)))
+    answer.call_on_close(lambda: backend.watcher.unsubscribe(subscription))
     return answer
 
 
@@ -87,13 +87,13 @@ def of_job(job_id: str) -> Response:
     responses=responses("too_many_streams", also={200: _STREAM}),
 )
 def of_tenant() -> Response:
-    here, tenant = stores(), auth.tenant()
-    look = look_since(here.database, tenant, _moment_of(request.headers.get("Last-Event-ID")))
+    backend, tenant = stores(), auth.tenant()
+    look = look_since(backend.database, tenant, _moment_of(request.headers.get("Last-Event-ID")))
     first = [News.of(job, look.at) for job in reversed(look.jobs)]
     concurrency.start_stream()
-    subscription = here.watcher.subscribe(auth.caller(), None, {news.job_id: news.version for news in first})
-    answer = _stream(_of_tenant(subscription, first, _deadline(here.settings.stream_s)))
-    answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
+    subscription = backend.watcher.subscribe(auth.caller(), None, {news.job_id: news.version for news in first})
+    answer = _stream(_of_tenant(subscription, first, _deadline(backend.settings.stream_s)))
+    answer.call_on_close(lambda: backend.watcher.unsubscribe(subscription))
     return answer
 
 

@@ -35,22 +35,22 @@ def ready() -> answers.Health:
     return answers.Health(status="ok")
 
 
-def _against_ledger(here: Stores) -> str | None:
+def _against_ledger(backend: Stores) -> str | None:
     try:
-        here.database.check()
-        if not here.database.schema_is_current():
+        backend.database.check()
+        if not backend.database.schema_is_current():
             return "The ledger's schema is not current: run `cleanplate migrate`."
     except StorageError as error:
         return f"The ledger cannot be reached ({error.code})."
     return None
 
 
-def _against_blobs(here: Stores) -> str | None:
+def _against_blobs(backend: Stores) -> str | None:
     try:
         # Listing detects a missing bucket; reading a blob detects a folder without access.
-        next(iter(here.blobs.list("t/readyz/")), None)
+        next(iter(backend.blobs.list("t/readyz/")), None)
         with suppress(BlobNotFound):
-            here.blobs.stat("t/readyz")
+            backend.blobs.stat("t/readyz")
     except StorageError as error:
         return f"The object store cannot be reached ({error.code})."
     return None

@@ -79,21 +79,23 @@ must_be_json(blueprint, "jobs.approve")
     ),
 )
 def submit() -> tuple[answers.Job, int, dict[str, str]]:
-    here, tenant = stores(), auth.tenant()
+    backend, tenant = stores(), auth.tenant()
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
-    wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    attempt = once()
+    given = recall(backend.database, tenant, attempt) if attempt is not None else None
     if given is not None:
         return accepted_answer(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
-        job, replayed = _submit_uploaded(here, tenant, wanted)
+        job, replayed = _submit_uploaded(backend, tenant, attempt)
     else:
-        job, replayed = submit_new_job(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
+        job, replayed = submit_new_job(
+            backend, tenant, read_inline_job(backend, tenant), attempt, webhook_field="webhook"
+        )
     return accepted_answer(job, replayed=replayed)
 
 
-def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[answers.Job, bool]:
+def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tuple[answers.Job, bool]:
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
@@ -101,9 +103,9 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         body = requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
-    job = gather_job(here, tenant, body)
+    job = gather_job(backend, tenant, body)
     try:
-        return submit_new_job(here, tenant, job, wanted, webhook_field="webhook_id")
+        return submit_new_job(backend, tenant, job, attempt, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=places_of(body, set(error.identifiers))) from error
 
@@ -124,9 +126,9 @@ def index(query_data: requests.JobsPageOf) -> answers.JobPage:
 def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> answers.JobPage:
     """One page of the caller's jobs. Raises Problem ``cursor_invalid``."""
     after = cursors.decode("job", cursor)
-    found = list_jobs(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state)
-    page = found[:limit]
-    more = len(found) > len(page)
+    jobs = list_jobs(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state)
+    page = jobs[:limit]
+    more = len(jobs) > len(page)
     return answers.JobPage(
         data=[answers.Job.of(job) for job in page],
         next_cursor=cursors.encode("job", page[-1].id) if more else None,
@@ -145,22 +147,22 @@ def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> a
     responses=responses("too_many_streams"),
 )
 def show(job_id: str, query_data: requests.Wait) -> tuple[answers.Job, int, dict[str, str]]:
-    here, tenant = stores(), auth.tenant()
-    job = answers.Job.of(get_job(here.database, tenant, job_id))
+    backend, tenant = stores(), auth.tenant()
+    job = answers.Job.of(get_job(backend.database, tenant, job_id))
     known = request.if_none_match.contains_weak(version_of(job)) or not request.if_none_match
     if query_data.wait and known and job.state in OPEN_JOB:
-        _await_news(here, job, min(float(query_data.wait), here.settings.stream_s))
-        job = answers.Job.of(get_job(here.database, tenant, job_id))
+        _await_news(backend, job, min(float(query_data.wait), backend.settings.stream_s))
+        job = answers.Job.of(get_job(backend.database, tenant, job_id))
     return job, 200, {"ETag": f'W/"{version_of(job)}"'}
 
 
-def _await_news(here: Stores, job: answers.Job, wait_s: float) -> None:
-    subscription = here.watcher.subscribe(auth.caller(), job.id, {job.id: version_of(job)})
+def _await_news(backend: Stores, job: answers.Job, wait_s: float) -> None:
+    subscription = backend.watcher.subscribe(auth.caller(), job.id, {job.id: version_of(job)})
     try:
         with waiting():
             subscription.take(wait_s)
     finally:
-        here.watcher.unsubscribe(subscription)
+        backend.watcher.unsubscribe(subscription)
     if subscription.revoked:
         raise auth.key_ended()
 
@@ -232,7 +234,7 @@ def delete(job_id: str) -> Response:
 )
 def images(job_id: str, query_data: requests.ImagesPageOf) -> answers.ImagePage:
     after = cursors.decode_position("image", query_data.cursor)
-    found = list_images(
+    images = list_images(
         stores().database,
         auth.tenant(),
         job_id,
@@ -241,8 +243,8 @@ def images(job_id: str, query_data: requests.ImagesPageOf) -> answers.ImagePage:
         state=query_data.state,
         error_code=query_data.error_code,
     )
-    page = found[: query_data.limit]
-    more = len(found) > len(page)
+    page = images[: query_data.limit]
+    more = len(images) > len(page)
     return answers.ImagePage(
         data=[answers.Image.of(image) for image in page],
         next_cursor=cursors.encode("image", page[-1].position) if more else None,

@@ -81,11 +81,11 @@ def of_job(job_id: str) -> answers.Overview:
     ),
 )
 def preview(image_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    image = get_image(here.database, tenant, image_id)
+    backend, tenant = stores(), auth.tenant()
+    image = get_image(backend.database, tenant, image_id)
     if "preview" not in image.record:
         raise Problem("not_found", "The image has no preview: those that succeeded have one.")
-    data = here.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
+    data = backend.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
     answer = Response(data, mimetype="image/webp")
     answer.headers["Cache-Control"] = f"private, max-age={_KEPT_S}, immutable"
     return answer
@@ -115,13 +115,13 @@ def of_result(image_id: str) -> Response:
 
 
 def _seen(key: str) -> Response:
-    here = stores()
-    limits = Limits(max_bytes=here.settings.max_image_bytes, max_pixels=here.settings.max_image_pixels)
+    backend = stores()
+    limits = Limits(max_bytes=backend.settings.max_image_bytes, max_pixels=backend.settings.max_image_pixels)
     with _one_at_a_time:
-        found = view(here.blobs.get(key, max_bytes=limits.max_bytes), limits)
-    answer = Response(found.data, mimetype=found.content_type)
-    answer.headers["Cleanplate-Width"] = str(found.width)
-    answer.headers["Cleanplate-Height"] = str(found.height)
+        picture = view(backend.blobs.get(key, max_bytes=limits.max_bytes), limits)
+    answer = Response(picture.data, mimetype=picture.content_type)
+    answer.headers["Cleanplate-Width"] = str(picture.width)
+    answer.headers["Cleanplate-Height"] = str(picture.height)
     answer.headers["Cache-Control"] = f"private, max-age={_KEPT_S}, immutable"
     return answer
 
@@ -133,9 +133,9 @@ def _seen(key: str) -> Response:
     responses=responses(also=_LINK),
 )
 def source(image_id: str) -> Response:
-    here = stores()
-    image = get_image(here.database, auth.tenant(), image_id)
+    backend = stores()
+    image = get_image(backend.database, auth.tenant(), image_id)
     if image.source_url is not None:
         raise Problem("not_found", "The picture was submitted by its address and is not stored here.")
-    link = here.blobs.presigned_get(image.source_key, filename=image.name, expires_s=here.settings.link_expiry_s)
+    link = backend.blobs.presigned_get(image.source_key, filename=image.name, expires_s=backend.settings.link_expiry_s)
     return Response(status=302, headers={"Location": link.url})

@@ -58,20 +58,20 @@ _PAGE = 1000
     ),
 )
 def submit() -> tuple[answers.Job, int, dict[str, str]]:
-    here, tenant = stores(), auth.tenant()
+    backend, tenant = stores(), auth.tenant()
     if request.mimetype != "multipart/form-data":
         raise unsupported("multipart/form-data")
     cast(StrictRequest, request).parse_form()
-    wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    attempt = once()
+    given = recall(backend.database, tenant, attempt) if attempt is not None else None
     if given is not None:
         return accepted_answer(answers.Job.model_validate(given), replayed=True)
     terms = _terms()
     file = request.files["manifest"].stream
     file.seek(0)
-    images, skipped = read_images(here, tenant, file, terms, terms)
-    new = with_terms(here, terms, images, skipped)
-    job, replayed = submit_new_job(here, tenant, new, wanted, webhook_field="job/webhook_id")
+    images, skipped = read_images(backend, tenant, file, terms, terms)
+    new = with_terms(backend, terms, images, skipped)
+    job, replayed = submit_new_job(backend, tenant, new, attempt, webhook_field="job/webhook_id")
     return accepted_answer(job, replayed=replayed)
 
 
@@ -110,12 +110,12 @@ def _terms() -> ManifestTerms:
     ),
 )
 def skipped(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    get_job(here.database, tenant, job_id)
+    backend, tenant = stores(), auth.tenant()
+    get_job(backend.database, tenant, job_id)
 
     def lines() -> Iterator[str]:
         after = 0
-        while page := skipped_lines(here.database, tenant, job_id, limit=_PAGE, after=after):
+        while page := skipped_lines(backend.database, tenant, job_id, limit=_PAGE, after=after):
             yield from (f"{answers.SkippedLine.of(row).model_dump_json()}\n" for row in page)
             after = page[-1].line
 

@@ -41,9 +41,9 @@ _PAGE = 500
     ),
 )
 def results(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    get_job(here.database, tenant, job_id)
-    lines = (answers.ResultLine.of(image) for image in _images(here, tenant, job_id) if image.result_key)
+    backend, tenant = stores(), auth.tenant()
+    get_job(backend.database, tenant, job_id)
+    lines = (answers.ResultLine.of(image) for image in _images(backend, tenant, job_id) if image.result_key)
     return _lines(lines)
 
 
@@ -61,9 +61,9 @@ def results(job_id: str) -> Response:
     ),
 )
 def errors(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    get_job(here.database, tenant, job_id)
-    failed = _images(here, tenant, job_id, ImageState.FAILED)
+    backend, tenant = stores(), auth.tenant()
+    get_job(backend.database, tenant, job_id)
+    failed = _images(backend, tenant, job_id, ImageState.FAILED)
     return _lines(answers.ErrorLine.of(image) for image in failed)
 
 
@@ -85,13 +85,13 @@ def errors(job_id: str) -> Response:
     ),
 )
 def archive(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    job = get_job(here.database, tenant, job_id)
+    backend, tenant = stores(), auth.tenant()
+    job = get_job(backend.database, tenant, job_id)
     if job.state not in {JobState.COMPLETED, JobState.CANCELED}:
         raise Problem("job_not_finished", f"The job is {job.state}. Ask again when it has ended.")
     files = (
-        (download_name(image), image.finished_at or image.created_at, here.blobs.get(image.result_key))
-        for image in _images(here, tenant, job_id)
+        (download_name(image), image.finished_at or image.created_at, backend.blobs.get(image.result_key))
+        for image in _images(backend, tenant, job_id)
         if image.result_key
     )
     headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
@@ -108,8 +108,8 @@ def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) ->
     return Response((f"{item.model_dump_json()}\n" for item in items), mimetype=LINES)
 
 
-def _images(here: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
+def _images(backend: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
     after: int | None = None
-    while page := list_images(here.database, tenant, job_id, limit=_PAGE, after=after, state=state):
+    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, state=state):
         yield from page
         after = page[-1].position

@@ -117,9 +117,11 @@ def page_of_templates(
 ) -> answers.TemplatePage:
     """One page of the current tenant's templates. Raises Problem ``cursor_invalid``."""
     after = cursors.decode("template", cursor)
-    found = list_templates(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state, job_id=job_id)
-    page = found[:limit]
-    more = len(found) > len(page)
+    templates = list_templates(
+        stores().database, auth.tenant(), limit=limit + 1, after=after, state=state, job_id=job_id
+    )
+    page = templates[:limit]
+    more = len(templates) > len(page)
     return answers.TemplatePage(
         data=[answers.Template.of(template) for template in page],
         next_cursor=cursors.encode("template", page[-1].id) if more else None,
@@ -148,14 +150,14 @@ def show(template_id: str) -> answers.Template:
     ),
 )
 def preview(template_id: str, preview_id: str) -> Response:
-    here = stores()
-    template = get_template(here.database, auth.tenant(), template_id)
+    backend = stores()
+    template = get_template(backend.database, auth.tenant(), template_id)
     if preview_id not in template.previews:
         raise Problem("not_found", f"The template has no preview {preview_id!r}.")
-    link = here.blobs.presigned_get(
+    link = backend.blobs.presigned_get(
         template.previews[preview_id],
         filename=f"{template_id}-{preview_id}.png",
-        expires_s=here.settings.link_expiry_s,
+        expires_s=backend.settings.link_expiry_s,
     )
     return Response(status=302, headers={"Location": link.url})
 

@@ -42,9 +42,9 @@ only_json(blueprint)
     ),
 )
 def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
-    here = stores()
-    check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
-    endpoint, secret = create_endpoint(here.database, auth.tenant(), json_data.url, json_data.events)
+    backend = stores()
+    check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
+    endpoint, secret = create_endpoint(backend.database, auth.tenant(), json_data.url, json_data.events)
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
 
 
@@ -52,9 +52,9 @@ def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
 @blueprint.output(answers.WebhookPage, description="All webhooks; never their secrets.")
 @blueprint.doc(summary="List webhooks")
 def index() -> answers.WebhookPage:
-    found = list_endpoints(stores().database, auth.tenant())
+    endpoints = list_endpoints(stores().database, auth.tenant())
     return answers.WebhookPage(
-        data=[answers.Webhook(**answers.Webhook.fields_of(endpoint)) for endpoint in found], next_cursor=None
+        data=[answers.Webhook(**answers.Webhook.fields_of(endpoint)) for endpoint in endpoints], next_cursor=None
     )
 
 
@@ -78,11 +78,11 @@ def show(webhook_id: str) -> answers.Webhook:
     ),
 )
 def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webhook:
-    here = stores()
+    backend = stores()
     if json_data.url is not None:
-        check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
+        check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
     changed = change_endpoint(
-        here.database,
+        backend.database,
         auth.tenant(),
         webhook_id,
         url=json_data.url,

@@ -95,16 +95,16 @@ def _page(**more: Any) -> Response:
 
 def _moving() -> dict[str, Any]:
     """The part of the page that changes by the second."""
-    here, seen = stores(), _seen()
-    names = dict(list_tenants(here.database))
-    held = [(subject, by) for subject, by in pauses.list_pauses(here.database) if seen in {None, subject}]
+    backend, seen = stores(), _seen()
+    names = dict(list_tenants(backend.database))
+    held = [(subject, by) for subject, by in pauses.list_pauses(backend.database) if seen in {None, subject}]
     return {
         "operates": auth.operates(),
         "names": names,
-        "queues": queues.queues(here.database, seen),
+        "queues": queues.queues(backend.database, seen),
         "paused": dict(held),
-        "busy": queues.busy_workers(here.database) if seen is None else [],
-        "devices": list_devices(here.database) if seen is None else [],
+        "busy": queues.busy_workers(backend.database) if seen is None else [],
+        "devices": list_devices(backend.database) if seen is None else [],
     }
 
 

@@ -64,13 +64,13 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
 
 def _administers() -> bool:
     """Whether the caller may see operations. Does not ask the ledger, which may be away when an error is shown."""
-    found: Caller | None = g.get("session_caller")
-    return found is not None and Scope.ADMIN in found.scopes
+    caller: Caller | None = g.get("session_caller")
+    return caller is not None and Scope.ADMIN in caller.scopes
 
 
-def policy(here: Stores) -> str:
+def policy(backend: Stores) -> str:
     """The policy of a page: scripts and styles of this service; pictures and files also of the object store."""
-    files = _address_of_files(here)
+    files = _address_of_files(backend)
     return "; ".join(
         (
             "default-src 'none'",
@@ -86,10 +86,10 @@ def policy(here: Stores) -> str:
     )
 
 
-def _address_of_files(here: Stores) -> str:
+def _address_of_files(backend: Stores) -> str:
     """The origin of presigned links, if it is not this service."""
-    if here.settings.blobs_url.startswith("s3:"):
-        blobs = here.blobs
+    if backend.settings.blobs_url.startswith("s3:"):
+        blobs = backend.blobs
         if not isinstance(blobs, LocalBlobs):
             link = urlsplit(blobs.presigned_get("t/policy", filename="policy", expires_s=1).url)
             return f" {link.scheme}://{link.netloc}"

@@ -41,10 +41,10 @@ def register(app: Flask) -> None:
 def language() -> str:
     """The tag of the language of the current request."""
     if "language" not in g:
-        wished = request.args.get("lang") or request.cookies.get(_COOKIE)
-        g.language = wished if wished in LANGUAGES else _accepted(request.accept_languages.values())
-    found: str = g.language
-    return found
+        requested = request.args.get("lang") or request.cookies.get(_COOKIE)
+        g.language = requested if requested in LANGUAGES else _accepted(request.accept_languages.values())
+    chosen: str = g.language
+    return chosen
 
 
 def _accepted(wishes: Iterable[str]) -> str:
@@ -58,9 +58,9 @@ def _accepted(wishes: Iterable[str]) -> str:
 
 def remember(answer: Response) -> Response:
     """Keep the language that the current request asked for."""
-    wished = request.args.get("lang")
-    if wished in LANGUAGES:
-        answer.set_cookie(_COOKIE, wished, max_age=_YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
+    requested = request.args.get("lang")
+    if requested in LANGUAGES:
+        answer.set_cookie(_COOKIE, requested, max_age=_YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
     return answer
 
 
@@ -86,15 +86,15 @@ def for_scripts(tag: str) -> dict[str, str | list[str]]:
     """The scripts' texts in a language, keyed by the English text; plurals by the English singular."""
     if tag == "en":
         return {}
-    found: dict[str, str | list[str]] = {}
+    texts: dict[str, str | list[str]] = {}
     for message in catalogue(tag):
         if not any(place.endswith((".js", "api/problems.py")) for place, _ in message.locations):
             continue
         if message.pluralizable:
-            found[message.id[0]] = list(message.string or ())
+            texts[message.id[0]] = list(message.string or ())
         else:
-            found[str(message.id)] = str(message.string)
-    return found
+            texts[str(message.id)] = str(message.string)
+    return texts
 
 
 def moment(time: datetime) -> str:
