@@ -1,7 +1,4 @@
-"""Writes a job to the ledger, once for each Idempotency-Key, and answers where to follow it.
-
-Every way to submit a job ends here.
-"""
+"""Submits a job to the ledger, once for each request, and answers where to follow it: the last step of every way in."""
 
 from __future__ import annotations
 
@@ -18,21 +15,27 @@ from api.stores import Stores
 from cleanplate.telemetry import meters, tracing
 from storage import records
 from storage.errors import NotFound
-from storage.ledger.jobs.jobs import submit_job, submit_once
+from storage.ledger.jobs.submission import submit_job, submit_once
 from storage.ledger.tenants.idempotency import Once
 
 
-def accepted_answer(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dict[str, str]]:
-    """The answer to a job that was accepted by this request, or by an earlier one with the same Idempotency-Key."""
+def accepted(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dict[str, str]]:
+    """The answer 202; ``replayed``: an earlier try of the request made the job."""
     return job, 202, {"Location": job.links.self} | ({REPLAYED: "true"} if replayed else {})
 
 
-def submit_new_job(
-    backend: Stores, tenant: str, job: records.NewJob, attempt: Once | None, *, webhook_field: str
+def submit_to_ledger(
+    backend: Stores, tenant: str, job: records.NewJob, once: Once | None, *, webhook_field: str
 ) -> tuple[answers.Job, bool]:
-    """Submits a job; returns it, or the one that this request made before, and whether it was made before."""
+    """Submits a job; it, or the job of an earlier try of the request, and whether there was one.
+
+    ``webhook_field`` is the path of the field that names the webhook.
+
+    Raises:
+        Problem: ``webhook_unknown``.
+    """
     with tracing.span("job.submit", request.headers.get("traceparent"), images=len(job.images)) as span:
-        answer, replayed = _write_job(backend, tenant, replace(job, trace=span.context), attempt, webhook_field)
+        answer, replayed = _write(backend, tenant, replace(job, trace=span.context), once, webhook_field)
         span.tell(job=answer.id, replayed=replayed)
     if not replayed:
         meters.JOBS_SUBMITTED.labels(job.priority.value).inc()
@@ -40,20 +43,20 @@ def submit_new_job(
     return answer, replayed
 
 
-def _write_job(
-    backend: Stores, tenant: str, job: records.NewJob, attempt: Once | None, webhook_field: str
+def _write(
+    backend: Stores, tenant: str, job: records.NewJob, once: Once | None, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     try:
-        if attempt is None:
+        if once is None:
             return answers.Job.of(submit_job(backend.database, tenant, job, actor=auth.actor())), False
-        answer, replayed = submit_once(backend.database, tenant, job, attempt, _as_json, actor=auth.actor())
+        answer, replayed = submit_once(backend.database, tenant, job, once, _as_json, actor=auth.actor())
         return answers.Job.model_validate(answer), replayed
     except NotFound as error:
-        # The address is right: the body names an unknown webhook.
+        # Not 404: the path exists, and the body names an unknown webhook.
         raise Problem(
             "webhook_unknown",
             f"There is no webhook {error.identifier!r}. Make it with POST /v1/webhooks first.",
-            faults=[Fault(pointer=pointer(webhook_field), detail="Unknown webhook.")],
+            faults=[Fault(pointer=pointer(webhook_field), detail="There is no such webhook.")],
         ) from error
 
 

@@ -18,7 +18,7 @@ from api import auth, concurrency
 from api.problems import responses
 from api.stores import stores
 from api.watching import News, Subscription
-from storage.ledger.jobs.jobs import get_job
+from storage.ledger.jobs.reading import get_job
 from storage.ledger.jobs.watching import look_since
 from storage.records import Scope
 

@@ -9,7 +9,7 @@ from api import answers, auth
 from api.problems import Problem, responses
 from api.routes.results import download_name
 from api.stores import stores
-from storage.ledger.jobs.jobs import get_image
+from storage.ledger.jobs.reading import get_image
 from storage.records import ENDED, ImageState, Scope
 
 blueprint = APIBlueprint(

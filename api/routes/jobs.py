@@ -15,14 +15,15 @@ from api.inline import read_inline_job
 from api.problems import Problem, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
-from api.submitting import accepted_answer, submit_new_job
+from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.jobs.counting import OPEN_JOB
-from storage.ledger.jobs.jobs import get_job, list_images, list_jobs
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job, retry_failed
-from storage.ledger.templates.templates import approve_job
-from storage.ledger.tenants.idempotency import Once, recall
+from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.reading import get_job, list_images, list_jobs
+from storage.ledger.lifecycle.transitions import OPEN_JOB
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.templates.review import approve_job
+from storage.ledger.tenants.idempotency import Once, recall_answer
 from storage.records import JobState, Scope
 
 blueprint = APIBlueprint(
@@ -83,16 +84,16 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
     attempt = once()
-    given = recall(backend.database, tenant, attempt) if attempt is not None else None
+    given = recall_answer(backend.database, tenant, attempt) if attempt is not None else None
     if given is not None:
-        return accepted_answer(answers.Job.model_validate(given), replayed=True)
+        return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
         job, replayed = _submit_uploaded(backend, tenant, attempt)
     else:
-        job, replayed = submit_new_job(
+        job, replayed = submit_to_ledger(
             backend, tenant, read_inline_job(backend, tenant), attempt, webhook_field="webhook"
         )
-    return accepted_answer(job, replayed=replayed)
+    return accepted(job, replayed=replayed)
 
 
 def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tuple[answers.Job, bool]:
@@ -105,7 +106,7 @@ def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tupl
         raise validation_problem(error) from error
     job = gather_job(backend, tenant, body)
     try:
-        return submit_new_job(backend, tenant, job, attempt, webhook_field="webhook_id")
+        return submit_to_ledger(backend, tenant, job, attempt, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=places_of(body, set(error.identifiers))) from error
 

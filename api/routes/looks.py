@@ -14,8 +14,8 @@ from api.stores import stores
 from model.imaging import Limits
 from model.imaging.view import view
 from storage.blobs.keys import preview_key
-from storage.ledger.jobs.jobs import get_image
 from storage.ledger.jobs.overviews import overview
+from storage.ledger.jobs.reading import get_image
 from storage.ledger.tenants.parts import find_upload
 from storage.records import Scope
 

@@ -19,9 +19,9 @@ from api.requests import ManifestTerms
 from api.rights import require_rights
 from api.routes.results import LINES
 from api.stores import stores
-from api.submitting import accepted_answer, submit_new_job
-from storage.ledger.jobs.jobs import get_job, skipped_lines
-from storage.ledger.tenants.idempotency import recall
+from api.submitting import accepted, submit_to_ledger
+from storage.ledger.jobs.reading import get_job, list_skipped_rows
+from storage.ledger.tenants.idempotency import recall_answer
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -63,16 +63,16 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
         raise unsupported("multipart/form-data")
     cast(StrictRequest, request).parse_form()
     attempt = once()
-    given = recall(backend.database, tenant, attempt) if attempt is not None else None
+    given = recall_answer(backend.database, tenant, attempt) if attempt is not None else None
     if given is not None:
-        return accepted_answer(answers.Job.model_validate(given), replayed=True)
+        return accepted(answers.Job.model_validate(given), replayed=True)
     terms = _terms()
     file = request.files["manifest"].stream
     file.seek(0)
     images, skipped = read_images(backend, tenant, file, terms, terms)
     new = with_terms(backend, terms, images, skipped)
-    job, replayed = submit_new_job(backend, tenant, new, attempt, webhook_field="job/webhook_id")
-    return accepted_answer(job, replayed=replayed)
+    job, replayed = submit_to_ledger(backend, tenant, new, attempt, webhook_field="job/webhook_id")
+    return accepted(job, replayed=replayed)
 
 
 def _terms() -> ManifestTerms:
@@ -115,7 +115,7 @@ def skipped(job_id: str) -> Response:
 
     def lines() -> Iterator[str]:
         after = 0
-        while page := skipped_lines(backend.database, tenant, job_id, limit=_PAGE, after=after):
+        while page := list_skipped_rows(backend.database, tenant, job_id, limit=_PAGE, after=after):
             yield from (f"{answers.SkippedLine.of(row).model_dump_json()}\n" for row in page)
             after = page[-1].line
 

@@ -17,7 +17,7 @@ from api.problems import Problem, responses
 from api.stores import Stores, stores
 from cleanplate.base.names import stem_and_extension
 from storage import records
-from storage.ledger.jobs.jobs import get_job, list_images
+from storage.ledger.jobs.reading import get_job, list_images
 from storage.records import ImageState, JobState, Scope
 
 blueprint = APIBlueprint("results", __name__, tag={"name": "Results", "description": "What came of a job, as files."})

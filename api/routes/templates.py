@@ -13,14 +13,8 @@ from api.stores import stores
 from cleanplate.base.masks import LogoPlace
 from storage import records
 from storage.errors import NotFound, UploadUnknown
-from storage.ledger.templates.templates import (
-    approve_template,
-    create_template,
-    delete_template,
-    get_template,
-    list_templates,
-    reject_template,
-)
+from storage.ledger.templates.review import approve_template, reject_template
+from storage.ledger.templates.templates import create_template, delete_template, get_template, list_templates
 from storage.records import Scope
 
 blueprint = APIBlueprint(

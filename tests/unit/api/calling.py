@@ -19,7 +19,7 @@ from api.stores import Stores
 from cleanplate.base.settings import Settings
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
-from storage.ledger.jobs.jobs import list_images
+from storage.ledger.jobs.reading import list_images
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome, Scope
 
