@@ -1,6 +1,6 @@
-"""Who is asking, and what they may: ``Authorization: Bearer cp_…`` becomes a caller with scopes.
+"""Turns ``Authorization: Bearer cp_…`` or a session into a caller with scopes.
 
-The web page asks with its session instead, which stands for a key too; what it changes needs the page's token besides.
+The web page sends its session, which stands for a key; a request that changes something also needs the page's token.
 Nothing else gives rights: not the address a request comes from, nor the host it names.
 Whole blueprints are protected, not single routes, so that a new route cannot be left open by forgetting a decorator:
 reading needs the scope ``read``, everything else the scope that the blueprint names.
@@ -110,7 +110,7 @@ def act_as(identity: Caller) -> str:
 
 
 def caller() -> Caller:
-    """Who makes the current request, on protected routes."""
+    """The caller of the current request, on protected routes."""
     current: Caller = g.caller
     return current
 

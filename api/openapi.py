@@ -21,8 +21,8 @@ _LIMITS = dict(
         HEADERS,
         (
             "Requests a minute that the key may make.",
-            "How many of them are left.",
-            "When all of them are there again, in seconds of the epoch.",
+            "Requests that are left in this minute.",
+            "The second of the epoch at which the limit is whole again.",
         ),
         strict=True,
     )

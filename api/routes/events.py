@@ -1,7 +1,7 @@
 """Progress as server-sent events: of one job, and of all jobs of a tenant.
 
-Each event is the whole state of a job, so that whoever comes back with ``Last-Event-ID`` misses nothing that matters:
-what he has is not sent again, and what has happened since is in the state that is.
+Each event holds the whole state of a job. A client that reconnects with ``Last-Event-ID`` gets the current state if it
+differs from the one it has, so it misses nothing that matters. A stream ends when its key or session ends.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _STREAM: Any = {
     description=(
         "Server-sent events. `progress` brings the job (see `Job`) at once and whenever it has changed, at most once "
         "a second; `end` brings it when it has ended, and is the last; `gone` says that it was deleted. A stream that "
-        "breaks off is taken up again with the header `Last-Event-ID`; 204 then says that all was told."
+        "breaks off is resumed with the header `Last-Event-ID`; the answer 204 then says that nothing is new."
     ),
     responses=responses(
         "too_many_streams",
