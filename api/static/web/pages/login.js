@@ -1,11 +1,13 @@
-// Exchanges the secret of a one-time link for a session. The secret stands in the fragment, which browsers do not send;
-// it leaves the address bar and the history at once.
+// The page of a one-time link: it exchanges the link's secret for a session. The secret is the fragment, which browsers do
+// not send; it leaves the address bar and the history at once.
 
-const form = /** @type {HTMLFormElement} */ (document.getElementById("link-form"));
+import { byId, query } from "../frame/dom.js";
+
 const secret = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
 if (secret) {
-  /** @type {HTMLInputElement} */ (form.elements.namedItem("link")).value = secret;
+  const form = byId("link-form", HTMLFormElement);
+  query(form, '[name="link"]', HTMLInputElement).value = secret;
   form.submit();
 } else {
   location.replace("/login");
