@@ -185,7 +185,9 @@ def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
             f"{asked.id}-2": asked.id,
         }
         assert [template.samples for template in found] == [26, 26]
-        assert (catalogue.job(job).review or {})["templates"] == [asked.id, f"{asked.id}-2"]
+        review = catalogue.job(job).review
+        assert review is not None
+        assert review.templates == [asked.id, f"{asked.id}-2"]
         approve_job(catalogue.database, catalogue.tenant_id, job.id)
         run_shard(catalogue.ids(job), worker)
         for (shown, original, alpha), image in zip(made, catalogue.images(job), strict=True):
@@ -204,8 +206,9 @@ def test_pictures_that_share_nothing_are_refused_and_their_job_says_so(
     held = catalogue.job(job)
     assert held.state is JobState.NEEDS_REVIEW
     assert held.review is not None
-    assert held.review["error"]["code"] == "samples_too_few"
-    assert held.review["error"]["needed"] > 0
+    assert held.review.error is not None
+    assert held.review.error.code == "samples_too_few"
+    assert (held.review.error.needed or 0) > 0
 
 
 def test_a_stopping_worker_gives_the_template_back(catalogue: Catalogue, worker_on: WorkerOn) -> None:
