@@ -122,7 +122,7 @@ def test_a_logo_is_taken_off_by_unblending(settings: Settings, worker_on: Worker
     ("file", "code"),
     [(png(picture()), "logo_without_alpha"), (logo(0), "logo_empty"), (b"no picture", "image_unreadable")],
 )
-def test_what_is_no_logo_is_refused(catalogue: Catalogue, worker_on: WorkerOn, file: bytes, code: str) -> None:
+def test_a_file_that_is_no_logo_is_refused(catalogue: Catalogue, worker_on: WorkerOn, file: bytes, code: str) -> None:
     template = wanted(catalogue, TemplateKind.LOGO, [file], place=PLACE)
     make_template(template.id, worker_on(catalogue.settings))
     assert (now(catalogue, template).state, now(catalogue, template).error_code) == (TemplateState.FAILED, code)
