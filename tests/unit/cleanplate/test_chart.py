@@ -15,9 +15,9 @@ import typer
 import yaml
 from helm_python import chart as helm_chart
 
-from cleanplate.base.metrics import API, DISPATCHER, WORKER
 from cleanplate.base.settings import Settings, load_settings
 from cleanplate.cli import app
+from cleanplate.telemetry.metrics import API, DISPATCHER, WORKER
 from tests.running import REPOSITORY
 from tests.unit.cleanplate.test_docs import parsed
 from tests.unit.cleanplate.test_metrics import named

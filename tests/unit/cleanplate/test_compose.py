@@ -149,7 +149,7 @@ def test_only_the_api_signs_and_its_key_outlives_it() -> None:
 
 
 def test_prometheus_asks_the_ports_that_the_programs_open() -> None:
-    from cleanplate.base.metrics import API, DISPATCHER, WORKER
+    from cleanplate.telemetry.metrics import API, DISPATCHER, WORKER
 
     first = int(OURS["api"]["environment"]["CLEANPLATE_METRICS_PORT"])
     config = yaml.safe_load((REPOSITORY / "deploy" / "monitoring" / "prometheus.yml").read_text())
