@@ -1,6 +1,7 @@
 """Who is asking, and what they may: ``Authorization: Bearer cp_…`` becomes a caller with scopes.
 
 The web page asks with its session instead, which stands for a key too; what it changes needs the page's token besides.
+Nothing else gives rights: not the address a request comes from, nor the host it names.
 Whole blueprints are protected, not single routes, so that a new route cannot be left open by forgetting a decorator:
 reading needs the scope ``read``, everything else the scope that the blueprint names.
 """
@@ -41,12 +42,17 @@ bearer = _KeyOrSession(scheme="Bearer", description="An API key, made with `clea
 def _tenant(secret: str) -> str:
     found = identify(stores().database, secret)
     if found is None:
-        raise Problem(
-            "key_wrong",
-            "This API key is unknown, revoked or expired. Make another with `cleanplate keys create`.",
-            headers={"WWW-Authenticate": 'Bearer realm="cleanplate", error="invalid_token"'},
-        )
+        raise key_ended()
     return act_as(found)
+
+
+def key_ended() -> Problem:
+    """The answer to a key, or a session, that does not hold or no longer holds."""
+    return Problem(
+        "key_wrong",
+        "This API key is unknown, revoked or expired. Make another with `cleanplate keys create`.",
+        headers={"WWW-Authenticate": 'Bearer realm="cleanplate", error="invalid_token"'},
+    )
 
 
 @bearer.error_handler  # type: ignore[untyped-decorator]

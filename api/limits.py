@@ -40,9 +40,9 @@ def register(app: APIFlask, settings: Settings) -> None:
 
 
 def _who() -> str:
-    """The key as sent, valid or not, or as the session names it; without one the address.
+    """The key or the session's secret as sent, valid or not; without one the address.
 
     Hashed, because Redis would show it.
     """
-    key = request.headers.get("Authorization") or session.key_id()
+    key = request.headers.get("Authorization") or session.secret_of_request()
     return hashlib.sha256(key.encode()).hexdigest() if key else request.remote_addr or ""

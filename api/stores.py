@@ -17,6 +17,8 @@ from storage.blobs import Blobs, open_blobs, secret_of
 from storage.blobs.buckets import Buckets
 from storage.database import Database
 from storage.ledger.jobs.watching import Look, look_at
+from storage.ledger.tenants.sessions import select_valid
+from storage.records import Caller
 
 
 class Stores:
@@ -31,7 +33,7 @@ class Stores:
         #: Tenants' own; it makes its connections anew after a fork by itself.
         self.buckets = Buckets(settings)
         #: News of jobs for the streams of this process.
-        self.watcher = Watcher(self._look)
+        self.watcher = Watcher(self._look, self._select_valid)
         self._secret: str | None = None
 
     @property
@@ -60,6 +62,9 @@ class Stores:
 
     def _look(self, named: set[tuple[str, str]], tenants: set[str], made_after: datetime) -> Look:
         return look_at(self.database, named, tenants, made_after=made_after)
+
+    def _select_valid(self, callers: set[Caller]) -> set[Caller]:
+        return select_valid(self.database, callers)
 
     def close(self) -> None:
         """Close the ledger's connections; the next use opens new ones."""

@@ -1,7 +1,8 @@
 """News of jobs for everybody who waits: one thread in each process asks the ledger once a second, for all of them.
 
 A subscriber is told of a job when what it knew of it is no longer so; several changes between two looks are one piece
-of news. The thread runs while anybody subscribes.
+of news. Each look also asks whether the subscribers' keys and sessions still hold, and ends the subscriptions of those
+that do not. The thread runs while anybody subscribes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ LATELY_S = 60.0
 _log = structlog.get_logger(__name__)
 
 Looker = Callable[[set[tuple[str, str]], set[str], datetime], Look]
+#: Those of the given callers whose key and session still hold.
+Validator = Callable[[set[records.Caller]], set[records.Caller]]
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ def version_of(job: answers.Job) -> str:
 class Subscription:
     """What one subscriber has not heard yet. ``seen``: the versions that it knows, by job id."""
 
-    def __init__(self, tenant_id: str, job_id: str | None, seen: dict[str, str]) -> None:
-        self.tenant_id = tenant_id
+    def __init__(self, caller: records.Caller, job_id: str | None, seen: dict[str, str]) -> None:
+        self.caller = caller
+        self.tenant_id = caller.tenant_id
         #: ``None``: all jobs of the tenant.
         self.job_id = job_id
         self._seen = seen
@@ -69,6 +73,8 @@ class Subscription:
         self.gone = False
         #: This process stops: come back to another.
         self.stopped = False
+        #: The caller's key or session has ended.
+        self.revoked = False
 
     def offer(self, news: News) -> None:
         """Keep what is new to this subscriber."""
@@ -79,16 +85,29 @@ class Subscription:
             self._unheard[news.job_id] = news
             self._changed.notify()
 
-    def end(self, *, gone: bool = False) -> None:
-        """There will be no more news: the job is gone, or the process stops."""
+    def end_as_gone(self) -> None:
+        """There will be no more news: the job is gone."""
         with self._changed:
-            self.gone, self.stopped = self.gone or gone, self.stopped or not gone
+            self.gone = True
+            self._changed.notify()
+
+    def end_as_stopped(self) -> None:
+        """There will be no more news: the process stops."""
+        with self._changed:
+            self.stopped = True
+            self._changed.notify()
+
+    def end_as_revoked(self) -> None:
+        """There will be no more news, and what was not taken yet is not for this caller any more."""
+        with self._changed:
+            self.revoked = True
+            self._unheard.clear()
             self._changed.notify()
 
     def take(self, within_s: float) -> list[News]:
         """What there is, or will be ``within_s``; empty where there is nothing, or the end has come."""
         with self._changed:
-            self._changed.wait_for(lambda: self._unheard or self.gone or self.stopped, within_s)
+            self._changed.wait_for(lambda: self._unheard or self.gone or self.stopped or self.revoked, within_s)
             taken = list(self._unheard.values())
             self._unheard.clear()
             self._seen.update({news.job_id: news.version for news in taken})
@@ -98,8 +117,9 @@ class Subscription:
 class Watcher:
     """Asks for what is subscribed to. A forked process has a watcher of its own."""
 
-    def __init__(self, look: Looker, *, look_s: float = LOOK_S) -> None:
+    def __init__(self, look: Looker, select_valid: Validator, *, look_s: float = LOOK_S) -> None:
         self._look = look
+        self._select_valid = select_valid
         self._look_s = look_s
         self._lock = threading.Lock()
         self._subscriptions: set[Subscription] = set()
@@ -107,15 +127,15 @@ class Watcher:
         self._owner = os.getpid()
         self._stopped = threading.Event()
 
-    def subscribe(self, tenant_id: str, job_id: str | None, seen: dict[str, str]) -> Subscription:
-        """To news of one job, or of all of a tenant, until :meth:`unsubscribe`."""
-        subscription = Subscription(tenant_id, job_id, dict(seen))
+    def subscribe(self, caller: records.Caller, job_id: str | None, seen: dict[str, str]) -> Subscription:
+        """To news of one job, or of all of the caller's tenant, until :meth:`unsubscribe`."""
+        subscription = Subscription(caller, job_id, dict(seen))
         with self._lock:
             if self._owner != os.getpid():
                 self._owner, self._thread, self._subscriptions = os.getpid(), None, set()
             self._subscriptions.add(subscription)
             if self._stopped.is_set():
-                subscription.end()
+                subscription.end_as_stopped()
             elif self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
                 self._thread.start()
@@ -146,7 +166,7 @@ class Watcher:
                     return
                 subscriptions = list(self._subscriptions)
             try:
-                known = self._tell(subscriptions, known)
+                known = self._tell(self._end_revoked(subscriptions), known)
                 pause = self._look_s
             except StorageError as error:
                 _log.warning("watcher.waits", code=error.code, error=str(error))
@@ -156,7 +176,15 @@ class Watcher:
                 pause = min(pause * 2, LONGEST_PAUSE_S)
         with self._lock:
             for subscription in self._subscriptions:
-                subscription.end()
+                subscription.end_as_stopped()
+
+    def _end_revoked(self, subscriptions: list[Subscription]) -> list[Subscription]:
+        """Ends the subscriptions of callers whose key or session has ended; returns the others."""
+        valid = self._select_valid({each.caller for each in subscriptions})
+        for each in subscriptions:
+            if each.caller not in valid:
+                each.end_as_revoked()
+        return [each for each in subscriptions if each.caller in valid]
 
     def _tell(
         self, subscriptions: list[Subscription], known: dict[tuple[str, str], News]
@@ -178,5 +206,5 @@ class Watcher:
             elif (each.tenant_id, each.job_id) in news:
                 each.offer(news[each.tenant_id, each.job_id])
             else:
-                each.end(gone=True)
+                each.end_as_gone()
         return news

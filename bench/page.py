@@ -26,7 +26,7 @@ from playwright.sync_api import Page
 from rich.console import Console
 from rich.table import Table
 
-from tests.browser import context_of, launched, state_rights
+from tests.browser import launched, signed_in, state_rights
 from tests.e2e.web.bench import Bench
 from tests.embedded import embedded
 
@@ -90,7 +90,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="cleanplate-bench-") as folder,
         embedded(Path(folder)) as service,
         launched() as browser,
-        context_of(browser, service.url) as context,
+        signed_in(browser, service) as context,
     ):
         state_rights(context)
         page = context.new_page()

@@ -37,10 +37,10 @@ from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images
 from tests.servers import PostgresServer, RedisServer, started
-from workers.device.images.finishing import Finisher
-from workers.device.images.lease import Heartbeat, Lease
+from workers.device.images.finisher import Finisher
+from workers.device.lease import Heartbeat, Lease
 from workers.leader import dispatcher
-from workers.queue import make_celery
+from workers.shared.queue import make_celery
 
 #: One image in so many fails, so that the outbox has something to do beside the jobs' ends.
 FAILS = 100

@@ -1,6 +1,6 @@
-"""What users touch: settings, the command line (``cli``), the Python client (``client``).
+"""The public package: the Python client (``client``), the command line (``cli``), and the base of all processes.
 
-``from cleanplate import Client, Rights, verify`` is all that a program needs. They are loaded at their first use:
+``from cleanplate import Client, Rights, verify`` is all that a program needs. The names are loaded at their first use:
 most processes of the service need none of them.
 """
 
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from cleanplate.client.answers import Rights
     from cleanplate.client.http import Client
     from cleanplate.client.job import Job
+    from cleanplate.client.requests import Picture
     from cleanplate.client.webhooks import verify
 
-__all__ = ["Client", "Job", "Rights", "verify"]
+__all__ = ["Client", "Job", "Picture", "Rights", "verify"]
 
 _HOMES = {
     "Client": "cleanplate.client.http",
     "Job": "cleanplate.client.job",
+    "Picture": "cleanplate.client.requests",
     "Rights": "cleanplate.client.answers",
     "verify": "cleanplate.client.webhooks",
 }

@@ -1,12 +1,13 @@
 """The command line. Each command lives in ``commands/`` and imports what it needs when it runs: help must be quick.
 
-Errors that the project raises on purpose become one line on standard error and exit status 2; anything else is a bug
-and keeps its traceback.
+Errors of the project become one line on standard error and exit status 2; any other exception is a bug and keeps its
+traceback.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib.metadata import version as installed_version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,23 +17,22 @@ from cleanplate.commands import (
     demo,
     health,
     inpaint,
-    jobs,
     keys,
     pauses,
     reconcile,
     service,
     settings,
+    submit,
     template,
+    tenant_jobs,
     tenants,
     train,
     weights,
 )
-
-#: What a machine without a worker may do without.
-WORKER_PACKAGES = frozenset({"torch", "safetensors", "cv2", "scipy"})
+from cleanplate.commands.extras import needs
 
 
-def expected() -> tuple[type[Exception], ...]:
+def expected_errors() -> tuple[type[Exception], ...]:
     """The roots of the packages' error trees."""
     from cleanplate.base.settings import InvalidSettings
     from cleanplate.errors import CleanplateError
@@ -44,18 +44,13 @@ def expected() -> tuple[type[Exception], ...]:
 
 
 class OneLineErrors(TyperGroup):
-    """The root command; it turns expected errors into sentences."""
+    """The root command; it prints expected errors as one line."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            if error.name not in WORKER_PACKAGES:
-                raise
-            typer.echo(f"cleanplate: {error.name} is not installed: pip install 'cleanplate[worker]'", err=True)
-            raise typer.Exit(2) from None
         except Exception as error:
-            if not isinstance(error, expected()):
+            if not isinstance(error, expected_errors()):
                 raise
             for line in str(error).splitlines():
                 typer.echo(f"cleanplate: {line}", err=True)
@@ -65,30 +60,50 @@ class OneLineErrors(TyperGroup):
 app = typer.Typer(
     name="cleanplate",
     cls=OneLineErrors,
-    help="Removes watermarks from whole product catalogues, for the people who own the pictures.\n\n"
-    "Begin with `cleanplate up`, then `cleanplate submit FOLDER --mask MASK --out FOLDER` in another terminal.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(service.up)
-app.command()(jobs.submit)
-app.command()(jobs.watch)
-app.command()(jobs.approve)
-app.command(name="jobs")(jobs.jobs)
-app.command()(inpaint.inpaint)
-app.command()(demo.demo)
-app.command()(service.serve)
-app.command()(service.worker)
-app.command()(service.dispatch)
-app.command()(service.migrate)
-app.command()(health.healthy)
-app.command()(train.train)
-app.command()(pauses.pause)
-app.command()(pauses.resume)
-app.command()(reconcile.reconcile)
+
+def print_version(wanted: bool) -> None:
+    """Print the version of the installed package and end."""
+    if wanted:
+        typer.echo(f"cleanplate {installed_version('cleanplate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Removes watermarks from whole product catalogues, for the people who own the pictures.
+
+    Begin with `cleanplate up`, then `cleanplate submit FOLDER --mask MASK --out FOLDER` in another terminal.
+    """
+
+
+app.command(cls=needs("service", "worker"))(service.up)
+app.command(cls=needs("service"))(service.link)
+app.command()(submit.submit)
+app.command()(submit.watch)
+app.command()(submit.approve)
+app.add_typer(tenant_jobs.app, name="jobs")
+app.command(cls=needs("worker"))(inpaint.inpaint)
+app.command(cls=needs("service", "worker"))(demo.demo)
+app.command(cls=needs("service"))(service.serve)
+app.command(cls=needs("worker"))(service.worker)
+app.command(cls=needs("service"))(service.dispatch)
+app.command(cls=needs("ledger"))(service.migrate)
+app.command(cls=needs("ledger"))(health.healthy)
+app.command(cls=needs("worker"))(train.train)
+app.command(cls=needs("ledger"))(pauses.pause)
+app.command(cls=needs("ledger"))(pauses.resume)
+app.command(cls=needs("ledger"))(reconcile.reconcile)
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 app.add_typer(template.app, name="template")

@@ -3,42 +3,63 @@
 ::
 
     CleanplateError
-    ├── UsageError            what was asked of the command line cannot be done
-    ├── EmbeddedError         ``cleanplate up`` cannot begin or go on
+    ├── UsageError            the command line asks for something that cannot be done
+    ├── ExtraMissing          a command or function needs an extra that is not installed
+    ├── EmbeddedError         ``cleanplate up`` cannot start or continue
     │   ├── HomeInUse
     │   ├── HomeOpen
     │   ├── PortInUse
     │   └── NotReady
-    ├── TextMarksMissing      what finds text marks is not installed here
-    ├── WeightsError          weights are not here, or did not arrive
+    ├── TextMarksMissing      this machine lacks the text detector
+    ├── WeightsError          weights are missing, or did not arrive
     │   ├── WeightsMissing
     │   ├── DownloadFailed
     │   └── DigestWrong
-    └── ClientError           the service was not reached, or refused
+    └── ClientError           the service did not answer, or refused
         ├── ServiceUnreachable
         ├── Refused
-        └── WebhookRefused     a post is not from the service
+        └── WebhookRefused    a post is not from the service
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+#: The extras that a command may need, as sentences name them.
+_EXTRAS = {
+    "ledger": "the ledger",
+    "service": "the service",
+    "text": "the text detector",
+    "webhooks": "the signatures of webhooks",
+    "worker": "the worker",
+}
 
 
 class CleanplateError(Exception):
-    """The root: anything that the command line, the client or the embedded service refuses."""
+    """The root of the errors of the command line, the client and the embedded service."""
 
     code = "cleanplate_error"
 
 
 class UsageError(CleanplateError):
-    """What was asked of the command line cannot be done; the sentence says why."""
+    """The command line asks for something that cannot be done; the sentence says why."""
 
     code = "usage"
 
 
+class ExtraMissing(CleanplateError):
+    """A command or a function needs extras of the package that are not installed."""
+
+    code = "extra_missing"
+
+    def __init__(self, subject: str, extras: Sequence[str]) -> None:
+        parts = " and ".join(_EXTRAS[extra] for extra in extras)
+        super().__init__(f"{subject} needs {parts}: pip install 'cleanplate[{','.join(extras)}]'")
+
+
 class EmbeddedError(CleanplateError):
-    """The embedded service cannot begin or go on."""
+    """The embedded service cannot start or continue."""
 
     code = "embedded_error"
 
@@ -53,7 +74,7 @@ class HomeInUse(EmbeddedError):
 
 
 class HomeOpen(EmbeddedError):
-    """The home folder is something else than a Cleanplate home, and other users can read it."""
+    """The folder is no Cleanplate home, and other users can read it."""
 
     code = "home_open"
 
@@ -62,7 +83,7 @@ class HomeOpen(EmbeddedError):
 
 
 class PortInUse(EmbeddedError):
-    """Something else listens where the API should."""
+    """Another program listens on the API's port."""
 
     code = "port_in_use"
 
@@ -80,7 +101,7 @@ class NotReady(EmbeddedError):
 
 
 class TextMarksMissing(CleanplateError):
-    """What finds text marks is not installed on this machine."""
+    """This machine lacks the text detector."""
 
     code = "text_marks_missing"
 
@@ -92,43 +113,43 @@ class TextMarksMissing(CleanplateError):
 
 
 class WeightsError(CleanplateError):
-    """The root of what is wrong with getting weights."""
+    """The root of the errors of weights files."""
 
     code = "weights_error"
 
 
 class WeightsMissing(WeightsError):
-    """The weights that were named are not on this machine."""
+    """The named weights are not on this machine."""
 
     code = "weights_missing"
 
 
 class DownloadFailed(WeightsError):
-    """A file did not arrive, also after the retries; what did is kept."""
+    """A file did not arrive, also after the retries; the part that arrived is kept."""
 
     code = "download_failed"
 
     def __init__(self, address: str, reason: str) -> None:
         name = address.rpartition("/")[2] or "FILE"
         super().__init__(
-            f"{address} cannot be fetched: {reason}. Run the same command again to go on; or fetch the file on a "
-            f"machine that can, bring it here, and run `cleanplate weights convert {name}`."
+            f"{address} cannot be fetched: {reason}. Run the same command again to resume; or fetch the file on "
+            f"another machine, copy it here, and run `cleanplate weights convert {name}`."
         )
 
 
 class DigestWrong(WeightsError):
-    """A file is not the one that its publisher, or this machine, wrote."""
+    """A file differs from the one that its publisher, or this machine, wrote."""
 
     code = "digest_wrong"
 
-    def __init__(self, what: str, *, expected: str, found: str) -> None:
+    def __init__(self, name: str, *, expected: str, found: str) -> None:
         super().__init__(
-            f"{what} is not the file it should be: its digest is {found} instead of {expected}. Do not use it."
+            f"{name} is not the expected file: its digest is {found} instead of {expected}. Do not use it."
         )
 
 
 class ClientError(CleanplateError):
-    """The root of what the client raises."""
+    """The root of the client's errors."""
 
     code = "client_error"
 
@@ -154,9 +175,9 @@ class Refused(ClientError):
 
 
 class WebhookRefused(ClientError):
-    """A post that claims to be a webhook of the service is not, or was changed, or is old."""
+    """A post claims to be a webhook of the service, and its signature is wrong or old."""
 
     code = "webhook_refused"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"This post is not to be believed: {reason}.")
+        super().__init__(f"This post is not trustworthy: {reason}.")

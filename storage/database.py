@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Interval, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Engine, Interval, Select, bindparam, func, literal, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -32,6 +33,7 @@ class Database:
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
         self.engine = engine
         self._writing = engine.execution_options(**{WRITES: True})
+        self._built: dict[Callable[[Database], Select[Any]], Select[Any]] = {}
         self._clock = clock
         if clock is None and not self.on_postgres:
             self._clock = _utc_now
@@ -71,9 +73,18 @@ class Database:
     def after(self, seconds: float) -> ColumnElement[datetime]:
         """The current time plus ``seconds`` (negative: the past)."""
         delay = timedelta(seconds=seconds)
-        if self._clock is not None:
-            return literal(self._clock() + delay, UtcDateTime())
+        if (clock := self._clock) is not None:
+            return bindparam(None, callable_=lambda: clock() + delay, type_=UtcDateTime())
         return func.now() + literal(delay, Interval())
+
+    def built_once(self, build: Callable[[Database], Select[Any]]) -> Select[Any]:
+        """The statement that ``build`` makes, made at the first call and kept; its times are those of each execution.
+
+        For statements that run at every tick and take no values: building one costs more than sending it.
+        """
+        if build not in self._built:
+            self._built[build] = build(self)
+        return self._built[build]
 
     def check(self) -> None:
         """Sends one trivial statement. Raises LedgerUnavailable."""

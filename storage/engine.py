@@ -16,6 +16,8 @@ LOCK_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 #: Milliseconds after which a connection whose other end has fallen silent is given up: well within a lease.
 _SILENCE_MS = 10_000
+#: In a URL's query: a pooler in transaction mode stands before Postgres.
+POOLER = "cleanplate_pooler"
 #: Execution option: this engine's transactions will write.
 WRITES = "cleanplate_writes"
 
@@ -23,7 +25,9 @@ WRITES = "cleanplate_writes"
 def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
     """An engine for ``sqlite:///path`` or ``postgresql://…``; ``foreign_keys=False`` is for migrations.
 
-    The folder of an SQLite file is made, for its owner only, where it does not exist.
+    Creates the folder of an SQLite file, for its owner only, where there is none. With ``POOLER`` in the URL's query
+    psycopg prepares no statements: a pooler in transaction mode hands each transaction another session, which does not
+    know them.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -33,15 +37,18 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
         engine = create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
         _prepare_sqlite(engine, foreign_keys=foreign_keys)
         return engine
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "tcp_user_timeout": _SILENCE_MS,
+        "application_name": "cleanplate",
+    }
+    if POOLER in parsed.query:
+        arguments["prepare_threshold"] = None
     return create_engine(
-        parsed,
+        parsed.difference_update_query([POOLER]),
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "tcp_user_timeout": _SILENCE_MS,
-            "application_name": "cleanplate",
-        },
+        connect_args=arguments,
     )
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import InvalidSettings, Settings
 from storage.database import Database
 
 #: Any number that no other advisory lock in the database uses.
@@ -40,7 +40,16 @@ class Leadership(Protocol):
 
 @contextmanager
 def leadership(db: Database, settings: Settings) -> Iterator[Leadership]:
-    """A candidate for leadership, until the end of the block. The database's failure means that one does not lead."""
+    """A candidate for leadership, until the end of the block. A failure of the database means that it does not lead.
+
+    Raises:
+        InvalidSettings: a pooler stands before Postgres; its clients share sessions, and so would all of them lead.
+    """
+    if db.on_postgres and settings.database_pooler:
+        raise InvalidSettings(
+            "CLEANPLATE_DATABASE_POOLER: must be off for the dispatcher, which leads by a lock of its session. "
+            "Give it the address of Postgres itself in CLEANPLATE_DATABASE_URL."
+        )
     candidate = _AdvisoryLock(db) if db.on_postgres else _LockFile(settings)
     try:
         yield candidate

@@ -140,7 +140,7 @@ def _named(db: Database, keys: Sequence[str]) -> set[str]:
     return named | {key for key in keys if key in deleted or folders[key] in deleted}
 
 
-def _belongs(key: str, image: Row[Any] | None) -> bool:
+def _belongs(key: str, image: Row[Any, Any, Any, Any] | None) -> bool:
     """Whether a file in a job's folder is this image's result or preview, or may be on the way to become it."""
     if image is None or _owner(key)[1] != image.job_id:
         return False

@@ -16,6 +16,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
+from tests.embedded import Embedded
 from tests.running import REPOSITORY, until
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -88,6 +89,22 @@ def context_of(
         context.close()
     assert not strangers, f"asked others: {strangers}"
     assert not complaints, f"in the console: {complaints}"
+
+
+@contextmanager
+def signed_in(browser: Browser, service: Embedded, **options: Any) -> Iterator[BrowserContext]:
+    """As :func:`context_of`, of a person who has signed in at a service that runs."""
+    with context_of(browser, service.url, **options) as context:
+        sign_in(context, service)
+        yield context
+
+
+def sign_in(context: BrowserContext, service: Embedded) -> None:
+    """What the page of a one-time link does, without drawing it."""
+    page, _, secret = service.sign_in_link().partition("#")
+    token = context.request.get(page).text().partition('name="csrf-token" content="')[2].partition('"')[0]
+    answer = context.request.post(page, form={"csrf_token": token, "link": secret}, max_redirects=0)
+    assert answer.status == 303, answer.text()
 
 
 class Held:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cleanplate.base.settings import Settings
+from cleanplate.embedded.service import create_link
 from tests.running import processes_with, running, until
 from tests.servers import free_port
 
@@ -36,6 +38,10 @@ class Embedded:
     @property
     def key(self) -> str:
         return (self.home / "api-key").read_text().strip()
+
+    def sign_in_link(self) -> str:
+        """A link that signs a browser in, as ``cleanplate link`` prints it."""
+        return create_link(Settings(home=self.home))
 
     @contextmanager
     def up(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Page, expect
 
 from cleanplate.client.http import Client
-from tests.browser import PHONE, context_of, launched, screenshot, state_rights
+from tests.browser import PHONE, launched, screenshot, signed_in, state_rights
 from tests.e2e.web.bench import Bench
 from tests.e2e.web.catalogue import RIGHTS, submitted
 from tests.embedded import Embedded, embedded
@@ -50,6 +50,12 @@ def seen(page: Page, images: str) -> None:
 
 def start(page: Page) -> None:
     page.goto("/")
+
+
+def signed_out(page: Page) -> None:
+    start(page)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("API key")).to_be_visible()
 
 
 def painted(page: Page) -> None:
@@ -143,7 +149,6 @@ def operations(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
-FROM_ELSEWHERE = {"extra_http_headers": {"X-Forwarded-For": "192.0.2.1"}}
 SHOTS = [
     Shot("repair-start", DESKTOP, start),
     Shot("repair-painted", DESKTOP, painted),
@@ -168,7 +173,7 @@ SHOTS = [
     Shot("operations", {"viewport": {"width": 1280, "height": 1500}}, operations),
     Shot("operations-phone", {"viewport": PHONE, "has_touch": True}, operations),
     Shot("operations-dark-zh", {**DARK, **IN_CHINESE, "viewport": {"width": 1280, "height": 1500}}, operations),
-    Shot("login", {**DESKTOP, **FROM_ELSEWHERE}, start),
+    Shot("login", DESKTOP, signed_out),
 ]
 
 
@@ -217,7 +222,7 @@ def take(service: Embedded, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with launched() as browser:
         for shot in SHOTS:
-            with context_of(browser, service.url, reduced_motion="reduce", **shot.options) as context:
+            with signed_in(browser, service, reduced_motion="reduce", **shot.options) as context:
                 state_rights(context)
                 page = context.new_page()
                 shot.prepare(page)

@@ -72,7 +72,7 @@ def of_job(job_id: str) -> Response:
     lanes.stream()
     if now.ended:
         return _stream(iter([_event("end", now.version, now.body)]))
-    subscription = here.watcher.subscribe(tenant, job_id, {job_id: now.version})
+    subscription = here.watcher.subscribe(auth.caller(), job_id, {job_id: now.version})
     answer = _stream(_of_job(subscription, [] if heard else [now], _deadline(here.settings.stream_s)))
     answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
     return answer
@@ -93,7 +93,7 @@ def of_tenant() -> Response:
     look = look_since(here.database, tenant, _moment_of(request.headers.get("Last-Event-ID")))
     first = [News.of(job, look.at) for job in reversed(look.jobs)]
     lanes.stream()
-    subscription = here.watcher.subscribe(tenant, None, {news.job_id: news.version for news in first})
+    subscription = here.watcher.subscribe(auth.caller(), None, {news.job_id: news.version for news in first})
     answer = _stream(_of_tenant(subscription, first, _deadline(here.settings.stream_s)))
     answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
     return answer
@@ -109,10 +109,10 @@ def _of_job(subscription: Subscription, first: list[News], deadline: float) -> I
         if subscription.gone:
             yield _event("gone", "", "{}")
             return
-        if subscription.stopped or time.monotonic() >= deadline:
+        if subscription.stopped or subscription.revoked or time.monotonic() >= deadline:
             return
         news = subscription.take(_patience(deadline))
-        if not news:
+        if not news and not subscription.revoked:
             yield b": still here\n\n"
 
 
@@ -121,10 +121,10 @@ def _of_tenant(subscription: Subscription, first: list[News], deadline: float) -
     while True:
         for piece in news:
             yield _event("job", str(int(piece.at.timestamp() * 1000)), piece.body)
-        if subscription.stopped or time.monotonic() >= deadline:
+        if subscription.stopped or subscription.revoked or time.monotonic() >= deadline:
             return
         news = subscription.take(_patience(deadline))
-        if not news:
+        if not news and not subscription.revoked:
             yield b": still here\n\n"
 
 

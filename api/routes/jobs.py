@@ -160,18 +160,20 @@ def show(job_id: str, query_data: requests.Wait) -> tuple[answers.Job, int, dict
     job = answers.Job.of(get_job(here.database, tenant, job_id))
     known = request.if_none_match.contains_weak(version_of(job)) or not request.if_none_match
     if query_data.wait and known and job.state in OPEN_JOB:
-        _await_news(here, tenant, job, min(float(query_data.wait), here.settings.stream_s))
+        _await_news(here, job, min(float(query_data.wait), here.settings.stream_s))
         job = answers.Job.of(get_job(here.database, tenant, job_id))
     return job, 200, {"ETag": f'W/"{version_of(job)}"'}
 
 
-def _await_news(here: Stores, tenant: str, job: answers.Job, wait_s: float) -> None:
-    subscription = here.watcher.subscribe(tenant, job.id, {job.id: version_of(job)})
+def _await_news(here: Stores, job: answers.Job, wait_s: float) -> None:
+    subscription = here.watcher.subscribe(auth.caller(), job.id, {job.id: version_of(job)})
     try:
         with waiting():
             subscription.take(wait_s)
     finally:
         here.watcher.unsubscribe(subscription)
+    if subscription.revoked:
+        raise auth.key_ended()
 
 
 @blueprint.post("/v1/jobs/<id:job_id>/cancel")

@@ -1,4 +1,4 @@
-"""A key is asked for once: it is exchanged for a session, and forgotten here."""
+"""Signing in: a key, or a one-time link from ``cleanplate link``, is exchanged for a session."""
 
 from __future__ import annotations
 
@@ -18,19 +18,34 @@ blueprint = OpenPages("login", __name__)
 
 @blueprint.get("/login")
 def page() -> AnyResponse:
-    if session.caller() or session.begin_locally():
+    if session.caller():
         return redirect(_wanted())
-    return show("login.html", wanted=_wanted(), refused=False)
+    return _show_login()
 
 
 @blueprint.post("/login")
 def sign_in() -> AnyResponse:
     csrf.check()
-    found = identify(stores().database, request.form.get("key", "").strip())
-    if found is None:
-        return show("login.html", status=403, wanted=_wanted(), refused=True)
-    session.begin(found.key_id)
+    caller = identify(stores().database, request.form.get("key", "").strip())
+    if caller is None:
+        return _show_login(status=403, refused="key")
+    session.begin_with_key(caller.key_id)
     return redirect(_wanted(), 303)
+
+
+@blueprint.get("/login/link")
+def link_page() -> Response:
+    """Where a one-time link leads. Its secret is in the fragment, which no server sees; a script posts it."""
+    return show("login_link.html")
+
+
+@blueprint.post("/login/link")
+def sign_in_by_link() -> AnyResponse:
+    csrf.check()
+    # A browser that is signed in already has no use for the page that says how to sign in.
+    if session.begin_with_link(request.form.get("link", "")) or session.caller():
+        return redirect("/", 303)
+    return _show_login(status=403, refused="link")
 
 
 @blueprint.post("/logout")
@@ -42,10 +57,22 @@ def sign_out() -> AnyResponse:
 
 @blueprint.get("/session")
 def state() -> Response:
-    """For scripts whose session or token has ended while the page was open: the token to go on with."""
-    if session.caller() is None and session.begin_locally() is None:
+    """For scripts whose token has ended while the page was open: the token to go on with."""
+    if session.caller() is None:
         raise Problem("key_missing", "Nobody is signed in: open the page again.")
     return jsonify(token=csrf.token())
+
+
+def _show_login(*, status: int = 200, refused: str | None = None) -> Response:
+    """The page that asks for a key; ``refused`` names what did not work."""
+    return show(
+        "login.html",
+        status=status,
+        wanted=_wanted(),
+        refused=refused,
+        # `cleanplate link` opens the ledger in the home folder of the machine it runs on.
+        by_link=not stores().settings.database_url.get_secret_value(),
+    )
 
 
 def _wanted() -> str:

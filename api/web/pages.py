@@ -48,7 +48,7 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
             languages=texts.LANGUAGES,
             texts_for_scripts=texts.for_scripts(tag),
             csrf_token=csrf.token,
-            signed_in=session.key_id() is not None,
+            signed_in=session.secret_of_request() is not None,
             administers=_administers(),
             **what,
         ),
@@ -108,13 +108,12 @@ def _only_with_a_session() -> AnyResponse | None:
     elsewhere = _at_the_public_name()
     if elsewhere is not None:
         return elsewhere
-    found = session.caller() or session.begin_locally()
-    if found is None:
+    caller = session.caller()
+    if caller is None:
         there = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("login.page", next=there))
     csrf.check()
-    session.prolong()
-    auth.act_as(found)
+    auth.act_as(caller)
     return None
 
 

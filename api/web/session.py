@@ -1,7 +1,7 @@
-"""Who sits at the browser: a signed cookie names an API key by its id; the key itself is never in it.
+"""Who sits at the browser. A signed cookie holds a session's secret; the session itself is a row of the ledger.
 
-The ledger is asked at each request whether the key still lives, so that revoking a key ends its sessions. A browser of
-the machine that ``cleanplate up`` runs on is given a session without being asked for a key.
+Each request asks the ledger whether the session and its key still hold, so that signing out, revoking the key and age
+end a copied cookie too. Where a request comes from gives no rights: behind a proxy every request looks local.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, current_app, g, request
+from flask import Flask, Request, g
 from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from api.stores import stores
-from cleanplate.base.loopback import is_loopback
-from storage.ledger.tenants.tenants import identify_by_id
+from storage.ledger.tenants.sessions import begin_session, end_session, exchange_login_link, find_session
 from storage.records import Caller
 
-#: Without a page opened for so long, the key is asked for again.
+#: How old a session becomes.
 LIFETIME = timedelta(days=30)
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_FIELD = "session"
 
 
 class _OnlyWhereThereIsOne(SecureCookieSessionInterface):
@@ -52,51 +51,45 @@ def register(app: Flask) -> None:
     )
 
 
-def begin(key_id: str) -> None:
-    """Let the browser act with this key from now on. What an earlier session held is gone."""
-    cookie.clear()
-    cookie["key"] = key_id
-    cookie.permanent = True
+def begin_with_key(key_id: str) -> None:
+    """Let the browser act with this key, whose secret it has shown."""
+    _keep(begin_session(stores().database, key_id, lifetime_s=LIFETIME.total_seconds()))
+
+
+def begin_with_link(link: str) -> bool:
+    """Exchange a one-time link's secret for a session. False where the link no longer works."""
+    secret = exchange_login_link(stores().database, link, lifetime_s=LIFETIME.total_seconds())
+    if secret is None:
+        return False
+    _keep(secret)
+    return True
 
 
 def end() -> None:
-    """Forget who sits at the browser."""
+    """End the request's session, in the ledger and in the browser."""
+    secret = secret_of_request()
+    if secret is not None:
+        end_session(stores().database, secret)
     cookie.clear()
 
 
-def prolong() -> None:
-    """Count the session's life from now."""
-    cookie.modified = True
-
-
-def key_id() -> str | None:
-    """The id of the key that the request's session stands for, alive or not."""
-    found: Any = cookie.get("key")
-    return found if isinstance(found, str) else None
+def secret_of_request() -> str | None:
+    """The secret that the request's cookie holds; its session may have ended."""
+    secret: Any = cookie.get(_FIELD)
+    return secret if isinstance(secret, str) else None
 
 
 def caller() -> Caller | None:
-    """Who makes the current request by its session; ``None`` without one, or where its key has ended."""
+    """Who makes the current request by its session; ``None`` without one, or where it or its key has ended."""
     if "session_caller" not in g:
-        key = key_id()
-        g.session_caller = None if key is None else identify_by_id(stores().database, key)
+        secret = secret_of_request()
+        g.session_caller = None if secret is None else find_session(stores().database, secret)
     found: Caller | None = g.session_caller
     return found
 
 
-def begin_locally() -> Caller | None:
-    """A session without a key asked for, where this machine's own browser opens this machine's own service.
-
-    The name in the address must be a loopback one too: a foreign name that leads here (DNS rebinding) is not this
-    machine's. A proxy's request comes from elsewhere, whatever address it has.
-    """
-    key = current_app.extensions["cleanplate"].settings.local_key_id
-    if not key or not is_loopback(urlsplit(f"//{request.host}").hostname) or not is_loopback(request.remote_addr):
-        return None
-    if any(name in request.headers for name in _FORWARDED):
-        return None
-    found = identify_by_id(stores().database, key)
-    if found is not None:
-        begin(key)
-        g.session_caller = found
-    return found
+def _keep(secret: str) -> None:
+    """Give the browser this session in place of whatever it had."""
+    cookie.clear()
+    cookie[_FIELD] = secret
+    cookie.permanent = True

@@ -1,4 +1,4 @@
-"""The home folder of the embedded service, and the two files in it that commands read to reach that service."""
+"""The home folder of the embedded service, and the files in it that lead to that service."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def key_path(home: Path) -> Path:
 def address_path(home: Path) -> Path:
     """The file with the address of the embedded service while it runs."""
     return home / "address"
+
+
+def link_path(home: Path) -> Path:
+    """The file with the newest link that signs a browser in, as a page that leads there."""
+    return home / "login-link.html"

@@ -1,4 +1,4 @@
-"""Whether a host is this machine itself: what is so is trusted with more, and needs no key."""
+"""Whether a host is this machine itself. No proof of who sends a request: a proxy on this machine sends for others."""
 
 from __future__ import annotations
 

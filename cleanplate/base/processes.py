@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -18,9 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import structlog
-
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -121,7 +120,7 @@ class Family:
     def end(self, child: Child, reason: str) -> None:
         """Kill a child that lives but does not work; ``tend`` starts it again as after any other death."""
         if child.process is not None and child.alive:
-            log.error("process.ended", process_name=child.name, pid=child.process.pid, reason=reason)
+            log.error("process.ended", extra={"process_name": child.name, "pid": child.process.pid, "reason": reason})
             _kill_group(child.process.pid)
             child.process.wait()
 
@@ -131,13 +130,15 @@ class Family:
             now = self.clock()
             if child.process is not None and (status := child.process.poll()) is not None:
                 pause = child.pause(now - child.started_at)
-                log.error("process.died", process_name=child.name, status=status, restart_in_s=pause)
+                log.error("process.died", extra={"process_name": child.name, "status": status, "restart_in_s": pause})
                 if child.in_crash_loop:
                     log.critical(
                         "process.crash_loop",
-                        process_name=child.name,
-                        deaths=child.deaths_in_a_row,
-                        hint="It keeps dying soon after its start: the lines before say why.",
+                        extra={
+                            "process_name": child.name,
+                            "deaths": child.deaths_in_a_row,
+                            "hint": "It keeps dying soon after its start: the lines before say why.",
+                        },
                     )
                 _kill_group(child.process.pid)
                 child.process, child.restart_at = None, now + pause
@@ -159,7 +160,7 @@ class Family:
         in_time = all(process.poll() is not None for _, process in running)
         for name, process in running:
             if process.poll() is None:
-                log.warning("process.killed", process_name=name)
+                log.warning("process.killed", extra={"process_name": name})
             _kill_group(process.pid)
             process.wait()
         self.children.clear()
@@ -169,7 +170,7 @@ class Family:
     def _start(self, child: Child) -> None:
         child.process = spawn(child.command, {**self.environment, **child.environment})
         child.started_at = self.clock()
-        log.info("process.started", process_name=child.name, pid=child.process.pid)
+        log.info("process.started", extra={"process_name": child.name, "pid": child.process.pid})
 
 
 def children_of(pid: int) -> list[int]:

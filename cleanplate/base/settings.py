@@ -57,6 +57,11 @@ class Settings(BaseModel):
         default=SecretStr(""),
         description="Where the ledger is: postgresql://user:password@host/name. Empty: SQLite in the home folder.",
     )
+    database_pooler: bool = Field(
+        default=False,
+        description="Whether the database URL leads to a pooler in transaction mode (PgBouncer): statements are not "
+        "prepared. The dispatcher needs the address of Postgres itself.",
+    )
     broker_url: SecretStr = Field(
         default=SecretStr(""),
         description="Where the queue is: redis://host:6379/0. Empty: a folder in the home folder.",
@@ -97,11 +102,6 @@ class Settings(BaseModel):
         default=SecretStr(""),
         description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
         "for all API machines. Empty: made once, kept in home.",
-    )
-    local_key_id: str = Field(
-        default="",
-        description="Id of the API key with which the web page acts for browsers of this machine, without asking for "
-        "one. `cleanplate up` sets it to its own. Empty: whoever opens the page is asked for a key.",
     )
 
     operator_tenants: JsonList[str] = Field(
@@ -270,7 +270,11 @@ class Settings(BaseModel):
         if not url:
             return f"sqlite:///{self.home / 'ledger.sqlite3'}"
         scheme, rest = url.split("://", 1)
-        return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
+        if not scheme.startswith("postgres"):
+            return url
+        if self.database_pooler:
+            rest += ("&" if "?" in rest else "?") + "cleanplate_pooler=transaction"
+        return f"postgresql+psycopg://{rest}"
 
     def retention_s(self, days: int | None) -> int | None:
         """Seconds that a job is kept which asks for so many days; ``None``: for good."""

@@ -1,1 +1,1 @@
-"""The Python client of the HTTP API. Begin with ``http`` (the client) and ``job`` (one job in hand)."""
+"""The Python client of the HTTP API. Begin with ``http`` (the client) and ``job`` (a handle on one job)."""

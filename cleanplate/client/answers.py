@@ -1,6 +1,6 @@
-"""What the API answers, as the client hands it out: frozen pydantic models that ignore fields they do not know.
+"""Answers of the API: frozen pydantic models that ignore unknown fields.
 
-A newer service may say more than this client understands; what it says here keeps its meaning.
+A newer service may send more fields than this client knows. Fields that an older service lacks have a default.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
 JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled", "failed"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
@@ -20,18 +21,18 @@ class _Answer(BaseModel):
 
 
 class Rights(_Answer):
-    """By which right the marks may be removed: every job states it, and the service keeps it for good."""
+    """The right by which the marks may be removed: every job states it, and the service keeps it for good."""
 
     #: ``owner``, ``licensee`` or ``authorised_agent``.
     basis: Literal["owner", "licensee", "authorised_agent"]
-    #: Who answers for it.
+    #: The person who answers for it.
     attested_by: str
-    #: Where it is written down: a licence, a contract, an order.
+    #: The document that grants it: a licence, a contract, an order.
     reference: str
 
 
 class PartSlot(_Answer):
-    """Where to send one part of a large file, counted from 1, of ``size`` bytes."""
+    """The link for one part of a large file, counted from 1, of ``size`` bytes."""
 
     number: int
     size: int
@@ -40,12 +41,12 @@ class PartSlot(_Answer):
 
 
 class UploadSlot(_Answer):
-    """Where to send one file: ``method`` on ``url`` with exactly these ``headers``, before ``expires_at``."""
+    """The link for one file: ``method`` on ``url`` with exactly these ``headers``, before ``expires_at``."""
 
     id: str
     filename: str
     method: str
-    #: ``None`` where it goes in parts.
+    #: ``None`` where the file goes in parts.
     url: str | None
     headers: dict[str, str]
     parts: list[PartSlot] = []
@@ -74,15 +75,33 @@ class ImageError(_Answer):
     detail: str
 
 
+class ReviewError(ImageError):
+    """Why a job's pictures gave no mark."""
+
+    #: With ``samples_too_few``: the number of pictures that are missing.
+    needed: int | None = None
+
+
 class ReviewAnswer(_Answer):
-    """What was found in the pictures of a job with ``mode: auto``: templates' ids, or why there are none."""
+    """The marks found in the pictures of a job with ``mode: auto``: templates' ids, or why there are none."""
 
     templates: list[str]
-    error: ImageError | None = None
+    error: ReviewError | None = None
+
+
+class JobLinks(_Answer):
+    """Paths of a job's parts."""
+
+    self: str
+    images: str
+    results: str
+    errors: str
+    skipped: str
+    archive: str
 
 
 class JobAnswer(_Answer):
-    """A job and how far it is."""
+    """A job and its progress."""
 
     id: str
     state: JobState
@@ -95,43 +114,93 @@ class JobAnswer(_Answer):
     images_per_second: float | None
     #: Seconds until the end at the present rate; ``None`` where unknown.
     eta_s: float | None
-    #: Its place in the line before it has begun.
+    #: Its place among the jobs that have not begun, from 1; ``None`` once it has begun.
     queue_position: int | None = None
     priority: Literal["interactive", "bulk"] = "bulk"
     #: Images that wait for a worker at this time fail.
     deadline: datetime | None = None
+    #: Whether the job, its tenant or the whole service is paused.
     paused: bool = False
-    #: Once its pictures were looked at for their mark.
+    #: The marks found in its pictures, once the search has ended.
     review: ReviewAnswer | None = None
+    #: As submitted.
+    options: dict[str, Any] = {}
+    mask: dict[str, Any] | None = None
+    #: Rows of its manifest that were left out.
+    rows_skipped: int = 0
+    webhook_id: str | None = None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    #: The time of its deletion; ``None`` before its end, or where it is kept for good.
+    expires_at: datetime | None = None
+    links: JobLinks | None = None
 
     @property
     def ended(self) -> bool:
         return self.state in {"completed", "canceled", "failed"}
 
 
+class FailureReason(_Answer):
+    """Images of a job that failed with one code; ``detail`` is that of one of them."""
+
+    code: str
+    count: int
+    detail: str
+
+
+class JobOverview(_Answer):
+    """A job's failures by reason, the most frequent first, and its mean seconds per image by stage."""
+
+    reasons: list[FailureReason]
+    stages: dict[str, float]
+
+
+class PauseAnswer(_Answer):
+    """Whether all jobs of the tenant are paused, and by whom."""
+
+    paused: bool
+    by: list[Literal["tenant", "operator"]]
+
+
+class TemplateProgress(_Answer):
+    """The progress of an estimate."""
+
+    stage: str
+    done: int
+    total: int
+
+
 class TemplateAnswer(_Answer):
-    """A watermark known for many images, or the work of making one."""
+    """A watermark known for many images, or the work of estimating one."""
 
     id: str
     name: str
     version: int
     kind: Literal["mask", "logo", "estimate"]
     state: TemplateState
-    #: ``stage``, ``done`` and ``total`` while it is made.
-    progress: dict[str, Any] | None
-    #: Times that a worker has begun to make it.
+    #: ``None`` before and after the estimate.
+    progress: TemplateProgress | None
+    #: Number of times that a worker began the estimate.
     attempt: int
     error: ImageError | None
     warnings: list[str]
     #: 0 to 1.
     confidence: float | None
     samples: int | None
-    #: Paths of pictures to look at, by name.
+    #: How well opacity, colour and place are known.
+    quality: dict[str, Any] | None = None
+    #: Its size, its anchor, and whether it grows with the picture.
+    place: dict[str, Any] | None = None
+    #: Paths of preview pictures, by name.
     previews: dict[str, str]
     source_job_id: str | None
+    #: The template beside which it was found, in the same pictures.
+    found_with: str | None = None
+    webhook_id: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    reviewed_at: datetime | None = None
 
 
 class ImageAnswer(_Answer):
@@ -142,13 +211,30 @@ class ImageAnswer(_Answer):
     #: 0-based place in the job.
     position: int
     name: str
+    #: The submitter's own name for it.
+    custom_id: str | None = None
+    #: The address that the service fetches it from; ``None`` for uploads.
+    source_url: str | None = None
+    #: Its own mask and options; ``None`` where the job's hold.
+    mask: dict[str, Any] | None = None
+    options: dict[str, Any] | None = None
     state: ImageState
+    #: Pixels; ``None`` until a worker has read it.
     width: int | None
     height: int | None
+    tiles_done: int = 0
+    tiles_total: int | None = None
+    #: Number of times that a worker began it.
     attempt: int
     error: ImageError | None
-    #: Path of its result; ``None`` while there is none.
+    #: How it was repaired: method, regions, device, seconds by stage.
+    record: dict[str, Any] = {}
+    #: Paths of its result and its preview; ``None`` while there is none.
     result_url: str | None
+    preview_url: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
 
 
 class ResultLine(_Answer):
@@ -158,15 +244,98 @@ class ResultLine(_Answer):
     custom_id: str | None
     name: str
     position: int
+    state: ImageState = "succeeded"
     content_type: str | None
+    #: Pixels.
+    width: int | None = None
+    height: int | None = None
     #: Of the result's file, in hexadecimal digits.
     sha256: str | None
+    #: Path of the result.
+    result_url: str | None = None
+
+
+class ErrorLine(_Answer):
+    """A line of a job's errors: one image that failed."""
+
+    image_id: str
+    custom_id: str | None
+    name: str
+    position: int
+    error: ImageError
+
+
+class SkippedLine(_Answer):
+    """A row of a job's manifest that was left out; ``line`` counts from 1."""
+
+    custom_id: str | None
+    line: int
+    detail: str
 
 
 class WebhookAnswer(_Answer):
-    """A webhook endpoint. ``secret`` is told once, by the call that makes it."""
+    """A webhook endpoint. Only the calls that create it or rotate its secret return the ``secret``."""
 
     id: str
     url: str
     events: list[str] = []
     secret: str | None = None
+    created_at: datetime | None = None
+    #: Until this time posts carry a signature by the previous secret too.
+    previous_secret_expires_at: datetime | None = None
+    #: The first failure since the last success.
+    failing_since: datetime | None = None
+    #: Nothing has been posted to it since then; ``None`` while it is enabled.
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+
+
+class DeliveryAttempt(_Answer):
+    """One post to a webhook; ``status`` is ``None`` and ``error`` says why where no answer came."""
+
+    attempt: int
+    at: datetime
+    status: int | None
+    error: str | None
+    #: The first characters of the answer.
+    excerpt: str | None
+    seconds: float
+
+
+class DeliveryAnswer(_Answer):
+    """An event on its way to a webhook."""
+
+    #: Also the header ``webhook-id`` of each post.
+    id: str
+    webhook_id: str
+    job_id: str | None
+    event_type: str
+    #: Counts the deliveries of one job to one webhook, from 1.
+    sequence: int
+    #: The body of the post.
+    payload: dict[str, Any]
+    state: DeliveryState
+    created_at: datetime
+    #: ``None`` after the last attempt.
+    next_attempt_at: datetime | None
+    delivered_at: datetime | None
+    #: All attempts, oldest first.
+    log: list[DeliveryAttempt]
+
+
+class DeviceAnswer(_Answer):
+    """A device of a worker machine and the process that works on it. Sizes in bytes; ``None``: unknown."""
+
+    host: str
+    device: str
+    state: Literal["starting", "working", "waiting", "crash_loop", "draining"]
+    #: Number of times that its process died.
+    deaths: int
+    #: Images ended since its process began, and the mean of the last minute.
+    images: int
+    images_per_second: float
+    resident_bytes: int
+    memory_used: int | None
+    memory_total: int | None
+    temperature_c: int | None
+    told_at: datetime

@@ -1,20 +1,21 @@
-"""Calls of the HTTP API: sent again where that helps, their answers read into models, their errors made exceptions."""
+"""Calls of the HTTP API: repeated after transient failures, answers read into models, errors raised as exceptions."""
 
 from __future__ import annotations
 
 import json as json_module
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from cleanplate.client.following import refusal
+from cleanplate.client.refusals import refusal
 from cleanplate.client.retries import Retries
 from cleanplate.errors import ServiceUnreachable, UsageError
 
-PAGE = 200
+PAGE_SIZE = 200
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -22,20 +23,18 @@ Result = TypeVar("Result")
 
 
 class Calls:
-    """Calls of the API at ``url`` with a key, from any thread."""
+    """Calls of the API at ``url`` with a key, from any thread. ``http`` carries them and the transfers of files."""
 
-    def __init__(self, url: str, api_key: str, retries: Retries) -> None:
+    def __init__(self, url: str, api_key: str, retries: Retries, http: httpx.Client) -> None:
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             raise UsageError(f"{url!r} is not the address of a service: it must begin with http:// or https://.")
         self.url = url.rstrip("/")
         self.retries = retries
-        self.http = httpx.Client(timeout=TIMEOUT, headers={"Authorization": f"Bearer {api_key}"})
+        self.http = http
+        # Set on each call and not on ``http``: an object store refuses a second authority and must not see the key.
+        self._authorization = {"Authorization": f"Bearer {api_key}"}
 
-    def call(self, kind: type[Answer], method: str, path: str, **how: Any) -> Answer:
-        """Like :meth:`json`, as ``kind``."""
-        return self.read(kind, self.json(method, path, **how))
-
-    def json(
+    def send(
         self,
         method: str,
         path: str,
@@ -43,36 +42,66 @@ class Calls:
         json: Any = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        repeatable: bool = True,
-    ) -> Any:
-        """The answer's JSON; ``repeatable``: the call may happen twice."""
+    ) -> httpx.Response:
+        """One request, sent once; the response whatever its status. Redirects are not followed."""
+        return self.http.request(
+            method,
+            self.url + path,
+            json=json,
+            params=params,
+            headers={**(headers or {}), **self._authorization},
+            follow_redirects=False,
+        )
+
+    def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, timeout: httpx.Timeout | None = None
+    ) -> AbstractContextManager[httpx.Response]:
+        """The response to one ``GET``, its body unread."""
+        return self.http.stream(
+            "GET",
+            self.url + path,
+            headers={**(headers or {}), **self._authorization},
+            timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
+            follow_redirects=False,
+        )
+
+    def call(self, kind: type[Answer], method: str, path: str, **how: Any) -> Answer:
+        """Like :meth:`json`, as ``kind``."""
+        return self.read(kind, self.json(method, path, **how))
+
+    def json(self, method: str, path: str, *, repeatable: bool = True, **how: Any) -> Any:
+        """The answer's JSON; ``repeatable``: the call may happen twice. ``how`` is that of :meth:`send`."""
 
         def send() -> Any:
-            answer = self.http.request(method, self.url + path, json=json, params=params, headers=headers)
-            if not answer.is_success:
-                raise refusal(answer)
+            response = self.send(method, path, **how)
+            if not response.is_success:
+                raise refusal(response)
             try:
-                return answer.json()
+                return response.json()
             except ValueError:
                 raise ServiceUnreachable(self.url, "the answer is not Cleanplate's") from None
 
-        return self.again(send, repeatable=repeatable)
+        return self.repeat(send, repeatable=repeatable)
 
-    def drop(self, path: str) -> None:
-        """``DELETE`` what is there."""
+    def delete(self, path: str) -> None:
+        """Delete the resource. A repeated call that finds nothing has succeeded: its first attempt deleted it."""
+        attempts = 0
 
         def send() -> None:
-            answer = self.http.delete(self.url + path)
-            if not answer.is_success:
-                raise refusal(answer)
+            nonlocal attempts
+            attempts += 1
+            response = self.send("DELETE", path)
+            if not response.is_success and not (attempts > 1 and response.status_code == httpx.codes.NOT_FOUND):
+                raise refusal(response)
 
-        self.again(send)
+        self.repeat(send)
 
-    def pages(self, kind: type[Answer], path: str, query: Mapping[str, str]) -> Iterator[Answer]:
-        """All entries of a list, fetched page by page."""
+    def pages(self, kind: type[Answer], path: str, query: Mapping[str, str | None] | None = None) -> Iterator[Answer]:
+        """All entries of a list, fetched page by page; ``None`` in ``query`` stands for no filter."""
+        filters = {name: value for name, value in (query or {}).items() if value is not None}
         cursor: str | None = None
         while True:
-            params = {**query, "limit": str(PAGE)} | ({} if cursor is None else {"cursor": cursor})
+            params = {**filters, "limit": str(PAGE_SIZE)} | ({} if cursor is None else {"cursor": cursor})
             page = self.json("GET", path, params=params)
             for item in page["data"]:
                 yield self.read(kind, item)
@@ -84,30 +113,30 @@ class Calls:
         """All lines of a JSON Lines file."""
 
         def fetch() -> str:
-            answer = self.http.get(self.url + path)
-            if not answer.is_success:
-                raise refusal(answer)
-            return answer.text
+            response = self.send("GET", path)
+            if not response.is_success:
+                raise refusal(response)
+            return response.text
 
-        for line in self.again(fetch).splitlines():
+        for line in self.repeat(fetch).splitlines():
             yield self.parse(kind, line)
 
     def parse(self, kind: type[Answer], text: str) -> Answer:
-        """JSON as ``kind``."""
+        """JSON text as ``kind``."""
         try:
             return self.read(kind, json_module.loads(text))
         except ValueError:
             raise ServiceUnreachable(self.url, f"the answer is not a {kind.__name__}") from None
 
     def read(self, kind: type[Answer], value: Any) -> Answer:
-        """A value as ``kind``."""
+        """A JSON value as ``kind``."""
         try:
             return kind.model_validate(value)
         except ValidationError:
             raise ServiceUnreachable(self.url, f"the answer is not a {kind.__name__}") from None
 
-    def again(self, call: Callable[[], Result], *, repeatable: bool = True) -> Result:
-        """The call's result, after as many tries as it takes and the retries allow."""
+    def repeat(self, call: Callable[[], Result], *, repeatable: bool = True) -> Result:
+        """The call's result, after as many attempts as the retries allow."""
         try:
             return self.retries.call(call, repeatable=repeatable)
         except httpx.TransportError as error:

@@ -1,7 +1,7 @@
-"""How the client follows a job: server-sent events taken up again where they broke off, and long polls.
+"""How the client follows a job: server-sent events, resumed where they broke off.
 
-A service that is away for a while (it is renewed, or its machine dies) is waited for; what was missed is in the next
-answer, because each brings the whole state.
+The client waits for a service that is down for a while (an update, a dead machine). It misses nothing: each answer
+brings the whole state.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from cleanplate.client.retries import passes_by_itself
+from cleanplate.client.calls import Calls
+from cleanplate.client.refusals import refusal
+from cleanplate.client.retries import is_transient
 from cleanplate.errors import Refused, ServiceUnreachable
 
-#: Longest silence of a stream that lives, in seconds: it says something every 15.
+#: Longest silence of a live stream, in seconds: the service sends a comment every 15.
 SILENCE_S = 45.0
-#: Seconds between two tries to take up a stream.
-AGAIN_S = 1.0
+#: Seconds between two attempts to resume a stream.
+RESUME_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Event:
 
 
 def parse(lines: Iterator[str]) -> Iterator[Event]:
-    """The events of a stream's lines (WHATWG HTML, section 9.2); comments and unknown fields are passed over."""
+    """The events of a stream's lines (WHATWG HTML, section 9.2); comments and unknown fields are ignored."""
     kind, number, data = "message", "", list[str]()
     for line in lines:
         if not line:
@@ -51,73 +53,51 @@ def parse(lines: Iterator[str]) -> Iterator[Event]:
 
 @dataclass
 class Patience:
-    """How long a service that does not answer is waited for, in seconds since it last did."""
+    """How long the client waits for a service that does not answer, in seconds since its last answer."""
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
-    _heard_at: float = field(init=False)
+    _answered_at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.heard()
+        self.renew()
 
-    def heard(self) -> None:
-        """The service has answered."""
-        self._heard_at = self.clock()
+    def renew(self) -> None:
+        """Note that the service has answered."""
+        self._answered_at = self.clock()
 
     def bear(self, error: Exception) -> None:
-        """Raises ``error`` where waiting does not help, or has lasted too long."""
-        passing = isinstance(error, ServiceUnreachable) or passes_by_itself(error)
-        if not passing or self.clock() - self._heard_at > self.seconds:
+        """Raise ``error`` if it is not transient, or if the service has been silent for too long."""
+        transient = isinstance(error, ServiceUnreachable) or is_transient(error)
+        if not transient or self.clock() - self._answered_at > self.seconds:
             raise error
 
 
-def follow(client: httpx.Client, url: str, *, patience: Patience, sleep: Callable[[float], None]) -> Iterator[Event]:
-    """The events of a stream until it is told that there are no more, taken up again whenever it breaks off.
+def follow(calls: Calls, path: str, *, patience: Patience) -> Iterator[Event]:
+    """The events of a stream until the service ends it with 204; a stream that breaks off is resumed.
 
     Raises:
-        Refused: the service said no.
+        Refused: the service refused.
         ServiceUnreachable: it did not answer for longer than ``patience``.
     """
-    last: str | None = None
+    last_id: str | None = None
     while True:
-        headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": last})
+        headers = {"Accept": "text/event-stream"} | ({} if last_id is None else {"Last-Event-ID": last_id})
         try:
-            with client.stream("GET", url, headers=headers, timeout=httpx.Timeout(SILENCE_S, connect=10.0)) as answer:
-                if answer.status_code == httpx.codes.NO_CONTENT:
+            with calls.stream(path, headers=headers, timeout=httpx.Timeout(SILENCE_S, connect=10.0)) as response:
+                if response.status_code == httpx.codes.NO_CONTENT:
                     return
-                if not answer.is_success:
-                    answer.read()
-                    raise refusal(answer)
-                patience.heard()
-                for event in parse(answer.iter_lines()):
-                    patience.heard()
-                    last = event.number or last
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                patience.renew()
+                for event in parse(response.iter_lines()):
+                    patience.renew()
+                    last_id = event.number or last_id
                     yield event
         except Refused as error:
             patience.bear(error)
-            sleep(error.retry_after_s or AGAIN_S)
+            calls.retries.sleep(error.retry_after_s or RESUME_S)
         except httpx.TransportError as error:
-            patience.bear(ServiceUnreachable(url, str(error) or type(error).__name__))
-            sleep(AGAIN_S)
-
-
-def refusal(answer: httpx.Response) -> Refused:
-    """The API's error body (problem+json) as an exception."""
-    problem: object = {}
-    if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        problem = answer.json()
-    said = problem if isinstance(problem, dict) else {}
-    detail = said.get("detail") or said.get("title") or f"The service answered {answer.status_code}."
-    return Refused(answer.status_code, said.get("code", f"http_{answer.status_code}"), detail, retry_after(answer))
-
-
-def store_refusal(answer: httpx.Response, name: str) -> Refused:
-    """What the object store said of one file; never with the signed link."""
-    detail = f"The object store answered {answer.status_code} for {name}."
-    return Refused(answer.status_code, "transfer_refused", detail, retry_after(answer))
-
-
-def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds that the answer asks to wait; ``None`` when it does not say, or says a date."""
-    value = answer.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+            patience.bear(calls.unreachable(error))
+            calls.retries.sleep(RESUME_S)

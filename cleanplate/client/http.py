@@ -1,6 +1,6 @@
 """The Python client of the HTTP API: submits files, follows a job, fetches results.
 
-Pixels go straight to the object store through presigned links, a few at a time; the API key is sent to the API alone::
+Pictures go straight to the object store through presigned links, several at a time; only the API gets the API key::
 
     rights = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
     with Client("http://127.0.0.1:8787", key) as client:
@@ -12,25 +12,39 @@ Pixels go straight to the object store through presigned links, a few at a time;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 from uuid import uuid4
 
 import httpx
 
-from cleanplate.client.answers import ImageAnswer, ImageState, JobAnswer, ResultLine, Rights, WebhookAnswer
-from cleanplate.client.calls import Calls
-from cleanplate.client.following import AGAIN_S, Event, Patience, follow, refusal
+from cleanplate.client.answers import (
+    DeviceAnswer,
+    ErrorLine,
+    ImageAnswer,
+    ImageState,
+    JobAnswer,
+    JobOverview,
+    JobState,
+    PauseAnswer,
+    ResultLine,
+    Rights,
+    SkippedLine,
+)
+from cleanplate.client.calls import TIMEOUT, Calls
+from cleanplate.client.endpoints import Webhooks
+from cleanplate.client.following import RESUME_S, Event, Patience, follow
 from cleanplate.client.job import Job
 from cleanplate.client.journal import Journal
+from cleanplate.client.refusals import refusal
+from cleanplate.client.requests import Mask, Picture, Terms, mask_fields, pictures_of, terms_body
 from cleanplate.client.retries import Retries
 from cleanplate.client.templates import Templates
 from cleanplate.client.transfers import Transfers
 from cleanplate.errors import Refused
 
-#: Seconds that the service may hold a long poll; under the time-out of an answer.
+#: Seconds that the service may hold a long poll; less than the time-out of an answer.
 LONG_POLL_S = 25
 #: Files with more bytes are sent in parts.
 WHOLE_BYTES = 64 * 1024 * 1024
@@ -39,12 +53,13 @@ WHOLE_BYTES = 64 * 1024 * 1024
 class Client:
     """A connection to one service with one key; a context manager, usable from several threads.
 
-    ``transfers`` files travel at the same time, or so many parts of a file that has more than ``whole_bytes``.
-    Transient failures are tried again with growing, random waits.
-    Who waits for a job bears with a service that is away for up to ``patience_s``.
+    ``transfers`` files travel at the same time, or that many parts of a file of more than ``whole_bytes``.
+    Transient failures are retried with growing, random waits. Methods that wait for a job bear an outage of the
+    service of up to ``patience_s``. ``http`` is a configured ``httpx.Client`` (proxy, certificates, time-outs) for
+    the API and the object store; its owner closes it.
 
     Raises, from every method:
-        Refused: the service said no; ``code`` says why.
+        Refused: the service refused; ``code`` says why.
         ServiceUnreachable: no usable answer, also after the retries.
     """
 
@@ -57,11 +72,15 @@ class Client:
         whole_bytes: int = WHOLE_BYTES,
         retries: Retries | None = None,
         patience_s: float = 600.0,
+        http: httpx.Client | None = None,
     ) -> None:
-        self._calls = Calls(url, api_key, retries or Retries())
+        self._owns_http = http is None
+        self._calls = Calls(url, api_key, retries or Retries(), http or httpx.Client(timeout=TIMEOUT))
         self._transfers = Transfers(self._calls, transfers, whole_bytes)
         #: Marks that are known for many images.
         self.templates = Templates(self._calls, self._transfers)
+        #: Addresses that hear of events.
+        self.webhooks = Webhooks(self._calls)
         self._patience_s = patience_s
 
     def __enter__(self) -> Self:
@@ -72,109 +91,88 @@ class Client:
 
     @property
     def url(self) -> str:
-        """The service's address, where its web page is as well."""
+        """The service's address, also of its web page."""
         return self._calls.url
 
     def close(self) -> None:
-        """Close the connections."""
-        self._calls.http.close()
-        self._transfers.http.close()
+        """Close the connections of the client's own ``httpx.Client``."""
+        if self._owns_http:
+            self._calls.http.close()
 
     def submit(
         self,
-        images: Sequence[Path],
+        images: Sequence[Path | Picture],
         *,
         masks: Path | Sequence[Path] = (),
-        mask: Mapping[str, Any] | None = None,
+        mask: Mask | None = None,
         rights: Rights,
-        options: Mapping[str, Any] | None = None,
-        webhook_id: str | None = None,
-        priority: Literal["interactive", "bulk"] = "bulk",
-        deadline: datetime | None = None,
         idempotency_key: str | None = None,
         journal: Journal | None = None,
         on_uploaded: Callable[[int], None] | None = None,
+        **terms: Unpack[Terms],
     ) -> Job:
-        """Upload the images and their masks and submit them as one job, in this order, by these rights.
+        """Upload the images and their masks and submit them as one job, in this order.
 
-        ``masks`` is one file for all images, or one file for each (the same file may stand for many; it travels once).
-        Instead of masks, ``mask`` is what the API takes as a job's: ``{"template": id}``, ``{"mode": "auto"}``, or
+        An image is a file, or a ``Picture`` with a ``custom_id``, an address, or a mask or options of its own.
+        ``masks`` is one file for all images, or one file for each. A file that stands for several is sent once.
+        ``mask`` is the mask of all pictures without their own: a file, ``{"template": id}``, ``{"mode": "auto"}``, or
         ``{"mode": "text", "texts": ["© Doe Shirts"]}``.
-        ``interactive`` overtakes ``bulk``; images that wait for a worker at the ``deadline`` fail.
-        ``idempotency_key``: a name of your own for this submission; given again with the same body within 24 hours, it
-        gets the same job. With a ``journal``, a submission that was interrupted goes on where it was. ``on_uploaded``
-        hears, from several threads, how many files have just arrived.
+
+        ``idempotency_key``: the same key with the same body gets the same job for 24 hours. With a ``journal``, an
+        interrupted submission resumes. Several threads call ``on_uploaded`` with the number of files that arrived.
         """
-        mask_of = [masks] * len(images) if isinstance(masks, Path) else list(masks)
-        if len(mask_of) != (len(images) if mask is None else 0):
-            raise ValueError(f"{len(images)} images and {len(mask_of)} masks" + (", and a mask" if mask else ""))
-        files = list(dict.fromkeys([*images, *mask_of]))
-
-        def body() -> dict[str, Any]:
-            uploads = self.upload(files, journal=journal, on_uploaded=on_uploaded)
-            named = [{"upload_id": uploads[image], "name": image.name} for image in images]
-            for image, own in zip(named, mask_of, strict=False):
-                image["mask_upload_id"] = uploads[own]
-            whole = {} if mask is None else {"mask": dict(mask)}
-            return {"images": named, **whole, **_terms(rights, options, webhook_id, priority, deadline)}
-
-        return self._submit(body, idempotency_key, journal)
+        pictures = pictures_of(images, masks, mask)
+        files = [file for picture in pictures for file in picture.files()]
+        return self._submit(
+            lambda uploads: {"images": [picture.body(uploads) for picture in pictures], **mask_fields(mask, uploads)},
+            files=files + ([mask] if isinstance(mask, Path) else []),
+            rights=rights, terms=terms, key=idempotency_key, journal=journal, on_uploaded=on_uploaded,
+        )  # fmt: skip
 
     def submit_manifest(
         self,
-        manifest: Path,
+        manifest: Path | str,
         *,
         rights: Rights,
-        mask: Path | Mapping[str, Any] | None = None,
+        mask: Mask | None = None,
+        manifest_format: Literal["jsonl", "csv"] | None = None,
         on_error: Literal["reject", "skip"] = "reject",
-        options: Mapping[str, Any] | None = None,
-        webhook_id: str | None = None,
-        priority: Literal["interactive", "bulk"] = "bulk",
-        deadline: datetime | None = None,
         idempotency_key: str | None = None,
         journal: Journal | None = None,
         on_uploaded: Callable[[int], None] | None = None,
+        **terms: Unpack[Terms],
     ) -> Job:
         """Submit a file that lists pictures (CSV or JSON Lines, up to 100,000 rows) as one job.
 
-        ``mask`` of all rows without their own: a file, or what the API takes as a job's. ``on_error``: what a bad row
-        does.
+        ``manifest`` is a file, or ``s3://bucket/key`` of an allowed bucket. ``mask`` is the mask of all rows without
+        their own. A bad row rejects the job, or is left out with ``on_error="skip"``.
         """
-        files = [manifest, mask] if isinstance(mask, Path) else [manifest]
+        files = [file for file in (manifest, mask) if isinstance(file, Path)]
 
-        def body() -> dict[str, Any]:
-            uploads = self.upload(files, journal=journal, on_uploaded=on_uploaded)
-            terms = {
-                "manifest": {"upload_id": uploads[manifest], "on_error": on_error},
-                **_terms(rights, options, webhook_id, priority, deadline),
-            }
-            return terms | (
-                {"mask_upload_id": uploads[mask]}
-                if isinstance(mask, Path)
-                else {"mask": dict(mask)}
-                if mask is not None
-                else {}
-            )
+        def body(uploads: Mapping[Path, str]) -> dict[str, Any]:
+            source = {"upload_id": uploads[manifest]} if isinstance(manifest, Path) else {"url": manifest}
+            form = {} if manifest_format is None else {"format": manifest_format}
+            return {"manifest": {**source, **form, "on_error": on_error}, **mask_fields(mask, uploads)}
 
-        return self._submit(body, idempotency_key, journal)
+        return self._submit(
+            body, files=files, rights=rights, terms=terms, key=idempotency_key, journal=journal, on_uploaded=on_uploaded
+        )
 
     def submit_folder(
         self,
         url: str,
         *,
         rights: Rights,
-        mask: Path | Mapping[str, Any],
-        options: Mapping[str, Any] | None = None,
-        webhook_id: str | None = None,
+        mask: Mask,
         idempotency_key: str | None = None,
+        **terms: Unpack[Terms],
     ) -> Job:
         """Submit every picture under ``s3://bucket/prefix/`` as one job; its ``custom_id`` is the rest of its key."""
-
-        def body() -> dict[str, Any]:
-            place = {"mask_upload_id": self.upload([mask])[mask]} if isinstance(mask, Path) else {"mask": dict(mask)}
-            return {"folder": url, **place, **_terms(rights, options, webhook_id, "bulk", None)}
-
-        return self._submit(body, idempotency_key, None)
+        return self._submit(
+            lambda uploads: {"folder": url, **mask_fields(mask, uploads)},
+            files=[mask] if isinstance(mask, Path) else [],
+            rights=rights, terms=terms, key=idempotency_key, journal=None, on_uploaded=None,
+        )  # fmt: skip
 
     def upload(
         self,
@@ -183,152 +181,218 @@ class Client:
         journal: Journal | None = None,
         on_uploaded: Callable[[int], None] | None = None,
     ) -> dict[Path, str]:
-        """Send files to the object store; their upload ids. What the ``journal`` says has arrived is not sent again."""
+        """Send files to the object store; their upload ids. A file that the ``journal`` lists is not sent again."""
         return self._transfers.upload(files, journal=journal, on_uploaded=on_uploaded)
 
+    def delete_upload(self, upload_id: str) -> None:
+        """Delete an upload that no job names."""
+        self._calls.delete(f"/v1/uploads/{upload_id}")
+
+    def view_upload(self, upload_id: str, path: Path) -> None:
+        """Fetch an uploaded picture as a WebP of at most 4 megapixels into ``path``."""
+        self._transfers.fetch_body(f"/v1/uploads/{upload_id}/view", path)
+
     def job(self, job_id: str) -> JobAnswer:
-        """The job as it is now."""
-        return self._calls.call(JobAnswer, "GET", f"/v1/jobs/{job_id}")
+        """The job's current state."""
+        return self._calls.call(JobAnswer, "GET", _job_path(job_id))
 
     def handle(self, job_id: str) -> Job:
         """A job that was submitted before."""
         return Job(self, self.job(job_id))
 
-    def jobs(self) -> Iterator[JobAnswer]:
-        """All jobs of the key's tenant, newest first, fetched page by page."""
-        return self._calls.pages(JobAnswer, "/v1/jobs", {})
-
-    def images(self, job_id: str, *, state: ImageState | None = None) -> Iterator[ImageAnswer]:
-        """The job's images by position, fetched page by page."""
-        return self._calls.pages(ImageAnswer, f"/v1/jobs/{job_id}/images", {} if state is None else {"state": state})
-
-    def results(self, job_id: str) -> Iterator[ResultLine]:
-        """The manifest of a job's results, in the job's order."""
-        return self._calls.lines(ResultLine, f"/v1/jobs/{job_id}/results")
+    def jobs(self, *, state: JobState | None = None) -> Iterator[JobAnswer]:
+        """The tenant's jobs, newest first, fetched page by page."""
+        return self._calls.pages(JobAnswer, "/v1/jobs", {"state": state})
 
     def cancel(self, job_id: str) -> JobAnswer:
-        """Stop the job: images that have not ended end as ``canceled``."""
-        return self._calls.call(JobAnswer, "POST", f"/v1/jobs/{job_id}/cancel")
+        """Cancel the job: images that have not ended end as ``canceled``."""
+        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "cancel"))
+
+    def retry(self, job_id: str) -> JobAnswer:
+        """Queue the failed images again."""
+        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "retry"), repeatable=False)
+
+    def delete(self, job_id: str) -> None:
+        """Delete the job with all its files; images that have not ended are canceled."""
+        self._calls.delete(_job_path(job_id))
 
     def approve(self, job_id: str, templates: Sequence[str] | None = None) -> JobAnswer:
-        """Let a job begin that needs review: with what was found in its pictures, or with other templates."""
+        """Start a job that needs review: with the marks found in its pictures, or with other templates."""
         body = {} if templates is None else {"templates": list(templates)}
-        return self._calls.call(JobAnswer, "POST", f"/v1/jobs/{job_id}/approve", json=body)
+        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "approve"), json=body)
+
+    def pause(self, job_id: str) -> JobAnswer:
+        """Pause the job: no image of it begins, and running images go back to the queue without an attempt."""
+        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "pause"))
+
+    def resume(self, job_id: str) -> JobAnswer:
+        """Resume the job; it stays paused while its tenant or the whole service is."""
+        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "resume"))
+
+    def pause_state(self) -> PauseAnswer:
+        """Whether all jobs of the tenant are paused."""
+        return self._calls.call(PauseAnswer, "GET", "/v1/pause")
+
+    def pause_all(self) -> PauseAnswer:
+        """Pause all jobs of the tenant, those to come included."""
+        return self._calls.call(PauseAnswer, "PUT", "/v1/pause")
+
+    def resume_all(self) -> PauseAnswer:
+        """Resume all jobs of the tenant, except those that are paused themselves."""
+        return self._calls.call(PauseAnswer, "DELETE", "/v1/pause")
+
+    def images(
+        self, job_id: str, *, state: ImageState | None = None, error_code: str | None = None
+    ) -> Iterator[ImageAnswer]:
+        """The job's images by position, fetched page by page."""
+        return self._calls.pages(ImageAnswer, _job_path(job_id, "images"), {"state": state, "error_code": error_code})
+
+    def image(self, image_id: str) -> ImageAnswer:
+        """One image's current state."""
+        return self._calls.call(ImageAnswer, "GET", f"/v1/images/{image_id}")
+
+    def results(self, job_id: str) -> Iterator[ResultLine]:
+        """The manifest of the job's results, in the job's order."""
+        return self._calls.lines(ResultLine, _job_path(job_id, "results"))
+
+    def errors(self, job_id: str) -> Iterator[ErrorLine]:
+        """The manifest of the job's failures, in the job's order."""
+        return self._calls.lines(ErrorLine, _job_path(job_id, "errors"))
+
+    def skipped(self, job_id: str) -> Iterator[SkippedLine]:
+        """The rows of the job's manifest that were left out."""
+        return self._calls.lines(SkippedLine, _job_path(job_id, "skipped"))
+
+    def overview(self, job_id: str) -> JobOverview:
+        """The job's failures by reason, and its seconds by stage."""
+        return self._calls.call(JobOverview, "GET", _job_path(job_id, "overview"))
+
+    def archive(self, job_id: str, path: Path) -> None:
+        """Fetch all results of an ended job as a ZIP into ``path``."""
+        self._transfers.fetch_body(_job_path(job_id, "archive"), path)
+
+    def download(self, image: ImageAnswer | ResultLine, path: Path) -> None:
+        """Fetch an image's result into ``path``, whole or not at all; a SHA-256 that the answer states is checked."""
+        self._transfers.download(image, path)
+
+    def download_all(
+        self,
+        images: Mapping[Path, ImageAnswer] | Mapping[Path, ResultLine],
+        *,
+        on_done: Callable[[int], None] | None = None,
+    ) -> None:
+        """Fetch results into their paths, several at a time."""
+        self._transfers.download_all(images, on_done)
+
+    def download_source(self, image: ImageAnswer, path: Path) -> None:
+        """Fetch an uploaded image as it was sent into ``path``."""
+        self._transfers.fetch_linked(f"/v1/images/{image.id}/source", path, name=image.name)
+
+    def view(self, image_id: str, path: Path) -> None:
+        """Fetch an image's result as a WebP of at most 4 megapixels into ``path``."""
+        self._transfers.fetch_body(f"/v1/images/{image_id}/view", path)
+
+    def preview(self, image_id: str, path: Path) -> None:
+        """Fetch a small WebP, the picture before above the picture after, into ``path``."""
+        self._transfers.fetch_body(f"/v1/images/{image_id}/preview", path)
+
+    def devices(self) -> list[DeviceAnswer]:
+        """The devices of all worker machines; for keys of an operator."""
+        return [self._calls.read(DeviceAnswer, device) for device in self._calls.json("GET", "/v1/devices")["data"]]
 
     def wait(
         self, job_id: str, *, on_change: Callable[[JobAnswer], None] | None = None, or_review: bool = False
     ) -> JobAnswer:
-        """Until the job has ended, by long polls; ``on_change`` sees it at once and after each change.
+        """Wait for the job's end by long polls; ``on_change`` gets its state at once and after each change.
 
-        ``or_review``: or until it waits for a person, who looks at the mark that was found.
-        A service that is away, because it is renewed for instance, is waited for as long as ``patience_s``.
+        ``or_review``: return also when it waits for a person, who looks at the mark that was found.
+        An outage of the service is borne for ``patience_s``.
         """
-        patience, tag = Patience(self._patience_s), ""
+        patience, etag = Patience(self._patience_s), ""
         while True:
             try:
-                answer = self._calls.http.get(
-                    f"{self._calls.url}/v1/jobs/{job_id}",
-                    params={"wait": str(LONG_POLL_S)} if tag else {},
-                    headers={"If-None-Match": tag} if tag else {},
+                response = self._calls.send(
+                    "GET",
+                    _job_path(job_id),
+                    params={"wait": str(LONG_POLL_S)} if etag else {},
+                    headers={"If-None-Match": etag} if etag else {},
                 )
-                if not answer.is_success and answer.status_code != httpx.codes.NOT_MODIFIED:
-                    raise refusal(answer)
+                if not response.is_success and response.status_code != httpx.codes.NOT_MODIFIED:
+                    raise refusal(response)
             except Refused as error:
                 patience.bear(error)
-                self._calls.retries.sleep(error.retry_after_s or AGAIN_S)
+                self._calls.retries.sleep(error.retry_after_s or RESUME_S)
                 continue
             except httpx.TransportError as error:
                 patience.bear(self._calls.unreachable(error))
-                self._calls.retries.sleep(AGAIN_S)
+                self._calls.retries.sleep(RESUME_S)
                 continue
-            patience.heard()
-            if answer.status_code == httpx.codes.NOT_MODIFIED:
+            patience.renew()
+            if response.status_code == httpx.codes.NOT_MODIFIED:
                 continue
-            tag = answer.headers.get("etag", "")
-            job = self._calls.parse(JobAnswer, answer.text)
+            etag = response.headers.get("etag", "")
+            job = self._calls.parse(JobAnswer, response.text)
             if on_change is not None:
                 on_change(job)
             if job.ended or (or_review and job.state == "needs_review"):
                 return job
-            if not tag:
-                self._calls.retries.sleep(AGAIN_S)
+            if not etag:
+                self._calls.retries.sleep(RESUME_S)
 
     def events(self, job_id: str) -> Iterator[JobAnswer]:
-        """The job now and whenever it has changed, until it has ended or was deleted: server-sent events."""
-        for event in self._follow(f"/v1/jobs/{job_id}/events"):
+        """The job now and after each change, until it has ended or was deleted: server-sent events."""
+        for event in self._follow(_job_path(job_id, "events")):
             if event.kind in {"progress", "end"}:
                 yield self._calls.parse(JobAnswer, event.data)
             if event.kind in {"end", "gone"}:
                 return
 
     def all_events(self) -> Iterator[JobAnswer]:
-        """Every job of the tenant that is open or has changed, for ever."""
+        """Each open job of the tenant, and each job after a change, without an end."""
         for event in self._follow("/v1/events"):
             yield self._calls.parse(JobAnswer, event.data)
 
-    def download(self, image: ImageAnswer | ResultLine, path: Path) -> None:
-        """Fetch an image's result into ``path``, whole or not at all; where its SHA-256 is known it is checked."""
-        self._transfers.download(image, path)
-
-    def download_all(
+    def _submit(
         self,
-        wanted: Mapping[Path, ImageAnswer] | Mapping[Path, ResultLine],
+        body_of: Callable[[Mapping[Path, str]], dict[str, Any]],
         *,
-        on_done: Callable[[int], None] | None = None,
-    ) -> None:
-        """Fetch results into their paths, a few at a time."""
-        self._transfers.download_all(wanted, on_done)
+        files: Sequence[Path],
+        rights: Rights,
+        terms: Terms,
+        key: str | None,
+        journal: Journal | None,
+        on_uploaded: Callable[[int], None] | None,
+    ) -> Job:
+        """Upload the files and submit the job. Uploads of the journal that expired are sent again."""
+        distinct_files = list(dict.fromkeys(files))
 
-    def create_webhook(self, url: str, *, events: Sequence[str] | None = None) -> WebhookAnswer:
-        """An endpoint for this tenant's events, the usual ones or ``events``; its ``secret`` is told only now."""
-        body: dict[str, Any] = {"url": url} | ({} if events is None else {"events": list(events)})
-        return self._calls.call(WebhookAnswer, "POST", "/v1/webhooks", json=body, repeatable=False)
+        def body() -> dict[str, Any]:
+            uploads = self.upload(distinct_files, journal=journal, on_uploaded=on_uploaded)
+            return {**body_of(uploads), **terms_body(rights, terms)}
 
-    def _submit(self, body_of: Callable[[], dict[str, Any]], key: str | None, journal: Journal | None) -> Job:
-        """The job of this body, one however often it is sent. Uploads of the journal that expired are sent again."""
         if journal is None:
-            return Job(self, self._post(body_of(), key or uuid4().hex))
-        body = body_of()
-        made = journal.job_of(body)
-        if made is not None:
-            return self.handle(made)
+            return Job(self, self._post(body(), key or uuid4().hex))
+        submitted_body = body()
+        known_job_id = journal.job_of(submitted_body)
+        if known_job_id is not None:
+            return self.handle(known_job_id)
         try:
-            answer = self._post(body, key or journal.key_for(body))
+            answer = self._post(submitted_body, key or journal.key_for(submitted_body))
         except Refused as error:
             if error.code != "upload_unknown":
                 raise
             journal.forget_uploads()
-            body = body_of()
-            answer = self._post(body, key or journal.key_for(body))
-        journal.note_job(answer.id, body)
+            submitted_body = body()
+            answer = self._post(submitted_body, key or journal.key_for(submitted_body))
+        journal.note_job(answer.id, submitted_body)
         return Job(self, answer)
 
     def _post(self, body: dict[str, Any], key: str) -> JobAnswer:
         return self._calls.call(JobAnswer, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": key})
 
     def _follow(self, path: str) -> Iterator[Event]:
-        patience = Patience(self._patience_s)
-        return follow(self._calls.http, self._calls.url + path, patience=patience, sleep=self._calls.retries.sleep)
+        return follow(self._calls, path, patience=Patience(self._patience_s))
 
 
-def _terms(
-    rights: Rights,
-    options: Mapping[str, Any] | None,
-    webhook_id: str | None,
-    priority: str,
-    deadline: datetime | None,
-) -> dict[str, Any]:
-    """What every job states beside its images."""
-    terms: dict[str, Any] = {
-        "options": dict(options or {}),
-        "rights_basis": rights.basis,
-        "attested_by": rights.attested_by,
-        "rights_reference": rights.reference,
-    }
-    if priority != "bulk":
-        terms["priority"] = priority
-    if deadline is not None:
-        terms["deadline"] = deadline.astimezone().isoformat()
-    if webhook_id is not None:
-        terms["webhook_id"] = webhook_id
-    return terms
+def _job_path(job_id: str, part: str = "") -> str:
+    return f"/v1/jobs/{job_id}" + (f"/{part}" if part else "")

@@ -1,4 +1,4 @@
-"""A job in the hands of whoever submitted it: wait for it, follow it, fetch what came of it.
+"""A handle on one job: wait for it, follow it, fetch its results.
 
 ::
 
@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cleanplate.base.names import candidates, stem_and_extension
-from cleanplate.client.answers import ImageAnswer, ImageState, JobAnswer, JobCounts, JobState, ResultLine
+from cleanplate.client.answers import (
+    ErrorLine,
+    ImageAnswer,
+    ImageState,
+    JobAnswer,
+    JobCounts,
+    JobOverview,
+    JobState,
+    ResultLine,
+)
 
 if TYPE_CHECKING:
     from cleanplate.client.http import Client
 
-#: The extension of a result, where the picture's own is not of its format any more.
+#: Extensions by content type; a result whose picture's extension is of another format gets the first one.
 _EXTENSIONS = {
     "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "image/png": (".png",),
@@ -35,7 +44,7 @@ _EXTENSIONS = {
 
 
 class Job:
-    """One job of a service. ``answer`` is what was last heard of it; ``refresh`` asks again."""
+    """One job of a service. ``answer`` is its last known state; ``refresh`` asks again."""
 
     def __init__(self, client: Client, answer: JobAnswer) -> None:
         self._client = client
@@ -65,66 +74,93 @@ class Job:
         return self.answer.ended
 
     def refresh(self) -> Job:
-        """Ask how far it is."""
+        """Ask for its current state."""
         self.answer = self._client.job(self.id)
         return self
 
     def wait(self, *, on_change: Callable[[JobAnswer], None] | None = None, or_review: bool = False) -> Job:
-        """Until it has ended, also over restarts of the service; ``on_change`` hears of each change.
+        """Wait for its end, also over restarts of the service; ``on_change`` gets each change.
 
-        ``or_review``: or until it waits for a person (``needs_review``).
+        ``or_review``: return also when it waits for a person (``needs_review``).
         """
         self.answer = self._client.wait(self.id, on_change=on_change, or_review=or_review)
         return self
 
     def events(self) -> Iterator[JobAnswer]:
-        """The job as it changes, until it has ended."""
+        """Its state after each change, until it has ended."""
         for answer in self._client.events(self.id):
             self.answer = answer
             yield answer
 
     def cancel(self) -> Job:
-        """Stop it: images that have not ended end as ``canceled``."""
+        """Cancel it: images that have not ended end as ``canceled``."""
         self.answer = self._client.cancel(self.id)
         return self
 
+    def retry(self) -> Job:
+        """Queue its failed images again."""
+        self.answer = self._client.retry(self.id)
+        return self
+
+    def pause(self) -> Job:
+        """Pause it; running images go back to the queue without an attempt."""
+        self.answer = self._client.pause(self.id)
+        return self
+
+    def resume(self) -> Job:
+        """Resume it."""
+        self.answer = self._client.resume(self.id)
+        return self
+
+    def delete(self) -> None:
+        """Delete it with all its files."""
+        self._client.delete(self.id)
+
     def approve(self, templates: Sequence[str] | None = None) -> Job:
-        """Let it begin where it needs review: with what was found in its pictures, or with other templates."""
+        """Start it after a review: with the marks found in its pictures, or with other templates."""
         self.answer = self._client.approve(self.id, templates)
         return self
 
-    def images(self, *, state: ImageState | None = None) -> Iterator[ImageAnswer]:
+    def images(self, *, state: ImageState | None = None, error_code: str | None = None) -> Iterator[ImageAnswer]:
         """Its images by position."""
-        return self._client.images(self.id, state=state)
+        return self._client.images(self.id, state=state, error_code=error_code)
+
+    def errors(self) -> Iterator[ErrorLine]:
+        """Its failed images, with the reasons."""
+        return self._client.errors(self.id)
+
+    def overview(self) -> JobOverview:
+        """Its failures by reason, and its seconds by stage."""
+        return self._client.overview(self.id)
 
     def download(self, folder: Path, *, on_done: Callable[[int], None] | None = None) -> dict[str, Path]:
         """Fetch all results into ``folder`` (made if missing), once the job has ended; the files by image id.
 
-        Each file appears whole or not at all, under its picture's name; a name that is taken by another file gets a
-        number. What is there already, by its SHA-256, is not fetched again: repeat it after an interruption.
+        Each file appears whole or not at all, under its picture's name; a name that another file has gets a number.
+        A file that is already there with the right SHA-256 is not fetched again, so an interrupted call can be
+        repeated.
         """
         self.wait()
         folder.mkdir(parents=True, exist_ok=True)
-        wanted: dict[Path, ResultLine] = {}
-        there: dict[str, Path] = {}
-        taken: set[str] = set()
+        missing: dict[Path, ResultLine] = {}
+        files: dict[str, Path] = {}
+        taken_names: set[str] = set()
         for line in self._client.results(self.id):
-            path, is_there = _place(folder, line, taken)
-            taken.add(path.name.casefold())
-            there[line.image_id] = path
-            if is_there:
-                if on_done is not None:
-                    on_done(1)
-            else:
-                wanted[path] = line
-        self._client.download_all(wanted, on_done=on_done)
-        return there
+            path, is_there = _place(folder, line, taken_names)
+            taken_names.add(path.name.casefold())
+            files[line.image_id] = path
+            if not is_there:
+                missing[path] = line
+            elif on_done is not None:
+                on_done(1)
+        self._client.download_all(missing, on_done=on_done)
+        return files
 
 
-def _place(folder: Path, line: ResultLine, taken: set[str]) -> tuple[Path, bool]:
-    """Where a result belongs, and whether it is there."""
+def _place(folder: Path, line: ResultLine, taken_names: set[str]) -> tuple[Path, bool]:
+    """The path of a result, and whether the result is already there."""
     for name in candidates(result_name(line)):
-        if name.casefold() in taken:
+        if name.casefold() in taken_names:
             continue
         path = folder / name
         if not path.exists():
@@ -135,14 +171,14 @@ def _place(folder: Path, line: ResultLine, taken: set[str]) -> tuple[Path, bool]
 
 
 def result_name(line: ResultLine) -> str:
-    """The picture's own name as a plain file name, with the extension of what it has become."""
+    """The picture's own name as a plain file name, with the extension of the result's format."""
     plain = line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
     stem, extension = stem_and_extension(plain)
-    known = _EXTENSIONS.get(line.content_type or "", (extension,))
-    return plain if extension.lower() in known else stem + known[0]
+    extensions = _EXTENSIONS.get(line.content_type or "", (extension,))
+    return plain if extension.lower() in extensions else stem + extensions[0]
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file, in hexadecimal digits."""
+    """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

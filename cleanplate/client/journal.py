@@ -1,8 +1,8 @@
-"""What a submission has done so far, in a file: whoever is interrupted goes on, and sends nothing twice.
+"""The journal of a submission, in a file: an interrupted submission resumes and sends nothing twice.
 
-A line is written after each thing done: an upload that arrived, the job that was made. A file that has changed since is
-another file. The job's ``Idempotency-Key`` follows from the journal's own name and the request, so that a request whose
-answer was lost gets the same job.
+The journal gets a line after each step: an upload that arrived, the job that was made. A file that has changed counts
+as another file. The job's ``Idempotency-Key`` follows from the journal's own name and the request, so that a request
+whose answer was lost gets the same job.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cleanplate.errors import UsageError
 
 @dataclass
 class Begun:
-    """A file that is being sent in parts: ``count`` of them, all but the last of ``part_bytes``, and which arrived."""
+    """A file in ``count`` parts, all but the last of ``part_bytes`` bytes; ``etags`` holds the parts that arrived."""
 
     upload_id: str
     part_bytes: int
@@ -31,7 +31,7 @@ class Begun:
 
 
 class Journal:
-    """The journal in ``path``; what is there is read, the rest is added. Safe among threads, for one process."""
+    """The journal in ``path``; it reads existing lines and appends new ones. Thread-safe, for one process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -46,30 +46,30 @@ class Journal:
             self._add({"journal": uuid4().hex})
 
     def uploaded(self, file: Path) -> str | None:
-        """The id of this file's upload, if it arrived and the file is still the same."""
+        """The id of this file's upload, if it arrived and the file has not changed."""
         return self._uploads.get(_identity(file))
 
     def note_upload(self, file: Path, upload_id: str) -> None:
-        """The file has arrived."""
+        """Note that the file has arrived."""
         path, size, changed = _identity(file)
         self._add({"file": path, "size": size, "mtime_ns": changed, "upload": upload_id})
 
     def begun(self, file: Path) -> Begun | None:
-        """How far this file has come in parts, if it was begun and is still the same."""
+        """The parts of this file that arrived, if its transfer began and the file has not changed."""
         return self._begun.get(_identity(file))
 
     def note_begun(self, file: Path, begun: Begun) -> None:
-        """The file will go in parts; none has arrived."""
+        """Note that the file goes in parts; none has arrived."""
         path, size, changed = _identity(file)
-        where = {"file": path, "size": size, "mtime_ns": changed}
-        self._add({**where, "begun": begun.upload_id, "part_bytes": begun.part_bytes, "count": begun.count})
+        identity = {"file": path, "size": size, "mtime_ns": changed}
+        self._add({**identity, "begun": begun.upload_id, "part_bytes": begun.part_bytes, "count": begun.count})
 
     def note_part(self, upload_id: str, number: int, etag: str) -> None:
-        """A part has arrived."""
+        """Note that a part has arrived."""
         self._add({"part": number, "etag": etag, "of": upload_id})
 
     def forget_uploads(self) -> None:
-        """The service no longer has them."""
+        """Note that the service no longer has the uploads."""
         self._add({"forget": True})
 
     def key_for(self, body: dict[str, Any]) -> str:
@@ -77,15 +77,15 @@ class Journal:
         return hashlib.sha256(f"{self._name}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()
 
     def job_of(self, body: dict[str, Any]) -> str | None:
-        """The id of the job that was made by this body, if one was."""
+        """The id of the job that this body made, if any."""
         return self._jobs.get(self.key_for(body))
 
     def note_job(self, job_id: str, body: dict[str, Any]) -> None:
-        """The job was made by this body."""
+        """Note the job that this body made."""
         self._add({"job": job_id, "key": self.key_for(body)})
 
     def close(self) -> None:
-        """Everything is done: the next submission begins anew."""
+        """Delete the journal: the next submission begins anew."""
         self._path.unlink(missing_ok=True)
 
     def _lines(self) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ class Journal:
         except FileNotFoundError:
             return []
         lines = []
-        # A last line that breaks off was being written when the process died: what it told of is done again.
+        # The process died while it wrote a last line without an end: that step is done again.
         for line in text.splitlines(keepends=True):
             if line.endswith("\n"):
                 try:

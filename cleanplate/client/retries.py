@@ -1,30 +1,30 @@
-"""When the client tries again: what passes by itself, after waits that grow and differ between clients.
+"""When the client repeats a call: transient failures, after random waits that grow.
 
-A call that must not happen twice is repeated only when the first try cannot have reached the service.
+A call that must not happen twice is repeated only when the first attempt cannot have reached the service.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from cleanplate.errors import Refused
 
 Result = TypeVar("Result")
 
-#: Codes of answers that say so, whatever their status.
-BUSY = frozenset({"idempotency_key_busy"})
-TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: Error codes that are transient, whatever the status.
+TRANSIENT_CODES = frozenset({"idempotency_key_busy"})
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class Retries:
-    """``attempts`` in all; the waits between them, in seconds, are random below a bound that doubles."""
+    """At most ``attempts`` calls; the waits between them, in seconds, are random below a bound that doubles."""
 
     attempts: int = 6
     first_wait_s: float = 0.5
@@ -32,26 +32,29 @@ class Retries:
     sleep: Callable[[float], None] = time.sleep
 
     def call(self, call: Callable[[], Result], *, repeatable: bool = True) -> Result:
-        """The call's result; after the last attempt its error as it was."""
-        return Retrying(
-            sleep=self.sleep,
-            stop=stop_after_attempt(self.attempts),
-            retry=retry_if_exception(passes_by_itself if repeatable else never_arrived),
-            wait=self._wait,
-            reraise=True,
-        )(call)
+        """The call's result; after the last attempt, the call's own error."""
+        may_repeat = is_transient if repeatable else never_arrived
+        for attempt in range(1, self.attempts):
+            try:
+                return call()
+            except Exception as error:
+                if not may_repeat(error):
+                    raise
+                wait_s = self._wait_s(attempt, error)
+            self.sleep(wait_s)
+        return call()
 
-    def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome is not None else None
+    def _wait_s(self, attempt: int, error: Exception) -> float:
+        """The service's own Retry-After, or full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015)."""
         if isinstance(error, Refused) and error.retry_after_s is not None:
             return min(error.retry_after_s, 4 * self.longest_wait_s)
-        return wait_random_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s)(state)
+        return random.uniform(0, min(self.longest_wait_s, self.first_wait_s * 2 ** (attempt - 1)))
 
 
-def passes_by_itself(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed later."""
     if isinstance(error, Refused):
-        return error.status in TRANSIENT or error.code in BUSY
+        return error.status in TRANSIENT_STATUSES or error.code in TRANSIENT_CODES
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
 
 

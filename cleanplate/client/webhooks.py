@@ -10,25 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from standardwebhooks import Webhook, WebhookVerificationError
-
-from cleanplate.errors import WebhookRefused
+from cleanplate.errors import ExtraMissing, WebhookRefused
 
 
 def verify(secret: str, body: bytes | str, headers: Mapping[str, str]) -> dict[str, Any]:
-    """The event in a post's ``body`` (exactly as it came), once its signature holds and it is under 5 minutes old.
+    """The event in a post's ``body`` (byte for byte), if its signature holds and it is less than 5 minutes old.
 
-    ``secret`` is the webhook's (``whsec_…``). Keep the ids of what you have worked on: an event may come twice.
+    ``secret`` is the webhook's (``whsec_…``). Keep the ids of processed events: an event may come twice.
 
     Raises:
-        WebhookRefused: do not believe it; answer 400.
+        WebhookRefused: do not trust it; answer 400.
+        ExtraMissing: this machine lacks the extra ``webhooks``.
     """
-    given = {name.lower(): value for name, value in headers.items()}
     try:
-        event: dict[str, Any] = Webhook(secret).verify(body, given)
+        from standardwebhooks import Webhook, WebhookVerificationError
+    except ModuleNotFoundError:
+        raise ExtraMissing("`cleanplate.verify`", ["webhooks"]) from None
+
+    lower_case_headers = {name.lower(): value for name, value in headers.items()}
+    try:
+        event: dict[str, Any] = Webhook(secret).verify(body, lower_case_headers)
     except WebhookVerificationError as error:
         raise WebhookRefused(str(error)) from None
     except ValueError:
-        # A header or a body that no sender of ours would send.
+        # A malformed header or body, as the service never sends one.
         raise WebhookRefused("it is malformed") from None
     return event

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cleanplate.commands.extras import needs
+
 if TYPE_CHECKING:
     from storage.database import Database
     from storage.records import AuditEntry
@@ -27,7 +29,7 @@ def _tenant_id(database: Database, name: str | None) -> str | None:
     return found
 
 
-@app.command()
+@app.command(cls=needs("ledger"))
 def export(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's entries. Without it: all.")] = None,
 ) -> None:
@@ -46,7 +48,7 @@ def export(
             typer.echo(json.dumps({**as_json(entry), "hash": entry.hash}, sort_keys=True))
 
 
-@app.command()
+@app.command(cls=needs("ledger"))
 def verify(
     file: Annotated[
         Path | None, typer.Argument(help="An exported log. Without it: the ledger's own, with its newest entries.")

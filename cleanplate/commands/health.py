@@ -69,7 +69,7 @@ def _dispatches(settings: Settings) -> str | None:
 
 
 def _works(settings: Settings) -> str | None:
-    from workers.queue import make_celery
+    from workers.shared.queue import make_celery
 
     if settings.embedded_broker:
         return "a worker of the embedded service cannot be asked; `cleanplate up` watches it"

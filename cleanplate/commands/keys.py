@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cleanplate.commands.extras import needs
+
 if TYPE_CHECKING:
     from storage.database import Database
 
@@ -44,7 +46,7 @@ def ledger() -> Iterator[Database]:
         database.close()
 
 
-@app.command()
+@app.command(cls=needs("ledger"))
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for, to recognise it in the list.")],
     tenant: Annotated[str, typer.Option(help="Whose key; made if new. Tenants see nothing of each other.")] = "local",
@@ -73,7 +75,7 @@ def create(
     typer.echo(secret)
 
 
-@app.command(name="list")
+@app.command(name="list", cls=needs("ledger"))
 def list_() -> None:
     """List the keys of all tenants, without their secrets.
 
@@ -103,7 +105,7 @@ def list_() -> None:
     )
 
 
-@app.command()
+@app.command(cls=needs("ledger"))
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `cleanplate keys list`.")]) -> None:
     """Make a key useless from now on.
 

@@ -1,4 +1,4 @@
-"""``up``, ``serve``, ``worker``, ``dispatch``, ``migrate``: what runs the service."""
+"""``up``, ``link``, ``serve``, ``worker``, ``dispatch``, ``migrate``: what runs the service."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ def up(
         Path | None,
         typer.Option(help="Folder for everything the service keeps.", show_default="~/.cleanplate"),
     ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser, where there is a desktop.")] = True,
 ) -> None:
     """Run everything on this machine: the API, a worker and the dispatcher, with one folder as their only store.
 
-    The first start makes an API key and writes it to `HOME/api-key`, readable by you alone. A process that dies is
-    started again. Ctrl-C or SIGTERM stops all of them.
+    Prints a link that signs a browser in, once; `cleanplate link` prints another. The first start makes an API key and
+    writes it to `HOME/api-key`, readable by you alone. A process that dies is started again. Ctrl-C or SIGTERM stops
+    all of them.
 
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
@@ -36,7 +38,24 @@ def up(
     text_marks.check_here(settings)
     find(settings)  # what is missing is said here, once, and not by each process that cannot start
     logs.configure(settings)
-    raise typer.Exit(embedded.run(settings))
+    raise typer.Exit(embedded.run(settings, browser=browser))
+
+
+def link(
+    home: Annotated[
+        Path | None, typer.Option(help="The folder of the running service.", show_default="~/.cleanplate")
+    ] = None,
+) -> None:
+    """Print a link that signs a browser in at the service that `cleanplate up` runs: once, within an hour.
+
+    Earlier links stop working.
+
+    Example: `cleanplate link --home ./cleanplate-home`
+    """
+    from cleanplate.base.settings import load_settings
+    from cleanplate.embedded import service as embedded
+
+    typer.echo(embedded.create_link(load_settings(**({} if home is None else {"home": home}))))
 
 
 def serve() -> None:
@@ -76,7 +95,7 @@ def worker(
         raise typer.Exit(_print_status(settings))
     from cleanplate.base.weights import find
     from workers.machine import supervisor
-    from workers.queue import QUEUES
+    from workers.shared.queue import QUEUES
 
     names = [name.strip() for name in queues.split(",")]
     if unknown := sorted(set(names) - set(QUEUES)):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cleanplate.commands.extras import needs
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -16,7 +18,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=needs("worker"))
 def estimate(
     folder: Annotated[Path, typer.Argument(help="Folder of marked pictures; different ones, 20 or more.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Template to write; further marks go to NAME-2, NAME-3.")],
@@ -70,7 +72,7 @@ def estimate(
         typer.echo(f"warning: {warning}", err=True)
 
 
-@app.command()
+@app.command(cls=needs("worker"))
 def apply(
     template: Annotated[list[Path], typer.Argument(help="One or more templates, then the folder of pictures.")],
     *,

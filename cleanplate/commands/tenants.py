@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from cleanplate.commands.extras import needs
+
 app = typer.Typer(help="Tenants and their quotas. The commands work on the ledger itself.", no_args_is_help=True)
 
 
-@app.command(name="list")
+@app.command(name="list", cls=needs("ledger"))
 def list_() -> None:
     """List the tenants with what they have used today and their quotas (`-`: none).
 
@@ -44,7 +46,7 @@ def list_() -> None:
     )
 
 
-@app.command()
+@app.command(cls=needs("ledger"))
 def quota(
     name: Annotated[str, typer.Argument(help="The tenant; made if new.")],
     *,
@@ -72,7 +74,7 @@ def quota(
     typer.echo(f"The quotas of {name} are set.")
 
 
-@app.command()
+@app.command(cls=needs("ledger"))
 def weight(
     name: Annotated[str, typer.Argument(help="The tenant; made if new.")],
     value: Annotated[float, typer.Argument(min=0.01, max=1000, help="Its share; every tenant begins with 1.")],

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cleanplate.commands.extras import needs
+
 if TYPE_CHECKING:
     from cleanplate.base.settings import Settings
     from cleanplate.local.conversions import Verified
@@ -18,7 +20,7 @@ app = typer.Typer(
 )
 
 
-@app.command(name="list")
+@app.command(name="list", cls=needs("worker"))
 def list_() -> None:
     """List the weights that are here or can be fetched.
 
@@ -52,7 +54,7 @@ def _rows(settings: Settings) -> Iterator[tuple[str, str, str, str, str]]:
             yield known_name, "to be pulled", known_name, published.licence, published.provenance
 
 
-@app.command()
+@app.command(cls=needs("worker"))
 def pull(
     name: Annotated[str, typer.Argument(help="Weights from `cleanplate weights list`.")],
     mirror: Annotated[
@@ -97,7 +99,7 @@ def pull(
     typer.echo(f"Use it with CLEANPLATE_WEIGHTS={name}.")
 
 
-@app.command()
+@app.command(cls=needs("worker"))
 def convert(
     file: Annotated[
         Path, typer.Argument(help="Checkpoint (best.ckpt), TorchScript (big-lama.pt), state dict or safetensors.")
@@ -142,7 +144,7 @@ def convert(
     )
 
 
-@app.command()
+@app.command(cls=needs("worker"))
 def verify(
     file: Annotated[str, typer.Argument(help="A weights file, or a name from `cleanplate weights list`.")],
 ) -> None:

@@ -1,6 +1,8 @@
 """``cleanplate up``: the whole service in one folder, its processes started, watched and stopped together.
 
 The folder (home) belongs to one ``up`` at a time. It holds the ledger, the pictures, the queue, the key, the address.
+A browser signs in by a one-time link that ``up`` and ``cleanplate link`` print: no request has rights for coming from
+this machine, because a reverse proxy makes every request look like one of its own.
 """
 
 from __future__ import annotations
@@ -11,21 +13,20 @@ import socket
 import sys
 import threading
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import structlog
 from filelock import FileLock, Timeout
 
 from cleanplate.base.files import replacing
-from cleanplate.base.home import address_path, key_path
-from cleanplate.base.loopback import is_loopback
+from cleanplate.base.home import address_path, key_path, link_path
 from cleanplate.base.processes import Family, python_command
 from cleanplate.base.settings import Settings, load_settings
-from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse
+from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse, UsageError
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,14 @@ READY_WITHIN_S = 90.0
 #: Longer than a worker takes to give back what it has not begun and to finish what it has.
 STOP_WITHIN_S = 75.0
 WATCH_EVERY_S = 0.25
+LINK_LIFETIME_S = 3600
+#: A browser is told of this file, because other users of the machine see a command's arguments.
+_LINK_PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>Cleanplate</title>
+<meta http-equiv="refresh" content="0; url={link}">
+<p><a href="{link}">Sign in to Cleanplate</a></p>
+"""
 
 
 def settle(*, home: Path | None, port: int | None) -> Settings:
@@ -60,8 +69,10 @@ def local_url(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, *, browser: bool = False) -> int:
     """Run the service until SIGTERM or SIGINT; a second signal stops it at once. Returns the exit status.
+
+    ``browser``: open the page once it is ready, where somebody sits at a terminal with a desktop.
 
     Raises:
         HomeInUse, HomeOpen: the home folder cannot be used.
@@ -79,7 +90,8 @@ def run(settings: Settings) -> int:
 
     with _own(settings.home):
         address_path(settings.home).unlink(missing_ok=True)  # of a service that was killed
-        settings = _for_browsers_here(settings, _prepare(settings))
+        settings = settings.model_copy(update={"operator_tenants": tuple({*settings.operator_tenants, TENANT})})
+        _prepare(settings)
         family = Family(os.environ | settings.environment())
 
         def go_on() -> bool:
@@ -91,10 +103,13 @@ def run(settings: Settings) -> int:
                 family.start(program, python_command("cleanplate", program))
             if wait_until_ready(local_url(settings.host, settings.port), go_on=go_on):
                 _announce(settings)
+                if browser and _has_desktop():
+                    webbrowser.open(link_path(settings.home).as_uri())
             while not asked.wait(WATCH_EVERY_S):
                 family.tend()
         finally:
-            address_path(settings.home).unlink(missing_ok=True)
+            for path in (address_path(settings.home), link_path(settings.home)):
+                path.unlink(missing_ok=True)
             log.info("up.stopping")
             family.stop(STOP_WITHIN_S, hurry=lambda: len(signals) > 1)
     return 0
@@ -114,8 +129,8 @@ def _own(home: Path) -> Iterator[None]:
         raise HomeInUse(home) from None
 
 
-def _prepare(settings: Settings) -> str:
-    """Ledger at its newest schema, the tenant, and a key that works; returns the key's id."""
+def _prepare(settings: Settings) -> None:
+    """Bring the ledger to its newest schema, and make the tenant and its key where they are missing."""
     from storage.database import Database
     from storage.ledger.tenants.tenants import create_key, ensure_tenant, identify
     from storage.migrate import migrate
@@ -127,24 +142,53 @@ def _prepare(settings: Settings) -> str:
         path = key_path(settings.home)
         caller = identify(database, path.read_text().strip()) if path.exists() else None
         if caller is not None and caller.tenant_id == tenant:
-            return caller.key_id
-        key, secret = create_key(database, tenant, "up")
+            return
+        _, secret = create_key(database, tenant, "up")
         with replacing(path, mode=0o600) as file:
             file.write(f"{secret}\n".encode())
-        return key.id
     finally:
         database.close()
 
 
-def _for_browsers_here(settings: Settings, key_id: str) -> Settings:
-    """Where the service is this machine's alone, its page needs no key; where it is published, it asks for one."""
-    alone = all(is_loopback(host) for host in (settings.host, urlsplit(settings.public_url).hostname))
-    return settings.model_copy(
-        update={
-            "local_key_id": key_id if alone else "",
-            "operator_tenants": tuple({*settings.operator_tenants, TENANT}),
-        }
-    )
+def create_link(settings: Settings) -> str:
+    """A link that signs a browser in once, within an hour, at the service that runs in the home folder.
+
+    Earlier links stop working. The link is also in the file ``link_path``, readable by its owner alone.
+
+    Raises:
+        UsageError: no service runs there, or its key does not work.
+    """
+    settings = settings.model_copy(update={"home": settings.home.expanduser()})
+    address = address_path(settings.home)
+    if not address.exists():
+        raise UsageError(f"No service runs in {settings.home}: start it with `cleanplate up`, which prints a link.")
+    return _create_link(settings, address.read_text().strip())
+
+
+def _create_link(settings: Settings, url: str) -> str:
+    from storage.database import Database
+    from storage.ledger.tenants.sessions import create_login_link
+    from storage.ledger.tenants.tenants import identify
+
+    database = Database.connect(settings.sqlalchemy_url)
+    try:
+        caller = identify(database, key_path(settings.home).read_text().strip())
+        if caller is None:
+            raise UsageError(f"The key in {key_path(settings.home)} has ended: `cleanplate up` makes another.")
+        secret = create_login_link(database, caller.key_id, lifetime_s=LINK_LIFETIME_S)
+    finally:
+        database.close()
+    # In the fragment: browsers send it to no server, and no proxy's log has it.
+    link = f"{url.rstrip('/')}/login/link#{secret}"
+    with replacing(link_path(settings.home), mode=0o600) as file:
+        file.write(_LINK_PAGE.format(link=link).encode())
+    return link
+
+
+def _has_desktop() -> bool:
+    """Whether somebody sits at this terminal before a desktop."""
+    windows = sys.platform in {"darwin", "win32"} or any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    return sys.stdout.isatty() and windows
 
 
 def wait_until_ready(url: str, *, go_on: Callable[[], bool], within_s: float = READY_WITHIN_S) -> bool:
@@ -171,11 +215,14 @@ def wait_until_ready(url: str, *, go_on: Callable[[], bool], within_s: float = R
 
 
 def _announce(settings: Settings) -> None:
+    link = _create_link(settings, settings.public_url)
     with replacing(address_path(settings.home)) as file:
         file.write(f"{settings.public_url}\n".encode())
     sys.stdout.write(
         f"Cleanplate is ready at {settings.public_url} (API description at {settings.public_url}/docs).\n"
-        f"The API key is in {key_path(settings.home)}. Ctrl-C stops everything.\n"
+        f"Sign in, once and within an hour: {link}\n"
+        f"`cleanplate link` prints another link. The API key is in {key_path(settings.home)}.\n"
+        "Ctrl-C stops everything.\n"
     )
     sys.stdout.flush()
 

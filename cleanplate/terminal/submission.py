@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Unpack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -20,6 +19,7 @@ from cleanplate.base.pictures import PICTURES
 from cleanplate.client.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
+from cleanplate.client.requests import Terms
 from cleanplate.errors import UsageError
 
 #: The journal's name in the folder of the results.
@@ -36,14 +36,6 @@ class Work:
     left_out: list[Path]
     #: As the API takes a job's.
     mask: dict[str, Any] | None = None
-
-
-class Wishes(TypedDict, total=False):
-    """What :meth:`Client.submit` takes besides."""
-
-    webhook_id: str | None
-    priority: Literal["interactive", "bulk"]
-    deadline: datetime | None
 
 
 @dataclass(frozen=True)
@@ -113,13 +105,13 @@ def clean(
     rights: Rights,
     console: Console,
     approve: bool = False,
-    **options: Unpack[Wishes],
+    **terms: Unpack[Terms],
 ) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
 
     A job that comes to wait for a person is left so, and reported. ``approve``: one that was left so
     begins.
-    ``options`` are those of :meth:`Client.submit`.
+    ``terms`` are those of :meth:`Client.submit`.
 
     Raises:
         UsageError: ``out`` is the folder of the pictures or masks, among which results do not belong.
@@ -150,7 +142,7 @@ def clean(
                 rights=rights,
                 journal=journal,
                 on_uploaded=sent,
-                **options,
+                **terms,
             )
         else:
             job = client.submit_manifest(
@@ -159,7 +151,7 @@ def clean(
                 rights=rights,
                 journal=journal,
                 on_uploaded=sent,
-                **options,
+                **terms,
             )
         progress.console.print(f"Job {job.id}")
         if approve and job.refresh().state == "needs_review":

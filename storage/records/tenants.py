@@ -16,6 +16,8 @@ class Caller:
     key_id: str
     tenant_id: str
     scopes: frozenset[Scope]
+    #: The browser's session that stood for the key; ``None``: the key itself came.
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

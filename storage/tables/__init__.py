@@ -3,18 +3,30 @@
 Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that an index grows at its end.
 """
 
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, UtcDateTime, metadata, new_id, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, UtcDateTime, Word, metadata, new_id, time_column
 from storage.tables.devices import devices
 from storage.tables.jobs import attempts, images, job_deltas, jobs, pauses, skipped_rows
+from storage.tables.sessions import login_links, sessions
 from storage.tables.templates import job_templates, templates
-from storage.tables.tenants import api_keys, audit_log, blob_deletions, idempotency_keys, tenants, uploads, usage
+from storage.tables.tenants import (
+    IS_UNUSED,
+    api_keys,
+    audit_log,
+    blob_deletions,
+    idempotency_keys,
+    tenants,
+    uploads,
+    usage,
+)
 from storage.tables.webhooks import webhook_attempts, webhook_deliveries, webhook_endpoints, webhook_outbox
 
 __all__ = [
     "ID",
+    "IS_UNUSED",
     "JSON_DOCUMENT",
     "SERIAL",
     "UtcDateTime",
+    "Word",
     "api_keys",
     "attempts",
     "audit_log",
@@ -25,9 +37,11 @@ __all__ = [
     "job_deltas",
     "job_templates",
     "jobs",
+    "login_links",
     "metadata",
     "new_id",
     "pauses",
+    "sessions",
     "skipped_rows",
     "templates",
     "tenants",

@@ -15,20 +15,21 @@ from sqlalchemy import (
     text,
 )
 
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, metadata, time_column
+from storage.records.states import ImageState, JobState, PausedBy, Priority
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, time_column
 
 jobs = Table(
     "jobs",
     metadata,
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
-    Column("state", String(12), nullable=False),
+    Column("state", Word(JobState), nullable=False),
     Column("options", JSON_DOCUMENT, nullable=False),
     # Boxes, templates, or how a mask's file is placed, for images without their own mask. Empty: each file as it is.
     Column("mask", JSON_DOCUMENT),
     # Of a job whose mark is estimated: the templates found, or why there are none. Empty until it is known.
     Column("review", JSON_DOCUMENT),
-    Column("priority", String(12), nullable=False, server_default="bulk"),
+    Column("priority", Word(Priority), nullable=False, server_default="bulk"),
     # Images that wait for a worker at this time fail. Empty: they wait as long as it takes.
     time_column("deadline"),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
@@ -84,7 +85,7 @@ pauses = Table(
     metadata,
     Column("subject", ID, primary_key=True),
     # `operator` or `tenant`: what the operator paused, no tenant resumes.
-    Column("paused_by", String(12), nullable=False),
+    Column("paused_by", Word(PausedBy), nullable=False),
     time_column("at", nullable=False),
 )
 job_deltas = Table(
@@ -110,7 +111,7 @@ images = Table(
     Column("name", String(255), nullable=False),
     # Its name in the tenant's own books.
     Column("custom_id", String(200)),
-    Column("state", String(12), nullable=False),
+    Column("state", Word(ImageState), nullable=False),
     # Blank where the picture is at an address.
     Column("source_key", String(300), nullable=False),
     # https:// or s3://. Empty: the picture is under its key.

@@ -15,7 +15,8 @@ from sqlalchemy import (
     text,
 )
 
-from storage.tables.columns import ID, JSON_DOCUMENT, metadata, time_column
+from storage.records.states import TemplateKind, TemplateState
+from storage.tables.columns import ID, JSON_DOCUMENT, Word, metadata, time_column
 
 # Watermarks known for many images. A row is first the work of making it: leased and fenced as an image is.
 templates = Table(
@@ -27,8 +28,8 @@ templates = Table(
     # Counts those of one name of a tenant, from 1.
     Column("version", Integer, nullable=False),
     # What it is made from: `mask`, `logo` or `estimate`.
-    Column("kind", String(12), nullable=False),
-    Column("state", String(12), nullable=False),
+    Column("kind", Word(TemplateKind), nullable=False),
+    Column("state", Word(TemplateState), nullable=False),
     # What the tenant said of its making: uploads, place, opacity, rule of approval.
     Column("spec", JSON_DOCUMENT, nullable=False),
     # The job whose pictures it is estimated from.

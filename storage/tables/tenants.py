@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -96,6 +97,8 @@ uploads = Table(
         sqlite_where=text("uses = 0"),
     ),
 )
+#: Whether a row of ``uploads`` belongs to no job, as its index has it: a constant, which a plan without values matches.
+IS_UNUSED = uploads.c.uses == literal_column("0")
 # Blobs that nothing in the ledger names any more. Written with the deletion of what named them; deleted after them.
 blob_deletions = Table(
     "blob_deletions",

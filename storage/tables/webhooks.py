@@ -14,7 +14,8 @@ from sqlalchemy import (
     text,
 )
 
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, metadata, time_column
+from storage.records.states import DeliveryState
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, time_column
 
 webhook_endpoints = Table(
     "webhook_endpoints",
@@ -45,7 +46,7 @@ webhook_deliveries = Table(
     # Counts an endpoint's deliveries of a job from 1; 0: of the time before it was counted.
     Column("sequence", Integer, nullable=False, server_default="0"),
     Column("payload", JSON_DOCUMENT, nullable=False),
-    Column("state", String(12), nullable=False),
+    Column("state", Word(DeliveryState), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     # Those made before it was last asked to be sent again: the schedule counts from there.
     Column("attempts_before", Integer, nullable=False, server_default="0"),

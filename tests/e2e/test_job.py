@@ -56,7 +56,7 @@ def events(receiver: Receiver, secret: str) -> list[dict[str, object]]:
 
 def test_a_folder_of_pictures_comes_back_clean(service: Service, receiver: Receiver, tmp_path: Path) -> None:
     with Client(service.url, service.key) as client:
-        webhook = client.create_webhook(receiver.url)
+        webhook = client.webhooks.create(receiver.url)
         ended = cleanplate(
             "submit", str(SAMPLES / "marked"), "--mask", str(SAMPLES / "masks"), "--out", str(tmp_path / "out"),
             "--webhook-id", webhook.id, *SAID,
@@ -98,7 +98,7 @@ def test_a_bad_file_fails_alone(service: Service, receiver: Receiver, tmp_path: 
     (folder / "bad.jpg").write_bytes(b"this was a picture once")
     (folder / "notes.txt").write_text("not sent")
     with Client(service.url, service.key) as client:
-        webhook = client.create_webhook(receiver.url)
+        webhook = client.webhooks.create(receiver.url)
         ended = cleanplate(
             "submit", str(folder), "--mask", str(SAMPLES / "masks" / good[0]), "--out", str(tmp_path / "out"),
             "--webhook-id", webhook.id, *SAID,

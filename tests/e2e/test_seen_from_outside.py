@@ -67,7 +67,7 @@ def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, 
             stack.enter_context(running(name, settings=variables, log_path=path))
         until(lambda: _answers(settings.public_url), logs["serve"].read_text)
         with Client(settings.public_url, key) as client:
-            webhook = client.create_webhook(receiver.url)
+            webhook = client.webhooks.create(receiver.url)
             sent = cleanplate(
                 "submit", str(folder), "--mask", str(mask), "--out", str(tmp_path / "out"),
                 "--webhook-id", webhook.id, *RIGHTS,

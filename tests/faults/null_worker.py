@@ -16,9 +16,9 @@ from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.ledger.images.leases import lease_images
 from storage.records import ImageState, Outcome, Priority
-from workers.device.images.finishing import Finisher
-from workers.device.images.lease import Heartbeat, Lease
-from workers.queue import make_celery
+from workers.device.images.finisher import Finisher
+from workers.device.lease import Heartbeat, Lease
+from workers.shared.queue import make_celery
 
 #: One image in so many fails.
 FAILS = 97

@@ -22,7 +22,7 @@ from tests.faults.soak import Processes, ended, open_jobs, submit
 from tests.faults.test_soak import hasty
 from tests.running import until
 from tests.servers import PostgresServer, RedisServer
-from workers.queue import make_celery, publish_shard
+from workers.shared.queue import make_celery, publish_shard
 
 Fault = Callable[[Processes, Database], None]
 

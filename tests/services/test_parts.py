@@ -22,7 +22,7 @@ from storage.ledger.tenants.uploads import create_uploads
 from tests import patient
 from tests.servers import S3Server
 from tests.shop import Clock
-from workers.leader.sweeping import sweep
+from workers.leader.sweeper import sweep
 
 KEY = "t/tnt_1/uploads/upl_1"
 

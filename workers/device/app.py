@@ -17,7 +17,7 @@ from cleanplate.base.settings import load_settings
 from cleanplate.telemetry.logs import configure
 from workers.device import resources
 from workers.device.drain import Drain
-from workers.queue import make_celery, prepare_queue
+from workers.shared.queue import make_celery, prepare_queue
 
 __all__ = ["app", "make_celery"]
 

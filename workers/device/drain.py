@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from multiprocessing import RawValue
 
-from workers.queue import DRAIN_S
+from workers.shared.queue import DRAIN_S
 
 #: Share of the drain after which even the image on the device is given back, so that there is time to say so.
 PATIENCE = 0.75

@@ -26,7 +26,7 @@ from workers.device.activity import Activity
 from workers.device.drain import Drain
 from workers.device.images.fetching import Fetcher
 from workers.device.networks import Networks
-from workers.device.pulse import VARIABLE, Beat, Pulse, resident_bytes
+from workers.shared.heartbeats import VARIABLE, Beat, Pulse, resident_bytes
 
 if TYPE_CHECKING:
     from model.engine.inpainter import LaMaInpainter

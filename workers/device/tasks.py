@@ -15,8 +15,8 @@ from celery import shared_task
 from cleanplate.telemetry import meters
 from workers.device import resources
 from workers.device.images.pipeline import run_shard
-from workers.device.templates.making import make_template
-from workers.queue import MAKING_TASK, TASK
+from workers.device.templates.pipeline import make_template
+from workers.shared.queue import MAKING_TASK, TASK
 
 if TYPE_CHECKING:
     from model.engine.engine import Engine

@@ -36,10 +36,10 @@ from storage.ledger.templates.making import reap_templates, take_templates
 from storage.ledger.tenants import idempotency
 from storage.records import ImageOfJob, Shard
 from workers.leader.pace import Pace
-from workers.leader.sweeping import Sweeper
-from workers.leader.webhooks import Deliveries
-from workers.queue import make_celery, prepare_queue, publish_shard, publish_template
-from workers.stopping import StopSignal
+from workers.leader.sweeper import Sweeper
+from workers.leader.webhook_delivery import Deliveries
+from workers.shared.queue import make_celery, prepare_queue, publish_shard, publish_template
+from workers.shared.stopping import StopSignal
 
 log = structlog.get_logger(__name__)
 

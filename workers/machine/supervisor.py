@@ -21,13 +21,13 @@ from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from cleanplate.telemetry import metrics
 from storage.database import Database
-from workers.device.pulse import VARIABLE
 from workers.machine.devices import Device, devices, read_device
-from workers.machine.report import REPORT_S, own_folder, write_reports
+from workers.machine.reporting import REPORT_S, own_folder, write_reports
 from workers.machine.telling import Telling
 from workers.machine.watch import Watch
-from workers.queue import DRAIN_S, prepare_queue
-from workers.stopping import StopSignal
+from workers.shared.heartbeats import VARIABLE
+from workers.shared.queue import DRAIN_S, prepare_queue
+from workers.shared.stopping import StopSignal
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from workers.device.pulse import Beat, read_beat
+from workers.shared.heartbeats import Beat, read_beat
 
 #: Seconds from its start in which a process must have beaten once.
 FIRST_BEAT_S = 120.0

@@ -5,9 +5,9 @@ Each of its steps would find that out by itself, but at most ticks nothing has r
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, exists, select
 
 from storage.database import Database
 from storage.ledger.images.deadlines import is_late
@@ -33,6 +33,11 @@ class Glance(NamedTuple):
 
 def glance(db: Database) -> Glance:
     """One look, of one snapshot on Postgres."""
+    with db.read() as connection:
+        return Glance(*map(bool, connection.execute(db.built_once(_looks)).one()))
+
+
+def _looks(db: Database) -> Select[Any]:
     looks = [
         exists(select(images.c.id).where(silent(db))),
         exists(select(templates.c.id).where(silent_template(db))),
@@ -41,8 +46,5 @@ def glance(db: Database) -> Glance:
         exists(select(pauses.c.subject)),
         exists(select(templates.c.id).where(waiting_template(db))),
     ]
-    with db.read() as connection:
-        row = connection.execute(
-            select(*(look.label(name) for name, look in zip(Glance._fields, looks, strict=True)))
-        ).one()
-    return Glance(*map(bool, row))
+    columns: list[Any] = [look.label(name) for name, look in zip(Glance._fields, looks, strict=True)]
+    return select(*columns)

@@ -19,7 +19,7 @@ from storage.ledger.templates import template_use
 from storage.ledger.tenants import quotas
 from storage.ledger.webhooks import outbox
 from storage.records import DeliveryState, ImageState, Job, JobState
-from storage.tables import attempts, blob_deletions, images, jobs, pauses, uploads, webhook_deliveries
+from storage.tables import IS_UNUSED, attempts, blob_deletions, images, jobs, pauses, uploads, webhook_deliveries
 
 #: Jobs, or rows, in one look.
 _BATCH = 100
@@ -203,7 +203,7 @@ def drop_expired_uploads(db: Database) -> int:
         with db.write() as connection:
             found = connection.execute(
                 select(uploads.c.id, uploads.c.key, uploads.c.parts_id)
-                .where(uploads.c.uses == 0, uploads.c.expires_at <= db.now())
+                .where(IS_UNUSED, uploads.c.expires_at <= db.now())
                 .order_by(uploads.c.expires_at)
                 .limit(_BATCH)
                 .with_for_update(skip_locked=True)

@@ -7,14 +7,14 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.errors import NotFound
 from storage.ledger.operations import audit
 from storage.records import ApiKey, Caller, Scope
-from storage.tables import api_keys, new_id, tenants
+from storage.tables import api_keys, login_links, new_id, sessions, tenants
 
 #: Seconds between two writes of a key's ``last_used_at``.
 _LAST_USED_EVERY_S = 60
@@ -82,7 +82,7 @@ def create_key(
                 tenant_id=tenant_id,
                 name=name,
                 prefix=secret[:8],
-                hash=_hash(secret),
+                hash=digest(secret),
                 scopes=" ".join(scope for scope in Scope if scope in held),
                 created_at=db.now(),
                 expires_at=None if expires_in_s is None else db.after(expires_in_s),
@@ -104,7 +104,7 @@ def list_keys(db: Database, tenant_id: str | None = None) -> list[ApiKey]:
 
 
 def revoke_key(db: Database, key_id: str) -> None:
-    """Ends a key's use; repeating it changes nothing. Raises NotFound."""
+    """Ends a key's use and its sessions; repeating it changes nothing. Raises NotFound."""
     with db.write() as connection:
         owner = connection.scalar(select(api_keys.c.tenant_id).where(api_keys.c.id == key_id))
         if owner is None:
@@ -113,39 +113,45 @@ def revoke_key(db: Database, key_id: str) -> None:
             update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=db.now())
         ).rowcount
         if revoked:
+            for table in (sessions, login_links):
+                connection.execute(delete(table).where(table.c.key_id == key_id))
             event = audit.Event(owner, "key.revoked", audit.SERVICE, None, None, {"key": key_id})
             audit.append(db, connection, [event])
 
 
 def identify(db: Database, secret: str) -> Caller | None:
-    """Whose key this is; ``None`` for one that is unknown, revoked or expired.
+    """Whose key this is; ``None`` for one that is unknown, revoked or expired."""
+    return find_caller(db, api_keys.c.hash == digest(secret))
+
+
+def is_alive(db: Database) -> ColumnElement[bool]:
+    """Whether a key is neither revoked nor expired."""
+    return and_(api_keys.c.revoked_at.is_(None), or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > db.now()))
+
+
+def find_caller(db: Database, *conditions: ColumnElement[bool], with_session: bool = False) -> Caller | None:
+    """The caller whose living key meets the conditions; they may name ``sessions`` if ``with_session``.
 
     Writes ``last_used_at`` at most once a minute.
     """
-    return _living(db, api_keys.c.hash == _hash(secret))
-
-
-def identify_by_id(db: Database, key_id: str) -> Caller | None:
-    """The same for a key known by its id: for whoever has shown its secret before."""
-    return _living(db, api_keys.c.id == key_id)
-
-
-def _living(db: Database, is_it: ColumnElement[bool]) -> Caller | None:
     stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= db.after(-_LAST_USED_EVERY_S))
+    query = select(
+        api_keys.c.id,
+        api_keys.c.tenant_id,
+        api_keys.c.scopes,
+        stale.label("stale"),
+        (sessions.c.id if with_session else literal(None)).label("session_id"),
+    ).where(*conditions, is_alive(db))
+    if with_session:
+        query = query.join_from(api_keys, sessions, sessions.c.key_id == api_keys.c.id)
     with db.read() as connection:
-        found = connection.execute(
-            select(api_keys.c.id, api_keys.c.tenant_id, api_keys.c.scopes, stale.label("stale")).where(
-                is_it,
-                api_keys.c.revoked_at.is_(None),
-                or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > db.now()),
-            )
-        ).first()
-    if found is None:
+        row = connection.execute(query).first()
+    if row is None:
         return None
-    if found.stale:
+    if row.stale:
         with db.write() as connection:
-            connection.execute(update(api_keys).where(api_keys.c.id == found.id, stale).values(last_used_at=db.now()))
-    return Caller(key_id=found.id, tenant_id=found.tenant_id, scopes=_scopes(found.scopes))
+            connection.execute(update(api_keys).where(api_keys.c.id == row.id, stale).values(last_used_at=db.now()))
+    return Caller(key_id=row.id, tenant_id=row.tenant_id, scopes=_scopes(row.scopes), session_id=row.session_id)
 
 
 def require_tenant(connection: Connection, tenant_id: str) -> None:
@@ -154,7 +160,8 @@ def require_tenant(connection: Connection, tenant_id: str) -> None:
         raise NotFound("tenant", tenant_id)
 
 
-def _hash(secret: str) -> str:
+def digest(secret: str) -> str:
+    """SHA-256, as secrets are kept. They have 256 random bits, so that a slow hash would protect nothing."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser import context_of, launched, state_rights
+from tests.browser import launched, signed_in, state_rights
 from tests.embedded import Embedded, embedded
 
 
@@ -27,7 +27,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 @pytest.fixture
 def context(browser: Browser, service: Embedded) -> Iterator[BrowserContext]:
     """A person whose browser knows by which right marks are removed."""
-    with context_of(browser, service.url) as made:
+    with signed_in(browser, service) as made:
         state_rights(made)
         yield made
 

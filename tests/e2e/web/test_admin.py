@@ -10,9 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client.http import Client
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, context_of, forgive
+from tests.browser import PHONE, Held, assert_accessible, context_of, forgive, signed_in
 from tests.e2e.web.catalogue import mask_in
-from tests.e2e.web.test_login import FROM_ELSEWHERE
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
 
@@ -98,7 +97,7 @@ def test_without_the_scope_there_is_no_such_page(browser: Browser, page: Page, s
     page.get_by_label("Name").fill("reader")
     page.get_by_role("button", name="Make the key").click()
     secret = page.locator("#secret").inner_text()
-    with context_of(browser, service.url, **FROM_ELSEWHERE) as context:
+    with context_of(browser, service.url) as context:
         reader = context.new_page()
         reader.goto("/jobs")
         reader.get_by_label("API key").fill(secret)
@@ -120,7 +119,7 @@ def test_without_the_scope_there_is_no_such_page(browser: Browser, page: Page, s
     ids=["light-en", "dark-zh", "phone-zh"],
 )
 def test_operations_are_accessible_and_fit(browser: Browser, service: Embedded, options: dict) -> None:  # type: ignore[type-arg]
-    with context_of(browser, service.url, **options) as context:
+    with signed_in(browser, service, **options) as context:
         page = context.new_page()
         page.goto("/admin")
         assert_accessible(page)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import PHONE, context_of, state_rights
+from tests.browser import PHONE, signed_in, state_rights
 from tests.e2e.web.bench import Bench, pixels
 from tests.embedded import Embedded
 
@@ -47,7 +47,7 @@ def bench(page: Page, marked: Path) -> Bench:
 
 
 def test_two_fingers_enlarge_and_paint_nothing(browser: Browser, service: Embedded, marked: Path) -> None:
-    with context_of(browser, service.url, viewport=PHONE, has_touch=True) as context:
+    with signed_in(browser, service, viewport=PHONE, has_touch=True) as context:
         state_rights(context)
         bench = Bench(context.new_page())
         bench.open(marked)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from cleanplate.client.http import Client, JobAnswer
-from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, forgive, hold_bitmaps
+from tests.browser import PHONE, Held, assert_accessible, drawn, forgive, hold_bitmaps, signed_in
 from tests.e2e.web.catalogue import asking, folder_of, lasting_in, mask_in, paused, submitted
 from tests.embedded import Embedded
 from tests.running import until
@@ -210,7 +210,7 @@ def test_a_screen_that_holds_more_than_a_part_shows_all_pictures(
     browser: Browser, service: Embedded, shop: Path, tmp_path: Path
 ) -> None:
     job = paused(service, folder_of(tmp_path / "many", 70), shop / "mask.png")
-    with context_of(browser, service.url, viewport={"width": 3840, "height": 2160}) as context:
+    with signed_in(browser, service, viewport={"width": 3840, "height": 2160}) as context:
         page = context.new_page()
         page.goto(f"/jobs/{job.id}")
         expect(page.locator("#gallery .pair")).to_have_count(70)
@@ -240,7 +240,7 @@ def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
 def test_what_was_posted_to_a_webhook_is_seen_and_posted_again(page: Page, service: Embedded, shop: Path) -> None:
     with receiver_running() as receiver, Client(service.url, service.key) as client:
         receiver.replies = [Reply(status=500)]
-        webhook = client.create_webhook(f"{receiver.url}/<i>news</i>", events=["job.completed"])
+        webhook = client.webhooks.create(f"{receiver.url}/<i>news</i>", events=["job.completed"])
         job = submitted(service, shop / "pictures", shop / "mask.png", webhook_id=webhook.id)
         page.goto(f"/jobs/{job.id}")
         expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
@@ -283,7 +283,7 @@ def test_a_job_that_is_not_there_is_a_page_of_its_own(page: Page, context: Brows
 def test_list_and_job_are_accessible_and_fit(
     browser: Browser, service: Embedded, ended: JobAnswer, options: dict
 ) -> None:  # type: ignore[type-arg]
-    with context_of(browser, service.url, **options) as context:
+    with signed_in(browser, service, **options) as context:
         page = context.new_page()
         for address, there in (
             ("/jobs", f"[data-job={ended.id}]"),

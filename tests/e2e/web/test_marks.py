@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client.http import Client
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, context_of, state_rights
+from tests.browser import PHONE, Held, assert_accessible, signed_in, state_rights
 from tests.e2e.web.catalogue import RIGHTS, folder_of, mask_in
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
@@ -164,7 +164,7 @@ def test_a_search_that_waits_says_so(page: Page, service: Embedded, tmp_path: Pa
 def test_a_mark_to_look_at_is_accessible_and_fits(
     browser: Browser, service: Embedded, held: str, options: dict
 ) -> None:  # type: ignore[type-arg]
-    with context_of(browser, service.url, **options) as context:
+    with signed_in(browser, service, **options) as context:
         state_rights(context)
         page = context.new_page()
         page.goto(f"/jobs/{held}")

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, context_of, drawn, hold_bitmaps, state_rights
+from tests.browser import PHONE, Held, assert_accessible, drawn, hold_bitmaps, signed_in, state_rights
 from tests.e2e.web.catalogue import HEIGHT, WIDTH, asking, folder_of, mask_in
 from tests.embedded import Embedded
 
@@ -256,7 +256,7 @@ def test_bad_lines_of_a_list_are_named_and_an_uploaded_mask_is_sent(page: Page, 
     ids=["light-en", "dark-zh", "phone-zh"],
 )
 def test_a_new_job_is_accessible_and_fits(browser: Browser, service: Embedded, tmp_path: Path, options: dict) -> None:  # type: ignore[type-arg]
-    with context_of(browser, service.url, **options) as context:
+    with signed_in(browser, service, **options) as context:
         state_rights(context)
         page = context.new_page()
         page.goto("/jobs/new")

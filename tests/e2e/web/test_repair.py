@@ -13,7 +13,7 @@ from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, context_of, state_rights
+from tests.browser import PHONE, Held, assert_accessible, signed_in, state_rights
 from tests.e2e.web.bench import LONG_MS, Bench, pixels
 from tests.embedded import Embedded
 
@@ -127,7 +127,7 @@ def test_everything_can_be_done_with_the_keyboard(bench: Bench, marked: Path) ->
 
 
 def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Embedded, marked: Path) -> None:
-    with context_of(browser, service.url) as context:
+    with signed_in(browser, service) as context:
         bench = Bench(context.new_page())
         bench.open(marked)
         bench.drag((0.4, 0.4), (0.5, 0.4))
@@ -201,7 +201,7 @@ def test_dropping_and_pasting_bring_a_picture_in(page: Page, marked: Path) -> No
     ids=["light-en", "dark-zh", "phone-zh"],
 )
 def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, marked: Path, options: dict) -> None:  # type: ignore[type-arg]
-    with context_of(browser, service.url, **options) as context:
+    with signed_in(browser, service, **options) as context:
         state_rights(context)
         page = context.new_page()
         bench = Bench(page)

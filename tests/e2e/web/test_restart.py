@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from tests.browser import context_of, forgive, state_rights
+from tests.browser import context_of, forgive, sign_in, state_rights
 from tests.e2e.web.bench import LONG_MS, Bench
 from tests.e2e.web.catalogue import lasting_in, paused
 from tests.embedded import Embedded
@@ -17,6 +17,7 @@ def test_a_repair_outlives_the_service(browser: Browser, marked: Path, tmp_path:
     with context_of(browser, service.url) as context:
         state_rights(context)
         with service.up():
+            sign_in(context, service)
             bench = Bench(context.new_page())
             bench.open(marked)
             bench.drag((0.2, 0.7), (0.8, 0.3))
@@ -38,6 +39,7 @@ def test_what_is_begun_while_the_service_is_away_is_done_when_it_is_back(
     with context_of(browser, service.url) as context:
         state_rights(context)
         with service.up():
+            sign_in(context, service)
             bench = Bench(context.new_page())
             bench.page.goto("/")
         bench.take(marked)
@@ -55,6 +57,7 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path)
     with context_of(browser, service.url) as context:
         page = context.new_page()
         with service.up():
+            sign_in(context, service)
             job = paused(service, pictures, mask)
             page.goto(f"/jobs/{job.id}")
             page.get_by_role("button", name="Go on").click()

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, assert_accessible, context_of, state_rights
+from tests.browser import PHONE, assert_accessible, signed_in, state_rights
 from tests.embedded import Embedded
 from tests.texts import HEIGHT, WIDTH, Pixels, goods, laid, letters, printed
 
@@ -158,7 +158,7 @@ def test_by_keys_alone_a_corner_is_chosen_and_all_text_instead(texts: Page, serv
     ids=["dark-zh", "phone-zh"],
 )
 def test_what_is_asked_of_a_text_is_accessible_and_fits(browser: Browser, service: Embedded, options: dict) -> None:  # type: ignore[type-arg]
-    with context_of(browser, service.url, **options) as context:
+    with signed_in(browser, service, **options) as context:
         state_rights(context)
         page = context.new_page()
         page.goto("/jobs/new")

@@ -17,6 +17,8 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
 from storage.ledger.jobs.jobs import list_images
+from storage.ledger.tenants.sessions import begin_session, end_session, find_session
+from storage.ledger.tenants.tenants import create_key, revoke_key
 from storage.records import ImageState, Outcome
 from tests.running import until
 from tests.unit.api.calling import Caller, MakeService, Service
@@ -134,6 +136,51 @@ def test_all_jobs_of_a_tenant_are_followed_and_no_others(either: Service) -> Non
     stream = told(back)
     assert {next(stream).job["id"], next(stream).job["id"]} == {job["id"], second["id"]}
     back.close()
+
+
+@pytest.mark.parametrize("feed", ["one job", "all jobs"])
+def test_the_end_of_its_key_ends_a_stream(either: Service, feed: str) -> None:
+    db = either.stores.database
+    key, secret = create_key(db, either.tenant("shop"), "leaving")
+    job = either.caller().submit()
+    path = "/v1/events" if feed == "all jobs" else f"{job['links']['self']}/events"
+    leaving, staying = either.stranger(secret).follow(path), either.caller().follow(path)
+    stream, other = told(leaving), told(staying)
+    for each in (stream, other):
+        next(each)
+    revoke_key(db, key.id)
+    assert list(stream) == []
+    either.stranger(secret).problem("GET", path, 401, "key_wrong")
+    end(either, job["id"])
+    assert next(other).job["id"] == job["id"]
+    staying.close()
+
+
+def test_the_end_of_its_session_ends_a_stream(either: Service) -> None:
+    db = either.stores.database
+    key, _ = create_key(db, either.tenant("shop"), "page")
+    ended, kept = (begin_session(db, key.id, lifetime_s=60) for _ in range(2))
+    callers = {find_session(db, secret) for secret in (ended, kept)}
+    first, second = (either.stores.watcher.subscribe(caller, None, {}) for caller in callers if caller is not None)
+    until(lambda: either.stores.watcher.subscribers == 2, "nobody waits")
+    end_session(db, ended)
+    until(lambda: first.revoked or second.revoked, "no subscription ended")
+    assert (first.revoked, second.revoked) in {(True, False), (False, True)}
+    for each in (first, second):
+        either.stores.watcher.unsubscribe(each)
+
+
+def test_the_end_of_its_key_ends_a_long_poll(service: Service) -> None:
+    db = service.stores.database
+    key, secret = create_key(db, service.tenant("shop"), "leaving")
+    path = service.caller().submit()["links"]["self"]
+    answers: list[TestResponse] = []
+    waiting = threading.Thread(target=lambda: answers.append(service.stranger(secret).any("GET", f"{path}?wait=60")))
+    waiting.start()
+    until(lambda: service.stores.watcher.subscribers == 1, "nobody waits")
+    revoke_key(db, key.id)
+    waiting.join(30)
+    assert [answer.status_code for answer in answers] == [401]
 
 
 def test_beyond_the_cap_a_stream_is_refused_and_requests_go_on(

@@ -21,7 +21,7 @@ from cleanplate.telemetry.metrics import API, DISPATCHER, WORKER
 from tests.running import REPOSITORY
 from tests.unit.cleanplate.test_docs import parsed
 from tests.unit.cleanplate.test_metrics import named
-from workers.queue import DRAIN_S
+from workers.shared.queue import DRAIN_S
 
 CHART = REPOSITORY / "deploy" / "chart"
 #: What everybody has to say.

@@ -238,7 +238,7 @@ def test_the_gpu_worker_is_under_its_profile_with_the_reservation() -> None:
 
 
 def test_workers_get_longer_to_stop_than_they_take_to_drain() -> None:
-    from workers.queue import DRAIN_S
+    from workers.shared.queue import DRAIN_S
 
     for name in ("worker-cpu", "worker-gpu"):
         assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > DRAIN_S

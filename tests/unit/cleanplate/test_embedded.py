@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cleanplate.embedded.service import local_url, settle
@@ -52,6 +54,63 @@ def test_the_key_of_the_first_start_opens_the_service(up: Running, home: Path) -
     assert patient.get(f"{url}/v1/jobs", headers={"Authorization": f"Bearer {key}"}).json()["data"] == []
     assert patient.get(f"{url}/v1/jobs").status_code == 401
     assert key not in up.log
+
+
+@pytest.mark.parametrize("path", ["/", "/admin", "/admin/live", "/jobs", "/jobs/new"])
+def test_nobody_is_let_in_for_coming_from_this_machine(up: Running, home: Path, path: str) -> None:
+    """A proxy with a bare ``proxy_pass`` sends its own Host and no forwarding header: all the world looks local."""
+    url = address(up, home)
+    answer = patient.get(f"{url}{path}")
+    assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (302, "/login")
+    assert patient.get(f"{url}/login").status_code == 200
+    for closed in ("/v1/jobs", "/v1/devices", "/session"):
+        assert patient.get(f"{url}{closed}").status_code == 401
+    forged = httpx.post(f"{url}/admin/keys", data={"name": "mine", "scope": "admin"}, timeout=60)
+    assert (forged.status_code, forged.headers["location"].partition("?")[0]) == (302, "/login")
+
+
+def sign_in(url: str, link: str) -> int:
+    """What a browser does with a link; the status of the service's answer."""
+    page, _, secret = link.partition("#")
+    assert page == f"{url}/login/link"
+    with patient.client() as browser:
+        token = browser.get(page).text.partition('name="csrf-token" content="')[2].partition('"')[0]
+        answer = browser.post(page, data={"csrf_token": token, "link": secret})
+        if answer.status_code == 303:
+            assert browser.get(f"{url}/admin").status_code == 200
+        return answer.status_code
+
+
+def printed_link(up: Running) -> str:
+    """The last link that ``up`` has printed."""
+    return re.findall(r"http\S+/login/link#\S+", up.log)[-1]
+
+
+def test_the_printed_link_signs_in_once_and_another_is_a_command_away(up: Running, home: Path) -> None:
+    url, link = address(up, home), printed_link(up)
+    assert [sign_in(url, link) for _ in range(2)] == [303, 403]
+    made = cleanplate("link", settings={"CLEANPLATE_HOME": str(home)})
+    assert made.returncode == 0, made.stderr
+    page = home / "login-link.html"
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert made.stdout.strip() in page.read_text()
+    assert sign_in(url, made.stdout.strip()) == 303
+
+
+def test_a_link_of_before_a_restart_signs_nobody_in(tmp_path: Path) -> None:
+    home, log_path = tmp_path / "home", tmp_path / "log"
+    links = []
+    for _ in range(2):
+        with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as up:
+            url = address(up, home)
+            links.append(printed_link(up).partition("#")[2])
+            if len(links) == 2:
+                assert [sign_in(url, f"{url}/login/link#{secret}") for secret in links] == [403, 303]
+            assert up.stop() == 0
+        assert not (home / "login-link.html").exists()
+    stopped = cleanplate("link", "--home", str(home), settings={})
+    assert stopped.returncode == 2
+    assert "No service runs in" in stopped.stderr
 
 
 def test_the_command_line_finds_the_service_by_its_home(up: Running, home: Path) -> None:

@@ -25,7 +25,7 @@ from tests.running import REPOSITORY, running, until
 from tests.servers import environment, free_port
 from tests.shop import Shop
 from workers.leader.dispatcher import Dispatcher
-from workers.queue import make_celery, prepare_queue
+from workers.shared.queue import make_celery, prepare_queue
 
 DEPLOY = REPOSITORY / "deploy"
 

@@ -119,6 +119,9 @@ def test_pauses_double_up_to_a_bound_and_start_over_after_a_settled_life() -> No
 DYING = """
 import os, sys
 from cleanplate.base.processes import CRASH_LOOP, LONGEST_PAUSE_S, Family
+from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
+logs.configure(Settings())
 now = 0.0
 family = Family(os.environ, clock=lambda: now)
 program = "import os; raise SystemExit(int(os.environ['OWN']))"
@@ -140,5 +143,6 @@ def test_child_that_keeps_dying_is_said_to_be_in_a_crash_loop() -> None:
     )
     assert run.returncode == 0, run.stderr
     assert f"deaths {CRASH_LOOP} {CRASH_LOOP}" in run.stdout
-    assert run.stdout.count("process.crash_loop") == 1
-    assert run.stdout.count("status=7") == CRASH_LOOP
+    events = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [event["deaths"] for event in events if event["event"] == "process.crash_loop"] == [CRASH_LOOP]
+    assert [event["status"] for event in events if event["event"] == "process.died"] == [7] * CRASH_LOOP

@@ -7,8 +7,9 @@ import sys
 import time
 
 import psycopg
+import pytest
 
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import InvalidSettings, Settings
 from storage.database import Database
 from storage.leader import leadership
 from tests.servers import environment
@@ -72,4 +73,12 @@ def test_a_lost_connection_is_a_lost_leadership(server_settings: Settings, postg
             )
         assert not place.held()
         assert place.held()
+    db.close()
+
+
+def test_nobody_leads_by_a_session_that_a_pooler_shares(server_settings: Settings) -> None:
+    settings = server_settings.model_copy(update={"database_pooler": True})
+    db = Database.connect(settings.sqlalchemy_url)
+    with pytest.raises(InvalidSettings, match="CLEANPLATE_DATABASE_POOLER"), leadership(db, settings):
+        pass
     db.close()

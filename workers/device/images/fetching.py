@@ -23,7 +23,7 @@ from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.options import MaskPlace
 from storage.records import LeasedImage, SampleSource
 from workers.errors import SourceRefused, SourceUnavailable, UrlNotAllowed
-from workers.guarded import guarded_session
+from workers.shared.guarded_http import guarded_session
 
 USER_AGENT = "Cleanplate-Fetcher/1"
 #: Answers that ask to come back later.

@@ -13,10 +13,10 @@ from structlog.contextvars import bound_contextvars
 from storage.errors import LedgerUnavailable
 from storage.ledger.images.leases import lease_images, release_images
 from storage.records import LeasedImage
-from workers.device.images.finishing import Finisher
-from workers.device.images.lease import Heartbeat, Lease
-from workers.device.images.line import Line
+from workers.device.images.finisher import Finisher
+from workers.device.images.shard_executor import ShardExecutor
 from workers.device.images.steps import Steps
+from workers.device.lease import Heartbeat, Lease
 from workers.device.resources import Resources
 
 log = structlog.get_logger(__name__)
@@ -38,15 +38,15 @@ def run_shard(image_ids: list[str], resources: Resources) -> bool:
     ids = [image.id for image in images]
     lease = Lease(resources.database, token, ids, lease_s=settings.lease_s, taken_at=taken_at)
     finisher = Finisher(resources.database, lease, max_attempts=settings.max_attempts)
-    line = Line(resources, lease, finisher, images)
-    steps = Steps(resources, lease, line)
+    executor = ShardExecutor(resources, lease, finisher, images)
+    steps = Steps(resources, lease, executor)
     with bound_contextvars(job=images[0].job_id), Heartbeat(lease, settings.heartbeat_s):
         with finisher:
-            line.run(steps.fetch)
-        if line.left_over:
+            executor.run(steps.fetch)
+        if executor.left_over:
             log.info("shard.interrupted")
-            _give_back(lease, line.left_over, resources)
-    return not line.device_lost
+            _give_back(lease, executor.left_over, resources)
+    return not executor.device_lost
 
 
 def _lease(image_ids: list[str], resources: Resources) -> tuple[float, str, list[LeasedImage]]:

@@ -15,7 +15,7 @@ from model.text.files import Found
 from model.text.wanted import Wanted
 from storage.options import TextMark
 from storage.records import ImageState, LeasedImage, Outcome
-from workers.device.images.passage import Passage, sha256
+from workers.device.images.image_context import ImageContext, sha256
 
 #: Texts that a record names.
 _TOLD = 20
@@ -49,11 +49,11 @@ def about(found: Found) -> dict[str, Any]:
     }
 
 
-def skipped(passage: Passage, source: bytes, key: str, limits: Limits, worker: str) -> Outcome:
+def skipped(context: ImageContext, source: bytes, key: str, limits: Limits, worker: str) -> Outcome:
     """The outcome of a picture without the mark: its result is the source itself, which lies under ``key``."""
     facts = probe(source, limits)
     return Outcome(
-        image_id=passage.image.id,
+        image_id=context.image.id,
         state=ImageState.SKIPPED,
         result_key=key,
         content_type=facts.content_type,
@@ -63,9 +63,9 @@ def skipped(passage: Passage, source: bytes, key: str, limits: Limits, worker: s
         record={
             "reason": "text_not_found",
             "format": facts.format,
-            **passage.about,
+            **context.about,
             "worker": worker,
-            "sha256": {**passage.sha256, "result": sha256(source)},
-            "seconds": {stage: round(seconds, 4) for stage, seconds in passage.seconds.items()},
+            "sha256": {**context.sha256, "result": sha256(source)},
+            "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
         },
     )

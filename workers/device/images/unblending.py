@@ -26,7 +26,7 @@ from model.watermark.files import Cleaned, clean
 from model.watermark.template import Template
 from storage.options import JobOptions
 from storage.records import ImageState, LeasedImage, Outcome
-from workers.device.images.passage import Passage, label_of, sha256
+from workers.device.images.image_context import ImageContext, label_of, sha256
 from workers.errors import ResidualMark, TemplateGone
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class Templates:
 class Filling:
     """The network as a fill, which says how far it is and is stopped between two tiles."""
 
-    def __init__(self, inpainter: LaMaInpainter, passage: Passage, on_tile: Callable[[int, int], None]) -> None:
+    def __init__(self, inpainter: LaMaInpainter, context: ImageContext, on_tile: Callable[[int, int], None]) -> None:
         self._inpainter = inpainter
-        self._passage = passage
+        self._passage = context
         self._on_tile = on_tile
 
     def __call__(self, pixels: Pixels, hole: Mask) -> Pixels:
@@ -116,10 +116,12 @@ class Unblended:
         return self.source.format if self.cleaned.skipped else str(self.cleaned.record["format"])
 
 
-def unblended(passage: Passage, source: bytes, templates: list[Template], fill: Filling, limits: Limits) -> Unblended:
+def unblended(
+    context: ImageContext, source: bytes, templates: list[Template], fill: Filling, limits: Limits
+) -> Unblended:
     """The picture without the marks. Raises ImageRejected, ResidualMark."""
-    options = JobOptions.model_validate(passage.image.options)
-    label = label_of(passage) if options.label else None
+    options = JobOptions.model_validate(context.image.options)
+    label = label_of(context) if options.label else None
     cleaned = clean(source, templates, limits=limits, fill=fill, output=options.output, label=label)
     if cleaned.residual and options.residual_mark == "fail":
         raise ResidualMark(max(abs(removal.ghost) for removal in cleaned.removals))
@@ -127,29 +129,29 @@ def unblended(passage: Passage, source: bytes, templates: list[Template], fill: 
     return Unblended(cleaned, probe(source, limits), small)
 
 
-def ended(passage: Passage, result: Unblended, key: str, worker: str) -> Outcome:
+def ended(context: ImageContext, result: Unblended, key: str, worker: str) -> Outcome:
     """The outcome of a picture whose result lies under ``key``."""
     about = {
         **result.cleaned.record,
-        "method": passage.method,
-        "templates": [used.id for used in passage.image.templates],
-        "template": passage.image.templates[0].id,
+        "method": context.method,
+        "templates": [used.id for used in context.image.templates],
+        "template": context.image.templates[0].id,
         "worker": worker,
-        "device_notes": sorted(passage.notes),
-        "sha256": {**passage.sha256, "result": sha256(result.data)},
-        "seconds": {stage: round(seconds, 4) for stage, seconds in passage.seconds.items()},
+        "device_notes": sorted(context.notes),
+        "sha256": {**context.sha256, "result": sha256(result.data)},
+        "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
     }
-    if passage.network is not None:
-        about |= {"device": passage.network.device, "precision": passage.network.precision}
+    if context.network is not None:
+        about |= {"device": context.network.device, "precision": context.network.precision}
     if result.small is not None:
         about["preview"] = {"width": result.small.width, "height": result.small.height}
     return Outcome(
-        image_id=passage.image.id,
+        image_id=context.image.id,
         state=ImageState.SKIPPED if result.cleaned.skipped else ImageState.SUCCEEDED,
         result_key=key,
         content_type=result.content_type,
         width=result.source.width,
         height=result.source.height,
-        tiles_done=passage.tiles,
+        tiles_done=context.tiles,
         record=about,
     )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.webhook_receiver import Receiver, Reply, receiver_running
-from workers.leader.posting import ANSWER_BYTES, EXCERPT_CHARACTERS, Answer, post, retry_after
+from workers.leader.webhook_post import ANSWER_BYTES, EXCERPT_CHARACTERS, Answer, post, retry_after
 
 
 @pytest.fixture

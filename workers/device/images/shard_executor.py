@@ -20,14 +20,14 @@ from structlog.contextvars import bound_contextvars
 
 from model.errors import DeviceLost
 from storage.records import ImageState, LeasedImage, Outcome
-from workers.device.images.budget import ByteBudget
-from workers.device.images.finishing import Finisher
-from workers.device.images.lease import Lease
+from workers.device.images.byte_budget import ByteBudget
+from workers.device.images.finisher import Finisher
+from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import failure, out_of_time
-from workers.device.images.passage import Passage
+from workers.device.lease import Lease
 from workers.device.resources import Resources
 from workers.errors import Interrupted, LeaseLost
-from workers.queue import SOFT_SHARE
+from workers.shared.queue import SOFT_SHARE
 
 #: Threads that wait for the blob store; several may be stuck with slow answers while the others go on.
 FETCHES = 8
@@ -39,7 +39,7 @@ BYTES_IN_FLIGHT = 1 << 30
 Step = Callable[[], None]
 
 
-class Line:
+class ShardExecutor:
     """One shard's. All but :meth:`run` is called by the steps, in whatever thread."""
 
     def __init__(self, resources: Resources, lease: Lease, finisher: Finisher, images: list[LeasedImage]) -> None:
@@ -65,7 +65,7 @@ class Line:
         """Ids of the images that came to no end here."""
         return sorted(self._open)
 
-    def run(self, first: Callable[[Passage], None]) -> None:
+    def run(self, first: Callable[[ImageContext], None]) -> None:
         """Send all images through from their first step on, each handing on to the next, until the last has left."""
         with ExitStack() as threads:
             # Ended in the reverse order, each when nobody can hand anything to it any more.
@@ -77,25 +77,25 @@ class Line:
             threads.callback(self._stop)
             try:
                 for image in self._images:
-                    passage = Passage(image)
-                    fetches.submit(self._take, passage, functools.partial(first, passage))
+                    context = ImageContext(image)
+                    fetches.submit(self._take, context, functools.partial(first, context))
                 with self._changed:
                     self._changed.wait_for(lambda: self._moving == 0)
             except SoftTimeLimitExceeded:
                 self._blame_device()
 
-    def to_decode(self, passage: Passage, step: Step, nbytes: int) -> None:
+    def to_decode(self, context: ImageContext, step: Step, nbytes: int) -> None:
         """Hand on to the coders, as soon as there is room for ``nbytes`` more. Raises Interrupted."""
         self._budget.take(nbytes)
-        passage.nbytes = nbytes
-        self._decodes.submit(self._take, passage, step)
+        context.nbytes = nbytes
+        self._decodes.submit(self._take, context, step)
 
-    def to_fill(self, passage: Passage, step: Step) -> None:
-        self._fills.submit(self._take, passage, step)
+    def to_fill(self, context: ImageContext, step: Step) -> None:
+        self._fills.submit(self._take, context, step)
 
-    def to_store(self, passage: Passage, step: Step) -> None:
+    def to_store(self, context: ImageContext, step: Step) -> None:
         """The last step; it is taken even when the line was stopped, because the device's work is done."""
-        self._stores.submit(self._take_last, passage, step)
+        self._stores.submit(self._take_last, context, step)
 
     def begin(self) -> None:
         """Raises Interrupted where nothing new is to be begun."""
@@ -128,9 +128,9 @@ class Line:
         self._finisher.add(image, outcome)
         self._resources.activity.image_ended()
 
-    def _take(self, passage: Passage, step: Step) -> None:
+    def _take(self, context: ImageContext, step: Step) -> None:
         """One step of one image in a thread. What it raises ends this image and nothing else."""
-        image = passage.image
+        image = context.image
         with bound_contextvars(image=image.id, job=image.job_id):
             try:
                 if self._stopped:
@@ -138,43 +138,43 @@ class Line:
                 self._lease.check(image.id)
                 step()
             except Interrupted:
-                self._leave(passage, "given_back")
+                self._leave(context, "given_back")
             except LeaseLost:
-                self._drop(passage)
+                self._drop(context)
             except Exception as error:
                 if isinstance(error, DeviceLost):
                     # Nothing can be filled here any more; those that were not begun are spared the attempt.
                     self.device_lost = True
                     self._stop()
-                self._fail(passage, error)
+                self._fail(context, error)
 
-    def _take_last(self, passage: Passage, step: Step) -> None:
-        image = passage.image
+    def _take_last(self, context: ImageContext, step: Step) -> None:
+        image = context.image
         with bound_contextvars(image=image.id, job=image.job_id):
             try:
                 self._lease.check(image.id)
                 step()
             except LeaseLost:
-                self._drop(passage)
+                self._drop(context)
             except Exception as error:
-                self._fail(passage, error)
+                self._fail(context, error)
             else:
-                self._leave(passage, ImageState.SUCCEEDED)
+                self._leave(context, ImageState.SUCCEEDED)
 
-    def _drop(self, passage: Passage) -> None:
+    def _drop(self, context: ImageContext) -> None:
         with self._changed:
-            self._open.discard(passage.image.id)
-        self._leave(passage, "lease_lost")
+            self._open.discard(context.image.id)
+        self._leave(context, "lease_lost")
 
-    def _fail(self, passage: Passage, error: Exception) -> None:
-        outcome = failure(passage.image, error, {**self._worker, "sha256": passage.sha256})
-        self.end(passage.image, outcome)
-        self._leave(passage, outcome.error_code or outcome.state)
+    def _fail(self, context: ImageContext, error: Exception) -> None:
+        outcome = failure(context.image, error, {**self._worker, "sha256": context.sha256})
+        self.end(context.image, outcome)
+        self._leave(context, outcome.error_code or outcome.state)
 
-    def _leave(self, passage: Passage, outcome: str) -> None:
-        passage.span.tell(outcome=outcome)
-        passage.span.end()
-        self._budget.give(passage.nbytes)
+    def _leave(self, context: ImageContext, outcome: str) -> None:
+        context.span.tell(outcome=outcome)
+        context.span.end()
+        self._budget.give(context.nbytes)
         if self._resources.drain.begun:
             # Whoever waits for room is not to begin any more.
             self._budget.close()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from workers.device.images.budget import ByteBudget
+from workers.device.images.byte_budget import ByteBudget
 from workers.errors import Interrupted
 
 

@@ -28,7 +28,7 @@ from tests.servers import RedisServer, free_port
 from tests.unit.workers.conftest import WorkerOn
 from workers.device.images.pipeline import run_shard
 from workers.leader.dispatcher import HEARTBEATS_HEARD, Dispatcher
-from workers.queue import QUEUES, make_celery, prepare_queue, publish_shard
+from workers.shared.queue import QUEUES, make_celery, prepare_queue, publish_shard
 
 SOURCE, MASK = png(picture()), png(bar_mask())
 

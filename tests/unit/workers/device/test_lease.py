@@ -12,8 +12,8 @@ from storage.ledger.images.leases import lease_images
 from storage.records import ImageState, Outcome
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, picture, png
 from tests.servers import PostgresServer
-from workers.device.images.finishing import Finisher
-from workers.device.images.lease import Lease
+from workers.device.images.finisher import Finisher
+from workers.device.lease import Lease
 from workers.errors import LeaseLost
 
 

@@ -16,10 +16,10 @@ from cleanplate.base.settings import Settings
 from tests.running import cleanplate, running, until
 from tests.servers import environment
 from workers.device.activity import WINDOW_S, Activity
-from workers.device.pulse import Beat, Pulse, read_beat
-from workers.machine.report import own_folder, write_reports
+from workers.machine.reporting import own_folder, write_reports
 from workers.machine.watch import FIRST_BEAT_S, Watch
-from workers.stopping import StopSignal
+from workers.shared.heartbeats import Beat, Pulse, read_beat
+from workers.shared.stopping import StopSignal
 
 HANG_S, STUCK_S = 10.0, 100.0
 

@@ -18,7 +18,7 @@ from storage.ledger.webhooks.deliveries import claim_deliveries, list_deliveries
 from storage.ledger.webhooks.endpoints import create_endpoint, ping
 from tests.catalogue import Catalogue, bar_mask, picture, png
 from tests.running import until
-from workers.leader.sweeping import Sweeper, sweep
+from workers.leader.sweeper import Sweeper, sweep
 
 
 class Later:

@@ -34,7 +34,7 @@ from tests.unit.model.watermark.scenes import marked
 from tests.unit.workers.conftest import WorkerOn
 from workers.device.drain import Drain
 from workers.device.images.pipeline import run_shard
-from workers.device.templates.making import make_template
+from workers.device.templates.pipeline import make_template
 
 
 def uploaded(catalogue: Catalogue, files: Sequence[bytes]) -> list[str]:

@@ -28,7 +28,7 @@ from storage.tables import webhook_attempts, webhook_deliveries
 from tests.running import until
 from tests.shop import RIGHTS
 from tests.webhook_receiver import Receiver, Reply
-from workers.leader.webhooks import Deliveries, deliver
+from workers.leader.webhook_delivery import Deliveries, deliver
 
 
 class Shop:

@@ -18,7 +18,7 @@ from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.ledger.images.finish import finish_images
 from storage.records import LeasedImage, Outcome
-from workers.device.images.lease import Lease
+from workers.device.lease import Lease
 
 log = structlog.get_logger(__name__)
 

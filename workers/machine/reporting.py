@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
-from workers.device.pulse import put
+from workers.shared.heartbeats import put
 
 #: Seconds between two reports.
 REPORT_S = 2.0

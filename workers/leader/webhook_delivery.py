@@ -25,7 +25,7 @@ from storage.ledger.jobs.traces import trace_contexts
 from storage.ledger.webhooks.collecting import collect, urgent
 from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
 from storage.records import Delivery
-from workers.leader.posting import Answer, post
+from workers.leader.webhook_post import Answer, post
 
 log = structlog.get_logger(__name__)
 

@@ -90,7 +90,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
         messages, control = _folders(settings.home)
         return {
             "broker_url": "filesystem://localhost",
-            "broker_transport": "workers.folder_queue:Transport",
+            "broker_transport": "workers.shared.folder_queue:Transport",
             "broker_transport_options": {
                 "data_folder_in": str(messages),
                 "data_folder_out": str(messages),

@@ -14,7 +14,7 @@ from tests.catalogue import Catalogue, bar_mask, catalogue_in, pixels_of, png
 from tests.shop import RIGHTS
 from tests.texts import HEIGHT, laid, letters, printed
 from tests.unit.workers.conftest import WorkerOn
-from tests.unit.workers.test_templates import job_with, uploaded
+from tests.unit.workers.device.templates.test_templates import job_with, uploaded
 from workers.device.images.pipeline import run_shard
 
 MARK = TextMark(texts=["Doe Shirts"]).kept_text()

@@ -23,10 +23,10 @@ from storage.ledger.templates.making import (
     release_template,
 )
 from storage.records import LeasedTemplate, MadeTemplate, TemplateKind
-from workers.device.images.lease import Heartbeat
 from workers.device.images.outcomes import LONGEST_DETAIL
+from workers.device.lease import Heartbeat
 from workers.device.resources import Resources
-from workers.device.templates.template_kinds import Watch, from_logo, from_mask, from_pictures
+from workers.device.templates.kinds import Watch, from_logo, from_mask, from_pictures
 from workers.errors import Interrupted, LeaseLost, SourceError, TemplateUnmade
 
 log = structlog.get_logger(__name__)

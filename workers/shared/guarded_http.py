@@ -16,7 +16,7 @@ from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
 from cleanplate.base.addresses import is_public
-from workers.deadline import POOLS
+from workers.shared.connection_deadline import POOLS
 
 
 class _Guarded(IPFilterAdapter):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Posts to addresses that tenants chose, over a guarded session (:mod:`workers.guarded`): one try, and its answer."""
+"""One post to an address that a tenant chose, over guarded HTTP (:mod:`workers.shared.guarded_http`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3.exceptions import HTTPError
 
 from workers.errors import AddressRefused
-from workers.guarded import guarded_session
+from workers.shared.guarded_http import guarded_session
 
 USER_AGENT = "Cleanplate-Webhooks/1"
 #: Bytes of an answer that are read; the rest is never fetched.

@@ -15,9 +15,9 @@ from PIL import Image
 from storage.records import ImageState, TemplateKind, TemplateState
 from tests.catalogue import Catalogue, pixels_of, png
 from tests.unit.workers.conftest import WorkerOn
-from tests.unit.workers.test_templates import job_with, now, wanted
+from tests.unit.workers.device.templates.test_templates import job_with, now, wanted
 from workers.device.images.pipeline import run_shard
-from workers.device.templates.making import make_template
+from workers.device.templates.pipeline import make_template
 
 Pixels = NDArray[np.uint8]
 TALL, WIDE, TOP, LEFT, OPACITY = 10, 200, 95, 30, 0.5

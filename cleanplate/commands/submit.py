@@ -1,4 +1,4 @@
-"""``submit``, ``watch`` and ``jobs``: what somebody with pictures does."""
+"""``submit``, ``watch`` and ``approve``: one job from the pictures to the results, over the API."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ import typer
 from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
 
 if TYPE_CHECKING:
-    from cleanplate.client.answers import JobAnswer
-    from cleanplate.client.http import Client
     from storage.options import TextMark
-
-LISTED = 50
 
 
 class Basis(StrEnum):
@@ -87,6 +83,10 @@ def submit(
             formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
         ),
     ] = None,
+    retention_days: Annotated[
+        int | None,
+        typer.Option(min=1, help="Days from its end until the job is deleted.", show_default="the service's choice"),
+    ] = None,
 ) -> None:
     """Send pictures as one job, wait for it, and fetch the results.
 
@@ -134,6 +134,7 @@ def submit(
             webhook_id=webhook_id,
             priority=priority.value,
             deadline=deadline,
+            retention_days=retention_days,
             approve=approve,
         )
         if report.job.state == "needs_review":
@@ -227,50 +228,3 @@ def watch(
     typer.echo(f"{job_id} is {ended.state}: {counts}.")
     if ended.counts.failed or ended.counts.canceled:
         raise typer.Exit(1)
-
-
-def jobs(
-    job_id: Annotated[str | None, typer.Argument(help="One job, with what failed; without it the newest jobs.")] = None,
-) -> None:
-    """List the newest jobs, or show one.
-
-    Example: `cleanplate jobs job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
-    """
-    from cleanplate.terminal.connection import connect
-
-    with connect() as client:
-        if job_id is None:
-            _list(client)
-        else:
-            _show(client, client.job(job_id))
-
-
-def _list(client: Client) -> None:
-    from itertools import islice
-
-    from cleanplate.terminal.tables import minute, print_table
-
-    print_table(
-        ("id", "state", "images", "ended", "failed", "made"),
-        (
-            (
-                job.id,
-                job.state,
-                str(job.total),
-                str(job.counts.ended),
-                str(job.counts.failed),
-                minute(job.created_at),
-            )
-            for job in islice(client.jobs(), LISTED)
-        ),
-    )
-
-
-def _show(client: Client, job: JobAnswer) -> None:
-    from cleanplate.terminal.submission import pace
-
-    typer.echo(f"{job.id} is {job.state}: {job.counts.ended} of {job.total} images ended. {pace(job)}".rstrip())
-    typer.echo(", ".join(f"{count} {state}" for state, count in job.counts.model_dump().items() if count))
-    for image in client.images(job.id, state="failed"):
-        if image.error is not None:
-            typer.echo(f"{image.name}  {image.error.code}: {image.error.detail}")

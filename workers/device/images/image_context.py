@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Passage:
+class ImageContext:
     """What the steps have made of an image so far. One thread has it at a time."""
 
     image: LeasedImage
@@ -79,11 +79,11 @@ class Passage:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
 
 
-def success(passage: Passage, repaired: Repaired, small: Preview, key: str, worker: str) -> Outcome:
+def success(context: ImageContext, repaired: Repaired, small: Preview, key: str, worker: str) -> Outcome:
     """The outcome of a picture whose result lies under ``key``."""
-    task = passage.planned
+    task = context.planned
     return Outcome(
-        image_id=passage.image.id,
+        image_id=context.image.id,
         state=ImageState.SUCCEEDED,
         result_key=key,
         content_type=repaired.content_type,
@@ -91,23 +91,23 @@ def success(passage: Passage, repaired: Repaired, small: Preview, key: str, work
         height=task.height,
         tiles_done=task.tiles_total,
         record={
-            "method": passage.method,
+            "method": context.method,
             **repaired.record,
-            **passage.about,
+            **context.about,
             "worker": worker,
-            "device": passage.filled_by.device,
-            "precision": passage.filled_by.precision,
-            "device_notes": sorted(passage.notes),
-            "sha256": {**passage.sha256, "result": sha256(repaired.data)},
+            "device": context.filled_by.device,
+            "precision": context.filled_by.precision,
+            "device_notes": sorted(context.notes),
+            "sha256": {**context.sha256, "result": sha256(repaired.data)},
             "preview": {"width": small.width, "height": small.height},
-            "seconds": {stage: round(seconds, 4) for stage, seconds in passage.seconds.items()},
+            "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
         },
     )
 
 
-def label_of(passage: Passage) -> Label:
+def label_of(context: ImageContext) -> Label:
     """What a result says about its making, where its job asks for that."""
-    return Label(passage.image.job_id, passage.method, datetime.now(UTC))
+    return Label(context.image.job_id, context.method, datetime.now(UTC))
 
 
 def sha256(file: bytes) -> str:

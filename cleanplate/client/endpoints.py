@@ -1,0 +1,70 @@
+"""Webhook endpoints of a tenant and their deliveries: ``client.webhooks``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cleanplate.client.answers import DeliveryAnswer, DeliveryState, WebhookAnswer
+from cleanplate.client.calls import Calls
+
+_PATH = "/v1/webhooks"
+
+
+class Webhooks:
+    """The tenant's webhook endpoints. Every method raises as the client's do."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def create(self, url: str, *, events: Sequence[str] | None = None) -> WebhookAnswer:
+        """Create an endpoint for the usual events or ``events``; only this answer holds its ``secret``."""
+        body: dict[str, Any] = {"url": url} | ({} if events is None else {"events": list(events)})
+        return self._calls.call(WebhookAnswer, "POST", _PATH, json=body, repeatable=False)
+
+    def list(self) -> Iterator[WebhookAnswer]:
+        """All endpoints."""
+        return self._calls.pages(WebhookAnswer, _PATH)
+
+    def get(self, webhook_id: str) -> WebhookAnswer:
+        """One endpoint."""
+        return self._calls.call(WebhookAnswer, "GET", f"{_PATH}/{webhook_id}")
+
+    def change(
+        self, webhook_id: str, *, url: str | None = None, events: Sequence[str] | None = None, enable: bool = False
+    ) -> WebhookAnswer:
+        """Change an endpoint's address or events, or ``enable`` it after the service disabled it."""
+        body: dict[str, Any] = {} if url is None else {"url": url}
+        if events is not None:
+            body["events"] = list(events)
+        if enable:
+            body["enabled"] = True
+        return self._calls.call(WebhookAnswer, "PATCH", f"{_PATH}/{webhook_id}", json=body)
+
+    def delete(self, webhook_id: str) -> None:
+        """Delete an endpoint."""
+        self._calls.delete(f"{_PATH}/{webhook_id}")
+
+    def rotate(self, webhook_id: str, *, keep_s: int | None = None) -> WebhookAnswer:
+        """Replace the secret; only this answer holds the new one. The previous one signs too for ``keep_s`` seconds."""
+        params = {} if keep_s is None else {"keep_s": str(keep_s)}
+        return self._calls.call(WebhookAnswer, "POST", f"{_PATH}/{webhook_id}/rotate", params=params, repeatable=False)
+
+    def ping(self, webhook_id: str) -> DeliveryAnswer:
+        """Send a test event."""
+        return self._calls.call(DeliveryAnswer, "POST", f"{_PATH}/{webhook_id}/ping", repeatable=False)
+
+    def deliveries(
+        self, webhook_id: str, *, state: DeliveryState | None = None, job_id: str | None = None
+    ) -> Iterator[DeliveryAnswer]:
+        """An endpoint's deliveries, newest first."""
+        return self._calls.pages(DeliveryAnswer, f"{_PATH}/{webhook_id}/deliveries", {"state": state, "job_id": job_id})
+
+    def delivery(self, webhook_id: str, delivery_id: str) -> DeliveryAnswer:
+        """One delivery with all its attempts."""
+        return self._calls.call(DeliveryAnswer, "GET", f"{_PATH}/{webhook_id}/deliveries/{delivery_id}")
+
+    def redeliver(self, webhook_id: str, delivery_id: str) -> DeliveryAnswer:
+        """Send a delivery again, under the same ``webhook-id``."""
+        path = f"{_PATH}/{webhook_id}/deliveries/{delivery_id}/redeliver"
+        return self._calls.call(DeliveryAnswer, "POST", path, repeatable=False)

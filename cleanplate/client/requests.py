@@ -1,0 +1,118 @@
+"""Bodies of ``POST /v1/jobs``, and the uploads that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from cleanplate.client.answers import Rights
+
+Priority = Literal["interactive", "bulk"]
+#: A mask's file, or a mask as the API takes it: ``{"template": id}``, ``{"boxes": […]}``, ``{"mode": "text", …}``.
+Mask = Path | Mapping[str, Any]
+#: Sends files; their upload ids.
+Upload = Callable[[Sequence[Path]], Mapping[Path, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One image of a job with values of its own: a ``file`` to upload, or a ``url`` that the service fetches.
+
+    ``mask`` and ``options`` win over the job's. ``custom_id`` comes back in all lists, results and errors.
+    """
+
+    file: Path | None = None
+    #: ``https://`` of a public server, or ``s3://bucket/key`` of an allowed bucket.
+    url: str | None = None
+    #: Its file name; ``None``: the file's own, or the last part of the address.
+    name: str | None = None
+    custom_id: str | None = None
+    mask: Mask | None = None
+    options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.url is None):
+            raise ValueError("give either file or url")
+
+    def files(self) -> Iterator[Path]:
+        """The files to upload."""
+        yield from (file for file in (self.file, self.mask) if isinstance(file, Path))
+
+    def body(self, uploads: Mapping[Path, str]) -> dict[str, Any]:
+        """The image in the request's body."""
+        source = {"url": self.url} if self.file is None else {"upload_id": uploads[self.file]}
+        name = self.name or (self.file.name if self.file is not None else None)
+        own = {"name": name, "custom_id": self.custom_id, "options": self.options}
+        return {
+            **source,
+            **{key: value for key, value in own.items() if value is not None},
+            **mask_fields(self.mask, uploads),
+        }
+
+
+class Terms(TypedDict, total=False):
+    """What a job states beside its images, its mask and its rights; everything is optional."""
+
+    #: ``dilation_px``, ``output`` and the others of the API's ``JobOptions``.
+    options: Mapping[str, Any] | None
+    #: Hears ``job.completed`` and ``image.failed``.
+    webhook_id: str | None
+    #: ``interactive`` overtakes ``bulk``.
+    priority: Priority
+    #: Images that wait for a worker at this time fail. Local time where it names no zone.
+    deadline: datetime | None
+    #: Days from its end until the job is deleted with all its files.
+    retention_days: int | None
+
+
+def terms_body(rights: Rights, terms: Terms) -> dict[str, Any]:
+    """The fields of the body for rights and terms."""
+    deadline = terms.get("deadline")
+    optional = {
+        "priority": terms.get("priority"),
+        "deadline": None if deadline is None else deadline.astimezone().isoformat(),
+        "webhook_id": terms.get("webhook_id"),
+        "retention_days": terms.get("retention_days"),
+    }
+    return {
+        "options": dict(terms.get("options") or {}),
+        "rights_basis": rights.basis,
+        "attested_by": rights.attested_by,
+        "rights_reference": rights.reference,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def mask_fields(mask: Mask | None, uploads: Mapping[Path, str]) -> dict[str, Any]:
+    """The field of the body for a mask, of a job or of one image."""
+    if mask is None:
+        return {}
+    return {"mask_upload_id": uploads[mask]} if isinstance(mask, Path) else {"mask": dict(mask)}
+
+
+def pictures_of(images: Sequence[Path | Picture], masks: Path | Sequence[Path], mask: Mask | None) -> list[Picture]:
+    """The images as pictures, each with its mask of ``masks``.
+
+    Raises:
+        ValueError: the numbers of images and masks do not fit, or a mask is given twice.
+    """
+    pictures = [image if isinstance(image, Picture) else Picture(file=image) for image in images]
+    if not isinstance(masks, Path) and not masks:
+        if mask is None and any(picture.mask is None for picture in pictures):
+            raise ValueError("give masks, a mask of the job, or a mask with each picture")
+        return pictures
+    if mask is not None or any(picture.mask is not None for picture in pictures):
+        raise ValueError("give masks either here, with the job or with the pictures")
+    own = [masks] * len(pictures) if isinstance(masks, Path) else list(masks)
+    if len(own) != len(pictures):
+        raise ValueError(f"{len(pictures)} images and {len(own)} masks")
+    return [
+        Picture(
+            file=picture.file, url=picture.url, name=picture.name, custom_id=picture.custom_id,
+            mask=mask_file, options=picture.options,
+        )
+        for picture, mask_file in zip(pictures, own, strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""The parts that the leader, the machine and the device programs share."""
