@@ -11,6 +11,7 @@ from api import exchange, lanes, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
+from api.under_path import UnderPath, path_below
 from api.web import failures, session, texts
 from cleanplate.base.settings import Settings
 
@@ -56,4 +57,6 @@ def create_app(settings: Settings) -> APIFlask:
         app.register_blueprint(blueprint)
     openapi.register(app)
     lanes.register(app, working=settings.api_threads, waiting=settings.api_streams)
+    if path := path_below(settings.public_url):
+        app.wsgi_app = UnderPath(app.wsgi_app, path)  # type: ignore[method-assign]
     return app

@@ -21,8 +21,9 @@ _BATCH = 500
 def copy_blobs(source: Blobs, target: Blobs) -> int:
     """Copies all blobs, over those that a broken-off run has copied; how many there are."""
     count = 0
-    for count, listed in enumerate(source.list("t/"), 1):  # noqa: B007 - the last one counts
+    for listed in source.list("t/"):
         target.put(listed.key, source.get(listed.key), content_type=source.stat(listed.key).content_type)
+        count += 1
     return count
 
 
@@ -65,4 +66,4 @@ def _count_on(connection: Connection, table: Table) -> None:
     column = table.autoincrement_column
     assert column is not None
     highest = select(func.coalesce(func.max(column), 0) + 1).scalar_subquery()
-    connection.execute(select(func.setval(func.pg_get_serial_sequence(table.name, column.name), highest, False)))  # noqa: FBT003
+    connection.execute(select(func.setval(func.pg_get_serial_sequence(table.name, column.name), highest, False)))

@@ -8,5 +8,5 @@ if (secret) {
   /** @type {HTMLInputElement} */ (form.elements.namedItem("link")).value = secret;
   form.submit();
 } else {
-  location.replace("/login");
+  location.replace(form.dataset.login);
 }

@@ -3,6 +3,9 @@
 
 import { t } from "../words/texts.js";
 
+/** What stands before each path of the service: empty, or the path of a host below which it is served. */
+const BELOW = document.documentElement.dataset.below;
+
 const WAITS_MS = [300, 700, 1500, 3000, 5000];
 let token = document.querySelector('meta[name="csrf-token"]').content;
 
@@ -17,6 +20,11 @@ export class Problem extends Error {
   get passing() {
     return this.code === "unreachable" || this.status === 503 || this.status === 429 || this.code === "idempotency_key_busy";
   }
+}
+
+/** A path of the service as this page asks for it; an address of elsewhere stays as it is. */
+export function below(path) {
+  return path.startsWith("/") ? BELOW + path : path;
 }
 
 /** The parsed answer of one request. Throws Problem, or AbortError. */
@@ -144,7 +152,7 @@ export function problemOf(status, text) {
 /** An answer with its whole body, a Blob: it can break off in the body as well as before it. */
 async function reached(path, options) {
   try {
-    const answer = await fetch(path, options);
+    const answer = await fetch(below(path), options);
     return { ok: answer.ok, status: answer.status, headers: answer.headers, body: await answer.blob() };
   } catch (error) {
     if (error.name === "AbortError") throw error;

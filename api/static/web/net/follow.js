@@ -1,6 +1,6 @@
 // A job as it goes on: the service's events, taken up again whenever they break off, and the job's state fetched anew then.
 
-import { Problem, awaited, call, pause } from "./api.js";
+import { Problem, awaited, below, call, pause } from "./api.js";
 
 const AGAIN_MS = 2000;
 
@@ -30,7 +30,7 @@ export async function follow(jobId, { onJob, onAway = () => {}, signal }) {
 function listened(jobId, onJob, signal) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    const stream = new EventSource(`/v1/jobs/${jobId}/events`);
+    const stream = new EventSource(below(`/v1/jobs/${jobId}/events`));
     const leave = (settle, value) => {
       stream.close();
       signal?.removeEventListener("abort", aborted);
@@ -79,7 +79,7 @@ export async function followAll({ look, onJob, onAway = () => {}, signal }) {
 /** Listen to all jobs: `stands` and `ended`, where it breaks off, resolve; both reject with AbortError. */
 function listening(onJob, signal) {
   signal.throwIfAborted();
-  const stream = new EventSource("/v1/events");
+  const stream = new EventSource(below("/v1/events"));
   stream.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
   const ended = new Promise((resolve) => {
     stream.addEventListener("error", () => {

@@ -1,6 +1,6 @@
 // The page of the operations: the tenant's templates looked at, approved or refused, deleted; keys revoked.
 
-import { call } from "../net/api.js";
+import { below, call } from "../net/api.js";
 import { element, given, part, say } from "../frame/dom.js";
 import { notify, notifyOf } from "../frame/notices.js";
 import { reasonOf } from "../words/reasons.js";
@@ -40,7 +40,7 @@ function rowOf(first) {
   };
   const look = template.previews.colour ?? template.previews.mask;
   row.picture.hidden = !look;
-  if (look) row.picture.src = look;
+  if (look) row.picture.src = below(look);
   for (const name of ["look", "approve", "reject", "delete"]) row[name].append(element("span", { class: "unseen" }, ` ${titleOf(template)}`));
   row.look.addEventListener("click", () => {
     row.closer.hidden = !row.closer.hidden;

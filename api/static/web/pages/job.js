@@ -2,7 +2,7 @@
 //
 // How it is comes by one way alone, from following it: the answer of an action may be older than what was told since.
 
-import { call, newest } from "../net/api.js";
+import { below, call, newest } from "../net/api.js";
 import { Deliveries } from "../parts/deliveries.js";
 import { element, given, say, whileSeen } from "../frame/dom.js";
 import { follow } from "../net/follow.js";
@@ -169,7 +169,7 @@ const ACTIONS = {
       watching.again();
       throw error;
     }
-    location.assign("/jobs");
+    location.assign(below("/jobs"));
   },
 };
 for (const [id, act] of Object.entries(ACTIONS)) {

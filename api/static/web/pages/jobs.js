@@ -1,6 +1,6 @@
 // The list of jobs: what the page came with, and what events tell of since.
 
-import { call } from "../net/api.js";
+import { below, call } from "../net/api.js";
 import { given, part, say, whileSeen } from "../frame/dom.js";
 import { followAll } from "../net/follow.js";
 import { notifyOf } from "../frame/notices.js";
@@ -27,7 +27,7 @@ function show(job) {
 function added(job) {
   const row = part("job-card");
   row.name.textContent = `${picturesText(job.total)}, ${moment(job.created_at)}`;
-  row.name.href = `/jobs/${job.id}`;
+  row.name.href = below(`/jobs/${job.id}`);
   row.root.dataset.job = job.id;
   // Ids grow with time: the newest is the first.
   const after = [...list.children].find((other) => other.dataset.job < job.id);

@@ -1,6 +1,6 @@
 // A new job: pictures come in and are sent at once, the mark is shown on a sample, and the rest is asked for.
 
-import { Problem, call, persist } from "../net/api.js";
+import { Problem, below, call, persist } from "../net/api.js";
 import { ofDrop, ofInput } from "../files/catalogue.js";
 import { element, say } from "../frame/dom.js";
 import { whenDropped } from "../files/incoming.js";
@@ -172,7 +172,7 @@ async function hand() {
     if (!body) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
     const job = await persist("POST", "/v1/jobs", { body, headers: { "Idempotency-Key": starting.key }, onWait: (away) => ((waiting = away), later()) });
     sent.forget(shipment.files);
-    location.assign(`/jobs/${job.id}`);
+    location.assign(below(`/jobs/${job.id}`));
   } catch (error) {
     starting = null;
     if (error.code === "upload_unknown" && wayIn === "files") {

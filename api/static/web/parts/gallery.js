@@ -1,6 +1,6 @@
 // A job's pictures, before and after, in parts as they are scrolled to. Parts on the screen follow the job as it goes on.
 
-import { call, pause } from "../net/api.js";
+import { below, call, pause } from "../net/api.js";
 import { part, say } from "../frame/dom.js";
 import { reasonOf } from "../words/reasons.js";
 import { showState } from "../words/states.js";
@@ -170,7 +170,7 @@ function show(card, image) {
     card.preview.parentElement.style.setProperty("--tall", String(height * scale));
     card.preview.width = width;
     card.preview.height = 2 * height;
-    card.preview.src = image.preview_url;
+    card.preview.src = below(image.preview_url);
     card.preview.hidden = false;
   }
 }

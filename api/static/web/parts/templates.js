@@ -1,6 +1,6 @@
 // Templates, marks that are known: what is said of one, and a choice of those that are ready.
 
-import { call } from "../net/api.js";
+import { below, call } from "../net/api.js";
 import { element, part } from "../frame/dom.js";
 import { moment } from "../words/states.js";
 import { n, number, t } from "../words/texts.js";
@@ -88,7 +88,7 @@ export class Templates {
     card.facts.textContent = factsOf(template);
     const look = template.previews.colour ?? template.previews.mask;
     card.picture.hidden = !look;
-    if (look) card.picture.src = look;
+    if (look) card.picture.src = below(look);
     card.box.addEventListener("change", () => this.#chose(card));
     this.#cards.set(template.id, card);
     this.#place.append(card.root);

@@ -3,7 +3,7 @@
 // A pair is {key, name, facts, download, soon(signal), whole(signal), hint}: soon() gives [before, after] quickly, whole()
 // as large as they are; without it, or where the browser cannot show that, `hint` says what is seen.
 
-import { fetchBlob, patiently } from "../net/api.js";
+import { below, fetchBlob, patiently } from "../net/api.js";
 import { openPicture } from "./picture.js";
 import { number, t } from "../words/texts.js";
 
@@ -18,7 +18,7 @@ export function pairOfImage(image) {
       t("{width} × {height} pixels", { width: number(image.width), height: number(image.height) }),
       image.record.texts?.length ? t("taken off: {texts}", { texts: image.record.texts.join(" · ") }) : "",
     ].filter(Boolean).join(", "),
-    download: image.result_url,
+    download: image.result_url && below(image.result_url),
     soon: (signal) => halves(image, signal),
     whole: image.source_url ? null : (signal) => both([`/v1/images/${image.id}/source`, image.result_url], image.name, signal),
     hint: image.source_url ? t("The original is not kept here: these are small pictures.") : t("The browser cannot show the files themselves: these are small pictures."),
