@@ -44,7 +44,7 @@ lint: ## Check style, types and import rules
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
-	$(RUN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 
 images: ## Build the images and run docker-compose.yml with them, by Podman and as root; nothing comes from a registry
 	@$(call install,test,images)

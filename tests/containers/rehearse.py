@@ -97,7 +97,8 @@ def build_images(wheels: Path) -> None:
     """The stages of both Dockerfiles."""
     for target in ("api", "worker", "s3"):
         podman(
-            "build", "--quiet", "--network=none", f"--target={target}", f"--tag=localhost/cleanplate-{target}",
+            "build", "--quiet", "--format=docker", "--network=none", f"--target={target}",
+            f"--tag=localhost/cleanplate-{target}",
             f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1",
             f"--volume={wheels}:/wheels:ro", "--file=deploy/Dockerfile", ".", cwd=REPOSITORY,
         )  # fmt: skip

@@ -17,6 +17,8 @@ from tests.running import REPOSITORY
 DOCUMENTS = [
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "samples/README.md",
     *sorted(f"docs/{path.name}" for path in REPOSITORY.glob("docs/*.md")),
 ]
