@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import IO
 
 from api import requests
@@ -18,7 +17,7 @@ from api.images import Refused, check_mode, check_model, mask_of, name_of, new_i
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
-from cleanplate.base.pictures import PICTURES
+from model.formats import is_picture_name
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.ledger.jobs.jobs import has_mask
@@ -139,7 +138,7 @@ def _in_folder(here: Stores, url: str) -> list[NewImage]:
     bucket = url.split("/")[2]
     prefix = url.removeprefix(f"s3://{bucket}/")
     try:
-        keys = [key for key in here.buckets.list(url) if PurePosixPath(key).suffix.lower() in PICTURES]
+        keys = [key for key in here.buckets.list(url) if is_picture_name(key)]
     except (BlobNotFound, BlobStoreRefused) as error:
         raise _unreadable("folder") from error
     _hold(here, len(keys))

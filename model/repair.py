@@ -19,14 +19,14 @@ from model.colour import keep_flat
 from model.engine.costs import Costs
 from model.engine.plan import Plan, make_plan
 from model.errors import MaskRejected
+from model.formats import OUTPUTS, READ
 from model.imaging import Limits
 from model.imaging.coding import decode, encode
-from model.imaging.converting import OUTPUTS, convert
+from model.imaging.converting import convert
 from model.imaging.mask_files import check_fit, decode_mask
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Page, Picture, Written
 from model.imaging.placing import Placement
-from model.imaging.probing import FORMATS
 from model.masks import Mask, lay, rim, split_soft
 from model.provenance import COMPOSITE, Label, labelled
 
@@ -196,13 +196,12 @@ def write(
         raise ValueError("a task without a file cannot be written to one")
     edits = _edits(task, document, [pixels] if isinstance(pixels, np.ndarray) else list(pixels))
     source_format = document.probe.format
-    target = OUTPUTS[output] if output else source_format
+    target = OUTPUTS[output].name if output else source_format
     xmp = labelled(xmp_of(document.data, source_format), label) if label else None
     if target == source_format:
         written = encode(document, edits, xmp)
     else:
         written = Written(convert(document, edits, target, xmp), "converted")
-    content_type, extension = FORMATS[target]
     record: dict[str, Any] = {
         "format": target,
         "written": written.how,
@@ -220,7 +219,7 @@ def write(
         record["reason"] = " ".join(reasons)
     if document.probe.frames > 1:
         record["frames"] = document.probe.frames
-    return Repaired(written.data, content_type, extension, record)
+    return Repaired(written.data, READ[target].content_type, READ[target].ending, record)
 
 
 def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:

@@ -16,6 +16,7 @@ from api import auth
 from api.stores import Stores, stores
 from api.web import csrf, session, texts
 from cleanplate.base.loopback import is_loopback
+from model.formats import TYPES_BY_ENDING
 from storage.blobs import LocalBlobs
 from storage.records import Caller, Scope
 
@@ -47,6 +48,7 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
             language=tag,
             languages=texts.LANGUAGES,
             texts_for_scripts=texts.for_scripts(tag),
+            picture_types=TYPES_BY_ENDING,
             csrf_token=csrf.token,
             signed_in=session.secret_of_request() is not None,
             administers=_administers(),

@@ -1,16 +1,13 @@
-"""Files as the client and the embedded service need them: written whole or not at all, sent again from their start."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-CHUNK = 256 * 1024
 
 
 @contextmanager
@@ -28,26 +25,3 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-
-
-class FileBody:
-    """A file's bytes as a request body, or ``size`` of them from ``start``; reads anew each time it is sent."""
-
-    def __init__(self, path: Path, *, start: int = 0, size: int | None = None) -> None:
-        self._path = path
-        self._start = start
-        #: In bytes.
-        self.size = path.stat().st_size if size is None else size
-
-    def __iter__(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            file.seek(self._start)
-            left = self.size
-            while chunk := file.read(min(CHUNK, left)):
-                left -= len(chunk)
-                yield chunk
-
-
-def content_type(file: Path) -> str:
-    """The type that a file's name claims; the service looks at the bytes itself."""
-    return mimetypes.guess_type(file.name)[0] or "application/octet-stream"

@@ -25,22 +25,10 @@ from cleanplate.client.answers import (
     JobState,
     ResultLine,
 )
+from model.formats import ENDINGS_BY_TYPE
 
 if TYPE_CHECKING:
     from cleanplate.client.http import Client
-
-#: Extensions by content type; a result whose picture's extension is of another format gets the first one.
-_EXTENSIONS = {
-    "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "image/png": (".png",),
-    "image/webp": (".webp",),
-    "image/avif": (".avif",),
-    "image/heic": (".heic", ".heif"),
-    "image/heif": (".heif", ".heic"),
-    "image/tiff": (".tif", ".tiff"),
-    "image/gif": (".gif",),
-    "image/bmp": (".bmp",),
-}
 
 
 class Job:
@@ -174,8 +162,8 @@ def result_name(line: ResultLine) -> str:
     """The picture's own name as a plain file name, with the extension of the result's format."""
     plain = line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
     stem, extension = stem_and_extension(plain)
-    extensions = _EXTENSIONS.get(line.content_type or "", (extension,))
-    return plain if extension.lower() in extensions else stem + extensions[0]
+    known = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
+    return plain if extension.lower() in known else stem + known[0]
 
 
 def sha256_of(path: Path) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from cleanplate.base.files import FileBody, content_type
 from cleanplate.client.answers import PartSlot, UploadSlot
+from cleanplate.client.bodies import FileBody, content_type
 from cleanplate.client.calls import Calls
 from cleanplate.client.journal import Begun, Journal
 from cleanplate.client.refusals import store_refusal

@@ -12,8 +12,9 @@ from urllib.parse import urljoin
 
 import httpx
 
-from cleanplate.base.files import FileBody, content_type, replacing
+from cleanplate.base.files import replacing
 from cleanplate.client.answers import ImageAnswer, ResultLine, UploadSlot
+from cleanplate.client.bodies import FileBody, content_type
 from cleanplate.client.calls import Calls
 from cleanplate.client.journal import Journal
 from cleanplate.client.parts import PartedFile

@@ -54,6 +54,7 @@ def inpaint(
     from cleanplate.errors import UsageError
     from cleanplate.text_marks import from_words
     from model import repair
+    from model.formats import TYPES_BY_ENDING
     from model.imaging import Limits, probe
 
     mark = from_words(text or (), area or (), any_text=any_text)
@@ -68,7 +69,7 @@ def inpaint(
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     source = _bytes(image, limits.max_bytes)
     facts = probe(source, limits)
-    if media_type(out) != facts.content_type:
+    if TYPES_BY_ENDING.get(out.suffix.lower()) != facts.content_type:
         raise UsageError(f"{out} must end in {facts.extension}: the result has the picture's own format.")
     if mask is not None:
         task = repair.read(source, _bytes(mask, limits.max_bytes), limits=limits)
@@ -90,8 +91,11 @@ def inpaint(
     ):
         bar = progress.add_task(image.name, total=task.tiles_total)
         results = repair.fill_parts(task, inpainter.run, lambda done: progress.update(bar, completed=done))
+    written = repair.write(task, results)
     with replacing(out) as file:
-        file.write(repair.write(task, results).data)
+        file.write(written.data)
+    if reason := written.record.get("reason"):
+        typer.echo(f"{out}: {reason}", err=True)
 
 
 def _text(source: bytes, mark: TextMark | None, limits: Limits, threads: int) -> Task | None:
@@ -113,10 +117,3 @@ def _bytes(path: Path, most: int) -> bytes:
             return file.read(most + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def media_type(path: Path) -> str | None:
-    """What a file's name claims."""
-    from PIL import Image
-
-    return Image.MIME.get(Image.registered_extensions().get(path.suffix.lower(), ""))

@@ -47,7 +47,8 @@ def estimate(
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"There is no folder {path.parent}.")
     limits = marks.limits_of(load_settings())
-    files = marks.pictures(folder)
+    files, others = marks.pictures(folder)
+    _name_others(others)
     with _bars() as progress:
         task = progress.add_task("reading", total=None)
         found = marks.estimated(
@@ -104,9 +105,10 @@ def apply(
     *named, folder = template
     settings = load_settings() if weights is None else load_settings(weights=weights)
     templates = [marks.load(path) for path in named]
-    files = marks.pictures(folder)
+    files, others = marks.pictures(folder)
     if out.exists() and out.resolve() == folder.resolve():
         raise UsageError("OUT is the folder of the pictures: choose another, so that the originals stay.")
+    _name_others(others)
     out.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
     with _bars() as progress, marks.fill_of(settings) if network else marks.no_fill() as fill:
@@ -121,6 +123,11 @@ def apply(
     typer.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
     if counts.get("failed"):
         raise typer.Exit(1)
+
+
+def _name_others(others: list[Path]) -> None:
+    if others:
+        typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in others)}", err=True)
 
 
 def _bars() -> Progress:

@@ -17,8 +17,8 @@ from cleanplate.base.files import replacing
 from cleanplate.base.settings import Settings
 from cleanplate.errors import UsageError
 from model.errors import ModelError
+from model.formats import is_picture_name
 from model.imaging import Limits
-from model.imaging.probing import FORMATS
 
 if TYPE_CHECKING:
     from model.watermark.remove import Fill
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
 
-#: Files that are looked at, by ending.
-ENDINGS = {extension for _, extension in FORMATS.values()} | {".jpeg", ".jpe", ".tiff", ".heif"}
 #: Pictures before and after on a contact sheet, and its columns.
 _SHOWN, _COLUMNS = 12, 6
 
@@ -59,18 +57,19 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
 
 
-def pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder, by name.
+def pictures(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The picture files of a folder, sorted, and the files that are no pictures by their name (hidden ones aside).
 
     Raises:
         UsageError: there is no such folder, or nothing in it.
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
-    if not found:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    pictures = [path for path in files if is_picture_name(path)]
+    if not pictures:
         raise UsageError(f"There are no pictures in {folder}.")
-    return found
+    return pictures, [path for path in files if not is_picture_name(path)]
 
 
 def load(path: Path) -> Template:

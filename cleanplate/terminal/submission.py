@@ -15,12 +15,12 @@ from typing import Any, Unpack
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cleanplate.base.pictures import PICTURES
 from cleanplate.client.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
 from cleanplate.client.requests import Terms
 from cleanplate.errors import UsageError
+from model.formats import is_picture_name
 
 #: The journal's name in the folder of the results.
 JOURNAL = ".cleanplate-submit.jsonl"
@@ -67,7 +67,7 @@ def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    pictures = [path for path in files if path.suffix.lower() in PICTURES]
+    pictures = [path for path in files if is_picture_name(path)]
     if not pictures:
         raise UsageError(f"{folder} holds no pictures.")
     left_out = [path for path in files if path not in set(pictures)]
@@ -85,7 +85,7 @@ def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
 def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in PICTURES:
+        if path.is_file() and is_picture_name(path):
             by_stem[path.stem].append(path)
     wrong = [picture for picture in pictures if len(by_stem[picture.stem]) != 1]
     if wrong:

@@ -16,17 +16,15 @@ import tifffile
 from PIL import Image, ImageCms
 
 from model.errors import ImageRejected
+from model.formats import READ
 from model.imaging.formats import png, png_chunks
 from model.imaging.metadata.exif import thumbnail_of
 from model.imaging.metadata.reading import xmp_of
 from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Samples
-from model.imaging.probing import FORMATS, exif
+from model.imaging.probing import exif
 
-#: What a user may ask for, by the name of the option's value.
-OUTPUTS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF"}
 _QUALITY = {"JPEG": 92, "WEBP": 90, "AVIF": 80}
-_HOLDS_SEVERAL = {"PNG", "WEBP", "TIFF"}
 _ORIENTATION = 0x0112
 
 
@@ -37,7 +35,7 @@ def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | Non
         ImageRejected: a document of several pages, and a format that holds one.
     """
     edits = edits[: document.probe.frames]
-    if len(edits) > 1 and target not in _HOLDS_SEVERAL:
+    if len(edits) > 1 and not READ[target].holds_several:
         raise ImageRejected(
             "image_output_unsupported",
             f"The image has {len(edits)} frames and {target} holds one: ask for png, webp or tiff.",
@@ -61,7 +59,7 @@ def _told(document: Document) -> tuple[dict[str, Any], list[int]]:
     """What describes the picture, turned upright, and for how long frames are shown, in ms."""
     told: dict[str, Any] = {}
     durations = []
-    with Image.open(io.BytesIO(document.data), formats=[*FORMATS]) as source:
+    with Image.open(io.BytesIO(document.data), formats=[*READ]) as source:
         told["icc_profile"] = source.info.get("icc_profile")
         told["dpi"] = source.info.get("dpi")
         told["xmp"] = xmp_of(document.data, document.probe.format)

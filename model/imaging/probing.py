@@ -14,23 +14,11 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from model.errors import ImageRejected, MaskRejected, ModelError
+from model.formats import READ
 from model.imaging.formats import png_chunks, segments
 
 pillow_heif.register_heif_opener()
 
-#: Formats that come back as they came in: Pillow's name to media type and extension.
-FORMATS = {
-    "JPEG": ("image/jpeg", ".jpg"),
-    "PNG": ("image/png", ".png"),
-    "WEBP": ("image/webp", ".webp"),
-    "AVIF": ("image/avif", ".avif"),
-    "HEIF": ("image/heic", ".heic"),
-    "TIFF": ("image/tiff", ".tif"),
-    "BMP": ("image/bmp", ".bmp"),
-    "GIF": ("image/gif", ".gif"),
-}
-#: Formats whose files may hold several frames or pages.
-SEVERAL = {"PNG", "WEBP", "TIFF", "GIF"}
 #: Longest side of a picture: what WebP, JPEG and the network's plan can all count.
 LONGEST_SIDE = 65_535
 #: Most passes over a JPEG's pixels. Encoders write about ten; a small file of thousands would take hours.
@@ -123,8 +111,8 @@ def facts(data: bytes, image: Image.Image, rejected: Rejection, noun: str) -> Pr
     if orientation(data, image) >= 5:
         width, height = height, width
     name = format_of(image)
-    content_type, extension = FORMATS[name]
-    return Probe(name, width, height, image.mode, content_type, extension, _frames(image, rejected, noun))
+    kind, frames = READ[name], _frames(image, rejected, noun)
+    return Probe(name, width, height, image.mode, kind.content_type, kind.ending, frames)
 
 
 def format_of(image: Image.Image) -> str:
@@ -226,7 +214,7 @@ def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.
         with warnings.catch_warnings():
             # Sizes are held against our own limit; Pillow's warning would say it twice.
             warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data), formats=[*FORMATS])
+            return Image.open(io.BytesIO(data), formats=[*READ])
     except Image.DecompressionBombError:
         raise rejected(
             f"{noun}_too_many_pixels", f"The {noun} is over the limit of {limits.max_pixels} pixels."
@@ -244,7 +232,7 @@ def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.
             ) from None
         raise rejected(
             f"{noun}_unreadable",
-            f"The {noun} is not a picture in a format that is known here: send {', '.join(FORMATS)}.",
+            f"The {noun} is not a picture in a format that is known here: send {', '.join(READ)}.",
         ) from None
     except DAMAGE as error:
         raise rejected(f"{noun}_unreadable", f"The {noun}'s header is damaged ({error}): export it again.") from None
@@ -271,7 +259,7 @@ def _hold(image: Image.Image, limits: Limits, rejected: Rejection, noun: str) ->
             f"The {noun} has {frames} frames of {image.width}x{image.height} pixels; "
             f"the limit is {limits.max_pixels} in all.",
         )
-    if frames > 1 and format_of(image) not in SEVERAL:
+    if frames > 1 and not READ[format_of(image)].holds_several:
         raise rejected(
             f"{noun}_format_unsupported",
             f"The {noun} is a {image.format} file of {frames} pictures: send each as a file of its own.",

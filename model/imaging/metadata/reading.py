@@ -6,8 +6,8 @@ import io
 
 from PIL import Image
 
+from model.formats import READ
 from model.imaging.formats import boxes, gif, png_chunks, segments, webp
-from model.imaging.probing import FORMATS
 
 _TIFF_XMP, _TIFF_C2PA = 700, 0xCD41
 
@@ -26,7 +26,7 @@ def xmp_of(data: bytes, format_name: str) -> bytes | None:
         return gif.xmp_of(data)
     if format_name == "PNG":
         return png_chunks.xmp_of(data)
-    with Image.open(io.BytesIO(data), formats=[*FORMATS]) as image:
+    with Image.open(io.BytesIO(data), formats=[*READ]) as image:
         packet = image.tag_v2.get(_TIFF_XMP) if format_name == "TIFF" else image.info.get("xmp")  # type: ignore[attr-defined]
     return packet.encode() if isinstance(packet, str) else packet if isinstance(packet, bytes) else None
 

@@ -23,13 +23,13 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def test_pictures_are_sorted_and_everything_else_is_left_out_by_name(tmp_path: Path) -> None:
-    folder = touch(tmp_path / "in", "b.JPG", "a.png", "a.jpg", "notes.txt", ".hidden.png")
+    folder = touch(tmp_path / "in", "b.JPG", "a.png", "a.jpg", "c.jfif", "d.jp2", "notes.txt", ".hidden.png")
     (folder / "deeper").mkdir()
     mask = touch(tmp_path, "mask.png") / "mask.png"
     work = gather(folder, mask)
-    assert [path.name for path in work.pictures] == ["a.jpg", "a.png", "b.JPG"]
-    assert work.masks == [mask] * 3
-    assert [path.name for path in work.left_out] == ["notes.txt"]
+    assert [path.name for path in work.pictures] == ["a.jpg", "a.png", "b.JPG", "c.jfif"]
+    assert work.masks == [mask] * 4
+    assert [path.name for path in work.left_out] == ["d.jp2", "notes.txt"]
 
 
 def test_masks_of_a_folder_belong_to_the_pictures_of_their_stem(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from model.imaging import Limits
 from model.watermark.template import Quality, Rule, Template
 from tests.running import cleanplate
 from tests.unit.model.watermark.scenes import jpeg, marked, texture
-from tests.unit.workers.test_remains import OPACITY, TALL, WIDE, along_an_edge
+from tests.unit.workers.device.test_remains import OPACITY, TALL, WIDE, along_an_edge
 
 SCENE = Scene(text(110, "SHOP"), 0.4, (1, 1), margin=8, sizes=((200, 150),))
 
@@ -36,11 +36,14 @@ def test_a_folder_gives_a_template_and_the_template_cleans_the_folder(tmp_path: 
     (folder / "without.jpg").write_bytes(without)
     (folder / "broken.jpg").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("not looked at")
+    (folder / "spring.jp2").write_bytes(b"JPEG 2000, which nothing here decodes")
+    (folder / "5.jpg").rename(folder / "5.jfif")
     file, out = tmp_path / "mark.template", tmp_path / "clean"
 
     ended = cleanplate("template", "estimate", str(folder), "-o", str(file), settings=home)
     assert ended.returncode == 0, ended.stderr
     assert "opacity 0.4" in ended.stdout and "broken.jpg" in ended.stderr
+    assert "Left out, not pictures by their name: notes.txt, spring.jp2" in ended.stderr
     with Image.open(file.with_suffix(".png")) as sheet:
         assert sheet.width > 1000
     again = cleanplate("template", "estimate", str(folder), "-o", str(file), settings=home)
@@ -50,8 +53,11 @@ def test_a_folder_gives_a_template_and_the_template_cleans_the_folder(tmp_path: 
     ended = cleanplate(*command, settings=home)
     assert ended.returncode == 1 and "24 cleaned, 1 failed, 1 skipped" in ended.stdout
     assert "image_unreadable" in ended.stderr
+    assert "Left out, not pictures by their name: notes.txt, spring.jp2" in ended.stderr
     assert (out / "without.jpg").read_bytes() == without
-    assert sorted(path.name for path in out.iterdir()) == sorted([*(f"{n}.jpg" for n in range(24)), "without.jpg"])
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["5.jfif", *(f"{n}.jpg" for n in range(24) if n != 5), "without.jpg"]
+    )
 
     (out / "3.jpg").unlink()
     ended = cleanplate(*command, settings=home)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.engine.plan import make_plan
+from model.formats import READ
 from model.imaging import Limits, Probe, probe
 from model.imaging.picture import Picture
-from model.imaging.probing import FORMATS
 from model.masks import Mask
 from model.preview import Preview, preview
 from model.repair import Task
@@ -104,12 +104,12 @@ class Unblended:
 
     @property
     def content_type(self) -> str:
-        return FORMATS[self._format][0]
+        return READ[self._format].content_type
 
     @property
     def extension(self) -> str:
         """With its dot."""
-        return FORMATS[self._format][1]
+        return READ[self._format].ending
 
     @property
     def _format(self) -> str:

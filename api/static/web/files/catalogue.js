@@ -2,7 +2,8 @@
 //
 // A file is {path, size, modified, open()}: open() gives its bytes as a Blob when they are wanted, and not before.
 
-const PICTURES = /\.(avif|bmp|gif|heic|heif|j2k|jfif|jp2|jpe|jpe?g|png|tiff?|webp)$/i;
+import { pictureType } from "./picture-types.js";
+
 const HIDDEN = /(^|\/)(\.|__MACOSX\/)/;
 const LIBRARY = new URL("../../vendor/zip-core.min.js", import.meta.url);
 
@@ -19,7 +20,7 @@ export async function ofDrop(transfer) {
 
 function sorted(all) {
   const seen = all.filter(({ path }) => !HIDDEN.test(path));
-  const files = seen.filter(({ path }) => PICTURES.test(path));
+  const files = seen.filter(({ path }) => pictureType(path));
   files.sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
   return { files, leftOut: seen.length - files.length };
 }

@@ -2,11 +2,7 @@
 
 import { Problem, patiently, persist, problemOf, unreachable } from "../net/api.js";
 import { t } from "../words/texts.js";
-
-const TYPES = {
-  jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", webp: "image/webp", avif: "image/avif", gif: "image/gif",
-  bmp: "image/bmp", tif: "image/tiff", tiff: "image/tiff", heic: "image/heic", heif: "image/heif", json: "application/json",
-};
+import { pictureType } from "./picture-types.js";
 
 /** Places for files `[{name, blob}]`, in their order: `[{id, url, method, headers}]`. */
 export async function places(files, options = {}) {
@@ -29,7 +25,8 @@ export async function upload(name, blob, options = {}) {
 
 /** The media type by the name, because browsers know fewer formats than the service. */
 export function typeOf(name, blob) {
-  return TYPES[name.toLowerCase().split(".").pop()] ?? (blob.type || "application/octet-stream");
+  const ofMask = /\.json$/i.test(name) ? "application/json" : undefined;
+  return pictureType(name) ?? ofMask ?? (blob.type || "application/octet-stream");
 }
 
 function put(place, blob, onProgress, signal) {

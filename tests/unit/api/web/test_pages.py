@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 
 from api.web.texts import FOLDER, LANGUAGES, catalogue
 from cleanplate.base.settings import Settings
+from model.formats import TYPES_BY_ENDING
 from storage.ledger.tenants.tenants import create_key
 from storage.records import Scope
 from tests.catalogues import as_file, said, updated
@@ -43,6 +45,14 @@ class _Parts(HTMLParser):
         if tag == "style" or (tag == "script" and "src" not in given and given.get("type") != "application/json"):
             self.inline.append(tag)
         self.loaded += [str(given[name]) for name in ("src", "href") if given.get(name)]
+
+
+def test_a_page_takes_the_pictures_that_the_service_reads(signed_in: FlaskClient) -> None:
+    page = signed_in.get("/jobs/new", headers=PEOPLE).text
+    carried = re.search(r'<script type="application/json" id="picture-types">(.*?)</script>', page)
+    assert carried is not None and json.loads(carried[1]) == TYPES_BY_ENDING
+    accepted = [kinds.split(",") for kinds in re.findall(r'accept="(image/[^"]*)"', page) if ".json" not in kinds]
+    assert len(accepted) == 2 and all(set(TYPES_BY_ENDING) < set(kinds) for kinds in accepted)
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/nowhere"])

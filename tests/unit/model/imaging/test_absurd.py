@@ -11,8 +11,8 @@ from PIL import Image
 
 from bench.corpus import cases
 from bench.corpus.content import file_of
+from model.formats import OUTPUTS
 from model.imaging import Limits
-from model.imaging.converting import OUTPUTS
 from model.repair import Task, read, write
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
