@@ -117,6 +117,13 @@ def adapted(compose: dict[str, Any]) -> dict[str, Any]:
         image = service["image"] if service["image"].startswith("cleanplate-") else f"cleanplate-{name}"
         for left_out in ("build", "networks", "ports", "depends_on", "healthcheck", "restart", "logging"):
             service.pop(left_out, None)
+        # Podman makes /run itself, of the image's folders there; elsewhere it must not copy the image's folder, whose
+        # mode would win.
+        service["tmpfs"] = [
+            f"{mount}{',' if ':' in mount else ':'}notmpcopyup"
+            for mount in service.get("tmpfs", [])
+            if not mount.startswith("/run/")
+        ]
         services[name] = service | {
             "image": f"localhost/{image}",
             "network_mode": "host",
@@ -161,8 +168,13 @@ class Stack:
             tell(f"healthy: {name}")
 
     def _wait_until_healthy(self, name: str, check: list[str]) -> None:
+        def is_healthy() -> bool:
+            state = self._podman("inspect", "--format={{.State.Running}}", self.container(name)).stdout.strip()
+            assert state == "true", f"{name} has ended:\n{self.log(name)}"
+            return self.inside(name, *check).returncode == 0
+
         until(
-            lambda: self.inside(name, *check).returncode == 0,
+            is_healthy,
             lambda: f"{name} is not healthy:\n{self.log(name)}",
             within_s=300,
         )

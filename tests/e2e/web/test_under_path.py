@@ -27,7 +27,7 @@ def test_a_job_is_sent_followed_and_looked_at(browser: Browser, below: Embedded,
         job = client.submit(
             [SAMPLES / "marked" / "garment-0c06778b.png"],
             masks=SAMPLES / "masks" / "garment-0c06778b.png",
-            rights=Rights("owner", "Jo Doe", "own photographs"),
+            rights=Rights(basis="owner", attested_by="Jo Doe", reference="own photographs"),
         )
         with context_of(browser, below.url) as context:
             page = context.new_page()
