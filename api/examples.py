@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
+from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
 
 _JOB_BODY: dict[str, Any] = {
     "id": JOB_ID,
@@ -18,7 +18,7 @@ _JOB_BODY: dict[str, Any] = {
     "eta_s": 6.0,
     "queue_position": None,
     "options": {"dilation_px": 4},
-    "mask": {"anchor": "bottom_right"},
+    "mask": {"upload_id": MASK_ID, "anchor": "bottom_right"},
     "review": None,
     "rows_skipped": 1,
     "rights": {

@@ -1,7 +1,6 @@
-"""A job's pictures, from whichever way in its description names: a list, a manifest, or a folder in S3.
+"""Gathers a job's pictures: from a list, a manifest, or a folder in S3.
 
-Everything that takes long (reading a manifest, listing a folder) happens here, before the transaction that makes the
-job is begun.
+The slow steps (reading a manifest, listing a folder) happen here, before the transaction that writes the job begins.
 """
 
 from __future__ import annotations
@@ -13,51 +12,51 @@ from typing import IO
 
 from api import requests
 from api.answers import Fault
-from api.images import Refused, check_mode, check_model, mask_of, name_of, new_image
+from api.images import Refused, check_model, check_text, name_of, new_image
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
+from cleanplate.base.masks import FileMask
 from model.formats import is_picture_name
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
-from storage.ledger.jobs.jobs import has_mask
 from storage.ledger.tenants.uploads import get_upload, known_uploads
 from storage.records import NewImage, NewJob, SkippedRow
 
-#: Bytes of a manifest that are kept in memory; larger ones lie on disk while they are read.
+#: Bytes of a manifest that is read in memory; larger ones are read from disk.
 _IN_MEMORY = 1 << 20
 
 
-def gathered(here: Stores, tenant: str, body: requests.NewJob) -> NewJob:
-    """The job as the ledger takes it.
+def gather_job(here: Stores, tenant: str, body: requests.NewJob) -> NewJob:
+    """Gathers the pictures of a job; the job as the ledger takes it.
 
     Raises:
         Problem: an address that is not allowed, an image without a mask, too many images, a bad manifest.
     """
     skipped: list[SkippedRow] = []
     if body.images is not None:
-        images = _listed(here, body.images)
+        images = _list(here, body.images)
     elif body.folder is not None:
-        images = _in_folder(here, body.folder)
+        images = _list_folder(here, body.folder)
     else:
         assert body.manifest is not None
-        with _downloaded(here, tenant, body.manifest) as file:
-            images, skipped = from_manifest(here, tenant, file, body, body.manifest)
+        with _download(here, tenant, body.manifest) as file:
+            images, skipped = read_images(here, tenant, file, body, body.manifest)
     return with_terms(here, body, images, skipped)
 
 
-def from_manifest(
+def read_images(
     here: Stores,
     tenant: str,
     file: IO[bytes],
     terms: requests.JobTerms,
-    how: requests.GivenManifest | requests.ManifestTerms,
+    how: requests.ManifestSource | requests.ManifestTerms,
 ) -> tuple[list[NewImage], list[SkippedRow]]:
-    """The images of a manifest's file, and the rows that were left out. Raises Problem."""
+    """Reads the images of a manifest's file, and the rows that are left out. Raises Problem."""
     reading = Reading(
         settings=here.settings,
         known=lambda named: known_uploads(here.database, tenant, named),
-        has_mask=terms.mask is not None or terms.mask_upload_id is not None,
+        has_mask=terms.chosen_mask is not None,
         format=how.format,
         skips=how.on_error == "skip",
     )
@@ -69,16 +68,13 @@ def with_terms(here: Stores, terms: requests.JobTerms, images: list[NewImage], s
     """The job of these images. Raises Problem: ``mask_missing``, or what the service does not offer."""
     try:
         check_model(terms.options, here.settings)
-        if terms.mask is not None:
-            check_mode(terms.mask.mode, here.settings, "mask/mode")
+        check_text(terms.mask, here.settings, "mask/mode")
     except Refused as error:
         raise _problem(error, ()) from error
-    mask_upload_id, mask = mask_of(terms)
     job = NewJob(
         images=images,
-        mask_upload_id=mask_upload_id,
-        mask=mask,
-        options=terms.options.model_dump(mode="json"),
+        mask=terms.chosen_mask,
+        options=terms.options,
         rights=terms.rights,
         retention_s=here.settings.retention_s(terms.retention_days),
         webhook_endpoint_id=terms.webhook_id,
@@ -86,22 +82,21 @@ def with_terms(here: Stores, terms: requests.JobTerms, images: list[NewImage], s
         deadline=terms.deadline,
         skipped=skipped,
     )
-    if not has_mask(job):
-        bare = [index for index, image in enumerate(images) if not has_mask(image)]
-        if bare:
-            raise Problem(
-                "mask_missing",
-                f"Image {bare[0]} has no mask, and the job has none either.",
-                faults=[
-                    Fault(pointer=pointer("images", index), detail="This image has no mask.")
-                    for index in bare[:MAX_FAULTS]
-                ],
-            )
+    without_mask = [index for index, image in enumerate(images) if job.mask is None and image.mask is None]
+    if without_mask:
+        raise Problem(
+            "mask_missing",
+            f"Image {without_mask[0]} has no mask, and the job has none either.",
+            faults=[
+                Fault(pointer=pointer("images", index), detail="This image has no mask.")
+                for index in without_mask[:MAX_FAULTS]
+            ],
+        )
     return job
 
 
 def places_of(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
-    """Where unknown uploads stand in the body."""
+    """The places in the body that name unknown uploads."""
     places = [*_mask_places(body, unknown)]
     for index, image in enumerate(body.images or []):
         if image.upload_id in unknown:
@@ -115,14 +110,14 @@ def places_of(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
 def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str], *path: str | int) -> Iterator[str]:
     if given.mask_upload_id in unknown:
         yield pointer(*path, "mask_upload_id")
-    if given.mask is not None and given.mask.upload_id in unknown:
+    if isinstance(given.mask, FileMask) and given.mask.upload_id in unknown:
         yield pointer(*path, "mask", "upload_id")
 
 
-def _listed(here: Stores, given: list[requests.NewImage]) -> list[NewImage]:
-    _hold(here, len(given))
+def _list(here: Stores, listed: list[requests.NewImage]) -> list[NewImage]:
+    _check_count(here, len(listed))
     images = []
-    for index, image in enumerate(given):
+    for index, image in enumerate(listed):
         try:
             images.append(new_image(image, here.settings))
         except Refused as error:
@@ -130,7 +125,7 @@ def _listed(here: Stores, given: list[requests.NewImage]) -> list[NewImage]:
     return images
 
 
-def _in_folder(here: Stores, url: str) -> list[NewImage]:
+def _list_folder(here: Stores, url: str) -> list[NewImage]:
     url = url if url.endswith("/") else f"{url}/"
     reason = reason_against_folder(url, here.settings)
     if reason is not None:
@@ -141,7 +136,7 @@ def _in_folder(here: Stores, url: str) -> list[NewImage]:
         keys = [key for key in here.buckets.list(url) if is_picture_name(key)]
     except (BlobNotFound, BlobStoreRefused) as error:
         raise _unreadable("folder") from error
-    _hold(here, len(keys))
+    _check_count(here, len(keys))
     if not keys:
         detail = "There are no pictures in this folder."
         raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("folder"), detail=detail)])
@@ -150,22 +145,21 @@ def _in_folder(here: Stores, url: str) -> list[NewImage]:
         NewImage(
             name=name_of(address),
             source_url=address,
-            mask_upload_id=None,
-            # What cannot be a name in somebody's books is still told by the address.
+            # A name that custom_id cannot hold is still part of the address.
             custom_id=inner if len(inner) <= 200 and inner.isprintable() else None,
         )
         for address, inner in addresses
     ]
 
 
-def _hold(here: Stores, count: int) -> None:
+def _check_count(here: Stores, count: int) -> None:
     most = here.settings.max_job_images
     if count > most:
         raise Problem("too_many_images", f"A job may have {most} images; this one has {count}. Split it.")
 
 
 @contextmanager
-def _downloaded(here: Stores, tenant: str, manifest: requests.GivenManifest) -> Iterator[IO[bytes]]:
+def _download(here: Stores, tenant: str, manifest: requests.ManifestSource) -> Iterator[IO[bytes]]:
     """The manifest's file, on disk if it is large."""
     most = here.settings.max_manifest_bytes
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
@@ -174,14 +168,14 @@ def _downloaded(here: Stores, tenant: str, manifest: requests.GivenManifest) -> 
                 upload = get_upload(here.database, tenant, manifest.upload_id or "")
                 here.blobs.download(upload.key, file, max_bytes=most)
             else:
-                _from_bucket(here, manifest.url, file, most)
+                _download_from_bucket(here, manifest.url, file, most)
         except BlobTooLarge as error:
             raise Problem("request_too_large", f"A manifest may have {most} bytes. Split it.") from error
         file.seek(0)
         yield file
 
 
-def _from_bucket(here: Stores, url: str, file: IO[bytes], max_bytes: int) -> None:
+def _download_from_bucket(here: Stores, url: str, file: IO[bytes], max_bytes: int) -> None:
     reason = reason_against_source(url, here.settings)
     if reason is not None or not url.startswith("s3://"):
         detail = reason or "A manifest is read from s3://bucket/key, or from an upload."
@@ -193,7 +187,7 @@ def _from_bucket(here: Stores, url: str, file: IO[bytes], max_bytes: int) -> Non
 
 
 def _unreadable(*path: str) -> Problem:
-    detail = "There is nothing there that this service may read."
+    detail = "This service cannot read it: it does not exist, or access is denied."
     return Problem("source_refused", detail, faults=[Fault(pointer=pointer(*path), detail=detail)])
 
 

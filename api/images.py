@@ -1,27 +1,26 @@
-"""From an image as a client describes it to one that the ledger takes; every way in passes here.
+"""Turns an image of a request into one of the ledger, for every way into a job.
 
-What the schema cannot know is checked here: whether an address may be fetched from, and whether the service offers the
-network that is asked for.
+It checks what the schema cannot know: whether the service may fetch from an address, and whether it offers the network
+and the text marks that a request asks for.
 """
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from api import requests
+from api import requests, text_marks
 from api.filenames import clean_filename
-from cleanplate import text_marks
+from cleanplate.base.masks import JobMask, TextMask
+from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import SHIPPED
 from storage.blobs.buckets import reason_against_source
-from storage.options import Approval, JobOptions
 from storage.records import NewImage
 
 
 class Refused(Exception):
-    """A part of an image is no good: which field, by which of the problems' codes, and why."""
+    """A field of an image is refused: the code of the problem, the field's path, and the reason."""
 
     def __init__(self, code: str, field: str, detail: str) -> None:
         super().__init__(detail)
@@ -42,34 +41,18 @@ def new_image(image: requests.NewImage, settings: Settings) -> NewImage:
             raise Refused("url_not_allowed", "url", reason)
     if image.options is not None:
         check_model(image.options, settings)
-    if image.mask is not None:
-        check_mode(image.mask.mode, settings, "mask/mode")
-    mask_upload_id, mask = mask_of(image)
+    check_text(image.mask, settings, "mask/mode")
     return NewImage(
         name=image.name or (name_of(image.url) if image.url is not None else None),
         source_upload_id=image.upload_id,
         source_url=image.url,
-        mask_upload_id=mask_upload_id,
-        mask=mask,
-        options=None if image.options is None else image.options.model_dump(mode="json", exclude_unset=True),
+        mask=image.chosen_mask,
+        options=image.options,
         custom_id=image.custom_id,
     )
 
 
-def mask_of(given: requests.NewImage | requests.JobTerms) -> tuple[str | None, dict[str, Any] | None]:
-    """The upload of a mask's file, and what else is said of the mask."""
-    if given.mask is None:
-        return given.mask_upload_id, None
-    if given.mask.mode == "text":
-        return None, given.mask.kept_text()
-    if isinstance(given.mask, requests.JobMask) and given.mask.mode is not None:
-        return None, given.mask.model_dump(include={"mode", *Approval.model_fields})
-    if given.mask.named:
-        return None, {"templates": given.mask.named}
-    return given.mask.upload_id, given.mask.kept() or None
-
-
-def check_model(options: JobOptions, settings: Settings) -> None:
+def check_model(options: JobOptions | ImageOptions, settings: Settings) -> None:
     """Raises Refused: the service does not offer this network."""
     offered = sorted({settings.weights or SHIPPED, *settings.models})
     if options.model is not None and options.model not in offered:
@@ -77,14 +60,14 @@ def check_model(options: JobOptions, settings: Settings) -> None:
         raise Refused("validation_failed", "options/model", detail)
 
 
-def check_mode(mode: str | None, settings: Settings, field: str) -> None:
-    """Raises Refused: the service does not find text marks."""
-    if mode == "text" and not text_marks.offered(settings):
+def check_text(mask: JobMask | None, settings: Settings, field: str) -> None:
+    """Raises Refused: the mask is text, and the service does not find text marks."""
+    if isinstance(mask, TextMask) and not text_marks.is_offered(settings):
         raise Refused(text_marks.CODE, field, text_marks.NOT_OFFERED)
 
 
 def name_of(url: str) -> str:
-    """A file name for the picture at an address: its path's last part, where that is one."""
+    """A file name for the picture at an address: the last part of its path, or ``image`` where that is no name."""
     path = url.removeprefix("s3://") if url.startswith("s3://") else unquote(urlsplit(url).path, errors="replace")
     try:
         return clean_filename(PurePosixPath(path).name)

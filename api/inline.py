@@ -1,13 +1,14 @@
-"""A small job that brings its pictures along, as multipart/form-data.
+"""Reads a small job whose form contains its pictures (multipart/form-data).
 
-All parts are checked before anything is written. Then the bytes are stored as uploads, and only then does one
-transaction make the job: a crash in between leaves files that expire, and never half a job.
+All parts are checked before anything is written. The bytes are then stored as uploads, and one transaction writes the
+job. A crash in between leaves uploads that expire, and never half a job.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,22 +19,26 @@ from werkzeug.datastructures import FileStorage
 from api.answers import Fault
 from api.bodies import StrictRequest
 from api.filenames import clean_filename
-from api.images import Refused, check_mode
+from api.images import Refused, check_text
 from api.problems import Problem, pointer, validation_problem
-from api.requests import InlineJob, InlinePlace
+from api.requests import InlineJob, MaskPlace
 from api.rights import require_rights
 from api.stores import Stores
+from cleanplate.base.masks import BoxesMask, FileMask, TextMask
+from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
 from storage.ledger.tenants.uploads import create_uploads
-from storage.options import JobOptions
 from storage.records import NewImage, NewJob
+
+#: A fault, and the code of its problem.
+_CodedFault = tuple[str, Fault]
 
 
 @dataclass(frozen=True)
 class _File:
-    """A part that was found good. Its bytes stay where the form parser put them: in memory if small, else on disk."""
+    """A good part. Its bytes stay where the form parser put them: in memory if small, else on disk."""
 
     name: str
     probe: Probe | MaskProbe
@@ -47,14 +52,14 @@ class _File:
 
 
 def read_inline_job(stores: Stores, tenant: str) -> NewJob:
-    """Check the current request's parts, store their bytes, and return the job that is ready to be submitted.
+    """Checks the current request's parts and stores their bytes; the job to submit.
 
     Raises:
         Problem: for the first fault's code, with every part that has one.
     """
     cast(StrictRequest, request).parse_form()
-    form = _checked_form(stores.settings)
-    images, masks = _checked_files(stores.settings, form.place)
+    form = _check_form(stores.settings)
+    images, masks = _check_files(stores.settings, form.place)
     uploads = create_uploads(
         stores.database,
         tenant,
@@ -64,34 +69,36 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
     )
     for upload, file in zip(uploads, (*images, *masks), strict=True):
         stores.blobs.put(upload.key, file.read(), content_type=file.probe.content_type)
-    mask_ids: list[str | None] = [upload.id for upload in uploads[len(images) :]]
-    one_for_all = "mask" in request.files
+    mask_ids = [upload.id for upload in uploads[len(images) :]]
+    own_masks: Iterable[FileMask | None] = itertools.repeat(None)
+    shared_mask: FileMask | BoxesMask | TextMask | None = form.place.mask
+    if "masks" in request.files:
+        own_masks = [FileMask(upload_id=mask_id) for mask_id in mask_ids]
+    elif "mask" in request.files and form.place.placement is not None:
+        shared_mask = FileMask(upload_id=mask_ids[0], **form.place.placement.document())
     return NewJob(
         images=[
-            NewImage(name=file.name, source_upload_id=upload.id, mask_upload_id=mask)
-            for file, upload, mask in zip(
-                images, uploads, mask_ids if "masks" in request.files else [None] * len(images), strict=False
-            )
+            NewImage(name=file.name, source_upload_id=upload.id, mask=mask)
+            for file, upload, mask in zip(images, uploads, own_masks, strict=False)
         ],
-        mask_upload_id=mask_ids[0] if one_for_all else None,
-        mask=form.place.kept() or None,
-        options=form.options.model_dump(mode="json"),
-        rights=form.stated.rights,
-        retention_s=stores.settings.retention_s(form.stated.retention_days),
-        webhook_endpoint_id=form.stated.webhook,
-        priority=form.stated.priority,
-        deadline=form.stated.deadline,
+        mask=shared_mask,
+        options=form.options,
+        rights=form.basics.rights,
+        retention_s=stores.settings.retention_s(form.basics.retention_days),
+        webhook_endpoint_id=form.basics.webhook,
+        priority=form.basics.priority,
+        deadline=form.basics.deadline,
     )
 
 
 @dataclass(frozen=True)
 class _Form:
     options: JobOptions
-    place: InlinePlace
-    stated: InlineJob
+    place: MaskPlace
+    basics: InlineJob
 
 
-def _checked_form(settings: Settings) -> _Form:
+def _check_form(settings: Settings) -> _Form:
     known = set(InlineJob.model_fields)
     faults = [
         Fault(pointer=pointer(name), detail="There is no such part; remove it or correct its name.")
@@ -115,36 +122,35 @@ def _checked_form(settings: Settings) -> _Form:
     if "mask" in request.files and "masks" in request.files:
         faults.append(Fault(pointer=pointer("masks"), detail="Send either mask or masks, not both."))
     try:
-        place = InlinePlace.model_validate_json(request.form.get("mask_place") or "{}")
+        place = MaskPlace.model_validate_json(request.form.get("mask_place") or "{}")
     except ValidationError as error:
         raise validation_problem(error, prefix=("mask_place",)) from error
-    if place.alone and ("mask" in request.files or "masks" in request.files):
+    if place.mask is not None and ("mask" in request.files or "masks" in request.files):
         faults.append(Fault(pointer=pointer("mask_place"), detail="Send either boxes, mode: text, or a mask's file."))
-    if not place.alone and place.kept() and "mask" not in request.files:
-        faults.append(
-            Fault(pointer=pointer("mask_place"), detail="Send boxes in it, or the file that it lays as mask.")
-        )
+    if place.placement is not None and place.placement.document() and "mask" not in request.files:
+        detail = "A placement needs the part mask with its file; or send boxes."
+        faults.append(Fault(pointer=pointer("mask_place"), detail=detail))
     if faults:
         raise Problem("validation_failed", f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
     try:
-        check_mode(place.mode, settings, "mask_place/mode")
+        check_text(place.mask, settings, "mask_place/mode")
     except Refused as error:
-        place_of = pointer(*error.field.split("/"))
-        fault = Fault(pointer=place_of, detail=error.detail)
-        raise Problem(error.code, f"{place_of}: {error.detail}", faults=[fault]) from error
+        field = pointer(*error.field.split("/"))
+        fault = Fault(pointer=field, detail=error.detail)
+        raise Problem(error.code, f"{field}: {error.detail}", faults=[fault]) from error
     require_rights(request.form.to_dict())
     try:
         options = JobOptions.model_validate_json(request.form.get("options") or "{}")
     except ValidationError as error:
         raise validation_problem(error, prefix=("options",)) from error
     try:
-        form = InlineJob.model_validate({"images": [], **request.form.to_dict()})
+        basics = InlineJob.model_validate({"images": [], **request.form.to_dict()})
     except ValidationError as error:
         raise validation_problem(error) from error
-    return _Form(options, place, form)
+    return _Form(options, place, basics)
 
 
-def _checked_files(settings: Settings, place: InlinePlace) -> tuple[list[_File], list[_File]]:
+def _check_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], list[_File]]:
     images, masks = request.files.getlist("images"), request.files.getlist("masks")
     shared = request.files.getlist("mask")
     if not images:
@@ -159,7 +165,7 @@ def _checked_files(settings: Settings, place: InlinePlace) -> tuple[list[_File],
             f"A job that brings its pictures along may have {settings.max_inline_images}; this one has {len(images)}. "
             "Send larger jobs by POST /v1/uploads and a JSON body.",
         )
-    if not shared and not place.alone and len(masks) < len(images):
+    if not shared and place.mask is None and len(masks) < len(images):
         missing = len(masks)
         raise Problem(
             "mask_missing",
@@ -173,52 +179,51 @@ def _checked_files(settings: Settings, place: InlinePlace) -> tuple[list[_File],
             f"#/masks: There are {len(masks)} masks and {len(images)} images; send one for each.",
             faults=[Fault(pointer=pointer("masks", len(images)), detail="There is no image for this mask.")],
         )
-    found: list[tuple[str, Fault]] = []
-    good_images = [_checked(part, settings, "image", pointer("images", i), found) for i, part in enumerate(images)]
-    good_masks = [
-        _checked(part, settings, "mask", pointer("mask") if shared else pointer("masks", i), found)
+    faults: list[_CodedFault] = []
+    image_files = [_check(part, settings, "image", pointer("images", i), faults) for i, part in enumerate(images)]
+    mask_files = [
+        _check(part, settings, "mask", pointer("mask") if shared else pointer("masks", i), faults)
         for i, part in enumerate(shared or masks)
     ]
-    _refuse(found)
-    kept_images = [file for file in good_images if file is not None]
-    kept_masks = [file for file in good_masks if file is not None]
-    # Where the mask is laid by an anchor, it has no picture's own size.
-    for index, image in enumerate(kept_images if kept_masks and place.anchor is None else []):
-        mask = kept_masks[0 if shared else index]
+    _refuse(faults)
+    good_images = [file for file in image_files if file is not None]
+    good_masks = [file for file in mask_files if file is not None]
+    # A mask that is laid by an anchor need not have the picture's size.
+    is_laid = place.placement is not None and place.placement.anchor is not None
+    for index, image in enumerate(good_images if good_masks and not is_laid else []):
+        mask = good_masks[0 if shared else index]
         if isinstance(image.probe, Probe) and isinstance(mask.probe, MaskProbe):
             try:
                 check_fit(mask.probe.size, width=image.probe.width, height=image.probe.height)
             except MaskRejected as error:
-                found.append((error.code, Fault(pointer=pointer("images", index), detail=str(error))))
-    _refuse(found)
-    return kept_images, kept_masks
+                faults.append((error.code, Fault(pointer=pointer("images", index), detail=str(error))))
+    _refuse(faults)
+    return good_images, good_masks
 
 
-def _checked(
-    part: FileStorage, settings: Settings, noun: str, place: str, found: list[tuple[str, Fault]]
-) -> _File | None:
-    """The part as a file, or ``None`` and its fault added to ``found``."""
+def _check(part: FileStorage, settings: Settings, noun: str, place: str, faults: list[_CodedFault]) -> _File | None:
+    """The part as a file; ``None``: it is refused, and its fault is added to ``faults``."""
     try:
         name = clean_filename(part.filename or "")
     except ValueError as error:
-        found.append(("validation_failed", Fault(pointer=place, detail=f"{error}.")))
+        faults.append(("validation_failed", Fault(pointer=place, detail=f"{error}.")))
         return None
     size = part.stream.seek(0, io.SEEK_END)
     if size > settings.max_image_bytes:
         detail = f"The {noun} file has {size} bytes; the limit is {settings.max_image_bytes}."
-        found.append((f"{noun}_too_large", Fault(pointer=place, detail=detail)))
+        faults.append((f"{noun}_too_large", Fault(pointer=place, detail=detail)))
         return None
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
-    look: Callable[[bytes, Limits], Probe | MaskProbe] = probe if noun == "image" else probe_mask
+    probe_part: Callable[[bytes, Limits], Probe | MaskProbe] = probe if noun == "image" else probe_mask
     part.stream.seek(0)
     try:
-        return _File(name, look(part.stream.read(), limits), part, size)
+        return _File(name, probe_part(part.stream.read(), limits), part, size)
     except (ImageRejected, MaskRejected) as error:
-        found.append((error.code, Fault(pointer=place, detail=str(error))))
+        faults.append((error.code, Fault(pointer=place, detail=str(error))))
         return None
 
 
-def _refuse(found: list[tuple[str, Fault]]) -> None:
-    if found:
-        code, first = found[0]
-        raise Problem(code, f"{first.pointer}: {first.detail}", faults=[fault for _, fault in found])
+def _refuse(faults: list[_CodedFault]) -> None:
+    if faults:
+        code, first = faults[0]
+        raise Problem(code, f"{first.pointer}: {first.detail}", faults=[fault for _, fault in faults])

@@ -1,7 +1,7 @@
-"""Reading a manifest: a file of up to a whole job's pictures, a row each, as JSON Lines or as CSV.
+"""Reads a manifest: the pictures of a job, a row each, as JSON Lines or as CSV.
 
-It is read row by row, so that memory holds the images and never the file. A bad row is told with its line and reason;
-the rows after it are read all the same, so that all bad rows can be corrected at once.
+The file is read row by row; memory holds the images, not the file. A bad row is reported with its line and reason.
+Reading goes on after it, so that all bad rows can be corrected at once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from api import requests
 from api.answers import Fault
 from api.images import Refused, new_image
 from api.problems import MAX_FAULTS, Problem, sentence
+from cleanplate.base.masks import UNION_TAGS
 from cleanplate.base.settings import Settings
 from storage.records import NewImage, SkippedRow
 
 #: Characters of a line; a longer one is a bad row.
 LONGEST_LINE = 64 * 1024
-#: Rows whose uploads are looked up at once.
+#: Rows whose uploads are looked up in one query.
 _LOOKED_UP = 2000
 _COLUMNS = frozenset(requests.NewImage.model_fields)
 _OPTION = "options."
@@ -32,19 +33,22 @@ _OPTION = "options."
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a manifest: ``known`` tells which uploads are there, ``has_mask`` whether the job has one."""
+    """How to read a manifest."""
 
     settings: Settings
+    #: Those of some upload ids that exist.
     known: Callable[[set[str]], set[str]]
+    #: Whether the job has a mask for rows without their own.
     has_mask: bool
-    #: ``jsonl`` or ``csv``; ``None``: as the file begins.
+    #: ``jsonl`` or ``csv``; ``None``: the file's first characters tell.
     format: str | None = None
+    #: Whether bad rows are left out instead of refusing the job.
     skips: bool = False
 
 
 @dataclass
 class Manifest:
-    """What was read. ``bad`` holds all bad rows where they are skipped, else the first of them."""
+    """The images that were read, and the rows that were left out."""
 
     images: list[NewImage] = field(default_factory=list)
     bad: list[SkippedRow] = field(default_factory=list)
@@ -57,16 +61,18 @@ class _BadRow(Exception):
         self.custom_id = custom_id
 
 
-#: A line's number, and what is there: JSON, the cells of CSV by column, or why it is neither.
-Row = tuple[int, str | dict[str, Any] | _BadRow]
+#: The cells of a row of CSV, by column.
+Cells = dict[str, str]
+#: A line's number, and its content: JSON, cells, or the reason why it is neither.
+Row = tuple[int, str | Cells | _BadRow]
 
 
 def read_manifest(file: IO[bytes], reading: Reading) -> Manifest:
     """The images of a manifest.
 
     Raises:
-        Problem: ``manifest_invalid`` with each bad row (the first hundred), where they are not to be skipped or no row
-            is good; ``manifest_unreadable`` where it is no such file; ``too_many_images``.
+        Problem: ``manifest_invalid`` with the first hundred bad rows, where bad rows are not skipped or no row is
+            good; ``manifest_unreadable`` where the file is no manifest; ``too_many_images``.
     """
     return _Reader(reading).read(file)
 
@@ -78,9 +84,9 @@ class _Reader:
         self._manifest = Manifest()
         self._faults: list[Fault] = []
         self._bad = 0
-        #: Lines by the ``custom_id`` that they brought.
+        #: Lines by their ``custom_id``.
         self._lines: dict[str, int] = {}
-        #: Good as far as can be told without the ledger.
+        #: Good rows whose uploads are not looked up yet.
         self._waiting: list[tuple[int, NewImage]] = []
 
     def read(self, file: IO[bytes]) -> Manifest:
@@ -102,7 +108,7 @@ class _Reader:
             first = self._faults[0]
             raise Problem(
                 "manifest_invalid",
-                f"{self._bad} of {count} rows are not good. Line {first.line}: {first.detail}",
+                f"{self._bad} of {count} rows are bad. Line {first.line}: {first.detail}",
                 faults=self._faults,
             )
         if not self._manifest.images:
@@ -110,15 +116,15 @@ class _Reader:
         self._manifest.bad.sort(key=lambda row: row.line)
         return self._manifest
 
-    def _image(self, line: int, row: str | dict[str, Any] | _BadRow) -> NewImage:
+    def _image(self, line: int, row: str | Cells | _BadRow) -> NewImage:
         if isinstance(row, _BadRow):
             raise row
-        given = _validated(row)
+        given = _validate(row)
         if given.custom_id is not None:
             earlier = self._lines.setdefault(given.custom_id, line)
             if earlier != line:
                 raise _BadRow("custom_id_repeated", f"custom_id: It was on line {earlier} already.", given.custom_id)
-        if not self._reading.has_mask and given.mask is None and given.mask_upload_id is None:
+        if not self._reading.has_mask and given.chosen_mask is None:
             raise _BadRow("mask_missing", "mask: The row has no mask, and the job has none either.", given.custom_id)
         try:
             return new_image(given, self._reading.settings)
@@ -126,7 +132,7 @@ class _Reader:
             raise _BadRow(error.code, f"{error.field}: {error.detail}", given.custom_id) from error
 
     def _look_up(self) -> None:
-        """Moves the rows that wait to where they belong, by whether their uploads are there."""
+        """Accepts the waiting rows whose uploads exist, and refuses the others."""
         named = {
             upload_id
             for _, image in self._waiting
@@ -151,35 +157,35 @@ class _Reader:
             self._manifest.bad.append(SkippedRow(line=line, custom_id=error.custom_id, detail=str(error)))
 
 
-def _validated(row: str | dict[str, Any]) -> requests.NewImage:
+def _validate(row: str | Cells) -> requests.NewImage:
     try:
         if isinstance(row, str):
             return requests.NewImage.model_validate_json(row)
-        return requests.NewImage.model_validate(_unfolded(row))
+        return requests.NewImage.model_validate(_fields_of(row))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = "/".join(str(part) for part in first["loc"])
+        where = "/".join(str(part) for part in first["loc"] if part not in UNION_TAGS)
         detail = sentence(first["type"], first["msg"])
         raise _BadRow("validation_failed", f"{where}: {detail}" if where else detail, _custom_id(row)) from error
 
 
-def _custom_id(row: str | dict[str, Any]) -> str | None:
-    """Of a row that is no good otherwise."""
+def _custom_id(row: str | Cells) -> str | None:
+    """The ``custom_id`` of a bad row, where it has one."""
     try:
-        found = json.loads(row) if isinstance(row, str) else row
+        fields = json.loads(row) if isinstance(row, str) else row
     except (ValueError, RecursionError):
         return None
-    value = found.get("custom_id") if isinstance(found, dict) else None
+    value = fields.get("custom_id") if isinstance(fields, dict) else None
     return value.replace("\x00", "")[:200] if isinstance(value, str) else None
 
 
-def _unfolded(cells: dict[str, Any]) -> dict[str, Any]:
-    """A row of CSV as the fields of an image: empty cells are not there, ``mask`` and ``options`` are JSON.
+def _fields_of(cells: Cells) -> dict[str, Any]:
+    """A row of CSV as the fields of an image. Empty cells are left out; ``mask`` and ``options`` are JSON.
 
     A column ``options.dilation_px`` is a field of ``options``.
     """
     fields: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    options: dict[str, str] = {}
     for name, text in cells.items():
         if text == "":
             continue
@@ -193,8 +199,8 @@ def _unfolded(cells: dict[str, Any]) -> dict[str, Any]:
         else:
             fields[name] = text
     if options:
-        given = fields.get("options", {})
-        fields["options"] = {**given, **options} if isinstance(given, dict) else given
+        column = fields.get("options", {})
+        fields["options"] = {**column, **options} if isinstance(column, dict) else column
     return fields
 
 

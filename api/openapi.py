@@ -14,7 +14,7 @@ from api.auth import bearer
 from api.examples import EXAMPLES, problem
 from api.limits import HEADERS
 from api.problems import CATALOGUE, MEDIA_TYPE, responses
-from storage.options import JobOptions
+from cleanplate.base.options import JobOptions
 
 _REF = "#/components/schemas/"
 _LIMITS = dict(
@@ -77,7 +77,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         requests.InlineJob,
         requests.FileForm,
         JobOptions,
-        requests.InlinePlace,
+        requests.MaskPlace,
     ):
         _add(components, model)
     components["ManifestJob"]["properties"]["job"] |= {
@@ -86,7 +86,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
     }
     components["InlineJob"]["properties"]["mask_place"] |= {
         "contentMediaType": "application/json",
-        "contentSchema": {"$ref": f"{_REF}InlinePlace"},
+        "contentSchema": {"$ref": f"{_REF}MaskPlace"},
     }
     _flatten(document)
     document["paths"]["/v1/jobs"]["post"]["requestBody"] = {

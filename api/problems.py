@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
+from cleanplate.base.masks import UNION_TAGS
 from cleanplate.telemetry.logs import redact_text
 from model.errors import ModelError
 from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError
@@ -152,7 +153,7 @@ def validation_problem(error: ValidationError, location: str = "json", prefix: t
     found = error.errors(include_url=False, include_context=False, include_input=False)
     faults = []
     for item in found[:MAX_FAULTS]:
-        path = (*prefix, *item["loc"])
+        path = (*prefix, *(part for part in item["loc"] if part not in UNION_TAGS))
         detail = sentence(item["type"], item["msg"])
         if location == "query":
             faults.append(Fault(parameter=str(path[0]) if path else None, detail=detail))
@@ -166,7 +167,7 @@ def validation_problem(error: ValidationError, location: str = "json", prefix: t
 def sentence(kind: str, message: str) -> str:
     """One of pydantic's errors, in the words of this API."""
     if kind == "extra_forbidden":
-        return "There is no such field; remove it or correct its name."
+        return "This field does not belong here; remove it or correct its name."
     if kind == "missing":
         return "This field is required."
     message = message.removeprefix("Value error, ")

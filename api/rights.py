@@ -7,7 +7,7 @@ from typing import Any
 
 from api.answers import Fault
 from api.problems import Problem, pointer
-from api.requests import Stated
+from api.requests import JobBasics
 
 
 def require_rights(fields: Mapping[str, Any]) -> None:
@@ -16,7 +16,7 @@ def require_rights(fields: Mapping[str, Any]) -> None:
     Raises:
         Problem: ``rights_missing``, with each field that is not there.
     """
-    required = [name for name, field in Stated.model_fields.items() if field.is_required()]
+    required = [name for name, field in JobBasics.model_fields.items() if field.is_required()]
     missing = [name for name in required if str(fields.get(name) or "").strip() == ""]
     if missing:
         raise Problem(

@@ -19,12 +19,12 @@ import numpy as np
 
 from bench.marks import Photos, Pixels, Scene, crop, marked_set, scene_of
 from bench.watermark import printed, psnr, samples_of
+from cleanplate.base.masks import Approval
 from model.errors import TemplateRefused
 from model.watermark.estimate import estimate
 from model.watermark.remove import finish, prepare
 from model.watermark.sighting import shown_mask
 from model.watermark.template import Template
-from storage.options import Approval
 from workers.device.templates.confidence import confidence
 
 LEAST_IOU, LEAST_GAIN_DB = 0.8, 3.0

@@ -29,6 +29,7 @@ from rich.table import Table
 
 from bench.corpus.content import file_of
 from bench.corpus.mark import letters
+from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
 from storage.blobs import S3Blobs, open_blobs
@@ -116,9 +117,8 @@ def worker_with(source: bytes, mask: bytes, count: int, s3: Mapping[str, Any]) -
             database,
             tenant,
             NewJob(
-                images=[NewImage(name=None, source_upload_id=up.id, mask_upload_id=None) for up in uploads[:-1]],
-                mask_upload_id=uploads[-1].id,
-                options={},
+                images=[NewImage(name=None, source_upload_id=up.id) for up in uploads[:-1]],
+                mask=FileMask(upload_id=uploads[-1].id),
                 rights=Rights(basis=RightsBasis.OWNER, attested_by="bench", reference="own photographs"),
             ),
         )

@@ -25,6 +25,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, select, text
 
+from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
 from cleanplate.telemetry import logs
 from storage.database import Database
@@ -183,11 +184,9 @@ def submit(database: Database, tenant: str, endpoint: str, count: int) -> None:
     source, mask = create_uploads(
         database, tenant, [("a.jpg", "image/jpeg"), ("mask.png", "image/png")], expires_in_s=9e5
     )
-    picture = NewImage(name="a.jpg", source_upload_id=source.id, mask_upload_id=mask.id)
+    picture = NewImage(name="a.jpg", source_upload_id=source.id, mask=FileMask(upload_id=mask.id))
     job = NewJob(
         images=[picture] * count,
-        mask_upload_id=None,
-        options={},
         rights=Rights(basis=RightsBasis.OWNER, attested_by="bench", reference="bench"),
         webhook_endpoint_id=endpoint,
     )

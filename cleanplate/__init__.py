@@ -10,15 +10,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cleanplate.base.masks import AutoMask, BoxesMask, FileMask, TemplateMask, TemplatesMask, TextMask
+    from cleanplate.base.options import ImageOptions, JobOptions
     from cleanplate.client.answers import Rights
     from cleanplate.client.http import Client
     from cleanplate.client.job import Job
     from cleanplate.client.requests import Picture
     from cleanplate.client.webhooks import verify
 
-__all__ = ["Client", "Job", "Picture", "Rights", "verify"]
+__all__ = [
+    "AutoMask",
+    "BoxesMask",
+    "Client",
+    "FileMask",
+    "ImageOptions",
+    "Job",
+    "JobOptions",
+    "Picture",
+    "Rights",
+    "TemplateMask",
+    "TemplatesMask",
+    "TextMask",
+    "verify",
+]
 
+_MASKS = ("AutoMask", "BoxesMask", "FileMask", "TemplateMask", "TemplatesMask", "TextMask")
 _HOMES = {
+    **dict.fromkeys(_MASKS, "cleanplate.base.masks"),
+    "ImageOptions": "cleanplate.base.options",
+    "JobOptions": "cleanplate.base.options",
     "Client": "cleanplate.client.http",
     "Job": "cleanplate.client.job",
     "Picture": "cleanplate.client.requests",

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from sqlalchemy import select
 
+from cleanplate.base.masks import FileMask
+from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from storage.blobs import LocalBlobs, S3Blobs, open_blobs
 from storage.database import Database
@@ -90,15 +92,15 @@ class Catalogue:
         for upload, file in zip(uploads, files, strict=True):
             if file is not None:
                 self.blobs.put(upload.key, file, content_type="image/png")
-        images = [NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None) for upload in uploads]
+        images = [NewImage(name=upload.filename, source_upload_id=upload.id) for upload in uploads]
         endpoint_id = None if webhook_url is None else self.endpoint(webhook_url)
         return submit_job(
             self.database,
             self.tenant_id,
             NewJob(
                 images=images[:-1],
-                mask_upload_id=uploads[-1].id,
-                options=options or {},
+                mask=FileMask(upload_id=uploads[-1].id),
+                options=JobOptions.model_validate(options or {}),
                 rights=RIGHTS,
                 webhook_endpoint_id=endpoint_id,
                 **fields,

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from cleanplate.base.masks import FileMask
+from cleanplate.base.options import JobOptions
 from storage.database import Database
 from storage.ledger.jobs.jobs import get_image, get_job, list_images, submit_job
 from storage.ledger.tenants.uploads import create_uploads
@@ -56,12 +58,9 @@ class Shop:
         files.append(("mask.png", "image/png"))
         uploads = create_uploads(self.db, self.tenant, files, expires_in_s=3600, sizes=sizes)
         return NewJob(
-            images=[
-                NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None)
-                for upload in uploads[:-1]
-            ],
-            mask_upload_id=uploads[-1].id,
-            options={"dilation_px": 4},
+            images=[NewImage(name=upload.filename, source_upload_id=upload.id) for upload in uploads[:-1]],
+            mask=FileMask(upload_id=uploads[-1].id),
+            options=JobOptions(dilation_px=4),
             rights=RIGHTS,
             webhook_endpoint_id=webhook,
             retention_s=retention_s,

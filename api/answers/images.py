@@ -10,6 +10,8 @@ from pydantic import Field
 from api.answers.base import Answer
 from api.answers.jobs import ImageError
 from api.example_ids import IMAGE_ID, JOB_ID
+from cleanplate.base.masks import ImageMask
+from cleanplate.base.options import ImageOptions
 from storage import records
 from storage.records import (
     ImageState,
@@ -25,8 +27,10 @@ class Image(Answer):
     name: str = Field(examples=["shirt-01.jpg"])
     custom_id: str | None = Field(description="Its name in your own books, as it was submitted.")
     source_url: str | None = Field(description="Where it is fetched from; null for uploads.")
-    mask: dict[str, Any] | None = Field(description="Its own mask's boxes or placement; null where it has the job's.")
-    options: dict[str, Any] | None = Field(description="Its own options; null where it has only the job's.")
+    mask: ImageMask | None = Field(description="The image's own mask, as it was sent; null: the job's mask.")
+    options: ImageOptions | None = Field(
+        description="The image's own options, as they were sent; null: the job's options."
+    )
     state: ImageState
     width: int | None = Field(description="Pixels; null until a worker has read it.")
     height: int | None

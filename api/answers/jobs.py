@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from api.answers.base import Answer
 from api.example_ids import JOB_ID, TEMPLATE_ID
+from cleanplate.base.masks import JobMask
+from cleanplate.base.options import JobOptions
 from storage import records
+from storage.documents import read_job_mask
 from storage.records import (
     JobState,
     PausedBy,
@@ -93,9 +96,12 @@ class Job(Answer):
     queue_position: int | None = Field(
         description="Its place among the jobs that wait to begin, from 1, counted to 1000; null once it has begun."
     )
-    options: dict[str, Any]
-    mask: dict[str, Any] | None = Field(
-        description="Boxes, or how the mask's file is laid on pictures; null where it is taken as it is."
+    options: JobOptions = Field(description="The options of all images, with their defaults.")
+    mask: JobMask | None = Field(
+        description=(
+            "The mask of the images that have none of their own, as it was sent (`mask_upload_id` is answered as "
+            "`mask`); null: each image has its own."
+        )
     )
     review: Review | None = Field(
         description="With `mask: {mode: auto}`: what was found in the pictures; null until it is known."
@@ -113,6 +119,12 @@ class Job(Answer):
         description="When it is deleted with its files; null before its end, or where it is kept."
     )
     links: JobLinks
+
+    @field_validator("mask", mode="before")
+    @classmethod
+    def _read_mask(cls, mask: Any) -> Any:
+        """An answer that is repeated for its idempotency key may hold a mask as an earlier version wrote it."""
+        return read_job_mask(mask) if isinstance(mask, dict) else mask
 
     @classmethod
     def of(cls, job: records.Job) -> Self:

@@ -1,50 +1,51 @@
-"""What clients send: pydantic models of every request, with the examples that the documentation shows.
+"""Requests: pydantic models of every body and query, with the examples that the documentation shows.
 
-Fields that are not known are refused, so that a misspelt option is an error and not silently ignored.
+Unknown fields are refused, so that a misspelt option is an error and not silently ignored.
 """
 
-from api.requests.fields import ContentType, FileName, FilePart, Id, Line, PageOf, Request, Url, Wait
+from api.requests.fields import ContentType, FileName, FilePart, Line, PageOf, Request, Url, Wait
 from api.requests.jobs import (
     Approve,
-    GivenManifest,
     ImagesPageOf,
     InlineJob,
+    JobBasics,
     JobsPageOf,
     JobTerms,
     ManifestJob,
+    ManifestSource,
     ManifestTerms,
     NewImage,
     NewJob,
-    Stated,
 )
-from api.requests.masks import GivenMask, InlinePlace, JobMask, Masked
-from api.requests.templates import FromPictures, GivenLogo, NewTemplate, TemplateMask, TemplatesPageOf
+from api.requests.masks import ImageMaskFields, JobMaskFields, MaskPlace
+from api.requests.templates import EstimateSource, LogoSource, NewTemplate, TemplatesPageOf
 from api.requests.uploads import FileForm, NewUpload, NewUploads, SentPart, SentParts, WantedParts
 from api.requests.webhooks import DeliveriesPageOf, Events, NewWebhook, Rotation, WebhookChanges
+from cleanplate.base.documents import Id
 
 __all__ = [
     "Approve",
     "ContentType",
     "DeliveriesPageOf",
+    "EstimateSource",
     "Events",
     "FileForm",
     "FileName",
     "FilePart",
-    "FromPictures",
-    "GivenLogo",
-    "GivenManifest",
-    "GivenMask",
     "Id",
+    "ImageMaskFields",
     "ImagesPageOf",
     "InlineJob",
-    "InlinePlace",
-    "JobMask",
+    "JobBasics",
+    "JobMaskFields",
     "JobTerms",
     "JobsPageOf",
     "Line",
+    "LogoSource",
     "ManifestJob",
+    "ManifestSource",
     "ManifestTerms",
-    "Masked",
+    "MaskPlace",
     "NewImage",
     "NewJob",
     "NewTemplate",
@@ -56,8 +57,6 @@ __all__ = [
     "Rotation",
     "SentPart",
     "SentParts",
-    "Stated",
-    "TemplateMask",
     "TemplatesPageOf",
     "Url",
     "Wait",

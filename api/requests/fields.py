@@ -1,4 +1,4 @@
-"""What many requests share: ids, names, addresses, pages of lists."""
+"""Fields that many requests share: ids, names, addresses, pages of lists."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from pydantic import (
 
 from api.filenames import clean_filename
 
-#: Ids as clients may send them; what the ledger makes fits in.
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 FileName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(clean_filename)]
 ContentType = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
-#: Whether it may be connected to, is decided apart.
+#: :mod:`storage.blobs.buckets` decides whether the service may connect to it.
 Url = Annotated[str, Field(min_length=1, max_length=2000)]
 #: A part of a form that is a file.
 FilePart = Annotated[str, Field(json_schema_extra={"format": "binary"})]
@@ -27,26 +25,26 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pat
 
 
 class Request(BaseModel):
-    """The base of what clients send."""
+    """The base of all requests."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PageOf(Request):
-    """Which part of a list."""
+    """The part of a list to read."""
 
-    limit: int = Field(default=100, ge=1, le=1000, description="Most entries in the answer.")
+    limit: int = Field(default=100, ge=1, le=1000, description="Entries in the answer, at most.")
     cursor: str | None = Field(
-        default=None, max_length=200, description="`next_cursor` of the answer before. Missing: from the beginning."
+        default=None, max_length=200, description="`next_cursor` of the previous answer. Missing: the first part."
     )
 
 
 class Wait(Request):
-    """How long to wait for news."""
+    """How long to wait for a change."""
 
     wait: int = Field(
         default=0,
         ge=0,
         le=60,
-        description="Seconds to wait until the job is no longer as `If-None-Match` names it, or as it is now.",
+        description="Seconds to wait until the job differs from its state in `If-None-Match`, or from its state now.",
     )

@@ -14,9 +14,10 @@ from pydantic import (
 )
 
 from api.example_ids import MASK_ID, TEMPLATE_ID, UPLOAD_ID
-from api.requests.fields import FileName, FilePart, Id, Line, PageOf, Request, Url
-from api.requests.masks import GivenMask, JobMask, Masked
-from storage.options import JobOptions
+from api.requests.fields import FileName, FilePart, Line, PageOf, Request, Url
+from api.requests.masks import ImageMaskFields, JobMaskFields
+from cleanplate.base.documents import Id
+from cleanplate.base.options import ImageOptions, JobOptions
 from storage.records import (
     ImageState,
     JobState,
@@ -26,8 +27,8 @@ from storage.records import (
 )
 
 
-class NewImage(Masked):
-    """One picture of a job: sent before by an upload, or fetched from its address by the service."""
+class NewImage(ImageMaskFields):
+    """One picture of a job: an upload that was sent before, or an address from which the service fetches it."""
 
     upload_id: Id | None = Field(default=None, description="The picture's upload.", examples=[UPLOAD_ID])
     url: Url | None = Field(
@@ -36,14 +37,15 @@ class NewImage(Masked):
         examples=["https://shop.example/pictures/shirt-01.jpg"],
     )
     name: FileName | None = Field(
-        default=None, description="Its file name. Missing: its upload's, or the last part of its address."
+        default=None, description="The file name. Missing: the upload's, or the last part of the address."
     )
-    mask: GivenMask | None = Field(default=None, description="Its own mask. Missing: the job's.")
-    options: JobOptions | None = Field(default=None, description="Its own options: what they name wins over the job's.")
+    options: ImageOptions | None = Field(
+        default=None, description="The image's own options: the fields that they name win over the job's."
+    )
     custom_id: Line | None = Field(
         default=None,
         max_length=200,
-        description="Its name in your own books: comes back in every list, results and errors.",
+        description="The image's name in your own books; every list, results and errors repeat it.",
         examples=["sku-4711-front"],
     )
 
@@ -54,7 +56,7 @@ class NewImage(Masked):
         return self
 
 
-class GivenManifest(Request):
+class ManifestSource(Request):
     """A file that lists a job's pictures, a line each: JSON Lines of `NewImage`, or CSV with the same columns."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"upload_id": UPLOAD_ID, "on_error": "skip"}})
@@ -65,10 +67,12 @@ class GivenManifest(Request):
         description="Instead of an upload: `s3://bucket/key` of an allowed bucket.",
         examples=["s3://catalogue/spring.csv"],
     )
-    format: Literal["jsonl", "csv"] | None = Field(default=None, description="Missing: as the file begins.")
+    format: Literal["jsonl", "csv"] | None = Field(
+        default=None, description="The file's format. Missing: it is told by the file's first characters."
+    )
     on_error: Literal["reject", "skip"] = Field(
         default="reject",
-        description="What a bad row does: the job is refused with its line and reason; or it is left out and listed.",
+        description="`reject`: a bad row refuses the job, with its line and reason. `skip`: it is left out and listed.",
     )
 
     @model_validator(mode="after")
@@ -78,58 +82,58 @@ class GivenManifest(Request):
         return self
 
 
-class Stated(Request):
-    """By which right the marks may be removed. Kept with the job and in the audit log."""
+class JobBasics(Request):
+    """The fields of every job: the right to remove the marks (kept with the job and in the audit log), and times."""
 
     rights_basis: RightsBasis = Field(
-        description="`owner` of the pictures, `licensee`, or `authorised_agent` of either.", examples=["owner"]
+        description="The right by which the marks may be removed: of the `owner` of the pictures, a `licensee`, or an "
+        "`authorised_agent` of either.",
+        examples=["owner"],
     )
-    attested_by: Line = Field(max_length=200, description="Who answers for it.", examples=["Jo Doe, Doe Shirts Ltd"])
+    attested_by: Line = Field(
+        max_length=200, description="The person who answers for that right.", examples=["Jo Doe, Doe Shirts Ltd"]
+    )
     rights_reference: Line = Field(
         max_length=500,
-        description="Where it is written down: a licence, a contract, an order.",
+        description="The document that grants the right: a licence, a contract, an order.",
         examples=["own photographs, spring catalogue"],
     )
-
     retention_days: int | None = Field(
         default=None,
         ge=1,
         le=3650,
-        description="Days from its end until the job is deleted with all its files. Missing: the service's own choice.",
+        description="Days from the job's end until it is deleted with all its files. Missing: the service's default.",
     )
-
     priority: Priority = Field(
         default=Priority.BULK,
-        description="`interactive`: somebody waits for it, and it overtakes `bulk`, which still gets its part.",
+        description="`interactive` jobs go before `bulk` ones, for people who wait; `bulk` still gets its share.",
     )
     deadline: AwareDatetime | None = Field(
         default=None,
         description=(
-            "Images that wait for a worker at this time fail with `deadline_passed`. Missing: they wait as long as it "
-            "takes."
+            "Images that still wait for a worker at this time fail with `deadline_passed`. Missing: no limit."
         ),
         examples=["2026-05-01T18:00:00Z"],
     )
 
     @field_validator("deadline")
     @classmethod
-    def _to_come(cls, value: datetime | None) -> datetime | None:
+    def _in_the_future(cls, value: datetime | None) -> datetime | None:
         if value is not None and value <= datetime.now(UTC):
-            raise ValueError("The deadline has passed already.")
+            raise ValueError("the deadline has passed already")
         return value
 
     @property
     def rights(self) -> Rights:
-        """The statement as the ledger keeps it."""
+        """The right as the ledger keeps it."""
         return Rights(basis=self.rights_basis, attested_by=self.attested_by, reference=self.rights_reference)
 
 
-class JobTerms(Stated, Masked):
-    """What holds for all pictures of a job, wherever they come from."""
+class JobTerms(JobBasics, JobMaskFields):
+    """The fields of every JSON job, wherever its pictures come from."""
 
-    mask: JobMask | None = Field(default=None, description="The mask of every picture that has none of its own.")
-    options: JobOptions = Field(default_factory=JobOptions, description="How to work.")
-    webhook_id: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
+    options: JobOptions = Field(default_factory=JobOptions, description="How all images are repaired.")
+    webhook_id: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
 
 
 class NewJob(JobTerms):
@@ -151,7 +155,7 @@ class NewJob(JobTerms):
     images: list[NewImage] | None = Field(
         default=None, min_length=1, description="The pictures, in the order in which they are listed."
     )
-    manifest: GivenManifest | None = Field(default=None, description="Instead of `images`: a file that lists them.")
+    manifest: ManifestSource | None = Field(default=None, description="Instead of `images`: a file that lists them.")
     folder: Url | None = Field(
         default=None,
         description="Instead of `images`: every picture under `s3://bucket/prefix/` of an allowed bucket.",
@@ -166,7 +170,7 @@ class NewJob(JobTerms):
 
 
 class ManifestTerms(JobTerms):
-    """The part `job` of a job that brings its manifest along."""
+    """The part `job` of a form that contains a manifest."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -180,15 +184,17 @@ class ManifestTerms(JobTerms):
         }
     )
 
-    format: Literal["jsonl", "csv"] | None = Field(default=None, description="Missing: as the file begins.")
+    format: Literal["jsonl", "csv"] | None = Field(
+        default=None, description="The file's format. Missing: it is told by the file's first characters."
+    )
     on_error: Literal["reject", "skip"] = Field(
         default="reject",
-        description="What a bad row does: the job is refused with its line and reason; or it is left out and listed.",
+        description="`reject`: a bad row refuses the job, with its line and reason. `skip`: it is left out and listed.",
     )
 
 
 class ManifestJob(Request):
-    """The parts of a job that brings its manifest along (multipart/form-data)."""
+    """The parts of a job whose form contains its manifest (multipart/form-data)."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -204,11 +210,11 @@ class ManifestJob(Request):
     )
 
     manifest: FilePart = Field(description="The file: JSON Lines or CSV, with a file name.")
-    job: str = Field(description="Everything else: a JSON object, see `ManifestTerms`.")
+    job: str = Field(description="All other fields: a JSON object, see `ManifestTerms`.")
 
 
-class InlineJob(Stated):
-    """The parts of a small job that brings its pictures along (multipart/form-data)."""
+class InlineJob(JobBasics):
+    """The parts of a small job whose form contains its pictures (multipart/form-data)."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -235,17 +241,19 @@ class InlineJob(Stated):
     mask_place: str | None = Field(
         default=None,
         description=(
-            "A JSON object, see `InlinePlace`: with `boxes`, or `mode: text`, instead of a mask's file; without them, "
-            "how the file of `mask` is laid on pictures of other shapes."
+            "A JSON object, see `MaskPlace`: `boxes` or `mode: text` instead of a mask's file; or the `anchor` and "
+            "`scale` by which the file `mask` is laid on pictures of other shapes."
         ),
         examples=['{"boxes": [[0.72, 0.9, 0.25, 0.07]], "units": "relative"}'],
     )
-    options: str | None = Field(default=None, description="How to work: a JSON object, see `JobOptions`.")
-    webhook: Id | None = Field(default=None, description="Where to post `job.completed` and `image.failed`.")
+    options: str | None = Field(
+        default=None, description="How all images are repaired: a JSON object, see `JobOptions`."
+    )
+    webhook: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
 
 
 class Approve(Request):
-    """Which templates a job begins with."""
+    """The templates that a job begins with."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"templates": [TEMPLATE_ID]}})
 
@@ -253,18 +261,18 @@ class Approve(Request):
         default=None,
         min_length=1,
         max_length=8,
-        description="Missing: those found in its pictures, but for rejected ones. Others of the tenant's may be named.",
+        description="Any of the tenant's. Missing: those found in the job's pictures, without rejected ones.",
     )
 
 
 class JobsPageOf(PageOf):
-    """Which jobs."""
+    """The part of the list of jobs to read."""
 
     state: JobState | None = Field(default=None, description="Only jobs in this state.")
 
 
 class ImagesPageOf(PageOf):
-    """Which images of a job."""
+    """The part of a job's images to read."""
 
     state: ImageState | None = Field(default=None, description="Only images in this state.")
     error_code: str | None = Field(

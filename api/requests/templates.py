@@ -11,31 +11,32 @@ from pydantic import (
 )
 
 from api.example_ids import MASK_ID, UPLOAD_ID
-from api.requests.fields import Id, Line, PageOf, Request
-from storage.options import Approval, LogoPlace, MaskPlace
+from api.requests.fields import Line, PageOf, Request
+from cleanplate.base.documents import Id
+from cleanplate.base.masks import Approval, FileMask, LogoPlace
 from storage.records import (
     TemplateState,
 )
 
 
 class TemplatesPageOf(PageOf):
-    """Which templates."""
+    """The part of the list of templates to read."""
 
     state: TemplateState | None = Field(default=None, description="Only templates in this state.")
-    job_id: Id | None = Field(default=None, description="Only those found in this job's pictures.")
+    job_id: Id | None = Field(default=None, description="Only templates found in this job's pictures.")
 
 
-class GivenLogo(LogoPlace):
+class LogoSource(LogoPlace):
     """A logo with alpha as it was laid on the pictures."""
 
-    upload_id: Id = Field(description="Its file: a picture with alpha, in the size that it has on the pictures.")
+    upload_id: Id = Field(description="The file: a picture with alpha, in the size that it has on the pictures.")
 
 
-class FromPictures(Approval):
+class EstimateSource(Approval):
     """Pictures that share a mark."""
 
     upload_ids: list[Id] | None = Field(
-        default=None, min_length=5, max_length=400, description="Their uploads; 50 different ones are plenty."
+        default=None, min_length=5, max_length=400, description="The pictures' uploads; 50 different pictures suffice."
     )
     job_id: Id | None = Field(default=None, description="Instead of uploads: a sample of this job's pictures.")
 
@@ -46,20 +47,8 @@ class FromPictures(Approval):
         return self
 
 
-class TemplateMask(MaskPlace):
-    """A mask's file, and how it is laid on pictures of other shapes."""
-
-    upload_id: Id = Field(description="The mask's file.")
-
-    @model_validator(mode="after")
-    def _a_file(self) -> Self:
-        if self.boxes is not None:
-            raise ValueError("a template is made of a mask's file; boxes are given with the job")
-        return self
-
-
 class NewTemplate(Request):
-    """A watermark to be known for many images: made of a mask, of a logo, or of pictures that share it."""
+    """A watermark that many images share: made of a mask, of a logo, or of pictures with the mark."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -72,14 +61,19 @@ class NewTemplate(Request):
 
     name: Line = Field(
         max_length=200,
-        description="For people; a name that there is already gets another version.",
+        description="A name for people. A name that is used again gets the next version.",
         examples=["spring"],
     )
-    mask: TemplateMask | None = Field(default=None, description="Its pixels are inpainted.")
-    logo: GivenLogo | None = Field(default=None, description="Its pixels are un-blended, as far as it is translucent.")
-    estimate: FromPictures | None = Field(default=None, description="It is found in pictures, and un-blended.")
+    mask: FileMask | None = Field(default=None, description="A mask's file; its pixels are inpainted.")
+    logo: LogoSource | None = Field(
+        default=None, description="A logo; its pixels are un-blended as far as it is translucent."
+    )
+    estimate: EstimateSource | None = Field(
+        default=None, description="Pictures in which the mark is found; its pixels are un-blended."
+    )
     webhook_id: Id | None = Field(
-        default=None, description="Where to post `template.ready`, `template.needs_review` and `template.failed`."
+        default=None,
+        description="The webhook that gets `template.ready`, `template.needs_review` and `template.failed`.",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,8 @@ from pydantic import (
     Field,
 )
 
-from api.requests.fields import Id, PageOf, Request
+from api.requests.fields import PageOf, Request
+from cleanplate.base.documents import Id
 from storage.ledger.webhooks.endpoints import USUAL_EVENTS
 from storage.records import (
     DeliveryState,

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
-from api.gathering import gathered, places_of
+from api.gathering import gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
 from api.lanes import waiting
@@ -109,7 +109,7 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         body = requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
-    job = gathered(here, tenant, body)
+    job = gather_job(here, tenant, body)
     try:
         return submitted(here, tenant, job, wanted, webhook_field="webhook_id")
     except UploadUnknown as error:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from api import answers, auth
 from api.answers import Fault
 from api.bodies import StrictRequest, unsupported
-from api.gathering import from_manifest, with_terms
+from api.gathering import read_images, with_terms
 from api.idempotency import once
 from api.problems import Problem, pointer, responses, validation_problem
 from api.requests import ManifestTerms
@@ -76,7 +76,7 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     terms = _terms()
     file = request.files["manifest"].stream
     file.seek(0)
-    images, skipped = from_manifest(here, tenant, file, terms, terms)
+    images, skipped = read_images(here, tenant, file, terms, terms)
     new = with_terms(here, terms, images, skipped)
     job, replayed = submitted(here, tenant, new, wanted, webhook_field="job/webhook_id")
     return answered(job, replayed=replayed)

@@ -10,6 +10,7 @@ from api.answers import Fault
 from api.bodies import must_be_json
 from api.problems import Problem, pointer, responses
 from api.stores import stores
+from cleanplate.base.masks import LogoPlace
 from storage import records
 from storage.errors import NotFound, UploadUnknown
 from storage.ledger.templates.templates import (
@@ -20,8 +21,7 @@ from storage.ledger.templates.templates import (
     list_templates,
     reject_template,
 )
-from storage.options import Approval, LogoPlace
-from storage.records import Scope, TemplateKind
+from storage.records import Scope
 
 blueprint = APIBlueprint(
     "templates",
@@ -75,22 +75,26 @@ def create(json_data: requests.NewTemplate) -> answers.Template:
 
 
 def _new(body: requests.NewTemplate) -> records.NewTemplate:
-    job_id = None
-    if body.mask is not None:
-        kind, uploads, said = TemplateKind.MASK, [body.mask.upload_id], {"place": body.mask.kept()}
-    elif body.logo is not None:
-        place = body.logo.model_dump(include=set(LogoPlace.model_fields))
-        kind, uploads, said = TemplateKind.LOGO, [body.logo.upload_id], {"place": place}
-    else:
-        assert body.estimate is not None
-        kind, uploads, job_id = TemplateKind.ESTIMATE, body.estimate.upload_ids or [], body.estimate.job_id
-        said = body.estimate.model_dump(include=set(Approval.model_fields))
     return records.NewTemplate(
         name=body.name,
-        kind=kind,
-        spec={"upload_ids": list(dict.fromkeys(uploads)), **said},
-        source_job_id=job_id,
+        spec=_spec(body),
+        source_job_id=None if body.estimate is None else body.estimate.job_id,
         webhook_endpoint_id=body.webhook_id,
+    )
+
+
+def _spec(body: requests.NewTemplate) -> records.TemplateSpec:
+    if body.mask is not None:
+        return records.MaskSpec(upload_ids=[body.mask.upload_id], place=body.mask.placement)
+    if body.logo is not None:
+        place = LogoPlace.model_validate(body.logo.model_dump(exclude={"upload_id"}))
+        return records.LogoSpec(upload_ids=[body.logo.upload_id], place=place)
+    assert body.estimate is not None
+    return records.EstimateSpec(
+        upload_ids=list(dict.fromkeys(body.estimate.upload_ids or [])),
+        approve=body.estimate.approve,
+        min_confidence=body.estimate.min_confidence,
+        force=body.estimate.force,
     )
 
 

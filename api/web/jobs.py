@@ -7,12 +7,11 @@ from typing import Any
 
 from flask import Response, request
 
-from api import answers, auth
+from api import answers, auth, text_marks
 from api.problems import Problem
 from api.routes.jobs import page_of_jobs
 from api.stores import stores
 from api.web.pages import Pages, show
-from cleanplate import text_marks
 from storage.ledger.jobs.jobs import get_job
 from storage.ledger.webhooks.endpoints import list_endpoints
 from storage.records import JobState, Scope
@@ -43,7 +42,7 @@ def new() -> Response:
         max_images=here.settings.max_job_images,
         kept_s=here.settings.upload_expiry_s,
         owner=tenant,
-        text_marks=text_marks.offered(here.settings),
+        text_marks=text_marks.is_offered(here.settings),
         webhooks=[webhook for webhook in list_endpoints(here.database, tenant) if webhook.disabled_at is None],
     )
 

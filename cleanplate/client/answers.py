@@ -8,12 +8,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from cleanplate.base.masks import ImageMask, JobMask
+from cleanplate.base.options import ImageOptions, JobOptions
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
 JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled", "failed"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
+#: A mask or options of a kind that only a newer service knows, as it sent them.
+JsonObject = dict[str, Any]
 
 
 class _Answer(BaseModel):
@@ -123,9 +128,10 @@ class JobAnswer(_Answer):
     paused: bool = False
     #: The marks found in its pictures, once the search has ended.
     review: ReviewAnswer | None = None
-    #: As submitted.
-    options: dict[str, Any] = {}
-    mask: dict[str, Any] | None = None
+    #: The options of all images, with their defaults.
+    options: JobOptions | JsonObject = Field(default=JobOptions(), union_mode="left_to_right")
+    #: As submitted; ``None``: each image has its own.
+    mask: JobMask | JsonObject | None = Field(default=None, union_mode="left_to_right")
     #: Rows of its manifest that were left out.
     rows_skipped: int = 0
     webhook_id: str | None = None
@@ -215,9 +221,9 @@ class ImageAnswer(_Answer):
     custom_id: str | None = None
     #: The address that the service fetches it from; ``None`` for uploads.
     source_url: str | None = None
-    #: Its own mask and options; ``None`` where the job's hold.
-    mask: dict[str, Any] | None = None
-    options: dict[str, Any] | None = None
+    #: Its own mask and options, as submitted; ``None``: the job's.
+    mask: ImageMask | JsonObject | None = Field(default=None, union_mode="left_to_right")
+    options: ImageOptions | JsonObject | None = Field(default=None, union_mode="left_to_right")
     state: ImageState
     #: Pixels; ``None`` until a worker has read it.
     width: int | None

@@ -8,11 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from pydantic import BaseModel
+
+from cleanplate.base.masks import JobMask
+from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.client.answers import Rights
 
 Priority = Literal["interactive", "bulk"]
-#: A mask's file, or a mask as the API takes it: ``{"template": id}``, ``{"boxes": […]}``, ``{"mode": "text", …}``.
-Mask = Path | Mapping[str, Any]
+#: A mask's file, one of :mod:`cleanplate.base.masks`, or its JSON: ``{"template": id}``, ``{"boxes": […]}``.
+Mask = Path | JobMask | Mapping[str, Any]
 #: Sends files; their upload ids.
 Upload = Callable[[Sequence[Path]], Mapping[Path, str]]
 
@@ -31,7 +35,7 @@ class Picture:
     name: str | None = None
     custom_id: str | None = None
     mask: Mask | None = None
-    options: Mapping[str, Any] | None = None
+    options: ImageOptions | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.url is None):
@@ -45,7 +49,7 @@ class Picture:
         """The image in the request's body."""
         source = {"url": self.url} if self.file is None else {"upload_id": uploads[self.file]}
         name = self.name or (self.file.name if self.file is not None else None)
-        own = {"name": name, "custom_id": self.custom_id, "options": self.options}
+        own = {"name": name, "custom_id": self.custom_id, "options": _json_of(self.options)}
         return {
             **source,
             **{key: value for key, value in own.items() if value is not None},
@@ -56,8 +60,8 @@ class Picture:
 class Terms(TypedDict, total=False):
     """What a job states beside its images, its mask and its rights; everything is optional."""
 
-    #: ``dilation_px``, ``output`` and the others of the API's ``JobOptions``.
-    options: Mapping[str, Any] | None
+    #: ``JobOptions``, or their JSON: ``dilation_px``, ``output`` and so on.
+    options: JobOptions | Mapping[str, Any] | None
     #: Hears ``job.completed`` and ``image.failed``.
     webhook_id: str | None
     #: ``interactive`` overtakes ``bulk``.
@@ -78,7 +82,7 @@ def terms_body(rights: Rights, terms: Terms) -> dict[str, Any]:
         "retention_days": terms.get("retention_days"),
     }
     return {
-        "options": dict(terms.get("options") or {}),
+        "options": _json_of(terms.get("options")) or {},
         "rights_basis": rights.basis,
         "attested_by": rights.attested_by,
         "rights_reference": rights.reference,
@@ -90,7 +94,13 @@ def mask_fields(mask: Mask | None, uploads: Mapping[Path, str]) -> dict[str, Any
     """The field of the body for a mask, of a job or of one image."""
     if mask is None:
         return {}
-    return {"mask_upload_id": uploads[mask]} if isinstance(mask, Path) else {"mask": dict(mask)}
+    return {"mask_upload_id": uploads[mask]} if isinstance(mask, Path) else {"mask": _json_of(mask)}
+
+
+def _json_of(value: BaseModel | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
 
 
 def pictures_of(images: Sequence[Path | Picture], masks: Path | Sequence[Path], mask: Mask | None) -> list[Picture]:

@@ -42,7 +42,7 @@ class Templates:
     ) -> TemplateAnswer:
         """Begin to estimate the mark that pictures share, or those of a job.
 
-        ``approval``: ``approve``, ``min_confidence`` and ``force`` as in the API's ``FromPictures``.
+        ``approval``: ``approve``, ``min_confidence`` and ``force`` as in the API's ``EstimateSource``.
         """
         if bool(pictures) == (job_id is not None):
             raise ValueError("give either pictures or job_id")
@@ -56,7 +56,7 @@ class Templates:
     def from_logo(self, name: str, logo: Path, *, webhook_id: str | None = None, **place: Any) -> TemplateAnswer:
         """Create a template of a logo with alpha.
 
-        ``place``: ``anchor``, ``margin_x``, ``margin_y``, ``opacity`` and ``scale`` as in the API's ``GivenLogo``.
+        ``place``: ``anchor``, ``margin_x``, ``margin_y``, ``opacity`` and ``scale`` as in the API's ``LogoSource``.
         """
         return self._create(name, "logo", {"upload_id": self._upload(logo), **place}, webhook_id)
 

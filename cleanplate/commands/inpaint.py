@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from cleanplate.base.masks import TextMask
     from model.imaging import Limits
     from model.repair import Task
-    from storage.options import TextMark
 
 
 #: What options for text marks say, here and in `submit`.
@@ -52,12 +52,12 @@ def inpaint(
     from cleanplate.base.settings import load_settings
     from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
-    from cleanplate.text_marks import from_words
+    from cleanplate.terminal.text_marks import text_mask
     from model import repair
     from model.formats import TYPES_BY_ENDING
     from model.imaging import Limits, probe
 
-    mark = from_words(text or (), area or (), any_text=any_text)
+    mark = text_mask(text or (), area or (), any_text=any_text)
     if (mask is None) == (mark is None):
         raise UsageError("Say what is to be repaired: by a mask, or by --text, --area or --any-text.")
     settings = load_settings() if weights is None else load_settings(weights=weights)
@@ -98,14 +98,15 @@ def inpaint(
         typer.echo(f"{out}: {reason}", err=True)
 
 
-def _text(source: bytes, mark: TextMark | None, limits: Limits, threads: int) -> Task | None:
+def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int) -> Task | None:
     """The repair of the text that is the mark; ``None``: there is none."""
-    from cleanplate.text_marks import wanted
     from model.text.files import find
     from model.text.reading import TextReader
+    from model.text.wanted import wanted
 
     assert mark is not None
-    return find(source, wanted(mark), TextReader(threads), limits=limits).task
+    text = wanted(mark.texts or (), mark.areas or ())
+    return find(source, text, TextReader(threads), limits=limits).task
 
 
 def _bytes(path: Path, most: int) -> bytes:

@@ -29,13 +29,13 @@ def up(
 
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
-    from cleanplate import text_marks
     from cleanplate.base.weights import find
     from cleanplate.embedded import service as embedded
     from cleanplate.telemetry import logs
+    from workers.machine.text_marks import require_text_marks
 
     settings = embedded.settle(home=home, port=port)
-    text_marks.check_here(settings)
+    require_text_marks(settings)
     find(settings)  # what is missing is said here, once, and not by each process that cannot start
     logs.configure(settings)
     raise typer.Exit(embedded.run(settings, browser=browser))
@@ -86,7 +86,6 @@ def worker(
 
     Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
-    from cleanplate import text_marks
     from cleanplate.base.settings import load_settings
     from cleanplate.telemetry import logs
 
@@ -95,6 +94,7 @@ def worker(
         raise typer.Exit(_print_status(settings))
     from cleanplate.base.weights import find
     from workers.machine import supervisor
+    from workers.machine.text_marks import require_text_marks
     from workers.shared.queue import QUEUES
 
     names = [name.strip() for name in queues.split(",")]
@@ -103,7 +103,7 @@ def worker(
     if cpu and devices is not None:
         raise typer.BadParameter("say either --cpu or --devices", param_hint="--devices")
     find(settings)
-    text_marks.check_here(settings)
+    require_text_marks(settings)
     logs.configure(settings)
     raise typer.Exit(supervisor.run(settings, chosen=devices, queues=names))
 

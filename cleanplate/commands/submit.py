@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
 
 if TYPE_CHECKING:
-    from storage.options import TextMark
+    from cleanplate.base.masks import AutoMask, JobMask, TextMask
 
 
 class Basis(StrEnum):
@@ -110,17 +110,17 @@ def submit(
     from cleanplate.terminal.connection import connect
     from cleanplate.terminal.reviewing import fetched, how_to_go_on, what_was_found
     from cleanplate.terminal.submission import Listed, Work, clean, gather
-    from cleanplate.text_marks import from_words
+    from cleanplate.terminal.text_marks import text_mask
 
-    marking = _finding(find_mark, auto_approve, force)
-    said = _said(mask, marking, from_words(text or (), area or (), any_text=any_text))
+    auto_mask = _auto_mask(find_mark, auto_approve, force)
+    chosen_mask = _only_mask(mask, auto_mask, text_mask(text or (), area or (), any_text=any_text))
     work: Work | Listed
     if source.is_file():
-        work = Listed(source, said)
-    elif said is None:
+        work = Listed(source, chosen_mask)
+    elif chosen_mask is None:
         raise UsageError("Say with --mask which pixels are to be repaired; or --find-mark, or --text.")
     else:
-        work = gather(source, said)
+        work = gather(source, chosen_mask)
     if isinstance(work, Work) and work.left_out:
         typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
@@ -155,26 +155,26 @@ def submit(
         raise typer.Exit(1)
 
 
-def _finding(find_mark: bool, auto_approve: bool, force: bool) -> dict[str, Any] | None:
-    """The mask of a job whose mark is to be found. Raises UsageError: it is not, and this says how."""
+def _auto_mask(find_mark: bool, auto_approve: bool, force: bool) -> AutoMask | None:
+    """The mask of ``--find-mark``. Raises UsageError: an option that belongs to it stands alone."""
+    from cleanplate.base.masks import AutoMask
     from cleanplate.errors import UsageError
 
     if not find_mark:
         if auto_approve or force:
             raise UsageError(f"{'--auto-approve' if auto_approve else '--force'} belongs to --find-mark.")
         return None
-    return {"mode": "auto"} | ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
+    approval = ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
+    return AutoMask.model_validate({"mode": "auto", **approval})
 
 
-def _said(mask: Path | None, marking: dict[str, Any] | None, text: TextMark | None) -> Path | dict[str, Any] | None:
-    """What is to be repaired: a file, or as the API takes a job's. Raises UsageError: said twice."""
+def _only_mask(file: Path | None, auto: AutoMask | None, text: TextMask | None) -> Path | JobMask | None:
+    """The mask that the options name. Raises UsageError: they name several."""
     from cleanplate.errors import UsageError
 
-    if sum(way is not None for way in (mask, marking, text)) > 1:
+    if sum(mask is not None for mask in (file, auto, text)) > 1:
         raise UsageError("Say once what is to be repaired: by --mask, --find-mark, or --text and --area.")
-    if marking is not None:
-        return marking
-    return mask if text is None else text.kept_text()
+    return file or auto or text
 
 
 def approve(

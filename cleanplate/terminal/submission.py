@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cleanplate.base.masks import JobMask
 from cleanplate.client.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
@@ -31,11 +32,10 @@ class Work:
     """Pictures and the mask of each; ``left_out`` are files of the folder that are no pictures by their name."""
 
     pictures: list[Path]
-    #: None where ``mask`` says what is to be repaired.
+    #: Empty where ``mask`` is the mask of all pictures.
     masks: list[Path]
     left_out: list[Path]
-    #: As the API takes a job's.
-    mask: dict[str, Any] | None = None
+    mask: JobMask | None = None
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ class Listed:
     """Pictures that a manifest lists, and the mask of those without their own."""
 
     manifest: Path
-    #: A file, or as the API takes a job's.
-    mask: Path | dict[str, Any] | None
+    mask: Path | JobMask | None
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,8 @@ class Report:
     unfinished: list[ImageAnswer]
 
 
-def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
+def gather(folder: Path, mask: Path | JobMask) -> Work:
     """The pictures of ``folder``, each with ``mask``, or with the file of its stem where ``mask`` is a folder.
-
-    A ``mask`` that is no path is what the API takes as a job's.
 
     Raises:
         UsageError: no picture, or a picture without exactly one mask.
@@ -71,7 +68,7 @@ def gather(folder: Path, mask: Path | dict[str, Any]) -> Work:
     if not pictures:
         raise UsageError(f"{folder} holds no pictures.")
     left_out = [path for path in files if path not in set(pictures)]
-    if isinstance(mask, dict):
+    if not isinstance(mask, Path):
         return Work(pictures, [], left_out, mask)
     if mask.is_file():
         masks = [mask] * len(pictures)

@@ -29,6 +29,9 @@ AREAS: dict[str, Area] = {
     "bottom_right": (1 / 2, 2 / 3, 1, 1),
 }
 
+#: A part of a picture as its owner gives it: a name of ``AREAS``, or left, top, width and height as shares.
+GivenArea = str | tuple[float, float, float, float]
+
 #: Least likeness of what was read to what was asked for, 0 to 100: a letter in four may be misread.
 _ALIKE = 75.0
 #: Share of a text that parts of it, found as lines of their own, must cover together.
@@ -64,6 +67,18 @@ class Wanted:
         for text in map(plain, self.texts):
             chosen |= _spoken(text, said)
         return [line for index, line in enumerate(lines) if index in chosen]
+
+
+def wanted(texts: Sequence[str], areas: Sequence[GivenArea]) -> Wanted:
+    """The lines with one of these texts, whose centre lies in one of these areas; none of either: any."""
+    return Wanted(tuple(texts), tuple(_area(area) for area in areas))
+
+
+def _area(given: GivenArea) -> Area:
+    if isinstance(given, str):
+        return AREAS[given]
+    left, top, width, height = given
+    return left, top, left + width, top + height
 
 
 def plain(text: str) -> str:

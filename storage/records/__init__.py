@@ -14,6 +14,7 @@ An image::
 """
 
 from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
+from storage.records.specs import EstimateSpec, LogoSpec, MaskSpec, TemplateSpec
 from storage.records.states import (
     BATCH_EVENT,
     ENDED,
@@ -49,6 +50,7 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryRecord",
     "DeliveryState",
+    "EstimateSpec",
     "EventFilter",
     "Image",
     "ImageOfJob",
@@ -57,7 +59,9 @@ __all__ = [
     "JobState",
     "LeasedImage",
     "LeasedTemplate",
+    "LogoSpec",
     "MadeTemplate",
+    "MaskSpec",
     "NewImage",
     "NewJob",
     "NewTemplate",
@@ -74,6 +78,7 @@ __all__ = [
     "Taken",
     "Template",
     "TemplateKind",
+    "TemplateSpec",
     "TemplateState",
     "Upload",
     "Usage",

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from cleanplate.base.masks import FileMask, ImageMask, JobMask
+from cleanplate.base.options import ImageOptions, JobOptions
 from storage.records.states import ImageState, JobState, Priority, RightsBasis
 
 
@@ -29,14 +31,17 @@ class NewImage:
     source_upload_id: str | None = None
     #: ``https://`` or ``s3://``, checked before; then it has a name too.
     source_url: str | None = None
-    #: ``None``, and no ``mask`` either: the job's mask.
-    mask_upload_id: str | None
-    #: Boxes, or how the mask's file is placed: see :class:`storage.options.MaskPlace`.
-    mask: dict[str, Any] | None = None
-    #: Its own options, only those that were given; they win over the job's.
-    options: dict[str, Any] | None = None
+    #: ``None``: the job's.
+    mask: ImageMask | None = None
+    #: They win over the job's, field by field.
+    options: ImageOptions | None = None
     #: Its name in the tenant's own books.
     custom_id: str | None = None
+
+    @property
+    def mask_upload_id(self) -> str | None:
+        """The upload of its own mask's file; ``None``: its mask is not a file."""
+        return self.mask.upload_id if isinstance(self.mask, FileMask) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +59,9 @@ class NewJob:
     """A job to be submitted."""
 
     images: list[NewImage]
-    mask_upload_id: str | None
-    #: Of images without a mask of their own: boxes, or how the mask's file is placed.
-    mask: dict[str, Any] | None = None
-    options: dict[str, Any]
+    #: Of images without a mask of their own.
+    mask: JobMask | None = None
+    options: JobOptions = field(default_factory=JobOptions)
     rights: Rights
     webhook_endpoint_id: str | None = None
     #: Seconds from its end until it is deleted; ``None``: never.
@@ -69,6 +73,11 @@ class NewJob:
     deadline: datetime | None = None
     #: W3C ``traceparent`` of its submission, where that is traced.
     trace: str | None = None
+
+    @property
+    def mask_upload_id(self) -> str | None:
+        """The upload of its mask's file; ``None``: its mask is not a file."""
+        return self.mask.upload_id if isinstance(self.mask, FileMask) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +107,7 @@ class Job:
     id: str
     tenant_id: str
     state: JobState
-    options: dict[str, Any]
+    options: JobOptions
     #: ``None`` for jobs of the time before it was asked for.
     rights: Rights | None
     webhook_endpoint_id: str | None
@@ -121,8 +130,8 @@ class Job:
     eta_s: float | None
     #: When it is deleted with its blobs; ``None`` before its end, or for never.
     expires_at: datetime | None
-    #: Of all images without their own.
-    mask: dict[str, Any] | None
+    #: Of all images without their own. ``None``: each has its own, or its file's upload was not kept (before 0013).
+    mask: JobMask | None
     #: Of a job whose mark is estimated: ``templates`` found, or the ``error``; ``None`` until it is known.
     review: dict[str, Any] | None
     #: Rows of its manifest that were left out.
@@ -146,10 +155,11 @@ class Image:
     #: Blank where the picture is at ``source_url``.
     source_key: str
     source_url: str | None
-    #: Blank where the mask is boxes.
+    #: Blank where the mask is not a file.
     mask_key: str
-    mask: dict[str, Any] | None
-    options: dict[str, Any] | None
+    #: ``None``: the job's.
+    mask: ImageMask | None
+    options: ImageOptions | None
     #: ``None`` until it has ended with a result.
     result_key: str | None
     content_type: str | None

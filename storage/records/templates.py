@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from storage.records.specs import TemplateSpec, kind_of_spec
 from storage.records.states import TemplateKind, TemplateState
 
 
@@ -14,12 +15,14 @@ class NewTemplate:
     """A template to be made."""
 
     name: str
-    kind: TemplateKind
-    #: ``upload_ids``, ``place``, ``opacity``, ``force``, ``approve``: see :mod:`storage.options`.
-    spec: dict[str, Any]
+    spec: TemplateSpec
     #: With ``estimate``: the job whose pictures are looked at, instead of uploads.
     source_job_id: str | None = None
     webhook_endpoint_id: str | None = None
+
+    @property
+    def kind(self) -> TemplateKind:
+        return kind_of_spec(self.spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Template:
     version: int
     kind: TemplateKind
     state: TemplateState
-    spec: dict[str, Any]
+    spec: TemplateSpec
     source_job_id: str | None
     found_with_id: str | None
     #: Anchor, scale, distance and size of the mark; ``None`` until it is made.
@@ -74,7 +77,7 @@ class LeasedTemplate:
     id: str
     tenant_id: str
     kind: TemplateKind
-    spec: dict[str, Any]
+    spec: TemplateSpec
     sources: list[SampleSource]
     attempt: int
 

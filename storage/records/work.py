@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
+from cleanplate.base.masks import JobMask, Placement
+from cleanplate.base.options import JobOptions
+from storage.documents import read_image_options, read_job_mask, read_job_options
 from storage.records.states import ImageState, Priority
 from storage.records.templates import UsedTemplate
 
@@ -77,17 +81,37 @@ class LeasedImage:
     #: Blank where the picture is at ``source_url``.
     source_key: str
     source_url: str | None
-    #: Blank where the mask is boxes.
+    #: The image's own mask, else the job's, as the ledger holds it.
+    mask_document: dict[str, Any] | None
+    #: The file of the mask, or of the template of a mask that ``mask`` names. Blank where there is none.
     mask_key: str
-    #: Boxes, or how the mask's file is placed: the image's own, else the job's.
-    mask: dict[str, Any] | None
-    #: Marks to be taken off instead of a mask; empty: there is a mask.
+    #: How the file or the boxes are laid on the picture.
+    placement: Placement
+    #: Marks to be un-blended; empty: the mask's pixels are inpainted.
     templates: tuple[UsedTemplate, ...] = ()
-    #: The job's with the image's own over them.
-    options: dict[str, Any]
+    #: The options of the job, and of the image itself, as the ledger holds them.
+    job_options: dict[str, Any]
+    own_options: dict[str, Any] | None = None
     attempt: int
     #: W3C ``traceparent`` of the job's submission, where that was traced.
     trace: str | None = None
+
+    @cached_property
+    def mask(self) -> JobMask:
+        """The image's own mask, else the job's.
+
+        Raises:
+            ValueError: the ledger's document is no mask. It is read here, so that it fails this image alone.
+        """
+        mask = read_job_mask(self.mask_document, self.mask_key)
+        if mask is None:
+            raise ValueError("neither the image nor its job has a mask")
+        return mask
+
+    @cached_property
+    def options(self) -> JobOptions:
+        """The job's options, with the image's own over them. Raises ValueError: as for :attr:`mask`."""
+        return read_job_options(self.job_options).with_image(read_image_options(self.own_options))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ jobs = Table(
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", Word(JobState), nullable=False),
     Column("options", JSON_DOCUMENT, nullable=False),
-    # Boxes, templates, or how a mask's file is placed, for images without their own mask. Empty: each file as it is.
+    # Of images without their own: see cleanplate/base/masks.py. Empty: each image has its own.
     Column("mask", JSON_DOCUMENT),
     # Of a job whose mark is estimated: the templates found, or why there are none. Empty until it is known.
     Column("review", JSON_DOCUMENT),
@@ -116,9 +116,9 @@ images = Table(
     Column("source_key", String(300), nullable=False),
     # https:// or s3://. Empty: the picture is under its key.
     Column("source_url", String(2000)),
-    # Blank where the mask is boxes.
+    # Blank where the mask is not a file.
     Column("mask_key", String(300), nullable=False),
-    # Its own mask: boxes, or how its file is placed. Empty: the job's.
+    # Its own mask: see cleanplate/base/masks.py. Empty: the job's.
     Column("mask", JSON_DOCUMENT),
     # Its own options, which win over the job's. Empty: none.
     Column("options", JSON_DOCUMENT),

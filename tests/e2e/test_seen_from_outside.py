@@ -18,7 +18,7 @@ from tests import patient
 from tests.catalogue import bar_mask, picture, png
 from tests.running import cleanplate, running, until
 from tests.servers import environment, free_port
-from tests.unit.cleanplate.test_metrics import samples
+from tests.unit.cleanplate.telemetry.test_metrics import samples
 from tests.webhook_receiver import Receiver, receiver_running
 
 RIGHTS = ("--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "a test")

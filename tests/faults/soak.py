@@ -24,6 +24,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
@@ -176,10 +177,8 @@ def submit(database: Database, blobs: Blobs, number: int) -> int:
     endpoint = create_endpoint(database, tenant, "https://shop.example/hook")[0].id
     (source,) = create_uploads(database, tenant, [("a.png", "image/png")], expires_in_s=1e6)
     blobs.put(source.key, b"a picture", content_type="image/png")
-    picture = NewImage(name="a.png", source_upload_id=source.id, mask_upload_id=source.id)
-    job = NewJob(
-        images=[picture] * number, mask_upload_id=None, options={}, rights=RIGHTS, webhook_endpoint_id=endpoint
-    )
+    picture = NewImage(name="a.png", source_upload_id=source.id, mask=FileMask(upload_id=source.id))
+    job = NewJob(images=[picture] * number, rights=RIGHTS, webhook_endpoint_id=endpoint)
     submit_job(database, tenant, job)
     return number
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from cleanplate.base.masks import FileMask
 from storage.ledger.jobs.jobs import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import Job, NewImage, NewJob
@@ -42,12 +43,8 @@ def submit(service: Service, sources: list[Receiver]) -> Job:
         catalogue.database,
         catalogue.tenant_id,
         NewJob(
-            images=[
-                NewImage(name=f"{number}.png", source_url=source.url, mask_upload_id=None)
-                for number, source in enumerate(sources)
-            ],
-            mask_upload_id=mask.id,
-            options={},
+            images=[NewImage(name=f"{number}.png", source_url=source.url) for number, source in enumerate(sources)],
+            mask=FileMask(upload_id=mask.id),
             rights=RIGHTS,
             webhook_endpoint_id=catalogue.endpoint(service.receiver.url),
         ),

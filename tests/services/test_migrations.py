@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, select, text, update
 
 from storage.database import Database
 from storage.errors import SchemaNewer
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.migrate import migrate
-from storage.tables import metadata
+from storage.tables import images, jobs, metadata
 from tests.running import REPOSITORY
 from tests.servers import PostgresServer
 
@@ -144,3 +146,56 @@ def test_a_newer_versions_schema_is_good_enough_and_stays(empty_url: str) -> Non
             assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
     finally:
         db.close()
+
+
+def test_jobs_of_before_0013_get_the_upload_of_their_masks_file(empty_url: str) -> None:
+    rows = json.loads((Path(__file__).parents[1] / "unit" / "storage" / "rows" / "masks.json").read_text())["jobs"]
+    migrate(empty_url, "0012")
+    db = Database.connect(empty_url)
+    tenant, now = ensure_tenant(db, "shop"), datetime(2026, 5, 1, tzinfo=UTC)
+    with db.write() as connection:
+        for number, row in enumerate(rows):
+            job = {"mask": row["job"]["mask"], "options": row["job"]["options"], "total": 1, "created_at": now}
+            connection.execute(insert(jobs).values(id=f"job_{number}", tenant_id=tenant, state="queued", **job))
+            image = {"mask": row["image"]["mask"], "mask_key": row["image"]["mask_key"], "record": {}}
+            connection.execute(insert(images).values(**_image(number, 0, tenant, now), **image))
+        # A job of before 0005: each image has a file, and none a mask.
+        old = {"id": "job_old", "tenant_id": tenant, "state": "queued", "options": {}, "total": 2, "created_at": now}
+        connection.execute(insert(jobs).values(**old))
+        for position in range(2):
+            key = f"t/{tenant}/uploads/upl_{position}"
+            connection.execute(
+                insert(images).values(**_image("old", position, tenant, now), mask=None, mask_key=key, record={})
+            )
+    before = _masks(db)
+    migrate(empty_url, "0013")
+    after = _masks(db)
+    for number, row in enumerate(rows):
+        mask, upload = before[f"job_{number}"], row["image"]["mask_key"].rpartition("/")[2]
+        if row["name"].startswith("job: ") and upload:
+            mask = {"upload_id": upload, **(mask or {})}
+        assert after[f"job_{number}"] == mask, row["name"]
+    assert after["job_old"] is None
+    assert {name: mask for name, mask in after.items() if name.startswith("img")} == {
+        name: mask for name, mask in before.items() if name.startswith("img")
+    }
+    with db.write() as connection:
+        own = {"img_0_0": {"upload_id": "upl_1"}, "img_1_0": {"template": "tpl_1"}}
+        for image_id, mask in own.items():
+            connection.execute(update(images).where(images.c.id == image_id).values(mask=mask))
+    migrate(empty_url, "0012")
+    assert _masks(db) == {**before, "img_0_0": {}, "img_1_0": {"templates": ["tpl_1"]}}
+    db.close()
+
+
+def _image(job: object, position: int, tenant: str, now: datetime) -> dict[str, Any]:
+    names = {"id": f"img_{job}_{position}", "job_id": f"job_{job}", "tenant_id": tenant, "name": "a.jpg"}
+    return {**names, "position": position, "state": "queued", "source_key": "", "available_at": now, "created_at": now}
+
+
+def _masks(db: Database) -> dict[str, Any]:
+    """The masks of all jobs and images, by id."""
+    with db.read() as connection:
+        return {
+            row.id: row.mask for table in (jobs, images) for row in connection.execute(select(table.c.id, table.c.mask))
+        }

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import find
 from cleanplate.errors import WeightsMissing
-from storage.options import JobOptions
 from workers.errors import ModelMissing
 
 if TYPE_CHECKING:

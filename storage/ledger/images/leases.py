@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -21,12 +22,13 @@ from sqlalchemy import (
     update,
 )
 
+from cleanplate.base.masks import JobMask
 from storage.database import Database
+from storage.documents import read_job_mask
 from storage.ledger import bulk
 from storage.ledger.images.eligibility import may_begin
 from storage.ledger.jobs.counting import Moves
 from storage.ledger.templates import template_use
-from storage.options import merged
 from storage.records import ImageOfJob, ImageState, JobState, LeasedImage
 from storage.tables import attempts, images, job_deltas, jobs
 
@@ -88,8 +90,9 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         together.insert(attempts, new, started_at=db.now())
         together.insert(job_deltas, moves.rows())
         together.write(connection)
-        known = template_use.read_used(connection, [row.mask for row in (*leased, *begun.values())])
-    by_id = {row.id: _leased(row, begun[row.job_id], known) for row in leased}
+        masks = {row.id: _mask_of(row, begun[row.job_id]) for row in leased}
+        known = template_use.read_used(connection, masks.values())
+    by_id = {row.id: _leased(row, begun[row.job_id], template_use.resolve(masks[row.id], known)) for row in leased}
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
 
 
@@ -147,11 +150,31 @@ def give_back(db: Database, connection: Connection, held: CTE) -> list[ImageOfJo
     return [ImageOfJob(row.job_id, row.id) for row in rows]
 
 
-def _leased(row: Any, job: Any, known: template_use.Known) -> LeasedImage:
-    """The image with what holds for it: its own mask or the job's, and its own options over the job's."""
-    mask = job.mask if row.mask is None else row.mask
-    own = {"mask": mask, "options": merged(job.options, row.options), "trace": job.trace}
-    return LeasedImage(**row._asdict() | own | template_use.resolved(mask, known))
+def _mask_of(row: Any, job: Any) -> JobMask | None:
+    """The image's own mask, or its job's; ``None``: it cannot be read, which the image's worker reports."""
+    try:
+        return read_job_mask(job.mask if row.mask is None else row.mask, row.mask_key)
+    except ValidationError:
+        return None
+
+
+def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
+    return LeasedImage(
+        id=row.id,
+        job_id=row.job_id,
+        tenant_id=row.tenant_id,
+        name=row.name,
+        source_key=row.source_key,
+        source_url=row.source_url,
+        mask_document=job.mask if row.mask is None else row.mask,
+        mask_key=used.mask_key or row.mask_key,
+        placement=used.placement,
+        templates=used.templates,
+        job_options=job.options,
+        own_options=row.options,
+        attempt=row.attempt,
+        trace=job.trace,
+    )
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from storage.database import Database
+from storage.documents import read_job_mask, read_job_options
 from storage.ledger.images.eligibility import paused
 from storage.records import HELD_JOB, Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
@@ -117,7 +118,7 @@ def read_job(row: Row[Any]) -> Job:
         id=fields["id"],
         tenant_id=fields["tenant_id"],
         state=state,
-        options=fields["options"],
+        options=read_job_options(fields["options"]),
         rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],
         priority=Priority(fields["priority"]),
@@ -131,7 +132,7 @@ def read_job(row: Row[Any]) -> Job:
         finished_at=fields["finished_at"],
         images_per_second=rate,
         expires_at=fields["expires_at"],
-        mask=fields["mask"],
+        mask=read_job_mask(fields["mask"]),
         review=fields["review"],
         rows_skipped=fields["rows_skipped"],
         queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,

@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select
 
+from cleanplate.base.masks import AutoMask
 from storage.database import Database
+from storage.documents import read_image_mask, read_image_options
 from storage.errors import NotFound
 from storage.ledger import bulk
 from storage.ledger.jobs.counting import read_job, select_jobs
@@ -65,21 +67,21 @@ def submit_once(
 def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
     if not job.images:
         raise ValueError("A job has at least one image.")
-    if not has_mask(job) and not all(map(has_mask, job.images)):
+    if job.mask is None and any(image.mask is None for image in job.images):
         raise ValueError("An image has no mask, and the job has none either.")
     job_id = new_id("job")
+    options = job.options.model_dump(mode="json")
     files = _uploads_of(db, connection, tenant_id, job)
     lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
     used = template_use.lock_named(connection, tenant_id, [job.mask, *(image.mask for image in job.images)])
-    held = template_use.is_awaited(job.mask)
     quotas.use(db, connection, tenant_id, images=len(job.images), sizes=[])
     connection.execute(
         insert(jobs).values(
             id=job_id,
             tenant_id=tenant_id,
-            state=JobState.ESTIMATING if held else JobState.QUEUED,
-            options=job.options,
-            mask=job.mask,
+            state=JobState.ESTIMATING if isinstance(job.mask, AutoMask) else JobState.QUEUED,
+            options=options,
+            mask=None if job.mask is None else job.mask.document(),
             rows_skipped=len(job.skipped),
             webhook_endpoint_id=job.webhook_endpoint_id,
             priority=job.priority,
@@ -106,8 +108,8 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         created_at=db.now(),
     )
     template_use.note(db, connection, job_id, used)
-    if held:
-        template_use.begin_estimate(db, connection, tenant_id, job_id, job.mask or {})
+    if isinstance(job.mask, AutoMask):
+        template_use.begin_estimate(db, connection, tenant_id, job_id, job.mask)
     skipped = (asdict(row) for row in job.skipped)
     bulk.insert_rows(db, connection, skipped_rows, skipped, job_id=job_id)
     rights = {
@@ -115,7 +117,7 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         "attested_by": job.rights.attested_by,
         "rights_reference": job.rights.reference,
     }
-    submitted = {**rights, "images": len(job.images), "options": job.options}
+    submitted = {**rights, "images": len(job.images), "options": options}
     audit.append(db, connection, [audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)])
     return read_job(connection.execute(select_jobs(db, one_job(tenant_id, job_id))).one())
 
@@ -178,16 +180,10 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
     return _image(row)
 
 
-def has_mask(what: NewJob | NewImage) -> bool:
-    """Whether a job or an image says itself what is to be repaired."""
-    return what.mask_upload_id is not None or not {"boxes", "templates", "mode"}.isdisjoint(what.mask or {})
-
-
 def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> dict[str, Any]:
     """An image as a row; ``files`` are keys and names by upload."""
     source_key, filename = files.get(image.source_upload_id or "", ("", ""))
-    own = has_mask(image)
-    mask_upload_id = image.mask_upload_id if own else job.mask_upload_id
+    mask_upload_id = job.mask_upload_id if image.mask is None else image.mask_upload_id
     return {
         "id": new_id("img"),
         "position": position,
@@ -196,9 +192,8 @@ def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str
         "source_key": source_key,
         "source_url": image.source_url,
         "mask_key": files[mask_upload_id][0] if mask_upload_id is not None else "",
-        # What the job says of its own mask does not hold for another.
-        "mask": (image.mask or {}) if own else None,
-        "options": image.options,
+        "mask": None if image.mask is None else image.mask.document(),
+        "options": None if image.options is None else image.options.document(),
         "record": {},
     }
 
@@ -237,10 +232,15 @@ def read_one_job(db: Database, connection: Connection, tenant_id: str, job_id: s
 
 
 def _image(row: Row[Any]) -> Image:
-    found = row._asdict()
+    fields = row._asdict()
     for hidden in ("lease_token", "lease_expires_at", "published_at", "available_at"):
-        del found[hidden]
-    return Image(**found | {"state": ImageState(found["state"])})
+        del fields[hidden]
+    typed = {
+        "state": ImageState(row.state),
+        "mask": read_image_mask(row.mask, row.mask_key),
+        "options": read_image_options(row.options),
+    }
+    return Image(**fields | typed)
 
 
 def skipped_lines(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int) -> list[SkippedRow]:

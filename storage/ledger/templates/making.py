@@ -15,10 +15,10 @@ from storage.database import Database
 from storage.ledger.images.eligibility import paused
 from storage.ledger.images.reaper import WORKER_LOST
 from storage.ledger.operations import audit
-from storage.ledger.templates.templates import give_uploads_back, next_version, release_job
+from storage.ledger.templates.templates import give_uploads_back, is_for_job, next_version, release_job, spec_of
 from storage.ledger.webhooks import outbox
-from storage.options import Approval
 from storage.records import (
+    EstimateSpec,
     JobState,
     LeasedTemplate,
     MadeTemplate,
@@ -122,7 +122,7 @@ def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[s
             id=row.id,
             tenant_id=row.tenant_id,
             kind=TemplateKind(row.kind),
-            spec=row.spec,
+            spec=spec_of(row),
             sources=_sources(connection, row),
             attempt=row.attempt,
         )
@@ -154,11 +154,11 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
         row = _lock_held(connection, token)
         if row is None:
             return False
-        approval = Approval.model_validate({name: row.spec[name] for name in Approval.model_fields if name in row.spec})
-        sure = row.kind != TemplateKind.ESTIMATE or approval.passes([one.confidence for one in made])
+        spec = spec_of(row)
+        sure = not isinstance(spec, EstimateSpec) or spec.passes([one.confidence for one in made])
         state = TemplateState.READY if sure else TemplateState.NEEDS_REVIEW
         for one in made:
-            said = {
+            result = {
                 "state": state,
                 "place": one.place,
                 "samples": one.samples,
@@ -170,10 +170,10 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
                 "finished_at": db.now(),
             }
             if one.id == row.id:
-                connection.execute(update(templates).where(templates.c.id == row.id).values(**said, **_freed()))
+                connection.execute(update(templates).where(templates.c.id == row.id).values(**result, **_freed()))
             else:
-                _add_beside(db, connection, row, one.id, said)
-        give_uploads_back(connection, row.spec)
+                _add_beside(db, connection, row, one.id, result)
+        give_uploads_back(connection, row)
         _tell(connection, [one.id for one in made])
         _settle_job(db, connection, row, {"templates": [one.id for one in made]}, sure=sure)
         done = {"templates": [one.id for one in made], "state": state.value}
@@ -217,7 +217,7 @@ def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
 def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
     """The pictures to look at: uploads as they were named, or a job's, evenly spread over it."""
     if row.source_job_id is None:
-        named = row.spec.get("upload_ids", [])
+        named = spec_of(row).upload_ids
         query = select(uploads.c.id, uploads.c.filename, uploads.c.key).where(
             uploads.c.id.in_(named), uploads.c.tenant_id == row.tenant_id
         )
@@ -235,8 +235,8 @@ def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
         .where(images.c.job_id == row.source_job_id, images.c.position % -(-job.total // MOST_SOURCES) == 0)
         .order_by(images.c.position)
     )
-    if row.spec.get("mode") == "auto":
-        # The others say themselves what is to be repaired.
+    if is_for_job(row):
+        # An image with a mask of its own does not show the mark that is looked for.
         query = query.where(images.c.mask.is_(None))
     return [SampleSource(**image._asdict()) for image in connection.execute(query)]
 
@@ -253,8 +253,8 @@ def _lock_held(connection: Connection, token: str) -> Row[Any] | None:
     return connection.execute(select(templates).where(_held(token)).with_for_update()).first()
 
 
-def _add_beside(db: Database, connection: Connection, row: Row[Any], template_id: str, said: dict[str, Any]) -> None:
-    """Another mark of the same pictures, under the same name."""
+def _add_beside(db: Database, connection: Connection, row: Row[Any], template_id: str, result: dict[str, Any]) -> None:
+    """Adds a template for another mark of the same pictures, under the same name."""
     connection.execute(
         insert(templates).values(
             id=template_id,
@@ -268,7 +268,7 @@ def _add_beside(db: Database, connection: Connection, row: Row[Any], template_id
             webhook_endpoint_id=row.webhook_endpoint_id,
             available_at=db.now(),
             created_at=db.now(),
-            **said,
+            **result,
         )
     )
 
@@ -297,7 +297,7 @@ def _give_up(
     connection.execute(update(templates).where(templates.c.id == row.id).values(**changes))
     if again_in_s is not None:
         return
-    give_uploads_back(connection, row.spec)
+    give_uploads_back(connection, row)
     _tell(connection, [row.id])
     told = {"code": code, "detail": detail} | ({"needed": needed} if needed is not None else {})
     _settle_job(db, connection, row, {"templates": [], "error": told}, sure=False)
@@ -314,7 +314,7 @@ def _tell(connection: Connection, template_ids: list[str]) -> None:
 
 def _settle_job(db: Database, connection: Connection, row: Row[Any], review: dict[str, Any], *, sure: bool) -> None:
     """The job that waits for this template goes on, or waits for a person."""
-    if row.spec.get("mode") != "auto" or row.source_job_id is None:
+    if row.source_job_id is None or not is_for_job(row):
         return
     job = connection.execute(
         select(jobs.c.id, jobs.c.tenant_id, jobs.c.state, jobs.c.mask, db.now().label("at"))

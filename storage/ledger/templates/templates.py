@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
 
+from cleanplate.base.masks import AutoMask
 from storage.database import Database
+from storage.documents import read_job_mask
 from storage.errors import (
     JobCanceled,
     JobNotInReview,
@@ -27,7 +29,17 @@ from storage.ledger.templates import template_use
 from storage.ledger.tenants import quotas
 from storage.ledger.tenants.uploads import hold_uploads
 from storage.ledger.webhooks import outbox
-from storage.records import Job, JobState, NewTemplate, Template, TemplateKind, TemplateState
+from storage.records import (
+    EstimateSpec,
+    Job,
+    JobState,
+    NewTemplate,
+    Template,
+    TemplateKind,
+    TemplateSpec,
+    TemplateState,
+)
+from storage.records.specs import read_spec
 from storage.tables import job_templates, jobs, new_id, templates, uploads
 
 _SHOWN = tuple(templates.c[field.name] for field in fields(Template))
@@ -45,7 +57,7 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
         lock_endpoint(connection, tenant_id, new.webhook_endpoint_id)
         if new.source_job_id is not None and connection.execute(one_job(tenant_id, new.source_job_id)).first() is None:
             raise NotFound("job", new.source_job_id)
-        hold_uploads(db, connection, tenant_id, sorted(set(new.spec.get("upload_ids", ()))))
+        hold_uploads(db, connection, tenant_id, sorted(set(new.spec.upload_ids)))
         version = next_version(db, connection, tenant_id, new.name)
         row = connection.execute(
             insert(templates)
@@ -56,7 +68,7 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
                 version=version,
                 kind=new.kind,
                 state=TemplateState.ESTIMATING,
-                spec=new.spec,
+                spec=new.spec.model_dump(mode="json"),
                 source_job_id=new.source_job_id,
                 webhook_endpoint_id=new.webhook_endpoint_id,
                 warnings=[],
@@ -66,8 +78,8 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
             )
             .returning(*_SHOWN)
         ).one()
-        said = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
-        event = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, said)
+        details = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
+        event = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, details)
         audit.append(db, connection, [event])
     return _template(row)
 
@@ -166,22 +178,31 @@ def delete_template(db: Database, tenant_id: str, template_id: str, *, actor: st
         )
         awaiting = exists().where(jobs.c.id == row.source_job_id, jobs.c.state == JobState.ESTIMATING)
         if connection.scalar(select(using)) or (
-            row.state == TemplateState.ESTIMATING
-            and row.spec.get("mode") == "auto"
-            and connection.scalar(select(awaiting))
+            row.state == TemplateState.ESTIMATING and is_for_job(row) and connection.scalar(select(awaiting))
         ):
             raise TemplateInUse(template_id)
         if row.state == TemplateState.ESTIMATING:
-            give_uploads_back(connection, row.spec)
+            give_uploads_back(connection, row)
         connection.execute(delete(templates).where(templates.c.id == template_id))
         note_blobs(db, connection, [(f"t/{tenant_id}/templates/{template_id}/", None)])
         event = audit.Event(tenant_id, "template.deleted", actor, None, None, {"template": template_id})
         audit.append(db, connection, [event])
 
 
-def give_uploads_back(connection: Connection, spec: dict[str, Any]) -> None:
-    """A template's making needs its uploads no more."""
-    mine = sorted(set(spec.get("upload_ids", ())))
+def spec_of(row: Any) -> TemplateSpec:
+    """The spec of a row (kind and spec) of ``templates``."""
+    return read_spec(TemplateKind(row.kind), row.spec)
+
+
+def is_for_job(row: Any) -> bool:
+    """Whether a job waits for the template of a row (kind and spec)."""
+    spec = spec_of(row)
+    return isinstance(spec, EstimateSpec) and spec.mode == "auto"
+
+
+def give_uploads_back(connection: Connection, row: Any) -> None:
+    """Ends a template's use of its uploads; ``row`` has its kind and spec."""
+    mine = sorted(set(spec_of(row).upload_ids))
     if mine:
         locked = select(uploads.c.id).where(uploads.c.id.in_(mine)).order_by(uploads.c.id)
         held = locked.with_for_update(key_share=True).cte("held")
@@ -212,8 +233,8 @@ def approve_job(
             raise NotFound("job", job_id)
         if row.state == JobState.CANCELED:
             raise JobCanceled(job_id)
-        given = (row.mask or {}).get("templates")
-        if (row.mask or {}).get("mode") == "auto" and given and template_ids in (None, given):
+        mask = read_job_mask(row.mask)
+        if isinstance(mask, AutoMask) and mask.templates and template_ids in (None, mask.templates):
             return read_one_job(db, connection, tenant_id, job_id)
         if row.state != JobState.NEEDS_REVIEW:
             raise JobNotInReview(job_id, row.state)
@@ -223,8 +244,8 @@ def approve_job(
         mine = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)
         _review(db, connection, list(connection.scalars(mine)), TemplateState.READY, actor)
         release_job(db, connection, row, chosen)
-        said = {"templates": chosen}
-        audit.append(db, connection, [audit.Event(tenant_id, "job.approved", actor, job_id, None, said)])
+        details = {"templates": chosen}
+        audit.append(db, connection, [audit.Event(tenant_id, "job.approved", actor, job_id, None, details)])
         return read_one_job(db, connection, tenant_id, job_id)
 
 
@@ -232,15 +253,18 @@ def _found(connection: Connection, template_ids: list[str]) -> list[str]:
     """Those of the templates found that are still there and were not rejected, the commonest mark first."""
     usable = (TemplateState.NEEDS_REVIEW, TemplateState.READY)
     query = select(templates.c.id).where(templates.c.id.in_(template_ids), templates.c.state.in_(usable))
-    left = set(connection.scalars(query))
-    return [template_id for template_id in template_ids if template_id in left]
+    usable_ids = set(connection.scalars(query))
+    return [template_id for template_id in template_ids if template_id in usable_ids]
 
 
 def release_job(db: Database, connection: Connection, job: Any, template_ids: list[str]) -> None:
     """Lets a held job (id, tenant_id and mask) begin with these templates. Raises as ``template_use.lock_named``."""
-    mask = {**job.mask, "templates": template_ids}
-    template_use.note(db, connection, job.id, template_use.lock_named(connection, job.tenant_id, [mask]))
-    connection.execute(update(jobs).where(jobs.c.id == job.id).values(state=JobState.QUEUED, mask=mask))
+    mask = read_job_mask(job.mask)
+    if not isinstance(mask, AutoMask):
+        raise ValueError(f"The job {job.id} does not wait for a mark.")
+    begun = mask.model_copy(update={"templates": template_ids})
+    template_use.note(db, connection, job.id, template_use.lock_named(connection, job.tenant_id, [begun]))
+    connection.execute(update(jobs).where(jobs.c.id == job.id).values(state=JobState.QUEUED, mask=begun.document()))
 
 
 def _lock(connection: Connection, tenant_id: str, template_id: str) -> Row[Any]:
@@ -262,5 +286,5 @@ def _read(connection: Connection, tenant_id: str, template_id: str) -> Template:
 
 
 def _template(row: Row[Any]) -> Template:
-    known = row._asdict()
-    return Template(**known | {"kind": TemplateKind(row.kind), "state": TemplateState(row.state)})
+    typed = {"kind": TemplateKind(row.kind), "state": TemplateState(row.state), "spec": spec_of(row)}
+    return Template(**row._asdict() | typed)

@@ -68,7 +68,7 @@ def test_boxes_stand_in_for_a_mask(service: Service, shop: Caller) -> None:
         worker="test",
         lease_s=60,
     )
-    assert [(image.mask_key, image.mask) for image in leased] == [("", BOXES)] * 2
+    assert [(image.mask_key, image.mask.document()) for image in leased] == [("", BOXES)] * 2
 
 
 def test_a_mask_with_an_anchor_is_laid_on_pictures_of_other_shapes(service: Service, shop: Caller) -> None:
@@ -85,7 +85,7 @@ def test_a_mask_with_an_anchor_is_laid_on_pictures_of_other_shapes(service: Serv
         worker="test",
         lease_s=60,
     )
-    assert [image.mask for image in leased] == [place] * 2
+    assert [image.placement.document() for image in leased] == [place] * 2
     assert {service.stores.blobs.get(image.mask_key) for image in leased} == {mask((24, 16))}
 
 

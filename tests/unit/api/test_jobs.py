@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.ledger.tenants.uploads import create_uploads
-from storage.options import JobOptions
 from storage.records import ImageState
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 

@@ -17,7 +17,7 @@ def made_by_a_worker(service: Service, template_id: str, confidence: float = 0.5
     blobs.put("previews/mask.png", b"a picture", content_type="image/png")
     made = MadeTemplate(
         id=template_id,
-        place={"anchor": "bottom-right"},
+        place={"anchor": "bottom_right"},
         samples=30,
         quality={"ghost": 0.01},
         confidence=confidence,
@@ -58,7 +58,7 @@ def test_a_template_is_asked_for_looked_at_and_approved(service: Service, shop: 
     uploads = shop.upload(("a.jpg", picture()))
     body = {"images": [{"upload_id": uploads[0]}], "mask": {"template": template["id"]}, **RIGHTS}
     job = shop.post("/v1/jobs", 202, json=body).json
-    assert (job["state"], job["mask"]) == ("queued", {"templates": [template["id"]]})
+    assert (job["state"], job["mask"]) == ("queued", {"template": template["id"]})
     shop.problem("DELETE", path, 409, "template_in_use")
     shop.post(f"/v1/jobs/{job['id']}/cancel", 200)
     shop("DELETE", path, status=204)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from cleanplate import text_marks
+from api import text_marks
 from cleanplate.base.settings import Settings
 from cleanplate.errors import TextMarksMissing
 from storage.ledger.images.leases import lease_images
 from tests.unit.api.calling import RIGHTS, Caller, MakeService, Service, mask, picture
 from tests.unit.api.test_inline_jobs import part
+from workers.machine import text_marks as machine_text_marks
 
 TEXT = {"mode": "text", "texts": ["Doe Shirts"], "areas": ["bottom_right", [0.25, 0.4, 0.5, 0.2]]}
 
@@ -27,7 +28,7 @@ def kept(service: Service, shop: Caller, job_id: str) -> list[Any]:
     db = service.stores.database
     ids = [image["id"] for image in shop.get(f"/v1/jobs/{job_id}/images", 200).json["data"]]
     _, leased = lease_images(db, ids, worker="w", lease_s=60)
-    return [image.mask for image in leased]
+    return [image.mask.document() for image in leased]
 
 
 def test_a_job_has_text_marks_found(service: Service, shop: Caller) -> None:
@@ -108,12 +109,13 @@ def test_a_service_that_finds_no_text_says_so_at_submission(
 def test_the_word_of_an_operator_stands_for_what_is_installed(
     make_service: MakeService, embedded_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_marks, "missing", lambda: ["rapidocr"])
+    for module in (text_marks, machine_text_marks):
+        monkeypatch.setattr(module, "missing", lambda: ["rapidocr"])
     here = make_service(embedded_settings).caller()
     here.problem("POST", "/v1/jobs", 422, "text_marks_missing", json=job_of(here, mask=TEXT))
     promised = embedded_settings.model_copy(update={"text_marks": "on"})
     elsewhere = make_service(promised).caller()
     elsewhere.post("/v1/jobs", 202, json=job_of(elsewhere, mask=TEXT))
     with pytest.raises(TextMarksMissing, match=r"cleanplate\[text\]"):
-        text_marks.check_here(promised)
-    text_marks.check_here(embedded_settings)
+        machine_text_marks.require_text_marks(promised)
+    machine_text_marks.require_text_marks(embedded_settings)

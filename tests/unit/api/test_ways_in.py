@@ -62,12 +62,12 @@ def test_an_images_own_mask_and_options_win_over_the_jobs(service: Service, shop
     job = shop.post("/v1/jobs", 202, json={"images": images, "mask": mask, "options": options}).json
     shared, own, boxes = leased(service, shop, job)
     assert shared.mask_key.endswith(marks)
-    assert shared.mask == {"anchor": "bottom_right", "scale": "width"}
-    assert (shared.options["dilation_px"], shared.options["output"]) == (4, None)
+    assert (shared.mask.document(), shared.placement.anchor, shared.placement.scale) == (mask, "bottom_right", "width")
+    assert (shared.options.dilation_px, shared.options.output) == (4, None)
     assert own.mask_key.endswith(other)
-    assert own.mask == {}
-    assert (own.options["dilation_px"], own.options["feather_px"], own.options["output"]) == (None, 1, "png")
-    assert (boxes.mask_key, boxes.mask) == ("", BOXES)
+    assert (own.mask.document(), own.placement.anchor) == ({"upload_id": other}, None)
+    assert (own.options.dilation_px, own.options.feather_px, own.options.output) == (None, 1, "png")
+    assert (boxes.mask_key, boxes.mask.document()) == ("", BOXES)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_names_of_files_that_are_read_are_names_of_pictures(name: str, taken: bo
 
 
 def test_options_offer_the_outputs_of_the_table() -> None:
-    from storage.options import JobOptions
+    from cleanplate.base.options import JobOptions
 
     schema = JobOptions.model_json_schema()["properties"]["output"]
     offered = {value for choice in schema.get("anyOf", [schema]) for value in choice.get("enum", [])}

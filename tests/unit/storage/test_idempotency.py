@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
+from cleanplate.base.masks import BoxesMask
 from storage.database import Database
 from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
 from storage.ledger.jobs.jobs import list_jobs, skipped_lines, submit_once
@@ -114,8 +115,7 @@ def mixed(shop: Shop) -> NewJob:
         NewImage(
             name=f"{n}.jpg",
             source_url=f"https://shop.example/{n}.jpg",
-            mask_upload_id=None,
-            mask={"boxes": [[0, 0, 1, 1]]},
+            mask=BoxesMask(boxes=[(0, 0, 1, 1)]),
         )
         for n in range(2)
     ]

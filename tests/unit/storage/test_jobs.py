@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, func, select
 
+from cleanplate.base.masks import FileMask
+from cleanplate.base.options import JobOptions
 from storage.database import Database
 from storage.errors import NotFound, UploadUnknown
 from storage.ledger.images.finish import finish_images
@@ -37,7 +39,7 @@ def test_a_submitted_job_is_queued_with_all_its_images(shop: Shop, clock: Clock)
         JobState.QUEUED,
         3,
         Counts(queued=3),
-        {"dilation_px": 4},
+        JobOptions(dilation_px=4),
     )
     assert (job.created_at, job.started_at, job.images_per_second, job.eta_s) == (clock.time, None, None, None)
     listed = shop.images(job.id)
@@ -49,14 +51,14 @@ def test_a_submitted_job_is_queued_with_all_its_images(shop: Shop, clock: Clock)
 
 def test_an_image_may_have_a_mask_of_its_own(shop: Shop) -> None:
     photo, mask, other = create_uploads(shop.db, shop.tenant, [("a", "image/png")] * 3, expires_in_s=60)
-    own = NewImage(name="own", source_upload_id=photo.id, mask_upload_id=other.id)
-    shared = NewImage(name="shared", source_upload_id=photo.id, mask_upload_id=None)
+    own = NewImage(name="own", source_upload_id=photo.id, mask=FileMask(upload_id=other.id))
+    shared = NewImage(name="shared", source_upload_id=photo.id)
     job = submit_job(
-        shop.db, shop.tenant, NewJob(images=[own, shared], mask_upload_id=mask.id, options={}, rights=RIGHTS)
+        shop.db, shop.tenant, NewJob(images=[own, shared], mask=FileMask(upload_id=mask.id), rights=RIGHTS)
     )
     assert [image.mask_key for image in shop.images(job.id)] == [other.key, mask.key]
     with pytest.raises(ValueError, match="mask"):
-        submit_job(shop.db, shop.tenant, NewJob(images=[own, shared], mask_upload_id=None, options={}, rights=RIGHTS))
+        submit_job(shop.db, shop.tenant, NewJob(images=[own, shared], rights=RIGHTS))
 
 
 def test_unknown_expired_and_foreign_uploads_are_refused_and_nothing_is_written(
@@ -68,10 +70,10 @@ def test_unknown_expired_and_foreign_uploads_are_refused_and_nothing_is_written(
     clock.advance(60)
     for bad in ("upl_none", stale.id, foreign.id):
         for source, masking in ((bad, mask.id), (good.id, bad)):
-            image = NewImage(name="a", source_upload_id=source, mask_upload_id=None)
+            image = NewImage(name="a", source_upload_id=source)
             with pytest.raises(UploadUnknown) as caught:
                 submit_job(
-                    shop.db, shop.tenant, NewJob(images=[image], mask_upload_id=masking, options={}, rights=RIGHTS)
+                    shop.db, shop.tenant, NewJob(images=[image], mask=FileMask(upload_id=masking), rights=RIGHTS)
                 )
             assert caught.value.identifiers == [bad]
     with shop.db.read() as connection:
@@ -81,7 +83,7 @@ def test_unknown_expired_and_foreign_uploads_are_refused_and_nothing_is_written(
 
 def test_a_job_without_images_is_refused(shop: Shop) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        submit_job(shop.db, shop.tenant, NewJob(images=[], mask_upload_id=None, options={}, rights=RIGHTS))
+        submit_job(shop.db, shop.tenant, NewJob(images=[], rights=RIGHTS))
 
 
 def test_foreign_and_deleted_webhook_endpoints_are_not_found(shop: Shop, rival: Shop) -> None:
@@ -132,9 +134,8 @@ def test_ten_thousand_images_are_submitted_in_few_statements(shop: Shop) -> None
     files = [(f"{n}.jpg", "image/jpeg") for n in range(10_000)]
     uploads = create_uploads(shop.db, shop.tenant, files, expires_in_s=60)
     new = NewJob(
-        images=[NewImage(name=upload.filename, source_upload_id=upload.id, mask_upload_id=None) for upload in uploads],
-        mask_upload_id=uploads[0].id,
-        options={},
+        images=[NewImage(name=upload.filename, source_upload_id=upload.id) for upload in uploads],
+        mask=FileMask(upload_id=uploads[0].id),
         rights=RIGHTS,
     )
     statements = []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from cleanplate.base.options import JobOptions
 from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images, release_images
@@ -48,7 +49,7 @@ def test_leasing_gives_what_a_worker_needs_in_the_order_asked(shop: Shop, clock:
     assert [image.id for image in leased] == [third.id, first.id]
     assert (leased[0].source_key, leased[0].mask_key) == (third.source_key, third.mask_key)
     assert (leased[0].job_id, leased[0].tenant_id, leased[0].name) == (job.id, shop.tenant, "2.jpg")
-    assert (leased[0].options, leased[0].attempt) == ({"dilation_px": 4}, 1)
+    assert (leased[0].options, leased[0].attempt) == (JobOptions(dilation_px=4), 1)
     assert shop.image(first.id).state is ImageState.RUNNING
     assert shop.image(second.id).state is ImageState.QUEUED
     assert shop.job(job.id).counts == Counts(queued=1, running=2)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from cleanplate.base.masks import FileMask
 from storage.database import Database
 from storage.errors import JobCanceled, NotFound, QuotaExceeded
 from storage.ledger.images.finish import finish_images
@@ -165,9 +166,8 @@ def test_an_upload_stays_while_any_job_uses_it(shop: Shop, clock: Clock) -> None
             shop.db,
             shop.tenant,
             NewJob(
-                images=[NewImage(name="a", source_upload_id=photo.id, mask_upload_id=None)] * 2,
-                mask_upload_id=mask.id,
-                options={},
+                images=[NewImage(name="a", source_upload_id=photo.id)] * 2,
+                mask=FileMask(upload_id=mask.id),
                 rights=RIGHTS,
             ),
         )

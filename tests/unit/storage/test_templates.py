@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cleanplate.base.masks import AutoMask, Placement, TemplatesMask
 from storage.database import Database
 from storage.errors import (
     JobNotInReview,
@@ -47,6 +48,7 @@ from storage.ledger.templates.templates import (
 from storage.ledger.tenants.uploads import create_uploads, known_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.records import (
+    EstimateSpec,
     EventFilter,
     Job,
     JobState,
@@ -59,6 +61,7 @@ from storage.records import (
     TemplateKind,
     TemplateState,
 )
+from storage.records.specs import read_spec
 from tests.shop import RIGHTS, Clock, Shop, succeeded
 
 LEASE_S, PUBLISH_S = 60.0, 120.0
@@ -67,7 +70,7 @@ LEASE_S, PUBLISH_S = 60.0, 120.0
 def made(template_id: str, confidence: float = 0.9) -> MadeTemplate:
     return MadeTemplate(
         id=template_id,
-        place={"anchor": "bottom-right"},
+        place={"anchor": "bottom_right"},
         samples=30,
         quality={"ghost": 0.01},
         confidence=confidence,
@@ -84,7 +87,7 @@ def uploads(shop: Shop, count: int) -> list[str]:
 
 def wanted(shop: Shop, name: str = "spring", kind: TemplateKind = TemplateKind.ESTIMATE, **spec: Any) -> Template:
     count = 5 if kind is TemplateKind.ESTIMATE else 1
-    new = NewTemplate(name=name, kind=kind, spec={"upload_ids": uploads(shop, count), **spec})
+    new = NewTemplate(name=name, spec=read_spec(kind, {"upload_ids": uploads(shop, count), **spec}))
     return create_template(shop.db, shop.tenant, new)
 
 
@@ -101,9 +104,9 @@ def ready(shop: Shop, kind: TemplateKind = TemplateKind.LOGO) -> str:
 
 
 def auto_job(shop: Shop, **fields: Any) -> Job:
-    mask = {"mode": "auto", "approve": "person", "min_confidence": 0.8, "force": False, **fields.pop("mask", {})}
-    images = [NewImage(name=None, source_upload_id=upload, mask_upload_id=None) for upload in uploads(shop, 6)]
-    new = NewJob(images=images, mask_upload_id=None, mask=mask, options={}, rights=RIGHTS, **fields)
+    mask = AutoMask(mode="auto", **fields.pop("mask", {}))
+    images = [NewImage(name=None, source_upload_id=upload) for upload in uploads(shop, 6)]
+    new = NewJob(images=images, mask=mask, rights=RIGHTS, **fields)
     return submit_job(shop.db, shop.tenant, new)
 
 
@@ -159,19 +162,19 @@ def test_foreign_templates_answer_like_none(shop: Shop, rival: Shop) -> None:
     assert list_templates(rival.db, rival.tenant, limit=10, after=None) == []
     with pytest.raises(TemplateUnknown):
         rival_job(rival, [template])
-    new = NewTemplate(name="x", kind=TemplateKind.ESTIMATE, spec={"upload_ids": uploads(shop, 5)})
+    new = NewTemplate(name="x", spec=EstimateSpec(upload_ids=uploads(shop, 5)))
     with pytest.raises(UploadUnknown):
         create_template(rival.db, rival.tenant, new)
-    theirs = NewTemplate(name="x", kind=TemplateKind.ESTIMATE, spec={}, source_job_id=shop.submit().id)
+    theirs = NewTemplate(name="x", spec=EstimateSpec(), source_job_id=shop.submit().id)
     with pytest.raises(NotFound):
         create_template(rival.db, rival.tenant, theirs)
 
 
 def rival_job(shop: Shop, template_ids: list[str]) -> Job:
     """A job with these templates."""
-    images = [NewImage(name=None, source_upload_id=upload, mask_upload_id=None) for upload in uploads(shop, 2)]
-    mask = {"templates": template_ids}
-    new = NewJob(images=images, mask_upload_id=None, mask=mask, options={}, rights=RIGHTS)
+    images = [NewImage(name=None, source_upload_id=upload) for upload in uploads(shop, 2)]
+    mask = TemplatesMask(templates=template_ids)
+    new = NewJob(images=images, mask=mask, rights=RIGHTS)
     return submit_job(shop.db, shop.tenant, new)
 
 
@@ -229,7 +232,7 @@ def test_uploads_are_kept_until_the_template_is_made(shop: Shop, clock: Clock) -
     assert drop_expired_uploads(shop.db) == 0
     finish_template(shop.db, leased(shop.db, template.id), [made(template.id)])
     assert drop_expired_uploads(shop.db) == 5
-    assert known_uploads(shop.db, shop.tenant, template.spec["upload_ids"]) == set()
+    assert known_uploads(shop.db, shop.tenant, template.spec.upload_ids) == set()
 
 
 def test_workers_get_the_templates_of_a_job(shop: Shop) -> None:
@@ -240,7 +243,7 @@ def test_workers_get_the_templates_of_a_job(shop: Shop) -> None:
     other = rival_job(shop, [mask])
     _, images = lease_images(shop.db, shop.image_ids(other.id), worker="w", lease_s=LEASE_S)
     assert (images[0].templates, images[0].mask_key) == ((), f"files/{mask}")
-    assert images[0].mask == {"anchor": "bottom-right"}
+    assert images[0].placement == Placement(anchor="bottom_right")
     with pytest.raises(TemplatesMixed):
         rival_job(shop, [logo, mask])
     with pytest.raises(TemplateNotReady):

@@ -15,12 +15,12 @@ import requests
 from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3.exceptions import HTTPError
 
+from cleanplate.base.masks import BoxesMask
 from cleanplate.base.settings import Settings
 from model.imaging.placing import Placement
 from storage.blobs.base import Blobs
 from storage.blobs.buckets import Buckets, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
-from storage.options import MaskPlace
 from storage.records import LeasedImage, SampleSource
 from workers.errors import SourceRefused, SourceUnavailable, UrlNotAllowed
 from workers.shared.guarded_http import guarded_session
@@ -70,16 +70,15 @@ class Fetcher:
             raise SourceRefused("The bucket does not let this service read the object.") from error
 
 
-def boxes_file(image: LeasedImage) -> bytes:
-    """The boxes that an image or its job was given, as the file of a mask."""
-    said = image.mask or {}
-    return json.dumps({name: said[name] for name in ("size", "units", "boxes") if name in said}).encode()
+def boxes_file(mask: BoxesMask) -> bytes:
+    """The boxes of a mask as a mask's file."""
+    return json.dumps(mask.model_dump(mode="json", include={"size", "units", "boxes"}, exclude_none=True)).encode()
 
 
 def placement_of(image: LeasedImage) -> Placement | None:
     """How the mask is laid on the picture; ``None``: it has the picture's size or shape."""
-    said = MaskPlace.model_validate(image.mask or {})
-    return None if said.anchor is None else Placement(said.anchor, said.scale)
+    anchor = image.placement.anchor
+    return None if anchor is None else Placement(anchor, image.placement.scale)
 
 
 def fetch(url: str, settings: Settings) -> bytes:

@@ -11,20 +11,20 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
 from model.preview import Preview, preview
 from model.repair import Repaired, fill_parts, read, write
 from model.text.files import find as find_text
-from model.text.wanted import Wanted
+from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
-from storage.options import JobOptions
 from workers.device.images.fetching import boxes_file, placement_of
 from workers.device.images.image_context import ImageContext, label_of, sha256, success
 from workers.device.images.shard_executor import ShardExecutor
 from workers.device.images.shared_files import SharedFiles
-from workers.device.images.text_marks import AsItCame, about, skipped, wanted_of
+from workers.device.images.text_marks import AsItCame, about, skipped
 from workers.device.images.unblending import Filling, Templates, Unblended, ended, unblended
 from workers.device.lease import Lease
 from workers.device.resources import Resources
@@ -50,15 +50,16 @@ class Steps:
             source = self._resources.fetcher.source(image)
             if image.templates:
                 following = functools.partial(self._unblend, context, source, self._templates.of(image))
-            elif (wanted := wanted_of(image)) is not None:
-                following = functools.partial(self._find_text, context, source, wanted)
+            elif isinstance(image.mask, TextMask):
+                text = wanted(image.mask.texts or (), image.mask.areas or ())
+                following = functools.partial(self._find_text, context, source, text)
             else:
-                mask = self._masks.get(image.mask_key) if image.mask_key else boxes_file(image)
+                mask = boxes_file(image.mask) if isinstance(image.mask, BoxesMask) else self._masks.get(image.mask_key)
                 following = functools.partial(self._decode, context, source, mask)
         self._executor.to_decode(context, following, len(source) + probe(source, self._limits).memory)
 
     def _decode(self, context: ImageContext, source: bytes, mask: bytes) -> None:
-        options = JobOptions.model_validate(context.image.options)
+        options = context.image.options
         networks = self._resources.networks
         activity = self._resources.activity
         with activity.step(), context.timed("decode"), bounded(context.nbytes), networks.use(options) as inpainter:
@@ -75,14 +76,14 @@ class Steps:
             context.sha256 = {"source": sha256(source), "mask": sha256(mask)}
         self._executor.to_fill(context, functools.partial(self._fill, context))
 
-    def _find_text(self, context: ImageContext, source: bytes, wanted: Wanted) -> None:
+    def _find_text(self, context: ImageContext, source: bytes, text: Wanted) -> None:
         """Decoding, with a mask that is found in the picture; without a mark it goes out as it came."""
-        options = JobOptions.model_validate(context.image.options)
+        options = context.image.options
         resources = self._resources
         with context.timed("decode"), bounded(context.nbytes), resources.networks.use(options) as inpainter:
             found = find_text(
                 source,
-                wanted,
+                text,
                 resources.text_reader,
                 limits=self._limits,
                 dilation_px=options.dilation_px,
@@ -104,7 +105,7 @@ class Steps:
         self._executor.begin()
         image = context.image
         activity, networks = self._resources.activity, self._resources.networks
-        options = JobOptions.model_validate(image.options)
+        options = image.options
         context.sha256 = {"source": sha256(source)}
         with activity.step(), context.timed("unblend"), bounded(context.nbytes), networks.use(options) as inpainter:
             fill = Filling(inpainter, context, functools.partial(self._on_tile, image.id))
@@ -115,7 +116,7 @@ class Steps:
         image, task = context.image, context.planned
         self._executor.begin()
         self._lease.progress(image.id, 0, task.tiles_total)
-        options = JobOptions.model_validate(image.options)
+        options = image.options
         with (
             self._executor.with_engine(image),
             context.timed("network"),
@@ -132,7 +133,7 @@ class Steps:
 
     def _store(self, context: ImageContext, pixels: list[NDArray[np.uint8]]) -> None:
         image = context.image
-        options = JobOptions.model_validate(image.options)
+        options = image.options
         label = label_of(context) if options.label else None
         activity = self._resources.activity
         with activity.step(), context.timed("encode"), bounded(context.nbytes):

@@ -1,7 +1,7 @@
-"""A picture whose text marks are to be found: which are wanted, what its record says, and its end where there are none.
+"""A picture with the mask ``mode: text``: its record, and its outcome where it has no such text.
 
-The decision to take the work on was made at submission (:mod:`cleanplate.text_marks`); a worker without the packages
-gives the image back for another.
+The API accepts such a mask only where the service finds text marks (:mod:`api.text_marks`). A worker without the
+packages gives the image back for another worker.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cleanplate.text_marks import wanted
 from model.imaging import Limits, probe
 from model.text.files import Found
-from model.text.wanted import Wanted
-from storage.options import TextMark
-from storage.records import ImageState, LeasedImage, Outcome
+from storage.records import ImageState, Outcome
 from workers.device.images.image_context import ImageContext, sha256
 
-#: Texts that a record names.
-_TOLD = 20
+#: Texts in a record, at most.
+_TEXTS = 20
 
 
 @dataclass(frozen=True)
@@ -31,21 +28,12 @@ class AsItCame:
     extension: str
 
 
-def wanted_of(image: LeasedImage) -> Wanted | None:
-    """Which lines of text are the mark; ``None``: the image has a mask, or templates."""
-    said = image.mask or {}
-    if image.templates or said.get("mode") != "text":
-        return None
-    mark = TextMark.model_validate({name: said[name] for name in TextMark.model_fields if name in said})
-    return wanted(mark)
-
-
-def about(found: Found) -> dict[str, Any]:
-    """For the image's record."""
+def about(result: Found) -> dict[str, Any]:
+    """The part of an image's record about its text."""
     return {
-        "marks": len(found.marks),
-        "texts": [line.text for line in found.marks[:_TOLD]],
-        "texts_seen": found.seen,
+        "marks": len(result.marks),
+        "texts": [line.text for line in result.marks[:_TEXTS]],
+        "texts_seen": result.seen,
     }
 
 

@@ -24,7 +24,6 @@ from model.preview import Preview, preview
 from model.repair import Task
 from model.watermark.files import Cleaned, clean
 from model.watermark.template import Template
-from storage.options import JobOptions
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.image_context import ImageContext, label_of, sha256
 from workers.errors import ResidualMark, TemplateGone
@@ -120,7 +119,7 @@ def unblended(
     context: ImageContext, source: bytes, templates: list[Template], fill: Filling, limits: Limits
 ) -> Unblended:
     """The picture without the marks. Raises ImageRejected, ResidualMark."""
-    options = JobOptions.model_validate(context.image.options)
+    options = context.image.options
     label = label_of(context) if options.label else None
     cleaned = clean(source, templates, limits=limits, fill=fill, output=options.output, label=label)
     if cleaned.residual and options.residual_mark == "fail":

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cleanplate.base.masks import LogoPlace
 from model.errors import ModelError
 from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
@@ -24,8 +25,7 @@ from model.watermark.samples import Sample, chosen
 from model.watermark.template import Quality, Rule, Template
 from storage.blobs.base import Blobs
 from storage.errors import BlobNotFound
-from storage.options import LogoPlace, MaskPlace
-from storage.records import LeasedTemplate, MadeTemplate, SampleSource
+from storage.records import EstimateSpec, LeasedTemplate, LogoSpec, MadeTemplate, MaskSpec, SampleSource
 from workers.device.activity import Activity
 from workers.device.images.fetching import Fetcher
 from workers.device.templates.confidence import confidence
@@ -52,11 +52,10 @@ class Watch:
     on_progress: Callable[[str, int, int], None]
 
 
-def from_mask(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
+def from_mask(template: LeasedTemplate, spec: MaskSpec, watch: Watch) -> MadeTemplate:
     """A mask's file, kept as it is. Raises MaskRejected."""
     data = _fetched(template.sources[0], watch)
     found = probe_mask(data, watch.limits)
-    place = MaskPlace.model_validate(template.spec.get("place", {})).kept()
     previews = {}
     if found.content_type != "application/json":
         previews["mask"] = Image.fromarray(pixel_mask(data, watch.limits))
@@ -65,7 +64,7 @@ def from_mask(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
     shown = _stored_previews(template.tenant_id, template.id, previews, watch)
     return MadeTemplate(
         id=template.id,
-        place=place,
+        place=spec.place.document(),
         samples=0,
         quality=None,
         confidence=1.0,
@@ -75,7 +74,7 @@ def from_mask(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
     )
 
 
-def from_logo(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
+def from_logo(template: LeasedTemplate, spec: LogoSpec, watch: Watch) -> MadeTemplate:
     """A picture with alpha, laid as its owner says.
 
     Raises:
@@ -93,16 +92,15 @@ def from_logo(template: LeasedTemplate, watch: Watch) -> MadeTemplate:
         # Sixteen bits are shown by their upper eight.
         last = page.samples[..., -1].astype(np.float32) / np.iinfo(page.samples.dtype).max
         colour = page.views()[0].pixels.astype(np.float32)
-    place = LogoPlace.model_validate(template.spec.get("place", {}))
-    alpha = np.asarray(last * place.opacity, np.float32)
+    alpha = np.asarray(last * spec.place.opacity, np.float32)
     if (alpha > 0.02).sum() < 4:
         raise TemplateUnmade("logo_empty", "The logo's alpha marks nothing.")
     mask = np.where(alpha > 0.5 * alpha.max(), 255, 0).astype(np.uint8)
-    made = Template(alpha, colour, mask, _rule_of(place, *alpha.shape), _quality_of_given(alpha, mask))
+    made = Template(alpha, colour, mask, _rule_of(spec.place, *alpha.shape), _quality_of_given(alpha, mask))
     return _stored(template, template.id, _Made(made), watch)
 
 
-def from_pictures(template: LeasedTemplate, watch: Watch) -> list[MadeTemplate]:
+def from_pictures(template: LeasedTemplate, spec: EstimateSpec, watch: Watch) -> list[MadeTemplate]:
     """The marks that pictures share, the commonest first: the template itself, then ``<id>-2`` and so on.
 
     Raises:
@@ -123,8 +121,7 @@ def from_pictures(template: LeasedTemplate, watch: Watch) -> list[MadeTemplate]:
         return None
 
     samples = [Sample(source.name, lambda source=source: load(source)) for source in template.sources]  # type: ignore[misc]
-    force = bool(template.spec.get("force", False))
-    found = estimate(samples, force=force, on_progress=watch.on_progress)
+    found = estimate(samples, force=spec.force, on_progress=watch.on_progress)
     warnings = list(found.warnings)
     if unreadable:
         warnings.append(f"{len(unreadable)} pictures could not be read: {', '.join(unreadable[:3])}.")

@@ -22,7 +22,7 @@ from storage.ledger.templates.making import (
     lease_template,
     release_template,
 )
-from storage.records import LeasedTemplate, MadeTemplate, TemplateKind
+from storage.records import EstimateSpec, LeasedTemplate, LogoSpec, MadeTemplate, MaskSpec
 from workers.device.images.outcomes import LONGEST_DETAIL
 from workers.device.lease import Heartbeat
 from workers.device.resources import Resources
@@ -108,13 +108,13 @@ def _made(template: LeasedTemplate, resources: Resources, lease: TemplateLease) 
     )
     if not template.sources:
         raise TemplateUnmade("sources_gone", "The pictures, or the job, that it was to be made of are gone.")
-    match template.kind:
-        case TemplateKind.MASK:
-            return [from_mask(template, watch)]
-        case TemplateKind.LOGO:
-            return [from_logo(template, watch)]
-        case TemplateKind.ESTIMATE:
-            return from_pictures(template, watch)
+    match template.spec:
+        case MaskSpec():
+            return [from_mask(template, template.spec, watch)]
+        case LogoSpec():
+            return [from_logo(template, template.spec, watch)]
+        case EstimateSpec():
+            return from_pictures(template, template.spec, watch)
 
 
 def _fail(template: LeasedTemplate, resources: Resources, lease: TemplateLease, error: Exception) -> None:

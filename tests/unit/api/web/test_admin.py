@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from storage.ledger.operations.devices import Device, tell_devices
 from storage.ledger.templates.templates import create_template
 from storage.ledger.tenants.tenants import create_key, list_keys
-from storage.records import NewTemplate, Scope, TemplateKind
+from storage.records import EstimateSpec, NewTemplate, Scope
 from tests.unit.api.calling import Service
 
 
@@ -49,7 +49,7 @@ def test_an_admin_sees_and_touches_its_own_tenant_alone(service: Service) -> Non
 
 def test_templates_are_the_tenants_own_also_for_the_operator(service: Service) -> None:
     database = service.stores.database
-    new = NewTemplate(name="theirs alone", kind=TemplateKind.ESTIMATE, spec={"upload_ids": []})
+    new = NewTemplate(name="theirs alone", spec=EstimateSpec())
     create_template(database, service.tenant("other"), new)
     create_template(database, service.tenant("operator"), replace(new, name="our mark"))
     service.stores.settings = service.settings.model_copy(update={"operator_tenants": ("operator",)})

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from cleanplate.base.masks import TemplateMask
 from storage.records import ImageState, TemplateKind, TemplateState
 from tests.catalogue import Catalogue, pixels_of, png
 from tests.unit.workers.conftest import WorkerOn
@@ -49,7 +50,7 @@ def test_a_mark_that_still_shows_fails_its_image_or_is_flagged(
     make_template(template.id, worker)
     assert now(catalogue, template).state is TemplateState.READY
     marked = along_an_edge()
-    job = job_with(catalogue, [png(marked)], {"templates": [template.id]}, residual_mark=wish)
+    job = job_with(catalogue, [png(marked)], TemplateMask(template=template.id), residual_mark=wish)
     run_shard(catalogue.ids(job), worker)
     (image,) = catalogue.images(job)
     if wish == "fail":

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Row, select
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.ledger.images.finish import finish_images
@@ -43,13 +44,11 @@ class Shop:
     def complete_a_job(self, state: ImageState = ImageState.SUCCEEDED) -> str:
         """Its id; writes ``job.completed`` and, for a failed image, ``image.failed`` before it."""
         uploads = create_uploads(self.database, self.tenant_id, [("a.png", "image/png")] * 2, expires_in_s=60)
-        image = NewImage(name="a.png", source_upload_id=uploads[0].id, mask_upload_id=uploads[1].id)
+        image = NewImage(name="a.png", source_upload_id=uploads[0].id, mask=FileMask(upload_id=uploads[1].id))
         job = submit_job(
             self.database,
             self.tenant_id,
-            NewJob(
-                images=[image], mask_upload_id=None, options={}, rights=RIGHTS, webhook_endpoint_id=self.endpoint_id
-            ),
+            NewJob(images=[image], rights=RIGHTS, webhook_endpoint_id=self.endpoint_id),
         )
         with self.database.read() as connection:
             ids = list(connection.exec_driver_sql("SELECT id FROM images WHERE state = 'queued'").scalars())

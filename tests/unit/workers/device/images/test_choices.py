@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from cleanplate.base.masks import BoxesMask
+from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import SHIPPED, path_of
 from model.networks.weights import SHIPPED as SHIPPED_FILE
@@ -28,19 +28,19 @@ def test_an_image_by_address_with_boxes_of_its_own_is_repaired_there_alone(
     source = picture()
     receiver.replies = [Reply(200, body=png(source))]
     settings = embedded_settings.model_copy(update={"source_allow_private": True})
-    own = {"boxes": [[0.0, 0.9, 0.2, 0.1]], "units": "relative"}
+    own = BoxesMask(boxes=[(0.0, 0.9, 0.2, 0.1)], units="relative")
     images = [
-        NewImage(name="a.png", source_url=receiver.url, mask_upload_id=None, mask=own, options={"output": "webp"}),
-        NewImage(name="b.png", source_url=receiver.url, mask_upload_id=None),
-        NewImage(name="c.png", source_url=receiver.url, mask_upload_id=None, options={"ffc_lambda": 0.0}),
+        NewImage(name="a.png", source_url=receiver.url, mask=own, options=ImageOptions(output="webp")),
+        NewImage(name="b.png", source_url=receiver.url),
+        NewImage(name="c.png", source_url=receiver.url, options=ImageOptions(ffc_lambda=0.0)),
     ]
-    job_mask = {"boxes": [[360, 460, 20, 20]], "size": [400, 500], "anchor": "bottom_right"}
-    options = {"dilation_px": 0, "feather_px": 0}
+    job_mask = BoxesMask(boxes=[(360, 460, 20, 20)], size=(400, 500), anchor="bottom_right")
+    options = JobOptions(dilation_px=0, feather_px=0)
     with catalogue_in(settings) as catalogue:
         job = submit_job(
             catalogue.database,
             catalogue.tenant_id,
-            NewJob(images=images, mask_upload_id=None, mask=job_mask, options=options, rights=RIGHTS),
+            NewJob(images=images, mask=job_mask, options=options, rights=RIGHTS),
         )
         resources = worker_on(settings)
         run_shard(catalogue.ids(job), resources)
@@ -68,8 +68,8 @@ def test_images_of_one_job_are_filled_by_the_networks_that_they_name(
         # The same network with its weights a little off.
         tensors = {name: shipped.get_tensor(name) * 0.97 for name in shipped.keys()}  # noqa: SIM118
         save_file(tensors, other, metadata=shipped.metadata())
-    mask = {"boxes": [[40, 40, 20, 20]]}
-    options: list[dict[str, Any]] = [{}, {"model": "other"}, {"model": SHIPPED}, {"model": "not-here"}]
+    mask = BoxesMask(boxes=[(40, 40, 20, 20)])
+    options = [ImageOptions(), *(ImageOptions(model=name) for name in ("other", SHIPPED, "not-here"))]
     with catalogue_in(embedded_settings) as catalogue:
         uploads = create_uploads(
             catalogue.database, catalogue.tenant_id, [("a.png", "image/png")] * len(options), expires_in_s=3600
@@ -77,13 +77,13 @@ def test_images_of_one_job_are_filled_by_the_networks_that_they_name(
         for upload in uploads:
             catalogue.blobs.put(upload.key, png(picture()), content_type="image/png")
         images = [
-            NewImage(name=None, source_upload_id=upload.id, mask_upload_id=None, options=chosen)
+            NewImage(name=None, source_upload_id=upload.id, options=chosen)
             for upload, chosen in zip(uploads, options, strict=True)
         ]
         job = submit_job(
             catalogue.database,
             catalogue.tenant_id,
-            NewJob(images=images, mask_upload_id=None, mask=mask, options={}, rights=RIGHTS),
+            NewJob(images=images, mask=mask, rights=RIGHTS),
         )
         resources = worker_on(embedded_settings)
         run_shard(catalogue.ids(job), resources)
@@ -102,12 +102,12 @@ def test_images_of_one_job_are_filled_by_the_networks_that_they_name(
 
 def test_an_address_that_is_not_allowed_fails_for_good(embedded_settings: Settings, worker_on: WorkerOn) -> None:
     with catalogue_in(embedded_settings) as catalogue:
-        image = NewImage(name="a.png", source_url="https://127.0.0.1/a.png", mask_upload_id=None)
-        mask = {"boxes": [[0, 0, 5, 5]]}
+        image = NewImage(name="a.png", source_url="https://127.0.0.1/a.png")
+        mask = BoxesMask(boxes=[(0, 0, 5, 5)])
         job = submit_job(
             catalogue.database,
             catalogue.tenant_id,
-            NewJob(images=[image], mask_upload_id=None, mask=mask, options={}, rights=RIGHTS),
+            NewJob(images=[image], mask=mask, rights=RIGHTS),
         )
         run_shard(catalogue.ids(job), worker_on(embedded_settings))
         [failed] = catalogue.images(job)

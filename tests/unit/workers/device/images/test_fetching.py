@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cleanplate.base.masks import BoxesMask, Placement
 from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.errors import BlobTooLarge
@@ -22,7 +24,7 @@ from workers.device.images.outcomes import failure
 from workers.errors import SourceRefused, SourceUnavailable, UrlNotAllowed
 
 
-def leased(url: str | None, mask: dict[str, Any] | None = None) -> LeasedImage:
+def leased(url: str | None) -> LeasedImage:
     return LeasedImage(
         id="img_1",
         job_id="job_1",
@@ -31,8 +33,9 @@ def leased(url: str | None, mask: dict[str, Any] | None = None) -> LeasedImage:
         source_key="",
         source_url=url,
         mask_key="",
-        mask=mask,
-        options={},
+        mask_document=None,
+        placement=Placement(),
+        job_options={},
         attempt=1,
     )
 
@@ -266,5 +269,5 @@ def test_a_closed_port_is_tried_again(open_settings: Settings) -> None:
 
 
 def test_boxes_are_the_file_of_a_mask() -> None:
-    said = {"boxes": [[1, 2, 3, 4]], "size": [9, 9], "anchor": "top"}
-    assert boxes_file(leased(None, said)) == b'{"size": [9, 9], "boxes": [[1, 2, 3, 4]]}'
+    mask = BoxesMask(boxes=[(1, 2, 3, 4)], size=(9, 9), anchor="top")
+    assert json.loads(boxes_file(mask)) == {"size": [9, 9], "boxes": [[1, 2, 3, 4]]}

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
@@ -16,7 +17,8 @@ from model.masks import default_dilation, dilate
 from storage.blobs.base import Blobs
 from storage.ledger.images.reaper import close_jobs, fold_deltas
 from storage.ledger.operations import audit
-from storage.records import Counts, ImageState, JobState
+from storage.records import Counts, ImageState, Job, JobState
+from storage.tables import jobs
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
 from tests.running import until
 from tests.servers import S3Server, free_port
@@ -175,16 +177,23 @@ def test_store_that_is_away_puts_the_image_back_for_later(
         assert catalogue.job(job).counts == Counts(queued=1)
 
 
+def spoil_options(catalogue: Catalogue, job: Job) -> None:
+    """The API refuses such options; a ledger that holds them all the same is a failure that nobody foresaw."""
+    with catalogue.database.write() as connection:
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(options={"dilation_px": "wide"}))
+
+
 def test_unforeseen_failure_is_tried_again_and_ends_as_internal_error(
     catalogue: Catalogue, worker_on: WorkerOn
 ) -> None:
-    # The API refuses such options; a ledger that holds them all the same is a failure that nobody foresaw.
-    job = catalogue.submit([png(picture())], MASK, options={"dilation_px": "wide"})
+    job = catalogue.submit([png(picture())], MASK)
+    spoil_options(catalogue, job)
     run_shard(catalogue.ids(job), worker_on(catalogue.settings))
     [image] = catalogue.images(job)
     assert (image.state, image.attempt) == (ImageState.QUEUED, 1)
 
-    other = catalogue.submit([png(picture())], MASK, options={"dilation_px": "wide"})
+    other = catalogue.submit([png(picture())], MASK)
+    spoil_options(catalogue, other)
     run_shard(catalogue.ids(other), worker_on(catalogue.settings.model_copy(update={"max_attempts": 1})))
     [image] = catalogue.images(other)
     assert (image.state, image.error_code) == (ImageState.FAILED, "internal_error")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cleanplate.base.masks import FileMask, TextMask
 from cleanplate.base.settings import Settings
 from model.text import reading
 from storage.ledger.jobs.jobs import submit_job
-from storage.options import TextMark
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, pixels_of, png
 from tests.shop import RIGHTS
@@ -17,7 +17,7 @@ from tests.unit.workers.conftest import WorkerOn
 from tests.unit.workers.device.templates.test_templates import job_with, uploaded
 from workers.device.images.pipeline import run_shard
 
-MARK = TextMark(texts=["Doe Shirts"]).kept_text()
+MARK = TextMask(mode="text", texts=["Doe Shirts"])
 
 
 def test_text_marks_of_a_job_are_repaired_and_print_stays(settings: Settings, worker_on: WorkerOn) -> None:
@@ -47,10 +47,10 @@ def test_one_image_has_its_text_found_and_another_its_mask(catalogue: Catalogue,
     marked, _ = laid(printed(), letters("Doe Shirts"), (0.7, 0.85))
     first, second, mask = uploaded(catalogue, [png(marked), png(marked), png(bar_mask(*marked.shape[:2]))])
     images = [
-        NewImage(name=None, source_upload_id=first, mask_upload_id=None, mask=MARK),
-        NewImage(name=None, source_upload_id=second, mask_upload_id=None),
+        NewImage(name=None, source_upload_id=first, mask=MARK),
+        NewImage(name=None, source_upload_id=second),
     ]
-    new = NewJob(images=images, mask_upload_id=mask, mask=None, options={}, rights=RIGHTS)
+    new = NewJob(images=images, mask=FileMask(upload_id=mask), rights=RIGHTS)
     job = submit_job(catalogue.database, catalogue.tenant_id, new)
     run_shard(catalogue.ids(job), worker_on(catalogue.settings))
     found, painted = catalogue.images(job)

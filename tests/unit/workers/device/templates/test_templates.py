@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import Scene, text
+from cleanplate.base.masks import AutoMask, JobMask, TemplateMask
+from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from storage.ledger.jobs.jobs import submit_job
 from storage.ledger.templates.making import lease_template
@@ -27,6 +30,7 @@ from storage.records import (
     TemplateKind,
     TemplateState,
 )
+from storage.records.specs import read_spec
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
 from tests.marked import MARK_HEIGHT, MARK_WIDTH, marked_pictures
 from tests.shop import RIGHTS
@@ -45,8 +49,9 @@ def uploaded(catalogue: Catalogue, files: Sequence[bytes]) -> list[str]:
     return [upload.id for upload in uploads]
 
 
-def wanted(catalogue: Catalogue, kind: TemplateKind, files: Sequence[bytes], **spec: object) -> Template:
-    new = NewTemplate(name="mark", kind=kind, spec={"upload_ids": uploaded(catalogue, files), **spec})
+def wanted(catalogue: Catalogue, kind: TemplateKind, files: Sequence[bytes], **spec: Any) -> Template:
+    document = {"upload_ids": uploaded(catalogue, files), **spec}
+    new = NewTemplate(name="mark", spec=read_spec(kind, document))
     return create_template(catalogue.database, catalogue.tenant_id, new)
 
 
@@ -54,9 +59,9 @@ def now(catalogue: Catalogue, template: Template) -> Template:
     return get_template(catalogue.database, catalogue.tenant_id, template.id)
 
 
-def job_with(catalogue: Catalogue, files: Sequence[bytes], mask: dict[str, object], **options: object) -> Job:
-    images = [NewImage(name=None, source_upload_id=name, mask_upload_id=None) for name in uploaded(catalogue, files)]
-    new = NewJob(images=images, mask_upload_id=None, mask=mask, options=options, rights=RIGHTS)
+def job_with(catalogue: Catalogue, files: Sequence[bytes], mask: JobMask, **options: Any) -> Job:
+    images = [NewImage(name=None, source_upload_id=name) for name in uploaded(catalogue, files)]
+    new = NewJob(images=images, mask=mask, options=JobOptions(**options), rights=RIGHTS)
     return submit_job(catalogue.database, catalogue.tenant_id, new)
 
 
@@ -93,7 +98,7 @@ def test_a_logo_is_taken_off_by_unblending(settings: Settings, worker_on: Worker
         sources = [picture(seed) for seed in range(2)]
         clean = png(picture(7))
         files = [*(png(laid(source, 0.5)) for source in sources), clean]
-        job = job_with(catalogue, files, {"templates": [template.id]})
+        job = job_with(catalogue, files, TemplateMask(template=template.id))
         run_shard(catalogue.ids(job), worker)
         *cleaned, untouched = catalogue.images(job)
         for source, image in zip(sources, cleaned, strict=True):
@@ -123,7 +128,7 @@ def test_a_masks_template_is_inpainted(catalogue: Catalogue, worker_on: WorkerOn
     template = wanted(catalogue, TemplateKind.MASK, [png(bar_mask())], place={"anchor": "center"})
     make_template(template.id, worker)
     assert now(catalogue, template).place == {"anchor": "center"}
-    job = job_with(catalogue, [png(picture(1, HEIGHT, WIDTH))], {"templates": [template.id]})
+    job = job_with(catalogue, [png(picture(1, HEIGHT, WIDTH))], TemplateMask(template=template.id))
     run_shard(catalogue.ids(job), worker)
     (image,) = catalogue.images(job)
     assert (image.state, image.record["regions"]) == (ImageState.SUCCEEDED, 1)
@@ -133,7 +138,7 @@ def test_a_job_finds_its_mark_and_runs_when_it_is_approved(settings: Settings, w
     with catalogue_in(settings) as catalogue:
         worker = worker_on(settings)
         pictures = marked_pictures(30)
-        job = job_with(catalogue, [png(marked) for marked, _ in pictures], {"mode": "auto", "approve": "person"})
+        job = job_with(catalogue, [png(marked) for marked, _ in pictures], AutoMask(mode="auto", approve="person"))
         (template,) = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
         make_template(template.id, worker)
         template = now(catalogue, template)
@@ -166,7 +171,7 @@ def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
     made = [marked(scene, rng) for _ in range(26) for scene in scenes]
     with catalogue_in(settings) as catalogue:
         worker = worker_on(settings)
-        job = job_with(catalogue, [png(shown) for shown, _, _ in made], {"mode": "auto", "approve": "person"})
+        job = job_with(catalogue, [png(shown) for shown, _, _ in made], AutoMask(mode="auto", approve="person"))
         (asked,) = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
         make_template(asked.id, worker)
         found = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
@@ -188,7 +193,7 @@ def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
 def test_pictures_that_share_nothing_are_refused_and_their_job_says_so(
     catalogue: Catalogue, worker_on: WorkerOn
 ) -> None:
-    job = job_with(catalogue, [png(picture(seed)) for seed in range(3)], {"mode": "auto"})
+    job = job_with(catalogue, [png(picture(seed)) for seed in range(3)], AutoMask(mode="auto"))
     (template,) = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
     make_template(template.id, worker_on(catalogue.settings))
     held = catalogue.job(job)

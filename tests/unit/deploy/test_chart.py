@@ -19,8 +19,8 @@ from cleanplate.base.settings import Settings, load_settings
 from cleanplate.cli import app
 from cleanplate.telemetry.metrics import API, DISPATCHER, WORKER
 from tests.running import REPOSITORY
-from tests.unit.cleanplate.test_docs import parsed
-from tests.unit.cleanplate.test_metrics import named
+from tests.unit.cleanplate.telemetry.test_metrics import named
+from tests.unit.docs.test_docs import parsed
 from workers.shared.queue import DRAIN_S
 
 CHART = REPOSITORY / "deploy" / "chart"

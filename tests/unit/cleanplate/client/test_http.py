@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from cleanplate.base.masks import FileMask
+from cleanplate.base.options import ImageOptions
 from cleanplate.client.answers import ImageAnswer, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.retries import Retries
@@ -273,3 +275,13 @@ def test_a_link_to_a_part_that_has_expired_is_asked_for_anew(server: Server, tmp
     ]
     # Presigned links carry their own authority.
     assert all("authorization" not in headers for _, path, headers, _ in server.asked if not path.startswith("/v1"))
+
+
+def test_a_mask_that_only_a_newer_service_knows_is_handed_out_as_json() -> None:
+    fields = {"id": "img_1", "job_id": "job_1", "position": 0, "name": "a.jpg", "state": "queued", "attempt": 0}
+    null = dict.fromkeys(("width", "height", "error", "result_url"))
+    newer = {"polygons": [[0, 0, 1, 1, 0, 1]]}
+    image = ImageAnswer.model_validate({**fields, **null, "mask": newer, "options": {"sharpen": 1}})
+    assert (image.mask, image.options) == (newer, {"sharpen": 1})
+    known = ImageAnswer.model_validate({**fields, **null, "mask": {"upload_id": "upl_1"}, "options": {"output": "png"}})
+    assert (known.mask, known.options) == (FileMask(upload_id="upl_1"), ImageOptions(output="png"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from cleanplate import Client, Rights
+from cleanplate import BoxesMask, Client, ImageOptions, JobOptions, Picture, Rights, TextMask
 from cleanplate.base.settings import Settings
 from cleanplate.client.journal import Journal
 from cleanplate.client.webhooks import verify
@@ -68,6 +68,26 @@ def test_a_job_is_submitted_followed_and_fetched(shop: Shop, client: Client, tmp
         assert [path.name for path, at in before.items() if path.stat().st_mtime_ns != at] == ["a.png"]
         with pytest.raises(Refused, match="not_found"):
             list(client.events("job_0"))
+
+
+def test_masks_and_options_are_models_that_come_back_as_they_were_sent(
+    shop: Shop, client: Client, tmp_path: Path
+) -> None:
+    (image,) = pictures(tmp_path / "in", "a.png")
+    mask = BoxesMask(boxes=[(0.72, 0.9, 0.25, 0.07)], units="relative")
+    own = Picture(
+        url="https://shop.example/b.jpg",
+        mask=TextMask(mode="text", texts=["Doe Shirts"], areas=["bottom", (0, 0, 1, 0.5)]),
+        options=ImageOptions(output="png"),
+    )
+    with served(shop.settings, tmp_path / "log"):
+        job = client.submit([image, own], mask=mask, rights=RIGHTS, options=JobOptions(dilation_px=4))
+        assert (job.answer.mask, job.answer.options) == (mask, JobOptions(dilation_px=4))
+        first, second = job.images()
+        assert (first.mask, first.options) == (None, None)
+        assert (second.mask, second.options) == (own.mask, own.options)
+        again = client.submit([image], mask=first.mask or job.answer.mask, rights=RIGHTS)
+        assert again.answer.mask == mask
 
 
 def test_waiting_outlives_the_server(shop: Shop, client: Client, tmp_path: Path) -> None:
@@ -154,6 +174,37 @@ def test_submit_and_watch_on_the_command_line(shop: Shop, tmp_path: Path) -> Non
         assert watched.stdout == f"{job_id} is completed: 1 succeeded, 1 failed.\n"
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
         assert cleanplate("watch", "job_0", settings=environment).returncode == 2
+
+
+def test_jobs_are_managed_on_the_command_line(shop: Shop, client: Client, tmp_path: Path) -> None:
+    images = pictures(tmp_path / "in", "a.png", "b.png")
+    environment = {"CLEANPLATE_URL": shop.settings.public_url, "CLEANPLATE_API_KEY": shop.key}
+
+    def jobs(*words: str, status: int = 0) -> str:
+        ended = cleanplate("jobs", *words, settings=environment)
+        assert ended.returncode == status, ended.stderr
+        return ended.stdout
+
+    with served(shop.settings, tmp_path / "log"):
+        job = client.submit(images, masks=images[0], rights=RIGHTS)
+        other = client.submit(images, masks=images[1], rights=RIGHTS)
+        assert jobs("pause", job.id) == f"{job.id} is paused.\n"
+        assert job.refresh().answer.paused
+        assert jobs("resume", job.id) == f"{job.id} is queued: 0 of 2 images ended.\n"
+        shop.work(job.id, bad=1)
+        assert "a.png  image_truncated" in jobs("show", job.id)
+        assert jobs("retry", job.id) == f"{job.id} is running: 1 of 2 images ended.\n"
+        assert jobs("cancel", job.id, other.id).splitlines() == [
+            f"{job.id} is canceled: 2 of 2 images ended.",
+            f"{other.id} is canceled: 2 of 2 images ended.",
+        ]
+        assert [line.split()[0] for line in jobs().splitlines()[1:]] == [other.id, job.id]
+        assert jobs("list", "--state", "running").splitlines()[1:] == []
+        # Nobody answers the question.
+        assert jobs("delete", job.id, status=1).endswith("[y/N]: ")
+        assert jobs("delete", job.id, "--yes") == f"{job.id} is deleted.\n"
+        assert shop.jobs() == [other.id]
+        jobs("show", job.id, status=2)
 
 
 def test_a_manifest_is_submitted_on_the_command_line(shop: Shop, client: Client, tmp_path: Path) -> None:

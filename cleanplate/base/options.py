@@ -1,0 +1,74 @@
+"""How images are repaired: the options of a job, and those of one of its images.
+
+An option that is ``None`` is chosen by the picture itself. An image's options win over its job's, field by field.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cleanplate.base.documents import Document
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dilation_px: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="Pixels by which the mask is widened before the repair. Null: 3 to 5, by the picture's size.",
+    )
+    feather_px: int | None = Field(
+        default=None,
+        ge=0,
+        le=32,
+        description="Pixels over which the repair fades into the picture at the widened mask's edge. Null: 2.",
+    )
+    mask_inverted: bool = Field(
+        default=False, description="Whether the mask is black, not white, where the picture is to be repaired."
+    )
+    output: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = Field(
+        default=None, description="Format of the results. Null: the format of each picture."
+    )
+    label: bool = Field(
+        default=False,
+        description=(
+            "Whether results say how they were made: the IPTC digital source type "
+            "compositeWithTrainedAlgorithmicMedia, and a line in the XMP history with job, method and software."
+        ),
+    )
+    model: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,59}$",
+        description="The network that fills the hole, one that the service offers. Null: the service's default.",
+        examples=["fourier-unet"],
+    )
+    residual_mark: Literal["fail", "flag"] = Field(
+        default="fail",
+        description=(
+            "With templates: what happens to a picture that still shows the mark after the repair. `fail`: it fails "
+            "with `residual_mark`. `flag`: it succeeds with `residual_mark` in its record."
+        ),
+    )
+    ffc_lambda: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Weight of the network's spectral paths: 1 as trained, 0 local only. Null: as trained.",
+    )
+
+
+class JobOptions(_Options):
+    """How to repair all images of a job."""
+
+    def with_image(self, image: ImageOptions | None) -> JobOptions:
+        """The options of an image: the job's, and over them the fields that the image names."""
+        own = {} if image is None else {name: getattr(image, name) for name in image.model_fields_set}
+        return self.model_copy(update=own)
+
+
+class ImageOptions(_Options, Document):
+    """How to repair one image: the named fields win over the job's."""

@@ -1,0 +1,64 @@
+"""How a template is made: the document that its request leaves in the ledger, by the template's kind."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cleanplate.base.documents import Id
+from cleanplate.base.masks import Approval, LogoPlace, Placement
+from storage.records.states import TemplateKind
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: Uploads that stay until the template is made.
+    upload_ids: list[Id] = []
+
+
+class MaskSpec(_Spec):
+    """Of a mask's file."""
+
+    place: Placement = Field(default_factory=Placement)
+
+
+class LogoSpec(_Spec):
+    """Of a logo with alpha."""
+
+    place: LogoPlace = Field(default_factory=LogoPlace)
+
+
+class EstimateSpec(_Spec, Approval):
+    """Of pictures that share a mark: uploads, or those of the template's source job."""
+
+    #: ``auto``: the source job waits for the template. ``None``: a tenant asked for it by itself.
+    mode: Literal["auto"] | None = None
+
+
+TemplateSpec = MaskSpec | LogoSpec | EstimateSpec
+
+
+def kind_of_spec(spec: TemplateSpec) -> TemplateKind:
+    """The kind of a template that is made by this spec."""
+    match spec:
+        case MaskSpec():
+            return TemplateKind.MASK
+        case LogoSpec():
+            return TemplateKind.LOGO
+        case EstimateSpec():
+            return TemplateKind.ESTIMATE
+        case _:
+            assert_never(spec)
+
+
+def read_spec(kind: TemplateKind, document: dict[str, Any]) -> TemplateSpec:
+    """The spec of a row of ``templates``."""
+    match kind:
+        case TemplateKind.MASK:
+            return MaskSpec.model_validate(document)
+        case TemplateKind.LOGO:
+            return LogoSpec.model_validate(document)
+        case TemplateKind.ESTIMATE:
+            return EstimateSpec.model_validate(document)
