@@ -34,9 +34,9 @@ from model.engine.costs import TABLE, Costs, costs_for
 from model.engine.engine import Engine
 from model.engine.flight import Tile
 from model.engine.plan import Plan, Region, cut, make_plan, tile_weights
-from model.masks import Mask, dilate
 from model.networks.precision import best_precision
 from model.networks.program import Program
+from model.repair.hole import Mask, dilate
 
 SIZES = ((500, 500), (1600, 1200), (6000, 4000))
 #: Sides of the passes that the cost table is fitted to.

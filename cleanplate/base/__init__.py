@@ -1,4 +1,4 @@
-"""What every process and every package above stands on: settings, logs, metrics, traces, names and files.
+"""The base of every process: settings, names, files, child processes, and the home folder.
 
-Nothing here imports another package of the project.
+It imports no other part of the project but ``cleanplate.errors``, and no third-party package but pydantic.
 """

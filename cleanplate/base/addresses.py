@@ -1,7 +1,7 @@
-"""Which addresses of users may be connected to: the one place that decides it, for webhooks and for pictures.
+"""Which addresses of users the service may connect to: the one place that decides it, for webhooks and for pictures.
 
-:func:`reason_against` judges an address by its text alone, to tell people early. What its name resolves to is judged by
-:func:`is_public`, by whoever connects, for the very address that is connected to.
+:func:`reason_against` judges an address by its text alone, to tell people early. The code that connects then applies
+:func:`is_public` to the very IP address that it connects to.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from urllib.parse import urlsplit
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
-#: Suffixes that name a machine of the reader's own network.
+#: Suffixes of hosts in a private network.
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".home.arpa")
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-#: Not private by the registries, but never anybody's public server: Azure's platform address, and IPv6's retired
-#: private and IPv4-compatible ranges.
+#: Public by the registries, and never a public server: Azure's platform address, and IPv6's retired private and
+#: IPv4-compatible ranges.
 _NEVER = tuple(ipaddress.ip_network(text) for text in ("168.63.129.16/32", "fec0::/10", "::/96"))
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address, and every address that it can be carried on to, is one of the public internet."""
-    return all(_is_public(seen) for seen in (address, *_within(address)))
+    """Whether an address, and every IPv4 address that it can be translated to, belongs to the public internet."""
+    return all(_is_public(each) for each in (address, *_translations(address)))
 
 
 def reason_against(url: str, *, allow_private: bool, ports: frozenset[int] | None = None) -> str | None:
-    """Why a URL may not be connected to, as a sentence; ``None`` for a public https address.
+    """Why the service may not connect to a URL, as a sentence; ``None`` for a public https address.
 
-    ``ports``: the only ones that are good. ``allow_private``: http, private hosts and all ports are good too.
+    ``ports``: the only ports allowed. ``allow_private``: allow http, private hosts and all ports too.
     """
     if not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
         return "The address may hold printable ASCII only: write other characters in punycode or percent-encoded."
@@ -52,7 +52,7 @@ def reason_against(url: str, *, allow_private: bool, ports: frozenset[int] | Non
     if reason or allow_private:
         return reason
     if ports is not None and (port or 443) not in ports:
-        return f"The address may name no other port than {', '.join(map(str, sorted(ports)))}."
+        return f"The address may name only these ports: {', '.join(map(str, sorted(ports)))}."
     return _reason_against_host(host or "")
 
 
@@ -73,24 +73,24 @@ def _is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not never
 
 
-def _within(address: Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that an IPv6 address can be carried on to: mapped, NAT64, 6to4, Teredo."""
+def _translations(address: Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address can be translated to: mapped, NAT64, 6to4, Teredo."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    translations = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in _NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return [inner for inner in found if inner is not None]
+        translations.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [inner for inner in translations if inner is not None]
 
 
 def _as_address(host: str) -> Address | None:
-    """The address that a connection to ``host`` would go to without asking a name server."""
+    """The IP address that ``host`` is, without a name server; ``None`` for a name."""
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         pass
     try:
-        # Also 127.1, 0x7f000001, 2130706433 and the like, which the C library takes for addresses.
+        # Also 127.1, 0x7f000001 and 2130706433, which the C library accepts as addresses.
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except OSError:
         return None

@@ -12,7 +12,7 @@ from typing import IO
 
 @contextmanager
 def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """A file to write that takes ``path``'s place at the end; after an error ``path`` is as it was."""
+    """A new file that replaces ``path`` at the end of the block; after an error ``path`` is unchanged."""
     descriptor, name = tempfile.mkstemp(prefix=".cleanplate-", suffix=".partial", dir=path.parent)
     partial = Path(name)
     try:

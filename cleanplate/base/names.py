@@ -22,13 +22,13 @@ def candidates(name: str) -> Iterator[str]:
 
 
 class UniqueNames:
-    """Hands out each name once: a second ``a.jpg`` becomes ``a (2).jpg``. Case does not tell names apart."""
+    """Gives each name once: a second ``a.jpg`` becomes ``a (2).jpg``. Case does not distinguish names."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def of(self, name: str) -> str:
-        """The name, or the first of its kind that is free."""
-        found = next(each for each in candidates(name) if each.casefold() not in self._taken)
-        self._taken.add(found.casefold())
-        return found
+        """The name, or its first numbered form that is free."""
+        free_name = next(each for each in candidates(name) if each.casefold() not in self._taken)
+        self._taken.add(free_name.casefold())
+        return free_name

@@ -90,24 +90,27 @@ class Settings(BaseModel):
     port: int = Field(default=8787, ge=0, le=65535, description="Port that the API binds.")
     api_workers: int = Field(default=2, ge=1, le=64, description="API processes.")
     api_threads: int = Field(
-        default=8, ge=1, le=256, description="Requests that each API process works on at once; others queue."
+        default=8, ge=1, le=256, description="Requests that each API process handles at once; others queue."
     )
     api_streams: int = Field(
-        default=200, ge=1, le=4000, description="Event streams and long polls that each API process holds beside them."
+        default=200,
+        ge=1,
+        le=4000,
+        description="Event streams and long polls that each API process holds beside its requests.",
     )
     stream_s: float = Field(
-        default=3600, gt=0, description="Seconds after which an event stream is ended, to be taken up again."
+        default=3600, gt=0, description="Seconds after which the API ends an event stream; the client resumes it."
     )
     signing_key: SecretStr = Field(
         default=SecretStr(""),
         description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
-        "for all API machines. Empty: made once, kept in home.",
+        "for all API machines. Empty: generated once and kept in the home folder.",
     )
 
     operator_tenants: JsonList[str] = Field(
         default=(),
-        description="Names of tenants whose keys with the scope admin see and pause everybody's work at /admin (JSON "
-        "list). `cleanplate up` adds its own. Other tenants see and pause their own.",
+        description="Names of tenants whose keys with the scope admin see and pause all tenants' work at /admin (JSON "
+        "list). `cleanplate up` adds its own tenant. Other tenants see and pause their own work.",
     )
 
     max_image_bytes: int = Field(default=200 * MIB, ge=1, description="Largest picture file accepted, in bytes.")
@@ -122,7 +125,7 @@ class Settings(BaseModel):
     retention_days: int = Field(
         default=30,
         ge=0,
-        description="Days that an ended job is kept with its files, where it asks for none. 0: for good.",
+        description="Days that an ended job is kept with its files, unless it states its own. 0: for good.",
     )
     source_timeout_s: float = Field(
         default=60, gt=0, le=600, description="Seconds that the server of a picture's https:// address has to send it."
@@ -139,13 +142,12 @@ class Settings(BaseModel):
     )
     models: JsonList[str] = Field(
         default=(),
-        description="Names of weights that jobs may ask for beside the service's own; workers need them (JSON list).",
+        description="Names of weights that jobs may choose beside the service's own; workers need them (JSON list).",
     )
     text_marks: Literal["auto", "on", "off"] = Field(
         default="auto",
-        description="Whether jobs may have text marks found (mask: mode text). `auto`: where this machine has the "
-        "extra `text`; `on`: the API takes the word for it that the workers have it, and a worker without it does "
-        "not start.",
+        description="Whether jobs may use text marks (mask: mode text). `auto`: if this machine has the extra `text`; "
+        "`on`: the API relies on the workers, and a worker without the extra does not start.",
     )
     link_expiry_s: int = Field(default=3600, ge=1, description="Seconds for which a presigned link works.")
 
@@ -158,18 +160,18 @@ class Settings(BaseModel):
         default=4,
         ge=1,
         le=10_000,
-        description="Fewest full shards that the dispatcher keeps published and not yet leased.",
+        description="Minimum queue depth: full shards that the dispatcher keeps published and not leased.",
     )
     queue_s: float = Field(
         default=5,
         gt=0,
         le=3600,
-        description="Seconds of work, at the measured pace, that the dispatcher keeps published.",
+        description="Seconds of work, at the measured rate, that the dispatcher keeps published.",
     )
     lease_s: float = Field(default=20, gt=0, description="Seconds after which a silent worker loses its images.")
-    heartbeat_s: float = Field(default=4, gt=0, description="Seconds between a worker's signs of life in the ledger.")
+    heartbeat_s: float = Field(default=4, gt=0, description="Seconds between a worker's heartbeats in the ledger.")
     hang_s: float = Field(
-        default=15, gt=2, description="Seconds without a sign of life after which a worker's process is replaced."
+        default=15, gt=2, description="Seconds without a heartbeat after which a worker's process is replaced."
     )
     stuck_s: float = Field(
         default=600,
@@ -180,14 +182,14 @@ class Settings(BaseModel):
     publish_timeout_s: float = Field(
         default=120, gt=0, description="Seconds after which a published image that no worker leased is published again."
     )
-    dispatch_interval_s: float = Field(default=0.5, gt=0, description="Seconds between two looks of the dispatcher.")
-    max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts at an image before it is failed.")
+    dispatch_interval_s: float = Field(default=0.5, gt=0, description="Seconds between two rounds of the dispatcher.")
+    max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts at an image before it fails.")
     task_time_limit_s: int = Field(
-        default=3600, ge=10, description="Seconds after which the worker's process is killed while on one shard."
+        default=3600, ge=10, description="Seconds after which a worker's process is killed on one shard."
     )
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="What the network runs on; auto takes CUDA where there is a device."
+        default="auto", description="The network's device; auto is CUDA where there is a device."
     )
     weights: str = Field(
         default="",
@@ -203,7 +205,7 @@ class Settings(BaseModel):
     )
     webhook_schedule_s: Annotated[JsonList[float], Field(min_length=1)] = Field(
         default=(5, 300, 1800, 7200, 18000, 36000, 36000),
-        description="Waits between the attempts at a webhook, in seconds (JSON list); after the last it is given up.",
+        description="Seconds between the attempts at a webhook (JSON list); after the last the delivery fails.",
     )
     webhook_disable_after_s: float = Field(
         default=3 * 24 * 3600,
@@ -221,7 +223,7 @@ class Settings(BaseModel):
         description="Port of the API's Prometheus metrics; the dispatcher's is one more, a worker's two more. 0: none.",
     )
     metrics_host: str = Field(
-        default="127.0.0.1", description="Address that the metrics' ports bind. They ask for no key."
+        default="127.0.0.1", description="Address that the metrics' ports bind. They need no key."
     )
 
     tracing: bool = Field(
@@ -230,7 +232,7 @@ class Settings(BaseModel):
         "(needs the extra `tracing`).",
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
     log_json: bool = Field(default=True, description="Log lines as JSON; otherwise for people to read.")
 
     @field_validator("database_url")
@@ -277,7 +279,7 @@ class Settings(BaseModel):
         return f"postgresql+psycopg://{rest}"
 
     def retention_s(self, days: int | None) -> int | None:
-        """Seconds that a job is kept which asks for so many days; ``None``: for good."""
+        """Seconds that a job is kept which states this number of days; ``None``: for good."""
         return (days or self.retention_days) * 24 * 3600 or None
 
     def environment(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Where weights lie and which are known: the network that ships, published ones, and files in ``<home>/weights``.
+"""Known weights and their files: the network that ships, published ones, and files in ``<home>/weights``.
 
-``CLEANPLATE_WEIGHTS`` is a file or a name; what it means is decided here and nowhere else. Nothing here imports torch.
+``CLEANPLATE_WEIGHTS`` is a file or a name; only this module resolves it. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from cleanplate.base.settings import Settings
 from cleanplate.errors import WeightsMissing
 
 SUFFIX = ".safetensors"
-#: The network in the package; it is used where no weights are named.
+#: The network in the package; the default.
 SHIPPED = "cleanplate-small"
 
 
 @dataclass(frozen=True)
 class Published:
-    """Weights that others publish. ``digest`` is the publisher's: the algorithm, a colon, hexadecimal digits."""
+    """Weights of another project. ``digest`` is its publisher's: the algorithm, a colon, hexadecimal digits."""
 
     name: str
     url: str
@@ -28,7 +28,7 @@ class Published:
 
     @property
     def provenance(self) -> str:
-        """What the converted file says of where it comes from."""
+        """The source that the converted file states."""
         return f"{self.source}; {self.url}, {self.digest}"
 
 
@@ -52,7 +52,7 @@ def folder(settings: Settings) -> Path:
 
 
 def path_of(settings: Settings, name: str) -> Path:
-    """Where the weights of this name lie, or would."""
+    """The path of the weights of this name, whether the file exists or not."""
     return folder(settings) / f"{name}{SUFFIX}"
 
 
@@ -62,27 +62,27 @@ def kept(settings: Settings) -> list[Path]:
 
 
 def find(settings: Settings) -> Path | None:
-    """The weights file that ``CLEANPLATE_WEIGHTS`` means; ``None``: the network that ships.
+    """The weights file that ``CLEANPLATE_WEIGHTS`` names; ``None``: the network that ships.
 
-    A name is looked for in the home folder first; anything with a folder or a suffix in it is a file.
+    A name stands for a file in the home folder first; a value with a folder or a suffix is a file.
 
     Raises:
-        WeightsMissing: nothing is there.
+        WeightsMissing: there is no such file.
     """
-    asked = settings.weights
-    if not asked:
+    value = settings.weights
+    if not value:
         return None
-    file = Path(asked).expanduser()
+    file = Path(value).expanduser()
     if file.is_file():
         return file
-    if file.name != asked or file.suffix:
-        raise WeightsMissing(f"There is no weights file {asked}.")
-    converted = path_of(settings, asked)
+    if file.name != value or file.suffix:
+        raise WeightsMissing(f"There is no weights file {value}.")
+    converted = path_of(settings, value)
     if converted.is_file():
         return converted
-    if asked == SHIPPED:
+    if value == SHIPPED:
         return None
-    if asked in PUBLISHED:
-        raise WeightsMissing(f"The weights {asked} are not on this machine: run `cleanplate weights pull {asked}`.")
-    there = ", ".join(sorted({SHIPPED, *PUBLISHED, *(path.stem for path in kept(settings))}))
-    raise WeightsMissing(f"There are no weights {asked!r}: known are {there}, and files.")
+    if value in PUBLISHED:
+        raise WeightsMissing(f"The weights {value} are not on this machine: run `cleanplate weights pull {value}`.")
+    known = ", ".join(sorted({SHIPPED, *PUBLISHED, *(path.stem for path in kept(settings))}))
+    raise WeightsMissing(f"There are no weights {value!r}: known are {known}, and files.")

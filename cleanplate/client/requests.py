@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -17,8 +17,6 @@ from cleanplate.client.answers import Rights
 Priority = Literal["interactive", "bulk"]
 #: A mask's file, one of :mod:`cleanplate.base.masks`, or its JSON: ``{"template": id}``, ``{"boxes": […]}``.
 Mask = Path | JobMask | Mapping[str, Any]
-#: Sends files; their upload ids.
-Upload = Callable[[Sequence[Path]], Mapping[Path, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +117,4 @@ def pictures_of(images: Sequence[Path | Picture], masks: Path | Sequence[Path], 
     own = [masks] * len(pictures) if isinstance(masks, Path) else list(masks)
     if len(own) != len(pictures):
         raise ValueError(f"{len(pictures)} images and {len(own)} masks")
-    return [
-        Picture(
-            file=picture.file, url=picture.url, name=picture.name, custom_id=picture.custom_id,
-            mask=mask_file, options=picture.options,
-        )
-        for picture, mask_file in zip(pictures, own, strict=True)
-    ]  # fmt: skip
+    return [replace(picture, mask=mask_file) for picture, mask_file in zip(pictures, own, strict=True)]

@@ -1,5 +1,5 @@
-"""The commands of the command line: ``service`` (what runs), ``jobs`` (what customers do), ``inpaint`` (one picture, no
-service), ``keys``, ``audit``, ``weights``, ``settings``, ``demo``.
+"""The commands of the command line, one module for each subject.
 
-A module here imports at its top only what its options need; the rest is imported when the command runs.
+A module imports at its top only what its options need; the command imports the rest when it runs. ``extras`` checks
+the extras that a command needs.
 """

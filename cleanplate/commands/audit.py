@@ -1,4 +1,4 @@
-"""``audit verify|export``: the log of who had what cleaned by which right, straight from the ledger."""
+"""``audit verify|export``: the log of submissions and rights, straight from the ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage.database import Database
     from storage.records import AuditEntry
 
-app = typer.Typer(help="The audit log. The commands work on the ledger itself.", no_args_is_help=True)
+app = typer.Typer(help="The audit log. The commands read the ledger itself.", no_args_is_help=True)
 
 
 def _tenant_id(database: Database, name: str | None) -> str | None:
@@ -23,17 +23,17 @@ def _tenant_id(database: Database, name: str | None) -> str | None:
 
     if name is None:
         return None
-    found = find_tenant(database, name)
-    if found is None:
+    tenant_id = find_tenant(database, name)
+    if tenant_id is None:
         raise UsageError(f"There is no tenant {name!r}.")
-    return found
+    return tenant_id
 
 
 @app.command(cls=needs("ledger"))
 def export(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's entries. Without it: all.")] = None,
 ) -> None:
-    """Print the audit log as JSON Lines, one entry a line with its hash, to keep elsewhere or to hand over.
+    """Print the audit log as JSON Lines, one entry with its hash per line.
 
     Example: `cleanplate audit export --tenant acme > acme-audit.jsonl`
     """
@@ -56,14 +56,14 @@ def verify(
     head: Annotated[
         list[str] | None,
         typer.Option(
-            help="TENANT:SEQUENCE:HASH as an earlier run printed it; proves that nothing up to there was cut off or "
-            "written anew. May be given several times."
+            help="TENANT:SEQUENCE:HASH as an earlier run printed it; proves that no entry up to there was removed or "
+            "rewritten. May be given several times."
         ),
     ] = None,
 ) -> None:
-    """Check the hash chain of the audit log; exit status 1 when an entry was changed, removed or put in.
+    """Check the hash chain of the audit log; exit status 1 if an entry was changed, removed or inserted.
 
-    Prints the end of each tenant's chain. Keep that line elsewhere and give it to a later run as `--head`.
+    Prints the end of each tenant's chain. Keep that line elsewhere and pass it to a later run as `--head`.
 
     Example: `cleanplate audit verify`
     """
@@ -72,8 +72,8 @@ def verify(
     from cleanplate.commands.keys import ledger
     from storage.ledger.operations.audit import Verification, chain, chained_entries
 
-    wanted = {_head(text) for text in head or []}
-    seen = Verification()
+    missing_heads = {_head(text) for text in head or []}
+    verification = Verification()
     with ExitStack() as stack:
         if file is None:
             database = stack.enter_context(ledger())
@@ -82,17 +82,17 @@ def verify(
         else:
             entries = _read(file)
         for entry in entries:
-            seen.see(entry)
-            wanted.discard((entry.tenant_id, entry.sequence, entry.hash))
-    for flaw in seen.flaws.values():
+            verification.see(entry)
+            missing_heads.discard((entry.tenant_id, entry.sequence, entry.hash))
+    for flaw in verification.flaws.values():
         typer.echo(f"{flaw.tenant_id}, entry {flaw.sequence}: {flaw.reason}.", err=True)
-    for tenant_id, sequence, _ in sorted(wanted):
-        typer.echo(f"{tenant_id}, entry {sequence}: it is not, or no longer, the one that --head names.", err=True)
-    for tenant_id, (sequence, digest) in seen.heads.items():
+    for tenant_id, sequence, _ in sorted(missing_heads):
+        typer.echo(f"{tenant_id}, entry {sequence}: it is not the entry that --head names, or no longer.", err=True)
+    for tenant_id, (sequence, digest) in verification.heads.items():
         typer.echo(f"{tenant_id}:{sequence}:{digest}")
-    if seen.flaws or wanted:
+    if verification.flaws or missing_heads:
         raise typer.Exit(1)
-    typer.echo(f"{seen.entries} entries, all as they were written.", err=True)
+    typer.echo(f"{verification.entries} entries, all as they were written.", err=True)
 
 
 def _head(text: str) -> tuple[str, int, str]:

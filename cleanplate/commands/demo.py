@@ -1,4 +1,4 @@
-"""``demo``: the sample job, from photos to clean pictures, on a service that lives as long as the command."""
+"""``demo``: cleans the sample photos on a service that runs as long as the command."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def demo(
         "demo"
     ),
 ) -> None:
-    """Clean the sample photos on an embedded service, and measure the result against the known originals.
+    """Clean the sample photos on an embedded service, and measure the results against the known originals.
 
-    Needs the worker's packages (`pip install 'cleanplate[worker]'`). Exit status 1 when an image failed, a pixel
-    outside the widened mask changed, or OpenCV's Telea did better.
+    Needs the extras `service` and `worker`. Exit status 1 if an image failed, a pixel outside the widened mask changed,
+    or OpenCV's Telea did better.
 
     Example: `cleanplate demo --out /tmp/demo`
     """

@@ -1,4 +1,4 @@
-"""``healthy``: what a container's health check asks."""
+"""``healthy``: the health check of a container."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORKER_ANSWERS_WITHIN_S = 10.0
 
 
 class Program(StrEnum):
-    """What runs beside the check."""
+    """The program to check."""
 
     SERVE = "serve"
     DISPATCH = "dispatch"
@@ -23,12 +23,12 @@ class Program(StrEnum):
 
 
 def healthy(
-    program: Annotated[Program, typer.Argument(help="What runs on this machine and is asked after.")],
+    program: Annotated[Program, typer.Argument(help="The program to check on this machine.")],
 ) -> None:
-    """Say by the exit status (0 or 1) whether a program does its work: for health checks of containers.
+    """Check whether a program works; the exit status (0 or 1) tells a container's health check.
 
-    `serve`: the API on this machine is ready. `dispatch`: some dispatcher leads. `worker`: a worker of this machine
-    answers over the queue (Redis only).
+    `serve`: the API on this machine is ready. `dispatch`: a dispatcher leads, on any machine. `worker`: a worker of
+    this machine answers over the queue (Redis only).
 
     Example: `cleanplate healthy serve`
     """
@@ -62,7 +62,7 @@ def _dispatches(settings: Settings) -> str | None:
     try:
         database.check()
         with leadership(database, settings) as candidate:
-            # Who can become the leader has found that nobody was; the place is free again at once.
+            # This process could become the leader, so nobody was; the block's end frees the place at once.
             return "nobody leads the dispatch" if candidate.held() else None
     finally:
         database.close()
@@ -76,5 +76,5 @@ def _works(settings: Settings) -> str | None:
     host = socket.gethostname()
     with make_celery(settings) as app:
         answers = app.control.ping(timeout=WORKER_ANSWERS_WITHIN_S, limit=None) or []
-    here = [name for answer in answers for name in answer if name.endswith(f"@{host}")]
-    return None if here else f"no worker of {host} answers"
+    workers = [name for answer in answers for name in answer if name.endswith(f"@{host}")]
+    return None if workers else f"no worker of {host} answers"

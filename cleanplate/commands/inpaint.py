@@ -1,4 +1,4 @@
-"""``inpaint``: one picture on this machine, without any service."""
+"""``inpaint``: cleans one picture on this machine, without a service."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import typer
 if TYPE_CHECKING:
     from cleanplate.base.masks import TextMask
     from model.imaging import Limits
-    from model.repair import Task
+    from model.repair.task import Task
 
 
-#: What options for text marks say, here and in `submit`.
-TEXT = "Instead of a mask: what a text mark says; name several by repeating it. Misread letters and case do not matter."
+#: Help texts of the options for text marks, here and in `submit`.
+TEXT = "Instead of a mask: the words of a text mark; may be given several times. Case and misread letters are ignored."
 AREA = (
-    "Instead of a mask, or besides --text: where a text mark's middle lies, `bottom_right` or `left,top,width,height` "
-    "as shares of the picture; name several by repeating it."
+    "Instead of a mask, or besides --text: the area of a text mark's centre, `bottom_right` or "
+    "`left,top,width,height` as shares of the picture; may be given several times."
 )
-ANY_TEXT = "Instead of a mask: take off every text, print on the goods as well."
+ANY_TEXT = "Instead of a mask: remove every text, also print on the goods."
 
 
 def inpaint(
@@ -35,12 +35,12 @@ def inpaint(
     weights: Annotated[
         str | None, typer.Option(help="A name from `cleanplate weights list`, or a file.", show_default="as set")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Clean one picture, here and now. Nothing changes outside the widened mask; format and metadata are kept.
+    """Clean one picture on this machine. Nothing changes outside the widened mask; format and metadata are kept.
 
-    Needs the worker's packages (`pip install 'cleanplate[worker]'`), for text marks the extra `text` as well. Device,
-    weights and limits are those of `cleanplate settings`. A picture without the text is written as it was.
+    Needs the extra `worker` (`pip install 'cleanplate[worker]'`), and the extra `text` for text marks. Device, weights
+    and limits are those of `cleanplate settings`. A picture without the text is written unchanged.
 
     Example: `cleanplate inpaint photo.jpg logo-mask.png -o clean.jpg`,
     or `cleanplate inpaint photo.jpg --text "Doe Shirts" --area bottom -o clean.jpg`
@@ -53,13 +53,13 @@ def inpaint(
     from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
     from cleanplate.terminal.text_marks import text_mask
-    from model import repair
     from model.formats import TYPES_BY_ENDING
     from model.imaging import Limits, probe
+    from model.repair import task as repair
 
     mark = text_mask(text or (), area or (), any_text=any_text)
     if (mask is None) == (mark is None):
-        raise UsageError("Say what is to be repaired: by a mask, or by --text, --area or --any-text.")
+        raise UsageError("Give either a mask, or --text, --area or --any-text.")
     settings = load_settings() if weights is None else load_settings(weights=weights)
     chosen = find(settings) or ""
     if out.exists() and not force:
@@ -78,7 +78,7 @@ def inpaint(
     else:
         with replacing(out) as file:
             file.write(source)
-        typer.echo(f"{image}: there is no such text in it; {out} is the picture as it was.")
+        typer.echo(f"{image} has no such text; {out} is the unchanged picture.")
         return
 
     from model.engine.inpainter import LaMaInpainter
@@ -99,7 +99,7 @@ def inpaint(
 
 
 def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int) -> Task | None:
-    """The repair of the text that is the mark; ``None``: there is none."""
+    """The repair of the text mark; ``None``: the picture has none."""
     from model.text.files import find
     from model.text.reading import TextReader
     from model.text.wanted import wanted
@@ -110,7 +110,7 @@ def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int) ->
 
 
 def _bytes(path: Path, most: int) -> bytes:
-    """A file's bytes, one more than ``most`` at most: what judges them need not read a disk full of them."""
+    """A file's bytes, at most ``most`` and one more, so that a file that is too large is not read whole."""
     from cleanplate.errors import UsageError
 
     try:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from storage.database import Database
 
 app = typer.Typer(
-    help="API keys. The commands work on the ledger itself: run them where its settings are.", no_args_is_help=True
+    help="API keys. The commands change the ledger itself: run them with its settings.", no_args_is_help=True
 )
 
 
 class Scope(StrEnum):
-    """As in `storage.records`, without importing it for the help text."""
+    """The scopes of `storage.records`, which the help text does not import."""
 
     SUBMIT = "submit"
     READ = "read"
@@ -32,7 +32,7 @@ DAY_S = 24 * 3600
 
 @contextmanager
 def ledger() -> Iterator[Database]:
-    """The ledger of the settings, checked to be there and current."""
+    """The ledger of the settings, at the current schema."""
     from cleanplate.base.settings import load_settings
     from cleanplate.errors import UsageError
     from storage.database import Database
@@ -48,15 +48,15 @@ def ledger() -> Iterator[Database]:
 
 @app.command(cls=needs("ledger"))
 def create(
-    name: Annotated[str, typer.Argument(help="What the key is for, to recognise it in the list.")],
-    tenant: Annotated[str, typer.Option(help="Whose key; made if new. Tenants see nothing of each other.")] = "local",
+    name: Annotated[str, typer.Argument(help="Purpose of the key, for the list.")],
+    tenant: Annotated[str, typer.Option(help="Tenant of the key; created if new.")] = "local",
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="What it may be used for; may be given several times. Without it: everything."),
+        typer.Option(help="Permission; may be given several times. Without it: all."),
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires. Without it: never.")] = None,
 ) -> None:
-    """Make a key and print it. It is shown this once; only its hash is kept.
+    """Create a key and print it, this once: only its hash is stored.
 
     Example: `cleanplate keys create "catalogue import" --tenant acme --scope submit --scope read --days 90`
     """
@@ -68,10 +68,10 @@ def create(
             database,
             ensure_tenant(database, tenant),
             name,
-            scopes=[records.Scope(wanted) for wanted in scope or list(Scope)],
+            scopes=[records.Scope(chosen) for chosen in scope or list(Scope)],
             expires_in_s=None if days is None else days * DAY_S,
         )
-    typer.echo(f"Made {key.id} for tenant {tenant}. The key is shown this once:", err=True)
+    typer.echo(f"Created {key.id} for tenant {tenant}. The key is shown this once:", err=True)
     typer.echo(secret)
 
 
@@ -107,7 +107,7 @@ def list_() -> None:
 
 @app.command(cls=needs("ledger"))
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `cleanplate keys list`.")]) -> None:
-    """Make a key useless from now on.
+    """Revoke a key.
 
     Example: `cleanplate keys revoke key_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """

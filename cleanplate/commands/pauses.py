@@ -1,4 +1,4 @@
-"""``pause`` and ``resume``: the operator's hand on a job, a tenant, or everything; straight in the ledger."""
+"""``pause`` and ``resume``: an operator's pauses of a job, a tenant, or everything, straight in the ledger."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Everything = Annotated[bool, typer.Option("--everything", help="All jobs of all 
 
 
 def pause(job: Job = None, tenant: Tenant = None, everything: Everything = False) -> None:
-    """Begin nothing more of a job, a tenant or everything, and take back what is begun; without an option, list pauses.
+    """Pause a job, a tenant or everything, and return running images to the queue; without an option, list pauses.
 
-    Workers stop at the next tile after their next heartbeat, and lose no attempt by it. What the operator has paused, a
-    tenant's own keys do not resume.
+    Workers stop at the next tile after their next heartbeat; the images lose no attempt. A tenant's own keys do not
+    resume what the operator has paused.
 
     Example: `cleanplate pause --tenant acme`
     """
@@ -41,7 +41,7 @@ def pause(job: Job = None, tenant: Tenant = None, everything: Everything = False
 
 
 def resume(job: Job = None, tenant: Tenant = None, everything: Everything = False) -> None:
-    """Go on with a job, a tenant or everything. A job goes on when neither it nor its tenant nor everything is paused.
+    """Resume a job, a tenant or everything. A job runs if neither it nor its tenant nor everything is paused.
 
     Example: `cleanplate resume --tenant acme`
     """
@@ -51,7 +51,7 @@ def resume(job: Job = None, tenant: Tenant = None, everything: Everything = Fals
     from storage.records import PausedBy
 
     if job is None and tenant is None and not everything:
-        raise UsageError("Say what is to go on: --job, --tenant or --everything. `cleanplate pause` lists the pauses.")
+        raise UsageError("Give --job, --tenant or --everything. `cleanplate pause` lists the pauses.")
     with ledger() as database:
         if job is not None:
             pauses.resume_job(database, pauses.owner_of(database, job), job, PausedBy.OPERATOR)
@@ -66,7 +66,7 @@ def _tenant(database: Database, name: str) -> str:
     from storage.errors import NotFound
     from storage.ledger.tenants.tenants import find_tenant
 
-    found = find_tenant(database, name)
-    if found is None:
+    tenant_id = find_tenant(database, name)
+    if tenant_id is None:
         raise NotFound("tenant", name)
-    return found
+    return tenant_id

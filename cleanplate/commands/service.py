@@ -1,4 +1,4 @@
-"""``up``, ``link``, ``serve``, ``worker``, ``dispatch``, ``migrate``: what runs the service."""
+"""``up``, ``link``, ``serve``, ``worker``, ``dispatch``, ``migrate``: the programs of the service."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def up(
     ] = None,
     home: Annotated[
         Path | None,
-        typer.Option(help="Folder for everything the service keeps.", show_default="~/.cleanplate"),
+        typer.Option(help="Folder for all data of the service.", show_default="~/.cleanplate"),
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser, where there is a desktop.")] = True,
 ) -> None:
     """Run everything on this machine: the API, a worker and the dispatcher, with one folder as their only store.
 
-    Prints a link that signs a browser in, once; `cleanplate link` prints another. The first start makes an API key and
-    writes it to `HOME/api-key`, readable by you alone. A process that dies is started again. Ctrl-C or SIGTERM stops
-    all of them.
+    Prints a link that signs a browser in, once; `cleanplate link` prints another. The first start creates an API key
+    and writes it to `HOME/api-key`, readable by you alone. A process that dies is restarted. Ctrl-C or SIGTERM stops
+    all processes.
 
     Example: `cleanplate up --port 9000 --home ./cleanplate-home`
     """
@@ -36,7 +36,7 @@ def up(
 
     settings = embedded.settle(home=home, port=port)
     require_text_marks(settings)
-    find(settings)  # what is missing is said here, once, and not by each process that cannot start
+    find(settings)  # reports missing weights once, and not from each process that cannot start
     logs.configure(settings)
     raise typer.Exit(embedded.run(settings, browser=browser))
 
@@ -73,16 +73,16 @@ def worker(
     devices: Annotated[
         str | None, typer.Option(help="Only these CUDA devices or MIG slices, by number or UUID: `0,2`.")
     ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Work on the CPU, whatever devices there are.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Work on the CPU, even if there are CUDA devices.")] = False,
     queues: Annotated[str, typer.Option(help="Take work from these queues, in this order.")] = "interactive,bulk",
     status: Annotated[
-        bool, typer.Option("--status", help="Say how this machine's running workers are, and end.")
+        bool, typer.Option("--status", help="Show the state of this machine's workers, and end.")
     ] = False,
 ) -> None:
     """Run workers in the foreground: one process for each CUDA device, or one on the CPU. SIGTERM lets them finish.
 
     A process that dies or hangs is replaced. `--status` shows each device's state, memory, temperature and images per
-    second; its exit status is 1 where no worker runs.
+    second; its exit status is 1 if no worker runs.
 
     Example: `cleanplate worker --devices 0,2 --queues interactive`
     """
@@ -138,7 +138,7 @@ def _print_status(settings: Settings) -> int:
 def dispatch() -> None:
     """Run the dispatcher, the lease reaper and webhook delivery in the foreground.
 
-    Start as many as you like: one is active, the others take over when it dies.
+    Several may run: one leads, the others stand by and take over when it dies.
 
     Example: `cleanplate dispatch`
     """
@@ -152,11 +152,13 @@ def dispatch() -> None:
 
 
 def migrate(
-    revision: Annotated[str, typer.Option(help="Schema revision to go to, up or down; `base` empties it.")] = "head",
+    revision: Annotated[
+        str, typer.Option(help="Target schema revision, up or down; `base` empties the ledger.")
+    ] = "head",
 ) -> None:
-    """Bring the ledger to the newest schema and make the bucket of the object store if it is missing.
+    """Migrate the ledger to the newest schema, and create the bucket of the object store if it is missing.
 
-    Safe to run again, and by several machines at once. Run it before the other processes of a new version.
+    It may run again, and on several machines at once. Run it before the other processes of a new version.
 
     Example: `CLEANPLATE_DATABASE_URL=postgresql://user:password@db/cleanplate cleanplate migrate`
     """

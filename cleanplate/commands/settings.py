@@ -14,7 +14,7 @@ _URL_QUERY = re.compile(r"(?<==)[^&]*")
 
 
 def settings() -> None:
-    """Print every setting: its variable, its value now, and what it means. Secrets are hidden.
+    """Print every setting: its variable, its value and its meaning. Secrets are hidden.
 
     Example: `CLEANPLATE_PORT=9000 cleanplate settings`
     """
@@ -32,7 +32,7 @@ def settings() -> None:
 
 
 def shown(settings: Settings, name: str) -> str:
-    """A setting's value as it may be seen: a secret only as set or not, a URL without password and query values."""
+    """A setting's value for people: a secret only as set or empty, a URL without password and query values."""
     from pydantic import SecretStr
 
     value = getattr(settings, name)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Basis(StrEnum):
-    """By which right marks are removed."""
+    """The right by which marks are removed."""
 
     OWNER = "owner"
     LICENSEE = "licensee"
@@ -24,7 +24,7 @@ class Basis(StrEnum):
 
 
 class Urgency(StrEnum):
-    """Which of two jobs goes first."""
+    """The priority of a job."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
@@ -35,45 +35,45 @@ def submit(
         Path,
         typer.Argument(
             metavar="FOLDER|MANIFEST",
-            help="Folder with the pictures; or a file that lists them, CSV or JSON Lines, by `url` or `upload_id`.",
+            help="Folder of the pictures; or a file that lists them, CSV or JSON Lines, by `url` or `upload_id`.",
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the results; they carry the pictures' names.")],
-    rights_basis: Annotated[Basis, typer.Option(help="By which right the marks may be removed.")],
-    attested_by: Annotated[str, typer.Option(help="Who answers for that right: a name.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results, which keep the pictures' names.")],
+    rights_basis: Annotated[Basis, typer.Option(help="The right by which the marks may be removed.")],
+    attested_by: Annotated[str, typer.Option(help="Name of the person who answers for that right.")],
     rights_reference: Annotated[
-        str, typer.Option(help="Where the right is written down: a licence, a contract, an order.")
+        str, typer.Option(help="Document that grants the right: a licence, a contract, an order.")
     ],
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="Mask for all of them (white: repair, black: keep), or a folder with a mask of the same stem for "
-            "each. A manifest may do without: each row can have its own."
+            help="Mask for all pictures (white: repair, black: keep), or a folder with a mask of the same stem for "
+            "each. Rows of a manifest can have masks of their own instead."
         ),
     ] = None,
     find_mark: Annotated[
         bool,
         typer.Option(
             "--find-mark",
-            help="Instead of a mask: the mark that the pictures share is found in them; you look at it first.",
+            help="Instead of a mask: find the mark that the pictures share, for you to review first.",
         ),
     ] = False,
     approve: Annotated[
-        bool, typer.Option("--approve", help="You have looked: the job that an earlier call left waiting begins.")
+        bool, typer.Option("--approve", help="After your review: start the job that an earlier call left waiting.")
     ] = False,
     auto_approve: Annotated[
-        bool, typer.Option("--auto-approve", help="With --find-mark: begin without you where the mark is sure.")
+        bool, typer.Option("--auto-approve", help="With --find-mark: start without a review if the confidence is high.")
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="With --find-mark: go on, with a warning, where there are too few pictures."),
+        typer.Option("--force", help="With --find-mark: continue, with a warning, if there are too few pictures."),
     ] = False,
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
     any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
     webhook_id: Annotated[
-        str | None, typer.Option(help="Endpoint (made with POST /v1/webhooks) that hears of the end.")
+        str | None, typer.Option(help="Webhook endpoint (of POST /v1/webhooks) that gets the events.")
     ] = None,
     priority: Annotated[Urgency, typer.Option(help="`interactive` overtakes `bulk`.")] = Urgency.BULK,
     deadline: Annotated[
@@ -90,25 +90,24 @@ def submit(
 ) -> None:
     """Send pictures as one job, wait for it, and fetch the results.
 
-    Interrupted (Ctrl-C, a lost connection, a machine that went down), the same command goes on where it was: a journal
-    in the folder of the results says which files have arrived and which job was made, so that nothing is sent twice
-    and no second job is made. Results that are there are not fetched again, and no file is ever overwritten: a result
-    whose name another file has gets a number.
+    After an interruption (Ctrl-C, a lost connection, a reboot) the same command resumes. A journal in the folder of the
+    results lists the files that arrived and the job, so that no file is sent twice and no second job is made. Results
+    that exist are not fetched again. No file is ever overwritten: a result whose name another file has gets a number.
 
-    Talks to `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`; without them to what `cleanplate up` runs.
-    Exit status: 0 when every image has a result, 1 when some have none (they are listed), 2 when the job could not be
-    done, 3 when it waits for you to look at the mark that was found: then the same command with `--approve` goes on.
+    Uses the service at `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`, or else the one of `cleanplate up`.
+    Exit status: 0 if every image has a result, 1 if some have none (they are listed), 2 if the job could not be done,
+    3 if it waits for your review of the mark: then the same command with `--approve` continues.
 
     Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/ --rights-basis owner
     --attested-by "Jo Doe" --rights-reference "own photographs"`;
-    with `--find-mark`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` nothing has to be painted
+    with `--find-mark`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` you paint no mask
     """
     from rich.console import Console
 
     from cleanplate.client.answers import Rights
     from cleanplate.errors import UsageError
     from cleanplate.terminal.connection import connect
-    from cleanplate.terminal.reviewing import fetched, how_to_go_on, what_was_found
+    from cleanplate.terminal.reviewing import fetch_previews, marks_description, next_steps
     from cleanplate.terminal.submission import Listed, Work, clean, gather
     from cleanplate.terminal.text_marks import text_mask
 
@@ -118,11 +117,14 @@ def submit(
     if source.is_file():
         work = Listed(source, chosen_mask)
     elif chosen_mask is None:
-        raise UsageError("Say with --mask which pixels are to be repaired; or --find-mark, or --text.")
+        raise UsageError("State the pixels to repair with --mask; or give --find-mark, or --text.")
     else:
         work = gather(source, chosen_mask)
     if isinstance(work, Work) and work.left_out:
-        typer.echo(f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}", err=True)
+        typer.echo(
+            f"Left out, no pictures by their names: {', '.join(path.name for path in work.left_out)}",
+            err=True,
+        )
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
     with connect() as client:
         report = clean(
@@ -138,14 +140,14 @@ def submit(
             approve=approve,
         )
         if report.job.state == "needs_review":
-            marks = fetched(client, report.job, out)
+            marks = fetch_previews(client, report.job, out)
             if marks:
-                typer.echo(what_was_found(marks))
-            typer.echo(how_to_go_on(report.job, f"{client.url}/jobs/{report.job.id}"))
+                typer.echo(marks_description(marks))
+            typer.echo(next_steps(report.job, f"{client.url}/jobs/{report.job.id}"))
             if marks:
-                typer.echo("Or give the same command again with --approve.")
+                typer.echo("Or repeat this command with --approve.")
             elif report.job.review and report.job.review.error and report.job.review.error.code == "samples_too_few":
-                typer.echo("Or give it again with --force, to go on with these few.")
+                typer.echo("Or repeat this command with --force, to continue with these few pictures.")
             raise typer.Exit(3)
     for image in report.unfinished:
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
@@ -173,7 +175,7 @@ def _only_mask(file: Path | None, auto: AutoMask | None, text: TextMask | None) 
     from cleanplate.errors import UsageError
 
     if sum(mask is not None for mask in (file, auto, text)) > 1:
-        raise UsageError("Say once what is to be repaired: by --mask, --find-mark, or --text and --area.")
+        raise UsageError("Give only one of --mask, --find-mark, and --text with --area.")
     return file or auto or text
 
 
@@ -181,10 +183,10 @@ def approve(
     job_id: Annotated[str, typer.Argument(help="The job that waits in needs_review.")],
     template: Annotated[
         list[str] | None,
-        typer.Option(help="Begin with this template; name several by repeating it.", show_default="what was found"),
+        typer.Option(help="Start with this template; may be given several times.", show_default="the marks found"),
     ] = None,
 ) -> None:
-    """Let a job begin whose mark was found in its pictures, having looked at it.
+    """Start a job after a review of the mark that was found in its pictures.
 
     Example: `cleanplate approve job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
@@ -192,24 +194,22 @@ def approve(
 
     with connect() as client:
         job = client.approve(job_id, template)
-    typer.echo(f"{job_id} is {job.state}. See it with `cleanplate watch {job_id}`.")
+    typer.echo(f"{job_id} is {job.state}. Follow it with `cleanplate watch {job_id}`.")
 
 
 def watch(
-    job_id: Annotated[
-        str | None, typer.Argument(help="The job; without it all jobs that are open, until Ctrl-C.")
-    ] = None,
+    job_id: Annotated[str | None, typer.Argument(help="The job; without it all open jobs, until Ctrl-C.")] = None,
 ) -> None:
-    """See how far a job is, live, until it has ended; or all jobs as they change, a line for each change.
+    """Follow a job live until its end; or all jobs, with a line for each change.
 
-    Survives restarts of the service. Exit status: 0 when every image succeeded, 1 when some did not, 2 when there is no
-    such job or no answer.
+    Survives restarts of the service. Exit status: 0 if every image succeeded, 1 if some did not, 2 if there is no such
+    job or no answer.
 
     Example: `cleanplate watch job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
     from cleanplate.terminal.connection import connect
-    from cleanplate.terminal.reviewing import how_to_go_on
-    from cleanplate.terminal.submission import pace, watched
+    from cleanplate.terminal.reviewing import next_steps
+    from cleanplate.terminal.submission import pace, watch_job
 
     with connect() as client:
         if job_id is None:
@@ -218,11 +218,11 @@ def watch(
             return
         from rich.console import Console
 
-        ended = watched(
+        ended = watch_job(
             client,
             job_id,
             Console(stderr=True),
-            on_review=lambda job: how_to_go_on(job, f"{client.url}/jobs/{job.id}"),
+            on_review=lambda job: next_steps(job, f"{client.url}/jobs/{job.id}"),
         )
     counts = ", ".join(f"{count} {state}" for state, count in ended.counts.model_dump().items() if count)
     typer.echo(f"{job_id} is {ended.state}: {counts}.")

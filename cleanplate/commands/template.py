@@ -1,4 +1,4 @@
-"""``template estimate|apply``: marks that many pictures share, on this machine, without any service."""
+"""``template estimate|apply``: marks that many pictures share, on this machine, without a service."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 app = typer.Typer(
-    help="Marks that many pictures share: estimated from the pictures themselves, then taken off each of them.",
+    help="Marks that many pictures share: estimate them from the pictures, then remove them from each picture.",
     no_args_is_help=True,
 )
 
 
 @app.command(cls=needs("worker"))
 def estimate(
-    folder: Annotated[Path, typer.Argument(help="Folder of marked pictures; different ones, 20 or more.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of at least 20 different marked pictures.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Template to write; further marks go to NAME-2, NAME-3.")],
     sheet: Annotated[
         Path | None, typer.Option(help="Contact sheet to write.", show_default="beside the template, .png")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on with too few pictures, and overwrite what is there.")
+        bool, typer.Option("--force", help="Continue with too few pictures, and overwrite existing files.")
     ] = False,
 ) -> None:
-    """Find the mark that the pictures of a folder share, with its opacity and colour for every pixel.
+    """Estimate the mark that the pictures of a folder share, with its opacity and colour for every pixel.
 
-    Look at the contact sheet before the template is used: the mask over the mean picture, the opacity, the colour, and
+    Look at the contact sheet before you use the template: the mask over the mean picture, the opacity, the colour, and
     pictures before and after.
 
     Example: `cleanplate template estimate catalogue/ -o mark.template`
@@ -51,12 +51,12 @@ def estimate(
     _name_others(others)
     with _bars() as progress:
         task = progress.add_task("reading", total=None)
-        found = marks.estimated(
+        estimate_result = marks.estimate_templates(
             files, limits, force=force, on_progress=lambda stage, done, total: progress.update(
                 task, description=stage, completed=done, total=total
             ),
         )  # fmt: skip
-        for number, template in enumerate(found.templates, 1):
+        for number, template in enumerate(estimate_result.templates, 1):
             path = out if number == 1 else out.with_stem(f"{out.stem}-{number}")
             drawn = marks.template_sheet(template, files, limits)
             with replacing(path) as file:
@@ -64,12 +64,12 @@ def estimate(
             picture = (sheet or out.with_suffix(".png")) if number == 1 else path.with_suffix(".png")
             with replacing(picture) as file:
                 file.write(drawn)
-            typer.echo(marks.described(path, picture, template))
-    for name, reason in found.unreadable:
+            typer.echo(marks.description(path, picture, template))
+    for name, reason in estimate_result.unreadable:
         typer.echo(f"left out {name}: {reason}", err=True)
-    if found.duplicates:
-        typer.echo(f"left out {found.duplicates} pictures that are duplicates", err=True)
-    for warning in found.warnings:
+    if estimate_result.duplicates:
+        typer.echo(f"left out {estimate_result.duplicates} pictures that are duplicates", err=True)
+    for warning in estimate_result.warnings:
         typer.echo(f"warning: {warning}", err=True)
 
 
@@ -82,17 +82,15 @@ def apply(
         str | None, typer.Option(help="A name from `cleanplate weights list`, or a file.", show_default="as set")
     ] = None,
     network: Annotated[
-        bool, typer.Option("--network/--no-network", help="Fill by the network where the mark is dense.")
+        bool, typer.Option("--network/--no-network", help="Inpaint the pixels where the mark is dense.")
     ] = True,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Do not write pictures in which the mark still shows.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Clean again what is in OUT already.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Do not write pictures that still show the mark.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Clean pictures again whose result is in OUT.")] = False,
 ) -> None:
-    """Take the mark of a template off every picture of a folder.
+    """Remove the mark of a template from every picture of a folder.
 
-    Pictures without the mark are copied bit for bit. What is in OUT already is left, so that a run that was stopped
-    goes on. The exit status is 1 if a picture failed.
+    Pictures without the mark are copied bit for bit. Results that exist in OUT are kept, so that an interrupted run
+    resumes. The exit status is 1 if a picture failed.
 
     Example: `cleanplate template apply mark.template catalogue/ -o clean/`
     """
@@ -113,7 +111,7 @@ def apply(
     counts: dict[str, int] = {}
     with _bars() as progress, marks.fill_of(settings) if network else marks.no_fill() as fill:
         task = progress.add_task("cleaning", total=len(files))
-        for outcome in marks.applied(
+        for outcome in marks.apply_templates(
             files, templates, out, marks.limits_of(settings), fill, strict=strict, force=force
         ):
             counts[outcome.state] = counts.get(outcome.state, 0) + 1

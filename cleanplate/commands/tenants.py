@@ -1,4 +1,4 @@
-"""``tenants list|quota|weight``: who uses the service, how much, and how much they may; straight in the ledger."""
+"""``tenants list|quota|weight``: tenants, their usage and their limits, straight in the ledger."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import typer
 
 from cleanplate.commands.extras import needs
 
-app = typer.Typer(help="Tenants and their quotas. The commands work on the ledger itself.", no_args_is_help=True)
+app = typer.Typer(help="Tenants and their quotas. The commands change the ledger itself.", no_args_is_help=True)
 
 
 @app.command(name="list", cls=needs("ledger"))
 def list_() -> None:
-    """List the tenants with what they have used today and their quotas (`-`: none).
+    """List the tenants with their usage today and their quotas (`-`: none).
 
     Example: `cleanplate tenants list`
     """
@@ -48,15 +48,15 @@ def list_() -> None:
 
 @app.command(cls=needs("ledger"))
 def quota(
-    name: Annotated[str, typer.Argument(help="The tenant; made if new.")],
+    name: Annotated[str, typer.Argument(help="The tenant; created if new.")],
     *,
     images_per_day: Annotated[int | None, typer.Option(min=0, help="Images in its jobs by day of UTC.")] = None,
     images_in_flight: Annotated[int | None, typer.Option(min=0, help="Images queued or running at once.")] = None,
     bytes_per_day: Annotated[
-        int | None, typer.Option(min=0, help="Bytes of its uploads by day of UTC; it must announce their sizes then.")
+        int | None, typer.Option(min=0, help="Bytes of its uploads by day of UTC; it must then announce their sizes.")
     ] = None,
 ) -> None:
-    """Set all quotas of a tenant; what is not given is not limited.
+    """Set all quotas of a tenant; an option that is not given removes its limit.
 
     Example: `cleanplate tenants quota acme --images-per-day 50000 --images-in-flight 20000`
     """
@@ -76,10 +76,10 @@ def quota(
 
 @app.command(cls=needs("ledger"))
 def weight(
-    name: Annotated[str, typer.Argument(help="The tenant; made if new.")],
-    value: Annotated[float, typer.Argument(min=0.01, max=1000, help="Its share; every tenant begins with 1.")],
+    name: Annotated[str, typer.Argument(help="The tenant; created if new.")],
+    value: Annotated[float, typer.Argument(min=0.01, max=1000, help="Its weight; the default is 1.")],
 ) -> None:
-    """Set a tenant's share of the workers, beside other tenants that wait as well: 2 gets twice what 1 gets.
+    """Set a tenant's share of the workers while several tenants have queued images: 2 gets twice as much as 1.
 
     Example: `cleanplate tenants weight acme 2`
     """

@@ -1,4 +1,4 @@
-"""``train``: a network of one's own, on one's own photos."""
+"""``train``: trains a network on your own photos."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 
 
 def train(  # noqa: PLR0917 (options of a command)
-    recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a recipe that Cleanplate brings.")],
-    run: Annotated[Path, typer.Argument(help="Folder of the run; an existing run goes on.")],
+    recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a recipe in the package.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run; an existing run resumes.")],
     photos: Annotated[
         Path | None,
-        typer.Option(help="Folder of pictures or packed shards to learn from.", show_default="as the recipe says"),
+        typer.Option(help="Folder of pictures or packed shards to train on.", show_default="as the recipe says"),
     ] = None,
     features: Annotated[
         Path | None,
@@ -24,10 +24,10 @@ def train(  # noqa: PLR0917 (options of a command)
     until: Annotated[int | None, typer.Option(help="Stop after this step.", show_default="the recipe's last")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
 ) -> None:
-    """Train a network by a recipe. Stopped at any moment, the same command goes on where the last checkpoint stands.
+    """Train a network by a recipe. After an interruption the same command resumes from the last checkpoint.
 
-    The run's folder gets a checkpoint, `log.csv`, sheets of samples, and at the end `weights.safetensors`, which
-    `CLEANPLATE_WEIGHTS` takes. Needs the worker's packages (`pip install 'cleanplate[worker]'`).
+    The run's folder gets a checkpoint, `log.csv`, sheets of samples, and at the end `weights.safetensors` for
+    `CLEANPLATE_WEIGHTS`. Needs the extra `worker` (`pip install 'cleanplate[worker]'`).
 
     Example: `cleanplate train fine-tune runs/first --photos catalogue --features lpips-vgg.safetensors`
     """
@@ -47,7 +47,7 @@ def train(  # noqa: PLR0917 (options of a command)
         plan = plan.model_copy(update={"perceptual": perceptual})
     folder = photos or (Path(plan.data.photos) if plan.data.photos else None)
     if folder is None:
-        raise UsageError("Say what to learn from: --photos FOLDER, or data.photos in the recipe.")
+        raise UsageError("Name the pictures to train on: --photos FOLDER, or data.photos in the recipe.")
     chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
     trainer = open_run(plan, folder, run, chosen)
     try:
@@ -59,7 +59,7 @@ def train(  # noqa: PLR0917 (options of a command)
     finally:
         trainer.batches.close()
     if trainer.step < plan.schedule.steps:
-        typer.echo(f"Step {trainer.step} of {plan.schedule.steps}: run the same command to go on.")
+        typer.echo(f"Step {trainer.step} of {plan.schedule.steps}: run the same command to resume.")
         return
     weights = run / "weights.safetensors"
     write_weights(trainer, weights)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from cleanplate.local.conversions import Verified
 
 app = typer.Typer(
-    help="Weights of the network. `CLEANPLATE_WEIGHTS` chooses among them: a name from the list, or a file.",
+    help="Weights of the network. `CLEANPLATE_WEIGHTS` chooses them: a name from the list, or a file.",
     no_args_is_help=True,
 )
 
 
 @app.command(name="list", cls=needs("worker"))
 def list_() -> None:
-    """List the weights that are here or can be fetched.
+    """List the weights on this machine and those that can be fetched.
 
     Example: `cleanplate weights list`
     """
@@ -41,12 +41,14 @@ def _rows(settings: Settings) -> Iterator[tuple[str, str, str, str, str]]:
     files = {path.stem: path for path in kept(settings)}
     for name, state, path in ((SHIPPED, "shipped", SHIPPED_FILE), *((name, "here", files[name]) for name in files)):
         try:
-            said = describe(path)
+            description = describe(path)
         except WeightsRejected as refused:
             yield name, "damaged", "", "", str(refused)
         else:
             known = (
-                (said.name or said.architecture, said.licence, said.source) if said else ("", "", "of another project")
+                (description.name or description.architecture, description.licence, description.source)
+                if description
+                else ("", "", "of another project")
             )
             yield name, state, *known
     for known_name, published in PUBLISHED.items():
@@ -59,12 +61,12 @@ def pull(
     name: Annotated[str, typer.Argument(help="Weights from `cleanplate weights list`.")],
     mirror: Annotated[
         str | None,
-        typer.Option("--from", help="Address of a copy of the same file; its digest is checked all the same."),
+        typer.Option("--from", help="Address of a copy of the same file; its digest is checked too."),
     ] = None,
 ) -> None:
-    """Fetch published weights, check their digest, and keep them as safetensors in `HOME/weights`.
+    """Fetch published weights, check their digest, and store them as safetensors in `HOME/weights`.
 
-    A pull that was stopped goes on where it was. Nothing in the file is ever run.
+    An interrupted pull resumes. No code in the file is ever run.
 
     Example: `cleanplate weights pull big-lama`
     """
@@ -81,7 +83,7 @@ def pull(
     out = path_of(load_settings(), name)
     if out.is_file():
         _print(conversions.verify(out))
-        typer.echo(f"{name} is here already.")
+        typer.echo(f"{name} is already on this machine.")
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
@@ -108,13 +110,13 @@ def convert(
         Path | None,
         typer.Option("--out", "-o", help="File to write.", show_default="HOME/weights/NAME.safetensors"),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Where they come from, to be said in the file.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Their licence, to be said in the file.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    source: Annotated[str | None, typer.Option(help="Their source, to be stated in the file.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Their licence, to be stated in the file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write the weights in a file as fp32 safetensors that say which network they are for. Nothing in it is run.
+    """Convert the weights in a file to fp32 safetensors that name their network. No code in the file is run.
 
-    The network is recognised by the tensors' names and shapes, published files by their digest.
+    The tensors' names and shapes tell the network, the digest tells published files.
 
     Example: `cleanplate weights convert best.ckpt -o places.safetensors --licence Apache-2.0`
     """
@@ -148,9 +150,9 @@ def convert(
 def verify(
     file: Annotated[str, typer.Argument(help="A weights file, or a name from `cleanplate weights list`.")],
 ) -> None:
-    """Load weights, check every value, and print what they are.
+    """Load weights, check that every value is finite, and describe them.
 
-    Where the file was written by `pull` or `convert`, its SHA-256 must still be the one written down then.
+    The SHA-256 of a file of `pull` or `convert` must still be the one that they wrote down.
 
     Example: `cleanplate weights verify big-lama`
     """
@@ -163,15 +165,16 @@ def verify(
 
 
 def _print(verified: Verified) -> None:
-    said = verified.description
-    network = f"{said.name} ({said.architecture})" if said.name else said.architecture
+    description = verified.description
+    network = f"{description.name} ({description.architecture})" if description.name else description.architecture
+    configuration = ", ".join(f"{key}={value}" for key, value in description.configuration.items())
     for heading, value in (
         ("file", str(verified.path)),
         ("network", network),
-        ("configuration", ", ".join(f"{key}={value}" for key, value in said.configuration.items()) or "as named"),
+        ("configuration", configuration or "as named"),
         ("parameters", f"{verified.parameters:,}"),
-        ("source", said.source or "not stated"),
-        ("licence", said.licence or "not stated"),
+        ("source", description.source or "not stated"),
+        ("licence", description.licence or "not stated"),
         ("sha256", verified.sha256),
     ):
         typer.echo(f"{heading:<14} {value}")

@@ -28,12 +28,12 @@ from cleanplate.embedded import service as embedded
 from cleanplate.errors import EmbeddedError
 from cleanplate.local.contact_sheet import contact_sheet
 from cleanplate.terminal.submission import clean, gather
-from model.masks import dilate
+from model.repair.hole import dilate
 
-#: Settings that the demo takes over; all others would lead away from the embedded default.
+#: Variables that the demo keeps; all others would change the embedded default.
 KEPT = ("CLEANPLATE_DEVICE", "CLEANPLATE_WEIGHTS", "CLEANPLATE_TORCH_THREADS", "CLEANPLATE_LOG_LEVEL")
 #: What the sample photos' licence permits.
-RIGHTS = Rights(basis="licensee", attested_by="whoever runs the demo", reference="CC0, see samples/README.md")
+RIGHTS = Rights(basis="licensee", attested_by="the user of the demo", reference="CC0, see samples/README.md")
 HOST = "127.0.0.1"
 TELEA_RADIUS_PX = 3
 
@@ -55,8 +55,8 @@ def run(samples: Path, out: Path) -> int:
     """Clean the samples into ``out`` and report. Returns the exit status.
 
     Raises:
-        UsageError: the samples are not there.
-        EmbeddedError: the service did not come up.
+        UsageError: the samples are missing.
+        EmbeddedError: the service did not start.
         ClientError: the job could not be done.
     """
     console = Console()
@@ -122,16 +122,16 @@ def masked_psnr(original: Pixels, other: Pixels, mask: Pixels) -> float:
 
 
 def shortcomings(figures: Sequence[Figures]) -> list[str]:
-    """What the figures must not show, in sentences."""
-    found = [
+    """The failures that the figures show, in sentences."""
+    failures = [
         f"{figure.name}: {figure.changed_outside} pixels outside the widened mask changed."
         for figure in figures
         if figure.changed_outside
     ]
     cleanplate, telea = (float(np.mean([getattr(f, way) for f in figures])) for way in ("cleanplate", "telea"))
     if cleanplate < telea:
-        found.append(f"Cleanplate ({cleanplate:.2f} dB) is behind Telea ({telea:.2f} dB).")
-    return found
+        failures.append(f"Cleanplate ({cleanplate:.2f} dB) is behind Telea ({telea:.2f} dB).")
+    return failures
 
 
 def _print(console: Console, figures: Sequence[Figures]) -> None:
@@ -169,7 +169,7 @@ def _service(home: Path, log_path: Path) -> Iterator[tuple[str, str]]:
         service = spawn(command, environment, output=log)
     try:
         if not embedded.wait_until_ready(url, go_on=lambda: service.poll() is None):
-            lines = log_path.read_text(errors="replace").splitlines() or ["it said nothing"]
+            lines = log_path.read_text(errors="replace").splitlines() or ["it printed nothing"]
             raise EmbeddedError(f"The service did not start: {lines[-1]}")
         yield url, key_path(home).read_text().strip()
     finally:
@@ -179,7 +179,7 @@ def _service(home: Path, log_path: Path) -> Iterator[tuple[str, str]]:
 def _stop(service: subprocess.Popen[bytes]) -> None:
     service.terminate()
     try:
-        # `up` kills what does not stop in time by itself.
+        # `up` itself kills the processes that do not stop in time.
         service.wait(embedded.STOP_WITHIN_S + 30)
     finally:
         service.kill()

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 PROGRAMS = ("serve", "dispatch", "worker")
 TENANT = "local"
 READY_WITHIN_S = 90.0
-#: Longer than a worker takes to give back what it has not begun and to finish what it has.
+#: Longer than a worker takes to return unstarted images and to finish the others.
 STOP_WITHIN_S = 75.0
 WATCH_EVERY_S = 0.25
 LINK_LIFETIME_S = 3600
@@ -76,7 +76,7 @@ def run(settings: Settings, *, browser: bool = False) -> int:
 
     Raises:
         HomeInUse, HomeOpen: the home folder cannot be used.
-        NotReady: the service did not come up; everything is stopped again.
+        NotReady: the service did not start; all its processes are stopped again.
     """
     signals: list[int] = []
     asked = threading.Event()
@@ -192,13 +192,13 @@ def _has_desktop() -> bool:
 
 
 def wait_until_ready(url: str, *, go_on: Callable[[], bool], within_s: float = READY_WITHIN_S) -> bool:
-    """Ask the service at ``url`` until it is ready; False as soon as ``go_on()`` says so.
+    """Poll the service at ``url`` until it is ready; False as soon as ``go_on()`` is false.
 
     Raises:
         NotReady: after ``within_s`` seconds.
     """
     deadline = time.monotonic() + within_s
-    reason = "it was not asked in time"
+    reason = "it was not polled in time"
     while go_on():
         if time.monotonic() > deadline:
             raise NotReady(within_s, reason)

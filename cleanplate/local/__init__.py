@@ -1,1 +1,1 @@
-"""Work on this machine without a service: folders with a shared mark, weights of other projects."""
+"""Work on this machine without a service: folders of pictures with a shared mark, weights of other projects."""

@@ -1,6 +1,6 @@
-"""Weights of other projects into this one's files: ``pull`` fetches, ``convert`` translates, ``verify`` looks.
+"""Converts weights of other projects: ``pull`` fetches, ``convert`` translates, ``verify`` checks.
 
-Beside each file that is written lies ``NAME.safetensors.sha256``, in the form that ``sha256sum -c`` reads.
+Each written file gets a neighbour ``NAME.safetensors.sha256``, in the format of ``sha256sum -c``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verified:
-    """A weights file that loads, with finite values of the shapes that it names."""
+    """A weights file that loads, with finite values of the expected shapes."""
 
     path: Path
     description: Description
@@ -40,14 +40,14 @@ def pull(
     url: str = "",
     retries: Retries | None = None,
 ) -> Verified:
-    """Fetch published weights and convert them to ``out``; a pull that was stopped goes on.
+    """Fetch published weights and convert them to ``out``; an interrupted pull resumes.
 
     ``url``: a mirror to fetch them from; the digest stays the publisher's.
 
     Raises:
         UsageError: another pull of the same weights runs.
-        DownloadFailed, DigestWrong: the file did not arrive, or is another.
-        WeightsRejected: it arrived, and is no network known here.
+        DownloadFailed, DigestWrong: the file did not arrive, or is another one.
+        WeightsRejected: it holds no known network.
     """
     make_folder(out.parent)
     partial = out.with_name(f"{known.name}.partial")
@@ -65,17 +65,17 @@ def pull(
 
 
 def publication(file: Path) -> Published | None:
-    """The published weights that a file is, by its digest; ``None`` for any other."""
+    """The published weights with the file's digest; ``None`` for any other file."""
     algorithms = {known.digest.partition(":")[0] for known in PUBLISHED.values()}
     digests = {digest_of(file, algorithm) for algorithm in algorithms}
     return next((known for known in PUBLISHED.values() if known.digest in digests), None)
 
 
 def convert(file: Path, out: Path, *, source: str, licence: str) -> Verified:
-    """Write the weights in ``file`` to ``out`` as fp32 safetensors, and look at what was written.
+    """Write the weights in ``file`` to ``out`` as fp32 safetensors, and verify the written file.
 
     Raises:
-        WeightsRejected: it is no checkpoint, or of no network known here.
+        WeightsRejected: it is no checkpoint, or of no known network.
     """
     import torch
 
@@ -84,7 +84,7 @@ def convert(file: Path, out: Path, *, source: str, licence: str) -> Verified:
 
     checkpoint = read_checkpoint(file, source=source, licence=licence)
     note = digest_note(out)
-    note.unlink(missing_ok=True)  # of the file that was here
+    note.unlink(missing_ok=True)  # the note of a previous file
     save_state(checkpoint.state, checkpoint.description, out, dtype=torch.float32)
     made = verify(out)
     with replacing(note) as text:
@@ -93,32 +93,32 @@ def convert(file: Path, out: Path, *, source: str, licence: str) -> Verified:
 
 
 def verify(path: Path) -> Verified:
-    """Load a weights file and say what it is.
+    """Load a weights file and describe it.
 
     Raises:
-        WeightsRejected: it does not load, or holds what is not finite.
-        DigestWrong: it is not the file that was written here.
+        WeightsRejected: it does not load, or has values that are not finite.
+        DigestWrong: it is not the file that this machine wrote.
     """
     from model.networks.weights import load_network
 
     network, description = load_network(path)
-    found = digest_of(path, "sha256")
+    digest = digest_of(path, "sha256")
     note = digest_note(path)
     if note.is_file():
         expected = f"sha256:{note.read_text().partition(' ')[0]}"
-        if expected != found:
-            raise DigestWrong(str(path), expected=expected, found=found)
+        if expected != digest:
+            raise DigestWrong(str(path), expected=expected, found=digest)
     return Verified(
-        path, description, sum(parameter.numel() for parameter in network.parameters()), found.partition(":")[2]
+        path, description, sum(parameter.numel() for parameter in network.parameters()), digest.partition(":")[2]
     )
 
 
 def digest_note(path: Path) -> Path:
-    """Where the SHA-256 of a weights file is kept."""
+    """The file with the SHA-256 of a weights file."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of weights; a home that is made with it is the user's alone, as ``up`` wants it."""
+    """Create the folder of weights; a home folder that is created with it is private, as ``up`` needs it."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""One file from the web, whole and unchanged: goes on where it stopped, and is believed only by its digest.
+"""Downloads one file, resumes after an interruption, and accepts the file only by its digest.
 
-What has arrived lies in a ``.partial`` file; beside it, which version of the file it is (the server's validator), so
-that two versions are never put together (RFC 9110, sections 13.1.5 and 14).
+The bytes that arrived lie in a ``.partial`` file. Its neighbour holds the server's validator, so that parts of two
+versions are never joined (RFC 9110, sections 13.1.5 and 14).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from cleanplate.client.retries import Retries
 from cleanplate.errors import DigestWrong, DownloadFailed, Refused
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-#: More than any weights known; a server that sends more is not sending weights.
+#: Far more than any known weights have.
 MOST_BYTES = 4 * 1024**3
-#: Hears how many bytes are here, and how many there will be where the server says so.
+#: Gets the bytes that arrived, and the total where the server states it.
 Progress = Callable[[int, int | None], None]
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 
 
 class Download:
-    """The file at ``url``, on its way to ``partial``. Make one at a time for a ``partial``."""
+    """The download of ``url`` to ``partial``; one at a time for each ``partial``."""
 
     def __init__(self, url: str, partial: Path, *, retries: Retries | None = None) -> None:
         self._url = url
@@ -36,34 +36,34 @@ class Download:
         self._retries = retries or Retries()
 
     def fetch(self, digest: str, on_progress: Progress) -> None:
-        """Fetch what is missing; then ``partial`` is whole.
+        """Fetch the missing bytes; then ``partial`` is whole.
 
         Raises:
-            DownloadFailed: the server was not reached or refused; what arrived is kept.
-            DigestWrong: it is another file than ``digest`` says; it is deleted.
+            DownloadFailed: the server did not answer, or refused; the bytes that arrived are kept.
+            DigestWrong: the file has another digest; it is deleted.
         """
         try:
             with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
-                self._retries.call(lambda: self._go_on(client, on_progress))
+                self._retries.call(lambda: self._resume(client, on_progress))
         except Refused as refused:
             raise DownloadFailed(shown(self._url), refused.detail) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DownloadFailed(shown(self._url), str(error) or type(error).__name__) from None
         except OSError as error:
             raise DownloadFailed(shown(self._url), f"{self._partial} cannot be written: {error.strerror}") from None
-        found = digest_of(self._partial, digest.partition(":")[0])
-        if found != digest:
+        actual = digest_of(self._partial, digest.partition(":")[0])
+        if actual != digest:
             self.discard()
-            raise DigestWrong(shown(self._url), expected=digest, found=found)
+            raise DigestWrong(shown(self._url), expected=digest, found=actual)
 
     def discard(self) -> None:
-        """Delete what arrived."""
+        """Delete the bytes that arrived."""
         self._partial.unlink(missing_ok=True)
         self._version.unlink(missing_ok=True)
 
-    def _go_on(self, client: httpx.Client, on_progress: Progress) -> None:
+    def _resume(self, client: httpx.Client, on_progress: Progress) -> None:
         here, validator = self._arrived()
-        headers = {"Accept-Encoding": "identity"}  # ranges of a compressed body are ranges of something else
+        headers = {"Accept-Encoding": "identity"}  # a range of a compressed body is no range of the file
         if here:
             headers |= {"Range": f"bytes={here}-", "If-Range": validator}
         with client.stream("GET", self._url, headers=headers) as answer:
@@ -87,16 +87,16 @@ class Download:
                 raise Refused(answer.status_code, "download_refused", f"the server answered {answer.status_code}")
 
     def _arrived(self) -> tuple[int, str]:
-        """How many bytes are here, and of which version; 0 where that is not known."""
+        """The number of bytes that arrived, and the validator of their version; 0 where it is unknown."""
         try:
             version = json.loads(self._version.read_text())
             same = version["url"] == self._url
             return (self._partial.stat().st_size, str(version["validator"])) if same else (0, "")
         except (OSError, ValueError, KeyError, TypeError):
-            return 0, ""  # nothing here, or nothing that is safe to add to: it is begun anew
+            return 0, ""  # no bytes, or none that are safe to append to: the download starts anew
 
     def _begin(self, answer: httpx.Response) -> None:
-        """Nothing of another version may lie here when this one's validator is written."""
+        """Empty the file before the validator is written, so that no bytes of another version stay."""
         self._partial.write_bytes(b"")
         etag = answer.headers.get("etag", "")
         validator = answer.headers.get("last-modified", "") if not etag or etag.startswith("W/") else etag
@@ -117,13 +117,13 @@ class Download:
 
 
 def shown(url: str) -> str:
-    """An address without what may be secret in it: user, password, query."""
+    """An address without its possible secrets: user, password, query."""
     return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
 
 
 def digest_of(path: Path, algorithm: str) -> str:
     """``algorithm:hexadecimal digits`` of a file."""
     with path.open("rb") as file:
-        # Publishers pin md5 too: against chance it is enough, and nothing in a weights file is ever run.
+        # Publishers pin md5 too. It detects damage, and no code in a weights file is ever run.
         made = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     return f"{algorithm}:{made.hexdigest()}"

@@ -1,4 +1,4 @@
-"""Folders of marked pictures: templates from them, their contact sheets, and each picture cleaned, file by file."""
+"""Folders of marked pictures: estimates templates, draws their contact sheets, cleans the pictures file by file."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _SHOWN, _COLUMNS = 12, 6
 
 
 @dataclass(frozen=True)
-class Found:
-    """What estimating gave."""
+class Estimate:
+    """The result of an estimate."""
 
     templates: list[Template]
     warnings: list[str]
@@ -44,11 +44,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: ``cleaned``, ``skipped`` (no mark), ``there`` (of an earlier run) or ``failed``."""
+    """The outcome of one file: ``cleaned``, ``skipped`` (no mark), ``there`` (of an earlier run) or ``failed``."""
 
     name: str
     state: str
-    #: What a person should know, if anything.
+    #: A hint for people; may be empty.
     note: str = ""
 
 
@@ -86,8 +86,8 @@ def load(path: Path) -> Template:
     return Template.from_bytes(data)
 
 
-def estimated(files: Sequence[Path], limits: Limits, *, force: bool, on_progress: Progress) -> Found:
-    """The templates of the marks that the files share; unreadable files are left out and named.
+def estimate_templates(files: Sequence[Path], limits: Limits, *, force: bool, on_progress: Progress) -> Estimate:
+    """Estimate the templates of the marks that the files share; unreadable files are left out and named.
 
     Raises:
         TemplateRefused: there are too few pictures, or they share no mark.
@@ -97,20 +97,20 @@ def estimated(files: Sequence[Path], limits: Limits, *, force: bool, on_progress
 
     unreadable: list[tuple[str, str]] = []
 
-    def shown(path: Path) -> Pixels | None:
+    def read(path: Path) -> Pixels | None:
         try:
-            return _seen(path.read_bytes(), limits)
+            return _upright(path.read_bytes(), limits)
         except (ModelError, OSError) as error:
             unreadable.append((path.name, str(error)))
             return None
 
-    samples = [Sample(path.name, lambda path=path: shown(path)) for path in files]  # type: ignore[misc]
+    samples = [Sample(path.name, lambda path=path: read(path)) for path in files]  # type: ignore[misc]
     made = estimate(samples, force=force, on_progress=on_progress)
-    return Found(made.templates, made.warnings, made.duplicates, unreadable)
+    return Estimate(made.templates, made.warnings, made.duplicates, unreadable)
 
 
-def described(path: Path, sheet: Path, template: Template) -> str:
-    """A template in a few lines."""
+def description(path: Path, sheet: Path, template: Template) -> str:
+    """A template in a few lines of text."""
     quality, rule = template.quality, template.rule
     height, width = template.mask.shape
     place = "repeated over the whole picture" if rule.lattice else f"{rule.anchor}, measured in {rule.scale}"
@@ -136,15 +136,15 @@ def template_sheet(template: Template, files: Sequence[Path], limits: Limits) ->
         if len(before) == _SHOWN:
             break
         try:
-            pixels = _seen(path.read_bytes(), limits)
+            pixels = _upright(path.read_bytes(), limits)
         except (ModelError, OSError):
             continue
-        found = prepare(pixels, template, noise=3.0)
-        if found is None:
+        prepared = prepare(pixels, template, noise=3.0)
+        if prepared is None:
             continue
         before.append(Image.fromarray(pixels))
-        after.append(Image.fromarray(finish(found, None).pixels))
-        around.append(_around(pixels, template, found.sighting.rule))
+        after.append(Image.fromarray(finish(prepared, None).pixels))
+        around.append(_around(pixels, template, prepared.sighting.rule))
     mean = (
         np.mean([part.astype(np.float32) for part in around], axis=0)
         if around
@@ -171,7 +171,7 @@ def template_sheet(template: Template, files: Sequence[Path], limits: Limits) ->
 
 
 def fill_of(settings: Settings) -> AbstractContextManager[Fill | None]:
-    """The network, loaded when it is first asked."""
+    """The network that inpaints, loaded when the block begins."""
     from cleanplate.base.weights import find
 
     chosen = find(settings) or ""
@@ -191,7 +191,7 @@ def no_fill() -> AbstractContextManager[Fill | None]:
     return nullcontext(None)
 
 
-def applied(
+def apply_templates(
     files: Sequence[Path],
     templates: Sequence[Template],
     out: Path,
@@ -201,7 +201,7 @@ def applied(
     strict: bool,
     force: bool,
 ) -> Iterator[Outcome]:
-    """Each file cleaned into ``out`` under its name; a file that cannot be is told of, and the others go on."""
+    """Clean each file into ``out`` under its name; a file that fails is reported, and the others continue."""
     from model.watermark.files import clean
 
     for path in files:
@@ -213,7 +213,7 @@ def applied(
             source = path.read_bytes()
             cleaned = clean(source, templates, limits=limits, fill=fill)
             if cleaned.residual and strict:
-                yield Outcome(path.name, "failed", "residual_mark: the mark still shows; it was not written")
+                yield Outcome(path.name, "failed", "residual_mark: the mark still shows; the file was not written")
                 continue
             with replacing(target) as file:
                 file.write(cleaned.data)
@@ -226,8 +226,8 @@ def applied(
             yield Outcome(path.name, "skipped" if cleaned.skipped else "cleaned", note)
 
 
-def _seen(data: bytes, limits: Limits) -> Pixels:
-    """The first page of a file as a person sees it."""
+def _upright(data: bytes, limits: Limits) -> Pixels:
+    """The first page of a file, upright, as RGB."""
     from model.imaging.coding import decode
 
     return decode(data, limits).pages[0].views()[0].pixels

@@ -1,7 +1,7 @@
 """Structured logs of every process: one event per line on standard error, JSON or for people.
 
-What the libraries log goes the same way, and every line passes ``redact`` last: no key, password, signed link or query
-string reaches a log, whoever wrote it.
+Events of libraries take the same way. ``redact`` is the last step of every line: no key, password, signed link or
+query string reaches a log, whichever code wrote it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _SECRET_NAME = re.compile(
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # The password of a URL.
     (re.compile(r"(?<=://)[^\s/@\"']+@"), f"{REDACTED}@"),
-    # Links to the local blob store are good for whoever holds them.
+    # A link to the local blob store works for everybody who has it.
     (re.compile(r"/blobs/[^\s\"'<>]+"), f"/blobs/{REDACTED}"),
     # The query string carries the signature of a presigned link.
     (re.compile(r"(?<=[\w/])\?[^\s\"'<>]*=[^\s\"'<>]*"), f"?{REDACTED}"),
-    # API keys and webhook secrets, wherever they stand.
+    # API keys and webhook secrets, anywhere in a text.
     (re.compile(r"\b(?:cp|whsec)_[A-Za-z0-9+/_=-]{20,}"), REDACTED),
     (re.compile(r"(?i)\bbearer +\S+"), f"Bearer {REDACTED}"),
 )
@@ -58,7 +58,7 @@ def _names_a_secret(key: Any) -> bool:
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The last processor before a line is written."""
+    """Remove secrets from an event: the last processor before the renderer."""
     return {
         key: value if key.startswith("_") else REDACTED if _names_a_secret(key) else _clean(value)
         for key, value in event.items()
@@ -66,7 +66,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def configure(settings: Settings) -> None:
-    """Set up structlog and the standard library's logging, once per process. A second call replaces the first."""
+    """Configure structlog and the standard library's logging for the process. A second call replaces the first."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -93,12 +93,12 @@ def configure(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    for old in root.handlers[:]:
-        if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter):
-            root.removeHandler(old)
+    for previous in root.handlers[:]:
+        if isinstance(previous.formatter, structlog.stdlib.ProcessorFormatter):
+            root.removeHandler(previous)
     root.addHandler(handler)
     root.setLevel(settings.log_level.upper())
-    # Their info lines speak of every connection, credential lookup and look at the schema.
+    # Their info lines report each connection, credential lookup and schema check.
     for chatty in ("alembic", "botocore", "boto3", "urllib3", "httpx", "httpcore", "s3transfer"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
@@ -109,6 +109,6 @@ def configure(settings: Settings) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        # Bound at each use, so that a second configuration holds for loggers made before it.
+        # Bound at each use, so that a second configuration also applies to existing loggers.
         cache_logger_on_first_use=False,
     )

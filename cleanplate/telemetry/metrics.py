@@ -1,7 +1,7 @@
-"""Every Prometheus metric of every process, and the port that shows them.
+"""The port that serves a process's Prometheus metrics, and the folder that sums those of several processes.
 
-Where one service runs as several processes (the API's, a worker machine's), each writes its numbers into files of one
-folder, which :func:`gather` must name before this module is imported by any of them; the parent shows their sum.
+The processes of one program (the API's, a worker machine's) write their values into files of one folder. The parent
+makes the folder with :func:`gather` before any of them imports ``meters``, and serves the sums.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from cleanplate.base.settings import Settings
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
 
-#: Where prometheus_client looks for the folder, when it is imported.
+#: prometheus_client reads the folder from this variable, when it is imported.
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-#: What is added to ``CLEANPLATE_METRICS_PORT``, so that all services fit on one machine.
+#: Offsets to ``CLEANPLATE_METRICS_PORT``, so that all programs fit on one machine.
 API, DISPATCHER, WORKER = 0, 1, 2
 
 
 @contextmanager
 def gather(settings: Settings) -> Iterator[str]:
-    """A folder for the numbers of a parent and its children while the block runs; empty where no port is set."""
+    """A folder for the values of a parent and its children while the block runs; empty where no port is set."""
     if not settings.metrics_port:
         yield ""
         return
@@ -39,7 +39,7 @@ def gather(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def shown(settings: Settings, service: int, folder: str = "") -> Iterator[None]:
-    """Serves the metrics at ``/metrics`` while the block runs: this process's, or all that wrote into ``folder``."""
+    """Serve ``/metrics`` while the block runs: this process's values, or the sums of ``folder``."""
     if not settings.metrics_port:
         yield
         return
@@ -52,7 +52,7 @@ def shown(settings: Settings, service: int, folder: str = "") -> Iterator[None]:
 
 
 def show(settings: Settings, service: int, folder: str = "") -> WSGIServer:
-    """Begins to serve, in a thread; see :func:`shown`. Raises OSError where the port is taken."""
+    """Start to serve, in a thread; see :func:`shown`. Raises OSError where the port is taken."""
     from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -65,7 +65,7 @@ def show(settings: Settings, service: int, folder: str = "") -> WSGIServer:
 
 
 def process_ended(pid: int, folder: str) -> None:
-    """Forgets the gauges of a process that is gone; what it counted stays counted."""
+    """Drop the gauges of a dead process; its counters stay in the sums."""
     from prometheus_client.multiprocess import mark_process_dead
 
     if folder:
@@ -73,10 +73,10 @@ def process_ended(pid: int, folder: str) -> None:
 
 
 def environment(folder: str) -> dict[str, str]:
-    """What a child's environment must hold to write into ``folder``."""
+    """The variables with which a child writes into ``folder``."""
     return {FOLDER: folder} if folder else {}
 
 
 def write_into(folder: str) -> None:
-    """As :func:`environment`, for this process and those forked from it. Before any metric is imported."""
+    """Set :func:`environment` for this process and its forks; call it before ``meters`` is imported."""
     os.environ.update(environment(folder))

@@ -1,8 +1,8 @@
 """OpenTelemetry spans from a job's submission to its webhooks, in one trace over all processes; off by default.
 
-A trace's context is text (W3C ``traceparent``): it is kept with the job in the ledger, and who works on the job later,
-in whatever process, gives it as the parent. While ``CLEANPLATE_TRACING`` is off nothing of OpenTelemetry is imported,
-spans are nothing, and contexts are ``None``. Attributes are ids, counts and codes: no address, no name, no secret.
+A trace's context is text (W3C ``traceparent``). The ledger keeps it with the job, and every later process passes it as
+the parent. While ``CLEANPLATE_TRACING`` is off, OpenTelemetry is not imported, spans do nothing, and contexts are
+``None``. Attributes are ids, counts and codes: no address, no name, no secret.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _provider: TracerProvider | None = None
 
 
 class Span:
-    """A span under way, or nothing. From any thread."""
+    """An open span, or no span while tracing is off. Usable from any thread."""
 
     def __init__(self, inner: trace.Span | None = None) -> None:
         self._inner = inner
 
     @property
     def context(self) -> str | None:
-        """What makes others its children."""
+        """The parent for its children."""
         if self._inner is None:
             return None
         at = self._inner.get_span_context()
         return f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags:02x}"
 
     def tell(self, **attributes: Attribute) -> None:
-        """Adds to its attributes."""
+        """Add attributes."""
         if self._inner is not None:
             self._inner.set_attributes({f"cleanplate.{name}": value for name, value in attributes.items()})
 
     def end(self, failed: str = "") -> None:
-        """Once; ``failed`` is the name of an error."""
+        """End the span, once; ``failed`` is the name of an error."""
         if self._inner is None:
             return
         if failed:
@@ -56,7 +56,7 @@ class Span:
 
 
 def configure(settings: Settings, service: str) -> None:
-    """Begins to export, where the settings ask for it, by the standard ``OTEL_…`` variables. After a fork.
+    """Start to export if the settings say so, by the standard ``OTEL_…`` variables. Call it after a fork.
 
     Raises:
         InvalidSettings: tracing is on and its packages are not installed.
@@ -79,40 +79,40 @@ def configure(settings: Settings, service: str) -> None:
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Spans go to this provider from now on; ``None``: nowhere."""
+    """Send spans to this provider from now on; ``None``: drop them."""
     global _provider  # noqa: PLW0603 - one per process
     _provider = provider
 
 
 def close() -> None:
-    """Sends what is left."""
+    """Send the remaining spans and stop."""
     if _provider is not None:
         _provider.shutdown()
         use(None)
 
 
 def on() -> bool:
-    """Whether spans are made: who would have to ask the ledger for a context first need not otherwise."""
+    """Whether spans are made; while they are not, no context has to be read from the ledger."""
     return _provider is not None
 
 
 def begin(name: str, parent: str | None, **attributes: Attribute) -> Span:
-    """A span that its holder ends; without a parent it begins a trace."""
+    """Start a span that the caller ends; without a parent it starts a trace."""
     if _provider is None:
         return Span()
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     carrier = {"traceparent": parent} if parent else {}
-    above = TraceContextTextMapPropagator().extract(carrier, context=Context())
-    span = Span(_provider.get_tracer("cleanplate").start_span(name, context=above))
+    parent_context = TraceContextTextMapPropagator().extract(carrier, context=Context())
+    span = Span(_provider.get_tracer("cleanplate").start_span(name, context=parent_context))
     span.tell(**attributes)
     return span
 
 
 @contextmanager
 def span(name: str, parent: str | None, **attributes: Attribute) -> Iterator[Span]:
-    """A span around a block; an error that leaves the block marks it."""
+    """A span around a block; an exception marks it as failed."""
     opened = begin(name, parent, **attributes)
     try:
         yield opened

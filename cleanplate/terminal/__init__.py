@@ -1,1 +1,1 @@
-"""What commands share that talk to a service: the connection, progress of a submission, a review, tables."""
+"""Shared parts of the commands that talk to a service: connection, submission with progress, review, tables."""

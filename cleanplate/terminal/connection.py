@@ -1,4 +1,4 @@
-"""Which service the command line talks to: ``CLEANPLATE_URL`` and ``CLEANPLATE_API_KEY``, else the embedded one."""
+"""The service that commands talk to: ``CLEANPLATE_URL`` and ``CLEANPLATE_API_KEY``, else the embedded one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_URL = "http://127.0.0.1:8787"
 
 
 def connect() -> Client:
-    """A client of the service that the environment names, or of the one that runs in the home folder.
+    """A client of the service that the environment names, or of the service in the home folder.
 
     Raises:
         UsageError: there is no key.
@@ -25,7 +25,7 @@ def connect() -> Client:
         url = address_path(home).read_text().strip() if address_path(home).exists() else DEFAULT_URL
     if not key:
         if not is_loopback(urlsplit(url).hostname):
-            # The embedded service's key is for this machine; it is not sent to another.
+            # The embedded service's key is for this machine; no other machine may get it.
             raise UsageError(f"There is no API key for {url}: set CLEANPLATE_API_KEY.")
         if not key_path(home).exists():
             raise UsageError(

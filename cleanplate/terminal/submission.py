@@ -1,7 +1,7 @@
-"""A folder of pictures as one job, from the files to the results, with progress bars: what ``submit`` and ``demo`` do.
+"""Submits a folder of pictures as one job, with progress bars, and fetches the results: for ``submit`` and ``demo``.
 
-A journal in the folder of the results says what has been done. After an interruption the same command goes on from
-there: nothing that arrived is sent or fetched again.
+A journal in the folder of the results notes each step. After an interruption the same command resumes: it sends and
+fetches only missing files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ JOURNAL = ".cleanplate-submit.jsonl"
 
 @dataclass(frozen=True)
 class Work:
-    """Pictures and the mask of each; ``left_out`` are files of the folder that are no pictures by their name."""
+    """Pictures and the mask of each; ``left_out`` are files of the folder whose names are not those of pictures."""
 
     pictures: list[Path]
     #: Empty where ``mask`` is the mask of all pictures.
@@ -40,7 +40,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Listed:
-    """Pictures that a manifest lists, and the mask of those without their own."""
+    """Pictures that a manifest lists, and the mask of rows without their own."""
 
     manifest: Path
     mask: Path | JobMask | None
@@ -48,7 +48,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Report:
-    """How a job ended, or that it waits for a person. ``unfinished`` are the images without a result."""
+    """The job at its end, or when it waits for a person. ``unfinished`` are the images without a result."""
 
     job: JobAnswer
     results: list[Path]
@@ -80,18 +80,18 @@ def gather(folder: Path, mask: Path | JobMask) -> Work:
 
 
 def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
-    by_stem: dict[str, list[Path]] = defaultdict(list)
+    masks_by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
         if path.is_file() and is_picture_name(path):
-            by_stem[path.stem].append(path)
-    wrong = [picture for picture in pictures if len(by_stem[picture.stem]) != 1]
+            masks_by_stem[path.stem].append(path)
+    wrong = [picture for picture in pictures if len(masks_by_stem[picture.stem]) != 1]
     if wrong:
         shown = ", ".join(picture.name for picture in wrong[:5]) + (f" and {len(wrong) - 5} more" * (len(wrong) > 5))
         raise UsageError(
             f"{folder} must hold exactly one mask of the same stem for each picture; it does not for {shown}."
         )
 
-    return [by_stem[picture.stem][0] for picture in pictures]
+    return [masks_by_stem[picture.stem][0] for picture in pictures]
 
 
 def clean(
@@ -106,12 +106,11 @@ def clean(
 ) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
 
-    A job that comes to wait for a person is left so, and reported. ``approve``: one that was left so
-    begins.
+    A job that waits for a person is reported and left waiting; ``approve`` starts such a job.
     ``terms`` are those of :meth:`Client.submit`.
 
     Raises:
-        UsageError: ``out`` is the folder of the pictures or masks, among which results do not belong.
+        UsageError: ``out`` is the folder of the pictures or masks.
         ClientError: the service refused, or could not be reached.
     """
     files = [*work.pictures, *work.masks] if isinstance(work, Work) else []
@@ -128,7 +127,7 @@ def clean(
     ) as progress:
         uploading = progress.add_task("Uploading", total=len(set(files)) or None, pace="")
 
-        def sent(count: int) -> None:
+        def show_uploads(count: int) -> None:
             progress.advance(uploading, count)
 
         if isinstance(work, Work):
@@ -138,7 +137,7 @@ def clean(
                 mask=work.mask,
                 rights=rights,
                 journal=journal,
-                on_uploaded=sent,
+                on_uploaded=show_uploads,
                 **terms,
             )
         else:
@@ -147,7 +146,7 @@ def clean(
                 mask=work.mask,
                 rights=rights,
                 journal=journal,
-                on_uploaded=sent,
+                on_uploaded=show_uploads,
                 **terms,
             )
         progress.console.print(f"Job {job.id}")
@@ -155,13 +154,13 @@ def clean(
             job.approve()
         cleaning = progress.add_task("Cleaning", total=job.total, pace="")
 
-        def moved(now: JobAnswer) -> None:
-            doing = "Looking" if now.state == "estimating" else "Cleaning"
-            progress.update(cleaning, description=doing, completed=now.counts.ended, pace=pace(now))
+        def show_job(job: JobAnswer) -> None:
+            step = "Estimating" if job.state == "estimating" else "Cleaning"
+            progress.update(cleaning, description=step, completed=job.counts.ended, pace=pace(job))
 
-        job.wait(on_change=moved, or_review=True)
+        job.wait(on_change=show_job, or_review=True)
         if not job.ended:
-            # The journal stays: the same command goes on with this job.
+            # The journal stays, so that the same command resumes with this job.
             return Report(job.answer, [], [])
         images = list(job.images())
         unfinished = [image for image in images if not image.result_url]
@@ -171,11 +170,11 @@ def clean(
     return Report(job.answer, sorted(files_of.values()), unfinished)
 
 
-def watched(client: Client, job_id: str, console: Console, *, on_review: Callable[[JobAnswer], str]) -> JobAnswer:
-    """The job at its end, having shown its progress until then, and what ``on_review`` says when it waits for a person.
+def watch_job(client: Client, job_id: str, console: Console, *, on_review: Callable[[JobAnswer], str]) -> JobAnswer:
+    """Show the job's progress until its end, and the text of ``on_review`` when it waits for a person; the job.
 
     Raises:
-        ClientError: there is no such job (any more), or the service could not be reached.
+        ClientError: there is no such job, or the service could not be reached.
     """
     job = client.job(job_id)
     with Progress(
@@ -185,19 +184,19 @@ def watched(client: Client, job_id: str, console: Console, *, on_review: Callabl
         TextColumn("{task.fields[pace]}"),
         console=console,
     ) as progress:
-        shown = progress.add_task("", total=job.total, state=job.state, pace="")
-        told = False
+        bar = progress.add_task("", total=job.total, state=job.state, pace="")
+        review_shown = False
         for job in client.events(job_id):
-            if job.state == "needs_review" and not told:
-                # Not folded: there is a command in it, to be copied.
+            if job.state == "needs_review" and not review_shown:
+                # Not wrapped: it holds a command to copy.
                 progress.console.print(on_review(job), highlight=False, markup=False, soft_wrap=True)
-                told = True
-            progress.update(shown, completed=job.counts.ended, state=job.state, pace=pace(job))
+                review_shown = True
+            progress.update(bar, completed=job.counts.ended, state=job.state, pace=pace(job))
     return job if job.ended else client.job(job_id)
 
 
 def pace(job: JobAnswer) -> str:
-    """Throughput and time left, in words: ``1.3 images/s, 12 s left``."""
+    """Throughput and remaining time: ``1.3 images/s, 12 s left``."""
     parts = []
     if job.images_per_second is not None:
         parts.append(f"{job.images_per_second:.2g} images/s")

@@ -15,7 +15,7 @@ WHOLE = {"id": 36, "variable": 34}
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under their headings. Nothing is cut off, and what is there to be copied is not broken over lines."""
+    """Print rows under their headings. No cell is cut off, and ids are not broken over lines."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in headings:
         whole = heading in WHOLE
@@ -29,5 +29,5 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def minute(time: datetime | None) -> str:
-    """A time as tables show it; empty for none."""
+    """A time as tables show it; empty for ``None``."""
     return f"{time:%Y-%m-%d %H:%M}" if time else ""

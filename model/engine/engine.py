@@ -284,7 +284,7 @@ class Engine:
         total = np.zeros((*tile.hole.shape, 1), np.float32)
         notes: tuple[str, ...] = ()
         for box, weight in zip(region.tiles, tile_weights(region), strict=True):
-            part = Tile(tile.pixels[box.slices], tile.hole[box.slices])
+            part = Tile(tile.pixels[box.slices], tile.hole[box.slices], tile.ffc_lambda)
             (filled,) = self._fill([part])
             values[box.slices] += filled.values * weight[..., None]
             total[box.slices] += weight[..., None]

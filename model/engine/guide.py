@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.masks import Mask
+from model.repair.hole import Mask
 
 #: The correction's smoothness, in pixels of the smaller copy.
 _SIGMA = 2.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.box import Box
 from model.engine.costs import Costs, costs_for
-from model.masks import Mask
+from model.repair.hole import Mask
 
 #: Crops start and end on this grid: at another offset the strides of the network would change its result.
 ALIGN = 16

@@ -17,8 +17,8 @@ from model.engine.costs import Costs
 from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.picture import Document, Page
-from model.masks import Mask
-from model.repair import Task, planned
+from model.repair.hole import Mask
+from model.repair.task import Task, planned
 from model.text.reading import Line, TextReader
 from model.text.strokes import mask_of
 from model.text.wanted import Wanted

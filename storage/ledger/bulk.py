@@ -19,6 +19,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    Delete,
     Insert,
     Integer,
     Table,
@@ -51,7 +52,7 @@ def chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def among(db: Database, place: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[bool]:
+def in_array(db: Database, place: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[bool]:
     """Whether a column of text holds one of ``names``, which are one bound array where there are such."""
     if db.on_postgres:
         return place == any_(bindparam(None, list(names), type_=ARRAY(Text)))
@@ -70,18 +71,18 @@ def insert_rows(
         connection.execute(statement, chunk or None)
 
 
-class Together:
+class StatementBatch:
     """Writes to different tables that need nothing of one another: one round trip on Postgres, one each on SQLite."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._writes: list[tuple[Insert | Update, list[dict[str, Any]]]] = []
+        self._writes: list[tuple[Insert | Update | Delete, list[dict[str, Any]]]] = []
 
     def insert(self, table: Table, rows: Iterable[dict[str, Any]], **same: ColumnElement[Any] | str) -> None:
         """As :func:`insert_rows`."""
         self._writes.extend(_inserts(self._db, table, rows, same))
 
-    def add(self, statement: Insert | Update) -> None:
+    def add(self, statement: Insert | Update | Delete) -> None:
         """A statement that brings all its values."""
         self._writes.append((statement, []))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
+from storage.records.documents import Review
 from storage.records.states import ImageState, JobState, Priority, RightsBasis
 
 
@@ -132,8 +133,8 @@ class Job:
     expires_at: datetime | None
     #: Of all images without their own. ``None``: each has its own, or its file's upload was not kept (before 0013).
     mask: JobMask | None
-    #: Of a job whose mark is estimated: ``templates`` found, or the ``error``; ``None`` until it is known.
-    review: dict[str, Any] | None
+    #: Of a job whose mark is estimated; ``None`` until it is known.
+    review: Review | None
     #: Rows of its manifest that were left out.
     rows_skipped: int
     #: Its place among the jobs that no worker has begun, by their making, from 1; ``None`` once it has begun.
@@ -171,7 +172,7 @@ class Image:
     tiles_total: int | None
     error_code: str | None
     error_detail: str | None
-    #: What was done: method, regions, device, fallbacks, seconds by stage.
+    #: What was done, as the worker reports it; :class:`ImageRecord` reads what the service needs of it.
     record: dict[str, Any]
     created_at: datetime
     started_at: datetime | None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from storage.database import Database
-from storage.ledger.jobs.counting import OPEN_JOB, Moves
+from storage.ledger.lifecycle.images import Branch, move_images
+from storage.ledger.lifecycle.transitions import MISS_DEADLINE, OPEN_JOB
 from storage.ledger.operations import audit
-from storage.ledger.webhooks import outbox
 from storage.records import ImageOfJob, ImageState
 from storage.tables import images, jobs
 
@@ -36,30 +36,13 @@ def fail_late_images(db: Database) -> list[ImageOfJob]:
 
 
 def _fail_batch(db: Database, connection: Connection) -> list[ImageOfJob]:
-    late = (
-        select(images.c.id)
-        .where(is_late(db))
-        .order_by(images.c.id)
-        .limit(_BATCH)
-        .with_for_update(key_share=True, skip_locked=True)
-        .cte("late")
+    rows = move_images(
+        db,
+        connection,
+        [Branch(transitions=(MISS_DEADLINE,), values={"error_code": DEADLINE_PASSED, "error_detail": _TOO_LATE})],
+        is_late(db),
+        limit=_BATCH,
+        skip_locked=True,
+        audit_entry=audit.image_failed,
     )
-    rows = connection.execute(
-        update(images)
-        .where(images.c.id.in_(select(late.c.id)))
-        .values(
-            state=ImageState.FAILED,
-            published_at=None,
-            finished_at=db.now(),
-            error_code=DEADLINE_PASSED,
-            error_detail=_TOO_LATE,
-        )
-        .returning(*outbox.ENDED_IMAGE)
-    ).all()
-    moves = Moves()
-    for row in rows:
-        moves.add(row.job_id, ImageState.QUEUED, ImageState.FAILED)
-    outbox.image_ended(connection, rows)
-    moves.write(connection)
-    audit.append(db, connection, [audit.image_failed(row) for row in rows])
     return [ImageOfJob(row.job_id, row.id) for row in rows]

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, 
 
 from storage.database import Database
 from storage.ledger import bulk
-from storage.ledger.images.eligibility import in_time, paused
-from storage.ledger.images.fairness import Line, Turns
-from storage.ledger.jobs.counting import GOING_JOB
+from storage.ledger.images.eligibility import is_in_time, is_paused
+from storage.ledger.images.fairness import FairQueue, Turns
+from storage.ledger.lifecycle.transitions import GOING_JOB
 from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
 from storage.tables import images, job_deltas, jobs, tenants
 
@@ -70,18 +70,18 @@ def read_backlog(db: Database) -> Backlog:
     )
     queued = jobs.c.queued + func.coalesce(pending.c.queued, 0)
     running = jobs.c.running + func.coalesce(pending.c.running, 0)
-    is_paused = paused(jobs.c.id, jobs.c.tenant_id).label("paused")
+    covered = is_paused(jobs.c.id, jobs.c.tenant_id).label("paused")
     query = (
         select(
             jobs.c.priority,
-            is_paused,
+            covered,
             func.sum(queued).label("queued"),
             func.sum(running).label("running"),
             func.min(case((queued > 0, jobs.c.created_at))).label("oldest"),
         )
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
         .where(jobs.c.state.in_(GOING_JOB))
-        .group_by(jobs.c.priority, is_paused)
+        .group_by(jobs.c.priority, covered)
     )
     with db.read() as connection:
         rows = connection.execute(query).all()
@@ -131,7 +131,7 @@ class _Taking:
         self._jobs_read: set[str] = set()
         #: What was taken: whether the ledger says so yet.
         self._marked: dict[str, bool] = {}
-        self.line = Line(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
+        self.queue = FairQueue(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
 
     def _join(self, priority: Priority, published_before: ColumnElement[datetime]) -> None:
         """Jobs with images that are ready get in line, those that waited longest first."""
@@ -141,8 +141,8 @@ class _Taking:
             .where(
                 jobs.c.state.in_(GOING_JOB),
                 jobs.c.priority == priority,
-                in_time(self._db),
-                not_(paused(jobs.c.id, jobs.c.tenant_id)),
+                is_in_time(self._db),
+                not_(is_paused(jobs.c.id, jobs.c.tenant_id)),
                 exists().where(images.c.job_id == jobs.c.id, self._ready(published_before)),
             )
             .order_by(
@@ -153,8 +153,8 @@ class _Taking:
             )
         )
         for row in rows:
-            turns = Turns(row.tenant_id, row.weight, row.turn_began, row.turn_ended, rank=len(self.line.tenants))
-            self.line.join(turns, priority, row.id)
+            turns = Turns(row.tenant_id, row.weight, row.turn_began, row.turn_ended, rank=len(self.queue.tenants))
+            self.queue.join(turns, priority, row.id)
 
     def interactive(self, room: int, overtaken: int) -> None:
         """Fills the queue of interactive shards, and keeps bulk's turns in it."""
@@ -162,9 +162,9 @@ class _Taking:
             return
         patience = self._db.after(-_BULK_PATIENCE_S)
         self._join(Priority.INTERACTIVE, self._forgotten)
-        if self.line.waits(Priority.INTERACTIVE):
+        if self.queue.waits(Priority.INTERACTIVE):
             self._join(Priority.BULK, patience)
-        while room > 0 and self.line.waits(Priority.INTERACTIVE):
+        while room > 0 and self.queue.waits(Priority.INTERACTIVE):
             if overtaken >= BULK_TURN and (taken := self._take(Priority.BULK, Priority.INTERACTIVE, patience)):
                 overtaken = 0
                 room -= taken
@@ -174,9 +174,9 @@ class _Taking:
 
     def bulk(self, room: int) -> None:
         """Fills the queue of bulk shards."""
-        if room > 0 and not self.line.waits(Priority.BULK):
+        if room > 0 and not self.queue.waits(Priority.BULK):
             self._join(Priority.BULK, self._forgotten)
-        while room > 0 and self.line.waits(Priority.BULK):
+        while room > 0 and self.queue.waits(Priority.BULK):
             room -= self._take(Priority.BULK, Priority.BULK, self._forgotten)
 
     def _ready(self, published_before: ColumnElement[datetime]) -> ColumnElement[bool]:
@@ -189,14 +189,14 @@ class _Taking:
 
     def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> int:
         """Takes the next shard of a priority; how many images it has, 0 where there is none."""
-        if not self.line.waits(priority):
+        if not self.queue.waits(priority):
             return 0
-        tenant_id, job_id = self.line.next(priority)
+        tenant_id, job_id = self.queue.next(priority)
         ids = self._next_of(job_id, queue, published_before)
         if not ids:
-            self.line.leave(priority, tenant_id, job_id)
+            self.queue.leave(priority, tenant_id, job_id)
             return 0
-        self.line.served(priority, tenant_id, len(ids))
+        self.queue.served(priority, tenant_id, len(ids))
         self.shards.append(Shard(job_id=job_id, image_ids=ids, priority=priority, queue=queue))
         self._marked.update(dict.fromkeys(ids, False))
         return len(ids)
@@ -235,7 +235,7 @@ class _Taking:
     def mark(self) -> None:
         """Marks as published what was taken and is not marked yet."""
         for ids in bulk.chunks(image_id for image_id, marked in self._marked.items() if not marked):
-            these = bulk.among(self._db, images.c.id, ids)
+            these = bulk.in_array(self._db, images.c.id, ids)
             self._connection.execute(update(images).where(these).values(published_at=self._db.now()))
         self._marked = dict.fromkeys(self._marked, True)
 
@@ -250,7 +250,7 @@ def _note_turns(db: Database, connection: Connection, taking: _Taking) -> None:
     )
     if taking.shards:
         connection.execute(update(jobs).where(jobs.c.id.in_(select(served.c.id))).values(dispatched_at=db.now()))
-    for turns in taking.line.had_turns():
+    for turns in taking.queue.had_turns():
         connection.execute(
             update(tenants)
             .where(tenants.c.id == turns.tenant_id)

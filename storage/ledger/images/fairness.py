@@ -27,7 +27,7 @@ class Turns:
 
 
 @dataclass
-class Line:
+class FairQueue:
     """Who waits, by priority. ``now`` is the virtual time: when the last turn began."""
 
     now: float

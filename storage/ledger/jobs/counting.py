@@ -27,14 +27,10 @@ from sqlalchemy import (
 
 from storage.database import Database
 from storage.documents import read_job_mask, read_job_options
-from storage.ledger.images.eligibility import paused
-from storage.records import HELD_JOB, Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
+from storage.ledger.images.eligibility import is_paused
+from storage.records import Counts, ImageState, Job, JobState, Priority, Review, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
-#: Jobs whose images may be worked on.
-GOING_JOB = (JobState.QUEUED, JobState.RUNNING)
-#: Jobs that have not ended.
-OPEN_JOB = (*HELD_JOB, *GOING_JOB)
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
 #: Places in the line that are counted; further behind, it is only said to be so far.
@@ -80,7 +76,7 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
             tiles.label("tiles_done_now"),
             _ahead().label("ahead"),
             db.now().label("read_at"),
-            paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
+            is_paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
         )
         .join(chosen, chosen.c.id == jobs.c.id)
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
@@ -133,7 +129,7 @@ def read_job(row: Row[Any]) -> Job:
         images_per_second=rate,
         expires_at=fields["expires_at"],
         mask=read_job_mask(fields["mask"]),
-        review=fields["review"],
+        review=None if fields["review"] is None else Review.model_validate(fields["review"]),
         rows_skipped=fields["rows_skipped"],
         queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
         eta_s=0.0 if not left else left / rate if rate else None,

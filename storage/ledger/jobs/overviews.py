@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.jobs.jobs import one_job
-from storage.records import ImageState
+from storage.ledger.jobs.reading import one_job
+from storage.records import ImageRecord, ImageState
 from storage.tables import images
 
 #: Images whose stages are looked at: the first of the job, which are as slow as the others.
@@ -63,8 +63,8 @@ def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
         ]
         seconds: defaultdict[str, list[float]] = defaultdict(list)
         for record in connection.scalars(done):
-            for stage, value in record.get("seconds", {}).items():
-                seconds[stage].append(float(value))
+            for stage, value in ImageRecord.model_validate(record).seconds.items():
+                seconds[stage].append(value)
     means = {stage: round(sum(values) / len(values), 4) for stage, values in seconds.items()}
     known = [stage for stage in ("fetch", "decode", "network", "encode", "store") if stage in means]
     others = sorted(means.keys() - set(known))

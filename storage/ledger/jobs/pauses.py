@@ -11,9 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.errors import NotFound, PausedByOperator
-from storage.ledger.images.eligibility import EVERYTHING, paused
+from storage.ledger.images.eligibility import EVERYTHING, is_paused
 from storage.ledger.images.leases import give_back
-from storage.ledger.jobs.jobs import read_one_job
+from storage.ledger.jobs.reading import read_one_job
 from storage.ledger.operations import audit
 from storage.ledger.tenants.tenants import require_tenant
 from storage.records import ImageOfJob, ImageState, Job, PausedBy
@@ -104,15 +104,7 @@ def recall_paused(db: Database) -> list[ImageOfJob]:
     recalled: list[ImageOfJob] = []
     while True:
         with db.write() as connection:
-            held = (
-                select(images.c.id)
-                .where(images.c.state == ImageState.RUNNING, paused(images.c.job_id, images.c.tenant_id))
-                .order_by(images.c.id)
-                .limit(_BATCH)
-                .with_for_update(key_share=True, skip_locked=True)
-                .cte("held")
-            )
-            found = give_back(db, connection, held)
+            found = give_back(db, connection, is_paused(images.c.job_id, images.c.tenant_id), limit=_BATCH)
             if len(found) < _BATCH:
                 _unpublish(connection)
         recalled += found
@@ -127,7 +119,7 @@ def _unpublish(connection: Connection) -> None:
         .where(
             images.c.state == ImageState.QUEUED,
             images.c.published_at.is_not(None),
-            paused(images.c.job_id, images.c.tenant_id),
+            is_paused(images.c.job_id, images.c.tenant_id),
         )
         .order_by(images.c.id)
         .with_for_update(key_share=True, skip_locked=True)

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, or_, select, tuple_, union_all
 
 from storage.database import Database
-from storage.ledger.jobs.counting import OPEN_JOB, read_job, select_jobs
+from storage.ledger.jobs.counting import read_job, select_jobs
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import Job
 from storage.tables import jobs
 

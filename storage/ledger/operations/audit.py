@@ -51,14 +51,14 @@ class Flaw:
 
 def append(db: Database, connection: Connection, events: Iterable[Event]) -> None:
     """Writes entries, to be chained later. Tenants' rows are not locked, so nobody waits for anybody."""
-    together = bulk.Together(db)
-    append_with(db, together, events)
-    together.write(connection)
+    batch = bulk.StatementBatch(db)
+    append_with(db, batch, events)
+    batch.write(connection)
 
 
-def append_with(db: Database, together: bulk.Together, events: Iterable[Event]) -> None:
+def append_with(db: Database, batch: bulk.StatementBatch, events: Iterable[Event]) -> None:
     """As :func:`append`, beside other writes."""
-    together.insert(audit_log, [vars(event) for event in events], at=db.now())
+    batch.insert(audit_log, [vars(event) for event in events], at=db.now())
 
 
 def image_failed(row: Row[Any]) -> Event:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from storage.database import Database
-from storage.ledger.jobs.counting import OPEN_JOB
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import ImageState
 from storage.tables import attempts, images, jobs
 

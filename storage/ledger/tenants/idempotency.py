@@ -30,13 +30,13 @@ class Once:
     fingerprint: str
 
 
-def recall(db: Database, tenant_id: str, once: Once) -> dict[str, Any] | None:
+def recall_answer(db: Database, tenant_id: str, once: Once) -> dict[str, Any] | None:
     """The answer that was given to this request before. Raises IdempotencyKeyReused."""
     with db.read() as connection:
         return _kept(db, connection, tenant_id, once)
 
 
-def begin(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
+def hold_key(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
     """Holds the key until the transaction ends; the answer if there is one already.
 
     Raises:
@@ -51,7 +51,7 @@ def begin(db: Database, connection: Connection, tenant_id: str, once: Once) -> d
     return _kept(db, connection, tenant_id, once)
 
 
-def remember(db: Database, connection: Connection, tenant_id: str, once: Once, answer: dict[str, Any]) -> None:
+def remember_answer(db: Database, connection: Connection, tenant_id: str, once: Once, answer: dict[str, Any]) -> None:
     """Writes the answer down, in the transaction that :func:`begin` was called in."""
     connection.execute(
         delete(idempotency_keys).where(idempotency_keys.c.tenant_id == tenant_id, idempotency_keys.c.key == once.key)
@@ -63,7 +63,7 @@ def remember(db: Database, connection: Connection, tenant_id: str, once: Once, a
     )
 
 
-def forget_old(db: Database) -> int:
+def forget_old_answers(db: Database) -> int:
     """Deletes answers that are no longer kept; how many there were."""
     old = select(idempotency_keys.c.tenant_id, idempotency_keys.c.key).where(
         idempotency_keys.c.created_at <= db.after(-KEPT_S)

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, UploadInUse
-from storage.ledger.jobs.lifecycle import note_blobs
+from storage.ledger.retention.blobs import note_blobs
 from storage.records import Upload
 from storage.tables import uploads
 

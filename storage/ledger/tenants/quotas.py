@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.errors import NotFound, QuotaExceeded, SizeMissing
-from storage.ledger.jobs.counting import OPEN_JOB
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import Quota, Usage
 from storage.tables import job_deltas, jobs, tenants, usage
 

@@ -69,7 +69,7 @@ def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> se
 
 def _usable(db: Database, tenant_id: str, upload_ids: list[str]) -> tuple[ColumnElement[bool], ...]:
     return (
-        bulk.among(db, uploads.c.id, upload_ids),
+        bulk.in_array(db, uploads.c.id, upload_ids),
         uploads.c.tenant_id == tenant_id,
         uploads.c.expires_at > db.now(),
         uploads.c.parts_id.is_(None),

@@ -67,7 +67,7 @@ def claim_deliveries(
     with db.write() as connection:
         claimed = _read(db, connection, chosen)
         if claimed:
-            these = bulk.among(db, _columns.id, [delivery.id for delivery in claimed])
+            these = bulk.in_array(db, _columns.id, [delivery.id for delivery in claimed])
             connection.execute(update(webhook_deliveries).where(these).values(next_attempt_at=db.after(claim_s)))
         return claimed
 
@@ -137,8 +137,8 @@ def record_delivery(
         else:
             wait_s = max(schedule_s[tries - 1], min(retry_after_s or 0.0, _LONGEST_RETRY_AFTER_S))
             changes["next_attempt_at"] = db.after(wait_s * random.uniform(1.0, 1.1))
-        together = bulk.Together(db)
-        together.add(
+        batch = bulk.StatementBatch(db)
+        batch.add(
             insert(webhook_attempts).values(
                 delivery_id=delivery_id,
                 attempt=attempt,
@@ -149,12 +149,12 @@ def record_delivery(
                 seconds=seconds,
             )
         )
-        together.add(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes, state=state))
+        batch.add(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes, state=state))
         if not gone and arrived != (found.failing_since is None):
             since = None if arrived else db.now()
             changed = update(webhook_endpoints).where(webhook_endpoints.c.id == found.endpoint_id)
-            together.add(changed.values(failing_since=since))
-        together.write(connection)
+            batch.add(changed.values(failing_since=since))
+        batch.write(connection)
         if not arrived and (gone or found.too_long):
             reason = "The receiver answered 410 Gone."
             if not gone:

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
-from storage.ledger.webhooks.collecting import last_sequences
 from storage.ledger.webhooks.outbox import event
+from storage.ledger.webhooks.relay import last_sequences
 from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpoint
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
 
@@ -133,6 +133,19 @@ def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> None:
         )
         connection.execute(update(jobs).where(jobs.c.id.in_(select(owning.c.id))).values(webhook_endpoint_id=None))
         connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id))
+
+
+def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:
+    """Makes sure that the endpoint is the tenant's and cannot be deleted before the job is there."""
+    if endpoint_id is None:
+        return
+    found = connection.execute(
+        select(webhook_endpoints.c.id)
+        .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+        .with_for_update(read=True, key_share=True)
+    ).first()
+    if found is None:
+        raise NotFound("webhook endpoint", endpoint_id)
 
 
 def _change(db: Database, tenant_id: str, endpoint_id: str, changes: dict[str, Any]) -> WebhookEndpoint:

@@ -1,7 +1,7 @@
 """Events for webhooks, written in the transaction of the change that they tell of: an event is never lost or invented.
 
 What is written here is one row for each job and transaction, in one statement, whatever the number of images. It holds
-no foreign key and takes no lock; :mod:`storage.ledger.webhooks.collecting` makes deliveries of it shortly after.
+no foreign key and takes no lock; :mod:`storage.ledger.webhooks.relay` makes deliveries of it shortly after.
 """
 
 from __future__ import annotations
@@ -99,14 +99,17 @@ def job_ended(connection: Connection, job: Job) -> None:
     )
 
 
-def job_needs_review(connection: Connection, job_id: str, review: dict[str, Any], at: datetime) -> None:
-    """A job waits for a person: which templates were found in its pictures, or why none."""
-    listener = listeners(connection, {job_id}).get(job_id)
+def job_needs_review(connection: Connection, job: Job, at: datetime) -> None:
+    """Tells that a job waits for a person: which templates were found in its pictures, or why none."""
+    if job.review is None:
+        raise ValueError("Nothing has been looked for in the pictures of the job.")
+    listener = listeners(connection, {job.id}).get(job.id)
     if listener is None or not wants(listener.events, EventFilter.JOB_NEEDS_REVIEW):
         return
-    data = {"id": job_id, "state": "needs_review", "templates": review["templates"], "error": review.get("error")}
-    told = [event(EventFilter.JOB_NEEDS_REVIEW, at, data)]
-    _write(connection, [{"endpoint_id": listener.endpoint_id, "job_id": job_id, "together": False, "events": told}])
+    error = None if job.review.error is None else job.review.error.model_dump(exclude_none=True)
+    data = {"id": job.id, "state": "needs_review", "templates": job.review.templates, "error": error}
+    events = [event(EventFilter.JOB_NEEDS_REVIEW, at, data)]
+    _write(connection, [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": events}])
 
 
 def template_event(connection: Connection, template: Row[Any], at: datetime) -> None:

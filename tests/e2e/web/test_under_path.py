@@ -45,6 +45,7 @@ def test_a_job_is_sent_followed_and_looked_at(browser: Browser, below: Embedded,
             page.wait_for_function("image => image.naturalWidth > 0", arg=preview.element_handle())
             page.get_by_role("link", name="API").click()
             expect(page).to_have_url(f"{below.url}/docs")
+            expect(page.get_by_text("/v1/jobs/{job_id}").first).to_be_visible()
             assert asked
             assert [url for url in asked if not url.startswith((f"{below.url}/", "blob:", "data:"))] == []
         job.wait()

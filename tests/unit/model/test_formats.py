@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from model.errors import ImageRejected
-from model.formats import ENDINGS_BY_TYPE, FORMATS, OUTPUTS, READ, TYPES_BY_ENDING, Format, is_picture_name
+from model.formats import (
+    ENDINGS_BY_TYPE,
+    FORMATS,
+    OUTPUTS,
+    READ,
+    TYPES_BY_ENDING,
+    Format,
+    is_picture_name,
+)
 from model.imaging import Limits, probe
 from tests.running import REPOSITORY
 

@@ -21,7 +21,7 @@ from model.imaging.formats import png_chunks, segments
 from model.imaging.mask_files import decode_mask, pixel_mask
 from model.imaging.metadata.reading import xmp_of
 from model.imaging.view import view
-from model.repair import read, write
+from model.repair.task import read, write
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
 MASK = b'{"boxes": [[2, 2, 9, 7]]}'

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
+from structlog.testing import capture_logs
 
 from cleanplate.base.masks import BoxesMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import SHIPPED, path_of
 from model.networks.weights import SHIPPED as SHIPPED_FILE
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import HEIGHT, WIDTH, catalogue_in, picture, pixels_of, png
@@ -98,6 +99,39 @@ def test_images_of_one_job_are_filled_by_the_networks_that_they_name(
         assert changed.max() < 70
         # Another worker may have it.
         assert missing.state is ImageState.QUEUED
+
+
+def test_eight_values_of_ffc_lambda_need_one_network_and_give_eight_fills(
+    embedded_settings: Settings, worker_on: WorkerOn
+) -> None:
+    values = [step / 7 for step in range(8)]
+    # One of them by another name of the network that the worker holds.
+    options = [ImageOptions(ffc_lambda=value, model=SHIPPED if value == values[3] else None) for value in values]
+    with catalogue_in(embedded_settings) as catalogue:
+        uploads = create_uploads(
+            catalogue.database, catalogue.tenant_id, [("a.png", "image/png")] * len(values), expires_in_s=3600
+        )
+        for upload in uploads:
+            catalogue.blobs.put(upload.key, png(picture()), content_type="image/png")
+        images = [
+            NewImage(name=None, source_upload_id=upload.id, options=chosen)
+            for upload, chosen in zip(uploads, options, strict=True)
+        ]
+        mask = BoxesMask(boxes=[(40, 40, 20, 20)])
+        job = submit_job(
+            catalogue.database,
+            catalogue.tenant_id,
+            NewJob(images=images, mask=mask, rights=RIGHTS),
+        )
+        resources = worker_on(embedded_settings)
+        with capture_logs() as lines:
+            run_shard(catalogue.ids(job), resources)
+            resources.networks.close()
+        assert not [line for line in lines if line["event"] == "network.loaded"]
+        filled = catalogue.images(job)
+        assert [image.state for image in filled] == [ImageState.SUCCEEDED] * len(values)
+        fills = {pixels_of(catalogue.blobs.get(image.result_key or "")).tobytes() for image in filled}
+        assert len(fills) == len(values)
 
 
 def test_an_address_that_is_not_allowed_fails_for_good(embedded_settings: Settings, worker_on: WorkerOn) -> None:

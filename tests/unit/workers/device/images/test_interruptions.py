@@ -15,7 +15,7 @@ from billiard.pool import soft_timeout_sighandler
 from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.ledger.images.reaper import reap_leases
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.records import Counts, ImageState, Job
 from tests.catalogue import Catalogue, catalogue_in, dotted_mask, picture, png
 from tests.running import until

@@ -8,7 +8,7 @@ import pytest
 from cleanplate.base.masks import FileMask, TextMask
 from cleanplate.base.settings import Settings
 from model.text import reading
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, pixels_of, png
 from tests.shop import RIGHTS

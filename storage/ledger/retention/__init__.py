@@ -1,0 +1,1 @@
+"""What is deleted, and when: jobs, uploads, deliveries, and then their blobs."""
