@@ -4,7 +4,7 @@
 import { t } from "../words/texts.js";
 
 /** What stands before each path of the service: empty, or the path of a host below which it is served. */
-const BELOW = document.documentElement.dataset.below;
+const BELOW = document.documentElement.dataset.below ?? "";
 
 const WAITS_MS = [300, 700, 1500, 3000, 5000];
 let token = document.querySelector('meta[name="csrf-token"]').content;
