@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from cleanplate.base.settings import Settings
+from storage.blobs import open_blobs
 from storage.blobs.keys import preview_key, result_key
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
@@ -21,6 +22,8 @@ from storage.reconciliation import Lack, MissingBlob, missing_blobs, requeue, un
 from storage.records import ImageState, Job, JobState, Outcome, TemplateKind, TemplateState
 from storage.tables import new_id, templates
 from tests.catalogue import Catalogue, catalogue_in
+from tests.running import cleanplate
+from tests.servers import environment
 
 PNG = "image/png"
 
@@ -176,3 +179,14 @@ def test_a_template_whose_file_is_gone_is_told(shelf: Shelf) -> None:
     assert shelf.missing() == [MissingBlob(Lack.TEMPLATE, look, template)]
     shelf.blobs.delete(file)
     assert {missing.key for missing in shelf.missing()} == {file, look}
+
+
+def test_nothing_is_deleted_for_a_ledger_without_tenants(embedded_settings: Settings) -> None:
+    blobs = open_blobs(embedded_settings)
+    blobs.put("t/tnt_a/uploads/upl_a", b"x", content_type=PNG)
+    refused = cleanplate("reconcile", "--delete", settings=environment(embedded_settings))
+    assert refused.returncode == 2
+    assert "no tenants" in refused.stderr
+    told = cleanplate("reconcile", settings=environment(embedded_settings))
+    assert (told.returncode, told.stdout) == (1, "unnamed t/tnt_a/uploads/upl_a\n")
+    assert blobs.get("t/tnt_a/uploads/upl_a") == b"x"
