@@ -25,7 +25,7 @@ def accepted(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dic
 
 
 def submit_to_ledger(
-    here: Stores, tenant: str, job: records.NewJob, once: Once | None, *, webhook_field: str
+    stores: Stores, tenant: str, job: records.NewJob, once: Once | None, *, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     """Submits a job; it, or the job of an earlier try of the request, and whether there was one.
 
@@ -35,7 +35,7 @@ def submit_to_ledger(
         Problem: ``webhook_unknown``.
     """
     with tracing.span("job.submit", request.headers.get("traceparent"), images=len(job.images)) as span:
-        answer, replayed = _write(here, tenant, replace(job, trace=span.context), once, webhook_field)
+        answer, replayed = _write(stores, tenant, replace(job, trace=span.context), once, webhook_field)
         span.tell(job=answer.id, replayed=replayed)
     if not replayed:
         meters.JOBS_SUBMITTED.labels(job.priority.value).inc()
@@ -44,12 +44,12 @@ def submit_to_ledger(
 
 
 def _write(
-    here: Stores, tenant: str, job: records.NewJob, once: Once | None, webhook_field: str
+    stores: Stores, tenant: str, job: records.NewJob, once: Once | None, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     try:
         if once is None:
-            return answers.Job.of(submit_job(here.database, tenant, job, actor=auth.actor())), False
-        answer, replayed = submit_once(here.database, tenant, job, once, _as_json, actor=auth.actor())
+            return answers.Job.of(submit_job(stores.database, tenant, job, actor=auth.actor())), False
+        answer, replayed = submit_once(stores.database, tenant, job, once, _as_json, actor=auth.actor())
         return answers.Job.model_validate(answer), replayed
     except NotFound as error:
         # Not 404: the path exists, and the body names an unknown webhook.

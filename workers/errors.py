@@ -10,7 +10,7 @@
     ├── AddressRefused   a webhook's URL that the service never posts to
     ├── ResidualMark     a mark still shows in the result, and the job does not accept that
     ├── TemplateGone     an image's template was deleted
-    ├── TemplateUnmade   a template cannot be made of what was given
+    ├── TemplateUnmade   a template cannot be made of its sources
     ├── ModelMissing     the weights of the network are not on this machine
     └── SourceError      a picture could not be fetched from its address
         ├── UrlNotAllowed       the service never fetches from this address

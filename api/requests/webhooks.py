@@ -9,7 +9,7 @@ from pydantic import (
     Field,
 )
 
-from api.requests.fields import PageOf, Request
+from api.requests.fields import PageQuery, Request
 from cleanplate.base.documents import Id
 from storage.ledger.webhooks.endpoints import USUAL_EVENTS
 from storage.records import (
@@ -18,7 +18,7 @@ from storage.records import (
 )
 
 
-class DeliveriesPageOf(PageOf):
+class DeliveriesQuery(PageQuery):
     """The part of a webhook's deliveries to read."""
 
     state: DeliveryState | None = Field(default=None, description="Only deliveries in this state.")

@@ -45,14 +45,14 @@ def send_ping(webhook_id: str) -> answers.Delivery:
 
 
 @blueprint.get("/v1/webhooks/<id:webhook_id>/deliveries")
-@blueprint.input(requests.DeliveriesPageOf, location="query")
+@blueprint.input(requests.DeliveriesQuery, location="query")
 @blueprint.output(answers.DeliveryPage, description="Deliveries, newest first.")
 @blueprint.doc(
     summary="List a webhook's deliveries",
     description="Each with all its attempts: when, the answer's status and first characters, or why there was none.",
     responses=responses("cursor_invalid"),
 )
-def index(webhook_id: str, query_data: requests.DeliveriesPageOf) -> answers.DeliveryPage:
+def index(webhook_id: str, query_data: requests.DeliveriesQuery) -> answers.DeliveryPage:
     found = list_deliveries(
         stores().database,
         auth.tenant(),

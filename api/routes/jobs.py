@@ -110,7 +110,7 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
 
 
 @blueprint.get("/v1/jobs")
-@blueprint.input(requests.JobsPageOf, location="query")
+@blueprint.input(requests.JobsQuery, location="query")
 @blueprint.output(answers.JobPage, description="Jobs, newest first.")
 @blueprint.doc(
     summary="List jobs",
@@ -118,7 +118,7 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         "cursor_invalid",
     ),
 )
-def index(query_data: requests.JobsPageOf) -> answers.JobPage:
+def index(query_data: requests.JobsQuery) -> answers.JobPage:
     return page_of_jobs(limit=query_data.limit, cursor=query_data.cursor, state=query_data.state)
 
 
@@ -136,7 +136,7 @@ def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> a
 
 @blueprint.get("/v1/jobs/<id:job_id>")
 @blueprint.output(answers.Job, description="The job.")
-@blueprint.input(requests.Wait, location="query")
+@blueprint.input(requests.WaitQuery, location="query")
 @blueprint.doc(
     summary="See how far a job is",
     description=(
@@ -145,7 +145,7 @@ def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> a
     ),
     responses=responses("too_many_streams"),
 )
-def show(job_id: str, query_data: requests.Wait) -> tuple[answers.Job, int, dict[str, str]]:
+def show(job_id: str, query_data: requests.WaitQuery) -> tuple[answers.Job, int, dict[str, str]]:
     here, tenant = stores(), auth.tenant()
     job = answers.Job.of(get_job(here.database, tenant, job_id))
     known = request.if_none_match.contains_weak(version_of(job)) or not request.if_none_match
@@ -225,13 +225,13 @@ def delete(job_id: str) -> Response:
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/images")
-@blueprint.input(requests.ImagesPageOf, location="query")
+@blueprint.input(requests.ImagesQuery, location="query")
 @blueprint.output(answers.ImagePage, description="Images, in the job's order.")
 @blueprint.doc(
     summary="List a job's images",
     responses=responses("cursor_invalid"),
 )
-def images(job_id: str, query_data: requests.ImagesPageOf) -> answers.ImagePage:
+def images(job_id: str, query_data: requests.ImagesQuery) -> answers.ImagePage:
     after = cursors.decode_position("image", query_data.cursor)
     found = list_images(
         stores().database,

@@ -94,7 +94,7 @@ def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
 
 
 @blueprint.get("/v1/templates")
-@blueprint.input(requests.TemplatesPageOf, location="query")
+@blueprint.input(requests.TemplatesQuery, location="query")
 @blueprint.output(answers.TemplatePage, description="Templates, newest first.")
 @blueprint.doc(
     summary="List templates",
@@ -102,7 +102,7 @@ def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
         "cursor_invalid",
     ),
 )
-def index(query_data: requests.TemplatesPageOf) -> answers.TemplatePage:
+def index(query_data: requests.TemplatesQuery) -> answers.TemplatePage:
     return page_of_templates(**query_data.model_dump())
 
 

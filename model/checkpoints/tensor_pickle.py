@@ -154,7 +154,7 @@ class _TensorUnpickler(pickle._Unpickler):
         pickle.EMPTY_SET[0]: load_empty_set,
         pickle.FROZENSET[0]: load_frozenset,
     }
-    # They read a registry of the process, buffers that nobody gives, or allocate before they read.
+    # These read a registry of the process, need buffers from outside, or allocate before they read.
     for _opcode in (
         pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.BYTEARRAY8,
     ):  # fmt: skip

@@ -58,12 +58,12 @@ def launch(tiles: Sequence[Tile], program: Program) -> Flight:
         values = result.clamp(0, 1).permute(0, 2, 3, 1).float()
         if program.device.type != "cuda":
             return Flight(values, finite, None)
-        here, verdict = _pinned_like(values), _pinned_like(finite)
-        here.copy_(values, non_blocking=True)
-        verdict.copy_(finite, non_blocking=True)
+        host_values, host_finite = _pinned_like(values), _pinned_like(finite)
+        host_values.copy_(values, non_blocking=True)
+        host_finite.copy_(finite, non_blocking=True)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
-        return Flight(here, verdict, done)
+        return Flight(host_values, host_finite, done)
 
 
 def _pinned_like(x: Tensor) -> Tensor:

@@ -129,8 +129,8 @@ class LaMaInpainter:
     ) -> Pixels:
         """The clean picture of a task: ``uint8 [H, W, 3]``, equal to the source outside ``task.hole``.
 
-        ``on_tile`` hears the number of tiles done after each; what it raises ends the work and comes through.
-        ``on_note`` hears what the engine had to do differently (``model.engine.engine.Filled.notes``).
+        ``on_tile`` is called with the number of finished tiles after each; an exception it raises ends the work and
+        propagates. ``on_note`` is called with each of the engine's notes (``model.engine.engine.Filled.notes``).
 
         Raises:
             ResultNotFinite: the network's result is not numbers.
@@ -143,17 +143,17 @@ class LaMaInpainter:
 
     @property
     def costs(self) -> Costs:
-        """What a pass costs here: plans are made by it."""
+        """The cost of a pass on this device: plans minimise it."""
         return costs_for(self.architecture, torch.device(self.device).type)
 
     @property
     def pictures_at_once(self) -> int:
-        """Pictures for which ``run`` should be under way, so that the device always has the next pass at hand."""
+        """How many threads should call ``run`` at once, so that the next pass is always ready for the device."""
         # One is being filled while another is blended; on CUDA two batches of pictures with one tile each.
         return 2 * _MOST_TILES if torch.device(self.device).type == "cuda" else 3
 
     def close(self) -> None:
-        """Finish what was asked and let the device go."""
+        """Finish the tiles that wait and release the device."""
         self.engine.close()
 
     def __enter__(self) -> Self:
@@ -165,7 +165,7 @@ class LaMaInpainter:
     def _filled(
         self, pixels: Pixels, hole: Mask, plan: Plan, ffc_lambda: float, on_tile: Callable[[int], None]
     ) -> tuple[Pixels, list[str]]:
-        """``pixels`` with the hole filled, and what the engine did differently."""
+        """``pixels`` with the hole filled, and the engine's notes."""
         fill = pixels.copy()
         notes: dict[str, None] = {}
         answers = self._ahead(_tiles(pixels, hole, plan, ffc_lambda))
@@ -189,7 +189,7 @@ class LaMaInpainter:
         return fill, list(notes)
 
     def _ahead(self, tiles: Iterator[Tile]) -> Generator[Future[Filled], None, None]:
-        """The answers for all ``tiles`` in order, a few asked for ahead; closing it takes back those not begun."""
+        """The answers for all ``tiles`` in order, a few requested ahead; closing it cancels those not begun."""
         waiting = [self.engine.submit(tile) for tile in islice(tiles, _TILES_AHEAD)]
         try:
             while waiting:
@@ -217,7 +217,7 @@ class _Blend:
         self._total[place] += weight[..., None]
 
     def lay_into(self, fill: Pixels, hole: Mask) -> None:
-        """Write what is known into the hole pixels of ``fill``."""
+        """Write the blended values into the hole pixels of ``fill``."""
         mask = hole[self._box.slices]
         inside = mask > 0
         height, width = mask.shape

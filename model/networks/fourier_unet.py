@@ -163,7 +163,7 @@ class FourierUNet(nn.Module):
         return guess[..., *window.slices] + residual[..., *window.within(cells.scaled(2)).slices]
 
     def begin(self, picture: Tensor, hole: Tensor) -> Tensor:
-        """What the network adds its residual to."""
+        """The prefill to which the network adds its residual."""
         return push_pull(picture, hole)
 
     def _residual(self, last: GuidedUp, feature: Tensor, skip: Tensor, cells: Box | None) -> Tensor:

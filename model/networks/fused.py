@@ -18,7 +18,7 @@ from model.networks.spectral import Kind, transform_of
 
 
 def fuse(network: nn.Module, spectral: Kind) -> nn.Module:
-    """A fused copy of ``network`` for inference, its spectral paths by ``spectral``."""
+    """A fused copy of ``network`` for inference, its spectral paths by ``spectral``. ``network`` may be fused."""
     fused = copy.deepcopy(network).eval().requires_grad_(False)
     _replace(fused, spectral)
     return fused
@@ -28,6 +28,8 @@ def _replace(module: nn.Module, spectral: Kind) -> None:
     for name, child in module.named_children():
         if isinstance(child, FFCBNAct):
             setattr(module, name, FusedUnit(child, spectral))
+        elif isinstance(child, FusedFourierUnit):
+            child.transform = transform_of(spectral)
         else:
             _replace(child, spectral)
     if isinstance(module, nn.Sequential):

@@ -22,9 +22,10 @@ _WARM_UP = 3
 class Program:
     """``[N, 4, H, W]`` (picture with the hole zeroed, mask) to ``float32 [N, 3, H, W]``, on the device."""
 
-    def __init__(self, network: nn.Module, device: torch.device, precision: Precision) -> None:
+    def __init__(self, network: nn.Module, device: torch.device, precision: Precision, *, shared: bool = False) -> None:
+        """``shared``: run ``network`` itself, which is fused, on the CPU and in fp32, instead of a copy."""
         self.device, self.precision = device, precision
-        fused = fuse(network, "dft" if device.type == "cuda" else "fft").to(device)
+        fused = network if shared else fuse(network, "dft" if device.type == "cuda" else "fft").to(device)
         if precision == "bf16":
             fused = fused.to(torch.bfloat16)
         self._network = fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

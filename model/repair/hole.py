@@ -17,9 +17,9 @@ from model.repair.seam import keep_flat, rim_matched
 Mask = NDArray[np.uint8]
 #: Paint weaker than this (of 255) marks nothing.
 _NOISE = 24
-#: Parts of the hole are told apart on cells of so many px.
+#: Parts of the hole are separated on cells of this many px.
 _CELL, _MOST_WINDOWS = 32, 256
-#: Feather where none was asked for.
+#: Feather in px where none is given.
 DEFAULT_FEATHER_PX = 2
 
 
@@ -94,7 +94,7 @@ def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int, soft: Mask | None
 
 
 def _windows(hole: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
-    """Windows of groups of the hole's parts, and in each window the hole of its group: corners cost what they cover."""
+    """Windows of groups of the hole's parts, and in each the hole of its group: the cost follows the covered area."""
     height, width = hole.shape
     padded = np.pad(hole, ((0, -height % _CELL), (0, -width % _CELL)))
     cells = padded.reshape(padded.shape[0] // _CELL, _CELL, padded.shape[1] // _CELL, _CELL).max(axis=(1, 3))
@@ -110,7 +110,7 @@ def _windows(hole: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
             slice(first_row * _CELL, min((top + tall + 1) * _CELL, height)),
             slice(first_column * _CELL, min((left + wide + 1) * _CELL, width)),
         )
-        here = own[first_row : top + tall + 1, first_column : left + wide + 1].astype(np.uint8)
-        mine = here.repeat(_CELL, axis=0).repeat(_CELL, axis=1)
+        part = own[first_row : top + tall + 1, first_column : left + wide + 1].astype(np.uint8)
+        mine = part.repeat(_CELL, axis=0).repeat(_CELL, axis=1)
         part = hole[window]
         yield window, part * mine[: part.shape[0], : part.shape[1]]

@@ -1,6 +1,6 @@
 """A picture before and after its repair, small: two pictures in one WebP, the one before above the one after.
 
-For looking over thousands of results; it is in the colours of the file, without its profile.
+For reviewing thousands of results. Colours are those of the file, without its profile.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def preview(task: Task, pixels: Sequence[NDArray[np.uint8]]) -> Preview:
 
 
 def _small(views: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """One picture of a page's views; black, where it is a view of its own, darkens the colours."""
+    """One picture of a page's views; the black plane of a CMYK page darkens its colours."""
     first = _resized(views[0], size)
     if len(views) == 1:
         return first

@@ -108,7 +108,7 @@ def _flatten(
 
 
 def _correction(source: Pixels, fill: Pixels, hole: Mask) -> Lab | None:
-    """What to add to the fill: ``float32 [h, w, 3]`` in CIELAB; ``None`` where the hole has no rim."""
+    """The correction of the fill: ``float32 [h, w, 3]`` in CIELAB; ``None`` where the hole has no rim."""
     inside = hole > 0
     strip = np.ones((2 * _STRIP_PX + 1,) * 2, np.uint8)
     outer = (cv2.dilate(hole, strip) > 0) & ~inside

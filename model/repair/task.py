@@ -38,7 +38,7 @@ class Task:
     """A picture that is ready for the network: the first of its ``parts``."""
 
     picture: Picture
-    #: The widened mask: what the network fills. Nothing outside it changes.
+    #: ``uint8 [H, W]``: the widened mask, which the network fills. Nothing outside it changes.
     hole: Mask
     plan: Plan
     dilation_px: int
@@ -52,7 +52,7 @@ class Task:
 
     @property
     def parts(self) -> tuple[Task, ...]:
-        """Everything that the network has to look at, in order."""
+        """All parts for the network, in order."""
         return (replace(self, following=()), *self.following)
 
     @property
@@ -85,7 +85,7 @@ class Repaired:
     content_type: str
     #: With its dot: ``.jpg``.
     extension: str
-    #: What was done, for the image's record.
+    #: Facts of the repair, for the image's record.
     record: dict[str, Any]
 
 
@@ -147,25 +147,25 @@ def planned(
     feather_px: int | None = None,
     costs: Costs | None = None,
 ) -> Task:
-    """The work on a decoded file; ``painted_on`` says what to repair of each page, and may say nothing of some."""
+    """The work on a decoded file; ``painted_on`` gives the mask of each page, which may be empty for some."""
     tasks: list[Task] = []
     known: dict[int, tuple[Mask, Task]] = {}
     for page in document.pages:
-        here = painted_on(page)
+        painted = painted_on(page)
         reach, feather = rim(page.height, page.width, dilation_px, feather_px)
         # Frames with one mask share hole and plan.
-        shared = known[id(here)][1] if id(here) in known else None
-        hole, soft = (shared.hole, shared.soft) if shared else split_soft(here, reach)
+        shared = known[id(painted)][1] if id(painted) in known else None
+        hole, soft = (shared.hole, shared.soft) if shared else split_soft(painted, reach)
         plan = shared.plan if shared else make_plan(hole, costs)
         tasks += [Task(view, hole, plan, reach, feather, soft) for view in page.views()]
-        known[id(here)] = here, tasks[-1]
+        known[id(painted)] = painted, tasks[-1]
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
 
 
 def fill_parts(
     task: Task, run: Callable[[Task, Callable[[int], None]], Pixels], on_tile: Callable[[int], None]
 ) -> list[Pixels]:
-    """``run`` (an inpainter's) on each part of ``task``; ``on_tile`` hears the tiles done over all of them."""
+    """``run`` (an inpainter's) on each part of ``task``; ``on_tile`` is called with the finished tiles of all."""
     results: list[Pixels] = []
     done = 0
     for part in task.parts:
@@ -185,8 +185,8 @@ def write(
 ) -> Repaired:
     """The results (``uint8 [H, W, 3]``, one for each of the task's parts) as a file of the source's kind.
 
-    ``output``: another format (``jpeg``, ``png``, ``webp``, ``avif``, ``tiff``). ``label``: what to say in the file
-    about its making.
+    ``output``: another format (``jpeg``, ``png``, ``webp``, ``avif``, ``tiff``). ``label``: the label of
+    origin to write into the file.
 
     Raises:
         ImageRejected: the picture cannot be had in the format that ``output`` names.

@@ -71,8 +71,8 @@ class Report:
             f"{self.lost} lost, {self.twice} counted twice, {len(self.imbalances)} accounts out of balance",
             f"{len(self.returns_s)} images of dead workers, from the last heartbeat on: "
             + ", ".join(
-                f"{what} again median {statistics.median(waits or [0]):.1f} s, slowest {max(waits, default=0):.1f} s"
-                for what, waits in (("queued", self.returns_s), ("leased", self.recoveries_s))
+                f"{state} again median {statistics.median(waits or [0]):.1f} s, slowest {max(waits, default=0):.1f} s"
+                for state, waits in (("queued", self.returns_s), ("leased", self.recoveries_s))
             ),
             *self.imbalances,
         ]
@@ -143,7 +143,7 @@ class Processes:
 def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: float = 0) -> Report:
     """Submit ``count`` images and kill ``kills`` times while they run; submit more for ``minutes``."""
     chance = random.Random(seed)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
     total = done = 0
 
@@ -154,8 +154,8 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
         # Kills follow the number of ended images, so that a slow machine sees as many kills for its work as a fast one.
         step = count / kills if kills else math.inf
         due = chance.uniform(0, step)
-        while (going := time.monotonic() - begun < 60 * minutes) or open_jobs(database):
-            if time.monotonic() - begun > 60 * max(minutes, 1) + 30 * kills + count:
+        while (going := time.monotonic() - started_at < 60 * minutes) or open_jobs(database):
+            if time.monotonic() - started_at > 60 * max(minutes, 1) + 30 * kills + count:
                 break
             processes.tend()
             if going and not open_jobs(database):
@@ -166,7 +166,7 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
             time.sleep(chance.uniform(*PAUSES_S))
     report = _report(database, processes.died, settings)
     report.imbalances.extend(imbalances(database, blobs))
-    report.images, report.kills, report.seconds = total, done, time.monotonic() - begun
+    report.images, report.kills, report.seconds = total, done, time.monotonic() - started_at
     database.close()
     return report
 

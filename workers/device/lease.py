@@ -2,7 +2,7 @@
 
 The token in the ledger decides in the end. The copy here saves work on images that another worker may hold by now.
 While the ledger is unavailable nobody can take the work over, so the work goes on; the first heartbeat after the outage
-tells what is still held.
+tells which ids are still held.
 """
 
 from __future__ import annotations

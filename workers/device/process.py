@@ -1,6 +1,6 @@
 """``python -m workers.device.process NAME QUEUES``: one Celery worker with one child, started by the supervisor.
 
-It gets SIGTERM when the supervisor dies, in whatever way.
+It gets SIGTERM when the supervisor dies, even by SIGKILL.
 """
 
 from __future__ import annotations

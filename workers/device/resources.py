@@ -73,7 +73,7 @@ def open_for_process(settings: Settings, drain: Drain) -> None:
         HeartbeatFile(Path(path), _make_report).start()
     from model.engine.inpainter import LaMaInpainter
 
-    begun = time.monotonic()
+    started_at = time.monotonic()
     tracing.configure(settings, "worker")
     inpainter = LaMaInpainter(find(settings) or "", settings.device, threads=settings.torch_threads)
     worker = f"{socket.gethostname()}:{os.getpid()}:{inpainter.device}"
@@ -86,7 +86,7 @@ def open_for_process(settings: Settings, drain: Drain) -> None:
         drain=drain,
         text_reader=_text_reader(settings.torch_threads),
     )
-    log.info("worker.ready", worker=worker, seconds=round(time.monotonic() - begun, 3))
+    log.info("worker.ready", worker=worker, seconds=round(time.monotonic() - started_at, 3))
 
 
 def _text_reader(threads: int) -> TextReader:

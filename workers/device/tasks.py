@@ -33,11 +33,11 @@ def _inpaint_shard(image_ids: list[str]) -> None:
 @contextmanager
 def _measured(engine: Engine) -> Iterator[None]:
     """Count the device's work during the block in the metrics."""
-    begun, before = time.monotonic(), engine.load
+    started_at, before = time.monotonic(), engine.load
     try:
         yield
     finally:
-        seconds, after = time.monotonic() - begun, engine.load
+        seconds, after = time.monotonic() - started_at, engine.load
         idle = min(max(after.idle_s - before.idle_s, 0.0), seconds)
         meters.DEVICE_SECONDS.labels("idle").inc(idle)
         meters.DEVICE_SECONDS.labels("busy").inc(seconds - idle)

@@ -1,4 +1,4 @@
-"""The depth of the queue: the work of ``queue_s`` seconds at the measured pace, whatever the backlog.
+"""The depth of the queue: the work of ``queue_s`` seconds at the measured pace, for any backlog.
 
 A deep queue cannot be reordered, and an empty one leaves devices idle. The pace is the number of images that ended
 lately, per second. While the queue runs dry between two ticks, the depth doubles, so that a thousand workers get their

@@ -41,7 +41,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float,
 
     ``timeout_s``: for connecting, and then again until the answer has been read.
     """
-    begun = time.monotonic()
+    started_at = time.monotonic()
     try:
         with guarded_session(timeout_s, allow_private=allow_private, user_agent=USER_AGENT) as session:
             if urlsplit(url).scheme != "https" and not allow_private:
@@ -51,19 +51,19 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float,
                     status=response.status_code,
                     error=None,
                     excerpt=_excerpt(response),
-                    seconds=time.monotonic() - begun,
+                    seconds=time.monotonic() - started_at,
                     retry_after_s=retry_after(response.headers.get("retry-after")),
                 )
     except (InvalidIPAddress, AddressRefused) as error:
         sentence = str(error) if isinstance(error, AddressRefused) else "The address is in a private network."
-        return _failed(f"{AddressRefused.code}: {sentence}", begun)
+        return _failed(f"{AddressRefused.code}: {sentence}", started_at)
     except (requests.RequestException, UnicodeError, ValueError) as error:
         # The class alone: the text repeats the URL, which may carry a secret of the receiver's.
-        return _failed(f"unreachable: {type(error).__name__}", begun)
+        return _failed(f"unreachable: {type(error).__name__}", started_at)
 
 
-def _failed(error: str, begun: float) -> Answer:
-    return Answer(status=None, error=error, excerpt=None, seconds=time.monotonic() - begun, retry_after_s=None)
+def _failed(error: str, started_at: float) -> Answer:
+    return Answer(status=None, error=error, excerpt=None, seconds=time.monotonic() - started_at, retry_after_s=None)
 
 
 def _excerpt(response: requests.Response) -> str | None:

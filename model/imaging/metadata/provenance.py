@@ -1,6 +1,6 @@
-"""Labels of origin in XMP: the IPTC digital source type, and a line of history that says what was done by what.
+"""Labels of origin in XMP: the IPTC digital source type, and a line of history with the action and the software.
 
-What a packet says already is kept; a packet that cannot be read is replaced. IPTC Photo Metadata Standard 2025.1,
+Other properties of a packet are kept; an unreadable packet is replaced. IPTC Photo Metadata Standard 2025.1,
 "Digital Source Type"; XMP specification part 2, section 1.2.6 (``xmpMM:History``).
 """
 
@@ -32,17 +32,17 @@ SOFTWARE = "Cleanplate"
 
 @dataclass(frozen=True)
 class Label:
-    """What a result says about its making."""
+    """The label of a result."""
 
     #: The job it was made in.
     job: str
-    #: How the hole was filled.
+    #: The method that filled the hole.
     method: str
     when: datetime
 
 
 def labelled(packet: bytes | None, label: Label) -> bytes:
-    """An XMP packet with ``label`` added to what ``packet`` says."""
+    """The XMP packet ``packet`` with ``label`` added."""
     meta = _parsed(packet)
     rdf = meta.find(f"{{{_RDF}}}RDF")
     if rdf is None:
@@ -75,11 +75,11 @@ def labelled(packet: bytes | None, label: Label) -> bytes:
 
 
 def _history(rdf: ElementTree.Element, described: ElementTree.Element) -> ElementTree.Element:
-    found = rdf.find(f"{{{_RDF}}}Description/{{{_MM}}}History")
-    if found is None:
-        found = ElementTree.SubElement(described, f"{{{_MM}}}History")
-    sequence = found.find(f"{{{_RDF}}}Seq")
-    return ElementTree.SubElement(found, f"{{{_RDF}}}Seq") if sequence is None else sequence
+    history = rdf.find(f"{{{_RDF}}}Description/{{{_MM}}}History")
+    if history is None:
+        history = ElementTree.SubElement(described, f"{{{_MM}}}History")
+    sequence = history.find(f"{{{_RDF}}}Seq")
+    return ElementTree.SubElement(history, f"{{{_RDF}}}Seq") if sequence is None else sequence
 
 
 def _parsed(packet: bytes | None) -> ElementTree.Element:

@@ -1,4 +1,4 @@
-"""Jobs whose deadline has passed: what waits for a worker then has failed; what a worker holds may end as it will."""
+"""At a job's deadline its queued images fail; images that a worker holds go on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from storage.tables import images, jobs
 _BATCH = 1000
 
 DEADLINE_PASSED = "deadline_passed"
-_TOO_LATE = "No worker had taken up this image when its job's deadline passed. Retry it, or submit it anew."
+_TOO_LATE = "No worker had begun this image when its job's deadline passed. Retry the job, or submit the image again."
 
 
 def is_late(db: Database) -> ColumnElement[bool]:
-    """Whether a row of ``images`` waits although its job's deadline has passed."""
+    """Whether a row of ``images`` is queued although its job's deadline has passed."""
     over = select(jobs.c.id).where(jobs.c.deadline <= db.now(), jobs.c.state.in_(OPEN_JOB))
     return and_(images.c.state == ImageState.QUEUED, images.c.job_id.in_(over))
 
 
 def fail_late_images(db: Database) -> list[ImageOfJob]:
-    """Fails the queued images of jobs past their deadline, and says which. May run in several processes."""
+    """Fails the queued images of jobs past their deadline; returns them. May run in several processes."""
     failed: list[ImageOfJob] = []
     while True:
         with db.write() as connection:

@@ -1,8 +1,9 @@
-"""What is to be put into the queue next, and how much waits.
+"""Takes the images that go into the queue next, and reads the backlog.
 
-Fair by ``fairness``; ``interactive`` before ``bulk``, but for one shard in eight. Short: only so many images are
-published and not yet leased. The ledger is written first and the message sent after; if the dispatcher dies between
-the two, or the broker loses everything, the images are published again when ``publish_timeout_s`` has passed.
+The order is fair (``fairness``), with ``interactive`` before ``bulk`` but for one shard in eight. The queue stays
+short: the number of images that are published and not yet leased is bounded. The dispatcher writes the ledger first and
+sends the message after. If it dies between the two, or the broker loses everything, the images are published again
+after ``publish_timeout_s``.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from storage.ledger.lifecycle.transitions import GOING_JOB
 from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
 from storage.tables import images, job_deltas, jobs, tenants
 
-#: After so many interactive shards one of bulk travels in their queue, where bulk waits.
+#: Number of interactive shards after which one of bulk goes into their queue.
 BULK_TURN = 7
-#: Seconds after which a bulk image that waits in its own queue may travel in the other.
+#: Seconds after which a bulk image that waits in its own queue may go into the interactive one.
 _BULK_PATIENCE_S = 30.0
-#: Shards of a job that are read at once.
+#: Number of shards of a job that one statement reads.
 _READ_SHARDS = 8
 
 
 def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s: float, overtaken: int = 0) -> Taken:
-    """Marks images as published until ``depth`` full shards of each priority are on their way; those to publish now.
+    """Marks images as published until ``depth`` full shards of each priority are published; returns the new shards.
 
-    Images are counted and not messages: what travels alone takes little room, and does not wait for more of it.
+    The depth counts images, not messages, so that a shard of one image takes little room.
 
-    ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before
-    travels alone, so that one that kills workers takes no neighbour with it, and before the rest of its job: its
-    wait is that for a worker, and not the backlog's.
+    ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before gets
+    a shard for itself, so that an image that kills its worker takes no neighbour with it. It goes before the rest of
+    its job, so that it waits for a worker and not for the backlog.
     """
     forgotten = db.after(-publish_timeout_s)
     with db.write() as connection:
@@ -50,7 +51,7 @@ def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s:
 
 
 def overtaken_after(shards: list[Shard], before: int) -> int:
-    """What is to be given as ``overtaken`` next time."""
+    """The value of ``overtaken`` for the next call."""
     for shard in shards:
         if shard.queue is Priority.INTERACTIVE:
             before = 0 if shard.priority is Priority.BULK else before + 1
@@ -58,7 +59,7 @@ def overtaken_after(shards: list[Shard], before: int) -> int:
 
 
 def read_backlog(db: Database) -> Backlog:
-    """How much waits and runs at this moment, in one snapshot on Postgres. Its cost grows with open jobs and leases."""
+    """The backlog, in one snapshot on Postgres. The cost grows with the number of open jobs and of leases."""
     pending = (
         select(
             job_deltas.c.job_id,
@@ -125,16 +126,16 @@ class _Taking:
         self._shard_size = shard_size
         self._forgotten = forgotten
         self.shards: list[Shard] = []
-        #: Read and not taken yet, by job and queue.
+        #: Shards that were read and not taken yet, by job and queue.
         self._read: dict[tuple[str, Priority], deque[list[str]]] = {}
-        #: Jobs that were read: what was taken of them must be marked before they are read again.
+        #: Jobs that were read: their taken images must be marked before the next read.
         self._jobs_read: set[str] = set()
-        #: What was taken: whether the ledger says so yet.
+        #: Images that were taken, and whether they are marked in the ledger.
         self._marked: dict[str, bool] = {}
         self.queue = FairQueue(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
 
     def _join(self, priority: Priority, published_before: ColumnElement[datetime]) -> None:
-        """Jobs with images that are ready get in line, those that waited longest first."""
+        """Adds jobs with ready images to the queue, those with the longest wait first."""
         rows = self._connection.execute(
             select(jobs.c.tenant_id, jobs.c.id, tenants.c.weight, tenants.c.turn_began, tenants.c.turn_ended)
             .join(tenants, tenants.c.id == jobs.c.tenant_id)
@@ -157,7 +158,7 @@ class _Taking:
             self.queue.join(turns, priority, row.id)
 
     def interactive(self, room: int, overtaken: int) -> None:
-        """Fills the queue of interactive shards, and keeps bulk's turns in it."""
+        """Fills the queue of interactive shards, with bulk's turns in it."""
         if room <= 0:
             return
         patience = self._db.after(-_BULK_PATIENCE_S)
@@ -180,7 +181,7 @@ class _Taking:
             room -= self._take(Priority.BULK, Priority.BULK, self._forgotten)
 
     def _ready(self, published_before: ColumnElement[datetime]) -> ColumnElement[bool]:
-        """Due, and not in the queue as far as anybody can know."""
+        """Whether an image is due, and not in the queue as far as the ledger knows."""
         return and_(
             images.c.state == ImageState.QUEUED,
             images.c.available_at <= self._db.now(),
@@ -188,7 +189,7 @@ class _Taking:
         )
 
     def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> int:
-        """Takes the next shard of a priority; how many images it has, 0 where there is none."""
+        """Takes the next shard of a priority; returns its number of images, 0: there is none."""
         if not self.queue.waits(priority):
             return 0
         tenant_id, job_id = self.queue.next(priority)
@@ -202,14 +203,14 @@ class _Taking:
         return len(ids)
 
     def _next_of(self, job_id: str, queue: Priority, published_before: ColumnElement[datetime]) -> list[str]:
-        """The next shard of a job: what was tried before first, each alone, then the others in their order."""
+        """The next shard of a job: retries first, each alone, then the others in their order."""
         read = self._read.setdefault((job_id, queue), deque())
         while True:
             if not read:
                 read.extend(self._read_of(job_id, published_before))
             if not read:
                 return []
-            # A bulk job that is read for both queues may have been taken for the other meanwhile.
+            # A bulk job is read for both queues: the other one may have taken its images.
             if ids := [image_id for image_id in read.popleft() if image_id not in self._marked]:
                 return ids
 
@@ -228,12 +229,12 @@ class _Taking:
         yield from ([row.id] for row in found if row.attempt)
         fresh = [row.id for row in found if not row.attempt]
         if len(found) == limit and len(fresh) > self._shard_size:
-            # What fills no shard has neighbours that the next look finds.
+            # The rest fills no shard; the next read finds it with its neighbours.
             del fresh[len(fresh) - len(fresh) % self._shard_size :]
         yield from (fresh[at : at + self._shard_size] for at in range(0, len(fresh), self._shard_size))
 
     def mark(self) -> None:
-        """Marks as published what was taken and is not marked yet."""
+        """Marks the taken images as published."""
         for ids in bulk.chunks(image_id for image_id, marked in self._marked.items() if not marked):
             these = bulk.in_array(self._db, images.c.id, ids)
             self._connection.execute(update(images).where(these).values(published_at=self._db.now()))

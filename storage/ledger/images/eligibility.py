@@ -1,4 +1,4 @@
-"""Which images may be worked on: conditions that dispatching, leasing and reading share, each in one place."""
+"""Which images a worker may begin: conditions that dispatch, leases and reading share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERYTHING = "everything"
 
 
 def is_paused(job_id: ColumnElement[Any], tenant_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a pause covers the job of these columns: its own, its tenant's, or everybody's."""
+    """Whether a pause covers the job of these columns: of the job, of its tenant, or of everything."""
     return exists().where(pauses.c.subject.in_([job_id, tenant_id, EVERYTHING]))
 
 

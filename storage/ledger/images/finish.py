@@ -1,4 +1,4 @@
-"""How images end: by what their workers say, fenced by the lease's token, with all that follows in one transaction."""
+"""Ends images as their workers report it, fenced by the lease's token, in one transaction with all that follows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from storage.ledger.operations import audit
 from storage.records import ENDED, ImageRecord, ImageState, Outcome
 from storage.tables import JSON_DOCUMENT, images
 
-#: Waits after a transient failure, in seconds: they double up to the longest, and are up to a half longer by chance.
+#: Backoff after a transient failure, in seconds: doubles up to the longest, with up to a half of jitter.
 _FIRST_WAIT_S = 2.0
 _LONGEST_WAIT_S = 300.0
 
 
 def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_attempts: int) -> set[str]:
-    """Ends images that the token still holds, or gives them back for another attempt (``Outcome.retry``).
+    """Ends images that the token still holds, or queues them for another attempt (``Outcome.retry``).
 
-    The ids that counted. Counts, attempts and events are written in the same transaction.
+    Returns the ids of the images that the token held. The same transaction writes counts, attempts and events.
     """
     outcomes_by_id = {outcome.image_id: outcome for outcome in outcomes}
     if not outcomes_by_id:
@@ -51,7 +51,7 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
 
 
 def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
-    """Back to the queue where that may help, else the end that the worker reports."""
+    """Back to the queue for a transient failure with attempts left, else the end that the worker reports."""
     results = {
         "result_key": given.c.result_key,
         "content_type": given.c.content_type,
@@ -76,7 +76,7 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
 
 
 def _entry(row: Any, outcome: Outcome) -> audit.Event:
-    """What the audit log keeps of an image's end: hashes in and out, method and template."""
+    """The entry of an image's end in the audit log: hashes of source and result, method and template."""
     record = ImageRecord.model_validate(outcome.record)
     data = {
         "name": row.name,
@@ -128,6 +128,6 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
 
 
 def _wait_s(attempt: int) -> float:
-    """Seconds to wait after this attempt failed."""
+    """Backoff in seconds after this attempt."""
     # The exponent is bounded so that a large attempt number does not overflow.
     return min(_FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16), _LONGEST_WAIT_S) * random.uniform(1.0, 1.5)

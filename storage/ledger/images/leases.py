@@ -1,12 +1,13 @@
 """Leases: a worker's timed claim on images, fenced by a token.
 
-A statement of a worker counts only where its token is still the image's and the image still ``running``. Whoever lost
-the lease, by its end or by the job's cancellation, finds its ids missing from the answer and has changed nothing.
+A statement of a worker changes only images that are ``running`` under its token. A worker that has lost the lease, by
+expiry or cancellation, finds its ids missing from the answer and has changed nothing.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,15 +25,15 @@ from storage.ledger.templates import template_use
 from storage.records import ImageOfJob, JobState, LeasedImage
 from storage.tables import images, jobs
 
-#: What a worker needs to know of an image, beside what each move returns.
+#: Columns of a leased image that :func:`move_images` does not return by itself.
 _LEASED = (images.c.source_key, images.c.source_url, images.c.mask_key, images.c.mask, images.c.options)
 
 
 def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: float) -> tuple[str, list[LeasedImage]]:
-    """Leases those of the images that are free; a token for them, and what was leased, in the order asked for.
+    """Leases the images that are free; returns the token and the leased images, in the order given.
 
     ``worker`` names the holder in the images' attempts. Images that are held, ended, paused, past their job's deadline
-    or not yet due are left out.
+    or not yet due are skipped.
     """
     token = secrets.token_urlsafe(24)
     branch = Branch(transitions=(LEASE,), values={"lease_token": token, "lease_expires_at": db.after(lease_s)})
@@ -51,14 +52,14 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         if not leased:
             return token, []
         begun = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
-        masks = {row.id: _mask_of(row, begun[row.job_id]) for row in leased}
+        masks = _masks_of(leased, begun)
         known = template_use.read_used(connection, masks.values())
     by_id = {row.id: _leased(row, begun[row.job_id], template_use.resolve(masks[row.id], known)) for row in leased}
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
 
 
 def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, tuple[int, int]]) -> set[str]:
-    """Extends the leases of a token and writes down ``(tiles_done, tiles_total)`` by image; the ids still held."""
+    """Extends the leases of a token and writes ``(tiles_done, tiles_total)`` by image; returns the ids still held."""
     done: ColumnElement[int] = images.c.tiles_done
     total: ColumnElement[int] = images.c.tiles_total
     if progress:
@@ -77,7 +78,7 @@ def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, t
 
 
 def release_images(db: Database, token: str, image_ids: list[str]) -> None:
-    """Gives back images that were not begun: queued again at once, and the attempt does not count."""
+    """Queues images again that the worker has not begun: due at once, and the attempt does not count."""
     with db.write() as connection:
         give_back(db, connection, held_by(token), bulk.in_array(db, images.c.id, image_ids))
 
@@ -102,10 +103,27 @@ def held_by(token: str) -> ColumnElement[bool]:
     return images.c.lease_token == token
 
 
-def _mask_of(row: Any, job: Any) -> JobMask | None:
-    """The image's own mask, or its job's; ``None``: it cannot be read, which the image's worker reports."""
+def _masks_of(rows: Iterable[Any], jobs_by_id: dict[str, Any]) -> dict[str, JobMask | None]:
+    """The mask of each image, its own or its job's; ``None``: it cannot be read, which the image's worker reports.
+
+    Most images of a shard share their job's mask, which is read once for all of them.
+    """
+    shared: dict[tuple[str, str], JobMask | None] = {}
+    masks = {}
+    for row in rows:
+        if row.mask is not None:
+            masks[row.id] = _read_mask(row.mask, row.mask_key)
+            continue
+        place = (row.job_id, row.mask_key)
+        if place not in shared:
+            shared[place] = _read_mask(jobs_by_id[row.job_id].mask, row.mask_key)
+        masks[row.id] = shared[place]
+    return masks
+
+
+def _read_mask(document: dict[str, Any] | None, mask_key: str) -> JobMask | None:
     try:
-        return read_job_mask(job.mask if row.mask is None else row.mask, row.mask_key)
+        return read_job_mask(document, mask_key)
     except ValidationError:
         return None
 
@@ -130,7 +148,7 @@ def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:
-    """Makes jobs ``running`` whose first image was leased; options, mask and trace of all, by id."""
+    """Moves queued jobs to ``running``; returns options, mask and trace of all, by id."""
     rows = connection.execute(
         select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace).where(jobs.c.id.in_(job_ids))
     ).all()

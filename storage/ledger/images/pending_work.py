@@ -1,6 +1,6 @@
-"""What there is for the dispatcher to do at all, in one statement.
+"""Reads in one statement whether there is work for each of the dispatcher's steps.
 
-Each of its steps would find that out by itself, but at most ticks nothing has run out, and every step is a transaction.
+Most ticks find none, and each step would cost a transaction.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from storage.tables import images, pauses, templates
 
 
 class PendingWork(NamedTuple):
-    """Whether there is any of these."""
+    """Whether there is work of each kind."""
 
-    #: Images, and templates, whose worker has fallen silent.
+    #: Images, and templates, with an expired lease.
     silent: bool
     silent_template: bool
-    #: Images of a job whose deadline has passed.
+    #: Queued images of a job past its deadline.
     late: bool
     #: Jobs whose images have all ended.
     finished: bool
     paused: bool
-    #: Templates that are to be made; they may be on their way.
+    #: Templates to be made; they may be in the queue already.
     template: bool
 
 
 def pending_work(db: Database) -> PendingWork:
-    """One look, of one snapshot on Postgres."""
+    """Reads all of it in one statement, one snapshot on Postgres."""
     with db.read() as connection:
         return PendingWork(*map(bool, connection.execute(db.built_once(_looks)).one()))
 

@@ -1,4 +1,4 @@
-"""What happens to images and jobs when nobody is looking: expired leases, folded counts, closed jobs.
+"""Reclaims expired leases, folds counts, and closes jobs whose images have all ended.
 
 Each function is one or more whole transactions, may be repeated, and may run in several processes at once.
 """
@@ -27,7 +27,7 @@ _LOST_FOR_GOOD = "The worker fell silent on the last attempt allowed. Try the pi
 
 @dataclass
 class Reaped:
-    """Images whose lease ran out, by what became of them."""
+    """Images whose lease expired: queued again, or failed."""
 
     requeued: list[ImageOfJob] = field(default_factory=list)
     failed: list[ImageOfJob] = field(default_factory=list)
@@ -38,14 +38,14 @@ class Reaped:
 
 
 def is_silent(db: Database) -> ColumnElement[bool]:
-    """Whether the lease of a row of ``images`` has run out."""
+    """Whether the lease of a row of ``images`` has expired."""
     return and_(images.c.state == ImageState.RUNNING, images.c.lease_expires_at <= db.now())
 
 
 def reap_leases(db: Database, *, max_attempts: int) -> Reaped:
-    """Takes images back from workers that fell silent.
+    """Reclaims images whose lease has expired.
 
-    At the attempt limit an image fails with the code ``worker_lost``; the reason of each attempt stays in ``attempts``.
+    At the attempt limit an image fails with ``worker_lost``; ``attempts`` keeps the reason of each attempt.
     """
     reaped = Reaped()
     while True:
@@ -58,7 +58,7 @@ def reap_leases(db: Database, *, max_attempts: int) -> Reaped:
 
 
 def fold_deltas(db: Database) -> Folded:
-    """Adds the changes of counts to their jobs."""
+    """Adds the rows of ``job_deltas`` to their jobs."""
     rows = ended = 0
     while True:
         with db.write() as connection:
@@ -70,14 +70,14 @@ def fold_deltas(db: Database) -> Folded:
 
 
 def close_jobs(db: Database) -> list[str]:
-    """Completes the jobs whose images have all ended, each exactly once, with its event; their ids."""
+    """Completes the jobs whose images have all ended, each exactly once, with its event; returns their ids."""
     with db.read() as connection:
         finished = list(connection.scalars(select_finished_jobs().order_by(jobs.c.id)))
     return [job_id for job_id in finished if _close(db, job_id)]
 
 
 def select_finished_jobs() -> Select[str]:
-    """Ids of open jobs without a queued or running image. An image that has ended stays so: such a job remains one."""
+    """Ids of open jobs without a queued or running image."""
     changes = (
         select(
             job_deltas.c.job_id,
@@ -105,7 +105,7 @@ def _close(db: Database, job_id: str) -> bool:
 
 
 def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> Reaped:
-    """Up to ``_BATCH`` images whose lease has ended."""
+    """Reclaims up to ``_BATCH`` images."""
     rows = move_images(
         db,
         connection,

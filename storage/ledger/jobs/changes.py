@@ -59,7 +59,7 @@ def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audi
             return job
         count = sum(group.images for group in locked)
         quotas.use(db, connection, tenant_id, images=count, sizes=[])
-        # A template that is settled at this moment may move the job: what is read after the lock holds.
+        # A template that settles at this moment may move the job, so the job is read after its lock.
         connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
         transition = _retry_of(read_one_job(db, connection, tenant_id, job_id))
         entry = audit.Event(tenant_id, "job.retried", actor, job_id, None, {"images": count})

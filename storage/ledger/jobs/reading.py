@@ -73,7 +73,7 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
 
 
 def list_skipped_rows(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int) -> list[SkippedRow]:
-    """Rows of a job's manifest that were left out, by line, beyond the line ``after``. Raises NotFound for the job."""
+    """The skipped rows of a job's manifest after line ``after``, by line. Raises NotFound for the job."""
     query = (
         select(skipped_rows.c.line, skipped_rows.c.custom_id, skipped_rows.c.detail)
         .where(skipped_rows.c.job_id == job_id, skipped_rows.c.line > after)
@@ -87,12 +87,12 @@ def list_skipped_rows(db: Database, tenant_id: str, job_id: str, *, limit: int, 
 
 
 def one_job(tenant_id: str, job_id: str) -> Select[tuple[str]]:
-    """Selects the id of a tenant's job, if it is one."""
+    """Selects the id of a tenant's job; no row if the job is not the tenant's."""
     return select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
 
 
 def read_one_job(db: Database, connection: Connection, tenant_id: str, job_id: str) -> Job:
-    """A job as the transaction sees it. Raises NotFound."""
+    """Reads a job within a transaction. Raises NotFound."""
     row = connection.execute(select_jobs(db, one_job(tenant_id, job_id))).first()
     if row is None:
         raise NotFound("job", job_id)

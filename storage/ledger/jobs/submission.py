@@ -26,7 +26,7 @@ from storage.tables import new_id, skipped_rows
 
 
 def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.SERVICE) -> Job:
-    """Writes a job and all its images, or nothing. ``actor`` is who the audit log names.
+    """Writes a job and all its images, or nothing. ``actor`` is the actor in the audit log.
 
     Raises:
         UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
@@ -48,9 +48,9 @@ def submit_once(
     *,
     actor: str = audit.SERVICE,
 ) -> tuple[dict[str, Any], bool]:
-    """Like :func:`submit_job`, for a request that may be sent again: its answer, and whether that is a repeat.
+    """As :func:`submit_job`, for a request with an idempotency key: the answer, and whether it is a repeat.
 
-    ``answer_of`` makes the answer of the new job; it is kept with the job, in the same transaction.
+    ``answer_of`` makes the answer of the new job; the same transaction stores it.
 
     Raises:
         IdempotencyKeyBusy, IdempotencyKeyReused: see :mod:`storage.ledger.tenants.idempotency`.
@@ -127,7 +127,7 @@ def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str
 
 
 def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, tuple[str, str]]:
-    """Keys and names of all uploads that a job names, by id; they stay for as long as the job does."""
+    """Keys and names of all uploads that a job names, by id; the job now holds them."""
     named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
     wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
     return hold_uploads(db, connection, tenant_id, wanted)

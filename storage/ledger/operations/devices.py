@@ -19,7 +19,7 @@ _FIELDS = [column for column in devices.c if column.name not in {"supervisor", "
 
 
 def report_devices(db: Database, supervisor: str, reports: Sequence[DeviceReport]) -> None:
-    """Replace the reports of a supervisor, whose name holds its machine and process."""
+    """Replaces the reports of a supervisor, whose name holds its machine and process."""
     with db.write() as connection:
         connection.execute(delete(devices).where(devices.c.supervisor == supervisor))
         for report in reports:

@@ -1,1 +1,1 @@
-"""What is deleted, and when: jobs, uploads, deliveries, and then their blobs."""
+"""Deletes jobs, uploads and deliveries, and notes their blobs for the sweeper."""

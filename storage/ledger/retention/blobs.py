@@ -1,4 +1,4 @@
-"""Blobs that nothing in the ledger names any more.
+"""Blobs that no row of the ledger names any more.
 
 The transaction that deletes the last row with a blob's name also notes the blob. A sweeper deletes noted blobs later.
 If a process dies in between, the note is still there.
@@ -13,25 +13,24 @@ from sqlalchemy import Connection, delete, insert, select, update
 from storage.database import Database
 from storage.tables import blob_deletions
 
-#: Jobs, or rows, in one look.
+#: Rows in one transaction.
 _BATCH = 100
-#: Seconds until blobs are deleted: longer than a worker that lost its lease may still be writing one.
+#: Seconds until a blob is deleted: longer than a worker that has lost its lease may still write it.
 _DELETED_AFTER_S = 900.0
 
 
 class BlobDeletion(NamedTuple):
-    """What is to be deleted: a key, or with a slash at its end all keys under it."""
+    """A key to delete; or, with a slash at its end, all keys under it."""
 
     key: str
-    #: Whether the blob may have been sent in parts only so far.
+    #: Whether a multipart upload to the key may be unfinished.
     in_parts: bool
 
 
 def note_blobs(
     db: Database, connection: Connection, keys: list[tuple[str, str | None]], *, wait_s: float = 0.0
 ) -> None:
-    """Notes keys, each with the name of its transfer in parts, that nothing names any more and nobody writes
-    ``wait_s`` later."""
+    """Notes keys, each with its multipart upload, for deletion; links to write them expire within ``wait_s``."""
     connection.execute(
         insert(blob_deletions).values(due_at=db.after(wait_s + _DELETED_AFTER_S)),
         [{"key": key, "parts_id": parts_id} for key, parts_id in keys],
@@ -39,7 +38,7 @@ def note_blobs(
 
 
 def claim_blob_deletions(db: Database, *, claim_s: float) -> dict[int, BlobDeletion]:
-    """Some blobs to delete, by number, for the caller alone during ``claim_s``."""
+    """Claims some noted blobs for ``claim_s`` seconds; returns them by number."""
     with db.write() as connection:
         due = (
             select(blob_deletions.c.id)
@@ -59,6 +58,6 @@ def claim_blob_deletions(db: Database, *, claim_s: float) -> dict[int, BlobDelet
 
 
 def forget_blob_deletions(db: Database, numbers: list[int]) -> None:
-    """The blobs of these numbers are gone."""
+    """Deletes the notes of these numbers, whose blobs are deleted."""
     with db.write() as connection:
         connection.execute(delete(blob_deletions).where(blob_deletions.c.id.in_(numbers)))

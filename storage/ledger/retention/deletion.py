@@ -17,9 +17,9 @@ from storage.tables import images, uploads
 
 
 def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> None:
-    """Deletes a job with its images, and soon after their results, and uploads that no other job uses.
+    """Deletes a job with its images, and soon after their results and the uploads that no other job uses.
 
-    What is still running counts as canceled: its worker finds its lease gone. Raises NotFound.
+    A worker that still works on one of its images finds its lease gone. Raises NotFound.
     """
     with db.write() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
@@ -33,7 +33,7 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
             .with_for_update(key_share=True)
             .cte("mine")
         )
-        # Nothing else of it is wanted: what no job uses goes at once.
+        # An upload that no other job uses expires now.
         connection.execute(
             update(uploads)
             .where(uploads.c.id.in_(select(mine.c.id)))

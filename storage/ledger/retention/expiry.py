@@ -1,4 +1,4 @@
-"""What the leader deletes when its time is over: jobs, unused uploads, old deliveries."""
+"""Deletes what has expired: jobs, unused uploads, old deliveries."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from storage.ledger.retention.blobs import note_blobs
 from storage.records import DeliveryState
 from storage.tables import IS_UNUSED, jobs, uploads, webhook_deliveries
 
-#: Jobs, or rows, in one look.
+#: Jobs in one read, or rows in one transaction.
 _BATCH = 100
 
 
 def expired_jobs(db: Database) -> list[tuple[str, str]]:
-    """Some jobs, as tenant's and own id, whose retention is over."""
+    """Some jobs whose retention is over, as pairs of tenant's id and job's id."""
     query = (
         select(jobs.c.tenant_id, jobs.c.id)
         .where(jobs.c.expires_at <= db.now(), jobs.c.state.not_in(OPEN_JOB))
@@ -27,7 +27,7 @@ def expired_jobs(db: Database) -> list[tuple[str, str]]:
 
 
 def drop_expired_uploads(db: Database) -> int:
-    """Forgets uploads that no job used in time; how many there were."""
+    """Deletes unused uploads that have expired; returns their number."""
     total = 0
     while True:
         with db.write() as connection:
@@ -47,9 +47,9 @@ def drop_expired_uploads(db: Database) -> int:
 
 
 def drop_old_deliveries(db: Database, kept_s: float) -> int:
-    """Forgets deliveries that belong to no job (pings, templates, disabled endpoints) and ended so long ago; how many.
+    """Deletes deliveries without a job (pings, templates, disabled endpoints) older than ``kept_s``; their number.
 
-    Those of jobs go with their jobs. An endpoint's last one stays: its number is where the next goes on.
+    Deliveries of jobs are deleted with their jobs. An endpoint's last one stays: numbering goes on from it.
     """
     later = webhook_deliveries.alias("later")
     total = 0

@@ -1,7 +1,7 @@
-"""Templates as dispatcher and workers see them: published, leased, made or given up. Each by its lease's token.
+"""Publishes, leases and settles templates, for dispatcher and workers; a lease's token fences each change.
 
-One template of a tenant is made at a time. What is written at the end settles the template, those found beside it, and
-the job that waits for them, in one transaction.
+Workers make one template of a tenant at a time. The last transaction settles the template, those found with it, and the
+job that waits for them.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from storage.records import (
 )
 from storage.tables import images, jobs, templates, uploads
 
-#: Pictures of a job that are looked at; estimating stops by itself when it has enough.
+#: Most samples from a job; the estimate stops earlier when it has enough.
 MOST_SOURCES = 400
-#: Templates looked at in one round of the dispatcher.
+#: Templates in one round of the dispatcher.
 _BATCH = 32
-#: Seconds until a template that failed for now is tried again, for each attempt made.
+#: Backoff after a transient failure, in seconds for each attempt made.
 _WAIT_S = 10.0
 _LOST = "The worker fell silent on the last attempt allowed. Try fewer or smaller pictures."
 
 
 def is_waiting_template(db: Database) -> ColumnElement[bool]:
-    """Whether a row of ``templates`` is to be made and nobody holds it; it may be on its way to a worker."""
+    """Whether a row of ``templates`` is to be made and has no lease; it may be in the queue."""
     return and_(
         templates.c.state == TemplateState.ESTIMATING,
         templates.c.lease_token.is_(None),
@@ -53,12 +53,12 @@ def is_waiting_template(db: Database) -> ColumnElement[bool]:
 
 
 def is_silent_template(db: Database) -> ColumnElement[bool]:
-    """Whether the lease of a row of ``templates`` has run out."""
+    """Whether the lease of a row of ``templates`` has expired."""
     return and_(templates.c.state == TemplateState.ESTIMATING, templates.c.lease_expires_at <= db.now())
 
 
 def take_templates(db: Database, *, publish_timeout_s: float) -> list[tuple[str, Priority]]:
-    """Marks templates as published whose turn has come; their ids, each with the queue it is to travel in."""
+    """Marks templates as published whose turn has come; returns their ids and queues."""
     forgotten = db.after(-publish_timeout_s)
     other = templates.alias("other")
     busy = exists().where(
@@ -93,7 +93,7 @@ def take_templates(db: Database, *, publish_timeout_s: float) -> list[tuple[str,
 
 
 def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[str, LeasedTemplate | None]:
-    """Leases a template that is to be made; ``None``: it is held, made, gone, paused or not yet due."""
+    """Leases a template; ``None``: it is held, made, deleted, paused or not yet due."""
     token = secrets.token_urlsafe(24)
     with db.write() as connection:
         row = connection.execute(
@@ -135,7 +135,7 @@ def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[s
 
 
 def extend_template(db: Database, token: str, *, lease_s: float, progress: dict[str, Any] | None) -> bool:
-    """Extends a lease and writes the progress down; whether it is still held."""
+    """Extends a lease and writes the progress; whether the token still holds it."""
     changes: dict[str, Any] = {"lease_expires_at": db.after(lease_s)}
     if progress is not None:
         changes["progress"] = progress
@@ -144,7 +144,7 @@ def extend_template(db: Database, token: str, *, lease_s: float, progress: dict[
 
 
 def release_template(db: Database, token: str) -> None:
-    """Gives back a template whose worker stops: the attempt does not count."""
+    """Queues a template again whose worker stops: the attempt does not count."""
     with db.write() as connection:
         connection.execute(
             update(templates)
@@ -154,7 +154,7 @@ def release_template(db: Database, token: str) -> None:
 
 
 def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
-    """Settles a template that was made, with those found beside it; whether the token still held it."""
+    """Settles a template that was made, with those found with it; whether the token still held it."""
     with db.write() as connection:
         row = _lock_held(connection, token)
         if row is None:
@@ -190,9 +190,9 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
 def fail_template(
     db: Database, token: str, code: str, detail: str, *, retry: bool, max_attempts: int, needed: int | None = None
 ) -> bool:
-    """A template that could not be made: tried again where that may help; whether the token still held it.
+    """Fails a template, or queues it again after a transient failure; whether the token still held it.
 
-    ``needed``: how many more pictures would do, where that is what is missing.
+    ``needed``: number of missing pictures, where that is the cause.
     """
     with db.write() as connection:
         row = _lock_held(connection, token)
@@ -205,7 +205,7 @@ def fail_template(
 
 
 def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
-    """Takes templates back from workers that fell silent; their ids."""
+    """Reclaims templates whose lease has expired; returns their ids."""
     with db.write() as connection:
         rows = connection.execute(
             select(templates)
@@ -220,7 +220,7 @@ def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
 
 
 def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
-    """The pictures to look at: uploads as they were named, or a job's, evenly spread over it."""
+    """The samples: the uploads in their order, or pictures evenly spread over a job."""
     if row.source_job_id is None:
         named = spec_of(row).upload_ids
         query = select(uploads.c.id, uploads.c.filename, uploads.c.key).where(
@@ -287,7 +287,7 @@ def _give_up(
     again_in_s: float | None,
     needed: int | None = None,
 ) -> None:
-    """``error``: code and sentence. ``again_in_s`` ``None``: for good."""
+    """Queues a template again, or fails it (``again_in_s`` ``None``). ``error``: code and sentence."""
     code, detail = error
     changes = _freed()
     if again_in_s is not None:
@@ -318,7 +318,7 @@ def _tell(connection: Connection, template_ids: list[str]) -> None:
 
 
 def _settle_job(db: Database, connection: Connection, row: Row[Any], review: Review, *, sure: bool) -> None:
-    """The job that waits for this template goes on, or waits for a person."""
+    """Lets the job that waits for this template begin, or wait for a person."""
     if row.source_job_id is None or not is_for_job(row):
         return
     job = connection.execute(

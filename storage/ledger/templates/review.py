@@ -28,7 +28,7 @@ from storage.tables import jobs, templates
 
 
 def approve_template(db: Database, tenant_id: str, template_id: str, *, actor: str = audit.SERVICE) -> Template:
-    """A person has looked and says that it is the mark: jobs may name it. Repeating it changes nothing.
+    """Approves a template, so that jobs may use it. Repeating it changes nothing.
 
     Raises:
         NotFound: no such template of this tenant.
@@ -38,7 +38,7 @@ def approve_template(db: Database, tenant_id: str, template_id: str, *, actor: s
 
 
 def reject_template(db: Database, tenant_id: str, template_id: str, *, actor: str = audit.SERVICE) -> Template:
-    """A person has looked and says no. Repeating it changes nothing. Raises as :func:`approve_template`."""
+    """Rejects a template. Repeating it changes nothing. Raises as :func:`approve_template`."""
     return _reviewed(db, tenant_id, template_id, TemplateState.REJECTED, actor)
 
 
@@ -47,7 +47,7 @@ def approve_job(
 ) -> Job:
     """Lets a job begin that waits for its mark, with these templates (``None``: those found in its pictures).
 
-    Those that need review are approved with it. Repeating it changes nothing.
+    Approves those of them that need review. Repeating it changes nothing.
 
     Raises:
         NotFound: no such job of this tenant.
@@ -111,7 +111,7 @@ def _reviewed(db: Database, tenant_id: str, template_id: str, state: TemplateSta
 
 
 def _review(db: Database, connection: Connection, template_ids: list[str], state: TemplateState, actor: str) -> None:
-    """Settles those of the templates that need review."""
+    """Decides those of the templates that need review."""
     rows = connection.execute(
         update(templates)
         .where(
@@ -130,7 +130,7 @@ def _review(db: Database, connection: Connection, template_ids: list[str], state
 
 
 def _usable(connection: Connection, template_ids: list[str]) -> list[str]:
-    """Those of the templates found that are still there and were not rejected, the commonest mark first."""
+    """Those of the templates that still exist and were not rejected, in their order."""
     usable = (TemplateState.NEEDS_REVIEW, TemplateState.READY)
     query = select(templates.c.id).where(templates.c.id.in_(template_ids), templates.c.state.in_(usable))
     usable_ids = set(connection.scalars(query))

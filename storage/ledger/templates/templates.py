@@ -31,7 +31,7 @@ SHOWN = tuple(templates.c[field.name] for field in fields(Template))
 
 
 def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: str = audit.SERVICE) -> Template:
-    """A template that is to be made, the next version of its name.
+    """Creates a template to be made, the next version of its name.
 
     Raises:
         UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
@@ -70,7 +70,7 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
 
 
 def next_version(db: Database, connection: Connection, tenant_id: str, name: str) -> int:
-    """The number of the next template of a name; whoever else asks for the tenant waits for this transaction."""
+    """The next version of a name; a lock lets one transaction of the tenant at a time ask."""
     quotas.use(db, connection, tenant_id, sizes=[])
     newest = select(func.max(templates.c.version)).where(templates.c.tenant_id == tenant_id, templates.c.name == name)
     return int(connection.scalar(newest) or 0) + 1
@@ -91,7 +91,7 @@ def list_templates(
     state: TemplateState | None = None,
     job_id: str | None = None,
 ) -> list[Template]:
-    """A tenant's templates, newest first; ``after`` is the id of the last one seen, ``job_id`` whose pictures."""
+    """A tenant's templates, newest first, after the id ``after``; with ``job_id``, those made from its pictures."""
     query = select(*SHOWN).where(templates.c.tenant_id == tenant_id).order_by(templates.c.id.desc()).limit(limit)
     if after is not None:
         query = query.where(templates.c.id < after)
@@ -104,7 +104,7 @@ def list_templates(
 
 
 def delete_template(db: Database, tenant_id: str, template_id: str, *, actor: str = audit.SERVICE) -> None:
-    """Deletes a template, and soon after its files. One that is being made is not made any more.
+    """Deletes a template, and soon after its files. A worker that makes it finds its lease gone.
 
     Raises:
         NotFound: no such template of this tenant.

@@ -1,7 +1,7 @@
-"""From the outbox to deliveries: numbered by endpoint and job as they were written, many images of large jobs in one.
+"""Makes deliveries of the outbox's rows, numbered by endpoint and job, with many images of a large job in one.
 
-One collector at a time works for an endpoint, because it locks its row; so the numbers have no gaps and no doubles. An
-outbox row and the deliveries made of it change in one transaction.
+The relay locks an endpoint's row, so that one process at a time numbers its deliveries, without gaps and doubles. One
+transaction deletes a row of the outbox and writes its deliveries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints, 
 
 #: Outbox rows in one transaction.
 _BATCH = 500
-#: Bytes of the images in one delivery: with all around them under the 20 kB that receivers take.
+#: Bytes of the images in one delivery, so that the whole stays under the 20 kB that receivers accept.
 _PAYLOAD_BYTES = 16_000
 
 #: Endpoint and job: what deliveries are numbered by.
@@ -27,7 +27,7 @@ _Channel = tuple[str, str | None]
 
 
 def relay_events(db: Database) -> int:
-    """Makes deliveries of what the outbox holds; how many rows there were."""
+    """Makes deliveries of the outbox's rows; returns their number."""
     total = 0
     while True:
         with db.write() as connection:
@@ -38,14 +38,14 @@ def relay_events(db: Database) -> int:
 
 
 def has_urgent_events(db: Database) -> bool:
-    """Whether the outbox holds what shares its delivery with nothing: a job's end, or an image of a small job."""
+    """Whether the outbox holds an event that is not batched: a job's end, or an image of a small job."""
     query = select(webhook_outbox.c.id).where(~webhook_outbox.c.together).limit(1)
     with db.read() as connection:
         return connection.scalar(query) is not None
 
 
 def last_sequences(connection: Connection, channels: Iterable[_Channel]) -> dict[_Channel, int]:
-    """The highest number given so far, by endpoint and job."""
+    """The highest number so far, by endpoint and job."""
     channels = list(channels)
     job_ids = sorted({job_id for _, job_id in channels if job_id is not None})
     found = connection.execute(
@@ -76,7 +76,7 @@ def _collect_batch(db: Database, connection: Connection) -> int:
             .with_for_update(key_share=True)
         )
     )
-    # Read after the lock: what another collector has taken meanwhile is gone.
+    # Read after the lock: another process may have taken rows before it.
     rows = connection.execute(
         select(webhook_outbox)
         .where(webhook_outbox.c.endpoint_id.in_(named))
@@ -110,7 +110,7 @@ def _collect_batch(db: Database, connection: Connection) -> int:
 
 
 def _living_jobs(connection: Connection, job_ids: set[str]) -> set[str]:
-    """Those of the jobs that are there, and stay so until the end of the transaction."""
+    """Those of the jobs that exist, locked against deletion until the transaction ends."""
     query = select(jobs.c.id).where(jobs.c.id.in_(sorted(job_ids))).order_by(jobs.c.id)
     return set(connection.scalars(query.with_for_update(read=True, key_share=True)))
 

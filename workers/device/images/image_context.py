@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ImageContext:
-    """What the steps have made of an image so far. One thread has it at a time."""
+    """The state of an image between two steps. One thread has it at a time."""
 
     image: LeasedImage
     #: The decoded picture and its plan.
@@ -37,7 +37,7 @@ class ImageContext:
     tiles: int = 0
     #: The part of the image's record that says how its text mark was found.
     text_record: dict[str, Any] = field(default_factory=dict)
-    #: What the engine had to do differently on the device.
+    #: Deviations of the engine on this device, for the record.
     notes: set[str] = field(default_factory=set)
     #: The span of the whole image; those of the stages are its children.
     span: tracing.Span = field(init=False)
@@ -68,7 +68,7 @@ class ImageContext:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the seconds of the block to those of ``stage``."""
-        begun = time.monotonic()
+        started_at = time.monotonic()
         with tracing.span(f"image.{stage}", self.span.context):
             yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - started_at

@@ -31,7 +31,7 @@ class ResultFile:
     extension: str
     width: int
     height: int
-    #: What was done, for the image's record.
+    #: The work on the picture, for the image's record.
     record: dict[str, Any]
     #: Where something has changed.
     preview: Preview | None = None

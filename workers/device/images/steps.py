@@ -84,7 +84,7 @@ class Steps:
         options = context.image.options
         resources = self._resources
         with context.timed("decode"), bounded(context.nbytes), resources.networks.use(options) as inpainter:
-            found = find_text(
+            text_marks = find_text(
                 source,
                 text,
                 resources.text_reader,
@@ -95,10 +95,10 @@ class Steps:
                 step=resources.activity.step,
                 on_page=functools.partial(self._executor.check_may_go_on, context.image.id),
             )
-        context.text_record = text_record(found)
+        context.text_record = text_record(text_marks)
         context.sha256 = {"source": sha256(source)}
-        context.task = found.task
-        if found.task is None:
+        context.task = text_marks.task
+        if text_marks.task is None:
             result = source_as_result(source, self._limits)
             self._executor.submit_store(context, functools.partial(self._store, context, result))
         else:

@@ -16,12 +16,12 @@ from workers.device.images.outcomes import ResultFile
 _TEXTS_IN_RECORD = 20
 
 
-def text_record(found: Found) -> dict[str, Any]:
+def text_record(marks: Found) -> dict[str, Any]:
     """The part of an image's record about the text that was found."""
     return {
-        "marks": len(found.marks),
-        "texts": [line.text for line in found.marks[:_TEXTS_IN_RECORD]],
-        "texts_seen": found.seen,
+        "marks": len(marks.marks),
+        "texts": [line.text for line in marks.marks[:_TEXTS_IN_RECORD]],
+        "texts_seen": marks.seen,
     }
 
 

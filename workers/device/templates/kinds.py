@@ -43,7 +43,7 @@ _GIVEN_ERROR, _SHOWN_NOISE = 0.01, 3.0
 
 @dataclass(frozen=True)
 class TemplateContext:
-    """What making a template needs. An error that ``on_progress`` raises ends the work."""
+    """The needs of making a template. An error that ``on_progress`` raises ends the work."""
 
     fetcher: Fetcher
     blobs: Blobs
@@ -55,12 +55,12 @@ class TemplateContext:
 def make_from_mask(template: LeasedTemplate, spec: MaskSpec, context: TemplateContext) -> MadeTemplate:
     """Make a template of a mask's file, which is kept unchanged. Raises MaskRejected."""
     data = _fetch(template.sources[0], context)
-    found = probe_mask(data, context.limits)
+    facts = probe_mask(data, context.limits)
     previews = {}
-    if found.content_type != "application/json":
+    if facts.content_type != "application/json":
         previews["mask"] = Image.fromarray(pixel_mask(data, context.limits))
     key = f"{_folder(template.tenant_id, template.id)}mask"
-    context.blobs.put(key, data, content_type=found.content_type)
+    context.blobs.put(key, data, content_type=facts.content_type)
     shown = _store_previews(template.tenant_id, template.id, previews, context)
     return MadeTemplate(
         id=template.id,
@@ -82,10 +82,10 @@ def make_from_logo(template: LeasedTemplate, spec: LogoSpec, context: TemplateCo
         TemplateUnmade: the picture has no alpha, or marks nothing.
     """
     data = _fetch(template.sources[0], context)
-    found = probe(data, context.limits)
-    if max(found.width, found.height) > _LONGEST_LOGO:
+    facts = probe(data, context.limits)
+    if max(facts.width, facts.height) > _LONGEST_LOGO:
         raise TemplateUnmade("logo_too_large", f"A logo has {_LONGEST_LOGO} px on a side at most.")
-    with bounded(len(data) + found.memory):
+    with bounded(len(data) + facts.memory):
         page = decode(data, context.limits).pages[0]
         if not page.alpha:
             raise TemplateUnmade("logo_without_alpha", "The logo has no alpha: save it as PNG with transparency.")
@@ -121,12 +121,12 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
         return None
 
     samples = [Sample(source.name, lambda source=source: load(source)) for source in template.sources]  # type: ignore[misc]
-    found = estimate(samples, force=spec.force, on_progress=context.on_progress)
-    warnings = list(found.warnings)
+    estimated = estimate(samples, force=spec.force, on_progress=context.on_progress)
+    warnings = list(estimated.warnings)
     if unreadable:
         warnings.append(f"{len(unreadable)} pictures could not be read: {', '.join(unreadable[:3])}.")
-    shown = _before_and_after(samples, found.templates, context)
-    made = [_Made(one, warnings, pictures) for one, pictures in zip(found.templates, shown, strict=True)]
+    shown = _before_and_after(samples, estimated.templates, context)
+    made = [_Made(one, warnings, pictures) for one, pictures in zip(estimated.templates, shown, strict=True)]
     ids = [template.id, *(f"{template.id}-{number}" for number in range(2, len(made) + 1))]
     return [_store(template, template_id, one, context) for template_id, one in zip(ids, made, strict=True)]
 

@@ -37,7 +37,7 @@ def make_template(template_id: str, resources: Resources) -> None:
         log.info("template.not_leased", template=template_id)
         return
     lease = lease_on_template(database, token, template_id, lease_s=settings.lease_s, taken_at=taken_at)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with LeaseHeartbeat(lease, settings.heartbeat_s):
         try:
             made = _make(template, resources, lease)
@@ -49,7 +49,7 @@ def make_template(template_id: str, resources: Resources) -> None:
             _fail(template, resources, lease, error)
         else:
             counted = write_while_held(lease, lambda: finish_template(database, token, made), template=template_id)
-            seconds = round(time.monotonic() - begun, 3)
+            seconds = round(time.monotonic() - started_at, 3)
             log.info("template.made", template=template_id, marks=len(made), seconds=seconds, counted=bool(counted))
 
 

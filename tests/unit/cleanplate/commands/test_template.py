@@ -17,7 +17,7 @@ from model.imaging import Limits
 from model.watermark.template import Quality, Rule, Template
 from tests.running import cleanplate
 from tests.unit.model.watermark.scenes import jpeg, marked, texture
-from tests.unit.workers.device.test_remains import OPACITY, TALL, WIDE, along_an_edge
+from tests.unit.workers.device.images.test_residual_marks import OPACITY, TALL, WIDE, along_an_edge
 
 SCENE = Scene(text(110, "SHOP"), 0.4, (1, 1), margin=8, sizes=((200, 150),))
 

@@ -358,6 +358,13 @@ def test_tiles_of_different_ffc_lambda_share_a_batch_and_each_is_as_alone() -> N
     assert all(np.abs(one - other)[marked].max() > 1e-6 for one, other in pairwise(together))
 
 
+def test_a_cpu_holds_the_weights_once() -> None:
+    with Engine(LaMaGenerator(ngf=8, n_blocks=2).eval(), CPU, "fp32") as running:
+        (program,) = running._programs.values()
+        held = {parameter.data_ptr() for parameter in running._network.parameters()}
+        assert {parameter.data_ptr() for parameter in program._network.parameters()} == held
+
+
 def test_a_tile_that_is_cut_keeps_its_ffc_lambda() -> None:
     heard: list[Tensor | None] = []
 

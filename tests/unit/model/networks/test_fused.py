@@ -122,6 +122,16 @@ def test_half_precision_is_near_single(name: str) -> None:
     assert 10 * torch.log10(1 / error) > 40
 
 
+@pytest.mark.parametrize("name", ["lama", "lama, local unit", "fourier-unet"])
+def test_a_fused_network_is_fused_again_for_another_transform(name: str) -> None:
+    network = variant(name)
+    x = torch.rand(1, 4, 64, 64, generator=torch.Generator().manual_seed(5))
+    again = fuse(fuse(network, "fft"), "dft")
+    assert any(isinstance(module, DftTransform) for unit in again.modules() for module in vars(unit).values())
+    with torch.inference_mode():
+        torch.testing.assert_close(again(x), fuse(network, "dft")(x), atol=0, rtol=0)
+
+
 def test_fusing_leaves_the_network_it_was_given_alone() -> None:
     network = variant("lama")
     before = {name: value.clone() for name, value in network.state_dict().items()}

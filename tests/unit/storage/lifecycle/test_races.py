@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -17,17 +18,20 @@ import pytest
 from sqlalchemy import event
 
 from storage.database import Database
+from storage.ledger.images.deadlines import fail_late_images
 from storage.ledger.images.dispatch import take_shards
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
-from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.templates.leases import finish_template
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
 from storage.ledger.webhooks.endpoints import create_endpoint, delete_endpoint
 from storage.ledger.webhooks.relay import relay_events
 from storage.records import Counts, DeliveryState, JobState
 from tests.shop import Shop, failed, succeeded
+from tests.unit.storage.templates.test_templates import auto_job, estimate_of, leased, made
 
 DEADLINE_S = 30
 
@@ -282,3 +286,22 @@ def test_deleting_an_endpoint_that_is_being_disabled_waits_for_no_circle(pg_shop
     )
     assert recorded is DeliveryState.FAILED
     assert pg_shop.events(job.id) == []
+
+
+def test_retrying_amid_the_end_of_the_estimate_leaves_no_job_that_waits_for_ever(
+    pg_shop: Shop, postgres_url: str
+) -> None:
+    job = auto_job(pg_shop, mask={"approve": "auto"}, deadline=datetime.now(UTC) - timedelta(minutes=1))
+    template = estimate_of(pg_shop, job)
+    token = leased(pg_shop.db, template.id)
+    fail_late_images(pg_shop.db)
+    close_jobs(pg_shop.db)
+    assert pg_shop.job(job.id).state is JobState.COMPLETED
+    retried, _ = race(
+        postgres_url,
+        lambda db: retry_failed(db, pg_shop.tenant, job.id),
+        lambda db: finish_template(db, token, [made(template.id)]),
+        before="UPDATE jobs",
+    )
+    assert retried.state is JobState.ESTIMATING
+    assert pg_shop.job(job.id).state is JobState.QUEUED

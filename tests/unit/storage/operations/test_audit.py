@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from cleanplate.base.options import JobOptions
 from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
@@ -54,7 +55,7 @@ def test_a_job_leaves_its_whole_story(shop: Shop, clock: Clock) -> None:
         "attested_by": RIGHTS.attested_by,
         "rights_reference": RIGHTS.reference,
         "images": 3,
-        "options": {"dilation_px": 4},
+        "options": JobOptions(dilation_px=4).model_dump(mode="json"),
     }
     ended = {entry.image_id: entry for entry in entries[1:3]}
     assert (ended[first].action, ended[first].actor) == ("image.succeeded", "worker:w")

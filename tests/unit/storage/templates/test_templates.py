@@ -52,6 +52,8 @@ from storage.records import (
     NewJob,
     NewTemplate,
     Priority,
+    Review,
+    ReviewError,
     Template,
     TemplateKind,
     TemplateState,
@@ -274,7 +276,7 @@ def test_a_job_without_a_mask_waits_until_it_is_approved(shop: Shop) -> None:
     finish_template(shop.db, token, [made(template.id), made(f"{template.id}-2")])
     held = shop.job(job.id)
     assert held.state is JobState.NEEDS_REVIEW
-    assert held.review == {"templates": [template.id, f"{template.id}-2"]}
+    assert held.review == Review(templates=[template.id, f"{template.id}-2"])
     assert close_jobs(shop.db) == []
     assert lease_images(shop.db, ids, worker="w", lease_s=LEASE_S)[1] == []
     reject_template(shop.db, shop.tenant, f"{template.id}-2")
@@ -302,7 +304,7 @@ def test_a_refused_estimate_says_why_and_another_template_helps(shop: Shop) -> N
     fail_template(shop.db, leased(shop.db, template.id), "samples_too_few", "14 more.", retry=False, max_attempts=3)
     held = shop.job(job.id)
     assert held.state is JobState.NEEDS_REVIEW
-    assert held.review == {"templates": [], "error": {"code": "samples_too_few", "detail": "14 more."}}
+    assert held.review == Review(templates=[], error=ReviewError(code="samples_too_few", detail="14 more."))
     with pytest.raises(NothingToApprove):
         approve_job(shop.db, shop.tenant, job.id)
     assert approve_job(shop.db, shop.tenant, job.id, [ready(shop)]).state is JobState.QUEUED

@@ -1,4 +1,4 @@
-"""A shard's lease as its worker sees it, on a clock that tests turn."""
+"""The worker's copy of a shard's lease, on a clock that tests turn."""
 
 from __future__ import annotations
 

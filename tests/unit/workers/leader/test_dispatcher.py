@@ -1,4 +1,4 @@
-"""The leader's ticks: what is published, what a lost message or an absent broker costs, and who leads."""
+"""The leader's ticks: publishing, lost messages, an absent broker, reaping, and the election of the leader."""
 
 from __future__ import annotations
 

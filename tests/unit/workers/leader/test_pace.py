@@ -1,4 +1,4 @@
-"""How deep the queue is kept: by what was measured, and twice as deep as long as it runs dry."""
+"""The queue's depth follows the measured pace, and doubles while the queue runs dry."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_slow_workers_have_a_short_queue() -> None:
     assert measured.depth == 4
 
 
-def test_what_was_long_ago_does_not_count() -> None:
+def test_images_that_ended_long_ago_do_not_count() -> None:
     watch = _Watch()
     measured = pace(watch)
     for images in (640, 640, 640):

@@ -1,4 +1,4 @@
-"""The sweeper: what has expired is deleted, with its blobs, from ledger and store; what is used stays."""
+"""The sweeper deletes expired data with its blobs from ledger and store, and nothing that is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs that have text marks found: through a worker, for a job or single images, and without what finds them."""
+"""Text marks through a worker: for a job, for single images, and without the packages that find them."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_logo_is_taken_off_by_unblending(settings: Settings, worker_on: Worker
     ("file", "code"),
     [(png(picture()), "logo_without_alpha"), (logo(0), "logo_empty"), (b"no picture", "image_unreadable")],
 )
-def test_what_is_no_logo_is_refused(catalogue: Catalogue, worker_on: WorkerOn, file: bytes, code: str) -> None:
+def test_a_file_that_is_no_logo_is_refused(catalogue: Catalogue, worker_on: WorkerOn, file: bytes, code: str) -> None:
     template = wanted(catalogue, TemplateKind.LOGO, [file], place=PLACE)
     make_template(template.id, worker_on(catalogue.settings))
     assert (now(catalogue, template).state, now(catalogue, template).error_code) == (TemplateState.FAILED, code)
@@ -185,7 +185,9 @@ def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
             f"{asked.id}-2": asked.id,
         }
         assert [template.samples for template in found] == [26, 26]
-        assert (catalogue.job(job).review or {})["templates"] == [asked.id, f"{asked.id}-2"]
+        review = catalogue.job(job).review
+        assert review is not None
+        assert review.templates == [asked.id, f"{asked.id}-2"]
         approve_job(catalogue.database, catalogue.tenant_id, job.id)
         run_shard(catalogue.ids(job), worker)
         for (shown, original, alpha), image in zip(made, catalogue.images(job), strict=True):
@@ -204,8 +206,9 @@ def test_pictures_that_share_nothing_are_refused_and_their_job_says_so(
     held = catalogue.job(job)
     assert held.state is JobState.NEEDS_REVIEW
     assert held.review is not None
-    assert held.review["error"]["code"] == "samples_too_few"
-    assert held.review["error"]["needed"] > 0
+    assert held.review.error is not None
+    assert held.review.error.code == "samples_too_few"
+    assert (held.review.error.needed or 0) > 0
 
 
 def test_a_stopping_worker_gives_the_template_back(catalogue: Catalogue, worker_on: WorkerOn) -> None:

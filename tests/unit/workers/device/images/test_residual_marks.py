@@ -1,4 +1,4 @@
-"""A mark that still shows after all: the image fails, or is handed out with a flag, as its job says.
+"""A mark that still shows in the result: the image fails, or succeeds with a flag, as its job says.
 
 The picture's own edge lies along the mark's: whatever is filled in goes on with it, and cannot be told from the mark.
 """

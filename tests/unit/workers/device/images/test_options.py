@@ -1,4 +1,4 @@
-"""What a job or an image chooses of masks, options and sources is what its worker does."""
+"""A worker follows the masks, options and sources of a job or of an image."""
 
 from __future__ import annotations
 
