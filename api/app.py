@@ -11,6 +11,7 @@ from api import auth, concurrency, exchange, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
+from api.under_path import UnderPath, path_below
 from api.web import failures, session, texts
 from cleanplate.base.settings import Settings
 
@@ -57,4 +58,6 @@ def create_app(settings: Settings) -> APIFlask:
         app.register_blueprint(blueprint)
     openapi.register(app)
     concurrency.register(app, working=settings.api_threads, waiting=settings.api_streams)
+    if path := path_below(settings.public_url):
+        app.wsgi_app = UnderPath(app.wsgi_app, path)  # type: ignore[method-assign]
     return app

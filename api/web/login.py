@@ -19,7 +19,7 @@ blueprint = OpenPages("login", __name__)
 @blueprint.get("/login")
 def page() -> AnyResponse:
     if session.caller():
-        return redirect(_wanted())
+        return redirect(_below(_wanted()))
     return _show_login()
 
 
@@ -30,7 +30,7 @@ def sign_in() -> AnyResponse:
     if caller is None:
         return _show_login(status=403, refused="key")
     session.begin_with_key(caller.key_id)
-    return redirect(_wanted(), 303)
+    return redirect(_below(_wanted()), 303)
 
 
 @blueprint.get("/login/link")
@@ -44,7 +44,7 @@ def sign_in_by_link() -> AnyResponse:
     csrf.check()
     # A browser that is signed in already has no use for the page that says how to sign in.
     if session.begin_with_link(request.form.get("link", "")) or session.caller():
-        return redirect("/", 303)
+        return redirect(_below("/"), 303)
     return _show_login(status=403, refused="link")
 
 
@@ -73,6 +73,11 @@ def _show_login(*, status: int = 200, refused: str | None = None) -> Response:
         # `cleanplate link` opens the ledger in the home folder of the machine it runs on.
         by_link=not stores().settings.database_url.get_secret_value(),
     )
+
+
+def _below(path: str) -> str:
+    """A path of this service as browsers ask for it."""
+    return request.root_path + path
 
 
 def _wanted() -> str:

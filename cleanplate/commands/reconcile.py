@@ -26,7 +26,9 @@ def reconcile(
     """
     from cleanplate.base.settings import load_settings
     from cleanplate.commands.keys import ledger
+    from cleanplate.errors import UsageError
     from storage.blobs import open_blobs
+    from storage.ledger.tenants.tenants import list_tenants
     from storage.reconciliation import Lack, missing_blobs, unnamed_blobs
     from storage.reconciliation import requeue as requeue_images
 
@@ -34,6 +36,8 @@ def reconcile(
     counts: Counter[str] = Counter()
     lost: set[str] = set()
     with ledger() as database:
+        if delete and not list_tenants(database):
+            raise UsageError("The ledger has no tenants: it is not the one that these files belong to.")
         for key in unnamed_blobs(database, blobs):
             counts["unnamed"] += 1
             typer.echo(f"unnamed {key}")
