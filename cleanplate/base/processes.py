@@ -47,7 +47,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a program in a process group of its own; SIGTERM reaches it when the calling thread's process dies.
 
-    ``output`` takes what it prints, both streams; without it they are the caller's.
+    ``output`` gets both output streams; without it they are the caller's.
     """
     parent = os.getpid()
 

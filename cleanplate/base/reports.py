@@ -1,7 +1,6 @@
-"""What the workers of this home folder say of their devices: written by their supervisor, read by whoever asks.
+"""Reports of the devices of this home folder: the supervisor writes them, ``cleanplate worker --status`` reads them.
 
-:func:`read_reports` is for ``cleanplate worker --status``; of all machines the ledger is told
-(:mod:`storage.ledger.operations.devices`), a few times a minute.
+The ledger gets the reports of all machines a few times a minute (:mod:`storage.ledger.operations.devices`).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class DeviceReport:
     #: Over the last minute.
     images_per_second: float
     tiles: int
-    #: Seconds in which nothing was asked of the device since its process is ready.
+    #: Seconds without work for the device since its process was ready.
     idle_s: float
     #: Seconds since the last sign of life.
     silent_s: float
