@@ -7,6 +7,9 @@ SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12))
 PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,\
 	$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))))
 
+# The checks of the page's scripts, with packages of their own: the product needs neither Node nor them.
+SCRIPTS := tests/js
+
 SEED ?= 1
 IMAGES ?= 5000
 KILLS ?= 200
@@ -27,6 +30,8 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,test)
 	@$(call chromium)
 	@$(call recipes)
+	@$(call scripts)
+	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test $(SCRIPTS)/*/*.test.js
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
@@ -37,12 +42,15 @@ soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=20
 	@$(call install,test)
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
 
-lint: ## Check style, types and import rules
+lint: ## Check style, types and import rules, of the page's scripts too
 	@$(call install,test,lint,docs)
+	@$(call scripts)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(SCRIPTS)/node_modules/.bin/tsc --project $(SCRIPTS)/tsconfig.json
+	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/web $(SCRIPTS)
 	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
 	$(RUN)/mkdocs build --strict --quiet
 
@@ -85,6 +93,30 @@ define recipes
 			exit 1; \
 		fi; \
 	done
+endef
+
+# $(call scripts): the packages of $(SCRIPTS) by its lock file. A stamp named by the hash of the lock and Node's version says
+# that it was done. Debian has npm in a package of its own; Node's own builds bring it along.
+define scripts
+	if ! command -v npm >/dev/null || ! command -v node >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing nodejs and npm (once)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null || exit 1; \
+		else \
+			echo "The page's scripts are checked with Node and npm. On Debian and Ubuntu: apt-get install nodejs npm" >&2; \
+			exit 1; \
+		fi; \
+	fi; \
+	node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' || { \
+		echo "The page's scripts are checked with Node 20.19 or newer; $$(command -v node) is $$(node --version)" >&2; \
+		exit 1; \
+	}; \
+	stamp=$(SCRIPTS)/node_modules/installed-$$(node -p 'process.version + "-" + require("crypto").createHash("sha256").update(require("fs").readFileSync("$(SCRIPTS)/package-lock.json")).digest("hex").slice(0, 16)'); \
+	if [ ! -e "$$stamp" ]; then \
+		echo "Installing the packages that check the page's scripts (once)"; \
+		npm ci --prefix $(SCRIPTS) --no-audit --no-fund --loglevel=error >/dev/null || exit 1; \
+		touch "$$stamp"; \
+	fi
 endef
 
 comma := ,

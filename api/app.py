@@ -7,7 +7,7 @@ from typing import cast
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
-from api import exchange, lanes, limits, openapi, problems
+from api import auth, exchange, lanes, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> APIFlask:
     problems.register(app, page_for=failures.page_for)
     session.register(app)
     texts.register(app)
+    auth.register(app)
     limits.register(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

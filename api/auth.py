@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from apiflask import APIBlueprint, HTTPTokenAuth
+from apiflask import APIBlueprint, APIFlask, HTTPTokenAuth
 from flask import g, request
 from werkzeug.datastructures import Authorization
 
@@ -25,25 +25,44 @@ class _KeyOrSession(HTTPTokenAuth):
     """The key in the header, or where there is no such header, the key that the session stands for."""
 
     def authenticate(self, auth: Authorization | None, stored_password: str | None) -> str | None:
-        if "Authorization" in request.headers:
-            found: str | None = super().authenticate(auth, stored_password)
-            return found
-        seen = session.caller()
-        if seen is None:
+        caller = identified()
+        if caller is None:
+            if getattr(auth, "token", None):
+                raise key_ended()
             return None
-        csrf.check()
-        return act_as(seen)
+        if caller.session_id is not None:
+            csrf.check()
+        return act_as(caller)
 
 
 bearer = _KeyOrSession(scheme="Bearer", description="An API key, made with `cleanplate keys create`.")
 
 
-@bearer.verify_token  # type: ignore[untyped-decorator]
-def _tenant(secret: str) -> str:
-    found = identify(stores().database, secret)
-    if found is None:
-        raise key_ended()
-    return act_as(found)
+def register(app: APIFlask) -> None:
+    """Ask the ledger who makes each request under /v1, before it is counted."""
+
+    @app.before_request
+    def ask_who_it_is() -> None:
+        if request.path.startswith("/v1/"):
+            identified()
+
+
+def identified() -> Caller | None:
+    """Who makes the current request, by a key or a session that holds. The ledger is asked once a request.
+
+    Rights come from :func:`protect`, which also checks that a session's request is the page's own.
+    """
+    if "identified" not in g:
+        g.identified = _identify()
+    caller: Caller | None = g.identified
+    return caller
+
+
+def _identify() -> Caller | None:
+    if "Authorization" not in request.headers:
+        return session.caller()
+    secret = getattr(bearer.get_auth(), "token", None)
+    return identify(stores().database, secret) if secret else None
 
 
 def key_ended() -> Problem:
@@ -70,6 +89,8 @@ def protect(blueprint: APIBlueprint, *, writes: Scope) -> None:
     @blueprint.before_request
     @blueprint.auth_required(bearer)
     def only_with_a_key() -> None:
+        if request.method == "OPTIONS":
+            return  # Flask answers by itself, with the methods that the address takes
         needed = Scope.READ if request.method in {"GET", "HEAD"} else writes
         if needed not in caller().scopes:
             raise Problem(

@@ -72,7 +72,7 @@ def must_be_json(blueprint: APIBlueprint, *endpoints: str) -> None:
 
     @blueprint.before_request
     def these_must_be_json() -> None:
-        if request.endpoint in endpoints and not request.is_json:
+        if request.endpoint in endpoints and request.method != "OPTIONS" and not request.is_json:
             raise unsupported("application/json")
 
 

@@ -27,7 +27,7 @@ from storage.records import NewImage, NewJob, SkippedRow
 _IN_MEMORY = 1 << 20
 
 
-def gather_job(here: Stores, tenant: str, body: requests.NewJob) -> NewJob:
+def gather_job(stores: Stores, tenant: str, body: requests.NewJob) -> NewJob:
     """Gathers the pictures of a job; the job as the ledger takes it.
 
     Raises:
@@ -35,18 +35,18 @@ def gather_job(here: Stores, tenant: str, body: requests.NewJob) -> NewJob:
     """
     skipped: list[SkippedRow] = []
     if body.images is not None:
-        images = _list(here, body.images)
+        images = _list(stores, body.images)
     elif body.folder is not None:
-        images = _list_folder(here, body.folder)
+        images = _list_folder(stores, body.folder)
     else:
         assert body.manifest is not None
-        with _download(here, tenant, body.manifest) as file:
-            images, skipped = read_images(here, tenant, file, body, body.manifest)
-    return with_terms(here, body, images, skipped)
+        with _download(stores, tenant, body.manifest) as file:
+            images, skipped = read_images(stores, tenant, file, body, body.manifest)
+    return with_terms(stores, body, images, skipped)
 
 
 def read_images(
-    here: Stores,
+    stores: Stores,
     tenant: str,
     file: IO[bytes],
     terms: requests.JobTerms,
@@ -54,8 +54,8 @@ def read_images(
 ) -> tuple[list[NewImage], list[SkippedRow]]:
     """Reads the images of a manifest's file, and the rows that are left out. Raises Problem."""
     reading = Reading(
-        settings=here.settings,
-        known=lambda named: known_uploads(here.database, tenant, named),
+        settings=stores.settings,
+        known=lambda named: known_uploads(stores.database, tenant, named),
         has_mask=terms.chosen_mask is not None,
         format=how.format,
         skips=how.on_error == "skip",
@@ -64,11 +64,11 @@ def read_images(
     return manifest.images, manifest.bad
 
 
-def with_terms(here: Stores, terms: requests.JobTerms, images: list[NewImage], skipped: list[SkippedRow]) -> NewJob:
+def with_terms(stores: Stores, terms: requests.JobTerms, images: list[NewImage], skipped: list[SkippedRow]) -> NewJob:
     """The job of these images. Raises Problem: ``mask_missing``, or what the service does not offer."""
     try:
-        check_model(terms.options, here.settings)
-        check_text(terms.mask, here.settings, "mask/mode")
+        check_model(terms.options, stores.settings)
+        check_text(terms.mask, stores.settings, "mask/mode")
     except Refused as error:
         raise _problem(error, ()) from error
     job = NewJob(
@@ -76,7 +76,7 @@ def with_terms(here: Stores, terms: requests.JobTerms, images: list[NewImage], s
         mask=terms.chosen_mask,
         options=terms.options,
         rights=terms.rights,
-        retention_s=here.settings.retention_s(terms.retention_days),
+        retention_s=stores.settings.retention_s(terms.retention_days),
         webhook_endpoint_id=terms.webhook_id,
         priority=terms.priority,
         deadline=terms.deadline,
@@ -114,29 +114,29 @@ def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str]
         yield pointer(*path, "mask", "upload_id")
 
 
-def _list(here: Stores, listed: list[requests.NewImage]) -> list[NewImage]:
-    _check_count(here, len(listed))
+def _list(stores: Stores, listed: list[requests.NewImage]) -> list[NewImage]:
+    _check_count(stores, len(listed))
     images = []
     for index, image in enumerate(listed):
         try:
-            images.append(new_image(image, here.settings))
+            images.append(new_image(image, stores.settings))
         except Refused as error:
             raise _problem(error, ("images", index)) from error
     return images
 
 
-def _list_folder(here: Stores, url: str) -> list[NewImage]:
+def _list_folder(stores: Stores, url: str) -> list[NewImage]:
     url = url if url.endswith("/") else f"{url}/"
-    reason = reason_against_folder(url, here.settings)
+    reason = reason_against_folder(url, stores.settings)
     if reason is not None:
         raise _problem(Refused("url_not_allowed", "folder", reason), ())
     bucket = url.split("/")[2]
     prefix = url.removeprefix(f"s3://{bucket}/")
     try:
-        keys = [key for key in here.buckets.list(url) if is_picture_name(key)]
+        keys = [key for key in stores.buckets.list(url) if is_picture_name(key)]
     except (BlobNotFound, BlobStoreRefused) as error:
         raise _unreadable("folder") from error
-    _check_count(here, len(keys))
+    _check_count(stores, len(keys))
     if not keys:
         detail = "There are no pictures in this folder."
         raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("folder"), detail=detail)])
@@ -152,36 +152,36 @@ def _list_folder(here: Stores, url: str) -> list[NewImage]:
     ]
 
 
-def _check_count(here: Stores, count: int) -> None:
-    most = here.settings.max_job_images
+def _check_count(stores: Stores, count: int) -> None:
+    most = stores.settings.max_job_images
     if count > most:
         raise Problem("too_many_images", f"A job may have {most} images; this one has {count}. Split it.")
 
 
 @contextmanager
-def _download(here: Stores, tenant: str, manifest: requests.ManifestSource) -> Iterator[IO[bytes]]:
+def _download(stores: Stores, tenant: str, manifest: requests.ManifestSource) -> Iterator[IO[bytes]]:
     """The manifest's file, on disk if it is large."""
-    most = here.settings.max_manifest_bytes
+    most = stores.settings.max_manifest_bytes
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         try:
             if manifest.url is None:
-                upload = get_upload(here.database, tenant, manifest.upload_id or "")
-                here.blobs.download(upload.key, file, max_bytes=most)
+                upload = get_upload(stores.database, tenant, manifest.upload_id or "")
+                stores.blobs.download(upload.key, file, max_bytes=most)
             else:
-                _download_from_bucket(here, manifest.url, file, most)
+                _download_from_bucket(stores, manifest.url, file, most)
         except BlobTooLarge as error:
             raise Problem("request_too_large", f"A manifest may have {most} bytes. Split it.") from error
         file.seek(0)
         yield file
 
 
-def _download_from_bucket(here: Stores, url: str, file: IO[bytes], max_bytes: int) -> None:
-    reason = reason_against_source(url, here.settings)
+def _download_from_bucket(stores: Stores, url: str, file: IO[bytes], max_bytes: int) -> None:
+    reason = reason_against_source(url, stores.settings)
     if reason is not None or not url.startswith("s3://"):
         detail = reason or "A manifest is read from s3://bucket/key, or from an upload."
         raise _problem(Refused("url_not_allowed", "url", detail), ("manifest",))
     try:
-        here.buckets.download(url, file, max_bytes=max_bytes)
+        stores.buckets.download(url, file, max_bytes=max_bytes)
     except (BlobNotFound, BlobStoreRefused) as error:
         raise _unreadable("manifest", "url") from error
 

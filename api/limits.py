@@ -1,48 +1,74 @@
-"""Rate limits: so many requests a minute for each API key, counted in Redis, or in each process when embedded.
+"""Rate limits: a number of requests a minute for each API key, counted in Redis, or in each process when embedded.
 
-When Redis is away the processes count for themselves until it is back: requests are answered rather than refused.
+A request without a valid key counts for its address. When Redis is away or does not answer, each process counts for
+itself until Redis is back: requests are answered rather than refused, and the log says so.
 """
 
 from __future__ import annotations
 
-import hashlib
+from typing import Any
 
 from apiflask import APIFlask
-from flask import request
+from flask import Response, g, request
 from flask_limiter import HeaderNames, Limiter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from api.web import session
+from api import auth
 from cleanplate.base.settings import Settings
 
 #: Names of the headers with the limit, what is left of it, and the second of the epoch at which it is whole again.
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+#: Seconds that Redis may take for a connection or an answer: every request waits for it.
+_REDIS_TIMEOUT_S = 0.25
+#: Where Flask-Limiter puts the seconds to wait, on every answer.
+_WAIT = "X-RateLimit-Wait"
 
 
 def register(app: APIFlask, settings: Settings) -> None:
     """Limit the requests to ``app`` under /v1; the rest is for machines that watch and people that read."""
     if not settings.rate_limit_per_minute:
         return
+    redis_url = settings.broker_url.get_secret_value()
+    redis_options: dict[str, Any] = {
+        "socket_timeout": _REDIS_TIMEOUT_S,
+        "socket_connect_timeout": _REDIS_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+    # Answers pass the hooks in the reverse order of their registration: this one comes after Flask-Limiter's.
+    @app.after_request
+    def tell_refused_clients_when_to_come_back(answer: Response) -> Response:
+        wait = answer.headers.pop(_WAIT, None)
+        if wait is not None and g.get("problem_code") == "rate_limited":
+            answer.headers["Retry-After"] = str(max(1, int(wait)))
+        return answer
+
     Limiter(
-        key_func=_who,
+        key_func=_counted_for,
         app=app,
         application_limits=[f"{settings.rate_limit_per_minute}/minute"],
         application_limits_exempt_when=lambda: not request.path.startswith("/v1/"),
         headers_enabled=True,
         header_name_mapping=dict(
-            zip((HeaderNames.LIMIT, HeaderNames.REMAINING, HeaderNames.RESET), HEADERS, strict=True)
+            zip(
+                (HeaderNames.LIMIT, HeaderNames.REMAINING, HeaderNames.RESET, HeaderNames.RETRY_AFTER),
+                (*HEADERS, _WAIT),
+                strict=True,
+            )
         ),
         retry_after="delta-seconds",
         strategy="fixed-window",
-        storage_uri=settings.broker_url.get_secret_value() or "memory://",
+        storage_uri=redis_url or "memory://",
+        storage_options=redis_options if redis_url else {},
         key_prefix="cleanplate",
+        # Requests that are at work when Redis stops answering are let through, and later ones counted here.
+        swallow_errors=True,
         in_memory_fallback_enabled=True,
     )
 
 
-def _who() -> str:
-    """The key or the session's secret as sent, valid or not; without one the address.
-
-    Hashed, because Redis would show it.
-    """
-    key = request.headers.get("Authorization") or session.secret_of_request()
-    return hashlib.sha256(key.encode()).hexdigest() if key else request.remote_addr or ""
+def _counted_for() -> str:
+    """The id of the request's key; without a valid one its address."""
+    caller = auth.identified()
+    return caller.key_id if caller is not None else request.remote_addr or ""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 
 from apiflask import APIFlask
-from flask import current_app
 from pydantic import BaseModel
 
 from api import answers, idempotency, requests
@@ -53,14 +52,6 @@ def register(app: APIFlask) -> None:
         AUTO_OPERATION_ID=True,
     )
     app.spec_processor(_made_exact)  # type: ignore[arg-type]
-
-
-def current_document() -> dict[str, Any]:
-    """The document of the current application, made once; do not change it."""
-    if "openapi" not in current_app.extensions:
-        current_app.extensions["openapi"] = cast(APIFlask, current_app).spec
-    document: dict[str, Any] = current_app.extensions["openapi"]
-    return document
 
 
 def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +111,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
             _complete(operation)
             if path.startswith("/v1/"):
                 operation["security"] = [{bearer.name: []}]
+                _add_common_problems(path, operation)
                 _add_limits(operation)
             _add_examples(document, operation)
     return document
@@ -150,14 +142,31 @@ def _add_once(operation: dict[str, Any]) -> None:
     }
 
 
+def _add_common_problems(path: str, operation: dict[str, Any]) -> None:
+    """The problems that follow from what an operation takes. Routes list only those of their own."""
+    body = operation.get("requestBody", {}).get("content", {})
+    codes = ["key_missing", "key_wrong", "scope_missing", "rate_limited", "ledger_unavailable"]
+    if "{" in path:
+        codes.append("not_found")
+    if body:
+        codes += ["request_too_large", "media_type_unsupported", "validation_failed"]
+    if "application/json" in body:
+        codes.append("json_invalid")
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", [])):
+        codes.append("validation_failed")
+    for code in codes:
+        status = CATALOGUE[code].status
+        described = responses(code)[status]
+        known = operation["responses"].setdefault(str(status), described)
+        if f"`{code}`" not in known["description"]:
+            known["description"] += f"; {described['description']}"
+
+
 def _add_limits(operation: dict[str, Any]) -> None:
-    """Whoever has a key may be asked to slow down, and is told how much is left."""
-    codes = responses("rate_limited")[429]
-    known = operation["responses"].setdefault("429", codes)
-    if "rate_limited" not in known["description"]:
-        known["description"] += f"; {codes['description']}"
-    known["headers"] = {"Retry-After": _header("integer", "Seconds after which to go on.")}
+    """What is left of the rate limit, and on answers that ask for patience, how much."""
     for status, answer in operation["responses"].items():
+        if status in {"429", "503"} or "`idempotency_key_busy`" in answer["description"]:
+            answer["headers"] = {"Retry-After": _header("integer", "Seconds after which to go on.")}
         if status[0] in "23":
             answer.setdefault("headers", {}).update({name: _header("integer", what) for name, what in _LIMITS.items()})
     operation["responses"] = dict(sorted(operation["responses"].items()))

@@ -1,4 +1,4 @@
-"""The last step of every way to submit a job: the ledger takes it, once, and the answer says where to follow it."""
+"""Submits a job to the ledger, once for each request, and answers where to follow it: the last step of every way in."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from api.stores import Stores
 from cleanplate.telemetry import meters, tracing
 from storage import records
 from storage.errors import NotFound
-from storage.ledger.jobs.jobs import submit_job, submit_once
+from storage.ledger.jobs.submission import submit_job, submit_once
 from storage.ledger.tenants.idempotency import Once
 
 
-def answered(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dict[str, str]]:
-    """A job that was accepted, now or before."""
+def accepted(job: answers.Job, *, replayed: bool) -> tuple[answers.Job, int, dict[str, str]]:
+    """The answer 202; ``replayed``: an earlier try of the request made the job."""
     return job, 202, {"Location": job.links.self} | ({REPLAYED: "true"} if replayed else {})
 
 
-def submitted(
-    here: Stores, tenant: str, job: records.NewJob, wanted: Once | None, *, webhook_field: str
+def submit_to_ledger(
+    stores: Stores, tenant: str, job: records.NewJob, once: Once | None, *, webhook_field: str
 ) -> tuple[answers.Job, bool]:
-    """The new job, or the one that this request made before; and whether it is that."""
+    """Submits a job; it, or the job of an earlier try of the request, and whether there was one.
+
+    ``webhook_field`` is the path of the field that names the webhook.
+
+    Raises:
+        Problem: ``webhook_unknown``.
+    """
     with tracing.span("job.submit", request.headers.get("traceparent"), images=len(job.images)) as span:
-        answer, replayed = _written(here, tenant, replace(job, trace=span.context), wanted, webhook_field)
+        answer, replayed = _write(stores, tenant, replace(job, trace=span.context), once, webhook_field)
         span.tell(job=answer.id, replayed=replayed)
     if not replayed:
         meters.JOBS_SUBMITTED.labels(job.priority.value).inc()
@@ -37,16 +43,16 @@ def submitted(
     return answer, replayed
 
 
-def _written(
-    here: Stores, tenant: str, job: records.NewJob, wanted: Once | None, webhook_field: str
+def _write(
+    stores: Stores, tenant: str, job: records.NewJob, once: Once | None, webhook_field: str
 ) -> tuple[answers.Job, bool]:
     try:
-        if wanted is None:
-            return answers.Job.of(submit_job(here.database, tenant, job, actor=auth.actor())), False
-        answer, replayed = submit_once(here.database, tenant, job, wanted, _as_json, actor=auth.actor())
+        if once is None:
+            return answers.Job.of(submit_job(stores.database, tenant, job, actor=auth.actor())), False
+        answer, replayed = submit_once(stores.database, tenant, job, once, _as_json, actor=auth.actor())
         return answers.Job.model_validate(answer), replayed
     except NotFound as error:
-        # The address is right; it is the body that names something unknown.
+        # Not 404: the path exists, and the body names an unknown webhook.
         raise Problem(
             "webhook_unknown",
             f"There is no webhook {error.identifier!r}. Make it with POST /v1/webhooks first.",

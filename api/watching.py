@@ -20,8 +20,8 @@ import structlog
 from api import answers
 from storage import records
 from storage.errors import StorageError
-from storage.ledger.jobs.counting import OPEN_JOB
 from storage.ledger.jobs.watching import Look
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 
 #: Seconds between two looks; the longest while the ledger is away.
 LOOK_S = 1.0

@@ -29,7 +29,7 @@ from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
-from storage.ledger.jobs.jobs import list_images
+from storage.ledger.jobs.reading import list_images
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate

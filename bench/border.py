@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.colour_difference import border_steps, delta_e_2000
 from bench.metrics import masked_psnr
 from bench.subjects import marked
-from model.colour import lab_of
-from model.colour_difference import border_steps, delta_e_2000
 from model.engine.inpainter import LaMaInpainter
 from model.engine.plan import make_plan
-from model.masks import blend_weights, default_dilation, dilate
+from model.repair.hole import blend_weights, default_dilation, dilate
+from model.repair.seam import lab_of
 from model.training.photos import load_photos
 
 Pixels = NDArray[np.uint8]

@@ -20,8 +20,8 @@ from model.imaging.formats import boxes, jpeg, png_chunks, tiff_strips
 from model.imaging.formats.splice import touched_mcus
 from model.imaging.metadata.reading import has_c2pa
 from model.imaging.turning import as_stored
-from model.masks import Mask
-from model.repair import Task
+from model.repair.hole import Mask
+from model.repair.task import Task
 
 Samples = NDArray[Any]
 #: Where thumbnails and strips lie may change; what they hold is compared elsewhere.

@@ -31,7 +31,7 @@ from model.imaging import Limits
 from model.imaging.coding import encode
 from model.imaging.picture import Edit
 from model.imaging.turning import as_seen
-from model.repair import Task, fill_parts, read, write
+from model.repair.task import Task, fill_parts, read, write
 
 LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
 #: Lossy formats in which nothing can be spliced: how far pixels may be off outside the mask is reported, not promised.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model.networks.prefill import push_pull
-from model.repair import Task, composite
+from model.repair.task import Task, composite
 
 Pixels = NDArray[np.uint8]
 Method = Callable[[Task], Pixels]

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.colour import lab_of
-from model.colour_difference import border_steps, delta_e_2000
+from bench.colour_difference import border_steps, delta_e_2000
+from model.repair.seam import lab_of
 
 Pixels = NDArray[np.uint8]
 

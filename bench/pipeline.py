@@ -34,7 +34,8 @@ from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
-from storage.ledger.jobs.jobs import list_images, list_jobs, submit_job
+from storage.ledger.jobs.reading import list_images, list_jobs
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate

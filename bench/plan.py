@@ -5,7 +5,7 @@
 Prints area, passes and expected time for a corner logo, a centre logo, a diagonal band and tiled text on three sizes of
 picture. ``--run`` also measures the corner logo on 1200x1600 against the whole picture, the peak memory of a 4000x6000
 picture with a corner logo, and the seams between tiles (on ``--photo``). ``--write`` measures passes on this machine
-and writes the table that plans are made by (``model/costs.json``).
+and writes the table that plans are made by (``model/engine/costs.json``).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from model.engine.costs import TABLE, Costs, costs_for
 from model.engine.engine import Engine
 from model.engine.flight import Tile
 from model.engine.plan import Plan, Region, cut, make_plan, tile_weights
-from model.masks import Mask, dilate
 from model.networks.precision import best_precision
 from model.networks.program import Program
+from model.repair.hole import Mask, dilate
 
 SIZES = ((500, 500), (1600, 1200), (6000, 4000))
 #: Sides of the passes that the cost table is fitted to.
@@ -241,7 +241,7 @@ def main() -> None:
         "--run", action="store_true", help="measure the corner logo, peak memory and, with --photo, seams"
     )
     parser.add_argument("--photo", type=Path, help="a photo to measure seams on")
-    parser.add_argument("--write", action="store_true", help="measure passes here and write model/costs.json")
+    parser.add_argument("--write", action="store_true", help="measure passes here and write model/engine/costs.json")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     console = Console(width=120)

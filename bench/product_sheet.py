@@ -20,7 +20,7 @@ from bench.ablation import trained
 from bench.methods import Method, whole_picture
 from bench.subjects import LIMITS, Pixels, marked, png
 from model.engine.inpainter import LaMaInpainter
-from model.repair import read
+from model.repair.task import read
 from model.training.masks import KINDS
 
 WIDTH, HEIGHT = 1200, 1600

@@ -30,7 +30,7 @@ from cleanplate.base.settings import Settings
 from cleanplate.telemetry import logs
 from storage.database import Database
 from storage.ledger.images.leases import lease_images
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint
@@ -39,7 +39,7 @@ from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rig
 from storage.tables import images
 from tests.servers import PostgresServer, RedisServer, started
 from workers.device.images.finisher import Finisher
-from workers.device.lease import Heartbeat, Lease
+from workers.device.lease import LeaseHeartbeat, lease_on_images
 from workers.leader import dispatcher
 from workers.shared.queue import make_celery
 
@@ -132,8 +132,10 @@ def device(settings: Settings, database: Database, rate: float, stop: Any) -> No
             ids = message.payload[0][0]
             taken_at = time.monotonic()
             token, leased = lease_images(database, ids, worker="bench", lease_s=settings.lease_s)
-            lease = Lease(database, token, [i.id for i in leased], lease_s=settings.lease_s, taken_at=taken_at)
-            with Heartbeat(lease, settings.heartbeat_s), Finisher(database, lease, max_attempts=3) as finisher:
+            lease = lease_on_images(
+                database, token, [i.id for i in leased], lease_s=settings.lease_s, taken_at=taken_at
+            )
+            with LeaseHeartbeat(lease, settings.heartbeat_s), Finisher(database, lease, max_attempts=3) as finisher:
                 due = time.monotonic()
                 for image in leased:
                     due += 1 / rate if rate else 0

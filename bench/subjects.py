@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.imaging import Limits
-from model.repair import Task, read
+from model.repair.task import Task, read
 from model.training.holes import paint
 from model.training.masks import KINDS, Mask
 from model.training.photos import load_photos

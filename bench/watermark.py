@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.colour_difference import delta_e_2000
 from bench.marks import Marked, Photos, Scene, crop, marked_set, scene_of
-from model.colour import lab_of
-from model.colour_difference import delta_e_2000
 from model.engine.inpainter import LaMaInpainter
 from model.errors import TemplateRefused
 from model.imaging import Limits
-from model.masks import dilate
+from model.repair.hole import dilate
+from model.repair.seam import lab_of
 from model.watermark.estimate import estimate
 from model.watermark.files import clean
 from model.watermark.ghost import ghost_score

@@ -1,5 +1,5 @@
 """The ledger's schema, step by step, for Postgres and SQLite; applied by ``cleanplate migrate`` (``storage.migrate``).
 
-Each file in ``versions/`` is one step and never changes once released: it spells its tables out and imports nothing of
-the project.
+Each file in ``versions/`` is one step. A released step never changes, so it spells its tables out and imports nothing
+of the project.
 """

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps on the connection, and in the transaction, that ``storage.migrate`` hands in."""
+"""Alembic's entry: runs the steps on the connection of ``storage.migrate``, in its transaction."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from storage.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    render_as_batch=True,  # SQLite alters a table by building it anew
+    render_as_batch=True,  # SQLite alters a table by a copy
 )
 with context.begin_transaction():
     context.run_migrations()

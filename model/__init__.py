@@ -6,8 +6,12 @@ Imports nothing else of the project. ``LaMaInpainter`` is the way through it::
     inpainter = LaMaInpainter()
     clean = inpainter(image, mask)
 
-To read it, begin with ``ffc.py`` (the layers), then ``lama.py`` and ``fourier_unet.py`` (the networks), ``plan.py``
-(where to look), ``engine.py`` (a device). torch is imported when an inpainter is first asked for.
+The rooms: ``networks`` (FFC layers, LaMa, the network that ships, weights), ``engine`` (plans, batches, one device),
+``imaging`` (files to arrays and back), ``repair`` (one picture from bytes to bytes), ``watermark`` (marks that many
+pictures share), ``text`` (marks that are text), ``checkpoints`` (weights of other projects), ``training``.
+``formats`` is the one table of formats, ``errors`` the one tree of errors. Begin with ``networks/ffc.py`` (the
+layers), then ``engine/plan.py`` (where to look) and ``engine/engine.py`` (a device). torch is imported when an
+inpainter is first asked for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A half-open box in pixels: where a region lies, what a tile covers, which part of a result is wanted."""
+"""A half-open box in pixels: where a region lies, what a tile covers, which part of a result is needed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """For the two spatial axes of an array; a box that reaches beyond it gives what there is."""
+        """For the two spatial axes of an array; the part of the box beyond the array is cut off."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def union(self, other: Box) -> Box:

@@ -34,7 +34,7 @@ class ModelError(Exception):
     """The root: anything that ``model`` refuses."""
 
     code = "model_error"
-    #: Whether the same call may succeed later, or elsewhere, without anybody changing anything.
+    #: Whether the same call may succeed later, or elsewhere, without any change.
     transient = False
 
 
@@ -78,7 +78,7 @@ class TemplateRejected(ModelError):
 
 
 class TextReaderMissing(ModelError):
-    """What finds text is not installed on this machine; another worker may have it."""
+    """The text reader is not installed on this machine; another worker may have it."""
 
     code = "text_marks_missing"
     transient = True
@@ -91,7 +91,7 @@ class TextReaderMissing(ModelError):
 
 
 class TemplateRefused(ModelError):
-    """Pictures from which no template can be made, or none that is to be trusted."""
+    """Pictures that give no template, or no reliable one."""
 
     def __init__(self, code: str, sentence: str, needed: int = 0) -> None:
         super().__init__(sentence)
@@ -168,19 +168,19 @@ class ResultNotFinite(ModelError):
 
 
 class TrainingStopped(ModelError):
-    """A run that cannot go on as it is; its last good checkpoint stands."""
+    """A run that cannot continue; its last good checkpoint is kept."""
 
     code = "training_stopped"
 
 
 class RecipeRejected(TrainingStopped):
-    """A recipe that is not there, or that asks for what cannot be had."""
+    """A missing recipe, or one with an impossible value."""
 
     code = "recipe_rejected"
 
 
 class PhotosMissing(TrainingStopped):
-    """Nothing to learn from."""
+    """No photos to train on."""
 
     code = "photos_missing"
 
@@ -216,7 +216,7 @@ class TrainingDiverged(TrainingStopped):
 
 
 class TrainingInterrupted(TrainingStopped):
-    """Somebody asked the run to stop."""
+    """The run was asked to stop."""
 
     code = "training_interrupted"
 
@@ -227,5 +227,5 @@ class TrainingInterrupted(TrainingStopped):
 
 
 def standing(checkpoint: Path) -> str:
-    """Which state of a run is on the disk."""
+    """A sentence about the last checkpoint on the disk."""
     return f"The last good state is in {checkpoint}." if checkpoint.exists() else "There is no checkpoint yet."

@@ -1,7 +1,7 @@
-"""The ledger's connection: transactions, and the one clock of all statements.
+"""The ledger's connection: transactions, and the clock of all statements.
 
 Every query of the project runs inside :meth:`Database.read` or :meth:`Database.write`. On Postgres the time is the
-server's, because workers on many machines disagree about theirs; on SQLite all processes share one machine.
+server's, because the clocks of worker machines differ. On SQLite all processes share one machine.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Database:
 
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
-    """The one place where a database that fails becomes an error of ours."""
+    """A transaction; turns failures of the database into ``LedgerUnavailable``."""
     try:
         with engine.begin() as connection:
             yield connection

@@ -1,7 +1,7 @@
-"""SQLAlchemy engines for both databases: the one place that knows how each wants to be opened.
+"""SQLAlchemy engines for both databases: the only module that knows how to open each.
 
-SQLite: WAL, a busy timeout, foreign keys on, and transactions begun by us (``BEGIN IMMEDIATE`` for writers, so that two
-writers queue up instead of failing half-way). Postgres: READ COMMITTED, connections tested before use.
+SQLite: WAL, a busy timeout, foreign keys on, and explicit transactions. Writers use ``BEGIN IMMEDIATE``, so that two
+writers queue up instead of failing half-way. Postgres: READ COMMITTED, connections tested before use.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 #: Seconds that a statement waits for SQLite's write lock, and a connection for Postgres' answer.
 LOCK_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
-#: Milliseconds after which a connection whose other end has fallen silent is given up: well within a lease.
+#: Milliseconds without an acknowledgement after which a connection counts as broken: well within a lease.
 _SILENCE_MS = 10_000
 #: In a URL's query: a pooler in transaction mode stands before Postgres.
 POOLER = "cleanplate_pooler"
-#: Execution option: this engine's transactions will write.
+#: Execution option: transactions of this engine write.
 WRITES = "cleanplate_writes"
 
 
@@ -55,7 +55,7 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
 def _prepare_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver begins no transaction of its own
+        connection.isolation_level = None  # turns the driver's implicit transactions off
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 
 class StorageError(Exception):
-    """The root: anything that the ledger or the blob store refuses."""
+    """The root of all errors of ledger and blob store."""
 
     code = "storage_error"
-    #: Whether the same call may succeed later without anybody changing anything.
+    #: Whether the same call may succeed later, unchanged.
     transient = False
 
 
 class NotFound(StorageError):
-    """No such thing, or it belongs to another tenant: the two are told apart nowhere."""
+    """It does not exist, or belongs to another tenant: the answer is the same."""
 
     code = "not_found"
 
@@ -23,14 +23,14 @@ class NotFound(StorageError):
 
 
 class LedgerUnavailable(StorageError):
-    """The database did not answer, broke off, or asked to try again (a lock that took too long, a deadlock)."""
+    """The database did not answer, lost the connection, or asks for a retry (lock timeout, deadlock)."""
 
     code = "ledger_unavailable"
     transient = True
 
 
 class UploadUnknown(StorageError):
-    """A job names uploads that do not exist for this tenant, or have expired."""
+    """A job names uploads that the tenant does not have, or that have expired."""
 
     code = "upload_unknown"
 
@@ -41,17 +41,17 @@ class UploadUnknown(StorageError):
 
 
 class TemplateUnknown(StorageError):
-    """A job names templates that do not exist for this tenant."""
+    """A job names templates that the tenant does not have."""
 
     code = "template_unknown"
 
     def __init__(self, identifiers: list[str]) -> None:
-        super().__init__(f"No such templates: {', '.join(identifiers[:5])}. GET /v1/templates lists those there are.")
+        super().__init__(f"No such templates: {', '.join(identifiers[:5])}. GET /v1/templates lists yours.")
         self.identifiers = identifiers
 
 
 class TemplateNotReady(StorageError):
-    """A template is named that is not made yet, not approved, or was not to be made."""
+    """A job names a template that is not made or not approved, or whose making failed."""
 
     code = "template_not_ready"
 
@@ -61,12 +61,12 @@ class TemplateNotReady(StorageError):
 
 
 class TemplatesMixed(StorageError):
-    """Several templates for one picture, of which one is a mask."""
+    """A mask names several templates, and one of them is of the kind ``mask``."""
 
     code = "templates_mixed"
 
     def __init__(self, identifier: str) -> None:
-        super().__init__(f"The template {identifier!r} is a mask's, which stands alone: name it without others.")
+        super().__init__(f"The template {identifier!r} is of the kind mask: name it alone.")
         self.identifier = identifier
 
 
@@ -80,25 +80,27 @@ class TemplateInUse(StorageError):
 
 
 class TemplateNotInReview(StorageError):
-    """A template that nobody is to look at is approved or rejected."""
+    """A template that does not wait for a decision cannot be approved or rejected."""
 
     code = "template_not_in_review"
 
     def __init__(self, identifier: str, state: str) -> None:
-        super().__init__(f"The template {identifier!r} is {state}: only one that needs review is approved or rejected.")
+        super().__init__(
+            f"The template {identifier!r} is {state}: only one that needs review can be approved or rejected."
+        )
 
 
 class JobNotInReview(StorageError):
-    """A job that does not wait for a mark is approved."""
+    """A job that does not wait for a decision cannot be approved."""
 
     code = "job_not_in_review"
 
     def __init__(self, job_id: str, state: str) -> None:
-        super().__init__(f"The job {job_id!r} is {state}: only one that needs review is approved.")
+        super().__init__(f"The job {job_id!r} is {state}: only one that needs review can be approved.")
 
 
 class NothingToApprove(StorageError):
-    """A job is approved in whose pictures no mark was found."""
+    """A job without a mark found in its pictures cannot be approved."""
 
     code = "template_missing"
 
@@ -107,7 +109,7 @@ class NothingToApprove(StorageError):
 
 
 class BlobNotFound(StorageError):
-    """Nothing is stored under this key."""
+    """The store has no blob under this key."""
 
     code = "blob_not_found"
 
@@ -117,7 +119,7 @@ class BlobNotFound(StorageError):
 
 
 class BlobTooLarge(StorageError):
-    """More bytes than the caller allows."""
+    """The blob is larger than the caller allows."""
 
     code = "image_too_large"
 
@@ -127,7 +129,7 @@ class BlobTooLarge(StorageError):
 
 
 class PartsInvalid(StorageError):
-    """Parts of an upload that were not sent, or are not those that were sent."""
+    """Parts of an upload are missing, or an ETag is wrong."""
 
     code = "parts_invalid"
 
@@ -136,41 +138,41 @@ class PartsInvalid(StorageError):
 
 
 class UploadInUse(StorageError):
-    """An upload that a job names cannot be dropped."""
+    """An upload that a job uses cannot be deleted."""
 
     code = "upload_in_use"
 
     def __init__(self, upload_id: str) -> None:
-        super().__init__(f"A job uses the upload {upload_id!r}: it goes when the job is deleted.")
+        super().__init__(f"A job uses the upload {upload_id!r}: it is deleted with the job.")
 
 
 class InvalidKey(StorageError):
-    """A key that could leave the store, or that no store accepts."""
+    """A key that leads out of the store, or that stores do not accept."""
 
     code = "invalid_key"
 
 
 class BlobStoreUnavailable(StorageError):
-    """The object store did not answer, or said to come back later."""
+    """The object store did not answer, or asks for a retry."""
 
     code = "blob_store_unavailable"
     transient = True
 
 
 class BlobStoreRefused(StorageError):
-    """The object store answered, and refuses: credentials, permissions, or a bucket that is not there."""
+    """The object store refuses: credentials, permissions, or a missing bucket."""
 
     code = "blob_store_refused"
 
 
 class LinkInvalid(StorageError):
-    """A signed link to the local blob store that is expired, altered, or for another use."""
+    """A signed link to the local blob store has expired, was altered, or is for another use."""
 
     code = "link_invalid"
 
 
 class JobCanceled(StorageError):
-    """What was asked of a job cannot be done, because it was canceled."""
+    """The call is not possible for a job that was canceled."""
 
     code = "job_canceled"
 
@@ -179,7 +181,7 @@ class JobCanceled(StorageError):
 
 
 class PausedByOperator(StorageError):
-    """A tenant cannot go on with what the service's operator has paused."""
+    """A tenant cannot resume what the operator has paused."""
 
     code = "paused_by_operator"
 
@@ -188,24 +190,24 @@ class PausedByOperator(StorageError):
 
 
 class QuotaExceeded(StorageError):
-    """A tenant asks for more than its operator allows it."""
+    """A tenant asks for more than its quota."""
 
     code = "quota_exceeded"
 
     def __init__(self, sentence: str, retry_after_s: float | None) -> None:
         super().__init__(sentence)
-        #: When asking again may help; ``None``: never, for this request.
+        #: Seconds after which a retry may succeed; ``None``: this request never will.
         self.retry_after_s = retry_after_s
 
 
 class SizeMissing(StorageError):
-    """A tenant with a quota of bytes must announce the sizes of its uploads."""
+    """A tenant with a quota of bytes must announce the size of each upload."""
 
     code = "size_missing"
 
 
 class IdempotencyKeyReused(StorageError):
-    """The key came before with another request."""
+    """The key was used before, with another request."""
 
     code = "idempotency_key_reused"
 
@@ -214,17 +216,17 @@ class IdempotencyKeyReused(StorageError):
 
 
 class IdempotencyKeyBusy(StorageError):
-    """The same request is being worked on at this moment."""
+    """Another transaction works on the same request."""
 
     code = "idempotency_key_busy"
     transient = True
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"The request with the Idempotency-Key {key!r} is being worked on. Repeat it shortly.")
+        super().__init__(f"The request with the Idempotency-Key {key!r} is still in progress. Repeat it shortly.")
 
 
 class WebhookDisabled(StorageError):
-    """Nothing is posted to an endpoint that is disabled."""
+    """The endpoint is disabled, so that nothing is posted to it."""
 
     code = "webhook_disabled"
 

@@ -1,7 +1,7 @@
 """One dispatcher at a time: a Postgres advisory lock on a connection of its own, or a lock file where SQLite is.
 
-Both are given back by the system when their holder dies. ``held()`` is asked before each round of work; what the holder
-does is safe with two of them at once, so leadership saves work and is not what correctness rests on.
+The system releases both when their holder dies. A leader calls ``held()`` before each round of work. Two leaders at
+once are safe: leadership saves work, and correctness does not rest on it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from storage.database import Database
 _ADVISORY_LOCK = 0x636C706C61746502
 
 
-#: How soon Postgres ends the session, and with it the lock, of a leader that hangs or whose machine is gone: leaders
-#: are asked at least every 5 s. The others follow within 10 s.
+#: Session settings by which Postgres ends the session, and with it the lock, of a leader that hangs or is gone. A
+#: leader sends a statement at least every 5 s; another one follows within 10 s.
 _SESSION = {
     "idle_session_timeout": "8s",
     "tcp_keepalives_idle": "3",
@@ -32,10 +32,10 @@ _SESSION = {
 
 
 class Leadership(Protocol):
-    """A place that one process holds."""
+    """The right to lead, which one process holds."""
 
     def held(self) -> bool:
-        """Whether this process leads now; tries to become the leader where it does not."""
+        """Whether this process leads; tries to become the leader if it does not."""
 
 
 @contextmanager
@@ -67,12 +67,12 @@ class _AdvisoryLock:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
-                # Closing it shall end the session, and not put it back into the pool with the lock on it.
+                # Detached, so that closing it ends the session instead of returning it to the pool with the lock.
                 self._connection.detach()
                 for setting, value in _SESSION.items():
                     self._connection.execute(select(func.set_config(setting, value, False)))
             if self._leads:
-                # The lock lives as long as its session: one that answers still has it.
+                # The lock lives as long as its session: a session that answers still holds it.
                 self._connection.execute(select(1))
             else:
                 self._leads = bool(self._connection.scalar(select(func.pg_try_advisory_lock(_ADVISORY_LOCK))))
@@ -84,11 +84,11 @@ class _AdvisoryLock:
         connection, self._connection, led, self._leads = self._connection, None, self._leads, False
         if connection is None:
             return
-        with suppress(SQLAlchemyError):  # a broken session has lost its lock already
+        with suppress(SQLAlchemyError):  # a broken session no longer holds the lock
             if led:
-                # The server takes a moment to notice that a session ended: the next leader need not wait for that.
+                # Unlocks explicitly, because the server notices the end of a session with a delay.
                 connection.scalar(select(func.pg_advisory_unlock(_ADVISORY_LOCK)))
-        with suppress(SQLAlchemyError):  # it is closed already
+        with suppress(SQLAlchemyError):  # the connection is broken already
             connection.close()
 
 

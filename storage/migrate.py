@@ -1,7 +1,7 @@
 """Applies the migrations in ``migrations/``, in this process; ``cleanplate migrate`` calls it.
 
-All of it is one transaction under a lock, on both databases: two migrators do not meet, and one that is killed leaves
-the schema as it was.
+All steps are one transaction under a lock, on both databases: two migrators do not meet, and one that is killed leaves
+the schema as it was. What may take long and needs no lock, the validation of constraints on Postgres, follows.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, func, select, text
 
 from storage.engine import WRITES, open_engine
 
 #: Any number that no other advisory lock in the database uses.
 _ADVISORY_LOCK = 0x636C706C61746501
+#: Table and name, quoted where they must be, of constraints that were added without a look at the rows.
+_NOT_VALID = text(
+    "SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint"
+    " WHERE NOT convalidated AND connamespace = current_schema()::regnamespace"
+)
 
 
 def migrate(url: str, revision: str = "head") -> None:
@@ -33,12 +38,27 @@ def migrate(url: str, revision: str = "head") -> None:
                 command.downgrade(config, revision)
             else:
                 command.upgrade(config, revision)
+        if engine.dialect.name == "postgresql":
+            _validate_constraints(engine)
     finally:
         engine.dispose()
 
 
+def _validate_constraints(engine: Engine) -> None:
+    """Checks the rows that were there before a constraint, while others read and write them.
+
+    A migrator that dies here leaves the constraint as not valid, which binds new rows all the same; the next one
+    validates it.
+    """
+    with engine.begin() as connection:
+        pending = connection.execute(_NOT_VALID).all()
+    for table, constraint in pending:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")
+
+
 def is_current(connection: Connection) -> bool:
-    """Whether the schema is the newest one that this code knows."""
+    """Whether the schema is the newest that this code knows."""
     heads = ScriptDirectory.from_config(_config()).get_heads()
     return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
 
@@ -51,7 +71,7 @@ def _config() -> Config:
 
 
 def _is_applied(connection: Connection, revision: str) -> bool:
-    """Whether ``revision`` is already below or at the present one, so that going there is a way down."""
+    """Whether the schema is at ``revision`` or above it, so that the way there leads down."""
     scripts = ScriptDirectory.from_config(_config())
     target = scripts.get_revision(revision)
     current = MigrationContext.configure(connection).get_current_heads()

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, collate, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, collate, func, or_, select
 
 from storage.blobs.base import Blobs
 from storage.database import Database
 from storage.errors import BlobNotFound
-from storage.ledger.bulk import among, chunks
-from storage.ledger.jobs.counting import Moves
-from storage.ledger.jobs.jobs import OPEN_IMAGE
+from storage.ledger.bulk import chunks, in_array
+from storage.ledger.lifecycle.images import Branch, move_images
+from storage.ledger.lifecycle.jobs import move_job
+from storage.ledger.lifecycle.transitions import OPEN_IMAGE, REMAKE, REOPEN
 from storage.ledger.operations import audit
-from storage.records import ImageState, JobState, TemplateState
+from storage.records import ImageRecord, ImageState, JobState, TemplateState
 from storage.tables import blob_deletions, images, jobs, templates, tenants, uploads
 
 #: Rows in one read.
@@ -76,40 +77,22 @@ def requeue(db: Database, image_ids: Sequence[str]) -> int:
     total = 0
     for chunk in chunks(image_ids):
         with db.write() as connection:
-            lost = (among(db, images.c.id, chunk), images.c.state == ImageState.SUCCEEDED)
-            rows = connection.execute(
-                update(images)
-                .where(
-                    *lost,
-                    images.c.job_id.in_(select(jobs.c.id).where(jobs.c.state != JobState.CANCELED)),
-                )
-                .values(
-                    state=ImageState.QUEUED,
-                    available_at=db.now(),
-                    published_at=None,
-                    finished_at=None,
-                    result_key=None,
-                    tiles_done=0,
-                    tiles_total=None,
-                )
-                .returning(images.c.id, images.c.job_id, images.c.tenant_id)
-            ).all()
-            moves = Moves()
-            for row in rows:
-                moves.add(row.job_id, ImageState.SUCCEEDED, ImageState.QUEUED)
-            moves.write(connection)
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id.in_({row.job_id for row in rows}))
-                .values(state=JobState.RUNNING, finished_at=None, expires_at=None, deadline=None)
-            )
-            audit.append(
+            rows = move_images(
                 db,
                 connection,
-                [audit.Event(row.tenant_id, "image.requeued", audit.SERVICE, row.job_id, row.id, {}) for row in rows],
+                [Branch(transitions=(REMAKE,), values={"result_key": None})],
+                in_array(db, images.c.id, chunk),
+                images.c.job_id.in_(select(jobs.c.id).where(jobs.c.state != JobState.CANCELED)),
+                audit_entry=_requeued,
             )
+            for job_id in sorted({row.job_id for row in rows}):
+                move_job(db, connection, REOPEN, job_id)
         total += len(rows)
     return total
+
+
+def _requeued(row: Row[Any]) -> audit.Event:
+    return audit.Event(row.tenant_id, "image.requeued", audit.SERVICE, row.job_id, row.id, {})
 
 
 def _named(db: Database, keys: Sequence[str]) -> set[str]:
@@ -122,18 +105,18 @@ def _named(db: Database, keys: Sequence[str]) -> set[str]:
     template_of = {key: _owner(key)[1] for key in owners["templates"]}
     folders = {key: _folder(key) for key in keys}
     with db.read() as connection:
-        named = set(connection.scalars(select(uploads.c.key).where(among(db, uploads.c.key, [*owners["uploads"]]))))
+        named = set(connection.scalars(select(uploads.c.key).where(in_array(db, uploads.c.key, [*owners["uploads"]]))))
         its_images = {
             row.id: row
             for row in connection.execute(
                 select(images.c.id, images.c.job_id, images.c.state, images.c.result_key).where(
-                    among(db, images.c.id, [*image_of.values()])
+                    in_array(db, images.c.id, [*image_of.values()])
                 )
             )
         }
-        known = among(db, templates.c.id, [*template_of.values()])
+        known = in_array(db, templates.c.id, [*template_of.values()])
         its_templates = set(connection.scalars(select(templates.c.id).where(known)))
-        noted = among(db, blob_deletions.c.key, [*keys, *folders.values()])
+        noted = in_array(db, blob_deletions.c.key, [*keys, *folders.values()])
         deleted = set(connection.scalars(select(blob_deletions.c.key).where(noted)))
     named |= {key for key, image in image_of.items() if _belongs(key, its_images.get(image))}
     named |= {key for key, template in template_of.items() if template in its_templates}
@@ -202,7 +185,8 @@ def _missing_results(db: Database, blobs: Blobs, job: Row[Any]) -> Iterator[Miss
     folder = f"{_ROOT}{job.tenant_id}/jobs/{job.id}/"
     stored = {stat.key for stat in blobs.list(folder)} if rows else set()
     for row in rows:
-        preview = f"{folder}previews/{row.id}.webp" if "preview" in row.record else None
+        has_preview = ImageRecord.model_validate(row.record).preview is not None
+        preview = f"{folder}previews/{row.id}.webp" if has_preview else None
         for lack, key in ((Lack.RESULT, row.result_key), (Lack.PREVIEW, preview)):
             if key and key not in stored:
                 still = select(images.c.id).where(images.c.id == row.id, images.c.state == ImageState.SUCCEEDED)

@@ -17,11 +17,12 @@ from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from storage.blobs import LocalBlobs, S3Blobs, open_blobs
 from storage.database import Database
-from storage.ledger.jobs.jobs import get_job, list_images, submit_job
+from storage.ledger.jobs.reading import get_job, list_images
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.endpoints import create_endpoint
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import Image, Job, NewImage, NewJob
 from storage.tables import attempts, webhook_deliveries
 from tests.shop import RIGHTS
@@ -132,7 +133,7 @@ class Catalogue:
 
     def events(self, job: Job) -> list[str]:
         """Types of the events written for a job's webhook."""
-        collect(self.database)
+        relay_events(self.database)
         query = select(webhook_deliveries.c.event_type).where(webhook_deliveries.c.job_id == job.id)
         with self.database.read() as connection:
             return list(connection.scalars(query))

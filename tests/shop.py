@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 from cleanplate.base.masks import FileMask
 from cleanplate.base.options import JobOptions
 from storage.database import Database
-from storage.ledger.jobs.jobs import get_image, get_job, list_images, submit_job
+from storage.ledger.jobs.reading import get_image, get_job, list_images
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
-from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import Counts, Image, ImageState, Job, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images, webhook_deliveries
 
@@ -88,7 +89,7 @@ class Shop:
 
     def events(self, job_id: str) -> list[dict[str, object]]:
         """The payloads of all events of a job, in the order of their writing."""
-        collect(self.db)
+        relay_events(self.db)
         query = (
             select(webhook_deliveries.c.payload)
             .where(webhook_deliveries.c.job_id == job_id)

@@ -1,5 +1,7 @@
-"""What turns queued images into finished ones, and everything that keeps that going.
+"""The three programs that turn queued images into finished ones, and the parts that they share.
 
-A worker machine: ``supervisor`` starts one ``process`` per device, whose Celery child runs ``tasks.inpaint_shard``;
-begin with ``pipeline``. Beside the ledger: ``dispatcher`` (fills the queue, reaps leases, closes jobs), ``webhooks``.
+``leader``: ``cleanplate dispatch``, once per service. Fills the queue, reaps leases, closes jobs, delivers webhooks.
+``machine``: ``cleanplate worker``, once per machine. Starts, watches and reports one process for each device.
+``device``: the Celery process of one device. Leases shards and runs them; begin with ``device.images.pipeline``.
+``shared``: the queue, guarded HTTP, heartbeats, stopping.
 """

@@ -3,34 +3,34 @@
 ::
 
     WorkerError
-    ├── LeaseLost        another may hold the image by now, or its job was canceled
-    ├── Interrupted      the process is to stop, and the image goes back unharmed
+    ├── LeaseLost        another worker may hold the image by now, or its job was canceled
+    ├── Interrupted      the process stops, and the image is given back
     ├── NoDevice         CUDA was asked for and there is none
-    ├── UnknownDevice    --devices names one that is not here
-    ├── AddressRefused   a webhook's URL that is never posted to
-    ├── ResidualMark     a mark still shows in a picture, and its job does not want it so
+    ├── UnknownDevice    --devices names a device that this machine does not have
+    ├── AddressRefused   a webhook's URL that the service never posts to
+    ├── ResidualMark     a mark still shows in the result, and the job does not accept that
     ├── TemplateGone     an image's template was deleted
-    ├── TemplateUnmade   a template cannot be made of what was given
-    ├── ModelMissing     a network that was asked for and is not on this machine
-    └── SourceError      a picture could not be fetched from where it is said to be
-        ├── UrlNotAllowed       nothing is ever fetched from there
-        ├── SourceRefused       its server says no
-        └── SourceUnavailable   its server does not answer, or says later
+    ├── TemplateUnmade   a template cannot be made of its sources
+    ├── ModelMissing     the weights of the network are not on this machine
+    └── SourceError      a picture could not be fetched from its address
+        ├── UrlNotAllowed       the service never fetches from this address
+        ├── SourceRefused       the server refuses
+        └── SourceUnavailable   the server does not answer, or asks to come back later
 """
 
 from __future__ import annotations
 
 
 class WorkerError(Exception):
-    """The root: anything that ends the work on an image or a delivery from within this package."""
+    """The root: an error of this package that ends the work on an image, a template or a delivery."""
 
     code = "worker_error"
-    #: Whether the same may succeed later without anybody changing anything.
+    #: Whether a retry may succeed without any change.
     transient = False
 
 
 class LeaseLost(WorkerError):
-    """This worker no longer holds the image; whatever it made is dropped."""
+    """This worker no longer holds the image or template; its work is dropped."""
 
     code = "lease_lost"
 
@@ -39,7 +39,7 @@ class LeaseLost(WorkerError):
 
 
 class Interrupted(WorkerError):
-    """The process is stopping; the image is given back and counts as never begun."""
+    """The process is stopping; the image or template is given back, and its attempt does not count."""
 
     code = "interrupted"
 
@@ -68,20 +68,20 @@ class UnknownDevice(WorkerError):
 
 
 class AddressRefused(WorkerError):
-    """A webhook's URL leads to an address, or over a scheme, that is never posted to."""
+    """A webhook's URL has an address or a scheme that the service never posts to."""
 
     code = "address_refused"
 
 
 class ModelMissing(WorkerError):
-    """A job asks for a network whose weights are not on this machine; another worker's may have them."""
+    """A job asks for a network whose weights are not on this machine; another machine may have them."""
 
     code = "model_missing"
     transient = True
 
 
 class ResidualMark(WorkerError):
-    """The best that was made of a picture still shows its mark."""
+    """The best result of a picture still shows its mark."""
 
     code = "residual_mark"
 
@@ -102,7 +102,7 @@ class TemplateGone(WorkerError):
 
 
 class TemplateUnmade(WorkerError):
-    """What a template is to be made of does not do."""
+    """No template can be made of the sources."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -110,25 +110,25 @@ class TemplateUnmade(WorkerError):
 
 
 class SourceError(WorkerError):
-    """A picture that is not in the blob store could not be fetched. The sentence never holds its address."""
+    """A picture by address could not be fetched. The sentence never holds the address, which may carry a secret."""
 
     code = "source_error"
 
 
 class UrlNotAllowed(SourceError):
-    """An address, a redirect, or a bucket that nothing is fetched from."""
+    """An address, a redirect or a bucket that the service never fetches from."""
 
     code = "url_not_allowed"
 
 
 class SourceRefused(SourceError):
-    """The server answered that there is no such file, or that it may not be had."""
+    """The server answered that the file does not exist, or refused it."""
 
     code = "source_refused"
 
 
 class SourceUnavailable(SourceError):
-    """The server did not answer, broke off, or says to come back later."""
+    """The server did not answer, broke off, or asks to come back later."""
 
     code = "source_unavailable"
     transient = True

@@ -1,4 +1,4 @@
-"""What clients get: pydantic models of every answer, made from the ledger's records."""
+"""Answers: pydantic models of every body, made from the ledger's records."""
 
 from api.answers.base import Answer, Fault, Health, Problem
 from api.answers.devices import Device, Devices

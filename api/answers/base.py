@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Answer(BaseModel):
-    """The base of what clients get."""
+    """The base of all answers."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Health(Answer):
-    """The service answers."""
+    """The state of the service."""
 
     status: str = Field(examples=["ok"])
 
@@ -23,18 +23,18 @@ class Fault(BaseModel):
     pointer: str | None = Field(default=None, description="JSON pointer into the body.", examples=["#/images/0/name"])
     parameter: str | None = Field(default=None, description="Name of the query parameter.")
     line: int | None = Field(default=None, description="Line of the manifest, from 1.")
-    code: str | None = Field(default=None, description="Of a manifest's row: what is wrong with it.")
+    code: str | None = Field(default=None, description="The code of a manifest's bad row.")
     detail: str
 
 
 class Problem(BaseModel):
     """An error (RFC 9457, application/problem+json)."""
 
-    type: str = Field(description="Address of the code's documentation.")
-    title: str = Field(description="What all problems of this code share.")
+    type: str = Field(description="The address of the code's documentation.")
+    title: str = Field(description="The code in words.")
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What happened and what to do about it.")
-    instance: str = Field(description="The path that was asked for.")
-    code: str = Field(description="Stable; write programs against this one.", examples=["upload_unknown"])
-    request_id: str = Field(description="Name it when you report the problem.")
-    errors: list[Fault] | None = Field(default=None, description="The faults of the request, with their places.")
+    detail: str = Field(description="The cause, and what to do about it.")
+    instance: str = Field(description="The path of the request.")
+    code: str = Field(description="Stable: programs may depend on it.", examples=["upload_unknown"])
+    request_id: str = Field(description="The request's id; name it when you report the problem.")
+    errors: list[Fault] | None = Field(default=None, description="The faults of the request, each with its place.")

@@ -11,26 +11,26 @@ from api.answers.base import Answer
 
 
 class Device(Answer):
-    """A device of a worker's machine, and the process that works on it."""
+    """A device of a worker machine, and the process that uses it."""
 
     model_config = ConfigDict(from_attributes=True)
 
     host: str = Field(examples=["gpu-03"])
-    device: str = Field(description="Of its host.", examples=["cuda0"])
+    device: str = Field(description="Its name on the host.", examples=["cuda0"])
     state: Literal["starting", "working", "waiting", "crash_loop", "draining"] = Field(
-        description="`waiting` for the next start of its process; in a `crash_loop` that has failed again and again."
+        description="`waiting`: for the next start of its process. `crash_loop`: the process died again and again."
     )
-    deaths: int = Field(description="Times that its process died.")
-    images: int = Field(description="Ended since its process began.")
+    deaths: int = Field(description="Number of times that its process died.")
+    images: int = Field(description="Images that ended since its process began.")
     images_per_second: float = Field(description="Over the last minute.")
-    resident_bytes: int = Field(description="Memory of the process.")
-    memory_used: int | None = Field(description="Of the device, in bytes; null where that is not known.")
-    memory_total: int | None
+    resident_bytes: int = Field(description="Memory of the process, in bytes.")
+    memory_used: int | None = Field(description="Memory of the device in use, in bytes; null where unknown.")
+    memory_total: int | None = Field(description="Memory of the device, in bytes; null where unknown.")
     temperature_c: int | None
     told_at: datetime
 
 
 class Devices(Answer):
-    """Devices of all machines."""
+    """The devices of all worker machines."""
 
     data: list[Device]

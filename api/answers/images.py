@@ -23,10 +23,10 @@ class Image(Answer):
 
     id: str = Field(examples=[IMAGE_ID])
     job_id: str = Field(examples=[JOB_ID])
-    position: int = Field(description="Its place in the job, from 0.")
+    position: int = Field(description="The image's place in the job, from 0.")
     name: str = Field(examples=["shirt-01.jpg"])
-    custom_id: str | None = Field(description="Its name in your own books, as it was submitted.")
-    source_url: str | None = Field(description="Where it is fetched from; null for uploads.")
+    custom_id: str | None = Field(description="The image's name in your own books, as it was submitted.")
+    source_url: str | None = Field(description="The address that it is fetched from; null for uploads.")
     mask: ImageMask | None = Field(description="The image's own mask, as it was sent; null: the job's mask.")
     options: ImageOptions | None = Field(
         description="The image's own options, as they were sent; null: the job's options."
@@ -36,14 +36,14 @@ class Image(Answer):
     height: int | None
     tiles_done: int
     tiles_total: int | None
-    attempt: int = Field(description="Times that a worker has begun it.")
+    attempt: int = Field(description="Number of times that a worker began it.")
     error: ImageError | None
-    record: dict[str, Any] = Field(description="What was done: method, regions, device, seconds by stage.")
+    record: dict[str, Any] = Field(description="How it was repaired: method, regions, device, seconds by stage.")
     result_url: str | None = Field(
-        description="Where to fetch the result; null while there is none.", examples=[f"/v1/images/{IMAGE_ID}/result"]
+        description="The path of the result; null while there is none.", examples=[f"/v1/images/{IMAGE_ID}/result"]
     )
     preview_url: str | None = Field(
-        description="A small picture before and after; null while there is none.",
+        description="The path of a small picture before and after; null while there is none.",
         examples=[f"/v1/images/{IMAGE_ID}/preview"],
     )
     created_at: datetime
@@ -52,7 +52,7 @@ class Image(Answer):
 
     @classmethod
     def of(cls, image: records.Image) -> Self:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         failed = image.state is ImageState.FAILED
         return cls(
             id=image.id,
@@ -80,7 +80,7 @@ class Image(Answer):
 
 
 class ResultLine(Answer):
-    """A line of a job's results."""
+    """One line of a job's results."""
 
     custom_id: str | None
     name: str
@@ -90,12 +90,12 @@ class ResultLine(Answer):
     content_type: str | None
     width: int | None
     height: int | None
-    sha256: str | None = Field(description="Of the result's file.")
+    sha256: str | None = Field(description="SHA-256 of the result's file, in hexadecimal.")
     result_url: str
 
     @classmethod
     def of(cls, image: records.Image) -> Self:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         return cls(
             custom_id=image.custom_id,
             name=image.name,
@@ -105,13 +105,13 @@ class ResultLine(Answer):
             content_type=image.content_type,
             width=image.width,
             height=image.height,
-            sha256=image.record.get("sha256", {}).get("result"),
+            sha256=records.ImageRecord.model_validate(image.record).sha256.result,
             result_url=f"/v1/images/{image.id}/result",
         )
 
 
 class ErrorLine(Answer):
-    """A line of a job's errors."""
+    """One line of a job's errors."""
 
     custom_id: str | None
     name: str
@@ -121,7 +121,7 @@ class ErrorLine(Answer):
 
     @classmethod
     def of(cls, image: records.Image) -> Self:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         return cls(
             custom_id=image.custom_id,
             name=image.name,
@@ -135,12 +135,12 @@ class SkippedLine(Answer):
     """A row of a job's manifest that was left out."""
 
     custom_id: str | None
-    line: int = Field(description="In the manifest, from 1.")
+    line: int = Field(description="The row's line in the manifest, from 1.")
     detail: str
 
     @classmethod
     def of(cls, row: records.SkippedRow) -> Self:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         return cls(custom_id=row.custom_id, line=row.line, detail=row.detail)
 
 
@@ -148,4 +148,4 @@ class ImagePage(Answer):
     """A part of a job's images, in the job's order."""
 
     data: list[Image]
-    next_cursor: str | None = Field(description="For the next part; null at the end.")
+    next_cursor: str | None = Field(description="The cursor of the next part; null at the end.")

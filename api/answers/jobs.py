@@ -1,4 +1,4 @@
-"""Jobs and what there is to know of them."""
+"""Jobs, their counts, and the overview of their images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Counts(Answer):
 
 
 class Rights(Answer):
-    """By which right the marks may be removed, as it was stated with the job."""
+    """The right by which the marks may be removed, as the job states it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -45,27 +45,27 @@ class Rights(Answer):
 
 
 class ImageError(Answer):
-    """Why an image failed."""
+    """The reason why an image failed."""
 
     code: str = Field(examples=["image_truncated"])
     detail: str
 
 
 class ReviewError(ImageError):
-    """Why no mark was found in a job's pictures."""
+    """The reason why no mark was found in a job's pictures."""
 
     needed: int | None = Field(default=None, description="With `samples_too_few`: how many more pictures would do.")
 
 
 class Review(Answer):
-    """What was found in the pictures of a job that waits for its mark."""
+    """The marks that were found in the pictures of a job that waits for its mark."""
 
     templates: list[str] = Field(description="The marks found, the commonest first.", examples=[[TEMPLATE_ID]])
-    error: ReviewError | None = Field(default=None, description="Why none was found; null where some were.")
+    error: ReviewError | None = Field(default=None, description="The reason why none was found; null where some were.")
 
 
 class JobLinks(Answer):
-    """Where to read on."""
+    """Paths of the job and its parts."""
 
     self: str = Field(examples=[f"/v1/jobs/{JOB_ID}"])
     images: str = Field(examples=[f"/v1/jobs/{JOB_ID}/images"])
@@ -83,18 +83,18 @@ class JobLinks(Answer):
 
 
 class Job(Answer):
-    """A job and how far it is."""
+    """A job and its progress."""
 
     id: str = Field(examples=[JOB_ID])
-    state: JobState = Field(description="`completed` says that every image has ended, not that all succeeded.")
+    state: JobState = Field(description="`completed`: every image has ended; not all need have succeeded.")
     total: int = Field(description="Images in all.")
     counts: Counts
     progress: float = Field(description="Share of the images that have ended, 0 to 1.", examples=[0.25])
-    tiles_done: int = Field(description="Passes of the network done so far.")
+    tiles_done: int = Field(description="Passes of the network so far.")
     images_per_second: float | None = Field(description="Images ended per second; null before the first.")
     eta_s: float | None = Field(description="Seconds until the end at that rate; null where unknown.")
     queue_position: int | None = Field(
-        description="Its place among the jobs that wait to begin, from 1, counted to 1000; null once it has begun."
+        description="Its place among the jobs that have not begun, from 1 to 1000; null once it has begun."
     )
     options: JobOptions = Field(description="The options of all images, with their defaults.")
     mask: JobMask | None = Field(
@@ -104,10 +104,10 @@ class Job(Answer):
         )
     )
     review: Review | None = Field(
-        description="With `mask: {mode: auto}`: what was found in the pictures; null until it is known."
+        description="With `mask: {mode: auto}`: the marks found in the pictures; null until the search has ended."
     )
     rows_skipped: int = Field(description="Rows of its manifest that were left out; `links.skipped` lists them.")
-    rights: Rights | None = Field(description="Null for jobs of the time before it was asked for.")
+    rights: Rights | None = Field(description="Null for jobs of versions that did not ask for it.")
     webhook_id: str | None
     priority: Priority
     deadline: datetime | None = Field(description="Images that wait for a worker at this time fail.")
@@ -116,7 +116,7 @@ class Job(Answer):
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None = Field(
-        description="When it is deleted with its files; null before its end, or where it is kept."
+        description="The time of its deletion with its files; null before its end, or where it is kept."
     )
     links: JobLinks
 
@@ -128,7 +128,7 @@ class Job(Answer):
 
     @classmethod
     def of(cls, job: records.Job) -> Self:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         return cls(
             id=job.id,
             state=job.state,
@@ -141,7 +141,7 @@ class Job(Answer):
             queue_position=job.queue_position,
             options=job.options,
             mask=job.mask,
-            review=Review.model_validate(job.review) if job.review is not None else None,
+            review=Review.model_validate(job.review.model_dump()) if job.review is not None else None,
             rows_skipped=job.rows_skipped,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
@@ -157,10 +157,10 @@ class Job(Answer):
 
 
 class JobEvent(Answer):
-    """One server-sent event (text/event-stream): its fields."""
+    """The fields of one server-sent event (text/event-stream)."""
 
-    id: str = Field(description="To be sent back as `Last-Event-ID`.", examples=["0b6cf1d1a0b8d9e5b5a1c3f2e4d60718"])
-    event: Literal["progress", "end", "gone", "job"] = Field(description="What has happened.")
+    id: str = Field(description="The value to send as `Last-Event-ID`.", examples=["0b6cf1d1a0b8d9e5b5a1c3f2e4d60718"])
+    event: Literal["progress", "end", "gone", "job"] = Field(description="The kind of event.")
     data: str = Field(
         description="The job as JSON, see `Job`; of `gone` an empty object.",
         json_schema_extra={"contentMediaType": "application/json"},
@@ -180,13 +180,13 @@ class Pause(Answer):
 
 
 class Reason(Answer):
-    """Images that failed with one code."""
+    """The images that failed with one code."""
 
     model_config = ConfigDict(from_attributes=True)
 
     code: str = Field(examples=["image_truncated"])
     count: int
-    detail: str = Field(description="What is said of one of them.")
+    detail: str = Field(description="The detail of one of them.")
 
 
 class Overview(Answer):
@@ -194,7 +194,7 @@ class Overview(Answer):
 
     model_config = ConfigDict(from_attributes=True)
 
-    reasons: list[Reason] = Field(description="Why images failed, the most frequent reason first.")
+    reasons: list[Reason] = Field(description="The reasons why images failed, the most frequent first.")
     stages: dict[str, float] = Field(
         description="Mean seconds of an image by stage, in the order of the work.", examples=[{"network": 0.012}]
     )
@@ -204,4 +204,4 @@ class JobPage(Answer):
     """A part of the list of jobs, newest first."""
 
     data: list[Job]
-    next_cursor: str | None = Field(description="For the next part; null at the end.")
+    next_cursor: str | None = Field(description="The cursor of the next part; null at the end.")

@@ -18,7 +18,7 @@ from storage.records import (
 
 
 class TemplateProgress(Answer):
-    """How far the making of a template is."""
+    """The progress of a template's making."""
 
     stage: str = Field(examples=["outline"])
     done: int
@@ -31,18 +31,18 @@ class Template(Answer):
     id: str = Field(examples=[TEMPLATE_ID])
     name: str
     version: int = Field(description="Among those of its name, from 1.")
-    kind: TemplateKind = Field(description="What it is made of: a `mask`, a `logo`, or pictures (`estimate`).")
-    state: TemplateState = Field(description="Jobs may name those that are `ready`.")
-    progress: TemplateProgress | None = Field(description="While it is made; null before and after.")
-    attempt: int = Field(description="Times that a worker has begun to make it.")
-    error: ImageError | None = Field(description="Why it could not be made.")
-    warnings: list[str] = Field(description="Sentences for whoever decides about it.")
-    confidence: float | None = Field(description="0 to 1: what `approve: auto` goes by; null until it is made.")
-    samples: int | None = Field(description="Pictures that it was estimated from.")
+    kind: TemplateKind = Field(description="The template's source: a `mask`, a `logo`, or pictures (`estimate`).")
+    state: TemplateState = Field(description="Jobs may name a template that is `ready`.")
+    progress: TemplateProgress | None = Field(description="The progress while it is made; null before and after.")
+    attempt: int = Field(description="Number of times that a worker began to make it.")
+    error: ImageError | None = Field(description="The reason why it could not be made.")
+    warnings: list[str] = Field(description="Sentences for the person who reviews it.")
+    confidence: float | None = Field(description="0 to 1: `approve: auto` compares it; null until it is made.")
+    samples: int | None = Field(description="Number of pictures that it was estimated from.")
     quality: dict[str, Any] | None = Field(description="How well its opacity, colour and place are known.")
     place: dict[str, Any] | None = Field(description="Its size, its anchor, and whether it grows with the picture.")
     previews: dict[str, str] = Field(
-        description="Pictures to look at, by name: `mask`, `opacity`, `colour`, `before-1`, `after-1` and so on.",
+        description="Paths of preview pictures, by name: `mask`, `opacity`, `colour`, `before-1`, `after-1` and so on.",
         examples=[{"mask": f"/v1/templates/{TEMPLATE_ID}/previews/mask"}],
     )
     source_job_id: str | None = Field(description="The job in whose pictures it was found.")
@@ -54,7 +54,7 @@ class Template(Answer):
 
     @classmethod
     def of(cls, template: records.Template) -> Self:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         same = ("id", "name", "version", "kind", "state", "warnings", "confidence", "samples", "quality", "place")
         times = ("attempt", "source_job_id", "created_at", "finished_at", "reviewed_at")
         path = f"/v1/templates/{template.id}/previews"
@@ -73,4 +73,4 @@ class TemplatePage(Answer):
     """A part of the list of templates, newest first."""
 
     data: list[Template]
-    next_cursor: str | None = Field(description="For the next part; null at the end.")
+    next_cursor: str | None = Field(description="The cursor of the next part; null at the end.")

@@ -1,4 +1,4 @@
-"""Addresses that are told of events, and what became of telling them."""
+"""Webhooks, their deliveries, and the attempts to deliver."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from storage.records import (
 
 
 class Webhook(Answer):
-    """An address that is told when a job completes and when an image fails."""
+    """An address that gets events."""
 
     id: str = Field(examples=[WEBHOOK_ID])
     url: str = Field(examples=["https://shop.example/hooks/cleanplate"])
-    events: list[str] = Field(description="What it is told of.", examples=[["job.*", "image.failed"]])
+    events: list[str] = Field(description="The events that it gets.", examples=[["job.*", "image.failed"]])
     created_at: datetime
     previous_secret_expires_at: datetime | None = Field(
-        description="Until when the secret before this one signs too; null where there is none."
+        description="The time until which the previous secret signs too; null where there is none."
     )
     failing_since: datetime | None = Field(
-        description="When the first post failed after the last that did not; after days of that it is disabled."
+        description="The time of the first failed post since the last success; after some days it is disabled."
     )
-    disabled_at: datetime | None = Field(description="Since when nothing is posted to it; null while it is in use.")
+    disabled_at: datetime | None = Field(description="The time of its disabling; null while it is enabled.")
     disabled_reason: str | None
 
     @classmethod
     def fields_of(cls, endpoint: records.WebhookEndpoint) -> dict[str, Any]:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         return {name: getattr(endpoint, name) for name in cls.model_fields if name != "secret"}
 
 
 class WebhookWithSecret(Webhook):
-    """The new address with its secret, which is not shown again."""
+    """A new webhook with its secret, which is shown only once."""
 
-    secret: str = Field(description="Verifies the signatures (Standard Webhooks). Keep it; it is shown this once.")
+    secret: str = Field(description="Verifies the signatures (Standard Webhooks). It is not shown again.")
 
 
 class WebhookPage(Answer):
@@ -51,20 +51,20 @@ class WebhookPage(Answer):
 
 
 class DeliveryAttempt(Answer):
-    """One post, and what came of it."""
+    """One attempt to deliver."""
 
     model_config = ConfigDict(from_attributes=True)
 
     attempt: int
     at: datetime
     status: int | None = Field(description="The HTTP status of the answer; null where there was none.")
-    error: str | None = Field(description="Why there was no answer.")
+    error: str | None = Field(description="The reason why there was no answer.")
     excerpt: str | None = Field(description="The first characters of the answer.")
     seconds: float
 
 
 class Delivery(Answer):
-    """An event on its way to a webhook."""
+    """The delivery of an event to a webhook."""
 
     id: str = Field(description="Also the header `webhook-id` of each post.", examples=[DELIVERY_ID])
     webhook_id: str = Field(examples=[WEBHOOK_ID])
@@ -74,13 +74,13 @@ class Delivery(Answer):
     payload: dict[str, Any] = Field(description="The body that is posted.")
     state: DeliveryState
     created_at: datetime
-    next_attempt_at: datetime | None = Field(description="Null where nothing more is attempted.")
+    next_attempt_at: datetime | None = Field(description="The time of the next attempt; null where there is none.")
     delivered_at: datetime | None
     log: list[DeliveryAttempt] = Field(description="All attempts, oldest first.")
 
     @classmethod
     def of(cls, delivery: records.DeliveryRecord) -> Self:
-        """The ledger's record as clients see it."""
+        """The answer of the ledger's record."""
         fields = {name: value for name, value in vars(delivery).items() if name not in {"endpoint_id", "log"}}
         log = [DeliveryAttempt.model_validate(attempt) for attempt in delivery.log]
         return cls(webhook_id=delivery.endpoint_id, log=log, **fields)

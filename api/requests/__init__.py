@@ -3,13 +3,13 @@
 Unknown fields are refused, so that a misspelt option is an error and not silently ignored.
 """
 
-from api.requests.fields import ContentType, FileName, FilePart, Line, PageOf, Request, Url, Wait
+from api.requests.fields import ContentType, FileName, FilePart, Line, PageQuery, Request, Url, WaitQuery
 from api.requests.jobs import (
     Approve,
-    ImagesPageOf,
+    ImagesQuery,
     InlineJob,
     JobBasics,
-    JobsPageOf,
+    JobsQuery,
     JobTerms,
     ManifestJob,
     ManifestSource,
@@ -18,15 +18,15 @@ from api.requests.jobs import (
     NewJob,
 )
 from api.requests.masks import ImageMaskFields, JobMaskFields, MaskPlace
-from api.requests.templates import EstimateSource, LogoSource, NewTemplate, TemplatesPageOf
+from api.requests.templates import EstimateSource, LogoSource, NewTemplate, TemplatesQuery
 from api.requests.uploads import FileForm, NewUpload, NewUploads, SentPart, SentParts, WantedParts
-from api.requests.webhooks import DeliveriesPageOf, Events, NewWebhook, Rotation, WebhookChanges
+from api.requests.webhooks import DeliveriesQuery, Events, NewWebhook, Rotation, WebhookChanges
 from cleanplate.base.documents import Id
 
 __all__ = [
     "Approve",
     "ContentType",
-    "DeliveriesPageOf",
+    "DeliveriesQuery",
     "EstimateSource",
     "Events",
     "FileForm",
@@ -34,12 +34,12 @@ __all__ = [
     "FilePart",
     "Id",
     "ImageMaskFields",
-    "ImagesPageOf",
+    "ImagesQuery",
     "InlineJob",
     "JobBasics",
     "JobMaskFields",
     "JobTerms",
-    "JobsPageOf",
+    "JobsQuery",
     "Line",
     "LogoSource",
     "ManifestJob",
@@ -52,14 +52,14 @@ __all__ = [
     "NewUpload",
     "NewUploads",
     "NewWebhook",
-    "PageOf",
+    "PageQuery",
     "Request",
     "Rotation",
     "SentPart",
     "SentParts",
-    "TemplatesPageOf",
+    "TemplatesQuery",
     "Url",
-    "Wait",
+    "WaitQuery",
     "WantedParts",
     "WebhookChanges",
 ]

@@ -30,7 +30,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PageOf(Request):
+class PageQuery(Request):
     """The part of a list to read."""
 
     limit: int = Field(default=100, ge=1, le=1000, description="Entries in the answer, at most.")
@@ -39,7 +39,7 @@ class PageOf(Request):
     )
 
 
-class Wait(Request):
+class WaitQuery(Request):
     """How long to wait for a change."""
 
     wait: int = Field(

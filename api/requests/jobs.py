@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from api.example_ids import MASK_ID, TEMPLATE_ID, UPLOAD_ID
-from api.requests.fields import FileName, FilePart, Line, PageOf, Request, Url
+from api.requests.fields import FileName, FilePart, Line, PageQuery, Request, Url
 from api.requests.masks import ImageMaskFields, JobMaskFields
 from cleanplate.base.documents import Id
 from cleanplate.base.options import ImageOptions, JobOptions
@@ -265,13 +265,13 @@ class Approve(Request):
     )
 
 
-class JobsPageOf(PageOf):
+class JobsQuery(PageQuery):
     """The part of the list of jobs to read."""
 
     state: JobState | None = Field(default=None, description="Only jobs in this state.")
 
 
-class ImagesPageOf(PageOf):
+class ImagesQuery(PageQuery):
     """The part of a job's images to read."""
 
     state: ImageState | None = Field(default=None, description="Only images in this state.")

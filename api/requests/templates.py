@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from api.example_ids import MASK_ID, UPLOAD_ID
-from api.requests.fields import Line, PageOf, Request
+from api.requests.fields import Line, PageQuery, Request
 from cleanplate.base.documents import Id
 from cleanplate.base.masks import Approval, FileMask, LogoPlace
 from storage.records import (
@@ -19,7 +19,7 @@ from storage.records import (
 )
 
 
-class TemplatesPageOf(PageOf):
+class TemplatesQuery(PageQuery):
     """The part of the list of templates to read."""
 
     state: TemplateState | None = Field(default=None, description="Only templates in this state.")

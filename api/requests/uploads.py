@@ -1,4 +1,4 @@
-"""What clients send about uploads: files to come, and parts that were sent."""
+"""Requests about uploads: files to send, and parts that were sent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from api.requests.fields import ContentType, FileName, FilePart, Request
 
 
 class NewUpload(Request):
-    """A file that will be sent."""
+    """A file to be sent."""
 
-    filename: FileName = Field(description="The file's name; a path's folders are dropped.", examples=["shirt-01.jpg"])
+    filename: FileName = Field(description="The file's name; folders of a path are dropped.", examples=["shirt-01.jpg"])
     content_type: ContentType = Field(
         description="The file's media type; the link takes no other.", examples=["image/jpeg"]
     )
@@ -26,20 +26,20 @@ class NewUpload(Request):
     method: Literal["put", "post", "multipart"] = Field(
         default="put",
         description=(
-            "How it will be sent: `put`, the bytes alone; `post`, a form, as browsers send it; `multipart`, a large "
-            "file in parts of some megabytes, each of which may be sent again: it needs the `size`."
+            "How the file is sent. `put`: its bytes as the body. `post`: a form, as browsers send it. `multipart`: "
+            "a large file in parts of some megabytes, each of which may be sent again; it needs the `size`."
         ),
     )
 
     @model_validator(mode="after")
-    def _cut_by_size(self) -> Self:
+    def _parts_need_the_size(self) -> Self:
         if self.method == "multipart" and self.size is None:
             raise ValueError("a file that is sent in parts needs its size")
         return self
 
 
 class NewUploads(Request):
-    """Files that will be sent to the object store."""
+    """Files to be sent to the object store."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -55,19 +55,19 @@ class NewUploads(Request):
     files: list[NewUpload] = Field(min_length=1, max_length=1000, description="1 to 1000 files.")
 
 
-PartNumber = Annotated[int, Field(ge=1, le=10_000, description="Which part, from 1.")]
+PartNumber = Annotated[int, Field(ge=1, le=10_000, description="The part's number, from 1.")]
 
 
 class WantedParts(Request):
-    """Parts whose links are wanted anew."""
+    """Parts that need new links."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"numbers": [1, 2]}})
 
-    numbers: list[PartNumber] = Field(min_length=1, max_length=10_000, description="Which parts, from 1.")
+    numbers: list[PartNumber] = Field(min_length=1, max_length=10_000, description="The parts' numbers, from 1.")
 
 
 class SentPart(Request):
-    """A part that arrived."""
+    """A part that was sent."""
 
     number: PartNumber
     etag: str = Field(
@@ -95,7 +95,7 @@ class SentParts(Request):
 
 
 class FileForm(Request):
-    """A file, sent by the form of its link."""
+    """The form by which a link takes a file."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -103,6 +103,6 @@ class FileForm(Request):
         }
     )
 
-    key: str = Field(description="As it came with the link.")
-    content_type: str = Field(alias="Content-Type", description="As it came with the link.")
-    file: FilePart = Field(description="The file, last.")
+    key: str = Field(description="The value that came with the link.")
+    content_type: str = Field(alias="Content-Type", description="The value that came with the link.")
+    file: FilePart = Field(description="The file; the last field of the form.")

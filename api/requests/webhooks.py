@@ -1,4 +1,4 @@
-"""Addresses that want to be told."""
+"""Requests about webhooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import (
     Field,
 )
 
-from api.requests.fields import PageOf, Request
+from api.requests.fields import PageQuery, Request
 from cleanplate.base.documents import Id
 from storage.ledger.webhooks.endpoints import USUAL_EVENTS
 from storage.records import (
@@ -18,18 +18,18 @@ from storage.records import (
 )
 
 
-class DeliveriesPageOf(PageOf):
-    """Which deliveries of a webhook."""
+class DeliveriesQuery(PageQuery):
+    """The part of a webhook's deliveries to read."""
 
     state: DeliveryState | None = Field(default=None, description="Only deliveries in this state.")
-    job_id: Id | None = Field(default=None, description="Only deliveries that tell of this job.")
+    job_id: Id | None = Field(default=None, description="Only deliveries of this job's events.")
 
 
 class Rotation(Request):
-    """How a secret gives way to another."""
+    """The replacement of a webhook's secret."""
 
     keep_s: int = Field(
-        default=86_400, ge=0, le=604_800, description="Seconds for which the secret before signs too, up to a week."
+        default=86_400, ge=0, le=604_800, description="Seconds for which the old secret signs too, up to a week."
     )
 
 
@@ -37,7 +37,7 @@ Events = Annotated[list[EventFilter], Field(min_length=1, max_length=len(EventFi
 
 
 class NewWebhook(Request):
-    """An address that wants to be told."""
+    """An address that gets events."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -47,7 +47,7 @@ class NewWebhook(Request):
 
     events: Events = Field(
         default=list(USUAL_EVENTS),
-        description="What it is told of: types, `job.*`, `image.*`, `webhook.*` or `*`.",
+        description="The events that it gets: types, `job.*`, `image.*`, `webhook.*` or `*`.",
     )
 
     url: str = Field(
@@ -59,10 +59,10 @@ class NewWebhook(Request):
 
 
 class WebhookChanges(Request):
-    """What is to be otherwise; what is missing stays."""
+    """Changes of a webhook; missing fields stay as they are."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"events": ["job.*", "image.*"], "enabled": True}})
 
-    url: str | None = Field(default=None, min_length=1, max_length=2000, description="Another address.")
-    events: Events | None = Field(default=None, description="What it is told of from now on.")
-    enabled: Literal[True] | None = Field(default=None, description="Post to it again after it was disabled.")
+    url: str | None = Field(default=None, min_length=1, max_length=2000, description="The new address.")
+    events: Events | None = Field(default=None, description="The events that it gets from now on.")
+    enabled: Literal[True] | None = Field(default=None, description="Enables it again after it was disabled.")

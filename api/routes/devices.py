@@ -24,7 +24,7 @@ auth.protect(blueprint, writes=Scope.ADMIN)
         "Each worker machine tells of its devices a few times a minute. For keys with the scope `admin` of the tenants "
         "that `CLEANPLATE_OPERATOR_TENANTS` names."
     ),
-    responses=responses("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable"),
+    responses=responses("not_found"),
 )
 def index() -> answers.Devices:
     if not auth.operates():

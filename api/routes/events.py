@@ -18,7 +18,7 @@ from api import auth, lanes
 from api.problems import responses
 from api.stores import stores
 from api.watching import News, Subscription
-from storage.ledger.jobs.jobs import get_job
+from storage.ledger.jobs.reading import get_job
 from storage.ledger.jobs.watching import look_since
 from storage.records import Scope
 
@@ -46,7 +46,6 @@ _STREAM: Any = {
     "description": "The stream.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/JobEvent"}}},
 }
-_OF_A_STREAM = ("key_missing", "key_wrong", "scope_missing", "too_many_streams", "ledger_unavailable")
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/events")
@@ -58,8 +57,7 @@ _OF_A_STREAM = ("key_missing", "key_wrong", "scope_missing", "too_many_streams",
         "breaks off is taken up again with the header `Last-Event-ID`; 204 then says that all was told."
     ),
     responses=responses(
-        *_OF_A_STREAM,
-        "not_found",
+        "too_many_streams",
         also={200: _STREAM, 204: {"description": "The job has ended, and `Last-Event-ID` names its end."}},
     ),
 )
@@ -86,7 +84,7 @@ def of_job(job_id: str) -> Response:
         "changed, at most once a second; of more than 500 the newest. A stream that breaks off is taken up again with "
         "the header `Last-Event-ID`, and then also tells which jobs have ended meanwhile, within a day."
     ),
-    responses=responses(*_OF_A_STREAM, also={200: _STREAM}),
+    responses=responses("too_many_streams", also={200: _STREAM}),
 )
 def of_tenant() -> Response:
     here, tenant = stores(), auth.tenant()

@@ -9,7 +9,7 @@ from api import answers, auth
 from api.problems import Problem, responses
 from api.routes.results import download_name
 from api.stores import stores
-from storage.ledger.jobs.jobs import get_image
+from storage.ledger.jobs.reading import get_image
 from storage.records import ENDED, ImageState, Scope
 
 blueprint = APIBlueprint(
@@ -17,12 +17,10 @@ blueprint = APIBlueprint(
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
 
-_OF_ONE_IMAGE = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
-
 
 @blueprint.get("/v1/images/<id:image_id>")
 @blueprint.output(answers.Image, description="The image.")
-@blueprint.doc(summary="See one image", responses=responses(*_OF_ONE_IMAGE))
+@blueprint.doc(summary="See one image")
 def show(image_id: str) -> answers.Image:
     return answers.Image.of(get_image(stores().database, auth.tenant(), image_id))
 
@@ -32,7 +30,6 @@ def show(image_id: str) -> answers.Image:
     summary="Fetch an image's result",
     description="Redirects to a signed link, which works for a while and for whoever has it.",
     responses=responses(
-        *_OF_ONE_IMAGE,
         "image_not_finished",
         "image_failed",
         "image_canceled",

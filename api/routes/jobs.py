@@ -15,14 +15,15 @@ from api.lanes import waiting
 from api.problems import Problem, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
-from api.submitting import answered, submitted
+from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.jobs.counting import OPEN_JOB
-from storage.ledger.jobs.jobs import get_job, list_images, list_jobs
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job, retry_failed
-from storage.ledger.templates.templates import approve_job
-from storage.ledger.tenants.idempotency import Once, recall
+from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.reading import get_job, list_images, list_jobs
+from storage.ledger.lifecycle.transitions import OPEN_JOB
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.templates.review import approve_job
+from storage.ledger.tenants.idempotency import Once, recall_answer
 from storage.records import JobState, Scope
 
 blueprint = APIBlueprint(
@@ -46,20 +47,13 @@ must_be_json(blueprint, "jobs.approve")
     ),
     responses=responses(
         "request_invalid",
-        "json_invalid",
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
         "idempotency_key_busy",
         "idempotency_key_invalid",
         "idempotency_key_reused",
         "quota_exceeded",
         "size_missing",
-        "request_too_large",
         "image_too_large",
         "mask_too_large",
-        "media_type_unsupported",
-        "validation_failed",
         "rights_missing",
         "upload_unknown",
         "url_not_allowed",
@@ -82,7 +76,6 @@ must_be_json(blueprint, "jobs.approve")
         "mask_too_many_pixels",
         "mask_format_unsupported",
         "mask_size_mismatch",
-        "ledger_unavailable",
         "blob_store_unavailable",
     ),
 )
@@ -91,14 +84,14 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
     wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
-        return answered(answers.Job.model_validate(given), replayed=True)
+        return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
         job, replayed = _submit_uploaded(here, tenant, wanted)
     else:
-        job, replayed = submitted(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
-    return answered(job, replayed=replayed)
+        job, replayed = submit_to_ledger(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
+    return accepted(job, replayed=replayed)
 
 
 def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[answers.Job, bool]:
@@ -111,21 +104,21 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         raise validation_problem(error) from error
     job = gather_job(here, tenant, body)
     try:
-        return submitted(here, tenant, job, wanted, webhook_field="webhook_id")
+        return submit_to_ledger(here, tenant, job, wanted, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=places_of(body, set(error.identifiers))) from error
 
 
 @blueprint.get("/v1/jobs")
-@blueprint.input(requests.JobsPageOf, location="query")
+@blueprint.input(requests.JobsQuery, location="query")
 @blueprint.output(answers.JobPage, description="Jobs, newest first.")
 @blueprint.doc(
     summary="List jobs",
     responses=responses(
-        "key_missing", "key_wrong", "scope_missing", "validation_failed", "cursor_invalid", "ledger_unavailable"
+        "cursor_invalid",
     ),
 )
-def index(query_data: requests.JobsPageOf) -> answers.JobPage:
+def index(query_data: requests.JobsQuery) -> answers.JobPage:
     return page_of_jobs(limit=query_data.limit, cursor=query_data.cursor, state=query_data.state)
 
 
@@ -141,21 +134,18 @@ def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> a
     )
 
 
-_OF_ONE_JOB = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
-
-
 @blueprint.get("/v1/jobs/<id:job_id>")
 @blueprint.output(answers.Job, description="The job.")
-@blueprint.input(requests.Wait, location="query")
+@blueprint.input(requests.WaitQuery, location="query")
 @blueprint.doc(
     summary="See how far a job is",
     description=(
         "With `wait` the answer comes as soon as the job has changed, or has ended, or the time is up: a long poll. "
         "Send back the `ETag` as `If-None-Match`, and no change in between is missed."
     ),
-    responses=responses(*_OF_ONE_JOB, "validation_failed", "too_many_streams"),
+    responses=responses("too_many_streams"),
 )
-def show(job_id: str, query_data: requests.Wait) -> tuple[answers.Job, int, dict[str, str]]:
+def show(job_id: str, query_data: requests.WaitQuery) -> tuple[answers.Job, int, dict[str, str]]:
     here, tenant = stores(), auth.tenant()
     job = answers.Job.of(get_job(here.database, tenant, job_id))
     known = request.if_none_match.contains_weak(version_of(job)) or not request.if_none_match
@@ -181,7 +171,6 @@ def _await_news(here: Stores, job: answers.Job, wait_s: float) -> None:
 @blueprint.doc(
     summary="Cancel a job",
     description="Images that have not ended become `canceled`; what has ended stays. Repeating it changes nothing.",
-    responses=responses(*_OF_ONE_JOB),
 )
 def cancel(job_id: str) -> answers.Job:
     return answers.Job.of(cancel_job(stores().database, auth.tenant(), job_id, actor=auth.actor()))
@@ -197,11 +186,6 @@ def cancel(job_id: str) -> answers.Job:
         "other templates. What needed review is approved by it. Repeating it changes nothing."
     ),
     responses=responses(
-        *_OF_ONE_JOB,
-        "json_invalid",
-        "media_type_unsupported",
-        "request_too_large",
-        "validation_failed",
         "job_canceled",
         "job_not_in_review",
         "template_missing",
@@ -220,7 +204,7 @@ def approve(job_id: str, json_data: requests.Approve) -> answers.Job:
 @blueprint.doc(
     summary="Try the failed images of a job again",
     description="One attempt each; what succeeded stays. The job is open again until they have ended.",
-    responses=responses(*_OF_ONE_JOB, "job_canceled", "quota_exceeded"),
+    responses=responses("job_canceled", "quota_exceeded"),
 )
 def retry(job_id: str) -> answers.Job:
     return answers.Job.of(retry_failed(stores().database, auth.tenant(), job_id, actor=auth.actor()))
@@ -233,7 +217,7 @@ def retry(job_id: str) -> answers.Job:
         "At once for everybody who asks; results, and uploads that no other job uses, leave the object store within "
         "the hour. What has not ended is canceled. The audit log keeps what was done."
     ),
-    responses=responses(*_OF_ONE_JOB, also={204: {"description": "It is gone."}}),
+    responses=responses(also={204: {"description": "It is gone."}}),
 )
 def delete(job_id: str) -> Response:
     delete_job(stores().database, auth.tenant(), job_id, actor=auth.actor())
@@ -241,13 +225,13 @@ def delete(job_id: str) -> Response:
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/images")
-@blueprint.input(requests.ImagesPageOf, location="query")
+@blueprint.input(requests.ImagesQuery, location="query")
 @blueprint.output(answers.ImagePage, description="Images, in the job's order.")
 @blueprint.doc(
     summary="List a job's images",
-    responses=responses(*_OF_ONE_JOB, "validation_failed", "cursor_invalid"),
+    responses=responses("cursor_invalid"),
 )
-def images(job_id: str, query_data: requests.ImagesPageOf) -> answers.ImagePage:
+def images(job_id: str, query_data: requests.ImagesQuery) -> answers.ImagePage:
     after = cursors.decode_position("image", query_data.cursor)
     found = list_images(
         stores().database,

@@ -14,15 +14,14 @@ from api.stores import stores
 from model.imaging import Limits
 from model.imaging.view import view
 from storage.blobs.keys import preview_key
-from storage.ledger.jobs.jobs import get_image
 from storage.ledger.jobs.overviews import overview
+from storage.ledger.jobs.reading import get_image
 from storage.ledger.tenants.parts import find_upload
 from storage.records import Scope
 
 blueprint = APIBlueprint("looks", __name__, tag={"name": "Looks", "description": "Looking over a job, for people."})
 auth.protect(blueprint, writes=Scope.SUBMIT)
 
-_OF_ONE = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
 _LINK: Any = {
     302: {
         "description": "`Location` is the link to the file.",
@@ -58,7 +57,6 @@ _KEPT_S = 24 * 3600
 @blueprint.output(answers.Overview, description="Reasons and stages.")
 @blueprint.doc(
     summary="See why images of a job failed, and what took the time",
-    responses=responses(*_OF_ONE),
 )
 def of_job(job_id: str) -> answers.Overview:
     return answers.Overview.model_validate(overview(stores().database, auth.tenant(), job_id))
@@ -72,7 +70,6 @@ def of_job(job_id: str) -> answers.Overview:
         "Images that succeeded have one."
     ),
     responses=responses(
-        *_OF_ONE,
         "blob_not_found",
         "blob_store_unavailable",
         also={
@@ -98,7 +95,7 @@ def preview(image_id: str) -> Response:
 @blueprint.doc(
     summary="See an uploaded picture as every browser can show it",
     description=_VIEW,
-    responses=responses(*_OF_ONE, *_UNSEEN, also=_SEEN),
+    responses=responses(*_UNSEEN, also=_SEEN),
 )
 def of_upload(upload_id: str) -> Response:
     return _seen(find_upload(stores().database, auth.tenant(), upload_id).key)
@@ -108,7 +105,7 @@ def of_upload(upload_id: str) -> Response:
 @blueprint.doc(
     summary="See an image's result as every browser can show it",
     description=_VIEW,
-    responses=responses(*_OF_ONE, *_UNSEEN, also=_SEEN),
+    responses=responses(*_UNSEEN, also=_SEEN),
 )
 def of_result(image_id: str) -> Response:
     image = get_image(stores().database, auth.tenant(), image_id)
@@ -133,7 +130,7 @@ def _seen(key: str) -> Response:
 @blueprint.doc(
     summary="Fetch an image as it was sent",
     description="Redirects to a signed link. Pictures that were given by their address are not kept.",
-    responses=responses(*_OF_ONE, also=_LINK),
+    responses=responses(also=_LINK),
 )
 def source(image_id: str) -> Response:
     here = stores()

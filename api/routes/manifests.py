@@ -19,9 +19,9 @@ from api.requests import ManifestTerms
 from api.rights import require_rights
 from api.routes.results import LINES
 from api.stores import stores
-from api.submitting import answered, submitted
-from storage.ledger.jobs.jobs import get_job, skipped_lines
-from storage.ledger.tenants.idempotency import recall
+from api.submitting import accepted, submit_to_ledger
+from storage.ledger.jobs.reading import get_job, list_skipped_rows
+from storage.ledger.tenants.idempotency import recall_answer
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -44,23 +44,16 @@ _PAGE = 1000
     ),
     responses=responses(
         "request_invalid",
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
         "idempotency_key_busy",
         "idempotency_key_invalid",
         "idempotency_key_reused",
         "quota_exceeded",
-        "request_too_large",
-        "media_type_unsupported",
-        "validation_failed",
         "rights_missing",
         "upload_unknown",
         "webhook_unknown",
         "manifest_invalid",
         "manifest_unreadable",
         "too_many_images",
-        "ledger_unavailable",
         "blob_store_unavailable",
     ),
 )
@@ -70,16 +63,16 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
         raise unsupported("multipart/form-data")
     cast(StrictRequest, request).parse_form()
     wanted = once()
-    given = recall(here.database, tenant, wanted) if wanted is not None else None
+    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
     if given is not None:
-        return answered(answers.Job.model_validate(given), replayed=True)
+        return accepted(answers.Job.model_validate(given), replayed=True)
     terms = _terms()
     file = request.files["manifest"].stream
     file.seek(0)
     images, skipped = read_images(here, tenant, file, terms, terms)
     new = with_terms(here, terms, images, skipped)
-    job, replayed = submitted(here, tenant, new, wanted, webhook_field="job/webhook_id")
-    return answered(job, replayed=replayed)
+    job, replayed = submit_to_ledger(here, tenant, new, wanted, webhook_field="job/webhook_id")
+    return accepted(job, replayed=replayed)
 
 
 def _terms() -> ManifestTerms:
@@ -108,11 +101,6 @@ def _terms() -> ManifestTerms:
     summary="The rows of a job's manifest that were left out",
     description="JSON Lines, one row a line with the reason, in the manifest's order.",
     responses=responses(
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
-        "not_found",
-        "ledger_unavailable",
         also={
             200: {
                 "description": "One line for each row.",
@@ -127,7 +115,7 @@ def skipped(job_id: str) -> Response:
 
     def lines() -> Iterator[str]:
         after = 0
-        while page := skipped_lines(here.database, tenant, job_id, limit=_PAGE, after=after):
+        while page := list_skipped_rows(here.database, tenant, job_id, limit=_PAGE, after=after):
             yield from (f"{answers.SkippedLine.of(row).model_dump_json()}\n" for row in page)
             after = page[-1].line
 

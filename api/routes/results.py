@@ -17,7 +17,7 @@ from api.problems import Problem, responses
 from api.stores import Stores, stores
 from cleanplate.base.names import stem_and_extension
 from storage import records
-from storage.ledger.jobs.jobs import get_job, list_images
+from storage.ledger.jobs.reading import get_job, list_images
 from storage.records import ImageState, JobState, Scope
 
 blueprint = APIBlueprint("results", __name__, tag={"name": "Results", "description": "What came of a job, as files."})
@@ -25,7 +25,6 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 
 LINES = "application/jsonl"
 _PAGE = 500
-_OF_ONE_JOB = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger_unavailable")
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/results")
@@ -33,7 +32,6 @@ _OF_ONE_JOB = ("key_missing", "key_wrong", "scope_missing", "not_found", "ledger
     summary="The manifest of a job's results",
     description="JSON Lines, one image with a result a line, in the job's order; at any time, with what there is.",
     responses=responses(
-        *_OF_ONE_JOB,
         also={
             200: {
                 "description": "One line for each image with a result.",
@@ -54,7 +52,6 @@ def results(job_id: str) -> Response:
     summary="The file of a job's errors",
     description="JSON Lines, one failed image a line with the reason, in the job's order.",
     responses=responses(
-        *_OF_ONE_JOB,
         also={
             200: {
                 "description": "One line for each image that failed.",
@@ -78,7 +75,6 @@ def errors(job_id: str) -> Response:
         "off has no directory at its end and is refused by every program."
     ),
     responses=responses(
-        *_OF_ONE_JOB,
         "job_not_finished",
         also={
             200: {

@@ -37,17 +37,9 @@ _MAX_PARTS = 10_000
         "several at once: `PUT` each to its link, then `POST /v1/uploads/{upload_id}/complete` with their `ETag`s."
     ),
     responses=responses(
-        "json_invalid",
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
-        "request_too_large",
         "image_too_large",
         "quota_exceeded",
         "size_missing",
-        "media_type_unsupported",
-        "validation_failed",
-        "ledger_unavailable",
         "blob_store_unavailable",
     ),
 )
@@ -90,16 +82,7 @@ def create(json_data: requests.NewUploads) -> answers.Uploads:
     summary="Get links of parts again",
     description="For parts whose links have expired, or that are sent again. What arrived already stays.",
     responses=responses(
-        "json_invalid",
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
-        "not_found",
         "upload_complete",
-        "request_too_large",
-        "media_type_unsupported",
-        "validation_failed",
-        "ledger_unavailable",
         "blob_store_unavailable",
     ),
 )
@@ -126,17 +109,8 @@ def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.Uplo
     summary="Complete a file sent in parts",
     description="Name all parts with the `ETag`s that their links answered with. Repeating it changes nothing.",
     responses=responses(
-        "json_invalid",
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
-        "not_found",
         "blob_not_found",
-        "request_too_large",
-        "media_type_unsupported",
-        "validation_failed",
         "parts_invalid",
-        "ledger_unavailable",
         "blob_store_unavailable",
         "blob_store_refused",
     ),
@@ -168,12 +142,7 @@ def complete(upload_id: str, json_data: requests.SentParts) -> answers.StoredUpl
         "links have expired."
     ),
     responses=responses(
-        "key_missing",
-        "key_wrong",
-        "scope_missing",
-        "not_found",
         "upload_in_use",
-        "ledger_unavailable",
         also={204: {"description": "It is dropped."}},
     ),
 )

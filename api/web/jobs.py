@@ -12,7 +12,7 @@ from api.problems import Problem
 from api.routes.jobs import page_of_jobs
 from api.stores import stores
 from api.web.pages import Pages, show
-from storage.ledger.jobs.jobs import get_job
+from storage.ledger.jobs.reading import get_job
 from storage.ledger.webhooks.endpoints import list_endpoints
 from storage.records import JobState, Scope
 

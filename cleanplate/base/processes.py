@@ -1,7 +1,7 @@
-"""Child processes that end with their parent and are restarted when they die.
+"""Child processes that end with their parent, and are started again when they die.
 
-No process may outlive the parent. On Linux the kernel signals a child when its parent dies, and the parent adopts the
-orphans of a dead child, so that it can end them. Elsewhere only process groups do that.
+No child may outlive the parent. On Linux a child gets a signal when its parent dies, and the parent adopts the orphans
+of a dead child, so that it can find and end them. On other systems process groups must do.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-#: A child that lived this long has started well: after its death the pauses begin anew.
+#: After a life of this many seconds the next pause is the first again.
 SETTLED_S = 60.0
-#: Early deaths in a row that make a crash loop. The child is restarted all the same.
+#: Number of early deaths in a row that make a crash loop. The child is started again all the same.
 CRASH_LOOP = 5
 POLL_S = 0.1
 #: Keeps the current folder out of ``sys.path``, in grandchildren too: a file of a shop's project, such as ``model.py``,
@@ -45,9 +45,9 @@ def python_command(module: str, *arguments: str) -> list[str]:
 def spawn(
     command: Sequence[str], environment: Mapping[str, str], *, output: IO[bytes] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own; SIGTERM reaches it when the calling thread's process dies.
+    """Start a program in its own process group; it gets SIGTERM when this process dies.
 
-    ``output`` gets both output streams; without it they are the caller's.
+    ``output`` takes both streams of the program; by default they are the caller's.
     """
     parent = os.getpid()
 
@@ -74,7 +74,7 @@ class Child:
 
     name: str
     command: Sequence[str]
-    #: Its own variables; they win over the family's.
+    #: Variables beside the family's; these win.
     environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
@@ -88,11 +88,11 @@ class Child:
 
     @property
     def in_crash_loop(self) -> bool:
-        """Whether it keeps dying soon after each start."""
+        """Whether the child keeps dying soon after each start."""
         return self.deaths_in_a_row >= CRASH_LOOP
 
-    def pause(self, lived_s: float) -> float:
-        """Seconds to wait before the restart of a child that lived ``lived_s``; counts the death."""
+    def count_death(self, lived_s: float) -> float:
+        """Count a death after a life of ``lived_s`` seconds; returns the seconds to wait before the next start."""
         self.deaths += 1
         self.deaths_in_a_row = 1 if lived_s >= SETTLED_S else self.deaths_in_a_row + 1
         return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.deaths_in_a_row - 1, 10))
@@ -100,7 +100,7 @@ class Child:
 
 @dataclass
 class Family:
-    """Programs that run together, the only children of this process: it kills any other child as a stray."""
+    """Programs that run together. This process has no other children: the family ends any other child as a stray."""
 
     environment: Mapping[str, str]
     children: list[Child] = field(default_factory=list)
@@ -111,25 +111,25 @@ class Family:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
-        """Start a program, with its own variables, and keep it running from now on."""
+        """Start a program with its variables, and restart it whenever it dies."""
         child = Child(name, command, environment or {})
         self.children.append(child)
         self._start(child)
         return child
 
     def end(self, child: Child, reason: str) -> None:
-        """Kill a child that hangs; ``tend`` restarts it as after any other death."""
+        """Kill a child that does not work; ``tend`` starts it again as after any other death."""
         if child.process is not None and child.alive:
             log.error("process.ended", extra={"process_name": child.name, "pid": child.process.pid, "reason": reason})
             _kill_group(child.process.pid)
             child.process.wait()
 
     def tend(self) -> None:
-        """Note deaths, kill the orphans of the dead, and restart children whose pause is over."""
+        """Notice dead children, end their orphans, and start children again whose pause is over."""
         for child in self.children:
             now = self.clock()
             if child.process is not None and (status := child.process.poll()) is not None:
-                pause = child.pause(now - child.started_at)
+                pause = child.count_death(now - child.started_at)
                 log.error("process.died", extra={"process_name": child.name, "status": status, "restart_in_s": pause})
                 if child.in_crash_loop:
                     log.critical(
@@ -137,7 +137,7 @@ class Family:
                         extra={
                             "process_name": child.name,
                             "deaths": child.deaths_in_a_row,
-                            "hint": "It keeps dying soon after its start: the log lines before this one say why.",
+                            "hint": "It keeps dying soon after its start: the lines before say why.",
                         },
                     )
                 _kill_group(child.process.pid)
@@ -147,7 +147,7 @@ class Family:
                 self._start(child)
 
     def stop(self, grace_s: float, *, hurry: Callable[[], bool] = lambda: False) -> bool:
-        """Ask all to stop, wait ``grace_s`` seconds or until ``hurry()``, then kill the rest.
+        """Ask all children to stop, wait ``grace_s`` seconds or until ``hurry()``, then kill the others.
 
         Returns whether all ended by themselves.
         """
@@ -175,18 +175,18 @@ class Family:
 
 def children_of(pid: int) -> list[int]:
     """Direct children of a process (Linux; empty elsewhere)."""
-    children: list[int] = []
+    pids: list[int] = []
     for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):  # the thread ended meanwhile
-            children += [int(child) for child in listing.read_text().split()]
-    return children
+        with contextlib.suppress(OSError):  # the thread ended in between
+            pids += [int(child) for child in listing.read_text().split()]
+    return pids
 
 
 def end_strays(known: set[int]) -> None:
-    """Kill and reap every child of this process that is not ``known``, with its descendants."""
+    """Kill and reap every child of this process that is not ``known``, with all its descendants."""
     while strays := [pid for pid in children_of(os.getpid()) if pid not in known]:
         for stray in strays:
-            # This process adopts its orphans, and the next round kills them.
+            # Its orphans are adopted, and the next round finds them.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(stray, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):

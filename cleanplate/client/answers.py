@@ -15,7 +15,7 @@ from cleanplate.base.options import ImageOptions, JobOptions
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
-JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled", "failed"]
+JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
 #: A mask or options of a kind that only a newer service knows, as it sent them.
 JsonObject = dict[str, Any]
@@ -144,7 +144,7 @@ class JobAnswer(_Answer):
 
     @property
     def ended(self) -> bool:
-        return self.state in {"completed", "canceled", "failed"}
+        return self.state in {"completed", "canceled"}
 
 
 class FailureReason(_Answer):

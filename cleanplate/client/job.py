@@ -162,8 +162,8 @@ def result_name(line: ResultLine) -> str:
     """The picture's own name as a plain file name, with the extension of the result's format."""
     plain = line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
     stem, extension = stem_and_extension(plain)
-    known = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
-    return plain if extension.lower() in known else stem + known[0]
+    extensions = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
+    return plain if extension.lower() in extensions else stem + extensions[0]
 
 
 def sha256_of(path: Path) -> str:

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from cleanplate.base.masks import TextMask
     from model.imaging import Limits
-    from model.repair import Task
+    from model.repair.task import Task
 
 
 #: Help texts of the options for text marks, here and in `submit`.
@@ -53,9 +53,9 @@ def inpaint(
     from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
     from cleanplate.terminal.text_marks import text_mask
-    from model import repair
     from model.formats import TYPES_BY_ENDING
     from model.imaging import Limits, probe
+    from model.repair import task as repair
 
     mark = text_mask(text or (), area or (), any_text=any_text)
     if (mask is None) == (mark is None):

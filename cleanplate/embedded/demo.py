@@ -28,7 +28,7 @@ from cleanplate.embedded import service as embedded
 from cleanplate.errors import EmbeddedError
 from cleanplate.local.contact_sheet import contact_sheet
 from cleanplate.terminal.submission import clean, gather
-from model.masks import dilate
+from model.repair.hole import dilate
 
 #: Variables that the demo keeps; all others would change the embedded default.
 KEPT = ("CLEANPLATE_DEVICE", "CLEANPLATE_WEIGHTS", "CLEANPLATE_TORCH_THREADS", "CLEANPLATE_LOG_LEVEL")

@@ -1,4 +1,4 @@
-"""Jobs state their rights, an audit log that only grows, and keys with scopes and an end.
+"""Rights of jobs, an append-only audit log, and API keys with scopes and expiry.
 
 Revision 0002, after 0001.
 """

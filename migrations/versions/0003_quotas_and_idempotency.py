@@ -1,4 +1,4 @@
-"""Quotas of tenants, what they used by day, and answers that are given again.
+"""Quotas and daily usage of tenants, and stored answers of requests with an idempotency key.
 
 Revision 0003, after 0002.
 """

@@ -1,4 +1,4 @@
-"""Jobs and uploads that expire, blobs to be deleted after them, and images with ids of the tenant's own.
+"""Expiry of jobs and uploads, blobs to delete after them, and custom ids of images.
 
 Revision 0004, after 0003.
 """

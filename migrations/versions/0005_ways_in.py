@@ -1,4 +1,4 @@
-"""Pictures at addresses, masks and options of single images, manifests with rows left out, uploads in parts.
+"""Pictures from URLs, masks and options of single images, manifests with skipped rows, multipart uploads.
 
 Revision 0005, after 0004.
 """

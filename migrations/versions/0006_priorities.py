@@ -1,4 +1,4 @@
-"""Jobs with a priority and a deadline, tenants with a weight, and what is paused.
+"""Priority and deadline of jobs, weight of tenants, and pauses.
 
 Revision 0006, after 0005.
 """

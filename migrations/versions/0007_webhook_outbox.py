@@ -1,4 +1,4 @@
-"""Webhooks: filters, two secrets side by side, an outbox before the deliveries, sequence numbers; jobs in their line.
+"""Webhooks: filters, a previous secret, an outbox, sequence numbers; an index of queued jobs.
 
 Revision 0007, after 0006.
 """

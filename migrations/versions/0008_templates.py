@@ -1,4 +1,4 @@
-"""Templates of marks, and jobs that wait for one.
+"""Templates, and jobs that wait for one.
 
 Revision 0008, after 0007.
 """
@@ -95,7 +95,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The code before knows no job that waits for a template.
+    # The earlier code knows no job that waits for a template.
     op.execute("UPDATE jobs SET state = 'failed' WHERE state IN ('estimating', 'needs_review')")
     op.drop_table("job_templates")
     op.drop_table("templates")

@@ -1,4 +1,4 @@
-"""Images that were tried before stand before those that were not: the index of what is queued follows that order.
+"""Retries go first: the index of queued images follows that order.
 
 Revision 0009, after 0008.
 """

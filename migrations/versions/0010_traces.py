@@ -1,4 +1,4 @@
-"""The trace that a job was submitted in.
+"""The trace of a job's submission.
 
 Revision 0010, after 0009.
 """

@@ -1,4 +1,4 @@
-"""Devices of all machines, as their supervisors tell of them.
+"""Devices of all machines, as their supervisors report them.
 
 Revision 0011, after 0010.
 """

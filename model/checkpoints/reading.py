@@ -53,7 +53,7 @@ def read_checkpoint(path: Path, *, source: str, licence: str) -> Checkpoint:
             "and save it again.",
         )
     try:
-        choice, state, said = _from_archive(path) if begins.startswith(ZIP) else _from_safetensors(path)
+        choice, state, own = _from_archive(path) if begins.startswith(ZIP) else _from_safetensors(path)
     except UnknownNetwork as refused:
         raise WeightsRejected(refused.code, f"{path} cannot be used. {refused}") from None
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
@@ -61,8 +61,8 @@ def read_checkpoint(path: Path, *, source: str, licence: str) -> Checkpoint:
     description = Description(
         choice.architecture,
         choice.configuration,
-        source=said.source if said else source,
-        licence=said.licence if said else licence,
+        source=own.source if own else source,
+        licence=own.licence if own else licence,
         name=choice.name,
     )
     return Checkpoint(state, description)
@@ -70,18 +70,18 @@ def read_checkpoint(path: Path, *, source: str, licence: str) -> Checkpoint:
 
 def _from_archive(path: Path) -> tuple[Choice, dict[str, Tensor], Description | None]:
     archive = TorchArchive(path)
-    found = _network_in(dict(_tensors(archive.content(), path)))
-    # Recognised by what the pickle says, before a number is touched: only a network's worth of tensors is ever made.
-    choice = recognise({name: pickled.shape for name, pickled in found.items()})
-    if len({pickled.storage.key for pickled in found.values()}) < len(found):
+    pickled_tensors = _network_in(dict(_tensors(archive.content(), path)))
+    # Recognised by names and shapes in the pickle: tensors are made only for a known network.
+    choice = recognise({name: pickled.shape for name, pickled in pickled_tensors.items()})
+    if len({pickled.storage.key for pickled in pickled_tensors.values()}) < len(pickled_tensors):
         raise UnknownNetwork("Some of its tensors are one and the same: save it with a copy of each.")
-    return choice, {name: archive.tensor(pickled) for name, pickled in found.items()}, None
+    return choice, {name: archive.tensor(pickled) for name, pickled in pickled_tensors.items()}, None
 
 
 def _from_safetensors(path: Path) -> tuple[Choice, dict[str, Tensor], Description | None]:
-    tensors, said = read_safetensors(path)
+    tensors, own = read_safetensors(path)
     state = _network_in(tensors)
-    return recognise(shapes_in(state)), state, said
+    return recognise(shapes_in(state)), state, own
 
 
 def _tensors(root: object, path: Path) -> Iterator[tuple[str, PickledTensor]]:

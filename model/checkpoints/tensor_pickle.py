@@ -1,17 +1,22 @@
 """Pickles that torch wrote, read as data: tensors, numbers, texts and containers; everything else stays a name.
 
-A pickle is a program for a small stack machine, and some of its instructions import and call. This machine has none
-that do: a class becomes :class:`Name`, what a call would make becomes :class:`Inert`, and only the few calls that
-rebuild tensors and dictionaries are understood, by what they mean.
+A pickle is a program, and some of its instructions import, call and set attributes. This unpickler does none of that:
+a class becomes :class:`Name`, the result of a call becomes :class:`Inert`, and only the few calls that rebuild tensors
+and dictionaries are understood, by their meaning.
+
+It extends the Python implementation of ``pickle.Unpickler``. The C implementation, whose class hooks stop at imports,
+would hash any key of a dictionary (a tuple of tuples takes exponential time, or the process), set attributes of any
+object, and allocate as much as the pickle says.
 """
 
 from __future__ import annotations
 
+import io
 import math
-import pickletools
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 #: Dimensions of the tensors here; a convolution's weight has four.
 _MOST_DIMENSIONS = 8
@@ -25,7 +30,7 @@ class Name:
 
 
 class Inert:
-    """What some call would have made. ``state`` is what the pickle sets on it."""
+    """Stands for the result of a call. ``state`` is set by the pickle."""
 
     def __init__(self, dotted: str) -> None:
         self.dotted = dotted
@@ -52,141 +57,112 @@ class PickledTensor:
 
 
 def read_pickle(data: bytes) -> object:
-    """What a pickle holds.
+    """The content of a pickle.
 
     Raises:
         ValueError: it is no pickle, cut off, or one that no version of torch writes.
     """
-    machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                return machine.stack[-1]
-            machine.step(opcode.name, argument)
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
-        raise ValueError(f"{error}") from None
-    raise ValueError("it ends early")
+        return _TensorUnpickler(io.BytesIO(data), encoding="latin-1").load()
+    except EOFError:
+        raise ValueError("it ends early") from None
+    except (pickle.UnpicklingError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        raise ValueError(f"an instruction that is in no pickle of torch ({error})") from None
 
 
-_LITERALS = frozenset({
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
-    "BINBYTES8", "BYTEARRAY8",
-})  # fmt: skip
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_STORES = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
-_RECALLS = frozenset({"GET", "BINGET", "LONG_BINGET"})
+class _TensorUnpickler(pickle._Unpickler):
+    # Of the implementation in Python.
+    stack: list[Any]
+    append: Callable[[object], None]
+    pop_mark: Callable[[], list[Any]]
 
+    def find_class(self, module: str, name: str) -> Name:
+        return Name(f"{module}.{name}")
 
-class _Machine:
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self._below: list[list[Any]] = []
-        self._memo: dict[int, Any] = {}
-        self._rest: dict[str, Callable[[Any], None]] = {
-            "PROTO": lambda _: None,
-            "FRAME": lambda _: None,
-            "MARK": lambda _: self._mark(),
-            "POP": lambda _: self._pop(),
-            "POP_MARK": lambda _: self._drop_mark(),
-            "DUP": lambda _: self.stack.append(self.stack[-1]),
-            "TUPLE": lambda _: self._push(tuple(self._since_mark())),
-            "EMPTY_LIST": lambda _: self._push([]),
-            "LIST": lambda _: self._push(self._since_mark()),
-            "APPEND": lambda _: self._extend([self.stack.pop()]),
-            "APPENDS": lambda _: self._extend(self._since_mark()),
-            "EMPTY_DICT": lambda _: self._push({}),
-            "DICT": lambda _: self._dict(self._since_mark()),
-            "SETITEM": lambda _: self._set([self.stack.pop(-2), self.stack.pop()]),
-            "SETITEMS": lambda _: self._set(self._since_mark()),
-            "EMPTY_SET": lambda _: self._push(Inert("builtins.set")),
-            "ADDITEMS": lambda _: self._drop_mark(),
-            "FROZENSET": lambda _: self._frozen_set(),
-            "GLOBAL": lambda named: self._push(Name(named.replace(" ", "."))),
-            "STACK_GLOBAL": lambda _: self._push(_named(self.stack.pop(-2), self.stack.pop())),
-            "INST": lambda named: self._push(_call(Name(named.replace(" ", ".")), tuple(self._since_mark()))),
-            "OBJ": lambda _: self._object(self._since_mark()),
-            "REDUCE": lambda _: self._push(_call(self.stack.pop(-2), self.stack.pop())),
-            "NEWOBJ": lambda _: self._push(_call(self.stack.pop(-2), self.stack.pop())),
-            "NEWOBJ_EX": lambda _: self._push(_call(self.stack.pop(-3), self.stack.pop(-2), self.stack.pop())),
-            "BUILD": lambda _: self._build(self.stack.pop()),
-            "BINPERSID": lambda _: self._push(_storage(self.stack.pop())),
-        }
+    def persistent_load(self, pid: object) -> PickledStorage:
+        match pid:
+            case ("storage", Name(dotted=dotted), str(key), _, int(numel)) if numel >= 0:
+                return PickledStorage(key, dotted.rpartition(".")[2], numel)
+        raise ValueError("a reference to something other than a storage")
 
-    def step(self, name: str, argument: Any) -> None:
-        if name in _LITERALS:
-            self._push(argument)
-        elif name in _CONSTANTS:
-            self._push(_CONSTANTS[name])
-        elif name in _TUPLES:
-            size = _TUPLES[name]
-            items = [self.stack.pop() for _ in range(size)]
-            self._push(tuple(reversed(items)))
-        elif name in _STORES:
-            self._memo[len(self._memo) if argument is None else argument] = self.stack[-1]
-        elif name in _RECALLS:
-            self._push(self._memo[argument])
-        elif name in self._rest:
-            self._rest[name](argument)
-        else:
-            raise ValueError(f"the instruction {name} is in no pickle of torch")
+    def _instantiate(self, klass: object, args: list[Any]) -> None:
+        self.append(_call(klass, tuple(args)))
 
-    def _push(self, value: object) -> None:
-        self.stack.append(value)
+    def load_reduce(self) -> None:
+        arguments, called = self.stack.pop(), self.stack.pop()
+        self.append(_call(called, arguments))
 
-    def _mark(self) -> None:
-        self._below.append(self.stack)
-        self.stack = []
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()  # keywords, which none of the calls that are understood has
+        self.load_reduce()
 
-    def _since_mark(self) -> list[Any]:
-        items, self.stack = self.stack, self._below.pop()
-        return items
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Inert):
+            self.stack[-1].state = state
 
-    def _drop_mark(self) -> None:
-        self._since_mark()
+    def load_appends(self) -> None:
+        self._extend(self.pop_mark())
 
-    def _pop(self) -> None:
-        if self.stack:
-            self.stack.pop()
-        else:
-            self._drop_mark()
+    def load_append(self) -> None:
+        self._extend([self.stack.pop()])
 
-    def _frozen_set(self) -> None:
-        self._drop_mark()
-        self._push(Inert("builtins.frozenset"))
+    def load_setitems(self) -> None:
+        self._update(self.pop_mark())
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._update([key, value])
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._update(items)
+
+    def load_additems(self) -> None:
+        self.pop_mark()
+
+    def load_empty_set(self) -> None:
+        self.append(Inert("builtins.set"))
+
+    def load_frozenset(self) -> None:
+        self.pop_mark()
+        self.append(Inert("builtins.frozenset"))
 
     def _extend(self, items: list[Any]) -> None:
         if isinstance(self.stack[-1], list):
             self.stack[-1].extend(items)
 
-    def _dict(self, items: list[Any]) -> None:
-        self._push({})
-        self._set(items)
-
-    def _set(self, items: list[Any]) -> None:
-        target = self.stack[-1]
-        if isinstance(target, dict):
-            # Only texts and numbers are keys of what is looked for, and no other key's hash is asked for.
+    def _update(self, items: list[Any]) -> None:
+        """Set keys of the dictionary on top: only texts and numbers, so that no other key is hashed or compared."""
+        if isinstance(self.stack[-1], dict):
             pairs = zip(items[::2], items[1::2], strict=True)
-            target.update({key: value for key, value in pairs if isinstance(key, str | int)})
+            self.stack[-1].update({key: value for key, value in pairs if isinstance(key, str | int)})
 
-    def _object(self, items: list[Any]) -> None:
-        self._push(_call(items[0], tuple(items[1:])))
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.REDUCE[0]: load_reduce,
+        pickle.NEWOBJ[0]: load_reduce,
+        pickle.NEWOBJ_EX[0]: load_newobj_ex,
+        pickle.BUILD[0]: load_build,
+        pickle.APPEND[0]: load_append,
+        pickle.APPENDS[0]: load_appends,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.DICT[0]: load_dict,
+        pickle.ADDITEMS[0]: load_additems,
+        pickle.EMPTY_SET[0]: load_empty_set,
+        pickle.FROZENSET[0]: load_frozenset,
+    }
+    # These read a registry of the process, need buffers from outside, or allocate before they read.
+    for _opcode in (
+        pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.BYTEARRAY8,
+    ):  # fmt: skip
+        del dispatch[_opcode[0]]
 
-    def _build(self, state: object) -> None:
-        if isinstance(self.stack[-1], Inert):
-            self.stack[-1].state = state
 
-
-def _named(module: object, name: object) -> Name:
-    if not isinstance(module, str) or not isinstance(name, str):
-        raise ValueError("a name that is no text")
-    return Name(f"{module}.{name}")
-
-
-def _call(called: object, arguments: object, _keywords: object = None) -> object:
-    """What a call stands for; nothing is called."""
+def _call(called: object, arguments: object) -> object:
+    """The meaning of a call; nothing is called."""
     if isinstance(called, Inert):
         return Inert(called.dotted)
     if not isinstance(called, Name) or not isinstance(arguments, tuple):
@@ -200,13 +176,6 @@ def _call(called: object, arguments: object, _keywords: object = None) -> object
             return arguments[0]
         case dotted:
             return Inert(dotted)
-
-
-def _storage(reference: object) -> PickledStorage:
-    match reference:
-        case ("storage", Name(dotted=dotted), str(key), _, int(numel)) if numel >= 0:
-            return PickledStorage(key, dotted.rpartition(".")[2], numel)
-    raise ValueError("a reference to something other than a storage")
 
 
 def _tensor(storage: object, offset: object, shape: object, stride: object) -> PickledTensor:

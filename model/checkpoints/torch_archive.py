@@ -1,7 +1,7 @@
 """Zip archives of torch (checkpoints and TorchScript): their pickle, and their tensors as views of the mapped file.
 
-torch stores what is read here uncompressed, so an entry can be no larger than the file: whatever says otherwise is
-refused before a byte of it is read.
+torch stores these entries uncompressed, so none can be larger than the file: an archive that states otherwise is
+refused before an entry is read.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class TorchArchive:
             raise self._rejected("its numbers are big-endian: load and save it with torch on this machine first")
 
     def content(self) -> object:
-        """What the pickle holds, with :class:`PickledTensor` for tensors."""
+        """The content of the pickle, with :class:`PickledTensor` for tensors."""
         try:
             return read_pickle(self._read("data.pkl", most=_MOST_PICKLE_BYTES))
         except ValueError as error:

@@ -1,1 +1,1 @@
-"""Tiles through a device: ``plan`` says which, ``engine`` batches them, ``inpainter`` lays results into pictures."""
+"""Tiles through a device: ``plan`` chooses them, ``engine`` batches them, ``inpainter`` lays results into pictures."""

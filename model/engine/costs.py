@@ -1,4 +1,4 @@
-"""What a pass of a network costs on a kind of device: the numbers that plans are made by.
+"""The cost of a network's pass on a kind of device: plans minimise it.
 
 ``costs.json`` beside this file is written by ``python -m bench.plan --write``. A network or device that was not
 measured is planned for like the shipped network on a CPU: plans only compare costs, so their scale does not matter.

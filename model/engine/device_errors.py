@@ -1,4 +1,4 @@
-"""What a device's error means: no room, which smaller work may find, or the end of the device for this process.
+"""The meaning of a device's error: no memory, which a smaller batch may avoid, or a device lost to this process.
 
 PyTorch says the second with errors of several classes; after one of them every later call on CUDA fails as well.
 """

@@ -1,7 +1,7 @@
 """The engine: one thread that owns one device and turns tiles from many threads into batches.
 
-Tiles of one size that wait at once, whosever they are, share a pass where that is worth it. What goes wrong on the
-device is mended here and said in ``Filled.notes``: values that are not finite are computed again in fp32, and a batch
+Waiting tiles of one size, of any caller, share a pass where that is faster. The engine mends errors of
+the device and lists them in ``Filled.notes``: values that are not finite are computed again in fp32, and a batch
 that does not fit into memory is halved, then cut into smaller tiles, then computed on the CPU.
 """
 
@@ -25,6 +25,7 @@ from model.engine.device_errors import device_lost, no_room
 from model.engine.flight import Flight, Tile, launch
 from model.engine.plan import ALIGN, LEAST_SIDE, cut, tile_weights
 from model.errors import DeviceFull, DeviceLost, EngineClosed, ResultNotFinite
+from model.networks.fused import fuse
 from model.networks.precision import Precision
 from model.networks.program import Program
 
@@ -35,22 +36,22 @@ log = logging.getLogger(__name__)
 class Filled:
     """A tile's result."""
 
-    #: ``float32 [h, w, 3]`` in [0, 1]; what lies outside the hole means nothing.
+    #: ``float32 [h, w, 3]`` in [0, 1]; values outside the hole are undefined.
     values: NDArray[np.float32]
-    #: What had to be done differently, for the image's record: ``fp32``, ``smaller_batch``, ``smaller_tiles``, ``cpu``.
+    #: Deviations, for the image's record: ``fp32``, ``smaller_batch``, ``smaller_tiles``, ``cpu``.
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Load:
-    """What an engine has done, and how it stands, since it was made."""
+    """Counts and times of an engine since it was made."""
 
     #: Tiles answered, and the passes that they took.
     tiles: int
     passes: int
-    #: Seconds in which nothing was asked of the device.
+    #: Seconds in which the device was idle.
     idle_s: float
-    #: Seconds for which tiles have been asked and none was answered; 0 where none is asked.
+    #: Seconds for which tiles have waited and none was answered; 0 where none waits.
     stalled_s: float
 
 
@@ -84,7 +85,9 @@ class Engine:
 
         ``max_delay_ms``: how long a tile waits for others.
         """
-        self._network, self.device, self.precision = network, device, precision
+        #: Fused, in fp32, on the CPU: the one copy of the weights from which programs are made.
+        self._network = fuse(network, "fft")
+        self.device, self.precision = device, precision
         self._max_batch, self._batch_px, self._max_delay_s = max_batch, batch_px, max_delay_ms / 1000
         #: Whether the device has failed for good: nothing in this process can use it any more.
         self.lost = False
@@ -133,7 +136,7 @@ class Engine:
             return Load(self._tiles, self._passes, idle, now - self._moved_at if self._asked else 0.0)
 
     def close(self) -> None:
-        """Answer what was asked, then stop. Repeating it does nothing."""
+        """Answer the requests that wait, then stop. Repeating it does nothing."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -169,7 +172,7 @@ class Engine:
         tiles = [request.tile for request in live]
         try:
             return _UnderWay(live, launch(tiles, self._program(self.device, self.precision)))
-        except Exception as error:  # whatever it is, those who asked must hear it
+        except Exception as error:  # of any kind: the callers wait for an answer
             self._failed(live, error)
         return None
 
@@ -183,7 +186,7 @@ class Engine:
             self._answer(under_way.requests, done)
 
     def _answer(self, requests: list[_Request], results: list[Filled] | None) -> None:
-        """Give ``results``; where the fast way failed (``None``), mend it first."""
+        """Hand out ``results``; where the batch failed (``None``), fill its tiles again with less at once."""
         try:
             results = results or self._fill([request.tile for request in requests])
         except Exception as error:
@@ -194,7 +197,7 @@ class Engine:
                 request.answer.set_result(result)
 
     def _failed(self, requests: list[_Request], error: Exception) -> None:
-        """A pass did not come through: what is only too large is mended, the rest is told."""
+        """A pass failed: retries it in smaller parts where memory was short, else hands the error to the callers."""
         if no_room(error):
             self._answer(requests, None)
         else:
@@ -210,7 +213,7 @@ class Engine:
             request.answer.set_exception(error)
 
     def _settle(self, count: int) -> None:
-        """So many requests wait no longer."""
+        """Count ``count`` requests as answered."""
         with self._changed:
             self._asked -= count
             self._tiles += count
@@ -240,7 +243,7 @@ class Engine:
             return batch
 
     def _rest(self) -> None:
-        """Wait, with the lock held, until something is asked; the device has nothing to do meanwhile."""
+        """Wait, with the lock held, for a request; the device is idle meanwhile."""
         self._idle_since = time.monotonic()
         self._changed.wait()
         self._idle_s += time.monotonic() - self._idle_since
@@ -284,7 +287,7 @@ class Engine:
         total = np.zeros((*tile.hole.shape, 1), np.float32)
         notes: tuple[str, ...] = ()
         for box, weight in zip(region.tiles, tile_weights(region), strict=True):
-            part = Tile(tile.pixels[box.slices], tile.hole[box.slices])
+            part = Tile(tile.pixels[box.slices], tile.hole[box.slices], tile.ffc_lambda)
             (filled,) = self._fill([part])
             values[box.slices] += filled.values * weight[..., None]
             total[box.slices] += weight[..., None]
@@ -306,7 +309,8 @@ class Engine:
     def _program(self, device: torch.device, precision: Precision) -> Program:
         key = (str(device), precision)
         if key not in self._programs:
-            self._programs[key] = Program(self._network, device, precision)
+            shared = device.type == "cpu" and precision == "fp32"
+            self._programs[key] = Program(self._network, device, precision, shared=shared)
         return self._programs[key]
 
 

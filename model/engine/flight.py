@@ -26,6 +26,8 @@ class Tile:
     pixels: NDArray[np.uint8]
     #: ``uint8 [h, w]``, not zero where the network fills.
     hole: NDArray[np.uint8]
+    #: Scales the network's spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
+    ffc_lambda: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,33 @@ def launch(tiles: Sequence[Tile], program: Program) -> Flight:
     """
     window = _window(tiles)
     with torch.inference_mode():
-        result = program(_batch(tiles, program.device), window)
+        result = program(_batch(tiles, program.device), window, _strength(tiles, program.device))
         finite = result[..., *window.slices].isfinite().all()
         values = result.clamp(0, 1).permute(0, 2, 3, 1).float()
         if program.device.type != "cuda":
             return Flight(values, finite, None)
-        here, verdict = _pinned_like(values), _pinned_like(finite)
-        here.copy_(values, non_blocking=True)
-        verdict.copy_(finite, non_blocking=True)
+        host_values, host_finite = _pinned_like(values), _pinned_like(finite)
+        host_values.copy_(values, non_blocking=True)
+        host_finite.copy_(finite, non_blocking=True)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
-        return Flight(here, verdict, done)
+        return Flight(host_values, host_finite, done)
 
 
 def _pinned_like(x: Tensor) -> Tensor:
     return torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
 
 
+def _strength(tiles: Sequence[Tile], device: torch.device) -> Tensor | None:
+    """``float32 [N]`` on ``device``: each tile's ``ffc_lambda``; ``None`` where all are 1, as trained."""
+    if all(tile.ffc_lambda == 1 for tile in tiles):
+        return None
+    values = torch.tensor([tile.ffc_lambda for tile in tiles], dtype=torch.float32)
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
+
+
 def _batch(tiles: Sequence[Tile], device: torch.device) -> Tensor:
-    """``float32 [N, 4, h, w]`` on ``device``: bytes travel, numbers are made there."""
+    """``float32 [N, 4, h, w]`` on ``device``: copied as uint8, converted to float there."""
     pixels = torch.from_numpy(np.stack([tile.pixels for tile in tiles]))
     holes = torch.from_numpy(np.stack([tile.hole for tile in tiles]))
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Two scales: the fill of a smaller copy decides what a wide hole looks like from afar, tiles decide the detail.
+"""Two scales: the fill of a smaller copy decides the structure of a wide hole, tiles the detail.
 
 The smaller copy is filled in one pass that sees the whole region. Its low frequencies replace those of the tiles' fill;
 at the rim of the hole both agree with the picture, so the correction fades there by itself.
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.masks import Mask
+from model.repair.hole import Mask
 
 #: The correction's smoothness, in pixels of the smaller copy.
 _SIGMA = 2.0

@@ -27,11 +27,10 @@ from model.engine.flight import Tile
 from model.engine.guide import guided, smaller
 from model.engine.plan import ALIGN, Plan, Region, make_plan, tile_weights
 from model.errors import ImageRejected, MaskRejected, WeightsRejected
-from model.masks import Mask, dilate, lay, rim
-from model.networks.ffc import set_ffc_lambda
 from model.networks.precision import Precision, best_precision
 from model.networks.weights import SHIPPED, load_network
-from model.repair import Task, composite
+from model.repair.hole import Mask, dilate, lay, rim
+from model.repair.task import Task, composite
 
 Pixels = NDArray[np.uint8]
 #: Tiles of one picture that are with the engine at once; more would only wait there.
@@ -50,21 +49,21 @@ class LaMaInpainter:
         *,
         threads: int = 0,
         precision: Precision | None = None,
-        ffc_lambda: float = 1.0,
     ) -> None:
         """``weights``: a file, a name that ``cleanplate weights pull`` knows, or empty for the network that ships.
 
         ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
         ``threads``: of the network on a CPU; 0 takes as many as this process may use. ``precision``: the device's best
-        where not given. ``ffc_lambda`` scales the spectral paths: 1 as trained, 0 leaves 3x3 convolutions only.
+        where not given.
 
         Raises:
             WeightsRejected: the file is not a network's weights.
         """
         torch.set_num_threads(threads or usable_cores())
-        network, description = load_network(_file_of(weights))
-        set_ffc_lambda(network, ffc_lambda)
+        #: The file of the weights, without symbolic links: two inpainters of one file hold the same weights.
+        self.weights = weights_file(weights)
+        network, description = load_network(self.weights)
         chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
         self.architecture = description.architecture
         self.device = str(chosen)
@@ -81,12 +80,19 @@ class LaMaInpainter:
         )
 
     def __call__(
-        self, image: Pixels, mask: Mask, *, dilation_px: int | None = None, feather_px: int | None = None
+        self,
+        image: Pixels,
+        mask: Mask,
+        *,
+        dilation_px: int | None = None,
+        feather_px: int | None = None,
+        ffc_lambda: float = 1.0,
     ) -> Pixels:
         """The clean picture in the shape of ``image``: ``uint8 [H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (alpha kept).
 
         ``mask``: ``uint8`` or ``bool [H, W]``, repaired where it is over half. It is widened by ``dilation_px``
-        (``None``: 3 to 5 by the size); outside the widened mask nothing changes.
+        (``None``: 3 to 5 by the size); outside the widened mask nothing changes. ``ffc_lambda`` scales the network's
+        spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
 
         Raises:
             ImageRejected: another type or shape.
@@ -96,7 +102,7 @@ class LaMaInpainter:
         height, width = colour.shape[:2]
         reach, feather = rim(height, width, dilation_px, feather_px)
         hole = _as_hole(mask, image, reach)
-        fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), lambda _: None)
+        fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), ffc_lambda, lambda _: None)
         clean = lay(colour, fill, hole, feather)
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])
@@ -113,16 +119,23 @@ class LaMaInpainter:
         with ThreadPoolExecutor(_TILES_AHEAD) as callers:
             yield from callers.map(self, images, masks)
 
-    def run(self, task: Task, on_tile: Callable[[int], None], on_note: Callable[[str], None] | None = None) -> Pixels:
+    def run(
+        self,
+        task: Task,
+        on_tile: Callable[[int], None],
+        on_note: Callable[[str], None] | None = None,
+        *,
+        ffc_lambda: float = 1.0,
+    ) -> Pixels:
         """The clean picture of a task: ``uint8 [H, W, 3]``, equal to the source outside ``task.hole``.
 
-        ``on_tile`` hears the number of tiles done after each; what it raises ends the work and comes through.
-        ``on_note`` hears what the engine had to do differently (``model.engine.engine.Filled.notes``).
+        ``on_tile`` is called with the number of finished tiles after each; an exception it raises ends the work and
+        propagates. ``on_note`` is called with each of the engine's notes (``model.engine.engine.Filled.notes``).
 
         Raises:
             ResultNotFinite: the network's result is not numbers.
         """
-        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, on_tile)
+        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, ffc_lambda, on_tile)
         if on_note is not None:
             for note in notes:
                 on_note(note)
@@ -130,17 +143,17 @@ class LaMaInpainter:
 
     @property
     def costs(self) -> Costs:
-        """What a pass costs here: plans are made by it."""
+        """The cost of a pass on this device: plans minimise it."""
         return costs_for(self.architecture, torch.device(self.device).type)
 
     @property
     def pictures_at_once(self) -> int:
-        """Pictures for which ``run`` should be under way, so that the device always has the next pass at hand."""
+        """How many threads should call ``run`` at once, so that the next pass is always ready for the device."""
         # One is being filled while another is blended; on CUDA two batches of pictures with one tile each.
         return 2 * _MOST_TILES if torch.device(self.device).type == "cuda" else 3
 
     def close(self) -> None:
-        """Finish what was asked and let the device go."""
+        """Finish the tiles that wait and release the device."""
         self.engine.close()
 
     def __enter__(self) -> Self:
@@ -150,12 +163,12 @@ class LaMaInpainter:
         self.close()
 
     def _filled(
-        self, pixels: Pixels, hole: Mask, plan: Plan, on_tile: Callable[[int], None]
+        self, pixels: Pixels, hole: Mask, plan: Plan, ffc_lambda: float, on_tile: Callable[[int], None]
     ) -> tuple[Pixels, list[str]]:
-        """``pixels`` with the hole filled, and what the engine did differently."""
+        """``pixels`` with the hole filled, and the engine's notes."""
         fill = pixels.copy()
         notes: dict[str, None] = {}
-        answers = self._ahead(pixels, hole, plan)
+        answers = self._ahead(_tiles(pixels, hole, plan, ffc_lambda))
         done = 0
         try:
             for region in plan.regions:
@@ -175,9 +188,8 @@ class LaMaInpainter:
             answers.close()
         return fill, list(notes)
 
-    def _ahead(self, pixels: Pixels, hole: Mask, plan: Plan) -> Generator[Future[Filled], None, None]:
-        """The answers for all tiles in order, a few asked for ahead; closing it takes back those not begun."""
-        tiles = _tiles(pixels, hole, plan)
+    def _ahead(self, tiles: Iterator[Tile]) -> Generator[Future[Filled], None, None]:
+        """The answers for all ``tiles`` in order, a few requested ahead; closing it cancels those not begun."""
         waiting = [self.engine.submit(tile) for tile in islice(tiles, _TILES_AHEAD)]
         try:
             while waiting:
@@ -205,7 +217,7 @@ class _Blend:
         self._total[place] += weight[..., None]
 
     def lay_into(self, fill: Pixels, hole: Mask) -> None:
-        """Write what is known into the hole pixels of ``fill``."""
+        """Write the blended values into the hole pixels of ``fill``."""
         mask = hole[self._box.slices]
         inside = mask > 0
         height, width = mask.shape
@@ -217,20 +229,24 @@ class _Blend:
         fill[self._box.slices][inside] = np.rint(values[inside].clip(0, 1) * 255).astype(np.uint8)
 
 
-def _file_of(weights: str | Path) -> Path:
-    """Where the weights lie that were asked for: a name is looked for where ``cleanplate weights pull`` puts them."""
+def weights_file(weights: str | Path) -> Path:
+    """The file of ``weights``, resolved: a name is looked for where ``cleanplate weights pull`` puts its file.
+
+    Raises:
+        WeightsRejected: there is no file of this name.
+    """
     file = Path(weights)
     if not weights:
-        return SHIPPED
+        return SHIPPED.resolve()
     if file.is_file() or file.name != str(weights) or file.suffix:
-        return file
+        return file.resolve()
     pulled = Path.home() / ".cleanplate" / "weights" / f"{weights}.safetensors"
     if not pulled.is_file():
         raise WeightsRejected(
             "weights_unreadable",
             f"There is no file {weights}, and no {pulled}: run `cleanplate weights pull {weights}`.",
         )
-    return pulled
+    return pulled.resolve()
 
 
 def usable_cores() -> int:
@@ -244,25 +260,25 @@ def usable_cores() -> int:
     return cores
 
 
-def _tiles(pixels: Pixels, hole: Mask, plan: Plan) -> Iterator[Tile]:
-    """What the engine gets for a plan, in order: for each region its smaller copy, if it has one, then its tiles."""
+def _tiles(pixels: Pixels, hole: Mask, plan: Plan, ffc_lambda: float) -> Iterator[Tile]:
+    """The engine's tiles for a plan, in order: for each region its smaller copy, if it has one, then its tiles."""
     for region in plan.regions:
         if region.guide is not None:
-            whole = _tile(pixels, hole, region.box.padded(ALIGN * region.guide))
-            yield Tile(*smaller(whole.pixels, whole.hole, region.guide))
+            whole = _tile(pixels, hole, region.box.padded(ALIGN * region.guide), ffc_lambda)
+            yield Tile(*smaller(whole.pixels, whole.hole, region.guide), ffc_lambda)
         for box in region.tiles:
-            yield _tile(pixels, hole, box)
+            yield _tile(pixels, hole, box, ffc_lambda)
 
 
-def _tile(pixels: Pixels, hole: Mask, box: Box) -> Tile:
-    """What the engine gets for ``box``: padded by reflection where it reaches beyond the picture."""
+def _tile(pixels: Pixels, hole: Mask, box: Box, ffc_lambda: float) -> Tile:
+    """The engine's tile for ``box``: padded by reflection where it reaches beyond the picture."""
     part, mask = pixels[box.slices], hole[box.slices]
     missing = (box.height - mask.shape[0], box.width - mask.shape[1])
     if any(missing):
         # One pixel has nothing to reflect; numpy repeats it.
         sides = ((0, missing[0]), (0, missing[1]))
         part, mask = np.pad(part, (*sides, (0, 0)), mode="reflect"), np.pad(mask, sides, mode="reflect")
-    return Tile(part, mask)
+    return Tile(part, mask, ffc_lambda)
 
 
 def _as_colour(image: Pixels) -> Pixels:

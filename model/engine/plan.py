@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.box import Box
 from model.engine.costs import Costs, costs_for
-from model.masks import Mask
+from model.repair.hole import Mask
 
 #: Crops start and end on this grid: at another offset the strides of the network would change its result.
 ALIGN = 16
@@ -24,7 +24,7 @@ ALIGN = 16
 CONTEXT_LEAST, CONTEXT_SHARE = 64, 0.5
 #: The least side of a crop: below it the deepest level of a network has nothing left to convolve.
 LEAST_SIDE = 64
-#: Parts of the mask are told apart on cells of this many pixels; more parts than ``MOST_PARTS`` are one region.
+#: Parts of the mask are separated on cells of this many pixels; more parts than ``MOST_PARTS`` are one region.
 CELL, MOST_PARTS = 16, 256
 #: A region too large for one pass is cut into tiles of one of these sides that overlap by ``OVERLAP`` or more.
 TILES, OVERLAP = (512, 768, 1024), 96
@@ -36,7 +36,7 @@ _BUCKETS = ((256, 32), (512, 64), (1 << 30, 128))
 
 @dataclass(frozen=True)
 class Region:
-    """A box of the picture and the tiles that cover what is masked in it.
+    """A box of the picture and the tiles that cover its masked pixels.
 
     Both may reach beyond the right and lower border of the picture; that part is padding.
     """
@@ -101,7 +101,7 @@ def _region(box: Box, hole: Mask, costs: Costs) -> Region:
     if box.area <= costs.most_px:
         return Region(box, (box,))
     most = math.isqrt(costs.most_px) // ALIGN * ALIGN
-    # Small tiles leave out more of what is not masked, large ones overlap less.
+    # Small tiles leave out more unmasked pixels, large ones overlap less.
     cuts = [cut(box, hole, side=min(side, most)) for side in TILES]
     region = min(cuts, key=lambda region: Plan((region,)).cost_ms(costs))
     smaller = 2
@@ -207,7 +207,7 @@ def _cuts(length: int, side: int) -> list[tuple[int, int]]:
 
 
 def tile_weights(region: Region) -> list[NDArray[np.float32]]:
-    """For each tile ``float32 [h, w]``: raised cosines that fall over what it shares with its neighbours.
+    """For each tile ``float32 [h, w]``: raised cosines that fall over the overlap with its neighbours.
 
     They are positive everywhere, so that their weighted mean exists wherever a tile lies.
     """

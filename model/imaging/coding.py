@@ -19,6 +19,8 @@ from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Written
 from model.imaging.probing import Limits, Probe, check_sound, facts, opened, orientation
 
+_LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "GIF"})
+
 
 def decode(data: bytes, limits: Limits) -> Document:
     """Decode ``data`` in full.
@@ -28,16 +30,16 @@ def decode(data: bytes, limits: Limits) -> Document:
             ``image_mode_unsupported`` where they are of a kind that could not be written back.
     """
     with opened(data, limits, ImageRejected, "image") as image:
-        told = facts(data, image, ImageRejected, "image")
+        header = facts(data, image, ImageRejected, "image")
         turn = orientation(data, image)
         check_sound(data, image, ImageRejected, "image")
-        whole = segments.ended(data) if told.format == "JPEG" else data
-        pages = _pages(whole, image, told, limits)
-        lossless = told.format in ("PNG", "TIFF", "BMP", "GIF") or (told.format == "WEBP" and webp.is_lossless(data))
-    if told.format != "TIFF":
+        whole = segments.ended(data) if header.format == "JPEG" else data
+        pages = _pages(whole, image, header, limits)
+        lossless = header.format in _LOSSLESS or (header.format == "WEBP" and webp.is_lossless(data))
+    if header.format != "TIFF":
         pages = [replace(page, orientation=turn) for page in pages]
     mended = "" if whole is data else "The file had no end marker; all of its pixels are there."
-    return Document(whole, told, tuple(_seen(page) for page in pages), lossless, mended)
+    return Document(whole, header, tuple(_seen(page) for page in pages), lossless, mended)
 
 
 def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> Written:
@@ -73,16 +75,16 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
     return written
 
 
-def _pages(data: bytes, image: Image.Image, told: Probe, limits: Limits) -> list[Page]:
-    match told.format:
+def _pages(data: bytes, image: Image.Image, header: Probe, limits: Limits) -> list[Page]:
+    match header.format:
         case "JPEG":
             pages = jpeg.read(image)
         case "PNG":
-            pages = png.read(data, image, told.frames)
+            pages = png.read(data, image, header.frames)
         case "WEBP":
-            pages = webp.read(image, told.frames)
+            pages = webp.read(image, header.frames)
         case "GIF":
-            pages = gif.read(image, told.frames)
+            pages = gif.read(image, header.frames)
         case "BMP":
             pages = bmp.read(image)
         case "TIFF":

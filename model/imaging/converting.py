@@ -1,4 +1,4 @@
-"""Another format than the source's, where the user asks for it: with profile, EXIF and XMP, upright.
+"""Converts to the format that the user asks for, with profile, EXIF and XMP, upright.
 
 Depth stays where the format holds it (PNG, TIFF); CMYK stays in TIFF and JPEG and becomes sRGB by its profile
 elsewhere; transparent pictures are laid on white for JPEG.
@@ -40,44 +40,44 @@ def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | Non
             "image_output_unsupported",
             f"The image has {len(edits)} frames and {target} holds one: ask for png, webp or tiff.",
         )
-    told, durations = _told(document)
+    metadata, durations = _metadata(document)
     if xmp is not None:
-        told["xmp"] = xmp
-    elif "xmp" in told:
+        metadata["xmp"] = xmp
+    elif "xmp" in metadata:
         shown = replace(document.pages[0], samples=edits[0].samples).views()[0].pixels
-        told["xmp"] = with_xmp_thumbnails(told["xmp"], thumbnail_of(shown))
+        metadata["xmp"] = with_xmp_thumbnails(metadata["xmp"], thumbnail_of(shown))
     pages = list(zip(document.pages, edits, strict=False))
     if len(pages) == 1 and edits[0].samples.dtype == np.uint16 and target in ("PNG", "TIFF"):
-        return _deep(document.pages[0], edits[0].samples, target, told)
-    images = [_image(page, edit.samples, target, told) for page, edit in pages]
+        return _deep(document.pages[0], edits[0].samples, target, metadata)
+    images = [_image(page, edit.samples, target, metadata) for page, edit in pages]
     out = io.BytesIO()
-    images[0].save(out, target, **_options(target, told, images, durations, lossless=document.lossless))
+    images[0].save(out, target, **_options(target, metadata, images, durations, lossless=document.lossless))
     return out.getvalue()
 
 
-def _told(document: Document) -> tuple[dict[str, Any], list[int]]:
-    """What describes the picture, turned upright, and for how long frames are shown, in ms."""
-    told: dict[str, Any] = {}
+def _metadata(document: Document) -> tuple[dict[str, Any], list[int]]:
+    """The picture's metadata, its EXIF orientation set to upright, and the durations of its frames in ms."""
+    metadata: dict[str, Any] = {}
     durations = []
     with Image.open(io.BytesIO(document.data), formats=[*READ]) as source:
-        told["icc_profile"] = source.info.get("icc_profile")
-        told["dpi"] = source.info.get("dpi")
-        told["xmp"] = xmp_of(document.data, document.probe.format)
+        metadata["icc_profile"] = source.info.get("icc_profile")
+        metadata["dpi"] = source.info.get("dpi")
+        metadata["xmp"] = xmp_of(document.data, document.probe.format)
         described = exif(document.data, source)
         if described:
             described[_ORIENTATION] = 1
-            told["exif"] = described.tobytes()
+            metadata["exif"] = described.tobytes()
         for index in range(document.probe.frames):
             source.seek(index)
             durations.append(int(source.info.get("duration") or 100))
-    return {name: value for name, value in told.items() if value}, durations
+    return {name: value for name, value in metadata.items() if value}, durations
 
 
-def _image(page: Page, samples: Samples, target: str, told: dict[str, Any]) -> Image.Image:
+def _image(page: Page, samples: Samples, target: str, metadata: dict[str, Any]) -> Image.Image:
     shallow = (samples >> 8).astype(np.uint8) if samples.dtype == np.uint16 else samples
     if page.colour == "cmyk":
         image = Image.fromarray(np.ascontiguousarray(shallow), "CMYK")
-        return image if target in ("JPEG", "TIFF") else _as_srgb(image, told)
+        return image if target in ("JPEG", "TIFF") else _as_srgb(image, metadata)
     image = Image.fromarray(np.ascontiguousarray(shallow[..., 0] if shallow.shape[2] == 1 else shallow))
     if page.alpha and target == "JPEG":
         white = Image.new("RGBA", image.size, "white")
@@ -86,8 +86,8 @@ def _image(page: Page, samples: Samples, target: str, told: dict[str, Any]) -> I
     return image if target in ("PNG", "TIFF", "JPEG") else image.convert("RGBA" if page.alpha else "RGB")
 
 
-def _as_srgb(image: Image.Image, told: dict[str, Any]) -> Image.Image:
-    profile = told.pop("icc_profile", None)
+def _as_srgb(image: Image.Image, metadata: dict[str, Any]) -> Image.Image:
+    profile = metadata.pop("icc_profile", None)
     if profile:
         try:
             own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -100,9 +100,9 @@ def _as_srgb(image: Image.Image, told: dict[str, Any]) -> Image.Image:
 
 
 def _options(
-    target: str, told: dict[str, Any], images: list[Image.Image], durations: list[int], *, lossless: bool
+    target: str, metadata: dict[str, Any], images: list[Image.Image], durations: list[int], *, lossless: bool
 ) -> dict[str, Any]:
-    options = dict(told)
+    options = dict(metadata)
     if target == "PNG" and "xmp" in options:
         from PIL.PngImagePlugin import PngInfo
 
@@ -125,10 +125,10 @@ def _options(
     return options
 
 
-def _deep(page: Page, samples: Samples, target: str, told: dict[str, Any]) -> bytes:
+def _deep(page: Page, samples: Samples, target: str, metadata: dict[str, Any]) -> bytes:
     """16 bits a sample, which Pillow does not write."""
     flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    profile = told.get("icc_profile")
+    profile = metadata.get("icc_profile")
     if target == "TIFF":
         out = io.BytesIO()
         shown = {"grey": "minisblack", "rgb": "rgb", "cmyk": "separated"}[page.colour]
@@ -138,11 +138,12 @@ def _deep(page: Page, samples: Samples, target: str, told: dict[str, Any]) -> by
         )  # fmt: skip
         return out.getvalue()
     if page.colour == "cmyk":
-        flat = np.array(_as_srgb(Image.fromarray((flat >> 8).astype(np.uint8), "CMYK"), dict(told)), np.uint16) * 257
+        inks = Image.fromarray((flat >> 8).astype(np.uint8), "CMYK")
+        flat = np.array(_as_srgb(inks, dict(metadata)), np.uint16) * 257
         profile = None
     parts = list(png_chunks.chunks(bytes(imagecodecs.png_encode(flat, level=6))))
     if profile:
         parts.insert(1, png.profile_chunk(profile))
-    if "exif" in told:
-        parts.insert(1, (b"eXIf", told["exif"].removeprefix(b"Exif\0\0")))
+    if "exif" in metadata:
+        parts.insert(1, (b"eXIf", metadata["exif"].removeprefix(b"Exif\0\0")))
     return png_chunks.joined(parts)

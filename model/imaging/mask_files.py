@@ -1,6 +1,6 @@
 """A mask's file, picture or JSON, as ``uint8 [H, W]`` of the picture's size.
 
-Which channel counts: alpha where it is not the same throughout, else luminance. A mask of another size is scaled when
+The mask is the alpha channel where that varies, else the luminance. A mask of another size is scaled when
 its shape is the picture's.
 """
 
@@ -21,7 +21,7 @@ from model.imaging.turning import as_seen
 
 @dataclass(frozen=True)
 class MaskProbe:
-    """What a mask's header says."""
+    """The facts of a mask's header."""
 
     content_type: str
     #: Width and height as a person sees it; ``None`` for shapes measured in the picture's own pixels.
@@ -97,7 +97,7 @@ def decode_mask(
 
 
 def pixel_mask(data: bytes, limits: Limits) -> NDArray[np.uint8]:
-    """A mask that is a picture, as ``uint8 [H, W]`` of its own size, as a person sees it.
+    """A mask that is a picture, as ``uint8 [H, W]`` in the size of its file, as a person sees it.
 
     Raises:
         MaskRejected: not a picture, over ``limits``, or damaged.
@@ -116,7 +116,7 @@ def pixel_mask(data: bytes, limits: Limits) -> NDArray[np.uint8]:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Without an alpha that says nothing."""
+    """``image`` without its constant alpha."""
     return image.convert("RGB") if image.mode in ("P", "PA", "RGBA", "LA") else image
 
 

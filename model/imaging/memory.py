@@ -1,7 +1,7 @@
 """A limit on the memory of this process while pictures are decoded, so that a file cannot take the machine with it.
 
-The limit is Linux's ``RLIMIT_DATA``, which covers what is allocated and not what a device or a library only reserves.
-Above it an allocation fails, and the picture with it; the process lives. Elsewhere than on Linux nothing is limited.
+The limit is Linux's ``RLIMIT_DATA``, which covers allocated memory, not memory that is only reserved.
+Above it an allocation fails, and the picture with it; the process lives. Other systems have no limit.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from model.errors import ImageRejected
 if sys.platform == "linux":
     import resource
 
-#: What the rest of the process may allocate meanwhile, in bytes: the network on its device, the service's threads.
+#: Bytes that the rest of the process may allocate meanwhile: the network on its device, the service's threads.
 REST = 1 << 30
-#: What decoders take besides pixels, in bytes.
+#: Bytes that decoders take besides pixels.
 OVERHEAD = 256 << 20
 
 
-#: Before a picture of so many bytes, the system gets back what the allocator kept of earlier ones (malloc_trim, glibc).
+#: Before a picture of this many bytes, memory that the allocator kept goes back to the system (malloc_trim, glibc).
 _LARGE = 256 << 20
 _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 

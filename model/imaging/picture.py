@@ -25,7 +25,7 @@ _CHANNELS = {"grey": 1, "rgb": 3, "cmyk": 4}
 
 @dataclass(frozen=True)
 class Picture:
-    """What the network sees of a page."""
+    """A page as the network sees it."""
 
     #: ``uint8 [H, W, 3]``, as a person sees it.
     pixels: Pixels
@@ -51,7 +51,7 @@ class Page:
         return int(self.samples.shape[1])
 
     def views(self) -> list[Picture]:
-        """What the network has to look at, in the order in which :meth:`repaired` takes the results."""
+        """The page's views for the network, in the order in which :meth:`repaired` takes the results."""
         shown = self._shown()
         match self.colour:
             case "grey":
@@ -104,7 +104,7 @@ def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Document:
-    """A decoded file and all that writing needs to give it back in kind."""
+    """A decoded file with everything that writing it back in its format needs."""
 
     data: bytes = field(repr=False)
     probe: Probe
@@ -117,7 +117,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Edit:
-    """The outcome for one page: its samples after the repair, and where they may differ from before."""
+    """One page after the repair: its samples, and the hole in which they may differ from the source."""
 
     samples: Samples = field(repr=False)
     hole: Mask = field(repr=False)
@@ -129,5 +129,5 @@ class Written:
 
     data: bytes = field(repr=False)
     how: str
-    #: Why it was not done in the way that changes least, or what is left out; empty where nothing is.
+    #: Why more was changed than usual, and the parts that are left out; empty where neither applies.
     reason: str = ""

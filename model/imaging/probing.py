@@ -1,4 +1,4 @@
-"""What a file's header says, held against the limits before a pixel is decoded. Light enough for the API."""
+"""Reads a file's header and checks it against the limits before a pixel is decoded. Light enough for the API."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from model.imaging.formats import png_chunks, segments
 
 pillow_heif.register_heif_opener()
 
-#: Longest side of a picture: what WebP, JPEG and the network's plan can all count.
+#: Longest side of a picture in pixels, by JPEG's frame header.
 LONGEST_SIDE = 65_535
 #: Most passes over a JPEG's pixels. Encoders write about ten; a small file of thousands would take hours.
 MOST_SCANS = 100
 _ORIENTATION = 0x0112
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG\r\n\x1a\n"
-#: What Pillow and the decoders under it raise on damaged files.
+#: Exceptions that Pillow and its decoders raise on damaged files.
 DAMAGE = (
     OSError, ValueError, SyntaxError, struct.error, OverflowError, EOFError, IndexError, KeyError, TypeError,
     RuntimeError, AttributeError, ZeroDivisionError, AssertionError, NotImplementedError,
@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a header says. ``width`` and ``height`` are as a person sees the picture."""
+    """The facts of a header. ``width`` and ``height`` are as a person sees the picture."""
 
     format: str
     width: int
@@ -67,7 +67,7 @@ class Probe:
 
     @property
     def memory(self) -> int:
-        """What the picture takes at its peak, in bytes: samples, hole, fill, result, and a JPEG's coefficients."""
+        """Peak memory in bytes: samples, hole, fill, result, and a JPEG's coefficients."""
         return self.pixels * _BYTES_PER_PIXEL.get(self.mode, 18)
 
 
@@ -146,9 +146,12 @@ def exif(data: bytes, image: Image.Image) -> Image.Exif:
 
 
 def check_sound(data: bytes, image: Image.Image, rejected: Rejection, noun: str) -> None:
-    """Raises what ``rejected`` makes where the pixels of ``data``, opened as ``image``, are damaged unseen by Pillow.
+    """Find damage in the pixels of ``data``, opened as ``image``, that Pillow does not report.
 
     A PNG's picture data must end with the right checksum. A JPEG without an end marker must hold all of its pixels.
+
+    Raises:
+        ModelError: made by ``rejected``: the pixels are damaged.
     """
     damage = None
     if format_of(image) == "PNG":
@@ -203,7 +206,7 @@ def each_frame(image: Image.Image, count: int) -> Iterator[Image.Image]:
 
 
 def damaged(error: BaseException, rejected: Rejection, noun: str) -> ModelError:
-    """What a decoder's complaint means."""
+    """The error for a decoder's exception."""
     if "truncated" in str(error) or isinstance(error, EOFError):
         return rejected(f"{noun}_truncated", f"The {noun} file ends before its pixels do: send it again.")
     return rejected(f"{noun}_unreadable", f"The {noun}'s pixels are damaged ({error}): export it again.")
@@ -232,14 +235,14 @@ def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.
             ) from None
         raise rejected(
             f"{noun}_unreadable",
-            f"The {noun} is not a picture in a format that is known here: send {', '.join(READ)}.",
+            f"The {noun} is not a picture in a known format: send {', '.join(READ)}.",
         ) from None
     except DAMAGE as error:
         raise rejected(f"{noun}_unreadable", f"The {noun}'s header is damaged ({error}): export it again.") from None
 
 
 def _hold(image: Image.Image, limits: Limits, rejected: Rejection, noun: str) -> None:
-    """Hold an opened picture against the limits."""
+    """Check an opened picture against the limits."""
     if image.width < 1 or image.height < 1:
         raise rejected(f"{noun}_empty", f"The {noun} has no pixels ({image.width}x{image.height}).")
     if image.width * image.height > limits.max_pixels:

@@ -41,7 +41,7 @@ class RunLengths(BaseModel):
 
 
 class Shapes(BaseModel):
-    """What is to be repaired."""
+    """The shapes to repair."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -42,7 +42,7 @@ class View:
 def view(data: bytes, limits: Limits) -> View:
     """Of a picture's file. Raises ImageRejected."""
     with opened(data, limits, ImageRejected, "image") as image:
-        told, turn = facts(data, image, ImageRejected, "image"), orientation(data, image)
+        header, turn = facts(data, image, ImageRejected, "image"), orientation(data, image)
         check_sound(data, image, ImageRejected, "image")
         load(image, ImageRejected, "image")
         profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA"} else None
@@ -56,7 +56,7 @@ def view(data: bytes, limits: Limits) -> View:
             seen = seen.transpose(_TURNS[turn])
     file = io.BytesIO()
     seen.save(file, "WEBP", quality=_QUALITY, method=2, icc_profile=profile)
-    return View(file.getvalue(), told.width, told.height)
+    return View(file.getvalue(), header.width, header.height)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

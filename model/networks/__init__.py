@@ -1,1 +1,1 @@
-"""The networks, and what loads them: ``weights`` reads a file, ``program`` makes a network ready for a device."""
+"""The networks: ``weights`` reads one from a file, ``program`` prepares it for a device."""

@@ -79,7 +79,7 @@ NAMED = {
         # Suvorov et al., WACV 2022: the base network and the large one.
         Choice("lama", {"n_blocks": 9}, "lama-fourier"),
         Choice("lama", {"n_blocks": 18}, "big-lama"),
-        # The same trunk without fast Fourier convolution: what FFC brings is the difference to it.
+        # The same trunk without fast Fourier convolution: the difference to it is the effect of FFC.
         Choice("lama", {"n_blocks": 9, "ratio": 0.0}, "lama-regular"),
         Choice("lama", {"ngf": 32, "n_blocks": 6}, "lama-small"),
         Choice("fourier-unet", {}, "fourier-unet"),

@@ -2,18 +2,28 @@
 
 A feature map is split by channels into a *local* part, which only ever meets 3x3 neighbours, and a *global* part, which
 also passes through the spectrum of the whole picture. Parameter names are those of the official LaMa checkpoints, so
-that their tensors load without renaming. A pair ``(local, global)`` travels between layers; the global half may be
-``None`` where a layer has no global channels.
+that their tensors load without renaming. A :class:`Pair` of local and global features travels between layers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-Pair = tuple[Tensor, Tensor | None]
+
+class Pair(NamedTuple):
+    """The features between two layers."""
+
+    #: ``float [N, C, H, W]``
+    local: Tensor
+    #: ``float [N, C', H, W]``; ``None`` where a layer has no global channels.
+    glob: Tensor | None = None
+    #: ``float [N]``: scales what the spectral paths contribute to each picture of the batch (``ffc_lambda``): 1 as
+    #: trained, 0 leaves only 3x3 paths. ``None``: 1 for all.
+    strength: Tensor | None = None
 
 
 def split_channels(channels: int, ratio_global: float) -> tuple[int, int]:
@@ -82,16 +92,15 @@ class SpectralTransform(nn.Module):
         self.fu = FourierUnit(hidden, options)
         self.lfu = FourierUnit(hidden, options) if options.local_unit else None
         self.conv2 = nn.Conv2d(hidden, out_channels, kernel_size=1, bias=False)
-        #: ``ffc_lambda``: scales what the path contributes; 1 as trained, 0 leaves only 3x3 paths.
-        self.scale = 1.0
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+        """``strength``: ``float [N]`` scales the result of each picture; ``None``: 1 for all."""
         x = self.conv1(x)
         mixed = x + self.fu(x)
         if self.lfu is not None:
             mixed = mixed + self.lfu(quarter_patches(x)).repeat(1, 1, 2, 2)
-        result: Tensor = self.conv2(mixed)
-        return result if self.scale == 1.0 else result * self.scale
+        result: Tensor = self.conv2(scaled(mixed, strength))
+        return result
 
 
 def quarter_patches(x: Tensor) -> Tensor:
@@ -100,11 +109,12 @@ def quarter_patches(x: Tensor) -> Tensor:
     return torch.cat(rows.chunk(2, dim=-1), dim=1)
 
 
-def set_ffc_lambda(network: nn.Module, value: float) -> None:
-    """Scale every spectral transform of ``network``: 1.0 as trained, 0 local only."""
-    for module in network.modules():
-        if isinstance(module, SpectralTransform):
-            module.scale = value
+def scaled(features: Tensor, strength: Tensor | None) -> Tensor:
+    """``features`` (``float [N, C, H, W]``) times ``strength`` (``float [N]``), in the dtype of ``features``.
+
+    The last step of a spectral transform is a 1x1 convolution without bias. Scaling its input scales its result.
+    """
+    return features if strength is None else (features * strength.view(-1, 1, 1, 1)).to(features.dtype)
 
 
 class FFC(nn.Module):
@@ -144,9 +154,11 @@ class FFC(nn.Module):
         self.convg2g = SpectralTransform(in_global, out_global, spectral) if in_global and out_global else None
 
     def forward(self, x: Pair) -> tuple[Tensor | None, Tensor | None]:
-        local, glob = x
+        local, glob, strength = x
         to_local = [conv(part) for conv, part in ((self.convl2l, local), (self.convg2l, glob)) if conv is not None]
-        to_global = [conv(part) for conv, part in ((self.convl2g, local), (self.convg2g, glob)) if conv is not None]
+        to_global = [self.convl2g(local)] if self.convl2g is not None else []
+        if self.convg2g is not None:
+            to_global.append(self.convg2g(glob, strength))
         return (sum(to_local) if to_local else None, sum(to_global) if to_global else None)
 
 
@@ -188,7 +200,7 @@ class FFCBNAct(nn.Module):
             local = torch.relu(self.bn_l(local))
         if self.bn_g is not None:
             glob = torch.relu(self.bn_g(glob))
-        return local, glob
+        return Pair(local, glob, x.strength)
 
 
 class FFCResnetBlock(nn.Module):
@@ -204,20 +216,17 @@ class FFCResnetBlock(nn.Module):
         self.conv2 = unit()
 
     def forward(self, x: Pair) -> Pair:
-        local, glob = self.conv2(self.conv1(x))
-        shortcut_local, shortcut_glob = x
-        if glob is None or shortcut_glob is None:
-            return local + shortcut_local, None
-        return local + shortcut_local, glob + shortcut_glob
+        change = self.conv2(self.conv1(x))
+        glob = None if change.glob is None or x.glob is None else change.glob + x.glob
+        return Pair(change.local + x.local, glob, x.strength)
 
 
 def join(x: Pair) -> Tensor:
     """The two halves of a pair as one map, local channels first."""
-    local, glob = x
-    return local if glob is None else torch.cat((local, glob), dim=1)
+    return x.local if x.glob is None else torch.cat((x.local, x.glob), dim=1)
 
 
-def split(x: Tensor, ratio_global: float) -> Pair:
+def split(x: Tensor, ratio_global: float, strength: Tensor | None = None) -> Pair:
     """One map as a pair; the inverse of :func:`join`."""
     local, _ = split_channels(x.shape[1], ratio_global)
-    return x[:, :local], x[:, local:]
+    return Pair(x[:, :local], x[:, local:], strength)

@@ -53,8 +53,8 @@ class FourierBlock(nn.Module):
         self.ratio = ratio
         self.block = FFCResnetBlock(channels, ratio=ratio, spectral=spectral)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return join(self.block(split(x, self.ratio)))
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+        return join(self.block(split(x, self.ratio, strength)))
 
 
 class FourierGate(nn.Module):
@@ -138,15 +138,20 @@ class FourierUNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, window: Box | None = None) -> Tensor:
-        """``window``: give this part of the result only, and draw full resolution only around it (the same numbers)."""
+    def forward(self, x: Tensor, window: Box | None = None, strength: Tensor | None = None) -> Tensor:
+        """``window``: give this part of the result only, and draw full resolution only around it (the same numbers).
+
+        ``strength``: ``float [N]`` scales the spectral paths for each picture; ``None``: 1 for all, as trained.
+        """
         hole = x[:, 3:4]
         guess = self.begin(x[:, :3], hole)
         feature = self.stem(torch.cat((guess - 0.5, hole), dim=1).to(self.head.weight.dtype))
         skips = []
         for down, encode in zip(self.down, self.encode, strict=True):
             skips.append(feature)
-            feature = encode(down(feature))
+            feature = down(feature)
+            for block in cast(nn.Sequential, encode):
+                feature = block(feature, strength) if isinstance(block, FourierBlock) else block(feature)
         for up in self.up[:-1]:
             feature = up(feature, skips.pop())
         feature = self.refine(feature)
@@ -158,7 +163,7 @@ class FourierUNet(nn.Module):
         return guess[..., *window.slices] + residual[..., *window.within(cells.scaled(2)).slices]
 
     def begin(self, picture: Tensor, hole: Tensor) -> Tensor:
-        """What the network adds its residual to."""
+        """The prefill to which the network adds its residual."""
         return push_pull(picture, hole)
 
     def _residual(self, last: GuidedUp, feature: Tensor, skip: Tensor, cells: Box | None) -> Tensor:

@@ -1,7 +1,7 @@
 """The same network with less to do: batch norm folded, parallel convolutions merged, no interleaving of the spectrum.
 
 ``fuse`` copies a trained network and replaces its parts by equal ones; results differ by rounding only
-(``tests/unit/model/test_fused.py`` holds 1e-5 in fp32). Nothing here trains.
+(``tests/unit/model/networks/test_fused.py`` holds 1e-5 in fp32). Nothing here trains.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.networks.ffc import FFCBNAct, FourierUnit, Pair, SpectralTransform, quarter_patches
+from model.networks.ffc import FFCBNAct, FourierUnit, Pair, SpectralTransform, quarter_patches, scaled
 from model.networks.spectral import Kind, transform_of
 
 
 def fuse(network: nn.Module, spectral: Kind) -> nn.Module:
-    """A fused copy of ``network`` for inference, its spectral paths by ``spectral``."""
+    """A fused copy of ``network`` for inference, its spectral paths by ``spectral``. ``network`` may be fused."""
     fused = copy.deepcopy(network).eval().requires_grad_(False)
     _replace(fused, spectral)
     return fused
@@ -28,6 +28,8 @@ def _replace(module: nn.Module, spectral: Kind) -> None:
     for name, child in module.named_children():
         if isinstance(child, FFCBNAct):
             setattr(module, name, FusedUnit(child, spectral))
+        elif isinstance(child, FusedFourierUnit):
+            child.transform = transform_of(spectral)
         else:
             _replace(child, spectral)
     if isinstance(module, nn.Sequential):
@@ -99,14 +101,14 @@ class FusedSpectralTransform(nn.Module):
         self.shift = nn.Parameter(inner_shift, requires_grad=False)
         self.fu = FusedFourierUnit(path.fu, spectral)
         self.lfu = None if path.lfu is None else FusedFourierUnit(path.lfu, spectral)
-        self.expand = nn.Parameter(path.conv2.weight * (scale * path.scale).view(-1, 1, 1, 1), requires_grad=False)
+        self.expand = nn.Parameter(path.conv2.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
         x = F.conv2d(x, self.squeeze, self.shift).relu()
         mixed = x + self.fu(x)
         if self.lfu is not None:
             mixed = mixed + self.lfu(quarter_patches(x)).repeat(1, 1, 2, 2)
-        return F.conv2d(mixed, self.expand)
+        return F.conv2d(scaled(mixed, strength), self.expand)
 
 
 class FusedUnit(nn.Module):
@@ -134,14 +136,14 @@ class FusedUnit(nn.Module):
                 self.spectral = FusedSpectralTransform(ffc.convg2g, scale, spectral)
 
     def forward(self, x: Pair) -> Pair:
-        local, glob = x
+        local, glob, strength = x
         everything = local if glob is None else torch.cat((local, glob), dim=1)
         if self.padding:
             everything = F.pad(everything, (self.padding,) * 4, mode="reflect")
         to_local = F.conv2d(everything, self.to_local, self.local_shift, self.stride).relu()
         if self.to_global is None:
-            return to_local, None
+            return Pair(to_local, None, strength)
         to_global = F.conv2d(everything[:, : local.shape[1]], self.to_global, self.global_shift, self.stride)
         if self.spectral is not None and glob is not None:
-            to_global = to_global + self.spectral(glob)
-        return to_local, to_global.relu()
+            to_global = to_global + self.spectral(glob, strength)
+        return Pair(to_local, to_global.relu(), strength)

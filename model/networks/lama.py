@@ -32,7 +32,7 @@ class StartLocal(nn.Module):
         self.pad = nn.ReflectionPad2d(padding)
 
     def forward(self, x: Tensor) -> Pair:
-        return self.pad(x), None
+        return Pair(self.pad(x))
 
 
 class LaMaGenerator(nn.Module):
@@ -85,9 +85,13 @@ class LaMaGenerator(nn.Module):
         self._trunk = 2 + n_downsampling + n_blocks + 1
         self._cell = 2**n_downsampling
 
-    def forward(self, x: Tensor, window: Box | None = None) -> Tensor:
-        """``window``: give this part of the result only, and run the decoder only around it (the same numbers)."""
-        features = self.model[: self._trunk](x.to(next(self.parameters()).dtype))
+    def forward(self, x: Tensor, window: Box | None = None, strength: Tensor | None = None) -> Tensor:
+        """``window``: give this part of the result only, and run the decoder only around it (the same numbers).
+
+        ``strength``: ``float [N]`` scales the spectral paths for each picture; ``None``: 1 for all, as trained.
+        """
+        start: Pair = self.model[0](x.to(next(self.parameters()).dtype))
+        features = self.model[1 : self._trunk](start._replace(strength=strength))
         if window is None:
             return self._decode(features)
         cells = window.cells(self._cell, halo=HALO_CELLS, height=features.shape[-2], width=features.shape[-1])

@@ -14,7 +14,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 
 
 def best_precision(device: torch.device, architecture: str) -> Precision:
-    """What to compute ``architecture`` in on ``device`` when nobody said otherwise."""
+    """The default precision of ``architecture`` on ``device``."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if architecture == "lama" and _cpu_multiplies_bf16():

@@ -29,7 +29,7 @@ _KEPT_IN = {torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.i
 
 @dataclass(frozen=True)
 class Description:
-    """What a weights file says of itself."""
+    """The description inside a weights file."""
 
     architecture: str
     configuration: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +88,7 @@ def load_network(path: Path) -> tuple[nn.Module, Description]:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Description | None]:
-    """The tensors of a file, mapped, and what it says of itself, if it is of this project.
+    """The tensors of a file, mapped, and its description if it is of this project.
 
     Raises:
         WeightsRejected: ``weights_unreadable``: it is no safetensors file.
@@ -99,7 +99,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Description | None]
 
 
 def describe(path: Path) -> Description | None:
-    """What a file says of itself, its tensors unread; ``None`` where it is not of this project.
+    """A file's description, its tensors unread; ``None`` where it is not of this project.
 
     Raises:
         WeightsRejected: ``weights_unreadable``: it is no safetensors file.

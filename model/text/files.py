@@ -1,4 +1,4 @@
-"""A file whose text marks are to be found: decoded, looked at, and planned like one that came with a mask.
+"""Finds text marks in a file and plans its repair, as if the file had come with a mask.
 
 Pages of a document are looked at one by one. Of an animation a few frames are: a mark lies still in it, so what is
 found in any of them is repaired in all.
@@ -17,8 +17,8 @@ from model.engine.costs import Costs
 from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.picture import Document, Page
-from model.masks import Mask
-from model.repair import Task, planned
+from model.repair.hole import Mask
+from model.repair.task import Task, planned
 from model.text.reading import Line, TextReader
 from model.text.strokes import mask_of
 from model.text.wanted import Wanted
@@ -30,10 +30,10 @@ _FRAMES = 8
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in a file. ``task`` is ``None`` where no line is the mark: nothing is to be done."""
+    """The marks found in a file. ``task`` is ``None`` where no line is the mark."""
 
     task: Task | None
-    #: Lines that are the mark, and all that were found, over all pages that were looked at.
+    #: Lines that are the mark, and all lines, over all pages that were read.
     marks: tuple[Line, ...]
     seen: int
 
@@ -99,7 +99,7 @@ def _looked_at(document: Document) -> list[Page]:
 
 
 def _as_seen(page: Page) -> Pixels:
-    """``uint8 [H, W, 3]``; of a CMYK page about what a person sees."""
+    """``uint8 [H, W, 3]``; of a CMYK page an approximation of its colours."""
     first, *black = (view.pixels for view in page.views())
     for other in black:
         first = (first.astype(np.uint16) * other // 255).astype(np.uint8)

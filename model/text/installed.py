@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-#: What the extra ``text`` brings.
+#: Packages of the extra ``text``.
 PACKAGES = ("rapidocr", "onnxruntime", "rapidfuzz")
 
 

@@ -78,13 +78,13 @@ class TextReader:
         return [] if corners is None else [Line(np.asarray(one, np.float32) / np.float32(factor)) for one in corners]
 
     def read(self, pixels: Pixels, lines: list[Line]) -> list[Line]:
-        """The same lines with what they say."""
+        """The same lines with their text."""
         if not lines:
             return []
         with self._lock:
             networks = self._loaded()
             crops = networks.crop_text_regions(_bgr(pixels), np.stack([line.corners for line in lines]))
-            # Upside down or not is told apart first: marks are laid at any angle.
+            # The classifier first detects upside-down lines: marks are laid at any angle.
             turned, _ = networks.cls_and_rotate(crops)
             said = networks.recognize_txt(turned)
         return [

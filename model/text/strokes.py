@@ -1,4 +1,4 @@
-"""The mask of a line of text: its strokes, where they can be told from their ground, else the line's whole shape.
+"""The mask of a line of text: its strokes where they separate from their ground, else the line's whole shape.
 
 Strokes keep the picture between the letters, from which the network continues it. Ink is all lighter or all darker
 than what it lies on, and its strokes are thin beside the line's height: what a closing or an opening by a disc wider
@@ -50,7 +50,7 @@ def mask_of(pixels: Pixels, lines: Sequence[Line]) -> Mask:
 
 
 def _strokes(part: Pixels, shape: Mask, corners: NDArray[np.float32], height: float) -> Mask | None:
-    """The ink within ``shape``; ``None`` where it cannot be told."""
+    """The ink within ``shape``; ``None`` where it does not separate from the ground."""
     radius = max(2, round(_DISC * height / 2))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     inside = shape > 0

@@ -1,4 +1,4 @@
-"""Which lines of text are the mark: those that say what was asked for, or lie where it was asked for, or both.
+"""Chooses the lines of text that are the mark, by their words, their place, or both.
 
 Print on a garment is neither, and is left alone.
 """
@@ -32,19 +32,19 @@ AREAS: dict[str, Area] = {
 #: A part of a picture as its owner gives it: a name of ``AREAS``, or left, top, width and height as shares.
 GivenArea = str | tuple[float, float, float, float]
 
-#: Least likeness of what was read to what was asked for, 0 to 100: a letter in four may be misread.
+#: Least similarity of the text read to the text asked for, 0 to 100: a letter in four may be misread.
 _ALIKE = 75.0
 #: Share of a text that parts of it, found as lines of their own, must cover together.
 _COVERED = 0.7
 #: Letters of such a part.
 _LEAST_PART = 2
-#: A line reads as text from this confidence and so many letters on: folds of cloth are taken for a letter now and then.
+#: A line reads as text from this confidence and number of letters on: folds of cloth sometimes look like a letter.
 _SURE, _LETTERS = 0.6, 2
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """``texts``: what a line says, any of them; none: any. ``areas``: where its centre lies; none: anywhere."""
+    """``texts``: the line matches any of them; empty: any text. ``areas``: its centre lies in any; empty: anywhere."""
 
     texts: tuple[str, ...] = ()
     areas: tuple[Area, ...] = ()
@@ -82,12 +82,12 @@ def _area(given: GivenArea) -> Area:
 
 
 def plain(text: str) -> str:
-    """Letters and digits alone, without case, width or accents: what is left to compare."""
+    """Letters and digits alone, without case, width or accents, for comparison."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     return "".join(letter for letter in folded if letter.isalnum())
 
 
-def _spoken(text: str, said: Sequence[str]) -> set[int]:
+def _spoken(text: str, texts: Sequence[str]) -> set[int]:
     """Indices of the lines that say ``text``."""
     from rapidfuzz import fuzz
 
@@ -95,18 +95,18 @@ def _spoken(text: str, said: Sequence[str]) -> set[int]:
         return set()
     whole: set[int] = set()
     parts: dict[int, tuple[int, int]] = {}
-    for index, line in enumerate(said):
+    for index, line in enumerate(texts):
         if len(line) >= _COVERED * len(text):
-            # partial_ratio: the best window of the longer in which the shorter is found.
+            # partial_ratio: the best window of the longer in which the shorter is alignment.
             if fuzz.partial_ratio(text, line) >= _ALIKE:
                 whole.add(index)
         elif len(line) >= _LEAST_PART:
-            found = fuzz.partial_ratio_alignment(line, text, score_cutoff=_ALIKE)
-            if found is not None:
-                parts[index] = (found.dest_start, found.dest_end)
-        found = fuzz.partial_ratio_alignment(line, text, score_cutoff=_ALIKE)
-        if found is not None:
-            parts[index] = (found.dest_start, found.dest_end)
+            alignment = fuzz.partial_ratio_alignment(line, text, score_cutoff=_ALIKE)
+            if alignment is not None:
+                parts[index] = (alignment.dest_start, alignment.dest_end)
+        alignment = fuzz.partial_ratio_alignment(line, text, score_cutoff=_ALIKE)
+        if alignment is not None:
+            parts[index] = (alignment.dest_start, alignment.dest_end)
     covered = {place for start, end in parts.values() for place in range(start, end)}
     return whole | (set(parts) if len(covered) >= _COVERED * len(text) else set())
 

@@ -23,15 +23,15 @@ def average(first: Path, second: Path, out: Path, *, share: float) -> None:
         RecipeRejected: they are of two networks.
         WeightsRejected: one is not a weights file.
     """
-    (one, said), (other, theirs) = load_network(first), load_network(second)
-    if (said.architecture, said.configuration) != (theirs.architecture, theirs.configuration):
+    (one, description), (other, theirs) = load_network(first), load_network(second)
+    if (description.architecture, description.configuration) != (theirs.architecture, theirs.configuration):
         raise RecipeRejected(f"{first} and {second} are of two networks: their mean is of none.")
     ours, others = one.state_dict(), other.state_dict()
     mean = {
         name: torch.lerp(value, others[name], share) if value.is_floating_point() else value
         for name, value in ours.items()
     }
-    save_state(mean, said, out, dtype=torch.float16)
+    save_state(mean, description, out, dtype=torch.float16)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Training batches as a pure function of (seed, step): a resumed run sees exactly what an unbroken one would.
+"""Training batches as a pure function of (seed, step): a resumed run sees exactly the batches of an unbroken one.
 
 The few random numbers of a batch are drawn on the host; crops, marks and holes are made from them on the device.
 """
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
     @property
     def given(self) -> Tensor:
-        """What a network is given: ``[N, 4, C, C]``, the marked picture with the hole zeroed, and the hole."""
+        """The network's input: ``[N, 4, C, C]``, the marked picture with the hole zeroed, and the hole."""
         return torch.cat((self.marked * (1 - self.hole), self.hole), dim=1)
 
 

@@ -47,7 +47,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, hole: Tensor) -> Tensor:
 
 
 def generator_loss(fake: Tensor, hole: Tensor) -> Tensor:
-    """What the repaired patches lack to pass for real."""
+    """The generator's adversarial loss: how far repaired patches are from passing for real."""
     touched = patches_of(hole, fake)
     return (touched * F.softplus(-fake)).sum() / touched.sum().clamp_min(1)
 

@@ -23,7 +23,7 @@ Mask = NDArray[np.uint8]
 Pool = dict[str, NDArray[np.uint8]]
 #: Side of a pooled mask, in px.
 POOL_SIDE = 288
-#: Crops of pooled masks that are looked at for one whose share of marked pixels is in bounds.
+#: Crops of pooled masks that are tried for one whose share of marked pixels is in bounds.
 _CANDIDATES, _LEAST_COVERED, _MOST_COVERED = 4, 0.03, 0.4
 _MOST_REACH = 5
 #: LaMa's masks on 256 px (its paper's supplement): strokes (most of them, corners, px of length and width), boxes (most

@@ -1,4 +1,4 @@
-"""What a run leaves to be looked at: rows of figures in ``log.csv`` and sheets of samples."""
+"""A run's journal: rows of figures in ``log.csv`` and sheets of samples."""
 
 from __future__ import annotations
 

@@ -65,10 +65,10 @@ class Photos:
             PhotosMissing: none of them is readable.
         """
         with ThreadPoolExecutor(threads) as pool:
-            found = [pixels for pixels in pool.map(self._decoded, numbers) if pixels is not None]
-        if not found:
+            decoded = [pixels for pixels in pool.map(self._decoded, numbers) if pixels is not None]
+        if not decoded:
             raise PhotosMissing(f"None of {len(numbers)} pictures can be read, the first is {self._entries[0].name}.")
-        return found
+        return decoded
 
     def _decoded(self, number: int) -> Pixels | None:
         entry = self._entries[number]

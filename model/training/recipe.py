@@ -23,7 +23,7 @@ class _Part(BaseModel):
 
 
 class Network(_Part):
-    """What is trained, and what the finished file says of itself."""
+    """The network to train, and the description in its finished file."""
 
     architecture: str = "fourier-unet"
     configuration: dict[str, Any] = Field(default_factory=dict)
@@ -78,7 +78,7 @@ class Losses(_Part):
     features: Weight = 0.0
     #: CIELAB distance of smoothed colours at the hole's rim.
     rim: Weight = 0.0
-    #: R1: the discriminator's gradient on real pictures, every so many steps.
+    #: R1: the discriminator's gradient on real pictures, in steps.
     penalty: Weight = 1.0
     penalty_every: int = Field(default=16, ge=1)
 
@@ -123,7 +123,7 @@ class Schedule(_Part):
 
 
 class Logging(_Part):
-    """What a run leaves behind, every so many steps."""
+    """A run's outputs, each with its interval in steps."""
 
     #: A checkpoint and a row of ``log.csv``.
     every: int = Field(default=100, ge=1)

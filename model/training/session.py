@@ -1,4 +1,4 @@
-"""A run from its recipe to its weights file: what ``cleanplate train`` and the benchmarks call."""
+"""A run from its recipe to its weights file, for ``cleanplate train`` and the benchmarks."""
 
 from __future__ import annotations
 

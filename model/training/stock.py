@@ -14,7 +14,7 @@ from torch import Tensor
 
 from model.training.photos import Photos, Pixels
 
-#: Source pixels are averaged on a grid of so many points a side for each pixel of a crop.
+#: Source pixels are averaged on a grid of this many points a side for each pixel of a crop.
 _POINTS = 4
 
 

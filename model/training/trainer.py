@@ -85,7 +85,7 @@ class Trainer:
         self._stop = False
 
     def run(self, until: int | None = None, *, seconds: float | None = None) -> None:
-        """Train to the end of the recipe, or to step ``until`` of it, or for so many ``seconds``; then save.
+        """Train to the end of the recipe, or to step ``until`` of it, or for ``seconds``; then save.
 
         Raises:
             TrainingDiverged: a loss or gradient is no longer finite; the last checkpoint stands.
@@ -219,7 +219,7 @@ class Trainer:
         judged = discriminator_loss(real.float(), fake.float(), hole)
         loss = judged
         if losses.penalty and self.step % losses.penalty_every == 0:
-            # Seldom, and so many times stronger (Karras et al., CVPR 2020, appendix B); in fp32, not compiled.
+            # Every few steps, stronger by that factor (Karras et al., CVPR 2020, appendix B); in fp32, not compiled.
             loss = loss + losses.penalty / 2 * losses.penalty_every * r1(self.discriminator, clean)
         self.judging.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -78,7 +78,7 @@ def write_parts(data: bytes, folder: Path) -> list[Path]:
 
 
 def read_parts(folder: Path) -> bytes:
-    """What ``write_parts`` put into ``folder``; nothing where there is none."""
+    """The bytes that ``write_parts`` put into ``folder``; empty where there are none."""
     return b"".join(part.read_bytes() for part in sorted(folder.glob("state.??")))
 
 

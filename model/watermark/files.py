@@ -17,10 +17,10 @@ from PIL import Image
 from model.engine.plan import make_plan
 from model.imaging import Limits
 from model.imaging.coding import decode
+from model.imaging.metadata.provenance import Label
 from model.imaging.picture import Document, Page
-from model.masks import Mask
-from model.provenance import Label
-from model.repair import Task, write
+from model.repair.hole import Mask
+from model.repair.task import Task, write
 from model.watermark.remove import Fill, Removal, finish, noise_of, prepare
 from model.watermark.template import Template
 

@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from model.masks import dilate
+from model.repair.hole import dilate
 from model.watermark.ghost import Ghost, ghost_of
 from model.watermark.recover import Recovery, distrusted, fused, unblend
 from model.watermark.sighting import Sighting, look

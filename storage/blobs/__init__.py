@@ -19,12 +19,12 @@ __all__ = ["BlobStat", "Blobs", "Link", "LocalBlobs", "PresignedRequest", "S3Blo
 
 
 def secret_of(settings: Settings) -> str:
-    """The key that signs links and sessions: the settings', or the home folder's own, made at the first use."""
+    """The key that signs links and sessions: from the settings, else from the home folder, created at the first use."""
     return settings.signing_key.get_secret_value() or signing_key(settings.home / "signing-key")
 
 
 def open_blobs(settings: Settings) -> LocalBlobs | S3Blobs:
-    """The blob store of the settings. No request is sent yet; it may be opened before a fork."""
+    """Opens the blob store of the settings; sends no request, so that it may be opened before a fork."""
     address = urlsplit(settings.blobs_url)
     if address.scheme == "s3":
         return S3Blobs(

@@ -27,13 +27,13 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> Place | None:
-        """What ``s3://bucket/key`` names. The key is taken as it stands: S3 takes any text for one."""
+        """Parses ``s3://bucket/key``. The key stays as it is: S3 accepts any text."""
         bucket, slash, key = url.removeprefix(_SCHEME).partition("/")
         return cls(bucket, key) if url.startswith(_SCHEME) and bucket and slash else None
 
 
 def reason_against_source(url: str, settings: Settings) -> str | None:
-    """Why nothing is fetched from this address, judged by its text, as a sentence; ``None`` where it is good."""
+    """Why the service fetches nothing from this URL, by its text, as a sentence; ``None``: it may."""
     if not url.startswith(_SCHEME):
         return reason_against(url, allow_private=settings.source_allow_private, ports=frozenset(settings.source_ports))
     place = Place.of(url)
@@ -43,7 +43,7 @@ def reason_against_source(url: str, settings: Settings) -> str | None:
 
 
 def reason_against_folder(url: str, settings: Settings) -> str | None:
-    """Like :func:`reason_against_source`, for ``s3://bucket/prefix/``, which may name the whole bucket."""
+    """As :func:`reason_against_source`, for ``s3://bucket/prefix/``, also of the whole bucket."""
     place = Place.of(url)
     return "The address must be s3://bucket/prefix/." if place is None else _reason_against_place(place, settings)
 
@@ -62,7 +62,7 @@ def _reason_against_place(place: Place, settings: Settings) -> str | None:
 
 
 class Buckets:
-    """Reads from buckets that were found allowed before. Threads may share one; it may be made before a fork."""
+    """Reads from buckets; the caller has checked that they are allowed. Thread-safe; may be made before a fork."""
 
     def __init__(self, settings: Settings) -> None:
         self._reader = S3Reader(
@@ -87,7 +87,7 @@ class Buckets:
         return self._reader.read(place.bucket, place.key, max_bytes=max_bytes)
 
     def download(self, url: str, file: IO[bytes], *, max_bytes: int) -> None:
-        """Like :meth:`get`, into a file, holding only a part in memory."""
+        """As :meth:`get`, into a file, with only a part in memory."""
         place = Place.of(url)
         if place is None:
             raise ValueError(f"not an address in S3: {url!r}")

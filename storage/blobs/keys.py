@@ -1,4 +1,4 @@
-"""Under which keys a job's files lie: they follow from ids, so that a repeat overwrites itself.
+"""The keys of a job's files, which follow from ids, so that a repeat overwrites itself.
 
 All are below the job's own folder, which goes with the job.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 
 def result_key(tenant_id: str, job_id: str, image_id: str, extension: str) -> str:
-    """Of an image's result; ``extension`` with its dot."""
+    """The key of an image's result; ``extension`` with its dot."""
     return f"t/{tenant_id}/jobs/{job_id}/results/{image_id}{extension}"
 
 
 def preview_key(tenant_id: str, job_id: str, image_id: str) -> str:
-    """Of an image's small picture before and after."""
+    """The key of an image's preview, before and after."""
     return f"t/{tenant_id}/jobs/{job_id}/previews/{image_id}.webp"

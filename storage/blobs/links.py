@@ -1,4 +1,4 @@
-"""Signed, expiring links to the local blob store, which the API serves. The signature is the whole permission."""
+"""Signed, expiring links to the local blob store, which the API serves. A valid signature is the permission."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Link:
 
 
 class LinkSigner:
-    """Makes tokens of links, and links of tokens again. ``clock`` gives aware times."""
+    """Signs links to tokens, and reads tokens. ``clock`` gives aware times."""
 
     def __init__(self, key: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._serializer = URLSafeSerializer(
@@ -44,7 +44,7 @@ class LinkSigner:
         self._clock = clock
 
     def sign(self, link: Link, *, expires_s: int) -> tuple[str, datetime]:
-        """A token for this link, and when it ends."""
+        """A token for this link, and its expiry."""
         expires_at = self._clock() + timedelta(seconds=expires_s)
         token = self._serializer.dumps({"expires": expires_at.timestamp(), **asdict(link)})
         return (token if isinstance(token, str) else token.decode()), expires_at
@@ -64,7 +64,7 @@ class LinkSigner:
 
 
 def signing_key(path: Path) -> str:
-    """The key in this file, which is made, readable by its owner only, where it does not exist.
+    """The key in this file; creates the file, readable by its owner only, if it does not exist.
 
     Of several processes that make it at once, one wins and all read the same.
     """

@@ -27,14 +27,14 @@ from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, Inv
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-#: A folder in the place of a file, a file in the place of a folder, a symbolic link in the place of either.
+#: A folder instead of a file, a file instead of a folder, or a symbolic link instead of either.
 _MISPLACED = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 
 _COPIED_AT_ONCE = 1024 * 1024
 
 
 class LocalBlobs:
-    """The blob store in ``root``, which is made where it does not exist.
+    """The blob store in ``root``; creates the folder if it does not exist.
 
     ``public_url`` is the API's address in links, ``max_bytes`` the largest body that a presigned PUT may send.
     """
@@ -50,7 +50,7 @@ class LocalBlobs:
         self.put_stream(key, io.BytesIO(data), content_type=content_type)
 
     def put_stream(self, key: str, stream: IO[bytes], *, content_type: str) -> None:
-        """Like ``put``, holding only a part in memory. An error of the stream leaves what was there before."""
+        """As ``put``, with only a part in memory. An error of the stream leaves the old blob."""
         check_key(key)
         with _translated(key, writing=True), self._folder(key, create=True) as (folder, name):
             # The type first: a blob that is there has one.
@@ -130,7 +130,7 @@ class LocalBlobs:
         return self._presigned(link, expires_s, {"Content-Length": str(size)})
 
     def put_part(self, key: str, number: int, stream: IO[bytes]) -> str:
-        """Keeps a part of a blob; its ETag. Raises BlobNotFound: the blob is whole, or its parts were dropped."""
+        """Stores a part; returns its ETag. Raises BlobNotFound: the blob is complete, or its upload was aborted."""
         check_key(key)
         with _translated(key), self._parts(key) as parts:
             _write(parts, _part_name(number), stream)
@@ -157,7 +157,7 @@ class LocalBlobs:
         return self._presigned(Link(method="GET", key=check_key(key), filename=filename), expires_s, {})
 
     def read_link(self, token: str, method: str) -> Link:
-        """What a link's token permits to a request of this method. Raises LinkInvalid."""
+        """The link of a token, for a request of this method. Raises LinkInvalid."""
         return self._signer.read(token, method)
 
     def _presigned(
@@ -195,7 +195,7 @@ class LocalBlobs:
 
 
 class _Joined(io.RawIOBase):
-    """A blob's parts as one stream, each held against its ETag. Reading raises PartsInvalid."""
+    """A blob's parts as one stream, each compared with its ETag. Reading raises PartsInvalid."""
 
     def __init__(self, folder: int, etags: Sequence[str]) -> None:
         self._folder = folder
@@ -238,7 +238,7 @@ class _Joined(io.RawIOBase):
 
 @contextmanager
 def _translated(key: str, *, writing: bool = False) -> Iterator[None]:
-    """The operating system's errors as the store's."""
+    """Turns errors of the operating system into the store's."""
     try:
         yield
     except OSError as error:
@@ -270,7 +270,7 @@ def _stat(folder: int, name: str, key: str) -> BlobStat:
 
 
 def _write(folder: int, name: str, stream: IO[bytes]) -> None:
-    """Puts a file in its place whole: a reader sees the old bytes or the new ones, also after a power cut."""
+    """Replaces a file atomically: a reader sees the old bytes or the new ones, also after a power cut."""
     draft = f".{secrets.token_hex(8)}.draft"
     descriptor = os.open(draft, _CREATE, 0o600, dir_fd=folder)
     try:

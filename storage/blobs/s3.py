@@ -13,7 +13,7 @@ from storage.blobs.s3_calls import MISSING, Clients, error_code, pieces, transla
 from storage.blobs.s3_cors import let_page_in
 from storage.errors import PartsInvalid
 
-#: What S3 says of parts that were not sent, or have another tag.
+#: S3's error codes for missing parts, or parts with another ETag.
 _BAD_PARTS = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 
 
@@ -33,7 +33,7 @@ class S3Reader:
             return b"".join(pieces(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s))
 
     def download(self, bucket: str, key: str, file: IO[bytes], *, max_bytes: int) -> None:
-        """Like :meth:`read`, into a file, holding only a part in memory."""
+        """As :meth:`read`, into a file, with only a part in memory."""
         with translated(f"s3://{bucket}/{key}"):
             file.writelines(pieces(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s))
 
@@ -46,7 +46,7 @@ class S3Reader:
 
 
 class S3Blobs:
-    """The blob store in a bucket, under ``prefix`` where there is one.
+    """The blob store in a bucket, under ``prefix`` if given.
 
     ``endpoint_url`` is empty for AWS; ``public_endpoint_url`` is the address in presigned links, empty for the same.
     Empty credentials mean the usual AWS chain (environment, profile, instance role). ``page_origin`` is that of the
@@ -77,7 +77,7 @@ class S3Blobs:
         self._clients = Clients(region, access_key_id, secret_access_key)
 
     def ensure_bucket(self) -> None:
-        """Makes the bucket if it is not there, and lets the web page in where nobody has written rules for pages."""
+        """Creates the bucket if it does not exist, and adds CORS rules for the web page if there are none."""
         with translated(""):
             try:
                 self._client().head_bucket(Bucket=self._bucket)

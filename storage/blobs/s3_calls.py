@@ -1,4 +1,4 @@
-"""Calls to S3: this process's clients, whole objects read, and botocore's errors as the store's.
+"""Calls to S3: this process's clients, reads of whole objects, and botocore's errors as the store's.
 
 Clients are made in the process that uses them, at the first use: they must not cross a fork. Threads share one.
 """
@@ -22,7 +22,7 @@ from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable,
 #: Bytes.
 _COPIED_AT_ONCE = 1 << 20
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-#: Answers that ask to come back later, whatever their HTTP status.
+#: Error codes that ask for a retry, whatever their HTTP status.
 _BUSY = frozenset({"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"})
 
 
@@ -58,7 +58,7 @@ class Clients:
                 connect_timeout=5,
                 read_timeout=60,
                 max_pool_connections=32,
-                # Otherwise presigned links would ask for a checksum that the sender does not know of.
+                # Otherwise presigned links would require a checksum, which clients do not send.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
@@ -66,7 +66,7 @@ class Clients:
 
 
 def pieces(client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s: float) -> Iterator[bytes]:
-    """The whole body, as it arrives, or an error.
+    """Yields the whole body as it arrives, or raises.
 
     Read from the stream beneath, which hands over what there is: a read of the body's own waits until so many bytes
     have come, and a server that drips could hold a thread for hours.
@@ -91,7 +91,7 @@ def pieces(client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s
 
 @contextmanager
 def translated(key: str) -> Iterator[None]:
-    """botocore's errors as the store's. Their text is left out where it could hold a signed URL."""
+    """Turns botocore's errors into the store's, without text that could hold a signed URL."""
     try:
         yield
     except ClientError as error:

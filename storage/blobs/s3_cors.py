@@ -1,4 +1,4 @@
-"""Which pages may send files straight to a bucket: browsers ask the object store for its CORS rules.
+"""The CORS rules by which browsers let the web page send files straight to a bucket.
 
 The service keeps one rule, for its own page's origin. Where an operator has written rules, those stand as they are.
 """
@@ -17,12 +17,12 @@ _log = structlog.get_logger("storage.blobs")
 
 _ID = "cleanplate-page"
 _NO_RULES = frozenset({"NoSuchCORSConfiguration", "NoSuchCORSConfig"})
-#: What servers say that know no CORS, or where these credentials may not see to it.
+#: Error codes of servers without CORS, and of credentials that may not read or write its rules.
 _NOT_OURS = frozenset({"NotImplemented", "MethodNotAllowed", "AccessDenied", "AccessForbidden"})
 
 
 def origin_of(url: str) -> str:
-    """The origin that browsers name for a page at ``url`` (RFC 6454): without path, and without a usual port."""
+    """The origin of a page at ``url`` (RFC 6454): without path and default port."""
     address = urlsplit(url)
     host = address.hostname or ""
     host = f"[{host}]" if ":" in host else host
@@ -31,7 +31,7 @@ def origin_of(url: str) -> str:
 
 
 def let_page_in(client: Any, bucket: str, origin: str) -> None:
-    """Let pages of ``origin`` send to the bucket and fetch from it. Repeating it changes nothing.
+    """Lets pages of ``origin`` write to the bucket and read from it. Repeating it changes nothing.
 
     A store that knows no such rules, or lets these credentials set none, is left to its operator with a warning.
     """

@@ -1,7 +1,10 @@
-"""Every query of the ledger, by subject: ``tenants``, ``jobs``, ``dispatch``, ``leases``, ``reaper``, ``deadlines``,
-``pauses``, ``webhooks``, ``audit``, ``lifecycle``, ``quotas``, ``idempotency``.
+"""Every query of the ledger, in rooms by subject.
 
-A change of an image's state, its count (a row of ``job_deltas``), and the event that tells of it are one transaction.
-Two transactions never wait for each other in a circle because all lock in the same order: images (by id), webhook
-endpoints, jobs (by id), tenants.
+``lifecycle`` moves images and jobs from state to state; all others call it. ``images`` holds dispatch, leases, finish,
+reaper and deadlines; ``jobs`` submission, reading, changes and pauses; ``retention`` deletion. ``templates``,
+``webhooks`` and ``tenants`` are what they are called; ``operations`` is for operators: audit log, devices, queues.
+
+A change of an image's state, its count (a row of ``job_deltas``), and its event are one transaction. All transactions
+lock in the same order, so that none waits for another in a circle: images (by id), webhook endpoints, the tenant's
+usage, jobs (by id), tenants.
 """

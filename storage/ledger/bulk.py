@@ -1,8 +1,7 @@
-"""Many rows in few statements: what a job of 100,000 images is written with.
+"""Writes many rows in few statements, for jobs of up to 100,000 images.
 
-On Postgres a statement brings its rows as one JSON document (``json_to_recordset``), which costs a small part of one
-statement for each row, and half of what an array for each column costs the sender; SQLite's ``executemany`` crosses no
-wire.
+On Postgres a statement carries its rows as one JSON document (``json_to_recordset``). That costs a small part of one
+statement for each row, and half of one array for each column. SQLite's ``executemany`` crosses no wire.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    Delete,
     Insert,
     Integer,
     Table,
@@ -40,7 +40,7 @@ from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
 
-#: Rows in one statement; on SQLite also well under its limit of 32,766 bound values.
+#: Rows in one statement; also well under SQLite's limit of 32,766 bound values.
 CHUNK = 5000
 
 
@@ -51,8 +51,8 @@ def chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def among(db: Database, place: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a column of text holds one of ``names``, which are one bound array where there are such."""
+def in_array(db: Database, place: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column of text holds one of ``names``: one bound array on Postgres."""
     if db.on_postgres:
         return place == any_(bindparam(None, list(names), type_=ARRAY(Text)))
     return place.in_(names)
@@ -70,23 +70,23 @@ def insert_rows(
         connection.execute(statement, chunk or None)
 
 
-class Together:
-    """Writes to different tables that need nothing of one another: one round trip on Postgres, one each on SQLite."""
+class StatementBatch:
+    """Independent writes to different tables: one round trip on Postgres, one each on SQLite."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._writes: list[tuple[Insert | Update, list[dict[str, Any]]]] = []
+        self._writes: list[tuple[Insert | Update | Delete, list[dict[str, Any]]]] = []
 
     def insert(self, table: Table, rows: Iterable[dict[str, Any]], **same: ColumnElement[Any] | str) -> None:
         """As :func:`insert_rows`."""
         self._writes.extend(_inserts(self._db, table, rows, same))
 
-    def add(self, statement: Insert | Update) -> None:
-        """A statement that brings all its values."""
+    def add(self, statement: Insert | Update | Delete) -> None:
+        """Adds a statement that carries all its values."""
         self._writes.append((statement, []))
 
     def write(self, connection: Connection) -> None:
-        """Sends what was gathered."""
+        """Sends all statements."""
         if self._db.on_postgres and self._writes:
             last = self._writes.pop()[0]
             for number, (statement, _) in enumerate(self._writes):
@@ -109,7 +109,7 @@ def _inserts(
 
 
 def given_rows(db: Database, name: str, columns: dict[str, TypeEngine[Any]], rows: Sequence[tuple[Any, ...]]) -> CTE:
-    """``rows`` as a table within a statement, the same text for any number of them on Postgres."""
+    """``rows`` as a table within a statement; on Postgres its text does not depend on their number."""
     if not db.on_postgres:
         return values(*(column(title, kind) for title, kind in columns.items()), name=name).data(rows).cte(name)
     given = _recordset(columns, [dict(zip(columns, row, strict=True)) for row in rows])

@@ -1,18 +1,9 @@
-"""What the ledger hands out: frozen records, and the two life cycles of the product.
+"""What the ledger hands out: frozen records, and the words for their states.
 
-A job::
-
-    queued ──first image leased──▶ running ──last image ended──▶ completed
-       └──────────────── cancel ───────┴──────────────────────▶ canceled
-
-An image::
-
-    queued ──leased──▶ running ──finished under its lease──▶ succeeded | skipped | failed
-       ▲                  │
-       └── lease expired, │ transient failure (attempt + 1, until the limit: failed)
-       └── job canceled ──┴─▶ canceled
+``storage.ledger.lifecycle`` says how images and jobs go from state to state; docs/architecture.md draws it.
 """
 
+from storage.records.documents import Hashes, ImageRecord, Review, ReviewError
 from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
 from storage.records.specs import EstimateSpec, LogoSpec, MaskSpec, TemplateSpec
 from storage.records.states import (
@@ -52,8 +43,10 @@ __all__ = [
     "DeliveryState",
     "EstimateSpec",
     "EventFilter",
+    "Hashes",
     "Image",
     "ImageOfJob",
+    "ImageRecord",
     "ImageState",
     "Job",
     "JobState",
@@ -69,6 +62,8 @@ __all__ = [
     "PausedBy",
     "Priority",
     "Quota",
+    "Review",
+    "ReviewError",
     "Rights",
     "RightsBasis",
     "SampleSource",

@@ -1,4 +1,4 @@
-"""Jobs and images, as they are submitted and as they are."""
+"""Jobs and images: as they are submitted, and as the ledger holds them."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from typing import Any
 
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
+from storage.records.documents import Review
 from storage.records.states import ImageState, JobState, Priority, RightsBasis
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rights:
-    """Why a tenant may have the marks removed: a statement of somebody who answers for it."""
+    """The tenant's statement that it may have the marks removed."""
 
     basis: RightsBasis
-    #: Who states it: a person's name or address.
+    #: Name or address of the person who makes the statement.
     attested_by: str
-    #: Where the right is written down: a contract, a licence, an order. Free text.
+    #: The document that grants the right: a contract, a licence, an order. Free text.
     reference: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewImage:
-    """An image of a job to be submitted, from an upload or from an address."""
+    """An image of a job to be submitted, from an upload or from a URL."""
 
     #: Its name for people: the file's name, not a path. ``None``: its upload's.
     name: str | None
     source_upload_id: str | None = None
-    #: ``https://`` or ``s3://``, checked before; then it has a name too.
+    #: ``https://`` or ``s3://``, already checked; an image with a URL also has a name.
     source_url: str | None = None
     #: ``None``: the job's.
     mask: ImageMask | None = None
     #: They win over the job's, field by field.
     options: ImageOptions | None = None
-    #: Its name in the tenant's own books.
+    #: Its name in the tenant's own system.
     custom_id: str | None = None
 
     @property
@@ -46,9 +47,9 @@ class NewImage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedRow:
-    """A row of a manifest that was no good and was left out."""
+    """A row of a manifest that is invalid and was skipped."""
 
-    #: In the file, from 1.
+    #: Line of the file, from 1.
     line: int
     custom_id: str | None
     detail: str
@@ -64,14 +65,14 @@ class NewJob:
     options: JobOptions = field(default_factory=JobOptions)
     rights: Rights
     webhook_endpoint_id: str | None = None
-    #: Seconds from its end until it is deleted; ``None``: never.
+    #: Seconds from its end to its deletion; ``None``: never deleted.
     retention_s: int | None = None
     #: Rows of its manifest that are not among the images.
     skipped: list[SkippedRow] = field(default_factory=list)
     priority: Priority = Priority.BULK
-    #: Images that wait for a worker at this time fail; ``None``: they wait as long as it takes.
+    #: Images that still wait for a worker at this time fail; ``None``: no deadline.
     deadline: datetime | None = None
-    #: W3C ``traceparent`` of its submission, where that is traced.
+    #: W3C ``traceparent`` of its submission; ``None``: not traced.
     trace: str | None = None
 
     @property
@@ -82,7 +83,7 @@ class NewJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Images of a job by state. They sum to the job's total at every moment."""
+    """Number of a job's images by state. The numbers sum to the job's total at every moment."""
 
     queued: int = 0
     running: int = 0
@@ -108,15 +109,15 @@ class Job:
     tenant_id: str
     state: JobState
     options: JobOptions
-    #: ``None`` for jobs of the time before it was asked for.
+    #: ``None`` for jobs that were submitted before the API required it.
     rights: Rights | None
     webhook_endpoint_id: str | None
     priority: Priority
-    #: Images that wait for a worker at this time fail.
+    #: Images that still wait for a worker at this time fail.
     deadline: datetime | None
     #: Whether it, its tenant, or everything is paused.
     paused: bool
-    #: Images in all.
+    #: Number of its images.
     total: int
     counts: Counts
     #: Network passes done so far, over all images.
@@ -126,17 +127,17 @@ class Job:
     finished_at: datetime | None
     #: Images ended per second since the start (or over the last minutes); ``None`` before the first.
     images_per_second: float | None
-    #: Seconds until the end at that rate; ``None`` where unknown, 0 when ended.
+    #: Seconds until the end at that rate; ``None``: unknown; 0: ended.
     eta_s: float | None
-    #: When it is deleted with its blobs; ``None`` before its end, or for never.
+    #: When it is deleted with its blobs; ``None`` before its end, and for jobs that are never deleted.
     expires_at: datetime | None
     #: Of all images without their own. ``None``: each has its own, or its file's upload was not kept (before 0013).
     mask: JobMask | None
-    #: Of a job whose mark is estimated: ``templates`` found, or the ``error``; ``None`` until it is known.
-    review: dict[str, Any] | None
-    #: Rows of its manifest that were left out.
+    #: Of a job whose mark is estimated; ``None`` until it is known.
+    review: Review | None
+    #: Number of rows of its manifest that were skipped.
     rows_skipped: int
-    #: Its place among the jobs that no worker has begun, by their making, from 1; ``None`` once it has begun.
+    #: Its place among the jobs that no worker has begun, oldest first, from 1; ``None`` once it has begun.
     queue_position: int | None
 
 
@@ -152,7 +153,7 @@ class Image:
     name: str
     custom_id: str | None
     state: ImageState
-    #: Blank where the picture is at ``source_url``.
+    #: Blank where the picture comes from ``source_url``.
     source_key: str
     source_url: str | None
     #: Blank where the mask is not a file.
@@ -171,7 +172,7 @@ class Image:
     tiles_total: int | None
     error_code: str | None
     error_detail: str | None
-    #: What was done: method, regions, device, fallbacks, seconds by stage.
+    #: What was done, as the worker reports it; :class:`ImageRecord` reads what the service needs of it.
     record: dict[str, Any]
     created_at: datetime
     started_at: datetime | None

@@ -1,4 +1,4 @@
-"""The words for what jobs, images, templates and deliveries are in, and for who may what."""
+"""The states of jobs, images, templates and deliveries, and other enums of the ledger."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
-    #: A sample of its pictures is looked at for the mark that they share.
+    #: A worker looks for the mark that its pictures share.
     ESTIMATING = "estimating"
-    #: Waits for a person to say which templates are right.
+    #: Waits for a person to approve the templates found.
     NEEDS_REVIEW = "needs_review"
     #: Accepted; no image has been leased yet.
     QUEUED = "queued"
     #: At least one image has been leased.
     RUNNING = "running"
-    #: Every image has ended, whatever its end.
+    #: Every image has ended, with or without success.
     COMPLETED = "completed"
     #: Stopped by the tenant.
     CANCELED = "canceled"
-    #: Could not be begun.
-    FAILED = "failed"
 
 
 class ImageState(StrEnum):
@@ -29,7 +27,7 @@ class ImageState(StrEnum):
     RUNNING = "running"
     #: The result is stored.
     SUCCEEDED = "succeeded"
-    #: Nothing was to be done; the result is the source.
+    #: There was nothing to repair; the result is the source.
     SKIPPED = "skipped"
     #: Ended without a result; ``error_code`` says why.
     FAILED = "failed"
@@ -38,44 +36,44 @@ class ImageState(StrEnum):
 
 
 class TemplateKind(StrEnum):
-    #: Of a mask's file or boxes: its pixels are inpainted.
+    #: From a mask's file or boxes: its pixels are inpainted.
     MASK = "mask"
-    #: Of a logo with alpha: its pixels are un-blended.
+    #: From a logo with alpha: its pixels are un-blended.
     LOGO = "logo"
-    #: Of pictures that share a mark: the same.
+    #: From pictures that share a mark: its pixels are un-blended.
     ESTIMATE = "estimate"
 
 
 class TemplateState(StrEnum):
-    #: Is being made, or waits for a worker that makes it.
+    #: A worker makes it, or will.
     ESTIMATING = "estimating"
-    #: Made; a person is to look at it.
+    #: Made; waits for a person's decision.
     NEEDS_REVIEW = "needs_review"
-    #: Jobs may name it.
+    #: Jobs may use it.
     READY = "ready"
     #: Could not be made; ``error_code`` says why.
     FAILED = "failed"
-    #: A person looked and said no.
+    #: A person has rejected it.
     REJECTED = "rejected"
 
 
 class Priority(StrEnum):
-    """Which of two jobs goes first, whoever they belong to. In the order in which workers look at them."""
+    """Which of two jobs goes first, of any tenants. In the order in which workers read their queues."""
 
-    #: Somebody waits for it: it overtakes ``bulk``.
+    #: A person waits for it: it overtakes ``bulk``.
     INTERACTIVE = "interactive"
-    #: A catalogue, done as soon as possible.
+    #: A catalogue.
     BULK = "bulk"
 
 
 class PausedBy(StrEnum):
-    #: By the command line, or by the service itself.
+    #: By the command line or an operator's page.
     OPERATOR = "operator"
-    #: By a key of the tenant's own, over the API.
+    #: By one of the tenant's keys, over the API.
     TENANT = "tenant"
 
 
-#: Jobs whose images wait until their mark is known.
+#: Jobs whose images wait until the mark is known.
 HELD_JOB = (JobState.ESTIMATING, JobState.NEEDS_REVIEW)
 ENDED = frozenset({ImageState.SUCCEEDED, ImageState.SKIPPED, ImageState.FAILED, ImageState.CANCELED})
 
@@ -85,26 +83,26 @@ class RightsBasis(StrEnum):
     OWNER = "owner"
     #: A licence gives the right to change them.
     LICENSEE = "licensee"
-    #: The tenant works for whoever holds the right.
+    #: The tenant works for the holder of the right.
     AUTHORISED_AGENT = "authorised_agent"
 
 
-#: Events that are not asked for: images of large jobs together, and the test of an endpoint.
+#: Events without a filter: images of large jobs in batches, and the test of an endpoint.
 BATCH_EVENT = "image.batch"
 PING_EVENT = "ping"
 
 
 class EventFilter(StrEnum):
-    """What an endpoint can ask to be told of: a type of event, all of one kind, or all."""
+    """The events that an endpoint gets: of one type, of one kind, or all."""
 
     JOB_COMPLETED = "job.completed"
     JOB_CANCELED = "job.canceled"
-    #: Its mark was looked for, and a person is to say what holds.
+    #: The estimate of its mark has ended, and a person must decide.
     JOB_NEEDS_REVIEW = "job.needs_review"
     IMAGE_SUCCEEDED = "image.succeeded"
     IMAGE_SKIPPED = "image.skipped"
     IMAGE_FAILED = "image.failed"
-    #: Jobs may name it.
+    #: Jobs may use it.
     TEMPLATE_READY = "template.ready"
     TEMPLATE_NEEDS_REVIEW = "template.needs_review"
     TEMPLATE_FAILED = "template.failed"
@@ -122,7 +120,7 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     #: The receiver answered 2xx.
     DELIVERED = "delivered"
-    #: The schedule is used up, or the endpoint is disabled.
+    #: All attempts have failed, or the endpoint is disabled.
     FAILED = "failed"
 
 

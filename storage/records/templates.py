@@ -1,4 +1,4 @@
-"""Watermarks known for many images, as they are asked for, made and used."""
+"""Templates, watermarks that many images share: as tenants ask for them, and as workers make and use them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class NewTemplate:
 
     name: str
     spec: TemplateSpec
-    #: With ``estimate``: the job whose pictures are looked at, instead of uploads.
+    #: With ``estimate``: the job whose pictures are the samples, instead of uploads.
     source_job_id: str | None = None
     webhook_endpoint_id: str | None = None
 
@@ -27,12 +27,12 @@ class NewTemplate:
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """A watermark known for many images, or the work of making one."""
+    """A watermark that many images share, or the work of making one."""
 
     id: str
     tenant_id: str
     name: str
-    #: Among those of its name, from 1.
+    #: Number among the templates of its name, from 1.
     version: int
     kind: TemplateKind
     state: TemplateState
@@ -62,17 +62,17 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSource:
-    """A picture that a template is made from."""
+    """A sample picture of a template."""
 
     name: str
-    #: Blank where the picture is at ``source_url``.
+    #: Blank where the picture comes from ``source_url``.
     source_key: str
     source_url: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeasedTemplate:
-    """What a worker needs to know of a template that it is to make."""
+    """A template that a worker is to make, with all that it needs for that."""
 
     id: str
     tenant_id: str
@@ -84,7 +84,7 @@ class LeasedTemplate:
 
 @dataclass(frozen=True, kw_only=True)
 class MadeTemplate:
-    """A template that a worker has made; its file and pictures are stored already."""
+    """A template that a worker has made; its file and previews are already stored."""
 
     id: str
     place: dict[str, Any]
@@ -98,7 +98,7 @@ class MadeTemplate:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedTemplate:
-    """A template as an image's worker needs it."""
+    """A template, as the repair of an image needs it."""
 
     id: str
     file_key: str

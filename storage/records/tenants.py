@@ -1,4 +1,4 @@
-"""Who calls, what they may and have used, and what is kept of what they did."""
+"""Callers and their keys, quotas and usage, uploads, and the audit log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.records.states import Scope
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who makes a request, by the key that came with it."""
+    """The sender of a request, identified by its key."""
 
     key_id: str
     tenant_id: str
@@ -22,12 +22,12 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKey:
-    """A key as listed: never with its secret."""
+    """A key without its secret."""
 
     id: str
     tenant_id: str
     name: str
-    #: First characters, enough to recognise it.
+    #: Its first characters, by which its owner recognises it.
     prefix: str
     scopes: frozenset[Scope]
     created_at: datetime
@@ -39,19 +39,19 @@ class ApiKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """What a tenant may ask for; ``None``: as much as it likes."""
+    """Limits of a tenant; ``None``: no limit."""
 
-    #: By day of UTC.
+    #: A day is a day of UTC.
     images_per_day: int | None = None
     #: Queued or running at once.
     images_in_flight: int | None = None
-    #: Of announced uploads, by day of UTC.
+    #: Bytes of announced uploads.
     bytes_per_day: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """A tenant's quota and what it has used of it."""
+    """A tenant's quota, and its usage."""
 
     quota: Quota
     images_today: int
@@ -61,16 +61,16 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A place for bytes that a tenant will send; ``key`` is where they land in the blob store."""
+    """A file that a tenant sends; ``key`` is its key in the blob store."""
 
     id: str
     tenant_id: str
     key: str
     filename: str
     content_type: str
-    #: In bytes, where it was announced.
+    #: In bytes; ``None``: not announced.
     size: int | None
-    #: Names its transfer in parts until it is complete; ``""``: the transfer is still to be opened.
+    #: Id of its multipart upload until that is complete; ``""``: the store has not opened it yet.
     parts_id: str | None
     created_at: datetime
     expires_at: datetime
@@ -78,14 +78,14 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditEntry:
-    """What happened, for good. ``sequence`` counts a tenant's entries from 1; ``hash`` also covers all before it."""
+    """An event, kept for good. ``sequence`` counts a tenant's entries from 1; ``hash`` covers all of them."""
 
     tenant_id: str
     sequence: int
     at: datetime
     #: ``job.submitted``, ``image.succeeded`` and the like.
     action: str
-    #: Who did it: ``key:<id>``, ``worker:<name>`` or ``service``.
+    #: ``key:<id>``, ``worker:<name>`` or ``service``.
     actor: str
     job_id: str | None
     image_id: str | None

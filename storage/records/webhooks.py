@@ -1,4 +1,4 @@
-"""Addresses that are told of events, and what became of telling them."""
+"""Webhook endpoints, and the deliveries of events to them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from storage.records.states import DeliveryState
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookEndpoint:
-    """Where a tenant's events are posted."""
+    """A URL to which a tenant's events are posted."""
 
     id: str
     tenant_id: str
     url: str
-    #: Filters: what it is told of.
+    #: Filters (:class:`EventFilter`).
     events: list[str]
     created_at: datetime
-    #: Until when the secret before this one signs too; ``None``: there is none.
+    #: Until then the previous secret also signs; ``None``: there is no previous secret.
     previous_secret_expires_at: datetime | None
-    #: When the first post failed after the last that did not.
+    #: When the first post failed after the last success.
     failing_since: datetime | None
     disabled_at: datetime | None
     disabled_reason: str | None
@@ -34,10 +34,10 @@ class Delivery:
     #: Also the ``webhook-id`` header: the same on every attempt.
     id: str
     endpoint_id: str
-    #: ``None``: of no job.
+    #: ``None``: an event of no job.
     job_id: str | None = None
     url: str
-    #: The endpoint's secret, and the one before it while both sign.
+    #: The endpoint's secret, and the previous one while both sign.
     secrets: tuple[str, ...]
     event_type: str
     payload: dict[str, Any]
@@ -47,11 +47,11 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryAttempt:
-    """One post of a delivery, and what came of it."""
+    """One post of a delivery, and its result."""
 
     attempt: int
     at: datetime
-    #: ``None``: there was no answer; ``error`` says why.
+    #: ``None``: the receiver did not answer; ``error`` says why.
     status: int | None
     error: str | None
     #: The first characters of the answer.
@@ -61,7 +61,7 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryRecord:
-    """A delivery as its tenant sees it."""
+    """A delivery with its attempts, for its tenant."""
 
     id: str
     endpoint_id: str
@@ -71,7 +71,7 @@ class DeliveryRecord:
     payload: dict[str, Any]
     state: DeliveryState
     created_at: datetime
-    #: ``None`` where nothing more is attempted.
+    #: ``None``: no attempt follows.
     next_attempt_at: datetime | None
     delivered_at: datetime | None
     #: Oldest first.

@@ -1,4 +1,4 @@
-"""What is leased, published and ended: the records of dispatcher and workers."""
+"""Records of dispatcher and workers: published shards, leased images, outcomes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage.records.templates import UsedTemplate
 
 
 class ImageOfJob(NamedTuple):
-    """An image to which something has happened, for those who tell of it."""
+    """An image that changed, for logs and metrics."""
 
     job_id: str
     image_id: str
@@ -28,16 +28,16 @@ class Shard:
     image_ids: list[str]
     #: The job's own.
     priority: Priority = Priority.BULK
-    #: The queue it travels in; a bulk shard whose turn has come travels with the interactive ones.
+    #: Its queue; a bulk shard whose turn has come goes into the interactive one.
     queue: Priority = Priority.BULK
 
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """What the dispatcher is to publish now."""
+    """The shards that the dispatcher must publish now."""
 
     shards: list[Shard]
-    #: Images that were on their way before: published and not leased.
+    #: Number of images that were published before and are not leased yet.
     under_way: int
 
 
@@ -47,18 +47,18 @@ class Waiting:
 
     queued: int
     running: int
-    #: Seconds since the submission of the oldest job with an image that waits; 0 where none does.
+    #: Seconds since the submission of the oldest job with a queued image; 0: there is none.
     oldest_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backlog:
-    """How much there is to do."""
+    """Number of images that have not ended, by priority."""
 
     waiting: dict[Priority, Waiting]
-    #: Images that are paused.
+    #: Number of paused images.
     paused: int
-    #: Worker processes that hold a lease.
+    #: Number of worker processes that hold a lease.
     busy_workers: int
 
     @property
@@ -72,13 +72,13 @@ class Backlog:
 
 @dataclass(frozen=True, kw_only=True)
 class LeasedImage:
-    """What a worker needs to know of an image it holds."""
+    """An image that a worker holds, with all that its repair needs."""
 
     id: str
     job_id: str
     tenant_id: str
     name: str
-    #: Blank where the picture is at ``source_url``.
+    #: Blank where the picture comes from ``source_url``.
     source_key: str
     source_url: str | None
     #: The image's own mask, else the job's, as the ledger holds it.
@@ -116,7 +116,7 @@ class LeasedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How an image ended, or why it must be tried again (``retry``). Said by the worker that holds the lease."""
+    """How an image ended, or why it must be tried again (``retry``), as the holder of its lease reports it."""
 
     image_id: str
     #: SUCCEEDED, SKIPPED or FAILED.

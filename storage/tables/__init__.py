@@ -1,6 +1,6 @@
 """The ledger's tables, for Postgres and SQLite alike. ``migrations/`` creates them; nothing else does.
 
-Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that an index grows at its end.
+Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that their index grows at its end.
 """
 
 from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, UtcDateTime, Word, metadata, new_id, time_column

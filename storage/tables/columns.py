@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CheckConstraint,
     ClauseElement,
     Column,
     ColumnElement,
@@ -28,17 +29,17 @@ from uuid6 import uuid7
 ID = String(40)
 #: ``None`` is NULL, not the document ``null``.
 JSON_DOCUMENT = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-#: SQLite only counts up by itself on INTEGER.
+#: SQLite increments by itself on INTEGER only.
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def new_id(prefix: str) -> str:
-    """``prefix_`` and 32 hexadecimal digits that grow with time."""
+    """``prefix_`` and the 32 hexadecimal digits of a new UUID, which grow with time."""
     return f"{prefix}_{uuid7().hex}"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time on both databases; SQLite keeps it as text that sorts by time."""
+    """An aware UTC time on both databases; SQLite stores it as text that sorts by time."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -88,12 +89,19 @@ class Word(TypeDecorator[str]):
     comparator_factory = Comparator
 
 
+def state_check(words: type[StrEnum]) -> CheckConstraint:
+    """The constraint that a table's ``state`` is a word of the enum."""
+    quoted = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"state IN ({quoted})", name="state")
+
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 

@@ -1,4 +1,4 @@
-"""Devices of all machines, as their supervisors tell of them."""
+"""Devices of all machines, as their supervisors report them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, Float, Integer, String, Table
 
 from storage.tables.columns import metadata, time_column
 
-# Told a few times a minute. A row that is not told anew is of the past.
+# Reported a few times a minute. A row without a recent report is out of date.
 devices = Table(
     "devices",
     metadata,
@@ -15,7 +15,7 @@ devices = Table(
     Column("device", String(60), primary_key=True),
     Column("host", String(200), nullable=False),
     Column("state", String(20), nullable=False),
-    # Times that its process died, images that it has ended since, and how fast.
+    # Deaths of its process, images that it has ended since the last start, and its current rate.
     Column("deaths", Integer, nullable=False),
     Column("images", BigInteger, nullable=False),
     Column("images_per_second", Float, nullable=False),

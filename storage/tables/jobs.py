@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from storage.records.states import ImageState, JobState, PausedBy, Priority
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, state_check, time_column
 
 jobs = Table(
     "jobs",
@@ -27,25 +27,25 @@ jobs = Table(
     Column("options", JSON_DOCUMENT, nullable=False),
     # Of images without their own: see cleanplate/base/masks.py. Empty: each image has its own.
     Column("mask", JSON_DOCUMENT),
-    # Of a job whose mark is estimated: the templates found, or why there are none. Empty until it is known.
+    # Of a job whose mark is estimated: the templates found, or an error. Empty until the estimate ends.
     Column("review", JSON_DOCUMENT),
     Column("priority", Word(Priority), nullable=False, server_default="bulk"),
-    # Images that wait for a worker at this time fail. Empty: they wait as long as it takes.
+    # Images that still wait for a worker at this time fail. Empty: no deadline.
     time_column("deadline"),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
-    # Empty for jobs of the time before it was asked for.
+    # Empty for jobs that were submitted before the API required it.
     Column("rights_basis", String(20)),
     Column("attested_by", String(200)),
     Column("rights_reference", String(500)),
     # W3C traceparent of its submission. Empty: not traced.
     Column("trace", String(60)),
-    # Seconds from its end until it is deleted; and when that is. Empty: never.
+    # Seconds from its end to its deletion, and the time of the deletion. Empty: never.
     Column("retention_s", Integer),
     time_column("expires_at"),
     Column("total", Integer, nullable=False),
-    # Rows of its manifest that were left out.
+    # Rows of its manifest that were skipped.
     Column("rows_skipped", Integer, nullable=False, server_default="0"),
-    # Folded counts; what has happened since lies in job_deltas. Their sum is the truth at every moment.
+    # Folded counts. Later changes are rows of job_deltas; the sum of both is exact at every moment.
     Column("queued", Integer, nullable=False, server_default="0"),
     Column("running", Integer, nullable=False, server_default="0"),
     Column("succeeded", Integer, nullable=False, server_default="0"),
@@ -53,11 +53,12 @@ jobs = Table(
     Column("failed", Integer, nullable=False, server_default="0"),
     Column("canceled", Integer, nullable=False, server_default="0"),
     Column("tiles_done", BigInteger, nullable=False, server_default="0"),
-    # When the dispatcher last took a shard of it: the job that waited longest is next.
+    # When the dispatcher last took a shard of it: the job with the longest wait is next.
     time_column("dispatched_at"),
     time_column("created_at", nullable=False),
     time_column("started_at"),
     time_column("finished_at"),
+    state_check(JobState),
     Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
     Index(
         "ix_jobs_expires_at",
@@ -79,12 +80,12 @@ jobs = Table(
         sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
     ),
 )
-# What is not to be worked on for now: a job's id, a tenant's id, or `everything`: no foreign key.
+# Subjects that no worker may begin: a job's id, a tenant's id, or `everything`. Hence no foreign key.
 pauses = Table(
     "pauses",
     metadata,
     Column("subject", ID, primary_key=True),
-    # `operator` or `tenant`: what the operator paused, no tenant resumes.
+    # `operator` or `tenant`: a tenant cannot resume what the operator has paused.
     Column("paused_by", Word(PausedBy), nullable=False),
     time_column("at", nullable=False),
 )
@@ -109,10 +110,10 @@ images = Table(
     Column("tenant_id", ID, nullable=False),
     Column("position", Integer, nullable=False),
     Column("name", String(255), nullable=False),
-    # Its name in the tenant's own books.
+    # Its name in the tenant's own system.
     Column("custom_id", String(200)),
     Column("state", Word(ImageState), nullable=False),
-    # Blank where the picture is at an address.
+    # Blank where the picture comes from a URL.
     Column("source_key", String(300), nullable=False),
     # https:// or s3://. Empty: the picture is under its key.
     Column("source_url", String(2000)),
@@ -129,7 +130,7 @@ images = Table(
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("lease_token", String(40)),
     time_column("lease_expires_at"),
-    # When it was last put into a message; empty: not in the queue.
+    # When it was last put into a message. Empty: not in the queue.
     time_column("published_at"),
     # Not before this time (after a transient failure).
     time_column("available_at", nullable=False),
@@ -141,6 +142,7 @@ images = Table(
     time_column("created_at", nullable=False),
     time_column("started_at"),
     time_column("finished_at"),
+    state_check(ImageState),
     UniqueConstraint("job_id", "position"),
     Index(
         "ix_images_published",
@@ -162,7 +164,7 @@ images = Table(
     ),
 )
 
-# The order in which a job's images are published: those tried before come first.
+# The order in which a job's images are published: retries come first.
 Index(
     "ix_images_queued",
     images.c.job_id,
@@ -172,12 +174,12 @@ Index(
     postgresql_where=text("state = 'queued'"),
     sqlite_where=text("state = 'queued'"),
 )
-# Rows of a manifest that were no good, where the tenant asked for them to be left out.
+# Rows of a manifest that are invalid and were skipped at the tenant's request.
 skipped_rows = Table(
     "skipped_rows",
     metadata,
     Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
-    # In the file, from 1.
+    # Line of the file, from 1.
     Column("line", Integer, primary_key=True, autoincrement=False),
     Column("custom_id", String(200)),
     Column("detail", Text, nullable=False),

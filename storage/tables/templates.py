@@ -1,4 +1,4 @@
-"""Templates, and which jobs are cleaned with them."""
+"""Templates, and the jobs that use them."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from sqlalchemy import (
 from storage.records.states import TemplateKind, TemplateState
 from storage.tables.columns import ID, JSON_DOCUMENT, Word, metadata, time_column
 
-# Watermarks known for many images. A row is first the work of making it: leased and fenced as an image is.
+# Watermarks that many images share. A new row is the work of making it, leased and fenced like an image.
 templates = Table(
     "templates",
     metadata,
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("name", String(200), nullable=False),
-    # Counts those of one name of a tenant, from 1.
+    # Number among a tenant's templates of the same name, from 1.
     Column("version", Integer, nullable=False),
-    # What it is made from: `mask`, `logo` or `estimate`.
+    # Its source: `mask`, `logo` or `estimate`.
     Column("kind", Word(TemplateKind), nullable=False),
     Column("state", Word(TemplateState), nullable=False),
-    # What the tenant said of its making: uploads, place, opacity, rule of approval.
+    # How it is made: uploads, place, opacity, rule of approval (`storage.records.specs`).
     Column("spec", JSON_DOCUMENT, nullable=False),
     # The job whose pictures it is estimated from.
     Column("source_job_id", ID, ForeignKey("jobs.id", ondelete="SET NULL"), index=True),
-    # The template in whose making this one was found beside it.
+    # The template whose estimate also found this one.
     Column("found_with_id", ID, ForeignKey("templates.id", ondelete="SET NULL")),
-    # Where the mark sits, as its maker says it. Empty until it is made.
+    # Where the mark sits. Empty until it is made.
     Column("place", JSON_DOCUMENT),
     Column("samples", Integer),
     Column("quality", JSON_DOCUMENT),
-    # 0 to 1: what a rule of approval goes by.
+    # 0 to 1: compared by a rule of approval.
     Column("confidence", Float),
     # Sentences for the person who decides.
     Column("warnings", JSON_DOCUMENT, nullable=False),
     # The template's file; of the kind `mask` the mask's. Empty until it is made.
     Column("file_key", String(300)),
-    # Keys of pictures to look at, by name.
+    # Keys of preview pictures, by name.
     Column("previews", JSON_DOCUMENT, nullable=False),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="SET NULL")),
-    # Stage, done and of how many, while it is made.
+    # Stage, number done and total, while it is made.
     Column("progress", JSON_DOCUMENT),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("lease_token", String(40)),
     time_column("lease_expires_at"),
-    # When it was last put into a message; empty: not in the queue.
+    # When it was last put into a message. Empty: not in the queue.
     time_column("published_at"),
     time_column("available_at", nullable=False),
     Column("error_code", String(60)),
@@ -71,7 +71,7 @@ templates = Table(
         sqlite_where=text("state = 'estimating'"),
     ),
 )
-# Which templates the images of a job are cleaned with.
+# The templates that a job's images use.
 job_templates = Table(
     "job_templates",
     metadata,

@@ -1,4 +1,4 @@
-"""Tenants, their keys, uploads and use, and the audit log."""
+"""Tenants, their keys, uploads and usage, and the audit log."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ tenants = Table(
     Column("max_images_per_day", Integer),
     Column("max_images_in_flight", Integer),
     Column("max_bytes_per_day", BigInteger),
-    # Its share of the workers beside other tenants that wait; and when its last turn began and ended, in the virtual
-    # time of `ledger/fairness.py`.
+    # Its share of the workers among tenants that wait; and when its last turn began and ended, in the virtual time of
+    # `ledger/images/fairness.py`.
     Column("weight", Float, nullable=False, server_default="1"),
     Column("turn_began", Float, nullable=False, server_default="0"),
     Column("turn_ended", Float, nullable=False, server_default="0"),
-    # When the dispatcher last took a shard of any of its jobs: of equals, the tenant that waited longest is next.
+    # When the dispatcher last took a shard of any of its jobs: of equals, the tenant with the longest wait is next.
     time_column("dispatched_at"),
     time_column("created_at", nullable=False),
 )
@@ -44,16 +44,16 @@ api_keys = Table(
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
     Column("name", String(200), nullable=False),
     Column("prefix", String(20), nullable=False),
-    # SHA-256 of the whole key. Keys have 256 random bits, so a slow hash would protect nothing.
+    # SHA-256 of the whole key. Keys have 256 random bits, so a slow hash would add nothing.
     Column("hash", String(64), nullable=False, unique=True),
-    # What it may be used for, parted by blanks.
+    # Its scopes, separated by blanks.
     Column("scopes", String(60), nullable=False, server_default="submit read admin"),
     time_column("created_at", nullable=False),
     time_column("expires_at"),
     time_column("last_used_at"),
     time_column("revoked_at"),
 )
-# What a tenant has asked for on a day (UTC). Its row is also what two submissions of a tenant queue up for.
+# A tenant's usage on a day (UTC). Two submissions of a tenant take turns by a lock on its row.
 usage = Table(
     "usage",
     metadata,
@@ -62,7 +62,7 @@ usage = Table(
     Column("images", Integer, nullable=False, server_default="0"),
     Column("bytes", BigInteger, nullable=False, server_default="0"),
 )
-# Answers to requests that are not to be done twice; written in the transaction of what they answer for.
+# Answers to requests that must not be done twice, written in the transaction of the request.
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
@@ -82,11 +82,11 @@ uploads = Table(
     Column("key", String(300), nullable=False),
     Column("filename", String(255), nullable=False),
     Column("content_type", String(100), nullable=False),
-    # In bytes, as it was announced; the link takes no other. Empty: not announced.
+    # In bytes, as announced; the link accepts no other size. Empty: not announced.
     Column("size", BigInteger),
-    # Names a transfer in parts to the object store, until it is complete. Empty: sent in one piece, or complete.
+    # The object store's id of a multipart upload until it is complete. Empty: sent in one piece, or complete.
     Column("parts_id", String(1000)),
-    # Jobs that it is part of; without one it goes when it expires.
+    # Number of jobs and templates that use it; at 0 it is deleted when it expires.
     Column("uses", Integer, nullable=False, server_default="0"),
     time_column("created_at", nullable=False),
     time_column("expires_at", nullable=False),
@@ -97,22 +97,22 @@ uploads = Table(
         sqlite_where=text("uses = 0"),
     ),
 )
-#: Whether a row of ``uploads`` belongs to no job, as its index has it: a constant, which a plan without values matches.
+#: Whether a row of ``uploads`` belongs to no job: a constant, so that a plan without values matches the index.
 IS_UNUSED = uploads.c.uses == literal_column("0")
-# Blobs that nothing in the ledger names any more. Written with the deletion of what named them; deleted after them.
+# Blobs that no row names any more, written in the transaction that deletes the row. A sweeper deletes the blobs.
 blob_deletions = Table(
     "blob_deletions",
     metadata,
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    # A key, or with a slash at its end all keys under it.
+    # A key; or, with a slash at its end, all keys under it.
     Column("key", String(300), nullable=False),
-    # A transfer in parts to this key that is to be broken off.
+    # A multipart upload to this key that is to be aborted.
     Column("parts_id", String(1000)),
     # A claim moves this into the future.
     time_column("due_at", nullable=False, index=True),
 )
-# Appended to in the transaction of what it tells of, chained shortly after; a trigger refuses every other change.
-# No foreign keys: it outlives what it names.
+# Written in the transaction of the event, chained shortly after; a trigger refuses every other change. It has no
+# foreign keys, because it outlives the rows that it names.
 audit_log = Table(
     "audit_log",
     metadata,

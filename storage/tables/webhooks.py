@@ -24,12 +24,12 @@ webhook_endpoints = Table(
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
     Column("url", String(2000), nullable=False),
     Column("secret", String(120), nullable=False),
-    # Signs beside the new one until then.
+    # Also signs, until then.
     Column("previous_secret", String(120)),
     time_column("previous_secret_expires_at"),
-    # Filters, a list: exact types, ``job.*``, ``*``.
+    # A list of filters: exact types, ``job.*``, ``*``.
     Column("events", JSON_DOCUMENT, nullable=False, server_default='["job.completed", "image.failed"]'),
-    # When the first post failed after the last that did not.
+    # When the first post failed after the last success.
     time_column("failing_since"),
     time_column("created_at", nullable=False),
     time_column("disabled_at"),
@@ -40,17 +40,17 @@ webhook_deliveries = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False, index=True),
-    # Empty for what belongs to no job.
+    # Empty for an event of no job.
     Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
     Column("event_type", String(60), nullable=False),
-    # Counts an endpoint's deliveries of a job from 1; 0: of the time before it was counted.
+    # Number among the endpoint's deliveries of the job, from 1; 0: made before they were numbered.
     Column("sequence", Integer, nullable=False, server_default="0"),
     Column("payload", JSON_DOCUMENT, nullable=False),
     Column("state", Word(DeliveryState), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    # Those made before it was last asked to be sent again: the schedule counts from there.
+    # Attempts made before the last redelivery: the schedule starts from there.
     Column("attempts_before", Integer, nullable=False, server_default="0"),
-    # A claim moves this into the future, so that a sender that dies is followed by another.
+    # A claim moves this into the future, so that another sender takes over from one that dies.
     time_column("next_attempt_at", nullable=False),
     time_column("created_at", nullable=False),
     time_column("delivered_at"),
@@ -62,15 +62,15 @@ webhook_deliveries = Table(
         sqlite_where=text("state = 'pending'"),
     ),
 )
-# Events as they were written with what they tell of, until deliveries are made of them. No foreign keys: writing takes
-# no lock, and what became of endpoint and job is seen when they are read.
+# Events, written in the transaction of their cause, until the relay makes deliveries of them. No foreign keys: writing
+# takes no lock, and the relay checks that endpoint and job still exist.
 webhook_outbox = Table(
     "webhook_outbox",
     metadata,
     Column("id", SERIAL, primary_key=True, autoincrement=True),
     Column("endpoint_id", ID, nullable=False),
     Column("job_id", ID),
-    # Many of its events may share a delivery.
+    # Whether its events may share a delivery with others.
     Column("together", Boolean, nullable=False),
     # A list of events: type, timestamp, data.
     Column("events", JSON_DOCUMENT, nullable=False),
@@ -81,7 +81,7 @@ webhook_attempts = Table(
     Column("delivery_id", ID, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True),
     Column("attempt", Integer, primary_key=True),
     time_column("at", nullable=False),
-    # The receiver's HTTP status; empty when there was no answer.
+    # The receiver's HTTP status. Empty: it did not answer.
     Column("status", Integer),
     Column("error", String(500)),
     # The first characters of the answer.

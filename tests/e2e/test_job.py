@@ -15,7 +15,7 @@ from PIL import Image
 from standardwebhooks import Webhook
 
 from cleanplate.client.http import Client
-from model.masks import dilate
+from model.repair.hole import dilate
 from tests import patient
 from tests.e2e.conftest import Service
 from tests.running import REPOSITORY, cleanplate, until

@@ -1,4 +1,4 @@
-"""Whether all accounts of a service agree: job counts, images, results, attempts, webhook events, audit log."""
+"""Checks that all accounts of a service agree: job counts, images, results, attempts, webhook events, audit log."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from storage.tables import attempts, audit_log, images, jobs, webhook_deliveries
 
 
 def imbalances(database: Database, blobs: Blobs) -> list[str]:
-    """What does not agree, in sentences; none is what it should be. For jobs that have all ended."""
-    found = []
+    """Disagreements between the accounts, in sentences; none is right. All jobs must have ended."""
+    disagreements = []
     with database.read() as connection:
         for row in connection.execute(select_jobs(database, select(jobs.c.id))):
             job = read_job(row)
-            mine = images.c.job_id == job.id
-            by_state = select(images.c.state, func.count()).where(mine).group_by(images.c.state)
+            of_job = images.c.job_id == job.id
+            by_state = select(images.c.state, func.count()).where(of_job).group_by(images.c.state)
             states: Counter[str] = Counter()
             for state, number in connection.execute(by_state):
                 states[state] = number
             counts = {state: getattr(job.counts, state) for state in STATES}
             if counts != {state: states[state] for state in STATES} or states.total() != job.total:
-                found.append(f"{job.id}: its counts {counts} are not its images {dict(states)} of {job.total}")
+                disagreements.append(f"{job.id}: its counts {counts} are not its images {dict(states)} of {job.total}")
             if not set(states) <= {state.value for state in ENDED}:
-                found.append(f"{job.id}: not all have ended: {dict(states)}")
-            keys = set(connection.scalars(select(images.c.result_key).where(mine, images.c.result_key.is_not(None))))
+                disagreements.append(f"{job.id}: not all images have ended: {dict(states)}")
+            keys = set(connection.scalars(select(images.c.result_key).where(of_job, images.c.result_key.is_not(None))))
             stored = {stat.key for stat in blobs.list(f"t/{job.tenant_id}/jobs/{job.id}/results/")}
             if len(keys) != states[ImageState.SUCCEEDED] or not keys <= stored:
-                found.append(f"{job.id}: {len(keys)} results for {states[ImageState.SUCCEEDED]} images")
+                disagreements.append(f"{job.id}: {len(keys)} results for {states[ImageState.SUCCEEDED]} images")
             if stray := stored - keys:
-                found.append(f"{job.id}: results of no succeeded image: {sorted(stray)[:3]}")
+                disagreements.append(f"{job.id}: results of no succeeded image: {sorted(stray)[:3]}")
             events = Counter(
                 connection.scalars(select(webhook_deliveries.c.event_type).where(webhook_deliveries.c.job_id == job.id))
             )
             wanted = Counter({"image.failed": states[ImageState.FAILED], "job.completed": 1})
             if job.state is JobState.COMPLETED and job.webhook_endpoint_id and events != +wanted:
-                found.append(f"{job.id}: events {dict(events)} instead of {dict(+wanted)}")
+                disagreements.append(f"{job.id}: events {dict(events)} instead of {dict(+wanted)}")
         twice = connection.execute(
             select(attempts.c.image_id)
             .where(attempts.c.outcome == ImageState.SUCCEEDED)
@@ -48,12 +48,12 @@ def imbalances(database: Database, blobs: Blobs) -> list[str]:
             .having(func.count() > 1)
         ).all()
         if twice:
-            found.append(f"{len(twice)} images succeeded twice")
+            disagreements.append(f"{len(twice)} images succeeded twice")
         logged = select(audit_log.c.image_id).where(
             audit_log.c.action.in_([f"image.{state}" for state in ENDED if state is not ImageState.CANCELED])
         )
         entries = Counter(connection.scalars(logged))
         ended = set(connection.scalars(select(images.c.id).where(images.c.state.in_(ENDED - {ImageState.CANCELED}))))
         if set(entries) != ended or any(count > 1 for count in entries.values()):
-            found.append("the audit log does not name each ended image once")
-    return found
+            disagreements.append("the audit log does not name each ended image once")
+    return disagreements

@@ -1,7 +1,7 @@
 """The service as real processes, with leases and timeouts short enough that a test can wait for their end.
 
-Starting a worker takes longer than recovering from its death, so the tests of one module share a service: what a test
-has killed is started again before the next.
+Starting a worker takes longer than recovering from its death, so the tests of one module share a service. Processes
+that a test killed are started again before the next test.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIDE = 1024
 
 
 def hasty(settings: Settings) -> Settings:
-    """These settings with a recovery in seconds."""
+    """These settings, with a recovery in seconds."""
     return settings.model_copy(
         update={
             "device": "cpu",
@@ -37,7 +37,7 @@ def hasty(settings: Settings) -> Settings:
             "lease_s": 3.0,
             "heartbeat_s": 0.5,
             "s3_timeout_s": 2.0,
-            # Longer than any test stops a process: what becomes of its leases is what is looked at.
+            # Longer than any test stops a process: these tests are about its leases.
             "hang_s": 120.0,
             "publish_timeout_s": 3.0,
             "dispatch_interval_s": 0.1,
@@ -52,7 +52,7 @@ def hasty(settings: Settings) -> Settings:
 
 
 class Service:
-    """Worker and dispatcher over one ledger, and the tenant that waits for its pictures."""
+    """Worker and dispatcher over one ledger, and a tenant with pictures."""
 
     worker: Running
     dispatcher: Running
@@ -61,7 +61,7 @@ class Service:
         self, settings: Settings, catalogue: Catalogue, receiver: Receiver, logs: Path, store: S3Proxy
     ) -> None:
         self.settings = settings
-        #: What its worker takes for the object store.
+        #: The object store that the worker sees.
         self.store = store
         self.catalogue = catalogue
         self.receiver = receiver
@@ -81,7 +81,7 @@ class Service:
         return self._running.enter_context(running(command, settings=environment(self.settings), log_path=log_path))
 
     def restore(self) -> None:
-        """Starts what an earlier test has ended."""
+        """Start the programs that an earlier test ended."""
         if self.dispatcher.process.poll() is not None:
             self.start_dispatcher()
         if self.worker.process.poll() is not None:
@@ -91,12 +91,12 @@ class Service:
         self._running.close()
 
     def submit(self, count: int) -> Job:
-        """A job of pictures that each take the network a second or so, in many passes."""
+        """Submit a job of pictures that each take the network about a second, in many passes."""
         sources = [png(picture(seed, SIDE, SIDE)) for seed in range(count)]
         return self.catalogue.submit(sources, png(dotted_mask(SIDE, SIDE, 256)), webhook_url=self.receiver.url)
 
     def submit_small(self, count: int) -> Job:
-        """A job of pictures that each take one pass."""
+        """Submit a job of pictures that each take one pass."""
         sources = [png(picture(seed)) for seed in range(count)]
         return self.catalogue.submit(sources, png(bar_mask()), webhook_url=self.receiver.url)
 
@@ -105,41 +105,41 @@ class Service:
         return [attempt for image in self.catalogue.images(job) for attempt in self.catalogue.attempts(image)]
 
     def wait_until_midway(self, job: Job) -> None:
-        """Until the network is at work on an image."""
+        """Wait until the network has filled a tile of a running image."""
 
         def at_work() -> bool:
             images = self.catalogue.images(job)
             return any(image.state is ImageState.RUNNING and image.tiles_done > 0 for image in images)
 
-        until(at_work, lambda: f"no image was seen midway\n{self._story(job)}")
+        until(at_work, lambda: f"no image was seen midway\n{self._state_and_logs(job)}")
 
     def assert_done_once(self, job: Job) -> None:
-        """Every image ends ``succeeded``, is counted once and has its result, and the end is told once."""
+        """Every image ends ``succeeded``, is counted once and has its result, and one event tells of the job's end."""
         until(
             lambda: self.catalogue.job(job).state is JobState.COMPLETED,
-            lambda: f"the job did not complete\n{self._story(job)}",
+            lambda: f"the job did not complete\n{self._state_and_logs(job)}",
         )
-        until(lambda: self._told(job), lambda: f"no event arrived\n{self._story(job)}")
+        until(lambda: self._delivered(job), lambda: f"no event arrived\n{self._state_and_logs(job)}")
         images = self.catalogue.images(job)
-        assert [image.state for image in images] == [ImageState.SUCCEEDED] * len(images), self._story(job)
+        assert [image.state for image in images] == [ImageState.SUCCEEDED] * len(images), self._state_and_logs(job)
         done = self.catalogue.job(job)
         assert (done.counts.succeeded, done.counts.total) == (len(images), len(images))
         assert done.tiles_done == sum(image.tiles_done for image in images)
         assert self.catalogue.results(job) == sorted(image.result_key or "" for image in images)
         assert self.catalogue.events(job) == ["job.completed"]
-        assert len(self._told(job)) == 1
+        assert len(self._delivered(job)) == 1
         assert imbalances(self.catalogue.database, self.catalogue.blobs) == []
 
-    def _told(self, job: Job) -> set[str]:
-        """Ids of the events that arrived about a job."""
+    def _delivered(self, job: Job) -> set[str]:
+        """Ids of the events about a job that arrived."""
         return {
             received.headers["webhook-id"]
             for received in self.receiver.received
             if json.loads(received.body)["data"]["id"] == job.id
         }
 
-    def _story(self, job: Job) -> str:
-        """What there is to know when a test fails."""
+    def _state_and_logs(self, job: Job) -> str:
+        """The state of the job and the ends of all logs, for the message of a failed test."""
         logs = [f"--- {path.name}\n{path.read_text(errors='replace')[-6000:]}" for path in sorted(self._logs.iterdir())]
         images = [
             f"{image.id} {image.state} attempts {self.catalogue.attempts(image)}"

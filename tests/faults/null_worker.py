@@ -1,6 +1,6 @@
-"""``python -m tests.faults.null_worker``: a worker whose engine does nothing, for the soak: it begins in a moment.
+"""``python -m tests.faults.null_worker``: a worker whose engine does nothing, for the soak: it starts quickly.
 
-Queue, leases, heartbeats, the finisher and the blob store are the product's own; there is no picture and no network.
+Queue, leases, heartbeats, finisher and blob store are the product's own; there is no picture and no network.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from storage.errors import LedgerUnavailable
 from storage.ledger.images.leases import lease_images
 from storage.records import ImageState, Outcome, Priority
 from workers.device.images.finisher import Finisher
-from workers.device.lease import Heartbeat, Lease
+from workers.device.lease import LeaseHeartbeat, lease_on_images
 from workers.shared.queue import make_celery
 
-#: One image in so many fails.
+#: One image in this number fails.
 FAILS = 97
 ENGINE_S = 0.02
 
@@ -43,9 +43,11 @@ def main() -> None:
             except LedgerUnavailable:
                 time.sleep(0.5)
                 continue
-            lease = Lease(database, token, [i.id for i in leased], lease_s=settings.lease_s, taken_at=taken_at)
+            lease = lease_on_images(
+                database, token, [i.id for i in leased], lease_s=settings.lease_s, taken_at=taken_at
+            )
             with (
-                Heartbeat(lease, settings.heartbeat_s),
+                LeaseHeartbeat(lease, settings.heartbeat_s),
                 Finisher(database, lease, max_attempts=settings.max_attempts) as finisher,
             ):
                 for image in leased:

@@ -1,7 +1,7 @@
-"""A proxy before the real S3 server that can be told to be busy, to drip, or to break off amid a body.
+"""A proxy before the real S3 server that can be busy, drip, or break off in the middle of a body.
 
-It hands on the headers as they came, ``Host`` with them, so that signatures hold. ``fault`` counts for requests that
-begin after it is set.
+It passes the headers on unchanged, ``Host`` included, so that signatures hold. ``fault`` applies to requests that begin
+after it is set.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 _BUSY = b'<?xml version="1.0"?><Error><Code>ServiceUnavailable</Code><Message>Later.</Message></Error>'
-_OF_THE_WAY = {"connection", "expect", "transfer-encoding"}
+_HOP_BY_HOP = {"connection", "expect", "transfer-encoding"}
 
 
 class Fault(Enum):
-    """What befalls each request."""
+    """The fault of each request."""
 
     NONE = "none"
-    #: 503 for all.
+    #: 503 for all requests.
     BUSY = "busy"
-    #: A byte of a body now and then.
+    #: Single bytes of a body, with pauses.
     DRIPPING = "dripping"
     #: The connection ends after half of a body.
     CUT = "cut"
 
 
 class S3Proxy:
-    """At ``endpoint_url``; ``hits`` counts the requests that a fault befell."""
+    """The proxy at ``endpoint_url``; ``hits`` counts the requests with a fault."""
 
     def __init__(self) -> None:
         self.endpoint_url = ""
@@ -42,8 +42,8 @@ class S3Proxy:
 
 @contextlib.contextmanager
 def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
-    """Before the server at ``upstream``, while the block runs."""
-    proxy, place = S3Proxy(), urlsplit(upstream)
+    """Run a proxy before the server at ``upstream`` during the block."""
+    proxy, server_address = S3Proxy(), urlsplit(upstream)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -55,11 +55,11 @@ def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
                 proxy.hits += 1
                 self._answer(503, [("Content-Type", "application/xml")], _BUSY, Fault.NONE)
                 return
-            connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+            connection = http.client.HTTPConnection(server_address.hostname or "", server_address.port, timeout=60)
             with contextlib.closing(connection):
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
-                    if name.lower() not in _OF_THE_WAY:
+                    if name.lower() not in _HOP_BY_HOP:
                         connection.putheader(name, value)
                 connection.endheaders(body)
                 answer = connection.getresponse()
@@ -71,12 +71,12 @@ def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
         def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes, fault: Fault) -> None:
             self.send_response_only(status)
             for name, value in headers:
-                if name.lower() not in _OF_THE_WAY and (name.lower() != "content-length" or self.command == "HEAD"):
+                if name.lower() not in _HOP_BY_HOP and (name.lower() != "content-length" or self.command == "HEAD"):
                     self.send_header(name, value)
             if self.command != "HEAD":
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            with contextlib.suppress(ConnectionError):  # the client had enough, which is what some tests want
+            with contextlib.suppress(ConnectionError):  # the client gave up, as some tests expect
                 if fault is Fault.NONE or not body or self.command == "HEAD":
                     if self.command != "HEAD":
                         self.wfile.write(body)
@@ -86,16 +86,16 @@ def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
                 if fault is Fault.CUT:
                     self.wfile.write(body[: len(body) // 2])
                     return
-                for place in range(len(body)):
-                    self.wfile.write(body[place : place + 1])
+                for position in range(len(body)):
+                    self.wfile.write(body[position : position + 1])
                     self.wfile.flush()
                     if proxy.fault is Fault.NONE:
-                        self.wfile.write(body[place + 1 :])
+                        self.wfile.write(body[position + 1 :])
                         return
                     time.sleep(0.1)
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

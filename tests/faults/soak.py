@@ -1,9 +1,9 @@
-"""Kills at random, for as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000 --kills 200``.
+"""Random kills, for as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000 --kills 200``.
 
-Null workers and the dispatcher are killed with ``kill -9`` while jobs are worked off on real Postgres and Redis; at the
-end all accounts must balance. Prints what it did, and after what time the images of dead workers were in line again and
-leased again. Few kills show what one death costs; with one for every 25 images most images of the run are dead
-workers', each travels alone and waits for the others, and a dispatcher that is killed too must listen before it reaps.
+The soak kills null workers and the dispatcher with ``kill -9`` while they run jobs on a real Postgres and Redis; at the
+end all accounts must balance. It prints the time after which images of dead workers were queued again and leased again.
+Few kills show the cost of one death. With one kill for every 25 images, most images of the run belong to dead workers:
+each travels alone and waits for the others, and a dispatcher that is killed too waits for heartbeats before it reaps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint
@@ -44,15 +44,15 @@ from tests.shop import RIGHTS
 WORKERS = 4
 JOB = 500
 DISPATCH = ["cleanplate", "dispatch"]
-#: One kill in so many is the dispatcher's.
-DISPATCHER = 12
-#: Between two looks, of which each may kill once.
+#: One kill in this number is the dispatcher's.
+DISPATCHER_SHARE = 12
+#: Seconds between two checks, each of which may kill once.
 PAUSES_S = (0.05, 0.5)
 
 
 @dataclass
 class Report:
-    """What a soak did, and what it found."""
+    """The result of a soak."""
 
     images: int
     kills: int
@@ -60,8 +60,8 @@ class Report:
     imbalances: list[str]
     lost: int
     twice: int
-    #: Of each image whose worker died, from the last heartbeat on, at the latest: seconds until it was in line
-    #: again, and until it was leased again.
+    #: Seconds from the last heartbeat of a dead worker until its image was queued again, and until it was leased again;
+    #: one for each image.
     returns_s: list[float] = field(default_factory=list)
     recoveries_s: list[float] = field(default_factory=list)
 
@@ -71,27 +71,27 @@ class Report:
             f"{self.lost} lost, {self.twice} counted twice, {len(self.imbalances)} accounts out of balance",
             f"{len(self.returns_s)} images of dead workers, from the last heartbeat on: "
             + ", ".join(
-                f"{what} again median {statistics.median(waits or [0]):.1f} s, slowest {max(waits, default=0):.1f} s"
-                for what, waits in (("in line", self.returns_s), ("leased", self.recoveries_s))
+                f"{state} again median {statistics.median(waits or [0]):.1f} s, slowest {max(waits, default=0):.1f} s"
+                for state, waits in (("queued", self.returns_s), ("leased", self.recoveries_s))
             ),
             *self.imbalances,
         ]
 
 
 class Processes:
-    """Workers and a dispatcher; what is killed is begun again at once."""
+    """Workers and a dispatcher; a killed process is started again at once."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
         self._environment = clean_environment(environment(settings))
         self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
         self._running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
-        #: Process id of a worker that was killed -> when.
+        #: Times of death, by the process id of the killed worker.
         self.died: dict[int, datetime] = {}
         for arguments in [DISPATCH, *[["tests.faults.null_worker"]] * WORKERS]:
-            self._begin(arguments)
+            self._start(arguments)
         stack.callback(self._end)
 
-    def _begin(self, arguments: list[str]) -> None:
+    def _start(self, arguments: list[str]) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             env=self._environment,
@@ -103,35 +103,35 @@ class Processes:
         self._running.append((arguments, process))
 
     def kill_one(self, chance: random.Random, database: Database) -> bool:
-        """Kills the dispatcher, or a worker that has begun to work; whether there was one."""
+        """Kill the dispatcher, or a worker that has leased images; whether there was one."""
         at_work = _at_work(database, self.workers)
         victims = [
             running
             for running in self._running
-            if (running[1].pid in at_work if running[0] != DISPATCH else chance.randrange(DISPATCHER) == 0)
+            if (running[1].pid in at_work if running[0] != DISPATCH else chance.randrange(DISPATCHER_SHARE) == 0)
         ]
         if not victims:
             return False
-        # The dispatcher is the first of all, and its turn has come where it is there.
+        # The dispatcher is the first of all processes; where it is among the victims, it is the one.
         arguments, process = victims[0] if victims[0][0] == DISPATCH else chance.choice(victims)
         self._running.remove((arguments, process))
         self.died[process.pid] = datetime.now(UTC)
         kill(process.pid)
         process.wait()
-        self._begin(arguments)
+        self._start(arguments)
         self._running.sort(key=lambda running: running[0] != DISPATCH)
         return True
 
     def tend(self) -> None:
-        """Begins again what has ended by itself, as a supervisor does."""
+        """Start processes again that ended by themselves, as a supervisor does."""
         for running in [running for running in self._running if running[1].poll() is not None]:
             self._running.remove(running)
-            self._begin(running[0])
+            self._start(running[0])
         self._running.sort(key=lambda running: running[0] != DISPATCH)
 
     @property
     def workers(self) -> list[int]:
-        """Process ids."""
+        """Process ids of the workers."""
         return [process.pid for arguments, process in self._running if arguments != DISPATCH]
 
     def _end(self) -> None:
@@ -141,9 +141,9 @@ class Processes:
 
 
 def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: float = 0) -> Report:
-    """Submits ``count`` images and kills ``kills`` times while they are worked off, and goes on so for ``minutes``."""
+    """Submit ``count`` images and kill ``kills`` times while they run; submit more for ``minutes``."""
     chance = random.Random(seed)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
     total = done = 0
 
@@ -151,11 +151,11 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
         processes = Processes(settings, stack)
         for start in range(0, count, JOB):
             total += submit(database, blobs, min(JOB, count - start))
-        # Kills go by the images that have ended, so that a slow machine sees as many of them for its work as any other.
+        # Kills follow the number of ended images, so that a slow machine sees as many kills for its work as a fast one.
         step = count / kills if kills else math.inf
         due = chance.uniform(0, step)
-        while (going := time.monotonic() - begun < 60 * minutes) or open_jobs(database):
-            if time.monotonic() - begun > 60 * max(minutes, 1) + 30 * kills + count:
+        while (going := time.monotonic() - started_at < 60 * minutes) or open_jobs(database):
+            if time.monotonic() - started_at > 60 * max(minutes, 1) + 30 * kills + count:
                 break
             processes.tend()
             if going and not open_jobs(database):
@@ -166,13 +166,13 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
             time.sleep(chance.uniform(*PAUSES_S))
     report = _report(database, processes.died, settings)
     report.imbalances.extend(imbalances(database, blobs))
-    report.images, report.kills, report.seconds = total, done, time.monotonic() - begun
+    report.images, report.kills, report.seconds = total, done, time.monotonic() - started_at
     database.close()
     return report
 
 
 def submit(database: Database, blobs: Blobs, number: int) -> int:
-    """A job of so many images of one file, whose events are written and, to nobody, delivered; ``number``."""
+    """Submit a job of ``number`` images of one file, whose events go to an endpoint that does not exist."""
     tenant = ensure_tenant(database, "soak")
     endpoint = create_endpoint(database, tenant, "https://shop.example/hook")[0].id
     (source,) = create_uploads(database, tenant, [("a.png", "image/png")], expires_in_s=1e6)
@@ -184,30 +184,30 @@ def submit(database: Database, blobs: Blobs, number: int) -> int:
 
 
 def _at_work(database: Database, workers: list[int]) -> set[int]:
-    """Those of the workers, by process id, that have leased images: to kill one that only begins shows nothing."""
+    """Process ids of the workers that have leased images: killing a worker that only starts shows nothing."""
     named = attempts.c.worker.in_([f"null:{pid}:null" for pid in workers])
     with database.read() as connection:
-        found = connection.scalars(select(attempts.c.worker).where(named).distinct())
-        return {int(name.split(":")[1]) for name in found}
+        names = connection.scalars(select(attempts.c.worker).where(named).distinct())
+        return {int(name.split(":")[1]) for name in names}
 
 
 def ended(database: Database) -> int:
-    """Images that have."""
+    """Number of ended images."""
     with database.read() as connection:
         return connection.scalar(select(func.count()).where(images.c.finished_at.is_not(None))) or 0
 
 
 def open_jobs(database: Database) -> int:
-    """Jobs that have not ended, and events that are not on their way yet."""
+    """Number of unfinished jobs, and of events that wait in the outbox."""
     waiting = select(func.count()).where(jobs.c.state.in_(["queued", "running"])).scalar_subquery()
-    untold = select(func.count()).select_from(webhook_outbox).scalar_subquery()
+    pending_events = select(func.count()).select_from(webhook_outbox).scalar_subquery()
     with database.read() as connection:
-        return int(connection.scalar(select(waiting + untold)) or 0)
+        return int(connection.scalar(select(waiting + pending_events)) or 0)
 
 
 def _report(database: Database, died: dict[int, datetime], settings: Settings) -> Report:
     after = attempts.alias("after")
-    taken_up = (
+    next_attempts = (
         select(attempts.c.worker, attempts.c.ended_at, after.c.started_at)
         .join(after, (after.c.image_id == attempts.c.image_id) & (after.c.attempt == attempts.c.attempt + 1))
         .where(attempts.c.outcome == "lost")
@@ -222,13 +222,13 @@ def _report(database: Database, died: dict[int, datetime], settings: Settings) -
         )
         twice = len(connection.execute(again).all())
         # A worker's last heartbeat was at most one interval before its death.
-        found = [
+        recovered = [
             (row, died[pid] - timedelta(seconds=settings.heartbeat_s))
-            for row in connection.execute(taken_up)
+            for row in connection.execute(next_attempts)
             if (pid := int(row.worker.split(":")[1])) in died
         ]
-    returns = [(row.ended_at - heard).total_seconds() for row, heard in found]
-    recoveries = [(row.started_at - heard).total_seconds() for row, heard in found]
+    returns = [(row.ended_at - heard).total_seconds() for row, heard in recovered]
+    recoveries = [(row.started_at - heard).total_seconds() for row, heard in recovered]
     return Report(0, 0, 0.0, [], int(lost or 0), twice, returns, recoveries)
 
 
@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--minutes", type=float, default=0, help="go on for so long")
+    parser.add_argument("--minutes", type=float, default=0, help="submit more for this time")
     arguments = parser.parse_args()
     postgres, redis = started(PostgresServer), started(RedisServer)
     try:

@@ -1,4 +1,4 @@
-"""The ledger's clock jumps an hour while images are held: whoever may finish them, each counts once."""
+"""The ledger's clock jumps an hour while images are leased: each image still counts once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.tenants.tenants import ensure_tenant
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.endpoints import create_endpoint
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import Outcome
 from tests.faults.balance import imbalances
 from tests.shop import Clock, Shop, succeeded
@@ -48,7 +48,7 @@ def test_a_clock_that_jumps_amid_the_work(database_url: str, embedded_settings: 
     assert finish_images(database, holder, outcomes, max_attempts=3) == set(ids[1:])
     fold_deltas(database)
     assert close_jobs(database) == [job.id]
-    collect(database)
+    relay_events(database)
     assert imbalances(database, blobs) == []
     database.close()
 

@@ -1,4 +1,4 @@
-"""Two dispatchers: one leads; the other follows within 10 s when the leader is killed, or hangs without dying."""
+"""Two dispatchers: one leads; the other takes over within 10 s when the leader is killed, or hangs without dying."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_a_standby_follows_the_leader_in_time(
     until(lambda: "dispatcher.stands_by" in second.log or leads(second), lambda: second.log)
     assert not leads(second)
     fault(first.process.pid)
-    begun = time.monotonic()
-    # The session's end and the next look of the other: the deadline itself, with room for a busy machine.
+    started_at = time.monotonic()
+    # The session ends, and the other dispatcher's next check finds that; with room for a busy machine.
     until(lambda: leads(second), lambda: second.log, within_s=3 * FAILOVER_S)
-    record_property("failover_s", round(time.monotonic() - begun, 1))
+    record_property("failover_s", round(time.monotonic() - started_at, 1))
     if first.process.poll() is None:
         os.kill(first.process.pid, signal.SIGCONT)
-        # Its session is gone, and it does not lead beside the other.
+        # Its session is gone, and it no longer leads.
         until(lambda: first.log.count("dispatcher.stands_by"), lambda: first.log)

@@ -1,4 +1,4 @@
-"""``kill -9`` of each process and of the ledger, a broker that forgets: every image still ends, exactly once."""
+"""``kill -9`` of each process and of the ledger, a broker that loses everything: every image still ends, once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from pathlib import Path
 
 import redis
 
-from storage.ledger.jobs.lifecycle import cancel_job
-from storage.records import ImageState, Priority
+from storage.ledger.jobs.changes import cancel_job
+from storage.records import ImageState, Priority, TemplateKind, TemplateState
+from tests.catalogue import png
 from tests.faults.conftest import Service
+from tests.marked import marked_pictures
 from tests.running import kill, processes_with, until
 from tests.servers import PostgresServer, RedisServer
+from tests.unit.workers.device.templates.test_templates import now, wanted
 
 
 def children(pid: int) -> list[int]:
     """Process ids of a process's living children (Linux)."""
-    found = []
+    pids = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
@@ -25,8 +28,8 @@ def children(pid: int) -> list[int]:
             except OSError:  # it ended in between
                 continue
             if int(parent) == pid and state != "Z":
-                found.append(int(folder.name))
-    return found
+                pids.append(int(folder.name))
+    return pids
 
 
 def kill_worker_child(service: Service) -> None:
@@ -40,10 +43,7 @@ def test_killed_worker_child_costs_no_image(on_servers: Service) -> None:
     on_servers.wait_until_midway(job)
     kill_worker_child(on_servers)
     on_servers.assert_done_once(job)
-    attempts = [
-        attempt for image in on_servers.catalogue.images(job) for attempt in on_servers.catalogue.attempts(image)
-    ]
-    assert ("lost", "worker_lost") in attempts
+    assert ("lost", "worker_lost") in on_servers.attempts(job)
 
 
 def test_killed_worker_child_costs_no_image_of_the_embedded_service(embedded: Service) -> None:
@@ -81,12 +81,13 @@ def test_killed_postgres_costs_no_image(on_servers: Service, postgres_server: Po
 def test_killed_supervisor_costs_no_image_and_leaves_no_process(on_servers: Service) -> None:
     job = on_servers.submit(3)
     on_servers.wait_until_midway(job)
-    left = [*(found := children(on_servers.worker.process.pid)), *children(found[0])]
+    [celery] = children(on_servers.worker.process.pid)
+    orphans = {celery, *children(celery)}
     kill(on_servers.worker.process.pid)
     on_servers.start_worker()
     on_servers.assert_done_once(job)
     home = f"CLEANPLATE_HOME={on_servers.settings.home}"
-    until(lambda: not set(left) & set(processes_with(home)), "the killed supervisor's processes go on")
+    until(lambda: not orphans & set(processes_with(home)), "the killed supervisor's processes go on")
 
 
 def test_an_outage_of_the_ledger_beyond_the_lease_costs_no_attempt(
@@ -99,6 +100,19 @@ def test_an_outage_of_the_ledger_beyond_the_lease_costs_no_attempt(
     postgres_server.start()
     on_servers.assert_done_once(job)
     assert set(on_servers.attempts(job)) == {("succeeded", None)}
+
+
+def test_an_outage_of_the_ledger_beyond_the_lease_costs_no_estimate(
+    on_servers: Service, postgres_server: PostgresServer
+) -> None:
+    catalogue = on_servers.catalogue
+    template = wanted(catalogue, TemplateKind.ESTIMATE, [png(marked) for marked, _ in marked_pictures(30)])
+    until(lambda: now(catalogue, template).progress is not None, lambda: on_servers.worker.log[-6000:])
+    postgres_server.kill()
+    time.sleep(2 * on_servers.settings.lease_s)
+    postgres_server.start()
+    until(lambda: now(catalogue, template).state is TemplateState.NEEDS_REVIEW, lambda: on_servers.worker.log[-6000:])
+    assert now(catalogue, template).attempt == 1
 
 
 def test_a_supervisor_killed_within_an_outage_of_the_ledger_costs_no_image(
@@ -114,7 +128,7 @@ def test_a_supervisor_killed_within_an_outage_of_the_ledger_costs_no_image(
     on_servers.assert_done_once(job)
 
 
-def test_stopped_worker_gives_back_what_it_has_not_begun(on_servers: Service) -> None:
+def test_stopped_worker_gives_back_images_that_it_has_not_begun(on_servers: Service) -> None:
     job = on_servers.submit(3)
     on_servers.wait_until_midway(job)
     assert on_servers.worker.stop() == 0, on_servers.worker.log

@@ -1,4 +1,4 @@
-"""An object store that is busy, drips, or breaks off amid a body, and a disk that is full: nothing is lost by it."""
+"""An object store that is busy, drips or breaks off in the middle of a body, and a full disk: no image is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_object_store_in_trouble_costs_no_image(on_servers: Service, fault: F
 
 
 def test_a_full_disk_costs_no_image(embedded: Service) -> None:
-    """No file of the worker's may grow: results, ledger and logs fail as they do where no room is left."""
+    """No file of the worker may grow: results, ledger and logs fail as on a full disk."""
     job = embedded.submit(2)
     embedded.wait_until_midway(job)
     [celery] = children(embedded.worker.process.pid)

@@ -1,4 +1,4 @@
-"""Servers that go away amid the work, and messages that come twice: all accounts balance when they are back."""
+"""Servers that fail during the work, and messages that come twice: all accounts balance at the end."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from workers.shared.queue import make_celery, publish_shard
 Fault = Callable[[Processes, Database], None]
 
 
-def through(settings: Settings, fault: Fault, count: int = 200) -> None:
-    """Works off ``count`` images, lets ``fault`` happen amid them, and looks at the accounts."""
+def run_through(settings: Settings, fault: Fault, count: int = 200) -> None:
+    """Run ``count`` images, let ``fault`` happen meanwhile, and check the accounts."""
     settings = hasty(settings)
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
 
@@ -54,10 +54,10 @@ def through(settings: Settings, fault: Fault, count: int = 200) -> None:
 def test_redis_that_dies_and_comes_back_empty(server_settings: Settings, redis_server: RedisServer) -> None:
     def fault(processes: Processes, _database: Database) -> None:
         redis_server.kill()
-        time.sleep(4)  # longer than leases, heartbeats and pauses of these settings
+        time.sleep(4)  # longer than the leases, heartbeats and pauses of these settings
         redis_server.start()
 
-    through(server_settings, fault)
+    run_through(server_settings, fault)
 
 
 def test_postgres_that_restarts(server_settings: Settings, postgres_server: PostgresServer) -> None:
@@ -66,7 +66,7 @@ def test_postgres_that_restarts(server_settings: Settings, postgres_server: Post
         time.sleep(4)
         postgres_server.start()
 
-    through(server_settings, fault)
+    run_through(server_settings, fault)
 
 
 def test_workers_that_were_stopped_beyond_their_leases(server_settings: Settings) -> None:
@@ -78,7 +78,7 @@ def test_workers_that_were_stopped_beyond_their_leases(server_settings: Settings
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
 
-    through(server_settings, fault)
+    run_through(server_settings, fault)
 
 
 def test_messages_that_are_delivered_twice(server_settings: Settings) -> None:
@@ -91,7 +91,7 @@ def test_messages_that_are_delivered_twice(server_settings: Settings) -> None:
                 publish_shard(celery, waiting[start : start + 10], Priority.BULK)
         celery.close()
 
-    through(server_settings, fault)
+    run_through(server_settings, fault)
 
 
 @pytest.mark.slow
@@ -101,4 +101,4 @@ def test_redis_that_is_away_for_a_minute(server_settings: Settings, redis_server
         time.sleep(60)
         redis_server.start()
 
-    through(server_settings, fault)
+    run_through(server_settings, fault)

@@ -1,4 +1,4 @@
-"""Kills at random with null workers: nothing is lost or counted twice. The long form is ``make soak``."""
+"""Random kills with null workers lose no image and count none twice. The long form is ``make soak``."""
 
 from __future__ import annotations
 

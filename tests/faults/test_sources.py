@@ -1,4 +1,4 @@
-"""Pictures by address whose servers stall, or whose worker is killed while they arrive: each still ends, once."""
+"""Pictures by address whose servers stall, or whose worker is killed while they arrive: each still ends once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from cleanplate.base.masks import FileMask
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import Job, NewImage, NewJob
 from tests.catalogue import bar_mask, picture, png
@@ -21,7 +21,7 @@ PICTURE = png(picture())
 
 
 def half_then(wait: threading.Event) -> Reply:
-    """Half of the picture, and then nothing until ``wait`` is set or the test is long over."""
+    """Half of the picture, and then nothing until ``wait`` is set."""
 
     def write(send: Callable[[bytes], object]) -> None:
         send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(PICTURE) + PICTURE[: len(PICTURE) // 2])

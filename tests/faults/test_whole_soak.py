@@ -1,4 +1,4 @@
-"""Kills of API, dispatcher, supervisor and child at random, with the real network; more of them: ``whole_soak``."""
+"""Random kills of API, dispatcher, supervisor and child, with the real network. The long form: ``whole_soak``."""
 
 from __future__ import annotations
 

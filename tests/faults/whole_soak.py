@@ -1,7 +1,7 @@
 """The whole service killed at random, with the network it ships: ``python -m tests.faults.whole_soak --seed 7``.
 
-API, dispatcher, worker's supervisor and worker's child die by ``kill -9`` while a shop submits over HTTP; what it
-submitted must be there once, and every picture must succeed. The long form, with null workers, is ``soak``.
+API, dispatcher, worker's supervisor and worker's child die by ``kill -9`` while a shop submits over HTTP. Each
+submitted job must exist once, and every picture must succeed. The long form, with null workers, is ``soak``.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ from tests.faults.soak import open_jobs
 from tests.running import Running, kill, processes_with, running, until
 from tests.servers import PostgresServer, RedisServer, environment, free_port, started
 
-#: Pictures of one submission.
+#: Pictures in one submission.
 JOB = 5
 PROGRAMS = ("serve", "dispatch", "worker")
-#: What is killed: the programs, and the process within the worker that has the network.
+#: The programs, and the process of the worker that holds the network.
 VICTIMS = (*PROGRAMS, "child")
-#: Seconds between two kills, over which what was killed comes back.
+#: Seconds between two kills, in which the killed process comes back.
 PAUSE_S = (2.0, 8.0)
 RIGHTS = Rights(basis="owner", attested_by="Soak", reference="own photographs")
 
 
 @dataclass
 class Report:
-    """What was done, and what was found."""
+    """The result of a soak."""
 
     killed: Counter[str]
     submitted: int
-    #: Jobs that the ledger holds.
+    #: Jobs in the ledger.
     held: int
     states: dict[str, int]
-    #: How attempts ended.
+    #: Attempts by outcome.
     outcomes: dict[str, int]
     imbalances: list[str]
 
@@ -76,7 +76,7 @@ class Report:
 
 
 class Whole:
-    """The service's processes; what was killed is begun again at once."""
+    """The service's processes; a killed process is started again at once."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
         self._settings = settings
@@ -85,41 +85,41 @@ class Whole:
         self._logs.mkdir(parents=True)
         self._running: dict[str, Running] = {}
         for program in PROGRAMS:
-            self._begin(program)
+            self._start(program)
 
-    def _begin(self, program: str) -> None:
+    def _start(self, program: str) -> None:
         path = self._logs / f"{len(list(self._logs.iterdir()))}-{program}.log"
         self._running[program] = self._stack.enter_context(
             running(program, settings=environment(self._settings), log_path=path)
         )
 
     def tend(self) -> None:
-        """Begins again what has ended by itself: an API that came while its forerunner's children held the port."""
+        """Start programs again that ended by themselves: an API ends while children of the former one hold the port."""
         for program in [name for name, process in self._running.items() if process.process.poll() is not None]:
-            self._begin(program)
+            self._start(program)
 
     @property
     def story(self) -> str:
         return "\n".join(f"--- {name}\n{program.log[-3000:]}" for name, program in self._running.items())
 
     def kill(self, victim: str) -> bool:
-        """Whether there was such a process."""
+        """Kill ``victim``; whether there was such a process."""
         if victim != "child":
             self._running[victim].process.kill()
             self._running[victim].process.wait()
-            self._begin(victim)
+            self._start(victim)
             return True
-        mine = processes_with(f"CLEANPLATE_HOME={self._settings.home}")
-        # The child of Celery's prefork pool is the younger of the two that bear this name.
-        found = sorted(pid for pid, line in mine.items() if "workers.device.process" in line)
-        if len(found) != 2:
+        own_processes = processes_with(f"CLEANPLATE_HOME={self._settings.home}")
+        # The child of Celery's prefork pool is the younger of the two with this command line.
+        pids = sorted(pid for pid, line in own_processes.items() if "workers.device.process" in line)
+        if len(pids) != 2:
             return False
-        kill(found[-1])
+        kill(pids[-1])
         return True
 
 
 def whole_soak(settings: Settings, *, seed: int, count: int, kills: int) -> Report:
-    """Submits about ``count`` pictures while it kills, and waits for the end of all."""
+    """Submit about ``count`` pictures, kill meanwhile, and wait until all have ended."""
     chance = random.Random(seed)
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
     _, key = create_key(database, ensure_tenant(database, "shop"), "soak")
@@ -147,7 +147,7 @@ def whole_soak(settings: Settings, *, seed: int, count: int, kills: int) -> Repo
 
 
 def submit_all(settings: Settings, key: str, submissions: int) -> None:
-    """The shop: each submission has a journal, and goes on until the service has answered it."""
+    """Submit as a shop does: each submission has a journal, and is repeated until the service has answered it."""
     folder = settings.home / "shop"
     folder.mkdir()
     mask = folder / "mask.png"
@@ -178,7 +178,7 @@ def _report(database: Database, killed: Counter[str], submitted: int) -> Report:
 
 
 def settings_for(settings: Settings) -> Settings:
-    """These, with a recovery in seconds, a port that is free, and the ledger's own folder of pictures."""
+    """These settings with a recovery in seconds, a free port, and a folder as the blob store."""
     port = free_port()
     changes = {"blobs_url": "", "port": port, "public_url": f"http://127.0.0.1:{port}"}
     return hasty(settings).model_copy(update=changes)

@@ -1,1 +1,1 @@
-"""The program of one device: a Celery process whose child holds the network. ``process`` starts it, ``tasks`` runs."""
+"""The device's program: a Celery process whose child holds the network. ``process`` starts it, ``tasks`` runs."""

@@ -1,4 +1,4 @@
-"""What one worker process does at this moment and has done: what its heartbeat tells the supervisor."""
+"""The work of one device's process, now and lately: figures for its heartbeat."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Seconds over which the pace is taken.
+#: Seconds over which the pace is measured.
 WINDOW_S = 60.0
 
 
 class Activity:
-    """Counts and times steps; from any thread."""
+    """Counts images and times steps, from any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class Activity:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """One fetch, decoding, encoding or storing: what a thread could hang in."""
+        """Time one fetch, decoding, encoding or storing, in which a thread could hang."""
         with self._lock:
             self._number += 1
             number = self._number
@@ -37,26 +37,26 @@ class Activity:
             with self._lock:
                 del self._steps[number]
 
-    def image_ended(self) -> None:
-        """One more image has an outcome."""
+    def count_image(self) -> None:
+        """Count one more image that has an outcome."""
         with self._lock:
             self.images += 1
             self._ended.append(self._clock())
-            self._forget()
+            self._drop_old()
 
     @property
     def longest_step_s(self) -> float:
-        """Of the steps under way; 0 where none is."""
+        """Seconds of the longest running step; 0 where none runs."""
         with self._lock:
             return self._clock() - min(self._steps.values()) if self._steps else 0.0
 
     @property
     def images_per_second(self) -> float:
-        """Over the last minute."""
+        """Mean of the last minute."""
         with self._lock:
-            self._forget()
+            self._drop_old()
             return len(self._ended) / max(min(self._clock() - self._begun_at, WINDOW_S), 1.0)
 
-    def _forget(self) -> None:
+    def _drop_old(self) -> None:
         while self._ended and self._ended[0] < self._clock() - WINDOW_S:
             self._ended.popleft()

@@ -1,6 +1,6 @@
 """``workers.device.app:app``, the Celery app of a worker process, built from the environment.
 
-torch is imported in the pool's child only: a parent that has touched CUDA breaks its forked children.
+Only the pool's child imports torch: a parent that has touched CUDA breaks its forked children.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ drain = Drain()
 
 def _set_up_logging(**_: Any) -> None:
     configure(settings)
-    # Their info lines repeat whole messages; what became of each image is logged by the pipeline.
+    # Their info lines repeat whole messages; the pipeline logs the end of each image.
     for chatty in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -42,8 +42,8 @@ def _prepare(**_: Any) -> None:
 def _begin_to_drain(**_: Any) -> None:
     drain.begin()
     if not state.reserved_requests:
-        # No shard is held, and Celery would wait some seconds for its threads and for a child that does nothing.
-        # A message that came in this very moment is published again.
+        # No shard is held, and Celery would wait some seconds for its threads and for an idle child.
+        # A message that arrives at this moment is published again.
         os._exit(0)
 
 
@@ -51,9 +51,9 @@ def _open_resources(**_: Any) -> None:
     try:
         resources.open_for_process(settings, drain)
     except Exception:
-        # Celery would go on with a child that can do nothing. Its parent ends instead, and the supervisor begins anew.
+        # Celery would keep a child that can do nothing. Its parent ends instead, and the supervisor starts both anew.
         log.exception("worker.cannot_start")
-        resources.ask_for_a_new_process("cannot_start")
+        resources.request_new_process("cannot_start")
         os._exit(1)
 
 

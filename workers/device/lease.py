@@ -1,90 +1,106 @@
-"""The lease of one shard, as its worker sees it: extended by a heartbeat, checked before and during all work.
+"""A worker's lease on the images of a shard or on a template: extended by a heartbeat, checked before and during work.
 
-The ledger's token decides in the end. What is known here saves work on images that another may hold by now. While the
-ledger is away nobody can take an image over, so the work goes on, and the first heartbeat after it tells what is held.
+The token in the ledger decides in the end. The copy here saves work on images that another worker may hold by now.
+While the ledger is unavailable nobody can take the work over, so the work goes on; the first heartbeat after the outage
+tells which ids are still held.
 """
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Generic, TypeVar
 
 import structlog
 
 from storage.database import Database
 from storage.errors import LedgerUnavailable, StorageError
 from storage.ledger.images.leases import heartbeat
+from storage.ledger.templates.leases import extend_template
 from workers.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
 
+Progress = TypeVar("Progress")
+Answer = TypeVar("Answer")
+
 #: Longest outage of the ledger through which work is held, in seconds.
 OUTAGE_S = 600.0
+#: Seconds between two tries to write an outcome while the ledger is unavailable.
+RETRY_S = 1.0
+#: First and longest pause between two tries to lease while the ledger is unavailable, in seconds.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 
 
-class Lease:
-    """One token over the images of a shard. All methods may be called from any thread."""
+class Lease(Generic[Progress]):
+    """One token over the ids of images, or over one template's. All methods may be called from any thread."""
 
     def __init__(
         self,
-        database: Database,
+        kind: str,
         token: str,
-        image_ids: Iterable[str],
+        ids: Iterable[str],
+        extend: Callable[[Mapping[str, Progress]], set[str]],
         *,
         lease_s: float,
         taken_at: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``taken_at``: what ``clock`` said before the ledger was asked, so that the lease never seems longer."""
+        """Hold ``ids`` from ``taken_at``: the clock's time before the ledger was asked, so that no lease seems longer.
+
+        ``kind``: ``image`` or ``template``, for the log.
+        ``extend``: extends the lease in the ledger, writes the progress by id, and returns the ids still held.
+        """
         self.token = token
-        self._database = database
+        self.kind = kind
+        self._extend = extend
         self._lease_s = lease_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._held = set(image_ids)
+        self._held = set(ids)
         self._expires = taken_at + lease_s
         #: Whether the last heartbeat found no ledger.
-        self._away = False
-        #: image id -> (tiles done, tiles in all), of those that have been begun.
-        self._progress: dict[str, tuple[int, int]] = {}
+        self._ledger_away = False
+        #: By id, of the work that has begun.
+        self._progress: dict[str, Progress] = {}
 
     @property
     def expired(self) -> bool:
-        """Whether no heartbeat got through in time, although there was a ledger to hear it."""
-        return self._clock() >= self._expires + (OUTAGE_S if self._away else 0.0)
+        """Whether no heartbeat got through in time although the ledger was available."""
+        return self._clock() >= self._expires + (OUTAGE_S if self._ledger_away else 0.0)
 
-    def check(self, image_id: str) -> None:
-        """Go on only if this passes.
+    def check(self, held_id: str) -> None:
+        """Return only while this worker may work on the image or the template.
 
         Raises:
-            LeaseLost: another may hold the image by now, or it was canceled.
+            LeaseLost: another worker may hold it by now, or it was canceled.
         """
         with self._lock:
-            if image_id in self._held and not self.expired:
+            if held_id in self._held and not self.expired:
                 return
-        raise LeaseLost(image_id)
+        raise LeaseLost(held_id)
 
-    def progress(self, image_id: str, tiles_done: int, tiles_total: int) -> None:
-        """To be told with the next heartbeat."""
+    def note_progress(self, held_id: str, progress: Progress) -> None:
+        """Keep the progress for the next heartbeat."""
         with self._lock:
-            self._progress[image_id] = (tiles_done, tiles_total)
+            self._progress[held_id] = progress
 
-    def end(self, image_ids: Iterable[str]) -> None:
-        """These need no lease any more."""
+    def drop(self, ids: Iterable[str]) -> None:
+        """Stop extending the lease of ``ids``: their work has ended."""
         with self._lock:
-            for image_id in image_ids:
-                self._held.discard(image_id)
-                self._progress.pop(image_id, None)
+            for held_id in ids:
+                self._held.discard(held_id)
+                self._progress.pop(held_id, None)
 
     def extend(self) -> None:
-        """One heartbeat: extends the lease of all images held, tells their progress, learns which are lost.
+        """Send one heartbeat: extend the lease of all ids held, write their progress, learn which are lost.
 
         Raises:
-            LedgerUnavailable: nothing is known; try again soon.
+            LedgerUnavailable: the state of the lease is unknown; try again soon.
         """
         asked_at = self._clock()
         with self._lock:
@@ -92,40 +108,115 @@ class Lease:
         if not asked:
             return
         try:
-            held = heartbeat(self._database, self.token, lease_s=self._lease_s, progress=progress)
+            held = self._extend(progress)
         except LedgerUnavailable:
-            self._away = True
+            self._ledger_away = True
             raise
         with self._lock:
-            self._away = False
-            # What has ended meanwhile is in neither set; what this heartbeat did not ask about stays.
+            self._ledger_away = False
+            # Ids whose work has ended meanwhile are in neither set.
             lost = (asked - held) & self._held
             self._held -= lost
             self._expires = max(self._expires, asked_at + self._lease_s)
-            for image_id in lost:
-                self._progress.pop(image_id, None)
-        for image_id in sorted(lost):
-            log.warning("image.lease_lost", image=image_id)
+            for held_id in lost:
+                self._progress.pop(held_id, None)
+        for held_id in sorted(lost):
+            log.warning("lease.lost", **{self.kind: held_id})
 
 
-class Extended(Protocol):
-    """A lease."""
+def lease_on_images(
+    database: Database,
+    token: str,
+    image_ids: Iterable[str],
+    *,
+    lease_s: float,
+    taken_at: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Lease[tuple[int, int]]:
+    """The lease of a shard; its progress is ``(tiles done, tiles in all)``."""
 
-    def extend(self) -> None: ...
+    def extend(progress: Mapping[str, tuple[int, int]]) -> set[str]:
+        return heartbeat(database, token, lease_s=lease_s, progress=dict(progress))
+
+    return Lease("image", token, image_ids, extend, lease_s=lease_s, taken_at=taken_at, clock=clock)
 
 
-class Heartbeat:
+def lease_on_template(
+    database: Database,
+    token: str,
+    template_id: str,
+    *,
+    lease_s: float,
+    taken_at: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Lease[dict[str, Any]]:
+    """The lease of a template; its progress is ``stage``, ``done`` and ``total``."""
+
+    def extend(progress: Mapping[str, dict[str, Any]]) -> set[str]:
+        held = extend_template(database, token, lease_s=lease_s, progress=progress.get(template_id))
+        return {template_id} if held else set()
+
+    return Lease("template", token, [template_id], extend, lease_s=lease_s, taken_at=taken_at, clock=clock)
+
+
+def take_lease(
+    take: Callable[[], Answer], is_stopping: Callable[[], bool], **facts: object
+) -> tuple[float, Answer] | None:
+    """Ask the ledger for a lease until it answers: without the ledger this worker has nothing else to do.
+
+    Returns the time before the answer was asked for and the answer; ``None`` when the worker stops first. The queue
+    repeats a message that is given up. ``facts`` go to the log.
+    """
+    pause = FIRST_PAUSE_S
+    while True:
+        asked_at = time.monotonic()
+        try:
+            return asked_at, take()
+        except LedgerUnavailable as error:
+            log.warning("lease.ledger_unavailable", code=error.code, error=str(error), **facts)
+            if is_stopping():
+                return None
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+
+def write_while_held(lease: Lease[Any], write: Callable[[], Answer], **facts: object) -> Answer | None:
+    """Try ``write`` until the ledger answers; ``None`` when the lease expires first. ``facts`` go to the log."""
+    while not lease.expired:
+        try:
+            return write()
+        except LedgerUnavailable as error:
+            log.warning("outcome.ledger_unavailable", code=error.code, error=str(error), **facts)
+            time.sleep(RETRY_S)
+    return None
+
+
+def give_back(lease: Lease[Any], ids: list[str], release: Callable[[], None]) -> None:
+    """Return work that this process does not end; its attempt does not count. One try: the process is stopping."""
+    if lease.expired:
+        return
+    lease.drop(ids)
+    facts = {f"{lease.kind}s": ids}
+    try:
+        release()
+        log.info("lease.released", **facts)
+    except LedgerUnavailable as error:
+        # The lease expires, which costs an attempt.
+        log.warning("lease.not_released", code=error.code, error=str(error), **facts)
+
+
+class LeaseHeartbeat:
     """Extends a lease every ``interval_s`` in a thread of its own, as long as the ``with`` block runs."""
 
-    def __init__(self, lease: Extended, interval_s: float) -> None:
+    def __init__(self, lease: Lease[Any], interval_s: float) -> None:
         self._lease = lease
         self._interval_s = interval_s
         self._stopped = threading.Event()
-        # Its lines tell of the job that the holder's do.
-        run = contextvars.copy_context().run
-        self._thread = threading.Thread(target=run, args=(self._run,), name="heartbeat", daemon=True)
+        # The thread's log lines carry the same job and image as the holder's.
+        run = functools.partial(contextvars.copy_context().run, self._run)
+        self._thread = threading.Thread(target=run, name="lease-heartbeat", daemon=True)
 
-    def __enter__(self) -> Heartbeat:
+    def __enter__(self) -> LeaseHeartbeat:
         self._thread.start()
         return self
 
@@ -140,9 +231,9 @@ class Heartbeat:
                 self._lease.extend()
                 pause = self._interval_s
             except StorageError as error:
-                # Sooner than usual: several tries fit into what is left of the lease.
+                # Several tries fit into the rest of the lease.
                 pause = self._interval_s / 4
-                log.warning("heartbeat.failed", code=error.code, error=str(error))
+                log.warning("lease_heartbeat.failed", code=error.code, error=str(error))
             except Exception:
                 pause = self._interval_s / 4
-                log.exception("heartbeat.failed")
+                log.exception("lease_heartbeat.failed")

@@ -1,6 +1,7 @@
 """The networks that jobs ask for beside the process's own: loaded at the first use, few at once.
 
-A network stays loaded while somebody uses it; of the idle ones only the last used is kept.
+A network stays loaded while somebody uses it; of the idle ones only the last used is kept. Each file of weights is
+loaded once, by whatever name jobs ask for it: ``ffc_lambda`` is an input of the loaded network.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -41,8 +43,8 @@ class Networks:
         self._settings = settings
         self._own = own
         self._lock = threading.Lock()
-        #: By name and weight of the spectral paths, the last used at the end.
-        self._others: dict[tuple[str, float], _Loaded] = {}
+        #: By the file of the weights, the last used at the end.
+        self._others: dict[Path, _Loaded] = {}
 
     @contextmanager
     def use(self, options: JobOptions) -> Iterator[LaMaInpainter]:
@@ -51,13 +53,16 @@ class Networks:
         Raises:
             ModelMissing: its weights are not on this machine.
         """
-        asked = (options.model or self._settings.weights, 1.0 if options.ffc_lambda is None else options.ffc_lambda)
-        if asked == (self._settings.weights, 1.0):
+        if options.model is None or options.model == self._settings.weights:
+            yield self._own
+            return
+        file = self._file_of(options.model)
+        if file == self._own.weights:
             yield self._own
             return
         with self._lock:
-            loaded = self._others.pop(asked, None) or _Loaded(self._load(*asked))
-            self._others[asked] = loaded
+            loaded = self._others.pop(file, None) or _Loaded(self._load(options.model, file))
+            self._others[file] = loaded
             loaded.users += 1
         try:
             yield loaded.inpainter
@@ -68,28 +73,35 @@ class Networks:
 
     @property
     def stalled_s(self) -> float:
-        """Of the networks beside the own one: the longest time for which tiles have been asked and none answered."""
+        """The longest time, of all networks but the own one, for which tiles have waited and none was answered."""
         with self._lock:
             return max((loaded.inpainter.engine.load.stalled_s for loaded in self._others.values()), default=0.0)
 
     def close(self) -> None:
-        """Close all but the process's own, which whoever opened it closes."""
+        """Close all but the process's own, which its opener closes."""
         with self._lock:
             self._drop(0)
 
-    def _load(self, name: str, ffc_lambda: float) -> LaMaInpainter:
-        from model.engine.inpainter import LaMaInpainter
+    def _file_of(self, name: str) -> Path:
+        from model.engine.inpainter import weights_file
 
         try:
-            weights = find(self._settings.model_copy(update={"weights": name}))
+            return weights_file(find(self._settings.model_copy(update={"weights": name})) or "")
         except WeightsMissing as error:
             raise ModelMissing(f"This worker has no network {name!r}: its operator must pull its weights.") from error
-        log.info("network.loaded", model=name, ffc_lambda=ffc_lambda)
-        return LaMaInpainter(
-            weights or "", self._settings.device, threads=self._settings.torch_threads, ffc_lambda=ffc_lambda
-        )
+
+    def _load(self, name: str, file: Path) -> LaMaInpainter:
+        from model.engine.inpainter import LaMaInpainter
+
+        log.info("network.loaded", model=name)
+        return LaMaInpainter(file, self._settings.device, threads=self._settings.torch_threads)
 
     def _drop(self, kept: int) -> None:
-        idle = [asked for asked, loaded in self._others.items() if not loaded.users]
-        for asked in idle[: max(len(idle) - kept, 0)]:
-            self._others.pop(asked).inpainter.close()
+        idle = [file for file, loaded in self._others.items() if not loaded.users]
+        for file in idle[: max(len(idle) - kept, 0)]:
+            self._others.pop(file).inpainter.close()
+
+
+def ffc_lambda_of(options: JobOptions) -> float:
+    """The weight of the network's spectral paths: 1, as trained, where the options have none."""
+    return 1.0 if options.ffc_lambda is None else options.ffc_lambda

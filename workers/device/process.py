@@ -1,6 +1,6 @@
 """``python -m workers.device.process NAME QUEUES``: one Celery worker with one child, started by the supervisor.
 
-The supervisor sees to it that it gets SIGTERM when the supervisor dies, however that dies.
+It gets SIGTERM when the supervisor dies, even by SIGKILL.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from workers.device.app import app
 
 def main(name: str, queues: str) -> None:
     """Consume shards from ``queues`` (with commas) as the Celery node ``name`` until stopped."""
-    # Said to root for the sake of pickled messages; this worker takes JSON alone.
+    # The warning to root is about pickled messages; this worker accepts JSON alone.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    # What Celery says there about stopping is no line of log; the supervisor says it in one.
+    # Celery prints there, outside the log, that it stops; the supervisor logs that.
     sys.__stdout__ = None  # type: ignore[misc]
     app.worker_main(
         [

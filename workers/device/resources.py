@@ -1,6 +1,6 @@
-"""What one worker process holds while it lives: the ledger, the blob store, the network on its device.
+"""The resources of one device's process: the ledger, the blob store, the network on its device.
 
-Opened after the fork, once: connections do not survive a fork, and CUDA does not either.
+They are opened once, after the fork: neither connections nor CUDA survive a fork.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import os
 import signal
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import find
 from cleanplate.telemetry import tracing
@@ -26,7 +27,7 @@ from workers.device.activity import Activity
 from workers.device.drain import Drain
 from workers.device.images.fetching import Fetcher
 from workers.device.networks import Networks
-from workers.shared.heartbeats import VARIABLE, Beat, Pulse, resident_bytes
+from workers.shared.heartbeats import FILE_VARIABLE, HeartbeatFile, resident_bytes
 
 if TYPE_CHECKING:
     from model.engine.inpainter import LaMaInpainter
@@ -37,13 +38,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """All that a shard needs."""
+    """Everything that a shard needs."""
 
     settings: Settings
     database: Database
     blobs: Blobs
     inpainter: LaMaInpainter
-    #: Names this process in leases and attempts: host, process id and device.
+    #: Name of this process in leases and attempts: host, process id and device.
     worker: str
     drain: Drain
     activity: Activity = field(default_factory=Activity)
@@ -52,12 +53,12 @@ class Resources:
 
     @functools.cached_property
     def fetcher(self) -> Fetcher:
-        """Where images' files come from."""
+        """Fetches the files of images."""
         return Fetcher(self.settings, self.blobs)
 
     @functools.cached_property
     def networks(self) -> Networks:
-        """The inpainter, and those that jobs ask for instead."""
+        """The process's own network, and those that jobs ask for instead."""
         return Networks(self.settings, self.inpainter)
 
 
@@ -65,14 +66,14 @@ _held: Resources | None = None
 
 
 def open_for_process(settings: Settings, drain: Drain) -> None:
-    """Load the network and connect; ``held`` answers from then on."""
+    """Load the network and connect; :func:`own_resources` returns them from then on."""
     global _held  # noqa: PLW0603 - one per process, as Celery's child is
-    # From the first moment: loading may hang as well.
-    if path := os.environ.get(VARIABLE):
-        Pulse(Path(path), _beat).start()
+    # Before the network is loaded: loading may hang as well.
+    if path := os.environ.get(FILE_VARIABLE):
+        HeartbeatFile(Path(path), _make_report).start()
     from model.engine.inpainter import LaMaInpainter
 
-    begun = time.monotonic()
+    started_at = time.monotonic()
     tracing.configure(settings, "worker")
     inpainter = LaMaInpainter(find(settings) or "", settings.device, threads=settings.torch_threads)
     worker = f"{socket.gethostname()}:{os.getpid()}:{inpainter.device}"
@@ -85,18 +86,18 @@ def open_for_process(settings: Settings, drain: Drain) -> None:
         drain=drain,
         text_reader=_text_reader(settings.torch_threads),
     )
-    log.info("worker.ready", worker=worker, seconds=round(time.monotonic() - begun, 3))
+    log.info("worker.ready", worker=worker, seconds=round(time.monotonic() - started_at, 3))
 
 
 def _text_reader(threads: int) -> TextReader:
-    # Not above: OpenCV does not belong into the parent of forked children.
+    # Imported here: OpenCV does not belong into the parent of forked children.
     from model.text.reading import TextReader
 
     return TextReader(threads)
 
 
 def close_for_process() -> None:
-    """Close what was opened; nothing where nothing was."""
+    """Close the resources, if they are open."""
     global _held  # noqa: PLW0603
     if _held is not None:
         _held.networks.close()
@@ -106,31 +107,37 @@ def close_for_process() -> None:
         _held = None
 
 
-def _beat() -> Beat:
-    """What there is to tell of this process."""
-    held = _held
-    if held is None:
-        return Beat(pid=os.getpid(), resident_bytes=resident_bytes())
-    load = held.inpainter.engine.load
-    return Beat(
+def _make_report(device: str) -> DeviceReport:
+    """The report of this process, for its heartbeat."""
+    report = DeviceReport(
+        device=device,
+        host=socket.gethostname(),
         pid=os.getpid(),
-        ready=True,
-        images=held.activity.images,
-        images_per_second=round(held.activity.images_per_second, 3),
+        resident_bytes=resident_bytes(),
+        told_at=time.time(),
+    )
+    resources = _held
+    if resources is None:
+        return report
+    load, activity = resources.inpainter.engine.load, resources.activity
+    return replace(
+        report,
+        state="working",
+        images=activity.images,
+        images_per_second=round(activity.images_per_second, 3),
         tiles=load.tiles,
         idle_s=round(load.idle_s, 3),
-        hanging_s=round(max(load.stalled_s, held.networks.stalled_s, held.activity.longest_step_s), 3),
-        resident_bytes=resident_bytes(),
+        hanging_s=round(max(load.stalled_s, resources.networks.stalled_s, activity.longest_step_s), 3),
     )
 
 
-def ask_for_a_new_process(reason: str) -> None:
-    """Have Celery's process stop, this child with it: the supervisor begins both anew."""
-    log.error("worker.gives_up", reason=reason)
+def request_new_process(reason: str) -> None:
+    """Stop Celery's process and with it this child: the supervisor starts both anew."""
+    log.error("worker.restarts", reason=reason)
     os.kill(os.getppid(), signal.SIGTERM)
 
 
-def held() -> Resources:
+def own_resources() -> Resources:
     """The process's resources.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The Celery tasks: a shard, and a template to be made.
+"""The Celery tasks: run a shard, make a template.
 
-What a message says is a wish; what this process may do is what it can lease.
+A message is only a hint; a task processes the images that it manages to lease.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from cleanplate.telemetry import meters
 from workers.device import resources
 from workers.device.images.pipeline import run_shard
 from workers.device.templates.pipeline import make_template
-from workers.shared.queue import MAKING_TASK, TASK
+from workers.shared.queue import SHARD_TASK, TEMPLATE_TASK
 
 if TYPE_CHECKING:
     from model.engine.engine import Engine
 
 
 def _inpaint_shard(image_ids: list[str]) -> None:
-    held = resources.held()
-    with _told(held.inpainter.engine):
-        goes_on = run_shard(image_ids, held)
-    if not goes_on:
-        resources.ask_for_a_new_process("device_lost")
+    own = resources.own_resources()
+    with _measured(own.inpainter.engine):
+        device_works = run_shard(image_ids, own)
+    if not device_works:
+        resources.request_new_process("device_lost")
 
 
 @contextmanager
-def _told(engine: Engine) -> Iterator[None]:
-    """Tells the metrics what the device has done during a shard."""
-    begun, before = time.monotonic(), engine.load
+def _measured(engine: Engine) -> Iterator[None]:
+    """Count the device's work during the block in the metrics."""
+    started_at, before = time.monotonic(), engine.load
     try:
         yield
     finally:
-        seconds, after = time.monotonic() - begun, engine.load
+        seconds, after = time.monotonic() - started_at, engine.load
         idle = min(max(after.idle_s - before.idle_s, 0.0), seconds)
         meters.DEVICE_SECONDS.labels("idle").inc(idle)
         meters.DEVICE_SECONDS.labels("busy").inc(seconds - idle)
@@ -47,10 +47,10 @@ def _told(engine: Engine) -> Iterator[None]:
 
 
 def _make_template(template_id: str) -> None:
-    held = resources.held()
-    with _told(held.inpainter.engine):
-        make_template(template_id, held)
+    own = resources.own_resources()
+    with _measured(own.inpainter.engine):
+        make_template(template_id, own)
 
 
-inpaint_shard = shared_task(name=TASK)(_inpaint_shard)
-make_template_task = shared_task(name=MAKING_TASK)(_make_template)
+inpaint_shard = shared_task(name=SHARD_TASK)(_inpaint_shard)
+make_template_task = shared_task(name=TEMPLATE_TASK)(_make_template)

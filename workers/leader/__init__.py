@@ -1,1 +1,1 @@
-"""The program of the leader: dispatch, reaping, sweeping, webhook delivery."""
+"""The leader's program: dispatches shards, reaps leases, closes jobs, delivers webhooks, sweeps expired data."""

@@ -1,7 +1,7 @@
 """``cleanplate dispatch``: one leader keeps the queue short and filled, reaps leases and closes jobs.
 
-The database comes first, the broker after: a shard is marked as published and then sent. Whatever is lost between the
-two, or in the broker, is published again when ``publish_timeout_s`` has passed. Webhooks are delivered beside it.
+The dispatcher marks a shard as published in the ledger, and then sends it to the broker. A shard that is lost between
+the two, or in the broker, is published again after ``publish_timeout_s``. Threads beside it deliver webhooks and sweep.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ from storage.errors import LedgerUnavailable
 from storage.leader import Leadership, leadership
 from storage.ledger.images.deadlines import DEADLINE_PASSED, fail_late_images
 from storage.ledger.images.dispatch import overtaken_after, read_backlog, take_shards
-from storage.ledger.images.glance import Glance, glance
+from storage.ledger.images.pending_work import PendingWork, pending_work
 from storage.ledger.images.reaper import WORKER_LOST, Reaped, close_jobs, fold_deltas, reap_leases
 from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.traces import trace_contexts
 from storage.ledger.operations import audit
 from storage.ledger.operations.devices import forget_devices
-from storage.ledger.templates.making import reap_templates, take_templates
+from storage.ledger.templates.leases import reap_templates, take_templates
 from storage.ledger.tenants import idempotency
 from storage.records import ImageOfJob, Shard
 from workers.leader.pace import Pace
 from workers.leader.sweeper import Sweeper
-from workers.leader.webhook_delivery import Deliveries
+from workers.leader.webhook_delivery import WebhookSender
 from workers.shared.queue import make_celery, prepare_queue, publish_shard, publish_template
 from workers.shared.stopping import StopSignal
 
 log = structlog.get_logger(__name__)
 
-#: Longest pause while ledger or broker are away, in seconds.
+#: Longest pause while the ledger or the broker is unavailable, in seconds.
 LONGEST_PAUSE_S = 5.0
-#: Seconds between two looks at the backlog for the metrics.
-TELL_S = 5.0
-#: Seconds between two foldings of counts, and links of the audit's chains: nobody waits for either.
-BOOKS_S = 2.0
-#: Seconds between two deletions of old answers.
+#: Seconds between two readings of the backlog for the metrics.
+BACKLOG_S = 5.0
+#: Seconds between two foldings of counts, and two links of the audit's chains. No user waits for either.
+FOLD_S = 2.0
+#: Seconds between two deletions of old idempotent answers and device reports.
 FORGET_S = 60.0
 #: Images named in one line of the log.
-NAMED = 100
-#: Heartbeats for which leases that ran out are left alone after a time without ticks. It is no more, so that a worker's
-#: death that falls together with the dispatcher's still costs less than half a minute.
+IMAGES_PER_LINE = 100
+#: Number of heartbeats for which expired leases are left alone after a time without ticks. It is small, so that the
+#: death of a worker together with the dispatcher still costs less than half a minute.
 HEARTBEATS_HEARD = 2
 
 
 class Dispatcher:
-    """What the leader does at each tick. Every step may be repeated, and the process may die between any two."""
+    """The work of the leader at each tick. Every step may be repeated, and the process may die between any two."""
 
     def __init__(
         self, database: Database, celery: Celery, settings: Settings, clock: Callable[[], float] = time.monotonic
@@ -68,26 +68,26 @@ class Dispatcher:
         self._celery = celery
         self._settings = settings
         self._clock = clock
-        #: Marked as published and not sent yet, each with the moment after which the ledger hands it out anew.
+        #: Shards marked as published and not sent yet, each with the time at which the ledger hands it out again.
         self._unsent: deque[tuple[float, Shard]] = deque()
         self._pace = Pace(settings, clock)
-        self._told_at = self._booked_at = self._forgot_at = -math.inf
-        #: Interactive shards since bulk had a turn among them.
+        self._measured_at = self._folded_at = self._forgot_at = -math.inf
+        #: Interactive shards published since the last bulk shard among them.
         self._overtaken = 0
-        #: When the last whole tick ended, and from when on leases are reaped.
+        #: End of the last whole tick, and the time from which leases are reaped.
         self._ticked_at = -math.inf
         self._reaps_from = -math.inf
 
     def tick(self) -> None:
-        """One look at everything.
+        """Do everything that is due, once.
 
         Raises:
-            LedgerUnavailable, OperationalError: the ledger or the broker is away; tick again later.
+            LedgerUnavailable, OperationalError: the ledger or the broker is unavailable; tick again later.
         """
-        self._listen_first()
-        seen = glance(self._database)
-        self._keep_the_books(seen)
-        self._tell_the_backlog()
+        self._delay_reaping_after_outage()
+        seen = pending_work(self._database)
+        self._update_ledger(seen)
+        self._measure_backlog()
         self._send()
         if seen.template:
             self._send_templates()
@@ -102,67 +102,68 @@ class Dispatcher:
         meters.IMAGES_UNDER_WAY.set(taken.under_way + sum(len(shard.image_ids) for shard in taken.shards))
         meters.QUEUE_DEPTH.set(self._pace.depth * self._settings.shard_size)
         self._overtaken = overtaken_after(taken.shards, self._overtaken)
-        self._pace.took(len(taken.shards), under_way=taken.under_way)
+        self._pace.count_published(len(taken.shards), under_way=taken.under_way)
         self._unsent.extend((taken_at + self._settings.publish_timeout_s, shard) for shard in taken.shards)
         self._send()
         self._ticked_at = self._clock()
 
-    def _listen_first(self) -> None:
-        """After a time without ticks living workers are heard before leases are reaped.
+    def _delay_reaping_after_outage(self) -> None:
+        """After a time without ticks, wait for the heartbeats of living workers before reaping.
 
-        Whatever kept the ticks away, an outage of the ledger or of everything, kept heartbeats away too: it must not
-        cost every running image an attempt.
+        The outage that kept the ticks away kept the heartbeats away too: it must not cost every running image an
+        attempt, nor throw a template's estimate away.
         """
         heartbeat_s = self._settings.heartbeat_s
         if self._clock() > self._ticked_at + heartbeat_s + self._settings.dispatch_interval_s:
             self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
 
-    def _keep_the_books(self, seen: Glance) -> None:
+    def _update_ledger(self, seen: PendingWork) -> None:
         max_attempts = self._settings.max_attempts
         reaped, late = Reaped(), []
-        if seen.silent and self._clock() >= self._reaps_from:
+        reaps = self._clock() >= self._reaps_from
+        if seen.silent and reaps:
             reaped = reap_leases(self._database, max_attempts=max_attempts)
-        for outcome, found in (("requeued", reaped.requeued), ("failed", reaped.failed)):
-            meters.LEASES_REAPED.labels(outcome).inc(len(found))
-            _say(log.warning, f"images.{outcome}", found, reason=WORKER_LOST)
-        if seen.silent_template:
+        for outcome, reaped_images in (("requeued", reaped.requeued), ("failed", reaped.failed)):
+            meters.LEASES_REAPED.labels(outcome).inc(len(reaped_images))
+            _log_images(log.warning, f"images.{outcome}", reaped_images, reason=WORKER_LOST)
+        if seen.silent_template and reaps:
             for template_id in reap_templates(self._database, max_attempts=max_attempts):
                 log.warning("template.reaped", template=template_id)
         if seen.paused:
-            _say(log.info, "images.recalled", recall_paused(self._database))
+            _log_images(log.info, "images.recalled", recall_paused(self._database))
         if seen.late:
             late = fail_late_images(self._database)
         meters.IMAGES_LATE.inc(len(late))
-        _say(log.warning, "images.failed", late, reason=DEADLINE_PASSED)
+        _log_images(log.warning, "images.failed", late, reason=DEADLINE_PASSED)
         if seen.finished or reaped.failed or late:
             for job_id in close_jobs(self._database):
                 log.info("job.completed", job=job_id)
         now = self._clock()
-        if now >= self._booked_at + BOOKS_S:
-            self._booked_at = now
-            self._pace.ended(fold_deltas(self._database).ended)
+        if now >= self._folded_at + FOLD_S:
+            self._folded_at = now
+            self._pace.count_ended(fold_deltas(self._database).ended)
             audit.chain(self._database)
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
-            idempotency.forget_old(self._database)
+            idempotency.forget_old_answers(self._database)
             forget_devices(self._database)
 
-    def _tell_the_backlog(self) -> None:
-        """What an autoscaler goes by, now and then: it takes a look at all open jobs."""
-        if not self._settings.metrics_port or self._clock() < self._told_at + TELL_S:
+    def _measure_backlog(self) -> None:
+        """Set the metrics that autoscalers use; rarely, because it reads all open jobs."""
+        if not self._settings.metrics_port or self._clock() < self._measured_at + BACKLOG_S:
             return
-        self._told_at = self._clock()
+        self._measured_at = self._clock()
         backlog = read_backlog(self._database)
         for priority, waiting in backlog.waiting.items():
             meters.IMAGES_QUEUED.labels(priority.value).set(waiting.queued)
             meters.IMAGES_RUNNING.labels(priority.value).set(waiting.running)
             meters.OLDEST_SECONDS.labels(priority.value).set(waiting.oldest_s)
         pace = self._pace.images_per_second
-        left = backlog.queued + backlog.running
+        unfinished = backlog.queued + backlog.running
         meters.IMAGES_PAUSED.set(backlog.paused)
         meters.BUSY_WORKERS.set(backlog.busy_workers)
         meters.PACE.set(pace)
-        meters.DRAIN_SECONDS.set(left / pace if pace else math.inf if left else 0)
+        meters.DRAIN_SECONDS.set(unfinished / pace if pace else math.inf if unfinished else 0)
 
     def _send(self) -> None:
         traces = trace_contexts(self._database, {shard.job_id for _, shard in self._unsent}) if tracing.on() else {}
@@ -177,28 +178,28 @@ class Dispatcher:
             self._unsent.popleft()
 
     def _send_templates(self) -> None:
-        """What is marked and then not sent is published again after ``publish_timeout_s``."""
+        """Publish waiting templates. One that is marked and not sent is published again after ``publish_timeout_s``."""
         for template_id, queue in take_templates(self._database, publish_timeout_s=self._settings.publish_timeout_s):
             publish_template(self._celery, template_id, queue)
             log.info("template.published", template=template_id, queue=queue.value)
 
     def forget(self) -> None:
-        """Another leads now; what was not sent is its to send."""
+        """Drop everything known: another dispatcher leads now, and sends the shards that were not sent."""
         self._unsent.clear()
-        self._pace.forget()
+        self._pace.reset()
         self._ticked_at = -math.inf
 
 
-def _say(tell: Callable[..., object], event: str, images: list[ImageOfJob], **facts: str) -> None:
-    """A line of the log for each job, or several, with the ids of all its images."""
+def _log_images(write: Callable[..., object], event: str, images: list[ImageOfJob], **facts: str) -> None:
+    """Log the ids of all images, in one or several lines for each job."""
     for job_id, of_job in groupby(sorted(images), key=attrgetter("job_id")):
         ids = [image.image_id for image in of_job]
-        for start in range(0, len(ids), NAMED):
-            tell(event, job=job_id, images=ids[start : start + NAMED], **facts)
+        for start in range(0, len(ids), IMAGES_PER_LINE):
+            write(event, job=job_id, images=ids[start : start + IMAGES_PER_LINE], **facts)
 
 
 def run(settings: Settings) -> int:
-    """Dispatch and deliver until SIGTERM or SIGINT; 0 then."""
+    """Dispatch, deliver and sweep until SIGTERM or SIGINT; returns 0 then."""
     prepare_queue(settings)
     tracing.configure(settings, "dispatcher")
     database = Database.connect(settings.sqlalchemy_url)
@@ -206,7 +207,7 @@ def run(settings: Settings) -> int:
     try:
         with ExitStack() as running:
             stop = running.enter_context(StopSignal())
-            running.enter_context(Deliveries(database, settings))
+            running.enter_context(WebhookSender(database, settings))
             kept_s = settings.retention_s(None)
             running.enter_context(Sweeper(database, open_blobs(settings), deliveries_kept_s=kept_s))
             running.enter_context(metrics.shown(settings, metrics.DISPATCHER))

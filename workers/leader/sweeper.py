@@ -1,6 +1,7 @@
-"""Deletes what has expired: jobs by their retention, deliveries of none, unused uploads, blobs that nothing names.
+"""Deletes expired jobs, unused uploads, old deliveries that belong to no job, and blobs that no row names.
 
-Beside the dispatcher, because a large job's blobs take minutes. Every step may be repeated and may run twice at once.
+It runs beside the dispatcher, because a large job's blobs take minutes. Every step may be repeated and may run twice at
+once.
 """
 
 from __future__ import annotations
@@ -14,55 +15,50 @@ import structlog
 from storage.blobs.base import Blobs
 from storage.database import Database
 from storage.errors import NotFound, StorageError
-from storage.ledger.jobs.lifecycle import (
-    blobs_deleted,
-    claim_blob_deletions,
-    delete_job,
-    drop_expired_uploads,
-    drop_old_deliveries,
-    expired_jobs,
-)
+from storage.ledger.retention.blobs import claim_blob_deletions, forget_blob_deletions
+from storage.ledger.retention.deletion import delete_job
+from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two looks.
-LOOK_S = 30.0
-#: Seconds after which blobs whose deletion broke off are another's to delete.
+#: Seconds between two sweeps.
+SWEEP_S = 30.0
+#: Seconds after which another sweeper takes over deletions that broke off.
 CLAIM_S = 600.0
-#: Seconds that a stop waits for a sweep under way, which another continues.
+#: Seconds for which a stop waits for a running sweep; another sweeper continues it.
 STOP_S = 2.0
 
 
 def sweep(database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) -> None:
-    """One look at everything that can expire.
+    """Delete everything that has expired.
 
-    ``deliveries_kept_s``: for how long deliveries that belong to no job are kept; ``None``: for good.
+    ``deliveries_kept_s``: retention of deliveries that belong to no job; ``None``: forever.
 
     Raises:
-        StorageError: ledger or blob store are away, or refuse; what was not deleted is deleted later.
+        StorageError: the ledger or the blob store is unavailable or refuses; a later sweep deletes the rest.
     """
     for tenant_id, job_id in expired_jobs(database):
-        with suppress(NotFound):  # somebody else was quicker
+        with suppress(NotFound):  # another sweeper was quicker
             delete_job(database, tenant_id, job_id)
             log.info("job.expired", job=job_id)
-    dropped = drop_expired_uploads(database)
-    if dropped:
-        log.info("uploads.expired", uploads=dropped)
-    forgotten = 0 if deliveries_kept_s is None else drop_old_deliveries(database, deliveries_kept_s)
-    if forgotten:
-        log.info("deliveries.expired", deliveries=forgotten)
+    expired_uploads = drop_expired_uploads(database)
+    if expired_uploads:
+        log.info("uploads.expired", uploads=expired_uploads)
+    old_deliveries = 0 if deliveries_kept_s is None else drop_old_deliveries(database, deliveries_kept_s)
+    if old_deliveries:
+        log.info("deliveries.expired", deliveries=old_deliveries)
     while claimed := claim_blob_deletions(database, claim_s=CLAIM_S):
         for number, (key, in_parts) in claimed.items():
             if in_parts:
-                # Before the blob: its parts may be joined at this moment.
+                # Parts go before the blob: they may be joined at this moment.
                 blobs.drop_parts(key)
-            for found in [stat.key for stat in blobs.list(key)] if key.endswith("/") else [key]:
-                blobs.delete(found)
-            blobs_deleted(database, [number])
+            for blob_key in [stat.key for stat in blobs.list(key)] if key.endswith("/") else [key]:
+                blobs.delete(blob_key)
+            forget_blob_deletions(database, [number])
 
 
 class Sweeper:
-    """A thread that sweeps now and then until its ``with`` block ends."""
+    """A thread that sweeps every ``SWEEP_S`` seconds until its ``with`` block ends."""
 
     def __init__(self, database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) -> None:
         self._database = database
@@ -84,7 +80,7 @@ class Sweeper:
             try:
                 sweep(self._database, self._blobs, deliveries_kept_s=self._deliveries_kept_s)
             except StorageError as error:
-                log.warning("sweep.waits", code=error.code, error=str(error))
+                log.warning("sweeper.waits", code=error.code, error=str(error))
             except Exception:
-                log.exception("sweep.failed")
-            self._stopped.wait(LOOK_S)
+                log.exception("sweeper.failed")
+            self._stopped.wait(SWEEP_S)

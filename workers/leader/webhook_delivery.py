@@ -1,6 +1,6 @@
-"""Webhook delivery: empties the outbox, claims due rows, signs them (Standard Webhooks), posts, writes attempts down.
+"""Webhook delivery: empties the outbox, claims due rows, signs them (Standard Webhooks), posts, records attempts.
 
-A claim is a row that comes due again later: a sender that dies is followed by another, and the receiver knows a repeat
+A claimed row comes due again later: when a sender dies, another repeats its posts, and the receiver recognises a repeat
 by its ``webhook-id``.
 """
 
@@ -22,38 +22,38 @@ from cleanplate.telemetry import meters, tracing
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ledger.jobs.traces import trace_contexts
-from storage.ledger.webhooks.collecting import collect, urgent
 from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
+from storage.ledger.webhooks.relay import has_urgent_events, relay_events
 from storage.records import Delivery
 from workers.leader.webhook_post import Answer, post
 
 log = structlog.get_logger(__name__)
 
-#: Posts at the same time, and of them to one endpoint: a slow receiver leaves room for others.
+#: Concurrent posts in all, and to one endpoint: a slow receiver leaves room for others.
 POSTS = 16
 POSTS_OF_ONE = 4
-#: Seconds between two looks for due rows while there are none.
-LOOK_S = 0.5
-#: Seconds that images of large jobs gather in the outbox, to share deliveries.
+#: Seconds between two searches for due rows.
+SEARCH_S = 0.5
+#: Seconds for which events of large jobs gather in the outbox, to share deliveries.
 COLLECT_S = 5.0
-#: Longest pause while the ledger is away, in seconds.
+#: Longest pause while the ledger is unavailable, in seconds.
 LONGEST_PAUSE_S = 15.0
-#: Seconds that a stop waits for a look under way. A post that is cut off is repeated when its claim runs out.
+#: Seconds for which a stop waits for the thread. A post that is cut off is repeated when its claim expires.
 STOP_S = 2.0
 
 
-class Deliveries:
-    """A thread that delivers what is due until its ``with`` block ends."""
+class WebhookSender:
+    """A thread that delivers due webhooks until its ``with`` block ends."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
         self._stopped = threading.Event()
-        #: A post has ended, or the stop has come.
+        #: Set when a post has ended, or the sender is to stop.
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
-    def __enter__(self) -> Deliveries:
+    def __enter__(self) -> WebhookSender:
         self._thread.start()
         return self
 
@@ -63,38 +63,38 @@ class Deliveries:
         self._thread.join(STOP_S)
 
     def _run(self) -> None:
-        pause = LOOK_S
+        pause = SEARCH_S
         posts: dict[threading.Thread, str] = {}
-        looked_at = collected_at = -math.inf
+        searched_at = collected_at = -math.inf
         while True:
-            # Cleared before anything is looked at, so that nothing that happens meanwhile is slept through.
+            # Cleared before the search, so that no event during it is slept through.
             self._wake.clear()
             if self._stopped.is_set():
                 return
             posts = {thread: endpoint for thread, endpoint in posts.items() if thread.is_alive()}
             try:
                 now = time.monotonic()
-                if now >= looked_at + LOOK_S:
-                    looked_at = now
-                    if now >= collected_at + COLLECT_S or urgent(self._database):
+                if now >= searched_at + SEARCH_S:
+                    searched_at = now
+                    if now >= collected_at + COLLECT_S or has_urgent_events(self._database):
                         collected_at = now
-                        collect(self._database)
+                        relay_events(self._database)
                 for delivery in self._claim(Counter(posts.values())):
                     # Daemons: a stop does not wait for receivers.
                     thread = threading.Thread(target=self._deliver, args=(delivery,), name="post", daemon=True)
                     thread.start()
                     posts[thread] = delivery.endpoint_id
-                pause = LOOK_S
+                pause = SEARCH_S
             except StorageError as error:
-                log.warning("webhooks.wait", code=error.code, error=str(error))
+                log.warning("webhook_sender.waits", code=error.code, error=str(error))
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             except Exception:
-                log.exception("webhooks.failed")
+                log.exception("webhook_sender.failed")
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             self._wake.wait(pause)
 
     def _claim(self, under_way: Counter[str]) -> list[Delivery]:
-        """What may be posted beside the posts ``under_way``, by endpoint."""
+        """Claim the deliveries that may be posted beside those ``under_way``, counted by endpoint."""
         free = POSTS - under_way.total()
         if not free:
             return []
@@ -103,15 +103,15 @@ class Deliveries:
 
     @property
     def _claim_s(self) -> float:
-        """A claim outlasts the slowest post (connecting, then answering) and its record."""
+        """Seconds of a claim: longer than the slowest post (connecting, then answering) and its record."""
         return 2 * self._settings.webhook_timeout_s + 30
 
     def _deliver(self, delivery: Delivery) -> None:
         try:
             self._post_and_record(delivery)
         except Exception:
-            # Its claim runs out, and it is posted again.
-            log.exception("webhook.not_recorded", **_names(delivery))
+            # The claim expires, and the delivery is posted again.
+            log.exception("webhook.not_recorded", **_log_fields(delivery))
         finally:
             self._wake.set()
 
@@ -121,8 +121,8 @@ class Deliveries:
         return trace_contexts(self._database, [delivery.job_id]).get(delivery.job_id)
 
     def _post_and_record(self, delivery: Delivery) -> None:
-        with tracing.span("webhook.post", self._trace_of(delivery), **_names(delivery)) as span:
-            answer = deliver(delivery, self._settings)
+        with tracing.span("webhook.post", self._trace_of(delivery), **_log_fields(delivery)) as span:
+            answer = sign_and_post(delivery, self._settings)
             span.tell(status=answer.status or 0)
         state = record_delivery(
             self._database,
@@ -139,7 +139,7 @@ class Deliveries:
         meters.WEBHOOK_SECONDS.labels(delivery.event_type, state.value).observe(answer.seconds)
         log.info(
             "webhook.posted",
-            **_names(delivery),
+            **_log_fields(delivery),
             status=answer.status,
             error=answer.error,
             seconds=round(answer.seconds, 3),
@@ -147,18 +147,18 @@ class Deliveries:
         )
 
 
-def _names(delivery: Delivery) -> dict[str, str | int]:
-    """What tells a post from all others."""
-    names: dict[str, str | int] = {
+def _log_fields(delivery: Delivery) -> dict[str, str | int]:
+    """Fields that identify a post in the log."""
+    fields: dict[str, str | int] = {
         "delivery": delivery.id,
         "event_type": delivery.event_type,
         "attempt": delivery.attempts + 1,
     }
-    return names if delivery.job_id is None else names | {"job": delivery.job_id}
+    return fields if delivery.job_id is None else fields | {"job": delivery.job_id}
 
 
-def deliver(delivery: Delivery, settings: Settings) -> Answer:
-    """Sign and post one delivery (standardwebhooks.com): the signature covers its id, this moment and the body."""
+def sign_and_post(delivery: Delivery, settings: Settings) -> Answer:
+    """Sign and post one delivery (standardwebhooks.com): the signature covers its id, the time and the body."""
     body = json.dumps(delivery.payload, separators=(",", ":"), ensure_ascii=False)
     now = datetime.now(UTC)
     headers = {

@@ -18,30 +18,30 @@ from workers.errors import AddressRefused
 from workers.shared.guarded_http import guarded_session
 
 USER_AGENT = "Cleanplate-Webhooks/1"
-#: Bytes of an answer that are read; the rest is never fetched.
+#: Longest part of an answer that is read, in bytes.
 ANSWER_BYTES = 4096
-#: Characters of an answer that are kept.
+#: Longest part of an answer that is kept, in characters.
 EXCERPT_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one post: a status, or why there is none."""
+    """The result of one post: a status, or an error where the receiver gave none."""
 
     status: int | None
     error: str | None
     excerpt: str | None
     seconds: float
-    #: What the receiver asked for; ``None`` where it did not.
+    #: The receiver's ``retry-after``; ``None`` where it sent none.
     retry_after_s: float | None
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float, allow_private: bool) -> Answer:
-    """Post ``body`` once. Whatever goes wrong is in the answer.
+    """Post ``body`` once. An error is part of the answer.
 
-    ``timeout_s``: for connecting, and then for everything until the answer has been read.
+    ``timeout_s``: for connecting, and then again until the answer has been read.
     """
-    begun = time.monotonic()
+    started_at = time.monotonic()
     try:
         with guarded_session(timeout_s, allow_private=allow_private, user_agent=USER_AGENT) as session:
             if urlsplit(url).scheme != "https" and not allow_private:
@@ -51,25 +51,25 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float,
                     status=response.status_code,
                     error=None,
                     excerpt=_excerpt(response),
-                    seconds=time.monotonic() - begun,
+                    seconds=time.monotonic() - started_at,
                     retry_after_s=retry_after(response.headers.get("retry-after")),
                 )
     except (InvalidIPAddress, AddressRefused) as error:
         sentence = str(error) if isinstance(error, AddressRefused) else "The address is in a private network."
-        return _none(f"{AddressRefused.code}: {sentence}", begun)
+        return _failed(f"{AddressRefused.code}: {sentence}", started_at)
     except (requests.RequestException, UnicodeError, ValueError) as error:
         # The class alone: the text repeats the URL, which may carry a secret of the receiver's.
-        return _none(f"unreachable: {type(error).__name__}", begun)
+        return _failed(f"unreachable: {type(error).__name__}", started_at)
 
 
-def _none(error: str, begun: float) -> Answer:
-    return Answer(status=None, error=error, excerpt=None, seconds=time.monotonic() - begun, retry_after_s=None)
+def _failed(error: str, started_at: float) -> Answer:
+    return Answer(status=None, error=error, excerpt=None, seconds=time.monotonic() - started_at, retry_after_s=None)
 
 
 def _excerpt(response: requests.Response) -> str | None:
-    """The beginning of the answer as text that every database takes."""
+    """The beginning of the answer, as text that every database stores."""
     read = b""
-    # The status has arrived, and it decides; a text that breaks off is kept as far as it came.
+    # The status has arrived, and it decides. A text that breaks off is kept as far as it came.
     with contextlib.suppress(OSError, HTTPError, requests.RequestException):
         while len(read) < ANSWER_BYTES and (
             piece := response.raw.read1(ANSWER_BYTES - len(read), decode_content=False)

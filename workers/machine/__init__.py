@@ -1,1 +1,1 @@
-"""The program of a machine: one supervisor that starts and watches one process for each device."""
+"""The machine's program: one supervisor that starts, watches and reports one process for each device."""

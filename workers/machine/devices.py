@@ -1,4 +1,4 @@
-"""Which devices this machine offers to the network, and how they are. By NVML: a parent that touched CUDA cannot fork.
+"""The devices of this machine and their state, by NVML: a parent that touched CUDA cannot fork.
 
 A GPU that is cut into MIG slices counts as its slices.
 """
@@ -19,11 +19,11 @@ from workers.errors import NoDevice, UnknownDevice
 
 @dataclass(frozen=True)
 class Device:
-    """What one worker process is pinned to."""
+    """A device to which one process is pinned."""
 
-    #: For the process's name: ``cuda0``, ``cpu``.
+    #: ``cuda0``, ``cpu``; the process bears this name.
     name: str
-    #: Variables of its environment.
+    #: Variables of the process's environment.
     environment: dict[str, str] = field(default_factory=dict)
     #: NVML's name for it, which means the same in every process; ``None`` for the CPU.
     uuid: str | None = None
@@ -31,30 +31,30 @@ class Device:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a device is. ``None``: it does not say."""
+    """The state of a device. ``None``: NVML does not report it."""
 
     memory_used: int | None = None
     memory_total: int | None = None
     temperature_c: int | None = None
 
 
-# Threads that wait for work must not spin: the machine has other things to do.
+# Waiting threads must not spin: the machine has other work.
 _CPU = Device("cpu", {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"})
 
 
 def devices(settings: Settings, chosen: str | None = None) -> list[Device]:
-    """One per CUDA device, or the CPU, as ``settings.device`` asks.
+    """All CUDA devices, or the CPU, as ``settings.device`` asks.
 
-    ``chosen``: some of them, by their numbers here or their UUIDs, with commas.
+    ``chosen``: some of the devices, by their numbers on this machine or their UUIDs, with commas.
 
     Raises:
-        NoDevice: CUDA was asked for and there is none.
-        UnknownDevice: one that was chosen is not here.
+        NoDevice: the settings ask for CUDA, and there is no device.
+        UnknownDevice: a chosen device is not on this machine.
     """
     if settings.device != "cpu":
-        found = _numbered(_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), _uuids()))
-        if found:
-            return _chosen(found, chosen) if chosen is not None else found
+        cuda_devices = _numbered(_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), _uuids()))
+        if cuda_devices:
+            return _chosen(cuda_devices, chosen) if chosen is not None else cuda_devices
         if settings.device == "cuda" or chosen is not None:
             raise NoDevice
     return [_CPU]
@@ -64,21 +64,21 @@ def _numbered(uuids: list[str]) -> list[Device]:
     return [Device(f"cuda{index}", {"CUDA_VISIBLE_DEVICES": uuid}, uuid) for index, uuid in enumerate(uuids)]
 
 
-def _chosen(found: list[Device], chosen: str) -> list[Device]:
-    by_name = {str(index): device for index, device in enumerate(found)} | {
-        str(device.uuid): device for device in found
+def _chosen(present: list[Device], chosen: str) -> list[Device]:
+    by_name = {str(index): device for index, device in enumerate(present)} | {
+        str(device.uuid): device for device in present
     }
     names = [name.strip() for name in chosen.split(",") if name.strip()]
     unknown = [name for name in names if name not in by_name]
     if unknown or not names:
-        raise UnknownDevice(unknown, [f"{index} ({device.uuid})" for index, device in enumerate(found)])
+        raise UnknownDevice(unknown, [f"{index} ({device.uuid})" for index, device in enumerate(present)])
     return list({by_name[name].name: by_name[name] for name in names}.values())
 
 
 def _visible(inherited: str | None, present: list[str]) -> list[str]:
-    """Narrow what is ``present`` by an inherited ``CUDA_VISIBLE_DEVICES``: numbers as NVML counts, or UUIDs.
+    """The ``present`` devices that an inherited ``CUDA_VISIBLE_DEVICES`` names, by NVML's numbers or by UUIDs.
 
-    What NVML does not know is handed on as it is.
+    Names that NVML does not know are passed on.
     """
     if inherited is None or not present:
         return present
@@ -91,8 +91,8 @@ def read_device(device: Device) -> Reading:
     """Memory and temperature of a device; of a MIG slice, the temperature of the GPU around it."""
     if device.uuid is None:
         return Reading()
-    with _nvml() as there:
-        handle = _or_none(lambda: pynvml.nvmlDeviceGetHandleByUUID(device.uuid)) if there else None
+    with _nvml() as available:
+        handle = _or_none(lambda: pynvml.nvmlDeviceGetHandleByUUID(device.uuid)) if available else None
         if handle is None:
             return Reading()
         memory = _or_none(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle))
@@ -102,27 +102,27 @@ def read_device(device: Device) -> Reading:
 
 
 def _uuids() -> list[str]:
-    """Identifiers of all NVIDIA devices, slices in place of what is cut into them."""
-    with _nvml() as there:
-        if not there:
+    """UUIDs of all NVIDIA devices; slices stand in place of the GPU that is cut into them."""
+    with _nvml() as available:
+        if not available:
             return []
         gpus = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
         return [str(pynvml.nvmlDeviceGetUUID(handle)) for gpu in gpus for handle in _slices(gpu)]
 
 
 def _slices(gpu: Any) -> list[Any]:
-    """The MIG slices of a GPU; where it is not cut, the GPU."""
+    """The MIG slices of a GPU; the GPU itself where it is not cut."""
     mode = _or_none(lambda: pynvml.nvmlDeviceGetMigMode(gpu))
     if mode is None or mode[0] != pynvml.NVML_DEVICE_MIG_ENABLE:
         return [gpu]
     count = pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)
-    found = (_or_none(lambda: pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index)) for index in range(count))  # noqa: B023
-    return [handle for handle in found if handle is not None]
+    handles = (_or_none(lambda: pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index)) for index in range(count))  # noqa: B023
+    return [handle for handle in handles if handle is not None]
 
 
 @contextmanager
 def _nvml() -> Iterator[bool]:
-    """NVML while the block runs; false where this machine has none."""
+    """Open NVML during the block; False where this machine has none."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -135,7 +135,7 @@ def _nvml() -> Iterator[bool]:
 
 
 def _or_none(ask: Callable[[], Any]) -> Any:
-    """What NVML answers; ``None`` where this device has no such thing."""
+    """NVML's answer; ``None`` where this device does not support the question."""
     try:
         return ask()
     except pynvml.NVMLError:

@@ -8,6 +8,6 @@ from model.text.installed import missing
 
 
 def require_text_marks(settings: Settings) -> None:
-    """Raises TextMarksMissing: ``CLEANPLATE_TEXT_MARKS`` is ``on``, and packages are missing here."""
+    """Raise TextMarksMissing if ``CLEANPLATE_TEXT_MARKS`` is ``on`` and packages are missing on this machine."""
     if settings.text_marks == "on" and missing():
         raise TextMarksMissing(missing())

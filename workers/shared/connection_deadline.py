@@ -1,5 +1,6 @@
-"""HTTP connections with an end: a socket's timeout bounds each wait, and a receiver that sends a byte now and then
-could hold a connection for ever. Here the connection as a whole is cut, TLS handshake, headers and body together.
+"""HTTP connections with a deadline for TLS handshake, headers and body together.
+
+A socket's timeout bounds each wait alone: a receiver that sends single bytes could hold a connection forever.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 
 
-class _Cut:
-    """Shuts a connected socket down after ``seconds``, unless canceled before."""
+class _Deadline:
+    """Shuts a connected socket down after ``seconds``, unless it is canceled before."""
 
     def __init__(self, connected: socket.socket, seconds: float) -> None:
-        # A duplicate: TLS takes the original over, and shutting either down ends the connection.
+        # A duplicate, because TLS takes the original over. Shutting either down ends the connection.
         self._socket = connected.dup()
         self._timer = threading.Timer(seconds, self._shut_down)
         self._timer.daemon = True
         self._timer.start()
 
     def _shut_down(self) -> None:
-        with contextlib.suppress(OSError):  # closed in this moment
+        with contextlib.suppress(OSError):  # closed at this moment
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def cancel(self) -> None:
@@ -34,19 +35,19 @@ class _Cut:
 
 
 class _Bounded(HTTPConnection):
-    """Lives for its connect timeout once more after it is connected, and then ends."""
+    """Ends when its connect timeout has passed again after it was connected."""
 
-    _cut: _Cut | None = None
+    _deadline: _Deadline | None = None
     _answering = False
 
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
         if isinstance(self.timeout, int | float):
-            self._cut = _Cut(connected, self.timeout)
+            self._deadline = _Deadline(connected, self.timeout)
         return connected
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
-        # A body without a length ends with the connection, which closes itself before the body is read: no end yet.
+        # The connection of a body without a length closes itself before the body is read: the deadline must stay.
         self._answering = True
         try:
             return super().getresponse()
@@ -55,9 +56,9 @@ class _Bounded(HTTPConnection):
 
     def close(self) -> None:
         super().close()
-        if self._cut is not None and not self._answering:
-            self._cut.cancel()
-            self._cut = None
+        if self._deadline is not None and not self._answering:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class _BoundedHTTPS(_Bounded, HTTPSConnection):

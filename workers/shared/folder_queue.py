@@ -1,8 +1,8 @@
-"""The embedded queue: kombu's filesystem transport, with messages that appear whole.
+"""The embedded queue: kombu's filesystem transport, in which messages appear whole.
 
-kombu writes a message under its final name, so a consumer that looks in that moment, or a producer that dies in it,
-makes half a message, which ends the consumer. Here a message is written beside the queue and then renamed into it.
-A consumer of several queues empties the first one first.
+kombu writes a message under its final name. A consumer that reads at that moment, or a producer that dies then, makes
+half a message, which ends the consumer. This transport writes a message beside the queue and renames it into the queue.
+A consumer of several queues empties the first queue first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kombu.utils.scheduling import FairCycle
 
 
 class InOrder(FairCycle):
-    """Looks into the first queue first, each time, and not into all in turns: what is interactive overtakes."""
+    """Reads the first queue first at each turn, so that interactive work overtakes bulk work."""
 
     def get(self, callback: Callable[..., Any], **options: Any) -> Any:
         self.pos = 0
@@ -28,7 +28,7 @@ class InOrder(FairCycle):
 
 
 class Channel(filesystem.Channel):
-    """As kombu's, but for writing and for the order of queues."""
+    """kombu's channel with its own way of writing and its own order of queues."""
 
     def _reset_cycle(self) -> None:
         self._cycle = InOrder(self._get_and_deliver, self._active_queues, Empty)  # type: ignore[no-untyped-call]
@@ -36,7 +36,7 @@ class Channel(filesystem.Channel):
     # kombu's own two signatures disagree.
     def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
-        # In the order of names, oldest first; the same end as kombu's names, which consumers look for.
+        # Names sort by age, and end as kombu's names do, which consumers look for.
         name = f"{time.time_ns():020}_{uuid.uuid4()}.{queue}.msg"
         draft = folder / f"{name}.draft"
         draft.write_text(json.dumps(payload))

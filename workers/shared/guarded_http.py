@@ -1,8 +1,8 @@
 """HTTP to addresses that tenants chose: resolved once, never to a private network, never redirected, always bounded.
 
 ``requests-hardened`` resolves a host, refuses private, loopback, link-local, multicast and translated ranges, and
-connects to the very address it checked. Here is what it leaves open; what a public address is, is decided in
-:mod:`cleanplate.base.addresses`.
+connects to the address that it checked. This module closes what it leaves open. :mod:`cleanplate.base.addresses`
+decides which addresses are public.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workers.shared.connection_deadline import POOLS
 
 
 class _Guarded(IPFilterAdapter):  # type: ignore[misc]
-    """Refuses a few more addresses than the library does, after its one look at the name."""
+    """Refuses the addresses that are not public and that the library lets pass, after its one resolution."""
 
     def build_connection_pool_key_attributes(self, *given: Any, **named: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         host, pool = super().build_connection_pool_key_attributes(*given, **named)
@@ -31,9 +31,9 @@ class _Guarded(IPFilterAdapter):  # type: ignore[misc]
 
 
 def guarded_session(timeout_s: float, *, allow_private: bool, user_agent: str) -> requests.Session:
-    """A session for one request. Private addresses raise ``InvalidIPAddress``; redirects are answers like others.
+    """A session for one request. Private addresses raise ``InvalidIPAddress``; redirects are not followed.
 
-    ``timeout_s``: for connecting, and then for everything until the answer has been read.
+    ``timeout_s``: for connecting, and then again until the answer has been read.
     """
     session: requests.Session = HTTPSession(
         Config(
@@ -44,12 +44,12 @@ def guarded_session(timeout_s: float, *, allow_private: bool, user_agent: str) -
             user_agent_override=user_agent,
         )
     )
-    # No proxy, password file or certificate bundle from this process's environment reaches a tenant's server.
+    # Proxies, password files and certificate bundles of this process's environment are ignored.
     session.trust_env = False
     if not allow_private:
         session.mount("https://", _Guarded(is_https_proto=True))
     for adapter in session.adapters.values():
         adapter.poolmanager.pool_classes_by_scheme = POOLS  # type: ignore[attr-defined]
-    # What is read is cut off by bytes; compressed, those could unfold to any size.
+    # The limit of bytes would not bound an answer that unfolds when it is decompressed.
     session.headers["Accept-Encoding"] = "identity"
     return session

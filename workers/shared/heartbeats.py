@@ -1,6 +1,6 @@
-"""The heartbeat of a worker's child: a small file that a thread writes every second and the supervisor reads.
+"""The heartbeat of a device's process: a small file that a thread writes every second and the supervisor reads.
 
-A child that is stopped writes nothing; one whose device or thread hangs says for how long it has been so.
+A stopped process writes nothing. A process whose device or thread hangs reports for how long it has been so.
 """
 
 from __future__ import annotations
@@ -8,75 +8,97 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import structlog
 
+from cleanplate.base.reports import DeviceReport
+
 log = structlog.get_logger(__name__)
 
-BEAT_S = 1.0
-#: Names the file to a child; without it there is no heartbeat.
-VARIABLE = "CLEANPLATE_PULSE"
+#: Seconds between two heartbeats.
+HEARTBEAT_S = 1.0
+#: Seconds after its start within which a process must write its first heartbeat.
+FIRST_HEARTBEAT_S = 120.0
+#: Variable that names the file to a process; without it the process writes none.
+FILE_VARIABLE = "CLEANPLATE_HEARTBEAT_FILE"
+#: Most seconds that one check adds to a silence: a supervisor that was itself stopped must not blame its processes.
+_LONGEST_INTERVAL_S = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Beat:
-    """What a child says of itself."""
+class HeartbeatFile:
+    """Writes a report every second until the process ends. The file bears the device's name."""
 
-    pid: int
-    #: Grows with every beat.
-    number: int = 0
-    #: Whether the network is loaded.
-    ready: bool = False
-    images: int = 0
-    #: Over the last minute.
-    images_per_second: float = 0.0
-    tiles: int = 0
-    #: Seconds since the process is ready in which nothing was asked of the device.
-    idle_s: float = 0.0
-    #: Seconds for which a step has been under way, or tiles asked and none answered.
-    hanging_s: float = 0.0
-    resident_bytes: int = 0
-
-
-def read_beat(path: Path) -> Beat | None:
-    """The last beat; ``None`` before the first."""
-    try:
-        return Beat(**json.loads(path.read_text()))
-    except FileNotFoundError:
-        return None
-
-
-class Pulse:
-    """Writes a beat every second until the process ends."""
-
-    def __init__(self, path: Path, take: Callable[[], Beat]) -> None:
-        self._path, self._take = path, take
-        self._number = 0
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+    def __init__(self, path: Path, make_report: Callable[[str], DeviceReport]) -> None:
+        """``make_report``: called with the device's name."""
+        self._path, self._make_report = path, make_report
+        self._written = 0
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._never = threading.Event()
 
     def start(self) -> None:
+        """Write from now on."""
         self._thread.start()
+
+    def write(self) -> None:
+        """Write one heartbeat."""
+        self._written += 1
+        report = replace(self._make_report(self._path.stem), heartbeat=self._written)
+        replace_file(self._path, json.dumps(asdict(report)))
 
     def _run(self) -> None:
         while True:
             try:
-                self.beat()
+                self.write()
             except OSError:
-                # A full disk, say. The supervisor hears nothing and begins the process anew, which says it again.
-                log.exception("pulse.not_written")
-            self._never.wait(BEAT_S)
-
-    def beat(self) -> None:
-        """Write one."""
-        self._number += 1
-        put(self._path, json.dumps(asdict(replace(self._take(), number=self._number))))
+                # A full disk, for example. The supervisor misses the heartbeat and replaces the process.
+                log.exception("heartbeat.not_written")
+            self._never.wait(HEARTBEAT_S)
 
 
-def put(path: Path, text: str) -> None:
+def read_heartbeat(path: Path) -> DeviceReport | None:
+    """The last heartbeat; ``None`` before the first."""
+    try:
+        return DeviceReport(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+
+
+class HangDetector:
+    """Decides by its heartbeat whether a process works. Make a new one for every start of the process."""
+
+    def __init__(
+        self, path: Path, *, hang_s: float, stuck_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``hang_s``: the longest silence; ``stuck_s``: the longest single step, or pass of the network."""
+        path.unlink(missing_ok=True)
+        self._path, self._hang_s, self._stuck_s, self._clock = path, hang_s, stuck_s, clock
+        self._checked_at = clock()
+        self.silent_s = 0.0
+        self.last: DeviceReport | None = None
+
+    def check(self) -> str | None:
+        """Read the heartbeat; returns a reason to end the process, if any: ``silent``, ``stuck`` or ``child_died``."""
+        now = self._clock()
+        self.silent_s += min(now - self._checked_at, _LONGEST_INTERVAL_S)
+        self._checked_at = now
+        before, report = self.last, read_heartbeat(self._path)
+        if report is not None and (before is None or (report.pid, report.heartbeat) != (before.pid, before.heartbeat)):
+            self.silent_s, self.last = 0.0, report
+        if before is not None and report is not None and before.pid != report.pid:
+            # Celery has replaced its child. Ended here, the process counts as dead and is started with pauses.
+            return "child_died"
+        if self.silent_s > (FIRST_HEARTBEAT_S if self.last is None else self._hang_s):
+            return "silent"
+        if self.last is not None and (self.last.hanging_s or 0.0) > self._stuck_s:
+            return "stuck"
+        return None
+
+
+def replace_file(path: Path, text: str) -> None:
     """Replace a file whole, without waiting for the disk: it need not outlive this machine's next start."""
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(text)
@@ -84,7 +106,7 @@ def put(path: Path, text: str) -> None:
 
 
 def resident_bytes() -> int:
-    """Of this process (Linux; 0 elsewhere)."""
+    """Resident memory of this process (Linux; 0 elsewhere)."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

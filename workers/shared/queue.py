@@ -1,6 +1,6 @@
-"""The conveyor: a Celery app over Redis, or over a folder for the embedded service.
+"""The queue: a Celery app over Redis, or over a folder for the embedded service.
 
-The broker may lose or repeat any message at any time: the ledger decides what is to be done, leases decide who does it.
+The broker may lose or repeat any message at any time. The ledger decides which work exists, leases decide who does it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from kombu.entity import Exchange, Queue
 from cleanplate.base.settings import Settings
 from storage.records import Priority
 
-#: One for each priority, in the order in which a worker looks at them.
+#: Queue names, one for each priority, in the order in which a worker reads them.
 QUEUES = tuple(priority.value for priority in Priority)
-TASK, MAKING_TASK = "inpaint_shard", "make_template"
+SHARD_TASK, TEMPLATE_TASK = "inpaint_shard", "make_template"
 
-#: Seconds that a stopping worker may take to end the image it is at.
+#: Seconds in which a stopping worker must end its current images.
 DRAIN_S = 60
-#: Share of the hard time limit after which a shard is asked to end by itself.
+#: Share of the hard time limit after which a shard is asked to end.
 SOFT_SHARE = 0.9
 #: Variables by which Celery's command line and app would follow the Celery of another project.
 _FOREIGN_VARIABLES = frozenset({"APP", "BROKER_URL", "CONFIG_MODULE", "LOADER", "RESULT_BACKEND"})
@@ -55,7 +55,7 @@ def make_celery(settings: Settings) -> Celery:
     )
     app.conf.update(
         **_broker(settings),
-        # The default exchange routes by the queue's name alone: no binding is kept in the broker that it could lose.
+        # The default exchange routes by the queue's name: the broker keeps no binding that it could lose.
         task_queues=[Queue(name, Exchange(""), routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call]
         task_default_queue=Priority.BULK.value,
         task_create_missing_queues=False,
@@ -64,7 +64,7 @@ def make_celery(settings: Settings) -> Celery:
         accept_content=["json"],
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
-        # A message leaves the broker when its shard has ended. One that comes again finds its images leased or ended.
+        # A message leaves the broker when its shard has ended. A repeated message finds its images leased or ended.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_time_limit=settings.task_time_limit_s,
@@ -75,7 +75,7 @@ def make_celery(settings: Settings) -> Celery:
         worker_send_task_events=False,
         worker_enable_remote_control=not settings.embedded_broker,
         worker_soft_shutdown_timeout=DRAIN_S,
-        # A child is up when it has loaded the network; on a cold disk that takes a while.
+        # A child is up when it has loaded the network, which takes a while on a cold disk.
         worker_proc_alive_timeout=300,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
@@ -101,9 +101,9 @@ def _broker(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "broker_transport_options": {
-            # What is in the first queue is taken before what is in the second.
+            # The first queue is emptied before the second.
             "queue_order_strategy": "priority",
-            # Never shorter than a shard can take: Redis would hand it out a second time.
+            # Longer than any shard takes: otherwise Redis hands the message out a second time.
             "visibility_timeout": settings.task_time_limit_s + 2 * DRAIN_S,
             "unacked_restore_interval": 15,
             "unacked_restore_throttle": 1,
@@ -111,33 +111,33 @@ def _broker(settings: Settings) -> dict[str, Any]:
             "socket_connect_timeout": 10,
             "socket_keepalive": True,
             "health_check_interval": 25,
-            # Of one publish. Who consumes, and who publishes again, has a loop of its own.
+            # Of one publish: the consumer and the dispatcher have loops of their own.
             "max_retries": 1,
         },
     }
 
 
 def _folders(home: Path) -> tuple[Path, Path]:
-    """Where messages lie, and where the transport keeps its own tables."""
+    """The folders of the messages and of the transport's own tables."""
     return home / "queue" / "messages", home / "queue" / "control"
 
 
 def prepare_queue(settings: Settings) -> None:
-    """Make the folders of the embedded queue; they belong to this user alone. Repeatable."""
+    """Make the folders of the embedded queue, for this user alone. Repeatable."""
     if settings.embedded_broker:
         for folder in _folders(settings.home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
-    """Put one shard into the queue, in one try.
+    """Send one shard to the queue, in one try.
 
     Raises:
-        kombu.exceptions.OperationalError: the broker does not take it.
+        kombu.exceptions.OperationalError: the broker is unavailable.
     """
-    app.send_task(TASK, args=[image_ids], queue=queue.value, retry=False, ignore_result=True)
+    app.send_task(SHARD_TASK, args=[image_ids], queue=queue.value, retry=False, ignore_result=True)
 
 
 def publish_template(app: Celery, template_id: str, queue: Priority) -> None:
-    """Put the making of a template into the queue. Raises as :func:`publish_shard`."""
-    app.send_task(MAKING_TASK, args=[template_id], queue=queue.value, retry=False, ignore_result=True)
+    """Send a template that is to be made to the queue. Raises as :func:`publish_shard`."""
+    app.send_task(TEMPLATE_TASK, args=[template_id], queue=queue.value, retry=False, ignore_result=True)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as something a loop can wait for, in the processes that run loops of their own."""
+"""SIGTERM and SIGINT as an event that a program's own loop can wait for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignal:
-    """While its ``with`` block runs, the two signals end no process but wake ``wait``. In the main thread only.
+    """While its ``with`` block runs, the two signals wake ``wait`` and do not end the process. Main thread only.
 
     A pipe and not an Event: setting an Event in a signal handler can deadlock with the wait that it interrupts.
     """
@@ -25,7 +25,7 @@ class StopSignal:
         self._readable, self._writable = os.pipe()
         os.set_blocking(self._writable, False)
         for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._heard)
+            self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -34,11 +34,11 @@ class StopSignal:
         os.close(self._readable)
         os.close(self._writable)
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(BlockingIOError):  # full of earlier signals: heard already
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):  # full of earlier signals
             os.write(self._writable, b"!")
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most so long; whether a signal has come by then, ever."""
-        # Nothing is read, so a signal once heard stays heard.
+        """Wait for at most ``seconds``; whether a signal has ever come."""
+        # Nothing reads the pipe, so that a signal stays visible.
         return bool(select.select([self._readable], [], [], seconds)[0])

@@ -1,7 +1,6 @@
 """AVIF: encoded again at the quality that gives the source's own size, in its depth and sampling.
 
-What describes the picture (profile, primaries, EXIF, XMP, how it is turned) is the source's own, and so is the box in
-which a C2PA manifest lies.
+Profile, primaries, EXIF, XMP, orientation and the box of a C2PA manifest are copied from the source.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ def read(data: bytes, image: Image.Image) -> list[Page]:
 
 def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
     """``data`` with its picture replaced; ``xmp`` replaces its XMP packet."""
-    found = properties(data)
+    own_properties = properties(data)
     items = _items(data, thumbnail, xmp)
-    told = describing(found)
+    descriptive = describing(own_properties)
     outer = boxes(data)
     size = sum(len(box) for kind, box in outer if kind in (b"ftyp", b"meta", b"mdat"))
-    size -= sum(map(len, told)) + sum(len(item.content) for item in items)
-    flags = _configuration(data, found)
-    bits, sampling, colours = _depth(flags), _sampling(flags), _colours(found)
+    size -= sum(map(len, descriptive)) + sum(len(item.content) for item in items)
+    flags = _configuration(data, own_properties)
+    bits, sampling, colours = _depth(flags), _sampling(flags), _colours(own_properties)
     if bits > 8:
         encode = _deep_encoder(edit.samples, {"pixelformat": sampling, **colours}, bits)
     else:
         encode = _encoder(edit.samples, sampling, colours)
-    return Written(described(nearest_size(encode, size), told, items) + c2pa(data), "recoded")
+    return Written(described(nearest_size(encode, size), descriptive, items) + c2pa(data), "recoded")
 
 
 def _deep(data: bytes, image: Image.Image) -> Samples | None:
@@ -64,12 +63,12 @@ def _deep(data: bytes, image: Image.Image) -> Samples | None:
     return np.asarray((wide << (16 - bits)) | (wide >> (2 * bits - 16)), np.uint16)
 
 
-def _configuration(data: bytes, found: list[tuple[bytes, bytes]]) -> int:
+def _configuration(data: bytes, own_properties: list[tuple[bytes, bytes]]) -> int:
     """The flags of the coding's configuration (AV1-ISOBMFF, section 2.3); as of 8 bits, 4:2:0 without one.
 
     A picture made of tiles has none of its own: then the first that is there, which is theirs.
     """
-    own = next((box for kind, box in found if kind == b"av1C"), b"")
+    own = next((box for kind, box in own_properties if kind == b"av1C"), b"")
     at = data.find(b"av1C")
     box = own or (data[at - 4 : at + 8] if at >= 4 else b"")
     return box[10] if len(box) > 10 else 0x0C
@@ -83,9 +82,9 @@ def _sampling(flags: int) -> str:
     return "400" if flags & 0x10 else {0x0: "444", 0x8: "422"}.get(flags & 0x0C, "420")
 
 
-def _colours(found: list[tuple[bytes, bytes]]) -> dict[str, int]:
+def _colours(own_properties: list[tuple[bytes, bytes]]) -> dict[str, int]:
     """Primaries, transfer and, where the encoder can use it, matrix (ITU-T H.273) that the file states."""
-    for kind, box in found:
+    for kind, box in own_properties:
         if kind == b"colr" and box[8:12] == b"nclx" and len(box) >= 18:
             primaries, transfer, matrix = (int.from_bytes(box[at : at + 2], "big") for at in (12, 14, 16))
             stated = {"primaries": primaries, "transfer": transfer}
@@ -100,7 +99,7 @@ def _items(data: bytes, thumbnail: Thumbnail, xmp: bytes | None) -> list[Item]:
     items = []
     if exif:
         exif = bytes(exif).removeprefix(b"Exif\0\0")
-        # It begins with the offset of its own header.
+        # The item begins with the offset of the TIFF header.
         items.append(Item(b"Exif", bytes(4) + with_thumbnail(exif, thumbnail, LONGEST_EXIF)))
     if packet:
         items.append(Item(b"mime", bytes(packet), _XMP))
@@ -108,7 +107,7 @@ def _items(data: bytes, thumbnail: Thumbnail, xmp: bytes | None) -> list[Item]:
 
 
 def _encoder(samples: Samples, sampling: str, colours: dict[str, int]) -> Callable[[int], bytes]:
-    """Pillow's: it codes alpha as well as the quality says, where imagecodecs keeps it whole at the colours' cost."""
+    """Pillow's encoder codes alpha at the given quality; imagecodecs keeps it lossless at the colours' cost."""
     image = Image.fromarray(np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples))
 
     def encode(quality: int) -> bytes:

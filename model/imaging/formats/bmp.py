@@ -28,7 +28,7 @@ _MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0xFF00, 0xFF)}
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the rows lie in a file, and what they hold."""
+    """Where the rows lie in a file, and how they are coded."""
 
     start: int
     width: int

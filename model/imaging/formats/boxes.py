@@ -24,7 +24,7 @@ _FULL = 12
 
 @dataclass(frozen=True)
 class Item:
-    """Something that a file holds about its picture."""
+    """An item of metadata about the picture."""
 
     #: ``Exif``, or ``mime`` with its media type.
     kind: bytes
@@ -38,7 +38,7 @@ class NotDescribable(ValueError):
 
 def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
     """Types and bytes of the boxes of a file's first level, or of a box's content (section 4.2)."""
-    found, at = [], 0
+    listed, at = [], 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         if size == 1:
@@ -47,9 +47,9 @@ def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
             size = len(data) - at
         if size < 8:
             break
-        found.append((data[at + 4 : at + 8], data[at : at + size]))
+        listed.append((data[at + 4 : at + 8], data[at : at + size]))
         at += size
-    return found
+    return listed
 
 
 def c2pa(data: bytes) -> bytes:
@@ -58,27 +58,27 @@ def c2pa(data: bytes) -> bytes:
 
 
 def properties(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Types and bytes of the properties of the file's picture, in its order; none where the file does not say them."""
+    """Types and bytes of the picture's properties, in their order; empty where the file does not list them."""
     try:
         return _properties(data)
     except (KeyError, IndexError, struct.error):
         return []
 
 
-def describing(found: list[tuple[bytes, bytes]]) -> list[bytes]:
-    """Those of the ``found`` properties that a new coding of the picture does not bring."""
-    return [box for kind, box in found if kind in _DESCRIBING and not (kind == b"colr" and box[8:12] == b"nclx")]
+def describing(of_picture: list[tuple[bytes, bytes]]) -> list[bytes]:
+    """Those of the picture's properties that a new coding of it does not bring."""
+    return [box for kind, box in of_picture if kind in _DESCRIBING and not (kind == b"colr" and box[8:12] == b"nclx")]
 
 
-def described(coded: bytes, told: list[bytes], items: list[Item]) -> bytes:
-    """``coded``, as an encoder made it, with further properties ``told`` of its picture and further ``items``.
+def described(coded: bytes, descriptive: list[bytes], items: list[Item]) -> bytes:
+    """``coded``, as an encoder made it, with further properties ``descriptive`` of its picture and further ``items``.
 
-    What turns or cuts the picture is said of its alpha too, as for both being shown alike (ISO/IEC 23000-22, 7.3.5).
+    Turns and cuts are listed for the alpha plane too, so that both are shown alike (ISO/IEC 23000-22, 7.3.5).
 
     Raises:
         NotDescribable: ``coded`` is laid out otherwise than libavif does it.
     """
-    if not told and not items:
+    if not descriptive and not items:
         return coded
     outer = boxes(coded)
     try:
@@ -93,7 +93,7 @@ def described(coded: bytes, told: list[bytes], items: list[Item]) -> bytes:
             b"iloc": b"",
             b"iinf": _with_items(inner[b"iinf"], first, items),
             b"iref": _with_references(inner.get(b"iref"), first, len(items), primary),
-            b"iprp": _with_properties(inner[b"iprp"], told, primary),
+            b"iprp": _with_properties(inner[b"iprp"], descriptive, primary),
         }
     except (KeyError, IndexError, StopIteration, struct.error) as error:
         raise NotDescribable(f"no such part: {error}") from error
@@ -125,14 +125,14 @@ def _properties(data: bytes) -> list[tuple[bytes, bytes]]:
 def _associations(ipma: bytes) -> dict[int, list[int]]:
     """Numbers of each item's properties, from 1 on (ISO/IEC 23008-12, section 9.3)."""
     wide_ids, wide = ipma[8] > 0, bool(ipma[11] & 1)
-    found, at = {}, 16
+    numbers, at = {}, 16
     for _ in range(struct.unpack_from(">I", ipma, _FULL)[0]):
         number, count = struct.unpack_from(">IB" if wide_ids else ">HB", ipma, at)
         at += 5 if wide_ids else 3
         listed = struct.unpack_from(f">{count}{'H' if wide else 'B'}", ipma, at)
         at += count * (2 if wide else 1)
-        found[number] = [index & (0x7FFF if wide else 0x7F) for index in listed]
-    return found
+        numbers[number] = [index & (0x7FFF if wide else 0x7F) for index in listed]
+    return numbers
 
 
 def _primary(inner: dict[bytes, bytes]) -> int:
@@ -144,13 +144,13 @@ def _places(iloc: bytes) -> dict[int, tuple[int, int]]:
     """Start and length of each item, from the list of version 0 that libavif writes."""
     if iloc[8:14] != b"\0\0\0\0\x44\0":
         raise NotDescribable(f"a list of places of another kind: {iloc[8:14].hex()}")
-    found = {}
+    places = {}
     for index in range(struct.unpack_from(">H", iloc, 14)[0]):
         number, _, extents, start, length = struct.unpack_from(">HHHII", iloc, 16 + 14 * index)
         if extents != 1:
             raise NotDescribable(f"an item of {extents} parts")
-        found[number] = start, length
-    return found
+        places[number] = start, length
+    return places
 
 
 def _listed(places: dict[int, tuple[int, int]]) -> bytes:
@@ -175,11 +175,11 @@ def _with_references(iref: bytes | None, first: int, count: int, primary: int) -
     return _box(b"iref", (b"\0\0\0\0" if iref is None else iref[8:]) + added)
 
 
-def _with_properties(iprp: bytes, told: list[bytes], primary: int) -> bytes:
+def _with_properties(iprp: bytes, descriptive: list[bytes], primary: int) -> bytes:
     parts = dict(boxes(iprp[8:]))
     ipco, ipma = parts[b"ipco"], parts[b"ipma"]
     first = len(boxes(ipco[8:])) + 1
-    if ipma[8:_FULL] != b"\0\0\0\0" or first + len(told) > 0x7F:
+    if ipma[8:_FULL] != b"\0\0\0\0" or first + len(descriptive) > 0x7F:
         raise NotDescribable("properties listed in another way")
     out, at = ipma[8:16], 16
     for _ in range(struct.unpack_from(">I", ipma, _FULL)[0]):
@@ -188,11 +188,11 @@ def _with_properties(iprp: bytes, told: list[bytes], primary: int) -> bytes:
         at += 3 + count
         added = bytes(
             index | (0x80 if box[4:8] in _ESSENTIAL else 0)
-            for index, box in enumerate(told, start=first)
+            for index, box in enumerate(descriptive, start=first)
             if number == primary or box[4:8] in _ESSENTIAL
         )
         out += struct.pack(">HB", number, count + len(added)) + kept + added
-    return _box(b"iprp", _box(b"ipco", ipco[8:] + b"".join(told)) + _box(b"ipma", out))
+    return _box(b"iprp", _box(b"ipco", ipco[8:] + b"".join(descriptive)) + _box(b"ipma", out))
 
 
 def _box(kind: bytes, content: bytes) -> bytes:

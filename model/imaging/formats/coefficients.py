@@ -1,4 +1,4 @@
-"""A JPEG's DCT coefficients, read and written with libjpeg (jpeglib), so that what is not touched stays bit for bit.
+"""A JPEG's DCT coefficients, read and written with libjpeg (jpeglib), so that untouched blocks stay bit for bit.
 
 jpeglib reads four components and writes the first three of its own; the fourth follows the file that it copies
 parameters from. So the fourth goes into such a file first: a scan of its own under the source's frame header
@@ -25,14 +25,14 @@ from PIL import Image
 from model.imaging.formats import segments
 from model.imaging.formats.segments import Segment
 
-#: jpeglib keeps what it reads of a file in global variables.
+#: jpeglib keeps its state in global variables.
 _ONE_AT_A_TIME = threading.Lock()
 #: The components of a JPEG by the names that jpeglib gives them.
 _NAMES = ("Y", "Cb", "Cr", "K")
 
 
 class NotSpliceable(Exception):
-    """The coefficients cannot be taken over; says why."""
+    """The coefficients cannot be carried over; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _with_scan_of_last(headers: list[Segment], component: Component, folder: Pat
 
 
 def _optimised(headers: list[Segment]) -> bool:
-    """Whether the file brings Huffman tables of its own rather than those of T.81, annex K."""
+    """Whether the file has other Huffman tables than those of T.81, annex K."""
     brought = [segment.content for segment in headers if segment.marker == segments.DHT]
     return any(table not in _standard_tables() for content in brought for table in _tables(content))
 
@@ -144,9 +144,9 @@ def _standard_tables() -> frozenset[bytes]:
 
 def _tables(content: bytes) -> list[bytes]:
     """The Huffman tables of a DHT segment, without their class and number."""
-    found, at = [], 0
+    tables, at = [], 0
     while at + 17 <= len(content):
         size = 17 + sum(content[at + 1 : at + 17])
-        found.append(content[at + 1 : at + size])
+        tables.append(content[at + 1 : at + size])
         at += size
-    return found
+    return tables

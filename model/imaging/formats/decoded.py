@@ -1,4 +1,4 @@
-"""What AVIF and HEIC are read as: Pillow's 8 bits a sample, or the 16 of a decoder that knows more of them."""
+"""Reads AVIF and HEIC: 8 bits a sample by Pillow, more by a deeper decoder as 16."""
 
 from __future__ import annotations
 

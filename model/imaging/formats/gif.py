@@ -1,7 +1,7 @@
 """GIF, block by block: stored frames that show a repaired pixel get new indices, all else is the source's own bytes.
 
-Frames are repaired as a person sees them, in the colours of their own tables; what a stored frame leaves transparent
-shows the frame before it, which is repaired as well. GIF89a specification, sections 17 to 27.
+Frames are repaired as a person sees them, in the colours of their own tables; transparent pixels of a
+stored frame show the frame before it, which is repaired as well. GIF89a specification, sections 17 to 27.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def read(image: Image.Image, frames: int) -> list[Page]:
 
 def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> bytes:
     """``data`` with its frames edited; ``xmp`` replaces its XMP packet."""
-    shared, found = _frames(data)
+    shared, stored = _frames(data)
     out, at = [], 0
-    for frame, edit in zip(found, edits, strict=False):
+    for frame, edit in zip(stored, edits, strict=False):
         out += [data[at : frame.start], _repaired(data, frame, shared, edit)]
         at = frame.end
     return _with_xmp(b"".join(out) + data[at:], len(_head(data)[0]), xmp)
@@ -110,7 +110,7 @@ def _coded(indices: NDArray[np.uint8]) -> bytes:
 def _frames(data: bytes) -> tuple[bytes, list[_Frame]]:
     """The shared colour table, and every stored image."""
     head, shared = _head(data)
-    at, found, transparent = len(head), [], None
+    at, frames, transparent = len(head), [], None
     while at < len(data) and data[at] != _TRAILER:
         if data[at] == _EXTENSION:
             if data[at + 1] == _CONTROL:
@@ -122,11 +122,11 @@ def _frames(data: bytes) -> tuple[bytes, list[_Frame]]:
             coded_at = at + 10 + (3 << (flags & 7) + 1 if flags & _TABLE else 0)
             end = _after_blocks(data, coded_at + 1)
             table, coded = data[at + 10 : coded_at], data[coded_at:end]
-            found.append(_Frame(at, end, left, top, width, height, flags, table, coded, transparent))
+            frames.append(_Frame(at, end, left, top, width, height, flags, table, coded, transparent))
             at, transparent = end, None
         else:
             at += 1
-    return shared, found
+    return shared, frames
 
 
 def _head(data: bytes) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""HEIC: encoded again at the quality that gives the source's own size, with all that describes the picture.
+"""HEIC: encoded again at the quality that gives the source's size, with all of its metadata.
 
 A C2PA manifest lies in a box of its own, which is carried over as it is.
 """
@@ -35,9 +35,9 @@ def read(data: bytes, image: Image.Image) -> list[Page]:
 def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
     """``data`` with its picture replaced; ``xmp`` replaces its XMP packet."""
     with Image.open(io.BytesIO(data)) as source:
-        told = _told(source, thumbnail, xmp) | _coding(source.info)
+        metadata = _metadata(source, thumbnail, xmp) | _coding(source.info)
     size = sum(len(box) for kind, box in boxes(data) if kind == b"mdat")
-    return Written(nearest_size(_encoder(edit.samples, told), size) + c2pa(data), "recoded")
+    return Written(nearest_size(_encoder(edit.samples, metadata), size) + c2pa(data), "recoded")
 
 
 def _deep(data: bytes, image: Image.Image) -> Samples | None:
@@ -59,19 +59,19 @@ def _coding(info: Mapping[Any, Any]) -> dict[str, Any]:
     return coding | {name: int(shown[name]) for name in names if name in shown}
 
 
-def _told(source: Image.Image, thumbnail: Thumbnail, xmp: bytes | None) -> dict[str, Any]:
-    """What describes the picture, as options of the encoder."""
-    told = {name: source.info[name] for name in ("icc_profile", "exif", "xmp") if source.info.get(name)}
-    if "exif" in told:
-        exif = bytes(told["exif"])
+def _metadata(source: Image.Image, thumbnail: Thumbnail, xmp: bytes | None) -> dict[str, Any]:
+    """The picture's metadata as options of the encoder."""
+    metadata = {name: source.info[name] for name in ("icc_profile", "exif", "xmp") if source.info.get(name)}
+    if "exif" in metadata:
+        exif = bytes(metadata["exif"])
         lead = b"Exif\0\0" if exif.startswith(b"Exif\0\0") else b""
-        told["exif"] = lead + with_thumbnail(exif[len(lead) :], thumbnail, LONGEST_EXIF)
+        metadata["exif"] = lead + with_thumbnail(exif[len(lead) :], thumbnail, LONGEST_EXIF)
     if xmp is not None:
-        told["xmp"] = xmp
-    return told
+        metadata["xmp"] = xmp
+    return metadata
 
 
-def _encoder(samples: Samples, told: dict[str, Any]) -> Callable[[int], bytes]:
+def _encoder(samples: Samples, metadata: dict[str, Any]) -> Callable[[int], bytes]:
     channels = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
     mode = channels + (";16" if samples.dtype == np.uint16 else "")
 
@@ -80,7 +80,7 @@ def _encoder(samples: Samples, told: dict[str, Any]) -> Callable[[int], bytes]:
             mode, (samples.shape[1], samples.shape[0]), np.ascontiguousarray(samples).tobytes()
         )
         out = io.BytesIO()
-        heif.save(out, quality=quality, enc_params={"preset": _PRESET}, **told)
+        heif.save(out, quality=quality, enc_params={"preset": _PRESET}, **metadata)
         return out.getvalue()
 
     return encode

@@ -24,7 +24,7 @@ from model.imaging.probing import load
 
 #: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
 _SMOOTHING = 4
-#: Bytes behind a picture that only fill the file up.
+#: At most this many bytes behind a picture count as padding.
 _FILLING = 64
 
 
@@ -52,17 +52,17 @@ def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: b
 
 
 def _left_out(data: bytes, headers: list[Segment]) -> str:
-    """What of the source is not in a spliced file, in words; empty: all is."""
-    told = []
+    """A sentence for each part of the source that a spliced file lacks; empty where it lacks none."""
+    sentences = []
     if any(segment.marker == segments.DRI and any(segment.content) for segment in headers):
-        told.append("Its restart markers are left out.")
+        sentences.append("Its restart markers are left out.")
     if segments.behind(data) > _FILLING:
-        told.append("What the file holds behind the picture (further pictures, video) is left out.")
-    return " ".join(told)
+        sentences.append("What the file holds behind the picture (further pictures, video) is left out.")
+    return " ".join(sentences)
 
 
 def _prove(data: bytes, coded: bytes, before: Samples, edit: Edit) -> None:
-    """Hold the spliced file, read by another decoder, against the source: outside touched MCUs it must be the same.
+    """Compare the spliced file, read by another decoder, with the source: outside touched MCUs they must be equal.
 
     Raises:
         NotSpliceable: it is not.
@@ -119,12 +119,12 @@ def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | N
     coded = out.getvalue()
     own, _ = segments.split(coded)
     headers, _ = segments.split(data)
-    # How its colours are coded is said by the new file's marker, not by the source's.
-    told = [segment for segment in headers if segment.marker != segments.APP14]
-    if samples.shape[2] == 3 and not segments.has_jfif(told):
-        told = [*(segment for segment in own if segment.marker == segments.APP0), *told]
-    told += [segment for segment in own if segment.marker == segments.APP14]
-    return segments.under(_described(told, thumbnail, xmp), coded)
+    # The new file's Adobe marker states how its colours are coded, not the source's.
+    kept = [segment for segment in headers if segment.marker != segments.APP14]
+    if samples.shape[2] == 3 and not segments.has_jfif(kept):
+        kept = [*(segment for segment in own if segment.marker == segments.APP0), *kept]
+    kept += [segment for segment in own if segment.marker == segments.APP14]
+    return segments.under(_described(kept, thumbnail, xmp), coded)
 
 
 def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) -> list[Segment]:

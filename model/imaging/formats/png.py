@@ -132,7 +132,7 @@ def _encoded(samples: Samples, head: Header) -> bytes:
     """The content of IDAT for samples (``[H, W, C]``), or a palette's indices (``[H, W]``)."""
     if not head.interlaced:
         return _filtered(samples, head)
-    # Each pass is coded as a picture of its own (specification, section 8.1); what they are packed in is shared.
+    # Each pass is coded as a picture of its own (specification, section 8.1); they share one zlib stream.
     passes = [samples[top::down, left::across] for top, left, down, across in _ADAM7]
     return zlib.compress(b"".join(zlib.decompress(_filtered(part, head)) for part in passes if part.size), 9)
 
@@ -145,7 +145,7 @@ def _filtered(samples: Samples, head: Header) -> bytes:
         return _packed(np.rint(samples[..., 0] * (top / 255)).astype(np.uint8), head.depth)
     flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     if head.depth == 16:
-        # Sides of one pixel may have strides of any length, which the encoder takes amiss.
+        # numpy gives sides of one pixel strides of any length, which the encoder refuses.
         file = bytes(imagecodecs.png_encode(flat.reshape(-1).reshape(flat.shape), level=6))
     else:
         out = io.BytesIO()
@@ -230,7 +230,7 @@ def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, ed
         before = _still(still, image)
     samples = before.samples.copy()
     if before.alpha:
-        # What a frame leaves transparent shows the frame before it, which is repaired as well.
+        # Transparent pixels of a frame show the frame before it, which is repaired as well.
         inside &= samples[..., -1] > 0
     colour = edit.samples[top : top + height, left : left + width, : 1 if before.colour == "grey" else 3]
     if samples.dtype == np.uint16:

@@ -125,7 +125,7 @@ def _damage_of_stream(stream: bytes, most: int) -> str | None:
 
 
 def _inflated(packet: bytes) -> bytes | None:
-    """A compressed text; ``None`` where it cannot be inflated, or is longer than anybody's XMP."""
+    """A compressed text; ``None`` where it cannot be inflated, or is longer than 16 MiB."""
     inflater = zlib.decompressobj()
     try:
         text = inflater.decompress(packet, 16 * _STEP)

@@ -18,7 +18,7 @@ LONGEST = 65_533
 EXIF, XMP, XMP_EXTENSION = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 MPF, PHOTOSHOP, ADOBE = b"MPF\0", b"Photoshop 3.0\0", b"Adobe"
 
-#: What interrupts coded data: any marker but restarts. 0xFF before a zero is data.
+#: A marker that interrupts coded data: any but restarts. 0xFF before a zero is data.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
@@ -46,7 +46,7 @@ def split(data: bytes) -> tuple[list[Segment], bytes]:
     """
     if data[:2] != b"\xff\xd8":
         raise ValueError("not a JPEG file")
-    found: list[Segment] = []
+    headers: list[Segment] = []
     at = 2
     while True:
         # Markers may be preceded by fill bytes, and sloppy writers leave other bytes between segments.
@@ -55,24 +55,24 @@ def split(data: bytes) -> tuple[list[Segment], bytes]:
             raise ValueError("the file ends within its headers")
         marker = data[at + 1]
         if marker == SOS:
-            return found, data[at:]
+            return headers, data[at:]
         if marker in (0x00, 0xFF, 0x01, SOI) or 0xD0 <= marker <= 0xD7:
             at += 1 if marker == 0xFF else 2
             continue
         if marker == EOI:
             raise ValueError("the file holds no scan")
         size = int.from_bytes(data[at + 2 : at + 4], "big")
-        found.append(Segment(marker, data[at + 4 : at + 2 + size]))
+        headers.append(Segment(marker, data[at + 4 : at + 2 + size]))
         at += 2 + max(size, 2)
 
 
 def scans(data: bytes, most: int) -> int:
-    """How many scans the picture has, counted up to ``most`` + 1: each is a pass over all of its pixels."""
+    """The number of scans, counted up to ``most`` + 1: each is a pass over all pixels."""
     return sum(marker == SOS for marker, _ in itertools.islice(_ends(data), most + 1))
 
 
 def behind(data: bytes) -> int:
-    """How many bytes the file has behind the picture: further pictures, a video, what a camera notes."""
+    """The number of bytes behind the picture: further pictures, a video, a camera's notes."""
     return next((len(data) - place - 2 for marker, place in _ends(data) if marker == EOI), 0)
 
 
@@ -84,8 +84,8 @@ def _ends(data: bytes) -> Iterator[tuple[int, int]]:
         return
     at, before = 0, len(data) - len(rest)
     yield SOS, before
-    while found := _MARKER.search(rest, at + 2):
-        at = found.start()
+    while marker_match := _MARKER.search(rest, at + 2):
+        at = marker_match.start()
         marker = rest[at + 1]
         if marker in (SOS, EOI):
             yield marker, before + at
@@ -145,7 +145,7 @@ def continuations(data: bytes) -> list[bytes]:
 
 
 def describes(segment: Segment) -> bool:
-    """Whether it says something about the picture (APPn, COM) rather than how it is coded."""
+    """Whether it is metadata (APPn, COM) rather than a part of the coding."""
     return APP0 <= segment.marker <= APP15 or segment.marker == COM
 
 

@@ -1,4 +1,4 @@
-"""Lossy formats whose coefficients cannot be spliced: the quality is the one that gives the source's own size."""
+"""Lossy formats whose coefficients cannot be spliced: encoded at the quality that gives the source's size."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def _colour(headers: list[Segment], channels: int) -> str:
 def _touched(hole: Mask, components: list[Component]) -> list[NDArray[np.intp]]:
     """Row and column of the touched MCUs, in batches."""
     across, down = (max(getattr(part, axis) for part in components) * 8 for axis in ("across", "down"))
-    found = np.argwhere(touched_mcus(hole, across, down))
-    return [found[at : at + _BATCH] for at in range(0, len(found), _BATCH)]
+    mcus = np.argwhere(touched_mcus(hole, across, down))
+    return [mcus[at : at + _BATCH] for at in range(0, len(mcus), _BATCH)]
 
 
 def _repair(components: list[Component], mcus: NDArray[np.intp], samples: Samples, hole: Mask, kind: str) -> None:

@@ -94,12 +94,12 @@ def _hold(pages: list[Any], limits: Limits, size: int) -> None:
 
 
 def _is_cut_off(page: Any, size: int) -> bool:
-    """Whether a strip reaches behind the file's end: decoders of JPEG strips fill up what is missing unasked."""
+    """Whether a strip reaches behind the file's end: decoders of JPEG strips fill missing pixels without an error."""
     return any(start + count > size for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
 
 
 def _reason_against(page: Any) -> str | None:
-    """What a page is that could not be written back, and what to do; ``None``: it can be."""
+    """Why a page could not be written back, and the remedy; ``None``: it can be."""
     channels = _CHANNELS.get(page.photometric)
     reason = None
     if channels is None:

@@ -25,7 +25,7 @@ def pages_of(file: Any) -> list[Any]:
 def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
     """``data`` with new ``strips`` (of each page, by number): the places of the old ones first, else at the end.
 
-    What is left over of the old ones becomes zeros: it holds the mark.
+    Remains of the old ones become zeros: they show the mark.
     """
     out = bytearray(data)
     pages = pages_of(file)
@@ -48,7 +48,7 @@ def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
 
 
 def _free(size: int, file: Any, pages: list[Any], strips: list[dict[int, bytes]]) -> list[Range]:
-    """The places of the strips that are made anew, joined where they meet, without what anything else needs."""
+    """The places of the strips that are made anew, joined where they meet, without the bytes of anything else."""
     kept: list[Range] = [(0, 16 if file.is_bigtiff else 8)]
     entry, rest = (20, 16) if file.is_bigtiff else (12, 6)
     given: list[Range] = []
@@ -119,8 +119,7 @@ def _list(out: bytearray, file: Any, page: Any, codes: set[int], values: list[in
 def with_tag(data: bytes, code: int, content: bytes) -> bytes:
     """``data`` with ``content`` as the bytes of this tag of its first page.
 
-    It takes the place of the old content, of which nothing is left; where it finds no room, it and the directory are
-    written anew behind everything.
+    It replaces the old content; where it does not fit, it and the directory are written anew at the end of the file.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
@@ -130,12 +129,12 @@ def with_tag(data: bytes, code: int, content: bytes) -> bytes:
     first = struct.unpack_from(order + offset_kind, data, head)[0]
     count = struct.unpack_from(order + count_kind, data, first)[0]
     start, end = first + lead, first + lead + entry_size * count
-    # What would lie in the entry itself is filled up, so as to lie where longer content does.
+    # Content short enough to lie in the entry itself is padded, so that it lies where longer content does.
     content = content.ljust(struct.calcsize(offset_kind) + 1, b"\0")
     out = bytearray(data)
     for at in range(start, end, entry_size):
-        found, kind, size, place = struct.unpack_from(order + entry_kind, data, at)
-        if found == code and kind in _BYTES and struct.calcsize(offset_kind) < size <= len(data) - place:
+        tag, kind, size, place = struct.unpack_from(order + entry_kind, data, at)
+        if tag == code and kind in _BYTES and struct.calcsize(offset_kind) < size <= len(data) - place:
             out[place : place + size] = bytes(size)
             if len(content) <= size:
                 out[place : place + len(content)] = content

@@ -1,4 +1,4 @@
-"""A TIFF's strips and tiles: what each holds, and its samples coded as the file codes them. TIFF 6.0, sections 7 to 15.
+"""A TIFF's strips and tiles: their places, and their samples coded as in the file. TIFF 6.0, sections 7 to 15.
 
 Strips coded as JPEG (TIFF Technical Note 2) are spliced, as JPEG files are.
 """
@@ -66,7 +66,7 @@ def _place(page: Any, index: int) -> tuple[slice, slice, slice, int, int]:
 
 
 def whole_jpeg(file: Any, page: Any, index: int) -> bytes:
-    """A strip as a JPEG file of its own: with the tables that all strips of the page share."""
+    """A strip as a whole JPEG file, with the tables that all strips of the page share."""
     file.filehandle.seek(page.dataoffsets[index])
     strip = bytes(file.filehandle.read(page.databytecounts[index]))
     shared = page.jpegtables

@@ -18,19 +18,19 @@ from model.imaging.probing import each_frame, load
 
 Chunk = tuple[bytes, bytes]
 _BITSTREAM = {b"VP8 ", b"VP8L", b"ALPH"}
-#: VP8X: flags of what the file holds.
+#: Flags of VP8X.
 _ANIMATION, _XMP, _ALPHA = 0x02, 0x04, 0x10
 
 
 def chunks(data: bytes) -> list[Chunk]:
     """Names and contents of a RIFF file's chunks (or, from byte 0, of a list of them)."""
-    found, at = [], 12
+    parts, at = [], 12
     end = min(len(data), int.from_bytes(data[4:8], "little") + 8)
     while at + 8 <= end:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
-        found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
+        parts.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
         at += 8 + size + size % 2
-    return found
+    return parts
 
 
 def joined(parts: list[Chunk]) -> bytes:
@@ -90,7 +90,7 @@ def _frame(content: bytes, edit: Edit) -> bytes:
         load(image, ImageRejected, "image")
         samples = np.array(image, np.uint8)
     if samples.shape[2] == 4:
-        # What a frame leaves transparent shows the frame before it, which is repaired as well.
+        # Transparent pixels of a frame show the frame before it, which is repaired as well.
         inside &= samples[..., 3] > 0
     samples[..., :3][inside] = edit.samples[window][..., :3][inside]
     lossless = all(name != b"VP8 " for name, _ in still)

@@ -1,1 +1,1 @@
-"""What files say about their pictures: thumbnails that must be renewed, labels of origin, manifests that are kept."""
+"""Metadata: thumbnails that must be renewed, labels of origin, manifests that are kept."""

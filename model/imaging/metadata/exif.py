@@ -14,14 +14,14 @@ from PIL import Image
 
 from model.imaging.picture import Pixels
 
-#: Makes a JPEG of at most so many pixels on its longer side, at a quality.
+#: Makes a JPEG from its longest side in pixels and its quality.
 Thumbnail = Callable[[int, int], bytes]
 
-#: EXIF has no limit of its own outside JPEG; this is only good sense.
+#: A sanity limit: outside JPEG, EXIF has none.
 LONGEST_EXIF = 1 << 24
 _OFFSET, _LENGTH = 0x0201, 0x0202
 _QUALITIES = (85, 75, 60, 40, 20)
-#: Side of a thumbnail whose own side cannot be read: what EXIF recommends.
+#: Side in pixels where the old thumbnail cannot be read: EXIF's recommendation.
 _USUAL_SIDE = 160
 #: The largest that a new one is made.
 _LARGEST_SIDE = 1024
@@ -46,7 +46,7 @@ def thumbnail_of(stored: Pixels) -> Thumbnail:
 def with_thumbnail(exif: bytes, thumbnail: Thumbnail, longest: int) -> bytes:
     """``exif`` (from its byte order on) with a new thumbnail where it has one, in at most ``longest`` bytes.
 
-    EXIF that cannot be read is handed back as it is: it holds no thumbnail that anybody could show.
+    Unreadable EXIF is returned unchanged: no program can show a thumbnail in it.
     """
     try:
         order, place = _thumbnail_entries(exif)

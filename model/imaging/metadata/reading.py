@@ -1,4 +1,4 @@
-"""What a file says about its origin: its XMP packet, and whether it carries a C2PA manifest."""
+"""A file's statements of origin: its XMP packet, and whether it carries a C2PA manifest."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def has_c2pa(data: bytes, format_name: str) -> bool:
     match format_name:
         case "JPEG":
             headers, _ = segments.split(data)
-            found = any(part.marker == segments.APP11 and b"jumb" in part.content[:32] for part in headers)
+            present = any(part.marker == segments.APP11 and b"jumb" in part.content[:32] for part in headers)
         case "PNG":
-            found = any(name == b"caBX" for name, _ in png_chunks.chunks(data))
+            present = any(name == b"caBX" for name, _ in png_chunks.chunks(data))
         case "WEBP":
-            found = any(name == b"C2PA" for name, _ in webp.chunks(data))
+            present = any(name == b"C2PA" for name, _ in webp.chunks(data))
         case "AVIF" | "HEIF":
-            found = bool(boxes.c2pa(data))
+            present = bool(boxes.c2pa(data))
         case "TIFF":
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-                found = _TIFF_C2PA in image.tag_v2  # type: ignore[attr-defined]
+                present = _TIFF_C2PA in image.tag_v2  # type: ignore[attr-defined]
         case _:
-            found = format_name == "GIF" and b"\x21\xff\x0bC2PA_GIF" in data
-    return found
+            present = format_name == "GIF" and b"\x21\xff\x0bC2PA_GIF" in data
+    return present

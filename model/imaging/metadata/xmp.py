@@ -19,7 +19,7 @@ _SPACE = re.compile(rb"\s|&#(?:10|13|x[aAdD]);")
 
 
 def with_xmp_thumbnails(packet: bytes, thumbnail: Thumbnail) -> bytes:
-    """``packet`` with new thumbnails in place of its own; where one does not fit there is none."""
+    """``packet`` with its thumbnails renewed; one that does not fit is blanked."""
     out, at = [], 0
     while opening := _OPENING.search(packet, at):
         end = packet.find(b"</" + opening[1] + b"Thumbnails", opening.end())
@@ -32,7 +32,7 @@ def with_xmp_thumbnails(packet: bytes, thumbnail: Thumbnail) -> bytes:
 
 
 def _renewed(thumbnails: bytes, thumbnail: Thumbnail) -> bytes:
-    renewed = _IMAGE.sub(lambda found: _fitting(found[0], thumbnail), thumbnails)
+    renewed = _IMAGE.sub(lambda image: _fitting(image[0], thumbnail), thumbnails)
     return renewed if renewed != thumbnails and len(renewed) == len(thumbnails) else b" " * len(thumbnails)
 
 

@@ -1,13 +1,13 @@
-"""Jobs whose deadline has passed: what waits for a worker then has failed; what a worker holds may end as it will."""
+"""At a job's deadline its queued images fail; images that a worker holds go on."""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from storage.database import Database
-from storage.ledger.jobs.counting import OPEN_JOB, Moves
+from storage.ledger.lifecycle.images import Branch, move_images
+from storage.ledger.lifecycle.transitions import MISS_DEADLINE, OPEN_JOB
 from storage.ledger.operations import audit
-from storage.ledger.webhooks import outbox
 from storage.records import ImageOfJob, ImageState
 from storage.tables import images, jobs
 
@@ -15,17 +15,17 @@ from storage.tables import images, jobs
 _BATCH = 1000
 
 DEADLINE_PASSED = "deadline_passed"
-_TOO_LATE = "No worker had taken up this image when its job's deadline passed. Retry it, or submit it anew."
+_TOO_LATE = "No worker had begun this image when its job's deadline passed. Retry the job, or submit the image again."
 
 
 def is_late(db: Database) -> ColumnElement[bool]:
-    """Whether a row of ``images`` waits although its job's deadline has passed."""
+    """Whether a row of ``images`` is queued although its job's deadline has passed."""
     over = select(jobs.c.id).where(jobs.c.deadline <= db.now(), jobs.c.state.in_(OPEN_JOB))
     return and_(images.c.state == ImageState.QUEUED, images.c.job_id.in_(over))
 
 
 def fail_late_images(db: Database) -> list[ImageOfJob]:
-    """Fails the queued images of jobs past their deadline, and says which. May run in several processes."""
+    """Fails the queued images of jobs past their deadline; returns them. May run in several processes."""
     failed: list[ImageOfJob] = []
     while True:
         with db.write() as connection:
@@ -36,30 +36,13 @@ def fail_late_images(db: Database) -> list[ImageOfJob]:
 
 
 def _fail_batch(db: Database, connection: Connection) -> list[ImageOfJob]:
-    late = (
-        select(images.c.id)
-        .where(is_late(db))
-        .order_by(images.c.id)
-        .limit(_BATCH)
-        .with_for_update(key_share=True, skip_locked=True)
-        .cte("late")
+    rows = move_images(
+        db,
+        connection,
+        [Branch(transitions=(MISS_DEADLINE,), values={"error_code": DEADLINE_PASSED, "error_detail": _TOO_LATE})],
+        is_late(db),
+        limit=_BATCH,
+        skip_locked=True,
+        audit_entry=audit.image_failed,
     )
-    rows = connection.execute(
-        update(images)
-        .where(images.c.id.in_(select(late.c.id)))
-        .values(
-            state=ImageState.FAILED,
-            published_at=None,
-            finished_at=db.now(),
-            error_code=DEADLINE_PASSED,
-            error_detail=_TOO_LATE,
-        )
-        .returning(*outbox.ENDED_IMAGE)
-    ).all()
-    moves = Moves()
-    for row in rows:
-        moves.add(row.job_id, ImageState.QUEUED, ImageState.FAILED)
-    outbox.image_ended(connection, rows)
-    moves.write(connection)
-    audit.append(db, connection, [audit.image_failed(row) for row in rows])
     return [ImageOfJob(row.job_id, row.id) for row in rows]

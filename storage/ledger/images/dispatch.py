@@ -1,8 +1,9 @@
-"""What is to be put into the queue next, and how much waits.
+"""Takes the images that go into the queue next, and reads the backlog.
 
-Fair by ``fairness``; ``interactive`` before ``bulk``, but for one shard in eight. Short: only so many images are
-published and not yet leased. The ledger is written first and the message sent after; if the dispatcher dies between
-the two, or the broker loses everything, the images are published again when ``publish_timeout_s`` has passed.
+The order is fair (``fairness``), with ``interactive`` before ``bulk`` but for one shard in eight. The queue stays
+short: the number of images that are published and not yet leased is bounded. The dispatcher writes the ledger first and
+sends the message after. If it dies between the two, or the broker loses everything, the images are published again
+after ``publish_timeout_s``.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, 
 
 from storage.database import Database
 from storage.ledger import bulk
-from storage.ledger.images.eligibility import in_time, paused
-from storage.ledger.images.fairness import Line, Turns
-from storage.ledger.jobs.counting import GOING_JOB
+from storage.ledger.images.eligibility import is_in_time, is_paused
+from storage.ledger.images.fairness import FairQueue, Turns
+from storage.ledger.lifecycle.transitions import GOING_JOB
 from storage.records import Backlog, ImageState, Priority, Shard, Taken, Waiting
 from storage.tables import images, job_deltas, jobs, tenants
 
-#: After so many interactive shards one of bulk travels in their queue, where bulk waits.
+#: Number of interactive shards after which one of bulk goes into their queue.
 BULK_TURN = 7
-#: Seconds after which a bulk image that waits in its own queue may travel in the other.
+#: Seconds after which a bulk image that waits in its own queue may go into the interactive one.
 _BULK_PATIENCE_S = 30.0
-#: Shards of a job that are read at once.
+#: Number of shards of a job that one statement reads.
 _READ_SHARDS = 8
 
 
 def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s: float, overtaken: int = 0) -> Taken:
-    """Marks images as published until ``depth`` full shards of each priority are on their way; those to publish now.
+    """Marks images as published until ``depth`` full shards of each priority are published; returns the new shards.
 
-    Images are counted and not messages: what travels alone takes little room, and does not wait for more of it.
+    The depth counts images, not messages, so that a shard of one image takes little room.
 
-    ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before
-    travels alone, so that one that kills workers takes no neighbour with it, and before the rest of its job: its
-    wait is that for a worker, and not the backlog's.
+    ``overtaken``: interactive shards taken since bulk had a turn in their queue. An image that was leased before gets
+    a shard for itself, so that an image that kills its worker takes no neighbour with it. It goes before the rest of
+    its job, so that it waits for a worker and not for the backlog.
     """
     forgotten = db.after(-publish_timeout_s)
     with db.write() as connection:
@@ -50,7 +51,7 @@ def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s:
 
 
 def overtaken_after(shards: list[Shard], before: int) -> int:
-    """What is to be given as ``overtaken`` next time."""
+    """The value of ``overtaken`` for the next call."""
     for shard in shards:
         if shard.queue is Priority.INTERACTIVE:
             before = 0 if shard.priority is Priority.BULK else before + 1
@@ -58,7 +59,7 @@ def overtaken_after(shards: list[Shard], before: int) -> int:
 
 
 def read_backlog(db: Database) -> Backlog:
-    """How much waits and runs at this moment, in one snapshot on Postgres. Its cost grows with open jobs and leases."""
+    """The backlog, in one snapshot on Postgres. The cost grows with the number of open jobs and of leases."""
     pending = (
         select(
             job_deltas.c.job_id,
@@ -70,18 +71,18 @@ def read_backlog(db: Database) -> Backlog:
     )
     queued = jobs.c.queued + func.coalesce(pending.c.queued, 0)
     running = jobs.c.running + func.coalesce(pending.c.running, 0)
-    is_paused = paused(jobs.c.id, jobs.c.tenant_id).label("paused")
+    covered = is_paused(jobs.c.id, jobs.c.tenant_id).label("paused")
     query = (
         select(
             jobs.c.priority,
-            is_paused,
+            covered,
             func.sum(queued).label("queued"),
             func.sum(running).label("running"),
             func.min(case((queued > 0, jobs.c.created_at))).label("oldest"),
         )
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
         .where(jobs.c.state.in_(GOING_JOB))
-        .group_by(jobs.c.priority, is_paused)
+        .group_by(jobs.c.priority, covered)
     )
     with db.read() as connection:
         rows = connection.execute(query).all()
@@ -125,24 +126,24 @@ class _Taking:
         self._shard_size = shard_size
         self._forgotten = forgotten
         self.shards: list[Shard] = []
-        #: Read and not taken yet, by job and queue.
+        #: Shards that were read and not taken yet, by job and queue.
         self._read: dict[tuple[str, Priority], deque[list[str]]] = {}
-        #: Jobs that were read: what was taken of them must be marked before they are read again.
+        #: Jobs that were read: their taken images must be marked before the next read.
         self._jobs_read: set[str] = set()
-        #: What was taken: whether the ledger says so yet.
+        #: Images that were taken, and whether they are marked in the ledger.
         self._marked: dict[str, bool] = {}
-        self.line = Line(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
+        self.queue = FairQueue(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
 
     def _join(self, priority: Priority, published_before: ColumnElement[datetime]) -> None:
-        """Jobs with images that are ready get in line, those that waited longest first."""
+        """Adds jobs with ready images to the queue, those with the longest wait first."""
         rows = self._connection.execute(
             select(jobs.c.tenant_id, jobs.c.id, tenants.c.weight, tenants.c.turn_began, tenants.c.turn_ended)
             .join(tenants, tenants.c.id == jobs.c.tenant_id)
             .where(
                 jobs.c.state.in_(GOING_JOB),
                 jobs.c.priority == priority,
-                in_time(self._db),
-                not_(paused(jobs.c.id, jobs.c.tenant_id)),
+                is_in_time(self._db),
+                not_(is_paused(jobs.c.id, jobs.c.tenant_id)),
                 exists().where(images.c.job_id == jobs.c.id, self._ready(published_before)),
             )
             .order_by(
@@ -153,18 +154,18 @@ class _Taking:
             )
         )
         for row in rows:
-            turns = Turns(row.tenant_id, row.weight, row.turn_began, row.turn_ended, rank=len(self.line.tenants))
-            self.line.join(turns, priority, row.id)
+            turns = Turns(row.tenant_id, row.weight, row.turn_began, row.turn_ended, rank=len(self.queue.tenants))
+            self.queue.join(turns, priority, row.id)
 
     def interactive(self, room: int, overtaken: int) -> None:
-        """Fills the queue of interactive shards, and keeps bulk's turns in it."""
+        """Fills the queue of interactive shards, with bulk's turns in it."""
         if room <= 0:
             return
         patience = self._db.after(-_BULK_PATIENCE_S)
         self._join(Priority.INTERACTIVE, self._forgotten)
-        if self.line.waits(Priority.INTERACTIVE):
+        if self.queue.waits(Priority.INTERACTIVE):
             self._join(Priority.BULK, patience)
-        while room > 0 and self.line.waits(Priority.INTERACTIVE):
+        while room > 0 and self.queue.waits(Priority.INTERACTIVE):
             if overtaken >= BULK_TURN and (taken := self._take(Priority.BULK, Priority.INTERACTIVE, patience)):
                 overtaken = 0
                 room -= taken
@@ -174,13 +175,13 @@ class _Taking:
 
     def bulk(self, room: int) -> None:
         """Fills the queue of bulk shards."""
-        if room > 0 and not self.line.waits(Priority.BULK):
+        if room > 0 and not self.queue.waits(Priority.BULK):
             self._join(Priority.BULK, self._forgotten)
-        while room > 0 and self.line.waits(Priority.BULK):
+        while room > 0 and self.queue.waits(Priority.BULK):
             room -= self._take(Priority.BULK, Priority.BULK, self._forgotten)
 
     def _ready(self, published_before: ColumnElement[datetime]) -> ColumnElement[bool]:
-        """Due, and not in the queue as far as anybody can know."""
+        """Whether an image is due, and not in the queue as far as the ledger knows."""
         return and_(
             images.c.state == ImageState.QUEUED,
             images.c.available_at <= self._db.now(),
@@ -188,28 +189,28 @@ class _Taking:
         )
 
     def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> int:
-        """Takes the next shard of a priority; how many images it has, 0 where there is none."""
-        if not self.line.waits(priority):
+        """Takes the next shard of a priority; returns its number of images, 0: there is none."""
+        if not self.queue.waits(priority):
             return 0
-        tenant_id, job_id = self.line.next(priority)
+        tenant_id, job_id = self.queue.next(priority)
         ids = self._next_of(job_id, queue, published_before)
         if not ids:
-            self.line.leave(priority, tenant_id, job_id)
+            self.queue.leave(priority, tenant_id, job_id)
             return 0
-        self.line.served(priority, tenant_id, len(ids))
+        self.queue.served(priority, tenant_id, len(ids))
         self.shards.append(Shard(job_id=job_id, image_ids=ids, priority=priority, queue=queue))
         self._marked.update(dict.fromkeys(ids, False))
         return len(ids)
 
     def _next_of(self, job_id: str, queue: Priority, published_before: ColumnElement[datetime]) -> list[str]:
-        """The next shard of a job: what was tried before first, each alone, then the others in their order."""
+        """The next shard of a job: retries first, each alone, then the others in their order."""
         read = self._read.setdefault((job_id, queue), deque())
         while True:
             if not read:
                 read.extend(self._read_of(job_id, published_before))
             if not read:
                 return []
-            # A bulk job that is read for both queues may have been taken for the other meanwhile.
+            # A bulk job is read for both queues: the other one may have taken its images.
             if ids := [image_id for image_id in read.popleft() if image_id not in self._marked]:
                 return ids
 
@@ -228,14 +229,14 @@ class _Taking:
         yield from ([row.id] for row in found if row.attempt)
         fresh = [row.id for row in found if not row.attempt]
         if len(found) == limit and len(fresh) > self._shard_size:
-            # What fills no shard has neighbours that the next look finds.
+            # The rest fills no shard; the next read finds it with its neighbours.
             del fresh[len(fresh) - len(fresh) % self._shard_size :]
         yield from (fresh[at : at + self._shard_size] for at in range(0, len(fresh), self._shard_size))
 
     def mark(self) -> None:
-        """Marks as published what was taken and is not marked yet."""
+        """Marks the taken images as published."""
         for ids in bulk.chunks(image_id for image_id, marked in self._marked.items() if not marked):
-            these = bulk.among(self._db, images.c.id, ids)
+            these = bulk.in_array(self._db, images.c.id, ids)
             self._connection.execute(update(images).where(these).values(published_at=self._db.now()))
         self._marked = dict.fromkeys(self._marked, True)
 
@@ -250,7 +251,7 @@ def _note_turns(db: Database, connection: Connection, taking: _Taking) -> None:
     )
     if taking.shards:
         connection.execute(update(jobs).where(jobs.c.id.in_(select(served.c.id))).values(dispatched_at=db.now()))
-    for turns in taking.line.had_turns():
+    for turns in taking.queue.had_turns():
         connection.execute(
             update(tenants)
             .where(tenants.c.id == turns.tenant_id)

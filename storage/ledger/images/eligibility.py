@@ -1,4 +1,4 @@
-"""Which images may be worked on: conditions that dispatching, leasing and reading share, each in one place."""
+"""Which images a worker may begin: conditions that dispatch, leases and reading share."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from storage.tables import images, jobs, pauses
 EVERYTHING = "everything"
 
 
-def paused(job_id: ColumnElement[Any], tenant_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a pause covers the job of these columns: its own, its tenant's, or everybody's."""
+def is_paused(job_id: ColumnElement[Any], tenant_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a pause covers the job of these columns: of the job, of its tenant, or of everything."""
     return exists().where(pauses.c.subject.in_([job_id, tenant_id, EVERYTHING]))
 
 
-def in_time(db: Database) -> ColumnElement[bool]:
+def is_in_time(db: Database) -> ColumnElement[bool]:
     """Whether a row of ``jobs`` is before its deadline."""
     return or_(jobs.c.deadline.is_(None), jobs.c.deadline > db.now())
 
@@ -28,4 +28,4 @@ def may_begin(db: Database) -> ColumnElement[bool]:
     """Whether a row of ``images`` is of a job that is not paused, not late, and does not wait for its mark."""
     stopped = or_(jobs.c.deadline <= db.now(), jobs.c.state.in_(HELD_JOB))
     halted = exists().where(jobs.c.id == images.c.job_id, stopped)
-    return and_(not_(halted), not_(paused(images.c.job_id, images.c.tenant_id)))
+    return and_(not_(halted), not_(is_paused(images.c.job_id, images.c.tenant_id)))

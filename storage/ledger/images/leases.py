@@ -1,110 +1,72 @@
 """Leases: a worker's timed claim on images, fenced by a token.
 
-A statement of a worker counts only where its token is still the image's and the image still ``running``. Whoever lost
-the lease, by its end or by the job's cancellation, finds its ids missing from the answer and has changed nothing.
+A statement of a worker changes only images that are ``running`` under its token. A worker that has lost the lease, by
+expiry or cancellation, finds its ids missing from the answer and has changed nothing.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Connection,
-    case,
-    delete,
-    func,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, case, select, update
 
 from cleanplate.base.masks import JobMask
 from storage.database import Database
 from storage.documents import read_job_mask
 from storage.ledger import bulk
 from storage.ledger.images.eligibility import may_begin
-from storage.ledger.jobs.counting import Moves
+from storage.ledger.lifecycle.images import Branch, locked_images, move_images
+from storage.ledger.lifecycle.jobs import move_job
+from storage.ledger.lifecycle.transitions import BEGIN, GIVE_BACK, LEASE
 from storage.ledger.templates import template_use
-from storage.records import ImageOfJob, ImageState, JobState, LeasedImage
-from storage.tables import attempts, images, job_deltas, jobs
+from storage.records import ImageOfJob, JobState, LeasedImage
+from storage.tables import images, jobs
+
+#: Columns of a leased image that :func:`move_images` does not return by itself.
+_LEASED = (images.c.source_key, images.c.source_url, images.c.mask_key, images.c.mask, images.c.options)
 
 
 def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: float) -> tuple[str, list[LeasedImage]]:
-    """Leases those of the images that are free; a token for them, and what was leased, in the order asked for.
+    """Leases the images that are free; returns the token and the leased images, in the order given.
 
     ``worker`` names the holder in the images' attempts. Images that are held, ended, paused, past their job's deadline
-    or not yet due are left out.
+    or not yet due are skipped.
     """
     token = secrets.token_urlsafe(24)
+    branch = Branch(transitions=(LEASE,), values={"lease_token": token, "lease_expires_at": db.after(lease_s)})
     with db.write() as connection:
-        free = (
-            select(images.c.id)
-            .where(
-                bulk.among(db, images.c.id, image_ids),
-                images.c.state == ImageState.QUEUED,
-                images.c.available_at <= db.now(),
-                may_begin(db),
-            )
-            .order_by(images.c.id)
-            .with_for_update(key_share=True, skip_locked=True, of=images)
-            .cte("free")
+        leased = move_images(
+            db,
+            connection,
+            [branch],
+            bulk.in_array(db, images.c.id, image_ids),
+            images.c.available_at <= db.now(),
+            may_begin(db),
+            skip_locked=True,
+            returning=_LEASED,
+            worker=worker[:200],
         )
-        leased = connection.execute(
-            update(images)
-            .where(images.c.id.in_(select(free.c.id)))
-            .values(
-                state=ImageState.RUNNING,
-                lease_token=token,
-                lease_expires_at=db.after(lease_s),
-                published_at=None,
-                attempt=images.c.attempt + 1,
-                tiles_done=0,
-                tiles_total=None,
-                started_at=func.coalesce(images.c.started_at, db.now()),
-            )
-            .returning(
-                images.c.id,
-                images.c.job_id,
-                images.c.tenant_id,
-                images.c.name,
-                images.c.source_key,
-                images.c.source_url,
-                images.c.mask_key,
-                images.c.mask,
-                images.c.options,
-                images.c.attempt,
-            )
-        ).all()
         if not leased:
             return token, []
         begun = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
-        new = [{"image_id": row.id, "attempt": row.attempt, "worker": worker[:200]} for row in leased]
-        moves = Moves()
-        for row in leased:
-            moves.add(row.job_id, ImageState.QUEUED, ImageState.RUNNING)
-        together = bulk.Together(db)
-        together.insert(attempts, new, started_at=db.now())
-        together.insert(job_deltas, moves.rows())
-        together.write(connection)
-        masks = {row.id: _mask_of(row, begun[row.job_id]) for row in leased}
+        masks = _masks_of(leased, begun)
         known = template_use.read_used(connection, masks.values())
     by_id = {row.id: _leased(row, begun[row.job_id], template_use.resolve(masks[row.id], known)) for row in leased}
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
 
 
 def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, tuple[int, int]]) -> set[str]:
-    """Extends the leases of a token and writes down ``(tiles_done, tiles_total)`` by image; the ids still held."""
+    """Extends the leases of a token and writes ``(tiles_done, tiles_total)`` by image; returns the ids still held."""
     done: ColumnElement[int] = images.c.tiles_done
     total: ColumnElement[int] = images.c.tiles_total
     if progress:
         done = case({image_id: tiles[0] for image_id, tiles in progress.items()}, value=images.c.id, else_=done)
         total = case({image_id: tiles[1] for image_id, tiles in progress.items()}, value=images.c.id, else_=total)
     with db.write() as connection:
-        held = lock_held(db, token)
+        held = locked_images(GIVE_BACK.sources, held_by(token))
         return set(
             connection.scalars(
                 update(images)
@@ -116,44 +78,52 @@ def heartbeat(db: Database, token: str, *, lease_s: float, progress: dict[str, t
 
 
 def release_images(db: Database, token: str, image_ids: list[str]) -> None:
-    """Gives back images that were not begun: queued again at once, and the attempt does not count."""
+    """Queues images again that the worker has not begun: due at once, and the attempt does not count."""
     with db.write() as connection:
-        give_back(db, connection, lock_held(db, token, image_ids))
+        give_back(db, connection, held_by(token), bulk.in_array(db, images.c.id, image_ids))
 
 
-def give_back(db: Database, connection: Connection, held: CTE) -> list[ImageOfJob]:
-    """As :func:`release_images`, for running images of any holder, whose ids ``held`` locks; those that there were."""
-    rows = connection.execute(
-        update(images)
-        .where(images.c.id.in_(select(held.c.id)))
-        .values(
-            state=ImageState.QUEUED,
-            lease_token=None,
-            lease_expires_at=None,
-            published_at=None,
-            # At its old place in the line.
-            available_at=images.c.created_at,
-            attempt=images.c.attempt - 1,
-            tiles_done=0,
-            tiles_total=None,
-            started_at=case((images.c.attempt == 1, None), else_=images.c.started_at),
-        )
-        .returning(images.c.id, images.c.job_id, images.c.attempt)
-    ).all()
-    if rows:
-        taken_back = [(row.id, row.attempt + 1) for row in rows]
-        connection.execute(delete(attempts).where(tuple_(attempts.c.image_id, attempts.c.attempt).in_(taken_back)))
-    moves = Moves()
-    for row in rows:
-        moves.add(row.job_id, ImageState.RUNNING, ImageState.QUEUED)
-    moves.write(connection)
+def give_back(
+    db: Database, connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[ImageOfJob]:
+    """As :func:`release_images`, for running images of any holder; with a ``limit``, skips those that are locked."""
+    rows = move_images(
+        db,
+        connection,
+        [Branch(transitions=(GIVE_BACK,))],
+        *conditions,
+        limit=limit,
+        skip_locked=limit is not None,
+    )
     return [ImageOfJob(row.job_id, row.id) for row in rows]
 
 
-def _mask_of(row: Any, job: Any) -> JobMask | None:
-    """The image's own mask, or its job's; ``None``: it cannot be read, which the image's worker reports."""
+def held_by(token: str) -> ColumnElement[bool]:
+    """Whether an image's lease has this token."""
+    return images.c.lease_token == token
+
+
+def _masks_of(rows: Iterable[Any], jobs_by_id: dict[str, Any]) -> dict[str, JobMask | None]:
+    """The mask of each image, its own or its job's; ``None``: it cannot be read, which the image's worker reports.
+
+    Most images of a shard share their job's mask, which is read once for all of them.
+    """
+    shared: dict[tuple[str, str], JobMask | None] = {}
+    masks = {}
+    for row in rows:
+        if row.mask is not None:
+            masks[row.id] = _read_mask(row.mask, row.mask_key)
+            continue
+        place = (row.job_id, row.mask_key)
+        if place not in shared:
+            shared[place] = _read_mask(jobs_by_id[row.job_id].mask, row.mask_key)
+        masks[row.id] = shared[place]
+    return masks
+
+
+def _read_mask(document: dict[str, Any] | None, mask_key: str) -> JobMask | None:
     try:
-        return read_job_mask(job.mask if row.mask is None else row.mask, row.mask_key)
+        return read_job_mask(document, mask_key)
     except ValidationError:
         return None
 
@@ -178,22 +148,10 @@ def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:
-    """Makes jobs ``running`` whose first image was leased; options, mask and trace of all, by id."""
+    """Moves queued jobs to ``running``; returns options, mask and trace of all, by id."""
     rows = connection.execute(
         select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace).where(jobs.c.id.in_(job_ids))
     ).all()
     for job_id in sorted(row.id for row in rows if row.state == JobState.QUEUED):
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
-            .values(state=JobState.RUNNING, started_at=db.now())
-        )
+        move_job(db, connection, BEGIN, job_id)
     return {row.id: row for row in rows}
-
-
-def lock_held(db: Database, token: str, image_ids: list[str] | None = None) -> CTE:
-    """The ids of images that a token holds, locked in the order that all transactions keep."""
-    query = select(images.c.id).where(images.c.lease_token == token, images.c.state == ImageState.RUNNING)
-    if image_ids is not None:
-        query = query.where(bulk.among(db, images.c.id, image_ids))
-    return query.order_by(images.c.id).with_for_update(key_share=True).cte("held")

@@ -1,4 +1,4 @@
-"""What happens to images and jobs when nobody is looking: expired leases, folded counts, closed jobs.
+"""Reclaims expired leases, folds counts, and closes jobs whose images have all ended.
 
 Each function is one or more whole transactions, may be repeated, and may run in several processes at once.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from storage.database import Database
-from storage.ledger.images.finish import end_attempts
-from storage.ledger.jobs.counting import OPEN_JOB, Folded, Moves, fold, read_job, select_jobs
-from storage.ledger.jobs.lifecycle import expiry
+from storage.ledger.jobs.counting import Folded, fold
+from storage.ledger.lifecycle.images import AttemptEnd, Branch, move_images
+from storage.ledger.lifecycle.jobs import move_job
+from storage.ledger.lifecycle.transitions import COMPLETE, LOSE, OPEN_JOB, RECLAIM
 from storage.ledger.operations import audit
-from storage.ledger.webhooks import outbox
-from storage.records import ImageOfJob, ImageState, JobState
+from storage.records import ImageOfJob, ImageState
 from storage.tables import images, job_deltas, jobs
 
 #: Rows in one transaction.
@@ -27,7 +27,7 @@ _LOST_FOR_GOOD = "The worker fell silent on the last attempt allowed. Try the pi
 
 @dataclass
 class Reaped:
-    """Images whose lease ran out, by what became of them."""
+    """Images whose lease expired: queued again, or failed."""
 
     requeued: list[ImageOfJob] = field(default_factory=list)
     failed: list[ImageOfJob] = field(default_factory=list)
@@ -37,15 +37,15 @@ class Reaped:
         return len(self.requeued), len(self.failed)
 
 
-def silent(db: Database) -> ColumnElement[bool]:
-    """Whether the lease of a row of ``images`` has run out."""
+def is_silent(db: Database) -> ColumnElement[bool]:
+    """Whether the lease of a row of ``images`` has expired."""
     return and_(images.c.state == ImageState.RUNNING, images.c.lease_expires_at <= db.now())
 
 
 def reap_leases(db: Database, *, max_attempts: int) -> Reaped:
-    """Takes images back from workers that fell silent.
+    """Reclaims images whose lease has expired.
 
-    At the attempt limit an image fails with the code ``worker_lost``; the reason of each attempt stays in ``attempts``.
+    At the attempt limit an image fails with ``worker_lost``; ``attempts`` keeps the reason of each attempt.
     """
     reaped = Reaped()
     while True:
@@ -58,7 +58,7 @@ def reap_leases(db: Database, *, max_attempts: int) -> Reaped:
 
 
 def fold_deltas(db: Database) -> Folded:
-    """Adds the changes of counts to their jobs."""
+    """Adds the rows of ``job_deltas`` to their jobs."""
     rows = ended = 0
     while True:
         with db.write() as connection:
@@ -70,14 +70,14 @@ def fold_deltas(db: Database) -> Folded:
 
 
 def close_jobs(db: Database) -> list[str]:
-    """Completes the jobs whose images have all ended, each exactly once, with its event; their ids."""
+    """Completes the jobs whose images have all ended, each exactly once, with its event; returns their ids."""
     with db.read() as connection:
-        finished = list(connection.scalars(finished_jobs().order_by(jobs.c.id)))
+        finished = list(connection.scalars(select_finished_jobs().order_by(jobs.c.id)))
     return [job_id for job_id in finished if _close(db, job_id)]
 
 
-def finished_jobs() -> Select[str]:
-    """Ids of open jobs without a queued or running image. An image that has ended stays so: such a job remains one."""
+def select_finished_jobs() -> Select[str]:
+    """Ids of open jobs without a queued or running image."""
     changes = (
         select(
             job_deltas.c.job_id,
@@ -99,59 +99,32 @@ def finished_jobs() -> Select[str]:
 
 
 def _close(db: Database, job_id: str) -> bool:
-    """Completes one finished job, unless somebody else did or it was canceled."""
+    """Completes one finished job, unless another process did or its tenant canceled it."""
     with db.write() as connection:
-        won = connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB))
-            .values(state=JobState.COMPLETED, finished_at=db.now(), expires_at=expiry(db, connection, job_id))
-        ).rowcount
-        if won:
-            row = connection.execute(select_jobs(db, select(jobs.c.id).where(jobs.c.id == job_id))).one()
-            outbox.job_ended(connection, read_job(row))
-    return bool(won)
+        return move_job(db, connection, COMPLETE, job_id)
 
 
 def _reap_batch(db: Database, connection: Connection, max_attempts: int) -> Reaped:
-    """Up to ``_BATCH`` images whose lease has ended."""
-    expired = (
-        select(images.c.id)
-        .where(silent(db))
-        .order_by(images.c.id)
-        .limit(_BATCH)
-        .with_for_update(key_share=True, skip_locked=True)
-        .cte("expired")
+    """Reclaims up to ``_BATCH`` images."""
+    rows = move_images(
+        db,
+        connection,
+        [
+            Branch(
+                transitions=(LOSE,),
+                when=images.c.attempt >= max_attempts,
+                values={"error_code": WORKER_LOST, "error_detail": _LOST_FOR_GOOD},
+            ),
+            Branch(transitions=(RECLAIM,)),
+        ],
+        is_silent(db),
+        limit=_BATCH,
+        skip_locked=True,
+        attempt_end=lambda _: AttemptEnd("lost", WORKER_LOST, "The lease ran out without a sign of life."),
+        audit_entry=audit.image_failed,
     )
-    last = images.c.attempt >= max_attempts
-    rows = connection.execute(
-        update(images)
-        .where(images.c.id.in_(select(expired.c.id)))
-        .values(
-            state=case((last, ImageState.FAILED.value), else_=ImageState.QUEUED.value),
-            lease_token=None,
-            lease_expires_at=None,
-            published_at=None,
-            available_at=db.now(),
-            tiles_done=0,
-            tiles_total=None,
-            finished_at=case((last, db.now()), else_=None),
-            error_code=case((last, WORKER_LOST), else_=None),
-            error_detail=case((last, _LOST_FOR_GOOD), else_=None),
-        )
-        .returning(*outbox.ENDED_IMAGE)
-    ).all()
-    if not rows:
-        return Reaped()
-    detail = "The lease ran out without a sign of life."
-    end_attempts(db, connection, [(row.id, row.attempt, "lost", WORKER_LOST, detail) for row in rows])
-    moves = Moves()
     reaped = Reaped()
     for row in rows:
-        moves.add(row.job_id, ImageState.RUNNING, row.state)
-        kind = reaped.failed if row.state == ImageState.FAILED else reaped.requeued
-        kind.append(ImageOfJob(row.job_id, row.id))
-    failed = [row for row in rows if row.state == ImageState.FAILED]
-    outbox.image_ended(connection, failed)
-    moves.write(connection)
-    audit.append(db, connection, [audit.image_failed(row) for row in failed])
+        images_of_fate = reaped.failed if row.state == ImageState.FAILED else reaped.requeued
+        images_of_fate.append(ImageOfJob(row.job_id, row.id))
     return reaped

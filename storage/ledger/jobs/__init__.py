@@ -1,1 +1,1 @@
-"""Jobs: submission and reading, counts, cancel, retry, delete, pauses, and what watchers ask."""
+"""Jobs: submission, reading, counts, cancel and retry, pauses, and reads for watchers."""

@@ -1,6 +1,6 @@
-"""How many images of a job are in which state, without one hot row.
+"""Counts a job's images by state, without a hot row.
 
-Each transaction that moves images adds a row to ``job_deltas``; the reaper folds those rows into the job, and a reader
+Each transaction that moves images adds a row to ``job_deltas``, and the reaper folds those rows into the job. A reader
 adds both in one statement, so that a job's counts sum to its total at every moment.
 """
 
@@ -27,22 +27,18 @@ from sqlalchemy import (
 
 from storage.database import Database
 from storage.documents import read_job_mask, read_job_options
-from storage.ledger.images.eligibility import paused
-from storage.records import HELD_JOB, Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
+from storage.ledger.images.eligibility import is_paused
+from storage.records import Counts, ImageState, Job, JobState, Priority, Review, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
-#: Jobs whose images may be worked on.
-GOING_JOB = (JobState.QUEUED, JobState.RUNNING)
-#: Jobs that have not ended.
-OPEN_JOB = (*HELD_JOB, *GOING_JOB)
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
-#: Places in the line that are counted; further behind, it is only said to be so far.
+#: Jobs that are counted before a job; further behind, its place is this number.
 _LONGEST_LINE = 1000
 
 
 class Moves:
-    """The moves of images between states in one transaction, to be written down together."""
+    """The moves of images between states in one transaction, written together."""
 
     def __init__(self) -> None:
         self._by_job: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -54,11 +50,11 @@ class Moves:
         changes["tiles_done"] += tiles
 
     def rows(self) -> list[dict[str, Any]]:
-        """What is to be written to ``job_deltas``: one row for each job."""
+        """The rows of ``job_deltas``, one for each job."""
         return [{"job_id": job, **{name: changes[name] for name in _COUNTED}} for job, changes in self._by_job.items()]
 
     def write(self, connection: Connection) -> None:
-        """Writes them."""
+        """Writes the rows."""
         if rows := self.rows():
             connection.execute(insert(job_deltas), rows)
 
@@ -80,7 +76,7 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
             tiles.label("tiles_done_now"),
             _ahead().label("ahead"),
             db.now().label("read_at"),
-            paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
+            is_paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
         )
         .join(chosen, chosen.c.id == jobs.c.id)
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
@@ -90,7 +86,7 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
 
 
 def _ahead() -> ColumnElement[int | None]:
-    """How many jobs were made before one and wait as it does; null for a job that does not wait."""
+    """Number of queued jobs that are older than a queued job; null for other jobs."""
     before = jobs.alias("before")
     line = (
         select(literal(1).label("one"))
@@ -133,7 +129,7 @@ def read_job(row: Row[Any]) -> Job:
         images_per_second=rate,
         expires_at=fields["expires_at"],
         mask=read_job_mask(fields["mask"]),
-        review=fields["review"],
+        review=None if fields["review"] is None else Review.model_validate(fields["review"]),
         rows_skipped=fields["rows_skipped"],
         queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
         eta_s=0.0 if not left else left / rate if rate else None,
@@ -151,7 +147,7 @@ def _rights(fields: dict[str, Any]) -> Rights | None:
 
 
 class Folded(NamedTuple):
-    """Rows of ``job_deltas`` that were added to their jobs, and the images that ended by them."""
+    """Number of rows of ``job_deltas`` that were added to their jobs, and of images that ended by them."""
 
     rows: int
     ended: int
@@ -160,7 +156,7 @@ class Folded(NamedTuple):
 def fold(connection: Connection, *, limit: int) -> Folded:
     """Adds up to ``limit`` rows of ``job_deltas`` to their jobs and deletes them.
 
-    A row is added and deleted in one transaction, and only one can delete it: any number may fold at once.
+    One transaction adds and deletes a row, and only one can delete it: any number of processes may fold at once.
     """
     taken = select(job_deltas.c.id).limit(limit).with_for_update(skip_locked=True).cte("taken")
     deleted = connection.execute(

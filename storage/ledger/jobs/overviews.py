@@ -1,4 +1,4 @@
-"""What a job's images have in common: the reasons of those that failed, and how long each stage took."""
+"""A job's images as a whole: the reasons of failures, and the mean time of each stage."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from sqlalchemy import func, select
 
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.jobs.jobs import one_job
-from storage.records import ImageState
+from storage.ledger.jobs.reading import one_job
+from storage.records import ImageRecord, ImageState
 from storage.tables import images
 
-#: Images whose stages are looked at: the first of the job, which are as slow as the others.
+#: Images whose stages are averaged: the first of the job.
 _SAMPLE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Images of a job that failed with one code; the sentence is that of one of them."""
+    """The images of a job that failed with one code; ``detail`` is the sentence of one of them."""
 
     code: str
     count: int
@@ -30,9 +30,9 @@ class Reason:
 class Overview:
     """A job's images as a whole."""
 
-    #: The most frequent first.
+    #: The most frequent code first.
     reasons: list[Reason]
-    #: Mean seconds of an image by stage, in the order of the work.
+    #: Mean seconds of an image by stage, in the order of the pipeline.
     stages: dict[str, float]
 
 
@@ -63,8 +63,8 @@ def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
         ]
         seconds: defaultdict[str, list[float]] = defaultdict(list)
         for record in connection.scalars(done):
-            for stage, value in record.get("seconds", {}).items():
-                seconds[stage].append(float(value))
+            for stage, value in ImageRecord.model_validate(record).seconds.items():
+                seconds[stage].append(value)
     means = {stage: round(sum(values) / len(values), 4) for stage, values in seconds.items()}
     known = [stage for stage in ("fetch", "decode", "network", "encode", "store") if stage in means]
     others = sorted(means.keys() - set(known))

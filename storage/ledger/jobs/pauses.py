@@ -1,7 +1,7 @@
-"""What an operator, or a tenant for itself, has paused: a job, a tenant, or everything.
+"""Pauses a job, a tenant, or everything; an operator or the tenant itself does it.
 
-A pause is a row; nothing that it covers is leased. The dispatcher then takes back what workers hold of it: they find
-their leases gone at the next heartbeat and stop at the next tile, and the attempt does not count.
+A pause is a row, and workers lease no image that it covers. The dispatcher takes covered images back from workers. A
+worker finds its lease gone at the next heartbeat and stops at the next tile, and the attempt does not count.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.errors import NotFound, PausedByOperator
-from storage.ledger.images.eligibility import EVERYTHING, paused
+from storage.ledger.images.eligibility import EVERYTHING, is_paused
 from storage.ledger.images.leases import give_back
-from storage.ledger.jobs.jobs import read_one_job
+from storage.ledger.jobs.reading import read_one_job
 from storage.ledger.operations import audit
 from storage.ledger.tenants.tenants import require_tenant
 from storage.records import ImageOfJob, ImageState, Job, PausedBy
@@ -24,7 +24,7 @@ _BATCH = 1000
 
 
 def pause_job(db: Database, tenant_id: str, job_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> Job:
-    """Begins nothing more of a job and takes back what is begun. Repeating it changes nothing. Raises NotFound."""
+    """Pauses a job; running images are taken back. Repeating it changes nothing. Raises NotFound."""
     with db.write() as connection:
         read_one_job(db, connection, tenant_id, job_id)
         if _pause(db, connection, job_id, by):
@@ -33,11 +33,11 @@ def pause_job(db: Database, tenant_id: str, job_id: str, by: PausedBy, *, actor:
 
 
 def resume_job(db: Database, tenant_id: str, job_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> Job:
-    """Goes on with a job. Repeating it changes nothing.
+    """Resumes a job. Repeating it changes nothing.
 
     Raises:
         NotFound: no such job of this tenant.
-        PausedByOperator: a tenant asks for what the operator paused.
+        PausedByOperator: a tenant cannot resume what the operator has paused.
     """
     with db.write() as connection:
         read_one_job(db, connection, tenant_id, job_id)
@@ -47,7 +47,7 @@ def resume_job(db: Database, tenant_id: str, job_id: str, by: PausedBy, *, actor
 
 
 def pause_tenant(db: Database, tenant_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> None:
-    """As :func:`pause_job`, for all jobs of a tenant, those to come included."""
+    """As :func:`pause_job`, for all present and future jobs of a tenant."""
     with db.write() as connection:
         require_tenant(connection, tenant_id)
         if _pause(db, connection, tenant_id, by):
@@ -55,7 +55,7 @@ def pause_tenant(db: Database, tenant_id: str, by: PausedBy, *, actor: str = aud
 
 
 def resume_tenant(db: Database, tenant_id: str, by: PausedBy, *, actor: str = audit.SERVICE) -> None:
-    """Goes on with a tenant's jobs, but for those that are paused themselves. Raises PausedByOperator, NotFound."""
+    """Resumes a tenant's jobs, except paused ones. Raises PausedByOperator, NotFound."""
     with db.write() as connection:
         require_tenant(connection, tenant_id)
         if _resume(connection, tenant_id, by):
@@ -63,19 +63,19 @@ def resume_tenant(db: Database, tenant_id: str, by: PausedBy, *, actor: str = au
 
 
 def pause_everything(db: Database) -> None:
-    """Begins nothing more of anybody's."""
+    """Pauses all jobs of all tenants."""
     with db.write() as connection:
         _pause(db, connection, EVERYTHING, PausedBy.OPERATOR)
 
 
 def resume_everything(db: Database) -> None:
-    """Goes on, but for tenants and jobs that are paused themselves."""
+    """Resumes all jobs, except paused ones and those of paused tenants."""
     with db.write() as connection:
         _resume(connection, EVERYTHING, PausedBy.OPERATOR)
 
 
 def pauses_of(db: Database, tenant_id: str) -> set[PausedBy]:
-    """Who has paused all jobs of a tenant; nobody: empty."""
+    """The roles that have paused all jobs of a tenant."""
     with db.read() as connection:
         found = connection.scalars(
             select(pauses.c.paused_by).where(pauses.c.subject.in_([tenant_id, EVERYTHING]))
@@ -93,26 +93,18 @@ def owner_of(db: Database, job_id: str) -> str:
 
 
 def list_pauses(db: Database) -> list[tuple[str, PausedBy]]:
-    """All that is paused, and by whom; the oldest first."""
+    """All pauses, each with the role that made it; the oldest first."""
     with db.read() as connection:
         rows = connection.execute(select(pauses).order_by(pauses.c.at, pauses.c.subject)).all()
     return [(row.subject, PausedBy(row.paused_by)) for row in rows]
 
 
 def recall_paused(db: Database) -> list[ImageOfJob]:
-    """Takes back images of what is paused from workers and from the queue; those that workers held."""
+    """Takes paused images back from workers and from the queue; returns those that workers held."""
     recalled: list[ImageOfJob] = []
     while True:
         with db.write() as connection:
-            held = (
-                select(images.c.id)
-                .where(images.c.state == ImageState.RUNNING, paused(images.c.job_id, images.c.tenant_id))
-                .order_by(images.c.id)
-                .limit(_BATCH)
-                .with_for_update(key_share=True, skip_locked=True)
-                .cte("held")
-            )
-            found = give_back(db, connection, held)
+            found = give_back(db, connection, is_paused(images.c.job_id, images.c.tenant_id), limit=_BATCH)
             if len(found) < _BATCH:
                 _unpublish(connection)
         recalled += found
@@ -121,13 +113,13 @@ def recall_paused(db: Database) -> list[ImageOfJob]:
 
 
 def _unpublish(connection: Connection) -> None:
-    """What lies in the queue would not be leased: it counts as never published, and is published when it may go on."""
+    """Unmarks paused images in the queue, which nobody will lease; they are published again after the pause."""
     published = (
         select(images.c.id)
         .where(
             images.c.state == ImageState.QUEUED,
             images.c.published_at.is_not(None),
-            paused(images.c.job_id, images.c.tenant_id),
+            is_paused(images.c.job_id, images.c.tenant_id),
         )
         .order_by(images.c.id)
         .with_for_update(key_share=True, skip_locked=True)
@@ -137,7 +129,7 @@ def _unpublish(connection: Connection) -> None:
 
 
 def _pause(db: Database, connection: Connection, subject: str, by: PausedBy) -> bool:
-    """Whether it was not paused before. The operator's pause takes the place of a tenant's."""
+    """Whether the pause is new. The operator's pause replaces a tenant's."""
     dialect = postgresql if db.on_postgres else sqlite
     new = dialect.insert(pauses).values(subject=subject, paused_by=by, at=db.now())
     if by is PausedBy.OPERATOR:
@@ -152,7 +144,7 @@ def _pause(db: Database, connection: Connection, subject: str, by: PausedBy) -> 
 
 
 def _resume(connection: Connection, subject: str, by: PausedBy) -> bool:
-    """Whether it was paused before."""
+    """Whether there was a pause."""
     mine = pauses.c.subject == subject
     if by is PausedBy.TENANT:
         mine &= pauses.c.paused_by == PausedBy.TENANT

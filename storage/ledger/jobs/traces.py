@@ -1,4 +1,4 @@
-"""The trace that a job was submitted in, for who works on the job later in another process."""
+"""The trace of a job's submission, for processes that work on the job later."""
 
 from __future__ import annotations
 

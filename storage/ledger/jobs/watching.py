@@ -1,6 +1,6 @@
-"""What whoever watches jobs asks again and again: all that is watched, in one statement.
+"""Reads in one statement all jobs that event streams and long polls watch.
 
-A watcher remembers which jobs it saw open and names them the next time, so that it also sees how they end.
+A watcher remembers the jobs that it saw open and names them the next time, so that it also sees their end.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, or_, select, tuple_, union_all
 
 from storage.database import Database
-from storage.ledger.jobs.counting import OPEN_JOB, read_job, select_jobs
+from storage.ledger.jobs.counting import read_job, select_jobs
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import Job
 from storage.tables import jobs
 
-#: Jobs of one tenant in one look, the newest of them.
+#: Most jobs of one tenant in one look: the newest.
 MOST_OF_A_TENANT = 500
 
 
 @dataclass(frozen=True)
 class Look:
-    """Jobs as they were at one moment of the ledger's clock."""
+    """Jobs at one moment of the ledger's clock."""
 
     jobs: list[Job]
     at: datetime
@@ -72,5 +73,5 @@ def _newest(tenant_id: str, wanted: ColumnElement[bool]) -> Select[Any]:
 
 
 def _first_id(moment: datetime) -> str:
-    """Not above the id of any job made after ``moment``: ids begin with the milliseconds of their making."""
+    """At most the id of any job made after ``moment``: ids begin with the milliseconds of their creation."""
     return f"job_{int(moment.timestamp() * 1000):012x}"

@@ -1,7 +1,7 @@
-"""The audit log: who did what, when, by which right, and the hashes of what went in and came out.
+"""The audit log: who did what, when, by which right, and the hashes of sources and results.
 
-An entry is written in the transaction of what it tells of. The dispatcher chains the entries of each tenant shortly
-after: the hash of an entry covers the entry and the hash before it, so that a change anywhere breaks all that follows.
+The transaction of an event also writes its entry. The dispatcher chains the entries of each tenant shortly after: the
+hash of an entry covers the entry and the hash before it, so that a change of one breaks all that follow.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from storage.ledger import bulk
 from storage.records import AuditEntry
 from storage.tables import audit_log, tenants
 
-#: What the first entry's hash covers in the place of a hash before it.
+#: Stands for the hash before the first entry.
 GENESIS = "0" * 64
-#: The actor where neither a key nor a worker acted.
+#: The actor of the service itself and of its command line.
 SERVICE = "service"
 #: Entries in one transaction, and rows read at once.
 _BATCH = 1000
@@ -30,7 +30,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class Event:
-    """An entry to be written."""
+    """A new entry."""
 
     tenant_id: str
     action: str
@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Flaw:
-    """The first place at which a chain is not what was written."""
+    """The first entry of a chain that was altered, or is missing."""
 
     tenant_id: str
     sequence: int
@@ -50,25 +50,25 @@ class Flaw:
 
 
 def append(db: Database, connection: Connection, events: Iterable[Event]) -> None:
-    """Writes entries, to be chained later. Tenants' rows are not locked, so nobody waits for anybody."""
-    together = bulk.Together(db)
-    append_with(db, together, events)
-    together.write(connection)
+    """Writes entries, which are chained later; takes no lock."""
+    batch = bulk.StatementBatch(db)
+    append_with(db, batch, events)
+    batch.write(connection)
 
 
-def append_with(db: Database, together: bulk.Together, events: Iterable[Event]) -> None:
-    """As :func:`append`, beside other writes."""
-    together.insert(audit_log, [vars(event) for event in events], at=db.now())
+def append_with(db: Database, batch: bulk.StatementBatch, events: Iterable[Event]) -> None:
+    """As :func:`append`, in a batch with other writes."""
+    batch.insert(audit_log, [vars(event) for event in events], at=db.now())
 
 
 def image_failed(row: Row[Any]) -> Event:
-    """The entry of an image that the service itself ended: a row of ``images``."""
+    """The entry of an image that the service itself fails; ``row`` is the image's."""
     data = {"name": row.name, "attempt": row.attempt, "error_code": row.error_code}
     return Event(row.tenant_id, "image.failed", SERVICE, row.job_id, row.id, data)
 
 
 def chain(db: Database) -> int:
-    """Puts what was written into its tenants' chains, in the order of writing; how many entries there were."""
+    """Chains new entries of each tenant, in the order of writing; returns their number."""
     total = 0
     while True:
         with db.write() as connection:
@@ -83,7 +83,7 @@ def _chain_batch(db: Database, connection: Connection) -> int:
     owners = sorted({row.tenant_id for row in connection.execute(waiting)})
     if not owners:
         return 0
-    # One at a time continues a tenant's chain; what others have chained meanwhile is seen after the lock.
+    # The lock lets one transaction at a time continue a tenant's chain; it reads the chain's end after the lock.
     connection.execute(
         select(tenants.c.id).where(tenants.c.id.in_(owners)).order_by(tenants.c.id).with_for_update(key_share=True)
     )
@@ -127,7 +127,7 @@ def digest_of(entry: AuditEntry, previous: str) -> str:
 
 
 def as_json(entry: AuditEntry) -> dict[str, Any]:
-    """All of an entry but its hash."""
+    """An entry without its hash."""
     fields = {name: value for name, value in vars(entry).items() if name != "hash"}
     return fields | {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
 
@@ -138,7 +138,7 @@ def from_json(line: dict[str, Any]) -> AuditEntry:
 
 
 def chained_entries(db: Database, tenant_id: str | None = None) -> Iterator[AuditEntry]:
-    """All chained entries, or one tenant's: tenant by tenant, in the order of their chains, read in parts."""
+    """All chained entries, or one tenant's: tenant by tenant, in chain order, read page by page."""
     owner, number = tenant_id or "", 0
     while True:
         query = select(audit_log).where(audit_log.c.hash.is_not(None))
@@ -159,7 +159,7 @@ def chained_entries(db: Database, tenant_id: str | None = None) -> Iterator[Audi
 
 
 def unchained(db: Database) -> int:
-    """How many entries are written and not chained yet."""
+    """Number of entries that are not chained yet."""
     with db.read() as connection:
         return int(
             connection.scalar(select(func.count()).select_from(audit_log).where(audit_log.c.hash.is_(None))) or 0
@@ -167,16 +167,16 @@ def unchained(db: Database) -> int:
 
 
 class Verification:
-    """Walks over entries in the order of their chains; ``flaws`` holds the first of each chain, ``heads`` the ends."""
+    """Verifies entries in chain order; ``flaws`` holds the first of each chain, ``heads`` their ends."""
 
     def __init__(self) -> None:
         self.entries = 0
         self.flaws: dict[str, Flaw] = {}
-        #: tenant id -> (sequence, hash) of the last entry. Kept elsewhere, it proves that nothing was cut off the end.
+        #: tenant id -> (sequence, hash) of the last entry. A copy elsewhere proves that no entry was cut off the end.
         self.heads: dict[str, tuple[int, str]] = {}
 
     def see(self, entry: AuditEntry) -> None:
-        """The next entry."""
+        """Verifies the next entry."""
         self.entries += 1
         sequence, previous = self.heads.get(entry.tenant_id, (0, GENESIS))
         self.heads[entry.tenant_id] = entry.sequence, entry.hash
@@ -192,7 +192,7 @@ class Verification:
 
 
 def latest_entries(db: Database, tenant_id: str | None, *, limit: int) -> list[AuditEntry]:
-    """The newest entries, of one tenant or of all; those that are not chained yet have the sequence 0 and no hash."""
+    """The newest entries, of one tenant or of all; entries not chained yet have the sequence 0 and no hash."""
     query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
     if tenant_id is not None:
         query = query.where(audit_log.c.tenant_id == tenant_id)

@@ -1,70 +1,45 @@
-"""Devices of all machines, as their supervisors tell of them: not what there is, but what was told lately."""
+"""Devices of all machines, as their supervisors report them a few times a minute."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime
 
 from sqlalchemy import delete, insert, select
 
+from cleanplate.base.reports import DeviceReport
 from storage.database import Database
 from storage.tables import devices
 
-#: Seconds after which what was told is of the past: three tellings that did not come, and some.
-LATELY_S = 45.0
-#: Seconds for which rows of supervisors are kept that died without a word.
+#: Seconds after which a report is stale: three missed reports, and some.
+RECENT_S = 45.0
+#: Seconds for which rows of supervisors are kept that died without removing them.
 _KEPT_S = 24 * 3600
+#: Columns that are fields of a report.
+_FIELDS = [column for column in devices.c if column.name not in {"supervisor", "told_at"}]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    """One device and the process that works on it. Sizes in bytes; ``None``: not known for this kind of device."""
-
-    #: Of its machine: ``cuda0``, ``cpu``.
-    device: str
-    host: str
-    #: ``starting``, ``working``, ``waiting`` (for its next start), ``crash_loop`` or ``draining``.
-    state: str
-    #: Times that its process died.
-    deaths: int
-    images: int
-    #: Over the last minute.
-    images_per_second: float
-    #: Memory of the process.
-    resident_bytes: int
-    memory_used: int | None
-    memory_total: int | None
-    temperature_c: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToldDevice(Device):
-    """A device, and when it was told of."""
-
-    told_at: datetime
-
-
-def tell_devices(db: Database, supervisor: str, told: Sequence[Device]) -> None:
-    """What a supervisor (its name is of its machine and process) has now; it takes the place of what it said before."""
+def report_devices(db: Database, supervisor: str, reports: Sequence[DeviceReport]) -> None:
+    """Replaces the reports of a supervisor, whose name holds its machine and process."""
     with db.write() as connection:
         connection.execute(delete(devices).where(devices.c.supervisor == supervisor))
-        for device in told:
-            connection.execute(insert(devices).values(supervisor=supervisor, told_at=db.now(), **asdict(device)))
+        for report in reports:
+            figures = {column.name: getattr(report, column.name) for column in _FIELDS}
+            connection.execute(insert(devices).values(supervisor=supervisor, told_at=db.now(), **figures))
 
 
-def list_devices(db: Database) -> list[ToldDevice]:
-    """What was told lately, by host and device."""
+def list_devices(db: Database) -> list[DeviceReport]:
+    """Reports that are not stale, by host and device."""
     query = (
-        select(*(devices.c[field.name] for field in fields(ToldDevice)))
-        .where(devices.c.told_at > db.after(-LATELY_S))
+        select(*_FIELDS, devices.c.told_at)
+        .where(devices.c.told_at > db.after(-RECENT_S))
         .order_by(devices.c.host, devices.c.device, devices.c.supervisor)
     )
     with db.read() as connection:
-        return [ToldDevice(**row._asdict()) for row in connection.execute(query)]
+        rows = [row._asdict() for row in connection.execute(query)]
+    return [DeviceReport(**(row | {"told_at": row["told_at"].timestamp()})) for row in rows]
 
 
 def forget_devices(db: Database) -> int:
-    """Deletes rows of supervisors that died long ago; how many there were."""
+    """Delete rows of supervisors that died long ago; their number."""
     with db.write() as connection:
         return connection.execute(delete(devices).where(devices.c.told_at <= db.after(-_KEPT_S))).rowcount

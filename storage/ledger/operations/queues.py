@@ -1,4 +1,4 @@
-"""How much waits and runs, tenant by tenant, and which workers hold images now."""
+"""Queued and running images by tenant, and the workers that hold images."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from storage.database import Database
-from storage.ledger.jobs.counting import OPEN_JOB
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import ImageState
 from storage.tables import attempts, images, jobs
 
 
 @dataclass(frozen=True, kw_only=True)
 class TenantQueue:
-    """A tenant's images that have not ended."""
+    """Number of a tenant's images that have not ended."""
 
     tenant_id: str
     jobs: int
     queued: int
     running: int
-    #: Of its oldest open job.
+    #: Submission of its oldest open job.
     since: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class BusyWorker:
-    """A worker process that holds images now."""
+    """A worker process that holds images."""
 
     name: str
     images: int
-    #: Of the image that it has held longest.
+    #: Lease of the image that it has held longest.
     since: datetime
 
 
 def queues(db: Database, tenant_id: str | None) -> list[TenantQueue]:
-    """Of one tenant, or of all with open jobs, those with the oldest first."""
+    """The queue of one tenant, or of all tenants with open jobs, the oldest first."""
     open_jobs = select(jobs.c.id, jobs.c.tenant_id, jobs.c.created_at).where(jobs.c.state.in_(OPEN_JOB))
     if tenant_id is not None:
         open_jobs = open_jobs.where(jobs.c.tenant_id == tenant_id)

@@ -1,1 +1,1 @@
-"""Templates: as tenants see them, as jobs use them, as workers make them."""
+"""Templates: requests, use by jobs, a person's decisions, and the leases under which workers make them."""

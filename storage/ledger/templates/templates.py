@@ -1,6 +1,7 @@
-"""Templates as a tenant sees them: ask for one, read, approve, reject, delete; and approve a job that waits for one.
+"""Templates as a tenant sees them: ask for one, read, list, delete. Every query names the tenant.
 
-Every query names the tenant. :mod:`storage.ledger.templates.making` is how workers make them.
+Workers make them (:mod:`storage.ledger.templates.leases`), a person approves them
+(:mod:`storage.ledger.templates.review`).
 """
 
 from __future__ import annotations
@@ -10,43 +11,27 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
 
-from cleanplate.base.masks import AutoMask
 from storage.database import Database
-from storage.documents import read_job_mask
 from storage.errors import (
-    JobCanceled,
-    JobNotInReview,
     NotFound,
-    NothingToApprove,
     TemplateInUse,
-    TemplateNotInReview,
 )
-from storage.ledger.jobs.counting import OPEN_JOB
-from storage.ledger.jobs.jobs import lock_endpoint, one_job, read_one_job
-from storage.ledger.jobs.lifecycle import note_blobs
+from storage.ledger.jobs.reading import one_job
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.operations import audit
-from storage.ledger.templates import template_use
+from storage.ledger.retention.blobs import note_blobs
 from storage.ledger.tenants import quotas
 from storage.ledger.tenants.uploads import hold_uploads
-from storage.ledger.webhooks import outbox
-from storage.records import (
-    EstimateSpec,
-    Job,
-    JobState,
-    NewTemplate,
-    Template,
-    TemplateKind,
-    TemplateSpec,
-    TemplateState,
-)
+from storage.ledger.webhooks.endpoints import lock_endpoint
+from storage.records import EstimateSpec, JobState, NewTemplate, Template, TemplateKind, TemplateSpec, TemplateState
 from storage.records.specs import read_spec
 from storage.tables import job_templates, jobs, new_id, templates, uploads
 
-_SHOWN = tuple(templates.c[field.name] for field in fields(Template))
+SHOWN = tuple(templates.c[field.name] for field in fields(Template))
 
 
 def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: str = audit.SERVICE) -> Template:
-    """A template that is to be made, the next version of its name.
+    """Creates a template to be made, the next version of its name.
 
     Raises:
         UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
@@ -76,7 +61,7 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
                 available_at=db.now(),
                 created_at=db.now(),
             )
-            .returning(*_SHOWN)
+            .returning(*SHOWN)
         ).one()
         details = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
         event = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, details)
@@ -85,7 +70,7 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
 
 
 def next_version(db: Database, connection: Connection, tenant_id: str, name: str) -> int:
-    """The number of the next template of a name; whoever else asks for the tenant waits for this transaction."""
+    """The next version of a name; a lock lets one transaction of the tenant at a time ask."""
     quotas.use(db, connection, tenant_id, sizes=[])
     newest = select(func.max(templates.c.version)).where(templates.c.tenant_id == tenant_id, templates.c.name == name)
     return int(connection.scalar(newest) or 0) + 1
@@ -94,7 +79,7 @@ def next_version(db: Database, connection: Connection, tenant_id: str, name: str
 def get_template(db: Database, tenant_id: str, template_id: str) -> Template:
     """One template. Raises NotFound."""
     with db.read() as connection:
-        return _read(connection, tenant_id, template_id)
+        return read_template(connection, tenant_id, template_id)
 
 
 def list_templates(
@@ -106,8 +91,8 @@ def list_templates(
     state: TemplateState | None = None,
     job_id: str | None = None,
 ) -> list[Template]:
-    """A tenant's templates, newest first; ``after`` is the id of the last one seen, ``job_id`` whose pictures."""
-    query = select(*_SHOWN).where(templates.c.tenant_id == tenant_id).order_by(templates.c.id.desc()).limit(limit)
+    """A tenant's templates, newest first, after the id ``after``; with ``job_id``, those made from its pictures."""
+    query = select(*SHOWN).where(templates.c.tenant_id == tenant_id).order_by(templates.c.id.desc()).limit(limit)
     if after is not None:
         query = query.where(templates.c.id < after)
     if state is not None:
@@ -118,59 +103,15 @@ def list_templates(
         return [_template(row) for row in connection.execute(query)]
 
 
-def approve_template(db: Database, tenant_id: str, template_id: str, *, actor: str = audit.SERVICE) -> Template:
-    """A person has looked and says that it is the mark: jobs may name it. Repeating it changes nothing.
-
-    Raises:
-        NotFound: no such template of this tenant.
-        TemplateNotInReview: it is not made yet, could not be made, or was rejected.
-    """
-    return _reviewed(db, tenant_id, template_id, TemplateState.READY, actor)
-
-
-def reject_template(db: Database, tenant_id: str, template_id: str, *, actor: str = audit.SERVICE) -> Template:
-    """A person has looked and says no. Repeating it changes nothing. Raises as :func:`approve_template`."""
-    return _reviewed(db, tenant_id, template_id, TemplateState.REJECTED, actor)
-
-
-def _reviewed(db: Database, tenant_id: str, template_id: str, state: TemplateState, actor: str) -> Template:
-    with db.write() as connection:
-        known = _lock(connection, tenant_id, template_id)
-        if known.state != state:
-            if known.state != TemplateState.NEEDS_REVIEW:
-                raise TemplateNotInReview(template_id, known.state)
-            _review(db, connection, [template_id], state, actor)
-        return _read(connection, tenant_id, template_id)
-
-
-def _review(db: Database, connection: Connection, template_ids: list[str], state: TemplateState, actor: str) -> None:
-    """Settles those of the templates that need review."""
-    rows = connection.execute(
-        update(templates)
-        .where(
-            templates.c.id.in_(template_ids),
-            templates.c.state == TemplateState.NEEDS_REVIEW,
-        )
-        .values(state=state, reviewed_at=db.now())
-        .returning(*_SHOWN)
-    ).all()
-    done = "approved" if state is TemplateState.READY else "rejected"
-    for row in sorted(rows, key=lambda row: str(row.id)):
-        if state is TemplateState.READY:
-            outbox.template_event(connection, row, row.reviewed_at)
-    events = [audit.Event(row.tenant_id, f"template.{done}", actor, None, None, {"template": row.id}) for row in rows]
-    audit.append(db, connection, events)
-
-
 def delete_template(db: Database, tenant_id: str, template_id: str, *, actor: str = audit.SERVICE) -> None:
-    """Deletes a template, and soon after its files. One that is being made is not made any more.
+    """Deletes a template, and soon after its files. A worker that makes it finds its lease gone.
 
     Raises:
         NotFound: no such template of this tenant.
         TemplateInUse: a job that has not ended needs it.
     """
     with db.write() as connection:
-        row = _lock(connection, tenant_id, template_id)
+        row = lock_template(connection, tenant_id, template_id)
         using = exists().where(
             job_templates.c.template_id == template_id,
             job_templates.c.job_id == jobs.c.id,
@@ -209,65 +150,7 @@ def give_uploads_back(connection: Connection, row: Any) -> None:
         connection.execute(update(uploads).where(uploads.c.id.in_(select(held.c.id))).values(uses=uploads.c.uses - 1))
 
 
-def approve_job(
-    db: Database, tenant_id: str, job_id: str, template_ids: list[str] | None = None, *, actor: str = audit.SERVICE
-) -> Job:
-    """Lets a job begin that waits for its mark, with these templates (``None``: those found in its pictures).
-
-    Those that need review are approved with it. Repeating it changes nothing.
-
-    Raises:
-        NotFound: no such job of this tenant.
-        JobCanceled: it was canceled.
-        JobNotInReview: it does not wait for a person.
-        NothingToApprove: no mark was found, and no template is named.
-        TemplateUnknown, TemplateNotReady, TemplatesMixed: templates that it may not use.
-    """
-    with db.write() as connection:
-        row = connection.execute(
-            select(jobs.c.id, jobs.c.tenant_id, jobs.c.state, jobs.c.mask, jobs.c.review)
-            .where(jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
-            .with_for_update(key_share=True)
-        ).first()
-        if row is None:
-            raise NotFound("job", job_id)
-        if row.state == JobState.CANCELED:
-            raise JobCanceled(job_id)
-        mask = read_job_mask(row.mask)
-        if isinstance(mask, AutoMask) and mask.templates and template_ids in (None, mask.templates):
-            return read_one_job(db, connection, tenant_id, job_id)
-        if row.state != JobState.NEEDS_REVIEW:
-            raise JobNotInReview(job_id, row.state)
-        chosen = template_ids or _found(connection, (row.review or {}).get("templates", []))
-        if not chosen:
-            raise NothingToApprove(job_id)
-        mine = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)
-        _review(db, connection, list(connection.scalars(mine)), TemplateState.READY, actor)
-        release_job(db, connection, row, chosen)
-        details = {"templates": chosen}
-        audit.append(db, connection, [audit.Event(tenant_id, "job.approved", actor, job_id, None, details)])
-        return read_one_job(db, connection, tenant_id, job_id)
-
-
-def _found(connection: Connection, template_ids: list[str]) -> list[str]:
-    """Those of the templates found that are still there and were not rejected, the commonest mark first."""
-    usable = (TemplateState.NEEDS_REVIEW, TemplateState.READY)
-    query = select(templates.c.id).where(templates.c.id.in_(template_ids), templates.c.state.in_(usable))
-    usable_ids = set(connection.scalars(query))
-    return [template_id for template_id in template_ids if template_id in usable_ids]
-
-
-def release_job(db: Database, connection: Connection, job: Any, template_ids: list[str]) -> None:
-    """Lets a held job (id, tenant_id and mask) begin with these templates. Raises as ``template_use.lock_named``."""
-    mask = read_job_mask(job.mask)
-    if not isinstance(mask, AutoMask):
-        raise ValueError(f"The job {job.id} does not wait for a mark.")
-    begun = mask.model_copy(update={"templates": template_ids})
-    template_use.note(db, connection, job.id, template_use.lock_named(connection, job.tenant_id, [begun]))
-    connection.execute(update(jobs).where(jobs.c.id == job.id).values(state=JobState.QUEUED, mask=begun.document()))
-
-
-def _lock(connection: Connection, tenant_id: str, template_id: str) -> Row[Any]:
+def lock_template(connection: Connection, tenant_id: str, template_id: str) -> Row[Any]:
     row = connection.execute(
         select(templates).where(templates.c.id == template_id, templates.c.tenant_id == tenant_id).with_for_update()
     ).first()
@@ -276,9 +159,9 @@ def _lock(connection: Connection, tenant_id: str, template_id: str) -> Row[Any]:
     return row
 
 
-def _read(connection: Connection, tenant_id: str, template_id: str) -> Template:
+def read_template(connection: Connection, tenant_id: str, template_id: str) -> Template:
     row = connection.execute(
-        select(*_SHOWN).where(templates.c.id == template_id, templates.c.tenant_id == tenant_id)
+        select(*SHOWN).where(templates.c.id == template_id, templates.c.tenant_id == tenant_id)
     ).first()
     if row is None:
         raise NotFound("template", template_id)

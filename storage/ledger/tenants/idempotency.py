@@ -1,7 +1,8 @@
-"""Requests that are done once, however often they are sent: the answer is written with what it answers for.
+"""Requests with an idempotency key: done once, however often they are sent.
 
-There is no claim that could be left behind. While a request is worked on, its transaction holds the key: on Postgres by
-an advisory lock, which a twin finds taken; on SQLite writers queue up, so a twin waits and is then answered the same.
+The transaction of the request also writes its answer, and holds the key until it ends, so that a process that dies
+leaves no claim behind. On Postgres it holds an advisory lock, and a repeat is refused meanwhile. On SQLite writers
+queue up: a repeat waits, and then gets the same answer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from storage.database import Database
 from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
 from storage.tables import idempotency_keys
 
-#: How long an answer is kept, in seconds.
+#: Seconds for which an answer is kept.
 KEPT_S = 24 * 3600.0
 #: Rows deleted in one transaction.
 _BATCH = 1000
@@ -24,20 +25,20 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class Once:
-    """A request that is to be done once: its key, and the SHA-256 of all that it asks for."""
+    """A request to be done once: its key, and the SHA-256 of its content."""
 
     key: str
     fingerprint: str
 
 
-def recall(db: Database, tenant_id: str, once: Once) -> dict[str, Any] | None:
-    """The answer that was given to this request before. Raises IdempotencyKeyReused."""
+def recall_answer(db: Database, tenant_id: str, once: Once) -> dict[str, Any] | None:
+    """The stored answer to this request; ``None``: there is none. Raises IdempotencyKeyReused."""
     with db.read() as connection:
         return _kept(db, connection, tenant_id, once)
 
 
-def begin(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
-    """Holds the key until the transaction ends; the answer if there is one already.
+def hold_key(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
+    """Holds the key until the transaction ends; returns the stored answer, if there is one.
 
     Raises:
         IdempotencyKeyBusy: another transaction holds it.
@@ -51,8 +52,8 @@ def begin(db: Database, connection: Connection, tenant_id: str, once: Once) -> d
     return _kept(db, connection, tenant_id, once)
 
 
-def remember(db: Database, connection: Connection, tenant_id: str, once: Once, answer: dict[str, Any]) -> None:
-    """Writes the answer down, in the transaction that :func:`begin` was called in."""
+def remember_answer(db: Database, connection: Connection, tenant_id: str, once: Once, answer: dict[str, Any]) -> None:
+    """Stores the answer, in the transaction of :func:`hold_key`."""
     connection.execute(
         delete(idempotency_keys).where(idempotency_keys.c.tenant_id == tenant_id, idempotency_keys.c.key == once.key)
     )
@@ -63,8 +64,8 @@ def remember(db: Database, connection: Connection, tenant_id: str, once: Once, a
     )
 
 
-def forget_old(db: Database) -> int:
-    """Deletes answers that are no longer kept; how many there were."""
+def forget_old_answers(db: Database) -> int:
+    """Deletes expired answers; returns their number."""
     old = select(idempotency_keys.c.tenant_id, idempotency_keys.c.key).where(
         idempotency_keys.c.created_at <= db.after(-KEPT_S)
     )

@@ -1,7 +1,7 @@
-"""Uploads that are sent in parts, from the opened transfer to the complete file; and uploads dropped by their tenant.
+"""Multipart uploads, from the first call to the complete file; and uploads that their tenant deletes.
 
-The row is there before the object store opens a transfer, and marked complete after the store has joined the parts:
-whatever dies in between, the sweeper finds the row and breaks off what is under its key.
+The row is written before the object store opens the multipart upload, and marked complete after the store has joined
+the parts. If a process dies in between, the sweeper finds the row and aborts the multipart upload under its key.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from sqlalchemy import delete, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, UploadInUse
-from storage.ledger.jobs.lifecycle import note_blobs
+from storage.ledger.retention.blobs import note_blobs
 from storage.records import Upload
 from storage.tables import uploads
 
 
 def name_parts(db: Database, parts_ids: dict[str, str]) -> None:
-    """Notes the transfers that were opened, by upload."""
+    """Writes the ids of multipart uploads, by upload."""
     with db.write() as connection:
         for upload_id, parts_id in parts_ids.items():
             connection.execute(update(uploads).where(uploads.c.id == upload_id).values(parts_id=parts_id))
@@ -37,7 +37,7 @@ def find_upload(db: Database, tenant_id: str, upload_id: str) -> Upload:
 
 
 def mark_complete(db: Database, tenant_id: str, upload_id: str) -> None:
-    """The object store has joined the parts: jobs may name the upload. Raises NotFound: it was dropped meanwhile."""
+    """Marks an upload as complete, so that jobs may use it. Raises NotFound: it was deleted meanwhile."""
     with db.write() as connection:
         changed = connection.execute(
             update(uploads).where(uploads.c.id == upload_id, uploads.c.tenant_id == tenant_id).values(parts_id=None)
@@ -47,11 +47,11 @@ def mark_complete(db: Database, tenant_id: str, upload_id: str) -> None:
 
 
 def drop_upload(db: Database, tenant_id: str, upload_id: str, *, links_s: float) -> None:
-    """Forgets an upload that no job uses; its bytes and parts go when its links, of ``links_s``, work no more.
+    """Deletes an upload that no job uses; its blob and parts are deleted after its links, of ``links_s``, have expired.
 
     Raises:
         NotFound: no such upload of this tenant.
-        UploadInUse: a job names it.
+        UploadInUse: a job uses it.
     """
     with db.write() as connection:
         row = connection.execute(

@@ -1,4 +1,4 @@
-"""Quotas of tenants: counted in the transaction that uses them, so that no two requests share the last place."""
+"""Quotas of tenants. The transaction of a request counts its usage, so that no two requests take the last place."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.errors import NotFound, QuotaExceeded, SizeMissing
-from storage.ledger.jobs.counting import OPEN_JOB
+from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import Quota, Usage
 from storage.tables import job_deltas, jobs, tenants, usage
 
-#: After so many seconds images in flight may have ended.
+#: Seconds after which images in flight may have ended.
 _TRY_AGAIN_S = 60.0
 
 
@@ -34,7 +34,7 @@ def set_quota(db: Database, tenant_id: str, quota: Quota) -> None:
 
 
 def get_usage(db: Database, tenant_id: str) -> Usage:
-    """A tenant's quota, and what it has used of it by now. Raises NotFound."""
+    """A tenant's quota, and its usage up to now. Raises NotFound."""
     with db.read() as connection:
         quota = _quota(connection, tenant_id)
         today = _now(db, connection).date()
@@ -50,10 +50,10 @@ def get_usage(db: Database, tenant_id: str) -> Usage:
 
 
 def use(db: Database, connection: Connection, tenant_id: str, *, images: int = 0, sizes: list[int | None]) -> None:
-    """Counts what a request asks for; the tenant's requests pass here one by one until their transactions end.
+    """Counts the usage of a request. A lock lets one transaction of a tenant at a time pass here.
 
     Raises:
-        QuotaExceeded: it is more than is left.
+        QuotaExceeded: the request is larger than the rest of the quota.
         SizeMissing: a size is unknown, and the tenant's bytes are counted.
     """
     quota = _quota(connection, tenant_id)
@@ -79,7 +79,7 @@ def use(db: Database, connection: Connection, tenant_id: str, *, images: int = 0
 
 
 def _hold(what: str, limit: int | None, used: int, asked: int, wait_s: float) -> None:
-    """``used`` counts what is ``asked`` for now."""
+    """Raises QuotaExceeded; ``used`` includes ``asked``."""
     if limit is None or used <= limit or not asked:
         return
     if asked > limit:
@@ -107,7 +107,7 @@ def _now(db: Database, connection: Connection) -> datetime:
 
 
 def _in_flight(connection: Connection, tenant_id: str) -> int:
-    """Images queued or running, as folded and not folded yet."""
+    """Number of images queued or running, folded or not."""
     mine = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id, jobs.c.state.in_(OPEN_JOB))
     folded = select(func.coalesce(func.sum(jobs.c.queued + jobs.c.running), 0)).where(jobs.c.id.in_(mine))
     pending = select(func.coalesce(func.sum(job_deltas.c.queued + job_deltas.c.running), 0)).where(

@@ -21,7 +21,7 @@ _LAST_USED_EVERY_S = 60
 
 
 def ensure_tenant(db: Database, name: str) -> str:
-    """The id of the tenant of this name, which is made if there is none."""
+    """The id of the tenant of this name; creates it if there is none."""
     dialect = postgresql if db.on_postgres else sqlite
     with db.write() as connection:
         connection.execute(
@@ -33,7 +33,7 @@ def ensure_tenant(db: Database, name: str) -> str:
 
 
 def find_tenant(db: Database, name: str) -> str | None:
-    """The id of the tenant of this name, if there is one."""
+    """The id of the tenant of this name; ``None``: there is none."""
     with db.read() as connection:
         return connection.scalar(select(tenants.c.id).where(tenants.c.name == name))
 
@@ -45,7 +45,7 @@ def list_tenants(db: Database) -> list[tuple[str, str]]:
 
 
 def set_weight(db: Database, tenant_id: str, weight: float) -> None:
-    """A tenant's share of the workers beside other tenants that wait; all begin with 1. Raises NotFound."""
+    """Sets a tenant's share of the workers among tenants that wait; the default is 1. Raises NotFound."""
     if weight <= 0:
         raise ValueError("A weight is above 0.")
     with db.write() as connection:
@@ -70,7 +70,7 @@ def create_key(
     scopes: Iterable[Scope] = tuple(Scope),
     expires_in_s: float | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, ``cp_`` and 43 characters. Raises NotFound for an unknown tenant."""
+    """Creates a key; returns it with its secret, ``cp_`` and 43 characters. Raises NotFound for the tenant."""
     held = frozenset(scopes)
     secret = f"cp_{secrets.token_urlsafe(32)}"
     with db.write() as connection:
@@ -104,7 +104,7 @@ def list_keys(db: Database, tenant_id: str | None = None) -> list[ApiKey]:
 
 
 def revoke_key(db: Database, key_id: str) -> None:
-    """Ends a key's use and its sessions; repeating it changes nothing. Raises NotFound."""
+    """Revokes a key and ends its sessions; repeating it changes nothing. Raises NotFound."""
     with db.write() as connection:
         owner = connection.scalar(select(api_keys.c.tenant_id).where(api_keys.c.id == key_id))
         if owner is None:
@@ -161,7 +161,7 @@ def require_tenant(connection: Connection, tenant_id: str) -> None:
 
 
 def digest(secret: str) -> str:
-    """SHA-256, as secrets are kept. They have 256 random bits, so that a slow hash would protect nothing."""
+    """SHA-256 of a secret. Secrets have 256 random bits, so that a slow hash would add nothing."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""A tenant's files: places that they are sent to, and who holds them. Every query names the tenant."""
+"""A tenant's uploads, and the number of jobs that hold each. Every query names the tenant."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def create_uploads(
     sizes: list[int | None] | None = None,
     in_parts: list[bool] | None = None,
 ) -> list[Upload]:
-    """Places for files, each ``(filename, content_type)``, in the order given, to be used within ``expires_in_s``.
+    """Creates uploads for files, each ``(filename, content_type)``, in their order; they expire in ``expires_in_s``.
 
-    ``sizes`` in bytes, where they are announced; ``in_parts``: which are sent in parts. No job can name such an upload
-    before it is complete (:mod:`storage.ledger.tenants.parts`). Raises QuotaExceeded, SizeMissing.
+    ``sizes`` in bytes, ``None``: not announced; ``in_parts``: whether a file is sent in parts. A job cannot use such an
+    upload before it is complete (:mod:`storage.ledger.tenants.parts`). Raises QuotaExceeded, SizeMissing.
     """
     sizes = sizes if sizes is not None else [None] * len(files)
     in_parts = in_parts if in_parts is not None else [False] * len(files)
@@ -59,7 +59,7 @@ def create_uploads(
 
 
 def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> set[str]:
-    """Those of the uploads that a job of this tenant could name now."""
+    """Those of the uploads that a job of this tenant could use now."""
     known: set[str] = set()
     with db.read() as connection:
         for chunk in bulk.chunks(sorted(set(upload_ids))):
@@ -69,7 +69,7 @@ def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> se
 
 def _usable(db: Database, tenant_id: str, upload_ids: list[str]) -> tuple[ColumnElement[bool], ...]:
     return (
-        bulk.among(db, uploads.c.id, upload_ids),
+        bulk.in_array(db, uploads.c.id, upload_ids),
         uploads.c.tenant_id == tenant_id,
         uploads.c.expires_at > db.now(),
         uploads.c.parts_id.is_(None),
@@ -77,7 +77,7 @@ def _usable(db: Database, tenant_id: str, upload_ids: list[str]) -> tuple[Column
 
 
 def hold_uploads(db: Database, connection: Connection, tenant_id: str, wanted: list[str]) -> dict[str, tuple[str, str]]:
-    """Keys and names of uploads by id, each used once more from now on. Raises UploadUnknown."""
+    """Holds uploads for one more job; returns their keys and names by id. Raises UploadUnknown."""
     files: dict[str, tuple[str, str]] = {}
     for chunk in bulk.chunks(wanted):
         held = (
@@ -100,7 +100,7 @@ def hold_uploads(db: Database, connection: Connection, tenant_id: str, wanted: l
 
 
 def get_upload(db: Database, tenant_id: str, upload_id: str) -> Upload:
-    """An upload that a job could name now. Raises UploadUnknown."""
+    """An upload that a job could use now. Raises UploadUnknown."""
     query = select(*(uploads.c[column.name] for column in fields(Upload))).where(*_usable(db, tenant_id, [upload_id]))
     with db.read() as connection:
         row = connection.execute(query).first()

@@ -1,8 +1,8 @@
-"""Deliveries of events to endpoints: claimed, posted by the claimer, and their answers recorded.
+"""Deliveries of events to endpoints: a sender claims one, posts it, and records the answer.
 
-A claimer that dies is followed by another when the claim ends, so a receiver may see an event twice, under the same id,
-and never zero times. A delivery waits for those of its job before it; one that has failed a few times steps aside, so
-that a single event which a receiver cannot take holds up nothing for a day.
+If a sender dies, another one takes over when the claim expires. So a receiver may get an event twice, under the same
+id, and never zero times. A delivery waits for the earlier ones of its job. A delivery that has failed a few times no
+longer holds the others back, so that one event that a receiver cannot take does not stop a job's events for a day.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from storage.tables import webhook_attempts, webhook_deliveries, webhook_endpoin
 #: The longest wait that a receiver may ask for, in seconds.
 _LONGEST_RETRY_AFTER_S = 24 * 3600.0
 _TEXT_LENGTH = 500
-#: Attempts for which a delivery holds back those after it.
+#: Attempts during which a delivery holds back those after it.
 _HOLDS_BACK = 3
 
 _columns = webhook_deliveries.c
@@ -33,9 +33,9 @@ _tries = webhook_deliveries.c.attempts - webhook_deliveries.c.attempts_before
 def claim_deliveries(
     db: Database, *, limit: int, claim_s: float, each: int | None = None, busy: Collection[str] = ()
 ) -> list[Delivery]:
-    """Deliveries that are due, the longest due first, for the caller alone during ``claim_s`` seconds.
+    """Claims deliveries that are due, the longest due first, for ``claim_s`` seconds.
 
-    ``each``: most of one endpoint, so that a slow receiver leaves room for others; ``busy``: endpoints to leave alone.
+    ``each``: most of one endpoint, so that a slow receiver leaves room for others; ``busy``: endpoints to skip.
     """
     before = webhook_deliveries.alias("before")
     held_back = exists().where(
@@ -67,13 +67,13 @@ def claim_deliveries(
     with db.write() as connection:
         claimed = _read(db, connection, chosen)
         if claimed:
-            these = bulk.among(db, _columns.id, [delivery.id for delivery in claimed])
+            these = bulk.in_array(db, _columns.id, [delivery.id for delivery in claimed])
             connection.execute(update(webhook_deliveries).where(these).values(next_attempt_at=db.after(claim_s)))
         return claimed
 
 
 def _read(db: Database, connection: Connection, chosen: Select[str]) -> list[Delivery]:
-    """All that posting needs, the longest due first."""
+    """The deliveries with URL and secrets, the longest due first."""
     still = webhook_endpoints.c.previous_secret_expires_at > db.now()
     previous = case((still, webhook_endpoints.c.previous_secret))
     rows = connection.execute(
@@ -113,7 +113,7 @@ def record_delivery(
     gone: bool,
     disable_after_s: float,
 ) -> DeliveryState:
-    """Writes an attempt down and decides what follows; the delivery's state after it.
+    """Records an attempt and decides what follows; returns the delivery's new state.
 
     ``status``: the receiver's answer, 2xx delivers. Otherwise attempt n is followed by another after
     ``schedule_s[n - 1]`` seconds, or ``retry_after_s`` if that is longer; after the last the delivery has failed.
@@ -131,14 +131,14 @@ def record_delivery(
             state = DeliveryState.DELIVERED
             changes["delivered_at"] = db.now()
         elif state is not DeliveryState.PENDING:
-            pass  # a second claimer's news changes neither success nor failure
+            pass  # a second sender's result changes neither success nor failure
         elif gone or tries > len(schedule_s):
             state = DeliveryState.FAILED
         else:
             wait_s = max(schedule_s[tries - 1], min(retry_after_s or 0.0, _LONGEST_RETRY_AFTER_S))
             changes["next_attempt_at"] = db.after(wait_s * random.uniform(1.0, 1.1))
-        together = bulk.Together(db)
-        together.add(
+        batch = bulk.StatementBatch(db)
+        batch.add(
             insert(webhook_attempts).values(
                 delivery_id=delivery_id,
                 attempt=attempt,
@@ -149,12 +149,12 @@ def record_delivery(
                 seconds=seconds,
             )
         )
-        together.add(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes, state=state))
+        batch.add(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes, state=state))
         if not gone and arrived != (found.failing_since is None):
             since = None if arrived else db.now()
             changed = update(webhook_endpoints).where(webhook_endpoints.c.id == found.endpoint_id)
-            together.add(changed.values(failing_since=since))
-        together.write(connection)
+            batch.add(changed.values(failing_since=since))
+        batch.write(connection)
         if not arrived and (gone or found.too_long):
             reason = "The receiver answered 410 Gone."
             if not gone:
@@ -165,7 +165,7 @@ def record_delivery(
 
 
 def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) -> DeliveryRecord:
-    """Puts a delivery on its way once more, by a schedule that begins anew; under the same id.
+    """Queues a delivery again, under the same id; its schedule starts anew.
 
     Raises:
         NotFound: no such delivery of this tenant's endpoint.
@@ -266,7 +266,7 @@ def _with_log(connection: Connection, rows: Collection[Row[Any]]) -> list[Delive
 
 
 def _lock(db: Database, connection: Connection, delivery_id: str, disable_after_s: float) -> Row[Any] | None:
-    """Locks the endpoint and then its delivery, as deleting an endpoint does; what a record goes by."""
+    """Locks the endpoint and then its delivery, as deleting an endpoint does; returns columns of both."""
     return connection.execute(
         select(
             webhook_endpoints.c.id.label("endpoint_id"),

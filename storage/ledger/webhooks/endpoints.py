@@ -1,4 +1,4 @@
-"""Webhook endpoints: where a tenant's events are posted, which of them, and signed with what."""
+"""Webhook endpoints: their URLs, filters and secrets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
-from storage.ledger.webhooks.collecting import last_sequences
 from storage.ledger.webhooks.outbox import event
+from storage.ledger.webhooks.relay import last_sequences
 from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpoint
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
 
-#: What an endpoint is told of that asks for nothing in particular.
+#: Filters of an endpoint that names none.
 USUAL_EVENTS = (EventFilter.JOBS, EventFilter.IMAGE_FAILED, EventFilter.TEMPLATES, EventFilter.WEBHOOKS)
 
 
@@ -28,7 +28,7 @@ def new_secret() -> str:
 def create_endpoint(
     db: Database, tenant_id: str, url: str, events: Sequence[str] = USUAL_EVENTS
 ) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint, and the secret that signs what is posted to it."""
+    """Creates an endpoint; returns it with the secret that signs its posts."""
     secret = new_secret()
     with db.write() as connection:
         row = connection.execute(
@@ -75,7 +75,7 @@ def change_endpoint(
     events: Sequence[str] | None = None,
     enable: bool = False,
 ) -> WebhookEndpoint:
-    """Another address, other filters; ``enable`` posts to it again. Raises NotFound."""
+    """Changes URL or filters; ``enable`` posts to it again. Raises NotFound."""
     changes: dict[str, Any] = {}
     if url is not None:
         changes["url"] = url
@@ -87,7 +87,7 @@ def change_endpoint(
 
 
 def rotate_secret(db: Database, tenant_id: str, endpoint_id: str, *, keep_s: float) -> tuple[WebhookEndpoint, str]:
-    """A new secret; the one before it signs too for ``keep_s`` seconds. Raises NotFound."""
+    """Replaces the secret; the old one also signs for ``keep_s`` seconds. Raises NotFound."""
     secret = new_secret()
     changes = {
         "previous_secret": webhook_endpoints.c.secret if keep_s > 0 else literal(None),
@@ -98,7 +98,7 @@ def rotate_secret(db: Database, tenant_id: str, endpoint_id: str, *, keep_s: flo
 
 
 def ping(db: Database, tenant_id: str, endpoint_id: str) -> str:
-    """Puts a delivery of no meaning on its way, whatever the filters; its id. Raises NotFound, WebhookDisabled."""
+    """Queues a test delivery, whatever the filters; returns its id. Raises NotFound, WebhookDisabled."""
     with db.write() as connection:
         if _lock(connection, tenant_id, endpoint_id).disabled_at is not None:
             raise WebhookDisabled(endpoint_id)
@@ -133,6 +133,19 @@ def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> None:
         )
         connection.execute(update(jobs).where(jobs.c.id.in_(select(owning.c.id))).values(webhook_endpoint_id=None))
         connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id))
+
+
+def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:
+    """Locks a tenant's endpoint against deletion until the transaction ends. Raises NotFound."""
+    if endpoint_id is None:
+        return
+    found = connection.execute(
+        select(webhook_endpoints.c.id)
+        .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+        .with_for_update(read=True, key_share=True)
+    ).first()
+    if found is None:
+        raise NotFound("webhook endpoint", endpoint_id)
 
 
 def _change(db: Database, tenant_id: str, endpoint_id: str, changes: dict[str, Any]) -> WebhookEndpoint:

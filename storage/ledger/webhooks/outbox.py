@@ -1,7 +1,7 @@
-"""Events for webhooks, written in the transaction of the change that they tell of: an event is never lost or invented.
+"""Events for webhooks, written in the transaction of their cause: none is lost, and none is invented.
 
-What is written here is one row for each job and transaction, in one statement, whatever the number of images. It holds
-no foreign key and takes no lock; :mod:`storage.ledger.webhooks.collecting` makes deliveries of it shortly after.
+A transaction writes one row for each job, in one statement, whatever the number of images. A row has no foreign key and
+takes no lock; :mod:`storage.ledger.webhooks.relay` makes deliveries of it shortly after.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Row, Select, and_, insert, select
 from storage.records import EventFilter, Job
 from storage.tables import images, jobs, webhook_endpoints, webhook_outbox
 
-#: Jobs of so many images are told of in deliveries that carry many images each.
+#: Jobs with at least this number of images get batched deliveries.
 TOGETHER_FROM = 1000
-#: Characters of an error's sentence that are told.
+#: Most characters of an error's sentence in an event.
 _DETAIL_LENGTH = 500
-#: What a statement that ends images returns of them, for their events and for the audit log.
+#: Columns of ended images, for their events and for the audit log.
 ENDED_IMAGE = (
     images.c.id,
     images.c.job_id,
@@ -36,11 +36,11 @@ ENDED_IMAGE = (
 
 
 class Listener(NamedTuple):
-    """The endpoint that hears of a job."""
+    """The endpoint that gets a job's events."""
 
     endpoint_id: str
     events: list[str]
-    #: Images come many in one delivery.
+    #: Whether one delivery may carry many images.
     together: bool
 
 
@@ -60,7 +60,7 @@ def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
 
 
 def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> list[dict[str, Any]]:
-    """What :func:`image_ended` writes to ``webhook_outbox``; ``listeners`` by job."""
+    """Rows of ``webhook_outbox`` for images that ended (rows of ``ENDED_IMAGE``); ``listeners`` by job."""
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in ended:
         listener, event_type = listeners.get(row.job_id), f"image.{row.state}"
@@ -81,7 +81,7 @@ def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> lis
 
 
 def job_ended(connection: Connection, job: Job) -> None:
-    """The event ``job.completed`` or ``job.canceled``; ``job`` as it stands after it."""
+    """Writes ``job.completed`` or ``job.canceled``; ``job`` as it is afterwards."""
     if job.finished_at is None:
         raise ValueError("The job has not finished.")
     listener = listeners(connection, {job.id}).get(job.id)
@@ -99,18 +99,21 @@ def job_ended(connection: Connection, job: Job) -> None:
     )
 
 
-def job_needs_review(connection: Connection, job_id: str, review: dict[str, Any], at: datetime) -> None:
-    """A job waits for a person: which templates were found in its pictures, or why none."""
-    listener = listeners(connection, {job_id}).get(job_id)
+def job_needs_review(connection: Connection, job: Job, at: datetime) -> None:
+    """Writes ``job.needs_review``: the templates found in the job's pictures, or why there are none."""
+    if job.review is None:
+        raise ValueError("Nothing has been looked for in the pictures of the job.")
+    listener = listeners(connection, {job.id}).get(job.id)
     if listener is None or not wants(listener.events, EventFilter.JOB_NEEDS_REVIEW):
         return
-    data = {"id": job_id, "state": "needs_review", "templates": review["templates"], "error": review.get("error")}
-    told = [event(EventFilter.JOB_NEEDS_REVIEW, at, data)]
-    _write(connection, [{"endpoint_id": listener.endpoint_id, "job_id": job_id, "together": False, "events": told}])
+    error = None if job.review.error is None else job.review.error.model_dump(exclude_none=True)
+    data = {"id": job.id, "state": "needs_review", "templates": job.review.templates, "error": error}
+    events = [event(EventFilter.JOB_NEEDS_REVIEW, at, data)]
+    _write(connection, [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": events}])
 
 
 def template_event(connection: Connection, template: Row[Any], at: datetime) -> None:
-    """``template.ready``, ``template.needs_review`` or ``template.failed``: a row as it stands after it."""
+    """Writes ``template.ready``, ``template.needs_review`` or ``template.failed``; ``template`` as it is afterwards."""
     endpoint = connection.execute(
         select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
             webhook_endpoints.c.id == template.webhook_endpoint_id, webhook_endpoints.c.disabled_at.is_(None)
@@ -127,7 +130,7 @@ def template_event(connection: Connection, template: Row[Any], at: datetime) -> 
 
 
 def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, reason: str) -> None:
-    """The tenant's other endpoints hear that one was disabled: a row with endpoint_id, tenant_id and url."""
+    """Tells the tenant's other endpoints that one (endpoint_id, tenant_id and url) was disabled."""
     others = connection.execute(
         select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
             webhook_endpoints.c.tenant_id == endpoint.tenant_id,
@@ -147,12 +150,12 @@ def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, r
 
 
 def event(event_type: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
-    """What is posted, but for its sequence number."""
+    """The payload of an event, without its sequence number."""
     return {"type": event_type, "timestamp": at.isoformat(), "data": data}
 
 
 def listeners(connection: Connection, job_ids: set[str]) -> dict[str, Listener]:
-    """Who hears of these jobs, by job id."""
+    """The listeners of jobs, by job id."""
     return listeners_in(connection.execute(select_listeners().where(jobs.c.id.in_(sorted(job_ids)))))
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, drawn, hold_bitmaps, signed_in, state_rights
+from tests.browser import PHONE, Held, assert_accessible, drawn, forgive, hold_bitmaps, signed_in, state_rights
 from tests.e2e.web.catalogue import HEIGHT, WIDTH, asking, folder_of, mask_in
 from tests.embedded import Embedded
 
@@ -229,6 +229,28 @@ def test_a_sample_that_the_browser_cannot_show_is_shown_by_the_service(page: Pag
     draw(page)
     hand_over(page)
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+
+
+def test_an_empty_file_is_named_and_holds_up_no_other_picture(page: Page, tmp_path: Path) -> None:
+    """Links are requested for many files at once: one that the service refuses must not refuse the others."""
+    folder = folder_of(tmp_path / "catalogue", 12)
+    (folder / "shirt-006.png").write_bytes(b"")
+    page.goto("/jobs/new")
+    page.set_input_files("#files-input", sorted(folder.iterdir()))
+    expect(page.locator("#shipment-text")).to_contain_text("11 of 12 pictures sent")
+    expect(page.locator("#ship-failed > li")).to_have_count(1)
+    expect(page.locator("#ship-failed")).to_contain_text("shirt-006.png")
+    forgive(page.context)
+
+
+def test_a_picture_that_is_cut_off_is_passed_over_as_a_sample(page: Page, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "catalogue", 3)
+    first = folder / "shirt-000.png"
+    first.write_bytes(first.read_bytes()[: first.stat().st_size // 2])
+    page.goto("/jobs/new")
+    page.set_input_files("#files-input", sorted(folder.iterdir()))
+    expect(page.locator("#marking-none")).to_be_hidden()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_bad_lines_of_a_list_are_named_and_an_uploaded_mask_is_sent(page: Page, tmp_path: Path) -> None:

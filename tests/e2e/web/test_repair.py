@@ -169,6 +169,14 @@ def test_what_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> No
     expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
 
 
+def test_a_picture_that_is_cut_off_is_refused_in_words(page: Page, marked: Path, tmp_path: Path) -> None:
+    file = tmp_path / "half.png"
+    file.write_bytes(marked.read_bytes()[: marked.stat().st_size // 2])
+    page.goto("/")
+    page.set_input_files("#file", file)
+    expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
+
+
 def test_where_to_begin_is_said_until_the_first_stroke(bench: Bench) -> None:
     hint = bench.page.get_by_text("Paint over the mark, then erase it.")
     expect(hint).to_be_visible()

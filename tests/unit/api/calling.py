@@ -19,7 +19,7 @@ from api.stores import Stores
 from cleanplate.base.settings import Settings
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
-from storage.ledger.jobs.jobs import list_images
+from storage.ledger.jobs.reading import list_images
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome, Scope
 
@@ -153,6 +153,7 @@ class Service:
         """The answer is one of those documented, and fits its schema."""
         rule = next((rule for rule in self._paths if re.fullmatch(rule, path)), None)
         operation = self.document["paths"].get(self._paths.get(rule or ""), {}).get(method.lower())
+        assert "Retry-After" not in answer.headers or answer.status_code in {409, 429, 503}
         if answer.status_code >= 400:
             assert answer.mimetype == "application/problem+json"
             self._fits({"$ref": "#/components/schemas/Problem"}, answer.json)

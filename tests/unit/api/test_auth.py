@@ -98,6 +98,14 @@ def test_with_a_wrong_key_nothing_is_answered(service: Service, method: str, pat
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
+def test_which_methods_an_address_takes_is_told_without_a_key(service: Service, path: str) -> None:
+    answer = service.stranger()("OPTIONS", path, status=200)
+    taken = {method for method, known in ROUTES if known == path}
+    assert taken <= set(answer.headers["Allow"].split(", "))
+    assert answer.data == b""
+
+
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic Y3A6eA==", "cp_" + "x" * 43])
 def test_other_ways_of_authorization_count_as_no_key(service: Service, header: str) -> None:
     service.stranger().problem("GET", "/v1/jobs", 401, "key_missing", headers={"Authorization": header})

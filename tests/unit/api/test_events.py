@@ -16,7 +16,7 @@ from cleanplate.base.settings import Settings
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.jobs import list_images
+from storage.ledger.jobs.reading import list_images
 from storage.ledger.tenants.sessions import begin_session, end_session, find_session
 from storage.ledger.tenants.tenants import create_key, revoke_key
 from storage.records import ImageState, Outcome

@@ -12,7 +12,7 @@ import pytest
 
 from cleanplate.base.settings import Settings
 from storage.ledger.images.leases import lease_images
-from storage.ledger.jobs.jobs import get_image, list_images
+from storage.ledger.jobs.reading import get_image, list_images
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from storage.ledger.tenants.quotas import set_quota
+from storage.ledger.tenants.sessions import begin_session
+from storage.ledger.tenants.tenants import create_key
 from storage.records import Quota
+from tests.server import started
+from tests.servers import RedisServer
 from tests.unit.api.calling import Caller, MakeService, Service, picture
 
 LIMIT = 3
@@ -49,6 +58,69 @@ def test_keys_have_limits_of_their_own_and_open_routes_none(limited: Service) ->
     other.get("/v1/jobs")
     for _ in range(2 * LIMIT + 1):
         limited.stranger().get("/healthz")
+
+
+def test_a_key_has_one_limit_however_the_header_is_written(limited: Service) -> None:
+    _, secret = create_key(limited.stores.database, limited.tenant("shop"), "limited")
+    # Two minutes' worth: one of them is over, whenever the minute ends.
+    written = [f"Bearer {secret}", f"bearer {secret}", f"BEARER  {secret}"] * (2 * LIMIT)
+    answers = [limited.stranger().any("GET", "/v1/jobs", headers={"Authorization": each}) for each in written]
+    assert sum(answer.status_code == 200 for answer in answers) <= 2 * LIMIT
+
+
+def test_a_session_counts_with_its_key(limited: Service) -> None:
+    db = limited.stores.database
+    key, secret = create_key(db, limited.tenant("shop"), "limited")
+    by_key = limited.stranger(secret)
+    for _ in range(2 * LIMIT + 1):
+        by_key.any("GET", "/v1/jobs")
+    browser = limited.app.test_client()
+    with browser.session_transaction() as cookie:
+        cookie["session"] = begin_session(db, key.id, lifetime_s=60)
+    answers = [browser.get("/v1/jobs") for _ in range(LIMIT + 1)]
+    assert 429 in [answer.status_code for answer in answers]
+
+
+def test_keys_that_are_made_up_share_the_limit_of_their_address(limited: Service) -> None:
+    answers = [limited.stranger(f"cp_{number}").any("GET", "/v1/jobs") for number in range(2 * LIMIT + 1)]
+    assert {answer.status_code for answer in answers} == {401, 429}
+    limited.caller().get("/v1/jobs")
+
+
+def test_only_who_is_to_wait_is_told_how_long(limited: Service) -> None:
+    shop = limited.caller()
+    assert "Retry-After" not in shop.get("/v1/jobs").headers
+    assert "Retry-After" not in shop.get("/v1/jobs/job_1", 404).headers
+    assert "Retry-After" not in limited.stranger().get("/healthz").headers
+
+
+def test_an_outage_of_the_ledger_does_not_wait_for_the_minutes_end(make_service: MakeService, tmp_path: Path) -> None:
+    away = f"sqlite:///{tmp_path}/nowhere/ledger.sqlite3"
+    service = make_service(Settings(home=tmp_path, database_url=SecretStr(away), rate_limit_per_minute=LIMIT))
+    refused = service.stranger("cp_x").any("GET", "/v1/jobs")
+    assert (refused.status_code, refused.json["code"]) == (503, "ledger_unavailable")
+    assert refused.headers["Retry-After"] == "5"
+
+
+def test_a_frozen_redis_holds_up_no_request(make_service: MakeService, embedded_settings: Settings) -> None:
+    redis = started(RedisServer)
+    try:
+        broker = SecretStr(redis.new_database())
+        service = make_service(
+            embedded_settings.model_copy(update={"broker_url": broker, "rate_limit_per_minute": 1000})
+        )
+        shop = service.caller()
+        assert shop.get("/v1/jobs").headers["X-RateLimit-Remaining"] == "999"
+        os.kill(redis.pid, signal.SIGSTOP)
+        callers = [service.caller() for _ in range(20)]
+        with ThreadPoolExecutor(20) as pool:
+            asked = [pool.submit(caller.any, "GET", path) for caller in callers for path in ("/v1/jobs", "/healthz")]
+            assert {each.result().status_code for each in asked} == {200}
+        # In the memory of this process, and told.
+        assert "X-RateLimit-Remaining" in shop.get("/v1/jobs").headers
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+        redis.close()
 
 
 def test_without_a_key_the_address_is_limited(limited: Service) -> None:

@@ -13,7 +13,7 @@ from cleanplate.base.settings import Settings
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.jobs import list_images
+from storage.ledger.jobs.reading import list_images
 from storage.records import ImageState, Outcome
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cleanplate.base.settings import MIB, Settings
-from storage.ledger.webhooks.collecting import collect
+from storage.ledger.webhooks.relay import relay_events
 from storage.migrate import migrate
 from tests.unit.api.calling import Service, description_of_all
 from tests.unit.api.test_templates import estimated, made_by_a_worker
@@ -54,7 +54,7 @@ def caller(described: Service) -> tuple[dict[str, str], dict[str, str]]:
     image = shop.get(job["links"]["images"]).json["data"][0]
     webhook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json
     shop.post(f"/v1/webhooks/{webhook['id']}/ping", 202)
-    collect(described.stores.database)
+    relay_events(described.stores.database)
     (delivery,) = shop.get(f"/v1/webhooks/{webhook['id']}/deliveries").json["data"]
     template = estimated(shop)
     made_by_a_worker(described, template["id"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storage.ledger.templates.making import fail_template, finish_template, lease_template
+from storage.ledger.templates.leases import fail_template, finish_template, lease_template
 from storage.records import MadeTemplate
 from tests.unit.api.calling import RIGHTS, Caller, Service, picture
 

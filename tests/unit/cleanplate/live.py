@@ -11,7 +11,7 @@ from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.jobs import list_images, list_jobs
+from storage.ledger.jobs.reading import list_images, list_jobs
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome
 from tests.servers import free_port

@@ -11,8 +11,9 @@ from storage.blobs.keys import preview_key, result_key
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.operations.audit import Verification, chain, chained_entries
+from storage.ledger.retention.deletion import delete_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.reconciliation import Lack, MissingBlob, missing_blobs, requeue, unnamed_blobs

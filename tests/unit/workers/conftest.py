@@ -1,4 +1,4 @@
-"""What tests of workers share: the network that ships, loaded once, and a worker's resources over real stores."""
+"""Fixtures of all tests of workers: the network that ships, loaded once, and a worker's resources over real stores."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A shard of images on its way through a device: begin with ``pipeline``."""
+"""A shard of images on its way through a device's process: begin with ``pipeline``."""

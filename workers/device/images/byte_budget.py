@@ -8,7 +8,7 @@ from workers.errors import Interrupted
 
 
 class ByteBudget:
-    """So many bytes at once, from any thread. One picture always fits, however large."""
+    """A limit of bytes, shared by all threads. One picture always fits, however large."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -20,7 +20,7 @@ class ByteBudget:
         """Wait until there is room for ``count`` bytes.
 
         Raises:
-            Interrupted: the budget was closed meanwhile.
+            Interrupted: the budget is closed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._used == 0 or self._used + count <= self._limit)
@@ -29,13 +29,13 @@ class ByteBudget:
             self._used += count
 
     def give(self, count: int) -> None:
-        """Hand ``count`` taken bytes back."""
+        """Return ``count`` taken bytes."""
         with self._changed:
             self._used -= count
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Nobody gets room any more; who waits is told."""
+        """Refuse all further bytes; waiting threads raise Interrupted."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

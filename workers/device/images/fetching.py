@@ -1,8 +1,8 @@
-"""An image's files, from wherever they are: the blob store, a bucket that the operator allowed, or an https:// address.
+"""Fetches an image's files from the blob store, a bucket that the operator allowed, or an https:// address.
 
-:func:`fetch` is the one place where a worker reads what a tenant named by an address. The address is judged anew here,
-whatever was said at submission; then it is resolved once, connected to by the address that was judged, never followed
-elsewhere, and cut off at its limits of bytes and time. Whether what came is a picture, its decoder decides.
+:func:`fetch` is the one place where a worker reads from an address that a tenant chose. It checks the address again,
+although submission did. It resolves the name once, connects to the address that it checked, follows no redirect, and
+stops at limits of bytes and time. The decoder decides whether the bytes are a picture.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from workers.errors import SourceRefused, SourceUnavailable, UrlNotAllowed
 from workers.shared.guarded_http import guarded_session
 
 USER_AGENT = "Cleanplate-Fetcher/1"
-#: Answers that ask to come back later.
+#: Statuses that ask to come back later.
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-#: Bytes read at once.
+#: Bytes of one read.
 _PIECE = 1 << 20
 
 
 class Fetcher:
-    """Fetches for one worker process; threads may share it."""
+    """Fetches for one worker's process; threads may share it."""
 
     def __init__(self, settings: Settings, blobs: Blobs) -> None:
         self._settings = settings
@@ -44,9 +44,9 @@ class Fetcher:
         """The picture's file.
 
         Raises:
-            UrlNotAllowed, SourceRefused: for good.
-            SourceUnavailable: for now.
-            StorageError: as the blob store does.
+            UrlNotAllowed, SourceRefused: a retry does not help.
+            SourceUnavailable: a retry may help.
+            StorageError: the blob store does not hand the file over.
         """
         if image.source_url is None:
             return self.blob(image.source_key)
@@ -85,10 +85,10 @@ def fetch(url: str, settings: Settings) -> bytes:
     """The bytes at an https:// address.
 
     Raises:
-        UrlNotAllowed: it leads into a private network, or elsewhere.
-        SourceRefused: its server says no.
+        UrlNotAllowed: the address leads into a private network, or the server redirects.
+        SourceRefused: the server refuses.
         BlobTooLarge: more than ``settings.max_image_bytes``.
-        SourceUnavailable: its server does not answer in time, or says later.
+        SourceUnavailable: the server does not answer in time, or asks to come back later.
     """
     allow_private = settings.source_allow_private
     until = time.monotonic() + settings.source_timeout_s
@@ -106,7 +106,7 @@ def fetch(url: str, settings: Settings) -> bytes:
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
         raise UrlNotAllowed("This is not an address.") from error
     except (requests.RequestException, HTTPError, OSError) as error:
-        # The class alone: the text repeats the address, which may carry a secret of its owner's.
+        # The class alone: the text repeats the address, which may carry a secret of its owner.
         raise SourceUnavailable(f"Its server did not send it: {type(error).__name__}.") from error
 
 
@@ -123,10 +123,10 @@ def _check(response: requests.Response) -> None:
 
 
 def _read(response: requests.Response, max_bytes: int, until: float) -> bytes:
-    """The whole body. One that breaks off is an error of urllib3's, where its length is known.
+    """Read the whole body. urllib3 raises an error for a body of known length that breaks off.
 
-    Else it ends with the connection, whoever ended that: the server amid its headers, or the limit of time, which
-    cannot have passed before ``until``.
+    A body without a length ends with the connection, which the server may end in the middle of its headers, and the
+    time limit at ``until``.
     """
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:

@@ -1,7 +1,7 @@
-"""Tells the ledger how images ended: what ended within two seconds, or until the shard's end, goes in one transaction.
+"""Writes the outcomes of images into the ledger: those of two seconds, or until the shard's end, in one transaction.
 
-One image whose outcome the ledger refuses takes no neighbour with it, and a ledger that is away is waited for as long
-as the lease lasts.
+An outcome that the ledger refuses takes no other image with it. While the ledger is unavailable, the finisher tries
+again for as long as the lease lasts.
 """
 
 from __future__ import annotations
@@ -15,27 +15,24 @@ import structlog
 
 from cleanplate.telemetry import meters
 from storage.database import Database
-from storage.errors import LedgerUnavailable
 from storage.ledger.images.finish import finish_images
 from storage.records import LeasedImage, Outcome
-from workers.device.lease import Lease
+from workers.device.lease import Lease, write_while_held
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that an outcome waits for others at most. A transaction costs the same for one as for thirty, so a slow
-#: device's images go a few at a time; where all of the shard have ended, nothing more is waited for.
+#: Longest time in seconds for which an outcome waits for others. A transaction costs the same for one image as for
+#: thirty, so the images of a slow device share it; the last outcome of a shard does not wait.
 GATHER_S = 2.0
-#: Seconds between two tries while the ledger is away.
-RETRY_S = 1.0
 
 #: Images with their outcomes, by id.
 Batch = dict[str, tuple[LeasedImage, Outcome]]
 
 
 class Finisher:
-    """A thread that finishes images under one lease. Leaving the ``with`` block waits for what was added."""
+    """A thread that finishes images under one lease. Leaving the ``with`` block waits for all outcomes added before."""
 
-    def __init__(self, database: Database, lease: Lease, *, max_attempts: int) -> None:
+    def __init__(self, database: Database, lease: Lease[tuple[int, int]], *, max_attempts: int) -> None:
         self._database = database
         self._lease = lease
         self._max_attempts = max_attempts
@@ -51,7 +48,7 @@ class Finisher:
         self._thread.join()
 
     def add(self, image: LeasedImage, outcome: Outcome) -> None:
-        """From any thread. What is added after the end is left to its lease."""
+        """Queue an outcome, from any thread. An outcome added after the end is dropped, and its lease expires."""
         self._added.put((image, outcome))
 
     def _run(self) -> None:
@@ -62,7 +59,7 @@ class Finisher:
                 self._finish(batch)
 
     def _gather(self) -> tuple[Batch, bool]:
-        """The outcomes of one statement by image, and whether more may come."""
+        """Wait for the outcomes of one transaction; returns them by image, and whether more may come."""
         batch: Batch = {}
         until: float | None = None
         while True:
@@ -77,38 +74,38 @@ class Finisher:
 
     def _finish(self, batch: Batch) -> None:
         try:
-            counted = self._tell(batch)
+            counted = self._write(batch)
         except Exception:
-            log.exception("images.not_finished", **_names(batch))
+            log.exception("images.not_finished", **_log_fields(batch))
             if len(batch) > 1:
                 for image_id, item in batch.items():
                     self._finish({image_id: item})
             return
-        self._lease.end(batch)
+        self._lease.drop(batch)
         for image, outcome in batch.values():
             _report(image, outcome, counted=image.id in counted)
 
-    def _tell(self, batch: Batch) -> set[str]:
+    def _write(self, batch: Batch) -> set[str]:
+        """Write the outcomes; returns the ids of the images whose lease still held."""
         outcomes = [outcome for _, outcome in batch.values()]
-        while not self._lease.expired:
-            try:
-                return finish_images(self._database, self._lease.token, outcomes, max_attempts=self._max_attempts)
-            except LedgerUnavailable as error:
-                log.warning("finish.waits", code=error.code, error=str(error), **_names(batch))
-                time.sleep(RETRY_S)
-        return set()
+
+        def finish() -> set[str]:
+            return finish_images(self._database, self._lease.token, outcomes, max_attempts=self._max_attempts)
+
+        return write_while_held(self._lease, finish, **_log_fields(batch)) or set()
 
 
-def _names(batch: Batch) -> dict[str, list[str]]:
-    """What is told of many images."""
+def _log_fields(batch: Batch) -> dict[str, list[str]]:
+    """Ids of the batch's jobs and images, for a line of the log."""
     return {"jobs": sorted({image.job_id for image, _ in batch.values()}), "images": sorted(batch)}
 
 
 def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:
+    """Log one image's end and count it in the metrics."""
     names = {"image": image.id, "job": image.job_id, "attempt": image.attempt}
     if not counted:
         meters.LEASES_LOST.inc()
-        log.warning("image.lease_lost", **names)
+        log.warning("lease.lost", **names)
         return
     for stage, spent in outcome.record.get("seconds", {}).items():
         meters.STAGE_SECONDS.labels(stage).observe(spent)

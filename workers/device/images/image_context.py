@@ -1,8 +1,7 @@
-"""One picture between two steps of the pipeline, and the outcome that it ends with."""
+"""One picture between two steps of the pipeline."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.telemetry import tracing
-from model.preview import Preview
-from model.provenance import Label
-from model.repair import Repaired, Task
-from storage.records import ImageState, LeasedImage, Outcome
+from model.imaging.metadata.provenance import Label
+from model.repair.task import Task
+from storage.records import LeasedImage
 
 if TYPE_CHECKING:
     from model.engine.inpainter import LaMaInpainter
@@ -22,26 +20,26 @@ if TYPE_CHECKING:
 
 @dataclass
 class ImageContext:
-    """What the steps have made of an image so far. One thread has it at a time."""
+    """The state of an image between two steps. One thread has it at a time."""
 
     image: LeasedImage
-    #: Once it is decoded.
+    #: The decoded picture and its plan.
     task: Task | None = None
-    #: What fills its hole, once it is on its way there. By its end it may be closed.
+    #: The network that fills the hole. It may be closed by the time the picture ends.
     network: LaMaInpainter | None = None
-    #: Of the budget, to be given back.
+    #: Bytes taken from the budget, to be given back.
     nbytes: int = 0
-    #: By stage. ``network`` is the time with the engine, which works on several pictures at once.
+    #: Seconds by stage. ``network`` is the time with the engine, which works on several pictures at once.
     seconds: dict[str, float] = field(default_factory=dict)
     #: SHA-256 of the files, for the audit log.
     sha256: dict[str, str] = field(default_factory=dict)
-    #: Passes of the network so far, where it is asked as the work goes on.
+    #: Tiles that the network has filled.
     tiles: int = 0
-    #: What its record says of how its mark was found.
-    about: dict[str, Any] = field(default_factory=dict)
-    #: What the engine had to do differently on the device.
+    #: The part of the image's record that says how its text mark was found.
+    text_record: dict[str, Any] = field(default_factory=dict)
+    #: Deviations of the engine on this device, for the record.
     notes: set[str] = field(default_factory=set)
-    #: Its way as a whole; the stages are within it.
+    #: The span of the whole image; those of the stages are its children.
     span: tracing.Span = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +47,7 @@ class ImageContext:
         self.span = tracing.begin("image", image.trace, image=image.id, job=image.job_id, attempt=image.attempt)
 
     @property
-    def planned(self) -> Task:
+    def decoded_task(self) -> Task:
         """The task of a picture that is decoded."""
         if self.task is None:
             raise RuntimeError(f"{self.image.id} is not decoded yet")
@@ -57,59 +55,20 @@ class ImageContext:
 
     @property
     def method(self) -> str:
-        """How its result came about, in words for its owner."""
-        if not self.image.templates:
-            return f"FFC inpainting ({self.filled_by.architecture})"
-        filled = f", FFC inpainting ({self.network.architecture})" if self.network is not None else ""
-        return f"un-blending{filled}"
+        """How the result was made, in words for the image's owner."""
+        network = None if self.network is None else f"FFC inpainting ({self.network.architecture})"
+        steps = ["un-blending" if self.image.templates else None, network]
+        return ", ".join(step for step in steps if step is not None)
 
     @property
-    def filled_by(self) -> LaMaInpainter:
-        """The network of a picture that has been with the engine."""
-        if self.network is None:
-            raise RuntimeError(f"{self.image.id} is not filled yet")
-        return self.network
+    def label(self) -> Label:
+        """The provenance that a result carries where its job asks for that."""
+        return Label(self.image.job_id, self.method, datetime.now(UTC))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Note the seconds of the block under ``stage``."""
-        begun = time.monotonic()
+        """Add the seconds of the block to those of ``stage``."""
+        started_at = time.monotonic()
         with tracing.span(f"image.{stage}", self.span.context):
             yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
-
-
-def success(context: ImageContext, repaired: Repaired, small: Preview, key: str, worker: str) -> Outcome:
-    """The outcome of a picture whose result lies under ``key``."""
-    task = context.planned
-    return Outcome(
-        image_id=context.image.id,
-        state=ImageState.SUCCEEDED,
-        result_key=key,
-        content_type=repaired.content_type,
-        width=task.width,
-        height=task.height,
-        tiles_done=task.tiles_total,
-        record={
-            "method": context.method,
-            **repaired.record,
-            **context.about,
-            "worker": worker,
-            "device": context.filled_by.device,
-            "precision": context.filled_by.precision,
-            "device_notes": sorted(context.notes),
-            "sha256": {**context.sha256, "result": sha256(repaired.data)},
-            "preview": {"width": small.width, "height": small.height},
-            "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
-        },
-    )
-
-
-def label_of(context: ImageContext) -> Label:
-    """What a result says about its making, where its job asks for that."""
-    return Label(context.image.job_id, context.method, datetime.now(UTC))
-
-
-def sha256(file: bytes) -> str:
-    """Hexadecimal."""
-    return hashlib.sha256(file).hexdigest()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - started_at

@@ -1,26 +1,74 @@
-"""From what happened to an image to what the ledger is told, in words that its owner can act on."""
+"""The outcomes of images: one builder for results, one for failures, in words that an image's owner can act on."""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from model.errors import ModelError
+from model.repair.preview import Preview
 from storage.errors import BlobNotFound, StorageError
 from storage.records import ImageState, LeasedImage, Outcome
+from workers.device.images.image_context import ImageContext
 from workers.errors import ModelMissing, ResidualMark, SourceError, TemplateGone
 
 log = structlog.get_logger(__name__)
 
-#: Characters of a sentence to an image's owner.
+#: Longest error detail, in characters.
 LONGEST_DETAIL = 1000
 
 
-def failure(image: LeasedImage, error: Exception, record: dict[str, Any]) -> Outcome:
-    """A failed outcome, to be tried again where that may help. What nobody foresaw is logged with its traceback.
+@dataclass(frozen=True, kw_only=True)
+class ResultFile:
+    """The finished file of a picture, however it was made."""
 
-    ``record``: what is known of the image all the same, and which worker it was.
+    data: bytes
+    content_type: str
+    #: With its dot: ``.jpg``.
+    extension: str
+    width: int
+    height: int
+    #: The work on the picture, for the image's record.
+    record: dict[str, Any]
+    #: Where something has changed.
+    preview: Preview | None = None
+    #: False: no mark was found, and the file is the source's own.
+    changed: bool = True
+
+
+def success(context: ImageContext, result: ResultFile, key: str, worker: str) -> Outcome:
+    """The outcome of a picture whose result lies under ``key``: succeeded, or skipped where nothing changed."""
+    record = {
+        **result.record,
+        **context.text_record,
+        "worker": worker,
+        "device_notes": sorted(context.notes),
+        "sha256": {**context.sha256, "result": sha256(result.data)},
+        "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
+    }
+    if context.network is not None:
+        record |= {"device": context.network.device, "precision": context.network.precision}
+    if result.preview is not None:
+        record["preview"] = {"width": result.preview.width, "height": result.preview.height}
+    return Outcome(
+        image_id=context.image.id,
+        state=ImageState.SUCCEEDED if result.changed else ImageState.SKIPPED,
+        result_key=key,
+        content_type=result.content_type,
+        width=result.width,
+        height=result.height,
+        tiles_done=context.tiles,
+        record=record,
+    )
+
+
+def failure(image: LeasedImage, error: Exception, record: dict[str, Any]) -> Outcome:
+    """A failed outcome, to be retried where that may help. An unforeseen error is logged with its traceback.
+
+    ``record``: the worker, and the hashes of the files that were read.
     """
     match error:
         case BlobNotFound():
@@ -43,8 +91,8 @@ def failure(image: LeasedImage, error: Exception, record: dict[str, Any]) -> Out
             )
 
 
-def out_of_time(image: LeasedImage, seconds: float, record: dict[str, Any]) -> Outcome:
-    """An image that alone took most of a shard's time limit; ``record`` as for :func:`failure`."""
+def time_limit_exceeded(image: LeasedImage, seconds: float, record: dict[str, Any]) -> Outcome:
+    """The outcome of an image that alone took most of a shard's time limit; ``record`` as for :func:`failure`."""
     return _failed(
         image,
         record,
@@ -55,8 +103,21 @@ def out_of_time(image: LeasedImage, seconds: float, record: dict[str, Any]) -> O
 
 
 def _failed(image: LeasedImage, record: dict[str, Any], code: str, detail: str, *, retry: bool = False) -> Outcome:
-    # Postgres takes no NUL, and a decoder may quote what it read.
-    detail = detail.replace("\x00", "")[:LONGEST_DETAIL]
     return Outcome(
-        image_id=image.id, state=ImageState.FAILED, error_code=code, error_detail=detail, retry=retry, record=record
+        image_id=image.id,
+        state=ImageState.FAILED,
+        error_code=code,
+        error_detail=error_detail(detail),
+        retry=retry,
+        record=record,
     )
+
+
+def error_detail(text: str) -> str:
+    """The text as the ledger takes it: Postgres takes no NUL, and a decoder may quote the bytes that it read."""
+    return text.replace("\x00", "")[:LONGEST_DETAIL]
+
+
+def sha256(file: bytes) -> str:
+    """The hash in hexadecimal."""
+    return hashlib.sha256(file).hexdigest()

@@ -1,8 +1,8 @@
-"""The line that a shard's pictures stand in: the threads of its steps, who is still in it, and the ways to leave it.
+"""Runs a shard's pictures through their steps: the threads of each step, and the ways in which an image leaves.
 
 Each step has threads of its own, so that one slow picture holds up no other. Every image leaves in one of four ways:
-with an outcome given to the finisher, with its lease lost (dropped), given back unharmed, or, when this process dies,
-reaped.
+with an outcome handed to the finisher; dropped, because its lease is lost; given back unharmed; or reaped, when this
+process dies.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.byte_budget import ByteBudget
 from workers.device.images.finisher import Finisher
 from workers.device.images.image_context import ImageContext
-from workers.device.images.outcomes import failure, out_of_time
+from workers.device.images.outcomes import failure, time_limit_exceeded
 from workers.device.lease import Lease
 from workers.device.resources import Resources
 from workers.errors import Interrupted, LeaseLost
 from workers.shared.queue import SOFT_SHARE
 
 #: Threads that wait for the blob store; several may be stuck with slow answers while the others go on.
-FETCHES = 8
-#: Threads that decode, and as many that encode and store: pure computing.
-CODERS = max(2, min(8, os.cpu_count() or 1))
+FETCH_THREADS = 8
+#: Threads that decode, and as many that encode and store: these compute.
+CODEC_THREADS = max(2, min(8, os.cpu_count() or 1))
 #: Bytes of the pictures between fetching and storing.
 BYTES_IN_FLIGHT = 1 << 30
 
@@ -40,77 +40,80 @@ Step = Callable[[], None]
 
 
 class ShardExecutor:
-    """One shard's. All but :meth:`run` is called by the steps, in whatever thread."""
+    """Runs one shard. The steps call every method but :meth:`run`, from any thread."""
 
-    def __init__(self, resources: Resources, lease: Lease, finisher: Finisher, images: list[LeasedImage]) -> None:
+    def __init__(
+        self, resources: Resources, lease: Lease[tuple[int, int]], finisher: Finisher, images: list[LeasedImage]
+    ) -> None:
         self._resources = resources
         self._lease = lease
         self._finisher = finisher
         self._images = images
         self._worker = {"worker": resources.worker}
         self._budget = ByteBudget(BYTES_IN_FLIGHT)
-        #: Guards what follows, and says when it changes.
+        #: Guards the attributes below, and notifies of changes.
         self._changed = threading.Condition()
-        #: Ids without an outcome yet and not known to be lost: what is given back at an early end.
+        #: Ids without an outcome and not known to be lost: they are given back at an early end.
         self._open = {image.id for image in images}
-        #: Images that are still to leave, in whatever way.
-        self._moving = len(images)
-        #: Since when an image is with the engine.
+        #: Number of images that have not left yet.
+        self._in_flight = len(images)
+        #: Images with the engine, each with the time since when.
         self._on_device: dict[str, tuple[LeasedImage, float]] = {}
         self._stopped = False
         self.device_lost = False
 
     @property
-    def left_over(self) -> list[str]:
-        """Ids of the images that came to no end here."""
+    def unfinished(self) -> list[str]:
+        """Ids of the images that have come to no end here."""
         return sorted(self._open)
 
     def run(self, first: Callable[[ImageContext], None]) -> None:
-        """Send all images through from their first step on, each handing on to the next, until the last has left."""
-        with ExitStack() as threads:
-            # Ended in the reverse order, each when nobody can hand anything to it any more.
-            self._stores = threads.enter_context(ThreadPoolExecutor(CODERS, "store"))
-            at_once = self._resources.inpainter.pictures_at_once
-            self._fills = threads.enter_context(ThreadPoolExecutor(at_once, "fill"))
-            self._decodes = threads.enter_context(ThreadPoolExecutor(CODERS, "decode"))
-            fetches = threads.enter_context(ThreadPoolExecutor(FETCHES, "fetch"))
-            threads.callback(self._stop)
+        """Run all images from their first step on, until the last has left."""
+        with ExitStack() as pools:
+            # Closed in the reverse order, each when no step can submit to it any more.
+            self._store_pool = pools.enter_context(ThreadPoolExecutor(CODEC_THREADS, "store"))
+            pictures_at_once = self._resources.inpainter.pictures_at_once
+            self._fill_pool = pools.enter_context(ThreadPoolExecutor(pictures_at_once, "fill"))
+            self._decode_pool = pools.enter_context(ThreadPoolExecutor(CODEC_THREADS, "decode"))
+            fetch_pool = pools.enter_context(ThreadPoolExecutor(FETCH_THREADS, "fetch"))
+            pools.callback(self._stop)
             try:
                 for image in self._images:
                     context = ImageContext(image)
-                    fetches.submit(self._take, context, functools.partial(first, context))
+                    fetch_pool.submit(self._run_step, context, functools.partial(first, context))
                 with self._changed:
-                    self._changed.wait_for(lambda: self._moving == 0)
+                    self._changed.wait_for(lambda: self._in_flight == 0)
             except SoftTimeLimitExceeded:
-                self._blame_device()
+                self._fail_images_on_device()
 
-    def to_decode(self, context: ImageContext, step: Step, nbytes: int) -> None:
-        """Hand on to the coders, as soon as there is room for ``nbytes`` more. Raises Interrupted."""
+    def submit_decode(self, context: ImageContext, step: Step, nbytes: int) -> None:
+        """Submit to the decoders, as soon as there is room for ``nbytes`` more. Raises Interrupted."""
         self._budget.take(nbytes)
         context.nbytes = nbytes
-        self._decodes.submit(self._take, context, step)
+        self._decode_pool.submit(self._run_step, context, step)
 
-    def to_fill(self, context: ImageContext, step: Step) -> None:
-        self._fills.submit(self._take, context, step)
+    def submit_fill(self, context: ImageContext, step: Step) -> None:
+        """Submit to the threads that wait for the engine."""
+        self._fill_pool.submit(self._run_step, context, step)
 
-    def to_store(self, context: ImageContext, step: Step) -> None:
-        """The last step; it is taken even when the line was stopped, because the device's work is done."""
-        self._stores.submit(self._take_last, context, step)
+    def submit_store(self, context: ImageContext, step: Step) -> None:
+        """Submit the last step. It runs even after a stop, because the device's work is done."""
+        self._store_pool.submit(self._run_last_step, context, step)
 
-    def begin(self) -> None:
-        """Raises Interrupted where nothing new is to be begun."""
+    def check_not_stopping(self) -> None:
+        """Raise Interrupted where no new work may begin."""
         if self._resources.drain.begun:
             raise Interrupted
 
-    def go_on(self, image_id: str) -> None:
-        """Raises LeaseLost or Interrupted where the work on an image is not to go on."""
+    def check_may_go_on(self, image_id: str) -> None:
+        """Raise LeaseLost or Interrupted where the work on an image must end."""
         self._lease.check(image_id)
         if self._stopped or self._resources.drain.overdue:
             raise Interrupted
 
     @contextmanager
-    def with_engine(self, image: LeasedImage) -> Iterator[None]:
-        """While the engine has the image, it is to blame for what the device does not do in time."""
+    def on_device(self, image: LeasedImage) -> Iterator[None]:
+        """Mark the image as on the device: if the soft time limit fires, this image fails."""
         with self._changed:
             self._on_device[image.id] = image, time.monotonic()
         try:
@@ -120,16 +123,16 @@ class ShardExecutor:
                 del self._on_device[image.id]
 
     def end(self, image: LeasedImage, outcome: Outcome) -> None:
-        """This is the image's outcome, unless it has one."""
+        """Hand the image's outcome to the finisher, unless the image has one."""
         with self._changed:
             if image.id not in self._open:
                 return
             self._open.discard(image.id)
         self._finisher.add(image, outcome)
-        self._resources.activity.image_ended()
+        self._resources.activity.count_image()
 
-    def _take(self, context: ImageContext, step: Step) -> None:
-        """One step of one image in a thread. What it raises ends this image and nothing else."""
+    def _run_step(self, context: ImageContext, step: Step) -> None:
+        """Run one step of one image in a thread. An error ends this image and no other."""
         image = context.image
         with bound_contextvars(image=image.id, job=image.job_id):
             try:
@@ -143,12 +146,12 @@ class ShardExecutor:
                 self._drop(context)
             except Exception as error:
                 if isinstance(error, DeviceLost):
-                    # Nothing can be filled here any more; those that were not begun are spared the attempt.
+                    # Nothing can be filled here any more; images that have not begun keep their attempt.
                     self.device_lost = True
                     self._stop()
                 self._fail(context, error)
 
-    def _take_last(self, context: ImageContext, step: Step) -> None:
+    def _run_last_step(self, context: ImageContext, step: Step) -> None:
         image = context.image
         with bound_contextvars(image=image.id, job=image.job_id):
             try:
@@ -176,22 +179,22 @@ class ShardExecutor:
         context.span.end()
         self._budget.give(context.nbytes)
         if self._resources.drain.begun:
-            # Whoever waits for room is not to begin any more.
+            # Pictures that wait for room must not begin any more.
             self._budget.close()
         with self._changed:
-            self._moving -= 1
+            self._in_flight -= 1
             self._changed.notify_all()
 
     def _stop(self) -> None:
-        """What has not been begun is not begun any more, and what is with the engine ends at its next tile."""
+        """Begin nothing new, and end the pictures with the engine at their next tile."""
         self._stopped = True
         self._budget.close()
 
-    def _blame_device(self) -> None:
-        """At the soft time limit: an image that took most of it fails; one that only came late is given back."""
+    def _fail_images_on_device(self) -> None:
+        """At the soft time limit, fail the images that took most of it; images that came late are given back."""
         with self._changed:
-            held = list(self._on_device.values())
-        for image, since in held:
+            on_device = list(self._on_device.values())
+        for image, since in on_device:
             seconds = time.monotonic() - since
             if seconds > self._resources.settings.task_time_limit_s * SOFT_SHARE / 2:
-                self.end(image, out_of_time(image, seconds, self._worker))
+                self.end(image, time_limit_exceeded(image, seconds, self._worker))

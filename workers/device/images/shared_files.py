@@ -1,4 +1,4 @@
-"""Files that many images of a shard name, such as their mask: fetched once, while all who want one wait for it."""
+"""Files that many images of a shard share, such as their mask: fetched once, while all images wait for it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 
-#: Files kept. Most shards share one mask; where each image has its own, old ones go.
-_KEPT = 4
+#: Files in memory. Most shards share one mask; where each image has its own, the oldest is dropped.
+_CACHED = 4
 
 
 class SharedFiles:
@@ -20,16 +20,16 @@ class SharedFiles:
         self._files: OrderedDict[str, Future[bytes]] = OrderedDict()
 
     def get(self, key: str) -> bytes:
-        """The file. Who asks while it is being fetched shares the answer, and the error; who asks later tries anew."""
+        """The file. Concurrent calls share one fetch and its error; a call after an error fetches again."""
         with self._lock:
             file = self._files.get(key)
-            mine = file is None
+            fetches = file is None
             if file is None:
                 file = self._files[key] = Future()
             self._files.move_to_end(key)
-            while len(self._files) > _KEPT:
+            while len(self._files) > _CACHED:
                 self._files.popitem(last=False)
-        if mine:
+        if fetches:
             try:
                 file.set_result(self._fetch(key))
             except BaseException as error:

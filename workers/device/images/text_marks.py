@@ -1,4 +1,4 @@
-"""A picture with the mask ``mode: text``: its record, and its outcome where it has no such text.
+"""A picture with the mask ``mode: text``: its record, and its result where it has no such text.
 
 The API accepts such a mask only where the service finds text marks (:mod:`api.text_marks`). A worker without the
 packages gives the image back for another worker.
@@ -6,54 +6,34 @@ packages gives the image back for another worker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from model.imaging import Limits, probe
 from model.text.files import Found
-from storage.records import ImageState, Outcome
-from workers.device.images.image_context import ImageContext, sha256
+from workers.device.images.outcomes import ResultFile
 
-#: Texts in a record, at most.
-_TEXTS = 20
-
-
-@dataclass(frozen=True)
-class AsItCame:
-    """A result that is the source's own file."""
-
-    data: bytes
-    content_type: str
-    #: With its dot.
-    extension: str
+#: Texts that a record names.
+_TEXTS_IN_RECORD = 20
 
 
-def about(result: Found) -> dict[str, Any]:
-    """The part of an image's record about its text."""
+def text_record(marks: Found) -> dict[str, Any]:
+    """The part of an image's record about the text that was found."""
     return {
-        "marks": len(result.marks),
-        "texts": [line.text for line in result.marks[:_TEXTS]],
-        "texts_seen": result.seen,
+        "marks": len(marks.marks),
+        "texts": [line.text for line in marks.marks[:_TEXTS_IN_RECORD]],
+        "texts_seen": marks.seen,
     }
 
 
-def skipped(context: ImageContext, source: bytes, key: str, limits: Limits, worker: str) -> Outcome:
-    """The outcome of a picture without the mark: its result is the source itself, which lies under ``key``."""
+def source_as_result(source: bytes, limits: Limits) -> ResultFile:
+    """The source's own file, as the result of a picture without the mark."""
     facts = probe(source, limits)
-    return Outcome(
-        image_id=context.image.id,
-        state=ImageState.SKIPPED,
-        result_key=key,
+    return ResultFile(
+        data=source,
         content_type=facts.content_type,
+        extension=facts.extension,
         width=facts.width,
         height=facts.height,
-        tiles_done=0,
-        record={
-            "reason": "text_not_found",
-            "format": facts.format,
-            **context.about,
-            "worker": worker,
-            "sha256": {**context.sha256, "result": sha256(source)},
-            "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
-        },
+        record={"reason": "text_not_found", "format": facts.format},
+        changed=False,
     )

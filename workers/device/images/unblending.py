@@ -1,7 +1,7 @@
 """A picture with a known mark: un-blended by its templates, filled by the network where that is better.
 
-What becomes of it is said here once: no mark is ``skipped`` with the source itself as the result, a mark that still
-shows fails or is flagged as its job says.
+A picture without the mark is ``skipped`` with its source as the result. A picture whose mark still shows fails, or is
+flagged, as its job says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,140 +16,111 @@ from numpy.typing import NDArray
 
 from model.engine.plan import make_plan
 from model.formats import READ
-from model.imaging import Limits, Probe, probe
+from model.imaging import Limits, probe
 from model.imaging.picture import Picture
-from model.masks import Mask
-from model.preview import Preview, preview
-from model.repair import Task
-from model.watermark.files import Cleaned, clean
+from model.repair.hole import Mask
+from model.repair.preview import preview
+from model.repair.task import Task
+from model.watermark.files import clean
 from model.watermark.template import Template
-from storage.records import ImageState, LeasedImage, Outcome
-from workers.device.images.image_context import ImageContext, label_of, sha256
+from storage.records import LeasedImage
+from workers.device.images.image_context import ImageContext
+from workers.device.images.outcomes import ResultFile
+from workers.device.networks import ffc_lambda_of
 from workers.errors import ResidualMark, TemplateGone
 
 if TYPE_CHECKING:
     from model.engine.inpainter import LaMaInpainter  # brings torch
 
 Pixels = NDArray[np.uint8]
-#: Templates that are kept.
-_KEPT = 4
+#: Templates in the cache.
+_CACHED = 4
 
 
-class Templates:
-    """Templates by their files' keys, read once. ``of`` may be called from any thread."""
+class TemplateCache:
+    """Templates by their files' keys, read once. ``templates_of`` may be called from any thread."""
 
     def __init__(self, get: Callable[[str], bytes]) -> None:
         self._get = get
         self._lock = threading.Lock()
         self._read: OrderedDict[str, Template] = OrderedDict()
 
-    def of(self, image: LeasedImage) -> list[Template]:
-        """Those of an image, in their order.
+    def templates_of(self, image: LeasedImage) -> list[Template]:
+        """The templates of an image, in their order.
 
         Raises:
             TemplateGone: one was deleted.
-            StorageError: as the blob store does.
+            StorageError: the blob store does not hand the file over.
         """
-        return [self._one(used.id, used.file_key) for used in image.templates]
+        return [self._template(used.id, used.file_key) for used in image.templates]
 
-    def _one(self, template_id: str, key: str) -> Template:
+    def _template(self, template_id: str, key: str) -> Template:
         if not key:
             raise TemplateGone(template_id)
         with self._lock:
             if key not in self._read:
                 self._read[key] = Template.from_bytes(self._get(key))
             self._read.move_to_end(key)
-            while len(self._read) > _KEPT:
+            while len(self._read) > _CACHED:
                 self._read.popitem(last=False)
             return self._read[key]
 
 
-class Filling:
-    """The network as a fill, which says how far it is and is stopped between two tiles."""
+class NetworkFill:
+    """The network as the fill of an un-blended picture: reports progress, and can be stopped between two tiles."""
 
     def __init__(self, inpainter: LaMaInpainter, context: ImageContext, on_tile: Callable[[int, int], None]) -> None:
         self._inpainter = inpainter
-        self._passage = context
+        self._context = context
         self._on_tile = on_tile
 
     def __call__(self, pixels: Pixels, hole: Mask) -> Pixels:
-        self._passage.network = self._inpainter
+        self._context.network = self._inpainter
         task = Task(Picture(pixels), hole, make_plan(hole, self._inpainter.costs), 0, 0)
-        before = self._passage.tiles
+        before = self._context.tiles
         total = before + task.tiles_total
 
         def on_tile(done: int) -> None:
             self._on_tile(before + done, total)
 
-        with self._passage.timed("network"):
-            filled = self._inpainter.run(task, on_tile, on_note=self._passage.notes.add)
-        self._passage.tiles = total
+        with self._context.timed("network"):
+            options = self._context.image.options
+            filled = self._inpainter.run(
+                task, on_tile, on_note=self._context.notes.add, ffc_lambda=ffc_lambda_of(options)
+            )
+        self._context.tiles = total
         return filled
 
 
-@dataclass(frozen=True)
-class Unblended:
-    """A finished file, with the form of its source."""
+def remove_marks(
+    context: ImageContext, source: bytes, templates: list[Template], fill: NetworkFill, limits: Limits
+) -> ResultFile:
+    """Remove the templates' marks from the picture.
 
-    cleaned: Cleaned
-    source: Probe
-    #: Where something has changed.
-    small: Preview | None
-
-    @property
-    def data(self) -> bytes:
-        return self.cleaned.data
-
-    @property
-    def content_type(self) -> str:
-        return READ[self._format].content_type
-
-    @property
-    def extension(self) -> str:
-        """With its dot."""
-        return READ[self._format].ending
-
-    @property
-    def _format(self) -> str:
-        return self.source.format if self.cleaned.skipped else str(self.cleaned.record["format"])
-
-
-def unblended(
-    context: ImageContext, source: bytes, templates: list[Template], fill: Filling, limits: Limits
-) -> Unblended:
-    """The picture without the marks. Raises ImageRejected, ResidualMark."""
+    Raises:
+        ImageRejected: the source is no picture that can be worked on.
+        ResidualMark: a mark still shows, and the job does not want such a result.
+    """
     options = context.image.options
-    label = label_of(context) if options.label else None
+    facts = probe(source, limits)
+    label = context.label if options.label else None
     cleaned = clean(source, templates, limits=limits, fill=fill, output=options.output, label=label)
     if cleaned.residual and options.residual_mark == "fail":
         raise ResidualMark(max(abs(removal.ghost) for removal in cleaned.removals))
-    small = preview(cleaned.task, cleaned.pixels) if cleaned.task is not None else None
-    return Unblended(cleaned, probe(source, limits), small)
-
-
-def ended(context: ImageContext, result: Unblended, key: str, worker: str) -> Outcome:
-    """The outcome of a picture whose result lies under ``key``."""
-    about = {
-        **result.cleaned.record,
-        "method": context.method,
-        "templates": [used.id for used in context.image.templates],
-        "template": context.image.templates[0].id,
-        "worker": worker,
-        "device_notes": sorted(context.notes),
-        "sha256": {**context.sha256, "result": sha256(result.data)},
-        "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
-    }
-    if context.network is not None:
-        about |= {"device": context.network.device, "precision": context.network.precision}
-    if result.small is not None:
-        about["preview"] = {"width": result.small.width, "height": result.small.height}
-    return Outcome(
-        image_id=context.image.id,
-        state=ImageState.SKIPPED if result.cleaned.skipped else ImageState.SUCCEEDED,
-        result_key=key,
-        content_type=result.content_type,
-        width=result.source.width,
-        height=result.source.height,
-        tiles_done=context.tiles,
-        record=about,
+    result_format = READ[facts.format if cleaned.skipped else str(cleaned.record["format"])]
+    used_templates = [used.id for used in context.image.templates]
+    return ResultFile(
+        data=cleaned.data,
+        content_type=result_format.content_type,
+        extension=result_format.ending,
+        width=facts.width,
+        height=facts.height,
+        record={
+            **cleaned.record,
+            "method": context.method,
+            "templates": used_templates,
+            "template": used_templates[0],
+        },
+        preview=None if cleaned.task is None else preview(cleaned.task, cleaned.pixels),
+        changed=not cleaned.skipped,
     )

@@ -1,1 +1,1 @@
-"""A template on its way through a process: leased, made, settled."""
+"""A template on its way through a device's process: begin with ``pipeline``."""

@@ -1,14 +1,14 @@
-"""How sure a template is, 0 to 1: the rule by which a job may begin without a person's look.
+"""The confidence of a template, 0 to 1: the rule by which a job may begin without review.
 
-It is the least of five figures of the template's quality, each laid between a value that says nothing for it and one
-beyond which more says nothing more.
+It is the least of five figures of the template's quality, each scaled between the value of no confidence and the value
+of full confidence.
 """
 
 from __future__ import annotations
 
 from model.watermark.template import Quality
 
-#: By figure: where its confidence is 0, and where it is 1.
+#: Values of no and of full confidence, by figure.
 _SPANS = {
     "informative": (5.0, 25.0),
     "z": (4.0, 12.0),
@@ -19,9 +19,9 @@ _SPANS = {
 
 
 def confidence(quality: Quality) -> float:
-    """The least of its figures."""
-    return round(min(_between(getattr(quality, name), *span) for name, span in _SPANS.items()), 3)
+    """The least of the scaled figures."""
+    return round(min(_scaled(getattr(quality, name), *span) for name, span in _SPANS.items()), 3)
 
 
-def _between(value: float, nothing: float, whole: float) -> float:
-    return min(max((value - nothing) / (whole - nothing), 0.0), 1.0)
+def _scaled(value: float, none: float, full: float) -> float:
+    return min(max((value - none) / (full - none), 0.0), 1.0)

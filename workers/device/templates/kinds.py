@@ -33,17 +33,17 @@ from workers.errors import SourceError, TemplateUnmade
 
 Pixels = NDArray[np.uint8]
 
-#: Pictures shown before and after; how many are looked at for them; their longest side in px, and a template's.
-_SHOWN, _LOOKED_AT, _SIDE = 6, 24, 640
-#: A logo with more px on a side is none.
+#: Pictures shown before and after, pictures tried for them, and the longest side of all previews in px.
+_EXAMPLES, _CANDIDATES, _SIDE = 6, 24, 640
+#: Longest side of a logo, in px.
 _LONGEST_LOGO = 8192
-#: Error of the opacity of a logo that was given, and the coding error of a picture that is only shown.
+#: Error of the opacity of a given logo, and the coding error of a picture that is only shown.
 _GIVEN_ERROR, _SHOWN_NOISE = 0.01, 3.0
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What making a template needs, and who hears how far it is (what that raises ends the work)."""
+class TemplateContext:
+    """The needs of making a template. An error that ``on_progress`` raises ends the work."""
 
     fetcher: Fetcher
     blobs: Blobs
@@ -52,16 +52,16 @@ class Watch:
     on_progress: Callable[[str, int, int], None]
 
 
-def from_mask(template: LeasedTemplate, spec: MaskSpec, watch: Watch) -> MadeTemplate:
-    """A mask's file, kept as it is. Raises MaskRejected."""
-    data = _fetched(template.sources[0], watch)
-    found = probe_mask(data, watch.limits)
+def make_from_mask(template: LeasedTemplate, spec: MaskSpec, context: TemplateContext) -> MadeTemplate:
+    """Make a template of a mask's file, which is kept unchanged. Raises MaskRejected."""
+    data = _fetch(template.sources[0], context)
+    facts = probe_mask(data, context.limits)
     previews = {}
-    if found.content_type != "application/json":
-        previews["mask"] = Image.fromarray(pixel_mask(data, watch.limits))
+    if facts.content_type != "application/json":
+        previews["mask"] = Image.fromarray(pixel_mask(data, context.limits))
     key = f"{_folder(template.tenant_id, template.id)}mask"
-    watch.blobs.put(key, data, content_type=found.content_type)
-    shown = _stored_previews(template.tenant_id, template.id, previews, watch)
+    context.blobs.put(key, data, content_type=facts.content_type)
+    shown = _store_previews(template.tenant_id, template.id, previews, context)
     return MadeTemplate(
         id=template.id,
         place=spec.place.document(),
@@ -74,22 +74,22 @@ def from_mask(template: LeasedTemplate, spec: MaskSpec, watch: Watch) -> MadeTem
     )
 
 
-def from_logo(template: LeasedTemplate, spec: LogoSpec, watch: Watch) -> MadeTemplate:
-    """A picture with alpha, laid as its owner says.
+def make_from_logo(template: LeasedTemplate, spec: LogoSpec, context: TemplateContext) -> MadeTemplate:
+    """Make a template of a picture with alpha, placed as its owner says.
 
     Raises:
-        ImageRejected: it is no picture.
-        TemplateUnmade: it has no alpha, or marks nothing.
+        ImageRejected: the file is no picture.
+        TemplateUnmade: the picture has no alpha, or marks nothing.
     """
-    data = _fetched(template.sources[0], watch)
-    found = probe(data, watch.limits)
-    if max(found.width, found.height) > _LONGEST_LOGO:
+    data = _fetch(template.sources[0], context)
+    facts = probe(data, context.limits)
+    if max(facts.width, facts.height) > _LONGEST_LOGO:
         raise TemplateUnmade("logo_too_large", f"A logo has {_LONGEST_LOGO} px on a side at most.")
-    with bounded(len(data) + found.memory):
-        page = decode(data, watch.limits).pages[0]
+    with bounded(len(data) + facts.memory):
+        page = decode(data, context.limits).pages[0]
         if not page.alpha:
             raise TemplateUnmade("logo_without_alpha", "The logo has no alpha: save it as PNG with transparency.")
-        # Sixteen bits are shown by their upper eight.
+        # Sixteen bits are reduced to their upper eight.
         last = page.samples[..., -1].astype(np.float32) / np.iinfo(page.samples.dtype).max
         colour = page.views()[0].pixels.astype(np.float32)
     alpha = np.asarray(last * spec.place.opacity, np.float32)
@@ -97,21 +97,21 @@ def from_logo(template: LeasedTemplate, spec: LogoSpec, watch: Watch) -> MadeTem
         raise TemplateUnmade("logo_empty", "The logo's alpha marks nothing.")
     mask = np.where(alpha > 0.5 * alpha.max(), 255, 0).astype(np.uint8)
     made = Template(alpha, colour, mask, _rule_of(spec.place, *alpha.shape), _quality_of_given(alpha, mask))
-    return _stored(template, template.id, _Made(made), watch)
+    return _store(template, template.id, _Made(made), context)
 
 
-def from_pictures(template: LeasedTemplate, spec: EstimateSpec, watch: Watch) -> list[MadeTemplate]:
-    """The marks that pictures share, the commonest first: the template itself, then ``<id>-2`` and so on.
+def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: TemplateContext) -> list[MadeTemplate]:
+    """Estimate the marks that pictures share, the most frequent first: the template itself, then ``<id>-2`` and so on.
 
     Raises:
         TemplateRefused: too few pictures, or no mark.
-        StorageError, SourceError: pictures cannot be fetched for now.
+        StorageError, SourceError: pictures cannot be fetched at present.
     """
     unreadable: list[str] = []
 
     def load(source: SampleSource) -> Pixels | None:
         try:
-            return _seen(source, watch)
+            return _fetch_pixels(source, context)
         except (ModelError, BlobNotFound) as error:
             unreadable.append(f"{source.name}: {error.code}")
         except SourceError as error:
@@ -121,14 +121,14 @@ def from_pictures(template: LeasedTemplate, spec: EstimateSpec, watch: Watch) ->
         return None
 
     samples = [Sample(source.name, lambda source=source: load(source)) for source in template.sources]  # type: ignore[misc]
-    found = estimate(samples, force=spec.force, on_progress=watch.on_progress)
-    warnings = list(found.warnings)
+    estimated = estimate(samples, force=spec.force, on_progress=context.on_progress)
+    warnings = list(estimated.warnings)
     if unreadable:
         warnings.append(f"{len(unreadable)} pictures could not be read: {', '.join(unreadable[:3])}.")
-    shown = _before_and_after(samples, found.templates, watch)
-    made = [_Made(one, warnings, pictures) for one, pictures in zip(found.templates, shown, strict=True)]
+    shown = _before_and_after(samples, estimated.templates, context)
+    made = [_Made(one, warnings, pictures) for one, pictures in zip(estimated.templates, shown, strict=True)]
     ids = [template.id, *(f"{template.id}-{number}" for number in range(2, len(made) + 1))]
-    return [_stored(template, template_id, one, watch) for template_id, one in zip(ids, made, strict=True)]
+    return [_store(template, template_id, one, context) for template_id, one in zip(ids, made, strict=True)]
 
 
 def _rule_of(place: LogoPlace, height: int, width: int) -> Rule:
@@ -147,7 +147,7 @@ def _rule_of(place: LogoPlace, height: int, width: int) -> Rule:
 
 
 def _quality_of_given(alpha: NDArray[np.float32], mask: Pixels) -> Quality:
-    """Of a template that was not estimated."""
+    """The quality of a template that was not estimated."""
     return Quality(
         samples=0,
         without=0,
@@ -170,10 +170,10 @@ class _Made:
     shown: dict[str, Image.Image] = field(default_factory=dict)
 
 
-def _stored(template: LeasedTemplate, template_id: str, one: _Made, watch: Watch) -> MadeTemplate:
+def _store(template: LeasedTemplate, template_id: str, one: _Made, context: TemplateContext) -> MadeTemplate:
     made = one.template
     key = f"{_folder(template.tenant_id, template_id)}mark.template"
-    watch.blobs.put(key, made.to_bytes(), content_type="application/zip")
+    context.blobs.put(key, made.to_bytes(), content_type="application/zip")
     share = made.alpha[..., None] / max(float(made.alpha.max()), 1e-3)
     previews = {
         "mask": Image.fromarray(made.mask),
@@ -192,21 +192,23 @@ def _stored(template: LeasedTemplate, template_id: str, one: _Made, watch: Watch
         confidence=confidence(made.quality) if estimated else 1.0,
         warnings=one.warnings,
         file_key=key,
-        previews=_stored_previews(template.tenant_id, template_id, previews, watch),
+        previews=_store_previews(template.tenant_id, template_id, previews, context),
     )
 
 
-def _before_and_after(samples: list[Sample], templates: list[Template], watch: Watch) -> list[dict[str, Image.Image]]:
-    """For each template, some pictures with its mark and without it (as un-blending alone leaves them)."""
+def _before_and_after(
+    samples: list[Sample], templates: list[Template], context: TemplateContext
+) -> list[dict[str, Image.Image]]:
+    """For each template, some pictures with its mark and without it, as un-blending alone leaves them."""
     shown: list[dict[str, Image.Image]] = [{} for _ in templates]
-    looked_at = chosen(samples)[:_LOOKED_AT]
+    looked_at = chosen(samples)[:_CANDIDATES]
     for number, sample in enumerate(looked_at):
-        watch.on_progress("preview", number, len(looked_at))
-        if all(len(pictures) == 2 * _SHOWN for pictures in shown):
+        context.on_progress("preview", number, len(looked_at))
+        if all(len(pictures) == 2 * _EXAMPLES for pictures in shown):
             break
         pixels = sample.load()
         for template, pictures in zip(templates, shown, strict=True):
-            if pixels is None or len(pictures) == 2 * _SHOWN:
+            if pixels is None or len(pictures) == 2 * _EXAMPLES:
                 continue
             removal = remove(pixels, template, noise=_SHOWN_NOISE)
             if removal is not None:
@@ -218,8 +220,8 @@ def _before_and_after(samples: list[Sample], templates: list[Template], watch: W
     return shown
 
 
-def _stored_previews(
-    tenant_id: str, template_id: str, previews: dict[str, Image.Image], watch: Watch
+def _store_previews(
+    tenant_id: str, template_id: str, previews: dict[str, Image.Image], context: TemplateContext
 ) -> dict[str, str]:
     keys = {}
     for name, picture in previews.items():
@@ -227,22 +229,22 @@ def _stored_previews(
         file = io.BytesIO()
         picture.save(file, "PNG")
         keys[name] = f"{_folder(tenant_id, template_id)}previews/{name}.png"
-        watch.blobs.put(keys[name], file.getvalue(), content_type="image/png")
+        context.blobs.put(keys[name], file.getvalue(), content_type="image/png")
     return keys
 
 
-def _seen(source: SampleSource, watch: Watch) -> Pixels:
-    """A picture's first page as a person sees it."""
-    data = _fetched(source, watch)
-    memory = probe(data, watch.limits).memory
-    with watch.activity.step(), bounded(len(data) + memory):
-        pixels = decode(data, watch.limits).pages[0].views()[0].pixels
+def _fetch_pixels(source: SampleSource, context: TemplateContext) -> Pixels:
+    """Fetch a picture; returns its first page as a person sees it."""
+    data = _fetch(source, context)
+    memory = probe(data, context.limits).memory
+    with context.activity.step(), bounded(len(data) + memory):
+        pixels = decode(data, context.limits).pages[0].views()[0].pixels
     return pixels
 
 
-def _fetched(source: SampleSource, watch: Watch) -> bytes:
-    with watch.activity.step():
-        return watch.fetcher.source(source)
+def _fetch(source: SampleSource, context: TemplateContext) -> bytes:
+    with context.activity.step():
+        return context.fetcher.source(source)
 
 
 def _folder(tenant_id: str, template_id: str) -> str:

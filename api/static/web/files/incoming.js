@@ -1,37 +1,60 @@
-// Files that come in from elsewhere: dropped anywhere on the page, or from the clipboard.
+// Files from outside the page: dropped anywhere on it, or from the clipboard.
 
-import { notify } from "../frame/notices.js";
+import { notify, reportingErrors } from "../frame/notices.js";
 import { t } from "../words/texts.js";
 
-/** While files are dragged over the page `overlay` is shown; `take(transfer)` gets what was dropped. */
-export function whenDropped(overlay, take) {
-  let over = 0;
-  const told = (event, by) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    over = Math.max(0, over + by);
-    overlay.hidden = over === 0;
+/**
+ * Show `overlay` while files are dragged over the page; `take` gets the dropped ones. Dragged texts stay the browser's
+ * own: they may be dropped into fields.
+ * @param {HTMLElement} overlay
+ * @param {(transfer: DataTransfer) => unknown} take
+ */
+export function onDrop(overlay, take) {
+  let depth = 0;
+  /** @param {number} by */
+  const enter = (by) => (/** @type {DragEvent} */ { dataTransfer }) => {
+    if (!hasFiles(dataTransfer)) return;
+    depth = Math.max(0, depth + by);
+    overlay.hidden = depth === 0;
   };
-  addEventListener("dragenter", (event) => told(event, 1));
-  addEventListener("dragleave", (event) => told(event, -1));
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    over = 0;
-    overlay.hidden = true;
-    take(event.dataTransfer);
+  addEventListener("dragenter", enter(1));
+  addEventListener("dragleave", enter(-1));
+  addEventListener("dragover", (event) => {
+    if (hasFiles(event.dataTransfer)) event.preventDefault();
   });
+  addEventListener("drop", reportingErrors((event) => {
+    depth = 0;
+    overlay.hidden = true;
+    if (!hasFiles(event.dataTransfer)) return undefined;
+    event.preventDefault();
+    return take(event.dataTransfer);
+  }));
 }
 
-/** The picture in the clipboard as a file, asked for by a button; null where there is none, which the person is told. */
-export async function pasted() {
+/**
+ * Read the picture in the clipboard as a file; null where there is none, which a notice says.
+ * @returns {Promise<File | null>}
+ */
+export async function readClipboardPicture() {
+  let items;
   try {
-    for (const item of await navigator.clipboard.read()) {
-      const type = item.types.find((one) => one.startsWith("image/"));
-      if (type) return new File([await item.getType(type)], `pasted.${type.slice(6)}`, { type });
-    }
-    notify("info", t("There is no picture in the clipboard"), t("Copy one first."));
+    items = await navigator.clipboard.read();
   } catch {
     notify("info", t("The browser does not let the page read the clipboard"), t("Press Ctrl V instead."));
+    return null;
   }
+  for (const item of items) {
+    const type = item.types.find((one) => one.startsWith("image/"));
+    if (type) return new File([await item.getType(type)], `pasted.${type.slice(6)}`, { type });
+  }
+  notify("info", t("There is no picture in the clipboard"), t("Copy one first."));
   return null;
+}
+
+/**
+ * @param {DataTransfer | null} transfer
+ * @returns {transfer is DataTransfer}
+ */
+function hasFiles(transfer) {
+  return transfer?.types.includes("Files") ?? false;
 }

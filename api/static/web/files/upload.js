@@ -1,59 +1,107 @@
-// Files into the object store: links from the API, then the bytes straight to where the links lead, with progress.
+// Files into the object store: signed links from the API, then the bytes straight to the store, with progress.
 
-import { Problem, patiently, persist, problemOf, unreachable } from "../net/api.js";
+import { Problem, callPatiently, problemOfAnswer, reasonOfAbort, retryWhileAway, unreachableProblem } from "../net/api.js";
 import { t } from "../words/texts.js";
 import { pictureType } from "./picture-types.js";
 
-/** Places for files `[{name, blob}]`, in their order: `[{id, url, method, headers}]`. */
-export async function places(files, options = {}) {
-  const wanted = files.map(({ name, blob }) => ({ filename: name, content_type: typeOf(name, blob), size: blob.size }));
-  return (await persist("POST", "/v1/uploads", { ...options, body: { files: wanted } })).uploads;
+/** @import { RetryOptions } from "../net/api.js" */
+/** @import { Upload } from "../net/answers.js" */
+/** @typedef {{ name: string, blob: Pick<Blob, "size" | "type"> }} NamedFile */
+/** @typedef {RetryOptions & { onProgress?: ((share: number) => void) | undefined }} SendOptions `onProgress` takes 0 to 1 */
+
+/**
+ * Request an upload for each file, in their order.
+ * @param {NamedFile[]} files
+ * @param {RetryOptions} [options]
+ */
+export async function requestUploads(files, options = {}) {
+  const body = { files: files.map(({ name, blob }) => ({ filename: name, content_type: typeOf(name, blob), size: blob.size })) };
+  const answer = /** @type {{ uploads: Upload[] }} */ (await callPatiently("POST", "/v1/uploads", { ...options, body }));
+  return answer.uploads;
 }
 
-/** Send bytes to their place; `onProgress(share)` from 0 to 1. Repeats while the store is away. */
-export async function send(place, blob, { onProgress = () => {}, onWait, signal } = {}) {
-  await patiently(() => put(place, blob, onProgress, signal), { onWait, signal });
+/**
+ * Request the upload of one file.
+ * @param {NamedFile} file
+ * @param {RetryOptions} [options]
+ */
+export async function requestUpload(file, options) {
+  const [upload] = await requestUploads([file], options);
+  if (!upload) throw new Error("The service answered without an upload.");
+  return upload;
+}
+
+/**
+ * Send bytes to their upload; retried while the store is away.
+ * @param {Upload} upload
+ * @param {Blob} blob
+ * @param {SendOptions} [options]
+ */
+export async function sendBytes(upload, blob, { onProgress = () => {}, onWait, signal } = {}) {
+  await retryWhileAway(() => put(upload, blob, onProgress, signal), { onWait, signal });
   onProgress(1);
 }
 
-/** Both for one file: the upload's id. */
-export async function upload(name, blob, options = {}) {
-  const [place] = await places([{ name, blob }], { signal: options.signal, onWait: options.onWait });
-  await send(place, blob, options);
-  return place.id;
+/**
+ * Request an upload and send the file's bytes. Resolves to the upload's id.
+ * @param {string} name
+ * @param {Blob} blob
+ * @param {SendOptions} [options]
+ */
+export async function uploadFile(name, blob, options = {}) {
+  const upload = await requestUpload({ name, blob }, { signal: options.signal, onWait: options.onWait });
+  await sendBytes(upload, blob, options);
+  return upload.id;
 }
 
-/** The media type by the name, because browsers know fewer formats than the service. */
+/**
+ * The media type of a file: by its name, else as the browser has it.
+ * @param {string} name
+ * @param {Pick<Blob, "type">} blob
+ */
 export function typeOf(name, blob) {
-  const ofMask = /\.json$/i.test(name) ? "application/json" : undefined;
-  return pictureType(name) ?? ofMask ?? (blob.type || "application/octet-stream");
+  const maskType = /\.json$/i.test(name) ? "application/json" : undefined;
+  return pictureType(name) ?? maskType ?? (blob.type || "application/octet-stream");
 }
 
-function put(place, blob, onProgress, signal) {
-  // XMLHttpRequest, because fetch tells nothing of what has been sent.
+/**
+ * @param {Upload} upload
+ * @param {Blob} blob
+ * @param {(share: number) => void} onProgress
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
+function put(upload, blob, onProgress, signal) {
+  // XMLHttpRequest, because fetch reports no progress of what is sent.
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
+    if (upload.url === null) throw new Error("The service answered with an upload in parts, which the page did not request.");
     const request = new XMLHttpRequest();
-    request.open(place.method, place.url);
-    for (const [name, value] of Object.entries(place.headers)) {
-      if (name.toLowerCase() !== "content-length") request.setRequestHeader(name, value); // the browser's own to say
+    const abort = () => {
+      request.abort();
+    };
+    request.open(upload.method, upload.url);
+    for (const [name, value] of Object.entries(upload.headers)) {
+      if (name.toLowerCase() !== "content-length") request.setRequestHeader(name, value); // the browser sets it itself
     }
-    request.upload.addEventListener("progress", (event) => onProgress(event.total ? event.loaded / event.total : 0));
+    request.upload.addEventListener("progress", (event) => {
+      onProgress(event.total ? event.loaded / event.total : 0);
+    });
     request.addEventListener("load", () => {
       if (request.status >= 200 && request.status < 300) resolve();
-      else reject(refused(request));
+      else reject(problemOfStore(request));
     });
-    request.addEventListener("error", () => reject(unreachable()));
-    request.addEventListener("abort", () => reject(signal.reason));
-    signal?.addEventListener("abort", () => request.abort(), { once: true });
+    request.addEventListener("error", () => { reject(unreachableProblem()); });
+    request.addEventListener("abort", () => { reject(reasonOfAbort(signal)); });
+    request.addEventListener("loadend", () => { signal?.removeEventListener("abort", abort); });
+    signal?.addEventListener("abort", abort, { once: true });
     request.send(blob);
   });
 }
 
-function refused(request) {
-  if (request.getResponseHeader("Content-Type")?.includes("json")) {
-    return problemOf(request.status, request.responseText);
-  }
+/** @param {XMLHttpRequest} request */
+function problemOfStore(request) {
+  if (request.getResponseHeader("Content-Type")?.includes("json")) return problemOfAnswer(request.status, request.responseText);
   return new Problem({
     code: "unexpected",
     title: t("The file could not be sent"),

@@ -1,48 +1,64 @@
-// Sentences for the person at the page, at its top: problems stay until closed, others pass.
+// Notices at the top of the page: errors stay until they are closed, others go after some seconds.
 
 import { Problem } from "../net/api.js";
 import { language, t } from "../words/texts.js";
+import { byId, createElement, isAbort } from "./dom.js";
 
-const PASSES_AFTER_MS = 6000;
-const place = document.getElementById("notices");
+const SHOWN_MS = 6000;
 
-/** Show a sentence. `kind`: info, success, warning or error. Returns a function that takes it away. */
+/**
+ * Show a notice. Returns a function that removes it.
+ * @param {"info" | "success" | "warning" | "error"} kind
+ * @param {string} title
+ * @param {string} [detail]
+ * @param {{ lasting?: boolean, detailLanguage?: string }} [options]
+ */
 export function notify(kind, title, detail = "", { lasting = kind === "error", detailLanguage = language } = {}) {
-  const notice = document.createElement("div");
-  notice.className = `notice notice-${kind}`;
-  if (kind === "error") notice.setAttribute("role", "alert");
-  const words = document.createElement("div");
-  words.append(paragraph(title, "notice-title"));
-  if (detail) {
-    const told = paragraph(detail);
-    told.lang = detailLanguage;
-    words.append(told);
-  }
-  const close = document.createElement("button");
-  close.className = "link";
-  close.type = "button";
-  close.textContent = t("Close");
-  close.addEventListener("click", () => notice.remove());
-  notice.append(words, close);
-  place.append(notice);
-  if (!lasting) setTimeout(() => notice.remove(), PASSES_AFTER_MS);
-  return () => notice.remove();
+  const close = createElement("button", { class: "link", type: "button" }, t("Close"));
+  const notice = createElement(
+    "div", { class: `notice notice-${kind}`, role: kind === "error" && "alert" },
+    createElement(
+      "div", {},
+      createElement("p", { class: "notice-title" }, title),
+      ...(detail ? [createElement("p", { lang: detailLanguage }, detail)] : []),
+    ),
+    close,
+  );
+  const remove = () => {
+    notice.remove();
+  };
+  close.addEventListener("click", remove);
+  byId("notices").append(notice);
+  if (!lasting) setTimeout(remove, SHOWN_MS);
+  return remove;
 }
 
-/** Show what went wrong. What the service says of it is in English. */
-export function notifyOf(error) {
-  if (error.name === "AbortError") return () => {};
-  if (!(error instanceof Problem)) {
-    console.error(error);
-    return notify("error", t("Something broke in the page"), String(error.message || error), { detailLanguage: "en" });
+/**
+ * Show an error, except an abort. The API's own details are English.
+ * @param {unknown} error
+ */
+export function notifyError(error) {
+  if (isAbort(error)) return;
+  if (error instanceof Problem) {
+    const ours = error.code === "unreachable" || error.code === "unexpected";
+    notify("error", t(error.title), error.detail, { detailLanguage: ours ? language : "en" });
+    return;
   }
-  const ours = error.code === "unreachable" || error.code === "unexpected";
-  return notify("error", t(error.title), error.detail, { detailLanguage: ours ? language : "en" });
+  console.error(error);
+  notify("error", t("Something broke in the page"), error instanceof Error ? error.message : String(error), { detailLanguage: "en" });
 }
 
-function paragraph(text, className = "") {
-  const element = document.createElement("p");
-  if (className) element.className = className;
-  element.textContent = text;
-  return element;
+/**
+ * A listener that runs `act` at once and shows its errors, also those of its promise.
+ * @template {unknown[]} A
+ * @param {(...args: A) => unknown} act
+ * @returns {(...args: A) => void}
+ */
+export function reportingErrors(act) {
+  return (...args) => {
+    const run = async () => {
+      await act(...args);
+    };
+    run().catch(notifyError);
+  };
 }

@@ -1,92 +1,135 @@
-// A job as it goes on: the service's events, taken up again whenever they break off, and the job's state fetched anew then.
+// Jobs while they go on, by the service's events. A stream that breaks off is opened again, after the state is fetched.
 
-import { Problem, awaited, call, pause } from "./api.js";
+import { callApi, delay, hasCode, isTransient, reasonOfAbort, untilAborted } from "./api.js";
+import { parseJson } from "./json.js";
+
+/** @import { Job } from "./answers.js" */
 
 const AGAIN_MS = 2000;
 
 /**
- * Tell `onJob(job)` how a job is until it has ended; `onAway(true|false)` whether the service is away. Resolves to the job
- * as it ended, or null where it is gone. Throws Problem, or AbortError where `signal` ends it.
+ * Report each state of a job to `onJob` until the job ends. Resolves to the ended job, or to null where the job is gone.
+ * Throws Problem, or AbortError.
+ * @param {string} jobId
+ * @param {{ onJob: (job: Job) => void, onAway?: (away: boolean) => void, signal?: AbortSignal | undefined }} options
+ * `onAway` hears when the service goes away and comes back
+ * @returns {Promise<Job | null>}
  */
-export async function follow(jobId, { onJob, onAway = () => {}, signal }) {
+export async function followJob(jobId, { onJob, onAway, signal }) {
   for (let away = false; ; ) {
     try {
-      const job = await call("GET", `/v1/jobs/${jobId}`, { signal });
-      if (away) onAway((away = false));
+      const job = /** @type {Job} */ (await callApi("GET", `/v1/jobs/${jobId}`, { signal }));
+      if (away) onAway?.((away = false));
       onJob(job);
       if (job.finished_at) return job;
-      const last = await listened(jobId, onJob, signal);
-      if (last) return last;
+      const ended = await endOfStream(jobId, onJob, signal);
+      if (ended) return ended;
     } catch (error) {
-      if (error.code === "not_found") return null;
-      if (!(error instanceof Problem) || !error.passing) throw error;
-      if (!away) onAway((away = true));
+      if (hasCode(error, "not_found")) return null;
+      if (!isTransient(error)) throw error;
+      if (!away) onAway?.((away = true));
     }
-    await pause(AGAIN_MS, signal);
+    await delay(AGAIN_MS, signal);
   }
 }
 
-/** The job's end, once it is told; null where the stream broke off before. */
-function listened(jobId, onJob, signal) {
+/**
+ * The ended job that the stream reports, or null where the stream breaks off before.
+ * @param {string} jobId
+ * @param {(job: Job) => void} onJob
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Job | null>}
+ */
+function endOfStream(jobId, onJob, signal) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const stream = new EventSource(`/v1/jobs/${jobId}/events`);
-    const leave = (settle, value) => {
+    const close = () => {
       stream.close();
-      signal?.removeEventListener("abort", aborted);
-      settle(value);
+      signal?.removeEventListener("abort", abort);
     };
-    const aborted = () => leave(reject, signal.reason);
-    signal?.addEventListener("abort", aborted);
-    stream.addEventListener("progress", (event) => onJob(JSON.parse(event.data)));
+    const abort = () => {
+      close();
+      reject(reasonOfAbort(signal));
+    };
+    const breakOff = () => {
+      close();
+      resolve(null);
+    };
+    signal?.addEventListener("abort", abort);
+    stream.addEventListener("progress", (event) => { onJob(jobOf(event.data)); });
     stream.addEventListener("end", (event) => {
-      const job = JSON.parse(event.data);
+      const job = jobOf(event.data);
       onJob(job);
-      leave(resolve, job);
+      close();
+      resolve(job);
     });
-    // Whatever broke it off, the caller asks for the state itself and listens again: that also finds what is gone.
-    stream.addEventListener("gone", () => leave(resolve, null));
-    stream.addEventListener("error", () => leave(resolve, null));
+    // After any break the caller fetches the state and listens again: it also learns that way that the job is gone.
+    stream.addEventListener("gone", breakOff);
+    stream.addEventListener("error", breakOff);
   });
 }
 
 /**
- * Tell `onJob(job)` of all jobs as they change, until `signal` ends it. `look(signal)` gives the jobs as they are: asked
- * once the stream stands, so that nothing ends in between unheard, and each time that it stands again.
+ * Report each change of all jobs to `onJob` until `signal` is aborted. `fetchJobs` gives their present states: it runs once
+ * the stream is open, so that no end is missed in between, and again after each break.
+ * @param {{
+ *   fetchJobs: (signal: AbortSignal) => Promise<Job[]>,
+ *   onJob: (job: Job) => void,
+ *   onAway?: (away: boolean) => void,
+ *   signal: AbortSignal,
+ * }} options
+ * @returns {Promise<never>}
  */
-export async function followAll({ look, onJob, onAway = () => {}, signal }) {
+export async function followJobs({ fetchJobs, onJob, onAway, signal }) {
   for (let away = false; ; ) {
     const heard = new Set();
-    const stream = listening((job) => {
+    const stream = openStream((job) => {
       heard.add(job.id);
       onJob(job);
     }, signal);
     try {
-      await stream.stands(); // or cannot: then the question tells why
-      for (const job of await look(signal)) if (!heard.has(job.id)) onJob(job); // what was heard is newer
-      if (away) onAway((away = false));
-      await stream.ended();
+      await stream.opened(); // or broken: then the next request says why
+      for (const job of await fetchJobs(signal)) if (!heard.has(job.id)) onJob(job); // what the stream reported is newer
+      if (away) onAway?.((away = false));
+      await stream.broken();
     } catch (error) {
-      if (!(error instanceof Problem) || !error.passing) throw error;
-      if (!away) onAway((away = true));
+      if (!isTransient(error)) throw error;
+      if (!away) onAway?.((away = true));
     } finally {
-      stream.leave();
+      stream.close();
     }
-    await pause(AGAIN_MS, signal);
+    await delay(AGAIN_MS, signal);
   }
 }
 
-/** Listen to all jobs: `stands` and `ended`, where it breaks off, resolve; both reject with AbortError. */
-function listening(onJob, signal) {
+/**
+ * The stream of all jobs. `opened` and `broken` reject with AbortError.
+ * @param {(job: Job) => void} onJob
+ * @param {AbortSignal} signal
+ */
+function openStream(onJob, signal) {
   signal.throwIfAborted();
   const stream = new EventSource("/v1/events");
-  stream.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
-  const ended = new Promise((resolve) => {
+  stream.addEventListener("job", (event) => { onJob(jobOf(event.data)); });
+  const broken = /** @type {Promise<void>} */ (new Promise((resolve) => {
     stream.addEventListener("error", () => {
       stream.close();
       resolve();
     });
-  });
-  const stands = Promise.race([new Promise((resolve) => stream.addEventListener("open", resolve)), ended]);
-  return { stands: () => awaited(stands, signal), ended: () => awaited(ended, signal), leave: () => stream.close() };
+  }));
+  const opened = /** @type {Promise<void>} */ (new Promise((resolve) => {
+    stream.addEventListener("open", () => { resolve(); });
+  }));
+  const settled = Promise.race([opened, broken]);
+  return {
+    opened: () => untilAborted(settled, signal),
+    broken: () => untilAborted(broken, signal),
+    close: () => { stream.close(); },
+  };
+}
+
+/** @param {unknown} data of an event */
+function jobOf(data) {
+  return /** @type {Job} */ (parseJson(String(data)));
 }

@@ -1,72 +1,106 @@
-// One picture through the service: its upload, a job of one image, its tiles, its result. Each part is repeated while the
-// service is away, and none is done twice.
+// One picture through the service: its upload, a job of one image, its tiles, its result. Each part is retried while the
+// service is away; none is done twice.
 
-import { Problem, awaited, fetchBlob, fetchView, patiently, pause, persist } from "./api.js";
-import { openPicture, openViewed } from "../picture/picture.js";
-import { places, send, upload } from "../files/upload.js";
+import { isAbort } from "../frame/dom.js";
+import { requestUpload, sendBytes, uploadFile } from "../files/upload.js";
+import { Unusable, openPicture, openServiceView } from "../picture/picture.js";
+import { Problem, callPatiently, delay, fetchBlob, fetchView, retryWhileAway, untilAborted } from "./api.js";
+
+/** @import { Limits, Picture } from "../picture/picture.js" */
+/** @import { SendOptions } from "../files/upload.js" */
+/** @import { Statement } from "../frame/rights.js" */
+/** @import { Image, Job, Page } from "./answers.js" */
+/**
+ * The progress of a repair; `share` of the bytes sent is 0 to 1.
+ * @typedef {{ stage: "sending", share: number }
+ *   | { stage: "waiting" }
+ *   | { stage: "repairing", done: number, total: number | null }
+ *   | { stage: "fetching" }} Progress
+ */
+/** @typedef {{ onProgress: (progress: Progress) => void, onWait: (away: boolean) => void, signal: AbortSignal }} RepairOptions */
+/** @typedef {{ blob: Blob, image: Image }} Result the result's file, and the job's image */
 
 const SOON_MS = 200;
 const LATER_MS = 800;
 const SOON_FOR_MS = 8000;
 
 /**
- * `{picture, sending}` of a file to work on. Where the browser cannot show it, the service is asked for a view of it, once
- * it is sent; `onViewed()` is told when that begins. Throws Unusable or Problem.
+ * Open a file to work on, and begin its upload. Where the browser cannot show it, the service's view is shown once the
+ * file is sent; `onView` runs before that. Throws Unusable or Problem.
+ * @param {File} file
+ * @param {string} name
+ * @param {Limits} limits
+ * @param {() => void} onView
+ * @returns {Promise<{ picture: Picture, upload: BackgroundUpload }>}
  */
-export async function opened(file, name, limits, onViewed) {
+export async function openForRepair(file, name, limits, onView) {
   try {
     const picture = await openPicture(file, name, limits);
-    return { picture, sending: new Sending(picture) };
+    return { picture, upload: new BackgroundUpload(picture) };
   } catch (error) {
-    if (!error.unseen) throw error;
-    const sending = new Sending({ name, blob: file });
-    onViewed();
-    const id = await sending.id({ onProgress() {}, onWait() {} });
-    return { picture: await openViewed(file, name, await viewed(`/v1/uploads/${id}/view`)), sending };
+    if (!serviceMayShow(error)) throw error;
+    const upload = new BackgroundUpload({ name, blob: file });
+    onView();
+    const id = await upload.id();
+    return { picture: await openServiceView(file, name, await fetchViewPatiently(`/v1/uploads/${id}/view`)), upload };
   }
 }
 
-/** The picture of a result, `{blob, image}` as `repair` gives it. Throws as `opened` does. */
-export async function openedResult({ blob, image }, name, limits) {
+/**
+ * Open a result as a picture. Throws Unusable or Problem.
+ * @param {Result} result
+ * @param {string} name
+ * @param {Limits} limits
+ */
+export async function openResult({ blob, image }, name, limits) {
   try {
     return await openPicture(blob, name, limits);
   } catch (error) {
-    if (!error.unseen) throw error;
-    return openViewed(blob, name, await viewed(`/v1/images/${image.id}/view`));
+    if (!serviceMayShow(error)) throw error;
+    return openServiceView(blob, name, await fetchViewPatiently(`/v1/images/${image.id}/view`));
   }
 }
 
-function viewed(path) {
-  return patiently(() => fetchView(path));
+/** @param {unknown} error */
+function serviceMayShow(error) {
+  return error instanceof Unusable && error.serviceMayShow;
 }
 
-/** A picture's bytes on their way into the object store, begun before anybody asks for them. */
-export class Sending {
-  #picture;
-  #id = null;
+/** @param {string} path */
+function fetchViewPatiently(path) {
+  return retryWhileAway(() => fetchView(path));
+}
+
+/** The upload of a picture's bytes, which starts before anybody needs it. */
+export class BackgroundUpload {
+  #file;
+  /** @type {Promise<string>} */
+  #id;
+  /** @type {SendOptions} of the caller that waits */
   #options = {};
   #share = 0;
   #waiting = false;
 
-  constructor(picture) {
-    this.#picture = picture;
-    this.#begin();
+  /** @param {Pick<Picture, "name" | "blob">} file */
+  constructor({ name, blob }) {
+    this.#file = { name, blob };
+    this.#id = this.#start();
   }
 
   /**
-   * The upload's id, once the bytes are there; begun anew where it failed. `options` as in upload.js: their `signal` ends
-   * the waiting, and the bytes are sent all the same.
+   * The upload's id once the bytes are sent; a failed upload starts again. `signal` ends the waiting, not the upload.
+   * @param {SendOptions} [options]
    */
-  async id(options) {
+  async id(options = {}) {
     this.#options = options;
-    options.onProgress(this.#share);
-    if (this.#waiting) options.onWait(true);
+    options.onProgress?.(this.#share);
+    if (this.#waiting) options.onWait?.(true);
     try {
-      return await awaited(this.#id, options.signal);
+      return await untilAborted(this.#id, options.signal);
     } catch (error) {
-      if (error.name === "AbortError") throw error;
-      this.#begin();
-      return await awaited(this.#id, options.signal);
+      if (isAbort(error)) throw error;
+      this.#id = this.#start();
+      return await untilAborted(this.#id, options.signal);
     } finally {
       if (this.#options === options) this.#options = {};
     }
@@ -74,63 +108,81 @@ export class Sending {
 
   /** Send the bytes again: the store does not have them any more. */
   renew() {
-    this.#begin();
+    this.#id = this.#start();
   }
 
-  #begin() {
-    const { name, blob } = this.#picture;
-    const onWait = (waiting) => this.#waits(waiting);
+  #start() {
     this.#share = 0;
-    this.#id = places([{ name, blob }], { onWait }).then(async ([place]) => {
-      await send(place, blob, { onProgress: (share) => this.#progressed(share), onWait });
-      return place.id;
-    });
-    this.#id.catch(() => {}); // told to whoever asks for the id
+    const id = this.#send();
+    id.catch(() => {}); // the caller of `id()` gets the error
+    return id;
   }
 
-  #progressed(share) {
-    this.#share = share;
-    this.#options.onProgress?.(share);
-  }
-
-  #waits(waiting) {
-    this.#waiting = waiting;
-    this.#options.onWait?.(waiting);
+  async #send() {
+    const onWait = (/** @type {boolean} */ waiting) => {
+      this.#waiting = waiting;
+      this.#options.onWait?.(waiting);
+    };
+    const onProgress = (/** @type {number} */ share) => {
+      this.#share = share;
+      this.#options.onProgress?.(share);
+    };
+    const upload = await requestUpload(this.#file, { onWait });
+    await sendBytes(upload, this.#file.blob, { onProgress, onWait });
+    return upload.id;
   }
 }
 
 /**
- * The cleaned picture, `{blob, image}`: its file, and the job's image. `told({stage, share, tiles})` says how far it is: sending, waiting, repairing,
- * fetching; `onWait(true|false)` whether the service is away. Throws Problem, or AbortError where `signal` ends it.
+ * Repair a picture with a mask: upload, job, result. Throws Problem, or AbortError: then the job is canceled.
+ * @param {BackgroundUpload} upload
+ * @param {string} name
+ * @param {Blob} mask
+ * @param {Statement} rights
+ * @param {RepairOptions} options
+ * @returns {Promise<Result>}
  */
-export async function repair(sending, name, mask, rights, { told, onWait, signal }) {
+export async function repairPicture(upload, name, mask, rights, { onProgress, onWait, signal }) {
   const options = { onWait, signal };
-  told({ stage: "sending", share: 0 });
-  const source = await sending.id({ onProgress: (share) => told({ stage: "sending", share }), ...options });
-  const marks = await upload("mask.json", mask, options);
-  const body = { images: [{ upload_id: source, name }], mask_upload_id: marks, ...rights };
+  onProgress({ stage: "sending", share: 0 });
+  const source = await upload.id({ onProgress: (share) => { onProgress({ stage: "sending", share }); }, ...options });
+  const maskId = await uploadFile("mask.json", mask, options);
+  const body = { images: [{ upload_id: source, name }], mask_upload_id: maskId, ...rights };
   const headers = { "Idempotency-Key": crypto.randomUUID() };
-  const job = await persist("POST", "/v1/jobs", { body, headers, ...options });
+  const job = /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, ...options }));
   try {
-    const image = await ended(job, told, options);
-    told({ stage: "fetching" });
-    return { blob: await patiently(() => fetchBlob(image.result_url, signal), options), image };
+    const image = await waitForResult(job, onProgress, options);
+    onProgress({ stage: "fetching" });
+    return { blob: await retryWhileAway(() => fetchBlob(image.result_url, signal), options), image };
   } catch (error) {
-    if (error.name === "AbortError") persist("POST", `${job.links.self}/cancel`).catch(() => {}); // it was given up
+    if (isAbort(error)) callPatiently("POST", `${job.links.self}/cancel`).catch(console.warn); // the person has gone on
     throw error;
   }
 }
 
-async function ended(job, told, options) {
-  const began = performance.now();
+/**
+ * @param {Job} job of one image
+ * @param {RepairOptions["onProgress"]} onProgress
+ * @param {Pick<RepairOptions, "onWait" | "signal">} options
+ * @returns {Promise<Image & { result_url: string }>}
+ */
+async function waitForResult(job, onProgress, options) {
+  const start = performance.now();
   for (;;) {
-    const [image] = (await persist("GET", job.links.images, options)).data;
-    if (image.result_url) return image;
-    if (image.state === "failed") throw new Problem({ ...image.error, title: "The image has no result: it failed", status: 409 });
+    const page = /** @type {Page<Image>} */ (await callPatiently("GET", job.links.images, options));
+    const [image] = page.data;
+    if (!image) throw new Error("The job has no image.");
+    const { result_url, error } = image;
+    if (result_url) return { ...image, result_url };
+    if (image.state === "failed") {
+      const { code, detail } = error ?? { code: "internal_error", detail: "" };
+      throw new Problem({ code, detail, title: "The image has no result: it failed", status: 409 });
+    }
     if (image.state === "canceled") {
       throw new Problem({ code: "image_canceled", title: "The job was canceled", detail: "", status: 409 });
     }
-    told(image.state === "running" ? { stage: "repairing", tiles: [image.tiles_done, image.tiles_total] } : { stage: "waiting" });
-    await pause(performance.now() - began < SOON_FOR_MS ? SOON_MS : LATER_MS, options.signal);
+    if (image.state === "running") onProgress({ stage: "repairing", done: image.tiles_done, total: image.tiles_total });
+    else onProgress({ stage: "waiting" });
+    await delay(performance.now() - start < SOON_FOR_MS ? SOON_MS : LATER_MS, options.signal);
   }
 }

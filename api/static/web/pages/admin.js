@@ -1,95 +1,122 @@
-// The page of the operations: the tenant's templates looked at, approved or refused, deleted; keys revoked.
+// The page of operations: a person looks at the tenant's templates, approves, rejects or deletes them, and revokes keys.
 
-import { call } from "../net/api.js";
-import { element, given, part, say } from "../frame/dom.js";
-import { notify, notifyOf } from "../frame/notices.js";
+import { confirmAction } from "../frame/confirm.js";
+import { buttonById, byId, cloneTemplate, createElement, readJson, setText } from "../frame/dom.js";
+import { notify, reportingErrors } from "../frame/notices.js";
+import { callApi } from "../net/api.js";
+import { factsOf, lookOf, looksOf, samplesOf, titleOf } from "../parts/templates.js";
 import { reasonOf } from "../words/reasons.js";
 import { moment, showState } from "../words/states.js";
-import { sure } from "../frame/sure.js";
-import { factsOf, looksOf, samplesOf, titleOf } from "../parts/templates.js";
 import { t } from "../words/texts.js";
 
-const at = (id) => document.getElementById(id);
-const PART = 50;
+/** @import { Page, Template } from "../net/answers.js" */
+/** @typedef {ReturnType<typeof newRow>} Row */
+
+const PAGE_SIZE = 50;
+const list = byId("template-list");
+/** @type {string | null} */
 let cursor = null;
 
-function take(page) {
-  for (const template of page.data) at("template-list").append(rowOf(template));
+/** @param {Page<Template>} page */
+function append(page) {
+  list.append(...page.data.map(rowOf));
   cursor = page.next_cursor;
-  at("templates-more").hidden = !cursor;
-  at("templates-none").hidden = at("template-list").children.length > 0;
+  buttonById("templates-more").hidden = !cursor;
+  showNone();
 }
 
+function showNone() {
+  byId("templates-none").hidden = list.children.length > 0;
+}
+
+function newRow() {
+  return cloneTemplate("template-row", {
+    name: HTMLElement, state: HTMLElement, facts: HTMLElement, picture: HTMLImageElement,
+    look: HTMLButtonElement, approve: HTMLButtonElement, reject: HTMLButtonElement, delete: HTMLButtonElement,
+    closer: HTMLElement, looks: HTMLElement, samples: HTMLElement,
+  });
+}
+
+/** @param {Template} first */
 function rowOf(first) {
-  const row = part("template-row");
-  let template = first;
-  const path = `/v1/templates/${template.id}`;
-  const show = () => {
-    say(row.name, titleOf(template));
-    showState(row.state, template.state);
-    say(row.facts, [template.error ? reasonOf(template.error.code)[0] : factsOf(template), moment(template.created_at)].filter(Boolean).join(" · "));
-    for (const name of ["approve", "reject"]) row[name].hidden = template.state !== "needs_review";
-    row.look.hidden = !Object.keys(template.previews).length;
-  };
-  const doing = (act) => async () => {
-    try {
-      await act();
-    } catch (error) {
-      notifyOf(error);
-    }
-  };
-  const look = template.previews.colour ?? template.previews.mask;
+  const row = newRow();
+  const path = `/v1/templates/${first.id}`;
+  const look = lookOf(first);
   row.picture.hidden = !look;
   if (look) row.picture.src = look;
-  for (const name of ["look", "approve", "reject", "delete"]) row[name].append(element("span", { class: "unseen" }, ` ${titleOf(template)}`));
-  row.look.addEventListener("click", () => {
-    row.closer.hidden = !row.closer.hidden;
-    row.look.setAttribute("aria-expanded", String(!row.closer.hidden));
-    if (row.looks.children.length) return;
-    row.looks.append(...looksOf(template));
-    row.samples.append(...samplesOf(template).map((pictures) => element("div", { class: "sample" }, ...pictures)));
-  });
-  for (const name of ["approve", "reject"]) {
-    row[name].addEventListener("click", doing(async () => {
-      template = await call("POST", `${path}/${name}`);
-      show();
+  for (const button of [row.look, row.approve, row.reject, row.delete]) {
+    button.append(createElement("span", { class: "unseen" }, ` ${titleOf(first)}`));
+  }
+  row.look.addEventListener("click", () => { toggleLooks(row, first); });
+  for (const verb of /** @type {const} */ (["approve", "reject"])) {
+    row[verb].addEventListener("click", reportingErrors(async () => {
+      showTemplate(row, /** @type {Template} */ (await callApi("POST", `${path}/${verb}`)));
     }));
   }
-  row.delete.addEventListener("click", doing(async () => {
-    if (!(await sure(t("Delete the template {name}?", { name: titleOf(template) }), t("What was cleaned with it stays as it is."), t("Delete")))) return;
-    await call("DELETE", path);
+  row.delete.addEventListener("click", reportingErrors(async () => {
+    const question = t("Delete the template {name}?", { name: titleOf(first) });
+    if (!(await confirmAction(question, t("What was cleaned with it stays as it is."), t("Delete")))) return;
+    await callApi("DELETE", path);
     row.root.remove();
-    at("templates-none").hidden = at("template-list").children.length > 0;
+    showNone();
     notify("success", t("The template is deleted"));
-    at("templates-title").focus();
+    byId("templates-title").focus();
   }));
-  show();
+  showTemplate(row, first);
   return row.root;
 }
 
-/* A key that is revoked does not come back: its form is sent once the person is sure. */
-for (const form of document.querySelectorAll("form[data-revokes]")) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const { revokes: name, own } = form.dataset;
-    const follows = [t("Whoever uses it is refused from now on. This cannot be undone."), own === undefined ? "" : t("Your session ends with it.")];
-    if (await sure(t("Revoke the key {name}?", { name }), follows.filter(Boolean).join(" "), t("Revoke"))) form.submit();
-  });
+/**
+ * @param {Row} row
+ * @param {Template} template
+ */
+function showTemplate(row, template) {
+  setText(row.name, titleOf(template));
+  showState(row.state, template.state);
+  const facts = template.error ? reasonOf(template.error.code)[0] : factsOf(template);
+  setText(row.facts, [facts, moment(template.created_at)].filter(Boolean).join(" · "));
+  row.approve.hidden = row.reject.hidden = template.state !== "needs_review";
+  row.look.hidden = !Object.keys(template.previews).length;
 }
 
-at("templates-more").addEventListener("click", async () => {
-  at("templates-more").disabled = true;
+/**
+ * @param {Row} row
+ * @param {Template} template
+ */
+function toggleLooks(row, template) {
+  row.closer.hidden = !row.closer.hidden;
+  row.look.setAttribute("aria-expanded", String(!row.closer.hidden));
+  if (row.looks.children.length) return;
+  row.looks.append(...looksOf(template));
+  row.samples.append(...samplesOf(template).map((pictures) => createElement("div", { class: "sample" }, ...pictures)));
+}
+
+// A revoked key does not come back: its form is sent once the person confirms.
+for (const form of document.querySelectorAll("form")) {
+  const { revokes: name, own } = form.dataset;
+  if (name === undefined) continue;
+  form.addEventListener("submit", (event) => { event.preventDefault(); });
+  form.addEventListener("submit", reportingErrors(async () => {
+    const refused = t("Whoever uses it is refused from now on. This cannot be undone.");
+    const details = own === undefined ? [refused] : [refused, t("Your session ends with it.")];
+    if (await confirmAction(t("Revoke the key {name}?", { name }), details.join(" "), t("Revoke"))) form.submit();
+  }));
+}
+
+buttonById("templates-more").addEventListener("click", reportingErrors(async () => {
+  buttonById("templates-more").disabled = true;
   try {
-    take(await call("GET", `/v1/templates?${new URLSearchParams({ limit: PART, cursor })}`));
-  } catch (error) {
-    notifyOf(error);
+    const query = new URLSearchParams({ limit: String(PAGE_SIZE), ...(cursor && { cursor }) });
+    append(/** @type {Page<Template>} */ (await callApi("GET", `/v1/templates?${query}`)));
+  } finally {
+    buttonById("templates-more").disabled = false;
   }
-  at("templates-more").disabled = false;
-});
+}));
 
-// What is pressed just now stays until it is let go of: it comes anew with the next look.
+// htmx does not replace a part while a button in it is pressed; the next refresh does.
 addEventListener("htmx:beforeSwap", (event) => {
-  if (event.target.querySelector(":active")) event.detail.shouldSwap = false;
+  const { target, detail } = /** @type {CustomEvent<{ shouldSwap: boolean }>} */ (event);
+  if (target instanceof Element && target.querySelector(":active")) detail.shouldSwap = false;
 });
 
-take(given("first"));
+append(/** @type {Page<Template>} */ (readJson("first")));

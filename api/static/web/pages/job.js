@@ -1,195 +1,255 @@
-// One job: how far it is, what went wrong and what to do about it, its pictures, and what can be done with it.
+// The page of one job: its progress, its failures with advice, its pictures, its actions.
 //
-// How it is comes by one way alone, from following it: the answer of an action may be older than what was told since.
+// The state comes from following the job alone: the answer of an action may be older than the last event.
 
-import { call, newest } from "../net/api.js";
+import { confirmAction } from "../frame/confirm.js";
+import { byId, childrenOf, closest, createElement, optionalById, query, readJson, runWhileVisible, setText } from "../frame/dom.js";
+import { notify, notifyError, reportingErrors } from "../frame/notices.js";
+import { callApi, latestOnly } from "../net/api.js";
+import { followJob } from "../net/follow.js";
 import { Deliveries } from "../parts/deliveries.js";
-import { element, given, say, whileSeen } from "../frame/dom.js";
-import { follow } from "../net/follow.js";
 import { Gallery } from "../parts/gallery.js";
-import { notify, notifyOf } from "../frame/notices.js";
-import { pairOfImage } from "../picture/pairs.js";
-import { reasonOf } from "../words/reasons.js";
 import { Review, isHeld } from "../parts/review.js";
-import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "../words/states.js";
-import { sure } from "../frame/sure.js";
-import { duration, n, number, t } from "../words/texts.js";
+import { pairOfImage } from "../picture/pairs.js";
 import { Zoom } from "../picture/zoom.js";
+import { reasonOf } from "../words/reasons.js";
+import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "../words/states.js";
+import { duration, n, number, t } from "../words/texts.js";
+
+/** @import { Image, Job, Overview, Reason } from "../net/answers.js" */
 
 const OVERVIEW_MS = 3000;
-const at = (id) => document.getElementById(id);
-const path = `/v1/jobs/${at("job").dataset.job}`;
-let job = given("first");
+const path = `/v1/jobs/${byId("job").dataset.job}`;
+let job = /** @type {Job} */ (readJson("first"));
 let overviewAt = 0;
-let asking = new AbortController(); // ends what is asked of a job that is deleted
+let requests = new AbortController(); // aborted when the job is deleted
 
 const zoom = new Zoom();
-const gallery = new Gallery(`${path}/images`, at("gallery"), at("gallery-more"), {
-  signal: () => asking.signal,
-  tell: notifyOf,
-  open: (image) => zoom.open(pairOfImage(image), gallery.images.filter((one) => one.preview_url).map(pairOfImage)),
+const gallery = new Gallery(`${path}/images`, byId("gallery"), byId("gallery-more"), {
+  signal: () => requests.signal,
+  onError: notifyError,
+  onOpen: openPair,
 });
-const review = new Review(path, zoom, () => watching.again());
+const review = new Review(job, path, zoom, () => { watcher.restart(); });
 const deliveries = new Deliveries(
-  { section: at("deliveries"), rows: at("delivery-rows"), none: at("deliveries-none") },
-  { mayPostAgain: "administers" in at("job").dataset, signal: () => asking.signal },
+  { section: byId("deliveries"), rows: byId("delivery-rows"), none: byId("deliveries-none") },
+  { mayPostAgain: "administers" in byId("job").dataset, signal: () => requests.signal },
 );
+const latestOverview = latestOnly();
 
-/* How it is */
+/** @param {Image} image */
+function openPair(image) {
+  const pairs = gallery.images.map(pairOfImage).filter((pair) => pair !== null);
+  const pair = pairs.find(({ key }) => key === image.id);
+  if (pair) void zoom.open(pair, pairs);
+}
 
-function show(news) {
+/* Progress */
+
+/** @param {Job} news */
+function showJob(news) {
   const moved = news.counts.running !== job.counts.running || endedOf(news) !== endedOf(job) || news.tiles_done !== job.tiles_done;
   job = news;
-  showState(at("state"), stateOf(job));
-  showBar(at("bar"), job);
-  say(at("done"), doneText(job));
-  say(at("pace"), paceText(job) || "–");
-  say(at("left"), leftText(job) || "–");
-  say(at("took"), job.started_at ? duration(secondsBetween(job.started_at, job.finished_at)) : "–");
-  const open = !job.finished_at;
-  appear("archive", !open && job.counts.succeeded + job.counts.skipped > 0);
-  appear("retry", job.counts.failed > 0 && job.state !== "canceled");
-  appear("cancel", open && !isHeld(job)); // what waits for its mark has such a button beside it
-  appear("pause", open && !job.paused);
-  appear("resume", open && job.paused);
+  const isOpen = !job.finished_at;
+  showState(byId("state"), stateOf(job));
+  showBar(byId("bar"), job);
+  setText(byId("done"), doneText(job));
+  setText(byId("pace"), paceText(job) || "–");
+  setText(byId("left"), leftText(job) || "–");
+  setText(byId("took"), job.started_at ? duration(secondsBetween(job.started_at, job.finished_at)) : "–");
+  showIf("archive", !isOpen && job.counts.succeeded + job.counts.skipped > 0);
+  showIf("retry", job.counts.failed > 0 && job.state !== "canceled");
+  showIf("cancel", isOpen && !isHeld(job)); // a job that waits for its mark has its own button
+  showIf("pause", isOpen && !job.paused);
+  showIf("resume", isOpen && job.paused);
   review.show(job);
-  at("left-alone").hidden = !job.counts.skipped;
-  say(at("left-alone"), n("1 picture was left as it is, bit for bit: the mark is not in it.", "{count} pictures were left as they are, bit for bit: the mark is not in them.", job.counts.skipped));
-  at("expiry").hidden = !job.expires_at;
-  if (job.expires_at) say(at("expires"), moment(job.expires_at));
-  for (const button of at("filters").children) {
-    const word = button.dataset.state;
-    const count = word ? job.counts[word] : job.total;
-    say(button.querySelector("[data-count]"), number(count));
-    button.hidden = Boolean(word) && !count && button.getAttribute("aria-pressed") !== "true";
+  showIf("left-alone", job.counts.skipped > 0);
+  setText(byId("left-alone"), n("1 picture was left as it is, bit for bit: the mark is not in it.", "{count} pictures were left as they are, bit for bit: the mark is not in them.", job.counts.skipped));
+  showIf("expiry", job.expires_at !== null);
+  if (job.expires_at) setText(byId("expires"), moment(job.expires_at));
+  showCounts();
+  if (moved) gallery.refresh().catch(notifyError);
+  if (!isOpen || Date.now() - overviewAt > OVERVIEW_MS) showOverview().catch(notifyError);
+}
+
+function showCounts() {
+  for (const button of childrenOf(byId("filters"))) {
+    const count = countOf(button.dataset.state ?? "");
+    setText(query(button, "[data-count]"), number(count));
+    button.hidden = Boolean(button.dataset.state) && !count && button.getAttribute("aria-pressed") !== "true";
   }
-  if (moved) gallery.changed().catch(notifyOf);
-  if (!open || Date.now() - overviewAt > OVERVIEW_MS) showOverview().catch(notifyOf);
 }
 
-function appear(id, shown) {
-  if (at(id)) at(id).hidden = !shown;
+/** @param {string} state empty: all */
+function countOf(state) {
+  return new Map(Object.entries(job.counts)).get(state) ?? job.total;
 }
 
-const overview = newest();
+/**
+ * @param {string} id
+ * @param {boolean} visible
+ */
+function showIf(id, visible) {
+  const element = optionalById(id);
+  if (element) element.hidden = !visible;
+}
 
 async function showOverview() {
   overviewAt = Date.now();
   if (!job.counts.failed && !job.counts.succeeded) return;
-  const found = await overview(call("GET", `${path}/overview`, { signal: asking.signal }));
-  if (!found) return;
-  const { reasons, stages } = found;
-  at("failures").hidden = reasons.length === 0;
-  at("reasons").replaceChildren(...reasons.map(reasonRow));
-  at("stages").replaceChildren(...stageRows(stages));
+  const answer = await latestOverview(callApi("GET", `${path}/overview`, { signal: requests.signal }));
+  if (!answer) return;
+  const { reasons, stages } = /** @type {Overview} */ (answer);
+  byId("failures").hidden = reasons.length === 0;
+  byId("reasons").replaceChildren(...reasons.map(reasonRow));
+  byId("stages").replaceChildren(...stageRows(stages));
 }
 
+/** @param {Reason} reason */
 function reasonRow({ code, count, detail }) {
   const [title, advice] = reasonOf(code);
-  const look = element("button", { class: "button", type: "button" }, t("Show them"));
-  look.addEventListener("click", () => chooseReason(code, title));
-  return element(
+  const pictures = createElement("span", { class: "soft number" }, n("1 picture", "{count} pictures", count));
+  const show = createElement("button", { class: "button", type: "button" }, t("Show them"));
+  show.addEventListener("click", reportingErrors(() => filterByReason(code, title)));
+  return createElement(
     "li", { class: "reason" },
-    element("div", {}, element("p", { class: "notice-title" }, `${title} `, element("span", { class: "soft number" }, n("1 picture", "{count} pictures", count))), element("p", {}, advice), element("p", { class: "soft small", lang: "en" }, detail)),
-    look,
+    createElement(
+      "div", {},
+      createElement("p", { class: "notice-title" }, `${title} `, pictures),
+      createElement("p", {}, advice),
+      createElement("p", { class: "soft small", lang: "en" }, detail),
+    ),
+    show,
   );
 }
 
+/** @type {Partial<Record<string, () => string>>} */
 const STAGES = {
-  fetch: () => t("Fetching"), decode: () => t("Reading"), network: () => t("Filling"), encode: () => t("Writing"), store: () => t("Storing"),
+  fetch: () => t("Fetching"),
+  decode: () => t("Reading"),
+  network: () => t("Filling"),
+  encode: () => t("Writing"),
+  store: () => t("Storing"),
 };
 
+/** @param {Record<string, number>} stages seconds of an image by stage */
 function stageRows(stages) {
   const longest = Math.max(...Object.values(stages), 1e-6);
   return Object.entries(stages).map(([stage, seconds]) => {
-    const bar = element("span", { class: "stage-bar" });
+    const bar = createElement("span", { class: "stage-bar" });
     bar.style.width = `${(100 * seconds) / longest}%`;
-    return element("div", {}, element("dt", {}, STAGES[stage]?.() ?? stage), element("dd", { class: "stage-line" }, element("span", { class: "number" }, milliseconds(seconds)), element("span", { class: "stage-track", "aria-hidden": "true" }, bar)));
+    return createElement(
+      "div", {},
+      createElement("dt", {}, STAGES[stage]?.() ?? stage),
+      createElement(
+        "dd", { class: "stage-line" },
+        createElement("span", { class: "number" }, secondsText(seconds)),
+        createElement("span", { class: "stage-track", "aria-hidden": "true" }, bar),
+      ),
+    );
   });
 }
 
-function milliseconds(seconds) {
+/** @param {number} seconds */
+function secondsText(seconds) {
   return seconds < 1 ? t("{count} ms", { count: number(seconds * 1000) }) : t("{count} s", { count: number(seconds, 1) });
 }
 
-/* Which pictures */
+/* Filters of the pictures */
 
-function choose(state) {
-  for (const button of at("filters").children) button.setAttribute("aria-pressed", String(button.dataset.state === state));
-  at("reason-line").hidden = true;
-  at("gallery-none").hidden = true;
-  gallery.filter(state ? { state } : {});
+/** @param {string} state empty: all */
+async function filterByState(state) {
+  pressFilter(state);
+  byId("reason-line").hidden = true;
+  byId("gallery-none").hidden = true;
+  await gallery.filter(state ? { state } : {});
 }
 
-function chooseReason(code, title) {
-  for (const button of at("filters").children) button.setAttribute("aria-pressed", String(button.dataset.state === "failed"));
-  at("reason-name").textContent = title;
-  at("reason-line").hidden = false;
-  gallery.filter({ error_code: code });
-  at("pictures-title").scrollIntoView({ behavior: "smooth" });
+/**
+ * @param {string} code
+ * @param {string} title
+ */
+async function filterByReason(code, title) {
+  pressFilter("failed");
+  byId("reason-name").textContent = title;
+  byId("reason-line").hidden = false;
+  byId("pictures-title").scrollIntoView({ behavior: "smooth" });
+  await gallery.filter({ error_code: code });
 }
 
-at("filters").addEventListener("click", (event) => {
-  const button = event.target.closest("[data-state]");
-  if (button) choose(button.dataset.state);
-});
-at("reason-off").addEventListener("click", () => choose(""));
-at("gallery").addEventListener("filled", () => (at("gallery-none").hidden = gallery.images.length > 0));
+/** @param {string} state */
+function pressFilter(state) {
+  for (const button of childrenOf(byId("filters"))) button.setAttribute("aria-pressed", String(button.dataset.state === state));
+}
 
-/* What can be done */
+byId("filters").addEventListener("click", reportingErrors(async (event) => {
+  const state = closest(event, "[data-state]")?.dataset.state;
+  if (state !== undefined) await filterByState(state);
+}));
+byId("reason-off").addEventListener("click", reportingErrors(() => filterByState("")));
+byId("gallery").addEventListener("filled", () => (byId("gallery-none").hidden = gallery.images.length > 0));
+
+/* Actions */
+
+/** @param {string} verb */
+async function post(verb) {
+  await callApi("POST", `${path}/${verb}`);
+  watcher.restart();
+}
 
 const ACTIONS = {
   async retry() {
-    await call("POST", `${path}/retry`);
+    await post("retry");
     notify("info", t("The failed pictures are tried again"));
-    choose("");
-    watching.again();
+    await filterByState("");
   },
   async cancel() {
-    if (!(await sure(t("Cancel this job?"), t("Pictures that are done stay; the others are left as they were."), t("Cancel the job")))) return;
-    await call("POST", `${path}/cancel`);
-    watching.again();
+    const detail = t("Pictures that are done stay; the others are left as they were.");
+    if (await confirmAction(t("Cancel this job?"), detail, t("Cancel the job"))) await post("cancel");
   },
-  async pause() {
-    await call("POST", `${path}/pause`);
-    watching.again();
-  },
-  async resume() {
-    await call("POST", `${path}/resume`);
-    watching.again();
-  },
+  pause: () => post("pause"),
+  resume: () => post("resume"),
   async delete() {
-    if (!(await sure(t("Delete this job?"), t("Its results and its pictures leave the service for good."), t("Delete")))) return;
-    watching.stop(); // nobody is to ask for it any more
-    asking.abort();
+    const detail = t("Its results and its pictures leave the service for good.");
+    if (!(await confirmAction(t("Delete this job?"), detail, t("Delete")))) return;
+    watcher.stop(); // requests for a deleted job would fail
+    requests.abort();
     try {
-      await call("DELETE", path);
+      await callApi("DELETE", path);
     } catch (error) {
-      asking = new AbortController();
-      watching.again();
+      requests = new AbortController();
+      watcher.restart();
       throw error;
     }
     location.assign("/jobs");
   },
 };
 for (const [id, act] of Object.entries(ACTIONS)) {
-  at(id)?.addEventListener("click", async () => {
-    at(id).disabled = true;
-    await act().catch(notifyOf);
-    at(id).disabled = false;
-  });
+  const button = optionalById(id, HTMLButtonElement);
+  button?.addEventListener("click", reportingErrors(async () => {
+    button.disabled = true;
+    try {
+      await act();
+    } finally {
+      button.disabled = false;
+    }
+  }));
 }
 
-/* From now on */
+/* Following */
 
-/** Follow the job to its end. */
+/**
+ * Follow the job to its end.
+ * @param {AbortSignal} signal
+ */
 async function watch(signal) {
-  const last = await follow(job.id, { onJob: show, onAway: (away) => (at("away").hidden = !away), signal });
-  if (last) await deliveries.show(job);
+  const onAway = (/** @type {boolean} */ away) => (byId("away").hidden = !away);
+  const ended = await followJob(job.id, { onJob: showJob, onAway, signal });
+  if (ended) await deliveries.show(ended);
   else notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
 }
 
-show(job);
-choose("");
-deliveries.show(job).catch(notifyOf);
-const watching = whileSeen(watch, notifyOf);
+showJob(job);
+filterByState("").catch(notifyError);
+deliveries.show(job).catch(notifyError);
+const watcher = runWhileVisible(watch, notifyError);

@@ -1,65 +1,82 @@
-// The list of jobs: what the page came with, and what events tell of since.
+// The page of all jobs: a list that follows the events of the service.
 
-import { call } from "../net/api.js";
-import { given, part, say, whileSeen } from "../frame/dom.js";
-import { followAll } from "../net/follow.js";
-import { notifyOf } from "../frame/notices.js";
+import { buttonById, byId, childrenOf, cloneTemplate, readJson, runWhileVisible, setText } from "../frame/dom.js";
+import { notifyError, reportingErrors } from "../frame/notices.js";
+import { callApi } from "../net/api.js";
+import { followJobs } from "../net/follow.js";
 import { doneText, leftText, moment, paceText, picturesText, showBar, showState, stateOf } from "../words/states.js";
 import { n } from "../words/texts.js";
 
-const at = (id) => document.getElementById(id);
-const list = at("jobs");
-const { state, part: size } = list.dataset;
+/** @import { Job, Page } from "../net/answers.js" */
+/** @typedef {ReturnType<typeof newRow>} Row */
+
+const list = byId("jobs");
+const { state = "", part: pageSize = "30" } = list.dataset;
+/** @type {Map<string, Row>} */
 const rows = new Map();
+/** @type {string | null} */
 let cursor = null;
 
-function show(job) {
+/** @param {Job} job */
+function showJob(job) {
   const known = rows.get(job.id);
   if (!known && state && job.state !== state) return;
-  const row = known ?? added(job);
+  const row = known ?? addRow(job);
   showState(row.state, stateOf(job));
   showBar(row.bar, job);
-  say(row.done, doneText(job));
-  say(row.pace, [paceText(job), leftText(job)].filter(Boolean).join(", "));
-  say(row.failed, job.counts.failed ? n("1 failed", "{count} failed", job.counts.failed) : "");
+  setText(row.done, doneText(job));
+  setText(row.pace, [paceText(job), leftText(job)].filter(Boolean).join(", "));
+  setText(row.failed, job.counts.failed ? n("1 failed", "{count} failed", job.counts.failed) : "");
 }
 
-function added(job) {
-  const row = part("job-card");
+/** @param {Job} job */
+function addRow(job) {
+  const row = newRow();
   row.name.textContent = `${picturesText(job.total)}, ${moment(job.created_at)}`;
   row.name.href = `/jobs/${job.id}`;
   row.root.dataset.job = job.id;
-  // Ids grow with time: the newest is the first.
-  const after = [...list.children].find((other) => other.dataset.job < job.id);
-  list.insertBefore(row.root, after ?? null);
+  // Ids grow with time, and the newest job is first.
+  const next = childrenOf(list).find((other) => (other.dataset.job ?? "") < job.id);
+  list.insertBefore(row.root, next ?? null);
   rows.set(job.id, row);
-  at("none").hidden = true;
+  byId("none").hidden = true;
   return row;
 }
 
-function take(page) {
-  for (const job of page.data) if (!rows.has(job.id)) show(job); // what is shown is newer
-  cursor = page.next_cursor;
-  at("more").hidden = !cursor;
+function newRow() {
+  return cloneTemplate("job-card", {
+    name: HTMLAnchorElement, state: HTMLElement, bar: HTMLElement, done: HTMLElement, pace: HTMLElement, failed: HTMLElement,
+  });
 }
 
-at("more").addEventListener("click", async () => {
-  at("more").disabled = true;
-  try {
-    take(await call("GET", `/v1/jobs?${new URLSearchParams({ limit: size, cursor, ...(state && { state }) })}`));
-  } catch (error) {
-    notifyOf(error);
-  }
-  at("more").disabled = false;
-});
+/** @param {Page<Job>} page */
+function append(page) {
+  for (const job of page.data) if (!rows.has(job.id)) showJob(job); // the shown state is newer
+  cursor = page.next_cursor;
+  buttonById("more").hidden = !cursor;
+}
 
-/** The jobs that are shown, as they are now, and those that came since. */
-async function look(signal) {
-  const oldest = list.lastElementChild?.dataset.job ?? "";
-  const page = await call("GET", `/v1/jobs?limit=${Math.max(100, rows.size)}`, { signal });
+buttonById("more").addEventListener("click", reportingErrors(async () => {
+  buttonById("more").disabled = true;
+  try {
+    const query = new URLSearchParams({ limit: pageSize, ...(cursor && { cursor }), ...(state && { state }) });
+    append(/** @type {Page<Job>} */ (await callApi("GET", `/v1/jobs?${query}`)));
+  } finally {
+    buttonById("more").disabled = false;
+  }
+}));
+
+/**
+ * The present states of the jobs in the list, and of newer ones.
+ * @param {AbortSignal} signal
+ */
+async function fetchJobs(signal) {
+  const oldest = childrenOf(list).at(-1)?.dataset.job ?? "";
+  const page = /** @type {Page<Job>} */ (await callApi("GET", `/v1/jobs?limit=${Math.max(100, rows.size)}`, { signal }));
   return page.data.filter((job) => job.id >= oldest);
 }
 
 list.replaceChildren();
-take(given("first"));
-whileSeen((signal) => followAll({ look, onJob: show, onAway: (away) => (at("away").hidden = !away), signal }), notifyOf);
+append(/** @type {Page<Job>} */ (readJson("first")));
+const onAway = (/** @type {boolean} */ away) => (byId("away").hidden = !away);
+runWhileVisible((signal) => followJobs({ fetchJobs, onJob: showJob, onAway, signal }), notifyError);

@@ -1,297 +1,407 @@
-// A new job: pictures come in and are sent at once, the mark is shown on a sample, and the rest is asked for.
+// The page of a new job: pictures are sent as soon as they come in, a person shows the mark on a sample, then options.
 
-import { Problem, call, persist } from "../net/api.js";
-import { ofDrop, ofInput } from "../files/catalogue.js";
-import { element, say } from "../frame/dom.js";
-import { whenDropped } from "../files/incoming.js";
-import { Marking } from "../parts/marking.js";
-import { notify, notifyOf } from "../frame/notices.js";
-import { Unusable } from "../picture/picture.js";
+import { catalogueOfDrop, catalogueOfFiles } from "../files/catalogue.js";
+import { onDrop } from "../files/incoming.js";
+import { UploadMemory } from "../files/memory.js";
+import { UploadQueue } from "../files/queue.js";
+import { uploadFile } from "../files/upload.js";
+import { buttonById, byId, childrenOf, createElement, inputById, optionalById, query, selectById, setText } from "../frame/dom.js";
+import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import * as rights from "../frame/rights.js";
+import { Problem, callApi, callPatiently, hasCode } from "../net/api.js";
+import { Marking, WAYS } from "../parts/marking.js";
 import { Samples } from "../parts/samples.js";
-import { Sent } from "../files/sent.js";
-import { Shipment } from "../files/shipment.js";
+import { markTool, onToolChoice } from "../parts/toolbox.js";
+import { Unusable } from "../picture/picture.js";
 import { secondsBetween } from "../words/states.js";
 import { bytes, duration, n, number, t } from "../words/texts.js";
-import { showChosen, whenChosen } from "../parts/toolbox.js";
-import { upload } from "../files/upload.js";
 
-const at = (id) => document.getElementById(id);
-const { maxBytes, maxPixels, most, owner, kept } = at("new").dataset;
-const PLACED = ["paint", "boxes", "file"];
-const TAKEN_OFF = ["find", "template"];
-const sent = new Sent(owner, Number(kept) * 900); // a tenth less than the service keeps them, in milliseconds
-const remembered = sent.open();
-const shipment = new Shipment(sent, { told: later, onWait: (away) => ((waiting = away), later()) });
+/** @import { Catalogue } from "../files/catalogue.js" */
+/** @import { Job, Page } from "../net/answers.js" */
+/** @import { Tool } from "../picture/gestures.js" */
+
+const SOURCES = /** @type {const} */ (["files", "manifest", "folder"]);
+/** @type {Tool[]} */
+const TOOLS = ["brush", "eraser", "rectangle", "hand"];
+const PLACED_WAYS = ["paint", "boxes", "file"];
+const UNBLENDED_WAYS = ["find", "template"];
+const MOST_SHOWN_FAILURES = 5;
+const MOST_SHOWN_FAULTS = 20;
+const LONGEST_CUSTOM_ID = 200;
+const SAFETY = 0.9; // uploads are used up to this share of the time that the service keeps them
+
+const { maxBytes, maxPixels, most = "", owner = "", kept } = byId("new").dataset;
+const memory = new UploadMemory(owner, Number(kept) * 1000 * SAFETY);
+const memoryOpened = memory.open();
+const queue = new UploadQueue(memory, { onChange: scheduleRefresh, onWait: showAway });
 const marking = new Marking({ bytes: Number(maxBytes), pixels: Number(maxPixels) }, refresh);
-const samples = new Samples(shipment, marking);
-let waiting = false; // the service is away
-let wayIn = "files";
-let gathered = 0; // choices of files that are still being read
-let starting = null; // {key} of a submission that is under way
-let pace = null; // pictures a second, as the last jobs had it
-let asked = false;
-let placed = false; // the anchor was chosen by hand
+const samples = new Samples(queue, marking);
+let away = false; // the service is
+/** @type {typeof SOURCES[number]} */
+let source = "files";
+let reading = 0; // choices of files that are being read
+/** @type {{ key: string, submitting: boolean } | null} A submission that waits for uploads, or is on its way. */
+let submission = null;
+/** @type {number | null} Pictures a second of recent jobs. */
+let pace = null;
+let refreshScheduled = false;
+let anchorChosen = false; // by hand
 
 /* Pictures in */
 
-async function take(gathering) {
-  gathered += 1;
+/** @param {Promise<Catalogue>} catalogue */
+async function take(catalogue) {
+  reading += 1;
   try {
-    const [{ files, leftOut }] = await Promise.all([gathering, remembered]);
-    if (files.length + shipment.files.length > Number(most)) {
+    const [{ files, leftOut }] = await Promise.all([catalogue, memoryOpened]);
+    if (files.length + queue.files.length > Number(most)) {
       notify("error", t("Too many pictures for one job"), t("A job may have {count}.", { count: number(Number(most)) }));
       return;
     }
     if (!files.length) notify("warning", t("There is no picture in it"), t("Pictures are known by their names: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, HEIC."));
-    shipment.add(files);
-    at("known").hidden = true;
-    at("left-out").hidden = !leftOut;
-    at("left-out").textContent = n("1 file is no picture and was left out.", "{count} files are no pictures and were left out.", leftOut);
-    if (!marking.sample) samples.show().catch(notifyOf);
-  } catch (error) {
-    notifyOf(error);
+    queue.add(files);
+    byId("known").hidden = true;
+    byId("left-out").hidden = !leftOut;
+    byId("left-out").textContent = n("1 file is no picture and was left out.", "{count} files are no pictures and were left out.", leftOut);
+    if (!marking.sample) samples.show().catch(notifyError);
   } finally {
-    gathered -= 1;
+    reading -= 1;
     refresh();
   }
 }
 
-async function anotherSample() {
-  if (shipment.files.length > 1 && wayIn === "files") {
-    await samples.next().catch(notifyOf);
-  } else {
-    at("sample-input").click();
+async function showAnotherSample() {
+  if (queue.files.length > 1 && source === "files") await samples.showNext();
+  else inputById("sample-input").click();
+}
+
+/** @param {File} file */
+async function showSample(file) {
+  try {
+    await samples.showOther(file);
+  } catch (error) {
+    if (!(error instanceof Unusable)) throw error;
+    notify("error", error.title, error.message);
   }
 }
 
-/* How it is */
+/* The state of the page */
 
-function later() {
-  if (asked) return;
-  asked = true;
+/** @param {boolean} waiting */
+function showAway(waiting) {
+  away = waiting;
+  scheduleRefresh();
+}
+
+function scheduleRefresh() {
+  if (refreshScheduled) return;
+  refreshScheduled = true;
   requestAnimationFrame(() => {
-    asked = false;
+    refreshScheduled = false;
     refresh();
   });
 }
 
 function refresh() {
-  showShipment();
+  showQueue();
   showMarking();
   samples.showSent();
-  const missing = missingNow();
-  at("start").disabled = Boolean(missing) || starting !== null;
-  say(at("missing"), starting ? "" : missing ?? "");
-  say(at("start-text"), starting ? (shipped() ? t("Handing over…") : t("Waiting until all is sent…")) : t("Clean the pictures"));
-  const stated = rights.statement();
-  at("rights-line").hidden = !stated;
-  if (stated) say(at("rights-text"), t("{name} answers for it.", { name: stated.attested_by }));
+  const missing = missingText();
+  buttonById("start").disabled = Boolean(missing) || submission !== null;
+  setText(byId("missing"), submission ? "" : (missing ?? ""));
+  setText(byId("start-text"), startText());
+  const statement = rights.statement();
+  byId("rights-line").hidden = !statement;
+  if (statement) setText(byId("rights-text"), t("{name} answers for it.", { name: statement.attested_by }));
   showEstimate();
-  if (starting && !starting.handing && shipped()) hand();
+  if (submission && !submission.submitting && isSent()) submit(submission).catch(notifyError);
 }
 
-function showShipment() {
-  const { files, paused } = shipment;
-  at("shipment").hidden = files.length === 0;
-  for (const id of ["choose-folder", "choose-files", "ship-clear"]) at(id).disabled = Boolean(starting?.handing);
+function startText() {
+  if (!submission) return t("Clean the pictures");
+  return isSent() ? t("Handing over…") : t("Waiting until all is sent…");
+}
+
+function showQueue() {
+  const { files, paused } = queue;
+  byId("shipment").hidden = files.length === 0;
+  for (const id of ["choose-folder", "choose-files", "ship-clear"]) buttonById(id).disabled = submission?.submitting === true;
   if (!files.length) return;
-  const { total, done, count, failed, left, whole } = shipment.figures;
-  at("shipment").querySelector("progress").value = total ? done / total : 1;
-  at("ship-pause").hidden = paused || whole || failed.length + count === files.length;
-  at("ship-resume").hidden = !(paused || (failed.length && failed.length + count === files.length));
-  say(at("shipment-text"), [
-    t("{done} of {total} pictures sent, {size}", { done: number(count), total: number(files.length), size: bytes(total) }),
-    waiting ? t("the service does not answer, trying again…") : paused ? t("paused") : whole ? "" : left ? t("{time} left", { time: duration(left) }) : "",
-  ].filter(Boolean).join(" · "));
-  at("ship-failed").hidden = failed.length === 0;
-  at("ship-failed").replaceChildren(...failed.slice(0, 5).map((file) => element("li", { class: "reason" }, element("div", {}, element("p", { class: "notice-title" }, file.path), element("p", { lang: "en" }, file.error.message)))));
+  const { total, sent, count, failed, secondsLeft, complete } = queue.figures;
+  const settled = failed.length + count === files.length;
+  query(byId("shipment"), "progress", HTMLProgressElement).value = total ? sent / total : 1;
+  byId("ship-pause").hidden = paused || complete || settled;
+  byId("ship-resume").hidden = !paused && !(failed.length && settled);
+  const progress = t("{done} of {total} pictures sent, {size}", { done: number(count), total: number(files.length), size: bytes(total) });
+  setText(byId("shipment-text"), [progress, queueNote(complete, secondsLeft)].filter(Boolean).join(" · "));
+  byId("ship-failed").hidden = failed.length === 0;
+  byId("ship-failed").replaceChildren(...failed.slice(0, MOST_SHOWN_FAILURES).map(failureRow));
+}
+
+/**
+ * @param {boolean} complete
+ * @param {number | null} secondsLeft
+ */
+function queueNote(complete, secondsLeft) {
+  if (away) return t("the service does not answer, trying again…");
+  if (queue.paused) return t("paused");
+  return !complete && secondsLeft ? t("{time} left", { time: duration(secondsLeft) }) : "";
+}
+
+/** @param {{ path: string, error: unknown }} file */
+function failureRow({ path, error }) {
+  const detail = error instanceof Error ? error.message : String(error);
+  const lines = [createElement("p", { class: "notice-title" }, path), createElement("p", { lang: "en" }, detail)];
+  return createElement("li", { class: "reason" }, createElement("div", {}, ...lines));
 }
 
 function showMarking() {
   const { way } = marking;
-  at("marking").hidden = !marking.onSample;
-  for (const part of document.querySelectorAll("[data-marks]")) part.hidden = part.dataset.marks !== way;
-  at("residual-line").hidden = !TAKEN_OFF.includes(way);
-  at("placing").hidden = !PLACED.includes(way);
-  at("stage").dataset.tool = marking.tool;
-  at("undo").disabled = !marking.canUndo;
-  showChosen(at("tools"), marking.tool);
-  for (const button of at("tools").children) button.hidden = marking.boxed && ["brush", "eraser"].includes(button.dataset.tool);
-  at("size").disabled = !["brush", "eraser"].includes(marking.tool);
-  if (!placed && way === "boxes" && marking.nearest) at("anchor").value = marking.nearest;
-  at("scale").disabled = !at("anchor").value;
+  byId("marking").hidden = !marking.drawsOnSample;
+  for (const part of partsWith("marks")) part.hidden = part.dataset.marks !== way;
+  byId("residual-line").hidden = !UNBLENDED_WAYS.includes(way);
+  byId("placing").hidden = !PLACED_WAYS.includes(way);
+  byId("stage").dataset.tool = marking.tool;
+  buttonById("undo").disabled = !marking.canUndo;
+  markTool(byId("tools"), marking.tool);
+  for (const button of childrenOf(byId("tools"))) button.hidden = marking.drawsBoxes && isBrush(button.dataset.tool);
+  inputById("size").disabled = !isBrush(marking.tool);
+  const nearest = marking.nearestAnchor;
+  if (!anchorChosen && way === "boxes" && nearest) selectById("anchor").value = nearest;
+  selectById("scale").disabled = !selectById("anchor").value;
 }
 
-/** What is still to be done before it can be handed over; null where nothing is. */
-function missingNow() {
-  if (wayIn === "files" && !shipment.files.length) return t("Still missing: the pictures.");
-  if (wayIn === "manifest" && !at("manifest").files.length) return t("Still missing: the list.");
-  if (wayIn === "folder" && !at("s3-folder").value.trim().startsWith("s3://")) return t("Still missing: the folder, as s3://bucket/folder/.");
+/** @param {string | undefined} tool */
+function isBrush(tool) {
+  return tool === "brush" || tool === "eraser";
+}
+
+/**
+ * The parts of the page that depend on a choice: `data-marks` or `data-way-in`.
+ * @param {"marks" | "way-in"} choice
+ */
+function partsWith(choice) {
+  return [...document.querySelectorAll(`[data-${choice}]`)].filter((part) => part instanceof HTMLElement);
+}
+
+/** The next thing that the person has to do; null where nothing is missing. */
+function missingText() {
+  if (source === "files" && !queue.files.length) return t("Still missing: the pictures.");
+  if (source === "manifest" && !inputById("manifest").files?.length) return t("Still missing: the list.");
+  if (source === "folder" && !inputById("s3-folder").value.trim().startsWith("s3://")) return t("Still missing: the folder, as s3://bucket/folder/.");
   return marking.missing;
 }
 
-function shipped() {
-  if (wayIn !== "files") return true;
-  const { failed, count } = shipment.figures;
-  return !gathered && failed.length + count === shipment.files.length && count > 0;
+/** Whether nothing is left to send: all files are sent or have failed. */
+function isSent() {
+  if (source !== "files") return true;
+  const { failed, count } = queue.figures;
+  return !reading && failed.length + count === queue.files.length && count > 0;
 }
 
 function showEstimate() {
-  const count = shipment.files.length;
+  const count = queue.files.length;
+  /** @type {string[]} */
   const parts = [];
-  if (wayIn === "files" && count && pace) parts.push(t("About {time} of work, at the pace of the last jobs", { time: duration(count / pace) }));
-  const left = wayIn === "files" && count && !shipment.paused && !shipped() ? shipment.figures.left : null;
-  if (left) parts.push(t("{time} of sending", { time: duration(left) }));
-  say(at("estimate"), parts.join(", "));
+  if (source === "files" && count) {
+    const { secondsLeft } = queue.figures;
+    if (pace) parts.push(t("About {time} of work, at the pace of the last jobs", { time: duration(count / pace) }));
+    if (secondsLeft && !queue.paused && !isSent()) parts.push(t("{time} of sending", { time: duration(secondsLeft) }));
+  }
+  setText(byId("estimate"), parts.join(", "));
 }
 
-async function learnPace() {
-  const { data } = await call("GET", "/v1/jobs?state=completed&limit=20");
-  const known = data.filter((job) => job.started_at && job.total >= 3);
-  const seconds = known.reduce((sum, job) => sum + secondsBetween(job.started_at, job.finished_at), 0);
-  const images = known.reduce((sum, job) => sum + job.total, 0);
+async function fetchPace() {
+  const { data } = /** @type {Page<Job>} */ (await callApi("GET", "/v1/jobs?state=completed&limit=20"));
+  let [seconds, images] = [0, 0];
+  for (const { started_at, finished_at, total } of data) {
+    if (!started_at || total < 3) continue;
+    seconds += secondsBetween(started_at, finished_at);
+    images += total;
+  }
   pace = seconds > 0 ? images / seconds : null;
   refresh();
 }
 
-/* Handing over */
+/* Submission */
 
 async function start() {
-  if (!(await rights.required())) return;
-  if (shipment.paused) shipment.resume();
-  starting = { key: crypto.randomUUID(), handing: false };
+  if (!(await rights.requireStatement())) return;
+  if (queue.paused) queue.resume();
+  submission = newSubmission();
   refresh();
 }
 
-async function hand() {
-  starting.handing = true;
+function newSubmission() {
+  return { key: crypto.randomUUID(), submitting: false };
+}
+
+/** @param {{ key: string, submitting: boolean }} current */
+async function submit(current) {
+  current.submitting = true;
   refresh();
   try {
-    const body = await bodyNow();
+    const body = await bodyOfJob();
     if (!body) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
-    const job = await persist("POST", "/v1/jobs", { body, headers: { "Idempotency-Key": starting.key }, onWait: (away) => ((waiting = away), later()) });
-    sent.forget(shipment.files);
+    const headers = { "Idempotency-Key": current.key };
+    const job = /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, onWait: showAway }));
+    memory.forget(queue.files);
     location.assign(`/jobs/${job.id}`);
   } catch (error) {
-    starting = null;
-    if (error.code === "upload_unknown" && wayIn === "files") {
-      // What was sent long ago is no longer kept: send it again, then hand over.
-      shipment.renew();
-      starting = { key: crypto.randomUUID(), handing: false };
+    submission = null;
+    if (hasCode(error, "upload_unknown") && source === "files") {
+      // The service keeps uploads for a while only: send the files again, then submit.
+      queue.renew();
+      submission = newSubmission();
     } else {
-      tell(error);
+      showError(error);
     }
     refresh();
   }
 }
 
-async function bodyNow() {
-  const place = at("anchor").value ? { anchor: at("anchor").value, scale: at("scale").value } : {};
-  const mask = await marking.asked(place);
-  if (!mask) return null;
-  const webhook = at("webhook")?.value;
+async function bodyOfJob() {
+  const anchor = selectById("anchor").value;
+  const mark = await marking.body(anchor ? { anchor, scale: selectById("scale").value } : {});
+  if (!mark) return null;
+  const output = selectById("output").value;
+  const webhook = optionalById("webhook", HTMLSelectElement)?.value;
   return {
-    ...(await picturesNow()),
-    ...mask,
+    ...(await picturesOfJob()),
+    ...mark,
     options: {
-      ...(at("output").value && { output: at("output").value }),
-      ...(at("label").checked && { label: true }),
-      ...(TAKEN_OFF.includes(marking.way) && at("residual").checked && { residual_mark: "flag" }),
+      ...(output && { output }),
+      ...(inputById("label").checked && { label: true }),
+      ...(UNBLENDED_WAYS.includes(marking.way) && inputById("residual").checked && { residual_mark: "flag" }),
     },
-    priority: at("priority").value,
+    priority: selectById("priority").value,
     ...(webhook && { webhook_id: webhook }),
     ...rights.statement(),
   };
 }
 
-async function picturesNow() {
-  if (wayIn === "folder") return { folder: at("s3-folder").value.trim() };
-  if (wayIn === "manifest") {
-    const [file] = at("manifest").files;
-    return { manifest: { upload_id: await upload(file.name, file), on_error: at("skip-bad").checked ? "skip" : "reject" } };
+async function picturesOfJob() {
+  if (source === "folder") return { folder: inputById("s3-folder").value.trim() };
+  const list = inputById("manifest").files?.[0];
+  if (source === "manifest" && list) {
+    return { manifest: { upload_id: await uploadFile(list.name, list), on_error: inputById("skip-bad").checked ? "skip" : "reject" } };
   }
-  const images = shipment.files.filter((file) => file.id).map(({ id, path }) => ({
-    upload_id: id, name: path.split("/").at(-1), ...(path.includes("/") && path.length <= 200 && { custom_id: path }),
-  }));
-  return { images };
+  return { images: queue.files.filter((file) => file.id).map(imageOfJob) };
 }
 
-function tell(error) {
-  const faults = error.errors ?? [];
-  at("faults").hidden = !faults.length;
-  if (!faults.length) {
-    notifyOf(error);
+/** @param {{ id: string | null, path: string }} file */
+function imageOfJob({ id, path }) {
+  const inFolder = path.includes("/") && path.length <= LONGEST_CUSTOM_ID;
+  return { upload_id: id, name: path.split("/").at(-1), ...(inFolder && { custom_id: path }) };
+}
+
+/** @param {unknown} error */
+function showError(error) {
+  const faults = error instanceof Problem ? error.errors : [];
+  byId("faults").hidden = !faults.length;
+  if (!(error instanceof Problem) || !faults.length) {
+    notifyError(error);
     return;
   }
-  at("faults-title").textContent = t(error.title);
-  at("faults-list").replaceChildren(...faults.slice(0, 20).map(({ line, pointer, detail }) => {
+  byId("faults-title").textContent = t(error.title);
+  byId("faults-list").replaceChildren(...faults.slice(0, MOST_SHOWN_FAULTS).map(({ line, pointer, detail }) => {
     const place = line ? t("line {count}", { count: number(line) }) : pointer;
-    return element("li", {}, place ? `${place}: ` : "", element("span", { lang: "en" }, detail));
+    return createElement("li", {}, place ? `${place}: ` : "", createElement("span", { lang: "en" }, detail));
   }));
-  at("faults").scrollIntoView({ block: "center" });
+  byId("faults").scrollIntoView({ block: "center" });
 }
 
 /* Buttons, choices, drops */
 
 const CLICKS = {
-  "choose-folder": () => at("folder-input").click(), "choose-files": () => at("files-input").click(), "choose-sample": () => at("sample-input").click(),
-  "other-sample": anotherSample, "ship-pause": () => shipment.pause(), "ship-resume": () => shipment.resume(), start,
-  "ship-clear": () => (sent.forget(shipment.files), shipment.clear()),
-  "known-forget": () => (sent.forget(), (at("known").hidden = true)), "rights-change": async () => (await rights.ask(), refresh()),
+  "choose-folder"() {
+    inputById("folder-input").click();
+  },
+  "choose-files"() {
+    inputById("files-input").click();
+  },
+  "choose-sample"() {
+    inputById("sample-input").click();
+  },
+  "other-sample": showAnotherSample,
+  "ship-pause"() {
+    queue.pause();
+  },
+  "ship-resume"() {
+    queue.resume();
+  },
+  "ship-clear"() {
+    memory.forget(queue.files);
+    queue.clear();
+  },
+  "known-forget"() {
+    memory.forgetAll();
+    byId("known").hidden = true;
+  },
+  async "rights-change"() {
+    await rights.ask();
+    refresh();
+  },
+  start,
 };
-for (const [id, act] of Object.entries(CLICKS)) at(id).addEventListener("click", act);
+for (const [id, act] of Object.entries(CLICKS)) buttonById(id).addEventListener("click", reportingErrors(act));
 for (const id of ["folder-input", "files-input"]) {
-  const chosen = () => {
-    const gathering = ofInput(at(id).files);
-    at(id).value = "";
-    take(gathering);
-  };
-  at(id).addEventListener("change", chosen);
-  if (at(id).files.length) chosen(); // before this script was there
+  const input = inputById(id);
+  const takeChosen = reportingErrors(async () => {
+    const catalogue = catalogueOfFiles([...(input.files ?? [])]);
+    input.value = "";
+    await take(catalogue);
+  });
+  input.addEventListener("change", takeChosen);
+  if (input.files?.length) takeChosen(); // chosen before this script ran
 }
-at("sample-input").addEventListener("change", async () => {
-  const [file] = at("sample-input").files;
-  if (file) await samples.showOther(file).catch((error) => (error instanceof Unusable ? notify("error", error.title, error.message) : notifyOf(error)));
-});
-at("mask-file").addEventListener("change", () => {
-  marking.file = at("mask-file").files[0] ?? null;
+inputById("sample-input").addEventListener("change", reportingErrors(async () => {
+  const file = inputById("sample-input").files?.[0];
+  inputById("sample-input").value = ""; // the same file can be chosen again
+  if (file) await showSample(file);
+}));
+inputById("mask-file").addEventListener("change", () => {
+  marking.file = inputById("mask-file").files?.[0] ?? null;
   refresh();
 });
-for (const id of ["manifest", "s3-folder"]) at(id).addEventListener("input", refresh);
-at("anchor").addEventListener("change", () => {
-  placed = true;
+for (const id of ["manifest", "s3-folder"]) inputById(id).addEventListener("input", refresh);
+selectById("anchor").addEventListener("change", () => {
+  anchorChosen = true;
   refresh();
 });
-at("ways-in").addEventListener("change", (event) => {
-  wayIn = event.target.value;
-  showWayIn();
+byId("ways-in").addEventListener("change", ({ target }) => {
+  source = SOURCES.find((name) => target instanceof HTMLInputElement && target.value === name) ?? source;
+  showSource();
 });
-at("ways-of-marking").addEventListener("change", (event) => {
-  marking.turn(event.target.value);
-  if (marking.way === "template") marking.templates.load().catch(notifyOf);
+byId("ways-of-marking").addEventListener("change", reportingErrors(async ({ target }) => {
+  marking.choose(WAYS.find((name) => target instanceof HTMLInputElement && target.value === name) ?? marking.way);
+  if (marking.way === "template") await marking.templates.load();
+}));
+onToolChoice(byId("tools"), TOOLS, (tool) => {
+  marking.tool = tool;
 });
-whenChosen(at("tools"), (tool) => (marking.tool = tool));
-whenDropped(at("dropping"), (transfer) => wayIn === "files" && !starting?.handing && take(ofDrop(transfer)));
+onDrop(byId("dropping"), async (transfer) => {
+  if (source === "files" && !submission?.submitting) await take(catalogueOfDrop(transfer));
+});
 addEventListener("beforeunload", (event) => {
-  if (wayIn === "files" && shipment.files.length && !shipped() && !starting?.handing) event.preventDefault();
+  if (source === "files" && queue.files.length && !isSent() && !submission?.submitting) event.preventDefault();
 });
 
-/** The parts of the way in that is chosen; only a list can name masks. */
-function showWayIn() {
-  for (const part of document.querySelectorAll("[data-way-in]")) part.hidden = part.dataset.wayIn !== wayIn;
-  const ofList = at("ways-of-marking").querySelector('[data-way="list"]');
-  ofList.hidden = wayIn !== "manifest";
-  if (ofList.hidden && marking.way === "list") at("ways-of-marking").querySelector('[value="paint"]').click();
+/** Show the parts of the chosen source; only a list can name masks. */
+function showSource() {
+  for (const part of partsWith("way-in")) part.hidden = part.dataset.wayIn !== source;
+  const masksOfList = query(byId("ways-of-marking"), '[data-way="list"]');
+  masksOfList.hidden = source !== "manifest";
+  if (masksOfList.hidden && marking.way === "list") query(byId("ways-of-marking"), '[value="paint"]').click();
   refresh();
 }
 
-await remembered;
-at("known").hidden = sent.count === 0 || shipment.files.length > 0;
-at("known-text").textContent = n(
+await memoryOpened;
+byId("known").hidden = memory.count === 0 || queue.files.length > 0;
+byId("known-text").textContent = n(
   "1 picture was sent before the page was left. Choose the same folder again: only what is missing is sent.",
   "{count} pictures were sent before the page was left. Choose the same folder again: only what is missing is sent.",
-  sent.count,
+  memory.count,
 );
-showWayIn();
-learnPace().catch(notifyOf);
+showSource();
+fetchPace().catch(notifyError);

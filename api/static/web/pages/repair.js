@@ -1,119 +1,143 @@
-// The page that repairs one picture: a picture comes in, strokes become a mask, the service repairs, the result is the
-// next picture. What is painted and shown is a preview; what is sent and saved are the files' own bytes.
+// The page that repairs one picture: strokes become a mask, the service repairs, the result is the next picture. Paint
+// and preview are small; the files that are sent and saved keep their own bytes.
 
-import { Problem, newest } from "../net/api.js";
+import { onDrop, readClipboardPicture } from "../files/incoming.js";
+import { buttonById, byId, dialogById, inputById, query } from "../frame/dom.js";
+import { notify, notifyError, reportingErrors } from "../frame/notices.js";
+import * as rights from "../frame/rights.js";
+import { Problem, hasCode, latestOnly } from "../net/api.js";
+import { BackgroundUpload, openForRepair, openResult, repairPicture } from "../net/repairing.js";
+import { brushSize, resizedValue } from "../parts/brush.js";
 import { Busy } from "../parts/busy.js";
+import { markTool, onToolChoice } from "../parts/toolbox.js";
 import { Comparison } from "../picture/comparison.js";
 import { Gestures } from "../picture/gestures.js";
-import { pasted, whenDropped } from "../files/incoming.js";
-import { notify, notifyOf } from "../frame/notices.js";
 import { Unusable, cleanName } from "../picture/picture.js";
-import { Sending, opened, openedResult, repair } from "../net/repairing.js";
-import * as rights from "../frame/rights.js";
 import { maskFile } from "../picture/runlengths.js";
 import { Steps } from "../picture/steps.js";
 import { Strokes } from "../picture/strokes.js";
-import { bytes, number, t } from "../words/texts.js";
-import { showChosen, whenChosen } from "../parts/toolbox.js";
 import { View } from "../picture/view.js";
+import { bytes, number, t } from "../words/texts.js";
 
-const at = (id) => document.getElementById(id);
-const limits = { bytes: Number(at("bench").dataset.maxBytes), pixels: Number(at("bench").dataset.maxPixels) };
+/** @import { Statement } from "../frame/rights.js" */
+/** @import { Bench, Tool } from "../picture/gestures.js" */
+/** @import { Picture } from "../picture/picture.js" */
+/** @typedef {{ picture: Picture, upload: BackgroundUpload }} Step */
+
+/** @type {Tool[]} */
+const TOOLS = ["brush", "eraser", "rectangle", "lasso", "hand"];
+/** @type {Partial<Record<string, Tool>>} */
 const TOOL_KEYS = { b: "brush", e: "eraser", r: "rectangle", l: "lasso", h: "hand" };
-const SIZES = { least: 2, most: 600 }; // of the brush, in CSS pixels on the fitted stage
+const ENLARGE = 1.4;
+const { maxBytes, maxPixels } = byId("bench").dataset;
+const limits = { bytes: Number(maxBytes), pixels: Number(maxPixels) };
+const canvas = byId("canvas", HTMLCanvasElement);
+const slider = inputById("size");
 
+/** @type {Tool} */
+let tool = "brush";
 let strokes = new Strokes();
-let working = null; // the AbortController of the repair that runs
+/** @type {AbortController | null} Of the repair that runs. */
+let repair = null;
+/** @type {string | null} */
 let downloadUrl = null;
 
-const view = new View(at("canvas"), () => comparison.follow());
+const view = new View(canvas, () => { comparison.follow(); });
 const busy = new Busy(view);
-const steps = new Steps(at("steps"), show);
-const bench = {
-  tool: "brush",
-  brush: 0, // pixels of the picture
-  get size() {
-    return this.brush;
-  },
-  get comparing() {
-    return comparison.on;
-  },
-  get locked() {
-    return working !== null;
-  },
-  finished(shape) {
-    strokes.add(shape);
-    view.repaint();
-    refresh();
-  },
-  resized(factor) {
-    at("size").value = Math.max(0, Math.min(100, Number(at("size").value) + Math.log(factor) * 18));
-    sizeBrush();
-  },
-  divided(x) {
-    comparison.moveTo(x);
-  },
-  touched() {
-    at("canvas").focus({ preventScroll: true });
-  },
-};
+const steps = /** @type {Steps<Step>} */ (new Steps(byId("steps"), showStep));
+const latest = latestOnly();
 const comparison = new Comparison(
   view,
-  { divider: at("divider"), range: at("divider-range"), labels: [at("label-before"), at("label-after")] },
+  { divider: byId("divider"), range: inputById("divider-range"), labels: [byId("label-before"), byId("label-after")] },
   refresh,
 );
-const gestures = new Gestures(at("canvas"), view, bench);
+/** @type {Bench} */
+const bench = {
+  get tool() {
+    return tool;
+  },
+  get size() {
+    return brushSize(Number(slider.value), view.scene.picture ?? { width: 1, height: 1 });
+  },
+  get comparing() {
+    return comparison.active;
+  },
+  get locked() {
+    return repair !== null;
+  },
+  onShape(shape) {
+    change((painted) => { painted.add(shape); });
+  },
+  onResize: resizeBrush,
+  onDivide(x) {
+    comparison.moveTo(x);
+  },
+  onTouch: focusCanvas,
+};
+const gestures = new Gestures(canvas, view, bench);
+
+function focusCanvas() {
+  canvas.focus({ preventScroll: true });
+}
 
 /* Pictures in */
 
-const chosen = newest();
-
+/** @param {File | null | undefined} file */
 async function take(file) {
   if (!file) return;
   stop();
-  let viewed = () => {};
+  let closeNotice = () => {};
   try {
-    const begun = await chosen(opened(file, file.name || "picture.png", limits, () => {
-      viewed = notify("info", t("This browser cannot show the file: the service does"), t("It is sent first, and then shown as small as is needed. The result is whole."), { lasting: true });
+    const step = await latest(openForRepair(file, file.name || "picture.png", limits, () => {
+      closeNotice = notify("info", t("This browser cannot show the file: the service does"), t("It is sent first, and then shown as small as is needed. The result is whole."), { lasting: true });
     }));
-    if (!begun) return; // another was chosen since, and is there
-    stop(); // what was begun on the picture before
-    const { picture } = begun;
-    at("start").hidden = true;
-    at("work").hidden = false;
-    at("name").textContent = picture.name;
-    at("facts").dataset.size = `${picture.width}x${picture.height}`;
-    at("facts").textContent = t("{width} × {height} pixels, {size}", {
-      width: number(picture.width), height: number(picture.height), size: bytes(file.size),
-    });
-    steps.begin(begun);
-    view.fit();
-    sizeBrush();
-    at("canvas").focus({ preventScroll: true });
+    if (!step) return; // the person has chosen another picture since
+    stop(); // a repair of the picture before may have begun meanwhile
+    begin(step, file.size);
   } catch (error) {
-    tell(error);
+    showError(error);
   } finally {
-    viewed();
+    closeNotice();
   }
 }
 
-function tell(error) {
-  if (error instanceof Unusable) notify("error", error.title, error.message);
-  else notifyOf(error);
+/**
+ * @param {Step} step
+ * @param {number} size of the file
+ */
+function begin(step, size) {
+  const { name, width, height } = step.picture;
+  byId("start").hidden = true;
+  byId("work").hidden = false;
+  byId("name").textContent = name;
+  byId("facts").dataset.size = `${width}x${height}`;
+  byId("facts").textContent = t("{width} × {height} pixels, {size}", { width: number(width), height: number(height), size: bytes(size) });
+  steps.begin(step);
+  view.fit();
+  showBrush();
+  focusCanvas();
 }
 
-function show({ picture }) {
+/** @param {unknown} error */
+function showError(error) {
+  if (error instanceof Unusable) notify("error", error.title, error.message);
+  else notifyError(error);
+}
+
+/** @param {Step} step */
+function showStep(step) {
+  const { picture } = step;
   comparison.end();
   strokes = new Strokes();
   view.show(picture, strokes);
-  const step = steps.current;
   if (downloadUrl) URL.revokeObjectURL(downloadUrl);
   downloadUrl = null;
-  at("download").hidden = step === steps.original;
+  const download = byId("download", HTMLAnchorElement);
+  download.hidden = step === steps.original;
   if (step !== steps.original) {
     downloadUrl = URL.createObjectURL(picture.blob);
-    at("download").href = downloadUrl;
-    at("download").download = cleanName(picture.name);
+    download.href = downloadUrl;
+    download.download = cleanName(picture.name);
   }
   refresh();
 }
@@ -121,155 +145,204 @@ function show({ picture }) {
 /* The repair */
 
 async function erase() {
-  if (working || !steps.current || strokes.empty) return;
-  const stated = await rights.required();
-  if (!stated) return;
-  refresh();
-  const { signal } = (working = new AbortController());
+  if (repair || !steps.current || strokes.isEmpty) return;
+  const statement = await rights.requireStatement();
+  const { current: step, original } = steps;
+  if (!statement || !original) return;
+  const { signal } = (repair = new AbortController());
   gestures.cancel();
   comparison.end();
   refresh();
   busy.begin();
-  at("stop").focus({ preventScroll: true });
+  byId("stop").focus({ preventScroll: true });
   try {
-    const from = steps.current;
-    const { name, width, height } = from.picture;
-    const mask = await maskFile(strokes, width, height);
-    if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
-    const clean = await repaired(from.sending, name, mask, stated, signal);
-    const picture = await openedResult(clean, name, limits);
-    signal.throwIfAborted(); // the steps may be another picture's by now
-    steps.add({ picture, sending: new Sending(picture) });
-    comparison.begin(steps.original.picture, { sweep: true });
+    await repairStep(step, statement, signal);
+    comparison.begin(original.picture, { sweep: true });
   } catch (error) {
-    tell(error);
+    showError(error);
   } finally {
-    working = null;
+    repair = null;
     busy.end();
-    at("canvas").focus({ preventScroll: true });
+    focusCanvas();
     refresh();
   }
 }
 
-async function repaired(sending, name, mask, stated, signal) {
-  const told = { told: (state) => busy.tell(state), onWait: (away) => busy.away(away), signal };
-  try {
-    return await repair(sending, name, mask, stated, told);
-  } catch (error) {
-    // What was sent long ago is no longer kept: send it again, once.
-    if (error.code !== "upload_unknown") throw error;
-    sending.renew();
-    return repair(sending, name, mask, stated, told);
-  }
+/**
+ * Repair the painted part of a step's picture and add the result as the next step.
+ * @param {Step} step
+ * @param {Statement} statement
+ * @param {AbortSignal} signal
+ */
+async function repairStep({ picture: source, upload }, statement, signal) {
+  const mask = await maskFile(strokes, source.width, source.height);
+  if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
+  const options = {
+    onProgress: busy.report.bind(busy),
+    onWait: busy.reportAway.bind(busy),
+    signal,
+  };
+  const attempt = () => repairPicture(upload, source.name, mask, statement, options);
+  const result = await attempt().catch((/** @type {unknown} */ error) => {
+    if (!hasCode(error, "upload_unknown")) throw error;
+    upload.renew(); // the service keeps uploads for a while only: send it again, once
+    return attempt();
+  });
+  const picture = await openResult(result, source.name, limits);
+  signal.throwIfAborted(); // the steps may be another picture's by now
+  steps.add({ picture, upload: new BackgroundUpload(picture) });
 }
 
 function stop() {
-  working?.abort();
+  repair?.abort();
 }
 
-/* What can be done now */
+/* The state of the tools */
 
 function refresh() {
-  if (!steps.current) return;
-  const locked = working !== null;
-  at("undo").disabled = locked || !strokes.canUndo;
-  at("redo").disabled = locked || !strokes.canRedo;
-  at("clear").disabled = locked || strokes.empty;
-  at("erase").disabled = locked || strokes.empty;
-  at("compare").disabled = locked || steps.current === steps.original;
-  at("again").hidden = !comparison.on;
-  at("first").hidden = locked || steps.count > 1 || strokes.canUndo || strokes.canRedo;
-  at("compare").setAttribute("aria-pressed", String(comparison.on));
-  at("stage").dataset.tool = comparison.on ? "divide" : locked ? "none" : bench.tool;
-  at("steps").inert = locked;
-  showChosen(at("tools"), bench.tool, { active: !comparison.on });
-  at("size").disabled = !["brush", "eraser"].includes(bench.tool);
-  const stated = rights.statement();
-  at("rights-line").hidden = !stated;
-  if (stated) at("rights-text").textContent = t("{name} answers for it.", { name: stated.attested_by });
+  const { current, original } = steps;
+  if (!current) return;
+  const locked = repair !== null;
+  buttonById("undo").disabled = locked || !strokes.canUndo;
+  buttonById("redo").disabled = locked || !strokes.canRedo;
+  buttonById("clear").disabled = locked || strokes.isEmpty;
+  buttonById("erase").disabled = locked || strokes.isEmpty;
+  buttonById("compare").disabled = locked || current === original;
+  byId("again").hidden = !comparison.active;
+  byId("first").hidden = locked || steps.count > 1 || strokes.canUndo || strokes.canRedo;
+  byId("compare").setAttribute("aria-pressed", String(comparison.active));
+  byId("stage").dataset.tool = comparison.active ? "divide" : locked ? "none" : tool;
+  byId("steps").inert = locked;
+  markTool(byId("tools"), tool, { active: !comparison.active });
+  slider.disabled = !["brush", "eraser"].includes(tool);
+  const statement = rights.statement();
+  byId("rights-line").hidden = !statement;
+  if (statement) byId("rights-text").textContent = t("{name} answers for it.", { name: statement.attested_by });
 }
 
-function choose(tool) {
-  bench.tool = tool;
+/** @param {Tool} chosen */
+function chooseTool(chosen) {
+  tool = chosen;
   comparison.end();
   refresh();
 }
 
-function sizeBrush() {
-  // The slider is logarithmic, and a share of the picture: the same stroke in every zoom.
-  const { picture } = view.scene;
-  if (!picture) return;
-  const onStage = SIZES.least * (SIZES.most / SIZES.least) ** (at("size").value / 100);
-  bench.brush = Math.max(1, (onStage * Math.max(picture.width, picture.height)) / 1000);
-  at("size").previousElementSibling.previousElementSibling.style.scale = String(0.25 + 0.75 * (at("size").value / 100));
+/** @param {number} factor */
+function resizeBrush(factor) {
+  slider.value = String(resizedValue(Number(slider.value), factor));
+  showBrush();
+}
+
+function showBrush() {
+  query(slider.parentElement ?? document, ".size-dot").style.scale = String(0.25 + 0.75 * (Number(slider.value) / 100));
   view.redraw();
 }
 
 function compare() {
-  if (comparison.on) comparison.end();
-  else if (steps.current !== steps.original) comparison.begin(steps.original.picture);
+  const { current, original } = steps;
+  if (comparison.active) comparison.end();
+  else if (original && current !== original) comparison.begin(original.picture);
+}
+
+/** @param {(painted: Strokes) => void} act */
+function change(act) {
+  act(strokes);
+  view.repaint();
+  refresh();
 }
 
 function undo() {
-  strokes.undo();
-  view.repaint();
-  refresh();
+  change((painted) => { painted.undo(); });
 }
 
 function redo() {
-  strokes.redo();
-  view.repaint();
-  refresh();
+  change((painted) => { painted.redo(); });
 }
 
 function clear() {
-  if (strokes.empty) return;
-  strokes.add({ kind: "clear" });
-  view.repaint();
-  refresh();
+  if (!strokes.isEmpty) change((painted) => { painted.add({ kind: "clear" }); });
 }
 
 /* Buttons */
 
+const enlarge = () => { view.zoom(ENLARGE); };
+const reduce = () => { view.zoom(1 / ENLARGE); };
+const fit = () => { view.fit(); };
+const chooseFile = () => { inputById("file").click(); };
 const CLICKS = {
-  choose: () => at("file").click(), another: () => at("file").click(), paste: async () => take(await pasted()), erase, stop, undo, redo, clear, compare,
-  fit: () => view.fit(), "zoom-in": () => view.zoom(1.4), "zoom-out": () => view.zoom(1 / 1.4),
-  help: () => at("keys").showModal(), "rights-change": async () => (await rights.ask(), refresh()),
+  choose: chooseFile,
+  another: chooseFile,
+  async paste() {
+    await take(await readClipboardPicture());
+  },
+  erase,
+  stop,
+  undo,
+  redo,
+  clear,
+  compare,
+  fit,
+  "zoom-in": enlarge,
+  "zoom-out": reduce,
+  help() {
+    dialogById("keys").showModal();
+  },
+  async "rights-change"() {
+    await rights.ask();
+    refresh();
+  },
 };
-for (const [id, act] of Object.entries(CLICKS)) at(id).addEventListener("click", act);
-at("size").addEventListener("input", sizeBrush);
-whenChosen(at("tools"), choose);
+for (const [id, act] of Object.entries(CLICKS)) buttonById(id).addEventListener("click", reportingErrors(act));
+slider.addEventListener("input", showBrush);
+onToolChoice(byId("tools"), TOOLS, chooseTool);
 
-/* Keys: letters act while the work has the focus, so that they are nobody else's (WCAG 2.1.4) */
+/* Keys: letters act while the work has the focus, so that they are free elsewhere (WCAG 2.1.4) */
 
-at("work").addEventListener("keydown", (event) => {
+/** @type {Partial<Record<string, () => unknown>>} */
+const KEYS = {
+  "[": () => { resizeBrush(0.8); },
+  "]": () => { resizeBrush(1.25); },
+  "+": enlarge,
+  "=": enlarge,
+  "-": reduce,
+  0: fit,
+  c: compare,
+};
+/** @type {Partial<Record<string, () => void>>} Keys that change the strokes: not while a repair runs. */
+const CHANGING_KEYS = { delete: clear, backspace: clear };
+
+byId("work").addEventListener("keydown", (event) => {
+  const act = actionOf(event);
+  if (!act) return;
+  event.preventDefault();
+  reportingErrors(act)();
+});
+
+/**
+ * The action of a key, if it has one now.
+ * @param {KeyboardEvent} event
+ * @returns {(() => unknown) | null}
+ */
+function actionOf(event) {
   const key = event.key.toLowerCase();
   if (event.ctrlKey || event.metaKey) {
-    const act = key === "z" ? (event.shiftKey ? redo : undo) : key === "y" ? redo : null;
-    if (!act || working) return;
-    act();
-    event.preventDefault();
-    return;
+    if (repair) return null;
+    if (key === "z") return event.shiftKey ? redo : undo;
+    return key === "y" ? redo : null;
   }
-  if (event.altKey) return;
-  if (key === "enter" && event.target === at("canvas")) erase();
-  else if (key in TOOL_KEYS) choose(TOOL_KEYS[key]);
-  else if (key === "[" || key === "]") bench.resized(key === "[" ? 0.8 : 1.25);
-  else if (key === "+" || key === "=") view.zoom(1.4);
-  else if (key === "-") view.zoom(1 / 1.4);
-  else if (key === "0") view.fit();
-  else if (key === "c") compare();
-  else if ((key === "delete" || key === "backspace") && !working) clear();
-  else return;
-  event.preventDefault();
-});
+  if (event.altKey) return null;
+  if (key === "enter") return event.target === canvas ? erase : null;
+  const chosen = TOOL_KEYS[key];
+  if (chosen) return () => { chooseTool(chosen); };
+  return KEYS[key] ?? (repair ? null : CHANGING_KEYS[key]) ?? null;
+}
 
 /* Files: chosen, dropped, pasted */
 
-at("file").addEventListener("change", () => {
-  take(at("file").files[0]);
-  at("file").value = "";
-});
-
-whenDropped(at("dropping"), (transfer) => take(transfer.files[0]));
-addEventListener("paste", (event) => take(event.clipboardData?.files[0]));
+inputById("file").addEventListener("change", reportingErrors(async () => {
+  const file = inputById("file").files?.[0];
+  inputById("file").value = "";
+  await take(file);
+}));
+onDrop(byId("dropping"), (transfer) => take(transfer.files[0]));
+addEventListener("paste", reportingErrors((event) => take(event.clipboardData?.files[0])));

@@ -1,60 +1,97 @@
-// What is said while a picture is repaired: how far it is, whether the service is away; meanwhile its mask shimmers.
+// The progress of a repair over the stage, and whether the service is away. Meanwhile the mask shimmers.
 
+import { byId, query } from "../frame/dom.js";
 import { t } from "../words/texts.js";
 
-const at = (id) => document.getElementById(id);
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+/** @import { Progress } from "../net/repairing.js" */
+/** @import { View } from "../picture/view.js" */
+
+const SHIMMER_MS = 220;
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Busy {
   #view;
-  #on = false;
-  #told = null; // the last state
+  /** @type {Progress | null} Null while nothing is repaired. */
+  #progress = null;
 
+  /** @param {View} view */
   constructor(view) {
     this.#view = view;
   }
 
   begin() {
-    this.#on = true;
-    at("busy").hidden = false;
-    this.tell({ stage: "sending", share: 0 });
-    requestAnimationFrame((now) => this.#shimmer(now));
+    byId("busy").hidden = false;
+    this.#show({ stage: "sending", share: 0 });
+    requestAnimationFrame((now) => { this.#shimmer(now); });
   }
 
-  /** `{stage, share, tiles}` as repairing.js tells it; what comes after the end is not said. */
-  tell(state) {
-    if (!this.#on) return;
-    this.#told = state;
-    const { stage, share, tiles } = state;
-    const bar = at("busy").querySelector("progress");
-    const known = stage === "sending" ? share : tiles?.[1] ? tiles[0] / tiles[1] : null;
-    if (known) bar.value = known;
-    else bar.removeAttribute("value");
-    at("busy-text").textContent = {
-      sending: () => (share > 0 && share < 1 ? t("Sending the picture, {percent} %", { percent: Math.round(share * 100) }) : t("Sending the picture")),
-      waiting: () => t("Waiting for a worker"),
-      repairing: () => (tiles?.[1] ? t("Repairing: tile {done} of {total}", { done: Math.min(tiles[0] + 1, tiles[1]), total: tiles[1] }) : t("Repairing")),
-      fetching: () => t("Fetching the result"),
-    }[stage]();
+  /**
+   * Show progress; what arrives after the end is ignored.
+   * @param {Progress} progress
+   */
+  report(progress) {
+    if (this.#progress) this.#show(progress);
   }
 
-  /** Whether the service is away. */
-  away(away) {
-    if (!this.#on) return;
-    if (away) at("busy-text").textContent = t("The service does not answer. Trying again…");
-    else this.tell(this.#told);
+  /**
+   * Show that the service is away, or back.
+   * @param {boolean} away
+   */
+  reportAway(away) {
+    if (!this.#progress) return;
+    if (away) byId("busy-text").textContent = t("The service does not answer. Trying again…");
+    else this.#show(this.#progress);
   }
 
   end() {
-    this.#on = false;
-    at("busy").hidden = true;
+    this.#progress = null;
+    byId("busy").hidden = true;
     this.#view.scene.shimmer = 0;
   }
 
+  /** @param {Progress} progress */
+  #show(progress) {
+    this.#progress = progress;
+    const bar = query(byId("busy"), "progress", HTMLProgressElement);
+    const share = shareOf(progress);
+    if (share) bar.value = share;
+    else bar.removeAttribute("value");
+    byId("busy-text").textContent = progressText(progress);
+  }
+
+  /** @param {number} now */
   #shimmer(now) {
-    if (!this.#on) return;
-    this.#view.scene.shimmer = still.matches ? 0.5 : 0.5 + 0.5 * Math.sin(now / 220);
+    if (!this.#progress) return;
+    this.#view.scene.shimmer = reducedMotion.matches ? 0.5 : 0.5 + 0.5 * Math.sin(now / SHIMMER_MS);
     this.#view.redraw();
-    requestAnimationFrame((later) => this.#shimmer(later));
+    requestAnimationFrame((later) => { this.#shimmer(later); });
+  }
+}
+
+/**
+ * The known share of the present stage, 0 to 1, or null.
+ * @param {Progress} progress
+ */
+function shareOf(progress) {
+  if (progress.stage === "sending") return progress.share;
+  if (progress.stage === "repairing" && progress.total) return progress.done / progress.total;
+  return null;
+}
+
+/** @param {Progress} progress */
+function progressText(progress) {
+  switch (progress.stage) {
+    case "sending": {
+      const partly = progress.share > 0 && progress.share < 1;
+      return partly ? t("Sending the picture, {percent} %", { percent: Math.round(progress.share * 100) }) : t("Sending the picture");
+    }
+    case "waiting":
+      return t("Waiting for a worker");
+    case "repairing": {
+      const { done, total } = progress;
+      return total ? t("Repairing: tile {done} of {total}", { done: Math.min(done + 1, total), total }) : t("Repairing");
+    }
+    case "fetching":
+      return t("Fetching the result");
   }
 }

@@ -1,85 +1,117 @@
-// What was posted to a job's webhook and what came back; one that failed is posted again.
+// The deliveries of a job to its webhook, with the answers; one that failed can be posted again.
 
-import { call, newest } from "../net/api.js";
-import { element } from "../frame/dom.js";
-import { notify, notifyOf } from "../frame/notices.js";
+import { createElement } from "../frame/dom.js";
+import { notify, notifyError } from "../frame/notices.js";
+import { callApi, isTransient, latestOnly } from "../net/api.js";
 import { moment, showState } from "../words/states.js";
 import { number, t } from "../words/texts.js";
 
-const SOON_MS = 2000;
-const LATEST_MS = 30_000;
+/** @import { Delivery, Job, Page } from "../net/answers.js" */
+
+const FIRST_WAIT_MS = 2000;
+const LONGEST_WAIT_MS = 30_000;
 
 export class Deliveries {
   #parts;
   #mayPostAgain;
   #signal;
-  #listed = newest();
-  #job = null;
-  #timer = null;
+  #latest = latestOnly();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
-  /** `parts`: `section`, `rows`, and `none`, which is said where there are none; `signal()` ends what is asked. */
+  /**
+   * @param {{ section: HTMLElement, rows: HTMLElement, none: HTMLElement }} parts `none` is shown without deliveries
+   * @param {{ mayPostAgain: boolean, signal: () => AbortSignal }} options `signal` aborts requests
+   */
   constructor(parts, { mayPostAgain, signal }) {
     this.#parts = parts;
     this.#mayPostAgain = mayPostAgain;
     this.#signal = signal;
   }
 
-  /** Show those of the job, and how they go on while one is still to be posted. */
-  async show(job, next = SOON_MS) {
-    this.#job = job;
+  /**
+   * Show the deliveries of a job, again and again while one is pending.
+   * @param {Job} job
+   * @param {number} [wait] before the next look, in milliseconds
+   */
+  async show(job, wait = FIRST_WAIT_MS) {
     clearTimeout(this.#timer);
     if (!job.webhook_id) return;
     const { section, rows, none } = this.#parts;
     section.hidden = false;
-    const found = await this.#listed(call("GET", `${this.#path}?limit=50&job_id=${job.id}`, { signal: this.#signal() }));
-    if (!found) return;
-    const { data } = found;
+    const path = `/v1/webhooks/${job.webhook_id}/deliveries`;
+    const page = await this.#latest(callApi("GET", `${path}?limit=50&job_id=${job.id}`, { signal: this.#signal() }));
+    if (!page) return;
+    const { data } = /** @type {Page<Delivery>} */ (page);
     none.hidden = data.length > 0;
-    rows.replaceChildren(...data.map((delivery) => this.#row(delivery)));
-    // The end of a job is written down for its webhook a little later than the end itself.
-    const awaited = job.finished_at && !data.length && next < LATEST_MS;
-    if (awaited || data.some(({ state }) => state === "pending")) this.#again(next);
+    rows.replaceChildren(...data.map((delivery) => this.#row(job, path, delivery)));
+    // The delivery of a job's end is written a little later than the end itself.
+    const expected = job.finished_at && !data.length && wait < LONGEST_WAIT_MS;
+    if (expected || data.some(({ state }) => state === "pending")) this.#schedule(job, wait);
   }
 
-  get #path() {
-    return `/v1/webhooks/${this.#job.webhook_id}/deliveries`;
-  }
-
-  /** Look again in a while, later each time: the next attempt may be hours away. */
-  #again(wait) {
+  /**
+   * Look again after a wait. The waits grow: the next attempt may be hours away.
+   * @param {Job} job
+   * @param {number} wait
+   */
+  #schedule(job, wait) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      if (document.hidden) this.#again(wait);
-      else this.show(this.#job, Math.min(LATEST_MS, 1.5 * wait)).catch((error) => (error.passing ? this.#again(LATEST_MS) : notifyOf(error)));
+      if (document.hidden) {
+        this.#schedule(job, wait);
+        return;
+      }
+      this.show(job, Math.min(LONGEST_WAIT_MS, 1.5 * wait)).catch((/** @type {unknown} */ error) => {
+        if (isTransient(error)) this.#schedule(job, LONGEST_WAIT_MS);
+        else notifyError(error);
+      });
     }, wait);
   }
 
-  #row(delivery) {
+  /**
+   * @param {Job} job
+   * @param {string} path
+   * @param {Delivery} delivery
+   */
+  #row(job, path, delivery) {
     const last = delivery.log.at(-1);
-    const state = element("td");
+    const state = createElement("td");
     showState(state, delivery.state);
-    const answer = last ? [moment(last.at), last.status ? t("answered {status}", { status: last.status }) : last.error].filter(Boolean).join(", ") : "–";
-    const button = this.#mayPostAgain && element("button", { class: "button", type: "button" }, t("Post again"));
-    if (button) button.addEventListener("click", () => this.#post(delivery, button));
-    return element(
+    const button = this.#mayPostAgain ? [this.#button(job, `${path}/${delivery.id}/redeliver`)] : [];
+    return createElement(
       "tr", {},
-      element("td", {}, element("code", {}, delivery.event_type)),
+      createElement("td", {}, createElement("code", {}, delivery.event_type)),
       state,
-      element("td", last?.error ? { lang: "en" } : {}, answer),
-      element("td", { class: "number" }, number(delivery.log.length)),
-      element("td", { class: "number" }, ...(button ? [button] : [])),
+      createElement("td", last?.error ? { lang: "en" } : {}, last ? attemptText(last) : "–"),
+      createElement("td", { class: "number" }, number(delivery.log.length)),
+      createElement("td", { class: "number" }, ...button),
     );
   }
 
-  async #post(delivery, button) {
-    button.disabled = true;
-    try {
-      await call("POST", `${this.#path}/${delivery.id}/redeliver`);
-      notify("success", t("It is posted again"));
-      await this.show(this.#job);
-    } catch (error) {
-      button.disabled = false;
-      notifyOf(error);
-    }
+  /**
+   * @param {Job} job
+   * @param {string} path to post to
+   */
+  #button(job, path) {
+    const button = createElement("button", { class: "button", type: "button" }, t("Post again"));
+    const post = async () => {
+      button.disabled = true;
+      try {
+        await callApi("POST", path);
+        notify("success", t("It is posted again"));
+        await this.show(job);
+      } catch (error) {
+        button.disabled = false;
+        notifyError(error);
+      }
+    };
+    button.addEventListener("click", () => void post());
+    return button;
   }
+}
+
+/** @param {import("../net/answers.js").DeliveryAttempt} attempt */
+function attemptText({ at, status, error }) {
+  return [moment(at), status ? t("answered {status}", { status }) : error].filter(Boolean).join(", ");
 }

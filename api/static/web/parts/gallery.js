@@ -1,59 +1,85 @@
-// A job's pictures, before and after, in parts as they are scrolled to. Parts on the screen follow the job as it goes on.
+// A job's pictures, before and after, page by page as a person scrolls. Pages on the screen follow the job as it goes on.
 
-import { call, pause } from "../net/api.js";
-import { part, say } from "../frame/dom.js";
+import { cloneTemplate, createElement, setText } from "../frame/dom.js";
+import { callApi, delay, isTransient } from "../net/api.js";
 import { reasonOf } from "../words/reasons.js";
 import { showState } from "../words/states.js";
 import { number, t } from "../words/texts.js";
 
-const PART = 60;
+/** @import { Image, Page } from "../net/answers.js" */
+/** @typedef {{ state?: string, error_code?: string }} Filter as the API takes it */
+/**
+ * A page of images. `stale`: the job went on while the page was loading.
+ * @typedef {{
+ *   cursor: string | null,
+ *   next: string | null,
+ *   loading: boolean,
+ *   stale: boolean,
+ *   lastPosition: number,
+ *   root: HTMLElement,
+ * }} GalleryPage
+ */
+/** @typedef {{ page: GalleryPage, image: Image, slots: ReturnType<typeof newSlots> }} Card */
+
+const PAGE_SIZE = 60;
 const REFRESH_MS = 1500;
+const SIGHT_MARGIN_PX = 200;
 
 export class Gallery {
-  /** What is shown: `state` and `error_code`, as the API takes them. */
+  /** @type {Filter} */
   #filter = {};
-  #parts = [];
+  /** @type {GalleryPage[]} */
+  #pages = [];
+  /** @type {Map<string, Card>} */
   #cards = new Map();
   #path;
   #place;
-  #tell;
-  #open;
-  #signal;
-  #nearing;
-  #asked = 0;
+  #end;
+  #options;
+  #sentinel;
+  /** Counts the filters: an answer for an earlier filter is dropped. */
+  #generation = 0;
   #stale = false;
   #refreshing = false;
 
-  /** `tell(error)` what went wrong; `open(image)` a pair to look at closely; `signal()` ends what is asked. */
-  constructor(path, place, end, { tell, open, signal }) {
+  /**
+   * @param {string} path of the job's images
+   * @param {HTMLElement} place
+   * @param {HTMLElement} end shown while there is more to load
+   * @param {{ onError: (error: unknown) => void, onOpen: (image: Image) => void, signal: () => AbortSignal }} options
+   */
+  constructor(path, place, end, options) {
     this.#path = path;
     this.#place = place;
-    this.#tell = tell;
-    this.#open = open;
-    this.#signal = signal;
-    this.#nearing = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#more(), { rootMargin: "600px" });
-    this.end = end;
+    this.#end = end;
+    this.#options = options;
+    this.#sentinel = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) void this.#loadNext();
+    }, { rootMargin: "600px" });
   }
 
-  /** Show other pictures. */
+  /**
+   * Show the images that match a filter.
+   * @param {Filter} filter
+   */
   async filter(filter) {
     this.#filter = filter;
-    this.#parts = [];
+    this.#pages = [];
     this.#cards.clear();
-    this.#asked += 1;
-    await this.#more(true);
+    this.#generation += 1;
+    await this.#load(null);
   }
 
-  /** The job has gone on: look again at what has not ended yet. */
-  async changed() {
+  /** Refresh the images that have not ended: the job has gone on. */
+  async refresh() {
     this.#stale = true;
     if (this.#refreshing) return;
     this.#refreshing = true;
     try {
       while (this.#stale) {
         this.#stale = false;
-        await this.#refresh();
-        await pause(REFRESH_MS, this.#signal());
+        await this.#refreshPages();
+        await delay(REFRESH_MS, this.#options.signal());
       }
     } finally {
       this.#refreshing = false;
@@ -64,118 +90,173 @@ export class Gallery {
     return [...this.#cards.values()].map((card) => card.image);
   }
 
-  async #more(first = false) {
-    const last = this.#parts.at(-1);
-    if (!first && (!last || last.loading || !last.next)) return;
-    const mine = this.#asked;
-    const fresh = { cursor: first ? null : last.next, next: null, loading: true, root: document.createElement("div") };
-    fresh.root.className = "gallery-part";
-    this.#parts.push(fresh);
-    this.end.hidden = false;
+  async #loadNext() {
+    const last = this.#pages.at(-1);
+    if (last?.next && !last.loading) await this.#load(last.next);
+  }
+
+  /** @param {string | null} cursor null: the first page */
+  async #load(cursor) {
+    const generation = this.#generation;
+    const root = createElement("div", { class: "gallery-part" });
+    /** @type {GalleryPage} */
+    const page = { cursor, next: null, loading: true, stale: false, lastPosition: -1, root };
+    this.#pages.push(page);
+    this.#end.hidden = false;
     try {
-      const page = await this.#page(fresh.cursor);
-      if (mine !== this.#asked) return;
-      fresh.next = page.next_cursor;
-      if (first) this.#place.replaceChildren();
-      this.#place.append(fresh.root);
-      this.#fill(fresh, page.data);
-      // Looked for anew: on a large screen the end may still be in sight.
-      this.#nearing.unobserve(this.end);
-      this.#nearing.observe(this.end);
+      const answer = await this.#fetch(cursor);
+      if (generation !== this.#generation) return;
+      page.next = answer.next_cursor;
+      if (cursor === null) this.#place.replaceChildren();
+      this.#place.append(root);
+      this.#fill(page, answer.data);
+      // Observed anew: on a large screen the end may still be in sight.
+      this.#sentinel.unobserve(this.#end);
+      this.#sentinel.observe(this.#end);
     } catch (error) {
-      if (mine === this.#asked) this.#parts.pop();
-      this.#tell(error);
+      if (generation === this.#generation) this.#pages.pop();
+      this.#options.onError(error);
     } finally {
-      fresh.loading = false;
-      if (mine === this.#asked) {
-        this.end.hidden = !this.#parts.at(-1)?.next;
+      page.loading = false;
+      if (generation === this.#generation) {
+        this.#end.hidden = !this.#pages.at(-1)?.next;
         this.#place.dispatchEvent(new CustomEvent("filled"));
-        if (fresh.stale) this.changed().catch(this.#tell);
+        if (page.stale) this.refresh().catch(this.#options.onError);
       }
     }
   }
 
-  async #refresh() {
-    const mine = this.#asked;
-    for (const [index, one] of this.#parts.entries()) {
-      const moving = [...this.#cards.values()].some((card) => card.part === one && !card.image.finished_at);
-      if (one.loading) one.stale = true; // asked for before the news
-      const growing = index === this.#parts.length - 1 && !one.next;
-      if (one.loading || !(moving || (growing && Object.keys(this.#filter).length)) || !onScreen(one.root)) continue;
+  async #refreshPages() {
+    const generation = this.#generation;
+    for (const [index, page] of this.#pages.entries()) {
+      if (page.loading) {
+        page.stale = true; // its request may be older than the news
+        continue;
+      }
+      const isLast = index === this.#pages.length - 1;
+      if (!this.#mayChange(page, isLast) || !isOnScreen(page.root)) continue;
       try {
-        const page = await this.#page(one.cursor);
-        if (mine !== this.#asked) return;
-        const end = this.#parts[index + 1] ? Math.max(...one.positions) : Infinity;
-        if (!this.#parts[index + 1]) one.next = page.next_cursor;
-        this.#fill(one, page.data.filter((image) => image.position <= end));
+        const answer = await this.#fetch(page.cursor);
+        if (generation !== this.#generation) return;
+        const next = this.#pages[index + 1];
+        if (!next) page.next = answer.next_cursor;
+        this.#fill(page, next ? answer.data.filter((image) => image.position <= page.lastPosition) : answer.data);
       } catch (error) {
-        if (!error.passing) throw error; // one that passes is told by whoever follows the job
+        if (!isTransient(error)) throw error; // the follower of the job reports a service that is away
       }
     }
     this.#place.dispatchEvent(new CustomEvent("filled"));
   }
 
-  #page(cursor) {
-    const asked = new URLSearchParams({ limit: PART, ...(cursor && { cursor }), ...this.#filter });
-    return call("GET", `${this.#path}?${asked}`, { signal: this.#signal() });
+  /**
+   * Whether a page has images that go on, or can get new ones.
+   * @param {GalleryPage} page
+   * @param {boolean} isLast
+   */
+  #mayChange(page, isLast) {
+    const filtered = Object.keys(this.#filter).length > 0;
+    if (isLast && !page.next && filtered) return true;
+    return [...this.#cards.values()].some((card) => card.page === page && !card.image.finished_at);
   }
 
-  #fill(one, images) {
-    const kept = new Set(images.map((image) => image.id));
+  /** @param {string | null} cursor */
+  async #fetch(cursor) {
+    const query = new URLSearchParams({ limit: String(PAGE_SIZE), ...(cursor && { cursor }), ...this.#filter });
+    const answer = await callApi("GET", `${this.#path}?${query}`, { signal: this.#options.signal() });
+    return /** @type {Page<Image>} */ (answer);
+  }
+
+  /**
+   * Show these images on a page, and no others.
+   * @param {GalleryPage} page
+   * @param {Image[]} images
+   */
+  #fill(page, images) {
+    const ids = new Set(images.map((image) => image.id));
     for (const [id, card] of this.#cards) {
-      if (card.part === one && !kept.has(id)) {
-        card.root.remove();
+      if (card.page === page && !ids.has(id)) {
+        card.slots.root.remove();
         this.#cards.delete(id);
       }
     }
-    one.positions = images.map((image) => image.position);
+    page.lastPosition = Math.max(-1, ...images.map((image) => image.position));
     images.forEach((image, index) => {
-      const card = this.#cards.get(image.id) ?? this.#card(image);
-      card.part = one;
-      show(card, image);
-      if (one.root.children[index] !== card.root) one.root.insertBefore(card.root, one.root.children[index] ?? null);
+      const card = this.#cards.get(image.id) ?? this.#newCard(page, image);
+      card.page = page;
+      showImage(card, image);
+      const { root } = card.slots;
+      if (page.root.children[index] !== root) page.root.insertBefore(root, page.root.children[index] ?? null);
     });
   }
 
-  #card(image) {
-    const card = part("picture-card");
+  /**
+   * @param {GalleryPage} page
+   * @param {Image} image
+   */
+  #newCard(page, image) {
+    /** @type {Card} */
+    const card = { page, image, slots: newSlots() };
+    const { root, open } = card.slots;
     this.#cards.set(image.id, card);
-    card.open.addEventListener("click", () => this.#open(card.image));
-    const swap = (before) => card.root.classList.toggle("shows-before", before && Boolean(card.image.preview_url));
-    for (const [on, off] of [["pointerenter", "pointerleave"], ["focus", "blur"]]) {
-      card.open.addEventListener(on, () => swap(true));
-      card.open.addEventListener(off, () => swap(false));
-    }
+    open.addEventListener("click", () => { this.#options.onOpen(card.image); });
+    const swap = (/** @type {boolean} */ before) => root.classList.toggle("shows-before", before && Boolean(card.image.preview_url));
+    for (const name of ["pointerenter", "focus"]) open.addEventListener(name, () => swap(true));
+    for (const name of ["pointerleave", "blur"]) open.addEventListener(name, () => swap(false));
     return card;
   }
 }
 
-function show(card, image) {
-  card.image = image;
-  say(card.name, image.name);
-  card.name.title = image.name;
-  showState(card.state, image.state);
-  card.state.hidden = image.state === "succeeded";
-  card.open.disabled = !image.preview_url;
-  const tiles = image.state === "running" && image.tiles_total ? t("tile {done} of {total}", { done: number(image.tiles_done), total: number(image.tiles_total) }) : "";
-  const told = image.error ? reasonOf(image.error.code)[0] : image.state === "skipped" ? t("Left as it is: the mark is not in it") : image.record.residual_mark ? t("A rest of the mark may show") : tiles;
-  card.label.hidden = !told || (Boolean(image.preview_url) && !image.record.residual_mark);
-  say(card.label, told);
-  const name = image.preview_url ? t("{name}, before and after", { name: image.name }) : [image.name, told].filter(Boolean).join(", ");
-  card.open.setAttribute("aria-label", name);
-  if (image.preview_url && card.preview.hidden) {
-    const { width, height } = image.record.preview;
-    const scale = Math.min(1 / width, 1 / height);
-    card.preview.parentElement.style.setProperty("--wide", String(width * scale));
-    card.preview.parentElement.style.setProperty("--tall", String(height * scale));
-    card.preview.width = width;
-    card.preview.height = 2 * height;
-    card.preview.src = image.preview_url;
-    card.preview.hidden = false;
-  }
+function newSlots() {
+  return cloneTemplate("picture-card", {
+    open: HTMLButtonElement, preview: HTMLImageElement, name: HTMLElement, state: HTMLElement, label: HTMLElement,
+  });
 }
 
-function onScreen(root) {
-  const box = root.getBoundingClientRect();
-  return box.bottom > -200 && box.top < innerHeight + 200;
+/**
+ * @param {Card} card
+ * @param {Image} image
+ */
+function showImage(card, image) {
+  card.image = image;
+  const { open, preview, name, state, label } = card.slots;
+  setText(name, image.name);
+  name.title = image.name;
+  showState(state, image.state);
+  state.hidden = image.state === "succeeded";
+  open.disabled = !image.preview_url;
+  const note = noteOf(image);
+  label.hidden = !note || (Boolean(image.preview_url) && !image.record.residual_mark);
+  setText(label, note);
+  open.setAttribute("aria-label", image.preview_url ? t("{name}, before and after", { name: image.name }) : [image.name, note].filter(Boolean).join(", "));
+  if (image.preview_url && image.record.preview && preview.hidden) showPreview(preview, image.preview_url, image.record.preview);
+}
+
+/** @param {Image} image */
+function noteOf(image) {
+  if (image.error) return reasonOf(image.error.code)[0];
+  if (image.state === "skipped") return t("Left as it is: the mark is not in it");
+  if (image.record.residual_mark) return t("A rest of the mark may show");
+  if (image.state !== "running" || !image.tiles_total) return "";
+  return t("tile {done} of {total}", { done: number(image.tiles_done), total: number(image.tiles_total) });
+}
+
+/**
+ * @param {HTMLImageElement} preview the halves before and after, one above the other
+ * @param {string} source
+ * @param {{ width: number, height: number }} half
+ */
+function showPreview(preview, source, { width, height }) {
+  const scale = 1 / Math.max(width, height);
+  preview.parentElement?.style.setProperty("--wide", String(width * scale));
+  preview.parentElement?.style.setProperty("--tall", String(height * scale));
+  preview.width = width;
+  preview.height = 2 * height;
+  preview.src = source;
+  preview.hidden = false;
+}
+
+/** @param {Element} element */
+function isOnScreen(element) {
+  const box = element.getBoundingClientRect();
+  return box.bottom > -SIGHT_MARGIN_PX && box.top < innerHeight + SIGHT_MARGIN_PX;
 }

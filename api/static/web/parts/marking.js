@@ -1,177 +1,234 @@
-// What is to be repaired in all pictures of a job: painted or boxed on a sample, a mask's file, a template, text, or a mark
-// that is still to be found.
+// The mark of all pictures of a job: painted or boxed on a sample, a mask's file, a template, text, or one to be found.
 
-import { fetchView, newest, patiently } from "../net/api.js";
+import { uploadFile } from "../files/upload.js";
+import { buttonById, byId, inputById, optionalById } from "../frame/dom.js";
+import { fetchView, latestOnly, retryWhileAway } from "../net/api.js";
 import { Gestures } from "../picture/gestures.js";
-import { openPicture, openViewed } from "../picture/picture.js";
+import { openPicture, openServiceView } from "../picture/picture.js";
 import { maskFile } from "../picture/runlengths.js";
 import { Strokes } from "../picture/strokes.js";
-import { Templates } from "./templates.js";
-import { TextMark } from "./textmark.js";
-import { t } from "../words/texts.js";
-import { upload } from "../files/upload.js";
 import { View } from "../picture/view.js";
+import { t } from "../words/texts.js";
+import { brushSize, resizedValue } from "./brush.js";
+import { TemplateChoice } from "./templates.js";
+import { TextMark } from "./textmark.js";
 
-const at = (id) => document.getElementById(id);
+/** @import { Bounds } from "../picture/strokes.js" */
+/** @import { Limits, Picture } from "../picture/picture.js" */
+/** @import { Tool } from "../picture/gestures.js" */
+/** @typedef {typeof WAYS[number]} Way */
+/** @typedef {{ anchor?: string, scale?: string }} PlacementOptions how a mask is laid on pictures of other sizes */
+
+export const WAYS = /** @type {const} */ (["paint", "find", "template", "text", "boxes", "file", "list"]);
 
 export class Marking {
-  /** `paint`, `find`, `template`, `text`, `boxes`, `file` or `list`. */
+  /** @type {Way} */
   way = "paint";
+  /** @type {File | null} The mask's file. */
   file = null;
+  /** @type {TemplateChoice} */
   templates;
-  /** Null where the service finds no text marks. */
+  /** @type {TextMark | null} Null where the service finds no text marks. */
   text = null;
+  /** @type {Tool} */
   #tool = "brush";
-  #strokes = { paint: new Strokes(), boxes: new Strokes(), text: new Strokes() };
-  #view = new View(at("canvas"), () => {});
-  #changed;
+  #strokes = newStrokes();
+  #view = new View(byId("canvas", HTMLCanvasElement), () => {});
+  #onChange;
   #limits;
-  #chosen = newest();
+  #latest = latestOnly();
 
-  constructor(limits, changed) {
+  /**
+   * @param {Limits} limits
+   * @param {() => void} onChange
+   */
+  constructor(limits, onChange) {
     this.#limits = limits;
-    this.#changed = changed;
-    this.templates = new Templates(at("templates"), at("templates-none"), changed);
-    if (at("texts-said")) this.text = new TextMark(changed);
-    const marking = this;
-    new Gestures(at("canvas"), this.#view, {
-      get tool() {
-        return marking.tool;
-      },
-      get size() {
-        return marking.#brush;
-      },
-      comparing: false,
-      get locked() {
-        return !marking.#view.scene.picture;
-      },
-      finished: (shape) => this.#change((strokes) => strokes.add(shape)),
-      resized: (factor) => (at("size").value = Math.max(0, Math.min(100, Number(at("size").value) + Math.log(factor) * 18))),
-      divided() {},
-      touched: () => at("canvas").focus({ preventScroll: true }),
-    });
-    at("undo").addEventListener("click", () => this.#change((strokes) => strokes.undo()));
-    at("clear").addEventListener("click", () => this.#change((strokes) => strokes.add({ kind: "clear" })));
+    this.#onChange = onChange;
+    this.templates = new TemplateChoice(byId("templates"), byId("templates-none"), onChange);
+    if (optionalById("texts-said")) this.text = new TextMark(onChange);
+    new Gestures(byId("canvas", HTMLCanvasElement), this.#view, this.#bench());
+    buttonById("undo").addEventListener("click", () => { this.#change((strokes) => { strokes.undo(); }); });
+    buttonById("clear").addEventListener("click", () => { this.#change((strokes) => { strokes.add({ kind: "clear" }); }); });
   }
 
+  /** @returns {Tool} */
   get tool() {
-    return this.boxed && this.#tool !== "hand" ? "rectangle" : this.#tool;
+    return this.drawsBoxes && this.#tool !== "hand" ? "rectangle" : this.#tool;
   }
 
-  set tool(name) {
-    this.#tool = name;
-    this.#changed();
+  set tool(tool) {
+    this.#tool = tool;
+    this.#onChange();
   }
 
+  /** The sample that is shown, or null. */
   get sample() {
     return this.#view.scene.picture;
   }
 
   get canUndo() {
-    return this.#here.canUndo;
+    return this.#current.canUndo;
   }
 
-  /** Whether what is drawn are boxes and nothing else. */
-  get boxed() {
+  /** Whether only boxes can be drawn. */
+  get drawsBoxes() {
     return this.way === "boxes" || this.way === "text";
   }
 
-  /** Whether something is drawn on a sample. */
-  get onSample() {
-    return this.way === "paint" || this.way === "boxes" || (this.way === "text" && this.text.drawn);
+  /** Whether a person draws on a sample. */
+  get drawsOnSample() {
+    return this.way === "paint" || this.way === "boxes" || (this.way === "text" && this.text?.isDrawn === true);
   }
 
-  /** What it does not say yet of what is to be repaired; null where it is whole. */
+  /** The next thing that the person has to do; null where nothing is missing. */
   get missing() {
-    if (this.way === "text") return this.text.missing(this.#boxes);
-    return this.#whole ? null : t("Still missing: the mark.");
+    if (this.way === "text" && this.text) return this.text.missing(this.#boxes);
+    return this.#isComplete ? null : t("Still missing: the mark.");
   }
 
-  get #whole() {
+  get #isComplete() {
     if (this.way === "list" || this.way === "find") return true;
     if (this.way === "template") return this.templates.chosen.length > 0;
     if (this.way === "file") return this.file !== null;
-    return this.sample !== null && !this.#here.empty;
+    return this.sample !== null && !this.#current.isEmpty;
   }
 
   /**
-   * Show a sample to mark, unless one that was asked for later is shown by then; what was marked on the one before stays
-   * where its size is the same. Throws Unusable.
+   * Show a sample to mark; a later request replaces this one. Strokes stay if its size is the same. Throws Unusable.
+   * @param {Blob} blob
+   * @param {string} name
    */
   async show(blob, name) {
     await this.#show(openPicture(blob, name, this.#limits));
   }
 
-  /** The same of an upload that the browser cannot show itself. Throws Problem. */
+  /**
+   * Show an upload that the browser cannot show itself. Throws Problem.
+   * @param {string} id
+   * @param {Blob} blob
+   * @param {string} name
+   */
   async showUploaded(id, blob, name) {
-    await this.#show(patiently(() => fetchView(`/v1/uploads/${id}/view`)).then((view) => openViewed(blob, name, view)));
+    const opening = async () => openServiceView(blob, name, await retryWhileAway(() => fetchView(`/v1/uploads/${id}/view`)));
+    await this.#show(opening());
   }
 
+  /** @param {Promise<Picture>} opening */
   async #show(opening) {
-    const picture = await this.#chosen(opening);
+    const picture = await this.#latest(opening);
     if (!picture) return;
     const before = this.sample;
-    if (before && (before.width !== picture.width || before.height !== picture.height)) {
-      this.#strokes = { paint: new Strokes(), boxes: new Strokes(), text: new Strokes() };
-    }
-    at("marking-none").hidden = true;
-    this.#view.show(picture, this.#here);
+    if (before && (before.width !== picture.width || before.height !== picture.height)) this.#strokes = newStrokes();
+    byId("marking-none").hidden = true;
+    this.#view.show(picture, this.#current);
     this.#view.fit();
-    this.#changed();
+    this.#onChange();
   }
 
-  turn(way) {
+  /**
+   * Mark in another way.
+   * @param {Way} way
+   */
+  choose(way) {
     this.way = way;
     if (this.sample) {
-      this.#view.scene.strokes = this.#here;
+      this.#view.scene.strokes = this.#current;
       this.#view.repaint();
     }
-    this.#changed();
+    this.#onChange();
   }
 
-  /** As the API takes it; files are sent. `place`: `{anchor, scale}`, or nothing. Null where nothing is marked. */
-  async asked(place, options) {
-    if (this.way === "list") return {};
-    if (this.way === "find") return { mask: { mode: "auto", approve: at("find-approve").checked ? "auto" : "person" } };
-    if (this.way === "template") return { mask: { templates: this.templates.chosen } };
-    if (this.way === "file") return { mask: { upload_id: await upload(this.file.name, this.file, options), ...place } };
-    const { width, height } = this.sample ?? {};
+  /**
+   * The part of a job's body that gives the mark; files are uploaded. Null where nothing is marked.
+   * @param {PlacementOptions} placement
+   * @returns {Promise<{ mask?: object } | null>}
+   */
+  async body(placement) {
+    const { width, height } = this.sample ?? { width: 0, height: 0 };
     const boxes = this.#boxes;
-    if (this.way === "text") return { mask: this.text.asked(boxes, width, height) };
-    if (this.way === "boxes") {
-      return boxes.length ? { mask: { boxes, size: [width, height], ...place } } : null;
+    switch (this.way) {
+      case "list":
+        return {};
+      case "find":
+        return { mask: { mode: "auto", approve: inputById("find-approve").checked ? "auto" : "person" } };
+      case "template":
+        return { mask: { templates: this.templates.chosen } };
+      case "file":
+        return this.file && { mask: { upload_id: await uploadFile(this.file.name, this.file), ...placement } };
+      case "text":
+        return this.text && { mask: this.text.mask(boxes, width, height) };
+      case "boxes":
+        return boxes.length ? { mask: { boxes, size: [width, height], ...placement } } : null;
+      case "paint": {
+        const mask = await maskFile(this.#current, width, height);
+        return mask && { mask: { upload_id: await uploadFile("mask.json", mask), ...placement } };
+      }
     }
-    const mask = await maskFile(this.#here, width, height);
-    return mask && { mask: { upload_id: await upload("mask.json", mask, options), ...place } };
   }
 
-  /** The corner, side or centre that the marks are nearest to. */
-  get nearest() {
-    const box = this.sample && this.#here.bounds(this.sample.width, this.sample.height);
-    if (!box) return null;
-    const third = (low, high, whole, names) => names[Math.min(2, Math.floor((3 * (low + high)) / 2 / whole))];
-    const across = third(box[0], box[2], this.sample.width, ["left", "", "right"]);
-    const down = third(box[1], box[3], this.sample.height, ["top", "", "bottom"]);
-    return [down, across].filter(Boolean).join("_") || "center";
+  /** The anchor nearest to the marks: a corner, a side, or the center; null without marks. */
+  get nearestAnchor() {
+    const bounds = this.sample && this.#current.bounds(this.sample.width, this.sample.height);
+    return this.sample && bounds ? nearestAnchor(bounds, this.sample) : null;
   }
 
-  get #here() {
-    return this.#strokes[this.way] ?? this.#strokes.paint;
+  get #current() {
+    return this.way === "boxes" || this.way === "text" ? this.#strokes[this.way] : this.#strokes.paint;
   }
 
   get #boxes() {
-    return this.sample ? this.#here.marks(this.sample.width, this.sample.height) : [];
+    return this.sample ? this.#current.boxes(this.sample.width, this.sample.height) : [];
   }
 
-  get #brush() {
-    // The slider is logarithmic, and a share of the picture: the same stroke in every zoom.
-    const { width, height } = this.sample ?? { width: 1, height: 1 };
-    return Math.max(1, (2 * 300 ** (at("size").value / 100) * Math.max(width, height)) / 1000);
-  }
-
+  /** @param {(strokes: Strokes) => void} act */
   #change(act) {
-    act(this.#here);
+    act(this.#current);
     this.#view.repaint();
-    this.#changed();
+    this.#onChange();
   }
+
+  /** @returns {import("../picture/gestures.js").Bench} */
+  #bench() {
+    const slider = inputById("size");
+    const tool = () => this.tool;
+    const sample = () => this.sample;
+    return {
+      get tool() {
+        return tool();
+      },
+      get size() {
+        return brushSize(Number(slider.value), sample() ?? { width: 1, height: 1 });
+      },
+      comparing: false,
+      get locked() {
+        return sample() === null;
+      },
+      onShape: (shape) => { this.#change((strokes) => { strokes.add(shape); }); },
+      onResize: (factor) => { slider.value = String(resizedValue(Number(slider.value), factor)); },
+      onDivide() {},
+      onTouch() { byId("canvas").focus({ preventScroll: true }); },
+    };
+  }
+}
+
+/**
+ * @param {Bounds} bounds
+ * @param {{ width: number, height: number }} picture
+ */
+export function nearestAnchor([left, top, right, bottom], { width, height }) {
+  /**
+   * @param {number} middle
+   * @param {number} whole
+   * @param {[string, string, string]} names
+   */
+  const nearest = (middle, whole, names) => names[Math.min(2, Math.floor((3 * middle) / whole))];
+  const across = nearest((left + right) / 2, width, ["left", "", "right"]);
+  const down = nearest((top + bottom) / 2, height, ["top", "", "bottom"]);
+  return [down, across].filter(Boolean).join("_") || "center";
+}
+
+/** One set of strokes for each way of drawing. */
+function newStrokes() {
+  return { paint: new Strokes(), boxes: new Strokes(), text: new Strokes() };
 }

@@ -1,202 +1,286 @@
-// A job whose mark is found in its own pictures: how far the search is, what was found, and what is to be done with it.
+// A job whose mark is found in its own pictures: the progress of the search, the marks found, the decision about them.
 //
-// What is shown are the templates of the job's pictures, also those of a second search; approving names those on the page.
+// The templates shown are those of the job's pictures, also of a second search. Approval names the ones on the page.
 
-import { call, pause } from "../net/api.js";
-import { element, part, say } from "../frame/dom.js";
-import { notify, notifyOf } from "../frame/notices.js";
-import { pairOfSample } from "../picture/pairs.js";
+import { buttonById, byId, cloneTemplate, createElement, optionalById, query, setText } from "../frame/dom.js";
+import { notify, notifyError, reportingErrors } from "../frame/notices.js";
+import { callApi, delay, isTransient } from "../net/api.js";
+import { pairsOfSamples } from "../picture/pairs.js";
 import { reasonOf } from "../words/reasons.js";
-import { Templates, factsOf, looksOf, samplesOf } from "./templates.js";
 import { n, number, t } from "../words/texts.js";
+import { TemplateChoice, factsOf, looksOf, samplesOf } from "./templates.js";
 
-const LOOK_MS = 1500;
-const HELD = ["estimating", "needs_review"];
+/** @import { ImageError, Job, Page, Template } from "../net/answers.js" */
+/** @import { Pair } from "../picture/pairs.js" */
+/** @import { Zoom } from "../picture/zoom.js" */
+/** @typedef {ReturnType<typeof newCard>} Card */
+
+const POLL_MS = 1500;
+/** @type {Partial<Record<string, () => string>>} */
 const STAGES = {
-  read: () => t("Reading the pictures"), place: () => t("Looking for its place"), period: () => t("Looking for repetition"), align: () => t("Looking for its place"),
-  outline: () => t("Finding its outline"), regress: () => t("Measuring opacity and colour"), preview: () => t("Making samples to look at"),
+  read: () => t("Reading the pictures"),
+  place: () => t("Looking for its place"),
+  period: () => t("Looking for repetition"),
+  align: () => t("Looking for its place"),
+  outline: () => t("Finding its outline"),
+  regress: () => t("Measuring opacity and colour"),
+  preview: () => t("Making samples to look at"),
 };
-const at = (id) => document.getElementById(id);
 
-/** Whether a job waits for its mark. */
-export function isHeld(job) {
-  return HELD.includes(job.state);
+/**
+ * Whether a job waits for its mark.
+ * @param {Pick<Job, "state">} job
+ */
+export function isHeld({ state }) {
+  return state === "estimating" || state === "needs_review";
 }
 
 export class Review {
   #path;
   #zoom;
-  #decided;
-  #job = null;
-  #found = [];
+  #onApproval;
+  /** @type {Job} */
+  #job;
+  /** @type {Template[]} */
+  #templates = [];
+  /** @type {Map<string, Card>} */
   #cards = new Map();
-  #looking = false;
+  #polling = false;
   #stale = false;
   #choosing = false; // a person wants to choose a template: also after the next search
-  #known = new Templates(at("templates"), at("templates-none"), () => this.#draw());
+  #choice = new TemplateChoice(byId("templates"), byId("templates-none"), () => { this.#draw(); });
 
-  /** `path` of the job; `decided()` is told when it begins. */
-  constructor(path, zoom, decided) {
+  /**
+   * @param {Job} job
+   * @param {string} path of the job
+   * @param {Zoom} zoom
+   * @param {() => void} onApproval
+   */
+  constructor(job, path, zoom, onApproval) {
+    this.#job = job;
     this.#path = path;
     this.#zoom = zoom;
-    this.#decided = decided;
+    this.#onApproval = onApproval;
     const clicks = {
       "review-approve": () => this.#approve(this.#candidates.map(({ id }) => id)),
-      "review-use": () => this.#approve(this.#known.chosen),
+      "review-use": () => this.#approve(this.#choice.chosen),
       "review-anyway": () => this.#searchAnyway(),
-      "review-other": () => this.#toggleKnown(),
-      "review-cancel": () => at("cancel").click(),
+      "review-other": () => this.#toggleChoice(),
+      "review-cancel": () => { buttonById("cancel").click(); },
     };
-    for (const [id, act] of Object.entries(clicks)) at(id)?.addEventListener("click", () => this.#doing(at(id), act));
+    for (const [id, act] of Object.entries(clicks)) {
+      const button = optionalById(id, HTMLButtonElement);
+      button?.addEventListener("click", reportingErrors(() => this.#run(button, act)));
+    }
+    if (isHeld(job)) this.#poll().catch(notifyError);
   }
 
-  /** The job as it is now. */
+  /**
+   * Show the present state of the job.
+   * @param {Job} job
+   */
   show(job) {
-    const moved = this.#job?.state !== job.state;
+    const changed = this.#job.state !== job.state;
     this.#job = job;
-    at("review").hidden = !isHeld(job);
+    byId("review").hidden = !isHeld(job);
     if (!isHeld(job)) return;
-    if (moved) this.#look().catch(notifyOf);
+    if (changed) this.#poll().catch(notifyError);
     this.#draw();
   }
 
+  /** The templates that can be approved. */
   get #candidates() {
-    return this.#found.filter(({ state }) => state === "needs_review" || state === "ready");
+    return this.#templates.filter(({ state }) => state === "needs_review" || state === "ready");
   }
 
-  get #making() {
-    return this.#found.find(({ state }) => state === "estimating");
+  get #estimating() {
+    return this.#templates.find(({ state }) => state === "estimating");
   }
 
-  /** Ask for what was found; while a search is on, again and again, and once more where it has moved since it was asked. */
-  async #look() {
+  /** Fetch the templates, again and again while a search goes on, and once more if the job has moved since the request. */
+  async #poll() {
     this.#stale = true;
-    if (this.#looking) return;
-    this.#looking = true;
+    if (this.#polling) return;
+    this.#polling = true;
     try {
       do {
-        this.#stale = false;
-        try {
-          const page = await call("GET", `/v1/templates?${new URLSearchParams({ job_id: this.#job.id, limit: 100 })}`);
-          if (this.#stale) continue;
-          // The commonest mark of a search is the first of it.
-          this.#found = page.data.sort((a, b) => (a.id < b.id ? -1 : 1));
+        if (await this.#fetch()) {
           this.#draw();
-          if (!this.#making) return;
-        } catch (error) {
-          if (!error.passing) throw error; // one that passes is told by whoever follows the job
+          if (!this.#estimating) return;
         }
-        await pause(LOOK_MS);
+        if (!this.#isStale()) await delay(POLL_MS);
       } while (isHeld(this.#job));
     } finally {
-      this.#looking = false;
+      this.#polling = false;
     }
+  }
+
+  /**
+   * Fetch the templates of the job's pictures.
+   * @returns {Promise<boolean>} whether the answer is current
+   */
+  async #fetch() {
+    this.#stale = false;
+    try {
+      const search = new URLSearchParams({ job_id: this.#job.id, limit: "100" });
+      const page = /** @type {Page<Template>} */ (await callApi("GET", `/v1/templates?${search}`));
+      if (this.#isStale()) return false;
+      // The commonest mark of a search has the first id.
+      this.#templates = page.data.sort((a, b) => (a.id < b.id ? -1 : 1));
+      return true;
+    } catch (error) {
+      if (!isTransient(error)) throw error; // the follower of the job reports a service that is away
+      return false;
+    }
+  }
+
+  /** Whether the job has moved since the last request began. */
+  #isStale() {
+    return this.#stale;
   }
 
   #draw() {
-    const [making, candidates] = [this.#making, this.#candidates];
-    // What is settled is told of the job first, and of its templates when they were asked for.
-    const searching = Boolean(making) || this.#job.state === "estimating";
-    const error = this.#found.findLast(({ state }) => state === "failed")?.error ?? this.#job.review?.error;
+    const { review, state } = this.#job;
+    const candidates = this.#candidates;
+    const estimating = this.#estimating;
+    // A search's end shows on the job first, and on its templates with the next poll.
+    const searching = estimating !== undefined || state === "estimating";
+    const error = this.#templates.findLast((template) => template.state === "failed")?.error ?? review?.error ?? null;
+    const refusal = !searching && !candidates.length ? error : null;
     const [title, text] = searching ? searchingText() : candidates.length ? foundText(candidates.length) : error ? reasonOf(error.code) : noneText();
-    say(at("review-title"), title);
-    say(at("review-text"), text);
-    at("review-progress").hidden = !searching;
-    if (searching) showProgress(making);
-    const refused = !searching && !candidates.length && error;
-    at("review-refused").hidden = !refused;
-    if (refused) {
-      const needed = this.#job.review?.error?.needed;
-      say(at("review-needed"), needed ? n("At least 1 more picture is needed.", "At least {count} more pictures are needed.", needed) : "");
-      say(at("review-detail"), error.detail);
-    }
+    setText(byId("review-title"), title);
+    setText(byId("review-text"), text);
+    byId("review-progress").hidden = !searching;
+    if (searching) showProgress(estimating);
+    this.#drawRefusal(refusal);
     this.#drawCards(searching ? [] : candidates);
-    appear("review-approve", !searching && candidates.length > 0);
-    appear("review-anyway", Boolean(refused) && error.code === "samples_too_few");
-    appear("review-other", !searching);
-    at("review-other")?.setAttribute("aria-expanded", String(this.#choosing));
-    at("review-known").hidden = searching || !this.#choosing;
-    appear("review-use", !at("review-known").hidden);
-    if (at("review-use")) at("review-use").disabled = this.#known.chosen.length === 0;
+    showIf("review-approve", !searching && candidates.length > 0);
+    showIf("review-anyway", refusal?.code === "samples_too_few");
+    showIf("review-other", !searching);
+    optionalById("review-other")?.setAttribute("aria-expanded", String(this.#choosing));
+    byId("review-known").hidden = searching || !this.#choosing;
+    showIf("review-use", !searching && this.#choosing);
+    const use = optionalById("review-use", HTMLButtonElement);
+    if (use) use.disabled = this.#choice.chosen.length === 0;
   }
 
+  /** @param {ImageError | null} error */
+  #drawRefusal(error) {
+    byId("review-refused").hidden = !error;
+    if (!error) return;
+    const needed = this.#job.review?.error?.needed;
+    setText(byId("review-needed"), needed ? n("At least 1 more picture is needed.", "At least {count} more pictures are needed.", needed) : "");
+    setText(byId("review-detail"), error.detail);
+  }
+
+  /** @param {Template[]} candidates */
   #drawCards(candidates) {
     for (const [id, card] of this.#cards) {
-      if (candidates.some((one) => one.id === id)) continue;
+      if (candidates.some((template) => template.id === id)) continue;
       card.root.remove();
       this.#cards.delete(id);
     }
+    const place = byId("review-found");
     candidates.forEach((template, index) => {
-      const card = this.#cards.get(template.id) ?? this.#card(template);
-      say(card.name, candidates.length > 1 ? t("Mark {count}", { count: number(index + 1) }) : t("The mark"));
+      const card = this.#cards.get(template.id) ?? this.#addCard(template);
+      setText(card.name, candidates.length > 1 ? t("Mark {count}", { count: number(index + 1) }) : t("The mark"));
       if (card.reject) card.reject.hidden = template.state !== "needs_review";
-      if (at("review-found").children[index] !== card.root) at("review-found").append(card.root);
+      if (place.children[index] !== card.root) place.append(card.root);
     });
   }
 
-  #card(template) {
-    const card = part("mark-card");
+  /** @param {Template} template */
+  #addCard(template) {
+    const card = newCard(template);
+    const pairs = pairsOfSamples(template);
+    const samples = samplesOf(template);
+    card.samples.replaceChildren(...pairs.map((pair, index) => this.#sampleButton(samples[index] ?? [], pair, pairs)));
+    const { reject } = card;
+    reject?.addEventListener("click", reportingErrors(() => this.#run(reject, () => this.#reject(template))));
     this.#cards.set(template.id, card);
-    card.facts.textContent = [factsOf(template), sureText(template.confidence)].filter(Boolean).join(" · ");
-    card.warnings.hidden = !template.warnings.length;
-    card.warnings.replaceChildren(...template.warnings.map((warning) => element("li", {}, warning)));
-    card.looks.replaceChildren(...looksOf(template));
-    const pairs = samplesOf(template).map((_, index) => pairOfSample(template, index + 1));
-    card.samples.replaceChildren(...samplesOf(template).map((pictures, index) => this.#sample(pictures, pairs[index], pairs)));
-    card.reject?.addEventListener("click", () => this.#doing(card.reject, () => this.#reject(template)));
     return card;
   }
 
-  #sample(pictures, pair, pairs) {
+  /**
+   * @param {HTMLImageElement[]} pictures
+   * @param {Pair} pair
+   * @param {Pair[]} pairs
+   */
+  #sampleButton(pictures, pair, pairs) {
     const name = t("{name}, with the mark and without it", { name: pair.name });
-    const open = element("button", { class: "sample", type: "button", "aria-label": name }, ...pictures);
-    open.addEventListener("click", () => this.#zoom.open(pair, pairs));
-    return open;
+    const button = createElement("button", { class: "sample", type: "button", "aria-label": name }, ...pictures);
+    button.addEventListener("click", () => void this.#zoom.open(pair, pairs));
+    return button;
   }
 
+  /** @param {string[]} templates */
   async #approve(templates) {
-    await call("POST", `${this.#path}/approve`, { body: { templates } });
+    await callApi("POST", `${this.#path}/approve`, { body: { templates } });
     notify("success", t("The job begins"));
-    this.#decided();
+    this.#onApproval();
   }
 
-  async #reject(template) {
-    const now = await call("POST", `/v1/templates/${template.id}/reject`);
+  /** @param {Template} template */
+  async #reject({ id }) {
+    const rejected = /** @type {Template} */ (await callApi("POST", `/v1/templates/${id}/reject`));
     this.#stale = true;
-    this.#found = this.#found.map((one) => (one.id === now.id ? now : one));
+    this.#templates = this.#templates.map((template) => (template.id === id ? rejected : template));
     this.#draw();
-    at("review-title").focus();
+    byId("review-title").focus();
   }
 
   async #searchAnyway() {
     const { id } = this.#job;
-    const begun = await call("POST", "/v1/templates", { body: { name: id, estimate: { job_id: id, force: true } } });
-    this.#found.push(begun);
+    const body = { name: id, estimate: { job_id: id, force: true } };
+    this.#templates.push(/** @type {Template} */ (await callApi("POST", "/v1/templates", { body })));
     this.#draw();
-    this.#look().catch(notifyOf);
+    this.#poll().catch(notifyError);
   }
 
-  async #toggleKnown() {
+  async #toggleChoice() {
     this.#choosing = !this.#choosing;
     this.#draw();
-    if (this.#choosing) await this.#known.load();
+    if (this.#choosing) await this.#choice.load();
   }
 
-  async #doing(button, act) {
+  /**
+   * Run the action of a button, which is disabled meanwhile.
+   * @param {HTMLButtonElement} button
+   * @param {() => unknown} act
+   */
+  async #run(button, act) {
     button.disabled = true;
     try {
       await act();
-    } catch (error) {
-      notifyOf(error);
+    } finally {
+      button.disabled = button.id === "review-use" && this.#choice.chosen.length === 0;
     }
-    button.disabled = button === at("review-use") && this.#known.chosen.length === 0;
   }
 }
 
+/** @param {Template} template */
+function newCard(template) {
+  const card = cloneTemplate(
+    "mark-card",
+    { name: HTMLElement, facts: HTMLElement, warnings: HTMLElement, looks: HTMLElement, samples: HTMLElement },
+    { reject: HTMLButtonElement },
+  );
+  card.facts.textContent = [factsOf(template), confidenceText(template.confidence)].filter(Boolean).join(" · ");
+  card.warnings.hidden = !template.warnings.length;
+  card.warnings.replaceChildren(...template.warnings.map((warning) => createElement("li", {}, warning)));
+  card.looks.replaceChildren(...looksOf(template));
+  return card;
+}
+
+/** @returns {[title: string, text: string]} */
 function searchingText() {
   return [t("Looking for the mark"), t("A sample of the pictures is looked at for what they share. Nothing is changed before you have seen what was found.")];
 }
 
+/**
+ * @param {number} count
+ * @returns {[title: string, text: string]}
+ */
 function foundText(count) {
   return [
     n("A mark was found", "{count} marks were found", count),
@@ -204,24 +288,38 @@ function foundText(count) {
   ];
 }
 
+/** @returns {[title: string, text: string]} */
 function noneText() {
   return [t("No mark is left"), t("Choose a template, or cancel the job and hand the pictures over with a mark that is painted.")];
 }
 
-function showProgress(making) {
-  const told = making?.progress;
-  const bar = at("review-progress").querySelector("progress");
-  if (told?.total) bar.value = told.done / told.total;
+/** @param {Template | undefined} template that is being estimated */
+function showProgress(template) {
+  const progress = template?.progress;
+  const bar = query(byId("review-progress"), "progress", HTMLProgressElement);
+  if (progress?.total) bar.value = progress.done / progress.total;
   else bar.removeAttribute("value");
-  const stage = told && (STAGES[told.stage]?.() ?? told.stage);
-  say(at("review-stage"), !told ? t("Waiting for a worker") : t("{stage}: {done} of {total}", { stage, done: number(told.done), total: number(told.total) }));
+  setText(byId("review-stage"), progress ? progressText(progress) : t("Waiting for a worker"));
 }
 
-function sureText(confidence) {
+/** @param {import("../net/answers.js").TemplateProgress} progress */
+function progressText({ stage, done, total }) {
+  return t("{stage}: {done} of {total}", { stage: STAGES[stage]?.() ?? stage, done: number(done), total: number(total) });
+}
+
+/** @param {number | null} confidence */
+function confidenceText(confidence) {
   if (confidence === null) return "";
-  return confidence >= 0.8 ? t("the service is sure of it") : confidence >= 0.4 ? t("the service is fairly sure of it") : t("the service is not sure of it: look closely");
+  if (confidence >= 0.8) return t("the service is sure of it");
+  return confidence >= 0.4 ? t("the service is fairly sure of it") : t("the service is not sure of it: look closely");
 }
 
-function appear(id, shown) {
-  if (at(id)) at(id).hidden = !shown;
+/**
+ * Show or hide a part that the page may lack.
+ * @param {string} id
+ * @param {boolean} visible
+ */
+function showIf(id, visible) {
+  const element = optionalById(id);
+  if (element) element.hidden = !visible;
 }

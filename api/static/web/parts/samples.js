@@ -1,56 +1,77 @@
-// The sample on which a mark is shown: the first picture that the browser can show, or another one. Where it can show
-// none of them, the service shows the first that is sent.
+// The sample on which a person marks: the first picture that the browser can show, or another one. Where the browser can
+// show none of them, the service shows the first that is sent.
 
-import { notifyOf } from "../frame/notices.js";
+import { notifyError } from "../frame/notices.js";
 import { Unusable } from "../picture/picture.js";
 
-const TRIED = 8;
+/** @import { QueuedFile, UploadQueue } from "../files/queue.js" */
+/** @import { Marking } from "./marking.js" */
+
+const MOST_TRIES = 8;
 
 export class Samples {
-  #shipment;
+  #queue;
   #marking;
-  #at = 0;
-  #asked = 0;
-  #unseen = null; // a picture that the browser cannot show
+  #index = 0;
+  #requests = 0;
+  /** @type {QueuedFile | null} A picture that only the service can show. */
+  #unshown = null;
 
-  constructor(shipment, marking) {
-    this.#shipment = shipment;
+  /**
+   * @param {UploadQueue} queue
+   * @param {Marking} marking
+   */
+  constructor(queue, marking) {
+    this.#queue = queue;
     this.#marking = marking;
   }
 
-  /** Show the first picture from `from` on that the browser can show, unless another is asked for meanwhile. */
+  /**
+   * Show the first picture from the index `from` on that the browser can show. A later request replaces this one.
+   * @param {number} [from]
+   */
   async show(from = 0) {
-    const mine = (this.#asked += 1);
-    for (const [index, file] of this.#shipment.files.slice(from, from + TRIED).entries()) {
+    const mine = (this.#requests += 1);
+    for (const [index, file] of this.#queue.files.slice(from, from + MOST_TRIES).entries()) {
       try {
         await this.#marking.show(await file.open(), file.path);
-        if (mine === this.#asked) this.#at = from + index;
+        if (mine === this.#requests) this.#index = from + index;
         return;
       } catch (error) {
         if (!(error instanceof Unusable)) throw error;
-        if (error.unseen) this.#unseen ??= file;
-        if (mine !== this.#asked) return;
+        if (error.serviceMayShow) this.#unshown ??= file;
+        if (mine !== this.#requests) return;
       }
     }
   }
 
-  /** Show a file that is no picture of the job. Throws Unusable. */
+  /**
+   * Show a file that is no picture of the job. Throws Unusable.
+   * @param {File} file
+   */
   async showOther(file) {
-    this.#asked += 1;
+    this.#requests += 1;
     await this.#marking.show(file, file.name);
   }
 
-  /** Another one than is shown. */
-  async next() {
-    await this.show((this.#at + 1) % this.#shipment.files.length);
+  /** Show the next picture of the job. */
+  async showNext() {
+    await this.show((this.#index + 1) % this.#queue.files.length);
   }
 
-  /** Where the browser could show none and one is sent by now, let the service show it. */
+  /** Let the service show a picture if the browser can show none and one is sent. */
   showSent() {
-    if (!this.#unseen?.id) return;
-    const { id, path, open } = this.#unseen;
-    this.#unseen = null;
-    if (this.#marking.sample) return;
-    open().then((blob) => this.#marking.showUploaded(id, blob, path)).catch(notifyOf);
+    const file = this.#unshown;
+    if (!file?.id) return;
+    this.#unshown = null;
+    if (!this.#marking.sample) this.#showUploaded(file, file.id).catch(notifyError);
+  }
+
+  /**
+   * @param {QueuedFile} file
+   * @param {string} id
+   */
+  async #showUploaded(file, id) {
+    await this.#marking.showUploaded(id, await file.open(), file.path);
   }
 }

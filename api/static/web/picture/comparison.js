@@ -1,88 +1,110 @@
-// Before and after on one stage, with a divider that hands and keys move.
+// The picture before and after on one stage, with a divider that pointers and keys move.
+
+/** @import { Picture } from "./picture.js" */
+/** @import { View } from "./view.js" */
 
 const SWEEP_MS = 900;
 
 export class Comparison {
-  on = false;
+  active = false;
   #view;
   #parts;
   #onSwitch;
   #share = 0.5;
-  #sweeping = 0;
+  #sweep = 0;
 
-  /** `parts`: `divider`, `range`, `labels`; `onSwitch()` when it begins or ends. */
+  /**
+   * @param {View} view
+   * @param {{ divider: HTMLElement, range: HTMLInputElement, labels: HTMLElement[] }} parts
+   * @param {() => void} onSwitch runs when the comparison begins or ends
+   */
   constructor(view, parts, onSwitch) {
     this.#view = view;
     this.#parts = parts;
     this.#onSwitch = onSwitch;
-    parts.range.addEventListener("input", () => this.#move(parts.range.value / 100));
+    const { divider, range } = parts;
+    range.addEventListener("input", () => { this.#move(Number(range.value) / 100); });
     let held = false;
-    parts.divider.addEventListener("pointerdown", (event) => {
+    divider.addEventListener("pointerdown", (event) => {
       held = true;
-      parts.divider.setPointerCapture(event.pointerId);
-      parts.range.focus();
+      divider.setPointerCapture(event.pointerId);
+      range.focus();
       event.preventDefault();
     });
-    parts.divider.addEventListener("pointermove", (event) => {
-      if (held) this.moveTo(event.clientX - parts.divider.parentElement.getBoundingClientRect().left);
+    divider.addEventListener("pointermove", (event) => {
+      const stage = divider.parentElement ?? divider;
+      if (held) this.moveTo(event.clientX - stage.getBoundingClientRect().left);
     });
-    parts.divider.addEventListener("lostpointercapture", () => (held = false));
+    divider.addEventListener("lostpointercapture", () => (held = false));
   }
 
-  /** Compare with this picture; `sweep` draws the divider across, once; `stay` leaves it where a person put it. */
+  /**
+   * Compare with the picture before.
+   * @param {Picture} before
+   * @param {{ sweep?: boolean, stay?: boolean }} [options] `sweep` draws the divider across once; `stay` leaves it in its place
+   */
   begin(before, { sweep = false, stay = false } = {}) {
-    this.on = true;
+    this.active = true;
     this.#view.scene.before = before;
     this.#switch();
-    if (sweep && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.#sweep();
+    if (sweep && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.#startSweep();
     else if (stay) this.#move(this.#share);
-    else this.middle();
+    else this.center();
   }
 
   end() {
-    if (!this.on) return;
-    this.on = false;
-    this.#sweeping += 1;
+    if (!this.active) return;
+    this.active = false;
+    this.#sweep += 1;
     this.#view.scene.before = this.#view.scene.divider = null;
     this.#switch();
     this.#view.redraw();
   }
 
-  /** Put the divider in the middle. */
-  middle() {
+  /** Move the divider to the middle. */
+  center() {
     this.#move(0.5);
   }
 
-  /** Put the divider where this is on the stage. */
+  /**
+   * Move the divider to this place of the stage.
+   * @param {number} x in CSS pixels
+   */
   moveTo(x) {
-    this.#move(this.#view.toPicture([x, 0])[0] / this.#view.scene.picture.width);
+    const { picture } = this.#view.scene;
+    if (picture) this.#move(this.#view.toPicture([x, 0])[0] / picture.width);
   }
 
-  /** Follow the picture, which was moved on the stage. */
+  /** Keep the divider with the picture, which has moved on the stage. */
   follow() {
-    if (!this.on) return;
-    const [x] = this.#view.toStage([this.#share * this.#view.scene.picture.width, 0]);
-    this.#parts.divider.style.transform = `translateX(${x}px)`; // not left, which would count as a shift of the layout
+    const { picture } = this.#view.scene;
+    if (!this.active || !picture) return;
+    const [x] = this.#view.toStage([this.#share * picture.width, 0]);
+    this.#parts.divider.style.transform = `translateX(${x}px)`; // not `left`, which would count as a shift of the layout
   }
 
+  /**
+   * @param {number} share
+   */
   #move(share) {
-    this.#sweeping += 1;
+    this.#sweep += 1;
     this.#place(share);
   }
 
+  /** @param {number} share */
   #place(share) {
     this.#share = Math.max(0, Math.min(1, share));
     this.#view.scene.divider = this.#share;
-    this.#parts.range.value = Math.round(100 * this.#share);
+    this.#parts.range.value = String(Math.round(100 * this.#share));
     this.#view.redraw();
   }
 
-  #sweep() {
-    const mine = (this.#sweeping += 1);
-    const began = performance.now();
-    const step = (now) => {
-      if (mine !== this.#sweeping) return;
-      const part = Math.min(1, Math.max(0, (now - began) / SWEEP_MS));
+  #startSweep() {
+    const mine = (this.#sweep += 1);
+    const start = performance.now();
+    const step = (/** @type {number} */ now) => {
+      if (mine !== this.#sweep) return;
+      const part = Math.min(1, Math.max(0, (now - start) / SWEEP_MS));
       this.#place(1 - 0.5 * (1 - (1 - part) ** 3));
       if (part < 1) requestAnimationFrame(step);
     };
@@ -91,7 +113,7 @@ export class Comparison {
   }
 
   #switch() {
-    for (const part of [this.#parts.divider, ...this.#parts.labels]) part.hidden = !this.on;
+    for (const part of [this.#parts.divider, ...this.#parts.labels]) part.hidden = !this.active;
     this.#onSwitch();
   }
 }

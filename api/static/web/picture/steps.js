@@ -1,79 +1,91 @@
-// The steps of a picture's repair: the original and each result, to look at, to go back to, to go on from.
+// The steps of a picture's repair: the original and each result, to look at, to return to, to continue from.
 
+import { createElement } from "../frame/dom.js";
 import { t } from "../words/texts.js";
+
+/** @import { Picture } from "./picture.js" */
 
 const THUMBNAIL = 96;
 
+/** @template {{ picture: Picture }} S */
 export class Steps {
   #list;
-  #steps = [];
+  /** @type {{ step: S, button: HTMLButtonElement }[]} */
+  #entries = [];
   #current = -1;
-  #chosen;
+  #onChoice;
 
-  /** `chosen(step)` is called when another step becomes the current one. */
-  constructor(list, chosen) {
+  /**
+   * @param {HTMLElement} list
+   * @param {(step: S) => void} onChoice gets each step that becomes the current one
+   */
+  constructor(list, onChoice) {
     this.#list = list;
-    this.#chosen = chosen;
+    this.#onChoice = onChoice;
   }
 
-  /** Begin again with another original. */
-  begin(step) {
-    for (const old of this.#steps) old.picture.preview.close();
-    this.#steps = [];
+  /**
+   * Start again with another original.
+   * @param {S} original
+   */
+  begin(original) {
+    for (const { step } of this.#entries) step.picture.preview.close();
+    this.#entries = [];
     this.#list.replaceChildren();
-    this.add(step);
+    this.add(original);
   }
 
-  /** A step after all others, which becomes the current one. */
+  /**
+   * Add a step after all others; it becomes the current one.
+   * @param {S} step
+   */
   add(step) {
-    this.#steps.push(step);
-    this.#list.append(this.#entry(step, this.#steps.length - 1));
-    this.#choose(this.#steps.length - 1);
+    const index = this.#entries.length;
+    const name = index ? t("Step {number}", { number: index }) : t("Original");
+    const button = createElement("button", { type: "button", class: "step" }, thumbnailOf(step.picture.preview), createElement("span", {}, name));
+    button.addEventListener("click", () => { this.#choose(index); });
+    this.#list.append(createElement("li", {}, button));
+    this.#entries.push({ step, button });
+    this.#choose(index);
   }
 
   get current() {
-    return this.#steps[this.#current];
+    return this.#entries[this.#current]?.step;
   }
 
   get original() {
-    return this.#steps[0];
+    return this.#entries[0]?.step;
   }
 
   get count() {
-    return this.#steps.length;
+    return this.#entries.length;
   }
 
+  /** @param {number} index */
   #choose(index) {
     this.#current = index;
-    [...this.#list.children].forEach((entry, at) => {
-      entry.firstElementChild.toggleAttribute("aria-current", at === index);
-      if (at === index) entry.firstElementChild.setAttribute("aria-current", "step");
+    this.#entries.forEach(({ step, button }, at) => {
+      if (at !== index) {
+        button.removeAttribute("aria-current");
+        return;
+      }
+      button.setAttribute("aria-current", "step");
+      button.scrollIntoView({ block: "nearest", inline: "nearest" });
+      this.#onChoice(step);
     });
-    this.#list.children[index].scrollIntoView({ block: "nearest", inline: "nearest" });
-    this.#chosen(this.current);
-  }
-
-  #entry(step, index) {
-    const entry = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "step";
-    const name = document.createElement("span");
-    name.textContent = index ? t("Step {number}", { number: index }) : t("Original");
-    button.append(thumbnail(step.picture), name);
-    button.addEventListener("click", () => this.#choose(index));
-    entry.append(button);
-    return entry;
   }
 }
 
-function thumbnail({ preview }) {
+/** @param {ImageBitmap} preview */
+function thumbnailOf(preview) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = THUMBNAIL;
   const scale = Math.max(THUMBNAIL / preview.width, THUMBNAIL / preview.height);
   const [width, height] = [preview.width * scale, preview.height * scale];
   const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.drawImage(preview, (THUMBNAIL - width) / 2, (THUMBNAIL - height) / 2, width, height);
+  if (context) {
+    context.imageSmoothingQuality = "high";
+    context.drawImage(preview, (THUMBNAIL - width) / 2, (THUMBNAIL - height) / 2, width, height);
+  }
   return canvas;
 }

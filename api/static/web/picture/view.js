@@ -1,162 +1,173 @@
-// The picture on its stage: where it lies, how large, and how it is drawn with the mask, the cursor and the comparison.
+// The picture on its stage, drawn with the mask, the cursor and the comparison.
 
-import { drawShape } from "./strokes.js";
+import { Placement } from "./placement.js";
+import { Strokes, drawShape } from "./strokes.js";
 
-const MOST_ZOOM = 32;
-const MARGIN = 16;
+/** @import { Picture } from "./picture.js" */
+/** @import { Point, Shape } from "./strokes.js" */
+/** @typedef {{ at: Point, size: number, down: boolean }} Cursor `size` in pixels of the picture; `down`: the keys paint */
+/**
+ * `live` is the shape that is being drawn; `before` and `divider` (0 to 1) are set while comparing; `shimmer` is 0 to 1.
+ * @typedef {{
+ *   picture: Picture | null,
+ *   before: Picture | null,
+ *   strokes: Strokes,
+ *   live: Shape | null,
+ *   cursor: Cursor | null,
+ *   divider: number | null,
+ *   shimmer: number,
+ * }} Scene
+ */
+
 const MARK = "#ff2f7d";
 
 export class View {
-  /** `{picture, before, strokes, live, cursor, divider, shimmer}`: what is shown; `before` and `divider` while comparing. */
-  scene = { picture: null, before: null, strokes: null, live: null, cursor: null, divider: null, shimmer: 0 };
+  /** @type {Scene} */
+  scene = emptyScene();
   #canvas;
   #context;
-  #overlay = null;
-  #drawn = 0;
-  #scale = 1;
-  #x = 0;
-  #y = 0;
-  #fitted = true;
-  #asked = false;
+  #overlay = new OffscreenCanvas(1, 1);
+  #overlayContext = context2d(this.#overlay);
+  #drawnPoints = 0;
+  #placement = new Placement();
+  #frameRequested = false;
   #onMove;
 
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} onMove runs after each drawing
+   */
   constructor(canvas, onMove) {
     this.#canvas = canvas;
-    this.#context = canvas.getContext("2d");
+    this.#context = context2d(canvas);
     this.#onMove = onMove;
-    new ResizeObserver(() => this.#resize()).observe(canvas.parentElement);
+    new ResizeObserver(() => { this.#resize(); }).observe(canvas.parentElement ?? canvas);
   }
 
-  /** Show another picture; where it has the size of the one before, it lies where that lay. */
+  /**
+   * Show another picture; one of the same size keeps the place of the one before.
+   * @param {Picture} picture
+   * @param {Strokes} strokes
+   */
   show(picture, strokes) {
-    const same = this.scene.picture?.width === picture.width && this.scene.picture?.height === picture.height;
-    this.scene = { picture, strokes, before: null, live: null, cursor: null, divider: null, shimmer: 0 };
+    const shown = this.scene.picture;
+    this.scene = { ...emptyScene(), picture, strokes };
     this.#overlay = new OffscreenCanvas(picture.preview.width, picture.preview.height);
+    this.#overlayContext = context2d(this.#overlay);
     this.repaint();
-    if (!same) this.fit();
+    if (shown?.width !== picture.width || shown.height !== picture.height) this.fit();
   }
 
-  /** Bring the mask up to date with the strokes. */
+  /** Paint the mask anew from the strokes. */
   repaint() {
-    const context = this.#overlay.getContext("2d");
+    const context = this.#overlayContext;
+    const scale = this.scene.picture?.scale ?? 1;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.#overlay.width, this.#overlay.height);
     context.fillStyle = MARK;
-    context.scale(this.scene.picture.scale, this.scene.picture.scale);
+    context.scale(scale, scale);
     this.scene.strokes.draw(context);
-    this.#drawn = 0;
+    this.#drawnPoints = 0;
     this.redraw();
   }
 
-  /** The line that is being drawn has grown: onto the mask with what is new of it. */
+  /** Paint the new points of the live line onto the mask. */
   grow() {
     const { live } = this.scene;
     if (live?.kind === "line") {
-      drawShape(this.#overlay.getContext("2d"), live, this.#drawn);
-      this.#drawn = live.points.length;
+      drawShape(this.#overlayContext, live, this.#drawnPoints);
+      this.#drawnPoints = live.points.length;
     }
     this.redraw();
   }
 
   fit() {
-    const { width, height } = this.#stage();
-    const { picture } = this.scene;
-    if (!picture || !width) return;
-    this.#scale = Math.min((width - 2 * MARGIN) / picture.width, (height - 2 * MARGIN) / picture.height, 4);
-    this.#x = (width - picture.width * this.#scale) / 2;
-    this.#y = (height - picture.height * this.#scale) / 2;
-    this.#fitted = true;
+    const stage = this.#stage;
+    if (!this.scene.picture || !stage.width) return;
+    this.#placement.fit(this.scene.picture, stage);
     this.redraw();
   }
 
-  /** Enlarge by `factor`, keeping what is at `point` of the stage in its place; the middle without one. */
+  /**
+   * Enlarge by `factor` around a point of the stage, by default its middle.
+   * @param {number} factor
+   * @param {Point} [point]
+   */
   zoom(factor, point) {
     if (!this.scene.picture) return;
-    const { width, height } = this.#stage();
-    const [x, y] = point ?? [width / 2, height / 2];
-    const scale = Math.min(MOST_ZOOM, Math.max(this.#leastZoom(), this.#scale * factor));
-    this.#x = x - ((x - this.#x) * scale) / this.#scale;
-    this.#y = y - ((y - this.#y) * scale) / this.#scale;
-    this.#scale = scale;
-    this.#moved();
+    const stage = this.#stage;
+    this.#placement.zoom(factor, point ?? [stage.width / 2, stage.height / 2], this.scene.picture, stage);
+    this.redraw();
   }
 
+  /**
+   * @param {number} dx in CSS pixels
+   * @param {number} dy
+   */
   pan(dx, dy) {
     if (!this.scene.picture) return;
-    this.#x += dx;
-    this.#y += dy;
-    this.#moved();
+    this.#placement.pan(dx, dy, this.scene.picture, this.#stage);
+    this.redraw();
   }
 
-  /** Move as little as is needed to see a point of the picture. */
-  reveal([x, y]) {
-    const { width, height } = this.#stage();
-    const [left, top] = this.toStage([x, y]);
-    const into = (at, size) => Math.max(MARGIN, Math.min(size - MARGIN, at)) - at;
-    this.pan(into(left, width), into(top, height));
+  /**
+   * Pan as little as a point of the picture needs to be seen.
+   * @param {Point} point
+   */
+  reveal(point) {
+    if (!this.scene.picture) return;
+    this.#placement.reveal(point, this.scene.picture, this.#stage);
+    this.redraw();
   }
 
-  /** Size of a pixel of the picture on the stage, in CSS pixels. */
+  /** CSS pixels of the stage per pixel of the picture. */
   get scale() {
-    return this.#scale;
+    return this.#placement.scale;
   }
 
-  toPicture([x, y]) {
-    return [(x - this.#x) / this.#scale, (y - this.#y) / this.#scale];
+  /** @param {Point} point */
+  toPicture(point) {
+    return this.#placement.toPicture(point);
   }
 
-  toStage([x, y]) {
-    return [x * this.#scale + this.#x, y * this.#scale + this.#y];
+  /** @param {Point} point */
+  toStage(point) {
+    return this.#placement.toStage(point);
   }
 
+  /** Draw in the next frame. */
   redraw() {
-    if (this.#asked) return;
-    this.#asked = true;
+    if (this.#frameRequested) return;
+    this.#frameRequested = true;
     requestAnimationFrame(() => {
-      this.#asked = false;
+      this.#frameRequested = false;
       this.#draw();
     });
   }
 
-  #moved() {
-    const { width, height } = this.#stage();
-    const { picture } = this.scene;
-    // Some of the picture always stays on the stage.
-    const keep = (at, size, stage) => Math.min(stage - 3 * MARGIN, Math.max(3 * MARGIN - size, at));
-    this.#x = keep(this.#x, picture.width * this.#scale, width);
-    this.#y = keep(this.#y, picture.height * this.#scale, height);
-    this.#fitted = false;
-    this.redraw();
-  }
-
-  #leastZoom() {
-    const { width, height } = this.#stage();
-    return Math.min(1, (0.5 * width) / this.scene.picture.width, (0.5 * height) / this.scene.picture.height);
-  }
-
-  #stage() {
-    const { clientWidth: width, clientHeight: height } = this.#canvas;
-    return { width, height };
+  get #stage() {
+    return { width: this.#canvas.clientWidth, height: this.#canvas.clientHeight };
   }
 
   #resize() {
-    const { width, height } = this.#stage();
+    const { width, height } = this.#stage;
     const ratio = Math.min(2, devicePixelRatio || 1);
     this.#canvas.width = Math.round(width * ratio);
     this.#canvas.height = Math.round(height * ratio);
-    if (this.#fitted) this.fit();
+    if (this.#placement.fitted) this.fit();
     this.#draw();
   }
 
   #draw() {
-    const { picture, before, live, cursor, divider, shimmer } = this.scene;
+    const { picture, before, divider } = this.scene;
     if (!picture) return;
     const context = this.#context;
     const ratio = this.#canvas.width / (this.#canvas.clientWidth || 1);
+    const [x, y] = this.toStage([0, 0]);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
-    context.setTransform(ratio * this.#scale, 0, 0, ratio * this.#scale, ratio * this.#x, ratio * this.#y);
-    context.imageSmoothingEnabled = this.#scale / picture.scale < 3; // beyond, pixels are what one wants to see
+    context.setTransform(ratio * this.scale, 0, 0, ratio * this.scale, ratio * x, ratio * y);
+    context.imageSmoothingEnabled = this.scale / picture.scale < 3; // a larger scale shows the pixels themselves
     context.imageSmoothingQuality = "high";
     context.drawImage(picture.preview, 0, 0, picture.width, picture.height);
     if (before && divider !== null) {
@@ -167,14 +178,18 @@ export class View {
       context.drawImage(before.preview, 0, 0, picture.width, picture.height);
       context.restore();
     } else {
-      this.#drawMask(context, live, shimmer);
-      if (cursor) this.#drawCursor(context, cursor);
+      this.#drawMask(context, picture);
+      if (this.scene.cursor) this.#drawCursor(context, this.scene.cursor);
     }
     this.#onMove();
   }
 
-  #drawMask(context, live, shimmer) {
-    const { picture } = this.scene;
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Picture} picture
+   */
+  #drawMask(context, picture) {
+    const { live, shimmer } = this.scene;
     context.globalAlpha = 0.55 - 0.25 * shimmer;
     context.drawImage(this.#overlay, 0, 0, picture.width, picture.height);
     if (live?.kind === "area") {
@@ -184,19 +199,38 @@ export class View {
     context.globalAlpha = 1;
   }
 
-  #drawCursor(context, { at, size, down }) {
-    const pixel = 1 / this.#scale;
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Cursor} cursor
+   */
+  #drawCursor(context, { at: [x, y], size, down }) {
+    const pixel = 1 / this.scale;
     const radius = Math.max(size / 2, 3 * pixel);
-    for (const [color, width] of [["#000", 3], ["#fff", 1.5]]) {
+    for (const { color, width } of [{ color: "#000", width: 3 }, { color: "#fff", width: 1.5 }]) {
       context.beginPath();
-      context.arc(at[0], at[1], radius, 0, 2 * Math.PI);
+      context.arc(x, y, radius, 0, 2 * Math.PI);
       context.strokeStyle = color;
       context.lineWidth = width * pixel;
       context.stroke();
     }
     if (down) {
       context.fillStyle = "#fff";
-      context.fillRect(at[0] - 2 * pixel, at[1] - 2 * pixel, 4 * pixel, 4 * pixel);
+      context.fillRect(x - 2 * pixel, y - 2 * pixel, 4 * pixel, 4 * pixel);
     }
   }
+}
+
+/** @returns {Scene} */
+function emptyScene() {
+  return { picture: null, before: null, strokes: new Strokes(), live: null, cursor: null, divider: null, shimmer: 0 };
+}
+
+/**
+ * @template {HTMLCanvasElement | OffscreenCanvas} C
+ * @param {C} canvas
+ */
+function context2d(canvas) {
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error(`The browser has no memory for a canvas of ${canvas.width} × ${canvas.height} pixels.`);
+  return /** @type {C extends HTMLCanvasElement ? CanvasRenderingContext2D : OffscreenCanvasRenderingContext2D} */ (context);
 }

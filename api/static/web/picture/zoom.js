@@ -1,105 +1,142 @@
-// A pair looked at closely: the stage of the page for one picture, first with what is there soon, then with the whole.
+// A pair compared closely, in a dialog: first its preview, then the whole pictures.
 
+import { buttonById, byId, createElement, dialogById, inputById, isAbort } from "../frame/dom.js";
+import { t } from "../words/texts.js";
 import { Comparison } from "./comparison.js";
-import { element } from "../frame/dom.js";
 import { Gestures } from "./gestures.js";
 import { Strokes } from "./strokes.js";
-import { t } from "../words/texts.js";
 import { View } from "./view.js";
 
-const at = (id) => document.getElementById(id);
+/** @import { Opened, Pair } from "./pairs.js" */
+
+const ENLARGE = 1.4;
 
 export class Zoom {
-  #all = [];
+  #dialog = dialogById("zoom");
+  /** @type {Pair[]} */
+  #pairs = [];
+  /** @type {Pair | null} */
   #current = null;
+  /** @type {AbortController | null} */
   #loading = null;
-  #view = new View(at("canvas"), () => this.#comparison.follow());
+  #view = new View(byId("canvas", HTMLCanvasElement), () => { this.#comparison.follow(); });
   #comparison = new Comparison(
     this.#view,
-    { divider: at("divider"), range: at("divider-range"), labels: [at("label-before"), at("label-after")] },
+    { divider: byId("divider"), range: inputById("divider-range"), labels: [byId("label-before"), byId("label-after")] },
     () => {},
   );
 
   constructor() {
-    new Gestures(at("canvas"), this.#view, {
+    const canvas = byId("canvas", HTMLCanvasElement);
+    new Gestures(canvas, this.#view, {
       tool: "hand", size: 1, comparing: true, locked: true,
-      finished() {}, resized() {}, divided() {}, touched: () => at("canvas").focus({ preventScroll: true }),
+      onShape() {}, onResize() {}, onDivide() {}, onTouch() { canvas.focus({ preventScroll: true }); },
     });
     const clicks = {
-      "zoom-close": () => at("zoom").close(), "zoom-in": () => this.#view.zoom(1.4), "zoom-out": () => this.#view.zoom(1 / 1.4),
-      "zoom-fit": () => this.#view.fit(), "zoom-previous": () => this.#step(-1), "zoom-next": () => this.#step(1),
+      "zoom-close": () => { this.#dialog.close(); },
+      "zoom-in": () => { this.#view.zoom(ENLARGE); },
+      "zoom-out": () => { this.#view.zoom(1 / ENLARGE); },
+      "zoom-fit": () => { this.#view.fit(); },
+      "zoom-previous": () => { this.#step(-1); },
+      "zoom-next": () => { this.#step(1); },
     };
-    for (const [id, act] of Object.entries(clicks)) at(id).addEventListener("click", act);
-    at("zoom").addEventListener("keydown", (event) => {
-      const by = { PageUp: -1, PageDown: 1 }[event.key];
-      const factor = { "+": 1.4, "=": 1.4, "-": 1 / 1.4 }[event.key];
-      if (by) this.#step(by);
-      else if (factor) this.#view.zoom(factor);
-      else if (event.key === "0") this.#view.fit();
-      else return;
-      event.preventDefault();
+    for (const [id, act] of Object.entries(clicks)) buttonById(id).addEventListener("click", act);
+    this.#dialog.addEventListener("keydown", (event) => {
+      if (this.#onKey(event.key)) event.preventDefault();
     });
-    at("zoom").addEventListener("close", () => {
+    this.#dialog.addEventListener("close", () => {
       this.#loading?.abort();
       this.#current = null;
     });
   }
 
-  /** Look at one of these pairs (pairs.js); the others are stepped through. */
-  async open(pair, all) {
-    if (!at("zoom").open) {
-      this.#comparison.middle();
-      at("zoom").showModal();
+  /**
+   * Show a pair; the keys step through the others. The dialog shows errors itself.
+   * @param {Pair} pair
+   * @param {Pair[]} pairs
+   */
+  async open(pair, pairs) {
+    if (!this.#dialog.open) {
+      this.#comparison.center();
+      this.#dialog.showModal();
     }
     this.#loading?.abort();
     const { signal } = (this.#loading = new AbortController());
-    [this.#current, this.#all] = [pair, all];
-    at("zoom-name").textContent = pair.name;
-    at("zoom-facts").textContent = pair.facts;
-    at("zoom-download").hidden = !pair.download;
-    if (pair.download) at("zoom-download").href = pair.download;
-    const place = this.#place();
-    at("zoom-previous").disabled = place <= 0;
-    at("zoom-next").disabled = place < 0 || place === all.length - 1;
-    at("zoom-keys").textContent = t("Loading…");
+    [this.#current, this.#pairs] = [pair, pairs];
+    this.#showFrame(pair);
+    const note = byId("zoom-keys");
+    note.textContent = t("Loading…");
     try {
-      const soon = await pair.soon(signal);
-      signal.throwIfAborted(); // another is looked at by now
-      this.#show(soon);
+      const preview = await pair.openPreview(signal);
+      signal.throwIfAborted(); // another pair is shown by now
+      this.#show(preview);
       this.#view.fit();
-      const said = await this.#whole(pair, signal);
+      const text = await this.#openWhole(pair, signal);
       signal.throwIfAborted();
-      at("zoom-keys").textContent = said;
+      note.textContent = text;
     } catch (error) {
       if (signal.aborted) return;
-      at("zoom-keys").replaceChildren(element("span", { lang: "en" }, error.message));
+      note.replaceChildren(createElement("span", { lang: "en" }, error instanceof Error ? error.message : String(error)));
     }
   }
 
-  async #whole(pair, signal) {
-    if (!pair.whole) return pair.hint;
+  /** @param {Pair} pair */
+  #showFrame(pair) {
+    const download = byId("zoom-download", HTMLAnchorElement);
+    byId("zoom-name").textContent = pair.name;
+    byId("zoom-facts").textContent = pair.facts;
+    download.hidden = !pair.download;
+    if (pair.download) download.href = pair.download;
+    const index = this.#index;
+    buttonById("zoom-previous").disabled = index <= 0;
+    buttonById("zoom-next").disabled = index < 0 || index === this.#pairs.length - 1;
+  }
+
+  /**
+   * Show the whole pictures if the browser can. Resolves to the note for the reader.
+   * @param {Pair} pair
+   * @param {AbortSignal} signal
+   */
+  async #openWhole(pair, signal) {
+    if (!pair.openWhole) return pair.hint;
     try {
-      const found = await pair.whole(signal);
+      const whole = await pair.openWhole(signal);
       signal.throwIfAborted();
-      this.#show(found);
+      this.#show(whole);
       return t("Drag the picture to move it, the divider to compare; the wheel enlarges.");
     } catch (error) {
-      if (error.name === "AbortError") throw error;
+      if (isAbort(error)) throw error;
       return pair.hint;
     }
   }
 
+  /** @param {Opened} opened */
   #show([before, after]) {
     this.#view.show(after, new Strokes());
     this.#comparison.begin(before, { stay: true });
   }
 
-  #place() {
-    return this.#all.findIndex((pair) => pair.key === this.#current?.key);
+  get #index() {
+    return this.#pairs.findIndex((pair) => pair.key === this.#current?.key);
   }
 
+  /** @param {number} by */
   #step(by) {
-    const next = this.#all[this.#place() + by];
-    if (next) this.open(next, this.#all);
+    const next = this.#pairs[this.#index + by];
+    if (next) void this.open(next, this.#pairs);
+  }
+
+  /**
+   * @param {string} key
+   * @returns {boolean} whether the key did anything
+   */
+  #onKey(key) {
+    if (key === "PageUp") this.#step(-1);
+    else if (key === "PageDown") this.#step(1);
+    else if (key === "+" || key === "=") this.#view.zoom(ENLARGE);
+    else if (key === "-") this.#view.zoom(1 / ENLARGE);
+    else if (key === "0") this.#view.fit();
+    else return false;
+    return true;
   }
 }

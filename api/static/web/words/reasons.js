@@ -1,8 +1,9 @@
-// Why images fail and why no mark is found, in the reader's language, and what can be done about it. The service's own
-// sentence says it in English for one of the images; these say it for all that share the code.
+// The reasons why images fail and why no mark is found, with advice, in the reader's language. The API's own sentence is
+// English and about one image; these are about all images with the same code.
 
 import { t } from "./texts.js";
 
+/** @type {Partial<Record<string, () => [title: string, advice: string]>>} */
 const REASONS = {
   image_unreadable: () => [t("Not a picture that can be read"), t("Open the files elsewhere and save them again, then submit them in a new job.")],
   image_truncated: () => [t("The file is cut off"), t("Send these files again in a new job: their end is missing.")],
@@ -40,7 +41,12 @@ const REASONS = {
   internal_error: () => [t("The service failed"), t("Try again. If it repeats, tell whoever runs the service: its log has the reason.")],
 };
 
-/** `[title, what to do]` of an image's error code. */
+/**
+ * The title of an error code, and advice.
+ * @param {string} code
+ * @returns {[title: string, advice: string]}
+ */
 export function reasonOf(code) {
-  return REASONS[code]?.() ?? [code, t("Try again. If it repeats, tell whoever runs the service.")];
+  const reason = Object.hasOwn(REASONS, code) ? REASONS[code] : undefined;
+  return reason?.() ?? [code, t("Try again. If it repeats, tell whoever runs the service.")];
 }

@@ -1,38 +1,70 @@
-// What scripts say, in the reader's language. The page carries the translations; English is what the scripts say.
+// The scripts' texts in the reader's language. The page carries the translations by their English text.
 
-const element = document.getElementById("texts");
-const translations = element ? JSON.parse(element.textContent) : {};
-export const language = document.documentElement.lang;
+import { parseJson } from "../net/json.js";
 
-/** The text in the reader's language, with `{name}` replaced from `values`. */
+const carrier = document.getElementById("texts");
+/** The form of a text, or all plural forms, by the English text. */
+const translations = new Map(Object.entries(/** @type {Record<string, string | string[]>} */ (carrier ? parseJson(carrier.textContent) : {})));
+export const language = document.documentElement.lang || "en";
+
+/** @typedef {Record<string, string | number>} Values */
+
+/**
+ * The text in the reader's language; `values` replace its `{name}`.
+ * @param {string} text
+ * @param {Values} [values]
+ */
 export function t(text, values = {}) {
-  return filled(translations[text] ?? text, values);
+  const translation = translations.get(text);
+  return fillPlaces(typeof translation === "string" ? translation : text, values);
 }
 
-/** One text for 1 and another for all other counts; `{count}` is the count. */
-export function n(one, many, count, values = {}) {
-  const forms = translations[one];
-  const chosen = forms ? forms[Math.min(forms.length - 1, count === 1 ? 0 : 1)] : count === 1 ? one : many;
-  return filled(chosen, { count: number(count), ...values });
+/**
+ * The text for a count: `one` for 1, `many` for all others; `{count}` is the count.
+ * @param {string} one
+ * @param {string} many
+ * @param {number} count
+ */
+export function n(one, many, count) {
+  const forms = translations.get(one);
+  const index = count === 1 ? 0 : 1;
+  const text = Array.isArray(forms) ? forms[Math.min(forms.length - 1, index)] : undefined;
+  return fillPlaces(text ?? (index ? many : one), { count: number(count) });
 }
 
-/** A number as the reader writes it. */
+/**
+ * A number as the reader writes it.
+ * @param {number} value
+ * @param {number} [digits] after the decimal mark, at most
+ */
 export function number(value, digits = 0) {
   return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
 }
 
-/** A length of time, in seconds, in words: the largest unit that fits, rounded. */
+/**
+ * A length of time in words: the largest unit that fits, rounded.
+ * @param {number} seconds
+ */
 export function duration(seconds) {
   const [unit, size] = seconds < 90 ? ["second", 1] : seconds < 5400 ? ["minute", 60] : ["hour", 3600];
-  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(Math.max(1, Math.round(seconds / size)));
+  const format = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" });
+  return format.format(Math.max(1, Math.round(seconds / size)));
 }
 
-/** A size of a file. */
+/**
+ * The size of a file.
+ * @param {number} count of bytes
+ */
 export function bytes(count) {
   const [unit, size] = count < 1e6 ? ["kilobyte", 1e3] : count < 1e9 ? ["megabyte", 1e6] : ["gigabyte", 1e9];
-  return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: count < 1e7 && count >= 1e6 ? 1 : 0 }).format(count / size);
+  const maximumFractionDigits = count < 1e7 && count >= 1e6 ? 1 : 0;
+  return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits }).format(count / size);
 }
 
-function filled(text, values) {
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+/**
+ * @param {string} text
+ * @param {Values} values
+ */
+function fillPlaces(text, values) {
+  return text.replace(/\{(\w+)\}/g, (place, /** @type {string} */ name) => String(values[name] ?? place));
 }

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from flask.testing import FlaskClient
 
-from storage.ledger.operations.devices import Device, tell_devices
+from cleanplate.base.reports import DeviceReport
+from storage.ledger.operations.devices import report_devices
 from storage.ledger.templates.templates import create_template
 from storage.ledger.tenants.tenants import create_key, list_keys
 from storage.records import EstimateSpec, NewTemplate, Scope
@@ -60,11 +61,11 @@ def test_templates_are_the_tenants_own_also_for_the_operator(service: Service) -
 
 
 def test_devices_of_all_machines_are_for_the_operator_alone(service: Service) -> None:
-    told = Device(
+    told = DeviceReport(
         device="cuda0", host="rack-1", state="working", deaths=0, images=5, images_per_second=2.5,
-        resident_bytes=1 << 30, memory_used=1 << 30, memory_total=8 << 30, temperature_c=61,
+        resident_bytes=1 << 30, memory_used=1 << 30, memory_total=8 << 30, temperature_c=61, told_at=0.0,
     )  # fmt: skip
-    tell_devices(service.stores.database, "rack-1-7", [told])
+    report_devices(service.stores.database, "rack-1-7", [told])
     service.caller("shop").problem("GET", "/v1/devices", 404, "not_found")
     service.stores.settings = service.settings.model_copy(update={"operator_tenants": ("operator",)})
     reader = service.caller("operator", [Scope.READ])

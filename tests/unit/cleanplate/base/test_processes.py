@@ -109,10 +109,10 @@ def test_children_are_told_when_their_parent_is_killed(generations: Generations)
 
 def test_pauses_double_up_to_a_bound_and_start_over_after_a_settled_life() -> None:
     child = Child("program", [])
-    pauses = [child.pause(lived_s=1) for _ in range(20)]
+    pauses = [child.count_death(lived_s=1) for _ in range(20)]
     assert pauses[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     assert pauses[-1] == LONGEST_PAUSE_S
-    assert child.pause(lived_s=SETTLED_S) == FIRST_PAUSE_S
+    assert child.count_death(lived_s=SETTLED_S) == FIRST_PAUSE_S
 
 
 #: Ends a child that dies at once often enough, on a clock of its own; prints its deaths when the loop is known.

@@ -15,6 +15,8 @@ from PIL import Image
 from pydantic import BaseModel
 
 from cleanplate import Client, Picture, Rights
+from cleanplate.base.masks import BoxesMask
+from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.client import answers
 from cleanplate.client.journal import Journal
@@ -171,7 +173,7 @@ def use_templates(client: Client, pictures: list[Path], out: Path) -> None:
 
 def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> None:
     first, second = pictures[:2]
-    own_mask = {"boxes": [[0, 0, 0.5, 0.5]], "units": "relative"}
+    own_mask = BoxesMask(boxes=[(0, 0, 0.5, 0.5)], units="relative")
     job = client.submit(
         [
             Picture(file=first, custom_id="sku-1", options={"feather_px": 1}),
@@ -184,12 +186,10 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
         deadline=datetime.now(UTC) + timedelta(days=1),
         retention_days=7,
     )
-    assert (job.answer.options.dilation_px, job.answer.priority) == (2, "interactive")
+    assert (job.answer.options, job.answer.priority) == (JobOptions(dilation_px=2), "interactive")
     one, other = job.images(state="queued", error_code=None)
-    assert one.options is not None
-    assert (one.custom_id, one.options.feather_px) == ("sku-1", 1)
-    assert other.mask is not None
-    assert (other.name, other.mask.model_dump(mode="json").items() >= own_mask.items()) == ("front.png", True)
+    assert (one.custom_id, one.options) == ("sku-1", ImageOptions(feather_px=1))
+    assert (other.name, other.mask) == ("front.png", own_mask)
     assert client.image(one.id) == one
 
     assert job.pause().answer.paused

@@ -13,7 +13,7 @@ from bench.corpus import cases
 from bench.corpus.content import file_of
 from model.formats import OUTPUTS
 from model.imaging import Limits
-from model.repair import Task, read, write
+from model.repair.task import Task, read, write
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 EVERYTHING = b'{"boxes": [[0, 0, 40000, 40000]]}'

@@ -12,7 +12,7 @@ from PIL import Image
 
 from model.imaging import Limits
 from model.imaging.formats.palettes import packed_bits
-from model.repair import Repaired, read, write
+from model.repair.task import Repaired, read, write
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
 WIDTH, HEIGHT = 37, 23

@@ -18,7 +18,7 @@ from bench.mutations import mutated
 from model.errors import ModelError
 from model.imaging import Limits
 from model.imaging.memory import allocated, bounded
-from model.repair import read, write
+from model.repair.task import read, write
 from tests.running import REPOSITORY
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=2_000_000)

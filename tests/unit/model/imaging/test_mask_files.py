@@ -14,7 +14,7 @@ from PIL import Image
 from model.errors import MaskRejected
 from model.imaging import Limits
 from model.imaging.mask_files import check_fit, decode_mask, probe_mask
-from model.masks import split_soft
+from model.repair.hole import split_soft
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 WIDTH, HEIGHT = 64, 48

@@ -19,9 +19,9 @@ from model.imaging.formats import segments
 from model.imaging.formats.segments import Segment
 from model.imaging.metadata.exif import thumbnail_of, with_thumbnail
 from model.imaging.metadata.photoshop import with_photoshop_thumbnail
+from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import xmp_of
-from model.provenance import COMPOSITE, Label, labelled
-from model.repair import Repaired, read, write
+from model.repair.task import Repaired, read, write
 from tests.running import REPOSITORY
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**7)

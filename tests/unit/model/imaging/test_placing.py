@@ -16,7 +16,7 @@ from model.errors import MaskRejected
 from model.imaging import Limits
 from model.imaging.mask_files import decode_mask
 from model.imaging.placing import Anchor, Placement, Scale, place
-from model.repair import read
+from model.repair.task import read
 
 LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 22)
 

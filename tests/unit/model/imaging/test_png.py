@@ -16,7 +16,7 @@ from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.formats import png, png_chunks
 from model.imaging.formats.palettes import packed_bits
-from model.repair import read, write
+from model.repair.task import read, write
 
 LIMITS = Limits(max_bytes=10**6, max_pixels=10**6)
 

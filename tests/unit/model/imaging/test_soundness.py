@@ -21,7 +21,8 @@ from model.imaging.formats import png_chunks, segments
 from model.imaging.mask_files import decode_mask, pixel_mask
 from model.imaging.metadata.reading import xmp_of
 from model.imaging.view import view
-from model.repair import read, write
+from model.repair.task import read, write
+from model.watermark.files import clean
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
 MASK = b'{"boxes": [[2, 2, 9, 7]]}'
@@ -112,6 +113,7 @@ def holes(data: bytes) -> bytes:
 READERS: dict[str, Callable[[bytes], object]] = {
     "picture": lambda data: decode(data, LIMITS),
     "repair": lambda data: read(data, MASK, limits=LIMITS),
+    "templates": lambda data: clean(data, [], limits=LIMITS),
     "mask": lambda data: decode_mask(data, LIMITS, width=70, height=90),
     "mask of a template": lambda data: pixel_mask(data, LIMITS),
     "view": lambda data: view(data, LIMITS),

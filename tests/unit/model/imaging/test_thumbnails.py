@@ -18,7 +18,7 @@ from model.imaging.formats.tiff_places import with_tag
 from model.imaging.metadata.exif import thumbnail_of
 from model.imaging.metadata.reading import xmp_of
 from model.imaging.metadata.xmp import with_xmp_thumbnails
-from model.repair import read, write
+from model.repair.task import read, write
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**7)
 RED = (200, 30, 40)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from model.errors import ImageRejected
 from model.imaging import Limits
-from model.repair import read, write
+from model.repair.task import read, write
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**7)
 BOX = b'{"boxes": [[8, 20, 30, 24]]}'
@@ -70,7 +70,7 @@ def test_longer_strips_leave_no_gap_where_the_file_ends_in_them() -> None:
 def test_label_is_written_into_a_bigtiff() -> None:
     from datetime import UTC, datetime
 
-    from model.provenance import Label
+    from model.imaging.metadata.provenance import Label
 
     data, _ = noisy_mark(bigtiff=True)
     task = read(data, BOX, limits=LIMITS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model.imaging import Limits
-from model.repair import fill_parts, write
+from model.repair.task import fill_parts, write
 from model.text import reading
 from model.text.files import find
 from model.text.reading import Line, TextReader

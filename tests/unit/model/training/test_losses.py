@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.colour import lab_of
 from model.errors import RecipeRejected
 from model.networks.prefill import push_pull
+from model.repair.seam import lab_of
 from model.training.discriminator import PatchDiscriminator, discriminator_loss, generator_loss, patches_of, r1
 from model.training.losses import lab, masked_l1, rim_distance
 from model.training.perceptual import PerceptualDistance

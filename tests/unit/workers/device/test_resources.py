@@ -32,11 +32,11 @@ def test_a_worker_loads_weights_by_their_name(named: Settings) -> None:
         LaMaGenerator(ngf=8, n_blocks=1), Description("lama", {"ngf": 8, "n_blocks": 1}), path, dtype=torch.float32
     )
     resources.open_for_process(named, Drain())
-    assert resources.held().inpainter.architecture == "lama"
+    assert resources.own_resources().inpainter.architecture == "lama"
 
 
 def test_a_name_that_is_not_there_is_an_error_and_opens_nothing(named: Settings) -> None:
     with pytest.raises(WeightsMissing, match="little"):
         resources.open_for_process(named, Drain())
     with pytest.raises(RuntimeError):
-        resources.held()
+        resources.own_resources()

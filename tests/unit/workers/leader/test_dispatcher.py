@@ -1,4 +1,4 @@
-"""The leader's ticks: what is published, what a lost message or an absent broker costs, and who leads."""
+"""The leader's ticks: publishing, lost messages, an absent broker, reaping, and the election of the leader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from storage.database import Database
 from storage.leader import leadership
 from storage.ledger.images.leases import lease_images
 from storage.ledger.jobs.pauses import pause_job
-from storage.records import Counts, JobState, PausedBy, Priority
+from storage.ledger.templates.leases import extend_template, lease_template
+from storage.ledger.templates.templates import create_template
+from storage.records import Counts, EstimateSpec, JobState, NewTemplate, PausedBy, Priority
 from tests.catalogue import bar_mask, catalogue_in, picture, png
 from tests.running import until
 from tests.servers import RedisServer, free_port
@@ -246,6 +248,24 @@ def test_leases_are_left_alone_until_living_workers_were_heard_again(embedded_se
             assert not reaped_after(heard)
             assert reaped_after(1)
             now += 60  # the ledger, or everything, was away
+
+
+def test_a_template_is_left_to_its_worker_until_living_workers_were_heard_again(embedded_settings: Settings) -> None:
+    now = 0.0
+    with catalogue_in(embedded_settings) as catalogue:
+        new = NewTemplate(name="mark", spec=EstimateSpec())
+        template = create_template(catalogue.database, catalogue.tenant_id, new)
+        prepare_queue(embedded_settings)
+        dispatcher = Dispatcher(
+            catalogue.database, make_celery(embedded_settings), embedded_settings, clock=lambda: now
+        )
+        dispatcher.tick()
+        now += 60  # the ledger was away, for longer than the lease
+        token, leased = lease_template(catalogue.database, template.id, lease_s=-1)
+        assert leased is not None
+        dispatcher.tick()
+        # The worker's first heartbeat after the outage finds its lease.
+        assert extend_template(catalogue.database, token, lease_s=60, progress=None)
 
 
 def test_the_log_names_every_image_that_leaves_its_way(embedded_settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The sweeper: what has expired is deleted, with its blobs, from ledger and store; what is used stays."""
+"""The sweeper deletes expired data with its blobs from ledger and store, and nothing that is used."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import NotFound
-from storage.ledger.jobs.lifecycle import cancel_job, delete_job
+from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.retention.deletion import delete_job
 from storage.ledger.tenants.uploads import create_uploads
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.deliveries import claim_deliveries, list_deliveries, record_delivery
 from storage.ledger.webhooks.endpoints import create_endpoint, ping
+from storage.ledger.webhooks.relay import relay_events
 from tests.catalogue import Catalogue, bar_mask, picture, png
 from tests.running import until
 from workers.leader.sweeper import Sweeper, sweep
@@ -94,7 +95,7 @@ def test_pings_go_when_the_retention_is_over(shop: Catalogue, later: Later) -> N
 
     def pinged() -> int:
         ping(shop.database, shop.tenant_id, hook)
-        collect(shop.database)
+        relay_events(shop.database)
         for delivery in claim_deliveries(shop.database, limit=10, claim_s=60):
             record_delivery(
                 shop.database, delivery.id, status=200, error=None, excerpt=None, seconds=0.1, schedule_s=(5.0,),

@@ -18,18 +18,18 @@ from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
-from storage.ledger.webhooks.collecting import collect
 from storage.ledger.webhooks.deliveries import claim_deliveries
 from storage.ledger.webhooks.endpoints import create_endpoint, list_endpoints, ping, rotate_secret
+from storage.ledger.webhooks.relay import relay_events
 from storage.records import DeliveryState, ImageState, NewImage, NewJob, Outcome
 from storage.tables import webhook_attempts, webhook_deliveries
 from tests.running import until
 from tests.shop import RIGHTS
 from tests.webhook_receiver import Receiver, Reply
-from workers.leader.webhook_delivery import Deliveries, deliver
+from workers.leader.webhook_delivery import WebhookSender, sign_and_post
 
 
 class Shop:
@@ -60,7 +60,7 @@ class Shop:
         return job.id
 
     def deliveries(self) -> list[Row[tuple[str, str, str, int, datetime]]]:
-        collect(self.database)
+        relay_events(self.database)
         columns = webhook_deliveries.c
         query = select(columns.id, columns.event_type, columns.state, columns.attempts, columns.next_attempt_at)
         with self.database.read() as connection:
@@ -94,7 +94,7 @@ def shop(database: Database, receiver: Receiver) -> Shop:
 @contextmanager
 def delivered(shop: Shop, settings: Settings, state: DeliveryState) -> Iterator[None]:
     """Delivers until no event is pending, then looks that all are ``state``."""
-    with Deliveries(shop.database, settings):
+    with WebhookSender(shop.database, settings):
         until(
             lambda: all(row.state != DeliveryState.PENDING for row in shop.deliveries()),
             lambda: f"still pending: {shop.deliveries()} {shop.attempts()}",
@@ -175,7 +175,7 @@ def test_receiver_that_never_answers_well_is_given_up(shop: Shop, receiver: Rece
 def test_retry_after_is_honoured(shop: Shop, receiver: Receiver, sending: Settings) -> None:
     receiver.replies = [Reply(429, headers={"retry-after": "3600"})]
     shop.complete_a_job()
-    with Deliveries(shop.database, sending):
+    with WebhookSender(shop.database, sending):
         until(lambda: shop.deliveries()[0].attempts == 1, "nothing was posted")
     [delivery] = shop.deliveries()
     assert delivery.state == DeliveryState.PENDING
@@ -201,9 +201,9 @@ def test_private_address_is_refused_and_written_down(shop: Shop, receiver: Recei
 def test_event_of_a_sender_that_died_is_posted_by_another(shop: Shop, receiver: Receiver, sending: Settings) -> None:
     shop.complete_a_job()
     # Claimed, posted, and never recorded.
-    collect(shop.database)
+    relay_events(shop.database)
     [delivery] = claim_deliveries(shop.database, limit=10, claim_s=0)
-    assert deliver(delivery, sending).status == 204
+    assert sign_and_post(delivery, sending).status == 204
     with delivered(shop, sending, DeliveryState.DELIVERED):
         ids = [received.headers["webhook-id"] for received in receiver.received]
     assert ids == [delivery.id] * 2

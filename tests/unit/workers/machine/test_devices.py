@@ -1,4 +1,4 @@
-"""Which devices get a worker, and how they are; NVML's own library is played by objects at its C boundary."""
+"""The devices that get a worker, and their state; objects play NVML's library at its C boundary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A device's process is watched by its heartbeat, and what the supervisor knows is told."""
+"""The supervisor watches a device's process by its heartbeat, and reports the device."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from cleanplate.base.settings import Settings
 from tests.running import cleanplate, running, until
 from tests.servers import environment
 from workers.device.activity import WINDOW_S, Activity
-from workers.machine.reporting import own_folder, write_reports
-from workers.machine.watch import FIRST_BEAT_S, Watch
-from workers.shared.heartbeats import Beat, Pulse, read_beat
+from workers.machine.reporting import make_report_folder, write_status
+from workers.shared.heartbeats import FIRST_HEARTBEAT_S, HangDetector, HeartbeatFile, read_heartbeat
 from workers.shared.stopping import StopSignal
 
 HANG_S, STUCK_S = 10.0, 100.0
@@ -32,77 +31,82 @@ class Clock:
         return self.now
 
 
-class Child:
-    """Writes beats, and is looked at many times a second of a clock that tests turn."""
+def report_of(pid: int = 1, hanging_s: float = 0.0) -> DeviceReport:
+    return DeviceReport(device="cpu", host="here", state="working", pid=pid, hanging_s=hanging_s, told_at=0.0)
+
+
+class Process:
+    """Writes heartbeats, and is checked many times a second of a clock that tests turn."""
 
     def __init__(self, folder: Path) -> None:
-        self.beat = Beat(pid=1, ready=True)
+        self.report = report_of()
         self.clock = Clock()
-        path = folder / "cpu.beat"
-        self.watch = Watch(path, hang_s=HANG_S, stuck_s=STUCK_S, clock=self.clock)
-        self.pulse = Pulse(path, lambda: self.beat)
+        path = folder / "cpu.heartbeat"
+        self.detector = HangDetector(path, hang_s=HANG_S, stuck_s=STUCK_S, clock=self.clock)
+        self.heartbeat = HeartbeatFile(path, lambda device: self.report)
 
-    def looks(self, seconds: float) -> str | None:
+    def check_for(self, seconds: float) -> str | None:
+        """The first reason to end the process, within these seconds."""
         for _ in range(round(seconds * 2)):
             self.clock.now += 0.5
-            if reason := self.watch.look():
+            if reason := self.detector.check():
                 return reason
         return None
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Child:
-    return Child(tmp_path)
+def process(tmp_path: Path) -> Process:
+    return Process(tmp_path)
 
 
-def test_child_that_beats_is_left_alone(child: Child) -> None:
+def test_process_with_a_heartbeat_is_left_alone(process: Process) -> None:
     for _ in range(30):
-        child.pulse.beat()
-        assert child.looks(HANG_S / 2) is None
+        process.heartbeat.write()
+        assert process.check_for(HANG_S / 2) is None
 
 
-def test_child_that_falls_silent_is_replaced(child: Child) -> None:
-    child.pulse.beat()
-    assert child.looks(HANG_S) is None
-    assert child.looks(2) == "silent"
+def test_process_that_falls_silent_is_replaced(process: Process) -> None:
+    process.heartbeat.write()
+    assert process.check_for(HANG_S) is None
+    assert process.check_for(2) == "silent"
 
 
-def test_child_may_take_longer_to_its_first_beat(child: Child) -> None:
-    assert child.looks(FIRST_BEAT_S) is None
-    assert child.looks(2) == "silent"
+def test_process_may_take_longer_to_its_first_heartbeat(process: Process) -> None:
+    assert process.check_for(FIRST_HEARTBEAT_S) is None
+    assert process.check_for(2) == "silent"
 
 
-def test_child_that_hangs_in_a_step_is_replaced(child: Child) -> None:
-    child.beat = Beat(pid=1, ready=True, hanging_s=STUCK_S)
-    child.pulse.beat()
-    assert child.looks(1) is None
-    child.beat = Beat(pid=1, ready=True, hanging_s=STUCK_S + 1)
-    child.pulse.beat()
-    assert child.looks(1) == "stuck"
+def test_process_that_hangs_in_a_step_is_replaced(process: Process) -> None:
+    process.report = report_of(hanging_s=STUCK_S)
+    process.heartbeat.write()
+    assert process.check_for(1) is None
+    process.report = report_of(hanging_s=STUCK_S + 1)
+    process.heartbeat.write()
+    assert process.check_for(1) == "stuck"
 
 
-def test_child_that_celery_has_replaced_counts_as_a_death(child: Child) -> None:
-    child.pulse.beat()
-    assert child.looks(1) is None
-    child.beat = Beat(pid=2)
-    child.pulse.beat()
-    assert child.looks(1) == "child_died"
+def test_child_that_celery_has_replaced_counts_as_a_death(process: Process) -> None:
+    process.heartbeat.write()
+    assert process.check_for(1) is None
+    process.report = report_of(pid=2)
+    process.heartbeat.write()
+    assert process.check_for(1) == "child_died"
 
 
-def test_supervisor_that_was_stopped_itself_blames_nobody(child: Child) -> None:
-    child.pulse.beat()
-    assert child.looks(1) is None
-    child.clock.now += 3600
-    assert child.watch.look() is None
-    child.pulse.beat()
-    assert child.looks(HANG_S / 2) is None
+def test_supervisor_that_was_stopped_itself_blames_no_process(process: Process) -> None:
+    process.heartbeat.write()
+    assert process.check_for(1) is None
+    process.clock.now += 3600
+    assert process.detector.check() is None
+    process.heartbeat.write()
+    assert process.check_for(HANG_S / 2) is None
 
 
-def test_beat_of_an_earlier_process_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "cpu.beat"
-    Pulse(path, lambda: Beat(pid=1)).beat()
-    Watch(path, hang_s=HANG_S, stuck_s=STUCK_S)
-    assert read_beat(path) is None
+def test_heartbeat_of_an_earlier_process_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "cpu.heartbeat"
+    HeartbeatFile(path, lambda device: report_of()).write()
+    HangDetector(path, hang_s=HANG_S, stuck_s=STUCK_S)
+    assert read_heartbeat(path) is None
 
 
 def test_activity_knows_its_longest_step_and_its_pace() -> None:
@@ -117,7 +121,7 @@ def test_activity_knows_its_longest_step_and_its_pace() -> None:
         assert activity.longest_step_s == 12
     assert activity.longest_step_s == 0
     for _ in range(30):
-        activity.image_ended()
+        activity.count_image()
     clock.now += WINDOW_S / 2
     assert activity.images_per_second == 30 / (WINDOW_S / 2 + 12)
     clock.now += WINDOW_S
@@ -127,14 +131,14 @@ def test_activity_knows_its_longest_step_and_its_pace() -> None:
 def report(at: float) -> DeviceReport:
     return DeviceReport(
         device="cpu", host="here", state="working", pid=7, deaths=1, images=3, images_per_second=0.5, tiles=9,
-        idle_s=1.0, silent_s=0.2, resident_bytes=1 << 28, at=at,
+        idle_s=1.0, silent_s=0.2, resident_bytes=1 << 28, told_at=at,
     )  # fmt: skip
 
 
 def test_only_reports_of_lately_are_read(embedded_settings: Settings) -> None:
-    folder = own_folder(embedded_settings)
+    folder = make_report_folder(embedded_settings)
     fresh, old = report(time.time()), report(time.time() - STALE_S - 1)
-    write_reports(folder, [fresh, old])
+    write_status(folder, [fresh, old])
     assert read_reports(embedded_settings) == [fresh]
 
 
@@ -159,7 +163,7 @@ def test_stopped_child_is_replaced_and_its_worker_goes_on(embedded_settings: Set
     with running("worker", "--queues", "bulk", settings=environment(settings), log_path=tmp_path / "log") as worker:
 
         def ready_child(other_than: int | None = None) -> int | None:
-            pids = [found.pid for found in read_reports(settings) if found.state == "working"]
+            pids = [report.pid for report in read_reports(settings) if report.state == "working"]
             return next((pid for pid in pids if pid != other_than), None)
 
         first = until(ready_child, lambda: f"no child is ready\n{worker.log}")

@@ -33,7 +33,7 @@ def test_one_picture_always_fits() -> None:
     ByteBudget(10).take(1000)
 
 
-def test_who_waits_is_told_of_the_end() -> None:
+def test_closing_interrupts_waiting_threads() -> None:
     budget = ByteBudget(10)
     budget.take(10)
     told = threading.Event()

@@ -1,4 +1,4 @@
-"""What interrupts a shard midway: cancellation, a lost lease, a stopping process, the time limit, a killed session."""
+"""Interruptions of a shard: cancellation, a lost lease, a stopping process, the time limit, a killed session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from billiard.pool import soft_timeout_sighandler
 from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.ledger.images.reaper import reap_leases
-from storage.ledger.jobs.lifecycle import cancel_job
+from storage.ledger.jobs.changes import cancel_job
 from storage.records import Counts, ImageState, Job
 from tests.catalogue import Catalogue, catalogue_in, dotted_mask, picture, png
 from tests.running import until
@@ -113,7 +113,7 @@ def test_lost_lease_ends_the_work_and_nothing_is_finished(
     assert catalogue.job(job).counts == Counts(queued=1)
 
 
-def test_draining_worker_gives_back_what_it_has_not_begun(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+def test_draining_worker_gives_back_images_that_it_has_not_begun(catalogue: Catalogue, worker_on: WorkerOn) -> None:
     job = catalogue.submit([png(picture(seed)) for seed in range(3)], png(dotted_mask(200, 160, 160)))
     drain = Drain()
     drain.begin()

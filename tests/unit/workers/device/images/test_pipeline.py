@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
-from model.masks import default_dilation, dilate
+from model.repair.hole import default_dilation, dilate
 from storage.blobs.base import Blobs
 from storage.ledger.images.reaper import close_jobs, fold_deltas
 from storage.ledger.operations import audit

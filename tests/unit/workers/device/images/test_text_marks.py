@@ -1,4 +1,4 @@
-"""Jobs that have text marks found: through a worker, for a job or single images, and without what finds them."""
+"""Text marks through a worker: for a job, for single images, and without the packages that find them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from cleanplate.base.masks import FileMask, TextMask
 from cleanplate.base.settings import Settings
 from model.text import reading
-from storage.ledger.jobs.jobs import submit_job
+from storage.ledger.jobs.submission import submit_job
 from storage.records import ImageState, NewImage, NewJob
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, pixels_of, png
 from tests.shop import RIGHTS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +17,10 @@ from bench.marks import Scene, text
 from cleanplate.base.masks import AutoMask, JobMask, TemplateMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
-from storage.ledger.jobs.jobs import submit_job
-from storage.ledger.templates.making import lease_template
-from storage.ledger.templates.templates import approve_job, create_template, get_template, list_templates
+from storage.ledger.jobs.submission import submit_job
+from storage.ledger.templates.leases import lease_template
+from storage.ledger.templates.review import approve_job
+from storage.ledger.templates.templates import create_template, get_template, list_templates
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import (
     ImageState,
@@ -33,6 +36,8 @@ from storage.records import (
 from storage.records.specs import read_spec
 from tests.catalogue import HEIGHT, WIDTH, Catalogue, bar_mask, catalogue_in, picture, pixels_of, png
 from tests.marked import MARK_HEIGHT, MARK_WIDTH, marked_pictures
+from tests.running import until
+from tests.servers import PostgresServer
 from tests.shop import RIGHTS
 from tests.unit.model.watermark.scenes import marked
 from tests.unit.workers.conftest import WorkerOn
@@ -117,7 +122,7 @@ def test_a_logo_is_taken_off_by_unblending(settings: Settings, worker_on: Worker
     ("file", "code"),
     [(png(picture()), "logo_without_alpha"), (logo(0), "logo_empty"), (b"no picture", "image_unreadable")],
 )
-def test_what_is_no_logo_is_refused(catalogue: Catalogue, worker_on: WorkerOn, file: bytes, code: str) -> None:
+def test_a_file_that_is_no_logo_is_refused(catalogue: Catalogue, worker_on: WorkerOn, file: bytes, code: str) -> None:
     template = wanted(catalogue, TemplateKind.LOGO, [file], place=PLACE)
     make_template(template.id, worker_on(catalogue.settings))
     assert (now(catalogue, template).state, now(catalogue, template).error_code) == (TemplateState.FAILED, code)
@@ -180,7 +185,9 @@ def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
             f"{asked.id}-2": asked.id,
         }
         assert [template.samples for template in found] == [26, 26]
-        assert (catalogue.job(job).review or {})["templates"] == [asked.id, f"{asked.id}-2"]
+        review = catalogue.job(job).review
+        assert review is not None
+        assert review.templates == [asked.id, f"{asked.id}-2"]
         approve_job(catalogue.database, catalogue.tenant_id, job.id)
         run_shard(catalogue.ids(job), worker)
         for (shown, original, alpha), image in zip(made, catalogue.images(job), strict=True):
@@ -199,8 +206,9 @@ def test_pictures_that_share_nothing_are_refused_and_their_job_says_so(
     held = catalogue.job(job)
     assert held.state is JobState.NEEDS_REVIEW
     assert held.review is not None
-    assert held.review["error"]["code"] == "samples_too_few"
-    assert held.review["error"]["needed"] > 0
+    assert held.review.error is not None
+    assert held.review.error.code == "samples_too_few"
+    assert (held.review.error.needed or 0) > 0
 
 
 def test_a_stopping_worker_gives_the_template_back(catalogue: Catalogue, worker_on: WorkerOn) -> None:
@@ -220,3 +228,21 @@ def test_a_message_that_comes_twice_changes_nothing(catalogue: Catalogue, worker
     before = now(catalogue, template)
     make_template(template.id, worker)
     assert now(catalogue, template) == before
+
+
+def test_an_estimate_outlasts_an_outage_of_the_ledger_that_is_longer_than_its_lease(
+    server_settings: Settings, postgres_server: PostgresServer, worker_on: WorkerOn
+) -> None:
+    settings = server_settings.model_copy(update={"lease_s": 1.0, "heartbeat_s": 0.2})
+    with catalogue_in(settings) as catalogue:
+        template = wanted(catalogue, TemplateKind.ESTIMATE, [png(marked) for marked, _ in marked_pictures(30)])
+        making = threading.Thread(target=make_template, args=(template.id, worker_on(settings)))
+        making.start()
+        until(lambda: now(catalogue, template).progress is not None, "the estimate did not begin")
+        postgres_server.kill()
+        back_at = time.monotonic() + 3 * settings.lease_s
+        until(lambda: time.monotonic() > back_at, "time stands still")
+        postgres_server.start()
+        making.join()
+        ended = now(catalogue, template)
+        assert (ended.state, ended.attempt, ended.error_code) == (TemplateState.NEEDS_REVIEW, 1, None)

@@ -1,0 +1,62 @@
+"""A picture before and after its repair, small: two pictures in one WebP, the one before above the one after.
+
+For reviewing thousands of results. Colours are those of the file, without its profile.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.repair.task import Task
+
+#: Longer side of each of the two, in pixels.
+SIDE = 320
+_QUALITY = 78
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The file, and the size in pixels of each of its two halves."""
+
+    data: bytes
+    width: int
+    height: int
+    content_type: str = "image/webp"
+
+
+def preview(task: Task, pixels: Sequence[NDArray[np.uint8]]) -> Preview:
+    """Of a task's first page; ``pixels`` are the results (``uint8 [H, W, 3]``), one for each of its parts."""
+    parts = task.parts
+    page = task.document.pages[0] if task.document is not None else None
+    views = 2 if page is not None and page.colour == "cmyk" else 1
+    scale = min(1.0, SIDE / max(task.width, task.height))
+    size = max(1, round(task.width * scale)), max(1, round(task.height * scale))
+    before = _small([part.picture.pixels for part in parts[:views]], size)
+    after = _small(list(pixels[:views]), size)
+    both = np.concatenate((before, after))
+    if page is not None and page.alpha:
+        opacity = page.samples[..., -1]
+        opacity = (opacity >> 8).astype(np.uint8) if opacity.dtype == np.uint16 else opacity
+        small = _resized(opacity, size)
+        both = np.dstack((both, np.concatenate((small, small))))
+    file = io.BytesIO()
+    Image.fromarray(both).save(file, "WEBP", quality=_QUALITY, method=2)
+    return Preview(file.getvalue(), *size)
+
+
+def _small(views: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """One picture of a page's views; the black plane of a CMYK page darkens its colours."""
+    first = _resized(views[0], size)
+    if len(views) == 1:
+        return first
+    return np.asarray(first.astype(np.uint16) * _resized(views[1], size) // 255, np.uint8)
+
+
+def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0), np.uint8)

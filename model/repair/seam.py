@@ -1,0 +1,169 @@
+"""Making the seam invisible: the fill's low frequencies follow the rim in CIELAB, and flat backgrounds stay flat.
+
+Values are taken as sRGB for the change to CIELAB whatever the picture's profile: only differences across the rim count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
+Lab = NDArray[np.float32]
+
+#: Width of the strips on both sides of the hole's border that are compared, and the reach of their local means.
+_STRIP_PX, _SIGMA_PX = 3, 3.0
+#: Largest correction in L*, a* and b*: a larger step is an edge of the picture, not a shift of colour.
+_MOST = 12.0
+#: Variance of the strips (in squares of L*, a*, b*) at which a place of the rim counts half.
+_TEXTURE = 40.0
+#: Pixels in which the correction is computed; larger windows are reduced first, for it is smooth.
+_ENOUGH_PIXELS = 1 << 21
+#: Parts of the hole this near to each other are held against one rim, so far around them.
+_GROUP_PX, _RIM_PX = 8, 8
+#: A background is flat where one colour holds so much of the rim exactly. Photographed ones have grain, and do not.
+_COMMON_SHARE = 0.3
+#: Where so much of the rim is so near to that colour, all of the part takes it; else fill that is so near to it.
+_FLAT_SHARE, _FLAT_LEVELS, _NEAR_LEVELS = 0.97, 2, 4
+_MOST_PARTS = 512
+
+
+def rim_matched(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
+    """``fill`` (``uint8 [h, w, 3]``) with its low frequencies inside ``hole`` moved to those around it.
+
+    The local means of a strip on either side of the border are compared in CIELAB, with less weight where there is
+    texture; their difference is carried inwards smoothly (push-pull, Gortler et al. 1996) and added.
+    """
+    scale = min(1.0, float(np.sqrt(_ENOUGH_PIXELS / hole.size)))
+    if scale < 1:
+        size = max(1, round(hole.shape[1] * scale)), max(1, round(hole.shape[0] * scale))
+        small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (source, fill)]
+        reduced = cv2.resize(hole, size, interpolation=cv2.INTER_NEAREST)
+        field = _correction(*(np.asarray(part, np.uint8) for part in (*small, reduced)))
+    else:
+        field = _correction(source, fill, hole)
+    if field is None:
+        return fill
+    out = fill.copy()
+    for top in range(0, hole.shape[0], 512):
+        rows = slice(top, top + 512)
+        inside = hole[rows] > 0
+        if not inside.any():
+            continue
+        if scale < 1:
+            where = np.indices(inside.shape, np.float32)
+            y, x = (where[0] + top + 0.5) * scale - 0.5, (where[1] + 0.5) * scale - 0.5
+            added = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[inside]
+        else:
+            added = field[rows][inside]
+        out[rows][inside] = _from_lab(lab_of(fill[rows][inside][None])[0] + added)
+    return out
+
+
+def keep_flat(samples: NDArray[Any], fill: NDArray[Any], hole: Mask) -> NDArray[Any]:
+    """``fill`` (``[h, w, C]``, any depth) with flat backgrounds of ``samples`` continued exactly.
+
+    Around each part of the hole: where nearly all of the rim has one colour, the part takes it; where much of the rim
+    has, so does fill that is already near to it. In this way white stays exactly as white as around.
+    """
+    grouped = cv2.dilate(hole, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(grouped, connectivity=8)
+    if count - 1 > _MOST_PARTS:
+        return fill
+    step = 257 if fill.dtype == np.uint16 else 1
+    out = fill.copy()
+    for label in range(1, count):
+        left, top, width, height = (int(value) for value in boxes[label][:4])
+        window = (
+            slice(max(top - _RIM_PX, 0), top + height + _RIM_PX),
+            slice(max(left - _RIM_PX, 0), left + width + _RIM_PX),
+        )
+        part = ((labels[window] == label) & (hole[window] > 0)).astype(np.uint8)
+        rim = (cv2.dilate(part, np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)) > 0) & (hole[window] == 0)
+        if rim.any():
+            _flatten(samples[window], out[window], part > 0, rim, step)
+    return out
+
+
+def _flatten(
+    samples: NDArray[Any], out: NDArray[Any], part: NDArray[np.bool_], rim: NDArray[np.bool_], step: int
+) -> None:
+    around = samples[rim]
+    values, counts = np.unique(around, axis=0, return_counts=True)
+    common = values[np.argmax(counts)].astype(np.int32)
+    exactly = counts.max() / len(around)
+    if exactly < _COMMON_SHARE:
+        return
+    near_rim = (np.abs(around.astype(np.int32) - common) <= _FLAT_LEVELS * step).all(axis=1).mean()
+    if near_rim >= _FLAT_SHARE:
+        out[part] = common
+        return
+    inside = out[part]
+    inside[(np.abs(inside.astype(np.int32) - common) <= _NEAR_LEVELS * step).all(axis=1)] = common
+    out[part] = inside
+
+
+def _correction(source: Pixels, fill: Pixels, hole: Mask) -> Lab | None:
+    """The correction of the fill: ``float32 [h, w, 3]`` in CIELAB; ``None`` where the hole has no rim."""
+    inside = hole > 0
+    strip = np.ones((2 * _STRIP_PX + 1,) * 2, np.uint8)
+    outer = (cv2.dilate(hole, strip) > 0) & ~inside
+    if not outer.any():
+        return None
+    inner = inside & (cv2.erode(hole, strip, borderType=cv2.BORDER_CONSTANT, borderValue=255) == 0)
+    means, weights, variance = [], [], np.zeros(hole.shape, np.float32)
+    for picture, ring in ((source, outer), (fill, inner)):
+        lab = lab_of(picture)
+        weight = ring.astype(np.float32)
+        total = _blurred(weight)
+        safe = np.maximum(total, 1e-4)
+        mean = _blurred(lab * weight[..., None]) / safe[..., None]
+        square = _blurred((lab**2).sum(axis=2) * weight) / safe
+        variance += np.maximum(square - (mean**2).sum(axis=2), 0)
+        means.append(mean)
+        weights.append(total)
+    known = inner & (weights[0] > 0.01) & (weights[1] > 0.01)
+    if not known.any():
+        return None
+    trust = np.where(known, 1 / (1 + variance / _TEXTURE), 0).astype(np.float32)
+    step = np.clip(means[0] - means[1], -_MOST, _MOST)
+    return _spread(np.asarray(step * trust[..., None], np.float32), trust)
+
+
+def _blurred(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), _SIGMA_PX, borderType=cv2.BORDER_CONSTANT), np.float32)
+
+
+def _spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
+    """``weighted / weight`` where there is weight, and a smooth continuation of it elsewhere."""
+    height, width = weight.shape
+    if min(height, width) == 1 or max(height, width) <= 2:
+        mean = weighted.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
+        coarse: Lab = np.broadcast_to(mean.astype(np.float32), weighted.shape)
+    else:
+        size = (width + 1) // 2, (height + 1) // 2
+        less = _spread(
+            *(
+                np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+                for part in (weighted, weight)
+            )
+        )
+        coarse = np.asarray(cv2.resize(less, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    # A little of the coarse level everywhere: noise of single places of the rim does not run into the hole.
+    share = (weight / (weight + 0.05))[..., None]
+    return np.asarray(share * weighted / np.maximum(weight, 1e-6)[..., None] + (1 - share) * coarse, np.float32)
+
+
+def lab_of(pixels: Pixels) -> Lab:
+    """CIELAB (D65) of ``uint8 [h, w, 3]`` sRGB."""
+    return np.asarray(cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2Lab), np.float32)
+
+
+def _from_lab(lab: Lab) -> Pixels:
+    """``float32 [n, 3]`` to ``uint8 [n, 3]``."""
+    rgb = cv2.cvtColor(np.ascontiguousarray(lab)[None], cv2.COLOR_Lab2RGB)[0]
+    return np.asarray(np.rint(np.clip(rgb, 0, 1) * 255), np.uint8)

@@ -1,0 +1,237 @@
+"""One picture from bytes to bytes in three steps that different threads may take: ``read``, the network, ``write``.
+
+``read`` and ``write`` are pure CPU work and import no torch; between them
+:class:`model.engine.inpainter.LaMaInpainter` runs on each of a task's ``parts``: the frames of an animation, the
+pages of a document, the two views of a CMYK page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.engine.costs import Costs
+from model.engine.plan import Plan, make_plan
+from model.errors import MaskRejected
+from model.formats import OUTPUTS, READ
+from model.imaging import Limits
+from model.imaging.coding import decode, encode
+from model.imaging.converting import convert
+from model.imaging.mask_files import check_fit, decode_mask
+from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
+from model.imaging.metadata.reading import has_c2pa, xmp_of
+from model.imaging.picture import Document, Edit, Page, Picture, Written
+from model.imaging.placing import Placement
+from model.repair.hole import Mask, lay, rim, split_soft
+from model.repair.seam import keep_flat
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture that is ready for the network: the first of its ``parts``."""
+
+    picture: Picture
+    #: ``uint8 [H, W]``: the widened mask, which the network fills. Nothing outside it changes.
+    hole: Mask
+    plan: Plan
+    dilation_px: int
+    feather_px: int
+    #: Where the mask was painted softly: the strength with which the fill is laid in.
+    soft: Mask | None = None
+    #: Further frames, pages or views, each with its own plan.
+    following: tuple[Task, ...] = ()
+    #: The file it came from; ``None`` for pictures that never were files.
+    document: Document | None = None
+
+    @property
+    def parts(self) -> tuple[Task, ...]:
+        """All parts for the network, in order."""
+        return (replace(self, following=()), *self.following)
+
+    @property
+    def height(self) -> int:
+        return int(self.hole.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.hole.shape[1])
+
+    @property
+    def tiles_total(self) -> int:
+        """Of all parts."""
+        return self.plan.tiles_total + sum(part.plan.tiles_total for part in self.following)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it holds, in bytes."""
+        held = self.picture.pixels.nbytes + self.hole.nbytes + sum(part.nbytes for part in self.following)
+        if self.document is not None:
+            held += len(self.document.data) + sum(page.samples.nbytes for page in self.document.pages)
+        return held
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A finished file."""
+
+    data: bytes
+    content_type: str
+    #: With its dot: ``.jpg``.
+    extension: str
+    #: Facts of the repair, for the image's record.
+    record: dict[str, Any]
+
+
+def read(
+    source: bytes,
+    mask: bytes,
+    *,
+    limits: Limits,
+    dilation_px: int | None = None,
+    feather_px: int | None = None,
+    mask_inverted: bool = False,
+    placement: Placement | None = None,
+    costs: Costs | None = None,
+) -> Task:
+    """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
+
+    ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
+
+    ``costs``: of the network and device that will do it; the plan is the cheapest by them.
+
+    Raises:
+        ImageRejected: the picture cannot be worked on.
+        MaskRejected: the mask does not fit it.
+    """
+    document = decode(source, limits)
+    first = document.pages[0]
+
+    def painted_for(width: int, height: int) -> Mask:
+        return decode_mask(mask, limits, width=width, height=height, inverted=mask_inverted, placement=placement)
+
+    painted = {first.samples.shape[:2]: painted_for(first.width, first.height)}
+
+    def painted_on(page: Page) -> Mask:
+        size = page.samples.shape[:2]
+        if size not in painted:
+            if placement is not None:
+                painted[size] = painted_for(page.width, page.height)
+            else:
+                check_fit((first.width, first.height), width=page.width, height=page.height)
+                drawn = Image.fromarray(painted[first.samples.shape[:2]])
+                scaled = drawn.resize((page.width, page.height), Image.Resampling.BILINEAR)
+                if page.width < first.width:
+                    # A copy that is for looking through: strokes thinner than its pixels show in them all the same.
+                    scaled = scaled.point(lambda value: 255 if value else 0)
+                painted[size] = np.array(scaled, np.uint8)
+        return painted[size]
+
+    task = planned(document, painted_on, dilation_px=dilation_px, feather_px=feather_px, costs=costs)
+    if not all(part.hole.any() for part in task.parts):
+        raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
+    return task
+
+
+def planned(
+    document: Document,
+    painted_on: Callable[[Page], Mask],
+    *,
+    dilation_px: int | None = None,
+    feather_px: int | None = None,
+    costs: Costs | None = None,
+) -> Task:
+    """The work on a decoded file; ``painted_on`` gives the mask of each page, which may be empty for some."""
+    tasks: list[Task] = []
+    known: dict[int, tuple[Mask, Task]] = {}
+    for page in document.pages:
+        painted = painted_on(page)
+        reach, feather = rim(page.height, page.width, dilation_px, feather_px)
+        # Frames with one mask share hole and plan.
+        shared = known[id(painted)][1] if id(painted) in known else None
+        hole, soft = (shared.hole, shared.soft) if shared else split_soft(painted, reach)
+        plan = shared.plan if shared else make_plan(hole, costs)
+        tasks += [Task(view, hole, plan, reach, feather, soft) for view in page.views()]
+        known[id(painted)] = painted, tasks[-1]
+    return replace(tasks[0], following=tuple(tasks[1:]), document=document)
+
+
+def fill_parts(
+    task: Task, run: Callable[[Task, Callable[[int], None]], Pixels], on_tile: Callable[[int], None]
+) -> list[Pixels]:
+    """``run`` (an inpainter's) on each part of ``task``; ``on_tile`` is called with the finished tiles of all."""
+    results: list[Pixels] = []
+    done = 0
+    for part in task.parts:
+        before = done
+        results.append(run(part, lambda count, before=before: on_tile(before + count)))  # type: ignore[misc]
+        done += part.plan.tiles_total
+    return results
+
+
+def composite(task: Task, fill: Pixels) -> Pixels:
+    """``fill`` (``uint8 [H, W, 3]``) laid into the picture under the feathered hole; outside it nothing changes."""
+    return lay(task.picture.pixels, fill, task.hole, task.feather_px, task.soft)
+
+
+def write(
+    task: Task, pixels: Pixels | Sequence[Pixels], *, output: str | None = None, label: Label | None = None
+) -> Repaired:
+    """The results (``uint8 [H, W, 3]``, one for each of the task's parts) as a file of the source's kind.
+
+    ``output``: another format (``jpeg``, ``png``, ``webp``, ``avif``, ``tiff``). ``label``: the label of
+    origin to write into the file.
+
+    Raises:
+        ImageRejected: the picture cannot be had in the format that ``output`` names.
+    """
+    document = task.document
+    if document is None:
+        raise ValueError("a task without a file cannot be written to one")
+    edits = _edits(task, document, [pixels] if isinstance(pixels, np.ndarray) else list(pixels))
+    source_format = document.probe.format
+    target = OUTPUTS[output].name if output else source_format
+    xmp = labelled(xmp_of(document.data, source_format), label) if label else None
+    if target == source_format:
+        written = encode(document, edits, xmp)
+    else:
+        written = Written(convert(document, edits, target, xmp), "converted")
+    record: dict[str, Any] = {
+        "format": target,
+        "written": written.how,
+        "regions": len(task.plan.regions),
+        "tiles": task.tiles_total,
+        "dilation_px": task.dilation_px,
+        "feather_px": task.feather_px,
+        "masked_share": round(float(np.count_nonzero(task.hole)) / task.hole.size, 6),
+        "c2pa": has_c2pa(document.data, source_format),
+    }
+    reasons = [reason for reason in (document.mended, written.reason) if reason]
+    if label and COMPOSITE.encode() not in (xmp_of(written.data, target) or b""):
+        reasons.append("The label finds no place in the file.")
+    if reasons:
+        record["reason"] = " ".join(reasons)
+    if document.probe.frames > 1:
+        record["frames"] = document.probe.frames
+    return Repaired(written.data, READ[target].content_type, READ[target].ending, record)
+
+
+def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
+    """The results as the file's own samples, page by page."""
+    edits, at, parts = [], 0, task.parts
+    for page in document.pages:
+        views = 2 if page.colour == "cmyk" else 1
+        hole = parts[at].hole
+        samples = page.repaired(results[at : at + views], hole)
+        if samples.dtype == np.uint16:
+            # 8 bits of the network do not name a flat background's 16.
+            samples = keep_flat(page.samples, samples, hole)
+        edits.append(Edit(samples, hole))
+        at += views
+    return edits

@@ -1,0 +1,133 @@
+"""Submits jobs: a job and all its images, or nothing. Every query names the tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection
+
+from cleanplate.base.masks import AutoMask
+from storage.database import Database
+from storage.ledger import bulk
+from storage.ledger.jobs.reading import read_one_job
+from storage.ledger.lifecycle.images import insert_images
+from storage.ledger.lifecycle.jobs import insert_job
+from storage.ledger.lifecycle.transitions import SUBMIT_JOB, SUBMIT_UNMARKED
+from storage.ledger.operations import audit
+from storage.ledger.templates import template_use
+from storage.ledger.tenants import idempotency, quotas
+from storage.ledger.tenants.idempotency import Once
+from storage.ledger.tenants.uploads import hold_uploads
+from storage.ledger.webhooks.endpoints import lock_endpoint
+from storage.records import Job, NewImage, NewJob
+from storage.tables import new_id, skipped_rows
+
+
+def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.SERVICE) -> Job:
+    """Writes a job and all its images, or nothing. ``actor`` is the actor in the audit log.
+
+    Raises:
+        UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
+        NotFound: no such webhook endpoint of this tenant.
+        QuotaExceeded: more than the tenant may ask for.
+        TemplateUnknown, TemplateNotReady, TemplatesMixed: templates that it may not use.
+        ValueError: no images, or an image without a mask where the job has none either.
+    """
+    with db.write() as connection:
+        return _submit(db, connection, tenant_id, job, actor)
+
+
+def submit_once(
+    db: Database,
+    tenant_id: str,
+    job: NewJob,
+    once: Once,
+    answer_of: Callable[[Job], dict[str, Any]],
+    *,
+    actor: str = audit.SERVICE,
+) -> tuple[dict[str, Any], bool]:
+    """As :func:`submit_job`, for a request with an idempotency key: the answer, and whether it is a repeat.
+
+    ``answer_of`` makes the answer of the new job; the same transaction stores it.
+
+    Raises:
+        IdempotencyKeyBusy, IdempotencyKeyReused: see :mod:`storage.ledger.tenants.idempotency`.
+    """
+    with db.write() as connection:
+        given = idempotency.hold_key(db, connection, tenant_id, once)
+        if given is not None:
+            return given, True
+        answer = answer_of(_submit(db, connection, tenant_id, job, actor))
+        idempotency.remember_answer(db, connection, tenant_id, once, answer)
+        return answer, False
+
+
+def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
+    if not job.images:
+        raise ValueError("A job has at least one image.")
+    if job.mask is None and any(image.mask is None for image in job.images):
+        raise ValueError("An image has no mask, and the job has none either.")
+    job_id = new_id("job")
+    options = job.options.model_dump(mode="json")
+    files = _uploads_of(db, connection, tenant_id, job)
+    lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
+    used = template_use.lock_named(connection, tenant_id, [job.mask, *(image.mask for image in job.images)])
+    quotas.use(db, connection, tenant_id, images=len(job.images), sizes=[])
+    rights = {
+        "rights_basis": job.rights.basis.value,
+        "attested_by": job.rights.attested_by,
+        "rights_reference": job.rights.reference,
+    }
+    values = {
+        "id": job_id,
+        "tenant_id": tenant_id,
+        "options": options,
+        "mask": None if job.mask is None else job.mask.document(),
+        "rows_skipped": len(job.skipped),
+        "webhook_endpoint_id": job.webhook_endpoint_id,
+        "priority": job.priority,
+        "deadline": job.deadline,
+        "trace": job.trace,
+        "retention_s": job.retention_s,
+        "total": len(job.images),
+        "queued": len(job.images),
+        **rights,
+    }
+    submitted = {**rights, "images": len(job.images), "options": options}
+    entry = audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)
+    insert_job(db, connection, SUBMIT_UNMARKED if isinstance(job.mask, AutoMask) else SUBMIT_JOB, values, entry)
+    rows = (_row(position, job, image, files) for position, image in enumerate(job.images))
+    insert_images(db, connection, rows, job_id=job_id, tenant_id=tenant_id)
+    template_use.note(db, connection, job_id, used)
+    if isinstance(job.mask, AutoMask):
+        template_use.begin_estimate(db, connection, tenant_id, job_id, job.mask)
+    skipped = (asdict(row) for row in job.skipped)
+    bulk.insert_rows(db, connection, skipped_rows, skipped, job_id=job_id)
+    return read_one_job(db, connection, tenant_id, job_id)
+
+
+def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    """An image as a row; ``files`` are keys and names by upload."""
+    source_key, filename = files.get(image.source_upload_id or "", ("", ""))
+    mask_upload_id = job.mask_upload_id if image.mask is None else image.mask_upload_id
+    return {
+        "id": new_id("img"),
+        "position": position,
+        "name": image.name or filename,
+        "custom_id": image.custom_id,
+        "source_key": source_key,
+        "source_url": image.source_url,
+        "mask_key": files[mask_upload_id][0] if mask_upload_id is not None else "",
+        "mask": None if image.mask is None else image.mask.document(),
+        "options": None if image.options is None else image.options.document(),
+        "record": {},
+    }
+
+
+def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJob) -> dict[str, tuple[str, str]]:
+    """Keys and names of all uploads that a job names, by id; the job now holds them."""
+    named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
+    wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
+    return hold_uploads(db, connection, tenant_id, wanted)

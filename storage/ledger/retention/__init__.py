@@ -1,0 +1,1 @@
+"""Deletes jobs, uploads and deliveries, and notes their blobs for the sweeper."""

@@ -1,0 +1,50 @@
+"""Deletes a job: at its tenant's request, or when its retention is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, or_, select, update
+
+from storage.database import Database
+from storage.errors import NotFound
+from storage.ledger.jobs.reading import one_job
+from storage.ledger.lifecycle.images import delete_images
+from storage.ledger.lifecycle.jobs import delete_job_row
+from storage.ledger.operations import audit
+from storage.ledger.retention.blobs import note_blobs
+from storage.tables import images, uploads
+
+
+def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> None:
+    """Deletes a job with its images, and soon after their results and the uploads that no other job uses.
+
+    A worker that still works on one of its images finds its lease gone. Raises NotFound.
+    """
+    with db.write() as connection:
+        if connection.execute(one_job(tenant_id, job_id)).first() is None:
+            raise NotFound("job", job_id)
+        named = select(images.c.source_key).where(images.c.job_id == job_id)
+        named_masks = select(images.c.mask_key).where(images.c.job_id == job_id)
+        mine = (
+            select(uploads.c.id)
+            .where(uploads.c.tenant_id == tenant_id, or_(uploads.c.key.in_(named), uploads.c.key.in_(named_masks)))
+            .order_by(uploads.c.id)
+            .with_for_update(key_share=True)
+            .cte("mine")
+        )
+        # An upload that no other job uses expires now.
+        connection.execute(
+            update(uploads)
+            .where(uploads.c.id.in_(select(mine.c.id)))
+            .values(uses=uploads.c.uses - 1, expires_at=_sooner(db))
+        )
+        count = delete_images(connection, job_id)
+        if not delete_job_row(connection, job_id):
+            raise NotFound("job", job_id)
+        note_blobs(db, connection, [(f"t/{tenant_id}/jobs/{job_id}/", None)])
+        audit.append(db, connection, [audit.Event(tenant_id, "job.deleted", actor, job_id, None, {"images": count})])
+
+
+def _sooner(db: Database) -> ColumnElement[Any]:
+    return case((uploads.c.uses <= 1, db.now()), else_=uploads.c.expires_at)

@@ -1,0 +1,338 @@
+"""Publishes, leases and settles templates, for dispatcher and workers; a lease's token fences each change.
+
+Workers make one template of a tenant at a time. The last transaction settles the template, those found with it, and the
+job that waits for them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, not_, or_, select, update
+
+from storage.database import Database
+from storage.ledger.images.eligibility import is_paused
+from storage.ledger.images.reaper import WORKER_LOST
+from storage.ledger.lifecycle.jobs import move_job
+from storage.ledger.lifecycle.transitions import ASK, RELEASE
+from storage.ledger.operations import audit
+from storage.ledger.templates.review import release_job
+from storage.ledger.templates.templates import give_uploads_back, is_for_job, next_version, spec_of
+from storage.ledger.webhooks import outbox
+from storage.records import (
+    EstimateSpec,
+    JobState,
+    LeasedTemplate,
+    MadeTemplate,
+    Priority,
+    Review,
+    ReviewError,
+    SampleSource,
+    TemplateKind,
+    TemplateState,
+)
+from storage.tables import images, jobs, templates, uploads
+
+#: Most samples from a job; the estimate stops earlier when it has enough.
+MOST_SOURCES = 400
+#: Templates in one round of the dispatcher.
+_BATCH = 32
+#: Backoff after a transient failure, in seconds for each attempt made.
+_WAIT_S = 10.0
+_LOST = "The worker fell silent on the last attempt allowed. Try fewer or smaller pictures."
+
+
+def is_waiting_template(db: Database) -> ColumnElement[bool]:
+    """Whether a row of ``templates`` is to be made and has no lease; it may be in the queue."""
+    return and_(
+        templates.c.state == TemplateState.ESTIMATING,
+        templates.c.lease_token.is_(None),
+        templates.c.available_at <= db.now(),
+    )
+
+
+def is_silent_template(db: Database) -> ColumnElement[bool]:
+    """Whether the lease of a row of ``templates`` has expired."""
+    return and_(templates.c.state == TemplateState.ESTIMATING, templates.c.lease_expires_at <= db.now())
+
+
+def take_templates(db: Database, *, publish_timeout_s: float) -> list[tuple[str, Priority]]:
+    """Marks templates as published whose turn has come; returns their ids and queues."""
+    forgotten = db.after(-publish_timeout_s)
+    other = templates.alias("other")
+    busy = exists().where(
+        other.c.tenant_id == templates.c.tenant_id,
+        other.c.state == TemplateState.ESTIMATING,
+        or_(other.c.lease_token.is_not(None), other.c.published_at > forgotten),
+    )
+    ready = and_(
+        is_waiting_template(db),
+        not_(busy),
+        not_(is_paused(templates.c.source_job_id, templates.c.tenant_id)),
+    )
+    with db.write() as connection:
+        rows = connection.execute(
+            select(templates.c.id, templates.c.tenant_id, templates.c.source_job_id)
+            .where(ready)
+            .order_by(templates.c.available_at, templates.c.id)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True)
+        ).all()
+        # The first of each tenant.
+        chosen = list({row.tenant_id: row for row in reversed(rows)}.values())
+        if not chosen:
+            return []
+        connection.execute(
+            update(templates).where(templates.c.id.in_([row.id for row in chosen])).values(published_at=db.now())
+        )
+        sources = [row.source_job_id for row in chosen if row.source_job_id is not None]
+        found = connection.execute(select(jobs.c.id, jobs.c.priority).where(jobs.c.id.in_(sources)))
+        priorities = {row.id: Priority(row.priority) for row in found}
+        return [(row.id, priorities.get(row.source_job_id, Priority.BULK)) for row in chosen]
+
+
+def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[str, LeasedTemplate | None]:
+    """Leases a template; ``None``: it is held, made, deleted, paused or not yet due."""
+    token = secrets.token_urlsafe(24)
+    with db.write() as connection:
+        row = connection.execute(
+            update(templates)
+            .where(
+                templates.c.id == template_id,
+                templates.c.state == TemplateState.ESTIMATING,
+                templates.c.lease_token.is_(None),
+                templates.c.available_at <= db.now(),
+                not_(is_paused(templates.c.source_job_id, templates.c.tenant_id)),
+            )
+            .values(
+                lease_token=token,
+                lease_expires_at=db.after(lease_s),
+                published_at=None,
+                attempt=templates.c.attempt + 1,
+                progress=None,
+            )
+            .returning(
+                templates.c.id,
+                templates.c.tenant_id,
+                templates.c.kind,
+                templates.c.spec,
+                templates.c.source_job_id,
+                templates.c.attempt,
+            )
+        ).first()
+        if row is None:
+            return token, None
+        leased = LeasedTemplate(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            kind=TemplateKind(row.kind),
+            spec=spec_of(row),
+            sources=_sources(connection, row),
+            attempt=row.attempt,
+        )
+        return token, leased
+
+
+def extend_template(db: Database, token: str, *, lease_s: float, progress: dict[str, Any] | None) -> bool:
+    """Extends a lease and writes the progress; whether the token still holds it."""
+    changes: dict[str, Any] = {"lease_expires_at": db.after(lease_s)}
+    if progress is not None:
+        changes["progress"] = progress
+    with db.write() as connection:
+        return bool(connection.execute(update(templates).where(_held(token)).values(**changes)).rowcount)
+
+
+def release_template(db: Database, token: str) -> None:
+    """Queues a template again whose worker stops: the attempt does not count."""
+    with db.write() as connection:
+        connection.execute(
+            update(templates)
+            .where(_held(token))
+            .values(**_freed(), attempt=templates.c.attempt - 1, available_at=db.now())
+        )
+
+
+def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
+    """Settles a template that was made, with those found with it; whether the token still held it."""
+    with db.write() as connection:
+        row = _lock_held(connection, token)
+        if row is None:
+            return False
+        spec = spec_of(row)
+        sure = not isinstance(spec, EstimateSpec) or spec.passes([one.confidence for one in made])
+        state = TemplateState.READY if sure else TemplateState.NEEDS_REVIEW
+        for one in made:
+            result = {
+                "state": state,
+                "place": one.place,
+                "samples": one.samples,
+                "quality": one.quality,
+                "confidence": one.confidence,
+                "warnings": one.warnings,
+                "file_key": one.file_key,
+                "previews": one.previews,
+                "finished_at": db.now(),
+            }
+            if one.id == row.id:
+                connection.execute(update(templates).where(templates.c.id == row.id).values(**result, **_freed()))
+            else:
+                _add_beside(db, connection, row, one.id, result)
+        give_uploads_back(connection, row)
+        _tell(connection, [one.id for one in made])
+        _settle_job(db, connection, row, Review(templates=[one.id for one in made]), sure=sure)
+        done = {"templates": [one.id for one in made], "state": state.value}
+        event = audit.Event(row.tenant_id, "template.made", audit.SERVICE, row.source_job_id, None, done)
+        audit.append(db, connection, [event])
+        return True
+
+
+def fail_template(
+    db: Database, token: str, code: str, detail: str, *, retry: bool, max_attempts: int, needed: int | None = None
+) -> bool:
+    """Fails a template, or queues it again after a transient failure; whether the token still held it.
+
+    ``needed``: number of missing pictures, where that is the cause.
+    """
+    with db.write() as connection:
+        row = _lock_held(connection, token)
+        if row is None:
+            return False
+        again = retry and row.attempt < max_attempts
+        in_s = _WAIT_S * row.attempt if again else None
+        _give_up(db, connection, row, (code, detail), needed=needed, again_in_s=in_s)
+        return True
+
+
+def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
+    """Reclaims templates whose lease has expired; returns their ids."""
+    with db.write() as connection:
+        rows = connection.execute(
+            select(templates)
+            .where(is_silent_template(db))
+            .order_by(templates.c.id)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for row in rows:
+            _give_up(db, connection, row, (WORKER_LOST, _LOST), again_in_s=0 if row.attempt < max_attempts else None)
+        return [row.id for row in rows]
+
+
+def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
+    """The samples: the uploads in their order, or pictures evenly spread over a job."""
+    if row.source_job_id is None:
+        named = spec_of(row).upload_ids
+        query = select(uploads.c.id, uploads.c.filename, uploads.c.key).where(
+            uploads.c.id.in_(named), uploads.c.tenant_id == row.tenant_id
+        )
+        found = {upload.id: upload for upload in connection.execute(query)}
+        return [
+            SampleSource(name=found[name].filename, source_key=found[name].key, source_url=None)
+            for name in named
+            if name in found
+        ]
+    job = connection.execute(select(jobs.c.total).where(jobs.c.id == row.source_job_id)).first()
+    if job is None:
+        return []
+    query = (
+        select(images.c.name, images.c.source_key, images.c.source_url)
+        .where(images.c.job_id == row.source_job_id, images.c.position % -(-job.total // MOST_SOURCES) == 0)
+        .order_by(images.c.position)
+    )
+    if is_for_job(row):
+        # An image with a mask of its own does not show the mark that is looked for.
+        query = query.where(images.c.mask.is_(None))
+    return [SampleSource(**image._asdict()) for image in connection.execute(query)]
+
+
+def _held(token: str) -> Any:
+    return and_(templates.c.lease_token == token, templates.c.state == TemplateState.ESTIMATING)
+
+
+def _freed() -> dict[str, Any]:
+    return {"lease_token": None, "lease_expires_at": None, "published_at": None, "progress": None}
+
+
+def _lock_held(connection: Connection, token: str) -> Row[Any] | None:
+    return connection.execute(select(templates).where(_held(token)).with_for_update()).first()
+
+
+def _add_beside(db: Database, connection: Connection, row: Row[Any], template_id: str, result: dict[str, Any]) -> None:
+    """Adds a template for another mark of the same pictures, under the same name."""
+    connection.execute(
+        insert(templates).values(
+            id=template_id,
+            tenant_id=row.tenant_id,
+            name=row.name,
+            version=next_version(db, connection, row.tenant_id, row.name),
+            kind=row.kind,
+            spec=row.spec,
+            source_job_id=row.source_job_id,
+            found_with_id=row.id,
+            webhook_endpoint_id=row.webhook_endpoint_id,
+            available_at=db.now(),
+            created_at=db.now(),
+            **result,
+        )
+    )
+
+
+def _give_up(
+    db: Database,
+    connection: Connection,
+    row: Row[Any],
+    error: tuple[str, str],
+    *,
+    again_in_s: float | None,
+    needed: int | None = None,
+) -> None:
+    """Queues a template again, or fails it (``again_in_s`` ``None``). ``error``: code and sentence."""
+    code, detail = error
+    changes = _freed()
+    if again_in_s is not None:
+        changes["available_at"] = db.after(again_in_s)
+    else:
+        changes |= {
+            "state": TemplateState.FAILED,
+            "error_code": code,
+            "error_detail": detail,
+            "finished_at": db.now(),
+        }
+    connection.execute(update(templates).where(templates.c.id == row.id).values(**changes))
+    if again_in_s is not None:
+        return
+    give_uploads_back(connection, row)
+    _tell(connection, [row.id])
+    review = Review(templates=[], error=ReviewError(code=code, detail=detail, needed=needed))
+    _settle_job(db, connection, row, review, sure=False)
+    said = {"template": row.id, "error_code": code}
+    event = audit.Event(row.tenant_id, "template.failed", audit.SERVICE, row.source_job_id, None, said)
+    audit.append(db, connection, [event])
+
+
+def _tell(connection: Connection, template_ids: list[str]) -> None:
+    query = select(templates).where(templates.c.id.in_(template_ids)).order_by(templates.c.id)
+    for row in connection.execute(query).all():
+        outbox.template_event(connection, row, row.finished_at)
+
+
+def _settle_job(db: Database, connection: Connection, row: Row[Any], review: Review, *, sure: bool) -> None:
+    """Lets the job that waits for this template begin, or wait for a person."""
+    if row.source_job_id is None or not is_for_job(row):
+        return
+    job = connection.execute(
+        select(jobs.c.id, jobs.c.tenant_id, jobs.c.state, jobs.c.mask)
+        .where(jobs.c.id == row.source_job_id)
+        .with_for_update(key_share=True)
+    ).first()
+    if job is None:
+        return
+    document = review.model_dump(exclude_none=True)
+    connection.execute(update(jobs).where(jobs.c.id == row.source_job_id).values(review=document))
+    if job.state != JobState.ESTIMATING:
+        return
+    if sure:
+        release_job(db, connection, RELEASE, job, review.templates)
+        return
+    move_job(db, connection, ASK, job.id)

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openPage } from "../page.js";
+
+openPage();
+const { reasonOf } = await import("../../../api/static/web/words/reasons.js");
+
+test("a known code has a title and advice of its own", () => {
+  assert.deepEqual(reasonOf("mask_too_large"), ["The mask's file is too large", "Save the mask smaller."]);
+});
+
+test("an unknown code is its own title, with advice", () => {
+  const [title, advice] = reasonOf("brand_new");
+  assert.equal(title, "brand_new");
+  assert.match(advice, /^Try again/);
+});
+
+test("a code named as a property of every object is unknown too", () => {
+  assert.equal(reasonOf("constructor")[0], "constructor");
+  assert.equal(reasonOf("toString")[0], "toString");
+});

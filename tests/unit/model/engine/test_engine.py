@@ -1,0 +1,419 @@
+"""The engine batches tiles of many threads, answers every one, and mends what a device cannot do."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from model import LaMaInpainter
+from model.box import Box
+from model.engine.engine import Engine
+from model.engine.flight import Tile
+from model.errors import (
+    DeviceFull,
+    DeviceLost,
+    EngineClosed,
+    ImageRejected,
+    MaskRejected,
+    ResultNotFinite,
+    WeightsRejected,
+)
+from model.imaging import Limits
+from model.networks.lama import LaMaGenerator
+from model.networks.precision import Precision
+from model.networks.weights import Description, save_weights
+from model.repair.task import read
+
+CPU = torch.device("cpu")
+
+
+class Probe(nn.Module):
+    """A network whose result tells its input apart, and that does what a test wants with each batch it sees."""
+
+    def __init__(self, on_batch: Callable[[Tensor, torch.dtype], None] = lambda _, __: None) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1))
+        self.on_batch = on_batch
+
+    def __deepcopy__(self, memo: object) -> Probe:
+        return Probe(self.on_batch)
+
+    def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
+        self.on_batch(x, self.gain.dtype)
+        mean = x[:, :3].mean(dim=(2, 3), keepdim=True) * self.gain.to(x.dtype)
+        return mean.expand(-1, -1, window.height, window.width) / self.gain.float()
+
+
+def tile(value: int = 100, side: int = 64) -> Tile:
+    hole = np.zeros((side, side), np.uint8)
+    hole[10:20, 10:20] = 255
+    return Tile(np.full((side, side, 3), value, np.uint8), hole)
+
+
+def mean_of(value: int, side: int = 64) -> float:
+    return value / 255 * (1 - 100 / side**2)
+
+
+OnBatch = Callable[[Tensor, torch.dtype], None]
+
+
+def engine(on_batch: OnBatch = lambda _, __: None, precision: Precision = "fp32", **options: float) -> Engine:
+    return Engine(Probe(on_batch), CPU, precision, **options)  # type: ignore[arg-type]
+
+
+def test_tiles_of_many_threads_share_passes_and_each_gets_its_own_answer() -> None:
+    sizes: list[int] = []
+    together = threading.Barrier(8)
+
+    def ask(value: int) -> float:
+        together.wait()
+        return float(running.submit(tile(value)).result().values[12, 12, 0])
+
+    running = engine(lambda x, _: sizes.append(len(x)), max_batch=4, max_delay_ms=2000)
+    with running, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(10, 90, 10)))
+    assert answers == pytest.approx([mean_of(value) for value in range(10, 90, 10)], abs=1e-4)
+    assert sizes == [4, 4]
+
+
+def test_a_lonely_tile_waits_no_longer_than_the_delay_and_sizes_do_not_mix() -> None:
+    shapes: list[tuple[int, ...]] = []
+    with engine(lambda x, _: shapes.append(tuple(x.shape)), max_batch=8, max_delay_ms=20) as running:
+        futures = [running.submit(tile(50, side)) for side in (64, 80, 64)]
+        values = [float(future.result().values[12, 12, 0]) for future in futures]
+    assert values == pytest.approx([mean_of(50, 64), mean_of(50, 80), mean_of(50, 64)], abs=1e-4)
+    assert sorted(shapes) == [(1, 4, 80, 80), (2, 4, 64, 64)]
+
+
+def test_closing_answers_what_was_asked_and_refuses_what_comes_after() -> None:
+    running = engine(max_batch=64, max_delay_ms=60_000)
+    asked = [running.submit(tile()) for _ in range(3)]
+    running.close()
+    running.close()
+    assert all(future.done() for future in asked)
+    with pytest.raises(EngineClosed):
+        running.submit(tile())
+
+
+def test_a_taken_back_tile_is_not_computed() -> None:
+    seen: list[int] = []
+    with engine(lambda x, _: seen.append(len(x)), max_batch=8, max_delay_ms=60_000) as running:
+        kept, dropped = running.submit(tile(1)), running.submit(tile(2))
+        assert dropped.cancel()
+    assert kept.done()
+    assert seen == [1]
+
+
+def test_an_error_reaches_those_who_asked_and_the_engine_goes_on() -> None:
+    def refuse_dark(x: Tensor, _: torch.dtype) -> None:
+        if x[:, :3].max() < 0.1:
+            raise ArithmeticError("too dark")
+
+    with engine(refuse_dark, max_batch=1) as running:
+        with pytest.raises(ArithmeticError, match="too dark"):
+            running.submit(tile(5)).result()
+        assert running.submit(tile(200)).result().notes == ()
+
+
+def test_a_batch_that_does_not_fit_is_halved() -> None:
+    def room_for_two(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("no room")
+
+    with engine(room_for_two, max_batch=8, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile(value)) for value in range(10, 90, 10)]
+        results = [future.result() for future in futures]
+    assert all("smaller_batch" in result.notes for result in results)
+    answers = [float(result.values[12, 12, 0]) for result in results]
+    assert answers == pytest.approx([mean_of(value) for value in range(10, 90, 10)], abs=1e-4)
+
+
+def test_a_tile_that_does_not_fit_is_cut_into_smaller_ones() -> None:
+    def room_for_small(x: Tensor, _: torch.dtype) -> None:
+        if x.shape[-1] > 300:
+            raise torch.OutOfMemoryError("no room")
+
+    whole = Tile(np.full((512, 512, 3), 128, np.uint8), np.full((512, 512), 255, np.uint8))
+    with engine(room_for_small, max_batch=1) as running:
+        result = running.submit(whole).result()
+    assert result.notes == ("smaller_tiles",)
+    assert np.isfinite(result.values).all()
+
+
+def test_only_as_many_tiles_share_a_pass_as_are_cheaper_together() -> None:
+    sizes: list[int] = []
+    with engine(lambda x, _: sizes.append(len(x)), max_batch=8, batch_px=3 * 64 * 64, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(6)] + [running.submit(tile(side=256))]
+        for future in futures:
+            future.result()
+        assert (running.load.tiles, running.load.passes) == (7, 3)
+    assert sizes == [3, 3, 1]
+
+
+def test_a_host_without_memory_is_mended_like_a_device_without() -> None:
+    def room_for_one(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    with engine(room_for_one, max_batch=2, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(2)]
+        assert [future.result().notes for future in futures] == [("smaller_batch",)] * 2
+
+
+def test_a_tile_that_fits_nowhere_is_an_error_that_may_pass() -> None:
+    def no_room(_: Tensor, __: torch.dtype) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    with engine(no_room, max_batch=1) as running, pytest.raises(DeviceFull) as raised:
+        running.submit(tile()).result()
+    assert raised.value.transient
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.AcceleratorError("CUDA error: unspecified launch failure"), RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")],
+)
+def test_a_device_that_failed_is_lost_to_all_who_ask_later(error: Exception) -> None:
+    def fail(_: Tensor, __: torch.dtype) -> None:
+        raise error
+
+    with engine(fail, max_batch=1) as running:
+        with pytest.raises(DeviceLost):
+            running.submit(tile()).result()
+        assert running.lost
+        with pytest.raises(DeviceLost):
+            running.submit(tile())
+
+
+def test_a_pass_that_hangs_is_seen_from_outside() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(_: Tensor, __: torch.dtype) -> None:
+        entered.set()
+        release.wait(60)
+
+    with engine(hang, max_batch=1) as running:
+        assert running.load.stalled_s == 0
+        future = running.submit(tile())
+        assert entered.wait(60)
+        first, second = running.load.stalled_s, running.load.stalled_s
+        assert 0 < first <= second
+        release.set()
+        future.result()
+        assert running.load.stalled_s == 0
+
+
+def test_a_tile_that_fits_nowhere_else_is_filled_on_the_cpu_in_fp32() -> None:
+    def no_room_in_half(_: Tensor, dtype: torch.dtype) -> None:
+        if dtype == torch.bfloat16:
+            raise torch.OutOfMemoryError("no room")
+
+    with engine(no_room_in_half, "bf16", max_batch=1) as running:
+        result = running.submit(tile(100)).result()
+    assert result.notes == ("cpu",)
+    assert float(result.values[12, 12, 0]) == pytest.approx(mean_of(100), abs=1e-4)
+
+
+class Overflowing(Probe):
+    """Not finite in half precision; in fp32 only where ``always``."""
+
+    def __init__(self, always: bool) -> None:
+        super().__init__()
+        self.always = always
+
+    def __deepcopy__(self, memo: object) -> Overflowing:
+        return Overflowing(self.always)
+
+    def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
+        result = super().forward(x, window)
+        overflows = self.always or self.gain.dtype == torch.bfloat16
+        return result + torch.inf if overflows else result
+
+
+def test_values_that_are_not_finite_are_computed_again_in_fp32() -> None:
+    with Engine(Overflowing(always=False), CPU, "bf16", max_batch=1) as running:
+        result = running.submit(tile(100)).result()
+    assert result.notes == ("fp32",)
+    assert float(result.values[12, 12, 0]) == pytest.approx(mean_of(100), abs=1e-4)
+
+
+def test_values_that_are_not_finite_in_fp32_either_are_an_error() -> None:
+    with Engine(Overflowing(always=True), CPU, "bf16", max_batch=1) as running, pytest.raises(ResultNotFinite):
+        running.submit(tile()).result()
+
+
+@pytest.mark.parametrize("shape", [(60, 64), (64, 60)])
+def test_sides_off_the_grid_are_refused(shape: tuple[int, int]) -> None:
+    with engine() as running, pytest.raises(ValueError, match="multiples of 16"):
+        running.submit(Tile(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (90, 120, 4), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def mask() -> np.ndarray:
+    painted = np.zeros((90, 120), np.uint8)
+    painted[40:50, 30:90] = 255
+    return painted
+
+
+@pytest.mark.parametrize("shape", [(90, 120), (90, 120, 3), (90, 120, 4)])
+def test_three_lines_clean_a_picture_of_any_of_its_shapes(
+    shape: tuple[int, ...], picture: np.ndarray, mask: np.ndarray
+) -> None:
+    image = picture[..., 0] if len(shape) == 2 else picture[..., : shape[2]].copy()
+    with LaMaInpainter(device="cpu") as inpainter:
+        clean = inpainter(image, mask)
+        again = inpainter(image, mask > 0)
+    assert clean.shape == image.shape
+    assert clean.dtype == np.uint8
+    changed = clean != image if clean.ndim == 2 else (clean != image).any(axis=2)
+    assert changed[mask > 0].any()
+    assert not changed[:30].any()
+    assert np.array_equal(clean, again)
+    if clean.ndim == 3 and clean.shape[2] == 4:
+        assert np.array_equal(clean[..., 3], image[..., 3])
+
+
+def test_many_pictures_come_back_in_order(picture: np.ndarray, mask: np.ndarray) -> None:
+    images = [np.roll(picture[..., :3], shift, axis=1).copy() for shift in range(4)]
+    with LaMaInpainter(device="cpu") as inpainter:
+        several = list(inpainter.many(images, [mask] * 4))
+        for image, clean in zip(images, several, strict=True):
+            assert np.array_equal(inpainter(image, mask), clean)
+        with pytest.raises(ValueError, match="one mask for each image"):
+            list(inpainter.many(images, [mask]))
+
+
+def test_arrays_that_do_not_fit_are_refused_with_a_sentence(picture: np.ndarray, mask: np.ndarray) -> None:
+    rgb = picture[..., :3].copy()
+    with LaMaInpainter(device="cpu") as inpainter:
+        for image in (rgb.astype(np.float32), rgb[..., :2], rgb[None], np.zeros((0, 5, 3), np.uint8)):
+            with pytest.raises(ImageRejected, match="give"):
+                inpainter(image, mask)
+        for code, wrong in (
+            ("mask_array_unsupported", mask.astype(np.float32)),
+            ("mask_size_mismatch", mask[:-1]),
+            ("mask_empty", np.zeros_like(mask)),
+        ):
+            with pytest.raises(MaskRejected) as refusal:
+                inpainter(rgb, wrong)
+            assert refusal.value.code == code
+
+
+def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
+    """Inside the mask, on the sample photos, with the weights that ship."""
+    samples = Path(__file__).parents[4] / "samples"
+    for photo in sorted((samples / "marked").iterdir())[:2]:
+        image = np.asarray(Image.open(photo).convert("RGB"))
+        mask = np.asarray(Image.open(samples / "masks" / photo.name).convert("L"))
+        results = []
+        for precision in ("fp32", "bf16"):
+            with LaMaInpainter(device="cpu", precision=precision) as inpainter:  # type: ignore[arg-type]
+                results.append(inpainter(image, mask)[mask > 127].astype(np.float64))
+        error = np.mean((results[0] - results[1]) ** 2)
+        assert 10 * np.log10(255**2 / error) >= 45
+
+
+def test_ffc_lambda_changes_the_fill_and_one_is_as_trained(picture: np.ndarray, mask: np.ndarray) -> None:
+    image = picture[..., :3].copy()
+    fills: dict[float | None, np.ndarray] = {}
+    with LaMaInpainter(device="cpu") as inpainter:
+        for value in (1.0, 0.0):
+            fills[value] = inpainter(image, mask, ffc_lambda=value)
+        fills[None] = inpainter(image, mask)
+    assert np.array_equal(fills[None], fills[1.0])
+    assert not np.array_equal(fills[0.0], fills[1.0])
+
+
+def test_tiles_of_different_ffc_lambda_share_a_batch_and_each_is_as_alone() -> None:
+    torch.manual_seed(0)
+    network = LaMaGenerator(ngf=8, n_blocks=2).eval()
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    hole = tile().hole
+    values = [step / 7 for step in range(8)]
+    with Engine(network, CPU, "fp32", max_batch=8, max_delay_ms=60_000) as running:
+        answers = [running.submit(Tile(pixels, hole, value)) for value in values]
+        together = [answer.result().values for answer in answers]
+        assert running.load.passes == 1
+    with Engine(network, CPU, "fp32", max_batch=1) as running:
+        alone = [running.submit(Tile(pixels, hole, value)).result().values for value in values]
+    marked = hole > 0
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one[marked], other[marked], atol=1e-5)
+    assert all(np.abs(one - other)[marked].max() > 1e-6 for one, other in pairwise(together))
+
+
+def test_a_cpu_holds_the_weights_once() -> None:
+    with Engine(LaMaGenerator(ngf=8, n_blocks=2).eval(), CPU, "fp32") as running:
+        (program,) = running._programs.values()
+        held = {parameter.data_ptr() for parameter in running._network.parameters()}
+        assert {parameter.data_ptr() for parameter in program._network.parameters()} == held
+
+
+def test_a_tile_that_is_cut_keeps_its_ffc_lambda() -> None:
+    heard: list[Tensor | None] = []
+
+    class Full(Probe):
+        """Has no room for tiles of 256 px."""
+
+        def __deepcopy__(self, memo: object) -> Full:
+            return Full(self.on_batch)
+
+        def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
+            if x.shape[-1] >= 256:
+                raise torch.OutOfMemoryError("no room")
+            heard.append(strength)
+            return super().forward(x, window)
+
+    whole = Tile(np.full((256, 256, 3), 128, np.uint8), np.full((256, 256), 255, np.uint8), 0.25)
+    with Engine(Full(), CPU, "fp32", max_batch=1) as running:
+        assert "smaller_tiles" in running.submit(whole).result().notes
+    assert len(heard) > 1
+    assert all(strength is not None and strength.tolist() == [0.25] for strength in heard)
+
+
+def test_weights_may_be_a_file_or_a_name_that_was_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(WeightsRejected, match="cleanplate weights pull big-lama"):
+        LaMaInpainter("big-lama", device="cpu")
+    with pytest.raises(WeightsRejected, match="no weights file"):
+        LaMaInpainter(tmp_path / "absent.safetensors", device="cpu")
+    pulled = tmp_path / ".cleanplate" / "weights" / "big-lama.safetensors"
+    pulled.parent.mkdir(parents=True)
+    save_weights(
+        LaMaGenerator(ngf=8, n_blocks=1), Description("lama", {"ngf": 8, "n_blocks": 1}), pulled, dtype=torch.float32
+    )
+    for weights in ("big-lama", pulled, str(pulled)):
+        with LaMaInpainter(weights, device="cpu") as inpainter:
+            assert inpainter.architecture == "lama"
+
+
+def test_what_the_engine_did_differently_is_heard_with_the_picture(picture: np.ndarray, mask: np.ndarray) -> None:
+    task = read(png(picture[..., :3]), png(mask), limits=Limits(max_bytes=10**7, max_pixels=10**6))
+    with LaMaInpainter(device="cpu") as inpainter:
+        inpainter.engine.close()
+        inpainter.engine = Engine(Overflowing(always=False), CPU, "bf16", max_batch=1)
+        notes: list[str] = []
+        inpainter.run(task, lambda _: None, notes.append)
+    assert notes == ["fp32"]
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,92 @@
+"""The seam: differences are those of the paper, low frequencies follow the rim, and white stays white."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.colour_difference import border_steps, delta_e_2000
+from model.repair.hole import lay
+from model.repair.seam import keep_flat, rim_matched
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [
+        # Sharma, Wu and Dalal 2005, table 1: pairs 1, 4, 7, 8, 13, 17, 20, 25, 30, 34.
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((50, -1.3802, -84.2814), (50, 0, -82.7485), 1.0000),
+        ((50, 0, 0), (50, -1, 2), 2.3669),
+        ((50, -1, 2), (50, 0, 0), 2.3669),
+        ((50, -0.001, 2.49), (50, 0.0009, -2.49), 4.8045),
+        ((50, 2.5, 0), (73, 25, -18), 27.1492),
+        ((50, 2.5, 0), (58, 24, 15), 19.4535),
+        ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
+        ((36.4612, 47.858, 18.3852), (36.2715, 50.5065, 21.2231), 1.4146),
+        ((2.0776, 0.0795, -1.135), (0.9033, -0.0636, -0.5514), 0.9082),
+    ],
+)
+def test_differences_are_those_of_the_paper(
+    first: tuple[float, ...], second: tuple[float, ...], difference: float
+) -> None:
+    found = delta_e_2000(np.array(first, np.float64), np.array(second, np.float64))
+    assert found == pytest.approx(difference, abs=1e-4)
+
+
+def ramp(height: int = 120, width: int = 160) -> Pixels:
+    across = np.linspace(90, 190, width)[None, :, None]
+    return np.rint(np.broadcast_to(across + np.array([0, 10, -20]), (height, width, 3))).astype(np.uint8)
+
+
+def box_hole(height: int = 120, width: int = 160) -> Pixels:
+    hole = np.zeros((height, width), np.uint8)
+    hole[40:70, 50:120] = 255
+    return hole
+
+
+def test_a_shift_of_the_whole_fill_is_taken_back() -> None:
+    source, hole = ramp(), box_hole()
+    fill = source.copy()
+    fill[hole > 0] += np.array([9, 5, 0], np.uint8)
+    before, after = border_steps(fill, hole).mean(), border_steps(rim_matched(source, fill, hole), hole).mean()
+    assert before > 2
+    assert after < 0.4
+
+
+def test_a_fill_that_fits_is_left_nearly_as_it_is() -> None:
+    source, hole = ramp(), box_hole()
+    assert np.abs(rim_matched(source, source, hole).astype(int) - source).max() <= 2
+
+
+@pytest.mark.parametrize("white", [255, 253, 60_000])
+def test_a_flat_background_is_continued_exactly(white: int) -> None:
+    kind = np.uint16 if white > 255 else np.uint8
+    source = np.full((120, 160, 3), white, kind)
+    hole = box_hole()
+    fill = source.copy()
+    fill[hole > 0] -= np.random.default_rng(1).integers(0, 7, (int((hole > 0).sum()), 3)).astype(kind)
+    assert (keep_flat(source, fill, hole) == white).all()
+
+
+def test_where_white_meets_the_product_white_stays_white_and_the_product_stays() -> None:
+    source, hole = np.full((120, 160, 3), 255, np.uint8), box_hole()
+    source[:, 85:] = (150, 40, 60)
+    fill = source.copy()
+    fill[hole > 0] -= 3
+    result = lay(source, fill, hole, 0)
+    assert (result[:, :80] == 255).all()
+    assert np.abs(result[:, 90:].astype(int) - (150, 40, 60)).max() <= 4
+
+
+def test_nothing_changes_outside_the_hole_and_soft_paint_is_laid_in_by_its_strength() -> None:
+    source, hole = ramp(), box_hole()
+    soft = np.zeros_like(hole)
+    soft[40:70, 100:120] = np.linspace(120, 30, 20).astype(np.uint8)
+    other = np.random.default_rng(2).integers(0, 255, source.shape).astype(np.uint8)
+    result = lay(source, other, hole, 2, soft)
+    assert np.array_equal(result[hole == 0], source[hole == 0])
+    apart = np.abs(result.astype(int) - source).mean(axis=(0, 2))
+    assert apart[118] < apart[101]

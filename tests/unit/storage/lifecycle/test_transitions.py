@@ -1,0 +1,180 @@
+"""The table of transitions is the only way from state to state, and the drawing in the docs is the table."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+
+import storage
+from storage.database import Database
+from storage.ledger.lifecycle.drawing import BEGIN_MARK, END_MARK, draw
+from storage.ledger.lifecycle.images import (
+    AttemptEnd,
+    Branch,
+    lock_images_of_job,
+    move_images,
+    move_images_of_job,
+)
+from storage.ledger.lifecycle.jobs import move_job
+from storage.ledger.lifecycle.transitions import (
+    IMAGE_TRANSITIONS,
+    JOB_TRANSITIONS,
+    ImageTransition,
+    JobTransition,
+)
+from storage.ledger.operations import audit
+from storage.records import Counts, ImageState, JobState
+from storage.tables import images, jobs
+from tests.shop import Shop
+
+ROOT = Path(storage.__file__).parent.parent
+
+#: Every pair of states that an image may go through, the first and the last being none.
+IMAGE_PAIRS = {
+    (None, "queued"),
+    ("queued", "running"),
+    ("running", "succeeded"),
+    ("running", "skipped"),
+    ("running", "failed"),
+    ("running", "queued"),
+    ("queued", "failed"),
+    ("queued", "canceled"),
+    ("running", "canceled"),
+    ("failed", "queued"),
+    ("succeeded", "queued"),
+    *((state.value, None) for state in ImageState),
+}
+JOB_PAIRS = {
+    (None, "queued"),
+    (None, "estimating"),
+    ("estimating", "needs_review"),
+    ("estimating", "queued"),
+    ("needs_review", "queued"),
+    ("queued", "running"),
+    *(
+        (state, end)
+        for state in ("estimating", "needs_review", "queued", "running")
+        for end in ("completed", "canceled")
+    ),
+    ("running", "running"),
+    ("estimating", "estimating"),
+    ("needs_review", "needs_review"),
+    ("completed", "running"),
+    ("completed", "estimating"),
+    ("completed", "needs_review"),
+    *((state.value, None) for state in JobState),
+}
+MOVES = [transition for transition in IMAGE_TRANSITIONS if transition.sources and transition.target is not None]
+JOB_MOVES = [transition for transition in JOB_TRANSITIONS if transition.sources and transition.target is not None]
+
+
+def pairs(transitions: tuple[ImageTransition, ...] | tuple[JobTransition, ...]) -> set[tuple[str | None, str | None]]:
+    return {(source, each.target) for each in transitions for source in (each.sources or (None,))}
+
+
+def test_the_table_has_these_pairs_and_no_others() -> None:
+    assert pairs(IMAGE_TRANSITIONS) == IMAGE_PAIRS
+    assert pairs(JOB_TRANSITIONS) == JOB_PAIRS
+
+
+def put(shop: Shop, state: ImageState) -> tuple[str, str]:
+    """An image that is in a state, of a job with nothing else; both ids."""
+    job = shop.submit(1)
+    (image_id,) = shop.image_ids(job.id)
+    with shop.db.write() as connection:
+        connection.execute(update(images).where(images.c.id == image_id).values(state=state))
+        counts = {"queued": 0} | {state.value: 1}
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(counts))
+    return job.id, image_id
+
+
+def move(shop: Shop, transition: ImageTransition, job_id: str, image_id: str) -> None:
+    with shop.db.write() as connection:
+        if len(transition.sources) > 1:
+            if locked := lock_images_of_job(connection, job_id, transition):
+                move_images_of_job(shop.db, connection, job_id, transition, locked)
+            return
+        move_images(
+            shop.db,
+            connection,
+            [Branch(transitions=(transition,), values={"error_code": "x"} if transition.target == "failed" else {})],
+            images.c.id == image_id,
+            worker="w",
+            attempt_end=lambda _: AttemptEnd("failed"),
+            audit_entry=audit.image_failed,
+        )
+
+
+@pytest.mark.parametrize("transition", MOVES, ids=lambda transition: transition.name)
+def test_an_image_moves_from_its_source_states_only(shop: Shop, transition: ImageTransition) -> None:
+    for state in ImageState:
+        job_id, image_id = put(shop, state)
+        move(shop, transition, job_id, image_id)
+        expected = transition.target if state in transition.sources else state
+        assert shop.image(image_id).state == expected
+        assert shop.job(job_id).counts == Counts(**{str(expected): 1}) == shop.counted(job_id)
+
+
+@pytest.mark.parametrize("transition", JOB_MOVES, ids=lambda transition: transition.name)
+def test_a_job_moves_from_its_source_states_only(shop: Shop, transition: JobTransition) -> None:
+    for state in JobState:
+        job = shop.submit(1)
+        entry = audit.Event(shop.tenant, transition.audit, "service", job.id, None, {}) if transition.audit else None
+        with shop.db.write() as connection:
+            connection.execute(update(jobs).where(jobs.c.id == job.id).values(state=state, review={"templates": []}))
+            moved = move_job(shop.db, connection, transition, job.id, entry=entry)
+        assert moved is (state in transition.sources)
+        assert shop.job(job.id).state == (transition.target if moved else state)
+
+
+@pytest.mark.parametrize("table", [images, jobs], ids=str)
+def test_the_ledger_refuses_a_state_that_is_none(db: Database, shop: Shop, table: object) -> None:
+    shop.submit(1)
+    with pytest.raises(IntegrityError, match="state"), db.write() as connection:
+        connection.execute(update(images if table is images else jobs).values(state="lost"))
+
+
+def test_no_other_module_writes_a_state() -> None:
+    """Neither an insertion into images or jobs, nor a change of their ``state``, stands anywhere else."""
+    writers = set()
+    for package in ("storage", "api", "workers", "cleanplate", "bench"):
+        for path in (ROOT / package).rglob("*.py"):
+            for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+                if _writes_state(call):
+                    writers.add(path.relative_to(ROOT).as_posix())
+    # The fold adds counts by their names.
+    writers.remove("storage/ledger/jobs/counting.py")
+    assert writers == {"storage/ledger/lifecycle/images.py", "storage/ledger/lifecycle/jobs.py"}
+
+
+def _writes_state(call: ast.Call) -> bool:
+    source = ast.unparse(call)
+    if source.startswith(("insert(images", "insert(jobs", "images.insert", "jobs.insert")):
+        return True
+    if (isinstance(call.func, ast.Name) and call.func.id == "insert_rows") or source.startswith("bulk.insert_rows("):
+        return any(isinstance(argument, ast.Name) and argument.id in {"images", "jobs"} for argument in call.args)
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "values"):
+        return False
+    changes = ast.unparse(call.func.value)
+    if not changes.startswith(("update(images)", "update(jobs)")):
+        return False
+    # Values that are spelled out, without a state among them, change no state.
+    spelled_out = all(isinstance(argument, ast.Dict) for argument in call.args) and all(
+        keyword.arg is not None for keyword in call.keywords
+    )
+    return not spelled_out or "state" in {keyword.arg for keyword in call.keywords} or "'state'" in source
+
+
+def test_each_transition_is_decided_where_the_table_says() -> None:
+    for transition in (*IMAGE_TRANSITIONS, *JOB_TRANSITIONS):
+        assert (ROOT / transition.decided_in).is_file(), transition.decided_in
+
+
+def test_the_drawing_in_the_docs_is_the_table() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    drawing = text[text.index(BEGIN_MARK) : text.index(END_MARK) + len(END_MARK)]
+    assert drawing == draw(), "replace it by what `python -m storage.ledger.lifecycle` prints"

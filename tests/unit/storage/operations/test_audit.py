@@ -1,0 +1,181 @@
+"""The audit log only grows, and its chain shows every change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from cleanplate.base.options import JobOptions
+from storage.database import Database
+from storage.ledger.images.finish import finish_images
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import reap_leases
+from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.operations.audit import Verification, as_json, chain, chained_entries, from_json
+from storage.ledger.tenants.tenants import create_key, revoke_key
+from storage.records import AuditEntry, ImageState, Outcome
+from storage.tables import audit_log
+from tests.shop import RIGHTS, Clock, Shop, failed
+
+
+def log(db: Database, tenant: str | None = None) -> list[AuditEntry]:
+    chain(db)
+    return list(chained_entries(db, tenant))
+
+
+def flaws(entries: list[AuditEntry]) -> dict[str, tuple[int, str]]:
+    seen = Verification()
+    for entry in entries:
+        seen.see(entry)
+    return {tenant: (flaw.sequence, flaw.reason) for tenant, flaw in seen.flaws.items()}
+
+
+def test_a_job_leaves_its_whole_story(shop: Shop, clock: Clock) -> None:
+    job = shop.submit(3)
+    first, second, third = shop.image_ids(job.id)
+    token, _ = lease_images(shop.db, [first, second], worker="w", lease_s=60)
+    record = {"method": "inpainting", "worker": "w", "sha256": {"source": "aa", "mask": "bb", "result": "cc"}}
+    outcome = Outcome(image_id=first, state=ImageState.SUCCEEDED, record=record)
+    finish_images(shop.db, token, [outcome, failed(second)], max_attempts=1)
+    cancel_job(shop.db, shop.tenant, job.id, actor="key:key_1")
+    cancel_job(shop.db, shop.tenant, job.id, actor="key:key_1")
+
+    entries = log(shop.db)
+    assert [(entry.sequence, entry.action, entry.actor) for entry in entries] == [
+        (1, "job.submitted", "service"),
+        *((entry.sequence, entry.action, entry.actor) for entry in entries[1:3]),
+        (4, "job.canceled", "key:key_1"),
+    ]
+    assert entries[0].data == {
+        "rights_basis": "owner",
+        "attested_by": RIGHTS.attested_by,
+        "rights_reference": RIGHTS.reference,
+        "images": 3,
+        "options": JobOptions(dilation_px=4).model_dump(mode="json"),
+    }
+    ended = {entry.image_id: entry for entry in entries[1:3]}
+    assert (ended[first].action, ended[first].actor) == ("image.succeeded", "worker:w")
+    assert ended[first].data["sha256"] == record["sha256"]
+    assert ended[first].data["method"] == "inpainting"
+    assert (ended[second].action, ended[second].data["error_code"]) == ("image.failed", "image_truncated")
+    assert third not in ended
+    assert entries[3].data == {"images": 1}
+    assert {(entry.job_id, entry.at) for entry in entries} == {(job.id, clock.time)}
+
+
+def test_an_attempt_that_will_be_repeated_is_no_end(shop: Shop, clock: Clock) -> None:
+    job = shop.submit(1)
+    token, _ = lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=60)
+    finish_images(shop.db, token, [failed(shop.image_ids(job.id)[0], retry=True)], max_attempts=2)
+    assert [entry.action for entry in log(shop.db)] == ["job.submitted"]
+    clock.advance(10)
+    lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=60)
+    clock.advance(60)
+    assert reap_leases(shop.db, max_attempts=2).counts == (0, 1)
+    last = log(shop.db)[-1]
+    assert (last.action, last.actor, last.data["error_code"]) == ("image.failed", "service", "worker_lost")
+
+
+def test_keys_are_written_down_without_their_secret(shop: Shop) -> None:
+    key, secret = create_key(shop.db, shop.tenant, "laptop")
+    revoke_key(shop.db, key.id)
+    revoke_key(shop.db, key.id)
+    entries = log(shop.db)
+    assert [(entry.action, entry.data["key"]) for entry in entries] == [
+        ("key.created", key.id),
+        ("key.revoked", key.id),
+    ]
+    assert secret not in str(entries)
+
+
+def test_tenants_have_chains_of_their_own(shop: Shop, rival: Shop) -> None:
+    for owner in (shop, rival, shop):
+        owner.submit(1)
+        chain(shop.db)
+    assert [entry.sequence for entry in log(shop.db, shop.tenant)] == [1, 2]
+    assert [entry.sequence for entry in log(shop.db, rival.tenant)] == [1]
+    assert len(log(shop.db)) == 3
+    assert flaws(log(shop.db)) == {}
+
+
+def test_more_entries_than_a_batch_are_all_chained(shop: Shop) -> None:
+    job = shop.submit(1100)
+    token, _ = lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=60)
+    finish_images(shop.db, token, [failed(image) for image in shop.image_ids(job.id)], max_attempts=1)
+    assert chain(shop.db) == 1101
+    assert chain(shop.db) == 0
+    assert [entry.sequence for entry in chained_entries(shop.db)] == list(range(1, 1102))
+    assert flaws(list(chained_entries(shop.db))) == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        update(audit_log).values(data={"rights_basis": "licensee"}),
+        update(audit_log).values(hash="0" * 64),
+        update(audit_log).values(sequence=7),
+        delete(audit_log),
+    ],
+)
+def test_the_database_refuses_every_change(shop: Shop, change: Any) -> None:
+    shop.submit(1)
+    before = log(shop.db)
+    with pytest.raises(DBAPIError, match="only grows"), shop.db.write() as connection:
+        connection.execute(change)
+    assert log(shop.db) == before
+
+
+def test_what_is_not_chained_yet_is_not_changed_either(shop: Shop) -> None:
+    shop.submit(1)
+    with pytest.raises(DBAPIError, match="only grows"), shop.db.write() as connection:
+        connection.execute(update(audit_log).values(actor="somebody else"))
+    if shop.db.on_postgres:
+        with pytest.raises(DBAPIError, match="only grows"), shop.db.write() as connection:
+            connection.execute(text("TRUNCATE audit_log"))
+    assert [entry.actor for entry in log(shop.db)] == ["service"]
+
+
+@pytest.mark.parametrize("field", ["at", "action", "actor", "job_id", "image_id", "data", "hash"])
+def test_a_changed_entry_breaks_the_chain(shop: Shop, clock: Clock, field: str) -> None:
+    for _ in range(3):
+        shop.submit(1)
+    entries = log(shop.db)
+    clock.advance(1)
+    forged = {"at": clock.time, "data": {**entries[1].data, "attested_by": "Somebody Else"}}.get(field, "x")
+    entries[1] = replace(entries[1], **{field: forged})
+    assert flaws(entries) == {shop.tenant: (2, "the entry is not as it was written")}
+
+
+def test_a_missing_entry_breaks_the_chain(shop: Shop) -> None:
+    for _ in range(3):
+        shop.submit(1)
+    entries = log(shop.db)
+    assert flaws(entries[:1] + entries[2:]) == {shop.tenant: (3, "entry 2 is missing")}
+    assert flaws(entries[1:]) == {shop.tenant: (2, "entry 1 is missing")}
+    renumbered = [entries[0], replace(entries[2], sequence=2)]
+    assert flaws(renumbered) == {shop.tenant: (2, "the entry is not as it was written")}
+
+
+def test_an_exported_entry_is_read_back_as_it_was(shop: Shop) -> None:
+    shop.submit(1)
+    (entry,) = log(shop.db)
+    assert from_json({**as_json(entry), "hash": entry.hash}) == entry
+
+
+def test_a_rolled_back_change_leaves_no_entry(shop: Shop) -> None:
+    with pytest.raises(LookupError):
+        _submit_and_fail(shop)
+    with shop.db.read() as connection:
+        assert connection.execute(select(audit_log)).all() == []
+
+
+def _submit_and_fail(shop: Shop) -> None:
+    from storage.ledger.operations import audit
+
+    with shop.db.write() as connection:
+        audit.append(shop.db, connection, [audit.Event(shop.tenant, "job.submitted", "service", None, None, {})])
+        raise LookupError
