@@ -103,4 +103,4 @@ def test_text_is_found_by_what_it_says_and_a_picture_without_it_stays(tmp_path: 
     ended = cleanplate("inpaint", *words, str(other), "--text", "Roe & Sons", settings=home)
     assert (ended.returncode, "no such text" in ended.stdout) == (0, True)
     assert other.read_bytes() == (tmp_path / "photo.png").read_bytes()
-    assert "Give either a mask, or --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)
+    assert "either a mask, or --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)
