@@ -1,4 +1,4 @@
-"""Signing in: a key, or a one-time link from ``cleanplate link``, is exchanged for a session."""
+"""Signs browsers in: exchanges a key, or a one-time link from ``cleanplate link``, for a session."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def sign_out() -> AnyResponse:
 
 @blueprint.get("/session")
 def state() -> Response:
-    """For scripts whose token has ended while the page was open: the token to go on with."""
+    """A new token for a page whose token has ended while it was open."""
     if session.caller() is None:
         raise Problem("key_missing", "Nobody is signed in: open the page again.")
     return jsonify(token=csrf.token())
@@ -76,7 +76,7 @@ def _show_login(*, status: int = 200, refused: str | None = None) -> Response:
 
 
 def _wanted() -> str:
-    """Where to go after the login: an address of this service, whatever the link says."""
+    """Where to go after the login: a path of this service, whatever ``next`` says."""
     wanted = request.values.get("next", "/")
     parts = urlsplit(wanted)
     local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc

@@ -84,8 +84,8 @@ def caller() -> Caller | None:
     if "session_caller" not in g:
         secret = secret_of_request()
         g.session_caller = None if secret is None else find_session(stores().database, secret)
-    found: Caller | None = g.session_caller
-    return found
+    acting: Caller | None = g.session_caller
+    return acting
 
 
 def _keep(secret: str) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert, inspect, select, update
+from sqlalchemy import insert, inspect, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from storage.database import Database
 from storage.ledger.tenants.tenants import ensure_tenant
@@ -141,6 +142,27 @@ def test_jobs_of_before_0013_get_the_upload_of_their_masks_file(empty_url: str) 
             connection.execute(update(images).where(images.c.id == image_id).values(mask=mask))
     migrate(empty_url, "0012")
     assert _masks(db) == {**before, "img_0_0": {}, "img_1_0": {"templates": ["tpl_1"]}}
+    db.close()
+
+
+def test_jobs_that_failed_before_0014_are_canceled_and_the_constraints_hold_for_all_rows(empty_url: str) -> None:
+    migrate(empty_url, "0013")
+    db = Database.connect(empty_url)
+    tenant, now = ensure_tenant(db, "shop"), datetime(2026, 5, 1, tzinfo=UTC)
+    with db.write() as connection:
+        job = {"id": "job_0", "tenant_id": tenant, "state": "failed", "options": {}, "total": 1, "created_at": now}
+        connection.execute(insert(jobs).values(job))
+        image = _image(0, 0, tenant, now)
+        connection.execute(insert(images).values(**image, mask=None, mask_key="", record={"method": "inpainting"}))
+    migrate(empty_url)
+    with db.read() as connection:
+        assert connection.execute(select(jobs.c.state, jobs.c.finished_at)).one() == ("canceled", now)
+        assert connection.execute(select(images.c.state, images.c.record)).one() == ("queued", {"method": "inpainting"})
+        if db.on_postgres:
+            not_valid = text("SELECT count(*) FROM pg_constraint WHERE NOT convalidated")
+            assert connection.scalar(not_valid) == 0
+    with pytest.raises(IntegrityError), db.write() as connection:
+        connection.execute(update(jobs).values(state="failed"))
     db.close()
 
 
