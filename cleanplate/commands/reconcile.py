@@ -10,17 +10,15 @@ import typer
 
 def reconcile(
     requeue: Annotated[
-        bool, typer.Option("--requeue", help="Queue images again whose results are gone; their sources are needed.")
+        bool, typer.Option("--requeue", help="Queue images again whose results are gone; needs their sources.")
     ] = False,
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Delete the files that no row names. They cannot be had back.")
-    ] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the files that no row names, for good.")] = False,
 ) -> None:
-    """Hold the ledger against the object store, tell what does not agree, and mend it where asked to.
+    """Compare the ledger with the object store, list the differences, and repair them on request.
 
-    Prints a line for each finding: its kind, its key, what it belongs to. `unnamed`: a file that no row names, as of
-    uploads and results after the ledger's dump. `result`, `preview`, `upload`, `template`: a row names a file that is
-    gone. The exit status is 1 while something is left to mend. It may run beside the service.
+    Prints a line for each difference: kind, key and owner. `unnamed`: a file that no row names, for example an upload
+    after the ledger's dump. `result`, `preview`, `upload`, `template`: a row names a file that is gone. The exit
+    status is 1 while a difference remains. The command may run beside the service.
 
     Example: `cleanplate reconcile --requeue`
     """

@@ -119,7 +119,7 @@ def test_the_ledger_goes_down_and_up_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("program", "complaint"),
-    [("serve", "does not answer"), ("dispatch", "nobody leads"), ("worker", "`cleanplate up` watches it")],
+    [("serve", "does not answer"), ("dispatch", "no dispatcher leads"), ("worker", "`cleanplate up` watches it")],
 )
 def test_a_program_that_does_not_run_is_not_healthy(program: str, complaint: str, tmp_path: Path) -> None:
     settings = {"CLEANPLATE_HOME": str(tmp_path), "CLEANPLATE_PORT": str(free_port())}
