@@ -26,14 +26,16 @@ SMALL = {
 class Embedded:
     """A running service as its users see it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, path: str = "") -> None:
+        """``path``: below which it is served, as behind a proxy."""
+        self._path = path
         self.home = folder / "home"
         self._log_path = folder / "up.log"
         self._port = free_port()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self._port}{self._path}"
 
     @property
     def key(self) -> str:
@@ -47,6 +49,8 @@ class Embedded:
     def up(self) -> Iterator[None]:
         """The service runs while the block does, at the same address each time."""
         settings = SMALL | {"CLEANPLATE_HOME": str(self.home), "CLEANPLATE_PORT": str(self._port)}
+        if self._path:
+            settings["CLEANPLATE_PUBLIC_URL"] = self.url
         with running("up", settings=settings, log_path=self._log_path) as started:
 
             def ready() -> bool:
@@ -66,8 +70,8 @@ class Embedded:
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[Embedded]:
-    """A service that runs while the block does."""
-    service = Embedded(folder)
+def embedded(folder: Path, path: str = "") -> Iterator[Embedded]:
+    """A service that runs while the block does, below a path where one is given."""
+    service = Embedded(folder, path)
     with service.up():
         yield service

@@ -1,4 +1,4 @@
-"""Health: is the process alive, and can it do its work."""
+"""Health: whether the process is alive, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ blueprint = APIBlueprint(
 
 @blueprint.get("/healthz")
 @blueprint.output(answers.Health, description="The process answers.")
-@blueprint.doc(summary="Is the process alive?", description="Asks nothing of the ledger or the object store.")
+@blueprint.doc(summary="Check that the process is alive", description="Asks nothing of the ledger or the object store.")
 def alive() -> answers.Health:
     return answers.Health(status="ok")
 
@@ -31,7 +31,7 @@ def alive() -> answers.Health:
     answers.Readiness, description="Ledger and object store can be reached, and the schema is not behind."
 )
 @blueprint.doc(
-    summary="Can it do its work?",
+    summary="Check that the service is ready",
     description="Answers 200 without workers too: jobs wait for one, and an autoscaler may have stopped the last.",
     responses=responses("not_ready"),
 )
@@ -43,22 +43,22 @@ def ready() -> answers.Readiness:
     return answers.Readiness(status="ok", workers=state.working, starting=state.starting, reason=state.reason_code)
 
 
-def _against_ledger(here: Stores) -> str | None:
+def _against_ledger(backend: Stores) -> str | None:
     try:
-        here.database.check()
-        if here.database.schema_is_behind():
+        backend.database.check()
+        if backend.database.schema_is_behind():
             return "The ledger lacks tables of this version: run `cleanplate migrate`."
     except StorageError as error:
         return f"The ledger cannot be reached ({error.code})."
     return None
 
 
-def _against_blobs(here: Stores) -> str | None:
+def _against_blobs(backend: Stores) -> str | None:
     try:
-        # Listing finds a bucket that is not there; asking for a blob finds a folder that cannot be read.
-        next(iter(here.blobs.list("t/readyz/")), None)
+        # Listing detects a missing bucket; reading a blob detects a folder without access.
+        next(iter(backend.blobs.list("t/readyz/")), None)
         with suppress(BlobNotFound):
-            here.blobs.stat("t/readyz")
+            backend.blobs.stat("t/readyz")
     except StorageError as error:
         return f"The object store cannot be reached ({error.code})."
     return None

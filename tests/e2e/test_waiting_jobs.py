@@ -77,7 +77,7 @@ def test_pictures_without_a_common_mark_wait_and_the_reason_is_said(up: Embedded
     assert status == 3, errors
     assert "No mark was found:" in said and "(mark_not_found)" in said
     # Nothing was found that could be approved.
-    assert "--template TEMPLATE_ID`" in said and "the same command again" not in said
+    assert "--template TEMPLATE_ID`" in said and "repeat this command" not in said
     assert not (tmp_path / "clean" / "review").exists()
 
 
