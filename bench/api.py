@@ -35,7 +35,7 @@ from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import ImageState, Outcome
 from tests.running import running, until
-from tests.servers import PostgresServer, environment, free_port, started
+from tests.servers import PostgresServer, environment, free_port, start_server
 
 MASK = {"boxes": [[0.7, 0.9, 0.25, 0.07]], "units": "relative"}
 RIGHTS = {"rights_basis": "owner", "attested_by": "bench", "rights_reference": "own photographs"}
@@ -239,7 +239,7 @@ def main() -> None:
     if options.database:
         result = measure(options.database, *sizes)
     else:
-        server = started(PostgresServer)
+        server = start_server(PostgresServer)
         try:
             server.make_template(migrate)
             result = measure(server.url(server.new_database()), *sizes)

@@ -26,7 +26,7 @@ from playwright.sync_api import Page
 from rich.console import Console
 from rich.table import Table
 
-from tests.browser import launched, signed_in, state_rights
+from tests.browser import launch_browser, signed_in, state_rights
 from tests.e2e.web.bench import Bench
 from tests.embedded import embedded
 
@@ -89,7 +89,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="cleanplate-bench-") as folder,
         embedded(Path(folder)) as service,
-        launched() as browser,
+        launch_browser() as browser,
         signed_in(browser, service) as context,
     ):
         state_rights(context)

@@ -41,7 +41,7 @@ from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import Image as StoredImage
 from storage.records import NewImage, NewJob, Rights, RightsBasis
-from tests.servers import S3Server, started
+from tests.servers import S3Server, start_server
 from workers.device.drain import Drain
 from workers.device.images.pipeline import run_shard
 from workers.device.resources import Resources
@@ -197,7 +197,7 @@ def s3_settings(wanted: bool) -> Iterator[dict[str, Any]]:
     if not wanted:
         yield {}
         return
-    server = started(S3Server)
+    server = start_server(S3Server)
     try:
         yield {
             "blobs_url": "s3://bench",

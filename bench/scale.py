@@ -37,7 +37,7 @@ from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images
-from tests.servers import PostgresServer, RedisServer, started
+from tests.servers import PostgresServer, RedisServer, start_server
 from workers.device.images.finisher import Finisher
 from workers.device.lease import LeaseHeartbeat, lease_on_images
 from workers.leader import dispatcher
@@ -326,7 +326,7 @@ def main() -> None:
     )
     parser.add_argument("-o", "--output", type=Path, help="write the figures to this JSON file; other rates in it stay")
     arguments = parser.parse_args()
-    postgres, redis = started(lambda: PostgresServer(durable=True)), started(RedisServer)
+    postgres, redis = start_server(lambda: PostgresServer(durable=True)), start_server(RedisServer)
     figures: list[Figures] = []
     print(HEAD)
     try:

@@ -51,7 +51,7 @@ def chromium() -> str:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
+def launch_browser() -> Iterator[Browser]:
     """A browser of its own."""
     expect.set_options(timeout=30_000)  # for busy machines; whatever is there is seen at once
     with sync_playwright() as playwright:
@@ -107,7 +107,7 @@ def sign_in(context: BrowserContext, service: Embedded) -> None:
     assert answer.status == 303, answer.text()
 
 
-class Held:
+class HeldRequests:
     """A page's requests to some addresses wait from now on until they are let go: the order of answers is certain."""
 
     def __init__(self, page: Page, addresses: str) -> None:
@@ -185,7 +185,7 @@ def assert_accessible(page: Page) -> None:
     assert not told, "\n".join(told)
 
 
-def drawn(page: Page) -> str:
+def read_stage(page: Page) -> str:
     """What is on the stage, after whatever was asked for has been drawn."""
     frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     page.evaluate(frames)

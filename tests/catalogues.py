@@ -29,7 +29,7 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
 }
 
 
-def said() -> Catalog:
+def page_texts() -> Catalog:
     """Every text of the pages, in English."""
     with (FOLDER / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
@@ -50,11 +50,11 @@ def as_file(translated: Catalog) -> bytes:
     return file.getvalue()
 
 
-def updated(tag: str) -> Catalog:
+def updated_catalogue(tag: str) -> Catalog:
     """The translations into a language, for what is said now."""
     path = FOLDER / f"{tag}.po"
     known = catalogue(tag) if path.exists() else Catalog(locale=tag.replace("-", "_"))
-    known.update(said(), no_fuzzy_matching=True)
+    known.update(page_texts(), no_fuzzy_matching=True)
     return known
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     for tag in LANGUAGES:
         if tag != "en":
             path: Path = FOLDER / f"{tag}.po"
-            path.write_bytes(as_file(updated(tag)))
+            path.write_bytes(as_file(updated_catalogue(tag)))
 
 
 if __name__ == "__main__":

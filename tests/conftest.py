@@ -22,7 +22,7 @@ from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from storage.migrate import migrate
-from tests.servers import PostgresServer, RedisServer, S3Server, started
+from tests.servers import PostgresServer, RedisServer, S3Server, start_server
 
 # No time limit for an example: the machine may be busy, and pytest's own stands over all of a test.
 property_settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,7 +43,7 @@ def _no_settings_from_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A Postgres server with a migrated template database."""
-    server = started(PostgresServer)
+    server = start_server(PostgresServer)
     try:
         server.make_template(migrate)
         yield server
@@ -54,7 +54,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A Redis server. Whoever kills it starts it again."""
-    server = started(RedisServer)
+    server = start_server(RedisServer)
     yield server
     server.close()
 
@@ -62,7 +62,7 @@ def redis_server() -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """An S3 server that checks signatures."""
-    server = started(S3Server)
+    server = start_server(S3Server)
     yield server
     server.close()
 

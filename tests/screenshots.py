@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Page, expect
 
 from cleanplate.client.http import Client
-from tests.browser import PHONE, launched, screenshot, signed_in, state_rights
+from tests.browser import PHONE, launch_browser, screenshot, signed_in, state_rights
 from tests.e2e.web.bench import Bench
-from tests.e2e.web.catalogue import RIGHTS, submitted
+from tests.e2e.web.catalogue import RIGHTS, submit_folder
 from tests.embedded import Embedded, embedded
 from tests.running import REPOSITORY, until
 
@@ -185,7 +185,7 @@ def hand_over(service: Embedded, folder: Path) -> None:
     (pictures / "garment-torn.png").write_bytes(MARKED.read_bytes()[:20_000])
     masks = sorted((MARKED.parents[1] / "masks").iterdir())
     for _ in range(2):
-        submitted(service, pictures, [*masks, masks[0]])
+        submit_folder(service, pictures, [*masks, masks[0]])
     spring = share_a_mark(folder / "spring")
     with Client(service.url, service.key) as client:
         client.templates.wait(client.templates.from_mask("Autumn 2025", masks[0], anchor="center").id)
@@ -220,7 +220,7 @@ def share_a_mark(folder: Path) -> list[Path]:
 def take(service: Embedded, folder: Path) -> None:
     """All pictures, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with launched() as browser:
+    with launch_browser() as browser:
         for shot in SHOTS:
             with signed_in(browser, service, reduced_motion="reduce", **shot.options) as context:
                 state_rights(context)

@@ -108,7 +108,7 @@ class Server:
         return log.read_text(errors="replace")[-3000:] if log.exists() else "(no log)"
 
 
-def started(make: Callable[[], ServerT]) -> ServerT:
+def start_server(make: Callable[[], ServerT]) -> ServerT:
     """A server of this kind, running; at another address when somebody was quicker to take its port."""
     for attempt in range(1, _TRIES + 1):
         server = make()

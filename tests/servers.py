@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from tests.ports import free_port
-from tests.server import Server, ServerFailed, ServerMissing, find_binary, started
+from tests.server import Server, ServerFailed, ServerMissing, find_binary, start_server
 
 __all__ = [
     "PostgresServer",
@@ -37,7 +37,7 @@ __all__ = [
     "environment",
     "find_binary",
     "free_port",
-    "started",
+    "start_server",
 ]
 
 

@@ -81,7 +81,7 @@ class Shop:
     def image_ids(self, job_id: str) -> list[str]:
         return [image.id for image in self.images(job_id)]
 
-    def counted(self, job_id: str) -> Counts:
+    def count_images(self, job_id: str) -> Counts:
         """The counts as the images themselves tell them."""
         query = select(images.c.state, func.count()).where(images.c.job_id == job_id).group_by(images.c.state)
         with self.db.read() as connection:

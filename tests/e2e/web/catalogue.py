@@ -42,22 +42,22 @@ def lasting_in(path: Path, count: int) -> tuple[Path, Path]:
     return pictures, mask
 
 
-def submitted(service: Embedded, pictures: Path, mask: Path | list[Path], **rest: object) -> JobAnswer:
+def submit_folder(service: Embedded, pictures: Path, mask: Path | list[Path], **rest: object) -> JobAnswer:
     """A job of a folder's pictures, with one mask or, in their order, one for each."""
     with Client(service.url, service.key, transfers=8) as client:
         return client.submit(sorted(pictures.iterdir()), masks=mask, rights=RIGHTS, **rest)  # type: ignore[arg-type]
 
 
-def paused(service: Embedded, pictures: Path, mask: Path) -> JobAnswer:
+def submit_paused(service: Embedded, pictures: Path, mask: Path) -> JobAnswer:
     """The same of which nothing is begun until somebody lets it go on."""
-    with asking(service) as http:
+    with api_client(service) as http:
         http.put("/v1/pause").raise_for_status()
-        job = submitted(service, pictures, mask)
+        job = submit_folder(service, pictures, mask)
         http.post(f"/v1/jobs/{job.id}/pause").raise_for_status()
         http.delete("/v1/pause").raise_for_status()
     return job
 
 
-def asking(service: Embedded) -> httpx.Client:
+def api_client(service: Embedded) -> httpx.Client:
     """The service's API with the key of its machine."""
     return httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.key}"}, timeout=60)

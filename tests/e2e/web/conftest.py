@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser import launched, signed_in, state_rights
+from tests.browser import launch_browser, signed_in, state_rights
 from tests.embedded import Embedded, embedded
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with launched() as found:
+    with launch_browser() as found:
         yield found
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client.http import Client
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, context_of, forgive, signed_in
+from tests.browser import PHONE, HeldRequests, assert_accessible, context_of, forgive, signed_in
 from tests.e2e.web.catalogue import mask_in
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
@@ -48,7 +48,7 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
 
 
 def test_a_button_that_is_pressed_while_the_news_come_is_pressed(page: Page) -> None:
-    news = Held(page, "**/admin/live")
+    news = HeldRequests(page, "**/admin/live")
     page.goto("/admin")
     news.wait()
     page.locator("#switch-everything").hover()

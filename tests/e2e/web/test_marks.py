@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client.http import Client
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, signed_in, state_rights
+from tests.browser import PHONE, HeldRequests, assert_accessible, signed_in, state_rights
 from tests.e2e.web.catalogue import RIGHTS, folder_of, mask_in
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
@@ -110,7 +110,7 @@ def test_too_few_pictures_say_how_many_more_and_another_template_will_do(
     expect(title).to_have_text("There are too few pictures to find the mark in", timeout=LONG_MS)
     expect(page.locator("#review-needed")).to_have_text("At least 17 more pictures are needed.")
     assert_accessible(page)
-    found = Held(page, "**/v1/templates?job_id=*")
+    found = HeldRequests(page, "**/v1/templates?job_id=*")
     with page.expect_response("**/v1/templates") as begun:
         page.get_by_role("button", name="Try with these pictures all the same").click()
     assert begun.value.status == 202

@@ -12,8 +12,17 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, drawn, forgive, hold_bitmaps, signed_in, state_rights
-from tests.e2e.web.catalogue import HEIGHT, WIDTH, asking, folder_of, mask_in
+from tests.browser import (
+    PHONE,
+    HeldRequests,
+    assert_accessible,
+    forgive,
+    hold_bitmaps,
+    read_stage,
+    signed_in,
+    state_rights,
+)
+from tests.e2e.web.catalogue import HEIGHT, WIDTH, api_client, folder_of, mask_in
 from tests.embedded import Embedded
 
 #: The machine may be busy.
@@ -65,7 +74,7 @@ def test_a_folder_of_200_is_sent_painted_and_followed_to_its_end(page: Page, ser
     expect(page.get_by_text("1 file is no picture and was left out.")).to_be_visible()
     expect(page.locator("#marking-none")).to_be_hidden()
     draw(page)
-    with asking(service) as http:
+    with api_client(service) as http:
         http.put("/v1/pause").raise_for_status()
         hand_over(page)
         page.evaluate(
@@ -135,9 +144,9 @@ def test_a_sample_that_comes_late_does_not_take_the_place_of_the_one_chosen_sinc
     page.locator("#other-sample").evaluate("button => button.click()")
     expect(page.locator("#marking-none")).to_be_hidden()
     draw(page)
-    shown = drawn(page)
+    shown = read_stage(page)
     page.evaluate("letGo()")
-    assert drawn(page) == shown
+    assert read_stage(page) == shown
 
 
 def test_a_job_waits_for_pictures_that_are_still_being_read(page: Page, service: Embedded, tmp_path: Path) -> None:
@@ -150,7 +159,7 @@ def test_a_job_waits_for_pictures_that_are_still_being_read(page: Page, service:
     page.set_input_files("#files-input", folder / "shirt-000.png")
     expect(page.locator("#shipment-text")).to_contain_text("1 of 1 pictures sent")
     draw(page)
-    reading = Held(page, "**/zip-core.min.js")
+    reading = HeldRequests(page, "**/zip-core.min.js")
     zipped = {"name": "more.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
     page.set_input_files("#files-input", files=zipped)  # type: ignore[arg-type]
     reading.wait()
@@ -163,7 +172,7 @@ def test_a_job_waits_for_pictures_that_are_still_being_read(page: Page, service:
 
 def test_sending_is_paused_and_goes_on(page: Page, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "winter", 30)
-    sending = Held(page, "**/blobs/*")
+    sending = HeldRequests(page, "**/blobs/*")
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", folder)
     page.get_by_role("button", name="Pause").click()

@@ -13,7 +13,7 @@ from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, signed_in, state_rights
+from tests.browser import PHONE, HeldRequests, assert_accessible, signed_in, state_rights
 from tests.e2e.web.bench import LONG_MS, Bench, pixels
 from tests.embedded import Embedded
 
@@ -233,7 +233,7 @@ def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, 
 
 
 def test_a_repair_is_stopped_also_while_its_picture_is_sent(page: Page, marked: Path) -> None:
-    sending = Held(page, "**/blobs/*")
+    sending = HeldRequests(page, "**/blobs/*")
     bench = Bench(page)
     bench.open(marked)
     bench.drag((0.4, 0.4), (0.5, 0.4))
@@ -250,7 +250,7 @@ def test_a_repair_is_stopped_also_while_its_picture_is_sent(page: Page, marked: 
 
 def test_the_picture_that_was_chosen_last_is_the_one_that_is_there(page: Page, marked: Path, tmp_path: Path) -> None:
     slow = heic_of(marked, tmp_path / "slow.heic")
-    viewing = Held(page, "**/v1/uploads/*/view")
+    viewing = HeldRequests(page, "**/v1/uploads/*/view")
     bench = Bench(page)
     page.goto("/")
     page.set_input_files("#file", slow)
@@ -263,12 +263,12 @@ def test_the_picture_that_was_chosen_last_is_the_one_that_is_there(page: Page, m
 
 def test_a_picture_that_comes_ends_the_repair_of_the_one_before(page: Page, marked: Path, tmp_path: Path) -> None:
     slow = heic_of(marked, tmp_path / "slow.heic")
-    viewing = Held(page, "**/v1/uploads/*/view")
+    viewing = HeldRequests(page, "**/v1/uploads/*/view")
     bench = Bench(page)
     bench.open(marked)
     page.set_input_files("#file", slow)
     viewing.wait()
-    handing_over = Held(page, "**/v1/jobs")
+    handing_over = HeldRequests(page, "**/v1/jobs")
     bench.drag((0.4, 0.4), (0.5, 0.4))
     page.keyboard.press("Enter")
     handing_over.wait()

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser import context_of, forgive, sign_in, state_rights
 from tests.e2e.web.bench import LONG_MS, Bench
-from tests.e2e.web.catalogue import lasting_in, paused
+from tests.e2e.web.catalogue import lasting_in, submit_paused
 from tests.embedded import Embedded
 
 
@@ -58,7 +58,7 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path)
         page = context.new_page()
         with service.up():
             sign_in(context, service)
-            job = paused(service, pictures, mask)
+            job = submit_paused(service, pictures, mask)
             page.goto(f"/jobs/{job.id}")
             page.get_by_role("button", name="Go on").click()
             expect(page.locator("#state")).to_have_text("running", timeout=LONG_MS)

@@ -33,7 +33,7 @@ def test_what_waits_at_the_deadline_fails_and_what_is_begun_goes_on(shop: Shop, 
     assert close_jobs(db) == [job.id]
     done = shop.job(job.id)
     assert (done.state, done.counts) == (JobState.COMPLETED, Counts(succeeded=1, failed=3))
-    assert done.counts == shop.counted(job.id)
+    assert done.counts == shop.count_images(job.id)
     assert {image.error_code for image in shop.images(job.id)[1:]} == {"deadline_passed"}
     assert [event["type"] for event in shop.events(job.id)] == ["image.failed"] * 3 + ["job.completed"]
 

@@ -50,7 +50,7 @@ def test_what_a_worker_holds_of_it_is_taken_back_and_costs_no_attempt(shop: Shop
     # The worker notices, and what it finishes late does not count.
     assert heartbeat(shop.db, token, lease_s=60, progress={}) == set()
     assert finish_images(shop.db, token, [succeeded(ids[1])], max_attempts=3) == set()
-    assert shop.job(job.id).counts == shop.counted(job.id) == Counts(queued=2, succeeded=1)
+    assert shop.job(job.id).counts == shop.count_images(job.id) == Counts(queued=2, succeeded=1)
     assert [image.attempt for image in shop.images(job.id)] == [1, 0, 0]
 
 
