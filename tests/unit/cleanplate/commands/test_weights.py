@@ -109,7 +109,7 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
     assert not out.exists()
 
     conversions.pull(known, out, on_progress=lambda *_: None)
-    assert [headers.get("range") for headers in server.asked] == [None, f"bytes={arrived}-"]
+    assert [headers.get("range") for headers in server.requests] == [None, f"bytes={arrived}-"]
     assert names(out.parent) == {"little.safetensors", "little.safetensors.sha256"}
 
 
