@@ -1,4 +1,4 @@
-"""The blob store's contract, on a directory and on a real S3 server that checks signatures."""
+"""The contract of the blob store, on a directory and on a real S3 server that checks signatures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Blobs = LocalBlobs | S3Blobs
 
 @pytest.fixture(scope="module")
 def s3_settings(s3_server: S3Server) -> Settings:
-    """Settings of one bucket, with a prefix, for the tests of this file."""
+    """Settings of one bucket, with a prefix, for the tests of this module."""
     settings = Settings(
         blobs_url="s3://contract/inside",
         s3_endpoint_url=s3_server.endpoint_url,
@@ -164,7 +164,7 @@ def test_threads_share_a_store(blobs: Blobs) -> None:
         assert list(pool.map(lambda n: blobs.get(f"many/{n}"), range(32))) == [bytes([n]) for n in range(32)]
 
 
-# Presigned requests against the real S3 server; those of the directory are served by the API and tested with it.
+# Presigned requests against the real S3 server. The API serves those of the directory, and its tests cover them.
 
 
 def test_s3_presigned_put_and_get_do_what_they_say(s3_settings: Settings) -> None:
@@ -203,7 +203,7 @@ def test_s3_expired_links_are_refused(s3_settings: Settings, monkeypatch: pytest
     blobs = s3_blobs(s3_settings)
     blobs.put("signed/d", b"1", content_type="image/png")
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    # botocore signs with this clock; the server judges by its own.
+    # botocore signs with this clock; the server checks with its own.
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_, **__: yesterday.replace(tzinfo=None))
     stale = blobs.presigned_get("signed/d", filename="d.png", expires_s=3600)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Forms and parts straight to a real S3 server: what it takes, what it refuses, and what is left of either."""
+"""Presigned forms and multipart uploads on a real S3 server: accepted, refused, and cleaned up."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def empty(blobs: S3Blobs) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def s3(s3_server: S3Server) -> Any:
-    """The server, asked past the store."""
+    """A client of the server that bypasses the blob store."""
     return boto3.session.Session().client(
         "s3",
         region_name="us-east-1",
@@ -63,7 +63,7 @@ def s3(s3_server: S3Server) -> Any:
 
 
 def transfers(s3: Any) -> list[str]:
-    """Keys of transfers in parts that are open."""
+    """Keys of the open multipart uploads."""
     return [entry["Key"] for entry in s3.list_multipart_uploads(Bucket="parts").get("Uploads", [])]
 
 

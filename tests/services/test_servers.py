@@ -1,4 +1,4 @@
-"""The servers of the tests are what they claim to be, and can be killed and started again."""
+"""The servers of the tests are real, isolated from each other, and can be killed and started again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs as pages: progress as it happens, what went wrong and what to do about it, pictures before and after."""
+"""The pages of jobs: live progress, failures with advice, pictures before and after."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.embedded import Embedded
 from tests.running import until
 from tests.webhook_receiver import Reply, receiver_running
 
-#: The machine may be busy.
+#: For a busy machine.
 LONG_MS = 120_000
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pictures, two of them broken, and the mask."""
+    """A folder with pictures, two of them truncated, and the mask."""
     folder = tmp_path_factory.mktemp("shop")
     folder_of(folder / "pictures", 12, broken=2)
     mask_in(folder)
@@ -58,7 +58,7 @@ def test_a_job_that_ends_before_the_list_listens_is_told(page: Page, service: Em
     with Client(service.url, service.key) as client, api_client(service) as http:
         http.post(f"/v1/jobs/{job.id}/resume").raise_for_status()
         client.wait(job.id)
-    # A stream tells at its begin what has not ended: nothing of this job.
+    # A new stream begins with the jobs that have not ended, which leaves this job out.
     listening.wait()[0].fulfill(content_type="text/event-stream", body="retry: 2000\n\n")
     looking.wait()
     looking.go()
@@ -130,7 +130,7 @@ def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: P
 
 
 def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(page: Page, ended: JobAnswer) -> None:
-    hold_bitmaps(page, 2)  # both halves of the first pair
+    hold_bitmaps(page, 2)  # both pictures of the first pair
     page.goto(f"/jobs/{ended.id}")
     page.get_by_role("button", name="shirt-000.png, before and after").click()
     page.wait_for_function("made === 2")
@@ -165,11 +165,11 @@ def test_pictures_that_were_asked_for_before_the_end_are_asked_for_again(
     listing = HeldRequests(page, "**/images?*")
     page.goto(f"/jobs/{job.id}")
     [route] = listing.wait()
-    then = route.fetch().json()
-    assert {image["state"] for image in then["data"]} == {"queued"}
+    early_answer = route.fetch().json()
+    assert {image["state"] for image in early_answer["data"]} == {"queued"}
     page.get_by_role("button", name="Go on").click()
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
-    listing.answer(then)
+    listing.answer(early_answer)
     listing.go()
     expect(page.locator(".pair img:visible")).to_have_count(10)
 
@@ -195,10 +195,10 @@ def test_nothing_is_asked_of_a_job_that_is_deleted(page: Page, service: Embedded
     listing.wait()
     leaving = HeldRequests(page, f"{service.url}/jobs")
 
-    def given_up(request: Request) -> bool:
+    def is_abandoned(request: Request) -> bool:
         return "/images?" in request.url
 
-    with page.expect_event("requestfailed", given_up):
+    with page.expect_event("requestfailed", is_abandoned):
         page.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         leaving.wait()
@@ -268,7 +268,7 @@ def test_a_job_that_is_not_there_is_a_page_of_its_own(page: Page, context: Brows
     page.goto("/jobs/job_0")
     expect(page.get_by_role("heading", level=1)).to_have_text("There is no such thing")
     assert_accessible(page)
-    forgive(context)  # the console tells of the 404
+    forgive(context)  # the console logs the 404
 
 
 @pytest.mark.parametrize(

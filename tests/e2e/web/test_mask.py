@@ -1,4 +1,4 @@
-"""What the page paints is what the service reads: the mask's run lengths, of any size, by the service's own reader."""
+"""The service's reader decodes the page's run lengths to exactly the painted mask, at any size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILE_OF = """async ([shapes, width, height]) => {
 
 @pytest.fixture
 def painted(page: Page) -> Any:
-    """Paints shapes as the page does, and reads them as the service does."""
+    """A function that encodes shapes as the page does, and decodes them as the service does."""
     page.goto("/")
 
     def paint(shapes: list[dict[str, Any]], width: int, height: int) -> NDArray[np.uint8] | None:
@@ -105,10 +105,10 @@ def test_a_hundred_megapixels_are_worked_on_by_a_preview_and_sent_whole(
     bench.open(source)
     page.get_by_role("radio", name="Rectangle").click()
     bench.drag((0.5, 0.5), (0.52, 0.52))
-    with page.expect_request("**/v1/jobs") as asked:
+    with page.expect_request("**/v1/jobs") as submission:
         page.keyboard.press("Enter")
-    assert asked.value.post_data_json["images"][0]["name"] == "large.png"
+    assert submission.value.post_data_json["images"][0]["name"] == "large.png"
     bench.wait_for_step(1)
-    _, file = bench.downloaded()
+    _, file = bench.download()
     with Image.open(io.BytesIO(file)) as result:
         assert (result.size, result.mode) == ((12_500, 8_000), "L")
