@@ -107,7 +107,7 @@ class TextMarksMissing(CleanplateError):
 
     def __init__(self, packages: list[str]) -> None:
         super().__init__(
-            f"Text marks need packages that are missing here ({', '.join(packages)}): install them with "
+            f"Text marks need packages that this machine lacks ({', '.join(packages)}): install them with "
             "`pip install 'cleanplate[text]'`."
         )
 

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, func, select, text
 
 from storage.engine import WRITES, open_engine
+from storage.errors import SchemaNewer
 
 #: Any number that no other advisory lock in the database uses.
 _ADVISORY_LOCK = 0x636C706C61746501
@@ -26,12 +27,19 @@ _NOT_VALID = text(
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Brings the schema to ``revision``, up or down (``base``: empty)."""
+    """Brings the schema to ``revision``, up or down (``base``: empty). One that a newer version has made stays.
+
+    Raises SchemaNewer: another revision than ``head`` is asked for there.
+    """
     engine = open_engine(url, foreign_keys=False)
     try:
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+            if _is_newer(connection):
+                if revision != "head":
+                    raise SchemaNewer
+                return
             config = _config()
             config.attributes["connection"] = connection
             if revision == "base" or _is_applied(connection, revision):
@@ -58,9 +66,17 @@ def _validate_constraints(engine: Engine) -> None:
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the schema is the newest that this code knows."""
+    """Whether the schema is the newest one that this code knows, or a newer one, which keeps all that this code uses:
+    while a new version is rolled out, programs of the old one work on beside it."""
     heads = ScriptDirectory.from_config(_config()).get_heads()
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads) or _is_newer(connection)
+
+
+def _is_newer(connection: Connection) -> bool:
+    """Whether a newer version of the code has migrated the schema: this one does not know the revision."""
+    current = MigrationContext.configure(connection).get_current_heads()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return bool(current) and not known.intersection(current)
 
 
 def _config() -> Config:

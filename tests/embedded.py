@@ -26,14 +26,16 @@ SMALL = {
 class Embedded:
     """A service with its address, its key and its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, path: str = "") -> None:
+        """``path``: the URL path of the service, as behind a proxy."""
+        self._path = path
         self.home = folder / "home"
         self._log_path = folder / "up.log"
         self._port = free_port()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self._port}{self._path}"
 
     @property
     def key(self) -> str:
@@ -47,6 +49,8 @@ class Embedded:
     def up(self) -> Iterator[None]:
         """Run the service during the block, at the same address each time."""
         settings = SMALL | {"CLEANPLATE_HOME": str(self.home), "CLEANPLATE_PORT": str(self._port)}
+        if self._path:
+            settings["CLEANPLATE_PUBLIC_URL"] = self.url
         with running("up", settings=settings, log_path=self._log_path) as started:
 
             def ready() -> bool:
@@ -66,8 +70,8 @@ class Embedded:
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[Embedded]:
-    """A new service that runs during the block."""
-    service = Embedded(folder)
+def embedded(folder: Path, path: str = "") -> Iterator[Embedded]:
+    """A new service that runs during the block, under the URL ``path``."""
+    service = Embedded(folder, path)
     with service.up():
         yield service

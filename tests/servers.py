@@ -61,6 +61,10 @@ class PostgresServer(Server):
     def url(self, database: str) -> str:
         return f"postgresql://cleanplate:{self._password}@127.0.0.1:{self.port}/{database}"
 
+    def tool(self, name: str) -> Path:
+        """A client program of the server's own version, as ``pg_dump``."""
+        return self._binaries / name
+
     def make_template(self, fill: Callable[[str], None]) -> None:
         """Create the database that :meth:`new_database` copies; ``fill`` gets its URL."""
         self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._TEMPLATE)))

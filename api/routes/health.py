@@ -1,4 +1,4 @@
-"""Health: is the process alive, and can it do its work."""
+"""Health: whether the process is alive, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ blueprint = APIBlueprint(
 
 @blueprint.get("/healthz")
 @blueprint.output(answers.Health, description="The process answers.")
-@blueprint.doc(summary="Is the process alive?", description="Asks nothing of the ledger or the object store.")
+@blueprint.doc(summary="Check that the process is alive", description="Asks nothing of the ledger or the object store.")
 def alive() -> answers.Health:
     return answers.Health(status="ok")
 
 
 @blueprint.get("/readyz")
 @blueprint.output(answers.Health, description="Ledger and object store can be reached, and the schema is current.")
-@blueprint.doc(summary="Can it do its work?", responses=responses("not_ready"))
+@blueprint.doc(summary="Check that the service is ready", responses=responses("not_ready"))
 def ready() -> answers.Health:
     reasons = [reason for reason in (_against_ledger(stores()), _against_blobs(stores())) if reason]
     if reasons:
@@ -35,22 +35,22 @@ def ready() -> answers.Health:
     return answers.Health(status="ok")
 
 
-def _against_ledger(here: Stores) -> str | None:
+def _against_ledger(backend: Stores) -> str | None:
     try:
-        here.database.check()
-        if not here.database.schema_is_current():
+        backend.database.check()
+        if not backend.database.schema_is_current():
             return "The ledger's schema is not current: run `cleanplate migrate`."
     except StorageError as error:
         return f"The ledger cannot be reached ({error.code})."
     return None
 
 
-def _against_blobs(here: Stores) -> str | None:
+def _against_blobs(backend: Stores) -> str | None:
     try:
-        # Listing finds a bucket that is not there; asking for a blob finds a folder that cannot be read.
-        next(iter(here.blobs.list("t/readyz/")), None)
+        # Listing detects a missing bucket; reading a blob detects a folder without access.
+        next(iter(backend.blobs.list("t/readyz/")), None)
         with suppress(BlobNotFound):
-            here.blobs.stat("t/readyz")
+            backend.blobs.stat("t/readyz")
     except StorageError as error:
         return f"The object store cannot be reached ({error.code})."
     return None

@@ -15,6 +15,7 @@ from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from api.stores import stores
+from api.under_path import path_below
 from storage.ledger.tenants.sessions import begin_session, end_session, exchange_login_link, find_session
 from storage.records import Caller
 
@@ -36,10 +37,12 @@ def register(app: Flask) -> None:
     """Give ``app`` sessions."""
     address = urlsplit(str(app.config["PUBLIC_URL"]))
     https = address.scheme == "https"
+    below = path_below(str(app.config["PUBLIC_URL"])).replace("/", "-")
     app.session_interface = _OnlyWhereThereIsOne()
     app.config.update(
-        # Cookies of one host are shared by its ports: two services of one machine must not take each other's.
-        SESSION_COOKIE_NAME="__Host-cleanplate" if https else f"cleanplate-{address.port or 80}",
+        # Cookies of one host are shared by its ports, and these by all paths: two services of one host must not take
+        # each other's.
+        SESSION_COOKIE_NAME=("__Host-cleanplate" if https else f"cleanplate-{address.port or 80}") + below,
         SESSION_COOKIE_SECURE=https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -84,8 +87,8 @@ def caller() -> Caller | None:
     if "session_caller" not in g:
         secret = secret_of_request()
         g.session_caller = None if secret is None else find_session(stores().database, secret)
-    found: Caller | None = g.session_caller
-    return found
+    acting: Caller | None = g.session_caller
+    return acting
 
 
 def _keep(secret: str) -> None:

@@ -73,8 +73,8 @@ def inpaint(
         raise UsageError(f"{out} must end in {facts.extension}: the result has the picture's own format.")
     if mask is not None:
         task = repair.read(source, _bytes(mask, limits.max_bytes), limits=limits)
-    elif (found := _text(source, mark, limits, settings.torch_threads)) is not None:
-        task = found
+    elif (text_task := _text(source, mark, limits, settings.torch_threads)) is not None:
+        task = text_task
     else:
         with replacing(out) as file:
             file.write(source)

@@ -37,7 +37,7 @@ READY_WITHIN_S = 90.0
 STOP_WITHIN_S = 75.0
 WATCH_EVERY_S = 0.25
 LINK_LIFETIME_S = 3600
-#: A browser is told of this file, because other users of the machine see a command's arguments.
+#: The browser opens this file and not the link, because other users of the machine see a command's arguments.
 _LINK_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Cleanplate</title>
@@ -47,7 +47,7 @@ _LINK_PAGE = """<!doctype html>
 
 
 def settle(*, home: Path | None, port: int | None) -> Settings:
-    """The settings of an ``up``: paths absolute, the port found if it is 0, links leading to that port.
+    """The settings of an ``up``: paths absolute, a free port if it is 0, links to that port.
 
     Raises:
         PortInUse: something listens there.
@@ -79,11 +79,11 @@ def run(settings: Settings, *, browser: bool = False) -> int:
         NotReady: the service did not start; all its processes are stopped again.
     """
     signals: list[int] = []
-    asked = threading.Event()
+    stop_asked = threading.Event()
 
     def note(number: int, _frame: object) -> None:
         signals.append(number)
-        asked.set()
+        stop_asked.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, note)
@@ -96,7 +96,7 @@ def run(settings: Settings, *, browser: bool = False) -> int:
 
         def go_on() -> bool:
             family.tend()
-            return not asked.is_set()
+            return not stop_asked.is_set()
 
         try:
             for program in PROGRAMS:
@@ -105,7 +105,7 @@ def run(settings: Settings, *, browser: bool = False) -> int:
                 _announce(settings)
                 if browser and _has_desktop():
                     webbrowser.open(link_path(settings.home).as_uri())
-            while not asked.wait(WATCH_EVERY_S):
+            while not stop_asked.wait(WATCH_EVERY_S):
                 family.tend()
         finally:
             for path in (address_path(settings.home), link_path(settings.home)):

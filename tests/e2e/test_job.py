@@ -113,7 +113,7 @@ def test_a_bad_file_fails_alone(service: Service, receiver: Receiver, tmp_path: 
 
         job = next(client.jobs())
         assert (job.state, job.counts.succeeded, job.counts.failed) == ("completed", 2, 1)
-        shown = cleanplate("jobs", job.id, settings=service.for_client)
+        shown = cleanplate("jobs", "show", job.id, settings=service.for_client)
         assert "bad.jpg  image_unreadable" in shown.stdout
 
         until(lambda: len(receiver.received) == 2, lambda: f"{len(receiver.received)} of 2 webhooks arrived")

@@ -77,7 +77,7 @@ def test_pictures_without_a_common_mark_wait_and_the_reason_is_said(up: Embedded
     assert status == 3, errors
     assert "No mark was found:" in output and "(mark_not_found)" in output
     # There is no mark to approve.
-    assert "--template TEMPLATE_ID`" in output and "the same command again" not in output
+    assert "--template TEMPLATE_ID`" in output and "repeat this command" not in output
     assert not (tmp_path / "clean" / "review").exists()
 
 

@@ -266,7 +266,7 @@ def test_the_results_are_downloaded_as_one_file(page: Page, ended: JobAnswer) ->
 
 def test_a_job_that_is_not_there_is_a_page_of_its_own(page: Page, context: BrowserContext) -> None:
     page.goto("/jobs/job_0")
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such thing")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
     assert_accessible(page)
     forgive(context)  # the console logs the 404
 

@@ -151,7 +151,7 @@ def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Em
 
 def test_what_the_service_refuses_is_said_in_its_sentence(bench: Bench, context: BrowserContext) -> None:
     sentence = "The tenant may have 5 images queued or running; it has 5."
-    problem = {"code": "quota_exceeded", "title": "The tenant's quota is used up", "detail": sentence, "status": 422}
+    problem = {"code": "quota_exceeded", "title": "Quota exceeded", "detail": sentence, "status": 422}
     context.route("**/v1/jobs", lambda route: route.fulfill(status=422, json=problem))
     bench.drag((0.4, 0.4), (0.5, 0.4))
     bench.page.keyboard.press("Enter")

@@ -157,6 +157,6 @@ def test_a_retention_out_of_range_is_refused(shop: Caller, days: object) -> None
 def test_jobs_are_listed_by_state(service: Service, shop: Caller) -> None:
     done, waiting = submit(shop, ["a.jpg"]), submit(shop, ["b.jpg"])
     end(service, done["id"])
-    for state, expected in (("completed", [done["id"]]), ("queued", [waiting["id"]]), ("failed", [])):
+    for state, expected in (("completed", [done["id"]]), ("queued", [waiting["id"]]), ("canceled", [])):
         assert [job["id"] for job in shop.get(f"/v1/jobs?state={state}").json["data"]] == expected
     shop.problem("GET", "/v1/jobs?state=lost", 422, "validation_failed")

@@ -1,4 +1,4 @@
-"""A live API for tests of the client, and a worker's part played by the test: it stores results and ends images."""
+"""A live API for tests of the client; the test plays the worker: it stores results and ends images."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Shop:
 
     def work(self, job_id: str, *, bad: int = 0) -> None:
         """End all images of a job, the first ``bad`` as failed, and close it."""
-        found = list_images(self.database, self.tenant, job_id, limit=1000, after=None)
-        token, leased = lease_images(self.database, [image.id for image in found], worker="test", lease_s=60)
+        images = list_images(self.database, self.tenant, job_id, limit=1000, after=None)
+        token, leased = lease_images(self.database, [image.id for image in images], worker="test", lease_s=60)
         outcomes = []
         for number, image in enumerate(leased):
             if number < bad:

@@ -86,8 +86,8 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 for package in packages:
     module = importlib.import_module(package)
-    for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{package}."):
-        importlib.import_module(found.name)
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{package}."):
+        importlib.import_module(info.name)
 """
 
 

@@ -252,4 +252,4 @@ def test_only_the_proxy_is_reachable_and_at_first_from_this_machine_alone() -> N
     addresses = [OURS["api"]["environment"][f"CLEANPLATE_{name}"] for name in ("PUBLIC_URL", "S3_PUBLIC_ENDPOINT_URL")]
     for address, port in zip(addresses, published["proxy"], strict=True):
         [default] = re.findall(r":-http://localhost:(\d+)\}$", address)
-        assert f"_PORT:-{default}}}:80" in port
+        assert f"_PORT:-{default}}}:800" in port

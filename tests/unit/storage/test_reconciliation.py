@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import insert
 
 from cleanplate.base.settings import Settings
+from storage.blobs import open_blobs
 from storage.blobs.keys import preview_key, result_key
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
@@ -17,8 +19,11 @@ from storage.ledger.retention.deletion import delete_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.reconciliation import Lack, MissingBlob, missing_blobs, requeue, unnamed_blobs
-from storage.records import ImageState, Job, JobState, Outcome
+from storage.records import ImageState, Job, JobState, Outcome, TemplateKind, TemplateState
+from storage.tables import new_id, templates
 from tests.catalogue import Catalogue, catalogue_in
+from tests.running import cleanplate
+from tests.servers import environment
 
 PNG = "image/png"
 
@@ -156,3 +161,32 @@ def test_other_tenants_uploads_are_not_taken_for_ones_own(shelf: Shelf) -> None:
     ensure_tenant(shelf.database, "rival")
     shelf.done()
     assert shelf.missing() == []
+
+
+def test_a_template_whose_file_is_gone_is_told(shelf: Shelf) -> None:
+    template = new_id("tpl")
+    file, look = f"t/{shelf.tenant_id}/templates/{template}/template.zip", f"t/{shelf.tenant_id}/templates/{template}/a"
+    with shelf.database.write() as connection:
+        connection.execute(
+            insert(templates).values(
+                id=template, tenant_id=shelf.tenant_id, name="spring", version=1, kind=TemplateKind.LOGO,
+                state=TemplateState.READY, spec={}, warnings=[], file_key=file, previews={"colour": look},
+                available_at=shelf.database.now(), created_at=shelf.database.now(),
+            )
+        )  # fmt: skip
+    shelf.blobs.put(file, b"zip", content_type="application/zip")
+    assert shelf.unnamed() == []
+    assert shelf.missing() == [MissingBlob(Lack.TEMPLATE, look, template)]
+    shelf.blobs.delete(file)
+    assert {missing.key for missing in shelf.missing()} == {file, look}
+
+
+def test_nothing_is_deleted_for_a_ledger_without_tenants(embedded_settings: Settings) -> None:
+    blobs = open_blobs(embedded_settings)
+    blobs.put("t/tnt_a/uploads/upl_a", b"x", content_type=PNG)
+    refused = cleanplate("reconcile", "--delete", settings=environment(embedded_settings))
+    assert refused.returncode == 2
+    assert "no tenants" in refused.stderr
+    told = cleanplate("reconcile", settings=environment(embedded_settings))
+    assert (told.returncode, told.stdout) == (1, "unnamed t/tnt_a/uploads/upl_a\n")
+    assert blobs.get("t/tnt_a/uploads/upl_a") == b"x"

@@ -6,6 +6,7 @@ import { confirmAction } from "../frame/confirm.js";
 import { byId, childrenOf, closest, createElement, optionalById, query, readJson, runWhileVisible, setText } from "../frame/dom.js";
 import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import { callApi, latestOnly } from "../net/api.js";
+import { below } from "../net/below.js";
 import { followJob } from "../net/follow.js";
 import { Deliveries } from "../parts/deliveries.js";
 import { Gallery } from "../parts/gallery.js";
@@ -221,7 +222,7 @@ const ACTIONS = {
       watcher.restart();
       throw error;
     }
-    location.assign("/jobs");
+    location.assign(below("/jobs"));
   },
 };
 for (const [id, act] of Object.entries(ACTIONS)) {

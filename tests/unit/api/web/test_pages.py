@@ -91,7 +91,7 @@ def test_text_marks_are_offered_where_the_service_finds_them(
 def test_a_person_gets_errors_as_pages_and_a_program_as_problems(browser: FlaskClient) -> None:
     page = browser.get("/nowhere", headers=PEOPLE)
     assert (page.status_code, page.mimetype) == (404, "text/html")
-    assert "There is no such thing" in page.text
+    assert "Not found" in page.text
     for path, headers in (("/nowhere", {}), ("/v1/nowhere", PEOPLE)):
         assert browser.get(path, headers=headers).mimetype == "application/problem+json"
 

@@ -1,4 +1,4 @@
-"""Settings: from variables, back into variables, and wrong ones told one line each."""
+"""Settings: from variables, back into variables; each wrong one is reported in one line."""
 
 from __future__ import annotations
 

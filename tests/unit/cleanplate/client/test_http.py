@@ -47,7 +47,7 @@ def as_json(status: int, body: object, **headers: str) -> Answer:
 
 @dataclass
 class Server:
-    """Answers each request by ``answer(method, path, body)`` and keeps what was asked."""
+    """Answers each request by ``answer(method, path, body)`` and keeps the requests."""
 
     url: str = ""
     answer: Callable[[str, str, bytes], Answer] = lambda *_: Answer(404)
@@ -56,15 +56,15 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    here = Server()
+    server = Server()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            here.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            answer = here.answer(self.command, self.path, body)
+            server.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            answer = server.answer(self.command, self.path, body)
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -82,8 +82,8 @@ def server() -> Iterator[Server]:
     httpd.daemon_threads = True
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    here.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    yield here
+    server.url = f"http://127.0.0.1:{httpd.server_address[1]}"
+    yield server
     httpd.shutdown()
     httpd.server_close()
     thread.join()

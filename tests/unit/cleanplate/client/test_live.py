@@ -1,4 +1,4 @@
-"""The client against the real API as a process, which is killed in the middle of what the client does."""
+"""The client against the real API as a process, which the tests kill while the client works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.running import cleanplate, until
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures
 
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
-SAID = ["--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "own photographs"]
+RIGHTS_OPTIONS = ["--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "own photographs"]
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_submit_and_watch_on_the_command_line(shop: Shop, tmp_path: Path) -> Non
     (mask,) = pictures(tmp_path, "mask.png")
     environment = {"CLEANPLATE_URL": shop.settings.public_url, "CLEANPLATE_API_KEY": shop.key}
     with served(shop.settings, tmp_path / "log"), ThreadPoolExecutor(2) as pool:
-        words = ("submit", str(tmp_path / "in"), "--mask", str(mask), "--out", str(tmp_path / "out"), *SAID)
+        words = ("submit", str(tmp_path / "in"), "--mask", str(mask), "--out", str(tmp_path / "out"), *RIGHTS_OPTIONS)
         submitting = pool.submit(cleanplate, *words, settings=environment)
         (job_id,) = until(shop.jobs, "no job was made")
         watching = pool.submit(cleanplate, "watch", job_id, settings=environment)
@@ -214,7 +214,7 @@ def test_a_manifest_is_submitted_on_the_command_line(shop: Shop, client: Client,
     with served(shop.settings, tmp_path / "log"), ThreadPoolExecutor(1) as pool:
         upload = client.upload([image])[image]
         manifest.write_text(f"custom_id,upload_id,name\nsku-1,{upload},shirt.png\n")
-        words = ("submit", str(manifest), "--mask", str(mask), "--out", str(tmp_path / "out"), *SAID)
+        words = ("submit", str(manifest), "--mask", str(mask), "--out", str(tmp_path / "out"), *RIGHTS_OPTIONS)
         submitting = pool.submit(cleanplate, *words, settings=environment)
         (job_id,) = until(shop.jobs, "no job was made")
         shop.work(job_id)

@@ -234,8 +234,8 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
 def test_an_answer_has_every_field_and_every_word_of_its_schema(name: str, document: dict[str, Any]) -> None:
     schema, fields = document["components"]["schemas"][name]["properties"], SCHEMAS[name].model_fields
     assert schema.keys() == fields.keys() - ({"secret"} - schema.keys())
-    for field, said in schema.items():
-        words = set(words_of(said, document))
+    for field, property_schema in schema.items():
+        words = set(words_of(property_schema, document))
         if words:
             assert words <= set(literals(fields[field].annotation)), field
 

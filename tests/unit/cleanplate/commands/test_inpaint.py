@@ -72,7 +72,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(tmp_path: Path, home
     out = tmp_path / "clean.png"
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (8, 8), 255).save(tmp_path / "small.png")
-    for arguments, said in (
+    for arguments, words in (
         ((tmp_path / "absent.png", MASK, "-o", out), "absent.png cannot be read"),
         ((SAMPLE, tmp_path, "-o", out), "cannot be read"),
         ((tmp_path / "text.png", MASK, "-o", out), ""),
@@ -82,7 +82,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(tmp_path: Path, home
         ((SAMPLE, MASK, "-o", out, "--weights", "big-lama"), "cleanplate weights pull big-lama"),
         ((SAMPLE, MASK, "-o", out, "--weights", tmp_path / "text.png"), "not a safetensors file"),
     ):
-        assert said in refusal(*arguments, settings=home)
+        assert words in refusal(*arguments, settings=home)
         assert not out.exists()
 
 
@@ -95,12 +95,12 @@ def test_text_is_found_by_what_it_says_and_a_picture_without_it_stays(tmp_path: 
     marked, ink = laid(printed(), letters("Doe Shirts"), (0.7, 0.85))
     Image.fromarray(marked).save(tmp_path / "photo.png")
     out, other = tmp_path / "clean.png", tmp_path / "other.png"
-    said = [str(tmp_path / "photo.png"), "-o"]
-    ended = cleanplate("inpaint", *said, str(out), "--text", "doe shirts", settings=home)
+    words = [str(tmp_path / "photo.png"), "-o"]
+    ended = cleanplate("inpaint", *words, str(out), "--text", "doe shirts", settings=home)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert (pixels(out) != marked).any(axis=2)[ink].mean() > 0.9
     assert np.array_equal(pixels(out)[:200], marked[:200])
-    ended = cleanplate("inpaint", *said, str(other), "--text", "Roe & Sons", settings=home)
+    ended = cleanplate("inpaint", *words, str(other), "--text", "Roe & Sons", settings=home)
     assert (ended.returncode, "no such text" in ended.stdout) == (0, True)
     assert other.read_bytes() == (tmp_path / "photo.png").read_bytes()
-    assert "by a mask, or by --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)
+    assert "either a mask, or --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)

@@ -124,7 +124,7 @@ def test_the_contact_sheet_shows_mask_opacity_colour_and_twelve_pictures_before_
         Image.fromarray(given).save(files[-1])
         originals.append(original)
     limits = Limits(max_bytes=10**8, max_pixels=10**8)
-    (template,) = marks.estimated(files, limits, force=False, on_progress=lambda *_: None).templates
+    (template,) = marks.estimate_templates(files, limits, force=False, on_progress=lambda *_: None).templates
     with Image.open(io.BytesIO(marks.template_sheet(template, files, limits))) as opened:
         sheet = np.asarray(opened.convert("RGB"), np.int16)
     # Pictures are as wide as a cell.
@@ -159,7 +159,7 @@ def test_pictures_count_as_their_orientation_shows_them(tmp_path: Path) -> None:
         else:
             shown.save(files[-1])
     limits = Limits(max_bytes=10**8, max_pixels=10**8)
-    (template,) = marks.estimated(files, limits, force=False, on_progress=lambda *_: None).templates
+    (template,) = marks.estimate_templates(files, limits, force=False, on_progress=lambda *_: None).templates
     assert (template.quality.samples, template.rule.sizes) == (24, ((150, 200),))
 
 

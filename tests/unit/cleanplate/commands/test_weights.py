@@ -87,7 +87,8 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
     partial = out.with_name("little.partial")
     half = len(server.data) // 2
     program = (
-        "import sys; from pathlib import Path; from cleanplate import conversions, weights; "
+        "import sys; from pathlib import Path; from cleanplate.base import weights; "
+        "from cleanplate.local import conversions; "
         "known = weights.Published('little', sys.argv[1], sys.argv[2], '', ''); "
         "conversions.pull(known, Path(sys.argv[3]), on_progress=lambda *_: None)"
     )
@@ -157,7 +158,7 @@ def test_verify_finds_a_changed_file(checkpoint: Path, tmp_path: Path, settings:
     data = bytearray(out.read_bytes())
     data[-1] ^= 1
     out.write_bytes(data)
-    with pytest.raises(DigestWrong, match="not the file it should be"):
+    with pytest.raises(DigestWrong, match="not the expected file"):
         conversions.verify(out)
     assert "Do not use it" in sentence(run(settings, "weights", "verify", str(out)))
 

@@ -116,7 +116,9 @@ def test_a_link_of_before_a_restart_signs_nobody_in(tmp_path: Path) -> None:
 def test_the_command_line_finds_the_service_by_its_home(up: Running, home: Path) -> None:
     listed = cleanplate("jobs", settings={"CLEANPLATE_HOME": str(home)})
     assert listed.returncode == 0, listed.stderr
-    missing = cleanplate("jobs", "job_00000000000000000000000000000000", settings={"CLEANPLATE_HOME": str(home)})
+    missing = cleanplate(
+        "jobs", "show", "job_00000000000000000000000000000000", settings={"CLEANPLATE_HOME": str(home)}
+    )
     assert missing.returncode == 2
     assert "not_found" in missing.stderr
 

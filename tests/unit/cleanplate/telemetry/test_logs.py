@@ -1,4 +1,4 @@
-"""Logs: one line per event, for machines or for people, without secrets, whoever wrote them."""
+"""Logs: one line per event, for machines or for people, without secrets from any library."""
 
 from __future__ import annotations
 

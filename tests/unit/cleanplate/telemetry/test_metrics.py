@@ -1,4 +1,4 @@
-"""What Prometheus is shown: sums over a service's processes, on a port of its own; its watchers name what there is."""
+"""Metrics: sums over a program's processes on its own port; dashboards and alert rules name existing metrics."""
 
 from __future__ import annotations
 
