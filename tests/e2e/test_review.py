@@ -85,7 +85,7 @@ def test_text_marks_are_taken_off_and_print_stays(up: Embedded, tmp_path: Path) 
         ["--any-text", "--text", "Doe"],
     ],
 )
-def test_what_is_to_be_repaired_is_said_once(up: Embedded, tmp_path: Path, arguments: list[str]) -> None:
+def test_contradictory_masks_are_refused_in_one_line(up: Embedded, tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(printed()).save(tmp_path / "in" / "a.png")
     status, _, errors = submit(up, tmp_path / "in", *arguments, "--out", tmp_path / "out")

@@ -25,9 +25,7 @@ def settings_of(up: Embedded) -> dict[str, str]:
     return {"CLEANPLATE_URL": up.url, "CLEANPLATE_API_KEY": up.key}
 
 
-def test_who_watches_a_job_is_told_once_that_it_waits_and_sees_it_end_when_it_is_approved(
-    up: Embedded, tmp_path: Path
-) -> None:
+def test_watch_prints_once_that_a_job_waits_and_ends_with_the_approved_job(up: Embedded, tmp_path: Path) -> None:
     with Client(up.url, up.key) as client:
         job = client.submit(sorted(marked(tmp_path / "in").iterdir()), mask={"mode": "auto"}, rights=RIGHTS)
     settings = settings_of(up)

@@ -58,7 +58,7 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
         store.delete(blob.key)
 
 
-def test_what_was_put_is_got(blobs: Blobs) -> None:
+def test_get_returns_the_bytes_that_were_put(blobs: Blobs) -> None:
     blobs.put("t/1/a.jpg", b"bytes", content_type="image/jpeg")
     assert blobs.get("t/1/a.jpg") == b"bytes"
     stat = blobs.stat("t/1/a.jpg")
@@ -79,7 +79,7 @@ def test_a_second_put_replaces_bytes_and_type(blobs: Blobs) -> None:
     assert blobs.stat("a").content_type == "image/webp"
 
 
-def test_what_is_not_there_is_not_found(blobs: Blobs) -> None:
+def test_a_missing_blob_is_not_found(blobs: Blobs) -> None:
     for read in (blobs.get, blobs.stat):
         with pytest.raises(BlobNotFound, match="no/such"):
             read("no/such")

@@ -65,7 +65,7 @@ def test_a_job_that_ends_before_the_list_listens_is_told(page: Page, service: Em
     expect(card.locator(".state")).to_have_text("completed")
 
 
-def test_what_went_wrong_is_grouped_with_advice_and_can_be_tried_again(page: Page, ended: JobAnswer) -> None:
+def test_failures_are_grouped_with_advice_and_can_be_retried(page: Page, ended: JobAnswer) -> None:
     page.goto(f"/jobs/{ended.id}")
     reason = page.locator(".reason")
     expect(reason).to_contain_text("The file is cut off 2 pictures")
@@ -237,7 +237,7 @@ def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
     expect(page.locator(f"[data-job={job.id}]")).to_have_count(0)
 
 
-def test_what_was_posted_to_a_webhook_is_seen_and_posted_again(page: Page, service: Embedded, shop: Path) -> None:
+def test_webhook_deliveries_are_listed_and_can_be_posted_again(page: Page, service: Embedded, shop: Path) -> None:
     with receiver_running() as receiver, Client(service.url, service.key) as client:
         receiver.replies = [Reply(status=500)]
         webhook = client.webhooks.create(f"{receiver.url}/<i>news</i>", events=["job.completed"])

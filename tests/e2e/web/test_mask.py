@@ -60,7 +60,7 @@ def test_areas_are_exact_at_any_size(painted: Any, width: int, height: int) -> N
     assert np.array_equal(painted([area(left, top, right, bottom)], width, height), expected)
 
 
-def test_what_hangs_over_the_edge_is_cut_off(painted: Any) -> None:
+def test_paint_beyond_the_edge_is_cut_off(painted: Any) -> None:
     expected = np.zeros((20, 30), np.uint8)
     expected[:5, 25:] = 255
     assert np.array_equal(painted([area(25, -40, 90, 5)], 30, 20), expected)
@@ -75,7 +75,7 @@ def test_the_eraser_takes_away_and_paint_over_it_comes_back(painted: Any) -> Non
     assert np.array_equal(painted(shapes, 12, 12), expected)
 
 
-def test_where_nothing_is_left_there_is_no_mask(painted: Any) -> None:
+def test_an_empty_painting_gives_no_mask(painted: Any) -> None:
     assert painted([], 10, 10) is None
     assert painted([area(1, 1, 5, 5), {"kind": "clear"}], 10, 10) is None
     assert painted([area(1, 1, 5, 5), area(0, 0, 9, 9, erases=True)], 10, 10) is None

@@ -149,7 +149,7 @@ def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Em
     assert jobs[0]["rights"] == {"basis": "owner", "attested_by": "Jo <b>Doe</b>", "reference": "own photographs"}
 
 
-def test_what_the_service_refuses_is_said_in_its_sentence(bench: Bench, context: BrowserContext) -> None:
+def test_a_refusal_is_shown_in_the_services_own_sentence(bench: Bench, context: BrowserContext) -> None:
     sentence = "The tenant may have 5 images queued or running; it has 5."
     problem = {"code": "quota_exceeded", "title": "Quota exceeded", "detail": sentence, "status": 422}
     context.route("**/v1/jobs", lambda route: route.fulfill(status=422, json=problem))
@@ -161,7 +161,7 @@ def test_what_the_service_refuses_is_said_in_its_sentence(bench: Bench, context:
     context.complaints.clear()  # type: ignore[attr-defined] # the console logs the refusal too
 
 
-def test_what_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("Dear Sir")
     page.goto("/")
@@ -177,7 +177,7 @@ def test_a_picture_that_is_cut_off_is_refused_in_words(page: Page, marked: Path,
     expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
 
 
-def test_where_to_begin_is_said_until_the_first_stroke(bench: Bench) -> None:
+def test_a_hint_is_shown_until_the_first_stroke(bench: Bench) -> None:
     hint = bench.page.get_by_text("Paint over the mark, then erase it.")
     expect(hint).to_be_visible()
     bench.drag((0.4, 0.4), (0.5, 0.4))

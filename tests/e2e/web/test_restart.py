@@ -32,7 +32,7 @@ def test_a_repair_outlives_the_service(browser: Browser, marked: Path, tmp_path:
             assert bench.download()[0] == f"{marked.stem}-clean.png"
 
 
-def test_what_is_begun_while_the_service_is_away_is_done_when_it_is_back(
+def test_a_repair_begun_while_the_service_is_away_ends_when_it_is_back(
     browser: Browser, marked: Path, tmp_path: Path
 ) -> None:
     service = Embedded(tmp_path)

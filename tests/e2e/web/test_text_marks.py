@@ -77,7 +77,7 @@ def _key(service: Embedded) -> dict[str, str]:
     return {"Authorization": f"Bearer {service.key}"}
 
 
-def test_what_a_mark_says_is_taken_off_and_print_stays(
+def test_a_mark_named_by_its_text_is_removed_and_print_stays(
     texts: Page,
     service: Embedded,
     marked: tuple[Pixels, np.ndarray],  # type: ignore[type-arg]
@@ -157,7 +157,7 @@ def test_by_keys_alone_a_corner_is_chosen_and_all_text_instead(texts: Page, serv
     ],
     ids=["dark-zh", "phone-zh"],
 )
-def test_what_is_asked_of_a_text_is_accessible_and_fits(browser: Browser, service: Embedded, options: dict) -> None:  # type: ignore[type-arg]
+def test_the_form_for_text_marks_is_accessible_and_fits(browser: Browser, service: Embedded, options: dict) -> None:  # type: ignore[type-arg]
     with signed_in(browser, service, **options) as context:
         state_rights(context)
         page = context.new_page()

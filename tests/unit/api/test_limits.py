@@ -40,7 +40,7 @@ def test_each_answer_says_what_is_left(limited: Service) -> None:
     assert left in ([2, 1, 0], [2, 2, 1], [2, 1, 2])
 
 
-def test_what_is_too_much_is_refused_with_the_time_to_wait(limited: Service) -> None:
+def test_requests_over_the_limit_are_refused_with_the_time_to_wait(limited: Service) -> None:
     shop = limited.caller()
     # Two minutes' worth: one of them is over, whenever the minute ends.
     answers = [shop.any("GET", "/v1/jobs") for _ in range(2 * LIMIT + 1)]

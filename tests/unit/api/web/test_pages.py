@@ -106,7 +106,7 @@ def test_the_browser_chooses_the_language_and_a_link_chooses_otherwise(browser: 
 
 
 @pytest.mark.parametrize("tag", ["zh", "zh-Hans", "zh-Hans-CN", "zh-TW"])
-def test_whoever_reads_chinese_gets_it(browser: FlaskClient, tag: str) -> None:
+def test_chinese_readers_get_chinese_pages(browser: FlaskClient, tag: str) -> None:
     assert "登录" in browser.get("/login", headers={"Accept-Language": tag}).text
 
 

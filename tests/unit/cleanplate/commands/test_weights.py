@@ -114,7 +114,7 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
     assert names(out.parent) == {"little.safetensors", "little.safetensors.sha256"}
 
 
-def test_what_arrives_and_is_no_network_is_refused(known: Published, server: FileServer, settings: Settings) -> None:
+def test_a_download_that_is_no_network_is_refused(known: Published, server: FileServer, settings: Settings) -> None:
     server.data = b"a page that says sorry"
     known = replace(known, digest=f"md5:{hashlib.md5(server.data).hexdigest()}")
     with pytest.raises(WeightsRejected):

@@ -103,7 +103,7 @@ def test_only_what_names_a_version_exactly_is_gone_on_with(
     assert ranges(server) == (["bytes=400000-"] if resumed else [None])
 
 
-def test_what_another_address_sent_is_not_gone_on_with(server: FileServer, partial: Path) -> None:
+def test_a_part_from_another_address_is_not_resumed(server: FileServer, partial: Path) -> None:
     stopped_at(server, partial, 400_000)
     fetch(f"{server.url}?mirror", partial)
     assert ranges(server) == [None]
@@ -139,7 +139,7 @@ def test_a_cut_that_the_server_does_not_tell_is_found_by_the_digest(server: File
         fetch(server.url, partial)
 
 
-def test_what_passes_by_itself_is_tried_again_and_a_refusal_is_not(server: FileServer, partial: Path) -> None:
+def test_transient_errors_are_retried_and_refusals_are_not(server: FileServer, partial: Path) -> None:
     server.statuses = [503, 500]
     fetch(server.url, partial, attempts=3)
     assert partial.read_bytes() == DATA

@@ -97,7 +97,7 @@ def test_a_retry_while_others_run_gives_the_failed_another_try(shop: Shop) -> No
     assert close_jobs(shop.db) == []
 
 
-def test_what_cannot_be_retried_is_refused(shop: Shop, rival: Shop) -> None:
+def test_invalid_retries_are_refused(shop: Shop, rival: Shop) -> None:
     job = ended(shop, 1, good=0)
     with pytest.raises(NotFound):
         retry_failed(rival.db, rival.tenant, job.id)
