@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.marks import Photos, crop
 from model.imaging import Limits
-from model.text.files import Found, find
+from model.text.files import TextMarks, find
 from model.text.reading import TextReader
 from model.text.wanted import Wanted
 
@@ -104,12 +104,12 @@ def _jpeg(pixels: Pixels) -> bytes:
     return out.getvalue()
 
 
-def _covered(found: Found, ink: NDArray[np.bool_]) -> bool:
-    return found.task is not None and float((found.task.hole > 0)[ink].mean()) >= COVERED
+def _covered(marks: TextMarks, ink: NDArray[np.bool_]) -> bool:
+    return marks.task is not None and float((marks.task.hole > 0)[ink].mean()) >= COVERED
 
 
-def _printed(found: Found, printed: NDArray[np.bool_]) -> bool:
-    return found.task is not None and bool((found.task.hole > 0)[printed].any())
+def _printed(marks: TextMarks, printed: NDArray[np.bool_]) -> bool:
+    return marks.task is not None and bool((marks.task.hole > 0)[printed].any())
 
 
 def measure(pictures: Iterable[Drawn], reader: TextReader) -> Iterator[dict[str, float | int]]:

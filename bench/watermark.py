@@ -36,7 +36,7 @@ from model.repair.seam import lab_of
 from model.watermark.estimate import estimate
 from model.watermark.files import clean
 from model.watermark.ghost import ghost_score
-from model.watermark.remove import Found, finish, noise_of, prepare, remove
+from model.watermark.remove import PreparedMark, finish, noise_of, prepare, remove
 from model.watermark.samples import Sample
 from model.watermark.sighting import look, shown_mask
 from model.watermark.template import Template
@@ -167,15 +167,15 @@ def _unblended(given: Pixels, alpha: Values, colour: Values) -> Values:
     return np.asarray(np.clip((given - alpha[..., None] * colour) / through, 0, 255), np.float32)
 
 
-def _pure(found: Found) -> Values:
-    out = found.pixels.astype(np.float32)
-    hole = found.recovery.hole
-    out[found.recovery.view][hole] = found.recovery.value[hole]
+def _pure(mark: PreparedMark) -> Values:
+    out = mark.pixels.astype(np.float32)
+    hole = mark.recovery.hole
+    out[mark.recovery.view][hole] = mark.recovery.value[hole]
     return out
 
 
-def _ghost(pixels: Pixels, found: Found) -> float:
-    recovery = found.recovery
+def _ghost(pixels: Pixels, mark: PreparedMark) -> float:
+    recovery = mark.recovery
     return ghost_score(pixels[recovery.view].astype(np.float32), recovery.alpha, recovery.colour)
 
 

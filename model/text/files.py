@@ -29,7 +29,7 @@ _FRAMES = 8
 
 
 @dataclass(frozen=True)
-class Found:
+class TextMarks:
     """The marks found in a file. ``task`` is ``None`` where no line is the mark."""
 
     task: Task | None
@@ -49,7 +49,7 @@ def find(
     costs: Costs | None = None,
     step: Callable[[], AbstractContextManager[None]] = nullcontext,
     on_page: Callable[[], None] = lambda: None,
-) -> Found:
+) -> TextMarks:
     """Decode ``source``, find the lines of text that are ``wanted``, and plan their repair.
 
     ``step`` is entered for the decoding and for each searched page; ``on_page`` is called before each, and may raise.
@@ -73,7 +73,7 @@ def find(
         seen += len(lines)
         marks += chosen
     if not any(mask.any() for mask in masks):
-        return Found(None, (), seen)
+        return TextMarks(None, (), seen)
     if _animated(document):
         shared = np.maximum.reduce(masks)
         by_page = {id(page): shared for page in document.pages}
@@ -82,7 +82,7 @@ def find(
     task = planned(
         document, lambda page: by_page[id(page)], dilation_px=dilation_px, feather_px=feather_px, costs=costs
     )
-    return Found(task, tuple(marks), seen)
+    return TextMarks(task, tuple(marks), seen)
 
 
 def _animated(document: Document) -> bool:

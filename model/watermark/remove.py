@@ -41,7 +41,7 @@ class Method(Enum):
 
 
 @dataclass(frozen=True)
-class Found:
+class PreparedMark:
     """A mark in a picture, un-blended, before any fill."""
 
     pixels: Pixels
@@ -100,17 +100,17 @@ def noise_of(tables: dict[int, list[int]] | None, *, lossless: bool) -> float:
     return float(np.clip(0.9 * np.sqrt((low**2).mean() / 12) + 0.5, 0.8, 12))
 
 
-def prepare(pixels: Pixels, template: Template, *, noise: float) -> Found | None:
+def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark | None:
     """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` if the picture does not carry it."""
     sighting = look(pixels, template)
     if sighting is None:
         return None
     recovery = unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error)
     plain = fused(recovery, None)
-    return Found(pixels, sighting, recovery, plain, ghost_of(plain, recovery.alpha, recovery.colour))
+    return PreparedMark(pixels, sighting, recovery, plain, ghost_of(plain, recovery.alpha, recovery.colour))
 
 
-def finish(prepared: Found, filled: Pixels | None) -> Removal:
+def finish(prepared: PreparedMark, filled: Pixels | None) -> Removal:
     """``filled``: the picture with ``found.hole`` filled, or ``None`` without a fill."""
     recovery, window, ghost, method = prepared.recovery, prepared.plain, prepared.remains, Method.UNBLENDED
     changed = prepared.recovery.hole

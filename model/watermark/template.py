@@ -140,7 +140,7 @@ class Template:
                 if document["version"] not in _KNOWN:
                     raise TemplateRejected(
                         "template_version_unknown",
-                        f"The template is of version {document['version']}; this release reads {VERSION}: estimate it again.",
+                        f"The template has version {document['version']}; this release reads {VERSION}. Estimate it again.",
                     )
                 size = int(document["height"]), int(document["width"])
                 alpha = _read(archive.read("alpha.png"), "I;16", size).astype(np.float32) / np.float32(_STEPS)
@@ -166,7 +166,7 @@ class Template:
             or template.rule.reference_width < 1
             or any(min(size) < 1 for size in template.rule.sizes)
         ):
-            raise TemplateRejected("template_unreadable", "The template's rule of place is not one that is known here.")
+            raise TemplateRejected("template_unreadable", "The template's placing rule is unknown to this release.")
         if lattice is not None and abs(float(np.linalg.det(lattice.matrix))) < 16:
             raise TemplateRejected("template_unreadable", "The template's periods span no cell.")
         return template
