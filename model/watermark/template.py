@@ -140,7 +140,7 @@ class Template:
                 if document["version"] not in _KNOWN:
                     raise TemplateRejected(
                         "template_version_unknown",
-                        f"The template has version {document['version']}; this release reads {VERSION}. Estimate it again.",
+                        f"The template has version {document['version']}, not {VERSION}: estimate it again.",
                     )
                 size = int(document["height"]), int(document["width"])
                 alpha = _read(archive.read("alpha.png"), "I;16", size).astype(np.float32) / np.float32(_STEPS)
