@@ -102,7 +102,7 @@ def _tensors(root: object, path: Path) -> Iterator[tuple[str, PickledTensor]]:
 
 
 def _network_in(tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """The only network among the tensors, by its own names: without ``state_dict.generator.``, ``model.generator.`` …"""
+    """The only network among the tensors, by its names: without ``state_dict.generator.``, ``model.generator.`` …"""
     prefixes = {
         name.removesuffix(stem)
         for name in tensors

@@ -186,7 +186,7 @@ class Engine:
             self._answer(under_way.requests, done)
 
     def _answer(self, requests: list[_Request], results: list[Filled] | None) -> None:
-        """Answer the requests with ``results``; for a failed batch (``None``), fill its tiles again in smaller parts."""
+        """Answer the requests with ``results``; refill the tiles of a failed batch (``None``) in smaller parts."""
         try:
             results = results or self._fill([request.tile for request in requests])
         except Exception as error:

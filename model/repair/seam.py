@@ -27,7 +27,8 @@ _ENOUGH_PIXELS = 1 << 21
 _GROUP_PX, _RIM_PX = 8, 8
 #: Least share of the rim with exactly one colour, for the background to be flat. Photographs have grain and are not.
 _COMMON_SHARE = 0.3
-#: Share of the rim and distance from that colour: above the share the whole part takes it, else only fill near to it.
+#: If this share of the rim is within this many levels of that colour, the whole part takes it. Else fill within the
+#: second number of levels takes it.
 _FLAT_SHARE, _FLAT_LEVELS, _NEAR_LEVELS = 0.97, 2, 4
 _MOST_PARTS = 512
 
