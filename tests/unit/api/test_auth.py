@@ -99,7 +99,7 @@ def test_with_a_wrong_key_nothing_is_answered(service: Service, method: str, pat
 
 
 @pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
-def test_which_methods_an_address_takes_is_told_without_a_key(service: Service, path: str) -> None:
+def test_the_methods_of_an_address_are_public(service: Service, path: str) -> None:
     answer = service.stranger()("OPTIONS", path, status=200)
     taken = {method for method, known in ROUTES if known == path}
     assert taken <= set(answer.headers["Allow"].split(", "))

@@ -75,7 +75,7 @@ def test_a_job_is_followed_to_its_end(either: Service) -> None:
     assert either.stores.watcher.subscribers == 0
 
 
-def test_who_comes_back_is_told_nothing_twice_and_misses_nothing(service: Service, shop: Caller) -> None:
+def test_a_reconnected_client_gets_each_event_once(service: Service, shop: Caller) -> None:
     job = shop.submit()
     path = f"{job['links']['self']}/events"
     broken_off = shop.follow(path)

@@ -93,7 +93,7 @@ def test_foreign_templates_answer_like_none(service: Service, shop: Caller) -> N
         {"name": "x", "mask": {"upload_id": "upl_1", "boxes": [[0, 0, 1, 1]]}},
     ],
 )
-def test_what_is_not_one_way_to_a_template_is_refused(shop: Caller, body: dict[str, Any]) -> None:
+def test_a_template_needs_exactly_one_source(shop: Caller, body: dict[str, Any]) -> None:
     shop.problem("POST", "/v1/templates", 422, "validation_failed", json=body)
 
 

@@ -86,7 +86,7 @@ def test_an_images_own_mask_and_options_win_over_the_jobs(service: Service, shop
         ({"folder": "s3://shop/"}, "#"),
     ],
 )
-def test_what_makes_no_sense_is_refused(shop: Caller, change: dict[str, Any], place: str) -> None:
+def test_nonsensical_requests_are_refused(shop: Caller, change: dict[str, Any], place: str) -> None:
     body = {"images": [{"url": PICTURE}], "mask": BOXES, **change}
     problem = shop.problem("POST", "/v1/jobs", 422, "validation_failed", json=body)
     assert problem["errors"][0]["pointer"] == place

@@ -161,8 +161,10 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
     })  # fmt: skip
     monkeypatch.setattr(ablation, "read_recipe", lambda _: recipe)
     for steps in (1, 2):  # the second goes on
-        ablation.train(folder, tmp_path, steps=steps, seed=0, seconds=600, device=torch.device("cpu"), leave=["LaMa"])
-    networks = ablation.trained(tmp_path)
+        ablation.train(
+            folder, tmp_path, steps=steps, seed=0, seconds=600, device=torch.device("cpu"), excluded=["LaMa"]
+        )
+    networks = ablation.read_networks(tmp_path)
     assert networks.keys() == small.keys() - {"LaMa"}
     assert set(ablation.steps_of(tmp_path).values()) == {2}
     out = tmp_path / "quality.json"

@@ -15,7 +15,7 @@ from cleanplate.base.settings import Settings
 from model.formats import TYPES_BY_ENDING
 from storage.ledger.tenants.tenants import create_key
 from storage.records import Scope
-from tests.catalogues import as_file, said, updated
+from tests.catalogues import as_file, page_texts, updated_catalogue
 from tests.running import REPOSITORY
 from tests.unit.api.calling import MakeService
 from tests.unit.api.web.conftest import SignIn
@@ -106,7 +106,7 @@ def test_the_browser_chooses_the_language_and_a_link_chooses_otherwise(browser: 
 
 
 @pytest.mark.parametrize("tag", ["zh", "zh-Hans", "zh-Hans-CN", "zh-TW"])
-def test_whoever_reads_chinese_gets_it(browser: FlaskClient, tag: str) -> None:
+def test_chinese_readers_get_chinese_pages(browser: FlaskClient, tag: str) -> None:
     assert "登录" in browser.get("/login", headers={"Accept-Language": tag}).text
 
 
@@ -115,7 +115,7 @@ def test_a_catalogue_translates_what_the_pages_say_and_nothing_else(tag: str) ->
     translated = catalogue(tag)
     missing = [message.id for message in translated if message.id and not all(_forms(message))]
     assert missing == []
-    assert as_file(updated(tag)) == (FOLDER / f"{tag}.po").read_bytes(), "run make texts"
+    assert as_file(updated_catalogue(tag)) == (FOLDER / f"{tag}.po").read_bytes(), "run make texts"
 
 
 @pytest.mark.parametrize("tag", OTHERS)
@@ -127,7 +127,7 @@ def test_a_translation_has_the_places_of_its_text(tag: str) -> None:
 
 
 def test_the_pages_say_something() -> None:
-    assert len([message for message in said() if message.id]) > 60
+    assert len([message for message in page_texts() if message.id]) > 60
 
 
 def _forms(message: Message) -> list[str]:

@@ -239,7 +239,7 @@ def test_an_answer_of_something_else_is_not_taken_for_a_job(client: Client, serv
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8787", "ftp://host", "http://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_invalid_addresses_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="http://"):
         Client(url, "k")
 

@@ -64,7 +64,7 @@ def test_a_folder_gives_a_template_and_the_template_cleans_the_folder(tmp_path: 
     assert "1 cleaned, 1 failed, 24 there" in ended.stdout
 
 
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, home: dict[str, str]) -> None:
+def test_errors_are_one_line(tmp_path: Path, home: dict[str, str]) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "not.template").write_bytes(b"nothing")
     for arguments, said in (

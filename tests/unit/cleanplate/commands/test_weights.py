@@ -110,11 +110,11 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
     assert not out.exists()
 
     conversions.pull(known, out, on_progress=lambda *_: None)
-    assert [headers.get("range") for headers in server.asked] == [None, f"bytes={arrived}-"]
+    assert [headers.get("range") for headers in server.requests] == [None, f"bytes={arrived}-"]
     assert names(out.parent) == {"little.safetensors", "little.safetensors.sha256"}
 
 
-def test_what_arrives_and_is_no_network_is_refused(known: Published, server: FileServer, settings: Settings) -> None:
+def test_a_download_that_is_no_network_is_refused(known: Published, server: FileServer, settings: Settings) -> None:
     server.data = b"a page that says sorry"
     known = replace(known, digest=f"md5:{hashlib.md5(server.data).hexdigest()}")
     with pytest.raises(WeightsRejected):

@@ -331,7 +331,7 @@ def test_one_module_named_many_times_ends(tmp_path: Path) -> None:
     assert "beyond measure" in str(refusal_of(tmp_path / "cyclic.pt"))
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, best_ckpt: Path) -> None:
+def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path, best_ckpt: Path) -> None:
     assert refusal_of(tmp_path / "absent").code == "weights_unreadable"
     assert refusal_of(tmp_path).code == "weights_unreadable"
     files = {

@@ -403,7 +403,7 @@ def test_weights_may_be_a_file_or_a_name_that_was_pulled(tmp_path: Path, monkeyp
             assert inpainter.architecture == "lama"
 
 
-def test_what_the_engine_did_differently_is_heard_with_the_picture(picture: np.ndarray, mask: np.ndarray) -> None:
+def test_degradations_of_the_engine_are_reported_with_the_picture(picture: np.ndarray, mask: np.ndarray) -> None:
     task = read(png(picture[..., :3]), png(mask), limits=Limits(max_bytes=10**7, max_pixels=10**6))
     with LaMaInpainter(device="cpu") as inpainter:
         inpainter.engine.close()

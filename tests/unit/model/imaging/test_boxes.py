@@ -41,7 +41,7 @@ def test_described_picture_keeps_its_samples_and_says_what_it_was_given(channels
     assert other.size == (40, 56)
 
 
-def test_what_describes_a_picture_is_taken_over_and_its_coding_is_not() -> None:
+def test_descriptions_are_copied_and_codings_are_not() -> None:
     found = properties(described(coded(3), [PROFILE, TURN], []))
     assert {b"ispe", b"pixi", b"av1C"} < {kind for kind, _ in found}
     assert describing(found) == [PROFILE, TURN]

@@ -89,7 +89,7 @@ def test_the_thumbnail_in_xmp_is_renewed_in_another_format_too(output: str) -> N
     assert np.abs(shown_in(new)[1] - RED).max() < 10
 
 
-def test_what_is_no_thumbnail_or_has_no_room_for_one_is_blanked() -> None:
+def test_an_invalid_or_too_small_thumbnail_is_blanked() -> None:
     new = thumbnail_of(np.full((40, 40, 3), 90, np.uint8))
     for image in (b"<xmpGImg:image>AAAA</xmpGImg:image>", b"<xmpGImg:image>A</xmpGImg:image>", b"<xmpGImg:width>9"):
         told = packet(b"<rdf:li>" + image + b"</rdf:li>")

@@ -71,7 +71,7 @@ def test_a_flat_background_is_continued_exactly(white: int) -> None:
     assert (keep_flat(source, fill, hole) == white).all()
 
 
-def test_where_white_meets_the_product_white_stays_white_and_the_product_stays() -> None:
+def test_a_white_background_stays_white_beside_the_product() -> None:
     source, hole = np.full((120, 160, 3), 255, np.uint8), box_hole()
     source[:, 85:] = (150, 40, 60)
     fill = source.copy()

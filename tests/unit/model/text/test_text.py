@@ -60,7 +60,7 @@ def test_without_a_text_only_lines_that_read_as_text_count() -> None:
 
 
 @given(st.text(max_size=40))
-def test_what_is_compared_is_letters_and_digits_and_stays_the_same(text: str) -> None:
+def test_plain_text_holds_letters_and_digits_and_is_stable(text: str) -> None:
     assert plain(plain(text)) == plain(text)
     assert all(letter.isalnum() for letter in plain(text))
 

@@ -198,7 +198,7 @@ def test_more_pictures_than_are_of_use_are_not_read_and_one_is_held_at_a_time() 
     assert most <= 1
 
 
-def test_what_progress_raises_ends_the_work() -> None:
+def test_an_exception_of_the_progress_callback_ends_the_work() -> None:
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "outline":
             raise KeyboardInterrupt
@@ -314,7 +314,7 @@ def test_places_a_period_apart_are_the_same_place_of_the_cell(first: int, second
     assert np.allclose(same, lattice.reduced(x, y), atol=1e-3)
 
 
-def test_what_nobody_sees_is_no_ghost_however_well_it_agrees() -> None:
+def test_an_invisible_remainder_is_no_ghost_however_well_it_agrees() -> None:
     y, x = np.mgrid[:60, :90]
     alpha = (((y // 10) % 2 == 0) & ((x // 10) % 2 == 0)).astype(np.float32) * 0.5
     colour = np.full((60, 90, 3), 255, np.float32)

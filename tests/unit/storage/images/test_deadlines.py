@@ -16,7 +16,7 @@ from storage.records import Counts, JobState
 from tests.shop import Clock, Shop, failed, succeeded
 
 
-def test_what_waits_at_the_deadline_fails_and_what_is_begun_goes_on(shop: Shop, clock: Clock, db: Database) -> None:
+def test_waiting_images_fail_at_the_deadline_and_running_ones_continue(shop: Shop, clock: Clock, db: Database) -> None:
     endpoint, _ = create_endpoint(db, shop.tenant, "https://shop.example/hook")
     job = shop.submit(4, deadline=clock() + timedelta(seconds=60), webhook=endpoint.id)
     ids = shop.image_ids(job.id)
@@ -33,7 +33,7 @@ def test_what_waits_at_the_deadline_fails_and_what_is_begun_goes_on(shop: Shop, 
     assert close_jobs(db) == [job.id]
     done = shop.job(job.id)
     assert (done.state, done.counts) == (JobState.COMPLETED, Counts(succeeded=1, failed=3))
-    assert done.counts == shop.counted(job.id)
+    assert done.counts == shop.count_images(job.id)
     assert {image.error_code for image in shop.images(job.id)[1:]} == {"deadline_passed"}
     assert [event["type"] for event in shop.events(job.id)] == ["image.failed"] * 3 + ["job.completed"]
 

@@ -67,7 +67,7 @@ def test_small_shards_take_little_room(shop: Shop, clock: Clock) -> None:
     assert sizes(take(shop.db, 2)) == [1]
 
 
-def test_what_no_worker_leased_in_time_is_published_again(shop: Shop, clock: Clock) -> None:
+def test_images_that_no_worker_leased_in_time_are_published_again(shop: Shop, clock: Clock) -> None:
     job = shop.submit(8)
     lost, leased = take(shop.db)
     lease_images(shop.db, leased.image_ids, worker="w", lease_s=600)
@@ -233,7 +233,7 @@ def test_a_retry_waits_for_its_time_and_then_travels_alone(shop: Shop, clock: Cl
     assert sizes(take(shop.db)) == [1, 1, 1, 1]
 
 
-def test_what_a_dead_worker_held_goes_before_the_backlog(shop: Shop, clock: Clock) -> None:
+def test_images_of_a_dead_worker_go_before_the_backlog(shop: Shop, clock: Clock) -> None:
     shop.submit(400)
     (held,) = take(shop.db, 1)
     lease_images(shop.db, held.image_ids, worker="dying", lease_s=20)

@@ -64,7 +64,7 @@ def test_a_retry_queues_what_failed_and_nothing_else(shop: Shop, clock: Clock) -
     assert [(image.state, image.error_code, image.finished_at) for image in (second, third)] == [
         (ImageState.QUEUED, None, None)
     ] * 2
-    assert shop.counted(job.id) == again.counts
+    assert shop.count_images(job.id) == again.counts
     end(shop, job, [succeeded(second.id), failed(third.id)])
     fold_deltas(shop.db)
     assert (shop.job(job.id).state, shop.job(job.id).counts) == (JobState.COMPLETED, Counts(succeeded=2, failed=1))
@@ -97,7 +97,7 @@ def test_a_retry_while_others_run_gives_the_failed_another_try(shop: Shop) -> No
     assert close_jobs(shop.db) == []
 
 
-def test_what_cannot_be_retried_is_refused(shop: Shop, rival: Shop) -> None:
+def test_invalid_retries_are_refused(shop: Shop, rival: Shop) -> None:
     job = ended(shop, 1, good=0)
     with pytest.raises(NotFound):
         retry_failed(rival.db, rival.tenant, job.id)

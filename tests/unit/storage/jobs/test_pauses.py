@@ -39,7 +39,7 @@ def test_nothing_of_a_paused_job_is_leased_or_published(shop: Shop) -> None:
     assert [shard.job_id for shard in take(shop)] == [held.id]
 
 
-def test_what_a_worker_holds_of_it_is_taken_back_and_costs_no_attempt(shop: Shop) -> None:
+def test_a_pause_takes_leased_images_back_without_an_attempt(shop: Shop) -> None:
     job = shop.submit(3)
     ids = shop.image_ids(job.id)
     token, _ = lease_images(shop.db, ids, worker="w", lease_s=60)
@@ -50,11 +50,13 @@ def test_what_a_worker_holds_of_it_is_taken_back_and_costs_no_attempt(shop: Shop
     # The worker notices, and what it finishes late does not count.
     assert heartbeat(shop.db, token, lease_s=60, progress={}) == set()
     assert finish_images(shop.db, token, [succeeded(ids[1])], max_attempts=3) == set()
-    assert shop.job(job.id).counts == shop.counted(job.id) == Counts(queued=2, succeeded=1)
+    assert shop.job(job.id).counts == shop.count_images(job.id) == Counts(queued=2, succeeded=1)
     assert [image.attempt for image in shop.images(job.id)] == [1, 0, 0]
 
 
-def test_what_lies_in_the_queue_takes_no_place_there_and_travels_again_at_once(shop: Shop, clock: Clock) -> None:
+def test_queued_images_of_a_paused_tenant_free_their_places_and_are_published_again_at_once(
+    shop: Shop, clock: Clock
+) -> None:
     job = shop.submit(8)
     first = take(shop)
     pause_tenant(shop.db, shop.tenant, PausedBy.TENANT)

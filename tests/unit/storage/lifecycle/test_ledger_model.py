@@ -221,7 +221,7 @@ class Books(RuleBasedStateMachine):
             assert {name: getattr(job.counts, name) for name in ImageState} == {
                 name: states[name] for name in ImageState
             }
-            assert job.counts == self.shop.counted(job_id)
+            assert job.counts == self.shop.count_images(job_id)
             assert job.tiles_done == sum(image.tiles for image in mine)
             told = Counter(event["type"] for event in self.shop.events(job_id))
             assert told["image.failed"] == states[ImageState.FAILED]

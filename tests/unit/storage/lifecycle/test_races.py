@@ -111,7 +111,7 @@ def cancel(shop: Shop, job_id: str) -> Callable[[Database], Any]:
 def test_canceling_amid_a_lease_counts_what_was_leased(pg_shop: Shop, postgres_url: str) -> None:
     job = pg_shop.submit(3)
     token, canceled = race(postgres_url, lease_all(pg_shop, job.id), cancel(pg_shop, job.id))
-    assert canceled.counts == Counts(canceled=3) == pg_shop.counted(job.id) == pg_shop.job(job.id).counts
+    assert canceled.counts == Counts(canceled=3) == pg_shop.count_images(job.id) == pg_shop.job(job.id).counts
     assert heartbeat(pg_shop.db, token, lease_s=60, progress={}) == set()
 
 
@@ -122,7 +122,7 @@ def test_leasing_amid_a_cancellation_gives_nothing(pg_shop: Shop, postgres_url: 
         postgres_url, cancel(pg_shop, job.id), lambda db: lease_images(db, ids, worker="w", lease_s=60)
     )
     assert leased == []
-    assert pg_shop.job(job.id).counts == Counts(canceled=3) == pg_shop.counted(job.id)
+    assert pg_shop.job(job.id).counts == Counts(canceled=3) == pg_shop.count_images(job.id)
 
 
 @pytest.mark.parametrize("cancel_first", [True, False])
@@ -139,7 +139,7 @@ def test_canceling_amid_a_finish_counts_each_image_once(
     calls = (cancel(pg_shop, job.id), finish) if cancel_first else (finish, cancel(pg_shop, job.id))
     race(postgres_url, *calls)
     expected = Counts(canceled=3) if cancel_first else Counts(succeeded=2, canceled=1)
-    assert pg_shop.job(job.id).counts == expected == pg_shop.counted(job.id)
+    assert pg_shop.job(job.id).counts == expected == pg_shop.count_images(job.id)
 
 
 def test_finishing_amid_the_reaping_of_the_lease_counts_once(pg_shop: Shop, postgres_url: str) -> None:
@@ -152,7 +152,7 @@ def test_finishing_amid_the_reaping_of_the_lease_counts_once(pg_shop: Shop, post
         lambda db: finish_images(db, token, [succeeded(image)], max_attempts=3),
     )
     assert (reaped, finished) == ((1, 0), set())
-    assert pg_shop.job(job.id).counts == Counts(queued=1) == pg_shop.counted(job.id)
+    assert pg_shop.job(job.id).counts == Counts(queued=1) == pg_shop.count_images(job.id)
 
 
 def test_reaping_amid_a_heartbeat_leaves_the_lease(pg_shop: Shop, postgres_url: str) -> None:

@@ -100,7 +100,7 @@ def test_an_approved_job_tells_of_marks_that_still_show_and_its_end_counts_pictu
     }
 
 
-def test_who_does_not_want_to_hear_of_reviews_does_not(shop: Shop) -> None:
+def test_endpoints_without_the_review_events_get_none(shop: Shop) -> None:
     job = told_job(shop, EventFilter.IMAGE_FAILED)
     template = estimate_of(shop, job)
     finish_template(shop.db, leased(shop.db, template.id), [made(template.id)])
