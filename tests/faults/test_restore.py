@@ -1,4 +1,4 @@
-"""What docs/maintenance.md tells, rehearsed: dump and restore amid a job, and a new version beside an old one."""
+"""Rehearses docs/maintenance.md: dump and restore amid a job, and a new version beside an old one."""
 
 from __future__ import annotations
 

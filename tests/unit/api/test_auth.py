@@ -1,4 +1,4 @@
-"""Who may call: every route under /v1 wants a valid key, and tells a missing one from a wrong one."""
+"""Authentication: every route under /v1 needs a valid key, and distinguishes a missing key from a wrong one."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_an_expired_key_is_a_wrong_key(service: Service) -> None:
     service.stranger(secret).problem("GET", "/v1/jobs", 401, "key_wrong")
 
 
-#: What may do what: everything that only looks needs ``read``.
+#: The scope of each operation; all reading operations need ``read``.
 NEEDED = {
     (method, path): Scope.READ
     if method == "GET"

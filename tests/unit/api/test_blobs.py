@@ -1,4 +1,4 @@
-"""Signed links of the local store: each does what it was made for, and nothing else."""
+"""Signed links of the local store: each permits exactly its own request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = "t/tnt_1/uploads/upl_1"
 
 @pytest.fixture
 def anyone(service: Service) -> Caller:
-    """Somebody without a key: the link is the key."""
+    """A client without a key: the link is the permission."""
     return service.stranger()
 
 

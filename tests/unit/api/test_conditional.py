@@ -1,4 +1,4 @@
-"""Conditional requests: what has not changed is not sent again."""
+"""Conditional requests: an unchanged answer is not sent again."""
 
 from __future__ import annotations
 

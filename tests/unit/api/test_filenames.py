@@ -1,4 +1,4 @@
-"""Names of files are safe whatever people send."""
+"""File names are safe for any input."""
 
 from __future__ import annotations
 

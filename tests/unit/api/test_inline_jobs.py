@@ -1,4 +1,4 @@
-"""Small jobs that bring their pictures along: all parts are checked before anything is kept."""
+"""Small jobs with their pictures in the request: all parts are checked before one is stored."""
 
 from __future__ import annotations
 

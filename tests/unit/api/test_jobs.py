@@ -1,4 +1,4 @@
-"""Jobs by upload ids: what is accepted, what is refused and where the fault is, lists in pages, cancel."""
+"""Jobs by upload ids: accepted and refused requests, places of faults, lists in pages, cancel."""
 
 from __future__ import annotations
 

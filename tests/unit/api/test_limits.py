@@ -1,4 +1,4 @@
-"""Rate limits and quotas: told in headers, refused with the time to wait, each key and tenant for itself."""
+"""Rate limits and quotas: headers, refusals with the time to wait, and separate limits for each key and tenant."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_answer_says_what_is_left(limited: Service) -> None:
         assert answer.headers["X-RateLimit-Limit"] == str(LIMIT)
         assert int(answer.headers["X-RateLimit-Reset"]) > 0
         left.append(int(answer.headers["X-RateLimit-Remaining"]))
-    # A new minute may have begun in between.
+    # A new minute may have begun meanwhile.
     assert left in ([2, 1, 0], [2, 2, 1], [2, 1, 2])
 
 

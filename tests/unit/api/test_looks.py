@@ -1,4 +1,4 @@
-"""Looking over a job: reasons and stages as a whole, each image small, and the picture as it was sent."""
+"""Overviews of a job: reasons and stages in sum, a preview of each image, and the uploaded picture."""
 
 from __future__ import annotations
 

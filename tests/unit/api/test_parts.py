@@ -1,4 +1,4 @@
-"""Files by forms and in parts, on a directory and on S3: within their limits, and only whole ones in a job."""
+"""Uploads by forms and in parts, on a directory and on S3: limits, and only complete files in a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pausing and resuming over the API, and what a job says of its priority and deadline."""
+"""Pauses over the API, and the priority and deadline of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a job as a whole: manifest, errors, ZIP; and the rest of a job's life over HTTP."""
+"""Results of a whole job: manifest, errors and ZIP; then retry, delete and retention over HTTP."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_results_and_errors_are_listed_with_the_tenants_own_ids(make_service: Ma
     assert job["id"] in answer.headers["Content-Disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.get_data())) as archive:
         assert archive.testzip() is None
-        # All became PNG, and no name is there twice, also where case does not count.
+        # All results are PNG, and names are unique even without case.
         assert archive.namelist() == ["a.png", "a (2).png", "A (3).png"]
         assert [archive.read(name) for name in archive.namelist()] == [b"clean 0", b"clean 1", b"clean 2"]
 

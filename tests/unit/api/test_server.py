@@ -1,4 +1,4 @@
-"""The API as processes: what is loaded, what is shared after a fork, how it starts and how it stops."""
+"""The API as processes: imports, resources after a fork, start and stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates over the API: asked for, looked at, approved, named by jobs, and foreign ones that are not there."""
+"""Templates over the API: requested, reviewed, approved, used by jobs; those of other tenants do not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quality benchmark: its figures on cases whose answer is known, and its peers' networks."""
+"""The quality benchmark: its figures on cases with a known answer, and the networks of its peers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from model.training.checkpoint import write_checkpoint
 
 @pytest.fixture(scope="module")
 def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """AlexNet's shapes, of random numbers."""
+    """Random weights in the shapes of AlexNet."""
     generator = torch.Generator().manual_seed(0)
     shapes = ((64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3))
     tensors = {}
@@ -160,7 +160,7 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
         "logging": recipe.logging.model_copy(update={"every": 1}),
     })  # fmt: skip
     monkeypatch.setattr(ablation, "read_recipe", lambda _: recipe)
-    for steps in (1, 2):  # the second goes on
+    for steps in (1, 2):  # the second run resumes
         ablation.train(
             folder, tmp_path, steps=steps, seed=0, seconds=600, device=torch.device("cpu"), excluded=["LaMa"]
         )
@@ -192,7 +192,7 @@ def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Level(torch.nn.Module):
-        """A grey of so much."""
+        """A uniform grey."""
 
         def __init__(self, level: float) -> None:
             super().__init__()
@@ -223,7 +223,7 @@ def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it
     assert answer["by_seed"][0] == answer["by_seed"][1] > 0 < answer["standard_error"]
     assert said["subjects"]["80"] <= 2 * len(ablation.KINDS)
     assert len((tmp_path / "journal").read_text().splitlines()) == 4 * sum(said["subjects"].values())
-    monkeypatch.setattr(ablation, "masked_psnr", None)  # all is in the journal: nothing is measured again
+    monkeypatch.setattr(ablation, "masked_psnr", None)  # all scores are in the journal, so none is measured again
     ablation.main([
         "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", "80", "96", "--photos", "2",
         "--out", str(tmp_path / "again.json"), "--journal", str(tmp_path / "journal"), "--leave", "LaMa",
@@ -235,4 +235,4 @@ def test_the_product_sheet_has_a_column_for_each_method(folder: Path, tmp_path: 
     sheet = tmp_path / "sheet.jpg"
     product_sheet.main([str(folder / "0.png"), str(tmp_path), str(sheet)])
     with Image.open(sheet) as picture:
-        assert picture.width == 3 * product_sheet.SHOWN  # without trained peers: original, marked, what ships
+        assert picture.width == 3 * product_sheet.SHOWN  # without trained peers: original, marked, shipped

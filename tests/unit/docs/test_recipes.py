@@ -41,7 +41,7 @@ def recipe(title: str) -> str:
 
 
 def run(program: str, folder: Path, environment: dict[str, str]) -> str:
-    """What a Python program prints that runs in ``folder`` to its end."""
+    """Run a Python program in ``folder``; its output."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
@@ -56,7 +56,7 @@ def run(program: str, folder: Path, environment: dict[str, str]) -> str:
 
 
 def done_by_the_shop(shop: Shop, program: str, folder: Path, environment: dict[str, str]) -> str:
-    """What the program prints, while its job is worked on."""
+    """Run the program while the shop's worker ends its job; the program's output."""
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, program, folder, environment)
         until(lambda: shop.jobs() or running.done(), "no job was made")

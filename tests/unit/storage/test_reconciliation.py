@@ -1,4 +1,4 @@
-"""Ledger and blob store of different moments: what each has that the other has not, and how it is mended."""
+"""Ledger and blob store of different moments: the differences, and their repair."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PNG = "image/png"
 
 
 class Shelf(Catalogue):
-    """A catalogue whose images are repaired here, without a worker."""
+    """A catalogue whose images are ended by the test, without a worker."""
 
     def done(self, count: int = 2) -> Job:
         """A job whose images have all succeeded, with results and previews in the store."""
@@ -67,10 +67,10 @@ def test_a_service_at_rest_and_one_at_work_agree(shelf: Shelf) -> None:
     shelf.done()
     working = shelf.submit([b"source"], b"mask")
     lease_images(shelf.database, shelf.ids(working), worker="w", lease_s=60)
-    # What a worker has stored and not told yet.
+    # A result that a worker has stored and not reported yet.
     result = result_key(shelf.tenant_id, working.id, shelf.ids(working)[0], ".png")
     shelf.blobs.put(result, b"result", content_type=PNG)
-    # Announced, and not sent.
+    # An announced upload that was not sent.
     create_uploads(shelf.database, shelf.tenant_id, [("late.png", PNG)], expires_in_s=60)
     assert shelf.unnamed() == []
     assert shelf.missing() == []
@@ -118,7 +118,7 @@ def test_results_that_are_gone_are_made_again(shelf: Shelf) -> None:
     opened = shelf.job(job)
     assert opened.state is JobState.RUNNING
     assert (opened.counts.queued, opened.counts.succeeded) == (2, 1)
-    # Another attempt, under a number of its own.
+    # Another attempt, with the next number.
     _, leased = lease_images(shelf.database, [lost.id], worker="w", lease_s=60)
     assert [image.attempt for image in leased] == [2]
     assert shelf.missing() == []

@@ -1,4 +1,4 @@
-"""Operations: who sees whose."""
+"""Operations: the tenants that each key sees."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.api.calling import Service
 
 
 def signed_in(service: Service, tenant: str, *scopes: Scope) -> FlaskClient:
-    """A browser that has shown a key of this tenant."""
+    """A browser that is signed in with a key of this tenant."""
     _, secret = create_key(service.stores.database, service.tenant(tenant), f"{tenant}'s", scopes=scopes)
     client = service.app.test_client()
     token = token_of(client.get("/login").get_data(as_text=True))

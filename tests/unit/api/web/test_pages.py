@@ -1,4 +1,4 @@
-"""What pages may load and say: nothing of others, nothing inline, errors for people, both languages whole."""
+"""Pages: no foreign or inline resources, errors for people, and complete texts in both languages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def signed_in(browser: FlaskClient, key: tuple[str, str], sign_in: SignIn) -> Fl
 
 
 class _Parts(HTMLParser):
-    """What a document has inline, and what it loads."""
+    """The inline and the loaded resources of a document."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ def _places(text: str) -> list[str]:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_names_are_escaped_everywhere(template: object) -> None:
-    """Nothing a person typed passes as markup: only the icons of this folder do."""
+    """No user input is rendered as markup; only the icons of this folder are."""
     text = template.read_text()
     assert set(re.findall(r"\{\{[^}]*\|\s*safe[^}]*\}\}", text)) <= {"{{ drawings[name] | safe }}"}
     assert "autoescape false" not in text

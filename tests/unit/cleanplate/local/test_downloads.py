@@ -1,4 +1,4 @@
-"""Downloads against a real server: they go on where they stopped, never mix versions, and believe only the digest."""
+"""Downloads from a real server: they resume, never mix versions, and accept a file only by its digest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def partial(tmp_path: Path) -> Path:
 
 
 def fetch(url: str, partial: Path, *, digest: str = DIGEST, attempts: int = 1) -> list[tuple[int, int | None]]:
-    """What the progress heard; tries again at once."""
+    """Fetch, with retries at once; the calls of the progress callback."""
     heard: list[tuple[int, int | None]] = []
     retries = Retries(attempts=attempts, sleep=lambda _: None)
     Download(url, partial, retries=retries).fetch(digest, lambda here, total: heard.append((here, total)))

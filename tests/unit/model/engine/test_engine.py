@@ -1,4 +1,4 @@
-"""The engine batches tiles of many threads, answers every one, and mends what a device cannot do."""
+"""The engine batches tiles of many threads, answers every one, and recovers from errors of a device."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 
 class Probe(nn.Module):
-    """A network whose result tells its input apart, and that does what a test wants with each batch it sees."""
+    """A network whose result identifies its input, and which calls a test's hook for each batch."""
 
     def __init__(self, on_batch: Callable[[Tensor, torch.dtype], None] = lambda _, __: None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""AVIF comes back in its depth, sampling and colours, whatever describes it."""
+"""AVIF keeps its depth, sampling and colours, with any metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What describes an AVIF picture is added to an encoder's file, and read by decoders of two kinds."""
+"""The metadata of an AVIF picture is added to an encoder's file, and two decoders read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be worked on is refused on its header, with a code and a sentence."""
+"""Unsupported files are refused by their header, with a code and a sentence."""
 
 from __future__ import annotations
 

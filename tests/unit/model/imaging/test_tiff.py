@@ -1,4 +1,4 @@
-"""Strips that are made anew: where they go, and that nothing of the mark stays behind."""
+"""Replaced strips: their places, and that no remains of the mark stay in the file."""
 
 from __future__ import annotations
 

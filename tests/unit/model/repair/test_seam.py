@@ -1,4 +1,4 @@
-"""The seam: differences are those of the paper, low frequencies follow the rim, and white stays white."""
+"""The seam: differences match the paper, low frequencies follow the rim, and white stays white."""
 
 from __future__ import annotations
 

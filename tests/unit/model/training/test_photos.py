@@ -1,4 +1,4 @@
-"""Photos from folders and shards; what cannot be read is named and left out."""
+"""Photos from folders and shards; unreadable ones are named and left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state that travels small goes on without a seam."""
+"""A run resumes from a compressed state without a step in its loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks from estimate to removal: what is found, what is refused, and what is left as it was."""
+"""Marks from estimate to removal: found marks, refusals, and unchanged pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of sizes that no sample had: the mark is found by every rule that the samples leave open, and only there."""
+"""Pictures of sizes that no sample had: the mark is found by every rule that fits the samples, and only there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At a job's deadline what waits has failed, and what is being worked on may end as it will."""
+"""At a job's deadline waiting images fail, and running images may end normally."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_waiting_images_fail_at_the_deadline_and_running_ones_continue(shop: Sho
     clock.advance(59)
     assert len(fail_late_images(db)) == 0
     clock.advance(1)
-    # Nobody begins anything more, even before the dispatcher has looked.
+    # No image begins any more, even before the next tick of the dispatcher.
     assert lease_images(db, ids, worker="w", lease_s=60)[1] == []
     assert take_shards(db, depth=10, shard_size=4, publish_timeout_s=120).shards == []
     assert len(fail_late_images(db)) == 3

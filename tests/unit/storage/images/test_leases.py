@@ -78,7 +78,7 @@ def test_threads_leasing_at_once_get_each_image_exactly_once(database: Database)
     wanted = shop.image_ids(job.id)
 
     def lease(number: int) -> list[str]:
-        # Each asks in another order, as shards that were published twice may overlap in any way.
+        # Each worker leases in another order, as shards that were published twice may overlap in any way.
         order = wanted[number:] + wanted[:number]
         taken = []
         for start in range(0, len(order), 7):

@@ -1,4 +1,4 @@
-"""What happens to a job after its submission: retried, deleted, expired; and what becomes of its files."""
+"""A job after its submission: retry, deletion, expiry; and the fate of its files."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clo
     with pytest.raises(NotFound):
         delete_job(shop.db, shop.tenant, job.id)
     assert drop_expired_uploads(shop.db) == 4
-    relay_events(shop.db)  # what was to be told of the job is told no more
+    relay_events(shop.db)  # pending events of the job are dropped
     kept = {name for name, count in rows(shop.db).items() if count}
     assert kept == {"tenants", "usage", "webhook_endpoints", "blob_deletions", "audit_log"}
 
@@ -134,7 +134,7 @@ def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clo
     claimed = claim_blob_deletions(shop.db, claim_s=60)
     assert {deletion.key for deletion in claimed.values()} == keys | {f"t/{shop.tenant}/jobs/{job.id}/"}
     assert claim_blob_deletions(shop.db, claim_s=60) == {}
-    clock.advance(60)  # whoever claimed them died
+    clock.advance(60)  # the claiming process died
     assert claim_blob_deletions(shop.db, claim_s=60) == claimed
     forget_blob_deletions(shop.db, list(claimed))
     clock.advance(60)

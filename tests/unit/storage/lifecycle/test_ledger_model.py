@@ -1,4 +1,4 @@
-"""Random histories of a ledger against a small model of it: whatever happens in whatever order, the books balance."""
+"""Random histories of a ledger against a small model of it: the accounts balance after any sequence of events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ some = st.lists(numbers, max_size=6)
 
 @dataclass
 class Expected:
-    """What the model knows of an image."""
+    """The model's state of an image."""
 
     job: str
     state: ImageState = ImageState.QUEUED
@@ -44,7 +44,7 @@ class Expected:
 
 
 class Books(RuleBasedStateMachine):
-    """All that can happen to jobs, in any order."""
+    """All operations on jobs, in any order."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Two transactions on Postgres, the first stopped at its most awkward moment, the second then let loose.
 
-(SQLite has one writer at a time: there is nothing to interleave.)
+(SQLite has one writer at a time, so its transactions cannot interleave.)
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Stopped:
         assert self._go.wait(DEADLINE_S)
 
     def finish(self) -> Any:
-        """Lets it go on; its answer."""
+        """Let the call continue; its answer."""
         self._go.set()
         try:
             return self._result.result(DEADLINE_S)
@@ -67,7 +67,7 @@ class Stopped:
 
 
 def blocked_or_done(url: str, running: Future[Any]) -> None:
-    """Waits until a call either waits for another's lock or is over."""
+    """Wait until the call waits for a lock or has ended."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     deadline = time.monotonic() + DEADLINE_S
     with psycopg.connect(url, autocommit=True) as observer:
@@ -79,7 +79,7 @@ def blocked_or_done(url: str, running: Future[Any]) -> None:
 def race(
     url: str, first: Callable[[Database], Any], second: Callable[[Database], Any], *, before: str = "COMMIT"
 ) -> tuple[Any, Any]:
-    """The answers of both calls, the second begun while the first stood still."""
+    """Begin the second call while the first is stopped; the answers of both."""
     stopped = Stopped(url, first, before)
     with connected(url) as db, ThreadPoolExecutor(1) as pool:
         running = pool.submit(second, db)

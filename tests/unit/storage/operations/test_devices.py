@@ -1,4 +1,4 @@
-"""What supervisors tell of their devices is seen while it is fresh, each machine's as it said it last."""
+"""Reports of devices are visible while they are fresh, and the last report of each supervisor counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What webhooks hear of jobs whose mark is found, and of templates: which events, with what in them."""
+"""Webhook events of jobs with an estimated mark, and of templates: their types and contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request with a key is done once, whatever dies at whatever statement, and is answered the same each time."""
+"""A request with a key is done once and gets the same answer each time, even if the process dies at any statement."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_refused_request_may_be_corrected_under_its_key(shop: Shop) -> None:
 
 
 def statements_of(shop: Shop, job: NewJob, once: Once, die_at: int | None) -> int:
-    """Submits, and dies before the statement of this number (or before the commit); how many there were."""
+    """Submit, and die before the statement of this number (or before the commit); the number of statements."""
     sent = 0
 
     def before(*_: object) -> None:

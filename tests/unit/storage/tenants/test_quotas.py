@@ -1,4 +1,4 @@
-"""Quotas: counted with what uses them, by day of UTC, for each tenant alone."""
+"""Quotas: counted in the transaction that uses them, by day of UTC, and separately for each tenant."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def key(db: Database) -> tuple[str, str]:
 
 
 def found(db: Database, secret: str) -> Caller:
-    """Who acts by a session that holds."""
+    """The caller of a valid session."""
     caller = find_session(db, secret)
     assert caller is not None
     return caller

@@ -1,4 +1,4 @@
-"""What endpoints are told, in which order, how often; and when nothing is posted to them any more."""
+"""Deliveries to endpoints: contents, order, attempts, and the disabling of an endpoint."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def end_all(shop: Shop, job_id: str, *, bad: int = 0, at_once: int = 100) -> lis
 
 
 def delivered(shop: Shop) -> list[dict[str, Any]]:
-    """Everything is posted and taken; the payloads in the order of posting."""
+    """Post all deliveries successfully; the payloads in the order of posting."""
     payloads = []
     while claimed := claim(shop.db):
         for delivery in claimed:
@@ -263,7 +263,7 @@ def test_deliveries_are_listed_with_their_attempts_and_sent_again(shop: Shop, ri
     assert redeliver(shop.db, shop.tenant, mine, delivery.id).state is DeliveryState.PENDING
     (again,) = claim(shop.db)
     assert again.id == delivery.id
-    # The schedule has begun anew.
+    # The schedule starts from its beginning.
     assert record(shop.db, again, 503) is DeliveryState.PENDING
     clock.advance(10)
     (again,) = claim(shop.db)
@@ -298,7 +298,7 @@ def test_old_deliveries_of_no_job_are_forgotten_and_their_numbers_go_on(shop: Sh
     left = list_deliveries(shop.db, shop.tenant, hook, limit=100, after=None)
     assert [(one.job_id, one.sequence) for one in left if one.job_id is None] == [(None, 4)]
     assert any(one.job_id == job.id for one in left)
-    # One that waits is never forgotten, nor an endpoint's last: the next has the number after it.
+    # Pending deliveries stay, and so does an endpoint's last one: numbering continues after it.
     clock.advance(365 * DAY_S)
     assert drop_old_deliveries(shop.db, 30 * DAY_S) == 0
     ping(shop.db, shop.tenant, hook)
