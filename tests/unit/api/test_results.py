@@ -66,12 +66,12 @@ def test_results_and_errors_are_listed_with_the_tenants_own_ids(make_service: Ma
     job = shop.post("/v1/jobs", 202, json=body).json
     assert lines(shop, job["links"]["results"]) == lines(shop, job["links"]["errors"]) == []
     end(service, job["id"], failing=1)
-    found = lines(shop, job["links"]["results"])
-    assert [next(iter(line)) for line in found] == ["custom_id"] * 3
-    assert [(line["custom_id"], line["name"], line["position"], line["sha256"]) for line in found] == [
+    results = lines(shop, job["links"]["results"])
+    assert [next(iter(line)) for line in results] == ["custom_id"] * 3
+    assert [(line["custom_id"], line["name"], line["position"], line["sha256"]) for line in results] == [
         (f"sku {n}", NAMES[n], n, "ab" * 32) for n in range(3)
     ]
-    assert shop.get(found[0]["result_url"], 302).headers["Location"]
+    assert shop.get(results[0]["result_url"], 302).headers["Location"]
     (error,) = lines(shop, job["links"]["errors"])
     assert (error["custom_id"], error["name"], error["error"]) == (
         "sku 3",
@@ -143,8 +143,8 @@ def test_a_job_says_when_it_will_be_deleted(service: Service, shop: Caller, days
     end(service, job["id"])
     done = shop.get(job["links"]["self"]).json
     assert done["expires_at"][:10] > done["finished_at"][:10]
-    found = service.stores.settings.retention_s(days)
-    assert found == kept_days * 24 * 3600
+    retention_s = service.stores.settings.retention_s(days)
+    assert retention_s == kept_days * 24 * 3600
 
 
 @pytest.mark.parametrize("days", [0, -1, 3651, "x"])

@@ -99,8 +99,8 @@ def test_a_template_needs_exactly_one_source(shop: Caller, body: dict[str, Any])
 
 def test_unknown_uploads_jobs_and_webhooks_are_named(shop: Caller) -> None:
     logo = {"name": "x", "logo": {"upload_id": "upl_1"}}
-    told = shop.problem("POST", "/v1/templates", 422, "upload_unknown", json=logo)
-    assert told["errors"][0]["pointer"] == "#/logo/upload_id"
+    problem = shop.problem("POST", "/v1/templates", 422, "upload_unknown", json=logo)
+    assert problem["errors"][0]["pointer"] == "#/logo/upload_id"
     body = {"name": "x", "estimate": {"job_id": "job_1"}}
     shop.problem("POST", "/v1/templates", 422, "job_unknown", json=body)
     hooked = {"name": "x", "estimate": {"job_id": shop.submit()["id"]}, "webhook_id": "whe_1"}

@@ -97,8 +97,8 @@ def test_a_shopify_export_becomes_a_job(embedded_settings: Settings, tmp_path: P
         "hat,Hat,,\n"
     )
     with serving(embedded_settings, tmp_path) as (shop, environment):
-        said = done_by_the_shop(shop, recipe("A Shopify export"), tmp_path, environment)
-    lines = [line.split() for line in said.splitlines()]
+        output = done_by_the_shop(shop, recipe("A Shopify export"), tmp_path, environment)
+    lines = [line.split() for line in output.splitlines()]
     assert [line[0] for line in lines] == ["shirt-1", "shirt-2"]
     assert all((tmp_path / line[1]).is_file() for line in lines)
 

@@ -150,11 +150,11 @@ def test_uploads_that_are_gone_are_told_with_the_images_that_wait(shelf: Shelf) 
     mask = shelf.images(waiting)[0].mask_key
     for key in (finished.source_key, mask):
         shelf.blobs.delete(key)
-    found = {missing.key: missing for missing in shelf.missing()}
-    assert set(found) == {finished.source_key, mask}
-    assert {missing.lack for missing in found.values()} == {Lack.UPLOAD}
-    assert found[finished.source_key].waiting == 0
-    assert found[mask].waiting == 2
+    missing_by_key = {missing.key: missing for missing in shelf.missing()}
+    assert set(missing_by_key) == {finished.source_key, mask}
+    assert {missing.lack for missing in missing_by_key.values()} == {Lack.UPLOAD}
+    assert missing_by_key[finished.source_key].waiting == 0
+    assert missing_by_key[mask].waiting == 2
 
 
 def test_other_tenants_uploads_are_not_taken_for_ones_own(shelf: Shelf) -> None:
@@ -187,6 +187,6 @@ def test_nothing_is_deleted_for_a_ledger_without_tenants(embedded_settings: Sett
     refused = cleanplate("reconcile", "--delete", settings=environment(embedded_settings))
     assert refused.returncode == 2
     assert "no tenants" in refused.stderr
-    told = cleanplate("reconcile", settings=environment(embedded_settings))
-    assert (told.returncode, told.stdout) == (1, "unnamed t/tnt_a/uploads/upl_a\n")
+    reconciled = cleanplate("reconcile", settings=environment(embedded_settings))
+    assert (reconciled.returncode, reconciled.stdout) == (1, "unnamed t/tnt_a/uploads/upl_a\n")
     assert blobs.get("t/tnt_a/uploads/upl_a") == b"x"

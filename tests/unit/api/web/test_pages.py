@@ -131,8 +131,8 @@ def test_the_pages_say_something() -> None:
 
 
 def _forms(message: Message) -> list[str]:
-    found = message.string if isinstance(message.string, list | tuple) else [message.string]
-    return [str(form or "") for form in found]
+    translations = message.string if isinstance(message.string, list | tuple) else [message.string]
+    return [str(form or "") for form in translations]
 
 
 def _places(text: str) -> list[str]:

@@ -145,9 +145,9 @@ def test_bare_state_dicts_give_their_network(network: nn.Module, tmp_path: Path)
 
 
 def test_a_file_of_this_project_keeps_what_it_says_of_itself(tmp_path: Path) -> None:
-    said = Description("lama", SMALL, source="here", licence="CC0-1.0")
-    save_weights(small(), said, tmp_path / "w", dtype=torch.float16)
-    assert read(tmp_path / "w").description == said
+    description = Description("lama", SMALL, source="here", licence="CC0-1.0")
+    save_weights(small(), description, tmp_path / "w", dtype=torch.float16)
+    assert read(tmp_path / "w").description == description
 
 
 def test_a_conversion_loads_with_the_same_result(best_ckpt: Path, tmp_path: Path) -> None:

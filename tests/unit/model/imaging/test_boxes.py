@@ -42,9 +42,9 @@ def test_described_picture_keeps_its_samples_and_says_what_it_was_given(channels
 
 
 def test_descriptions_are_copied_and_codings_are_not() -> None:
-    found = properties(described(coded(3), [PROFILE, TURN], []))
-    assert {b"ispe", b"pixi", b"av1C"} < {kind for kind, _ in found}
-    assert describing(found) == [PROFILE, TURN]
+    listed = properties(described(coded(3), [PROFILE, TURN], []))
+    assert {b"ispe", b"pixi", b"av1C"} < {kind for kind, _ in listed}
+    assert describing(listed) == [PROFILE, TURN]
 
 
 def test_nothing_to_say_leaves_the_file_as_it_is() -> None:

@@ -109,10 +109,14 @@ def test_the_thumbnail_among_photoshops_resources_of_a_tiff_is_renewed(kind: str
     head = struct.pack(">IIIIIIHH", 1, *NOISE.size, 240, 14400, len(OLD), 24, 1)
     caption = b"8BIM\x04\x04\0\0\0\0\0\x0a\x1c\x02\x78\0\5shirt"
     resource = b"8BIM\x04\x0c\0\0" + (len(head) + len(OLD)).to_bytes(4, "big") + head + OLD + b"\0" * (len(OLD) % 2)
-    told = caption + resource
+    resources = caption + resource
     out = io.BytesIO()
     tifffile.imwrite(
-        out, np.asarray(NOISE), photometric="rgb", metadata=None, extratags=[(34377, kind, len(told), told, True)]
+        out,
+        np.asarray(NOISE),
+        photometric="rgb",
+        metadata=None,
+        extratags=[(34377, kind, len(resources), resources, True)],
     )
     result = reddened(out.getvalue())
     assert OLD[-200:-100] not in result

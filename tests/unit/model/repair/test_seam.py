@@ -32,8 +32,8 @@ Pixels = NDArray[np.uint8]
 def test_differences_are_those_of_the_paper(
     first: tuple[float, ...], second: tuple[float, ...], difference: float
 ) -> None:
-    found = delta_e_2000(np.array(first, np.float64), np.array(second, np.float64))
-    assert found == pytest.approx(difference, abs=1e-4)
+    measured = delta_e_2000(np.array(first, np.float64), np.array(second, np.float64))
+    assert measured == pytest.approx(difference, abs=1e-4)
 
 
 def ramp(height: int = 120, width: int = 160) -> Pixels:

@@ -156,8 +156,8 @@ def test_a_finished_image_keeps_all_that_was_said_of_it(shop: Shop, clock: Clock
     token, _ = lease_images(shop.db, [good, bad, clean], worker="gpu-1", lease_s=60)
     clock.advance(3)
     skipped = Outcome(image_id=clean, state=ImageState.SKIPPED, result_key="source")
-    said = [succeeded(good, tiles=4), failed(bad), skipped]
-    assert finish_images(shop.db, token, said, max_attempts=3) == {good, bad, clean}
+    outcomes = [succeeded(good, tiles=4), failed(bad), skipped]
+    assert finish_images(shop.db, token, outcomes, max_attempts=3) == {good, bad, clean}
     image = shop.image(good)
     assert (image.state, image.result_key, image.content_type) == (
         ImageState.SUCCEEDED,

@@ -145,9 +145,9 @@ class Books(RuleBasedStateMachine):
             "retry": lambda image_id: failed(image_id, retry=True),
         }
         mine = self.held(token, ids)
-        said = [make[how](image_id) for image_id in ids]
-        assert finish_images(self.db, token, said, max_attempts=MAX_ATTEMPTS) == mine
-        for outcome in said:
+        outcomes = [make[how](image_id) for image_id in ids]
+        assert finish_images(self.db, token, outcomes, max_attempts=MAX_ATTEMPTS) == mine
+        for outcome in outcomes:
             if outcome.image_id in mine:
                 image = self.images[outcome.image_id]
                 again = outcome.retry and image.attempt < MAX_ATTEMPTS
@@ -223,9 +223,9 @@ class Books(RuleBasedStateMachine):
             }
             assert job.counts == self.shop.count_images(job_id)
             assert job.tiles_done == sum(image.tiles for image in mine)
-            told = Counter(event["type"] for event in self.shop.events(job_id))
-            assert told["image.failed"] == states[ImageState.FAILED]
-            assert told["job.completed"] == (state is JobState.COMPLETED)
+            events = Counter(event["type"] for event in self.shop.events(job_id))
+            assert events["image.failed"] == states[ImageState.FAILED]
+            assert events["job.completed"] == (state is JobState.COMPLETED)
 
     @invariant()
     def every_attempt_is_written_down(self) -> None:

@@ -131,10 +131,10 @@ def test_canceling_amid_a_finish_counts_each_image_once(
 ) -> None:
     job = pg_shop.submit(3)
     token = lease_all(pg_shop, job.id)(pg_shop.db)
-    said = [succeeded(image_id) for image_id in pg_shop.image_ids(job.id)[:2]]
+    outcomes = [succeeded(image_id) for image_id in pg_shop.image_ids(job.id)[:2]]
 
     def finish(db: Database) -> set[str]:
-        return finish_images(db, token, said, max_attempts=3)
+        return finish_images(db, token, outcomes, max_attempts=3)
 
     calls = (cancel(pg_shop, job.id), finish) if cancel_first else (finish, cancel(pg_shop, job.id))
     race(postgres_url, *calls)

@@ -35,9 +35,9 @@ def test_reports_are_listed_by_machine(db: Database, clock: Clock) -> None:
     assert seen(db) == [
         ("laptop", "cpu", "working"), ("rack-1", "cuda0", "working"), ("rack-1", "cuda1", "crash_loop")
     ]  # fmt: skip
-    found = list_devices(db)[1]
-    assert (found.images, found.memory_total, found.temperature_c) == (CARD.images, CARD.memory_total, 61)
-    assert found.told_at == clock.time.timestamp()
+    report = list_devices(db)[1]
+    assert (report.images, report.memory_total, report.temperature_c) == (CARD.images, CARD.memory_total, 61)
+    assert report.told_at == clock.time.timestamp()
 
 
 def test_the_reason_of_a_process_that_does_not_work_is_seen(db: Database) -> None:

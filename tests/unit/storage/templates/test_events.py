@@ -17,8 +17,8 @@ from tests.unit.storage.templates.test_templates import LEASE_S, auto_job, estim
 
 def told_job(shop: Shop, *events: EventFilter, **mask: Any) -> Job:
     """A job with ``mode: auto`` whose webhook wants ``events``, or the usual ones."""
-    said = [events] if events else []
-    endpoint, _ = create_endpoint(shop.db, shop.tenant, "https://shop.example/hook", *said)
+    fields = [events] if events else []
+    endpoint, _ = create_endpoint(shop.db, shop.tenant, "https://shop.example/hook", *fields)
     return auto_job(shop, mask=mask, webhook_endpoint_id=endpoint.id)
 
 

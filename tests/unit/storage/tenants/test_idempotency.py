@@ -149,8 +149,8 @@ def test_killed_at_any_statement_a_repeat_gives_one_job_with_its_images(
         assert connection.scalar(select(func.count()).select_from(images)) == 7 * (points + 1)
         assert connection.scalar(select(func.count()).select_from(skipped_rows)) == 3 * (points + 1)
     chain(shop.db)
-    told = [entry.job_id for entry in chained_entries(shop.db) if entry.action == "job.submitted"]
-    assert sorted(told) == sorted(found.id for found in all_jobs(shop))
+    submitted = [entry.job_id for entry in chained_entries(shop.db) if entry.action == "job.submitted"]
+    assert sorted(submitted) == sorted(found.id for found in all_jobs(shop))
 
 
 def test_a_twin_is_told_to_wait_or_gets_the_same_answer(shop: Shop, database_url: str) -> None:

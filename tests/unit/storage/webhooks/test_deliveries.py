@@ -100,10 +100,10 @@ def test_every_end_of_an_image_and_of_a_job_is_an_event(shop: Shop) -> None:
     nothing = Outcome(image_id=skipped, state=ImageState.SKIPPED, result_key="results/x")
     finish_images(shop.db, token, [succeeded(good), failed(bad), nothing], max_attempts=1)
     close_jobs(shop.db)
-    told = delivered(shop)
-    assert {event["type"] for event in told[:3]} == {"image.succeeded", "image.failed", "image.skipped"}
-    assert told[3]["type"] == "job.completed"
-    assert [event["sequence"] for event in told] == [1, 2, 3, 4]
+    payloads = delivered(shop)
+    assert {event["type"] for event in payloads[:3]} == {"image.succeeded", "image.failed", "image.skipped"}
+    assert payloads[3]["type"] == "job.completed"
+    assert [event["sequence"] for event in payloads] == [1, 2, 3, 4]
 
 
 def test_a_canceled_job_is_told_once(shop: Shop) -> None:
@@ -126,17 +126,17 @@ def test_images_of_a_large_job_come_together_and_each_once(shop: Shop) -> None:
     with shop.db.write() as connection:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(total=1000))  # as large as it takes
     ids = end_all(shop, job.id, bad=20)
-    told = delivered(shop)
-    assert {event["type"] for event in told} == {"image.batch"}
-    assert [event["sequence"] for event in told] == list(range(1, len(told) + 1))
-    assert len(told) < 20
-    assert all(len(json.dumps(event).encode()) < 20_000 for event in told)
-    images = [image for event in told for image in event["data"]["images"]]
+    payloads = delivered(shop)
+    assert {event["type"] for event in payloads} == {"image.batch"}
+    assert [event["sequence"] for event in payloads] == list(range(1, len(payloads) + 1))
+    assert len(payloads) < 20
+    assert all(len(json.dumps(event).encode()) < 20_000 for event in payloads)
+    images = [image for event in payloads for image in event["data"]["images"]]
     assert sorted(image["id"] for image in images) == sorted(ids)
     assert (
         sum(image["type"] == "image.failed" and image["error"]["code"] == "image_truncated" for image in images) == 20
     )
-    assert {event["data"]["job_id"] for event in told} == {job.id}
+    assert {event["data"]["job_id"] for event in payloads} == {job.id}
 
 
 def test_the_outbox_costs_one_statement_at_most_whatever_the_number_of_images(shop: Shop) -> None:
