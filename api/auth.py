@@ -48,7 +48,7 @@ def register(app: APIFlask) -> None:
 
 
 def identified() -> Caller | None:
-    """Who makes the current request, by a key or a session that holds. The ledger is asked once a request.
+    """The caller of the current request, by a valid key or session. The ledger is read once per request.
 
     Rights come from :func:`protect`, which also checks that a session's request is the page's own.
     """

@@ -1,7 +1,7 @@
 """The header ``Idempotency-Key``: a repeated request gets the first answer again and has no second effect.
 
-What counts as the same request is what it asks for: the JSON as sent, or a form's fields and the bytes of its files,
-because a client draws a new boundary for each try.
+Two requests are equal if their contents are: the JSON as sent, or a form's fields and the bytes of its files, because a
+client draws a new boundary for each try.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def require_rights(fields: Mapping[str, Any]) -> None:
     """Refuse a job without a complete statement of rights. The schema is checked later.
 
     Raises:
-        Problem: ``rights_missing``, with each field that is not there.
+        Problem: ``rights_missing``, with each missing field.
     """
     required = [name for name, field in JobBasics.model_fields.items() if field.is_required()]
     missing = [name for name in required if str(fields.get(name) or "").strip() == ""]

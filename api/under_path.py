@@ -1,4 +1,4 @@
-"""The service below a path of a host: what stands before each of its addresses, from the path of ``public_url``."""
+"""The service below a path of a host: the prefix of all its addresses, from the path of ``public_url``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def path_below(public_url: str) -> str:
-    """``/shop/cleanplate`` of ``https://host/shop/cleanplate/``; empty where the service has a host to itself."""
+    """``/shop/cleanplate`` of ``https://host/shop/cleanplate/``; empty if the service has its own host."""
     return urlsplit(public_url).path.rstrip("/")
 
 
 class UnderPath:
-    """WSGI middleware that takes the path off, where a proxy has not, and tells the application of it.
+    """WSGI middleware that removes the path, unless a proxy has removed it, and passes it to the application.
 
-    Requests without the path are served too: from proxies that take it off, and from health checks beside the service.
+    Requests without the path are served too: from proxies that remove it, and from health checks beside the service.
     """
 
     def __init__(self, app: WSGIApplication, path: str) -> None:

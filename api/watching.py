@@ -1,7 +1,7 @@
 """Watches jobs for streams and long polls: one thread in each process asks the ledger once a second, for all of them.
 
-A subscriber hears of a job when its state differs from the one it knows; several changes between two looks are one
-piece of news. Each look also ends the subscriptions whose key or session has ended. The thread runs while there are
+A subscriber hears of a job when its state differs from the one it knows; several changes between two looks are one item
+of news. Each look also ends the subscriptions whose key or session has ended. The thread runs while there are
 subscriptions.
 """
 

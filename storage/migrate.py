@@ -1,7 +1,7 @@
 """Applies the migrations in ``migrations/``, in this process; ``cleanplate migrate`` calls it.
 
 All steps are one transaction under a lock, on both databases: two migrators do not meet, and one that is killed leaves
-the schema as it was. What may take long and needs no lock, the validation of constraints on Postgres, follows.
+the schema as it was. The validation of constraints on Postgres, which may take long and needs no lock, follows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from storage.errors import SchemaNewer
 
 #: Any number that no other advisory lock in the database uses.
 _ADVISORY_LOCK = 0x636C706C61746501
-#: Table and name, quoted where they must be, of constraints that were added without a look at the rows.
+#: Table and name, quoted if necessary, of constraints that were added as not valid.
 _NOT_VALID = text(
     "SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint"
     " WHERE NOT convalidated AND connamespace = current_schema()::regnamespace"
@@ -27,7 +27,7 @@ _NOT_VALID = text(
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Brings the schema to ``revision``, up or down (``base``: empty). One that a newer version has made stays.
+    """Brings the schema to ``revision``, up or down (``base``: empty). A schema of a newer version stays.
 
     Raises SchemaNewer: another revision than ``head`` is asked for there.
     """
@@ -53,7 +53,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 def _validate_constraints(engine: Engine) -> None:
-    """Checks the rows that were there before a constraint, while others read and write them.
+    """Validates constraints on the rows that existed before them, while other transactions read and write.
 
     A migrator that dies here leaves the constraint as not valid, which binds new rows all the same; the next one
     validates it.

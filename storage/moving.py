@@ -1,6 +1,6 @@
-"""Everything of one service copied into another: its blobs, then its ledger.
+"""Copies one service into another: its blobs, then its ledger.
 
-The ledger is one transaction and comes last: what breaks off leaves the new ledger empty, and may be repeated.
+The ledger is one transaction and comes last: a run that breaks off leaves the new ledger empty, and may be repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BATCH = 500
 
 
 def copy_blobs(source: Blobs, target: Blobs) -> int:
-    """Copies all blobs, over those that a broken-off run has copied; how many there are."""
+    """Copies all blobs, and overwrites those of a broken-off run; returns their number."""
     count = 0
     for listed in source.list("t/"):
         target.put(listed.key, source.get(listed.key), content_type=source.stat(listed.key).content_type)
@@ -28,7 +28,7 @@ def copy_blobs(source: Blobs, target: Blobs) -> int:
 
 
 def copy_ledger(source: Database, target: Database) -> dict[str, int]:
-    """Copies all rows into an empty ledger of the same schema; how many of each table.
+    """Copies all rows into an empty ledger of the same schema; returns the number for each table.
 
     Raises LedgerNotEmpty: the target has tenants already.
     """
@@ -62,7 +62,7 @@ def _copy_table(reading: Connection, writing: Connection, table: Table) -> int:
 
 
 def _count_on(connection: Connection, table: Table) -> None:
-    """The numbers that Postgres gives go on after the highest copied."""
+    """Sets the sequences of Postgres behind the highest copied numbers."""
     column = table.autoincrement_column
     assert column is not None
     highest = select(func.coalesce(func.max(column), 0) + 1).scalar_subquery()

@@ -1,4 +1,4 @@
-"""Distributions of an installation: what requirements bring along, and copies of them in an empty environment."""
+"""Distributions of an installation: the closure of requirements, and copies of them in an empty environment."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Environment:
     def copy(self, name: str) -> None:
         """Copy an installed distribution into the environment, without its scripts."""
         installed = distribution(name)
-        assert installed.files is not None, f"{name} does not say which files it has"
+        assert installed.files is not None, f"{name} has no list of its files"
         for file in installed.files:
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 target = self._packages / file
@@ -133,6 +133,6 @@ class Environment:
         subprocess.run([*pip, "install", "--quiet", *alone, str(wheel)], check=True)
 
     def distributions(self) -> list[str]:
-        """The names of all distributions in it."""
+        """The names of all distributions in the environment."""
         program = "from importlib.metadata import distributions; print(*(one.name for one in distributions()))"
         return subprocess.check_output([self.python, "-I", "-c", program], text=True).split()

@@ -1,6 +1,6 @@
 """Sends and receives the files of the local blob store's signed links. With S3 the links lead to S3.
 
-The token in the address is all the permission; it says which key, which method, how long and how many bytes.
+The token in the address is the only permission; it names the key, the method, the expiry and the size.
 """
 
 from __future__ import annotations
@@ -151,5 +151,5 @@ def _hold(max_bytes: int | None) -> None:
         return
     if request.content_length is not None and request.content_length > max_bytes:
         raise RequestEntityTooLarge
-    # Werkzeug refuses to look past the limit, also for the end of a body that has exactly so many bytes.
+    # Werkzeug refuses to read past the limit, even to find the end of a body of exactly that size.
     request.max_content_length = max_bytes + 1

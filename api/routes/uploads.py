@@ -213,7 +213,7 @@ def _part(backend: Stores, upload: Upload, parts_id: str, number: int, size: int
 
 
 def _unfinished(backend: Stores, upload_id: str) -> tuple[Upload, str | None]:
-    """An upload of the caller's, and the name of its transfer; ``None``: it has none, or none any more."""
+    """An upload of the caller's, and the name of its transfer; ``None``: it has none, or no longer has one."""
     upload = find_upload(backend.database, auth.tenant(), upload_id)
     if upload.parts_id == "":
         # Its client never received it.

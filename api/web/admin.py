@@ -109,7 +109,7 @@ def _moving() -> dict[str, Any]:
 
 
 def _seen() -> str | None:
-    """The tenant whose things the caller may see; ``None``: all tenants."""
+    """The tenant that the caller may see; ``None``: all tenants."""
     return None if auth.operates() else auth.tenant()
 
 

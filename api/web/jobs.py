@@ -1,5 +1,4 @@
-"""Jobs as pages: the list, one job, and a new one. What they show at first is in the page,
-then events tell the news."""
+"""Jobs as pages: the list, one job, and a new one. A page contains their first state, and events bring the changes."""
 
 from __future__ import annotations
 

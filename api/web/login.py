@@ -35,14 +35,14 @@ def sign_in() -> AnyResponse:
 
 @blueprint.get("/login/link")
 def link_page() -> Response:
-    """Where a one-time link leads. Its secret is in the fragment, which no server sees; a script posts it."""
+    """The page of a one-time link. Its secret is in the fragment, which no server sees; a script posts it."""
     return show("login_link.html")
 
 
 @blueprint.post("/login/link")
 def sign_in_by_link() -> AnyResponse:
     csrf.check()
-    # A browser that is signed in already has no use for the page that says how to sign in.
+    # A signed-in browser does not need the page that explains how to sign in.
     if session.begin_with_link(request.form.get("link", "")) or session.caller():
         return redirect(_below("/"), 303)
     return _show_login(status=403, refused="link")
@@ -64,7 +64,7 @@ def state() -> Response:
 
 
 def _show_login(*, status: int = 200, refused: str | None = None) -> Response:
-    """The page that asks for a key; ``refused`` names what did not work."""
+    """The page that asks for a key; ``refused`` names the failed attempt."""
     return show(
         "login.html",
         status=status,
@@ -81,7 +81,7 @@ def _below(path: str) -> str:
 
 
 def _wanted() -> str:
-    """Where to go after the login: a path of this service, whatever ``next`` says."""
+    """The target after the login: always a path of this service, for any ``next``."""
     wanted = request.values.get("next", "/")
     parts = urlsplit(wanted)
     local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc

@@ -1,4 +1,4 @@
-"""Shared by all pages: who may see them, what they may load, and their language.
+"""The base of all pages: access, content security policy, and language.
 
 ``Pages`` is a blueprint whose every route needs a session; a browser without one is led to the login and back.
 """
@@ -63,7 +63,7 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
 
 
 def _administers() -> bool:
-    """Whether the caller may see operations. Does not ask the ledger, which may be away when an error is shown."""
+    """Whether the caller may see operations. Reads no ledger, which may be unavailable on an error page."""
     caller: Caller | None = g.get("session_caller")
     return caller is not None and Scope.ADMIN in caller.scopes
 

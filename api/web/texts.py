@@ -1,7 +1,7 @@
 """The page's languages: English stands in templates and scripts, other languages in catalogues of translations.
 
-The browser chooses; ``?lang=`` chooses otherwise and is remembered. ``make texts`` brings the catalogues up to date
-with what the pages say.
+The browser chooses; ``?lang=`` chooses otherwise and is remembered. ``make texts`` updates the catalogues from the
+texts of the pages.
 """
 
 from __future__ import annotations

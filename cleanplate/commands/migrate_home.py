@@ -1,4 +1,4 @@
-"""``migrate-home``: the embedded service's folder moved to Postgres and S3."""
+"""``migrate-home``: moves the embedded service's folder to Postgres and S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cleanplate demo``: the sample job on an embedded service of its own, measured against the known originals.
+"""``cleanplate demo``: the sample job on a temporary embedded service, measured against the known originals.
 
 It fails when an image failed, when a pixel outside the widened mask changed, or when OpenCV's Telea did better.
 """
@@ -33,7 +33,7 @@ from model.repair.hole import dilate
 
 #: Variables that the demo keeps; all others would change the embedded default.
 KEPT = ("CLEANPLATE_DEVICE", "CLEANPLATE_WEIGHTS", "CLEANPLATE_TORCH_THREADS", "CLEANPLATE_LOG_LEVEL")
-#: What the sample photos' licence permits.
+#: The rights under the sample photos' licence.
 RIGHTS = Rights(basis="licensee", attested_by="the user of the demo", reference="CC0, see samples/README.md")
 HOST = "127.0.0.1"
 TELEA_RADIUS_PX = 3

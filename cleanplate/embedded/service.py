@@ -2,7 +2,7 @@
 
 The folder (home) belongs to one ``up`` at a time. It holds the ledger, the pictures, the queue, the key, the address.
 A browser signs in by a one-time link that ``up`` and ``cleanplate link`` print: no request has rights for coming from
-this machine, because a reverse proxy makes every request look like one of its own.
+this machine, because a reverse proxy makes every request look local.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What docs/maintenance.md tells, rehearsed: dump and restore amid a job, and a new version beside an old one."""
+"""Rehearses docs/maintenance.md: dump and restore amid a job, and a new version beside an old one."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ def test_a_dump_amid_a_job_loses_nothing_that_was_acknowledged(
         # As if the copy of the bucket had missed it.
         lost = done[0]
         blobs.delete(lost.result_key or "")
-        told = cleanplate("reconcile", settings=environment(settings))
-        assert told.returncode == 1, told.stderr
-        kinds = {line.split()[1]: line.split()[0] for line in told.stdout.splitlines()}
+        reconciled = cleanplate("reconcile", settings=environment(settings))
+        assert reconciled.returncode == 1, reconciled.stderr
+        kinds = {line.split()[1]: line.split()[0] for line in reconciled.stdout.splitlines()}
         assert kinds[lost.result_key] == "result"
         unnamed = {key for key, kind in kinds.items() if kind == "unnamed"}
         # All of the job that the ledger's dump does not know: picture, mask, result, preview.

@@ -1,4 +1,4 @@
-"""The migrations lead to the tables that the queries expect, and back, on both databases."""
+"""The migrations create exactly the tables of the queries, and remove them again, on both databases."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_migrated_schema_is_exactly_the_tables(empty_url: str) -> None:
     with db.read() as connection:
         options: dict[str, Any] = {"compare_type": True, "compare_server_default": True}
         if not db.on_postgres:
-            # SQLite does not tell which columns of an index descend; the columns are compared below.
+            # SQLite does not report descending columns of an index; the columns are compared below.
             options["include_object"] = lambda _object, name, *_: name != "ix_images_queued"
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
         indexes = {
@@ -62,10 +62,10 @@ def test_partial_indexes_are_partial(empty_url: str) -> None:
     migrate(empty_url)
     db = Database.connect(empty_url)
     with db.read() as connection:
-        found = {index["name"]: index for index in inspect(connection).get_indexes("images")}
+        indexes = {index["name"]: index for index in inspect(connection).get_indexes("images")}
     db.close()
     for name in ("ix_images_queued", "ix_images_published", "ix_images_leased", "ix_images_lease_token"):
-        assert found[name]["dialect_options"].get(f"{db.engine.dialect.name}_where") is not None, name
+        assert indexes[name]["dialect_options"].get(f"{db.engine.dialect.name}_where") is not None, name
 
 
 def test_up_down_and_up_again(empty_url: str) -> None:
@@ -160,7 +160,7 @@ def test_jobs_of_before_0013_get_the_upload_of_their_masks_file(empty_url: str) 
             connection.execute(insert(jobs).values(id=f"job_{number}", tenant_id=tenant, state="queued", **job))
             image = {"mask": row["image"]["mask"], "mask_key": row["image"]["mask_key"], "record": {}}
             connection.execute(insert(images).values(**_image(number, 0, tenant, now), **image))
-        # A job of before 0005: each image has a file, and none a mask.
+        # A job from before 0005: each image has the key of a mask file, but no mask.
         old = {"id": "job_old", "tenant_id": tenant, "state": "queued", "options": {}, "total": 2, "created_at": now}
         connection.execute(insert(jobs).values(**old))
         for position in range(2):

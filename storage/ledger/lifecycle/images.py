@@ -264,7 +264,7 @@ def _values(db: Database, branches: Sequence[Branch]) -> dict[str, Any]:
 
 
 def _effects(db: Database, branch: Branch) -> dict[str, Any]:
-    """What the table says that a transition writes, and what the caller adds."""
+    """The writes of a transition: those of the table, and those of the caller."""
     transition = branch.transitions[0]
     if transition.target is None:
         raise ValueError(f"{transition.name!r} leaves no image.")

@@ -1,4 +1,4 @@
-"""The page below a path of a host: every request that it makes stays there, and everything is seen."""
+"""The page below a path of a host: it works, and all of its requests stay below the path."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_a_job_is_sent_followed_and_looked_at(browser: Browser, below: Embedded,
         )
         with context_of(browser, below.url) as context:
             page = context.new_page()
-            asked: list[str] = []
-            page.on("request", lambda request: asked.append(request.url))
+            requested: list[str] = []
+            page.on("request", lambda request: requested.append(request.url))
             page.goto(below.sign_in_link())
             expect(page).to_have_title("Repair a picture · Cleanplate")
             page.get_by_role("link", name="Jobs").click()
             page.locator(f'a[href$="/jobs/{job.id}"]').first.click()
             expect(page).to_have_url(f"{below.url}/jobs/{job.id}")
-            # Told by the stream of events, or asked after.
+            # The state comes from the stream of events, or from a request.
             expect(page.get_by_text("completed", exact=True).first).to_be_visible(timeout=120_000)
             preview = page.locator("img[data-slot=preview]:visible, .pair-frame img:visible").first
             expect(preview).to_be_visible()
@@ -46,7 +46,7 @@ def test_a_job_is_sent_followed_and_looked_at(browser: Browser, below: Embedded,
             page.get_by_role("link", name="API").click()
             expect(page).to_have_url(f"{below.url}/docs")
             expect(page.get_by_text("/v1/jobs/{job_id}").first).to_be_visible()
-            assert asked
-            assert [url for url in asked if not url.startswith((f"{below.url}/", "blob:", "data:"))] == []
+            assert requested
+            assert [url for url in requested if not url.startswith((f"{below.url}/", "blob:", "data:"))] == []
         job.wait()
         assert len(job.download(tmp_path / "clean")) == 1

@@ -1,4 +1,4 @@
-"""Alive and ready are two questions; the second names what is missing."""
+"""Liveness and readiness are separate checks; readiness names the missing part."""
 
 from __future__ import annotations
 

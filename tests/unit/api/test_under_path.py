@@ -1,4 +1,4 @@
-"""Below a path of a host: with proxies that take the path off, and with those that pass it on."""
+"""The service below a path of a host: with proxies that remove the path, and with proxies that pass it on."""
 
 from __future__ import annotations
 

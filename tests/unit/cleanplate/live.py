@@ -18,7 +18,7 @@ from tests.servers import free_port
 
 
 class Shop:
-    """A tenant of a service, seen from inside."""
+    """A tenant of a service, with access to its ledger."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -61,7 +61,7 @@ class Shop:
 
 
 def on_a_port(settings: Settings) -> Settings:
-    """The settings with an address of their own."""
+    """The settings with a free port."""
     port = free_port()
     return settings.model_copy(
         update={
@@ -74,7 +74,7 @@ def on_a_port(settings: Settings) -> Settings:
 
 
 def pictures(folder: Path, *names: str) -> list[Path]:
-    """Files that the API takes for pictures (it does not look into uploads)."""
+    """Files with the names of pictures; the API does not read uploads."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).write_bytes(f"a picture called {name} in {folder}".encode())

@@ -1,4 +1,4 @@
-"""The command line: help worth reading, quick to come, and errors in one line."""
+"""The command line: complete and fast help, and errors in one line."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_networks_lead_only_where_a_service_must_go() -> None:
     assert set(COMPOSE["networks"]) == set().union(*networks.values())
     internal = {name for name, network in COMPOSE["networks"].items() if network and network["internal"]}
     assert internal == {"ledger", "queue", "store", "metrics"}
-    # What decodes strangers' files is reached by nobody but through the queue, and holds no open port to the front.
+    # The service that decodes users' files is reachable through the queue alone, and is not in the front network.
     assert "front" not in networks["worker-cpu"] | networks["worker-gpu"] | networks["dispatch"]
     assert networks["proxy"] == {"front"}
     assert networks["postgres"] == {"ledger"}

@@ -1,4 +1,4 @@
-"""What the documents tell people to type exists, and what they point at is there."""
+"""The commands in the documents exist, and their links lead to existing targets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHELL = [
 
 
 def parsed(words: list[str]) -> None:
-    """Fails unless the command line understands these words (nothing is run)."""
+    """Fail unless the command line parses these words; no command runs."""
     command: Any = typer.main.get_command(app)
     context = command.make_context("cleanplate", list(words), resilient_parsing=False)
     while hasattr(command, "commands"):

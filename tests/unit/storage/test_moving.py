@@ -1,4 +1,4 @@
-"""An embedded service's ledger and files, moved to Postgres and S3 while images are under way."""
+"""Moves an embedded service's ledger and files to Postgres and S3 while images are under way."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def test_everything_goes_along_and_the_service_goes_on(
     assert blobs.get(source) == b"one"
     assert blobs.stat(source).content_type == "image/png"
     assert list(unnamed_blobs(target, blobs)) == []
-    # The picture that never arrived, here as there.
+    # The picture that never arrived in either service.
     assert [missing.key for missing in missing_blobs(target, blobs)] == [moved.images(job)[2].source_key]
-    # Numbers go on after those that came along, and so does the chain.
+    # Numbers and the chain continue after the copied ones.
     moved.submit([b"three"], b"mask")
     chain(target)
     seen = Verification()

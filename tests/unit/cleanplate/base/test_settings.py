@@ -25,7 +25,7 @@ def test_settings_survive_the_way_through_an_environment(monkeypatch: pytest.Mon
     assert load_settings() == sent
 
 
-def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEANPLATE_PORT", "1000")
     assert load_settings(port=2000).port == 2000
 
@@ -72,7 +72,7 @@ def test_every_setting_says_what_it_means() -> None:
         ("public_url", "https://shop.example", "https://shop.example"),
     ],
 )
-def test_what_is_shown_of_a_setting_holds_no_secret(name: str, value: str, seen: str) -> None:
+def test_printed_settings_hold_no_secret(name: str, value: str, seen: str) -> None:
     assert shown(Settings.model_validate({name: value}), name) == seen
 
 

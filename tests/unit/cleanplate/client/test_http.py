@@ -1,4 +1,4 @@
-"""The client against a real HTTP server that fails in the ways networks do. The real API is behind it in tests/e2e."""
+"""The client against a real HTTP server that fails as networks do. In tests/e2e it talks to the real API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Answer:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    #: Close the connection after so many bytes of the body.
+    #: Number of bytes of the body after which the connection closes.
     cut_at: int | None = None
 
 
@@ -76,7 +76,7 @@ def server() -> Iterator[Server]:
         do_PUT = do_POST = do_GET  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
@@ -239,7 +239,7 @@ def test_an_answer_of_something_else_is_not_taken_for_a_job(client: Client, serv
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8787", "ftp://host", "http://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_invalid_addresses_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="http://"):
         Client(url, "k")
 

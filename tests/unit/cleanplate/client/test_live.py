@@ -57,7 +57,7 @@ def test_a_job_is_submitted_followed_and_fetched(shop: Shop, client: Client, tmp
         (foreign,) = pictures(out, "b.png")
         kept = foreign.read_bytes()
         files = job.download(out)
-        # The results are PNG whatever the pictures were; a name that is taken gets a number.
+        # All results are PNG; a name that exists gets a number.
         assert sorted(path.name for path in files.values()) == ["a (2).png", "a.png", "b (2).png"]
         assert foreign.read_bytes() == kept
         before = {path: path.stat().st_mtime_ns for path in files.values()}
@@ -140,17 +140,17 @@ def test_an_interrupted_submission_goes_on_and_sends_nothing_twice(shop: Shop, c
     with served(shop.settings, tmp_path / "log"):
         with pytest.raises(KeyboardInterrupt):
             client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path), on_uploaded=interrupt)
-        assert len(ids()) >= 5  # how many more were on their way is the scheduler's to say
+        assert len(ids()) >= 5  # the number of further transfers depends on the scheduler
         with path.open("a") as file:
             file.write('{"file": "half a line')
         first = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
         assert sorted(ids()) == sorted(str(image) for image in images)
-        # Also the job is not made twice, not even where its making was not written down.
+        # The job is not made twice either, even if the journal lacks it.
         path.write_text("".join(line for line in path.read_text().splitlines(True) if '"job"' not in line))
         again = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
         assert (again.id, shop.jobs()) == (first.id, [first.id])
         assert len(ids()) == 12
-        # A file that changed is another file, and the job another.
+        # A changed file counts as another file, and gives another job.
         images[3].write_bytes(b"changed")
         changed = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
         assert changed.id != first.id
@@ -202,7 +202,7 @@ def test_jobs_are_managed_on_the_command_line(shop: Shop, client: Client, tmp_pa
         ]
         assert [line.split()[0] for line in jobs().splitlines()[1:]] == [other.id, job.id]
         assert jobs("list", "--state", "running").splitlines()[1:] == []
-        # Nobody answers the question.
+        # No person answers the prompt.
         assert jobs("delete", job.id, status=1).endswith("[y/N]: ")
         assert jobs("delete", job.id, "--yes") == f"{job.id} is deleted.\n"
         assert shop.jobs() == [other.id]

@@ -59,7 +59,7 @@ def test_the_format_is_the_pictures_own(tmp_path: Path, home: dict[str, str]) ->
     assert format_of(out) == "JPEG"
 
 
-def test_what_is_there_is_overwritten_only_when_told(tmp_path: Path, home: dict[str, str]) -> None:
+def test_existing_files_are_overwritten_only_on_request(tmp_path: Path, home: dict[str, str]) -> None:
     out = tmp_path / "clean.png"
     out.write_bytes(b"mine")
     assert "--force" in refusal(SAMPLE, MASK, "-o", out, settings=home)
@@ -68,7 +68,7 @@ def test_what_is_there_is_overwritten_only_when_told(tmp_path: Path, home: dict[
     assert format_of(out) == "PNG"
 
 
-def test_what_cannot_be_done_is_one_line_and_leaves_nothing(tmp_path: Path, home: dict[str, str]) -> None:
+def test_errors_are_one_line_and_leave_no_file(tmp_path: Path, home: dict[str, str]) -> None:
     out = tmp_path / "clean.png"
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (8, 8), 255).save(tmp_path / "small.png")

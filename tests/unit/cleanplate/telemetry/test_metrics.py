@@ -64,7 +64,7 @@ def named() -> set[str]:
 
 
 @pytest.mark.parametrize("expression", list(expressions()))
-def test_what_watches_the_service_can_be_read_and_names_metrics_that_exist(expression: str) -> None:
+def test_alert_rules_and_dashboards_are_valid_and_name_existing_metrics(expression: str) -> None:
     promql_parser.parse(expression)
     used = set(re.findall(r"\bcleanplate_\w+", expression))
     assert used

@@ -1,4 +1,4 @@
-"""PNGs come back interlaced where they were, in every size, kind and depth, and transparent where they were."""
+"""PNGs keep interlacing and transparency, in every size, kind and depth."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_interlaced_indices_are_read_back(depth: int) -> None:
 
 
 @pytest.mark.parametrize(("depth", "kind"), [(2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
-def test_what_was_transparent_by_its_colour_stays_so_and_nothing_else_becomes_it(depth: int, kind: int) -> None:
+def test_a_transparent_colour_stays_transparent_and_no_other_pixel_becomes_it(depth: int, kind: int) -> None:
     """White is transparent; the mark lies half upon it, and all is filled with white (section 11.3.1.1)."""
     top = (1 << depth) - 1
     channels = 3 if kind == 2 else 1
