@@ -29,6 +29,21 @@ def inpaint(
     ] = None,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, in the picture's own format.")],
+    mask_inverted: Annotated[
+        bool, typer.Option("--mask-inverted", help="The mask is black, or transparent, where the picture is repaired.")
+    ] = False,
+    mask_threshold: Annotated[
+        int | None,
+        typer.Option(
+            help="The least value of the mask that marks, in its own depth; 1: all that is not zero.",
+            show_default="the upper half",
+            min=1,
+            max=65_535,
+        ),
+    ] = None,
+    max_marked_share: Annotated[
+        float, typer.Option(help="A mask that marks a larger share of the picture is refused.", min=0, max=1)
+    ] = 0.9,
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
     any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
@@ -72,7 +87,14 @@ def inpaint(
     if TYPES_BY_ENDING.get(out.suffix.lower()) != facts.content_type:
         raise UsageError(f"{out} must end in {facts.extension}: the result has the picture's own format.")
     if mask is not None:
-        task = repair.read(source, _bytes(mask, limits.max_bytes), limits=limits)
+        task = repair.read(
+            source,
+            _bytes(mask, limits.max_bytes),
+            limits=limits,
+            mask_inverted=mask_inverted,
+            mask_threshold=mask_threshold,
+            max_marked_share=max_marked_share,
+        )
     elif (found := _text(source, mark, limits, settings.torch_threads)) is not None:
         task = found
     else:

@@ -22,7 +22,7 @@ from model.formats import OUTPUTS, READ
 from model.imaging import Limits
 from model.imaging.coding import decode, encode
 from model.imaging.converting import convert
-from model.imaging.mask_files import check_fit, decode_mask
+from model.imaging.mask_files import MAX_MARKED_SHARE, check_fit, decode_mask
 from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Page, Picture, Written
@@ -97,12 +97,15 @@ def read(
     dilation_px: int | None = None,
     feather_px: int | None = None,
     mask_inverted: bool = False,
+    mask_threshold: int | None = None,
+    max_marked_share: float | None = None,
     placement: Placement | None = None,
     costs: Costs | None = None,
 ) -> Task:
     """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
 
     ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
+    ``mask_threshold`` and ``max_marked_share`` (``None``: 0.9): see :func:`model.imaging.mask_files.decode_mask`.
 
     ``costs``: of the network and device that will do it; the plan is the cheapest by them.
 
@@ -114,7 +117,16 @@ def read(
     first = document.pages[0]
 
     def painted_for(width: int, height: int) -> Mask:
-        return decode_mask(mask, limits, width=width, height=height, inverted=mask_inverted, placement=placement)
+        return decode_mask(
+            mask,
+            limits,
+            width=width,
+            height=height,
+            inverted=mask_inverted,
+            threshold=mask_threshold,
+            max_marked_share=MAX_MARKED_SHARE if max_marked_share is None else max_marked_share,
+            placement=placement,
+        )
 
     painted = {first.samples.shape[:2]: painted_for(first.width, first.height)}
 

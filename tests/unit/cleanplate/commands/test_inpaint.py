@@ -104,3 +104,18 @@ def test_text_is_found_by_what_it_says_and_a_picture_without_it_stays(tmp_path: 
     assert (ended.returncode, "no such text" in ended.stdout) == (0, True)
     assert other.read_bytes() == (tmp_path / "photo.png").read_bytes()
     assert "either a mask, or --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)
+
+
+def test_masks_are_read_as_asked(tmp_path: Path, home: dict[str, str]) -> None:
+    painted = pixels(MASK)[..., 0] > 127
+    Image.fromarray(np.where(painted, np.uint8(0), np.uint8(1))).save(tmp_path / "labels.png")
+    plain, asked = tmp_path / "plain.png", tmp_path / "asked.png"
+    line = refusal(SAMPLE, tmp_path / "labels.png", "-o", asked, settings=home)
+    assert "mask_threshold" in line
+    line = refusal(SAMPLE, tmp_path / "labels.png", "-o", asked, "--mask-threshold", 1, settings=home)
+    assert "mask_inverted" in line
+    options = ["--mask-threshold", "1", "--mask-inverted"]
+    arguments = [str(SAMPLE), str(tmp_path / "labels.png"), "-o", str(asked), *options]
+    assert cleanplate("inpaint", *arguments, settings=home).returncode == 0
+    assert cleanplate("inpaint", str(SAMPLE), str(MASK), "-o", str(plain), settings=home).returncode == 0
+    assert np.array_equal(pixels(asked), pixels(plain))
