@@ -78,7 +78,7 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
 def _pages(data: bytes, image: Image.Image, header: Probe, limits: Limits) -> list[Page]:
     match header.format:
         case "JPEG":
-            pages = jpeg.read(image)
+            pages = jpeg.read(data, image)
         case "PNG":
             pages = png.read(data, image, header.frames)
         case "WEBP":

@@ -27,6 +27,7 @@ from model.imaging.formats.png_chunks import (
     Chunk,
     Header,
     chunks,
+    has_untold_frames,
     header,
     joined,
     whole_frames,
@@ -44,8 +45,12 @@ def read(data: bytes, image: Image.Image, frames: int) -> list[Page]:
     """The only picture, or every frame of an animation as it is seen.
 
     Raises:
-        ImageRejected: the pixels are damaged.
+        ImageRejected: the pixels are damaged, or more frames follow than the header says.
     """
+    if has_untold_frames(data):
+        raise ImageRejected(
+            "image_unreadable", "The image is an animation of more frames than its header says: export it again."
+        )
     if frames == 1:
         return [_still(data, image)]
     return [Page(np.array(frame.convert("RGBA"), np.uint8), "rgb", alpha=True) for frame in each_frame(image, frames)]
