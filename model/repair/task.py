@@ -27,6 +27,8 @@ from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Page, Picture, Written
 from model.imaging.placing import Placement
+from model.repair import cutouts
+from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay, rim, split_soft
 from model.repair.seam import keep_flat
 
@@ -45,6 +47,10 @@ class Task:
     feather_px: int
     #: Where the mask was painted softly: the strength with which the fill is laid in.
     soft: Mask | None = None
+    #: The number of its page in the file.
+    page: int = 0
+    #: The repair of the page's alpha, at the first of its parts; where it has a hole, the last part fills that.
+    cutout: Cutout | None = None
     #: Further frames, pages or views, each with its own plan.
     following: tuple[Task, ...] = ()
     #: The file it came from; ``None`` for pictures that never were files.
@@ -162,16 +168,33 @@ def planned(
     """The work on a decoded file; ``painted_on`` gives the mask of each page, which may be empty for some."""
     tasks: list[Task] = []
     known: dict[int, tuple[Mask, Task]] = {}
-    for page in document.pages:
+    for number, page in enumerate(document.pages):
         painted = painted_on(page)
         reach, feather = rim(page.height, page.width, dilation_px, feather_px)
         # Frames with one mask share hole and plan.
         shared = known[id(painted)][1] if id(painted) in known else None
         hole, soft = (shared.hole, shared.soft) if shared else split_soft(painted, reach)
         plan = shared.plan if shared else make_plan(hole, costs)
-        tasks += [Task(view, hole, plan, reach, feather, soft) for view in page.views()]
-        known[id(painted)] = painted, tasks[-1]
+        views = cutouts.views(page, hole) if page.alpha else page.views()
+        parts = [Task(view, hole, plan, reach, feather, soft, number) for view in views]
+        known[id(painted)] = painted, parts[0]
+        if page.alpha and _repairs_alpha(document, page):
+            cutout = cutouts.cutout_of(page, painted, hole)
+            parts[0] = replace(parts[0], cutout=cutout)
+            if cutout.hole.any():
+                plan = make_plan(cutout.hole, costs)
+                parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, number))
+        tasks += parts
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
+
+
+def _repairs_alpha(document: Document, page: Page) -> bool:
+    """Whether the page's alpha can change and be written.
+
+    A transparent pixel of an animation may show the frame before it; BMP does not state alpha.
+    """
+    animated = document.probe.frames > 1 and document.probe.format != "TIFF"
+    return not animated and not page.premultiplied and document.probe.format != "BMP"
 
 
 def fill_parts(
@@ -225,6 +248,11 @@ def write(
         "c2pa": has_c2pa(document.data, source_format),
     }
     reasons = [reason for reason in (document.mended, written.reason) if reason]
+    if any((edit.samples[..., -1] != page.samples[..., -1]).any() for page, edit in _pages_with_alpha(document, edits)):
+        record["alpha"] = "repaired"
+    elif _kept_alpha(task, document):
+        record["alpha"] = "kept"
+        reasons.append("Transparency under the mark is kept (animation, premultiplied colours or BMP).")
     if label and COMPOSITE.encode() not in (xmp_of(written.data, target) or b""):
         reasons.append("The label finds no place in the file.")
     if reasons:
@@ -236,14 +264,32 @@ def write(
 
 def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
     """The results as the file's own samples, page by page."""
-    edits, at, parts = [], 0, task.parts
-    for page in document.pages:
-        views = 2 if page.colour == "cmyk" else 1
-        hole = parts[at].hole
-        samples = page.repaired(results[at : at + views], hole)
+    edits: list[Edit] = []
+    parts = list(zip(task.parts, results, strict=True))
+    for number, page in enumerate(document.pages):
+        own = [(part, result) for part, result in parts if part.page == number]
+        first, hole = own[0][0], own[0][0].hole
+        samples = page.repaired([result for _, result in own], hole)
         if samples.dtype == np.uint16:
             # 8 bits of the network do not name a flat background's 16.
             samples = keep_flat(page.samples, samples, hole)
+        if first.cutout is not None:
+            alpha = first.cutout.filled(own[-1][1] if first.cutout.hole.any() else None)
+            samples = cutouts.with_alpha(page, samples, alpha)
         edits.append(Edit(samples, hole))
-        at += views
     return edits
+
+
+def _pages_with_alpha(document: Document, edits: list[Edit]) -> list[tuple[Page, Edit]]:
+    return [(page, edit) for page, edit in zip(document.pages, edits, strict=True) if page.alpha]
+
+
+def _kept_alpha(task: Task, document: Document) -> bool:
+    """Whether a page is transparent under the mark, and its alpha is of a kind that is not repaired."""
+    firsts = {part.page: part for part in reversed(task.parts)}
+    return any(
+        page.alpha
+        and firsts[number].cutout is None
+        and bool((page.samples[..., -1] < np.iinfo(page.samples.dtype).max)[firsts[number].hole > 0].any())
+        for number, page in enumerate(document.pages)
+    )
