@@ -56,6 +56,9 @@ def file_of(samples: NDArray[np.uint8], kind: str) -> bytes:
             return bytes(imagecodecs.png_encode(samples.astype(np.uint16) * 257))
         case "png grey":
             image.convert("LA").save(out, "PNG")
+        case "png key":
+            keyed = np.where(samples[..., 3:] > 0, samples[..., :3], np.uint8(0))
+            Image.fromarray(keyed).save(out, "PNG", transparency=(0, 0, 0))
         case "png palette":
             image.quantize(64, method=Image.Quantize.FASTOCTREE).save(out, "PNG")
         case "webp":
@@ -98,15 +101,15 @@ def samples_of(data: bytes) -> NDArray[Any]:
 
 #: By kind: how far alpha of ground and goods may be off, how far the outline.
 KINDS = {
-    "png": (0, 40), "png deep": (0, 40), "png grey": (0, 40), "png palette": (0, 70), "gif": (0, 255), "webp": (0, 40),
-    "webp lossy": (0, 40), "tiff": (0, 40), "avif": (6, 60), "heic": (8, 90),
+    "png": (0, 40), "png deep": (0, 40), "png grey": (0, 40), "png palette": (0, 70), "png key": (0, 255),
+    "gif": (0, 255), "webp": (0, 40), "webp lossy": (0, 40), "tiff": (0, 40), "avif": (6, 60), "heic": (8, 90),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mark_over_ground_and_goods_leaves_alpha_as_if_it_had_never_been(kind: str) -> None:
     exactly, outline = KINDS[kind]
-    strength = 255 if kind == "gif" else 160
+    strength = 255 if kind in ("gif", "png key") else 160
     data = file_of(marked(strength), kind)
     result, task = repaired(data, goods()[..., 3])
     assert result.record["alpha"] == "repaired"
