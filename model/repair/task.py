@@ -252,7 +252,7 @@ def write(
         record["alpha"] = "repaired"
     elif _kept_alpha(task, document):
         record["alpha"] = "kept"
-        reasons.append("Transparency under the mark is kept (animation, premultiplied colours or BMP).")
+        reasons.append("Transparency under the mark is kept as it was.")
     if label and COMPOSITE.encode() not in (xmp_of(written.data, target) or b""):
         reasons.append("The label finds no place in the file.")
     if reasons:

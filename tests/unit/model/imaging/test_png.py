@@ -54,9 +54,7 @@ def test_interlaced_indices_are_read_back(depth: int) -> None:
 
 
 @pytest.mark.parametrize(("depth", "kind"), [(2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
-def test_a_mark_takes_the_ground_that_is_transparent_by_its_colour(
-    depth: int, kind: int
-) -> None:
+def test_a_mark_takes_the_ground_that_is_transparent_by_its_colour(depth: int, kind: int) -> None:
     """White is transparent; the mark lies half upon it, and all is filled with white (section 11.3.1.1)."""
     top = (1 << depth) - 1
     channels = 3 if kind == 2 else 1
