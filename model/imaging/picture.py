@@ -133,3 +133,5 @@ class Written:
     how: str
     #: Why more was changed than usual, and the parts that are left out; empty where neither applies.
     reason: str = ""
+    #: Codes of what the source holds and the file does not.
+    left_out: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Page, Picture, Written
 from model.imaging.placing import Placement
+from model.imaging.side_pictures import left_out, sentence, without_promises
 from model.repair import cutouts
 from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay, rim, split_soft
@@ -233,10 +234,13 @@ def write(
     source_format = document.probe.format
     target = OUTPUTS[output].name if output else source_format
     xmp = labelled(xmp_of(document.data, source_format), label) if label else None
+    side_pictures = left_out(document.data, source_format)
     if target == source_format:
         written = encode(document, edits, xmp)
     else:
-        written = Written(convert(document, edits, target, xmp), "converted")
+        own = xmp if xmp is not None else xmp_of(document.data, source_format)
+        xmp = without_promises(own, side_pictures) if own is not None and side_pictures else xmp
+        written = Written(convert(document, edits, target, xmp), "converted", left_out=side_pictures)
     record: dict[str, Any] = {
         "format": target,
         "written": written.how,
@@ -247,7 +251,9 @@ def write(
         "masked_share": round(float(np.count_nonzero(task.hole)) / task.hole.size, 6),
         "c2pa": has_c2pa(document.data, source_format),
     }
-    reasons = [reason for reason in (document.mended, written.reason) if reason]
+    if written.left_out:
+        record["left_out"] = list(written.left_out)
+    reasons = [reason for reason in (document.mended, written.reason, sentence(side_pictures)) if reason]
     if any((edit.samples[..., -1] != page.samples[..., -1]).any() for page, edit in _pages_with_alpha(document, edits)):
         record["alpha"] = "repaired"
     elif _kept_alpha(task, document):

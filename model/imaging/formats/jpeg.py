@@ -24,8 +24,6 @@ from model.imaging.probing import damaged, load
 
 #: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
 _SMOOTHING = 4
-#: At most this many bytes behind a picture count as padding.
-_FILLING = 64
 
 
 def read(data: bytes, image: Image.Image) -> list[Page]:
@@ -56,17 +54,10 @@ def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: b
     except NotSpliceable as reason:
         return Written(_recoded(data, edit.samples, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
     headers, _ = segments.split(data)
-    return Written(segments.under(_described(headers, thumbnail, xmp), coded), "spliced", _left_out(data, headers))
-
-
-def _left_out(data: bytes, headers: list[Segment]) -> str:
-    """A sentence for each part of the source that a spliced file lacks; empty where it lacks none."""
-    sentences = []
+    file = segments.under(_described(headers, thumbnail, xmp), coded)
     if any(segment.marker == segments.DRI and any(segment.content) for segment in headers):
-        sentences.append("Its restart markers are left out.")
-    if segments.behind(data) > _FILLING:
-        sentences.append("What the file holds behind the picture (further pictures, video) is left out.")
-    return " ".join(sentences)
+        return Written(file, "spliced", "Its restart markers are left out.", ("restart_markers",))
+    return Written(file, "spliced")
 
 
 def _prove(data: bytes, coded: bytes, before: Samples, edit: Edit) -> None:
@@ -138,7 +129,7 @@ def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | N
 def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) -> list[Segment]:
     """The segments that describe the picture, with thumbnails renewed.
 
-    What points at pictures behind the first (MPF) goes, as those do: they would still show the mark.
+    What points at pictures behind the first (MPF, ISO 21496-1) goes, as those do: they would still show the mark.
     """
     if xmp is not None and len(segments.XMP) + len(xmp) > segments.LONGEST:
         xmp = None  # longer than a segment: the source's own stays
@@ -147,6 +138,7 @@ def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) 
     for segment in headers:
         content = segment.content
         points = segment.marker == segments.APP2 and content.startswith(segments.MPF)
+        points |= segment.marker == segments.APP2 and content.startswith(segments.GAIN_MAP)
         if points or not segments.describes(segment):
             continue
         if segment.marker == segments.APP0:

@@ -18,6 +18,7 @@ LONGEST = 65_533
 
 EXIF, XMP, XMP_EXTENSION = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 MPF, PHOTOSHOP, ADOBE = b"MPF\0", b"Photoshop 3.0\0", b"Adobe"
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 
 #: A marker that interrupts coded data: any but restarts. 0xFF before a zero is data.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")

@@ -156,7 +156,8 @@ def test_the_record_says_what_a_spliced_jpeg_leaves_out() -> None:
     task = read(out.getvalue(), b'{"boxes": [[2, 2, 9, 9]]}', limits=LIMITS)
     repaired = write(task, np.full_like(task.picture.pixels, 90))
     assert (repaired.record["format"], repaired.record["written"]) == ("JPEG", "spliced")
-    assert repaired.record["reason"].startswith("What the file holds behind the picture")
+    assert repaired.record["reason"] == "Left out, with what describes it: further pictures."
+    assert repaired.record["left_out"] == ["further_pictures"]
     with Image.open(io.BytesIO(repaired.data)) as image:
         assert getattr(image, "n_frames", 1) == 1
 
