@@ -59,6 +59,28 @@ def test_the_format_is_the_pictures_own(tmp_path: Path, home: dict[str, str]) ->
     assert format_of(out) == "JPEG"
 
 
+def test_a_file_whose_name_lies_is_named_rightly_or_converted(tmp_path: Path, home: dict[str, str]) -> None:
+    photo, out = tmp_path / "photo.jpg", tmp_path / "clean.jpg"
+    Image.fromarray(pixels(SAMPLE)).save(photo, "WEBP", lossless=True)
+    line = refusal(photo, MASK, "-o", out, settings=home)
+    assert "photo.jpg is a WEBP file" in line
+    assert "must end in .webp" in line
+    assert "--output jpeg" in line
+    assert "must end in .jpg" in refusal(photo, MASK, "-o", tmp_path / "x.webp", "--output", "jpeg", settings=home)
+    ended = cleanplate("inpaint", str(photo), str(MASK), "-o", str(out), "--output", "jpeg", settings=home)
+    assert ended.returncode == 0, ended.stderr
+    assert format_of(out) == "JPEG"
+
+
+def test_what_is_left_out_is_printed(tmp_path: Path, home: dict[str, str]) -> None:
+    photo, out = tmp_path / "photo.jpg", tmp_path / "clean.jpg"
+    picture = Image.fromarray(pixels(SAMPLE))
+    picture.save(photo, "MPO", save_all=True, append_images=[picture])
+    ended = cleanplate("inpaint", str(photo), str(MASK), "-o", str(out), settings=home)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "further pictures" in ended.stderr
+
+
 def test_what_is_there_is_overwritten_only_when_told(tmp_path: Path, home: dict[str, str]) -> None:
     out = tmp_path / "clean.png"
     out.write_bytes(b"mine")
