@@ -52,7 +52,7 @@ lint: ## Check style, types and import rules, of the page's scripts too
 	$(SCRIPTS)/node_modules/.bin/tsc --project $(SCRIPTS)/tsconfig.json
 	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/web $(SCRIPTS)
 	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
-	$(RUN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 
 images: ## Build the images and run docker-compose.yml with them, by Podman and as root; nothing comes from a registry
 	@$(call install,test,images)

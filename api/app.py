@@ -7,10 +7,11 @@ from typing import cast
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
-from api import auth, exchange, lanes, limits, openapi, problems
+from api import auth, concurrency, exchange, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
+from api.under_path import UnderPath, path_below
 from api.web import failures, session, texts
 from cleanplate.base.settings import Settings
 
@@ -20,7 +21,7 @@ MAX_TEXT_PART_BYTES = 256 * 1024
 
 
 class _IdConverter(BaseConverter):
-    """Ids in addresses: anything else is no id, and no such address."""
+    """Ids in paths. Any other text does not match a route."""
 
     regex = "[A-Za-z0-9_-]{1,40}"
 
@@ -31,7 +32,7 @@ class _Api(APIFlask):
 
     @property
     def secret_key(self) -> str:  # type: ignore[override]
-        """Signs sessions; asked for when there is one to read or to write."""
+        """Signs sessions. Read only when a session is read or written."""
         return cast(Stores, self.extensions["cleanplate"]).secret
 
 
@@ -42,7 +43,7 @@ def create_app(settings: Settings) -> APIFlask:
         PUBLIC_URL=settings.public_url.rstrip("/"),
         MAX_CONTENT_LENGTH=settings.max_request_bytes,
         MAX_FORM_MEMORY_SIZE=MAX_TEXT_PART_BYTES,
-        # Well over what a good form has, so that one picture too many is told by its own problem.
+        # Well above the parts of a valid form, so that too many pictures get their own error.
         MAX_FORM_PARTS=max(1000, 3 * settings.max_inline_images),
     )
     app.url_map.converters["id"] = _IdConverter
@@ -56,5 +57,7 @@ def create_app(settings: Settings) -> APIFlask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     openapi.register(app)
-    lanes.register(app, working=settings.api_threads, waiting=settings.api_streams)
+    concurrency.register(app, working=settings.api_threads, waiting=settings.api_streams)
+    if path := path_below(settings.public_url):
+        app.wsgi_app = UnderPath(app.wsgi_app, path)  # type: ignore[method-assign]
     return app

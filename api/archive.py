@@ -1,4 +1,4 @@
-"""A ZIP that is made while it is sent: one picture in memory at a time, names that never collide."""
+"""Writes a ZIP while it is sent: one picture in memory at a time, entry names made unique."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import datetime
 from cleanplate.base.names import UniqueNames
 
 
-def zipped(files: Iterable[tuple[str, datetime, bytes]]) -> Iterator[bytes]:
-    """A ZIP file of ``(name, time, bytes)`` in pieces. Not compressed: pictures are already."""
+def stream_zip(files: Iterable[tuple[str, datetime, bytes]]) -> Iterator[bytes]:
+    """Yields a ZIP file of ``(name, time, bytes)`` in pieces. Entries are stored: pictures are compressed already."""
     sink = _Sink()
     names = UniqueNames()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
@@ -24,7 +24,7 @@ def zipped(files: Iterable[tuple[str, datetime, bytes]]) -> Iterator[bytes]:
 
 
 class _Sink(io.RawIOBase):
-    """Where the ZIP is written to: it can only go forward."""
+    """The ZIP's output, which cannot seek back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class _Sink(io.RawIOBase):
         return len(data)
 
     def take(self) -> bytes:
-        """What was written since the last call."""
+        """The bytes written since the last call."""
         whole = b"".join(self._pieces)
         self._pieces.clear()
         return whole

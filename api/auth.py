@@ -1,6 +1,6 @@
-"""Who is asking, and what they may: ``Authorization: Bearer cp_…`` becomes a caller with scopes.
+"""Turns ``Authorization: Bearer cp_…`` or a session into a caller with scopes.
 
-The web page asks with its session instead, which stands for a key too; what it changes needs the page's token besides.
+The web page sends its session, which stands for a key; a request that changes something also needs the page's token.
 Nothing else gives rights: not the address a request comes from, nor the host it names.
 Whole blueprints are protected, not single routes, so that a new route cannot be left open by forgetting a decorator:
 reading needs the scope ``read``, everything else the scope that the blueprint names.
@@ -48,7 +48,7 @@ def register(app: APIFlask) -> None:
 
 
 def identified() -> Caller | None:
-    """Who makes the current request, by a key or a session that holds. The ledger is asked once a request.
+    """The caller of the current request, by a valid key or session. The ledger is read once per request.
 
     Rights come from :func:`protect`, which also checks that a session's request is the page's own.
     """
@@ -103,16 +103,16 @@ def protect(blueprint: APIBlueprint, *, writes: Scope) -> None:
             )
 
 
-def act_as(found: Caller) -> str:
+def act_as(identity: Caller) -> str:
     """Let the rest of the current request be this caller's; returns the tenant."""
-    g.caller = found
-    return found.tenant_id
+    g.caller = identity
+    return identity.tenant_id
 
 
 def caller() -> Caller:
-    """Who makes the current request, on protected routes."""
-    found: Caller = g.caller
-    return found
+    """The caller of the current request, on protected routes."""
+    current: Caller = g.caller
+    return current
 
 
 def tenant() -> str:
@@ -127,6 +127,6 @@ def actor() -> str:
 
 def operates() -> bool:
     """Whether the current request's tenant runs the service: its keys with the scope ``admin`` see all tenants."""
-    here = stores()
-    own = [name for key, name in list_tenants(here.database) if key == tenant()]
-    return any(name in here.settings.operator_tenants for name in own)
+    backend = stores()
+    own = [name for key, name in list_tenants(backend.database) if key == tenant()]
+    return any(name in backend.settings.operator_tenants for name in own)

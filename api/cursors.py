@@ -1,4 +1,4 @@
-"""Opaque cursors of the lists: clients pass them back and rely on nothing in them."""
+"""Encodes and decodes the lists' cursors, which are opaque to clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An example of every answer, for the API's description: one small job of a shop, seen from all sides."""
+"""Examples of every answer for the API's description, all of one small job of a shop."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ _TEMPLATE_BODY: dict[str, Any] = {
     "reviewed_at": None,
 }
 
-#: By the name of the answer's schema.
+#: Keyed by the name of the answer's schema.
 EXAMPLES: dict[str, Any] = {
     "Uploads": {
         "uploads": [

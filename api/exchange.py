@@ -1,4 +1,4 @@
-"""What every request and answer share: a request id, one access event in the log, security headers.
+"""Adds to every request and answer: a request id, one access event in the log, security headers.
 
 The access event names the route's rule and never the path or the query, because those can hold a signed token.
 """
@@ -31,7 +31,7 @@ _HEADERS = {
 
 
 def register(app: APIFlask) -> None:
-    """Give every request of ``app`` its id, its event and its headers."""
+    """Give every request of ``app`` an id, an access event and security headers."""
     https = urlsplit(str(app.config["PUBLIC_URL"])).scheme == "https"
 
     @app.before_request
@@ -44,12 +44,12 @@ def register(app: APIFlask) -> None:
 
     @app.teardown_request
     def forget(_error: BaseException | None) -> None:
-        # The thread goes on to other things, and their log lines are not this request's.
+        # The thread serves other requests next; their log lines must not carry this request's id.
         structlog.contextvars.clear_contextvars()
 
     @app.after_request
     def tag(answer: Response) -> Response:
-        """JSON that is read again is sent again only if it has changed (RFC 9110, section 13)."""
+        """Answers 304 to a conditional GET of JSON that has not changed (RFC 9110, section 13)."""
         whole = answer.status_code == HTTPStatus.OK and answer.is_json and not answer.is_streamed
         if whole and request.method == "GET" and request.path.startswith("/v1/"):
             answer.add_etag(weak=True)

@@ -1,4 +1,4 @@
-"""Names of files as people gave them, made safe to keep, to show and to send back in a header."""
+"""Makes file names that clients send safe to store, to show and to return in a header."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from cleanplate.base.names import stem_and_extension
 
 MAX_BYTES = 255
-# Marks that turn the direction of writing: with them ``gpj.exe`` can be made to look like a picture.
+# Marks that reverse the writing direction: they can make ``gpj.exe`` look like a picture.
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 

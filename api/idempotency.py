@@ -1,7 +1,7 @@
-"""The header ``Idempotency-Key``: a request that is sent again is answered again and not done again.
+"""The header ``Idempotency-Key``: a repeated request gets the first answer again and has no second effect.
 
-What counts as the same request is what it asks for: the JSON as sent, or a form's fields and the bytes of its files,
-because a client draws a new boundary for each try.
+Two requests are equal if their contents are: the JSON as sent, or a form's fields and the bytes of its files, because a
+client draws a new boundary for each try.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from api.problems import Problem
 from storage.ledger.tenants.idempotency import Once
 
 HEADER = "Idempotency-Key"
-#: Says that the answer is that of an earlier try.
+#: The answer's header that marks a repeated answer.
 REPLAYED = "Idempotency-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def once() -> Once | None:
-    """The current request's key and fingerprint; ``None`` where it brings no key.
+    """The current request's key and fingerprint; ``None`` without a key.
 
     Raises:
         Problem: ``idempotency_key_invalid``.

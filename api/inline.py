@@ -101,7 +101,7 @@ class _Form:
 def _check_form(settings: Settings) -> _Form:
     known = set(InlineJob.model_fields)
     faults = [
-        Fault(pointer=pointer(name), detail="There is no such part; remove it or correct its name.")
+        Fault(pointer=pointer(name), detail="Unknown part: remove it or correct its name.")
         for name in sorted({*request.form, *request.files} - known)
     ]
     faults += [

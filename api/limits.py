@@ -17,7 +17,7 @@ from redis.retry import Retry
 from api import auth
 from cleanplate.base.settings import Settings
 
-#: Names of the headers with the limit, what is left of it, and the second of the epoch at which it is whole again.
+#: Headers with the limit, the requests left, and the second of the epoch at which the limit is whole again.
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 #: Seconds that Redis may take for a connection or an answer: every request waits for it.
 _REDIS_TIMEOUT_S = 0.25

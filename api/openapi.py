@@ -1,4 +1,4 @@
-"""The OpenAPI document: what APIFlask collects from the routes, made exact where it cannot know better."""
+"""Completes the OpenAPI document that APIFlask collects from the routes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _LIMITS = dict(
         HEADERS,
         (
             "Requests a minute that the key may make.",
-            "How many of them are left.",
-            "When all of them are there again, in seconds of the epoch.",
+            "Requests that are left in this minute.",
+            "The second of the epoch at which the limit is whole again.",
         ),
         strict=True,
     )
@@ -39,7 +39,7 @@ Every error is an `application/problem+json` body (RFC 9457) with a stable `code
 
 
 def register(app: APIFlask) -> None:
-    """Describe ``app``: everything is known once its blueprints are registered."""
+    """Describe ``app``. Call it after its blueprints are registered."""
     app.description = DESCRIPTION
     app.license = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     app.servers = [{"url": app.config["PUBLIC_URL"]}]
@@ -122,7 +122,7 @@ def _answers_json(operation: dict[str, Any]) -> bool:
 
 
 def _add_once(operation: dict[str, Any]) -> None:
-    """A request that may be sent again."""
+    """Adds the header and the answers of a request that can be repeated with an Idempotency-Key."""
     operation.setdefault("parameters", []).append(
         {
             "name": idempotency.HEADER,
@@ -143,7 +143,7 @@ def _add_once(operation: dict[str, Any]) -> None:
 
 
 def _add_common_problems(path: str, operation: dict[str, Any]) -> None:
-    """The problems that follow from what an operation takes. Routes list only those of their own."""
+    """Adds the errors that follow from an operation's parameters and body. Routes list only their own."""
     body = operation.get("requestBody", {}).get("content", {})
     codes = ["key_missing", "key_wrong", "scope_missing", "rate_limited", "ledger_unavailable"]
     if "{" in path:
@@ -163,7 +163,7 @@ def _add_common_problems(path: str, operation: dict[str, Any]) -> None:
 
 
 def _add_limits(operation: dict[str, Any]) -> None:
-    """What is left of the rate limit, and on answers that ask for patience, how much."""
+    """Adds the headers of the rate limit, and ``Retry-After`` where an answer carries it."""
     for status, answer in operation["responses"].items():
         if status in {"429", "503"} or "`idempotency_key_busy`" in answer["description"]:
             answer["headers"] = {"Retry-After": _header("integer", "Seconds after which to go on.")}
@@ -173,7 +173,7 @@ def _add_limits(operation: dict[str, Any]) -> None:
 
 
 def _add_conditions(operation: dict[str, Any]) -> None:
-    """What was read before is not sent again unless it has changed."""
+    """Adds the headers and the answer of a conditional GET."""
     operation["responses"]["200"]["headers"] = {"ETag": _header("string", "Names this state of it.")}
     operation["responses"]["304"] = {"description": "It is as the `ETag` in `If-None-Match` names it; no body."}
     operation.setdefault("parameters", []).append(
@@ -187,7 +187,7 @@ def _add_conditions(operation: dict[str, Any]) -> None:
 
 
 def _add_examples(document: dict[str, Any], operation: dict[str, Any]) -> None:
-    """Each body, sent or answered, with one to look at."""
+    """Adds an example to each request body and each answer."""
     schemas = document["components"]["schemas"]
     for content in operation.get("requestBody", {}).get("content", {}).values():
         name = content["schema"].get("$ref", "").removeprefix(_REF)
@@ -220,7 +220,7 @@ def _add(components: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def _flatten(document: dict[str, Any]) -> None:
-    """``Job.Counts`` is ``Counts``: nested models are known by their own names, once."""
+    """Renames nested models: ``Job.Counts`` becomes ``Counts``."""
     components = document["components"]["schemas"]
     for name in [name for name in components if "." in name]:
         components.setdefault(name.rpartition(".")[2], components[name])
@@ -242,7 +242,7 @@ def _rename_references(node: Any) -> None:
 
 
 def _complete(operation: dict[str, Any]) -> None:
-    """What holds for every operation: parameters are required and described, bodies required, 500 possible."""
+    """Completes every operation: parameters required and described, bodies required, 500 possible."""
     for parameter in operation.get("parameters", []):
         schema = parameter["schema"]
         if parameter["in"] == "path":
@@ -255,7 +255,7 @@ def _complete(operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
     operation["responses"]["500"] = {
-        "description": "`internal_error`: Something broke on our side",
+        "description": f"`internal_error`: {CATALOGUE['internal_error'].title}",
         "content": {"application/problem+json": {"schema": {"$ref": f"{_REF}Problem"}}},
     }
     operation["responses"] = dict(sorted(operation["responses"].items()))

@@ -1,4 +1,4 @@
-"""Every error of the API as an RFC 9457 body: the one place where an exception becomes an answer.
+"""Translates every exception to an RFC 9457 body; nothing else does.
 
 ``CATALOGUE`` holds every code that a client can meet, with its status and title. Routes raise ``Problem``; errors of
 storage, model, Flask and validation are translated here; anything else is ``internal_error`` and is logged.
@@ -23,17 +23,17 @@ from model.errors import ModelError
 from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError
 
 MEDIA_TYPE = "application/problem+json"
-#: Faults listed in one answer; a job of 100,000 wrong lines is told about the first of them.
+#: Faults listed in one answer; of a job with 100,000 bad lines it lists the first.
 MAX_FAULTS = 100
 
-#: What APIFlask takes for the answers of a route.
+#: The type that APIFlask takes for the answers of a route.
 Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
 
 _log = structlog.get_logger(__name__)
 
 
 class Kind(NamedTuple):
-    """What all problems of one code share."""
+    """Status and title that all problems of one code share."""
 
     status: int
     title: str
@@ -41,71 +41,71 @@ class Kind(NamedTuple):
 
 CATALOGUE: dict[str, Kind] = {
     "request_invalid": Kind(400, "The request cannot be understood"),
-    "json_invalid": Kind(400, "The body is not JSON"),
+    "json_invalid": Kind(400, "The body is not valid JSON"),
     "key_missing": Kind(401, "An API key is needed"),
     "key_wrong": Kind(401, "The API key is not valid"),
     "scope_missing": Kind(403, "The API key does not allow this"),
     "forgery_suspected": Kind(403, "The request did not come from this service's own page"),
-    "link_invalid": Kind(403, "The link does not work"),
-    "not_found": Kind(404, "There is no such thing"),
-    "blob_not_found": Kind(404, "The file is not there"),
-    "method_not_allowed": Kind(405, "The address does not take this method"),
+    "link_invalid": Kind(403, "The link is invalid or has expired"),
+    "not_found": Kind(404, "Not found"),
+    "blob_not_found": Kind(404, "File not found"),
+    "method_not_allowed": Kind(405, "Method not allowed"),
     "job_not_finished": Kind(409, "The job has not ended yet"),
     "job_canceled": Kind(409, "The job was canceled"),
-    "job_not_in_review": Kind(409, "The job does not wait for a person"),
-    "template_not_in_review": Kind(409, "The template does not wait for a person"),
-    "template_in_use": Kind(409, "A job that has not ended uses the template"),
+    "job_not_in_review": Kind(409, "The job is not in review"),
+    "template_not_in_review": Kind(409, "The template is not in review"),
+    "template_in_use": Kind(409, "The template is in use"),
     "template_missing": Kind(409, "There is no template to approve"),
-    "paused_by_operator": Kind(409, "The service's operator has paused this"),
+    "paused_by_operator": Kind(409, "Paused by the operator"),
     "image_not_finished": Kind(409, "The image has not ended yet"),
     "image_failed": Kind(409, "The image has no result: it failed"),
     "image_canceled": Kind(409, "The image has no result: its job was canceled"),
     "webhook_disabled": Kind(409, "The webhook is disabled"),
-    "idempotency_key_busy": Kind(409, "The same request is being worked on"),
-    "upload_complete": Kind(409, "The upload has no parts to send"),
-    "upload_in_use": Kind(409, "A job uses the upload"),
+    "idempotency_key_busy": Kind(409, "The same request is still being processed"),
+    "upload_complete": Kind(409, "The upload is already complete"),
+    "upload_in_use": Kind(409, "The upload is in use"),
     "request_too_large": Kind(413, "The request is too large"),
     "image_too_large": Kind(413, "The picture's file is too large"),
     "mask_too_large": Kind(413, "The mask's file is too large"),
-    "media_type_unsupported": Kind(415, "The body has the wrong media type"),
-    "validation_failed": Kind(422, "The request does not fit the schema"),
-    "idempotency_key_invalid": Kind(422, "The Idempotency-Key cannot be used"),
+    "media_type_unsupported": Kind(415, "Unsupported media type"),
+    "validation_failed": Kind(422, "The request does not match the schema"),
+    "idempotency_key_invalid": Kind(422, "Invalid Idempotency-Key"),
     "idempotency_key_reused": Kind(422, "The Idempotency-Key belongs to another request"),
-    "size_mismatch": Kind(422, "The file does not have the size that was announced"),
-    "size_missing": Kind(422, "An upload does not say how large it is"),
-    "parts_invalid": Kind(422, "The parts of the file are not all there"),
-    "cursor_invalid": Kind(422, "The cursor is not one of this list"),
-    "rights_missing": Kind(422, "The job does not say by which right"),
-    "upload_unknown": Kind(422, "The job names uploads that do not exist"),
-    "template_unknown": Kind(422, "Templates are named that do not exist"),
-    "template_not_ready": Kind(422, "A template is named that cannot be used"),
-    "templates_mixed": Kind(422, "A mask's template stands beside others"),
-    "job_unknown": Kind(422, "A job is named that does not exist"),
-    "webhook_unknown": Kind(422, "The job names a webhook that does not exist"),
+    "size_mismatch": Kind(422, "The file's size differs from the announced size"),
+    "size_missing": Kind(422, "An upload's size is missing"),
+    "parts_invalid": Kind(422, "Parts of the file are missing"),
+    "cursor_invalid": Kind(422, "Invalid cursor"),
+    "rights_missing": Kind(422, "The statement of rights is missing"),
+    "upload_unknown": Kind(422, "Unknown upload"),
+    "template_unknown": Kind(422, "Unknown template"),
+    "template_not_ready": Kind(422, "The template is not ready"),
+    "templates_mixed": Kind(422, "A mask's template cannot be combined with others"),
+    "job_unknown": Kind(422, "Unknown job"),
+    "webhook_unknown": Kind(422, "Unknown webhook"),
     "mask_missing": Kind(422, "An image has no mask"),
-    "text_marks_missing": Kind(422, "The service does not find text marks"),
+    "text_marks_missing": Kind(422, "Text marks are not available"),
     "too_many_images": Kind(422, "The job has too many images"),
-    "url_not_allowed": Kind(422, "The address may not be connected to"),
-    "manifest_invalid": Kind(422, "Rows of the manifest are not good"),
+    "url_not_allowed": Kind(422, "The address is not allowed"),
+    "manifest_invalid": Kind(422, "The manifest has invalid rows"),
     "manifest_unreadable": Kind(422, "The manifest cannot be read"),
-    "source_refused": Kind(422, "The bucket does not let the service read"),
-    "image_unreadable": Kind(422, "The file is not a picture that can be read"),
-    "image_truncated": Kind(422, "The picture's file is cut off"),
+    "source_refused": Kind(422, "No read access to the bucket"),
+    "image_unreadable": Kind(422, "The file is not a readable picture"),
+    "image_truncated": Kind(422, "The picture's file is truncated"),
     "image_empty": Kind(422, "The picture has no pixels"),
     "image_too_many_pixels": Kind(422, "The picture has too many pixels"),
     "image_format_unsupported": Kind(422, "Files of this kind are not supported"),
-    "mask_unreadable": Kind(422, "The mask is not a picture that can be read"),
+    "mask_unreadable": Kind(422, "The mask is not a readable picture"),
     "mask_empty": Kind(422, "The mask marks nothing"),
     "mask_too_many_pixels": Kind(422, "The mask has too many pixels"),
-    "mask_format_unsupported": Kind(422, "Masks of this kind are not supported"),
-    "mask_size_mismatch": Kind(422, "The mask does not have its picture's size"),
+    "mask_format_unsupported": Kind(422, "Unsupported mask format"),
+    "mask_size_mismatch": Kind(422, "The mask's size differs from its picture's"),
     "rate_limited": Kind(429, "Too many requests"),
-    "quota_exceeded": Kind(429, "The tenant's quota is used up"),
-    "internal_error": Kind(500, "Something broke on our side"),
-    "too_many_streams": Kind(503, "The process holds as many streams as it may"),
+    "quota_exceeded": Kind(429, "Quota exceeded"),
+    "internal_error": Kind(500, "Internal error"),
+    "too_many_streams": Kind(503, "Too many event streams"),
     "not_ready": Kind(503, "The service is not ready"),
-    "ledger_unavailable": Kind(503, "The ledger does not answer"),
-    "blob_store_unavailable": Kind(503, "The object store does not answer"),
+    "ledger_unavailable": Kind(503, "The ledger is unavailable"),
+    "blob_store_unavailable": Kind(503, "The object store is unavailable"),
     "blob_store_refused": Kind(503, "The object store refuses the service"),
 }
 
@@ -117,10 +117,10 @@ _BY_STATUS = {
     429: "rate_limited",
 }
 _DETAIL_BY_STATUS = {
-    404: "There is nothing at this address. The addresses are listed at /docs.",
-    405: "This address does not take this method; the header Allow lists those it takes.",
+    404: "Nothing is at this address. /docs lists the addresses.",
+    405: "This address does not accept this method; the header Allow lists the methods that it accepts.",
     429: "This API key has used up its requests for now. The header Retry-After says when to go on.",
-    415: "The header Content-Type names a media type that this address does not take.",
+    415: "This address does not accept the media type in the header Content-Type.",
 }
 
 
@@ -149,23 +149,23 @@ def pointer(*path: str | int) -> str:
 
 
 def validation_problem(error: ValidationError, location: str = "json", prefix: tuple[str | int, ...] = ()) -> Problem:
-    """What pydantic refused, each fault with its place. ``location`` is ``json`` or ``query``."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    """The problem of a pydantic error, each fault with its place. ``location`` is ``json`` or ``query``."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
     faults = []
-    for item in found[:MAX_FAULTS]:
+    for item in details[:MAX_FAULTS]:
         path = (*prefix, *(part for part in item["loc"] if part not in UNION_TAGS))
         detail = sentence(item["type"], item["msg"])
         if location == "query":
             faults.append(Fault(parameter=str(path[0]) if path else None, detail=detail))
         else:
             faults.append(Fault(pointer=pointer(*path), detail=detail))
-    more = "" if len(found) == 1 else f" {len(found)} faults in all."
+    more = "" if len(details) == 1 else f" {len(details)} faults in all."
     first = faults[0]
     return Problem("validation_failed", f"{first.pointer or first.parameter}: {first.detail}{more}", faults=faults)
 
 
 def sentence(kind: str, message: str) -> str:
-    """One of pydantic's errors, in the words of this API."""
+    """The sentence for one of pydantic's errors."""
     if kind == "extra_forbidden":
         return "This field does not belong here; remove it or correct its name."
     if kind == "missing":
@@ -175,7 +175,7 @@ def sentence(kind: str, message: str) -> str:
 
 
 def responses(*codes: str, also: Responses | None = None) -> Responses:
-    """The problem answers of a route for its OpenAPI description, and others where APIFlask cannot know them."""
+    """The error answers of a route for its OpenAPI description; ``also`` adds answers that APIFlask cannot derive."""
     by_status: dict[int, list[str]] = {}
     for code in codes:
         by_status.setdefault(CATALOGUE[code].status, []).append(code)
@@ -234,17 +234,17 @@ def _translate(error: Exception) -> Problem:
         _log.error("request.broke", exc_info=error)
         translated = Problem(
             "internal_error",
-            f"This is a fault of the service, not of the request. Its log has the reason under {g.request_id}.",
+            f"The service failed, not the request. Its log has the reason under {g.request_id}.",
         )
     return translated
 
 
 def _from_our_own(error: StorageError | ModelError) -> Problem | None:
-    """``None`` for a code that no client should ever meet."""
+    """The problem of an error of this project; ``None`` for a code that is not in the catalogue."""
     if error.code not in CATALOGUE:
         return None
     if isinstance(error, BlobNotFound):
-        # Its own sentence names the key, which is nobody's business.
+        # The error's own sentence names the key, which is internal.
         return Problem("blob_not_found", "The file is no longer stored, or was never sent.")
     if isinstance(error, QuotaExceeded) and error.retry_after_s is not None:
         return Problem(error.code, str(error), headers={"Retry-After": str(round(error.retry_after_s))})
@@ -253,12 +253,12 @@ def _from_our_own(error: StorageError | ModelError) -> Problem | None:
     if CATALOGUE[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The reason may name hosts and folders: it is for the log.
         _log.warning("request.unavailable", code=error.code, error=str(error))
-        return Problem(error.code, "This is not a fault of the request. Repeat it shortly.")
+        return Problem(error.code, "The request is not at fault. Repeat it shortly.")
     return Problem(error.code, str(error))
 
 
 def _from_validation(error: HTTPError) -> Problem:
-    """What APIFlask's input decorator refused: the pydantic error behind it has the places."""
+    """The problem of an input that APIFlask refused; the pydantic error behind it names the places."""
     if isinstance(error.__cause__, ValidationError):
         location = next(iter(error.detail), "json") if isinstance(error.detail, dict) else "json"
         return validation_problem(error.__cause__, location)

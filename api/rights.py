@@ -1,4 +1,4 @@
-"""Every job says by which right its marks may be removed; one that does not is refused before anything else."""
+"""Refuses a job that does not state the right to remove its marks, before any other check."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from api.requests import JobBasics
 
 
 def require_rights(fields: Mapping[str, Any]) -> None:
-    """Refuse a job without a whole statement; whether it fits the schema is checked with the rest.
+    """Refuse a job without a complete statement of rights. The schema is checked later.
 
     Raises:
-        Problem: ``rights_missing``, with each field that is not there.
+        Problem: ``rights_missing``, with each missing field.
     """
     required = [name for name, field in JobBasics.model_fields.items() if field.is_required()]
     missing = [name for name in required if str(fields.get(name) or "").strip() == ""]

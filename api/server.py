@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 #: Seconds for open requests to be answered after SIGTERM.
 GRACE_S = 30
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the workers' sign of life, a file without content
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the workers' heartbeat, an empty file
 
 
 class _Log(Logger):
-    """Gunicorn's lines by way of the process's own logging, so that they are redacted like all others."""
+    """Sends gunicorn's log lines through the process's own logging, which redacts them."""
 
     def setup(self, cfg: Any) -> None:
         self.cfg = cfg
@@ -39,7 +39,7 @@ class _Server(BaseApplication):
     def __init__(self, settings: Settings, metrics_folder: str) -> None:
         self.settings = settings
         self.metrics_folder = metrics_folder
-        #: Of the application, once a worker has loaded it.
+        #: The application's stores, once a worker has loaded it.
         self.stores: Stores | None = None
         super().__init__()
 
@@ -78,7 +78,7 @@ class _Server(BaseApplication):
 
 
 class _Worker(ThreadWorker):
-    """Ends the event streams when it is asked to stop: they would outlast every grace."""
+    """Ends the event streams when it is asked to stop: they outlast the grace period."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self._end_streams()
@@ -98,7 +98,7 @@ def run(settings: Settings) -> int:
     logs.configure(settings)
     server = os.getpid()
     with metrics.gather(settings) as folder:
-        # Before a worker is forked and imports what it counts with.
+        # Before a worker is forked and imports the metrics.
         metrics.write_into(folder)
         with metrics.shown(settings, metrics.API, folder):
             return _serve(_Server(settings, folder), server)
@@ -110,7 +110,7 @@ def _serve(application: _Server, server: int) -> int:
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if os.getpid() != server:
-            # A forked worker that is done: it must not go on with what the caller does after serving.
+            # A forked worker has ended: it must not run the caller's code after serving.
             tracing.close()
             logging.shutdown()
             sys.stdout.flush()

@@ -30,9 +30,9 @@ class Stores:
         self._owner: int | None = None
         self._database: Database | None = None
         self._blobs: Blobs | None = None
-        #: Tenants' own; it makes its connections anew after a fork by itself.
+        #: Buckets of tenants; it reconnects by itself after a fork.
         self.buckets = Buckets(settings)
-        #: News of jobs for the streams of this process.
+        #: Tells the streams of this process about changed jobs.
         self.watcher = Watcher(self._look, self._select_valid)
         self._secret: str | None = None
 
@@ -82,7 +82,7 @@ class Stores:
 
 def stores() -> Stores:
     """The stores of the application that answers the current request."""
-    found = current_app.extensions["cleanplate"]
-    if not isinstance(found, Stores):
+    opened = current_app.extensions["cleanplate"]
+    if not isinstance(opened, Stores):
         raise TypeError("the application was not made by create_app")
-    return found
+    return opened

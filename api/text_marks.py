@@ -9,7 +9,7 @@ from __future__ import annotations
 from cleanplate.base.settings import Settings
 from model.text.installed import missing
 
-#: The problem of a job that asks for them where they are not offered, and its detail.
+#: The problem of a job with a text mark if the service does not offer them, and its detail.
 CODE = "text_marks_missing"
 NOT_OFFERED = (
     "This service does not find text marks: its operator installs cleanplate[text] on the workers and sets "

@@ -1,8 +1,8 @@
-"""News of jobs for everybody who waits: one thread in each process asks the ledger once a second, for all of them.
+"""Watches jobs for streams and long polls: one thread in each process asks the ledger once a second, for all of them.
 
-A subscriber is told of a job when what it knew of it is no longer so; several changes between two looks are one piece
-of news. Each look also asks whether the subscribers' keys and sessions still hold, and ends the subscriptions of those
-that do not. The thread runs while anybody subscribes.
+A subscriber hears of a job when its state differs from the one it knows; several changes between two looks are one item
+of news. Each look also ends the subscriptions whose key or session has ended. The thread runs while there are
+subscriptions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from storage.ledger.lifecycle.transitions import OPEN_JOB
 #: Seconds between two looks; the longest while the ledger is away.
 LOOK_S = 1.0
 LONGEST_PAUSE_S = 10.0
-#: Jobs of a tenant that were made so long ago are seen also if they have ended already, in seconds.
+#: Seconds for which a new job of a tenant is reported even if it has ended already.
 LATELY_S = 60.0
 
 _log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ Validator = Callable[[set[records.Caller]], set[records.Caller]]
 
 @dataclass(frozen=True)
 class News:
-    """A job as it was at a moment. ``version`` names its state; rate and time left are not part of that."""
+    """A job as it was at one moment. ``version`` is a hash of its state without rate and time left."""
 
     job_id: str
     version: str
@@ -53,13 +53,13 @@ class News:
 
 
 def version_of(job: answers.Job) -> str:
-    """Names what there is to know of a job. What changes by the passing of time alone does not count."""
+    """A hash of a job's state, without the values that change by the passing of time alone."""
     lasting = job.model_dump_json(exclude={"images_per_second", "eta_s"})
     return hashlib.sha256(lasting.encode()).hexdigest()[:32]
 
 
 class Subscription:
-    """What one subscriber has not heard yet. ``seen``: the versions that it knows, by job id."""
+    """The news that one subscriber has not taken yet. ``seen``: the versions that it knows, by job id."""
 
     def __init__(self, caller: records.Caller, job_id: str | None, seen: dict[str, str]) -> None:
         self.caller = caller
@@ -71,13 +71,13 @@ class Subscription:
         self._changed = threading.Condition()
         #: The job is no longer there.
         self.gone = False
-        #: This process stops: come back to another.
+        #: This process stops; the client may reconnect to another.
         self.stopped = False
         #: The caller's key or session has ended.
         self.revoked = False
 
     def offer(self, news: News) -> None:
-        """Keep what is new to this subscriber."""
+        """Keeps news that the subscriber does not know yet."""
         with self._changed:
             if self._seen.get(news.job_id) == news.version:
                 self._unheard.pop(news.job_id, None)
@@ -86,26 +86,26 @@ class Subscription:
             self._changed.notify()
 
     def end_as_gone(self) -> None:
-        """There will be no more news: the job is gone."""
+        """Ends the subscription: the job was deleted."""
         with self._changed:
             self.gone = True
             self._changed.notify()
 
     def end_as_stopped(self) -> None:
-        """There will be no more news: the process stops."""
+        """Ends the subscription: the process stops."""
         with self._changed:
             self.stopped = True
             self._changed.notify()
 
     def end_as_revoked(self) -> None:
-        """There will be no more news, and what was not taken yet is not for this caller any more."""
+        """Ends the subscription: the caller's key or session has ended. News not taken yet is dropped."""
         with self._changed:
             self.revoked = True
             self._unheard.clear()
             self._changed.notify()
 
     def take(self, within_s: float) -> list[News]:
-        """What there is, or will be ``within_s``; empty where there is nothing, or the end has come."""
+        """Takes the news, waiting up to ``within_s``; empty without news, or at the end of the subscription."""
         with self._changed:
             self._changed.wait_for(lambda: self._unheard or self.gone or self.stopped or self.revoked, within_s)
             taken = list(self._unheard.values())
@@ -115,7 +115,7 @@ class Subscription:
 
 
 class Watcher:
-    """Asks for what is subscribed to. A forked process has a watcher of its own."""
+    """Asks the ledger for all subscribed jobs. A forked process has its own subscriptions and thread."""
 
     def __init__(self, look: Looker, select_valid: Validator, *, look_s: float = LOOK_S) -> None:
         self._look = look
@@ -128,7 +128,7 @@ class Watcher:
         self._stopped = threading.Event()
 
     def subscribe(self, caller: records.Caller, job_id: str | None, seen: dict[str, str]) -> Subscription:
-        """To news of one job, or of all of the caller's tenant, until :meth:`unsubscribe`."""
+        """Subscribes to one job, or to all jobs of the caller's tenant, until :meth:`unsubscribe`."""
         subscription = Subscription(caller, job_id, dict(seen))
         with self._lock:
             if self._owner != os.getpid():
@@ -148,12 +148,12 @@ class Watcher:
 
     @property
     def subscribers(self) -> int:
-        """How many there are."""
+        """The number of subscriptions."""
         with self._lock:
             return len(self._subscriptions)
 
     def stop(self) -> None:
-        """End all subscriptions, those that come later too. Takes no lock: a signal may call it."""
+        """Ends all subscriptions, later ones too. Takes no lock: a signal handler may call it."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -189,12 +189,12 @@ class Watcher:
     def _tell(
         self, subscriptions: list[Subscription], known: dict[tuple[str, str], News]
     ) -> dict[tuple[str, str], News]:
-        """One look; what is known after it of jobs that may still change."""
+        """Looks once and offers the news; returns the jobs as they are now."""
         tenants = {each.tenant_id for each in subscriptions if each.job_id is None}
         named = {(each.tenant_id, each.job_id) for each in subscriptions if each.job_id is not None}
         begun = datetime.fromtimestamp(time.time() - LATELY_S, UTC)
-        found = self._look(named | {job for job in known if job[0] in tenants and not known[job].ended}, tenants, begun)
-        news = {(job.tenant_id, job.id): News.of(job, found.at) for job in found.jobs}
+        look = self._look(named | {job for job in known if job[0] in tenants and not known[job].ended}, tenants, begun)
+        news = {(job.tenant_id, job.id): News.of(job, look.at) for job in look.jobs}
         of_tenant: dict[str, list[News]] = {tenant_id: [] for tenant_id in tenants}
         for (tenant_id, _), piece in news.items():
             if tenant_id in of_tenant:

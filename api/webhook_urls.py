@@ -1,4 +1,4 @@
-"""Addresses of users are refused early, with the reason, where their text alone says that they are no good."""
+"""Refuses webhook addresses early, with the reason, when their text alone shows that they cannot be used."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Measurements: every figure that the documentation quotes comes from a script here."""
+"""Measurements: each figure that the documentation quotes comes from a script in this package."""

@@ -1,9 +1,9 @@
 """The job API under a catalogue's load, on Postgres, in one run: seconds and memory of 100,000 rows.
 
-``python -m bench.api [--database URL] [-o FOLDER]``: an API process of one worker is started on an empty, migrated
-ledger (without a URL, on a Postgres of its own, as the tests start it). A manifest comes once with addresses and once
-with uploads; then, while a ledger-only worker ends the images of that job, single images are submitted and event
-streams are held open. A row counts as queued when the dispatcher could take it: in the transaction that answers.
+``python -m bench.api [--database URL] [-o FOLDER]`` starts an API process of one worker on an empty, migrated ledger.
+Without a URL it starts its own Postgres, as the tests do. It submits a manifest once with addresses and once with
+uploads. While a ledger-only worker ends the images of that job, it submits single images and holds event streams open.
+A row counts as queued from the transaction that answers, because the dispatcher can take it from then on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import ImageState, Outcome
 from tests.running import running, until
-from tests.servers import PostgresServer, environment, free_port, started
+from tests.servers import PostgresServer, environment, free_port, start_server
 
 MASK = {"boxes": [[0.7, 0.9, 0.25, 0.07]], "units": "relative"}
 RIGHTS = {"rights_basis": "owner", "attested_by": "bench", "rights_reference": "own photographs"}
@@ -53,7 +53,7 @@ class Service:
         self.client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=120, limits=limits)
 
     def submit_manifest(self, lines: list[dict[str, Any]]) -> tuple[float, dict[str, Any]]:
-        """Seconds until the answer, and the job."""
+        """Submit ``lines`` as one manifest; the seconds until the answer, and the job."""
         file = io.BytesIO("\n".join(json.dumps(line) for line in lines).encode())
         begun = time.perf_counter()
         answer = self.client.post(
@@ -68,7 +68,7 @@ class Service:
 
 
 def peak_mb(pid: int) -> float:
-    """Most memory that a process's children have held at once, the largest of them (Linux)."""
+    """Peak resident memory of the largest child of a process, in MB (Linux)."""
     peaks = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -79,7 +79,10 @@ def peak_mb(pid: int) -> float:
 
 @contextmanager
 def ledger_worker(service: Service, job_id: str) -> Iterator[list[int]]:
-    """Ends a job's images as fast as the ledger goes, while the block runs; how many, in a list of one."""
+    """End a job's images as fast as the ledger allows, while the block runs.
+
+    Yields a list whose only item is the number of ended images.
+    """
     done, stopped = [0], threading.Event()
 
     def work() -> None:
@@ -102,8 +105,8 @@ def ledger_worker(service: Service, job_id: str) -> Iterator[list[int]]:
         thread.join()
 
 
-def single_submits(service: Service, seconds: float, callers: int) -> list[float]:
-    """Latencies of single-image jobs that so many callers submit one after the other."""
+def submit_single_images(service: Service, seconds: float, callers: int) -> list[float]:
+    """Submit single-image jobs, one after the other in each of ``callers`` threads; the latencies in seconds."""
     end = time.perf_counter() + seconds
 
     def call(_: int) -> list[float]:
@@ -118,8 +121,8 @@ def single_submits(service: Service, seconds: float, callers: int) -> list[float
         return [one for took in pool.map(call, range(callers)) for one in took]
 
 
-def streams(service: Service, job_id: str, count: int, seconds: float) -> dict[str, Any]:
-    """Opens so many event streams of a running job, and counts the events that each gets."""
+def hold_streams(service: Service, job_id: str, count: int, seconds: float) -> dict[str, Any]:
+    """Hold ``count`` event streams of a running job open, and count the events of each."""
     firsts: list[float] = []
     events: list[int] = []
     opened = threading.Barrier(count + 1)
@@ -156,8 +159,8 @@ def streams(service: Service, job_id: str, count: int, seconds: float) -> dict[s
     }
 
 
-def measured(url: str, rows: int, seconds: float, callers: int, open_streams: int) -> dict[str, Any]:
-    """All figures, on an empty migrated ledger."""
+def measure(url: str, rows: int, seconds: float, callers: int, open_streams: int) -> dict[str, Any]:
+    """All figures, on the empty, migrated ledger at ``url``."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         settings = Settings(
@@ -193,9 +196,9 @@ def measured(url: str, rows: int, seconds: float, callers: int, open_streams: in
             upload_mb = peak_mb(api.process.pid)
             with ledger_worker(service, job["id"]) as done:
                 begun = time.perf_counter()
-                took = sorted(single_submits(service, seconds, callers))
+                took = sorted(submit_single_images(service, seconds, callers))
                 spent = time.perf_counter() - begun
-                streamed = streams(service, job["id"], open_streams, seconds)
+                streamed = hold_streams(service, job["id"], open_streams, seconds)
                 ended = done[0]
             result = {
                 "rows": rows,
@@ -223,26 +226,28 @@ def measured(url: str, rows: int, seconds: float, callers: int, open_streams: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", help="postgresql://… (empty, migrated); missing: one of its own")
+    parser.add_argument(
+        "--database", help="postgresql://… (empty, migrated); default: a Postgres that this script starts"
+    )
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--callers", type=int, default=4)
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("-o", "--output", type=Path, default=Path("bench/results"))
-    asked = parser.parse_args()
-    sizes = (asked.rows, asked.seconds, asked.callers, asked.streams)
-    if asked.database:
-        result = measured(asked.database, *sizes)
+    options = parser.parse_args()
+    sizes = (options.rows, options.seconds, options.callers, options.streams)
+    if options.database:
+        result = measure(options.database, *sizes)
     else:
-        server = started(PostgresServer)
+        server = start_server(PostgresServer)
         try:
             server.make_template(migrate)
-            result = measured(server.url(server.new_database()), *sizes)
+            result = measure(server.url(server.new_database()), *sizes)
         finally:
             server.close()
-    asked.output.mkdir(parents=True, exist_ok=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=1)
-    (asked.output / "api.json").write_text(text + "\n")
+    (options.output / "api.json").write_text(text + "\n")
     print(text)
 
 

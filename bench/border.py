@@ -1,10 +1,10 @@
-"""How visible the seam is: the step in CIEDE2000 across the repair's border, on photos whose originals are known.
+"""Visibility of the seam: the step in CIEDE2000 across the repair's border, on photos whose originals are known.
 
     python -m bench.border FOLDER [--out border.json]
 
 Each photo gets a translucent white mark at two places: in its upper corner, where products have their background, and
-across its middle. A place counts as flat where the original's rim around the hole is (its median CIEDE2000 to the rim's
-mean is under ``FLAT``). Beside the step stands the original's own, and the error inside the mark.
+across its middle. A place counts as flat where the rim around the hole is flat in the original: its median CIEDE2000 to
+the rim's mean is under ``FLAT``. The table shows the step of the result and of the original, and the error in the mark.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ class Step:
     method: str
     #: Mean CIEDE2000 across the border.
     step: float
-    #: The same of the original, where nothing was repaired.
+    #: The same in the original.
     original: float
     psnr_db: float
 
 
 def marks(height: int, width: int) -> list[Pixels]:
     """Masks in the upper corner and across the middle."""
-    found = []
+    masks = []
     for left, top, scale, text in ((0.04, 0.09, 0.0016, "SHOP"), (0.1, 0.52, 0.0034, "EXAMPLE")):
         mask = np.zeros((height, width), np.uint8)
         place = round(left * width), round(top * height)
         cv2.putText(mask, text, place, cv2.FONT_HERSHEY_DUPLEX, scale * width, 255, max(1, width // 150))
-        found.append(np.where(mask > 0, np.uint8(255), np.uint8(0)))  # its edges are drawn softly
-    return found
+        masks.append(np.where(mask > 0, np.uint8(255), np.uint8(0)))  # OpenCV draws soft edges
+    return masks
 
 
 def is_flat(original: Pixels, hole: Pixels) -> bool:
@@ -68,7 +68,7 @@ def is_flat(original: Pixels, hole: Pixels) -> bool:
 
 
 def measure(original: Pixels, mask: Pixels, inpainter: LaMaInpainter) -> list[Step]:
-    """The steps of every method on one mark."""
+    """The step of each method on one mark."""
     source, hole = marked(original, mask), dilate(mask)
     ground = "flat" if is_flat(original, hole) else "textured"
     feather = min(2, default_dilation(*mask.shape) - 1)
@@ -86,12 +86,12 @@ def measure(original: Pixels, mask: Pixels, inpainter: LaMaInpainter) -> list[St
         "network alone": unmatched,
         "Cleanplate": lambda: inpainter(source, mask, feather_px=feather),
     }
-    own = float(border_steps(original, hole).mean())
+    original_step = float(border_steps(original, hole).mean())
     steps = []
     for name, method in methods.items():
         result = method()
         psnr = masked_psnr(result, original, mask)
-        steps.append(Step(ground, name, float(border_steps(result, hole).mean()), own, psnr))
+        steps.append(Step(ground, name, float(border_steps(result, hole).mean()), original_step, psnr))
     return steps
 
 
@@ -121,12 +121,12 @@ def report(steps: list[Step]) -> None:
     )
     for ground in ("flat", "textured"):
         for method in dict.fromkeys(step.method for step in steps):
-            found = [step for step in steps if (step.ground, step.method) == (ground, method)]
-            if found:
-                values = np.array([(step.step, step.original, step.psnr_db) for step in found])
+            of_method = [step for step in steps if (step.ground, step.method) == (ground, method)]
+            if of_method:
+                values = np.array([(step.step, step.original, step.psnr_db) for step in of_method])
                 worst = np.percentile(values[:, 0], 95)
                 table.add_row(
-                    ground, method, str(len(found)), f"{values[:, 0].mean():.2f}", f"{worst:.2f}",
+                    ground, method, str(len(of_method)), f"{values[:, 0].mean():.2f}", f"{worst:.2f}",
                     f"{values[:, 1].mean():.2f}", f"{values[:, 2].mean():.2f}",
                 )  # fmt: skip
     Console(width=120).print(table)

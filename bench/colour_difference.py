@@ -1,4 +1,4 @@
-"""How far colours are apart: CIEDE2000, and the step across a hole's border measured with it.
+"""Difference of colours: CIEDE2000, and the step across a hole's border measured with it.
 
 Sharma, Wu and Dalal, "The CIEDE2000 Color-Difference Formula", Color Research & Application 30 (2005), eq. 2 to 22.
 """
@@ -19,7 +19,7 @@ STRIP_PX = 3
 
 
 def delta_e_2000(first: Values, second: Values) -> Values:
-    """The difference of CIELAB colours ``[..., 3]``."""
+    """CIEDE2000 between CIELAB colours, ``[..., 3]`` each; ``[...]``."""
     (l1, a1, b1), (l2, a2, b2) = (np.moveaxis(np.asarray(lab, np.float64), -1, 0) for lab in (first, second))
     chroma = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
     g = 0.5 * (1 - np.sqrt(chroma**7 / (chroma**7 + 25.0**7)))
@@ -53,7 +53,7 @@ def delta_e_2000(first: Values, second: Values) -> Values:
 def border_steps(pixels: Pixels, hole: Mask) -> Values:
     """CIEDE2000 across the border of ``hole``, for each of its border pixels.
 
-    Compared are the mean colours, within a few pixels of the place, of a strip of 3 px inside and one of 3 px outside.
+    It compares the mean colours, within a few pixels of the place, of a strip of 3 px inside and one of 3 px outside.
     """
     inside = hole > 0
     kernel = np.ones((2 * STRIP_PX + 1,) * 2, np.uint8)

@@ -1,4 +1,4 @@
-"""A result held against its source by other means than the pipeline's: pixels, DCT coefficients, what is told."""
+"""Compares a result with its source by other decoders than the pipeline's: pixels, DCT coefficients, metadata."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from model.repair.hole import Mask
 from model.repair.task import Task
 
 Samples = NDArray[Any]
-#: Where thumbnails and strips lie may change; what they hold is compared elsewhere.
+#: Tags with the positions of thumbnails and strips: these may change, and their contents are compared elsewhere.
 _PLACES = {0x0201, 0x0202, 273, 279, 324, 325}
 
 
 def changed_coefficients(source: bytes, result: bytes, hole: Mask) -> int:
-    """DCT coefficients outside the MCUs that ``hole`` (as stored) touches that are not the source's own."""
+    """Number of DCT coefficients that differ outside the MCUs touched by ``hole`` (in the stored orientation)."""
     across, down = jpeg.sampling_mcu(source)
     touched = touched_mcus(hole, across, down)
     changed = 0
@@ -63,7 +63,7 @@ def _coefficients(data: bytes) -> list[NDArray[np.int16]]:
 
 
 def holes_of(task: Task) -> list[Mask]:
-    """The hole of each page, as its samples are stored."""
+    """The hole of each page, in the orientation of the stored samples."""
     assert task.document is not None
     firsts = {part.page: part for part in reversed(task.parts)}
     return [
@@ -73,7 +73,7 @@ def holes_of(task: Task) -> list[Mask]:
 
 
 def pixels_of(data: bytes) -> Iterator[Samples]:
-    """The samples of every frame or page as stored; more than 8 bits on the scale of 16."""
+    """The stored samples of every frame or page; depths over 8 bits are scaled to 16."""
     with Image.open(io.BytesIO(data)) as image:
         if image.format == "TIFF":
             with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -89,7 +89,9 @@ def pixels_of(data: bytes) -> Iterator[Samples]:
             yield np.asarray(pillow_heif.open_heif(data, convert_hdr_to_8bit=False)).reshape(*image.size[::-1], -1)
             return
         if image.format == "AVIF" and (deep := np.asarray(imagecodecs.avif_decode(data))).dtype == np.uint16:
-            yield deep << (4 if data[data.find(b"av1C") + 6] & 0x20 else 6)  # its flags say 12 bits, or 10
+            yield deep << (
+                4 if data[data.find(b"av1C") + 6] & 0x20 else 6
+            )  # the flag is set for 12 bits, else there are 10
             return
         for frame in range(getattr(image, "n_frames", 1)):
             image.seek(frame)
@@ -99,7 +101,7 @@ def pixels_of(data: bytes) -> Iterator[Samples]:
 
 
 def lost_of(source: bytes, result: bytes) -> list[str]:
-    """What is told about the picture, or is its kind, and is not as it was."""
+    """Names of the metadata and properties of the picture that differ between ``source`` and ``result``."""
     lost = []
     with Image.open(io.BytesIO(source)) as before, Image.open(io.BytesIO(result)) as after:
         format_name = str(before.format)
@@ -136,10 +138,10 @@ def lost_of(source: bytes, result: bytes) -> list[str]:
 
 
 def _of_avif(data: bytes) -> list[bytes]:
-    """Properties of the picture; of its colours without their range."""
+    """The properties that must survive, sorted; those of the colours without their range."""
     kept = {b"irot", b"imir", b"clli", b"colr"}
-    found = [part for kind, part in boxes.properties(data) if kind in kept]
-    return sorted(part[:18] if part[8:12] == b"nclx" else part for part in found)
+    properties = [part for kind, part in boxes.properties(data) if kind in kept]
+    return sorted(part[:18] if part[8:12] == b"nclx" else part for part in properties)
 
 
 def _exif(image: Image.Image) -> dict[int, Any]:

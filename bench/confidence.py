@@ -1,8 +1,8 @@
-"""The rule that lets a job begin without a person: how often it passes rightly, wrongly, and not where it could have.
+"""Precision of automatic approval: how often it passes a right mark, passes a wrong one, and holds a right one.
 
-Run: ``python -m bench.confidence TRAIN EVAL [--seeds 6] [--only NAME…]``. Each set is estimated as a job's pictures
-are; what was found is right where its mask is the true mark's (IoU of .8 or more) and un-blending by it betters other
-photos by 3 dB.
+Run: ``python -m bench.confidence TRAIN EVAL [--seeds 6] [--only NAME…]``. Each set is estimated as the pictures of a
+job are. A found mark is right if its mask matches the true one (IoU of at least 0.8) and if un-blending with it
+improves other photos by 3 dB.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ RULE = Approval(approve="auto")
 
 @dataclass(frozen=True)
 class Set:
-    """Pictures as a job has them; without a mark ``scene`` says only their size."""
+    """The pictures of one simulated job; without a mark, ``scene`` gives only their size."""
 
     name: str
     scene: Scene
     samples: int
     marked: bool = True
-    #: Makes the pictures in place of ``scene``.
-    drawn: Callable[[Path, np.random.Generator], Pixels] | None = None
+    #: Draws each picture instead of ``scene``.
+    draw: Callable[[Path, np.random.Generator], Pixels] | None = None
 
     def pictures(self, train: Photos, rng: np.random.Generator) -> list[Pixels]:
-        """Those that are estimated from."""
+        """The pictures to estimate from."""
         paths = train.draw(rng, self.samples)
-        if self.drawn is not None:
-            return [self.drawn(path, rng) for path in paths]
+        if self.draw is not None:
+            return [self.draw(path, rng) for path in paths]
         return [picture.given for picture in marked_set(self.scene, paths, rng)]
 
 
 def print_near_the_middle(path: Path, rng: np.random.Generator) -> Pixels:
-    """Goods with their maker's logo."""
+    """A product with its maker's logo."""
     return printed(crop(path, 480, 360, rng), rng)
 
 
 def on_a_backdrop(path: Path, rng: np.random.Generator) -> Pixels:
-    """Goods on a studio's paper, whose far edge is in every picture at the same height, as JPEG."""
+    """A product on studio paper, whose far edge lies at the same height in all pictures; after JPEG."""
     picture = np.full((360, 480, 3), (236, 234, 230), np.float32)
     picture[223:] = (205, 203, 200)
     picture = cv2.GaussianBlur(picture, (0, 0), 0.7) + np.float32(rng.uniform(-8, 8))
@@ -71,7 +71,7 @@ def on_a_backdrop(path: Path, rng: np.random.Generator) -> Pixels:
 
 
 def sets() -> list[Set]:
-    """Easy and hard ones, and such as share nothing."""
+    """Easy sets, hard sets, and sets without a shared mark."""
     made = [Set(f"text {alpha}", scene_of("text", alpha), 50) for alpha in (0.2, 0.4, 0.8)]
     made += [Set(f"{kind} {alpha}", scene_of(kind, alpha), 50) for kind, alpha in (("logo", 0.5), ("plate", 0.95))]
     made += [Set(f"text 0.4, N {count}", scene_of("text", 0.4), count) for count in (8, 14, 25)]
@@ -80,20 +80,20 @@ def sets() -> list[Set]:
     made.append(Set("text 0.4 on a third", scene_of("text", 0.4, marked=0.33), 50))
     made += [Set(f"nothing shared, N {count}", scene_of("text", 0.0), count, marked=False) for count in (25, 50)]
     plain = scene_of("text", 0.0)
-    made.append(Set("print near the middle", plain, 50, marked=False, drawn=print_near_the_middle))
-    made.append(Set("the edge of a backdrop", plain, 50, marked=False, drawn=on_a_backdrop))
+    made.append(Set("print near the middle", plain, 50, marked=False, draw=print_near_the_middle))
+    made.append(Set("the edge of a backdrop", plain, 50, marked=False, draw=on_a_backdrop))
     return made
 
 
-def verdict(one: Set, train: Photos, scored: Photos, seed: int) -> tuple[str, float]:
-    """What the rule does with a set, and the confidence."""
+def verdict(subject: Set, train: Photos, scored: Photos, seed: int) -> tuple[str, float]:
+    """The verdict of the rule on a set, and the confidence."""
     rng = np.random.default_rng(seed)
     try:
-        found = estimate(samples_of(one.pictures(train, rng)))
+        result = estimate(samples_of(subject.pictures(train, rng)))
     except TemplateRefused:
         return "refused", 0.0
-    sure = [confidence(template.quality) for template in found.templates]
-    right = one.marked and len(sure) == 1 and _right(one.scene, found.templates[0], scored, rng)
+    sure = [confidence(template.quality) for template in result.templates]
+    right = subject.marked and len(sure) == 1 and _right(subject.scene, result.templates[0], scored, rng)
     passes = "passed" if RULE.passes(sure) else "held"
     return f"{passes}, {'right' if right else 'wrong'}", min(sure)
 
@@ -101,14 +101,14 @@ def verdict(one: Set, train: Photos, scored: Photos, seed: int) -> tuple[str, fl
 def _right(scene: Scene, template: Template, scored: Photos, rng: np.random.Generator) -> bool:
     ious, gains = [], []
     for one in marked_set(scene, scored.draw(rng, SCORED), rng):
-        found = prepare(one.given, template, noise=2.0)
-        if found is None or not (one.alpha > 0).any():
+        prepared = prepare(one.given, template, noise=2.0)
+        if prepared is None or not (one.alpha > 0).any():
             continue
         true, zone = one.coverage >= 0.5, one.coverage > 0.02
-        mask = shown_mask(one.given.shape[:2], template, found.sighting)
+        mask = shown_mask(one.given.shape[:2], template, prepared.sighting)
         ious.append(float((mask & true).sum() / max((mask | true).sum(), 1)))
-        fill = cv2.inpaint(one.given, found.hole, 3, cv2.INPAINT_TELEA) if found.wants_fill else None
-        cleaned = finish(found, fill).pixels.astype(np.float32)
+        fill = cv2.inpaint(one.given, prepared.hole, 3, cv2.INPAINT_TELEA) if prepared.wants_fill else None
+        cleaned = finish(prepared, fill).pixels.astype(np.float32)
         gains.append(psnr(cleaned, one.original, zone) - psnr(one.given.astype(np.float32), one.original, zone))
     return bool(ious) and float(np.mean(ious)) >= LEAST_IOU and float(np.mean(gains)) >= LEAST_GAIN_DB
 
@@ -121,21 +121,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of sets (default: all)")
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    train, scored = Photos(given.train), Photos(given.scored)
-    told: list[dict[str, object]] = []
+    options = parser.parse_args()
+    train, scored = Photos(options.train), Photos(options.scored)
+    verdicts: list[dict[str, object]] = []
     counts: Counter[str] = Counter()
-    for seed in range(given.seeds):
+    for seed in range(options.seeds):
         for one in sets():
-            if given.only and one.name not in given.only:
+            if options.only and one.name not in options.only:
                 continue
-            what, sure = verdict(one, train, scored, seed)
-            counts[what] += 1
-            told.append({"set": one.name, "seed": seed, "verdict": what, "confidence": sure})
-            print(f"{one.name}, seed {seed}: {what}, confidence {sure:.2f}", flush=True)
-            if given.out is not None:
-                report = {"least_confidence": RULE.min_confidence, "counts": dict(counts), "sets": told}
-                given.out.write_text(json.dumps(report, indent=2) + "\n")
+            outcome, certainty = verdict(one, train, scored, seed)
+            counts[outcome] += 1
+            verdicts.append({"set": one.name, "seed": seed, "verdict": outcome, "confidence": certainty})
+            print(f"{one.name}, seed {seed}: {outcome}, confidence {certainty:.2f}", flush=True)
+            if options.out is not None:
+                report = {"least_confidence": RULE.min_confidence, "counts": dict(counts), "sets": verdicts}
+                options.out.write_text(json.dumps(report, indent=2) + "\n")
     print(dict(counts))
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Temperature of the attention, and how many places ask at once (it bounds the memory at large sizes).
+#: Temperature of the attention, and the number of queries in a chunk, which bounds the memory at large sizes.
 _SHARPNESS, _CHUNK = 10.0, 2048
 
 
@@ -59,7 +59,7 @@ def _decoder(inward: int, width: int) -> nn.Sequential:
 
 
 class ContextualAttention(nn.Module):
-    """Every place of a feature map becomes a mean of known patches, weighted by how alike they are."""
+    """Replaces each place of a feature map by a mean of known patches, weighted by their similarity."""
 
     def forward(self, x: Tensor, hole: Tensor) -> Tensor:
         """``x``: ``[N, C, h, w]``, sides even; ``hole``: ``[N, 1, H, W]``."""
@@ -68,21 +68,21 @@ class ContextualAttention(nn.Module):
         keys = F.unfold(small, 3, padding=1)
         keys = keys / keys.norm(dim=1, keepdim=True).clamp_min(1e-4)
         patches = F.unfold(x, 4, padding=1, stride=2)
-        # A wholly unknown picture has nothing to copy from: then all places count.
+        # Without any known place there is nothing to copy from; then all places count as known.
         barred = unknown & ~unknown.all(dim=1, keepdim=True)
-        found = []
-        for asked in keys.split(_CHUNK, dim=2):
-            alike = torch.einsum("ncq,nck->nqk", asked, keys) * _SHARPNESS
+        chunks = []
+        for queries in keys.split(_CHUNK, dim=2):
+            alike = torch.einsum("ncq,nck->nqk", queries, keys) * _SHARPNESS
             alike = alike.float().masked_fill(barred[:, None], float("-inf")).softmax(dim=2).to(x.dtype)
-            found.append(torch.einsum("nqk,nck->ncq", alike, patches))
+            chunks.append(torch.einsum("nqk,nck->ncq", alike, patches))
         # Patches of 4 px laid every 2 px overlap four times.
-        return F.fold(torch.cat(found, dim=2), x.shape[-2:], 4, padding=1, stride=2) / 4
+        return F.fold(torch.cat(chunks, dim=2), x.shape[-2:], 4, padding=1, stride=2) / 4
 
 
 class DeepFill(nn.Module):
     """``[N, 4, H, W]`` (picture with the hole zeroed, hole; H and W multiples of 8) to ``[N, 3, H, W]``.
 
-    In training it gives the refined picture and the coarse one; ``width`` 24 is the published size.
+    In training mode it returns the refined and the coarse picture. ``width`` 24 is the published size.
     """
 
     def __init__(self, *, width: int = 24) -> None:

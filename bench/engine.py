@@ -1,10 +1,10 @@
-"""What each step of making LaMa fast brings: medians and ratios, all in one run.
+"""The gain of each optimisation of LaMa: medians and ratios, all in one run.
 
     python -m bench.engine [--side 512] [--network big-lama] [--repeat 7] [--onnx] [--out engine.json]
 
-Rows: the plain eager network, the traced TorchScript module (how LaMa is usually run), then the project's own steps,
-each on top of the one before. Weights are random: time does not depend on them. Parity is against eager fp32.
-CPU-seconds are quoted beside wall time, because machines are shared.
+Rows: the plain eager network, the traced TorchScript module (the usual way to run LaMa), then the project's own
+optimisations, each added to the one before. Weights are random, because time does not depend on them. Parity is
+against eager fp32. CPU seconds stand beside wall time, because machines are shared.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 Pass = Callable[[], Tensor]
 
 
-def lively(network: nn.Module) -> nn.Module:
-    """Random statistics in every norm, so that parity means something."""
+def randomise_norms(network: nn.Module) -> nn.Module:
+    """Set random statistics in every norm: with those of a new network, parity would show little."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
             module.running_mean.normal_(0, 0.1)
@@ -47,7 +47,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 
 def corner(side: int) -> Box:
-    """Where the mask lies: a quarter of each side, off the border."""
+    """The box of the mask: a quarter of each side, away from the border."""
     return Box(side // 2, side // 2, side * 3 // 4, side * 3 // 4)
 
 
@@ -59,7 +59,7 @@ def variants(network: nn.Module, x: Tensor, window: Box) -> dict[str, Pass]:
         return module.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing is deprecated, and still what people run
+        warnings.simplefilter("ignore")  # tracing is deprecated, but is still the common way to run LaMa
         traced = torch.jit.trace(network, x)  # type: ignore[no-untyped-call]
     fft, dft = laid_out(fuse(network, "fft")), laid_out(fuse(network, "dft"))
     half = laid_out(fuse(network, "fft").bfloat16())
@@ -89,8 +89,8 @@ def onnx_pass(network: nn.Module, x: Tensor) -> Pass:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    given = np.asarray(x.numpy())
-    return lambda: torch.from_numpy(session.run(None, {name: given})[0])
+    values = np.asarray(x.numpy())
+    return lambda: torch.from_numpy(session.run(None, {name: values})[0])
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.manual_seed(0)
-    network = lively(NETWORKS[options.network]())
+    network = randomise_norms(NETWORKS[options.network]())
     x = torch.rand(1, 4, options.side, options.side)
     window = corner(options.side)
     x[:, 3] = 0

@@ -1,12 +1,12 @@
-"""What is left of a picture outside the mark: every kind of file through the whole pipeline, held against its source.
+"""Fidelity outside the mark: every kind of file through the whole pipeline, compared with its source.
 
     python -m bench.fidelity PHOTO… [--place corner] [--only jpeg] [--out fidelity.json]
 
-Every photo is signed with an address in a corner (or across it) and made into each file of the corpus. For each: same
-format, size, mode, depth and profile; what is told about the picture; pixels changed outside the widened mask (lossless
-files) or DCT coefficients outside the MCUs that it touches (JPEG); and the size. A JPEG's size is held against three
-others: the source's; the source's when nothing is repaired, which is what writing itself comes to; and that of the same
-photo without the mark, saved in the same way, which is what a perfect repair would come to.
+Each photo gets an address as a mark, in a corner or across it, and is written as each file of the corpus. The script
+compares format, size, mode, depth, profile and metadata. It counts the pixels that changed outside the widened mask
+(lossless files), or the DCT coefficients that changed outside the touched MCUs (JPEG). A JPEG's size is compared with
+three others: that of the source; that of the source written without a repair, which is the cost of writing; and that of
+the same photo without the mark, saved in the same way, which a perfect repair would reach.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from model.imaging.turning import as_seen
 from model.repair.task import Task, fill_parts, read, write
 
 LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
-#: Lossy formats in which nothing can be spliced: how far pixels may be off outside the mask is reported, not promised.
+#: Lossy formats that cannot be spliced: differences outside the mask are reported, and no limit is promised.
 RECODED = ("webp-lossy", "webp-plain", "webp-animated-lossy", "avif", "heic")
-#: How far a JPEG's size may be from the source's.
+#: Share by which a JPEG's size may differ from the source's.
 NEAR = 0.05
 
 
@@ -46,7 +46,7 @@ class Row:
 
     name: str
     written: str
-    #: What is not as it was, in words; empty: all is.
+    #: Names of the properties that differ from the source.
     lost: list[str]
     #: Pixels outside the mask that changed; for JPEG, coefficients outside touched MCUs. ``None``: not promised.
     changed: int | None
@@ -58,8 +58,8 @@ class Row:
     repaired: bool
     #: Size of the result over that of the source.
     size: float
-    #: For JPEG, the size when nothing is repaired over the source's, and the result's over that of the photo without
-    #: the mark, saved in the same way.
+    #: For JPEG: the size written without a repair over that of the source, and the size of the result over that of the
+    #: photo without the mark, saved in the same way.
     unrepaired: float | None = None
     unmarked: float | None = None
 
@@ -69,7 +69,7 @@ class Subject:
     """A file of the corpus with a mark on it."""
 
     case: Case
-    #: The letters, as the picture is stored.
+    #: The letters, in the orientation of the stored picture.
     drawn: Mask
     #: The same file of the photo without the mark.
     clean: Case | None
@@ -83,7 +83,7 @@ def subjects(photo: Image.Image, place: Place, kind: str = "") -> list[Subject]:
 
 
 def measure(subject: Subject, inpainter: LaMaInpainter) -> Row:
-    """A file through the pipeline."""
+    """Run a file through the pipeline and compare the result."""
     data = subject.case.data
     task = read(data, png(_as_seen(subject)), limits=LIMITS)
     repaired = write(task, fill_parts(task, inpainter.run, lambda _: None))
@@ -94,7 +94,7 @@ def measure(subject: Subject, inpainter: LaMaInpainter) -> Row:
 
 
 def _as_seen(subject: Subject) -> Mask:
-    """The letters as a person sees them, and of the picture's size: some files hold a little less of the photo."""
+    """The letters in the viewing orientation, cut to the picture's size: some files hold a little less of the photo."""
     with Image.open(io.BytesIO(subject.case.data)) as image:
         turn = 1 if image.format == "HEIF" else image.getexif().get(0x0112, 1)
         stored = subject.drawn[: image.height, : image.width]
@@ -108,7 +108,7 @@ def _unrepaired(data: bytes, task: Task) -> float:
 
 
 def compare(case: Case, result: bytes, task: Task, written: str) -> Row:
-    """``result`` held against ``case``, both read by other means than the pipeline's."""
+    """Compare ``result`` with ``case``, both read by other decoders than the pipeline's."""
     before, after = list(pixels_of(case.data)), list(pixels_of(result))
     holes, lost = holes_of(task), lost_of(case.data, result)
     masked = float(np.mean([(hole > 0).mean() for hole in holes]))
@@ -136,7 +136,7 @@ def compare(case: Case, result: bytes, task: Task, written: str) -> Row:
 
 @dataclass(frozen=True)
 class Spread:
-    """Least, median and greatest change of a size, as a share of it; ``near``: share of the files within ``NEAR``."""
+    """Least, median and greatest relative change of the size; ``near`` is the share of files within ``NEAR``."""
 
     least: float
     median: float
@@ -155,7 +155,7 @@ class Figures:
     written: list[str]
     lost: list[str]
     repaired: int
-    #: Over the files for which nothing but zero is promised.
+    #: Sum over the files for which zero is promised.
     changed: int | None
     #: Least and greatest.
     mean_difference: tuple[float, float]
@@ -166,13 +166,13 @@ class Figures:
 
 
 def figures(rows: list[Row]) -> Figures:
-    """What ``rows`` come to."""
+    """The summary of ``rows``."""
     counts = [row.changed for row in rows if row.changed is not None]
     differences = [row.mean_difference for row in rows]
     return Figures(
         files=len(rows),
         written=sorted({row.written for row in rows}),
-        lost=sorted({what for row in rows for what in row.lost}),
+        lost=sorted({name for row in rows for name in row.lost}),
         repaired=sum(row.repaired for row in rows),
         changed=sum(counts) if counts else None,
         mean_difference=(round(min(differences), 3), round(max(differences), 3)),
@@ -193,8 +193,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+", help="photos, or folders of them")
     parser.add_argument("--longest", type=int, default=768, help="longest side of the pictures (default: %(default)s)")
-    parser.add_argument("--place", choices=PLACES, default="corner", help="where the mark is (default: %(default)s)")
-    parser.add_argument("--only", default="", metavar="KIND", help="files whose names begin with this, such as jpeg")
+    parser.add_argument("--place", choices=PLACES, default="corner", help="place of the mark (default: %(default)s)")
+    parser.add_argument(
+        "--only", default="", metavar="KIND", help="only files whose names begin with this, such as jpeg"
+    )
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     files = [file for path in options.photos for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
@@ -206,22 +208,22 @@ def main() -> None:
             photo.thumbnail((options.longest, options.longest))
             for subject in subjects(photo, options.place, options.only):
                 rows.setdefault(subject.case.name, []).append(measure(subject, inpainter))
-    found = {name: figures(of_kind) for name, of_kind in rows.items()}
+    summaries = {name: figures(of_kind) for name, of_kind in rows.items()}
     jpegs = [row for name, of_kind in rows.items() if name.startswith("jpeg") for row in of_kind]
     if jpegs:
-        found["all JPEG"] = figures(jpegs)
-    report(found)
+        summaries["all JPEG"] = figures(jpegs)
+    report(summaries)
     if options.out:
-        told = {"photos": len(files), "longest": options.longest, "place": options.place}
-        kinds = {name: asdict(of_kind) for name, of_kind in found.items()}
-        options.out.write_text(json.dumps({**told, "kinds": kinds}, indent=1) + "\n")
+        settings = {"photos": len(files), "longest": options.longest, "place": options.place}
+        kinds = {name: asdict(of_kind) for name, of_kind in summaries.items()}
+        options.out.write_text(json.dumps({**settings, "kinds": kinds}, indent=1) + "\n")
 
 
-def report(found: dict[str, Figures]) -> None:
+def report(summaries: dict[str, Figures]) -> None:
     """Print one line for each kind of file."""
     sizes = ("size", "nothing repaired", "to the unmarked")
     table = Table("file", "files", "written", "lost", "changed", "difference", *sizes, title="Fidelity")
-    for name, of_kind in found.items():
+    for name, of_kind in summaries.items():
         table.add_row(
             name, str(of_kind.files), ", ".join(of_kind.written), ", ".join(of_kind.lost) or "nothing",
             "-" if of_kind.changed is None else str(of_kind.changed),

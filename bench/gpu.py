@@ -1,11 +1,11 @@
-"""Everything that is to be known of an NVIDIA device, in one command of a few minutes.
+"""Correctness and throughput on an NVIDIA device, in one command of a few minutes.
 
     python -m bench.gpu OUT [--device cuda] [--quick]
 
-Correctness first (each fast path against eager fp32), then throughput: ``big-lama`` and the shipped network at 512 px
-in growing batches and at 1200x1600, eager, compiled and captured, each beside the floor that the device's arithmetic
-sets; then the engine as a worker uses it, from bytes of many threads to filled tiles. Writes ``OUT/gpu.json``.
-``--quick`` takes small networks and few repeats: to see the script run, not to quote.
+Correctness comes first: each fast path against eager fp32. Then comes throughput: ``big-lama`` and the shipped network
+at 512 px in growing batches and at 1200x1600, eager, compiled and captured, each beside the floor that the device's
+arithmetic sets. Last is the engine as a worker uses it, from bytes of many threads to filled tiles. The script writes
+``OUT/gpu.json``. ``--quick`` takes small networks and few repeats; its figures only show that the script runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from bench.engine import NETWORKS, lively
+from bench.engine import NETWORKS, randomise_norms
 from model.box import Box
 from model.engine.engine import Engine
 from model.engine.flight import Tile
@@ -35,12 +35,12 @@ from model.networks.program import Program
 
 #: GFLOP of one pass of big-lama (counted from its layers).
 BIG_LAMA_GFLOP = {(512, 512): 442.0, (1600, 1200): 3233.0}
-#: Dense bf16 TFLOP/s that an H200 reaches on large matrices; the floor is quoted against it.
+#: Dense bf16 TFLOP/s of an H200 on large matrices, from which the floor is computed.
 H200_BF16_TFLOPS = 990.0
 
 
 class Clock:
-    """Times work on a device, waiting for it."""
+    """Times work on a device, and waits for the device to finish."""
 
     def __init__(self, device: torch.device, repeat: int) -> None:
         self.device, self.repeat = device, repeat
@@ -93,12 +93,12 @@ def ways(network: nn.Module, device: torch.device, *, compiled: bool) -> dict[st
     half = fuse(network, "dft").to(device).bfloat16().to(memory_format=last)  # type: ignore[call-overload]
     programs = {name: Program(network, device, name) for name in ("tf32", "bf16")}  # type: ignore[arg-type]
     eager = network.to(device)
-    found: dict[str, Callable[[Tensor], Tensor]] = {"eager fp32": eager, "fused bf16, eager": half}
+    runs: dict[str, Callable[[Tensor], Tensor]] = {"eager fp32": eager, "fused bf16, eager": half}
     if compiled:
-        found["fused bf16, compiled"] = torch.compile(half, mode="reduce-overhead")
+        runs["fused bf16, compiled"] = torch.compile(half, mode="reduce-overhead")
     for name, program in programs.items():
-        found[f"program {name}"] = lambda x, program=program: program(x, Box(0, 0, x.shape[-2], x.shape[-1]))
-    return found
+        runs[f"program {name}"] = lambda x, program=program: program(x, Box(0, 0, x.shape[-2], x.shape[-1]))
+    return runs
 
 
 def throughput(
@@ -133,7 +133,7 @@ def throughput(
 
 
 def engine_rate(network: nn.Module, device: torch.device, precision: Precision, side: int, tiles: int) -> float:
-    """Tiles a second through the engine: from bytes of 16 threads to filled values on the host."""
+    """Tiles per second through the engine: from bytes of 16 threads to filled values on the host."""
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     hole = np.zeros((side, side), np.uint8)
     hole[side // 3 : side // 2, side // 4 : side // 2] = 255
@@ -154,10 +154,10 @@ def main(arguments: list[str] | None = None) -> None:
     device, console = torch.device(options.device), Console(width=120)
     torch.manual_seed(0)
     if options.quick:
-        networks: dict[str, nn.Module] = {"tiny": lively(LaMaGenerator(ngf=8, n_blocks=1))}
+        networks: dict[str, nn.Module] = {"tiny": randomise_norms(LaMaGenerator(ngf=8, n_blocks=1))}
         side, batches, large, repeat, tiles = 64, [1, 2], (96, 64), 2, 8
     else:
-        networks = {name: lively(NETWORKS[name]()) for name in ("big-lama", "fourier-unet")}
+        networks = {name: randomise_norms(NETWORKS[name]()) for name in ("big-lama", "fourier-unet")}
         side, batches, large, repeat, tiles = 512, [1, 8, 16, 32], (1600, 1200), 10, 512
     clock = Clock(device, repeat)
     report: dict[str, object] = {"device": _device_name(device), "torch": torch.__version__}
@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
         architecture = "lama" if isinstance(network, LaMaGenerator) else name
         precision = best_precision(device, architecture)
         report[f"{name} engine_tiles_per_s"] = engine_rate(network, device, precision, side, tiles)
-        _write(options.out, {**report, "rows": rows})  # what is known so far survives whatever comes next
+        _write(options.out, {**report, "rows": rows})  # the figures so far survive a later crash
     if device.type == "cuda":
         report["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
     _write(options.out, {**report, "rows": rows})

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-#: AlexNet: (stride, padding, whether a 3/2 max-pool comes before) of each convolution; a tap follows each ReLU.
+#: AlexNet: stride, padding and whether a 3/2 max-pool precedes, for each convolution; a tap follows each ReLU.
 _LAYERS = ((4, 2, False), (1, 2, True), (1, 1, True), (1, 1, False), (1, 1, False))
 _SHIFT = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)
 _SCALE = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
 
 
 class Lpips:
-    """Distance of two pictures; 0 for equal ones."""
+    """The distance of two pictures; 0 for equal ones."""
 
     def __init__(self, weights: Path) -> None:
         self._tensors = load_file(weights)

@@ -1,6 +1,6 @@
-"""Seeded marked pictures whose originals are known: the marks, the photos under them, and how they are laid on.
+"""Seeded marked pictures whose originals are known: the marks, the photos, and the blending of both.
 
-Estimation and scoring draw from two folders of photos that share none. Every draw follows from its seed.
+Estimation and scoring draw from two folders without a common photo. Every draw depends on its seed alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
-#: Marks are drawn so many times finer and reduced: soft edges, as designers' tools make them.
+#: Marks are drawn larger by this factor and scaled down, for the soft edges of designers' tools.
 _FINE = 4
 
 
@@ -64,7 +64,7 @@ def logo(width: int) -> Mark:
 
 
 def plate(width: int) -> Mark:
-    """A dark plate with light letters: what opaque marks look like."""
+    """A dark plate with light letters, as opaque marks look."""
     letters = text(round(width * 0.8), "shop.example", (240, 240, 240))
     height = letters.coverage.shape[0] * 2
     coverage, share = np.ones((height, width), np.float32), np.zeros((height, width), np.float32)
@@ -98,11 +98,11 @@ def _solid(coverage: Values, ink: tuple[int, int, int]) -> Mark:
 
 @dataclass(frozen=True)
 class Scene:
-    """How a set of pictures is marked."""
+    """The marking of a set of pictures."""
 
     mark: Mark
     alpha: float
-    #: ``None``: repeated over the whole picture, with a phase of its own in each.
+    #: ``None``: repeated over the whole picture, with another phase in each.
     anchor: tuple[float, float] | None = (0.5, 0.5)
     margin: int = 12
     sizes: tuple[tuple[int, int], ...] = ((480, 360),)
@@ -112,13 +112,13 @@ class Scene:
     strength: float = 0.0
     #: Share of the pictures that carry the mark.
     marked: float = 1.0
-    #: Of the pictures' width, where the mark is scaled with it.
+    #: The picture width at which the mark has its size; ``None``: the mark does not scale.
     relative_to: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Marked:
-    """One picture: what is given, what was there, and the true opacity and colour of what was laid over it."""
+    """One marked picture, its original, and the true opacity and colour of the mark."""
 
     given: Pixels
     file: bytes = field(repr=False)
@@ -131,14 +131,14 @@ class Marked:
 
 
 class Photos:
-    """The photos of a folder, read when they are drawn."""
+    """The photos of a folder; only their paths are held."""
 
     def __init__(self, folder: Path, keep: Callable[[str], bool] = lambda _: True) -> None:
         endings = {".jpg", ".jpeg", ".png", ".webp"}
         self.paths = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in endings and keep(p.name)]
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Path]:
-        """``count`` different photos; some come twice only where the folder has too few."""
+        """``count`` photos; some repeat only if the folder has fewer."""
         order: list[int] = []
         while len(order) < count:
             order += rng.permutation(len(self.paths)).tolist()
@@ -146,7 +146,7 @@ class Photos:
 
 
 def crop(path: Path, width: int, height: int, rng: np.random.Generator) -> Pixels:
-    """A part of a photo of the given shape, as large as fits, scaled to the size."""
+    """A random part of a photo with the given aspect, as large as fits, scaled to the given size."""
     pixels = cv2.cvtColor(np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
     tall, wide = pixels.shape[:2]
     scale = max(width / wide, height / tall)
@@ -158,16 +158,16 @@ def crop(path: Path, width: int, height: int, rng: np.random.Generator) -> Pixel
 
 
 def marked_set(scene: Scene, photos: list[Path], rng: np.random.Generator) -> list[Marked]:
-    """A picture for each photo."""
-    return [laid(scene, path, rng) for path in photos]
+    """A marked picture for each photo."""
+    return [mark_photo(scene, path, rng) for path in photos]
 
 
-def laid(scene: Scene, path: Path, rng: np.random.Generator) -> Marked:
-    """``scene``'s mark over a crop of the photo."""
+def mark_photo(scene: Scene, path: Path, rng: np.random.Generator) -> Marked:
+    """Blend the mark of ``scene`` over a crop of the photo."""
     width, height = scene.sizes[int(rng.integers(len(scene.sizes)))]
     original = crop(path, width, height, rng)
     if rng.random() < scene.white:
-        # A product on white, away from where the mark lies, for the mark itself to lie on white.
+        # A product on white, away from the mark, so that the mark lies on white.
         product = original
         original = np.full_like(product, 255)
         tall, wide = (int(side * rng.uniform(0.2, 0.4)) for side in (height, width))
@@ -177,8 +177,8 @@ def laid(scene: Scene, path: Path, rng: np.random.Generator) -> Marked:
         original[shape > 0] = product[shape > 0]
     coverage, colour = placed(scene, width, height, rng)
     strength = 1 + float(rng.uniform(-scene.strength, scene.strength)) / max(scene.alpha, 1e-6)
-    carried = rng.random() < scene.marked
-    alpha = np.clip(coverage * scene.alpha * strength, 0, 1) if carried else np.zeros_like(coverage)
+    has_mark = rng.random() < scene.marked
+    alpha = np.clip(coverage * scene.alpha * strength, 0, 1) if has_mark else np.zeros_like(coverage)
     blended = original * (1 - alpha[..., None]) + colour * alpha[..., None]
     given = np.rint(blended).astype(np.uint8)
     out = io.BytesIO()
@@ -191,6 +191,7 @@ def laid(scene: Scene, path: Path, rng: np.random.Generator) -> Marked:
 
 
 def placed(scene: Scene, width: int, height: int, rng: np.random.Generator) -> tuple[Values, Values]:
+    """Coverage and colour of the mark of ``scene`` in a picture of this size."""
     mark = scene.mark
     if scene.anchor is None:
         down, across = int(rng.integers(mark.coverage.shape[0])), int(rng.integers(mark.coverage.shape[1]))
@@ -233,5 +234,5 @@ def scene_of(kind: str, alpha: float, width: int = 480, **changes: Any) -> Scene
     anchors: dict[str, tuple[float, float] | None] = {
         "text": (0.5, 0.6), "logo": (1, 1), "tiled": None, "plate": (0.5, 1),
     }  # fmt: skip
-    made = Scene(MARKS[kind](round(width * share)), alpha, anchors[kind])
-    return replace(made, **changes)
+    scene = Scene(MARKS[kind](round(width * share)), alpha, anchors[kind])
+    return replace(scene, **changes)

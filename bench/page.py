@@ -1,10 +1,10 @@
-"""From drop to result: the page of one picture in a browser, against a service as ``cleanplate up`` runs it.
+"""Time from drop to result: the page of one picture in a browser, on a service that ``cleanplate up`` runs.
 
     python -m bench.page PHOTO [--runs 5] [--out page.json]
 
-A 1024x1024 JPEG with a mark in its corner is made from the photo and dropped; a rectangle is drawn around the mark,
-without pausing; Enter. Reported are the seconds from the drop until the result is shown, and those of each part: until
-it is on the stage, painted, sent and accepted, ended, shown. The network is the one that ships, on the CPU.
+The script makes a 1024x1024 JPEG with a mark in its corner and drops it. It draws a rectangle around the mark without a
+pause and presses Enter. It reports the seconds from the drop until the result is shown, and those of each part: the
+picture is shown, painted, accepted, ended, and the result is shown. The network is the shipped one, on the CPU.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from playwright.sync_api import Page
 from rich.console import Console
 from rich.table import Table
 
-from tests.browser import launched, signed_in, state_rights
+from tests.browser import launch_browser, signed_in, state_rights
 from tests.e2e.web.bench import Bench
 from tests.embedded import embedded
 
 SIDE = 1024
-#: Where the mark is, as shares of the sides.
+#: Bounds of the mark, as shares of the sides.
 LEFT, TOP, RIGHT, BOTTOM = 0.76, 0.9, 0.98, 0.97
 PARTS = ("shown", "painted", "accepted", "ended", "result", "drop_to_result")
 _DROP = """([name, data]) => {
@@ -54,7 +54,7 @@ def marked(photo: Path) -> bytes:
 
 
 def measure(page: Page, picture: bytes, name: str) -> dict[str, float]:
-    """Seconds of one run, by part, each from the end of the one before."""
+    """Repair ``picture`` once; the seconds of each part, from the end of the one before."""
     bench = Bench(page)
     page.goto("/", wait_until="networkidle")
     page.evaluate("() => import('/static/web/repair.js')")
@@ -83,35 +83,35 @@ def main() -> None:
     parser.add_argument("photo", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    picture = marked(given.photo)
+    options = parser.parse_args()
+    picture = marked(options.photo)
     runs: list[dict[str, float]] = []
     with (
         tempfile.TemporaryDirectory(prefix="cleanplate-bench-") as folder,
         embedded(Path(folder)) as service,
-        launched() as browser,
+        launch_browser() as browser,
         signed_in(browser, service) as context,
     ):
         state_rights(context)
         page = context.new_page()
-        measure(page, picture, "warm.jpg")  # the worker's first picture, the browser's first look
-        runs += [measure(page, picture, f"run-{number}.jpg") for number in range(given.runs)]
+        measure(page, picture, "warm.jpg")  # warms up the worker and the browser
+        runs += [measure(page, picture, f"run-{number}.jpg") for number in range(options.runs)]
     medians = {part: round(statistics.median(run[part] for run in runs), 3) for part in PARTS}
-    table = Table(title=f"{SIDE}x{SIDE} JPEG, mark in the corner, median of {given.runs}")
+    table = Table(title=f"{SIDE}x{SIDE} JPEG, mark in the corner, median of {options.runs}")
     for column in ("part", "seconds"):
         table.add_column(column, justify="left" if column == "part" else "right")
     for part, seconds in medians.items():
         table.add_row(part.replace("_", " "), f"{seconds:.2f}")
     Console().print(table)
-    if given.out:
+    if options.out:
         report: dict[str, Any] = {
             "cores": os.cpu_count(),
             "load_before": round(os.getloadavg()[2], 1),
-            "runs": given.runs,
+            "runs": options.runs,
             "median_seconds": medians,
             "slowest_seconds": round(max(run["drop_to_result"] for run in runs), 3),
         }
-        given.out.write_text(json.dumps(report, indent=1) + "\n")
+        options.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

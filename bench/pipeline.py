@@ -1,11 +1,11 @@
-"""Where a worker's time and memory go, stage by stage: jobs through the real pipeline, each in a process of its own.
+"""A worker's time and memory by stage: jobs through the real pipeline, each in a new process.
 
     python -m bench.pipeline PHOTO [--kind catalogue-jpeg …] [--pictures N] [--s3] [--out pipeline.json]
 
-A job of equal pictures is made from the photo on an embedded service in a temporary folder, with ``--s3`` on a real S3
-server; one worker process runs it, shard after shard. Reported are the seconds of each stage as the images' records
-state them (``network`` is the time with the engine, which has several pictures at once), the share of the whole time in
-which nothing was asked of the device, tiles per pass, pictures per second, and the process's peak memory.
+Each job holds equal pictures made from the photo, in an embedded service in a temporary folder; with ``--s3``, blobs
+lie on a real S3 server. One worker process runs the job, shard after shard. The script reports the seconds of each
+stage from the images' records (``network`` is the time in the engine, which holds several pictures at once). It also
+reports the idle share of the device, tiles per pass, pictures per second, and the peak memory.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import Image as StoredImage
 from storage.records import NewImage, NewJob, Rights, RightsBasis
-from tests.servers import S3Server, started
+from tests.servers import S3Server, start_server
 from workers.device.drain import Drain
 from workers.device.images.pipeline import run_shard
 from workers.device.resources import Resources
@@ -52,7 +52,7 @@ STAGES = ("fetch", "decode", "network", "encode", "store")
 
 @dataclass(frozen=True)
 class Kind:
-    """A job: so many pictures of one size and format."""
+    """A job of ``count`` pictures of one size and format."""
 
     name: str
     count: int
@@ -73,18 +73,18 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Figures:
-    """What a job cost."""
+    """The cost of a job."""
 
     kind: str
     pictures: int
     state: str
     #: Mean seconds a picture, by stage.
     seconds: dict[str, float]
-    #: Share of the time from the first lease to the last end in which nothing was asked of the device.
+    #: Share of the time from the first lease to the last end in which the device was idle.
     device_idle: float
     tiles_per_pass: float
     pictures_per_second: float
-    #: Resident memory at its highest, in MB, and before the job.
+    #: Peak resident memory in MB, and the peak before the job.
     peak_mb: float
     base_mb: float
 
@@ -101,7 +101,7 @@ def corner(width: int, height: int) -> bytes:
 
 @contextmanager
 def worker_with(source: bytes, mask: bytes, count: int, s3: Mapping[str, Any]) -> Iterator[tuple[Resources, list[str]]]:
-    """A worker's resources and the ids of ``count`` equal images that wait for it; ``s3``: settings of a store."""
+    """A worker's resources, and the ids of ``count`` equal images in its queue; ``s3``: settings of an S3 store."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), device="cpu", **s3)
         migrate(settings.sqlalchemy_url)
@@ -140,14 +140,14 @@ def worker_with(source: bytes, mask: bytes, count: int, s3: Mapping[str, Any]) -
 
 
 def _all_images(database: Database, tenant: str, job: str) -> list[StoredImage]:
-    found: list[StoredImage] = []
-    while page := list_images(database, tenant, job, limit=1000, after=found[-1].position if found else None):
-        found += page
-    return found
+    images: list[StoredImage] = []
+    while page := list_images(database, tenant, job, limit=1000, after=images[-1].position if images else None):
+        images += page
+    return images
 
 
 def run_all(worker: Resources, ids: list[str], on_shard: Callable[[int], None] = lambda _: None) -> None:
-    """Shard after shard, as the queue brings them; ``on_shard`` hears how many images have gone through."""
+    """Run shard after shard, as the queue delivers them; ``on_shard`` gets the number of images so far."""
     size = worker.settings.shard_size
     for start in range(0, len(ids), size):
         run_shard(ids[start : start + size], worker)
@@ -180,13 +180,13 @@ def measure(kind: Kind, source: bytes, mask: bytes, s3: Mapping[str, Any]) -> Fi
 
 
 def peak_mb() -> float:
-    """Resident memory of this process at its highest so far, in MB (Linux; what it inherited does not count)."""
+    """Peak resident memory of this process so far, in MB (Linux; the parent's peak does not count)."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return round(int(line.split()[1]) / 1000, 1)
 
 
 def _in_process(kind: tuple[str, int], source: bytes, mask: bytes, s3: Mapping[str, Any], out: Answers) -> None:
-    # A kind itself cannot be sent: it holds a function.
+    # A ``Kind`` holds a function and cannot be pickled, so its name is sent.
     chosen = next(known for known in KINDS if known.name == kind[0])
     out.put(measure(replace(chosen, count=kind[1]), source, mask, s3))
 
@@ -197,7 +197,7 @@ def s3_settings(wanted: bool) -> Iterator[dict[str, Any]]:
     if not wanted:
         yield {}
         return
-    server = started(S3Server)
+    server = start_server(S3Server)
     try:
         yield {
             "blobs_url": "s3://bench",
@@ -212,13 +212,15 @@ def s3_settings(wanted: bool) -> Iterator[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
-    parser.add_argument("--kind", action="append", choices=[kind.name for kind in KINDS], help="only these")
-    parser.add_argument("--pictures", type=int, help="in each job, instead of its kind's number")
-    parser.add_argument("--s3", action="store_true", help="pictures lie on a real S3 server")
+    parser.add_argument(
+        "--kind", action="append", choices=[kind.name for kind in KINDS], help="run only this kind (repeatable)"
+    )
+    parser.add_argument("--pictures", type=int, help="pictures in each job (default: its kind's number)")
+    parser.add_argument("--s3", action="store_true", help="store pictures on a real S3 server")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    found: list[Figures] = []
+    results: list[Figures] = []
     with s3_settings(options.s3) as s3:
         for kind in KINDS:
             if options.kind and kind.name not in options.kind:
@@ -230,20 +232,20 @@ def main() -> None:
             count = options.pictures or kind.count
             process = context.Process(target=_in_process, args=((kind.name, count), source, mask, s3, answers))
             process.start()
-            found.append(answers.get())
+            results.append(answers.get())
             process.join()
-    report(found)
+    report(results)
     if options.out:
-        options.out.write_text(json.dumps([asdict(figures) for figures in found], indent=1) + "\n")
+        options.out.write_text(json.dumps([asdict(figures) for figures in results], indent=1) + "\n")
 
 
-def report(found: list[Figures]) -> None:
+def report(results: list[Figures]) -> None:
     """Print one line for each job."""
     headings = (f"{stage} s" for stage in STAGES)
     table = Table(
         "job", "pictures", "ended", *headings, "device idle", "tiles/pass", "pictures/s", "peak MB", "of it before"
     )
-    for figures in found:
+    for figures in results:
         table.add_row(
             figures.kind, str(figures.pictures), figures.state,
             *(f"{figures.seconds.get(stage, float('nan')):.3f}" for stage in STAGES),

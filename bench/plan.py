@@ -1,11 +1,11 @@
-"""What plans cost: where marks lie decides how much of a picture passes through the network.
+"""Cost of plans: the place of a mark decides how much of the picture passes through the network.
 
     python -m bench.plan [--run] [--photo PHOTO] [--write] [--out plan.json]
 
-Prints area, passes and expected time for a corner logo, a centre logo, a diagonal band and tiled text on three sizes of
-picture. ``--run`` also measures the corner logo on 1200x1600 against the whole picture, the peak memory of a 4000x6000
-picture with a corner logo, and the seams between tiles (on ``--photo``). ``--write`` measures passes on this machine
-and writes the table that plans are made by (``model/engine/costs.json``).
+The script prints area, passes and expected time for a corner logo, a centre logo, a diagonal band and tiled text, at
+three picture sizes. ``--run`` also measures the corner logo on 1200x1600 against the whole picture, the peak memory of
+a 4000x6000 picture with a corner logo, and the seams between tiles (on ``--photo``). ``--write`` measures passes on
+this machine and writes the cost table of the planner (``model/engine/costs.json``).
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ MARKS: dict[str, Callable[[int, int], Mask]] = {
 }
 
 
-def measured_costs(name: str, device: torch.device) -> Costs:
-    """A straight line through the medians of passes of several sizes."""
+def measure_costs(name: str, device: torch.device) -> Costs:
+    """Measure passes of several sizes and fit a straight line through their medians."""
     architecture = "lama" if "lama" in name else name
     program = Program(NETWORKS[name]().eval(), device, best_precision(device, architecture))
-    # On a CPU its own seconds, which do not grow when others share it.
+    # On a CPU, process time: other programs on the machine do not change it.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     pixels, milliseconds = [], []
     for side in _SIDES:
@@ -101,11 +101,11 @@ def measured_costs(name: str, device: torch.device) -> Costs:
         pixels.append(side * side)
         milliseconds.append(statistics.median(times[1:]))
     slope, start = np.polyfit(pixels, milliseconds, 1)
-    batch_px = _measured_batch(program, clock) if device.type == "cpu" else None
+    batch_px = _measure_batch(program, clock) if device.type == "cpu" else None
     return Costs(round(max(float(start), 0.01), 3), round(float(slope) * 1e6, 2), _MOST_PX[device.type], batch_px)
 
 
-def _measured_batch(program: Program, clock: Callable[[], float]) -> int:
+def _measure_batch(program: Program, clock: Callable[[], float]) -> int:
     """Pixels of the largest pass in which two or more tiles were cheaper together than one by one."""
     largest = 0
     for side in (128, 192, 256, 384):
@@ -138,16 +138,16 @@ def plan_table(costs: Costs, console: Console) -> dict[str, dict[str, float]]:
         for name, mark in MARKS.items():
             hole = dilate(mark(height, width))
             plan = make_plan(hole, costs)
-            cost, all_of_it = plan.cost_ms(costs), whole(height, width).cost_ms(costs)
+            cost, whole_cost = plan.cost_ms(costs), whole(height, width).cost_ms(costs)
             share = 100 * plan.pixels_total / hole.size
             guided = "yes" if any(region.guide for region in plan.regions) else ""
-            row = (str(plan.tiles_total), guided, f"{share:.1f}", f"{cost:.0f}", f"{all_of_it:.0f}")
-            table.add_row(f"{width}x{height}", name, *row, f"{all_of_it / cost:.1f}")
+            row = (str(plan.tiles_total), guided, f"{share:.1f}", f"{cost:.0f}", f"{whole_cost:.0f}")
+            table.add_row(f"{width}x{height}", name, *row, f"{whole_cost / cost:.1f}")
             figures[f"{width}x{height} {name}"] = {
                 "passes": plan.tiles_total,
                 "area_percent": round(share, 2),
                 "expected_ms": round(cost, 1),
-                "times_cheaper": round(all_of_it / cost, 2),
+                "times_cheaper": round(whole_cost / cost, 2),
             }
     console.print(table)
     return figures
@@ -165,18 +165,18 @@ def corner_against_whole(name: str, repeat: int = 3) -> dict[str, float]:
     with Engine(NETWORKS[name]().eval(), device, best_precision(device, architecture), max_batch=1) as engine:
         for _ in range(repeat + 1):
             for kind, plan in plans.items():
-                # The whole pass draws the whole picture, as tools that know no regions do.
+                # The whole pass fills the whole picture, as tools without regions do.
                 mask = hole if kind == "planned" else np.full_like(hole, 255)
                 began = time.process_time()
                 for region in plan.regions:
                     for tile in region.tiles:
                         engine.submit(Tile(picture[tile.slices], mask[tile.slices])).result()
                 times[kind].append(time.process_time() - began)
-    planned, everything = (statistics.median(times[kind][1:]) for kind in ("planned", "whole"))
+    planned_s, whole_s = (statistics.median(times[kind][1:]) for kind in ("planned", "whole"))
     return {
-        "planned_cpu_s": round(planned, 3),
-        "whole_cpu_s": round(everything, 3),
-        "times": round(everything / planned, 1),
+        "planned_cpu_s": round(planned_s, 3),
+        "whole_cpu_s": round(whole_s, 3),
+        "times": round(whole_s / planned_s, 1),
     }
 
 
@@ -197,10 +197,10 @@ def peak_memory_mb() -> float:
 
 
 def seams(photo: Path) -> dict[str, float]:
-    """Worst step between neighbouring pixels across the places where tiles meet, and elsewhere inside the hole.
+    """Worst step between neighbouring pixels across tile edges, and elsewhere inside the hole.
 
-    A tiled result is laid against one whole pass; what is measured is how the *difference* of the two steps, in grey
-    levels, so that edges of the picture itself do not count.
+    The steps are those of the *difference* between a tiled result and one whole pass, in grey levels; edges of the
+    picture itself cancel out.
     """
     pixels = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
     pixels = cv2.resize(pixels, (1536, 512), interpolation=cv2.INTER_CUBIC)
@@ -250,7 +250,7 @@ def main() -> None:
         kinds = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
         for name, architecture in (("fourier-unet", "fourier-unet"), ("big-lama", "lama")):
             for kind in kinds:
-                table[f"{architecture}/{kind}"] = asdict(measured_costs(name, torch.device(kind)))
+                table[f"{architecture}/{kind}"] = asdict(measure_costs(name, torch.device(kind)))
         TABLE.write_text(json.dumps(table, indent=1) + "\n")
     architecture = "lama" if "lama" in options.network else options.network
     figures: dict[str, object] = {"plans": plan_table(costs_for(architecture, "cpu"), console)}

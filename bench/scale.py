@@ -1,8 +1,8 @@
-"""How far the ledger and the queue carry: simulated devices, real Postgres and Redis.
+"""Capacity of the ledger and the queue: simulated devices, real Postgres and Redis.
 
-A device here is a null engine: it takes shards from the queue as a worker does, leases them, sleeps the time a device
-would take for each image, and finishes them by the product's own lease, heartbeat and finisher. The product's
-dispatcher runs beside it and posts every image's event to a receiver. Postgres syncs each commit, as in production.
+A simulated device takes shards from the queue as a worker does, leases them and sleeps for the time of a real device.
+It finishes them through the product's own lease, heartbeat and finisher. The product's dispatcher runs beside it and
+posts the event of every image to a receiver. Postgres syncs each commit, as in production.
 Run: ``python -m bench.scale --rate 10 --devices 1 2 4 8 16 32 64``; ``--rate 0`` does not sleep.
 """
 
@@ -37,13 +37,13 @@ from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
 from storage.tables import images
-from tests.servers import PostgresServer, RedisServer, started
+from tests.servers import PostgresServer, RedisServer, start_server
 from workers.device.images.finisher import Finisher
 from workers.device.lease import LeaseHeartbeat, lease_on_images
 from workers.leader import dispatcher
 from workers.shared.queue import make_celery
 
-#: One image in so many fails, so that the outbox has something to do beside the jobs' ends.
+#: One image in this number fails, so that the outbox carries events of images too.
 FAILS = 100
 RECORD = {
     "method": "FFC inpainting (fourier-unet)",
@@ -55,7 +55,7 @@ RECORD = {
 
 
 class Work(IntEnum):
-    """Whose statements and seconds are counted."""
+    """The parts of the service whose statements and CPU seconds are counted."""
 
     DEVICES = 0
     DISPATCHER = 1
@@ -63,21 +63,21 @@ class Work(IntEnum):
 
 
 def count_statements(counts: Any, work: Work) -> None:
-    """Counts what this process sends to the database; rows of an ``executemany`` count as statements each.
+    """Count the statements of this process; each row of an ``executemany`` counts as one.
 
-    The dispatcher's process delivers webhooks in threads of their own.
+    Statements of the dispatcher's webhook threads are counted apart.
     """
     lock = threading.Lock()
 
     @event.listens_for(Engine, "before_cursor_execute")
     def _note(_c: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        who = Work.WEBHOOKS if threading.current_thread().name in {"webhooks", "post"} else work
+        part = Work.WEBHOOKS if threading.current_thread().name in {"webhooks", "post"} else work
         with lock:
-            counts[who] += len(parameters) if many else 1
+            counts[part] += len(parameters) if many else 1
 
 
 class Receiver:
-    """The shop that hears of its images: counts them, answers at once."""
+    """The shop's webhook receiver: counts posts and images, and answers at once."""
 
     def __init__(self) -> None:
         self.images = self.posts = 0
@@ -93,7 +93,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
-                """Its counts say all."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Post)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -106,7 +106,7 @@ class Receiver:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process and its children, those that ended included."""
+    """CPU seconds of a process and its children, including ended ones."""
     total = 0.0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -120,7 +120,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def device(settings: Settings, database: Database, rate: float, stop: Any) -> None:
-    """One simulated device, until ``stop``."""
+    """Run one simulated device until ``stop`` is set."""
     celery = make_celery(settings)
     with celery.connection() as connection:
         queue = connection.SimpleQueue(celery.amqp.queues[Priority.BULK.value])
@@ -163,7 +163,7 @@ def outcome(image_id: str) -> Outcome:
 
 
 def devices(settings: Settings, count: int, rate: float, stop: Any, counts: Any) -> None:
-    """A process with so many devices."""
+    """Run ``count`` devices in this process."""
     logs.configure(settings)
     count_statements(counts, Work.DEVICES)
     database = Database.connect(settings.sqlalchemy_url)
@@ -176,7 +176,7 @@ def devices(settings: Settings, count: int, rate: float, stop: Any, counts: Any)
 
 
 def dispatch(settings: Settings, counts: Any) -> None:
-    """The product's dispatcher with all that runs beside it, until SIGTERM."""
+    """Run the product's dispatcher with its threads until SIGTERM."""
     logs.configure(settings)
     count_statements(counts, Work.DISPATCHER)
     dispatcher.run(settings)
@@ -197,18 +197,18 @@ def submit(database: Database, tenant: str, endpoint: str, count: int) -> None:
 
 @dataclass
 class Figures:
-    """What one number of devices did."""
+    """The figures of one run."""
 
     devices: int
     images_per_s: float
-    #: Of what the devices could do; empty where they do not sleep.
+    #: Throughput over the devices' own rate; ``None`` where they do not sleep.
     efficiency: float | None
-    #: Statements for each image, by who sent them.
+    #: Statements per image, by the part of the service.
     statements: dict[str, float]
-    #: CPU milliseconds for each image, by whose.
+    #: CPU milliseconds per image, by process.
     cpu_ms: dict[str, float]
     wal_bytes: float
-    #: Seconds until the last event had been posted after the devices stopped.
+    #: Seconds from the devices' stop until the last event was posted.
     drained_s: float
     events: int
     posts: int
@@ -233,7 +233,7 @@ HEAD = (
 def measure(
     settings: Settings, database: Database, servers: dict[str, int], *, count: int, rate: float, seconds: float
 ) -> Figures:
-    """Runs so many devices until their pace is even, and then measures for so many seconds; start-up does not count."""
+    """Run ``count`` devices until their pace is even, then measure for ``seconds``; the start-up does not count."""
     receiver = Receiver()
     tenant = ensure_tenant(database, "bench")
     endpoint = create_endpoint(database, tenant, receiver.url, ["job.*", "image.*"])[0].id
@@ -256,7 +256,7 @@ def measure(
         return {
             "at": time.monotonic(),
             "ended": ended(database),
-            "wal": written(database),
+            "wal": wal_bytes(database),
             "statements": [sum(part[work] for part in counts) for work in Work],
             "cpu": [
                 sum(cpu_seconds(pid) for pid in own if pid),
@@ -267,7 +267,7 @@ def measure(
 
     while ended(database) == 0:
         time.sleep(0.1)
-    time.sleep(5)  # the queue gets as deep as its pace asks
+    time.sleep(5)  # until the queue depth has settled
     before = state()
     time.sleep(seconds)
     after = state()
@@ -283,7 +283,7 @@ def measure(
     leader.join()
     receiver.close()
     if receiver.images < total:
-        raise SystemExit(f"Of {total} images that ended, {receiver.images} were told of within 60 s.")
+        raise SystemExit(f"{receiver.images} of {total} events of ended images were posted within 60 s.")
     images_done = max(after["ended"] - before["ended"], 1)
     throughput = images_done / (after["at"] - before["at"])
     return Figures(
@@ -306,12 +306,13 @@ def measure(
 
 
 def ended(database: Database) -> int:
+    """Number of ended images."""
     with database.read() as connection:
         return int(connection.scalar(select(func.count()).where(images.c.finished_at.is_not(None))) or 0)
 
 
-def written(database: Database) -> int:
-    """Bytes of write-ahead log since the beginning."""
+def wal_bytes(database: Database) -> int:
+    """Bytes of write-ahead log since the server was created."""
     with database.read() as connection:
         return int(connection.scalar(text("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')")) or 0)
 
@@ -319,11 +320,13 @@ def written(database: Database) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
-    parser.add_argument("--rate", type=float, default=10.0, help="images/s of a device; 0: does not sleep")
-    parser.add_argument("--seconds", type=float, default=32.0, help="length of each measurement; many shards long")
-    parser.add_argument("-o", "--output", type=Path, help="a JSON file; other rates in it stay")
+    parser.add_argument("--rate", type=float, default=10.0, help="images/s of one device; 0: no sleep")
+    parser.add_argument(
+        "--seconds", type=float, default=32.0, help="length of each measurement; it should span many shards"
+    )
+    parser.add_argument("-o", "--output", type=Path, help="write the figures to this JSON file; other rates in it stay")
     arguments = parser.parse_args()
-    postgres, redis = started(lambda: PostgresServer(durable=True)), started(RedisServer)
+    postgres, redis = start_server(lambda: PostgresServer(durable=True)), start_server(RedisServer)
     figures: list[Figures] = []
     print(HEAD)
     try:

@@ -1,6 +1,6 @@
-"""What quality is measured on: squares of photos, each under a seeded mark of each kind, as tasks of the product.
+"""Subjects of the quality benchmarks: squares of photos, each under a seeded mark of each kind, as repair tasks.
 
-Every method is fed the marked picture and the same widened hole, never the clean picture.
+Every method gets the marked picture and the same widened hole, never the clean picture.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _wide(rng: np.random.Generator, height: int, width: int) -> Mask:
     return canvas
 
 
-#: The kinds of mark that are measured.
+#: The kinds of mark.
 MARKS: dict[str, Callable[[np.random.Generator, int, int], Mask]] = {
     "text": KINDS["text"],
     "logo": KINDS["logo"],
@@ -46,7 +46,7 @@ class Subject:
 
     kind: str
     original: Pixels
-    #: As painted; the task's hole is wider.
+    #: The painted mask; the task's hole is wider.
     mask: Pixels
     task: Task
 
@@ -54,7 +54,7 @@ class Subject:
 def subjects(
     folder: Path, size: int, *, kinds: Sequence[str] = tuple(MARKS), photos: int | None = None, seed: int = 0
 ) -> Iterator[Subject]:
-    """Every photo of ``folder`` (or ``photos`` of them, evenly chosen) at ``size`` px under a mark of each kind."""
+    """Every photo of ``folder`` at ``size`` px under a mark of each kind; ``photos`` limits them, evenly chosen."""
     every = load_photos(folder, longest=1 << 14)
     step = len(every) / min(photos or len(every), len(every))
     for index in sorted({int(place * step) for place in range(round(len(every) / step))}):

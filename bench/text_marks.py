@@ -1,8 +1,8 @@
-"""Text marks on photos whose originals are known: how many are found, what else is touched, how long it takes.
+"""Text marks on photos whose originals are known: the share found, false detections, and time.
 
-Run: ``python -m bench.text_marks PHOTOS --font FONT [FONT ...]``; a font that has Chinese is named by ``--chinese``.
-Photos are cropped to 1200x1600, and all of them carry a print, as garments do, that is not the mark. The same photos
-with the print alone are looked at as well: what is found there is wrong, and so is a mask that reaches into the print.
+Run: ``python -m bench.text_marks PHOTOS --font FONT [FONT ...]``; ``--chinese`` names a font with Chinese characters.
+Photos are cropped to 1200x1600. All of them carry a print that is not the mark, as garments do. The search also runs on
+the same photos with the print alone. Any text found there is an error, and so is a mask that reaches into the print.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.marks import Photos, crop
 from model.imaging import Limits
-from model.text.files import Found, find
+from model.text.files import TextMarks, find
 from model.text.reading import TextReader
 from model.text.wanted import Wanted
 
@@ -32,10 +32,10 @@ WIDTH, HEIGHT = 1200, 1600
 LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
 LATIN = ("© Doe Shirts", "shop.example", "www.doe-shirts.example", "Doe & Daughters 2024", "PREVIEW ONLY")
 CHINESE = ("样品图片", "版权所有 翻版必究", "示例商店")
-#: What is printed on the goods.
+#: Texts printed on the products.
 PRINTS = ("RUN FASTER", "Brooklyn 1898", "SUMMER CLUB", "Original Denim")
 INKS = ((255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 30, 30))
-#: How the mark is told from other text.
+#: The means that tell the mark from other text: its wording, or its place.
 WAYS = ("text", "place")
 #: The share of a mark's ink that its mask must cover to count as found.
 COVERED = 0.9
@@ -43,7 +43,7 @@ COVERED = 0.9
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A photo with a print and a mark, and what the mark says; ``ink`` is where, ``printed`` where the print is."""
+    """A photo with a print and a mark; ``ink`` and ``printed`` are the pixels of the mark and of the print."""
 
     file: bytes
     original: bytes
@@ -104,36 +104,41 @@ def _jpeg(pixels: Pixels) -> bytes:
     return out.getvalue()
 
 
-def _covered(found: Found, ink: NDArray[np.bool_]) -> bool:
-    return found.task is not None and float((found.task.hole > 0)[ink].mean()) >= COVERED
+def _covered(marks: TextMarks, ink: NDArray[np.bool_]) -> bool:
+    return marks.task is not None and float((marks.task.hole > 0)[ink].mean()) >= COVERED
 
 
-def _printed(found: Found, printed: NDArray[np.bool_]) -> bool:
-    return found.task is not None and bool((found.task.hole > 0)[printed].any())
+def _printed(marks: TextMarks, printed: NDArray[np.bool_]) -> bool:
+    return marks.task is not None and bool((marks.task.hole > 0)[printed].any())
 
 
-def measured(pictures: Iterable[Drawn], reader: TextReader) -> Iterator[dict[str, float | int]]:
-    """After each picture, by text and by place: marks found, prints and unmarked pictures touched; median milliseconds
-    of a marked picture."""
-    counts = dict.fromkeys((f"{what}by_{way}" for what in ("", "print_touched_", "clean_touched_") for way in WAYS), 0)
+def measure(pictures: Iterable[Drawn], reader: TextReader) -> Iterator[dict[str, float | int]]:
+    """Search each picture by text and by place, and yield the totals after each picture.
+
+    The totals count marks found, prints touched and unmarked pictures touched, and give the median milliseconds of a
+    marked picture.
+    """
+    counts = dict.fromkeys(
+        (f"{count}by_{way}" for count in ("", "print_touched_", "clean_touched_") for way in WAYS), 0
+    )
     seconds: list[float] = []
     for number, picture in enumerate(pictures, 1):
         x, y = picture.middle
         text, place = Wanted((picture.text,)), Wanted(areas=((x - 0.1, y - 0.05, x + 0.1, y + 0.05),))
         for way, wanted in zip(WAYS, (text, place), strict=True):
             begun = time.perf_counter()
-            found = find(picture.file, wanted, reader, limits=LIMITS)
+            result = find(picture.file, wanted, reader, limits=LIMITS)
             if way == "text":
                 seconds.append(time.perf_counter() - begun)
-            counts[f"by_{way}"] += _covered(found, picture.ink)
-            counts[f"print_touched_by_{way}"] += _printed(found, picture.printed)
+            counts[f"by_{way}"] += _covered(result, picture.ink)
+            counts[f"print_touched_by_{way}"] += _printed(result, picture.printed)
             bare = find(picture.original, wanted, reader, limits=LIMITS)
             counts[f"clean_touched_by_{way}"] += bare.task is not None
         yield {"pictures": number, **counts, "median_ms": round(1000 * statistics.median(seconds))}
 
 
 def main() -> None:
-    """Draw, find, print and write."""
+    """Draw the pictures, find the marks, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--font", type=Path, nargs="+", required=True)
@@ -142,16 +147,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    rng = np.random.default_rng(given.seed)
-    photos = Photos(given.photos).draw(rng, given.count)
-    reader = TextReader(given.threads)
-    pictures = (drawn(photo, rng, given.font, given.chinese) for photo in photos)
-    for figures in measured(pictures, reader):
-        report = {"seed": given.seed, "threads": given.threads, **figures}
+    options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
+    photos = Photos(options.photos).draw(rng, options.count)
+    reader = TextReader(options.threads)
+    pictures = (drawn(photo, rng, options.font, options.chinese) for photo in photos)
+    for figures in measure(pictures, reader):
+        report = {"seed": options.seed, "threads": options.threads, **figures}
         print(json.dumps(report), flush=True)
-        if given.out is not None:
-            given.out.write_text(json.dumps(report, indent=2) + "\n")
+        if options.out is not None:
+            options.out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

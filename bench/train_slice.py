@@ -1,12 +1,12 @@
-"""A long run in slices, for a GPU machine that is lent for minutes and keeps nothing.
+"""A long training run in slices, for a GPU machine that is available for minutes and keeps no files.
 
     python -m bench.train_slice prepare PARCEL --photos PHOTOS --features lpips-vgg.safetensors [--results OUT]
     python -m bench.train_slice run PARCEL OUT [--seconds 480]
 
-``prepare`` puts everything that a slice needs beside the code into PARCEL: some photos (others for each slice), drawn
-masks, VGG's features, the state that the last slice left in OUT; it refuses what is over ``--most-mb``. ``run`` is the
-slice: one command from start to end, with images/s and the share of the device's peak as its answer. In OUT lie the
-state in parts of 15 MB, the averaged weights, the log and a sheet. Needs torch, safetensors, numpy, Pillow, pydantic.
+``prepare`` fills PARCEL with the data of one slice: some photos (others in each slice), drawn masks, VGG's features,
+and the state of the last slice from OUT. It refuses a parcel over ``--most-mb``. ``run`` trains one slice and prints
+images/s and the share of the device's peak. It writes to OUT the state in parts of 15 MB, the averaged weights, the log
+and a contact sheet. It needs torch, safetensors, numpy, Pillow and pydantic.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from model.training.session import new_network, write_weights
 from model.training.trainer import Trainer
 from model.training.travel import from_bytes, read_parts, to_bytes, write_parts
 
-#: Stages of VGG that travel at most: the last two are nine tenths of its bytes.
+#: Most stages of VGG in a parcel: the last two are nine tenths of its bytes.
 STAGES = 3
 _CONVOLUTIONS = (2, 4, 7, 10, 13)
 
@@ -37,7 +37,7 @@ def prepare(parcel: Path, options: argparse.Namespace) -> None:
     """Fill ``parcel`` for the next slice.
 
     Raises:
-        SystemExit: it is larger than may travel.
+        SystemExit: the parcel is larger than ``--most-mb``.
     """
     from model.training.holes import draw_pool, write_pool
     from model.training.packing import pack
@@ -48,21 +48,21 @@ def prepare(parcel: Path, options: argparse.Namespace) -> None:
     recipe = read_recipe(options.recipe)
     number = 0
     if options.results:
-        said = json.loads((options.results / "slice.json").read_text())
-        number = int(said["slice"])
+        previous = json.loads((options.results / "slice.json").read_text())
+        number = int(previous["slice"])
         for part in sorted(options.results.glob("state.??")):
             shutil.copy(part, parcel)
         shutil.copy(options.results / "log.csv", parcel)
     if recipe.losses.perceptual:
-        features(options.features, parcel / "features.safetensors", min(recipe.perceptual.stages, STAGES))
+        write_features(options.features, parcel / "features.safetensors", min(recipe.perceptual.stages, STAGES))
     kinds = [str(kind) for kind, share in recipe.masks.shares.items() if share > 0]
     write_pool(draw_pool(recipe.seed, min(recipe.masks.pool, options.masks), kinds), parcel / "pool.npz")
     (parcel / "parcel.json").write_text(json.dumps({"recipe": options.recipe, "slice": number}))
-    # What is left of the space goes to photos; the seed makes them others in each slice.
-    left = options.most_mb * 1e6 - size_of(parcel)
+    # Photos fill the remaining space; the seed selects other photos in each slice.
+    remaining = options.most_mb * 1e6 - size_of(parcel)
     shards = pack(
         Photos(options.photos, longest=options.longest), parcel / "photos",
-        quality=options.quality, shard_bytes=1 << 40, most_bytes=int(left), seed=number,
+        quality=options.quality, shard_bytes=1 << 40, most_bytes=int(remaining), seed=number,
     )  # fmt: skip
     size = size_of(parcel)
     print(f"slice {number}: {size / 1e6:.1f} MB in {parcel}, {sum(shard.stat().st_size for shard in shards) / 1e6:.1f} "
@@ -71,8 +71,8 @@ def prepare(parcel: Path, options: argparse.Namespace) -> None:
         raise SystemExit(f"the parcel is over {options.most_mb} MB, or has no room for photos: raise --most-mb")
 
 
-def features(source: Path, out: Path, stages: int) -> None:
-    """The first stages of VGG, in half precision."""
+def write_features(source: Path, out: Path, stages: int) -> None:
+    """Write the first stages of VGG, in half precision."""
     tensors = load_file(source)
     kept = {f"conv{number}.{part}" for number in range(_CONVOLUTIONS[stages - 1]) for part in ("weight", "bias")}
     kept |= {f"lin{stage}.weight" for stage in range(stages)}
@@ -84,7 +84,7 @@ def size_of(folder: Path) -> int:
 
 
 def recipe_of(parcel: Path, changes: dict[str, Any]) -> Recipe:
-    """The parcel's recipe, with what lies in the parcel in its place; ``changes`` by part."""
+    """The parcel's recipe, with the paths of the parcel's files, and with ``changes`` by part."""
     table = read_recipe(json.loads((parcel / "parcel.json").read_text())["recipe"]).model_dump()
     table["perceptual"] |= {
         "weights": str(parcel / "features.safetensors"), "stages": min(table["perceptual"]["stages"], STAGES),
@@ -96,7 +96,7 @@ def recipe_of(parcel: Path, changes: dict[str, Any]) -> Recipe:
 
 
 def run(parcel: Path, out: Path, *, seconds: float, device: torch.device, changes: dict[str, Any]) -> dict[str, Any]:
-    """One slice; what it did, as figures."""
+    """Train one slice; the figures of the slice."""
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     work = out / "work"
@@ -119,7 +119,7 @@ def run(parcel: Path, out: Path, *, seconds: float, device: torch.device, change
     took = max(time.monotonic() - since, 1e-9)
     rate = (trainer.step - warm) / took
     number = json.loads((parcel / "parcel.json").read_text())["slice"]
-    said = {
+    figures = {
         "slice": number + 1,
         "steps": [first, trainer.step],
         "images_per_second": round(rate * recipe.data.batch, 1),
@@ -133,14 +133,14 @@ def run(parcel: Path, out: Path, *, seconds: float, device: torch.device, change
     shutil.copy(work / "log.csv", out)
     for sheet in sorted(work.glob("sheet-*.jpg"))[-1:]:
         shutil.copy(sheet, out)
-    (out / "slice.json").write_text(json.dumps(said, indent=1) + "\n")
+    (out / "slice.json").write_text(json.dumps(figures, indent=1) + "\n")
     batches.close()
     shutil.rmtree(work)
-    return said
+    return figures
 
 
 def peak_of(device: torch.device, *, bf16: bool) -> float:
-    """Operations a second of a large matrix product here, in the precision of the training: the ceiling."""
+    """Operations per second of a large matrix product on ``device``, in the precision of the training."""
     side, kind = (8192 if device.type == "cuda" else 1024), (torch.bfloat16 if bf16 else torch.float32)
     a, b = (torch.rand(side, side, device=device, dtype=kind) for _ in range(2))
     times = []
@@ -165,18 +165,22 @@ def main(arguments: list[str] | None = None) -> None:
     packing.add_argument("parcel", type=Path)
     packing.add_argument("--photos", type=Path, required=True)
     packing.add_argument("--features", type=Path, required=True)
-    packing.add_argument("--results", type=Path, help="what the slice before left")
+    packing.add_argument("--results", type=Path, help="output folder of the slice before")
     packing.add_argument("--recipe", default="cleanplate-small")
-    packing.add_argument("--most-mb", type=float, default=45, help="of the parcel (default: %(default)s)")
+    packing.add_argument(
+        "--most-mb", type=float, default=45, help="largest size of the parcel in MB (default: %(default)s)"
+    )
     packing.add_argument("--longest", type=int, default=512)
     packing.add_argument("--quality", type=int, default=80)
     packing.add_argument("--masks", type=int, default=2000)
     slicing = commands.add_parser("run")
     slicing.add_argument("parcel", type=Path)
     slicing.add_argument("out", type=Path)
-    slicing.add_argument("--seconds", type=float, default=480, help="of the whole slice (default: %(default)s)")
+    slicing.add_argument("--seconds", type=float, default=480, help="length of the whole slice (default: %(default)s)")
     slicing.add_argument("--device", default="cuda")
-    slicing.add_argument("--change", nargs="*", default=[], metavar="PART.NAME=VALUE", help="settings of the recipe")
+    slicing.add_argument(
+        "--change", nargs="*", default=[], metavar="PART.NAME=VALUE", help="changed settings of the recipe"
+    )
     options = parser.parse_args(arguments)
     if options.command == "prepare":
         prepare(options.parcel, options)

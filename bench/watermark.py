@@ -1,11 +1,11 @@
-"""Marks estimated from one set of photos and taken off another: masks, pixels, ghosts, and what is not a mark.
+"""Marks estimated from one set of photos and removed from another: masks, pixels, ghosts, and false detections.
 
     python -m bench.watermark TRAIN EVAL [--seeds 3] [--first-seed 0] [--out marks.json] [--only NAME…]
 
-Seeded marks (:mod:`bench.marks`) are laid over photos of TRAIN to estimate from, and over those of EVAL to score on.
-Each method is fed the marked picture: nothing done, OpenCV's Telea and the network with the true mask, un-blending
-with the true template, un-blending alone with the estimated one, and the whole pipeline. Figures are means over
-pictures and seeds, inside the true mark (opacity over .02 of its own); a picture whose mark is missed counts as it is.
+Seeded marks (:mod:`bench.marks`) are blended over photos of TRAIN for the estimate, and over those of EVAL for scoring.
+Each method gets the marked picture: no change, OpenCV's Telea and the network with the true mask, un-blending with the
+true template, un-blending alone with the estimated one, and the whole pipeline. Figures are means over pictures and
+seeds, inside the true mark (coverage over 0.02). A picture whose mark is missed counts unchanged.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from model.repair.seam import lab_of
 from model.watermark.estimate import estimate
 from model.watermark.files import clean
 from model.watermark.ghost import ghost_score
-from model.watermark.remove import Found, finish, noise_of, prepare, remove
+from model.watermark.remove import PreparedMark, finish, noise_of, prepare, remove
 from model.watermark.samples import Sample
 from model.watermark.sighting import look, shown_mask
 from model.watermark.template import Template
@@ -45,7 +45,7 @@ Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
 MIXED = ((480, 360), (360, 480), (600, 450), (480, 480))
-#: Sizes that no sample has, where all samples are of 480x360.
+#: Sizes that differ from the samples' 480x360.
 OTHER = ((360, 480), (600, 450), (800, 600))
 #: Pictures scored for each seed.
 SCORED = 12
@@ -57,9 +57,9 @@ class Case:
 
     scene: Scene
     samples: int = 50
-    #: How the scored pictures differ from the samples.
+    #: The scene of the scored pictures; ``None``: that of the samples.
     scored: Scene | None = None
-    #: Whether methods with a network are worth their time.
+    #: Whether to run the methods with a network.
     network: bool = True
     figures: dict[str, list[float]] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class Case:
 
 
 def cases() -> dict[str, Case]:
-    """By name."""
+    """All cases by name."""
     rows: dict[str, Case] = {}
     for alpha in (0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95):
         rows[f"text {alpha}"] = Case(scene_of("text", alpha), network=alpha >= 0.6)
@@ -97,20 +97,20 @@ def cases() -> dict[str, Case]:
 
 
 def run(case: Case, train: Photos, scored: Photos, seed: int, fill: Callable[[Pixels, Pixels], Pixels]) -> None:
-    """One seed of a case."""
+    """Run one seed of a case."""
     rng = np.random.default_rng(seed)
     began = time.process_time()
-    given = marked_set(case.scene, train.draw(rng, case.samples), rng)
+    samples = marked_set(case.scene, train.draw(rng, case.samples), rng)
     began = time.process_time()
     try:
-        found = estimate(samples_of([one.given for one in given]), force=True)
+        result = estimate(samples_of([one.given for one in samples]), force=True)
     except TemplateRefused:
         case.note("refused", 1)
         return
     case.note("estimate_cpu_s", time.process_time() - began)
-    case.note("informative", found.templates[0].quality.informative)
+    case.note("informative", result.templates[0].quality.informative)
     for one in marked_set(case.scored or case.scene, scored.draw(rng, SCORED), rng):
-        score(case, one, found.templates[0], fill if case.network else None)
+        score(case, one, result.templates[0], fill if case.network else None)
 
 
 def samples_of(pictures: list[Pixels]) -> list[Sample]:
@@ -118,45 +118,45 @@ def samples_of(pictures: list[Pixels]) -> list[Sample]:
 
 
 def score(case: Case, one: Marked, template: Template, fill: Callable[[Pixels, Pixels], Pixels] | None) -> None:
-    """All figures of one picture."""
+    """Note all figures of one picture."""
     true_mask, zone = one.coverage >= 0.5, one.coverage > 0.02
     noise = noise_of({0: _table(case.scene.quality)} if case.scene.quality else None, lossless=not case.scene.quality)
     began = time.process_time()
-    found = prepare(one.given, template, noise=noise)
-    case.note("found", float(found is not None))
-    if found is None:
+    prepared = prepare(one.given, template, noise=noise)
+    case.note("found", float(prepared is not None))
+    if prepared is None:
         _missed(case, one, zone)
         return
     case.note("apply_ms", (time.process_time() - began) * 1000)
-    mask = shown_mask(one.given.shape[:2], template, found.sighting)
+    mask = shown_mask(one.given.shape[:2], template, prepared.sighting)
     case.note("iou", float((mask & true_mask).sum() / max((mask | true_mask).sum(), 1)))
     hole = dilate((one.coverage > 0.02).astype(np.uint8) * np.uint8(255), 2)
-    # Found by the true mark, not by what was meant to change; a soft edge may be read a little wide.
+    # Measured by the true mark, not by the template's mask; a soft edge may be read a little wide.
     far = cv2.dilate((one.coverage > 0).astype(np.uint8), np.ones((13, 13), np.uint8)) == 0
     results: dict[str, Values] = {
         "nothing": one.given.astype(np.float32),
         "telea": cv2.inpaint(one.given, hole, 3, cv2.INPAINT_TELEA).astype(np.float32),
         "true template": _unblended(one.given, one.alpha, one.colour),
-        "pure un-blending": _pure(found),
+        "pure un-blending": _pure(prepared),
     }
     filled: Pixels | None = None
     if fill is not None:
         results["network"] = fill(one.given, hole).astype(np.float32)
-        filled = fill(one.given, found.hole) if found.wants_fill else None
-    removal = finish(found, filled)
+        filled = fill(one.given, prepared.hole) if prepared.wants_fill else None
+    removal = finish(prepared, filled)
     results["cleanplate"] = removal.pixels.astype(np.float32)
     for name, result in results.items():
         case.note(f"psnr {name}", psnr(result, one.original, zone))
     lab = [lab_of(part[zone][None]).astype(np.float64) for part in (removal.pixels, one.original)]
     case.note("delta_e", float(delta_e_2000(lab[0], lab[1]).mean()))
     case.note("ghost", abs(removal.ghost))
-    case.note("ghost before", abs(_ghost(one.given, found)))
+    case.note("ghost before", abs(_ghost(one.given, prepared)))
     case.note("residual", float(removal.residual))
     case.note("outside changed", float((removal.pixels != one.given).any(axis=2)[far].sum()))
 
 
 def _missed(case: Case, one: Marked, zone: NDArray[np.bool_]) -> None:
-    """A mark that was not seen: nothing was done to the picture."""
+    """Note the figures of a picture whose mark was missed: it stays unchanged."""
     for name in ("nothing", "pure un-blending", "cleanplate"):
         case.note(f"psnr {name}", psnr(one.given.astype(np.float32), one.original, zone))
     case.note("psnr true template", psnr(_unblended(one.given, one.alpha, one.colour), one.original, zone))
@@ -167,20 +167,20 @@ def _unblended(given: Pixels, alpha: Values, colour: Values) -> Values:
     return np.asarray(np.clip((given - alpha[..., None] * colour) / through, 0, 255), np.float32)
 
 
-def _pure(found: Found) -> Values:
-    out = found.pixels.astype(np.float32)
-    hole = found.recovery.hole
-    out[found.recovery.view][hole] = found.recovery.value[hole]
+def _pure(mark: PreparedMark) -> Values:
+    out = mark.pixels.astype(np.float32)
+    hole = mark.recovery.hole
+    out[mark.recovery.view][hole] = mark.recovery.value[hole]
     return out
 
 
-def _ghost(pixels: Pixels, found: Found) -> float:
-    recovery = found.recovery
+def _ghost(pixels: Pixels, mark: PreparedMark) -> float:
+    recovery = mark.recovery
     return ghost_score(pixels[recovery.view].astype(np.float32), recovery.alpha, recovery.colour)
 
 
 def _table(quality: int | None) -> list[int]:
-    """Pillow's luma table at this quality."""
+    """Pillow's luma quantization table at ``quality``."""
     import io
 
     from PIL import Image
@@ -192,7 +192,7 @@ def _table(quality: int | None) -> list[int]:
 
 
 def psnr(result: Values, original: Pixels, zone: NDArray[np.bool_]) -> float:
-    """Over the pixels of ``zone``, in dB."""
+    """Peak signal-to-noise ratio over the pixels of ``zone``, in dB."""
     error = (np.rint(result) - original)[zone]
     return float(10 * np.log10(255**2 / max(float(np.mean(error**2)), 1e-9)))
 
@@ -200,7 +200,7 @@ def psnr(result: Values, original: Pixels, zone: NDArray[np.bool_]) -> float:
 def clean_pictures(
     train: Photos, scored: Photos, template_of: Callable[[Scene], Template], sizes: tuple[tuple[int, int], ...]
 ) -> dict[str, float]:
-    """Clean pictures of ``sizes`` through a template's eye: the share that is touched."""
+    """The share of clean pictures of ``sizes`` in which a template finds its mark."""
     touched, total = 0, 0
     rng = np.random.default_rng(77)
     templates = [template_of(scene_of(kind, 0.4)) for kind in ("text", "logo", "tiled")]
@@ -213,7 +213,7 @@ def clean_pictures(
 
 
 def product_logos(train: Photos, seeds: int) -> dict[str, float]:
-    """Different products with their maker's logo near the middle: it is print, not a mark."""
+    """The number of makers' logos, printed on different products near the middle, that are taken for a mark."""
     taken = 0
     for seed in range(seeds):
         rng = np.random.default_rng(1000 + seed)
@@ -226,7 +226,7 @@ def product_logos(train: Photos, seeds: int) -> dict[str, float]:
 
 
 def printed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """A logo as cloth carries it: near the middle, never twice at one place, size and angle, its colour the cloth's."""
+    """A logo printed on cloth: near the middle, with random place, size, angle and brightness."""
     mark = scene_of("logo", 1.0).mark
     side = mark.coverage.shape[0]
     matrix = cv2.getRotationMatrix2D((side / 2, side / 2), float(rng.uniform(-8, 8)), float(rng.uniform(0.75, 1.25)))
@@ -237,24 +237,24 @@ def printed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def large(train: Photos, kind: str) -> dict[str, float]:
-    """At 1000 x 1000 px: seconds of CPU to estimate from 100 pictures, ms to apply without a network, peak memory."""
+    """At 1000 x 1000 px: CPU seconds to estimate from 100 pictures, ms to apply without a network, peak memory."""
     figures: dict[str, float] = {}
     rng = np.random.default_rng(5)
     scene = scene_of(kind, 0.5, 600 if kind == "tiled" else 1000, sizes=((1000, 1000),))
     paths = train.draw(rng, 100)
-    found = estimate(
+    result = estimate(
         [Sample(str(n), partial(_made, scene, path, n)) for n, path in enumerate(paths)], on_progress=_Clock(figures)
     )
     figures["estimate_cpu_s"] = round(time.process_time() - figures.pop("began"), 1)
     times, whole = [], []
     for one in marked_set(scene, paths[:9], np.random.default_rng(6)):
         began = time.process_time()
-        remove(one.given, found.templates[0], noise=4.0)
+        remove(one.given, result.templates[0], noise=4.0)
         times.append((time.process_time() - began) * 1000)
         began = time.process_time()
-        clean(one.file, found.templates, limits=LIMITS)
+        clean(one.file, result.templates, limits=LIMITS)
         whole.append((time.process_time() - began) * 1000)
-    # The first warms up.
+    # The first run warms up.
     figures["apply_ms"] = round(float(np.median(times[1:])), 1)
     figures["file_to_file_ms"] = round(float(np.median(whole[1:])), 1)
     figures["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -266,7 +266,7 @@ def _made(scene: Scene, path: Path, seed: int) -> Pixels:
 
 
 class _Clock:
-    """Begins to count when all samples are read: making them here is not estimating."""
+    """Restarts the clock after each sample that is read: making the samples is not part of the estimate."""
 
     def __init__(self, figures: dict[str, float]) -> None:
         self._figures = figures
@@ -306,7 +306,7 @@ def main() -> None:
             run(case, train, scored, seed, fill)
         report["rows"][name] = {key: round(float(np.mean(values)), 4) for key, values in case.figures.items()}
         print(name, report["rows"][name], flush=True)
-        _kept(options.out, report)
+        _write(options.out, report)
     extra: dict[str, Callable[[], dict[str, float]]] = {
         "clean": lambda: clean_pictures(train, scored, template_of, ((480, 360),)),
         "clean, other sizes": lambda: clean_pictures(train, scored, template_of, OTHER),
@@ -318,11 +318,11 @@ def main() -> None:
         if wanted(name):
             report[name] = measure()
             print(name, report[name], flush=True)
-            _kept(options.out, report)
+            _write(options.out, report)
     table(report["rows"])
 
 
-def _kept(out: Path | None, report: dict[str, Any]) -> None:
+def _write(out: Path | None, report: dict[str, Any]) -> None:
     if out:
         out.write_text(json.dumps(report, indent=1) + "\n")
 
@@ -332,7 +332,7 @@ COLUMNS = ("iou", "psnr nothing", "psnr telea", "psnr network", "psnr true templ
 
 
 def table(rows: dict[str, dict[str, float]]) -> None:
-    """Print the rows."""
+    """Print the rows as a table."""
     shown = Table("case", *(name.removeprefix("psnr ") for name in COLUMNS))
     for name, figures in rows.items():
         shown.add_row(name, *(f"{figures[column]:.2f}" if column in figures else "" for column in COLUMNS))

@@ -18,6 +18,7 @@ from cleanplate.commands import (
     health,
     inpaint,
     keys,
+    migrate_home,
     pauses,
     reconcile,
     service,
@@ -99,6 +100,7 @@ app.command(cls=needs("service"))(service.serve)
 app.command(cls=needs("worker"))(service.worker)
 app.command(cls=needs("service"))(service.dispatch)
 app.command(cls=needs("ledger"))(service.migrate)
+app.command(name="migrate-home", cls=needs("ledger"))(migrate_home.migrate_home)
 app.command(cls=needs("ledger"))(health.healthy)
 app.command(cls=needs("worker"))(train.train)
 app.command(cls=needs("ledger"))(pauses.pause)

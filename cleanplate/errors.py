@@ -9,6 +9,7 @@
     │   ├── HomeInUse
     │   ├── HomeOpen
     │   ├── PortInUse
+    │   ├── ProgramFailed
     │   └── NotReady
     ├── TextMarksMissing      this machine lacks the text detector
     ├── WeightsError          weights are missing, or did not arrive
@@ -91,6 +92,15 @@ class PortInUse(EmbeddedError):
         super().__init__(f"Port {port} of {host} is in use: choose another with --port (0 finds a free one).")
 
 
+class ProgramFailed(EmbeddedError):
+    """A program of the service cannot start."""
+
+    code = "program_failed"
+
+    def __init__(self, program: str, reason: str) -> None:
+        super().__init__(f"The program {program} cannot start: {reason}.")
+
+
 class NotReady(EmbeddedError):
     """The service did not become ready in time."""
 
@@ -107,7 +117,7 @@ class TextMarksMissing(CleanplateError):
 
     def __init__(self, packages: list[str]) -> None:
         super().__init__(
-            f"Text marks need packages that are missing here ({', '.join(packages)}): install them with "
+            f"Text marks need packages that this machine lacks ({', '.join(packages)}): install them with "
             "`pip install 'cleanplate[text]'`."
         )
 

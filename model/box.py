@@ -1,4 +1,4 @@
-"""A half-open box in pixels: where a region lies, what a tile covers, which part of a result is needed."""
+"""A half-open box in pixels: of a region, of a tile, or of the needed part of a result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """For the two spatial axes of an array; the part of the box beyond the array is cut off."""
+        """Slices for the two spatial axes of an array; the part of the box beyond the array is cut off."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def union(self, other: Box) -> Box:
@@ -45,11 +45,11 @@ class Box:
         return Box(self.top - origin.top, self.left - origin.left, self.bottom - origin.top, self.right - origin.left)
 
     def scaled(self, factor: int) -> Box:
-        """In units ``factor`` times finer."""
+        """The box in units that are ``factor`` times finer."""
         return Box(self.top * factor, self.left * factor, self.bottom * factor, self.right * factor)
 
     def padded(self, multiple: int) -> Box:
-        """Grown at its end until both sides are multiples of ``multiple``."""
+        """The box, extended at its end until both sides are multiples of ``multiple``."""
         return Box(
             self.top,
             self.left,
@@ -58,7 +58,7 @@ class Box:
         )
 
     def cells(self, size: int, *, halo: int, height: int, width: int) -> Box:
-        """In cells of ``size`` px, widened by ``halo`` cells, cut to a map of ``height`` x ``width`` cells."""
+        """The box in cells of ``size`` px, widened by ``halo`` cells, cut to a map of ``height`` x ``width`` cells."""
         return Box(
             max(self.top // size - halo, 0),
             max(self.left // size - halo, 0),

@@ -1,4 +1,4 @@
-"""Makes the sample job: a few photos under a translucent text mark, the masks, and the originals to measure against.
+"""Makes the sample job: a few photos under a translucent text mark, the masks, and the originals for comparison.
 
 Run as ``python samples/make.py FOLDER_OF_PHOTOS``. The same folder and seed give the same pixels.
 """
@@ -24,7 +24,7 @@ OVERSAMPLING = 4
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a mark lies: centre and text width as shares of the picture, angle in degrees counter-clockwise."""
+    """Place of a mark: centre and text width as shares of the picture, angle in degrees counter-clockwise."""
 
     x: float
     y: float
@@ -44,7 +44,7 @@ def place(rng: random.Random) -> Placement:
 
 
 def coverage(size: tuple[int, int], placement: Placement, *, outline_px: int) -> NDArray[np.float64]:
-    """How much of each pixel the letters cover, with their outline if ``outline_px`` > 0: float [H, W] in [0, 1]."""
+    """Share of each pixel that the letters cover, with their outline if ``outline_px`` > 0: float [H, W] in [0, 1]."""
     width, height = size[0] * OVERSAMPLING, size[1] * OVERSAMPLING
     font = ImageFont.load_default(100)
     font = ImageFont.load_default(100 * placement.width * width / font.getlength(TEXT))
@@ -71,16 +71,18 @@ def mark(photo: NDArray[np.uint8], placement: Placement) -> tuple[NDArray[np.uin
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path, help="folder with photos")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where marked/, masks/, originals/ go")
-    parser.add_argument("--count", type=int, default=6, help="how many photos, drawn by the seed")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent, help="folder for marked/, masks/ and originals/"
+    )
+    parser.add_argument("--count", type=int, default=6, help="number of photos, drawn by the seed")
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
 
     rng = random.Random(arguments.seed)
-    found = sorted(path for path in arguments.photos.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    if len(found) < arguments.count:
-        parser.error(f"{arguments.photos} holds {len(found)} photos; {arguments.count} are needed")
-    for path in sorted(rng.sample(found, arguments.count)):
+    paths = sorted(path for path in arguments.photos.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    if len(paths) < arguments.count:
+        parser.error(f"{arguments.photos} holds {len(paths)} photos; {arguments.count} are needed")
+    for path in sorted(rng.sample(paths, arguments.count)):
         with Image.open(path) as opened:
             photo = np.asarray(opened.convert("RGB"))
         marked, mask = mark(photo, place(rng))

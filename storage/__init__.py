@@ -1,5 +1,6 @@
-"""The ledger and the blobs: the state that survives a restart. Every query of the project stands here.
+"""The ledger and the blobs: the state that survives a restart. It holds every query of the project.
 
 ``database`` connects, ``migrate`` brings the schema up to date, ``ledger/`` holds the queries, ``blobs/`` the pictures,
-``records`` what both hand out, ``errors`` what they refuse. Sync SQLAlchemy Core, short explicit transactions.
+``records`` the values that both return, ``errors`` the errors that both raise. Sync SQLAlchemy Core, short explicit
+transactions.
 """

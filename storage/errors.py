@@ -29,6 +29,24 @@ class LedgerUnavailable(StorageError):
     transient = True
 
 
+class SchemaNewer(StorageError):
+    """The ledger is at a revision that this version does not know."""
+
+    code = "schema_newer"
+
+    def __init__(self) -> None:
+        super().__init__("A newer version has migrated the ledger: use that version to go to another revision.")
+
+
+class LedgerNotEmpty(StorageError):
+    """Another ledger is to be copied into one that is in use."""
+
+    code = "ledger_not_empty"
+
+    def __init__(self) -> None:
+        super().__init__("The new ledger has tenants already: copy into an empty one.")
+
+
 class UploadUnknown(StorageError):
     """A job names uploads that the tenant does not have, or that have expired."""
 

@@ -1,4 +1,4 @@
-"""One dispatcher at a time: a Postgres advisory lock on a connection of its own, or a lock file where SQLite is.
+"""One dispatcher at a time: a Postgres advisory lock on a separate connection, or a lock file with SQLite.
 
 The system releases both when their holder dies. A leader calls ``held()`` before each round of work. Two leaders at
 once are safe: leadership saves work, and correctness does not rest on it.

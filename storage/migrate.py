@@ -1,7 +1,7 @@
 """Applies the migrations in ``migrations/``, in this process; ``cleanplate migrate`` calls it.
 
 All steps are one transaction under a lock, on both databases: two migrators do not meet, and one that is killed leaves
-the schema as it was. What may take long and needs no lock, the validation of constraints on Postgres, follows.
+the schema as it was. The validation of constraints on Postgres, which may take long and needs no lock, follows.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, func, select, text
 
 from storage.engine import WRITES, open_engine
+from storage.errors import SchemaNewer
 
 #: Any number that no other advisory lock in the database uses.
 _ADVISORY_LOCK = 0x636C706C61746501
-#: Table and name, quoted where they must be, of constraints that were added without a look at the rows.
+#: Table and name, quoted if necessary, of constraints that were added as not valid.
 _NOT_VALID = text(
     "SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint"
     " WHERE NOT convalidated AND connamespace = current_schema()::regnamespace"
@@ -26,12 +27,19 @@ _NOT_VALID = text(
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Brings the schema to ``revision``, up or down (``base``: empty)."""
+    """Brings the schema to ``revision``, up or down (``base``: empty). A schema of a newer version stays.
+
+    Raises SchemaNewer: another revision than ``head`` is asked for there.
+    """
     engine = open_engine(url, foreign_keys=False)
     try:
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+            if _is_newer(connection):
+                if revision != "head":
+                    raise SchemaNewer
+                return
             config = _config()
             config.attributes["connection"] = connection
             if revision == "base" or _is_applied(connection, revision):
@@ -45,7 +53,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 def _validate_constraints(engine: Engine) -> None:
-    """Checks the rows that were there before a constraint, while others read and write them.
+    """Validates constraints on the rows that existed before them, while other transactions read and write.
 
     A migrator that dies here leaves the constraint as not valid, which binds new rows all the same; the next one
     validates it.
@@ -58,9 +66,25 @@ def _validate_constraints(engine: Engine) -> None:
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the schema is the newest that this code knows."""
+    """Whether the schema is the newest one that this code knows, or a newer one, which keeps all that this code uses:
+    while a new version is rolled out, programs of the old one work on beside it."""
     heads = ScriptDirectory.from_config(_config()).get_heads()
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads) or _is_newer(connection)
+
+
+def _is_newer(connection: Connection) -> bool:
+    """Whether a newer version of the code has migrated the schema: this one does not know the revision."""
+    current = MigrationContext.configure(connection).get_current_heads()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return bool(current) and not known.intersection(current)
+
+
+def is_behind(connection: Connection) -> bool:
+    """Whether the schema lacks a migration of this code. A newer schema is not behind: old programs go on with it."""
+    scripts = ScriptDirectory.from_config(_config())
+    current = set(MigrationContext.configure(connection).get_current_heads())
+    older = {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
+    return not current or not current.isdisjoint(older)
 
 
 def _config() -> Config:

@@ -1,4 +1,4 @@
-"""The ledger held against the blob store: after a restore the two are of different moments.
+"""Compares the ledger with the blob store: after a restore they may be of different moments.
 
 ``unnamed_blobs`` finds blobs that no row names: uploads and results of the time after the ledger's dump.
 ``missing_blobs`` finds rows whose blob is gone. Both read page by page. The order of their reads keeps blobs that come
@@ -27,30 +27,30 @@ from storage.tables import blob_deletions, images, jobs, templates, tenants, upl
 
 #: Rows in one read.
 _PAGE = 1000
-#: Everything of the service lies under it.
+#: Prefix of all keys of the service.
 _ROOT = "t/"
 
 
 class Lack(StrEnum):
     #: An image succeeded and its result is gone: it can be repaired again.
     RESULT = "result"
-    #: The small picture of before and after is gone; a repeated repair makes it too.
+    #: The preview is gone; a repeated repair makes it again.
     PREVIEW = "preview"
-    #: A picture or mask that jobs use is gone; images that still wait for it will fail.
+    #: A picture or mask that jobs use is gone; waiting images that need it will fail.
     UPLOAD = "upload"
-    #: The file of a template is gone: it has to be made anew.
+    #: The file of a template is gone: the template must be made again.
     TEMPLATE = "template"
 
 
 @dataclass(frozen=True)
 class MissingBlob:
-    """A blob that a row names and that is not there."""
+    """A missing blob that a row names."""
 
     lack: Lack
     key: str
-    #: Of the image, the upload or the template.
+    #: Id of the image, the upload or the template.
     id: str
-    #: Images that have not ended and need it.
+    #: Number of images that have not ended and need it.
     waiting: int = 0
 
 
@@ -62,7 +62,7 @@ def unnamed_blobs(db: Database, blobs: Blobs) -> Iterator[str]:
 
 
 def missing_blobs(db: Database, blobs: Blobs) -> Iterator[MissingBlob]:
-    """Blobs that rows name and that are not there."""
+    """Missing blobs that rows name."""
     yield from _missing_uploads(db, blobs)
     yield from _missing_templates(db, blobs)
     for job in _pages(db, select(jobs.c.id, jobs.c.tenant_id), jobs.c.id):
@@ -70,7 +70,7 @@ def missing_blobs(db: Database, blobs: Blobs) -> Iterator[MissingBlob]:
 
 
 def requeue(db: Database, image_ids: Sequence[str]) -> int:
-    """Queues succeeded images again, for one attempt each, whose results or previews are gone; how many there were.
+    """Queues succeeded images again, for one attempt each, whose results or previews are gone; returns their number.
 
     Their jobs are open again and end with an event of their own. Images of canceled jobs stay as they are.
     """
@@ -96,7 +96,7 @@ def _requeued(row: Row[Any]) -> audit.Event:
 
 
 def _named(db: Database, keys: Sequence[str]) -> set[str]:
-    """Those of the keys that rows name, or that are to be deleted anyway."""
+    """The keys that rows name, or that are noted for deletion."""
     owners: dict[str, set[str]] = {"uploads": set(), "jobs": set(), "templates": set()}
     for key in keys:
         kind, _ = _owner(key)
@@ -124,20 +124,20 @@ def _named(db: Database, keys: Sequence[str]) -> set[str]:
 
 
 def _belongs(key: str, image: Row[Any, Any, Any, Any] | None) -> bool:
-    """Whether a file in a job's folder is this image's result or preview, or may be on the way to become it."""
+    """Whether a file in a job's folder is, or may become, this image's result or preview."""
     if image is None or _owner(key)[1] != image.job_id:
         return False
     return image.state in OPEN_IMAGE or "/results/" not in key or image.result_key == key
 
 
 def _owner(key: str) -> tuple[str, str]:
-    """Kind and id of what a blob belongs to: ``t/TENANT/KIND/ID...``."""
+    """Kind and id of a blob's owner, from its key ``t/TENANT/KIND/ID...``."""
     _, _, kind, identifier, *_ = [*key.split("/"), "", "", ""]
     return kind, identifier
 
 
 def _folder(key: str) -> str:
-    """The folder of a blob's owner, which goes as a whole."""
+    """The folder of a blob's owner, which is deleted as a whole."""
     return "/".join(key.split("/")[:4]) + "/"
 
 
@@ -177,7 +177,7 @@ def _missing_templates(db: Database, blobs: Blobs) -> Iterator[MissingBlob]:
 
 
 def _missing_results(db: Database, blobs: Blobs, job: Row[Any]) -> Iterator[MissingBlob]:
-    # The rows first: what they name was stored before.
+    # The rows first: their blobs were stored before.
     query = select(images.c.id, images.c.result_key, images.c.record).where(
         images.c.job_id == job.id, images.c.state == ImageState.SUCCEEDED
     )

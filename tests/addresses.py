@@ -1,8 +1,8 @@
-"""Addresses that nothing may ever be fetched from, in the spellings that have fooled others."""
+"""Addresses that the service must never fetch from, in spellings that have bypassed other checks."""
 
 from __future__ import annotations
 
-#: Their text alone says so.
+#: Addresses that are refused by their text alone, before any resolution.
 REFUSED_BY_THEIR_TEXT = [
     # Loopback in all spellings of the C library.
     *("https://127.0.0.1/a.jpg", "https://127.1/", "https://2130706433/", "https://0x7f000001/", "https://0177.0.0.1/"),
@@ -12,14 +12,14 @@ REFUSED_BY_THEIR_TEXT = [
     *("https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/", "https://[2001:0:4136:e378:8000:63bf:80ff:fffe]/"),
     *("https://[fe80::1%25eth0]/", "https://[fe80::1%eth0]/", "https://[::1%25lo]/", "https://[fd00:ec2::254]/"),
     *("https://[fec0::1]/", "https://[ff02::1]/"),
-    # Private networks, clouds' own addresses, multicast.
+    # Private networks, addresses of cloud services, multicast.
     *("https://10.0.0.1/", "https://172.16.0.1/", "https://192.168.1.1/", "https://100.100.100.200/"),
     *("https://169.254.169.254/latest/meta-data/", "https://[::ffff:169.254.169.254]/", "https://0xa9fea9fe/"),
     *("https://168.63.129.16/", "https://224.0.0.1/", "https://255.255.255.255/", "https://192.0.0.1/"),
-    # Names of the reader's own network.
+    # Names of the local network.
     *("https://localhost/", "https://LOCALHOST/", "https://localhost./", "https://metadata.google.internal/"),
     *("https://printer.local/", "https://intranet/", "https://a.localhost/"),
-    # Who is asking: credentials, and what is taken for them.
+    # Credentials, and text that some parsers take for credentials.
     *("https://user:secret@shop.example/", "https://shop.example@127.0.0.1/", "https://@shop.example/"),
     "https://shop.example\\@127.0.0.1/",
     # Other schemes, and none.
@@ -29,9 +29,9 @@ REFUSED_BY_THEIR_TEXT = [
     # Odd ports.
     *("https://shop.example:22/", "https://shop.example:6379/", "https://shop.example:0/", "https://shop.example:80/"),
     *("https://shop.example:65536/", "https://shop.example:https/"),
-    # What ends up as another address than it looks like.
+    # Texts that resolve to another address than they seem to.
     *("https://shop.example#@127.0.0.1/", "https://①②⑦.⓪.⓪.①/", "https://127。0。0。1/", "https://shop.example/\r\nHost:127.0.0.1"),
     *("https://sh op.example/", "https://[::1", "https://127.0.0.1%2f.shop.example/", "https://\t127.0.0.1/"),
-    # Buckets that nobody allowed.
+    # Buckets that are not allowed.
     *("s3://bucket/key", "s3://bucket", "s3:///key", "s3://", "S3://bucket/key"),
 ]  # fmt: skip

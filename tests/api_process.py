@@ -1,4 +1,4 @@
-"""The API as a process of its own: started, waited for, stopped."""
+"""Runs the API as a separate process: starts it, waits for it and stops it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.servers import environment
 
 _IMPORTS = "import sys; from cleanplate.base.settings import load_settings; from api.server import run; "
 SERVE = _IMPORTS + "sys.exit(run(load_settings()))"
-#: Prints after serving: a forked worker must never come that far.
-SERVE_AND_SAY = _IMPORTS + "status = run(load_settings()); print('ended', status)"
+#: Prints after serving: a forked worker must never reach this line.
+SERVE_AND_PRINT = _IMPORTS + "status = run(load_settings()); print('ended', status)"
 
 
 @contextmanager
 def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subprocess.Popen[str]]:
-    """The server as a process of its own, answering."""
+    """Run the server as a separate process, which answers while the block runs."""
     with log.open("w") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-c", program],
@@ -46,12 +46,13 @@ def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subp
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """``kill -9`` for the server and its workers, which would else answer to the end whom they have."""
+    """``kill -9`` the server and its workers; workers that survive would still answer their open connections."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def answers(settings: Settings) -> bool:
+    """Whether the server answers its health check."""
     try:
         return patient.get(f"{settings.public_url}/healthz").status_code == 200
     except httpx.TransportError:

@@ -1,6 +1,6 @@
-"""Chromium, driven by Playwright, and the checks that every page must pass: no error in its console, axe finds nothing.
+"""Chromium, driven by Playwright, and the checks of every page: no error in its console, no finding of axe.
 
-The browser is the system's own, because `playwright install` cannot work everywhere.
+The tests use the system's browser, because `playwright install` does not work everywhere.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect, sync_playwright
 
 from tests.embedded import Embedded
 from tests.running import REPOSITORY, until
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = [
-    "--no-sandbox",  # root has no other way
+    "--no-sandbox",  # Chromium's sandbox does not run as root
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--no-first-run",
@@ -30,7 +30,7 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 _AXE = (REPOSITORY / "tests" / "vendor" / "axe.min.js").read_text()
-#: What WCAG 2.2 AA asks for, and what else axe knows to be good.
+#: The rules of WCAG 2.2 AA, and axe's best practices.
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PHONE = {"width": 390, "height": 760}
 
@@ -40,20 +40,20 @@ class ChromiumMissing(Exception):
 
 
 def chromium() -> str:
-    """Where the system's Chromium is: CHROMIUM in the environment, else the PATH."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
+    """The path of the system's Chromium: CHROMIUM in the environment, else from PATH."""
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
         raise ChromiumMissing(
             "The page is tested with Chromium. On Debian and Ubuntu: apt-get install chromium; "
             "elsewhere, put its path in CHROMIUM."
         )
-    return found
+    return path
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """A browser of its own."""
-    expect.set_options(timeout=30_000)  # for busy machines; whatever is there is seen at once
+def launch_browser() -> Iterator[Browser]:
+    """A browser that runs during the block."""
+    expect.set_options(timeout=30_000)  # for busy machines; an assertion that holds returns at once
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
         try:
@@ -68,18 +68,22 @@ def context_of(
 ) -> Iterator[BrowserContext]:
     """Cookies and storage of one person at the service of ``url``, who has made no statement of rights yet.
 
-    Fails at the end if a page's console had an error, or a page asked anybody else for anything; ``friends`` are
-    addresses that it may ask, such as the object store's.
+    Fails at the end if the console of a page had an error, or if a page sent a request to another host. ``friends`` are
+    allowed addresses beside the service's, such as the object store's.
     """
     context = browser.new_context(base_url=url, locale=options.pop("locale", "en-GB"), **options)
     context.set_default_timeout(30_000)
     complaints: list[str] = []
-    strangers: list[str] = []
+    foreign_requests: list[str] = []
+
+    def note_foreign(request: Request) -> None:
+        if _is_foreign(request.url, url, *friends):
+            foreign_requests.append(request.url)
 
     def listen(page: Page) -> None:
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("request", lambda asked: strangers.append(asked.url) if _elsewhere(asked.url, url, *friends) else None)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("request", note_foreign)
 
     context.on("page", listen)
     context.complaints = complaints  # type: ignore[attr-defined]
@@ -87,28 +91,28 @@ def context_of(
         yield context
     finally:
         context.close()
-    assert not strangers, f"asked others: {strangers}"
-    assert not complaints, f"in the console: {complaints}"
+    assert not foreign_requests, f"requests to other hosts: {foreign_requests}"
+    assert not complaints, f"errors in the console: {complaints}"
 
 
 @contextmanager
 def signed_in(browser: Browser, service: Embedded, **options: Any) -> Iterator[BrowserContext]:
-    """As :func:`context_of`, of a person who has signed in at a service that runs."""
+    """As :func:`context_of`, for a person who has signed in at the running service."""
     with context_of(browser, service.url, **options) as context:
         sign_in(context, service)
         yield context
 
 
 def sign_in(context: BrowserContext, service: Embedded) -> None:
-    """What the page of a one-time link does, without drawing it."""
+    """Sign in with a one-time link, by the requests that the link's page sends."""
     page, _, secret = service.sign_in_link().partition("#")
     token = context.request.get(page).text().partition('name="csrf-token" content="')[2].partition('"')[0]
     answer = context.request.post(page, form={"csrf_token": token, "link": secret}, max_redirects=0)
     assert answer.status == 303, answer.text()
 
 
-class Held:
-    """A page's requests to some addresses wait from now on until they are let go: the order of answers is certain."""
+class HeldRequests:
+    """Holds a page's requests to some addresses until ``answer`` or ``go``, so that the order of answers is certain."""
 
     def __init__(self, page: Page, addresses: str) -> None:
         self._page = page
@@ -124,23 +128,23 @@ class Held:
             self._routes.append(route)
 
     def wait(self, count: int = 1) -> list[Route]:
-        """The first requests, once there are so many."""
+        """Wait for ``count`` held requests; all held requests."""
 
-        def there() -> bool:
+        def has_enough() -> bool:
             self._page.wait_for_timeout(20)
             return len(self._routes) >= count
 
-        until(there, f"{self._addresses} was not asked for")
+        until(has_enough, f"{self._addresses} was not requested")
         return self._routes
 
     def answer(self, body: object) -> None:
-        """Answer what waits with this JSON, which a service has said before."""
+        """Answer the held requests with this JSON, an earlier answer of the service."""
         routes, self._routes = self._routes, []
         for route in routes:
             route.fulfill(json=body)
 
     def go(self) -> None:
-        """Let go what waits, and hold nothing more."""
+        """Let the held requests continue, and hold no further ones."""
         self._open = True
         routes, self._routes = self._routes, []
         for route in routes:
@@ -148,7 +152,7 @@ class Held:
 
 
 def hold_bitmaps(page: Page, count: int) -> None:
-    """The first ``count`` pictures that the page decodes wait for ``letGo()``; ``made`` says how many were begun."""
+    """Hold the first ``count`` pictures that the page decodes until ``letGo()``; ``made`` counts the begun ones."""
     page.add_init_script(
         f"""const make = window.createImageBitmap;
         window.made = 0;
@@ -162,52 +166,52 @@ def hold_bitmaps(page: Page, count: int) -> None:
 
 
 def forgive(context: BrowserContext) -> None:
-    """What the console said until now was to be expected: the service was away on purpose."""
+    """Forget the console errors so far: the test stopped the service or expected a refusal."""
     context.complaints.clear()  # type: ignore[attr-defined]
 
 
 def state_rights(context: BrowserContext) -> None:
-    """Let the browser remember a statement of rights, as after the dialog."""
-    stated = {"rights_basis": "owner", "attested_by": "Jo Doe", "rights_reference": "own photographs"}
-    kept = json.dumps(json.dumps(stated))
-    context.add_init_script(f"if (location.protocol !== 'about:') localStorage.setItem('cleanplate.rights', {kept})")
+    """Store a statement of rights in the browser, as the dialog does."""
+    rights = {"rights_basis": "owner", "attested_by": "Jo Doe", "rights_reference": "own photographs"}
+    stored = json.dumps(json.dumps(rights))
+    context.add_init_script(f"if (location.protocol !== 'about:') localStorage.setItem('cleanplate.rights', {stored})")
 
 
 def assert_accessible(page: Page) -> None:
-    """axe finds nothing to say about the page as it is now."""
+    """Assert that axe finds no violation on the page as it is now."""
     page.evaluate(_AXE)
-    found = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", _RULES)
-    told = [
+    report = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", _RULES)
+    violations = [
         f"{violation['impact']} {violation['id']}: {violation['help']}\n   "
         + "\n   ".join(f"{node['html'][:160]} {node['failureSummary']}" for node in violation["nodes"][:4])
-        for violation in found["violations"]
+        for violation in report["violations"]
     ]
-    assert not told, "\n".join(told)
+    assert not violations, "\n".join(violations)
 
 
-def drawn(page: Page) -> str:
-    """What is on the stage, after whatever was asked for has been drawn."""
+def read_stage(page: Page) -> str:
+    """The canvas as a data URL, after the page has drawn pending changes."""
     frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     page.evaluate(frames)
     return str(page.evaluate("document.getElementById('canvas').toDataURL()"))
 
 
 def screenshot(page: Page, path: Path) -> None:
-    """The page as it looks, in a small file."""
+    """Write a small picture of the page."""
     from PIL import Image
 
     page.screenshot(path=path, animations="disabled")
     with Image.open(path) as shot:
-        small = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+        reduced = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    reduced.save(path, optimize=True)
 
 
-def _elsewhere(asked: str, *known: str) -> bool:
-    return not asked.startswith((*known, "blob:", "data:"))
+def _is_foreign(address: str, *known: str) -> bool:
+    return not address.startswith((*known, "blob:", "data:"))
 
 
 def main() -> None:
-    """End with the status 0 where there is a browser, else with how to get one."""
+    """Exit with the status 0 if there is a browser, else with instructions to install one."""
     try:
         chromium()
     except ChromiumMissing as missing:

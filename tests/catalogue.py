@@ -1,4 +1,4 @@
-"""A shop's catalogue for tests: pictures and masks made here, submitted as jobs straight to ledger and blob store."""
+"""A shop's catalogue for tests: generated pictures and masks, submitted as jobs straight to ledger and blob store."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> NDArray[
 
 
 def bar_mask(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
-    """One bar in the middle: ``uint8 [H, W]``. One pass of the network."""
+    """One bar in the middle, for one pass of the network: ``uint8 [H, W]``."""
     mask = np.zeros((height, width), np.uint8)
     mask[height // 2 - 8 : height // 2 + 8, width // 4 : -width // 4] = 255
     return mask
 
 
 def dotted_mask(height: int, width: int, spacing: int = 320) -> NDArray[np.uint8]:
-    """Dots far apart, each a region of its own: many passes of the network, one after the other."""
+    """Dots far apart, each in a separate region, for many consecutive passes of the network: ``uint8 [H, W]``."""
     mask = np.zeros((height, width), np.uint8)
     for top in range(spacing // 2, height, spacing):
         for left in range(spacing // 2, width, spacing):
@@ -82,9 +82,9 @@ class Catalogue:
         webhook_url: str | None = None,
         **fields: Any,
     ) -> Job:
-        """A job of these files with one mask; ``None`` is an upload whose bytes never arrive.
+        """Submit a job of these files with one mask; ``None`` is an upload whose bytes never arrive.
 
-        ``fields`` are others of :class:`NewJob`.
+        ``fields`` are further fields of :class:`NewJob`.
         """
         files = [*sources, mask]
         uploads = create_uploads(
@@ -109,7 +109,7 @@ class Catalogue:
         )
 
     def endpoint(self, url: str) -> str:
-        """The id of a new endpoint of webhooks."""
+        """Create a webhook endpoint; its id."""
         return create_endpoint(self.database, self.tenant_id, url)[0].id
 
     def job(self, job: Job) -> Job:
@@ -122,7 +122,7 @@ class Catalogue:
         return [image.id for image in self.images(job)]
 
     def attempts(self, image: Image) -> list[tuple[str | None, str | None]]:
-        """Outcome and code of every attempt kept, in order."""
+        """Outcome and code of every recorded attempt, in order."""
         query = (
             select(attempts.c.outcome, attempts.c.code)
             .where(attempts.c.image_id == image.id)
@@ -132,7 +132,7 @@ class Catalogue:
             return [(row.outcome, row.code) for row in connection.execute(query)]
 
     def events(self, job: Job) -> list[str]:
-        """Types of the events written for a job's webhook."""
+        """Relay the outbox; the types of the events for a job's webhook."""
         relay_events(self.database)
         query = select(webhook_deliveries.c.event_type).where(webhook_deliveries.c.job_id == job.id)
         with self.database.read() as connection:

@@ -1,8 +1,8 @@
-"""What the pages say, as found in their sources, and the translations' files brought up to date with it.
+"""Extracts the texts of the pages from their sources, and updates the files of the translations.
 
     python -m tests.catalogues
 
-A text that is new comes without a translation, one that is no longer said is dropped; a test fails until all are there.
+A new text gets an empty translation, a text that is no longer used is dropped. A test fails until all are translated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from babel.messages.pofile import write_po
 from api.web.texts import FOLDER, LANGUAGES, catalogue
 from tests.running import REPOSITORY
 
-#: ``t`` and ``n`` are the scripts' words; the title of a kind of problem is its second argument.
+#: ``t`` and ``n`` are the functions of the scripts; the title of a kind of problem is its second argument.
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "_": None,
     "gettext": None,
@@ -29,20 +29,20 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
 }
 
 
-def said() -> Catalog:
+def page_texts() -> Catalog:
     """Every text of the pages, in English."""
     with (FOLDER / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
-    found = Catalog(fuzzy=False)
+    texts = Catalog(fuzzy=False)
     for name, line, message, comments, context in extract_from_dir(
         REPOSITORY, methods, options, keywords=KEYWORDS, strip_comment_tags=True
     ):
-        found.add(message, None, [(name, line)], auto_comments=comments, context=context)
-    return found
+        texts.add(message, None, [(name, line)], auto_comments=comments, context=context)
+    return texts
 
 
 def as_file(translated: Catalog) -> bytes:
-    """A catalogue as its file: by text, with the files that say it and without their lines, which change too often."""
+    """A catalogue as its file, sorted by text; line numbers are left out, because they change too often."""
     file = io.BytesIO()
     write_po(
         file, translated, sort_output=True, include_lineno=False, omit_header=True, width=120, ignore_obsolete=True
@@ -50,11 +50,11 @@ def as_file(translated: Catalog) -> bytes:
     return file.getvalue()
 
 
-def updated(tag: str) -> Catalog:
-    """The translations into a language, for what is said now."""
+def updated_catalogue(tag: str) -> Catalog:
+    """The translations into a language, for the present texts of the pages."""
     path = FOLDER / f"{tag}.po"
     known = catalogue(tag) if path.exists() else Catalog(locale=tag.replace("-", "_"))
-    known.update(said(), no_fuzzy_matching=True)
+    known.update(page_texts(), no_fuzzy_matching=True)
     return known
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     for tag in LANGUAGES:
         if tag != "en":
             path: Path = FOLDER / f"{tag}.po"
-            path.write_bytes(as_file(updated(tag)))
+            path.write_bytes(as_file(updated_catalogue(tag)))
 
 
 if __name__ == "__main__":

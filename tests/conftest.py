@@ -1,8 +1,8 @@
-"""What all tests may use: real servers, fresh databases, and settings of both ways to run the service.
+"""Fixtures for all tests: real servers, fresh databases, and settings of both ways to run the service.
 
 Servers start at the first test that needs them and stop at the end of the run. Tests that take ``database`` or
 ``settings`` run twice: on SQLite with folders, and on Postgres with Redis and S3. Property tests draw the same examples
-in every run, so that a verdict is of the commit alone; ``--hypothesis-profile=searching`` looks for new ones.
+in every run, so that the result depends on the commit alone; ``--hypothesis-profile=searching`` draws new ones.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from storage.migrate import migrate
-from tests.servers import PostgresServer, RedisServer, S3Server, started
+from tests.servers import PostgresServer, RedisServer, S3Server, start_server
 
-# No time limit for an example: the machine may be busy, and pytest's own stands over all of a test.
+# No time limit for an example: the machine may be busy, and pytest's limit covers the whole test.
 property_settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 property_settings.register_profile("same", property_settings.get_profile("searching"), derandomize=True)
 property_settings.load_profile("same")
@@ -32,7 +32,7 @@ property_settings.load_profile("same")
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """The variables of whoever runs the tests decide nothing."""
+    """Remove the CLEANPLATE_ variables of the caller's environment."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith("CLEANPLATE_"):
@@ -43,7 +43,7 @@ def _no_settings_from_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A Postgres server with a migrated template database."""
-    server = started(PostgresServer)
+    server = start_server(PostgresServer)
     try:
         server.make_template(migrate)
         yield server
@@ -53,8 +53,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """A Redis server. Whoever kills it starts it again."""
-    server = started(RedisServer)
+    """A Redis server. A test that kills it starts it again."""
+    server = start_server(RedisServer)
     yield server
     server.close()
 
@@ -62,7 +62,7 @@ def redis_server() -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """An S3 server that checks signatures."""
-    server = started(S3Server)
+    server = start_server(S3Server)
     yield server
     server.close()
 
@@ -76,7 +76,7 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
-    """A migrated SQLite ledger of this test's own."""
+    """A migrated SQLite ledger for this test alone."""
     path = tmp_path / "ledger.sqlite3"
     shutil.copy(_sqlite_template, path)
     return f"sqlite:///{path}"
@@ -84,7 +84,7 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A migrated Postgres ledger of this test's own."""
+    """A migrated Postgres ledger for this test alone."""
     name = postgres_server.new_database()
     yield postgres_server.url(name)
     postgres_server.drop_database(name)
@@ -92,13 +92,13 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A migrated ledger on each of both databases."""
+    """A migrated ledger, once on SQLite and once on Postgres."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A connected ledger on each of both databases, on its own clock."""
+    """A connected ledger, once on SQLite and once on Postgres, with the database's clock."""
     db = Database.connect(database_url)
     yield db
     db.close()
@@ -121,7 +121,7 @@ def embedded_settings(tmp_path: Path, _sqlite_template: Path) -> Settings:
 
 @pytest.fixture
 def server_settings(tmp_path: Path, postgres_url: str, redis_url: str, s3_server: S3Server) -> Settings:
-    """The service on Postgres, Redis and S3, each with a place of this test's own, the ledger migrated."""
+    """The service on Postgres, Redis and S3, with databases and a bucket for this test alone; the ledger migrated."""
     settings = Settings(
         home=tmp_path / "home",
         database_url=SecretStr(postgres_url),
@@ -139,7 +139,7 @@ def server_settings(tmp_path: Path, postgres_url: str, redis_url: str, s3_server
 
 @pytest.fixture(params=["embedded", "server"])
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """The settings of each of both ways to run the service."""
+    """The settings of the service, once embedded and once on servers."""
     value = request.getfixturevalue(f"{request.param}_settings")
     assert isinstance(value, Settings)
     return value

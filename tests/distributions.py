@@ -1,4 +1,4 @@
-"""Distributions of an installation: what requirements bring along, and copies of them in an empty environment."""
+"""Distributions of an installation: the closure of requirements, and copies of them in an empty environment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import tomllib
 import venv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from packaging.utils import canonicalize_name
 from tests.running import REPOSITORY
 
 PACKAGES = ("cleanplate", "api", "workers", "model", "storage", "migrations")
-_BUILD = "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
+_BUILD = """
+import sys
+from setuptools import build_meta
+folder = sys.argv[1]  # setuptools writes arguments of its own there
+build_meta.build_wheel(folder)
+build_meta.build_sdist(folder)
+"""
 
 
 def extras() -> dict[str, list[str]]:
@@ -61,18 +68,33 @@ def modules_of(names: Iterable[str]) -> set[str]:
     }
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the project's wheel into ``folder``, from a copy of its source."""
+@dataclass(frozen=True)
+class Built:
+    """What the project publishes: both files, and the copy of its source from which they were built."""
+
+    wheel: Path
+    sdist: Path
+    source: Path
+
+
+def build(folder: Path) -> Built:
+    """Build the project's wheel and sdist into ``folder``, from a copy of its source."""
     source = folder / "source"
     for package in PACKAGES:
         shutil.copytree(REPOSITORY / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source / name)
-    built = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", _BUILD, str(folder)], cwd=source, capture_output=True, text=True, check=False
     )
-    assert built.returncode == 0, built.stderr
-    return folder / built.stdout.splitlines()[-1]
+    assert ended.returncode == 0, ended.stderr
+    return built_in(folder)
+
+
+def built_in(folder: Path) -> Built:
+    """The files that :func:`build` left in ``folder``."""
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return Built(wheel, sdist, folder / "source")
 
 
 class Environment:
@@ -80,25 +102,37 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         venv.create(folder, with_pip=False)
+        self.folder = folder
         self.python = folder / "bin" / "python"
+        #: The command line, once the project's wheel is installed.
+        self.command = folder / "bin" / "cleanplate"
         (self._packages,) = (folder / "lib").glob("python*/site-packages")
 
     def copy(self, name: str) -> None:
         """Copy an installed distribution into the environment, without its scripts."""
         installed = distribution(name)
-        assert installed.files is not None, f"{name} does not say which files it has"
+        assert installed.files is not None, f"{name} has no list of its files"
         for file in installed.files:
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 target = self._packages / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(str(file.locate()), target)
 
+    def borrow(self) -> None:
+        """Lend the environment the packages of this process, without copies; a distribution of its own comes first.
+
+        Python does not read the ``.pth`` files of a folder that a ``.pth`` file names: no editable install is lent.
+        """
+        lent = [folder for folder in sys.path if Path(folder).name == "site-packages"]
+        (self._packages / "borrowed.pth").write_text("".join(f"{folder}\n" for folder in lent))
+
     def install(self, wheel: Path) -> None:
         """Install a wheel alone."""
         pip = [sys.executable, "-m", "pip", "--python", str(self.python), "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)], check=True)
+        alone = ("--no-index", "--no-deps", "--ignore-installed")
+        subprocess.run([*pip, "install", "--quiet", *alone, str(wheel)], check=True)
 
     def distributions(self) -> list[str]:
-        """The names of all distributions in it."""
+        """The names of all distributions in the environment."""
         program = "from importlib.metadata import distributions; print(*(one.name for one in distributions()))"
         return subprocess.check_output([self.python, "-I", "-c", program], text=True).split()

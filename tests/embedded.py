@@ -1,4 +1,4 @@
-"""The whole service as ``cleanplate up`` runs it, in a folder of its own; it can be stopped and started again."""
+"""The whole service in one folder, run by ``cleanplate up``; tests can stop it and start it again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cleanplate.embedded.service import create_link
 from tests.running import processes_with, running, until
 from tests.servers import free_port
 
-#: There is a machine to share; webhooks may go to the loopback receiver.
+#: Few processes and threads, for a shared machine; webhooks may go to the loopback receiver.
 SMALL = {
     "CLEANPLATE_API_WORKERS": "1",
     "CLEANPLATE_API_THREADS": "4",
@@ -24,16 +24,18 @@ SMALL = {
 
 
 class Embedded:
-    """A running service as its users see it."""
+    """A service with its address, its key and its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, path: str = "") -> None:
+        """``path``: the URL path of the service, as behind a proxy."""
+        self._path = path
         self.home = folder / "home"
         self._log_path = folder / "up.log"
         self._port = free_port()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self._port}{self._path}"
 
     @property
     def key(self) -> str:
@@ -45,8 +47,10 @@ class Embedded:
 
     @contextmanager
     def up(self) -> Iterator[None]:
-        """The service runs while the block does, at the same address each time."""
+        """Run the service during the block, at the same address each time."""
         settings = SMALL | {"CLEANPLATE_HOME": str(self.home), "CLEANPLATE_PORT": str(self._port)}
+        if self._path:
+            settings["CLEANPLATE_PUBLIC_URL"] = self.url
         with running("up", settings=settings, log_path=self._log_path) as started:
 
             def ready() -> bool:
@@ -57,17 +61,17 @@ class Embedded:
             yield
 
     def kill(self) -> None:
-        """``kill -9`` for every process of the service: nothing is told to stop, nothing is tidied up."""
+        """``kill -9`` every process of the service, so that none of them can clean up."""
         mark = f"CLEANPLATE_HOME={self.home}"
         for pid in processes_with(mark):
-            with suppress(ProcessLookupError):  # it died with its parent
+            with suppress(ProcessLookupError):  # the process died with its parent
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not processes_with(mark), "processes of the service outlived kill -9")
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[Embedded]:
-    """A service that runs while the block does."""
-    service = Embedded(folder)
+def embedded(folder: Path, path: str = "") -> Iterator[Embedded]:
+    """A new service that runs during the block, under the URL ``path``."""
+    service = Embedded(folder, path)
     with service.up():
         yield service

@@ -1,4 +1,4 @@
-"""Pictures that share a translucent mark in their lower right corner, with what lies under it."""
+"""Pictures that share a translucent mark in their lower right corner, and their originals."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ OPACITY = 0.45
 
 
 def marked_pictures(count: int, seed: int = 3) -> list[tuple[Pixels, Pixels]]:
-    """Each with its mark and without it, ``uint8 [H, W, 3]``."""
+    """Pairs of a marked picture and its original, ``uint8 [H, W, 3]``."""
     rng = np.random.default_rng(seed)
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
     where = (WIDTH - MARK_WIDTH - 8, HEIGHT - 18)
     cv2.putText(alpha, "ACME", where, cv2.FONT_HERSHEY_SIMPLEX, 1.1, 255, 3, cv2.LINE_AA)
     share = alpha[..., None].astype(np.float32) / 255 * np.float32(OPACITY)
-    made = []
+    pairs = []
     for _ in range(count):
         original = _texture(rng)
         blended = original * (1 - share) + 255 * share
-        made.append((np.rint(blended).astype(np.uint8), original))
-    return made
+        pairs.append((np.rint(blended).astype(np.uint8), original))
+    return pairs
 
 
 def _texture(rng: np.random.Generator) -> Pixels:
-    """A picture whose spectrum falls as photos' do."""
+    """A picture with the falling spectrum of photos."""
     total = np.full((HEIGHT, WIDTH, 3), 128, np.float32)
     for sigma, size in ((40, 900), (12, 200), (4, 45), (1.2, 8)):
         total += size * cv2.GaussianBlur(rng.normal(size=(HEIGHT, WIDTH, 3)).astype(np.float32), (0, 0), sigma)

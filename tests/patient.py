@@ -1,4 +1,4 @@
-"""Requests as ``httpx`` makes them, for busy machines: its five seconds are a time that tests must not depend on."""
+"""The requests of ``httpx`` with a long timeout: on a busy machine its default of five seconds is too short."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Ports for the servers of tests, each given to one run alone and only once.
+"""Ports for the servers of tests, each given to one test run only, and only once.
 
-A port that the system gives away may be somebody else's before a server has started on it: another run's, or any
-connection's. These lie below those that Linux gives away, and a run holds a lock on each until its end.
+Another run or any connection may take a port that the system assigned before the server listens on it. These ports lie
+below those that Linux assigns, and a test run holds a lock on each of its ports until it ends.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import IO
 
 _LOCKS = Path(tempfile.gettempdir()) / "cleanplate-test-ports"
 _ALL = range(20_000, 32_000)
-#: Runs beside this one begin elsewhere.
+#: Parallel test runs begin at different ports.
 _ports = islice(cycle(_ALL), 40 * os.getpid() % len(_ALL), None)
 _held: list[IO[str]] = []
 
 
 def free_port(beside: int = 0) -> int:
-    """A loopback port that nobody listens on, this run's until its end; ``beside``: so many above it are its too."""
+    """Reserve a free loopback port until the end of the run, and the ``beside`` ports above it; the lowest of them."""
     while True:
         ports = [next(_ports) for _ in range(1 + beside)]
         if ports[-1] - ports[0] == beside and all(_take(port) for port in ports):
@@ -33,7 +33,7 @@ def _take(port: int) -> bool:
     _LOCKS.mkdir(exist_ok=True)
     try:
         lock = (_LOCKS / str(port)).open("w")
-    except PermissionError:  # another user's
+    except PermissionError:  # the lock belongs to another user
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

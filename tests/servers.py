@@ -1,7 +1,7 @@
-"""Real Postgres, Redis and S3 servers for tests: found, started on free loopback ports in own folders, stopped.
+"""Real Postgres, Redis and S3 servers for tests, on free loopback ports and in temporary folders.
 
-Each is taken from PATH, else from a wheel of the ``test`` extra. None is ever replaced by something that only looks
-like it: a server that cannot be found is an error that says how to get it.
+Each program comes from PATH, else from a wheel of the ``test`` extra. No server is replaced by an imitation: a missing
+program raises an error with instructions to install it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from tests.ports import free_port
-from tests.server import Server, ServerFailed, ServerMissing, find_binary, started
+from tests.server import Server, ServerFailed, ServerMissing, find_binary, start_server
 
 __all__ = [
     "PostgresServer",
@@ -37,12 +37,12 @@ __all__ = [
     "environment",
     "find_binary",
     "free_port",
-    "started",
+    "start_server",
 ]
 
 
 class PostgresServer(Server):
-    """Postgres with password authentication; what it keeps is thrown away at the end, so without fsync unless asked."""
+    """Postgres with password authentication; without fsync unless ``durable``, because its data is temporary."""
 
     name = "postgres"
     stop_signal = signal.SIGINT
@@ -61,20 +61,24 @@ class PostgresServer(Server):
     def url(self, database: str) -> str:
         return f"postgresql://cleanplate:{self._password}@127.0.0.1:{self.port}/{database}"
 
+    def tool(self, name: str) -> Path:
+        """A client program of the server's own version, as ``pg_dump``."""
+        return self._binaries / name
+
     def make_template(self, fill: Callable[[str], None]) -> None:
-        """Makes the database that :meth:`new_database` copies; ``fill`` gets its URL."""
+        """Create the database that :meth:`new_database` copies; ``fill`` gets its URL."""
         self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._TEMPLATE)))
         fill(self.url(self._TEMPLATE))
 
     def new_database(self, *, empty: bool = False) -> str:
-        """A database of its own, a copy of the template or empty; its name."""
+        """Create a database, as a copy of the template or empty; its name."""
         name = f"test_{secrets.token_hex(8)}"
         source = "template1" if empty else self._TEMPLATE
         self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
         return name
 
     def drop_database(self, name: str) -> None:
-        """Removes a database, and the connections that somebody left open."""
+        """Drop a database, and close the connections to it that are still open."""
         self._administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def answers(self) -> bool:
@@ -99,7 +103,7 @@ class PostgresServer(Server):
             "fsync": self._durable,
             "synchronous_commit": self._durable,
             "full_page_writes": self._durable,
-            # Tests find mistakes between clocks of different zones.
+            # An unusual time zone exposes errors between local time and UTC.
             "timezone": "Pacific/Chatham",
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -131,7 +135,7 @@ class PostgresServer(Server):
             raise ServerFailed(f"initdb failed:\n{made.stderr}")
 
     def _copy_wheel(self) -> None:
-        """Puts the wheel's binaries, and the libraries beside them, where every user may read them."""
+        """Copy the wheel's binaries and their libraries to a folder that every user may read."""
         package = self._binaries.parent.parent
         self.folder.chmod(0o755)
         for part in (package, package.with_name(f"{package.name}.libs")):
@@ -141,7 +145,7 @@ class PostgresServer(Server):
 
 
 class RedisServer(Server):
-    """Redis without persistence: killed or flushed, it forgets everything."""
+    """Redis without persistence: a kill or a flush loses all data."""
 
     name = "redis"
     databases = 512
@@ -161,7 +165,7 @@ class RedisServer(Server):
         return f"redis://127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
-        """The URL of a logical database that is empty and that nobody else is given before all others were."""
+        """Empty the next logical database, in turn; its URL."""
         url = self.url(self._next_database % self.databases)
         self._next_database += 1
         with redis.Redis.from_url(url) as client:
@@ -169,7 +173,7 @@ class RedisServer(Server):
         return url
 
     def flush(self) -> None:
-        """Forgets everything in every database."""
+        """Empty all databases."""
         with redis.Redis.from_url(self.url()) as client:
             client.flushall()
 
@@ -192,7 +196,7 @@ class S3Server(Server):
     """SeaweedFS' S3 server, which checks signatures, expiry and checksums as AWS does."""
 
     name = "s3"
-    stop_signal = signal.SIGKILL  # an orderly stop takes up to ten seconds, for data that is thrown away
+    stop_signal = signal.SIGKILL  # an orderly stop takes up to ten seconds, and the data is temporary
 
     def __init__(self) -> None:
         self._binary = find_binary(
@@ -210,7 +214,7 @@ class S3Server(Server):
 
     def close(self) -> None:
         super().close()
-        # Its gRPC sockets have names of its own choice, and some outlive it.
+        # The server chooses the names of its gRPC sockets, and leaves some behind.
         for flag, port in self._ports.items():
             role, _, kind = flag.removeprefix("-").partition(".port")
             if kind:
@@ -235,7 +239,7 @@ class S3Server(Server):
             "mini",
             f"-dir={self.folder / 'data'}",
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false", "-webdav=false"),
-            # 0 switches services off that would otherwise sit on fixed ports, where a second server could not start.
+            # 0 switches off services on fixed ports, which would keep a second server from starting.
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),
             f"-filer.localSocket={self.folder / 'filer.sock'}",
             f"-s3.localSocket={self.folder / 's3.sock'}",
@@ -245,7 +249,7 @@ class S3Server(Server):
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment of a process that shall have these settings."""
+    """The environment of a process with these settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_")}
     return inherited | {f"CLEANPLATE_{name.upper()}": _as_variable(value) for name, value in settings}
 
@@ -257,7 +261,7 @@ def _as_variable(value: object) -> str:
 
 
 def _find_postgres() -> Path:
-    """The folder of ``initdb`` and ``postgres``."""
+    """The folder with ``initdb`` and ``postgres``."""
     on_path = shutil.which("initdb"), shutil.which("postgres")
     if all(on_path):
         return Path(str(on_path[0])).resolve().parent

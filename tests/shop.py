@@ -1,4 +1,4 @@
-"""A clock that tests move, and a shop that submits jobs: what the tests of the ledger speak with."""
+"""A clock that tests move, and a shop that submits jobs, for the tests of the ledger."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Clock:
 
 @dataclass
 class Shop:
-    """A tenant, and short ways to do what its users do."""
+    """A tenant, with short forms of its users' actions."""
 
     db: Database
     tenant: str
@@ -54,7 +54,7 @@ class Shop:
         priority: Priority = Priority.BULK,
         deadline: datetime | None = None,
     ) -> NewJob:
-        """A job to be submitted, with its uploads; ``sizes`` are those of the images and the mask."""
+        """Create uploads and return an unsubmitted job of them; ``sizes`` are those of the images and the mask."""
         files = [(f"{n}.jpg", "image/jpeg") for n in range(images)]
         files.append(("mask.png", "image/png"))
         uploads = create_uploads(self.db, self.tenant, files, expires_in_s=3600, sizes=sizes)
@@ -81,14 +81,14 @@ class Shop:
     def image_ids(self, job_id: str) -> list[str]:
         return [image.id for image in self.images(job_id)]
 
-    def counted(self, job_id: str) -> Counts:
-        """The counts as the images themselves tell them."""
+    def count_images(self, job_id: str) -> Counts:
+        """The counts of a job, from the states of its images."""
         query = select(images.c.state, func.count()).where(images.c.job_id == job_id).group_by(images.c.state)
         with self.db.read() as connection:
             return Counts(**{row[0]: row[1] for row in connection.execute(query)})
 
     def events(self, job_id: str) -> list[dict[str, object]]:
-        """The payloads of all events of a job, in the order of their writing."""
+        """Relay the outbox; the payloads of all events of a job, in the order of writing."""
         relay_events(self.db)
         query = (
             select(webhook_deliveries.c.payload)
@@ -100,7 +100,7 @@ class Shop:
 
 
 def succeeded(image_id: str, *, tiles: int = 1) -> Outcome:
-    """What a worker says of an image it repaired."""
+    """The outcome that a worker reports for a repaired image."""
     return Outcome(
         image_id=image_id,
         state=ImageState.SUCCEEDED,
@@ -114,7 +114,7 @@ def succeeded(image_id: str, *, tiles: int = 1) -> Outcome:
 
 
 def failed(image_id: str, *, retry: bool = False) -> Outcome:
-    """What a worker says of an image it could not repair."""
+    """The outcome that a worker reports for a failed image."""
     return Outcome(
         image_id=image_id,
         state=ImageState.FAILED,

@@ -1,4 +1,4 @@
-"""Pictures with text on them: a translucent mark, and print as it stands on goods."""
+"""Pictures with text: a translucent mark, and print on products."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def laid(
     opacity: float = 0.6,
     ink: tuple[int, int, int] = (255, 255, 255),
 ) -> tuple[Pixels, NDArray[np.bool_]]:
-    """``ground`` with a line whose middle lies at ``place`` (shares of width and height), and where its ink is."""
+    """``ground`` with a line centred at ``place`` (shares of width and height), and the pixels of its ink."""
     height, width = line.shape
     left, top = round(place[0] * ground.shape[1] - width / 2), round(place[1] * ground.shape[0] - height / 2)
     covered = np.zeros(ground.shape[:2], np.float32)
@@ -47,10 +47,10 @@ def laid(
 
 
 def goods(seed: int = 1) -> Pixels:
-    """A picture without text."""
+    """A picture of a product without text."""
     return (picture(seed, HEIGHT, WIDTH) * 0.6).astype(np.uint8)
 
 
 def printed(seed: int = 1) -> Pixels:
-    """Goods with a word printed on them, in their upper half."""
+    """A product with a word printed on its upper half."""
     return laid(goods(seed), letters("BASKETBALL", 40), (0.5, 0.3), opacity=1, ink=(250, 240, 120))[0]

@@ -1,4 +1,4 @@
-"""A receiver of webhooks for tests: a real HTTP server that keeps what it gets and answers what it is told to."""
+"""A receiver of webhooks for tests: a real HTTP server that records requests and sends prepared replies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Received:
-    """One request."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
@@ -20,7 +20,7 @@ class Received:
 
 @dataclass
 class Reply:
-    """One answer. ``write`` replaces everything after the request: raw bytes to the connection."""
+    """One answer. ``write`` sends raw bytes to the connection instead of an HTTP answer."""
 
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Reply:
 
 
 class Receiver:
-    """Answers ``replies`` in turn, the last one for ever."""
+    """Sends ``replies`` in turn, and repeats the last one."""
 
     def __init__(self) -> None:
         self.replies: list[Reply] = [Reply()]
@@ -37,7 +37,7 @@ class Receiver:
         self.url = ""
         self._lock = threading.Lock()
 
-    def take(self, received: Received) -> Reply:
+    def record(self, received: Received) -> Reply:
         with self._lock:
             self.received.append(received)
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
@@ -45,7 +45,7 @@ class Receiver:
 
 @contextmanager
 def receiver_running() -> Iterator[Receiver]:
-    """On a free loopback port while the ``with`` block runs."""
+    """Run a receiver on a free loopback port during the block."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -55,11 +55,11 @@ def receiver_running() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = receiver.take(Received(self.path, headers, body))
+            reply = receiver.record(Received(self.path, headers, body))
             try:
                 self._answer(reply)
             except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True  # the sender had enough, which is what some tests want
+                self.close_connection = True  # the sender closed the connection, as some tests expect
 
         def _answer(self, reply: Reply) -> None:
             if reply.write is not None:
@@ -74,7 +74,7 @@ def receiver_running() -> Iterator[Receiver]:
             self.wfile.write(reply.body)
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -5,6 +5,7 @@
     WorkerError
     ├── LeaseLost        another worker may hold the image by now, or its job was canceled
     ├── Interrupted      the process stops, and the image is given back
+    ├── ServerRefuses    a program cannot start: a server refuses, or does not answer
     ├── NoDevice         CUDA was asked for and there is none
     ├── UnknownDevice    --devices names a device that this machine does not have
     ├── AddressRefused   a webhook's URL that the service never posts to
@@ -45,6 +46,12 @@ class Interrupted(WorkerError):
 
     def __init__(self) -> None:
         super().__init__("The worker is stopping; the image goes back to the queue.")
+
+
+class ServerRefuses(WorkerError):
+    """A program cannot start, because of its ledger, object store or queue."""
+
+    code = "server_refuses"
 
 
 class NoDevice(WorkerError):

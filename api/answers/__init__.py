@@ -1,6 +1,6 @@
 """Answers: pydantic models of every body, made from the ledger's records."""
 
-from api.answers.base import Answer, Fault, Health, Problem
+from api.answers.base import Answer, Fault, Health, Problem, Readiness
 from api.answers.devices import Device, Devices
 from api.answers.images import ErrorLine, Image, ImagePage, ResultLine, SkippedLine
 from api.answers.jobs import (
@@ -42,6 +42,7 @@ __all__ = [
     "Overview",
     "Pause",
     "Problem",
+    "Readiness",
     "Reason",
     "ResultLine",
     "Review",

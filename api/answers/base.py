@@ -17,6 +17,17 @@ class Health(Answer):
     status: str = Field(examples=["ok"])
 
 
+class Readiness(Health):
+    """The state of the service and of its workers. A service without workers is ready: it takes jobs, which wait."""
+
+    workers: int = Field(description="Worker processes that take images.")
+    starting: int = Field(description="Worker processes that load their network.")
+    reason: str | None = Field(
+        description="Why a worker that reports does not work, as a code; `GET /v1/devices` has the sentence.",
+        examples=["process_died"],
+    )
+
+
 class Fault(BaseModel):
     """One fault of a request: where, and what."""
 

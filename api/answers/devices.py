@@ -20,6 +20,7 @@ class Device(Answer):
     state: Literal["starting", "working", "waiting", "crash_loop", "draining"] = Field(
         description="`waiting`: for the next start of its process. `crash_loop`: the process died again and again."
     )
+    reason: str | None = Field(description="Why its process does not work: a code and a sentence; null while it works.")
     deaths: int = Field(description="Number of times that its process died.")
     images: int = Field(description="Images that ended since its process began.")
     images_per_second: float = Field(description="Over the last minute.")

@@ -56,7 +56,7 @@ def _check_one(mask: JobMask | None, mask_upload_id: str | None) -> None:
 
 
 def _kind_in_form(place: Any) -> str:
-    """The placement of a file has no field that only it has: it is what is left."""
+    """The kind of a mask in a form; the placement of a file has no field of its kind, so it is the default."""
     kind = kind_of(place)
     if kind in {"<boxes>", "<text>"}:
         return kind

@@ -1,6 +1,6 @@
-"""Signed links of the local blob store: the file of a link, sent or received. With S3 the links lead there instead.
+"""Sends and receives the files of the local blob store's signed links. With S3 the links lead to S3.
 
-The token in the address is all the permission; it says which key, which method, how long and how many bytes.
+The token in the address is the only permission; it names the key, the method, the expiry and the size.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FILE = {"schema": {"type": "string", "format": "binary"}}
 
 @blueprint.get("/blobs/<token>")
 @blueprint.doc(
-    summary="Fetch a file",
+    summary="Download a file",
     description="For links from `/v1/images/{image_id}/result`, where the object store is a folder.",
     responses=responses(
         "link_invalid",
@@ -52,14 +52,14 @@ def fetch(token: str) -> Response:
     )
     answer.content_length = stat.size
     answer.headers["Content-Disposition"] = attachment(link.filename or "image")
-    # Should a browser show it all the same, it may do nothing.
+    # If a browser shows it all the same, it may run and load nothing.
     answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox; frame-ancestors 'none'"
     return answer
 
 
 @blueprint.put("/blobs/<token>")
 @blueprint.doc(
-    summary="Send a file",
+    summary="Upload a file",
     description="For links from `POST /v1/uploads`, where the object store is a folder.",
     responses=responses(
         "request_invalid",
@@ -97,7 +97,7 @@ def send(token: str) -> Response:
 
 @blueprint.post("/blobs/<token>")
 @blueprint.doc(
-    summary="Send a file by a form",
+    summary="Upload a file by a form",
     description="For links with `fields` from `POST /v1/uploads`, where the object store is a folder.",
     responses=responses(
         "request_invalid",
@@ -141,15 +141,15 @@ def send_form(token: str) -> Response:
 def _local_blobs() -> LocalBlobs:
     blobs = stores().blobs
     if not isinstance(blobs, LocalBlobs):
-        raise Problem("not_found", "Files of this service are elsewhere: use the links that it hands out.")
+        raise Problem("not_found", "This service keeps its files in an object store: use the links that it returns.")
     return blobs
 
 
 def _hold(max_bytes: int | None) -> None:
-    """The current request's body may have so many bytes. Raises RequestEntityTooLarge, also while it is read."""
+    """Limits the current request's body to this many bytes. Raises RequestEntityTooLarge, also while it is read."""
     if max_bytes is None:
         return
     if request.content_length is not None and request.content_length > max_bytes:
         raise RequestEntityTooLarge
-    # Werkzeug refuses to look past the limit, also for the end of a body that has exactly so many bytes.
+    # Werkzeug refuses to read past the limit, even to find the end of a body of exactly that size.
     request.max_content_length = max_bytes + 1

@@ -1,4 +1,4 @@
-"""What was posted to a webhook and what came back; a test post, a post again, and a new secret."""
+"""Deliveries of webhooks with their attempts; a test post, a repeated post, and a new secret."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ auth.protect(blueprint, writes=Scope.ADMIN)
 @blueprint.input(requests.Rotation, location="query")
 @blueprint.output(answers.WebhookWithSecret, description="The webhook with its new secret, shown this once.")
 @blueprint.doc(
-    summary="Give a webhook a new secret",
+    summary="Rotate a webhook's secret",
     description=(
         "Until `keep_s` seconds have passed, posts carry two signatures: by the new secret and by the one before. A "
         "receiver takes either, and is given the new secret meanwhile."
@@ -33,10 +33,12 @@ def rotate(webhook_id: str, query_data: requests.Rotation) -> answers.WebhookWit
 
 
 @blueprint.post("/v1/webhooks/<id:webhook_id>/ping")
-@blueprint.output(answers.Delivery, status_code=202, description="On its way; ask for the delivery to see its answer.")
+@blueprint.output(
+    answers.Delivery, status_code=202, description="Queued; get the delivery to see the receiver's answer."
+)
 @blueprint.doc(
-    summary="Send a webhook a test",
-    description="An event `ping`, whatever the filters.",
+    summary="Send a test event",
+    description="Posts an event `ping`, whatever the webhook's filters.",
     responses=responses("webhook_disabled"),
 )
 def send_ping(webhook_id: str) -> answers.Delivery:
@@ -53,7 +55,7 @@ def send_ping(webhook_id: str) -> answers.Delivery:
     responses=responses("cursor_invalid"),
 )
 def index(webhook_id: str, query_data: requests.DeliveriesQuery) -> answers.DeliveryPage:
-    found = list_deliveries(
+    deliveries = list_deliveries(
         stores().database,
         auth.tenant(),
         webhook_id,
@@ -62,25 +64,25 @@ def index(webhook_id: str, query_data: requests.DeliveriesQuery) -> answers.Deli
         state=query_data.state,
         job_id=query_data.job_id,
     )
-    page = found[: query_data.limit]
+    page = deliveries[: query_data.limit]
     return answers.DeliveryPage(
         data=[answers.Delivery.of(delivery) for delivery in page],
-        next_cursor=cursors.encode("delivery", page[-1].id) if len(found) > len(page) else None,
+        next_cursor=cursors.encode("delivery", page[-1].id) if len(deliveries) > len(page) else None,
     )
 
 
 @blueprint.get("/v1/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>")
 @blueprint.output(answers.Delivery, description="The delivery.")
-@blueprint.doc(summary="See one delivery")
+@blueprint.doc(summary="Get a delivery")
 def show(webhook_id: str, delivery_id: str) -> answers.Delivery:
     return answers.Delivery.of(get_delivery(stores().database, auth.tenant(), webhook_id, delivery_id))
 
 
 @blueprint.post("/v1/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>/redeliver")
-@blueprint.output(answers.Delivery, status_code=202, description="On its way once more.")
+@blueprint.output(answers.Delivery, status_code=202, description="Queued again.")
 @blueprint.doc(
-    summary="Send a delivery again",
-    description="Under the same `webhook-id`, by a schedule that begins anew.",
+    summary="Redeliver an event",
+    description="With the same `webhook-id`; the schedule of retries starts again.",
     responses=responses("webhook_disabled"),
 )
 def again(webhook_id: str, delivery_id: str) -> answers.Delivery:

@@ -1,7 +1,7 @@
 """Progress as server-sent events: of one job, and of all jobs of a tenant.
 
-Each event is the whole state of a job, so that whoever comes back with ``Last-Event-ID`` misses nothing that matters:
-what he has is not sent again, and what has happened since is in the state that is.
+Each event holds the whole state of a job. A client that reconnects with ``Last-Event-ID`` gets the current state if it
+differs from the one it has, so it misses nothing that matters. A stream ends when its key or session ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from api import auth, lanes
+from api import auth, concurrency
 from api.problems import responses
 from api.stores import stores
 from api.watching import News, Subscription
@@ -25,20 +25,20 @@ from storage.records import Scope
 blueprint = APIBlueprint(
     "events",
     __name__,
-    tag={"name": "Events", "description": "What happens to jobs, as it happens: server-sent events."},
+    tag={"name": "Events", "description": "Changes of jobs as server-sent events."},
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
 
 MEDIA_TYPE = "text/event-stream"
-#: Seconds between two signs of life, well under the idle time of any proxy.
+#: Seconds between two keep-alive comments, well below the idle timeout of proxies.
 KEEP_ALIVE_S = 15.0
-#: Milliseconds after which a browser comes back when a stream breaks off.
+#: Milliseconds after which a browser reconnects a broken stream.
 _RETRY_MS = 2000
-#: A change is told by when its transaction began; it may have taken so long.
+#: A change carries the time at which its transaction began; the transaction may take this long.
 _MARGIN = timedelta(seconds=60)
 _LONGEST_ABSENCE = timedelta(days=1)
 _HEADERS = {
-    # No proxy may keep back, change or compress what is to arrive at once.
+    # No proxy may buffer, change or compress the stream.
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
@@ -54,7 +54,7 @@ _STREAM: Any = {
     description=(
         "Server-sent events. `progress` brings the job (see `Job`) at once and whenever it has changed, at most once "
         "a second; `end` brings it when it has ended, and is the last; `gone` says that it was deleted. A stream that "
-        "breaks off is taken up again with the header `Last-Event-ID`; 204 then says that all was told."
+        "breaks off is resumed with the header `Last-Event-ID`; the answer 204 then says that nothing is new."
     ),
     responses=responses(
         "too_many_streams",
@@ -62,17 +62,17 @@ _STREAM: Any = {
     ),
 )
 def of_job(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    now = News.of(get_job(here.database, tenant, job_id), datetime.now(UTC))
+    backend, tenant = stores(), auth.tenant()
+    now = News.of(get_job(backend.database, tenant, job_id), datetime.now(UTC))
     heard = request.headers.get("Last-Event-ID") == now.version
     if heard and now.ended:
         return Response(status=204)
-    lanes.stream()
+    concurrency.start_stream()
     if now.ended:
         return _stream(iter([_event("end", now.version, now.body)]))
-    subscription = here.watcher.subscribe(auth.caller(), job_id, {job_id: now.version})
-    answer = _stream(_of_job(subscription, [] if heard else [now], _deadline(here.settings.stream_s)))
-    answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
+    subscription = backend.watcher.subscribe(auth.caller(), job_id, {job_id: now.version})
+    answer = _stream(_of_job(subscription, [] if heard else [now], _deadline(backend.settings.stream_s)))
+    answer.call_on_close(lambda: backend.watcher.unsubscribe(subscription))
     return answer
 
 
@@ -87,13 +87,13 @@ def of_job(job_id: str) -> Response:
     responses=responses("too_many_streams", also={200: _STREAM}),
 )
 def of_tenant() -> Response:
-    here, tenant = stores(), auth.tenant()
-    look = look_since(here.database, tenant, _moment_of(request.headers.get("Last-Event-ID")))
+    backend, tenant = stores(), auth.tenant()
+    look = look_since(backend.database, tenant, _moment_of(request.headers.get("Last-Event-ID")))
     first = [News.of(job, look.at) for job in reversed(look.jobs)]
-    lanes.stream()
-    subscription = here.watcher.subscribe(auth.caller(), None, {news.job_id: news.version for news in first})
-    answer = _stream(_of_tenant(subscription, first, _deadline(here.settings.stream_s)))
-    answer.call_on_close(lambda: here.watcher.unsubscribe(subscription))
+    concurrency.start_stream()
+    subscription = backend.watcher.subscribe(auth.caller(), None, {news.job_id: news.version for news in first})
+    answer = _stream(_of_tenant(subscription, first, _deadline(backend.settings.stream_s)))
+    answer.call_on_close(lambda: backend.watcher.unsubscribe(subscription))
     return answer
 
 
@@ -128,7 +128,7 @@ def _of_tenant(subscription: Subscription, first: list[News], deadline: float) -
 
 def _stream(events: Iterator[bytes]) -> Response:
     def begun() -> Iterator[bytes]:
-        # Something to send at once, so that the headers arrive.
+        # Bytes to send at once, so that the headers arrive.
         yield f"retry: {_RETRY_MS}\n\n".encode()
         yield from events
 
@@ -149,7 +149,7 @@ def _patience(deadline: float) -> float:
 
 
 def _moment_of(last_event_id: str | None) -> datetime | None:
-    """From when on a tenant's news are wanted that comes back; ``None``: it does not."""
+    """The time from which a reconnecting client wants news; ``None``: it does not reconnect."""
     if last_event_id is None or not last_event_id.isdecimal() or len(last_event_id) > 15:
         return None
     now = datetime.now(UTC)

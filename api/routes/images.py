@@ -1,4 +1,4 @@
-"""Images: one picture's state, and its result by a signed link."""
+"""Images: the state of one picture, and a signed link to its result."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 
 @blueprint.get("/v1/images/<id:image_id>")
 @blueprint.output(answers.Image, description="The image.")
-@blueprint.doc(summary="See one image")
+@blueprint.doc(summary="Get an image")
 def show(image_id: str) -> answers.Image:
     return answers.Image.of(get_image(stores().database, auth.tenant(), image_id))
 
 
 @blueprint.get("/v1/images/<id:image_id>/result")
 @blueprint.doc(
-    summary="Fetch an image's result",
+    summary="Download an image's result",
     description="Redirects to a signed link, which works for a while and for whoever has it.",
     responses=responses(
         "image_not_finished",
@@ -43,15 +43,15 @@ def show(image_id: str) -> answers.Image:
     ),
 )
 def result(image_id: str) -> Response:
-    here = stores()
-    image = get_image(here.database, auth.tenant(), image_id)
+    backend = stores()
+    image = get_image(backend.database, auth.tenant(), image_id)
     if image.state is ImageState.FAILED:
         raise Problem("image_failed", f"{image.error_code}: {image.error_detail}")
     if image.state is ImageState.CANCELED:
         raise Problem("image_canceled", "The image's job was canceled before this image was done.")
     if image.state not in ENDED or image.result_key is None:
         raise Problem("image_not_finished", f"The image is {image.state}. Ask again when it has ended.")
-    link = here.blobs.presigned_get(
-        image.result_key, filename=download_name(image), expires_s=here.settings.link_expiry_s
+    link = backend.blobs.presigned_get(
+        image.result_key, filename=download_name(image), expires_s=backend.settings.link_expiry_s
     )
     return Response(status=302, headers={"Location": link.url})

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
+from api.concurrency import waiting
 from api.gathering import gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
-from api.lanes import waiting
 from api.problems import Problem, responses, validation_problem
 from api.rights import require_rights
 from api.stores import Stores, stores
@@ -29,7 +29,7 @@ from storage.records import JobState, Scope
 blueprint = APIBlueprint(
     "jobs",
     __name__,
-    tag={"name": "Jobs", "description": "Pictures to be cleaned, together."},
+    tag={"name": "Jobs", "description": "Submit pictures to be cleaned, and follow them."},
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
 must_be_json(blueprint, "jobs.approve")
@@ -80,21 +80,23 @@ must_be_json(blueprint, "jobs.approve")
     ),
 )
 def submit() -> tuple[answers.Job, int, dict[str, str]]:
-    here, tenant = stores(), auth.tenant()
+    backend, tenant = stores(), auth.tenant()
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
-    wanted = once()
-    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
+    attempt = once()
+    given = recall_answer(backend.database, tenant, attempt) if attempt is not None else None
     if given is not None:
         return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
-        job, replayed = _submit_uploaded(here, tenant, wanted)
+        job, replayed = _submit_uploaded(backend, tenant, attempt)
     else:
-        job, replayed = submit_to_ledger(here, tenant, read_inline_job(here, tenant), wanted, webhook_field="webhook")
+        job, replayed = submit_to_ledger(
+            backend, tenant, read_inline_job(backend, tenant), attempt, webhook_field="webhook"
+        )
     return accepted(job, replayed=replayed)
 
 
-def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[answers.Job, bool]:
+def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tuple[answers.Job, bool]:
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
@@ -102,9 +104,9 @@ def _submit_uploaded(here: Stores, tenant: str, wanted: Once | None) -> tuple[an
         body = requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
-    job = gather_job(here, tenant, body)
+    job = gather_job(backend, tenant, body)
     try:
-        return submit_to_ledger(here, tenant, job, wanted, webhook_field="webhook_id")
+        return submit_to_ledger(backend, tenant, job, attempt, webhook_field="webhook_id")
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=places_of(body, set(error.identifiers))) from error
 
@@ -123,11 +125,11 @@ def index(query_data: requests.JobsQuery) -> answers.JobPage:
 
 
 def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> answers.JobPage:
-    """A part of the caller's jobs. Raises Problem ``cursor_invalid``."""
+    """One page of the caller's jobs. Raises Problem ``cursor_invalid``."""
     after = cursors.decode("job", cursor)
-    found = list_jobs(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state)
-    page = found[:limit]
-    more = len(found) > len(page)
+    jobs = list_jobs(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state)
+    page = jobs[:limit]
+    more = len(jobs) > len(page)
     return answers.JobPage(
         data=[answers.Job.of(job) for job in page],
         next_cursor=cursors.encode("job", page[-1].id) if more else None,
@@ -146,22 +148,22 @@ def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> a
     responses=responses("too_many_streams"),
 )
 def show(job_id: str, query_data: requests.WaitQuery) -> tuple[answers.Job, int, dict[str, str]]:
-    here, tenant = stores(), auth.tenant()
-    job = answers.Job.of(get_job(here.database, tenant, job_id))
+    backend, tenant = stores(), auth.tenant()
+    job = answers.Job.of(get_job(backend.database, tenant, job_id))
     known = request.if_none_match.contains_weak(version_of(job)) or not request.if_none_match
     if query_data.wait and known and job.state in OPEN_JOB:
-        _await_news(here, job, min(float(query_data.wait), here.settings.stream_s))
-        job = answers.Job.of(get_job(here.database, tenant, job_id))
+        _await_news(backend, job, min(float(query_data.wait), backend.settings.stream_s))
+        job = answers.Job.of(get_job(backend.database, tenant, job_id))
     return job, 200, {"ETag": f'W/"{version_of(job)}"'}
 
 
-def _await_news(here: Stores, job: answers.Job, wait_s: float) -> None:
-    subscription = here.watcher.subscribe(auth.caller(), job.id, {job.id: version_of(job)})
+def _await_news(backend: Stores, job: answers.Job, wait_s: float) -> None:
+    subscription = backend.watcher.subscribe(auth.caller(), job.id, {job.id: version_of(job)})
     try:
         with waiting():
             subscription.take(wait_s)
     finally:
-        here.watcher.unsubscribe(subscription)
+        backend.watcher.unsubscribe(subscription)
     if subscription.revoked:
         raise auth.key_ended()
 
@@ -180,7 +182,7 @@ def cancel(job_id: str) -> answers.Job:
 @blueprint.input(requests.Approve, location="json")
 @blueprint.output(answers.Job, description="The job as it is now.")
 @blueprint.doc(
-    summary="Let a job begin that waits for its mark",
+    summary="Approve a job in review",
     description=(
         "Of a job with `mask: {mode: auto}` that needs review: with the marks that were found in its pictures, or with "
         "other templates. What needed review is approved by it. Repeating it changes nothing."
@@ -233,7 +235,7 @@ def delete(job_id: str) -> Response:
 )
 def images(job_id: str, query_data: requests.ImagesQuery) -> answers.ImagePage:
     after = cursors.decode_position("image", query_data.cursor)
-    found = list_images(
+    images = list_images(
         stores().database,
         auth.tenant(),
         job_id,
@@ -242,8 +244,8 @@ def images(job_id: str, query_data: requests.ImagesQuery) -> answers.ImagePage:
         state=query_data.state,
         error_code=query_data.error_code,
     )
-    page = found[: query_data.limit]
-    more = len(found) > len(page)
+    page = images[: query_data.limit]
+    more = len(images) > len(page)
     return answers.ImagePage(
         data=[answers.Image.of(image) for image in page],
         next_cursor=cursors.encode("image", page[-1].position) if more else None,

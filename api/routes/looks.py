@@ -1,4 +1,4 @@
-"""Looking over what became of a job: reasons and stages as a whole; of each image a small picture before and after."""
+"""Overviews of a job: reasons and stages in sum, and a small picture of each image before and after."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _UNSEEN = (
     "image_format_unsupported",
     "blob_store_unavailable",
 )
-#: Decoded pictures are large: a process holds one.
+#: Decoded pictures are large: each process holds one.
 _one_at_a_time = threading.Lock()
 #: Well over any preview, in bytes.
 _MAX_BYTES = 4 << 20
@@ -56,7 +56,7 @@ _KEPT_S = 24 * 3600
 @blueprint.get("/v1/jobs/<id:job_id>/overview")
 @blueprint.output(answers.Overview, description="Reasons and stages.")
 @blueprint.doc(
-    summary="See why images of a job failed, and what took the time",
+    summary="Get a job's failure reasons and stage times",
 )
 def of_job(job_id: str) -> answers.Overview:
     return answers.Overview.model_validate(overview(stores().database, auth.tenant(), job_id))
@@ -64,7 +64,7 @@ def of_job(job_id: str) -> answers.Overview:
 
 @blueprint.get("/v1/images/<id:image_id>/preview")
 @blueprint.doc(
-    summary="See an image before and after, small",
+    summary="Get an image's preview before and after",
     description=(
         "One WebP: the picture before above the picture after, each of the size in the image's `record.preview`. "
         "Images that succeeded have one."
@@ -81,11 +81,11 @@ def of_job(job_id: str) -> answers.Overview:
     ),
 )
 def preview(image_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    image = get_image(here.database, tenant, image_id)
+    backend, tenant = stores(), auth.tenant()
+    image = get_image(backend.database, tenant, image_id)
     if "preview" not in image.record:
         raise Problem("not_found", "The image has no preview: those that succeeded have one.")
-    data = here.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
+    data = backend.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
     answer = Response(data, mimetype="image/webp")
     answer.headers["Cache-Control"] = f"private, max-age={_KEPT_S}, immutable"
     return answer
@@ -93,7 +93,7 @@ def preview(image_id: str) -> Response:
 
 @blueprint.get("/v1/uploads/<id:upload_id>/view")
 @blueprint.doc(
-    summary="See an uploaded picture as every browser can show it",
+    summary="Get an uploaded picture in a format that browsers show",
     description=_VIEW,
     responses=responses(*_UNSEEN, also=_SEEN),
 )
@@ -103,39 +103,39 @@ def of_upload(upload_id: str) -> Response:
 
 @blueprint.get("/v1/images/<id:image_id>/view")
 @blueprint.doc(
-    summary="See an image's result as every browser can show it",
+    summary="Get an image's result in a format that browsers show",
     description=_VIEW,
     responses=responses(*_UNSEEN, also=_SEEN),
 )
 def of_result(image_id: str) -> Response:
     image = get_image(stores().database, auth.tenant(), image_id)
     if image.result_key is None:
-        raise Problem("not_found", "The image has no result yet, or will have none: its state says which.")
+        raise Problem("not_found", "The image has no result; its state says whether it will have one.")
     return _seen(image.result_key)
 
 
 def _seen(key: str) -> Response:
-    here = stores()
-    limits = Limits(max_bytes=here.settings.max_image_bytes, max_pixels=here.settings.max_image_pixels)
+    backend = stores()
+    limits = Limits(max_bytes=backend.settings.max_image_bytes, max_pixels=backend.settings.max_image_pixels)
     with _one_at_a_time:
-        found = view(here.blobs.get(key, max_bytes=limits.max_bytes), limits)
-    answer = Response(found.data, mimetype=found.content_type)
-    answer.headers["Cleanplate-Width"] = str(found.width)
-    answer.headers["Cleanplate-Height"] = str(found.height)
+        picture = view(backend.blobs.get(key, max_bytes=limits.max_bytes), limits)
+    answer = Response(picture.data, mimetype=picture.content_type)
+    answer.headers["Cleanplate-Width"] = str(picture.width)
+    answer.headers["Cleanplate-Height"] = str(picture.height)
     answer.headers["Cache-Control"] = f"private, max-age={_KEPT_S}, immutable"
     return answer
 
 
 @blueprint.get("/v1/images/<id:image_id>/source")
 @blueprint.doc(
-    summary="Fetch an image as it was sent",
+    summary="Download an image's original",
     description="Redirects to a signed link. Pictures that were given by their address are not kept.",
     responses=responses(also=_LINK),
 )
 def source(image_id: str) -> Response:
-    here = stores()
-    image = get_image(here.database, auth.tenant(), image_id)
+    backend = stores()
+    image = get_image(backend.database, auth.tenant(), image_id)
     if image.source_url is not None:
-        raise Problem("not_found", "The picture was given by its address, and is not kept here.")
-    link = here.blobs.presigned_get(image.source_key, filename=image.name, expires_s=here.settings.link_expiry_s)
+        raise Problem("not_found", "The picture was submitted by its address and is not stored here.")
+    link = backend.blobs.presigned_get(image.source_key, filename=image.name, expires_s=backend.settings.link_expiry_s)
     return Response(status=302, headers={"Location": link.url})

@@ -1,4 +1,4 @@
-"""Jobs from manifests: one that brings its manifest along, and the rows of a manifest that were left out."""
+"""Jobs with a manifest in the request, and the rows of a manifest that were left out."""
 
 from __future__ import annotations
 
@@ -58,27 +58,27 @@ _PAGE = 1000
     ),
 )
 def submit() -> tuple[answers.Job, int, dict[str, str]]:
-    here, tenant = stores(), auth.tenant()
+    backend, tenant = stores(), auth.tenant()
     if request.mimetype != "multipart/form-data":
         raise unsupported("multipart/form-data")
     cast(StrictRequest, request).parse_form()
-    wanted = once()
-    given = recall_answer(here.database, tenant, wanted) if wanted is not None else None
+    attempt = once()
+    given = recall_answer(backend.database, tenant, attempt) if attempt is not None else None
     if given is not None:
         return accepted(answers.Job.model_validate(given), replayed=True)
     terms = _terms()
     file = request.files["manifest"].stream
     file.seek(0)
-    images, skipped = read_images(here, tenant, file, terms, terms)
-    new = with_terms(here, terms, images, skipped)
-    job, replayed = submit_to_ledger(here, tenant, new, wanted, webhook_field="job/webhook_id")
+    images, skipped = read_images(backend, tenant, file, terms, terms)
+    new = with_terms(backend, terms, images, skipped)
+    job, replayed = submit_to_ledger(backend, tenant, new, attempt, webhook_field="job/webhook_id")
     return accepted(job, replayed=replayed)
 
 
 def _terms() -> ManifestTerms:
-    """The part ``job``. Raises Problem: a part too many, or one that is missing or wrong."""
+    """The part ``job``. Raises Problem: a part is unknown, missing or wrong."""
     faults = [
-        Fault(pointer=pointer(name), detail="There is no such part; remove it or correct its name.")
+        Fault(pointer=pointer(name), detail="Unknown part: remove it or correct its name.")
         for name in sorted(({*request.form} - {"job"}) | ({*request.files} - {"manifest"}))
     ]
     if len(request.files.getlist("manifest")) != 1:
@@ -98,7 +98,7 @@ def _terms() -> ManifestTerms:
 
 @blueprint.get("/v1/jobs/<id:job_id>/skipped")
 @blueprint.doc(
-    summary="The rows of a job's manifest that were left out",
+    summary="Get the rows that a job's manifest left out",
     description="JSON Lines, one row a line with the reason, in the manifest's order.",
     responses=responses(
         also={
@@ -110,12 +110,12 @@ def _terms() -> ManifestTerms:
     ),
 )
 def skipped(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    get_job(here.database, tenant, job_id)
+    backend, tenant = stores(), auth.tenant()
+    get_job(backend.database, tenant, job_id)
 
     def lines() -> Iterator[str]:
         after = 0
-        while page := list_skipped_rows(here.database, tenant, job_id, limit=_PAGE, after=after):
+        while page := list_skipped_rows(backend.database, tenant, job_id, limit=_PAGE, after=after):
             yield from (f"{answers.SkippedLine.of(row).model_dump_json()}\n" for row in page)
             after = page[-1].line
 

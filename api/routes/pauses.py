@@ -1,4 +1,4 @@
-"""Pauses: hold a job, or all jobs of the key's tenant, and go on. What the operator paused, no key resumes."""
+"""Pauses and resumes a job, or all jobs of the key's tenant. No key resumes what the operator paused."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ auth.protect(blueprint, writes=Scope.ADMIN)
 @blueprint.doc(
     summary="Pause a job",
     description=(
-        "Nothing more of it is begun, and what is begun is put back at the next tile, without the cost of an attempt. "
-        "Its deadline stays where it is. Repeating it changes nothing."
+        "No further image begins; running images are put back at the next tile and keep their attempts. "
+        "The deadline stays. Repeating it changes nothing."
     ),
 )
 def pause(job_id: str) -> answers.Job:
@@ -32,8 +32,8 @@ def pause(job_id: str) -> answers.Job:
 @blueprint.post("/v1/jobs/<id:job_id>/resume")
 @blueprint.output(answers.Job, description="The job as it is now.")
 @blueprint.doc(
-    summary="Go on with a paused job",
-    description="It stays `paused` for as long as its tenant or the whole service is. Repeating it changes nothing.",
+    summary="Resume a job",
+    description="The job stays `paused` while its tenant or the service is paused. Repeating it changes nothing.",
     responses=responses("paused_by_operator"),
 )
 def resume(job_id: str) -> answers.Job:
@@ -42,7 +42,7 @@ def resume(job_id: str) -> answers.Job:
 
 @blueprint.get("/v1/pause")
 @blueprint.output(answers.Pause, description="Whether the tenant is paused.")
-@blueprint.doc(summary="See whether all jobs are paused")
+@blueprint.doc(summary="Get whether all jobs are paused")
 def show() -> answers.Pause:
     return answers.Pause.of(pauses_of(stores().database, auth.tenant()))
 
@@ -51,7 +51,7 @@ def show() -> answers.Pause:
 @blueprint.output(answers.Pause, description="The tenant is paused.")
 @blueprint.doc(
     summary="Pause all jobs",
-    description="As for one job, for all of this tenant, those to come included.",
+    description="Pauses all jobs of this tenant, and those submitted later.",
 )
 def pause_all() -> answers.Pause:
     pause_tenant(stores().database, auth.tenant(), PausedBy.TENANT, actor=auth.actor())
@@ -61,8 +61,8 @@ def pause_all() -> answers.Pause:
 @blueprint.delete("/v1/pause")
 @blueprint.output(answers.Pause, description="Whether the tenant is still paused.")
 @blueprint.doc(
-    summary="Go on with all jobs",
-    description="But for those that are paused themselves.",
+    summary="Resume all jobs",
+    description="Jobs that are paused themselves stay paused.",
     responses=responses("paused_by_operator"),
 )
 def resume_all() -> answers.Pause:

@@ -1,4 +1,4 @@
-"""What came of a job, as a whole: a manifest of its results, a file of its errors, and a ZIP of its pictures.
+"""Results of a whole job: a manifest of its results, a file of its errors, and a ZIP of its pictures.
 
 All three are streams: they are read from ledger and object store while they are sent.
 """
@@ -12,7 +12,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth
-from api.archive import zipped
+from api.archive import stream_zip
 from api.problems import Problem, responses
 from api.stores import Stores, stores
 from cleanplate.base.names import stem_and_extension
@@ -29,7 +29,7 @@ _PAGE = 500
 
 @blueprint.get("/v1/jobs/<id:job_id>/results")
 @blueprint.doc(
-    summary="The manifest of a job's results",
+    summary="Get the manifest of a job's results",
     description="JSON Lines, one image with a result a line, in the job's order; at any time, with what there is.",
     responses=responses(
         also={
@@ -41,15 +41,15 @@ _PAGE = 500
     ),
 )
 def results(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    get_job(here.database, tenant, job_id)
-    lines = (answers.ResultLine.of(image) for image in _images(here, tenant, job_id) if image.result_key)
+    backend, tenant = stores(), auth.tenant()
+    get_job(backend.database, tenant, job_id)
+    lines = (answers.ResultLine.of(image) for image in _images(backend, tenant, job_id) if image.result_key)
     return _lines(lines)
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/errors")
 @blueprint.doc(
-    summary="The file of a job's errors",
+    summary="Get a job's errors",
     description="JSON Lines, one failed image a line with the reason, in the job's order.",
     responses=responses(
         also={
@@ -61,15 +61,15 @@ def results(job_id: str) -> Response:
     ),
 )
 def errors(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    get_job(here.database, tenant, job_id)
-    failed = _images(here, tenant, job_id, ImageState.FAILED)
+    backend, tenant = stores(), auth.tenant()
+    get_job(backend.database, tenant, job_id)
+    failed = _images(backend, tenant, job_id, ImageState.FAILED)
     return _lines(answers.ErrorLine.of(image) for image in failed)
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/archive")
 @blueprint.doc(
-    summary="A job's results as a ZIP",
+    summary="Download a job's results as a ZIP",
     description=(
         "Streamed, under the pictures' names; of several with one name the later ones are numbered. A ZIP that breaks "
         "off has no directory at its end and is refused by every program."
@@ -85,21 +85,21 @@ def errors(job_id: str) -> Response:
     ),
 )
 def archive(job_id: str) -> Response:
-    here, tenant = stores(), auth.tenant()
-    job = get_job(here.database, tenant, job_id)
+    backend, tenant = stores(), auth.tenant()
+    job = get_job(backend.database, tenant, job_id)
     if job.state not in {JobState.COMPLETED, JobState.CANCELED}:
         raise Problem("job_not_finished", f"The job is {job.state}. Ask again when it has ended.")
     files = (
-        (download_name(image), image.finished_at or image.created_at, here.blobs.get(image.result_key))
-        for image in _images(here, tenant, job_id)
+        (download_name(image), image.finished_at or image.created_at, backend.blobs.get(image.result_key))
+        for image in _images(backend, tenant, job_id)
         if image.result_key
     )
     headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
-    return Response(zipped(files), mimetype="application/zip", headers=headers)
+    return Response(stream_zip(files), mimetype="application/zip", headers=headers)
 
 
 def download_name(image: records.Image) -> str:
-    """The picture's own name, with the extension of what it has become."""
+    """The picture's name, with the extension of its result's format."""
     stem, extension = stem_and_extension(image.name)
     return stem + (PurePosixPath(image.result_key or "").suffix or extension)
 
@@ -108,8 +108,8 @@ def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) ->
     return Response((f"{item.model_dump_json()}\n" for item in items), mimetype=LINES)
 
 
-def _images(here: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
+def _images(backend: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
     after: int | None = None
-    while page := list_images(here.database, tenant, job_id, limit=_PAGE, after=after, state=state):
+    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, state=state):
         yield from page
         after = page[-1].position

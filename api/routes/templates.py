@@ -1,4 +1,4 @@
-"""Templates: marks that are known for many images. Ask for one, look at it, say whether it is right."""
+"""Templates: marks that are known for many images. Make one, look at it, approve or reject it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ must_be_json(blueprint, "templates.create")
     answers.Template, status_code=202, description="Accepted; `GET` it until it is no longer `estimating`."
 )
 @blueprint.doc(
-    summary="Have a template made",
+    summary="Create a template",
     description=(
         "Of a `mask` or a `logo` it is `ready` when it is made; found in pictures (`estimate`) it is in `needs_review` "
         "until somebody has looked at its previews, or is `ready` by its confidence where `approve: auto` allows it."
@@ -49,7 +49,7 @@ def create(json_data: requests.NewTemplate) -> answers.Template:
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=_places_of(json_data, set(error.identifiers))) from error
     except NotFound as error:
-        # The address is right; it is the body that names something unknown.
+        # The address is right: the body names something unknown.
         job = error.kind == "job"
         place = pointer("estimate", "job_id") if job else pointer("webhook_id")
         detail = f"There is no {error.kind} {error.identifier!r}."
@@ -90,7 +90,7 @@ def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
             places.append(pointer(name, "upload_id"))
     named = body.estimate.upload_ids or [] if body.estimate is not None else []
     places += [pointer("estimate", "upload_ids", at) for at, upload_id in enumerate(named) if upload_id in unknown]
-    return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
+    return [Fault(pointer=place, detail="The upload does not exist or has expired.") for place in places]
 
 
 @blueprint.get("/v1/templates")
@@ -109,11 +109,13 @@ def index(query_data: requests.TemplatesQuery) -> answers.TemplatePage:
 def page_of_templates(
     *, limit: int, cursor: str | None = None, state: records.TemplateState | None = None, job_id: str | None = None
 ) -> answers.TemplatePage:
-    """A part of the list of the current tenant's templates. Raises Problem ``cursor_invalid``."""
+    """One page of the current tenant's templates. Raises Problem ``cursor_invalid``."""
     after = cursors.decode("template", cursor)
-    found = list_templates(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state, job_id=job_id)
-    page = found[:limit]
-    more = len(found) > len(page)
+    templates = list_templates(
+        stores().database, auth.tenant(), limit=limit + 1, after=after, state=state, job_id=job_id
+    )
+    page = templates[:limit]
+    more = len(templates) > len(page)
     return answers.TemplatePage(
         data=[answers.Template.of(template) for template in page],
         next_cursor=cursors.encode("template", page[-1].id) if more else None,
@@ -122,14 +124,14 @@ def page_of_templates(
 
 @blueprint.get("/v1/templates/<id:template_id>")
 @blueprint.output(answers.Template, description="The template.")
-@blueprint.doc(summary="See one template")
+@blueprint.doc(summary="Get a template")
 def show(template_id: str) -> answers.Template:
     return answers.Template.of(get_template(stores().database, auth.tenant(), template_id))
 
 
 @blueprint.get("/v1/templates/<id:template_id>/previews/<id:preview_id>")
 @blueprint.doc(
-    summary="Look at a template",
+    summary="Get a template's preview",
     description="A PNG. Redirects to a signed link, which works for a while and for whoever has it.",
     responses=responses(
         "blob_store_unavailable",
@@ -142,14 +144,14 @@ def show(template_id: str) -> answers.Template:
     ),
 )
 def preview(template_id: str, preview_id: str) -> Response:
-    here = stores()
-    template = get_template(here.database, auth.tenant(), template_id)
+    backend = stores()
+    template = get_template(backend.database, auth.tenant(), template_id)
     if preview_id not in template.previews:
         raise Problem("not_found", f"The template has no preview {preview_id!r}.")
-    link = here.blobs.presigned_get(
+    link = backend.blobs.presigned_get(
         template.previews[preview_id],
         filename=f"{template_id}-{preview_id}.png",
-        expires_s=here.settings.link_expiry_s,
+        expires_s=backend.settings.link_expiry_s,
     )
     return Response(status=302, headers={"Location": link.url})
 
@@ -157,7 +159,7 @@ def preview(template_id: str, preview_id: str) -> Response:
 @blueprint.post("/v1/templates/<id:template_id>/approve")
 @blueprint.output(answers.Template, description="The template as it is now.")
 @blueprint.doc(
-    summary="Say that a template is right",
+    summary="Approve a template",
     description="Jobs may name it from then on. Repeating it changes nothing.",
     responses=responses("template_not_in_review"),
 )
@@ -169,7 +171,7 @@ def approve(template_id: str) -> answers.Template:
 @blueprint.post("/v1/templates/<id:template_id>/reject")
 @blueprint.output(answers.Template, description="The template as it is now.")
 @blueprint.doc(
-    summary="Say that a template is wrong",
+    summary="Reject a template",
     description="No job can name it. Repeating it changes nothing.",
     responses=responses("template_not_in_review"),
 )
@@ -181,7 +183,7 @@ def reject(template_id: str) -> answers.Template:
 @blueprint.delete("/v1/templates/<id:template_id>")
 @blueprint.doc(
     summary="Delete a template with its files",
-    description="What was cleaned with it stays. One that is being made is not made any more.",
+    description="Images cleaned with it stay. An estimate that is running stops.",
     responses=responses("template_in_use", also={204: {"description": "It is gone."}}),
 )
 def delete(template_id: str) -> Response:

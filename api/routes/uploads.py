@@ -1,4 +1,4 @@
-"""Places for files: clients ask for signed links and send the bytes straight to the object store."""
+"""Uploads: clients ask for signed links and send files straight to the object store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ blueprint = APIBlueprint(
 auth.protect(blueprint, writes=Scope.SUBMIT)
 only_json(blueprint)
 
-#: Most links to parts in one answer.
+#: The most part links in one answer.
 _MAX_PARTS = 10_000
 
 
@@ -30,7 +30,7 @@ _MAX_PARTS = 10_000
 @blueprint.input(requests.NewUploads, location="json")
 @blueprint.output(answers.Uploads, status_code=201, description="A place for each file, in the order asked for.")
 @blueprint.doc(
-    summary="Get links to send files to",
+    summary="Get upload links",
     description=(
         "Ask for a link per picture and mask, send each file to its link with the method and headers given, then name "
         "the ids in `POST /v1/jobs`. An upload that no job names in time is dropped. A large file may go in parts, "
@@ -44,32 +44,32 @@ _MAX_PARTS = 10_000
     ),
 )
 def create(json_data: requests.NewUploads) -> answers.Uploads:
-    here = stores()
+    backend = stores()
     for index, file in enumerate(json_data.files):
-        if file.size is not None and file.size > here.settings.max_image_bytes:
-            detail = f"The file may have {here.settings.max_image_bytes} bytes at most."
+        if file.size is not None and file.size > backend.settings.max_image_bytes:
+            detail = f"The file may have {backend.settings.max_image_bytes} bytes at most."
             place = pointer("files", index, "size")
             raise Problem("image_too_large", detail, faults=[Fault(pointer=place, detail=detail)])
     _hold_parts(json_data.files)
     created = create_uploads(
-        here.database,
+        backend.database,
         auth.tenant(),
         [(file.filename, file.content_type) for file in json_data.files],
-        expires_in_s=here.settings.upload_expiry_s,
+        expires_in_s=backend.settings.upload_expiry_s,
         sizes=[file.size for file in json_data.files],
         in_parts=[file.method == "multipart" for file in json_data.files],
     )
     opened = {
-        upload.id: here.blobs.begin_parts(upload.key, content_type=upload.content_type)
+        upload.id: backend.blobs.begin_parts(upload.key, content_type=upload.content_type)
         for upload in created
         if upload.parts_id is not None
     }
-    name_parts(here.database, opened)
+    name_parts(backend.database, opened)
     return answers.Uploads(
         uploads=[
-            _in_parts(here, upload, opened[upload.id])
+            _in_parts(backend, upload, opened[upload.id])
             if file.method == "multipart"
-            else _in_one(here, upload, by_form=file.method == "post")
+            else _in_one(backend, upload, by_form=file.method == "post")
             for upload, file in zip(created, json_data.files, strict=True)
         ]
     )
@@ -79,7 +79,7 @@ def create(json_data: requests.NewUploads) -> answers.Uploads:
 @blueprint.input(requests.WantedParts, location="json")
 @blueprint.output(answers.UploadParts, description="A link for each part, in the order asked for.")
 @blueprint.doc(
-    summary="Get links of parts again",
+    summary="Get links to parts again",
     description="For parts whose links have expired, or that are sent again. What arrived already stays.",
     responses=responses(
         "upload_complete",
@@ -87,8 +87,8 @@ def create(json_data: requests.NewUploads) -> answers.Uploads:
     ),
 )
 def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.UploadParts:
-    here = stores()
-    upload, parts_id = _unfinished(here, upload_id)
+    backend = stores()
+    upload, parts_id = _unfinished(backend, upload_id)
     if parts_id is None:
         raise Problem("upload_complete", "The upload is complete, or is not sent in parts.")
     sizes = part_sizes(upload.size or 0)
@@ -98,7 +98,7 @@ def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.Uplo
             place = pointer("numbers", index)
             raise Problem("validation_failed", f"{place}: {detail}", faults=[Fault(pointer=place, detail=detail)])
     return answers.UploadParts(
-        parts=[_part(here, upload, parts_id, number, sizes[number - 1]) for number in json_data.numbers]
+        parts=[_part(backend, upload, parts_id, number, sizes[number - 1]) for number in json_data.numbers]
     )
 
 
@@ -106,7 +106,7 @@ def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.Uplo
 @blueprint.input(requests.SentParts, location="json")
 @blueprint.output(answers.StoredUpload, description="The file is whole: jobs may name it.")
 @blueprint.doc(
-    summary="Complete a file sent in parts",
+    summary="Complete an upload in parts",
     description="Name all parts with the `ETag`s that their links answered with. Repeating it changes nothing.",
     responses=responses(
         "blob_not_found",
@@ -116,27 +116,27 @@ def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.Uplo
     ),
 )
 def complete(upload_id: str, json_data: requests.SentParts) -> answers.StoredUpload:
-    here = stores()
-    upload, parts_id = _unfinished(here, upload_id)
+    backend = stores()
+    upload, parts_id = _unfinished(backend, upload_id)
     if parts_id is not None:
         sent = sorted(json_data.parts, key=lambda part: part.number)
         if [part.number for part in sent] != list(range(1, len(part_sizes(upload.size or 0)) + 1)):
             raise PartsInvalid
         etags = [part.etag for part in sent]
-        here.blobs.join_parts(upload.key, parts_id, etags, content_type=upload.content_type)
-        mark_complete(here.database, auth.tenant(), upload.id)
+        backend.blobs.join_parts(upload.key, parts_id, etags, content_type=upload.content_type)
+        mark_complete(backend.database, auth.tenant(), upload.id)
     return answers.StoredUpload(
         id=upload.id,
         filename=upload.filename,
         content_type=upload.content_type,
-        size=here.blobs.stat(upload.key).size,
+        size=backend.blobs.stat(upload.key).size,
         expires_at=upload.expires_at,
     )
 
 
 @blueprint.delete("/v1/uploads/<id:upload_id>")
 @blueprint.doc(
-    summary="Drop an upload",
+    summary="Delete an upload",
     description=(
         "A file that no job will name, sent whole, in parts so far, or not at all. Its bytes are deleted when its "
         "links have expired."
@@ -147,8 +147,8 @@ def complete(upload_id: str, json_data: requests.SentParts) -> answers.StoredUpl
     ),
 )
 def drop(upload_id: str) -> Response:
-    here = stores()
-    drop_upload(here.database, auth.tenant(), upload_id, links_s=here.settings.link_expiry_s)
+    backend = stores()
+    drop_upload(backend.database, auth.tenant(), upload_id, links_s=backend.settings.link_expiry_s)
     return Response(status=204)
 
 
@@ -164,18 +164,18 @@ def _hold_parts(files: list[requests.NewUpload]) -> None:
             raise Problem("validation_failed", f"{place}: {detail}", faults=[Fault(pointer=place, detail=detail)])
 
 
-def _in_one(here: Stores, upload: Upload, *, by_form: bool) -> answers.Upload:
-    expires_s = here.settings.link_expiry_s
+def _in_one(backend: Stores, upload: Upload, *, by_form: bool) -> answers.Upload:
+    expires_s = backend.settings.link_expiry_s
     if by_form:
-        link = here.blobs.presigned_post(
+        link = backend.blobs.presigned_post(
             upload.key,
             content_type=upload.content_type,
-            max_bytes=here.settings.max_image_bytes,
+            max_bytes=backend.settings.max_image_bytes,
             expires_s=expires_s,
             size=upload.size,
         )
     else:
-        link = here.blobs.presigned_put(
+        link = backend.blobs.presigned_put(
             upload.key, content_type=upload.content_type, size=upload.size, expires_s=expires_s
         )
     return answers.Upload(
@@ -190,9 +190,9 @@ def _in_one(here: Stores, upload: Upload, *, by_form: bool) -> answers.Upload:
     )
 
 
-def _in_parts(here: Stores, upload: Upload, parts_id: str) -> answers.Upload:
+def _in_parts(backend: Stores, upload: Upload, parts_id: str) -> answers.Upload:
     sizes = part_sizes(upload.size or 0)
-    parts = [_part(here, upload, parts_id, number, size) for number, size in enumerate(sizes, 1)]
+    parts = [_part(backend, upload, parts_id, number, size) for number, size in enumerate(sizes, 1)]
     return answers.Upload(
         id=upload.id,
         filename=upload.filename,
@@ -205,15 +205,17 @@ def _in_parts(here: Stores, upload: Upload, parts_id: str) -> answers.Upload:
     )
 
 
-def _part(here: Stores, upload: Upload, parts_id: str, number: int, size: int) -> answers.UploadPart:
-    link = here.blobs.presigned_part(upload.key, parts_id, number, size=size, expires_s=here.settings.link_expiry_s)
+def _part(backend: Stores, upload: Upload, parts_id: str, number: int, size: int) -> answers.UploadPart:
+    link = backend.blobs.presigned_part(
+        upload.key, parts_id, number, size=size, expires_s=backend.settings.link_expiry_s
+    )
     return answers.UploadPart(number=number, size=size, url=link.url, headers=link.headers, expires_at=link.expires_at)
 
 
-def _unfinished(here: Stores, upload_id: str) -> tuple[Upload, str | None]:
-    """An upload of the caller's, and the name of its transfer; ``None``: it has none, or none any more."""
-    upload = find_upload(here.database, auth.tenant(), upload_id)
+def _unfinished(backend: Stores, upload_id: str) -> tuple[Upload, str | None]:
+    """An upload of the caller's, and the name of its transfer; ``None``: it has none, or no longer has one."""
+    upload = find_upload(backend.database, auth.tenant(), upload_id)
     if upload.parts_id == "":
-        # Whoever asked for it was never told of it.
+        # Its client never received it.
         raise NotFound("upload", upload_id)
     return upload, upload.parts_id

@@ -1,4 +1,4 @@
-"""Webhooks: the addresses that are told what becomes of jobs and images."""
+"""Webhooks: addresses that receive the events of jobs and images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ only_json(blueprint)
     answers.WebhookWithSecret, status_code=201, description="The webhook and its secret, shown this once."
 )
 @blueprint.doc(
-    summary="Add a webhook",
+    summary="Create a webhook",
     description=(
         "Events are posted with Standard Webhooks signatures and repeated until the receiver answers 2xx, or the "
         "schedule is used up. Name the id as `webhook_id` when submitting a job."
@@ -42,9 +42,9 @@ only_json(blueprint)
     ),
 )
 def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
-    here = stores()
-    check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
-    endpoint, secret = create_endpoint(here.database, auth.tenant(), json_data.url, json_data.events)
+    backend = stores()
+    check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
+    endpoint, secret = create_endpoint(backend.database, auth.tenant(), json_data.url, json_data.events)
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
 
 
@@ -52,16 +52,16 @@ def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
 @blueprint.output(answers.WebhookPage, description="All webhooks; never their secrets.")
 @blueprint.doc(summary="List webhooks")
 def index() -> answers.WebhookPage:
-    found = list_endpoints(stores().database, auth.tenant())
+    endpoints = list_endpoints(stores().database, auth.tenant())
     return answers.WebhookPage(
-        data=[answers.Webhook(**answers.Webhook.fields_of(endpoint)) for endpoint in found], next_cursor=None
+        data=[answers.Webhook(**answers.Webhook.fields_of(endpoint)) for endpoint in endpoints], next_cursor=None
     )
 
 
 @blueprint.get("/v1/webhooks/<id:webhook_id>")
 @blueprint.output(answers.Webhook, description="The webhook; never its secret.")
 @blueprint.doc(
-    summary="See one webhook",
+    summary="Get a webhook",
 )
 def show(webhook_id: str) -> answers.Webhook:
     return answers.Webhook(**answers.Webhook.fields_of(get_endpoint(stores().database, auth.tenant(), webhook_id)))
@@ -71,18 +71,18 @@ def show(webhook_id: str) -> answers.Webhook:
 @blueprint.input(requests.WebhookChanges, location="json")
 @blueprint.output(answers.Webhook, description="The webhook as it is now.")
 @blueprint.doc(
-    summary="Change a webhook",
-    description="Another address, other events; or post to it again after it was disabled.",
+    summary="Update a webhook",
+    description="Changes its address or events, or enables it again.",
     responses=responses(
         "url_not_allowed",
     ),
 )
 def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webhook:
-    here = stores()
+    backend = stores()
     if json_data.url is not None:
-        check_webhook_url(json_data.url, allow_private=here.settings.webhook_allow_private)
+        check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
     changed = change_endpoint(
-        here.database,
+        backend.database,
         auth.tenant(),
         webhook_id,
         url=json_data.url,
@@ -94,8 +94,8 @@ def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webho
 
 @blueprint.delete("/v1/webhooks/<id:webhook_id>")
 @blueprint.doc(
-    summary="Remove a webhook",
-    description="Jobs that name it go on without it.",
+    summary="Delete a webhook",
+    description="Jobs that name it continue without it.",
     responses=responses(
         also={204: {"description": "It is gone."}},
     ),

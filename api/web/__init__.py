@@ -1,5 +1,6 @@
-"""The web page: Jinja templates and small ES modules over the same /v1 API that everybody uses.
+"""The web page: Jinja templates and small ES modules over the public /v1 API.
 
-``session`` says who sits at the browser, ``csrf`` that a request came from the page, ``pages`` makes blueprints of
-pages, ``texts`` holds the languages. Scripts and styles are in ``api/static/web``, templates in ``api/templates/web``.
+``session`` identifies the person at the browser, ``csrf`` checks that a request came from the page, ``pages`` makes
+blueprints of pages, ``texts`` holds the languages. Scripts and styles are in ``api/static/web``, templates in
+``api/templates/web``.
 """

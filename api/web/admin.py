@@ -59,7 +59,7 @@ def new_key() -> Response:
 @blueprint.post("/admin/keys/<id:key_id>/revoke")
 def revoke(key_id: str) -> AnyResponse:
     if key_id not in {key.id for key in list_keys(stores().database, _seen())}:
-        raise Problem("not_found", "There is no such key.")
+        raise Problem("not_found", "Unknown key.")
     revoke_key(stores().database, key_id)
     return redirect(url_for("admin.page"), 303)
 
@@ -94,27 +94,27 @@ def _page(**more: Any) -> Response:
 
 
 def _moving() -> dict[str, Any]:
-    """What changes by the second."""
-    here, seen = stores(), _seen()
-    names = dict(list_tenants(here.database))
-    held = [(subject, by) for subject, by in pauses.list_pauses(here.database) if seen in {None, subject}]
+    """The part of the page that changes by the second."""
+    backend, seen = stores(), _seen()
+    names = dict(list_tenants(backend.database))
+    held = [(subject, by) for subject, by in pauses.list_pauses(backend.database) if seen in {None, subject}]
     return {
         "operates": auth.operates(),
         "names": names,
-        "queues": queues.queues(here.database, seen),
+        "queues": queues.queues(backend.database, seen),
         "paused": dict(held),
-        "busy": queues.busy_workers(here.database) if seen is None else [],
-        "devices": list_devices(here.database) if seen is None else [],
+        "busy": queues.busy_workers(backend.database) if seen is None else [],
+        "devices": list_devices(backend.database) if seen is None else [],
     }
 
 
 def _seen() -> str | None:
-    """Whose things may be seen; ``None``: everybody's."""
+    """The tenant that the caller may see; ``None``: all tenants."""
     return None if auth.operates() else auth.tenant()
 
 
 def _subject(tenant_id: str) -> str:
-    """A tenant that may be acted on. Raises Problem ``not_found``."""
+    """The tenant, if the caller may act on it. Raises Problem ``not_found``."""
     if tenant_id != auth.tenant() and not auth.operates():
-        raise Problem("not_found", "There is no such tenant.")
+        raise Problem("not_found", "Unknown tenant.")
     return tenant_id

@@ -1,4 +1,4 @@
-"""Requests that change something with a session must come from the service's own page.
+"""Checks that a request which changes something by a session comes from the service's own page.
 
 Two checks, each enough for a good browser: the address the request came from, as the browser states it, and a token
 that only the page could read.

@@ -1,4 +1,4 @@
-"""Errors as pages, where a person opened an address; programs and scripts get the problem's own body."""
+"""Shows errors as pages to people; programs and scripts get the problem's JSON body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FOR_MACHINES = ("/v1/", "/blobs/", "/static/", "/session")
 
 
 def page_for(problem: Problem) -> Response | None:
-    """The page of a problem, if it is a person who asked."""
+    """The page of a problem, if a person made the request."""
     for_a_person = (
         "text/html" in request.headers.get("Accept", "")
         and not request.path.startswith(_FOR_MACHINES)

@@ -1,5 +1,4 @@
-"""Jobs as pages: the list, one job, and a new one. What they show at first is in the page,
-then events tell the news."""
+"""Jobs as pages: the list, one job, and a new one. A page contains their first state, and events bring the changes."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from storage.records import JobState, Scope
 
 blueprint = Pages("job_pages", __name__)
 
-#: Jobs of one part of the list.
+#: Jobs on one page of the list.
 _PART = 30
 
 
@@ -32,18 +31,18 @@ def index() -> Response:
 
 @blueprint.get("/jobs/new")
 def new() -> Response:
-    here, tenant = stores(), auth.tenant()
+    backend, tenant = stores(), auth.tenant()
     if Scope.SUBMIT not in auth.caller().scopes:
         raise Problem("scope_missing", "This API key may not submit jobs: it needs the scope submit.")
     return show(
         "new.html",
-        max_bytes=here.settings.max_image_bytes,
-        max_pixels=here.settings.max_image_pixels,
-        max_images=here.settings.max_job_images,
-        kept_s=here.settings.upload_expiry_s,
+        max_bytes=backend.settings.max_image_bytes,
+        max_pixels=backend.settings.max_image_pixels,
+        max_images=backend.settings.max_job_images,
+        kept_s=backend.settings.upload_expiry_s,
         owner=tenant,
-        text_marks=text_marks.is_offered(here.settings),
-        webhooks=[webhook for webhook in list_endpoints(here.database, tenant) if webhook.disabled_at is None],
+        text_marks=text_marks.is_offered(backend.settings),
+        webhooks=[webhook for webhook in list_endpoints(backend.database, tenant) if webhook.disabled_at is None],
     )
 
 
@@ -54,6 +53,6 @@ def one(job_id: str) -> Response:
 
 
 def _rights() -> dict[str, Any]:
-    """What whoever looks may do: buttons that would be refused are not shown."""
+    """The caller's rights: the page hides buttons whose request would be refused."""
     scopes = auth.caller().scopes
     return {"may_submit": Scope.SUBMIT in scopes, "may_administer": Scope.ADMIN in scopes}

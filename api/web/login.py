@@ -1,4 +1,4 @@
-"""Signing in: a key, or a one-time link from ``cleanplate link``, is exchanged for a session."""
+"""Signs browsers in: exchanges a key, or a one-time link from ``cleanplate link``, for a session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ blueprint = OpenPages("login", __name__)
 @blueprint.get("/login")
 def page() -> AnyResponse:
     if session.caller():
-        return redirect(_wanted())
+        return redirect(_below(_wanted()))
     return _show_login()
 
 
@@ -30,21 +30,21 @@ def sign_in() -> AnyResponse:
     if caller is None:
         return _show_login(status=403, refused="key")
     session.begin_with_key(caller.key_id)
-    return redirect(_wanted(), 303)
+    return redirect(_below(_wanted()), 303)
 
 
 @blueprint.get("/login/link")
 def link_page() -> Response:
-    """Where a one-time link leads. Its secret is in the fragment, which no server sees; a script posts it."""
+    """The page of a one-time link. Its secret is in the fragment, which no server sees; a script posts it."""
     return show("login_link.html")
 
 
 @blueprint.post("/login/link")
 def sign_in_by_link() -> AnyResponse:
     csrf.check()
-    # A browser that is signed in already has no use for the page that says how to sign in.
+    # A signed-in browser does not need the page that explains how to sign in.
     if session.begin_with_link(request.form.get("link", "")) or session.caller():
-        return redirect("/", 303)
+        return redirect(_below("/"), 303)
     return _show_login(status=403, refused="link")
 
 
@@ -57,14 +57,14 @@ def sign_out() -> AnyResponse:
 
 @blueprint.get("/session")
 def state() -> Response:
-    """For scripts whose token has ended while the page was open: the token to go on with."""
+    """A new token for a page whose token has ended while it was open."""
     if session.caller() is None:
         raise Problem("key_missing", "Nobody is signed in: open the page again.")
     return jsonify(token=csrf.token())
 
 
 def _show_login(*, status: int = 200, refused: str | None = None) -> Response:
-    """The page that asks for a key; ``refused`` names what did not work."""
+    """The page that asks for a key; ``refused`` names the failed attempt."""
     return show(
         "login.html",
         status=status,
@@ -75,8 +75,13 @@ def _show_login(*, status: int = 200, refused: str | None = None) -> Response:
     )
 
 
+def _below(path: str) -> str:
+    """A path of this service as browsers ask for it."""
+    return request.root_path + path
+
+
 def _wanted() -> str:
-    """Where to go after the login: an address of this service, whatever the link says."""
+    """The target after the login: always a path of this service, for any ``next``."""
     wanted = request.values.get("next", "/")
     parts = urlsplit(wanted)
     local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc

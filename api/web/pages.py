@@ -1,4 +1,4 @@
-"""What all pages share: who may see them, what they may load, and the language they speak.
+"""The base of all pages: access, content security policy, and language.
 
 ``Pages`` is a blueprint whose every route needs a session; a browser without one is led to the login and back.
 """
@@ -63,14 +63,14 @@ def show(template: str, *, status: int = 200, **what: Any) -> Response:
 
 
 def _administers() -> bool:
-    """Whether there is more to see for whoever is signed in. Asks nothing anew: a page may tell of a ledger away."""
-    found: Caller | None = g.get("session_caller")
-    return found is not None and Scope.ADMIN in found.scopes
+    """Whether the caller may see operations. Reads no ledger, which may be unavailable on an error page."""
+    caller: Caller | None = g.get("session_caller")
+    return caller is not None and Scope.ADMIN in caller.scopes
 
 
-def policy(here: Stores) -> str:
-    """What a page may load: its own scripts and styles, and pictures and files of the object store besides."""
-    files = _address_of_files(here)
+def policy(backend: Stores) -> str:
+    """The policy of a page: scripts and styles of this service; pictures and files also of the object store."""
+    files = _address_of_files(backend)
     return "; ".join(
         (
             "default-src 'none'",
@@ -86,10 +86,10 @@ def policy(here: Stores) -> str:
     )
 
 
-def _address_of_files(here: Stores) -> str:
-    """Where presigned links lead, if not to this service."""
-    if here.settings.blobs_url.startswith("s3:"):
-        blobs = here.blobs
+def _address_of_files(backend: Stores) -> str:
+    """The origin of presigned links, if it is not this service."""
+    if backend.settings.blobs_url.startswith("s3:"):
+        blobs = backend.blobs
         if not isinstance(blobs, LocalBlobs):
             link = urlsplit(blobs.presigned_get("t/policy", filename="policy", expires_s=1).url)
             return f" {link.scheme}://{link.netloc}"
@@ -97,7 +97,7 @@ def _address_of_files(here: Stores) -> str:
 
 
 def _at_the_public_name() -> AnyResponse | None:
-    """``localhost`` and ``127.0.0.1`` are one machine and two origins: links lead to one of them, so all goes there."""
+    """Redirects ``localhost`` to ``127.0.0.1``, or back: they are two origins, and links lead to one of them."""
     public = urlsplit(stores().settings.public_url)
     asked = urlsplit(request.url)
     both_here = is_loopback(public.hostname) and is_loopback(asked.hostname)

@@ -1,4 +1,4 @@
-"""The page that repairs one picture. All it does goes through the API: uploads, a job of one image, its result."""
+"""The page that repairs one picture. It works through the API alone: uploads, a job of one image, its result."""
 
 from __future__ import annotations
 

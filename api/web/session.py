@@ -1,7 +1,7 @@
-"""Who sits at the browser. A signed cookie holds a session's secret; the session itself is a row of the ledger.
+"""Sessions of browsers. A signed cookie holds a session's secret; the session itself is a row of the ledger.
 
 Each request asks the ledger whether the session and its key still hold, so that signing out, revoking the key and age
-end a copied cookie too. Where a request comes from gives no rights: behind a proxy every request looks local.
+end a copied cookie too. The address of a request gives no rights: behind a proxy every request looks local.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from api.stores import stores
+from api.under_path import path_below
 from storage.ledger.tenants.sessions import begin_session, end_session, exchange_login_link, find_session
 from storage.records import Caller
 
-#: How old a session becomes.
+#: Longest age of a session.
 LIFETIME = timedelta(days=30)
 _FIELD = "session"
 
@@ -36,17 +37,19 @@ def register(app: Flask) -> None:
     """Give ``app`` sessions."""
     address = urlsplit(str(app.config["PUBLIC_URL"]))
     https = address.scheme == "https"
+    below = path_below(str(app.config["PUBLIC_URL"])).replace("/", "-")
     app.session_interface = _OnlyWhereThereIsOne()
     app.config.update(
-        # Cookies of one host are shared by its ports: two services of one machine must not take each other's.
-        SESSION_COOKIE_NAME="__Host-cleanplate" if https else f"cleanplate-{address.port or 80}",
+        # Cookies of one host are shared by its ports, and these by all paths: two services of one host must not take
+        # each other's.
+        SESSION_COOKIE_NAME=("__Host-cleanplate" if https else f"cleanplate-{address.port or 80}") + below,
         SESSION_COOKIE_SECURE=https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=LIFETIME,
-        # The token lives as long as its session; where a request came from is checked beside it, see csrf.
+        # The token lives as long as its session; csrf also checks the origin of a request.
         WTF_CSRF_TIME_LIMIT=None,
     )
 
@@ -57,7 +60,7 @@ def begin_with_key(key_id: str) -> None:
 
 
 def begin_with_link(link: str) -> bool:
-    """Exchange a one-time link's secret for a session. False where the link no longer works."""
+    """Exchange a one-time link's secret for a session. False if the link no longer works."""
     secret = exchange_login_link(stores().database, link, lifetime_s=LIFETIME.total_seconds())
     if secret is None:
         return False
@@ -80,16 +83,16 @@ def secret_of_request() -> str | None:
 
 
 def caller() -> Caller | None:
-    """Who makes the current request by its session; ``None`` without one, or where it or its key has ended."""
+    """The caller of the current request by its session; ``None`` without one, or if it or its key has ended."""
     if "session_caller" not in g:
         secret = secret_of_request()
         g.session_caller = None if secret is None else find_session(stores().database, secret)
-    found: Caller | None = g.session_caller
-    return found
+    acting: Caller | None = g.session_caller
+    return acting
 
 
 def _keep(secret: str) -> None:
-    """Give the browser this session in place of whatever it had."""
+    """Give the browser this session instead of an earlier one."""
     cookie.clear()
     cookie[_FIELD] = secret
     cookie.permanent = True

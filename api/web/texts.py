@@ -1,7 +1,7 @@
-"""The page's languages: English is what the templates and scripts say, the others are catalogues of translations.
+"""The page's languages: English stands in templates and scripts, other languages in catalogues of translations.
 
-The browser chooses; ``?lang=`` chooses otherwise and is remembered. ``make texts`` brings the catalogues up to date
-with what the pages say.
+The browser chooses; ``?lang=`` chooses otherwise and is remembered. ``make texts`` updates the catalogues from the
+texts of the pages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, Response, g, request
 
-#: What the page is written in, and what else it speaks: the languages' own names by tag.
+#: The languages' own names by tag; the page is written in English.
 LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
 FOLDER = Path(__file__).parent / "catalogues"
 _COOKIE = "cleanplate-lang"
@@ -28,7 +28,7 @@ _YEAR_S = 365 * 24 * 3600
 
 
 def register(app: Flask) -> None:
-    """Let the templates of ``app`` speak the language of who reads them: ``_``, ``ngettext``, ``| moment``."""
+    """Give the templates of ``app`` translations and dates: ``_``, ``ngettext``, ``| moment``."""
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
         lambda text: translations(language()).ugettext(text),
@@ -41,14 +41,14 @@ def register(app: Flask) -> None:
 def language() -> str:
     """The tag of the language of the current request."""
     if "language" not in g:
-        wished = request.args.get("lang") or request.cookies.get(_COOKIE)
-        g.language = wished if wished in LANGUAGES else _accepted(request.accept_languages.values())
-    found: str = g.language
-    return found
+        requested = request.args.get("lang") or request.cookies.get(_COOKIE)
+        g.language = requested if requested in LANGUAGES else _accepted(request.accept_languages.values())
+    chosen: str = g.language
+    return chosen
 
 
 def _accepted(wishes: Iterable[str]) -> str:
-    """The first wish that can be met; a language is met by any of its kinds, because one is better than none."""
+    """The first accepted language that the page has. ``zh-TW`` counts as ``zh-CN``: a variant is better than none."""
     for wish in wishes:
         for tag in LANGUAGES:
             if wish.partition("-")[0].lower() == tag.partition("-")[0]:
@@ -58,9 +58,9 @@ def _accepted(wishes: Iterable[str]) -> str:
 
 def remember(answer: Response) -> Response:
     """Keep the language that the current request asked for."""
-    wished = request.args.get("lang")
-    if wished in LANGUAGES:
-        answer.set_cookie(_COOKIE, wished, max_age=_YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
+    requested = request.args.get("lang")
+    if requested in LANGUAGES:
+        answer.set_cookie(_COOKIE, requested, max_age=_YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
     return answer
 
 
@@ -72,7 +72,7 @@ def catalogue(tag: str) -> Catalog:
 
 @cache
 def translations(tag: str) -> NullTranslations:
-    """How to say in this language what the page says in English."""
+    """The translations into a language, compiled."""
     if tag == "en":
         return NullTranslations()
     compiled = io.BytesIO()
@@ -83,20 +83,20 @@ def translations(tag: str) -> NullTranslations:
 
 @cache
 def for_scripts(tag: str) -> dict[str, str | list[str]]:
-    """What the scripts say, in this language: by the English text, of plurals by the English singular."""
+    """The scripts' texts in a language, keyed by the English text; plurals by the English singular."""
     if tag == "en":
         return {}
-    found: dict[str, str | list[str]] = {}
+    texts: dict[str, str | list[str]] = {}
     for message in catalogue(tag):
         if not any(place.endswith((".js", "api/problems.py")) for place, _ in message.locations):
             continue
         if message.pluralizable:
-            found[message.id[0]] = list(message.string or ())
+            texts[message.id[0]] = list(message.string or ())
         else:
-            found[str(message.id)] = str(message.string)
-    return found
+            texts[str(message.id)] = str(message.string)
+    return texts
 
 
 def moment(time: datetime) -> str:
-    """A date with its time, as the reader writes it, in UTC."""
+    """A date and time in UTC, in the reader's format."""
     return format_datetime(time, "medium", locale=Locale.parse(language(), sep="-"))

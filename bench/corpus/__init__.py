@@ -1,4 +1,4 @@
-"""One picture in every kind of file that Cleanplate takes, made here from a photo: what fidelity is measured on.
+"""The fidelity corpus: one photo as every kind of file that Cleanplate reads.
 
 Files carry a profile, EXIF with a thumbnail, XMP, IPTC, density and C2PA bytes wherever their format has a place.
 """
@@ -28,7 +28,7 @@ class Case:
 
 
 def cases(photo: Image.Image, kind: str = "") -> Iterator[Case]:
-    """Every kind of file, each with ``photo`` (RGB) as its content; those whose names begin with ``kind``."""
+    """Each kind of file whose name begins with ``kind``, with ``photo`` (RGB) as its content."""
     for family in FAMILIES:
         for name, make in family(photo.convert("RGB")):
             if name.startswith(kind):

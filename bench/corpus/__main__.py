@@ -1,6 +1,6 @@
 """The corpus as files.
 
-python -m bench.corpus PHOTO FOLDER      writes the files, to look at them or to try them elsewhere
+python -m bench.corpus PHOTO FOLDER      writes the files, to view them or to try them in other programs
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.corpus import cases
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
-    parser.add_argument("folder", type=Path, help="where the files go; made if missing")
+    parser.add_argument("folder", type=Path, help="folder for the files; created if missing")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with Image.open(options.photo) as photo:

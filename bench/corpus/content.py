@@ -1,4 +1,4 @@
-"""What every file of the corpus carries, and the pictures in it."""
+"""Metadata that every file of the corpus carries, and the pictures in it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Recipe = tuple[str, Callable[[], bytes]]
 
 
 def file_of(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """``image`` as a file."""
+    """``image`` encoded as a file of this format."""
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
 
 
 def exif(image: Image.Image, orientation: int = 1) -> bytes:
-    """EXIF with orientation, camera, copyright and a thumbnail of ``image``, from its byte order on."""
+    """EXIF with orientation, camera, copyright and a thumbnail of ``image``; begins with its byte order mark."""
     small = image.convert("RGB").copy()
     small.thumbnail((96, 96))
     thumbnail = file_of(small, "JPEG", quality=80)
@@ -57,22 +57,23 @@ def exif(image: Image.Image, orientation: int = 1) -> bytes:
 
 
 def deep_of(photo: Image.Image) -> NDArray[np.uint16]:
-    """16 bits of which all are used: ``[H, W, 3]``."""
+    """The photo with 16 bits, all of them in use: ``[H, W, 3]``."""
     noise = np.random.default_rng(5).integers(0, 256, (photo.height, photo.width, 3))
     return (np.asarray(photo).astype(np.uint16) * 256 + noise).astype(np.uint16)
 
 
 def frames_of(photo: Image.Image) -> list[Image.Image]:
+    """Three frames that differ everywhere."""
     return [photo, photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), photo.rotate(4)]
 
 
 def moving(photo: Image.Image) -> list[Image.Image]:
-    """The same picture with a small square that moves: most of a frame is what was there before."""
-    found = []
+    """Two frames in which only a small square moves, so that most of a frame repeats the one before."""
+    frames = []
     for step in range(2):
         image = photo.copy()
         image.paste(
             (200, 40 + 90 * step, 60), (10 + 20 * step, photo.height // 2, 40 + 20 * step, photo.height // 2 + 20)
         )
-        found.append(image)
-    return found
+        frames.append(image)
+    return frames

@@ -23,13 +23,13 @@ from model.imaging.formats import segments
 from model.imaging.formats.segments import Segment
 
 
-def _described(jpeg: bytes, told: bytes) -> bytes:
-    """A JPEG with everything that a shop's camera, editor and signing software leave in one."""
+def _described(jpeg: bytes, exif_data: bytes) -> bytes:
+    """A JPEG with the metadata that cameras, editors and signing software write."""
     headers, _ = segments.split(jpeg)
     described = [segment for segment in headers if segments.describes(segment)]
     icc = Segment(segments.APP2, b"ICC_PROFILE\0\1\1" + ICC)
     described += [
-        Segment(segments.APP1, segments.EXIF + told), Segment(segments.APP1, segments.XMP + XMP),
+        Segment(segments.APP1, segments.EXIF + exif_data), Segment(segments.APP1, segments.XMP + XMP),
         Segment(segments.APP13, IPTC), icc, Segment(segments.APP11, b"JP\0\1\0\0\0\1" + JUMBF),
         Segment(segments.COM, b"a comment"),
     ]  # fmt: skip
@@ -49,7 +49,7 @@ def plain_and_progressive(photo: Image.Image) -> Iterator[Recipe]:
     yield "jpeg-restart-markers-444", make(photo, subsampling=0, restart_marker_rows=1)
     yield "jpeg-grey", make(photo.convert("L"))
     yield "jpeg-grey-progressive", make(photo.convert("L"), progressive=True)
-    # A density would bring JFIF's marker, and with it YCbCr.
+    # A density would add the JFIF marker, which implies YCbCr.
     yield "jpeg-rgb", make(photo, keep_rgb=True, dpi=(0, 0))
     odd = photo.crop((0, 0, photo.width - 3, photo.height - 5))
     yield "jpeg-odd-size-420", make(odd)
@@ -77,7 +77,7 @@ def _ycck_420(inks: Image.Image) -> bytes:
 
 
 def _ycck_444(inks: Image.Image) -> bytes:
-    """No encoder at hand writes it: its components are stored as if they were inks, and the marker says otherwise."""
+    """YCCK without subsampling, which no encoder here writes: stores its components as inks under a YCCK marker."""
     samples = np.asarray(inks)
     components = np.asarray(Image.fromarray(samples[..., :3]).convert("YCbCr"))
     stored = np.dstack((255 - components, samples[..., 3]))

@@ -1,6 +1,6 @@
-"""The mark that the pictures of the corpus carry: an address in translucent letters, and its mask.
+"""The mark of the corpus: an address in translucent letters, and its mask.
 
-In a corner it takes a quarter of the picture's width, as shops sign their photos; ``across`` nearly all of it.
+In a corner it takes a quarter of the picture's width, as shops sign their photos; ``across`` takes nearly all of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PLACES: tuple[Place, ...] = get_args(Place)
 
 TEXT, FONT = "SHOP.EXAMPLE", cv2.FONT_HERSHEY_SIMPLEX
 OPACITY = 0.5
-#: Of the picture's width: the letters', and the margin's in the corner.
+#: Widths of the letters, and of the margin in the corner, as shares of the picture's width.
 WIDE: dict[Place, float] = {"corner": 0.25, "across": 0.85}
 MARGIN = 0.03
 
@@ -47,7 +47,7 @@ def signed(photo: Image.Image, drawn: Mask) -> Image.Image:
 
 
 def png(drawn: Mask) -> bytes:
-    """The file of a mask of all that the letters touch."""
+    """The mask of all pixels that the letters touch, as a PNG file."""
     out = io.BytesIO()
     Image.fromarray(drawn).point(lambda value: 255 if value else 0).save(out, "PNG")
     return out.getvalue()

@@ -23,20 +23,20 @@ from bench.corpus.content import (
 from model.imaging.formats import boxes, webp
 
 
-def _told_webp(data: bytes) -> bytes:
+def _described_webp(data: bytes) -> bytes:
     return webp.joined([*webp.chunks(data), (b"C2PA", JUMBF)])
 
 
 def webps(photo: Image.Image) -> Iterator[Recipe]:
     alpha = photo.copy()
     alpha.putalpha(photo.convert("L"))
-    told = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif(photo), "xmp": XMP}
+    metadata = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif(photo), "xmp": XMP}
     for name, image in (("rgb", photo), ("alpha", alpha)):
-        yield f"webp-lossy-{name}", lambda image=image: _told_webp(file_of(image, "WEBP", quality=82, **told))  # type: ignore[misc]
+        yield f"webp-lossy-{name}", lambda image=image: _described_webp(file_of(image, "WEBP", quality=82, **metadata))  # type: ignore[misc]
         yield (
             f"webp-lossless-{name}",
-            lambda image=image: _told_webp(  # type: ignore[misc]
-                file_of(image, "WEBP", lossless=True, exact=True, **told)
+            lambda image=image: _described_webp(  # type: ignore[misc]
+                file_of(image, "WEBP", lossless=True, exact=True, **metadata)
             ),
         )
     yield "webp-plain", lambda: file_of(photo, "WEBP", quality=82)
@@ -52,30 +52,30 @@ def webps(photo: Image.Image) -> Iterator[Recipe]:
 def coded_files(photo: Image.Image) -> Iterator[Recipe]:
     alpha = photo.copy()
     alpha.putalpha(photo.convert("L"))
-    told = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif(photo), "xmp": XMP}
+    metadata = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif(photo), "xmp": XMP}
     box = (24 + len(JUMBF)).to_bytes(4, "big") + b"uuid" + boxes.C2PA_BOX + JUMBF
-    yield "avif-8", lambda: file_of(photo, "AVIF", quality=80, speed=9, **told) + box
+    yield "avif-8", lambda: file_of(photo, "AVIF", quality=80, speed=9, **metadata) + box
     yield "avif-alpha", lambda: file_of(alpha, "AVIF", quality=80, speed=9)
     yield "avif-10", lambda: bytes(imagecodecs.avif_encode(deep_of(photo) >> 6, bitspersample=10, level=80, speed=9))
     turned = [(b"irot", b"\1"), (b"imir", b"\0"), (b"clli", bytes.fromhex("03e80190"))]
     items = [boxes.Item(b"Exif", bytes(4) + exif(photo, 5)), boxes.Item(b"mime", XMP, b"application/rdf+xml")]
 
     def deep_avif(sampling: str, bits: int) -> bytes:
-        """With profile, EXIF, XMP, turned, of Rec. 2020 and PQ, and a C2PA manifest."""
-        shown = {"primaries": 9, "transfer": 16, "matrix": 9}
+        """An AVIF in Rec. 2020 and PQ, turned, with profile, EXIF, XMP and a C2PA manifest."""
+        colours = {"primaries": 9, "transfer": 16, "matrix": 9}
         samples = deep_of(photo) >> (16 - bits)
-        coded = imagecodecs.avif_encode(samples, bitspersample=bits, level=85, speed=9, pixelformat=sampling, **shown)
-        told = [struct.pack(">I4s", 8 + len(content), kind) + content for kind, content in turned]
-        told.append(struct.pack(">I4s4s", 12 + len(ICC), b"colr", b"prof") + ICC)
-        return boxes.described(bytes(coded), [told[-1], *told[:-1]], items) + box
+        coded = imagecodecs.avif_encode(samples, bitspersample=bits, level=85, speed=9, pixelformat=sampling, **colours)
+        properties = [struct.pack(">I4s", 8 + len(content), kind) + content for kind, content in turned]
+        properties.append(struct.pack(">I4s4s", 12 + len(ICC), b"colr", b"prof") + ICC)
+        return boxes.described(bytes(coded), [properties[-1], *properties[:-1]], items) + box
 
     yield "avif-10-described", lambda: deep_avif("420", 10)
     yield "avif-12-described-444", lambda: deep_avif("444", 12)
     yield "avif-444", lambda: file_of(photo, "AVIF", quality=85, speed=9, subsampling="4:4:4")
     yield "heic-444", lambda: file_of(photo, "HEIF", quality=85, chroma="444")
-    shown = {"color_primaries": 12, "transfer_characteristics": 13, "matrix_coefficients": 1, "full_range_flag": 1}
-    yield "heic-display-p3", lambda: file_of(photo, "HEIF", quality=80, **shown)
-    yield "heic-8", lambda: file_of(photo, "HEIF", quality=80, **told) + box
+    display_p3 = {"color_primaries": 12, "transfer_characteristics": 13, "matrix_coefficients": 1, "full_range_flag": 1}
+    yield "heic-display-p3", lambda: file_of(photo, "HEIF", quality=80, **display_p3)
+    yield "heic-8", lambda: file_of(photo, "HEIF", quality=80, **metadata) + box
     yield "heic-alpha", lambda: file_of(alpha, "HEIF", quality=80)
 
     def ten_bits() -> bytes:

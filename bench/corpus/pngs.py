@@ -27,18 +27,18 @@ from bench.corpus.content import (
 from model.imaging.formats import png, png_chunks
 
 
-def _told_png(data: bytes) -> bytes:
-    """A PNG with the chunks that carry what is told about a picture."""
+def _described_png(data: bytes) -> bytes:
+    """A PNG with all chunks of metadata."""
     parts = list(png_chunks.chunks(data))
     with Image.open(io.BytesIO(data)) as image:
-        told = exif(image)
+        exif_data = exif(image)
     density = struct.pack(">IIB", 11811, 11811, 1)
     extra = [
-        png.profile_chunk(ICC), (b"pHYs", density), (b"eXIf", told),
+        png.profile_chunk(ICC), (b"pHYs", density), (b"eXIf", exif_data),
         (b"iTXt", png_chunks.XMP_KEYWORD + b"\0" * 5 + XMP), (b"caBX", JUMBF),
     ]  # fmt: skip
     if data[25] in (0, 4):
-        extra.pop(0)  # a grey picture takes a grey profile only
+        extra.pop(0)  # a grey picture may only have a grey profile
     return png_chunks.joined([parts[0], *extra, *parts[1:]])
 
 
@@ -53,17 +53,17 @@ def by_encoders(photo: Image.Image) -> Iterator[Recipe]:
         "grey-1": photo.convert("1"), "palette-8": photo.quantize(200),
     }  # fmt: skip
     for name, image in stills.items():
-        yield f"png-{name}", lambda image=image: _told_png(file_of(image, "PNG"))  # type: ignore[misc]
+        yield f"png-{name}", lambda image=image: _described_png(file_of(image, "PNG"))  # type: ignore[misc]
     for bits, colours in ((1, 2), (2, 4), (4, 14)):
         image = photo.quantize(colours)
-        yield f"png-palette-{bits}", lambda image=image, bits=bits: _told_png(file_of(image, "PNG", bits=bits))  # type: ignore[misc]
+        yield f"png-palette-{bits}", lambda image=image, bits=bits: _described_png(file_of(image, "PNG", bits=bits))  # type: ignore[misc]
     clear = photo.quantize(120)
-    yield "png-palette-transparent", lambda: _told_png(file_of(clear, "PNG", transparency=3))
+    yield "png-palette-transparent", lambda: _described_png(file_of(clear, "PNG", transparency=3))
     deep = deep_of(photo)
     planes = {"rgb": deep, "rgba": np.dstack((deep, deep[..., 0])), "grey": deep[..., 1].copy()}
     planes["grey-alpha"] = np.dstack((deep[..., 1], deep[..., 0]))
     for name, samples in planes.items():
-        yield f"png-{name}-16", lambda samples=samples: _told_png(bytes(imagecodecs.png_encode(samples)))  # type: ignore[misc]
+        yield f"png-{name}-16", lambda samples=samples: _described_png(bytes(imagecodecs.png_encode(samples)))  # type: ignore[misc]
     frames = frames_of(photo)
     yield "png-animated", lambda: file_of(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=80)
     yield (
@@ -73,16 +73,16 @@ def by_encoders(photo: Image.Image) -> Iterator[Recipe]:
 
 
 def by_hand(photo: Image.Image) -> Iterator[Recipe]:
-    """What no library at hand writes: low depths of grey, and interlacing (specification, section 8)."""
+    """Files that no library here writes: low depths of grey, and interlacing (specification, section 8)."""
     grey = np.asarray(photo.convert("L"))
     for bits in (2, 4):
-        yield f"png-grey-{bits}", lambda bits=bits: _told_png(_plain(grey >> (8 - bits), bits, 0))  # type: ignore[misc]
-    yield "png-interlaced", lambda: _told_png(_plain(np.asarray(photo), 8, 2, interlaced=True))
-    yield "png-interlaced-16", lambda: _told_png(_plain(deep_of(photo), 16, 2, interlaced=True))
+        yield f"png-grey-{bits}", lambda bits=bits: _described_png(_plain(grey >> (8 - bits), bits, 0))  # type: ignore[misc]
+    yield "png-interlaced", lambda: _described_png(_plain(np.asarray(photo), 8, 2, interlaced=True))
+    yield "png-interlaced-16", lambda: _described_png(_plain(deep_of(photo), 16, 2, interlaced=True))
     palette = photo.quantize(16)
     yield (
         "png-interlaced-palette-4",
-        lambda: _told_png(
+        lambda: _described_png(
             _plain(np.asarray(palette), 4, 3, interlaced=True, table=bytes(palette.getpalette() or b"")[:48])
         ),
     )

@@ -26,9 +26,13 @@ from bench.corpus.content import (
 
 def by_encoders(photo: Image.Image) -> Iterator[Recipe]:
     packings = {"plain": None, "lzw": "tiff_lzw", "deflate": "tiff_adobe_deflate", "packbits": "packbits"}
-    told: dict[str, Any] = {"dpi": DENSITY, "icc_profile": ICC, "tiffinfo": {700: XMP, 33723: b"\x1c\x02\x78\0\5shirt"}}
+    metadata: dict[str, Any] = {
+        "dpi": DENSITY,
+        "icc_profile": ICC,
+        "tiffinfo": {700: XMP, 33723: b"\x1c\x02\x78\0\5shirt"},
+    }
     for name, packing in packings.items():
-        yield f"tiff-rgb-{name}", lambda packing=packing: file_of(photo, "TIFF", compression=packing, **told)  # type: ignore[misc]
+        yield f"tiff-rgb-{name}", lambda packing=packing: file_of(photo, "TIFF", compression=packing, **metadata)  # type: ignore[misc]
     for mode, name in (("L", "grey"), ("CMYK", "cmyk"), ("RGBA", "rgba"), ("1", "1"), ("P", "palette")):
         image = photo.quantize(200) if mode == "P" else photo.convert(mode)
         yield f"tiff-{name}", lambda image=image: file_of(image, "TIFF", compression="tiff_lzw", dpi=DENSITY)  # type: ignore[misc]
@@ -65,7 +69,7 @@ def by_encoders(photo: Image.Image) -> Iterator[Recipe]:
 
 
 def by_hand(photo: Image.Image) -> Iterator[Recipe]:
-    """Depths that no library at hand writes."""
+    """Depths that no library here writes."""
     grey = np.asarray(photo.convert("L")) >> 4
     yield "tiff-grey-4", lambda: _plain(grey, 4, 1)
     few = photo.quantize(16)
@@ -74,7 +78,7 @@ def by_hand(photo: Image.Image) -> Iterator[Recipe]:
 
 
 def _plain(samples: Pixels, depth: int, kind: int, table: NDArray[np.uint16] | None = None) -> bytes:
-    """Strips of 16 rows without packing, before their directory (TIFF 6.0, section 2)."""
+    """Uncompressed strips of 16 rows, followed by their directory (TIFF 6.0, section 2)."""
     per = 8 // depth
     padded = np.pad(samples, ((0, 0), (0, -samples.shape[1] % per))).reshape(samples.shape[0], -1, per)
     shifts = (np.arange(per - 1, -1, -1) * depth).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Which addresses of users the service may connect to: the one place that decides it, for webhooks and for pictures.
+"""Decides to which users' addresses the service may connect, for webhooks and for pictures.
 
 :func:`reason_against` judges an address by its text alone, to tell people early. The code that connects then applies
 :func:`is_public` to the very IP address that it connects to.

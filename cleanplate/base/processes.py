@@ -81,6 +81,8 @@ class Child:
     restart_at: float = 0.0
     deaths_in_a_row: int = 0
     deaths: int = 0
+    #: Exit status of the last death; negative: the signal.
+    last_status: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -129,7 +131,7 @@ class Family:
         for child in self.children:
             now = self.clock()
             if child.process is not None and (status := child.process.poll()) is not None:
-                pause = child.count_death(now - child.started_at)
+                pause, child.last_status = child.count_death(now - child.started_at), status
                 log.error("process.died", extra={"process_name": child.name, "status": status, "restart_in_s": pause})
                 if child.in_crash_loop:
                     log.critical(

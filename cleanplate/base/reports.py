@@ -29,6 +29,8 @@ class DeviceReport:
     host: str
     #: ``starting``, ``working``, ``waiting`` (for its next start), ``crash_loop`` or ``draining``.
     state: str = "starting"
+    #: Why the process does not work, a code and a sentence; ``None`` while it works or has never died.
+    reason: str | None = None
     #: Deaths of the process so far.
     deaths: int = 0
     #: Images ended by the process.

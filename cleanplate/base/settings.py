@@ -2,23 +2,31 @@
 
 Without any variable, ledger, blobs and queue live in one folder (``CLEANPLATE_HOME``); with
 ``CLEANPLATE_DATABASE_URL``, ``CLEANPLATE_BROKER_URL`` and ``CLEANPLATE_BLOBS_URL`` the same code runs on Postgres,
-Redis and S3.
+Redis and S3. ``CLEANPLATE_…_FILE`` names a file that holds the value of a secret.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from cleanplate.base.contradictions import contradictions
 from cleanplate.base.home import default_home
 
 MIB = 1024 * 1024
 PREFIX = "CLEANPLATE_"
+FILE_SUFFIX = "_FILE"
+#: Variables that are no settings of the service: the client's, and the one by which a supervisor names a file.
+_OTHER_VARIABLES = frozenset(
+    f"{PREFIX}{name}" for name in ("URL", "API_KEY", f"API_KEY{FILE_SUFFIX}", f"HEARTBEAT{FILE_SUFFIX}")
+)
 
 Item = TypeVar("Item")
 
@@ -283,15 +291,18 @@ class Settings(BaseModel):
         return (days or self.retention_days) * 24 * 3600 or None
 
     def environment(self) -> dict[str, str]:
-        """These settings as ``CLEANPLATE_…`` variables for a child process. Holds secrets: never log it."""
+        """These settings as ``CLEANPLATE_…`` variables for a child process. Holds secrets: never log it.
+
+        The variables that name files of secrets are empty, because a child gets the values.
+        """
         variables = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             text = json.dumps(value) if isinstance(value, bool | tuple) else str(value)
-            variables[f"{PREFIX}{name.upper()}"] = text
-        return variables
+            variables[variable_of(name)] = text
+        return variables | dict.fromkeys(_file_variables(), "")
 
     @property
     def embedded_broker(self) -> bool:
@@ -299,20 +310,72 @@ class Settings(BaseModel):
         return not self.broker_url.get_secret_value()
 
 
+def variable_of(name: str) -> str:
+    """The variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
 def load_settings(**given: object) -> Settings:
     """Settings from the environment; ``given`` values win over variables.
 
     Raises:
-        InvalidSettings: with one line per wrong variable.
+        InvalidSettings: with one line per unknown variable, unreadable file, wrong value or contradiction.
     """
-    variables = {name: f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    stated = {name: os.environ[variable] for name, variable in variables.items() if variable in os.environ}
+    faults = _unknown_variables(os.environ)
+    stated, unreadable = _stated(os.environ)
+    faults += unreadable
     try:
-        return Settings.model_validate(stated | given)
+        settings = Settings.model_validate(stated | given)
     except ValidationError as error:
-        lines = []
         for problem in error.errors():
-            variable = variables[str(problem["loc"][0])]
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{variable}: {message[0].lower()}{message[1:]}")
-        raise InvalidSettings("\n".join(lines)) from None
+            faults.append(f"{variable_of(str(problem['loc'][0]))}: {message[0].lower()}{message[1:]}")
+        raise InvalidSettings("\n".join(faults)) from None
+    faults += contradictions(settings)
+    if faults:
+        raise InvalidSettings("\n".join(faults))
+    return settings
+
+
+def _file_variables() -> dict[str, str]:
+    """The variables that name files of secrets, and the settings that the files hold."""
+    return {
+        f"{variable_of(name)}{FILE_SUFFIX}": name
+        for name, field in Settings.model_fields.items()
+        if field.annotation is SecretStr
+    }
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """One line for each variable with the prefix that means nothing: it would silently change nothing."""
+    known = {variable_of(name) for name in Settings.model_fields} | _file_variables().keys() | _OTHER_VARIABLES
+    faults = []
+    for name in sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
+        nearest = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+        hint = f"did you mean {nearest[0]}?" if nearest else "`cleanplate settings` lists all settings."
+        faults.append(f"{name}: there is no such setting; {hint}")
+    return faults
+
+
+def _stated(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The values that variables and files of secrets state, and one line for each file that states none."""
+    stated = {
+        name: environment[variable_of(name)] for name in Settings.model_fields if variable_of(name) in environment
+    }
+    faults = []
+    for variable, name in _file_variables().items():
+        path = environment.get(variable, "")
+        if not path:
+            continue
+        if stated.get(name):
+            faults.append(f"{variable}: {variable_of(name)} is set as well; set one of the two.")
+            continue
+        try:
+            stated[name] = Path(path).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{variable}: the file {path} cannot be read ({_reason(error)}).")
+    return stated, faults
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is no text"

@@ -329,12 +329,26 @@ class DeliveryAnswer(_Answer):
     log: list[DeliveryAttempt]
 
 
+class ReadinessAnswer(_Answer):
+    """A service that takes jobs, and its workers."""
+
+    status: str
+    #: Processes that take images; an older service does not say.
+    workers: int | None = None
+    #: Processes that load their network.
+    starting: int = 0
+    #: Why a worker that reports does not work, as a code.
+    reason: str | None = None
+
+
 class DeviceAnswer(_Answer):
     """A device of a worker machine and the process that works on it. Sizes in bytes; ``None``: unknown."""
 
     host: str
     device: str
     state: Literal["starting", "working", "waiting", "crash_loop", "draining"]
+    #: Why its process does not work: a code and a sentence. ``None``: it works.
+    reason: str | None = None
     #: Number of times that its process died.
     deaths: int
     #: Images ended since its process began, and the mean of the last minute.

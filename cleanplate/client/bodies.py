@@ -12,7 +12,7 @@ CHUNK = 256 * 1024
 
 
 class FileBody:
-    """A file's bytes as a request body, or ``size`` of them from ``start``; reads anew each time it is sent."""
+    """A file's bytes as a request body, or ``size`` of them from ``start``; each iteration reads the file anew."""
 
     def __init__(self, path: Path, *, start: int = 0, size: int | None = None) -> None:
         self._path = path
@@ -23,13 +23,13 @@ class FileBody:
     def __iter__(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
             file.seek(self._start)
-            left = self.size
-            while chunk := file.read(min(CHUNK, left)):
-                left -= len(chunk)
+            remaining = self.size
+            while chunk := file.read(min(CHUNK, remaining)):
+                remaining -= len(chunk)
                 yield chunk
 
 
 def content_type(file: Path) -> str:
-    """The type that a file's name claims; the service looks at the bytes itself."""
+    """The media type of a file's name; the service itself decides by the bytes."""
     of_picture = TYPES_BY_ENDING.get(file.suffix.lower())
     return of_picture or mimetypes.guess_type(file.name)[0] or "application/octet-stream"

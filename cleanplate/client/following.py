@@ -1,4 +1,4 @@
-"""How the client follows a job: server-sent events, resumed where they broke off.
+"""Follows a job by server-sent events, which are resumed after an interruption.
 
 The client waits for a service that is down for a while (an update, a dead machine). It misses nothing: each answer
 brings the whole state.

@@ -28,6 +28,7 @@ from cleanplate.client.answers import (
     JobOverview,
     JobState,
     PauseAnswer,
+    ReadinessAnswer,
     ResultLine,
     Rights,
     SkippedLine,
@@ -295,6 +296,14 @@ class Client:
     def preview(self, image_id: str, path: Path) -> None:
         """Fetch a small WebP, the picture before above the picture after, into ``path``."""
         self._transfers.fetch_body(f"/v1/images/{image_id}/preview", path)
+
+    def readiness(self) -> ReadinessAnswer:
+        """Whether the service can work, and how many workers do.
+
+        Raises:
+            Refused: it cannot; the code is ``not_ready``.
+        """
+        return self._calls.call(ReadinessAnswer, "GET", "/readyz")
 
     def devices(self) -> list[DeviceAnswer]:
         """The devices of all worker machines; for keys of an operator."""

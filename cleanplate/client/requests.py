@@ -56,11 +56,11 @@ class Picture:
 
 
 class Terms(TypedDict, total=False):
-    """What a job states beside its images, its mask and its rights; everything is optional."""
+    """The fields of a job beside its images, its mask and its rights; all are optional."""
 
     #: ``JobOptions``, or their JSON: ``dilation_px``, ``output`` and so on.
     options: JobOptions | Mapping[str, Any] | None
-    #: Hears ``job.completed`` and ``image.failed``.
+    #: The webhook that gets ``job.completed`` and ``image.failed``.
     webhook_id: str | None
     #: ``interactive`` overtakes ``bulk``.
     priority: Priority

@@ -1,4 +1,4 @@
-"""Commands that need more than a plain install: the one place that checks it."""
+"""Checks the extras that a command needs beside a plain install."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _dispatches(settings: Settings) -> str | None:
         database.check()
         with leadership(database, settings) as candidate:
             # This process could become the leader, so nobody was; the block's end frees the place at once.
-            return "nobody leads the dispatch" if candidate.held() else None
+            return "no dispatcher leads" if candidate.held() else None
     finally:
         database.close()
 

@@ -103,8 +103,8 @@ def inpaint(
             mask_threshold=mask_threshold,
             max_marked_share=max_marked_share,
         )
-    elif (found := _text(source, mark, limits, settings.torch_threads)) is not None:
-        task = found
+    elif (text_task := _text(source, mark, limits, settings.torch_threads)) is not None:
+        task = text_task
     else:
         if output and OUTPUTS[output].name != facts.format:
             raise UsageError(f"{image} has no such text: nothing is written, as only repaired pictures are converted.")

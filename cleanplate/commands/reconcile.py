@@ -10,23 +10,23 @@ import typer
 
 def reconcile(
     requeue: Annotated[
-        bool, typer.Option("--requeue", help="Queue images again whose results are gone; their sources are needed.")
+        bool, typer.Option("--requeue", help="Queue images again whose results are gone; needs their sources.")
     ] = False,
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Delete the files that no row names. They cannot be had back.")
-    ] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the files that no row names, for good.")] = False,
 ) -> None:
-    """Hold the ledger against the object store, tell what does not agree, and mend it where asked to.
+    """Compare the ledger with the object store, list the differences, and repair them on request.
 
-    Prints a line for each finding: its kind, its key, what it belongs to. `unnamed`: a file that no row names, as of
-    uploads and results after the ledger's dump. `result`, `preview`, `upload`, `template`: a row names a file that is
-    gone. The exit status is 1 while something is left to mend. It may run beside the service.
+    Prints a line for each difference: kind, key and owner. `unnamed`: a file that no row names, for example an upload
+    after the ledger's dump. `result`, `preview`, `upload`, `template`: a row names a file that is gone. The exit
+    status is 1 while a difference remains. The command may run beside the service.
 
     Example: `cleanplate reconcile --requeue`
     """
     from cleanplate.base.settings import load_settings
     from cleanplate.commands.keys import ledger
+    from cleanplate.errors import UsageError
     from storage.blobs import open_blobs
+    from storage.ledger.tenants.tenants import list_tenants
     from storage.reconciliation import Lack, missing_blobs, unnamed_blobs
     from storage.reconciliation import requeue as requeue_images
 
@@ -34,6 +34,8 @@ def reconcile(
     counts: Counter[str] = Counter()
     lost: set[str] = set()
     with ledger() as database:
+        if delete and not list_tenants(database):
+            raise UsageError("The ledger has no tenants: it is not the one that these files belong to.")
         for key in unnamed_blobs(database, blobs):
             counts["unnamed"] += 1
             typer.echo(f"unnamed {key}")

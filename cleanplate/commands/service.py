@@ -32,12 +32,15 @@ def up(
     from cleanplate.base.weights import find
     from cleanplate.embedded import service as embedded
     from cleanplate.telemetry import logs
+    from workers.machine.devices import devices
     from workers.machine.text_marks import require_text_marks
 
     settings = embedded.settle(home=home, port=port)
-    require_text_marks(settings)
-    find(settings)  # reports missing weights once, and not from each process that cannot start
     logs.configure(settings)
+    # Each fault is reported once, and not by each process that cannot start.
+    require_text_marks(settings)
+    find(settings)
+    devices(settings)
     raise typer.Exit(embedded.run(settings, browser=browser))
 
 
@@ -65,8 +68,14 @@ def serve() -> None:
     """
     from api import server
     from cleanplate.base.settings import load_settings
+    from cleanplate.telemetry import logs
+    from workers.shared.servers import require_blobs, require_ledger
 
-    raise typer.Exit(server.run(load_settings()))
+    settings = load_settings()
+    logs.configure(settings)
+    require_ledger(settings)
+    require_blobs(settings)
+    raise typer.Exit(server.run(settings))
 
 
 def worker(
@@ -96,6 +105,7 @@ def worker(
     from workers.machine import supervisor
     from workers.machine.text_marks import require_text_marks
     from workers.shared.queue import QUEUES
+    from workers.shared.servers import require_blobs, require_ledger, require_queue
 
     names = [name.strip() for name in queues.split(",")]
     if unknown := sorted(set(names) - set(QUEUES)):
@@ -105,6 +115,8 @@ def worker(
     find(settings)
     require_text_marks(settings)
     logs.configure(settings)
+    for require in (require_ledger, require_blobs, require_queue):
+        require(settings)
     raise typer.Exit(supervisor.run(settings, chosen=devices, queues=names))
 
 
@@ -132,6 +144,9 @@ def _print_status(settings: Settings) -> int:
             "" if report.temperature_c is None else str(report.temperature_c),
         )  # fmt: skip
     Console().print(table)
+    for report in reports:
+        if report.reason:
+            typer.echo(f"{report.host} {report.device} does not work: {report.reason}")
     return 0
 
 
@@ -145,9 +160,12 @@ def dispatch() -> None:
     from cleanplate.base.settings import load_settings
     from cleanplate.telemetry import logs
     from workers.leader import dispatcher
+    from workers.shared.servers import require_blobs, require_ledger, require_queue
 
     settings = load_settings()
     logs.configure(settings)
+    for require in (require_ledger, require_blobs, require_queue):
+        require(settings)
     raise typer.Exit(dispatcher.run(settings))
 
 
@@ -166,9 +184,11 @@ def migrate(
     from cleanplate.telemetry import logs
     from storage.blobs import S3Blobs, open_blobs
     from storage.migrate import migrate as migrate_ledger
+    from workers.shared.servers import require_ledger
 
     settings = load_settings()
     logs.configure(settings)
+    require_ledger(settings, migrated=False)
     migrate_ledger(settings.sqlalchemy_url, revision)
     blobs = open_blobs(settings)
     if revision == "head" and isinstance(blobs, S3Blobs):

@@ -122,7 +122,7 @@ def submit(
         work = gather(source, chosen_mask)
     if isinstance(work, Work) and work.left_out:
         typer.echo(
-            f"Left out, no pictures by their names: {', '.join(path.name for path in work.left_out)}",
+            f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}",
             err=True,
         )
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from cleanplate.client.answers import JobAnswer
+    from cleanplate.client.http import Client
 
 LISTED = 50
 
@@ -54,6 +55,7 @@ def list_(
     from cleanplate.terminal.tables import minute, print_table
 
     with connect() as client:
+        listed = list(islice(client.jobs(state=None if state is None else state.value), limit))
         print_table(
             ("id", "state", "images", "ended", "failed", "made"),
             (
@@ -65,9 +67,11 @@ def list_(
                     str(job.counts.failed),
                     minute(job.created_at),
                 )
-                for job in islice(client.jobs(state=None if state is None else state.value), limit)
+                for job in listed
             ),
         )
+        if any(job.finished_at is None for job in listed):
+            _warn_without_worker(client)
 
 
 @app.command()
@@ -85,6 +89,8 @@ def show(job_id: Annotated[str, typer.Argument(metavar="JOB", help="The job, by 
         typer.echo(", ".join(f"{count} {state}" for state, count in job.counts.model_dump().items() if count))
         for line in client.errors(job_id):
             typer.echo(f"{line.name}  {line.error.code}: {line.error.detail}")
+        if job.finished_at is None:
+            _warn_without_worker(client)
 
 
 @app.command()
@@ -157,6 +163,19 @@ def delete(
         for job_id in job_ids:
             client.delete(job_id)
             typer.echo(f"{job_id} is deleted.")
+
+
+def _warn_without_worker(client: Client) -> None:
+    """Tell on standard error that open jobs wait because no worker is running."""
+    readiness = client.readiness()
+    if readiness.workers != 0:
+        return
+    sentences = ["No worker is running: open jobs wait for one."]
+    if readiness.starting:
+        sentences.append("One is starting.")
+    if readiness.reason:
+        sentences.append(f"The last reason known is {readiness.reason}.")
+    typer.echo(" ".join(sentences), err=True)
 
 
 def _summary(job: JobAnswer) -> str:

@@ -95,7 +95,7 @@ def pull(
             PUBLISHED[name],
             out,
             url=mirror or "",
-            on_progress=lambda here, total: progress.update(task, completed=here, total=total),
+            on_progress=lambda arrived, total: progress.update(task, completed=arrived, total=total),
         )
     _print(made)
     typer.echo(f"Use it with CLEANPLATE_WEIGHTS={name}.")

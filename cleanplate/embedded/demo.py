@@ -1,4 +1,4 @@
-"""``cleanplate demo``: the sample job on an embedded service of its own, measured against the known originals.
+"""``cleanplate demo``: the sample job on a temporary embedded service, measured against the known originals.
 
 It fails when an image failed, when a pixel outside the widened mask changed, or when OpenCV's Telea did better.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -25,14 +26,14 @@ from cleanplate.base.processes import python_command, spawn
 from cleanplate.client.answers import Rights
 from cleanplate.client.http import Client
 from cleanplate.embedded import service as embedded
-from cleanplate.errors import EmbeddedError
+from cleanplate.errors import EmbeddedError, UsageError
 from cleanplate.local.contact_sheet import contact_sheet
-from cleanplate.terminal.submission import clean, gather
+from cleanplate.terminal.submission import Work, clean, gather
 from model.repair.hole import dilate
 
 #: Variables that the demo keeps; all others would change the embedded default.
 KEPT = ("CLEANPLATE_DEVICE", "CLEANPLATE_WEIGHTS", "CLEANPLATE_TORCH_THREADS", "CLEANPLATE_LOG_LEVEL")
-#: What the sample photos' licence permits.
+#: The rights under the sample photos' licence.
 RIGHTS = Rights(basis="licensee", attested_by="the user of the demo", reference="CC0, see samples/README.md")
 HOST = "127.0.0.1"
 TELEA_RADIUS_PX = 3
@@ -59,12 +60,22 @@ def run(samples: Path, out: Path) -> int:
         EmbeddedError: the service did not start.
         ClientError: the job could not be done.
     """
-    console = Console()
     work = gather(samples / "marked", samples / "masks")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / "demo.lock", timeout=0):
+            return _run(work, samples, out)
+    except Timeout:
+        raise UsageError(
+            f"A demo already runs in {out}: wait for its end, or choose another folder with --out."
+        ) from None
+
+
+def _run(work: Work, samples: Path, out: Path) -> int:
+    console = Console()
     results = out / "results"
     if results.exists():
         shutil.rmtree(results)
-    out.mkdir(parents=True, exist_ok=True)
     console.print(
         f"Starting Cleanplate in {out / 'home'} (its log: {out / 'service.log'})", markup=False, highlight=False
     )

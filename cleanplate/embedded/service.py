@@ -2,7 +2,7 @@
 
 The folder (home) belongs to one ``up`` at a time. It holds the ledger, the pictures, the queue, the key, the address.
 A browser signs in by a one-time link that ``up`` and ``cleanplate link`` print: no request has rights for coming from
-this machine, because a reverse proxy makes every request look like one of its own.
+this machine, because a reverse proxy makes every request look local.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,20 +24,24 @@ from filelock import FileLock, Timeout
 
 from cleanplate.base.files import replacing
 from cleanplate.base.home import address_path, key_path, link_path
-from cleanplate.base.processes import Family, python_command
+from cleanplate.base.processes import Child, Family, python_command
+from cleanplate.base.reports import DeviceReport, read_reports
 from cleanplate.base.settings import Settings, load_settings
-from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse, UsageError
+from cleanplate.errors import HomeInUse, HomeOpen, NotReady, PortInUse, ProgramFailed, UsageError
 
 log = structlog.get_logger(__name__)
 
 PROGRAMS = ("serve", "dispatch", "worker")
 TENANT = "local"
-READY_WITHIN_S = 90.0
+#: Includes the worker's start, which reads PyTorch and the weights from a cold disk.
+READY_WITHIN_S = 300.0
 #: Longer than a worker takes to return unstarted images and to finish the others.
 STOP_WITHIN_S = 75.0
 WATCH_EVERY_S = 0.25
 LINK_LIFETIME_S = 3600
-#: A browser is told of this file, because other users of the machine see a command's arguments.
+#: Exit status of a command that has printed its error as one line.
+_EXPECTED_ERROR = 2
+#: The browser opens this file and not the link, because other users of the machine see a command's arguments.
 _LINK_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Cleanplate</title>
@@ -47,7 +51,7 @@ _LINK_PAGE = """<!doctype html>
 
 
 def settle(*, home: Path | None, port: int | None) -> Settings:
-    """The settings of an ``up``: paths absolute, the port found if it is 0, links leading to that port.
+    """The settings of an ``up``: paths absolute, a free port if it is 0, links to that port.
 
     Raises:
         PortInUse: something listens there.
@@ -76,14 +80,15 @@ def run(settings: Settings, *, browser: bool = False) -> int:
 
     Raises:
         HomeInUse, HomeOpen: the home folder cannot be used.
-        NotReady: the service did not start; all its processes are stopped again.
+        ServerRefuses: the ledger, the blob store or the queue cannot be used.
+        ProgramFailed, NotReady: the service did not start; all its processes are stopped again.
     """
     signals: list[int] = []
-    asked = threading.Event()
+    stop_asked = threading.Event()
 
     def note(number: int, _frame: object) -> None:
         signals.append(number)
-        asked.set()
+        stop_asked.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, note)
@@ -94,9 +99,12 @@ def run(settings: Settings, *, browser: bool = False) -> int:
         _prepare(settings)
         family = Family(os.environ | settings.environment())
 
+        began_at = time.time()
+
         def go_on() -> bool:
             family.tend()
-            return not asked.is_set()
+            require_start(family.children, [report for report in read_reports(settings) if report.told_at >= began_at])
+            return not stop_asked.is_set()
 
         try:
             for program in PROGRAMS:
@@ -105,7 +113,7 @@ def run(settings: Settings, *, browser: bool = False) -> int:
                 _announce(settings)
                 if browser and _has_desktop():
                     webbrowser.open(link_path(settings.home).as_uri())
-            while not asked.wait(WATCH_EVERY_S):
+            while not stop_asked.wait(WATCH_EVERY_S):
                 family.tend()
         finally:
             for path in (address_path(settings.home), link_path(settings.home)):
@@ -134,7 +142,11 @@ def _prepare(settings: Settings) -> None:
     from storage.database import Database
     from storage.ledger.tenants.tenants import create_key, ensure_tenant, identify
     from storage.migrate import migrate
+    from workers.shared.servers import require_blobs, require_ledger, require_queue
 
+    require_ledger(settings, migrated=False)
+    require_blobs(settings)
+    require_queue(settings)
     migrate(settings.sqlalchemy_url)
     database = Database.connect(settings.sqlalchemy_url)
     try:
@@ -191,8 +203,26 @@ def _has_desktop() -> bool:
     return sys.stdout.isatty() and windows
 
 
+def require_start(programs: Sequence[Child], reports: Sequence[DeviceReport]) -> None:
+    """Check that all programs are on their way to work.
+
+    Raises:
+        ProgramFailed: one has ended with an error, or a worker's process reports why it cannot work.
+    """
+    for report in reports:
+        if report.reason:
+            raise ProgramFailed("worker", f"{report.device}: {report.reason}")
+    for program in programs:
+        if program.last_status == _EXPECTED_ERROR:
+            raise ProgramFailed(program.name, "its error is printed above")
+        if program.in_crash_loop:
+            raise ProgramFailed(
+                program.name, f"it keeps dying, last with {program.last_status}; the log above says more"
+            )
+
+
 def wait_until_ready(url: str, *, go_on: Callable[[], bool], within_s: float = READY_WITHIN_S) -> bool:
-    """Poll the service at ``url`` until it is ready; False as soon as ``go_on()`` is false.
+    """Poll the service at ``url`` until it and a worker are ready; False as soon as ``go_on()`` is false.
 
     Raises:
         NotReady: after ``within_s`` seconds.
@@ -207,9 +237,9 @@ def wait_until_ready(url: str, *, go_on: Callable[[], bool], within_s: float = R
         except httpx.TransportError as error:
             reason = f"the API does not answer ({error})"
         else:
-            if answer.is_success:
+            if answer.is_success and answer.json()["workers"]:
                 return True
-            reason = f"{url}/readyz answers {answer.status_code}"
+            reason = "no worker is running" if answer.is_success else f"{url}/readyz answers {answer.status_code}"
         time.sleep(WATCH_EVERY_S)
     return False
 

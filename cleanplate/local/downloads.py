@@ -62,23 +62,23 @@ class Download:
         self._version.unlink(missing_ok=True)
 
     def _resume(self, client: httpx.Client, on_progress: Progress) -> None:
-        here, validator = self._arrived()
+        arrived, validator = self._arrived()
         headers = {"Accept-Encoding": "identity"}  # a range of a compressed body is no range of the file
-        if here:
-            headers |= {"Range": f"bytes={here}-", "If-Range": validator}
+        if arrived:
+            headers |= {"Range": f"bytes={arrived}-", "If-Range": validator}
         with client.stream("GET", self._url, headers=headers) as answer:
-            if here and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if arrived and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 whole = _UNSATISFIED.fullmatch(answer.headers.get("content-range", ""))
-                if whole is None or int(whole[1]) != here:
+                if whole is None or int(whole[1]) != arrived:
                     self.discard()
                     raise httpx.RemoteProtocolError("the file became shorter")
-                on_progress(here, here)
-            elif here and answer.status_code == httpx.codes.PARTIAL_CONTENT:
+                on_progress(arrived, arrived)
+            elif arrived and answer.status_code == httpx.codes.PARTIAL_CONTENT:
                 part = _RANGE.fullmatch(answer.headers.get("content-range", ""))
-                if part is None or int(part[1]) != here:
+                if part is None or int(part[1]) != arrived:
                     self.discard()
                     raise httpx.RemoteProtocolError("the server sent another part of the file")
-                self._append(answer, here, None if part[2] == "*" else int(part[2]), on_progress)
+                self._append(answer, arrived, None if part[2] == "*" else int(part[2]), on_progress)
             elif answer.status_code == httpx.codes.OK:
                 self._begin(answer)
                 length = answer.headers.get("content-length", "")
@@ -105,15 +105,15 @@ class Download:
         else:
             self._version.unlink(missing_ok=True)
 
-    def _append(self, answer: httpx.Response, here: int, total: int | None, on_progress: Progress) -> None:
+    def _append(self, answer: httpx.Response, arrived: int, total: int | None, on_progress: Progress) -> None:
         with self._partial.open("ab") as file:
-            on_progress(here, total)
+            on_progress(arrived, total)
             for chunk in answer.iter_raw():
-                here += len(chunk)
-                if max(here, total or 0) > MOST_BYTES:
+                arrived += len(chunk)
+                if max(arrived, total or 0) > MOST_BYTES:
                     raise Refused(answer.status_code, "download_too_large", "the file is far too large for weights")
                 file.write(chunk)
-                on_progress(here, total)
+                on_progress(arrived, total)
 
 
 def shown(url: str) -> str:

@@ -6,12 +6,15 @@ makes the folder with :func:`gather` before any of them imports ``meters``, and 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import structlog
 
 from cleanplate.base.settings import Settings
 
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 #: Offsets to ``CLEANPLATE_METRICS_PORT``, so that all programs fit on one machine.
 API, DISPATCHER, WORKER = 0, 1, 2
+PROGRAMS = 3
+_PORTS_TRIED, _LAST_PORT = 20, 65535
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -52,7 +59,13 @@ def shown(settings: Settings, service: int, folder: str = "") -> Iterator[None]:
 
 
 def show(settings: Settings, service: int, folder: str = "") -> WSGIServer:
-    """Start to serve, in a thread; see :func:`shown`. Raises OSError where the port is taken."""
+    """Start to serve, in a thread; see :func:`shown`.
+
+    Where the port is taken, another one is, three further: that of the same program in a second service.
+
+    Raises:
+        OSError: the ports cannot be used.
+    """
     from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -60,8 +73,18 @@ def show(settings: Settings, service: int, folder: str = "") -> WSGIServer:
     if folder:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
-    server, _thread = start_http_server(settings.metrics_port + service, settings.metrics_host, registry)
-    return server
+    wanted = settings.metrics_port + service
+    for port in range(wanted, min(wanted + _PORTS_TRIED * PROGRAMS, _LAST_PORT), PROGRAMS):
+        try:
+            server, _thread = start_http_server(port, settings.metrics_host, registry)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            continue
+        if port != wanted:
+            log.warning("metrics.port_taken", port=wanted, served_at=port)
+        return server
+    raise OSError(errno.EADDRINUSE, f"No port for metrics is free from {wanted} on")
 
 
 def process_ended(pid: int, folder: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from cleanplate.base.home import address_path, key_path, stated_home
@@ -20,7 +21,7 @@ def connect() -> Client:
         UsageError: there is no key.
     """
     home = stated_home()
-    url, key = os.environ.get("CLEANPLATE_URL", ""), os.environ.get("CLEANPLATE_API_KEY", "")
+    url, key = os.environ.get("CLEANPLATE_URL", ""), stated_key()
     if not url:
         url = address_path(home).read_text().strip() if address_path(home).exists() else DEFAULT_URL
     if not key:
@@ -34,3 +35,20 @@ def connect() -> Client:
             )
         key = key_path(home).read_text().strip()
     return Client(url, key)
+
+
+def stated_key() -> str:
+    """The key of ``CLEANPLATE_API_KEY``, or of the file ``CLEANPLATE_API_KEY_FILE``; empty where neither is set.
+
+    Raises:
+        UsageError: both are set, or the file cannot be read.
+    """
+    key, path = os.environ.get("CLEANPLATE_API_KEY", ""), os.environ.get("CLEANPLATE_API_KEY_FILE", "")
+    if not path:
+        return key
+    if key:
+        raise UsageError("CLEANPLATE_API_KEY and CLEANPLATE_API_KEY_FILE are both set; set one of the two.")
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise UsageError(f"CLEANPLATE_API_KEY_FILE: the file {path} cannot be read ({error.strerror}).") from None

@@ -12,7 +12,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# What is in the chain stays; what is not yet may only be put into it, word for word as it was written.
+# Chained entries never change. An unchained entry may only be chained, with its content unchanged.
 _POSTGRES_GUARD = """
 CREATE FUNCTION audit_log_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,1 +1,1 @@
-"""Weights of other projects, read as data. ``reading`` is the way in."""
+"""Weights of other projects, read as data. ``reading`` is the entry point."""

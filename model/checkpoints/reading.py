@@ -1,7 +1,7 @@
 """Weights of other projects, read without running code from them: ``best.ckpt`` and ``big-lama.pt`` of LaMa, bare
 state dicts (``.pt``, ``.pth``), safetensors.
 
-Nobody needs to say which network a file belongs to: its tensors' names and shapes do.
+The names and shapes of its tensors identify the network of a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.errors import UnknownNetwork, WeightsRejected
 from model.networks.configurations import LAMA_STEM, UNET_STEM, Choice, recognise, shapes_in
 from model.networks.weights import Description, check_finite, read_safetensors
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 _PICKLE = b"\x80"
 #: A checkpoint of LaMa with discriminator and optimiser has some 5,000 places; a pickle can name one place many times.
 _MOST_PLACES = 200_000
@@ -28,18 +28,18 @@ _DEEPEST = 64
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network's tensors by the names they have here, in fp32; views of the file where it holds fp32."""
+    """A network's tensors in fp32, by this project's names; views of the file where the file holds fp32."""
 
     state: dict[str, Tensor]
     description: Description
 
 
 def read_checkpoint(path: Path, *, source: str, licence: str) -> Checkpoint:
-    """The network's weights that a file holds. ``source`` and ``licence`` count where the file does not say its own.
+    """Read the network's weights in a file. ``source`` and ``licence`` apply if the file states none.
 
     Raises:
-        WeightsRejected: ``weights_unreadable`` where it is no checkpoint, ``weights_mismatch`` where it is of no
-            network known here, or holds values that are not finite.
+        WeightsRejected: ``weights_unreadable`` if it is no checkpoint, ``weights_mismatch`` if its network is
+            unknown, or if it holds values that are not finite.
     """
     try:
         with path.open("rb") as file:
@@ -101,8 +101,8 @@ def _tensors(root: object, path: Path) -> Iterator[tuple[str, PickledTensor]]:
                 waiting.append((f"{name}.{key}" if name else str(key), item, depth + 1))
 
 
-def _network_in(tensors: Mapping[str, Found]) -> dict[str, Found]:
-    """The one network among all tensors, by its own names: without ``state_dict.generator.``, ``model.generator.`` …"""
+def _network_in(tensors: Mapping[str, Value]) -> dict[str, Value]:
+    """The only network among the tensors, by its names: without ``state_dict.generator.``, ``model.generator.`` …"""
     prefixes = {
         name.removesuffix(stem)
         for name in tensors

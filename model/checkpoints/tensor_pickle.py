@@ -1,4 +1,4 @@
-"""Pickles that torch wrote, read as data: tensors, numbers, texts and containers; everything else stays a name.
+"""Pickles of torch, read as data: tensors, numbers, texts and containers; everything else stays a name.
 
 A pickle is a program, and some of its instructions import, call and set attributes. This unpickler does none of that:
 a class becomes :class:`Name`, the result of a call becomes :class:`Inert`, and only the few calls that rebuild tensors
@@ -60,7 +60,7 @@ def read_pickle(data: bytes) -> object:
     """The content of a pickle.
 
     Raises:
-        ValueError: it is no pickle, cut off, or one that no version of torch writes.
+        ValueError: it is no pickle, truncated, or not from any version of torch.
     """
     try:
         return _TensorUnpickler(io.BytesIO(data), encoding="latin-1").load()
@@ -162,7 +162,7 @@ class _TensorUnpickler(pickle._Unpickler):
 
 
 def _call(called: object, arguments: object) -> object:
-    """The meaning of a call; nothing is called."""
+    """Interpret a call without calling anything."""
     if isinstance(called, Inert):
         return Inert(called.dotted)
     if not isinstance(called, Name) or not isinstance(arguments, tuple):

@@ -34,7 +34,7 @@ class TorchArchive:
     """An open archive. Its tensors keep the file mapped, copy on write, for as long as they live.
 
     Raises, from every method:
-        WeightsRejected: ``weights_unreadable``: no such archive, or one that is cut off or lies about its sizes.
+        WeightsRejected: ``weights_unreadable``: not such an archive, truncated, or with false sizes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +86,7 @@ class TorchArchive:
         return self._bytes[begin : begin + size]
 
     def _place(self, name: str) -> tuple[int, int]:
-        """Where an entry's bytes begin, and how many they are."""
+        """Start and length of an entry's bytes."""
         entry = self._entries.get(self._root + name)
         if entry is None:
             raise self._rejected(f"its entry {name} is missing")

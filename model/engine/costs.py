@@ -20,9 +20,9 @@ class Costs:
 
     pass_ms: float
     ns_per_px: float
-    #: The most pixels of one pass: by the memory that its activations take.
+    #: Most pixels of one pass, limited by the memory of its activations.
     most_px: int
-    #: Pixels of one pass up to which tiles are cheaper together than one by one; ``None``: as many as fit.
+    #: Most pixels of a pass in which tiles are cheaper together than one by one; ``None``: as many as fit.
     batch_px: int | None = None
 
     def of(self, pixels: int) -> float:
@@ -36,6 +36,6 @@ def _table() -> dict[str, Costs]:
 
 
 def costs_for(architecture: str, device_type: str) -> Costs:
-    """``architecture`` as in a weights file, ``device_type`` ``cpu`` or ``cuda``."""
+    """The costs of ``architecture``, as named in a weights file, on ``device_type``: ``cpu`` or ``cuda``."""
     table = _table()
     return table.get(f"{architecture}/{device_type}", table["fourier-unet/cpu"])

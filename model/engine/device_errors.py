@@ -1,6 +1,6 @@
 """The meaning of a device's error: no memory, which a smaller batch may avoid, or a device lost to this process.
 
-PyTorch says the second with errors of several classes; after one of them every later call on CUDA fails as well.
+PyTorch reports a lost device by errors of several classes; afterwards every call on CUDA fails.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The engine: one thread that owns one device and turns tiles from many threads into batches.
 
-Waiting tiles of one size, of any caller, share a pass where that is faster. The engine mends errors of
-the device and lists them in ``Filled.notes``: values that are not finite are computed again in fp32, and a batch
-that does not fit into memory is halved, then cut into smaller tiles, then computed on the CPU.
+Waiting tiles of one size, from any caller, share a pass if that is faster. The engine recovers from errors of the
+device and lists them in ``Filled.notes``. Values that are not finite are computed again in fp32. A batch that does not
+fit into memory is halved, then cut into smaller tiles, then computed on the CPU.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Filled:
 class Load:
     """Counts and times of an engine since it was made."""
 
-    #: Tiles answered, and the passes that they took.
+    #: Number of answered tiles, and of their passes.
     tiles: int
     passes: int
     #: Seconds in which the device was idle.
     idle_s: float
-    #: Seconds for which tiles have waited and none was answered; 0 where none waits.
+    #: Seconds since the last answer while tiles wait; 0 if no tile waits.
     stalled_s: float
 
 
@@ -83,13 +83,13 @@ class Engine:
     ) -> None:
         """``max_batch``: tiles of one pass, and ``batch_px`` its pixels where more than one share it (``None``: any).
 
-        ``max_delay_ms``: how long a tile waits for others.
+        ``max_delay_ms``: longest time that a tile waits for others.
         """
         #: Fused, in fp32, on the CPU: the one copy of the weights from which programs are made.
         self._network = fuse(network, "fft")
         self.device, self.precision = device, precision
         self._max_batch, self._batch_px, self._max_delay_s = max_batch, batch_px, max_delay_ms / 1000
-        #: Whether the device has failed for good: nothing in this process can use it any more.
+        #: Whether the device has failed for good: this process cannot use it any more.
         self.lost = False
         self._tiles = self._passes = self._asked = 0
         self._idle_s = 0.0
@@ -104,7 +104,7 @@ class Engine:
         self._thread.start()
 
     def submit(self, tile: Tile) -> Future[Filled]:
-        """Ask for a tile to be filled; from any thread.
+        """Request the fill of a tile; from any thread.
 
         Raises:
             EngineClosed: after ``close``.
@@ -186,7 +186,7 @@ class Engine:
             self._answer(under_way.requests, done)
 
     def _answer(self, requests: list[_Request], results: list[Filled] | None) -> None:
-        """Hand out ``results``; where the batch failed (``None``), fill its tiles again with less at once."""
+        """Answer the requests with ``results``; refill the tiles of a failed batch (``None``) in smaller parts."""
         try:
             results = results or self._fill([request.tile for request in requests])
         except Exception as error:
@@ -197,7 +197,7 @@ class Engine:
                 request.answer.set_result(result)
 
     def _failed(self, requests: list[_Request], error: Exception) -> None:
-        """A pass failed: retries it in smaller parts where memory was short, else hands the error to the callers."""
+        """Retry a failed pass in smaller parts if memory was short, else pass the error to the callers."""
         if no_room(error):
             self._answer(requests, None)
         else:
@@ -222,7 +222,7 @@ class Engine:
     def _next_batch(self, *, wait: bool) -> list[_Request]:
         """The oldest request and those of its size, after at most the allowed delay.
 
-        Empty: closed and done, or nothing asked where ``wait`` is false.
+        Empty: the engine is closed and done, or no request waits and ``wait`` is false.
         """
         with self._changed:
             while not self._waiting:
@@ -250,7 +250,7 @@ class Engine:
         self._idle_since = None
 
     def _most(self, height: int, width: int) -> int:
-        """How many tiles of this size share a pass at most."""
+        """Most tiles of this size in one pass."""
         if self._batch_px is None:
             return self._max_batch
         return max(1, min(self._max_batch, self._batch_px // (height * width)))

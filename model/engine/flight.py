@@ -1,4 +1,4 @@
-"""One batch on its way through a device: bytes go in, the pass runs, values come back, without waiting in between.
+"""One batch on a device: copy the bytes in, run the pass, copy the values back, without waiting in between.
 
 On CUDA all three are only queued by ``launch``; pinned memory lets the copies run beside the pass of another batch.
 ``Flight.land`` waits. On a CPU ``launch`` has done everything when it returns.
@@ -24,7 +24,7 @@ class Tile:
 
     #: ``uint8 [h, w, 3]``
     pixels: NDArray[np.uint8]
-    #: ``uint8 [h, w]``, not zero where the network fills.
+    #: ``uint8 [h, w]``, not zero in the hole.
     hole: NDArray[np.uint8]
     #: Scales the network's spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
     ffc_lambda: float = 1.0
@@ -32,7 +32,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Flight:
-    """A batch that was launched."""
+    """A launched batch."""
 
     _values: Tensor
     _finite: Tensor

@@ -1,4 +1,4 @@
-"""Two scales: the fill of a smaller copy decides the structure of a wide hole, tiles the detail.
+"""Two scales: the fill of a smaller copy gives the structure of a wide hole, tiles give the detail.
 
 The smaller copy is filled in one pass that sees the whole region. Its low frequencies replace those of the tiles' fill;
 at the rim of the hole both agree with the picture, so the correction fades there by itself.

@@ -33,7 +33,7 @@ from model.repair.hole import Mask, dilate, lay, rim
 from model.repair.task import Task, composite
 
 Pixels = NDArray[np.uint8]
-#: Tiles of one picture that are with the engine at once; more would only wait there.
+#: Most tiles of one picture in the engine at once; more would only wait there.
 _TILES_AHEAD = 8
 #: Tiles of one pass.
 _MOST_TILES = 8
@@ -74,7 +74,7 @@ class LaMaInpainter:
             chosen,
             self.precision,
             max_batch=_MOST_TILES,
-            # A CPU has caches to overflow and nothing to gain by waiting: only small tiles that are there share a pass.
+            # On a CPU large batches overflow the caches and delays gain nothing: only small tiles share a pass.
             batch_px=None if on_cuda else self.costs.batch_px,
             max_delay_ms=3.0 if on_cuda else 0.0,
         )
@@ -148,7 +148,7 @@ class LaMaInpainter:
 
     @property
     def pictures_at_once(self) -> int:
-        """How many threads should call ``run`` at once, so that the next pass is always ready for the device."""
+        """Number of threads that should call ``run`` at once, so that the next pass is always ready for the device."""
         # One is being filled while another is blended; on CUDA two batches of pictures with one tile each.
         return 2 * _MOST_TILES if torch.device(self.device).type == "cuda" else 3
 

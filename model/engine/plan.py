@@ -1,7 +1,7 @@
-"""Where the network has to look: regions around the connected parts of the mask, and tiles where a region is large.
+"""Plans: regions around the connected parts of the mask, and tiles in large regions.
 
-Area decides what a picture costs, so a corner logo is repaired in its corner. A plan is plain data: it can be printed,
-tested, and counted as progress (one tile is one pass of the network).
+The cost of a picture grows with the area, so a corner logo is repaired in its corner. A plan is plain data: it can be
+printed, tested, and counted as progress (one tile is one pass of the network).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Region:
 
     box: Box
     tiles: tuple[Box, ...]
-    #: How many times smaller the copy is whose fill guides the tiles; ``None``: no guide.
+    #: Reduction of the copy whose fill guides the tiles; ``None``: no guide.
     guide: int | None = None
 
     @property
@@ -53,7 +53,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything the network does for one picture."""
+    """All passes of the network for one picture."""
 
     regions: tuple[Region, ...]
 
@@ -157,7 +157,7 @@ def _grown(start: int, end: int, limit: int) -> tuple[int, int]:
     start -= start % ALIGN
     length = max(end - start, LEAST_SIDE)
     step = next(step for largest, step in _BUCKETS if length <= largest)
-    # The whole side of a picture is a size of its own: pictures of one catalogue share it.
+    # The whole side of a picture is an allowed size: pictures of one catalogue share it.
     length = min(length + -length % step, max(limit + -limit % ALIGN, LEAST_SIDE))
     # Near the far border grow towards the near one, as far as the picture goes.
     overshoot = max(0, start + length - limit) // ALIGN * ALIGN

@@ -1,6 +1,6 @@
 """Files to pixels and back. ``probe`` reads a header, ``coding.decode`` the pixels, ``coding.encode`` writes them back.
 
-What is imported here is light enough for the API; decoders beyond Pillow are imported by :mod:`model.imaging.coding`.
+This package imports only what the API can afford; :mod:`model.imaging.coding` imports the decoders beyond Pillow.
 """
 
 from model.imaging.mask_files import MaskProbe, check_fit, probe_mask

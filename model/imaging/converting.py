@@ -1,7 +1,7 @@
-"""Converts to the format that the user asks for, with profile, EXIF and XMP, upright.
+"""Converts a picture to the requested format, upright, with profile, EXIF and XMP.
 
-Depth stays where the format holds it (PNG, TIFF); CMYK stays in TIFF and JPEG and becomes sRGB by its profile
-elsewhere; transparent pictures are laid on white for JPEG.
+PNG and TIFF keep the depth. TIFF and JPEG keep CMYK, which becomes sRGB by its profile in other formats. For JPEG,
+transparent pictures get a white background.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _ORIENTATION = 0x0112
 
 
 def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | None = None) -> bytes:
-    """The pages, without smaller copies behind them, as a file of the format ``target`` (Pillow's name).
+    """The pages as a file of the format ``target`` (Pillow's name), without the smaller copies after them.
 
     Raises:
-        ImageRejected: a document of several pages, and a format that holds one.
+        ImageRejected: the document has several pages and the format holds one.
     """
     edits = edits[: document.probe.frames]
     if len(edits) > 1 and not READ[target].holds_several:
@@ -126,7 +126,7 @@ def _options(
 
 
 def _deep(page: Page, samples: Samples, target: str, metadata: dict[str, Any]) -> bytes:
-    """16 bits a sample, which Pillow does not write."""
+    """Encode samples of 16 bits, which Pillow does not write."""
     flat = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     profile = metadata.get("icc_profile")
     if target == "TIFF":

@@ -1,7 +1,7 @@
-"""A limit on the memory of this process while pictures are decoded, so that a file cannot take the machine with it.
+"""A limit on the memory of this process while it decodes pictures, so that a file cannot exhaust the machine.
 
 The limit is Linux's ``RLIMIT_DATA``, which covers allocated memory, not memory that is only reserved.
-Above it an allocation fails, and the picture with it; the process lives. Other systems have no limit.
+Above it an allocation fails, and so does the picture, but the process lives. Other systems have no limit.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from model.errors import ImageRejected
 if sys.platform == "linux":
     import resource
 
-#: Bytes that the rest of the process may allocate meanwhile: the network on its device, the service's threads.
+#: Bytes that other parts of the process may allocate meanwhile: the network on its device, the service's threads.
 REST = 1 << 30
-#: Bytes that decoders take besides pixels.
+#: Bytes that decoders need besides pixels.
 OVERHEAD = 256 << 20
 
 
-#: Before a picture of this many bytes, memory that the allocator kept goes back to the system (malloc_trim, glibc).
+#: Before a picture of this many bytes, the allocator's free memory is returned to the system (malloc_trim, glibc).
 _LARGE = 256 << 20
 _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
@@ -71,7 +71,7 @@ def allocated() -> int:
 
 @contextmanager
 def bounded(count: int) -> Iterator[None]:
-    """Let the block, in this thread, allocate about ``count`` bytes for a picture, and no more.
+    """Let this thread allocate about ``count`` bytes for a picture during the block, and no more.
 
     Raises:
         ImageRejected: it needed more.

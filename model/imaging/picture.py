@@ -68,7 +68,7 @@ class Page:
                 ]
 
     def repaired(self, results: list[Pixels], hole: Mask) -> Samples:
-        """The page's samples with the networks' ``results``, one for each view, in ``hole``; elsewhere untouched."""
+        """The page's samples with the network's ``results``, one for each view, in ``hole``; unchanged elsewhere."""
         if self.colour == "rgb" and not self.alpha and self.samples.dtype == np.uint8:
             return results[0]
         inside = hole > 0
@@ -78,7 +78,7 @@ class Page:
         return samples
 
     def _shown(self) -> Pixels:
-        """The colour channels in 8 bits."""
+        """The colour channels, reduced to 8 bits."""
         colour = self.samples[..., : _CHANNELS[self.colour]]
         return (colour >> 8).astype(np.uint8) if colour.dtype == np.uint16 else colour.astype(np.uint8, copy=False)
 
@@ -92,7 +92,7 @@ class Page:
         return _grey(first)
 
     def _lifted(self, painted: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Samples:
-        """8 bits to the depth of the samples; a pixel that kept its 8 bits keeps all of them."""
+        """8 bits extended to the depth of the samples; a pixel with unchanged 8 bits keeps its full depth."""
         if self.samples.dtype != np.uint16:
             return painted
         before = self.samples[..., : _CHANNELS[self.colour]][inside]
@@ -100,7 +100,7 @@ class Page:
 
 
 def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``uint8 [n, 3]`` to ``[n, 1]``: the mean, since the three went in equal."""
+    """``uint8 [n, 3]`` to ``[n, 1]``: the mean, since the three channels were equal before."""
     return np.asarray(np.rint(pixels.mean(axis=1, keepdims=True)), np.uint8)
 
 
@@ -111,9 +111,9 @@ class Document:
     data: bytes = field(repr=False)
     probe: Probe
     pages: tuple[Page, ...]
-    #: Whether the file kept every pixel exactly.
+    #: Whether the file's coding is lossless.
     lossless: bool = True
-    #: How ``data`` differs from the file as it came, in words; empty where it does not.
+    #: The difference of ``data`` from the received file, in words; empty if they are equal.
     mended: str = ""
 
 
@@ -131,7 +131,7 @@ class Written:
 
     data: bytes = field(repr=False)
     how: str
-    #: Why more was changed than usual, and the parts that are left out; empty where neither applies.
+    #: Reasons for more changes than usual, and parts that are left out; empty if neither applies.
     reason: str = ""
     #: Codes of what the source holds and the file does not.
     left_out: tuple[str, ...] = ()

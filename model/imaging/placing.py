@@ -1,6 +1,6 @@
-"""One mask for pictures of many shapes: where the mark of one picture lies on another.
+"""Places one mask on pictures of many shapes.
 
-A mark keeps its distance to an anchor (a corner, a side, the centre), and grows with one side of the picture or not.
+A mark keeps its distance to an anchor (a corner, a side, the centre), and may scale with one side of the picture.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Scale = Literal["none", "width", "height", "shorter", "longer"]
 
 @dataclass(frozen=True)
 class Placement:
-    """How a mask that was drawn on one picture is laid on others."""
+    """The rule that places a mask of one picture on others."""
 
     anchor: Anchor
     scale: Scale = "none"
 
     def factor(self, own: tuple[int, int], picture: tuple[int, int]) -> float:
-        """How much larger the mark is on ``picture`` than on its ``own`` one, both as width and height."""
+        """Size of the mark on ``picture`` over its size on its ``own`` picture; both are width and height."""
         match self.scale:
             case "width":
                 return picture[0] / own[0]
@@ -42,12 +42,12 @@ class Placement:
 def place(mask: Mask, placement: Placement, *, width: int, height: int) -> Mask:
     """``mask`` (``uint8 [H, W]``, of the picture it was drawn on) as ``uint8 [height, width]`` for another picture.
 
-    The mask's anchor comes to lie on the picture's; what reaches beyond the picture is cut off.
+    The mask's anchor moves to the picture's anchor; parts beyond the picture are cut off.
     """
     own = (mask.shape[1], mask.shape[0])
     factor = placement.factor(own, (width, height))
     if factor < 1:
-        # Thin strokes would fall between the samples: shrunk first, with a support that grows as it shrinks.
+        # Shrunk first, with a support that grows with the reduction: thin strokes must not fall between the samples.
         own = (max(1, round(own[0] * factor)), max(1, round(own[1] * factor)))
         mask = np.asarray(Image.fromarray(mask).resize(own, Image.Resampling.BILINEAR), np.uint8)
         factor = 1.0
@@ -65,5 +65,5 @@ def place(mask: Mask, placement: Placement, *, width: int, height: int) -> Mask:
 
 
 def _share(anchor: str, near: str, far: str) -> float:
-    """How much of the room left over comes before the mark."""
+    """Share of the remaining space that lies before the mark."""
     return 0.0 if near in anchor else 1.0 if far in anchor else 0.5

@@ -32,7 +32,7 @@ DAMAGE = (
     RuntimeError, AttributeError, ZeroDivisionError, AssertionError, NotImplementedError,
 )  # fmt: skip
 
-#: By mode, at the peak of decoding, repairing and encoding (``bench/pipeline.py``).
+#: Bytes per pixel by mode, at the peak of decoding, repairing and encoding (``bench/pipeline.py``).
 _BYTES_PER_PIXEL = {"1": 15, "L": 15, "I;16": 24, "RGB": 18, "RGBA": 40, "CMYK": 40}
 
 Rejection = Callable[[str, str], ModelError]
@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Probe:
-    """The facts of a header. ``width`` and ``height`` are as a person sees the picture."""
+    """The facts of a header. ``width`` and ``height`` are those of the viewing orientation."""
 
     format: str
     width: int
@@ -93,7 +93,7 @@ def probe_picture_mask(data: bytes, limits: Limits) -> Probe:
 
 @contextmanager
 def opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Iterator[Image.Image]:
-    """The picture, opened but not decoded, within ``limits``; a JPEG without an end marker as if it had one."""
+    """Open the picture without decoding it, within ``limits``; a JPEG without an end marker gets one."""
     if not data:
         raise rejected(f"{noun}_unreadable", f"The {noun} file is empty: send it again.")
     if len(data) > limits.max_bytes:
@@ -123,7 +123,7 @@ def format_of(image: Image.Image) -> str:
 def orientation(data: bytes, image: Image.Image) -> int:
     """EXIF orientation, 1 to 8, of ``data``, opened as ``image``."""
     if image.format == "HEIF":
-        return 1  # the decoder has turned it already
+        return 1  # the decoder has already applied it
     value = exif(data, image).get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -191,7 +191,7 @@ def load(image: Image.Image, rejected: Rejection, noun: str) -> None:
 
 
 def each_frame(image: Image.Image, count: int) -> Iterator[Image.Image]:
-    """``image`` at each of its ``count`` frames, decoded as it is seen then.
+    """``image`` at each of its ``count`` frames, decoded as displayed.
 
     Raises:
         ImageRejected: the pixels are damaged.
@@ -215,7 +215,7 @@ def damaged(error: BaseException, rejected: Rejection, noun: str) -> ModelError:
 def _open(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            # Sizes are held against our own limit; Pillow's warning would say it twice.
+            # The service's own limit applies; Pillow's warning would repeat it.
             warnings.simplefilter("ignore")
             return Image.open(io.BytesIO(data), formats=[*READ])
     except Image.DecompressionBombError:

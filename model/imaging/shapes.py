@@ -64,7 +64,7 @@ class Shapes(BaseModel):
 
     @property
     def measured_in(self) -> tuple[int, int] | None:
-        """Width and height that the shapes are measured in; ``None``: the picture's own."""
+        """Width and height that the shapes are measured in; ``None``: the picture's."""
         return (self.rle[0].size[1], self.rle[0].size[0]) if self.rle else self.size
 
 

@@ -1,4 +1,4 @@
-"""EXIF orientation on arrays: from how pixels lie in the file to how a person sees them, and back."""
+"""EXIF orientation on arrays: from the stored to the viewing orientation, and back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def as_stored(seen: Array, orientation: int) -> Array:
 
 
 def contiguous(array: Array) -> Array:
-    """A copy only where the layout in memory needs one."""
+    """The array in contiguous memory; copied only if needed."""
     return np.ascontiguousarray(array)
 
 

@@ -1,6 +1,6 @@
-"""A picture as every browser can show it: its first page, small enough, as WebP. By Pillow alone, for the API's sake.
+"""A view of a picture that every browser can show: its first page, reduced, as WebP; made by Pillow alone, for the API.
 
-For looking at, and for marking on: sixteen bits are shown by their upper eight, inks by a plain conversion.
+People look at it and paint on it: 16 bits are reduced to their upper 8, and inks get a plain conversion.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class View:
-    """The file, and the size in pixels of the picture itself, as a person sees it."""
+    """A view's file, and the size in pixels of the picture, in the viewing orientation."""
 
     data: bytes
     width: int
@@ -40,7 +40,7 @@ class View:
 
 
 def view(data: bytes, limits: Limits) -> View:
-    """Of a picture's file. Raises ImageRejected."""
+    """The view of a picture's file. Raises ImageRejected."""
     with opened(data, limits, ImageRejected, "image") as image:
         header, turn = facts(data, image, ImageRejected, "image"), orientation(data, image)
         check_sound(data, image, ImageRejected, "image")
@@ -60,7 +60,7 @@ def view(data: bytes, limits: Limits) -> View:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """In RGB, with alpha where it has some."""
+    """The picture in RGB, or RGBA if it has alpha."""
     if image.mode.startswith("I"):
         samples = np.asarray(image)
         image = Image.fromarray(np.clip(samples >> 8, 0, 255).astype(np.uint8))

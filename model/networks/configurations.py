@@ -1,6 +1,6 @@
-"""Named configurations of the networks, and how a set of tensors is recognised as one of them.
+"""Named configurations of the networks, and the recognition of a set of tensors as one of them.
 
-What a file claims is validated here before anything is built from it: an absurd configuration must not cost memory.
+A file's configuration is validated before a network is built from it: an absurd one must not cost memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.networks.fourier_unet import FourierUNet
 from model.networks.lama import LaMaGenerator
 
 Shapes = Mapping[str, tuple[int, ...]]
-#: The first convolution of each network: whoever has it is taken for that network.
+#: The first convolution of each network, by which a file's network is recognised.
 LAMA_STEM = "model.1.ffc.convl2l.weight"
 UNET_STEM = "stem.0.weight"
 #: Counters of batch norm that old checkpoints lack, and that nothing here reads.
@@ -202,7 +202,7 @@ def _unet_configuration(shapes: Shapes) -> dict[str, Any]:
 
 
 def _spectral_configuration(shapes: Shapes) -> dict[str, Any]:
-    """Of the first Fourier unit; all of a network are alike."""
+    """The configuration of the first Fourier unit; all units of a network are alike."""
     suffix = ".convg2g.fu.conv_layer.weight"
     unit = next((name for name in shapes if name.endswith(suffix)), None)
     if unit is None:
@@ -213,7 +213,7 @@ def _spectral_configuration(shapes: Shapes) -> dict[str, Any]:
 
 
 def _run_of(shapes: Shapes, pattern: str, *, start: int) -> int:
-    """How many layers in a row, from number ``start``, have tensors that begin like ``pattern``."""
+    """Number of consecutive layers, from number ``start``, with tensors that begin like ``pattern``."""
     number = start
     while any(name.startswith(pattern.format(number)) for name in shapes):
         number += 1
@@ -221,12 +221,12 @@ def _run_of(shapes: Shapes, pattern: str, *, start: int) -> int:
 
 
 def _first(shapes: Shapes, name: str) -> int:
-    """A tensor's first size, which is its output's; 0 where there is none."""
+    """A tensor's first size, the number of outputs; 0 without such a tensor."""
     return next(iter(shapes.get(name, ())), 0)
 
 
 def _ratio(in_local: int, in_global: int) -> float:
-    """A ratio that splits the channels like this: a usual one if there is one."""
+    """A ratio that gives this split of the channels, preferably a usual one."""
     channels = max(in_local + in_global, 1)
     exact = (in_global / channels, (in_global + 0.5) / channels)
     return next(ratio for ratio in (*_USUAL_RATIOS, *exact) if split_channels(channels, ratio)[1] == in_global)

@@ -1,7 +1,7 @@
 """``fourier-unet``: a U-Net with fast Fourier convolution in its middle levels and Fourier-guided skips.
 
-LaMa's trunk must rebuild every detail through an eightfold bottleneck; thin marks need the detail beside the stroke,
-which skips hand over. The network adds a residual to a push-pull prefill, so it starts where classical methods end.
+LaMa's trunk must rebuild every detail through an eightfold bottleneck. Thin marks need the detail beside the stroke,
+which the skips provide. The network adds a residual to a push-pull prefill, so it starts where classical methods end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The same network with less to do: batch norm folded, parallel convolutions merged, no interleaving of the spectrum.
+"""An equivalent network with fewer operations: folded batch norms, merged convolutions, no interleaved spectrum.
 
-``fuse`` copies a trained network and replaces its parts by equal ones; results differ by rounding only
-(``tests/unit/model/networks/test_fused.py`` holds 1e-5 in fp32). Nothing here trains.
+``fuse`` copies a trained network and replaces its parts by equivalent ones; results differ by rounding only
+(``tests/unit/model/networks/test_fused.py`` holds 1e-5 in fp32). Fused networks cannot be trained.
 """
 
 from __future__ import annotations

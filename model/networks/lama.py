@@ -18,7 +18,7 @@ HALO_CELLS = 2
 
 
 class JoinLocalGlobal(nn.Module):
-    """Where the trunk ends: the pair becomes one map again."""
+    """The end of the trunk: joins the pair into one map."""
 
     def forward(self, x: Pair) -> Tensor:
         return join(x)

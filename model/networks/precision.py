@@ -1,4 +1,4 @@
-"""Which arithmetic a device does best: fp32, bf16, or fp32 with TF32 products.
+"""The best arithmetic of a device: fp32, bf16, or fp32 with TF32 products.
 
 Measured by ``bench/engine.py`` on a CPU with bf16 instructions: bf16 halves LaMa's time. It takes a quarter off that of
 the small U-Net, which stays in fp32 all the same, so that its results do not depend on the processor.

@@ -1,4 +1,4 @@
-"""A network made ready for one device and one precision, called with a batch and a strength for each of its tiles.
+"""A network prepared for one device and one precision, called with a batch and a strength for each tile.
 
 On CUDA each shape is captured once as a graph and replayed: an eager pass of LaMa is about 1,340 kernel launches.
 """
@@ -14,7 +14,7 @@ from model.box import Box
 from model.networks.fused import fuse
 from model.networks.precision import Precision
 
-#: Graphs kept at once; each holds its own activations.
+#: Most captured graphs; each holds its own activations.
 _MOST_GRAPHS = 16
 _WARM_UP = 3
 

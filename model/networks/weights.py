@@ -1,4 +1,4 @@
-"""Weights files: safetensors that say which network they belong to.
+"""Weights files: safetensors with a description of their network.
 
 The metadata key ``cleanplate`` holds JSON: ``architecture``, its ``configuration``, ``source``, ``licence``, and the
 configuration's ``name`` if it has one. Loading never runs code from a file.
@@ -49,7 +49,7 @@ def save_state(state: Mapping[str, Tensor], description: Description, path: Path
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         save_file(tensors, partial, metadata={_METADATA_KEY: json.dumps(vars(description))})
-        partial.chmod(0o644)  # safetensors makes files for their owner alone; workers may be other users
+        partial.chmod(0o644)  # safetensors creates files that only their owner can read; workers may be other users
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
@@ -109,7 +109,7 @@ def describe(path: Path) -> Description | None:
 
 
 def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse values that are not finite, or of a kind that no network here is kept in.
+    """Refuse values that are not finite, or of a type that weights files never have.
 
     Raises:
         WeightsRejected: ``weights_mismatch``, naming the first tensor that holds one.

@@ -1,4 +1,4 @@
-"""From the mask a user gives to the hole the network fills and the weights its result is laid in with.
+"""Turns a user's mask into the hole that the network fills, and into the blend weights of the fill.
 
 A mask is ``uint8 [H, W]``, 255 = repair, 0 = keep. It is widened a little, because marks have soft edges and JPEG
 smears them; the seam is feathered inside the widened rim, so that nothing outside it ever changes.
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from model.repair.seam import keep_flat, rim_matched
 
 Mask = NDArray[np.uint8]
-#: Paint weaker than this (of 255) marks nothing.
+#: Values of the mask below this (of 255) count as unmarked.
 _NOISE = 24
 #: Parts of the hole are separated on cells of this many px.
 _CELL, _MOST_WINDOWS = 32, 256
-#: Feather in px where none is given.
+#: Default feather in px.
 DEFAULT_FEATHER_PX = 2
 
 
@@ -29,9 +29,9 @@ def default_dilation(height: int, width: int) -> int:
 
 
 def rim(height: int, width: int, dilation_px: int | None, feather_px: int | None) -> tuple[int, int]:
-    """Pixels by which a mask is widened, and of feather, where each was asked for or (``None``) by the size.
+    """Dilation and feather in px, as requested or (``None``) by the size of the picture.
 
-    The feather lies in the widened rim, so that what was painted is replaced in full.
+    The feather lies in the widened rim, so that the painted area is replaced in full.
     """
     reach = default_dilation(height, width) if dilation_px is None else dilation_px
     return reach, min(DEFAULT_FEATHER_PX if feather_px is None else feather_px, max(reach - 1, 0))
@@ -50,7 +50,7 @@ def blend_weights(hole: Mask, feather_px: int) -> NDArray[np.float32]:
     """``float32 [H, W]`` in [0, 1]: 0 outside ``hole``, rising to 1 over ``feather_px`` inwards of its border."""
     if feather_px == 0:
         return (hole > 0).astype(np.float32)
-    # Beyond the picture's own border there is nothing to blend with: pad with "inside".
+    # Beyond the picture's border there is nothing to blend with: pad with "inside".
     padded = cv2.copyMakeBorder(hole, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
     return np.asarray(np.clip(depth / (feather_px + 1), 0, 1), np.float32)
@@ -59,8 +59,8 @@ def blend_weights(hole: Mask, feather_px: int) -> NDArray[np.float32]:
 def split_soft(painted: Mask, reach: int) -> tuple[Mask, Mask | None]:
     """The hole, and the soft part of a painted mask that reaches beyond it (``None`` where there is none).
 
-    What is half painted or more is the mark, widened by ``reach`` px. Softer paint beyond that joins the hole too, and
-    is blended by its strength. Values under ``_NOISE`` are what JPEG leaves around a hard edge.
+    Values of half and more are the mark, widened by ``reach`` px. Softer paint beyond it joins the hole too, and is
+    blended by its strength. Values under ``_NOISE`` are JPEG noise around a hard edge.
     """
     hole = dilate(np.where(painted > 127, np.uint8(255), np.uint8(0)), reach)
     soft = (painted >= _NOISE) & (hole == 0)

@@ -23,7 +23,7 @@ _QUALITY = 78
 
 @dataclass(frozen=True)
 class Preview:
-    """The file, and the size in pixels of each of its two halves."""
+    """A preview's file, and the size in pixels of each of its two halves."""
 
     data: bytes
     width: int
@@ -32,7 +32,7 @@ class Preview:
 
 
 def preview(task: Task, pixels: Sequence[NDArray[np.uint8]]) -> Preview:
-    """Of a task's first page; ``pixels`` are the results (``uint8 [H, W, 3]``), one for each of its parts."""
+    """The preview of a task's first page; ``pixels`` are the results (``uint8 [H, W, 3]``), one for each part."""
     parts = task.parts
     page = task.document.pages[0] if task.document is not None else None
     views = 2 if page is not None and page.colour == "cmyk" else 1
@@ -57,7 +57,7 @@ def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _small(views: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """One picture of a page's views; the black plane of a CMYK page darkens its colours."""
+    """A small picture from a page's views; the black plane of a CMYK page darkens its colours."""
     first = _resized(views[0], size)
     if len(views) == 1:
         return first

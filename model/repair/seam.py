@@ -23,11 +23,12 @@ _MOST = 12.0
 _TEXTURE = 40.0
 #: Pixels in which the correction is computed; larger windows are reduced first, for it is smooth.
 _ENOUGH_PIXELS = 1 << 21
-#: Parts of the hole this near to each other are held against one rim, so far around them.
+#: Distance in px within which parts of the hole share one rim, and the width of the rim around them.
 _GROUP_PX, _RIM_PX = 8, 8
-#: A background is flat where one colour holds so much of the rim exactly. Photographed ones have grain, and do not.
+#: Least share of the rim with exactly one colour, for the background to be flat. Photographs have grain and are not.
 _COMMON_SHARE = 0.3
-#: Where so much of the rim is so near to that colour, all of the part takes it; else fill that is so near to it.
+#: If this share of the rim is within this many levels of that colour, the whole part takes it. Else fill within the
+#: second number of levels takes it.
 _FLAT_SHARE, _FLAT_LEVELS, _NEAR_LEVELS = 0.97, 2, 4
 _MOST_PARTS = 512
 
@@ -67,8 +68,8 @@ def rim_matched(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
 def keep_flat(samples: NDArray[Any], fill: NDArray[Any], hole: Mask) -> NDArray[Any]:
     """``fill`` (``[h, w, C]``, any depth) with flat backgrounds of ``samples`` continued exactly.
 
-    Around each part of the hole: where nearly all of the rim has one colour, the part takes it; where much of the rim
-    has, so does fill that is already near to it. In this way white stays exactly as white as around.
+    If nearly all of the rim around a part has one colour, the part takes it. If much of the rim has one colour, fill
+    that is near to it takes it. So a white background stays exactly white.
     """
     grouped = cv2.dilate(hole, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(grouped, connectivity=8)
@@ -122,7 +123,7 @@ def spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
             )
         )
         coarse = np.asarray(cv2.resize(less, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    # A little of the coarse level everywhere: noise of single places of the rim does not run into the hole.
+    # A little of the coarse level everywhere keeps noise of single rim pixels out of the hole.
     share = (weight / (weight + 0.05))[..., None]
     return np.asarray(share * weighted / np.maximum(weight, 1e-6)[..., None] + (1 - share) * coarse, np.float32)
 

@@ -1,7 +1,7 @@
 """Finds text marks in a file and plans its repair, as if the file had come with a mask.
 
-Pages of a document are looked at one by one. Of an animation a few frames are: a mark lies still in it, so what is
-found in any of them is repaired in all.
+Pages of a document are searched one by one. Of an animation only a few frames are searched: a mark does not move, so
+the marks of all searched frames are repaired in every frame.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from model.text.strokes import mask_of
 from model.text.wanted import Wanted
 
 Pixels = NDArray[np.uint8]
-#: Frames of an animation that are looked at.
+#: Most searched frames of an animation.
 _FRAMES = 8
 
 
 @dataclass(frozen=True)
-class Found:
+class TextMarks:
     """The marks found in a file. ``task`` is ``None`` where no line is the mark."""
 
     task: Task | None
-    #: Lines that are the mark, and all lines, over all pages that were read.
+    #: Lines of the mark, and the number of all lines, over all searched pages.
     marks: tuple[Line, ...]
     seen: int
 
@@ -49,11 +49,10 @@ def find(
     costs: Costs | None = None,
     step: Callable[[], AbstractContextManager[None]] = nullcontext,
     on_page: Callable[[], None] = lambda: None,
-) -> Found:
+) -> TextMarks:
     """Decode ``source``, find the lines of text that are ``wanted``, and plan their repair.
 
-    ``step`` is entered for the decoding and for each page that is looked at; ``on_page`` is called before each, and
-    may raise.
+    ``step`` is entered for the decoding and for each searched page; ``on_page`` is called before each, and may raise.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
@@ -74,7 +73,7 @@ def find(
         seen += len(lines)
         marks += chosen
     if not any(mask.any() for mask in masks):
-        return Found(None, (), seen)
+        return TextMarks(None, (), seen)
     if _animated(document):
         shared = np.maximum.reduce(masks)
         by_page = {id(page): shared for page in document.pages}
@@ -83,11 +82,11 @@ def find(
     task = planned(
         document, lambda page: by_page[id(page)], dilation_px=dilation_px, feather_px=feather_px, costs=costs
     )
-    return Found(task, tuple(marks), seen)
+    return TextMarks(task, tuple(marks), seen)
 
 
 def _animated(document: Document) -> bool:
-    """Whether its pages are frames of one size."""
+    """Whether the pages are frames of one size."""
     return len(document.pages) > 1 and document.probe.format != "TIFF"
 
 
@@ -99,7 +98,7 @@ def _looked_at(document: Document) -> list[Page]:
 
 
 def _as_seen(page: Page) -> Pixels:
-    """``uint8 [H, W, 3]``; of a CMYK page an approximation of its colours."""
+    """``uint8 [H, W, 3]``; an approximation of the colours for a CMYK page."""
     first, *black = (view.pixels for view in page.views())
     for other in black:
         first = (first.astype(np.uint16) * other // 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Whether this machine can find text marks: light enough for everybody to ask, and nothing is imported to find out."""
+"""Whether this machine can find text marks: a light check that imports nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Lines of text in a picture, by PP-OCR's detector and recogniser out of the wheel ``rapidocr`` (Apache-2.0).
+"""Lines of text in a picture, by PP-OCR's detector and recogniser from the wheel ``rapidocr`` (Apache-2.0).
 
-The networks lie in the wheel: nothing is ever fetched. One reader serves a process; it reads one picture at a time, on
+The wheel contains the networks: nothing is downloaded. One reader serves a process; it reads one picture at a time, on
 a bounded number of CPU threads and at a bounded size. Importing this needs neither onnxruntime nor rapidocr.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from rapidocr import RapidOCR
 
 Pixels = NDArray[np.uint8]
-#: Longest side in px at which lines are looked for: half the time of 1600 for the same recall (bench/text_marks.py).
+#: Longest side of the searched picture in px: half the time of 1600 for the same recall (bench/text_marks.py).
 DETECTED_AT = 1280
-#: Small pictures are enlarged by so much at most: fine print is found better.
+#: Largest factor by which small pictures are enlarged: the detector finds fine print better.
 _ENLARGED = 2.0
-#: Below it nothing is looked for, in px.
+#: Least side of a searched picture, in px.
 _LEAST_SIDE = 16
-#: Threads at most: more bring little, and the network's own need cores as well.
+#: Most threads: more bring little, and the network needs cores too.
 MOST_THREADS = 4
 #: The detector's least mean probability of a line. Marks are fainter than print on paper.
 _LEAST_SURE = 0.4
@@ -40,9 +40,9 @@ class Line:
     """A line of text: its corners (``float32 [4, 2]``, x and y in px, clockwise from the text's upper left)."""
 
     corners: NDArray[np.float32]
-    #: As it was read; empty where it was only found.
+    #: The text; empty for a line that was found but not read.
     text: str = ""
-    #: Of the reading, 0 to 1.
+    #: Confidence of the reading, 0 to 1.
     confidence: float = 0.0
 
     @property
@@ -66,15 +66,15 @@ class TextReader:
         self._networks: RapidOCR | None = None
 
     def find(self, pixels: Pixels) -> list[Line]:
-        """Where text is in ``pixels`` (``uint8 [H, W, 3]``, sRGB), unread, from top to bottom."""
+        """The unread lines of text in ``pixels`` (``uint8 [H, W, 3]``, sRGB), from top to bottom."""
         if min(pixels.shape[:2]) < _LEAST_SIDE:
             return []
         factor = min(DETECTED_AT / max(pixels.shape[:2]), _ENLARGED)
         how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-        looked_at = cv2.resize(_bgr(pixels), None, fx=factor, fy=factor, interpolation=how)
+        resized = cv2.resize(_bgr(pixels), None, fx=factor, fy=factor, interpolation=how)
         with self._lock:
-            found = self._loaded()(looked_at, use_det=True, use_cls=False, use_rec=False)
-        corners = getattr(found, "boxes", None)
+            detection = self._loaded()(resized, use_det=True, use_cls=False, use_rec=False)
+        corners = getattr(detection, "boxes", None)
         return [] if corners is None else [Line(np.asarray(one, np.float32) / np.float32(factor)) for one in corners]
 
     def read(self, pixels: Pixels, lines: list[Line]) -> list[Line]:
@@ -84,12 +84,12 @@ class TextReader:
         with self._lock:
             networks = self._loaded()
             crops = networks.crop_text_regions(_bgr(pixels), np.stack([line.corners for line in lines]))
-            # The classifier first detects upside-down lines: marks are laid at any angle.
+            # The classifier first detects upside-down lines, because marks have any angle.
             turned, _ = networks.cls_and_rotate(crops)
-            said = networks.recognize_txt(turned)
+            recognition = networks.recognize_txt(turned)
         return [
             Line(line.corners, text, float(confidence))
-            for line, text, confidence in zip(lines, said.txts or (), said.scores or (), strict=True)
+            for line, text, confidence in zip(lines, recognition.txts or (), recognition.scores or (), strict=True)
         ]
 
     def _loaded(self) -> RapidOCR:
@@ -101,13 +101,13 @@ class TextReader:
             models = Path(rapidocr.__file__).parent / "models"
             said: dict[str, Any] = {
                 "Global.log_level": "error",
-                # Sizes are decided here.
+                # This class decides the sizes.
                 "Global.max_side_len": 1 << 20,
                 "Global.min_side_len": 1,
                 "Det.limit_type": "max",
                 "Det.limit_side_len": 1 << 20,
                 "Det.box_thresh": _LEAST_SURE,
-                # Named, so that nothing is looked for elsewhere.
+                # Named, so that rapidocr searches nowhere else.
                 "Det.model_path": str(models / "PP-OCRv6_det_small.onnx"),
                 "Cls.model_path": str(models / "ch_ppocr_mobile_v2.0_cls_mobile.onnx"),
                 "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),

@@ -1,8 +1,8 @@
-"""The mask of a line of text: its strokes where they separate from their ground, else the line's whole shape.
+"""The mask of a line of text: its strokes where they separate from the background, else the line's whole shape.
 
-Strokes keep the picture between the letters, from which the network continues it. Ink is all lighter or all darker
-than what it lies on, and its strokes are thin beside the line's height: what a closing or an opening by a disc wider
-than a stroke removes is the ink (a top-hat).
+A mask of strokes keeps the picture between the letters, from which the network continues. All ink is lighter or all
+ink is darker than its background, and strokes are thin compared with the line's height. A closing or an opening by a
+disc wider than a stroke therefore removes exactly the ink (a top-hat).
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from model.text.reading import Line
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
 
-#: Of a line's height: the disc that is wider than a stroke of heavy type.
+#: Diameter of the disc as a share of the line's height: wider than a stroke of heavy type.
 _DISC = 0.34
-#: Of a line's height: by how much its shape, and its strokes, are widened. The detector cuts ascenders short.
+#: Widening of the shape and of the strokes, as shares of the line's height. The detector cuts ascenders short.
 _SHAPE_GROWN, _STROKE_GROWN = 0.12, 0.03
-#: Share of a line's shape that its strokes take: outside of it something else was found.
+#: Plausible share of a line's shape that its strokes cover.
 _LEAST_SHARE, _MOST_SHARE = 0.04, 0.5
-#: Stretches that are judged each for themselves, and the widest space between words; both in heights of the line.
+#: Length of the stretches with separate thresholds, and the widest space between words, in heights of the line.
 _CHUNK, _SPACE = 3.0, 0.7
-#: Share of a line's shape that may lie in stretches without ink.
+#: Largest share of a line's shape in stretches without ink.
 _MOST_BARE = 0.6
-#: Least step in levels from the ground to ink.
+#: Least step from background to ink, in levels.
 _LEAST_STEP = 6.0
 
 
 def mask_of(pixels: Pixels, lines: Sequence[Line]) -> Mask:
-    """``uint8 [H, W]``: 255 where ``lines`` of ``pixels`` (``uint8 [H, W, 3]``) have ink, or may have it."""
+    """``uint8 [H, W]``: 255 where ``lines`` of ``pixels`` (``uint8 [H, W, 3]``) have ink, or may have ink."""
     mask = np.zeros(pixels.shape[:2], np.uint8)
     for line in lines:
         height = _height(line)
@@ -44,13 +44,13 @@ def mask_of(pixels: Pixels, lines: Sequence[Line]) -> Mask:
         corners = line.corners - np.array((left, top), np.float32)
         shape = _shape(corners, part.shape[:2], _SHAPE_GROWN * height)
         drawn = _strokes(part, shape, corners, height)
-        here = mask[top:bottom, left:right]
-        np.maximum(here, shape if drawn is None else drawn, out=here)
+        target = mask[top:bottom, left:right]
+        np.maximum(target, shape if drawn is None else drawn, out=target)
     return mask
 
 
 def _strokes(part: Pixels, shape: Mask, corners: NDArray[np.float32], height: float) -> Mask | None:
-    """The ink within ``shape``; ``None`` where it does not separate from the ground."""
+    """The ink within ``shape``; ``None`` if it does not separate from the background."""
     radius = max(2, round(_DISC * height / 2))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     inside = shape > 0
@@ -62,7 +62,7 @@ def _strokes(part: Pixels, shape: Mask, corners: NDArray[np.float32], height: fl
         ink = _grown(steps >= levels, steps >= np.maximum(levels / 2, _LEAST_STEP)) & inside
         if not _LEAST_SHARE <= float(ink.sum()) / max(float(inside.sum()), 1.0) <= _MOST_SHARE:
             continue
-        # How well ink and ground stand apart, for the polarity that does so better.
+        # The contrast of ink and background decides the polarity.
         apart = float(steps[ink].mean() - steps[inside & ~ink].mean()) / (float(steps[inside].std()) + 1)
         if apart > best:
             best, drawn = apart, ink
@@ -79,7 +79,7 @@ def _strokes(part: Pixels, shape: Mask, corners: NDArray[np.float32], height: fl
 
 
 def _along(corners: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """How far each pixel lies along the line, in px from where the line begins."""
+    """The distance of each pixel from the beginning of the line, along the line, in px."""
     a, b, _, d = corners
     across = b - a if np.hypot(*(b - a)) >= np.hypot(*(d - a)) else d - a
     across = across / max(float(np.hypot(*across)), 1.0)
@@ -90,27 +90,27 @@ def _along(corners: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
 def _levels(
     steps: NDArray[np.float32], inside: NDArray[np.bool_], along: NDArray[np.float32], length: float
 ) -> NDArray[np.float32]:
-    """The step that parts ink from ground, for stretches of the line each (Otsu's): what lies under it changes."""
+    """Otsu's threshold between background and ink, for each stretch of the line: the background changes along it."""
     levels = np.full(steps.shape, _LEAST_STEP, np.float32)
     stretch = np.floor(along / length).astype(np.int32)
     for number in np.unique(stretch[inside]):
-        here = inside & (stretch == number)
-        values = np.minimum(steps[here], 255).astype(np.uint8).reshape(-1, 1)
+        stretch_pixels = inside & (stretch == number)
+        values = np.minimum(steps[stretch_pixels], 255).astype(np.uint8).reshape(-1, 1)
         level, _ = cv2.threshold(values, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-        levels[here] = max(float(level), _LEAST_STEP)
+        levels[stretch_pixels] = max(float(level), _LEAST_STEP)
     return levels
 
 
 def _bare(
     ink: NDArray[np.bool_], inside: NDArray[np.bool_], along: NDArray[np.float32], height: float
 ) -> NDArray[np.bool_]:
-    """Stretches in which no ink was found and that are longer than the space between two words."""
+    """Stretches without ink that are longer than the space between two words."""
     last = int(along[inside].max()) if inside.any() else 0
     places = np.clip(along, 0, last).astype(np.int32)
-    found = np.bincount(places[ink], minlength=last + 1) > 0
+    has_ink = np.bincount(places[ink], minlength=last + 1) > 0
     bare = np.zeros(last + 1, bool)
     start = 0
-    for place in [*np.flatnonzero(found).tolist(), last + 1]:
+    for place in [*np.flatnonzero(has_ink).tolist(), last + 1]:
         if place - start > _SPACE * height:
             bare[start:place] = True
         start = place + 1
@@ -118,7 +118,7 @@ def _bare(
 
 
 def _grown(sure: NDArray[np.bool_], likely: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Parts of ``likely`` that touch something ``sure`` (hysteresis)."""
+    """Parts of ``likely`` that touch a ``sure`` pixel (hysteresis)."""
     _, labels = cv2.connectedComponents(likely.astype(np.uint8), connectivity=8)
     kept = np.unique(labels[sure & likely])
     return np.isin(labels, kept[kept > 0])
@@ -132,7 +132,7 @@ def _shape(corners: NDArray[np.float32], size: tuple[int, int], grown: float) ->
 
 
 def _height(line: Line) -> float:
-    """Of a line, across its direction, in px."""
+    """The height of a line, across its direction, in px."""
     a, b, c, d = line.corners
     sides = (np.hypot(*(b - a)) + np.hypot(*(d - c))) / 2, (np.hypot(*(d - a)) + np.hypot(*(c - b))) / 2
     return max(4.0, float(min(sides)))

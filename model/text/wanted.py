@@ -1,6 +1,6 @@
 """Chooses the lines of text that are the mark, by their words, their place, or both.
 
-Print on a garment is neither, and is left alone.
+Other text, such as print on a garment, stays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Left, top, right and bottom as shares of width and height.
 Area = tuple[float, float, float, float]
 
-#: Areas by name: corners are half as wide and a third as tall as the picture, sides a third of it, all along.
+#: Areas by name: corners are half as wide and a third as tall as the picture; sides take a third of it, in full length.
 AREAS: dict[str, Area] = {
     "top_left": (0, 0, 1 / 2, 1 / 3),
     "top": (0, 0, 1, 1 / 3),
@@ -29,16 +29,16 @@ AREAS: dict[str, Area] = {
     "bottom_right": (1 / 2, 2 / 3, 1, 1),
 }
 
-#: A part of a picture as its owner gives it: a name of ``AREAS``, or left, top, width and height as shares.
+#: An area in a request: a name of ``AREAS``, or left, top, width and height as shares.
 GivenArea = str | tuple[float, float, float, float]
 
-#: Least similarity of the text read to the text asked for, 0 to 100: a letter in four may be misread.
+#: Least similarity of the recognised and the requested text, 0 to 100: one letter in four may be misread.
 _ALIKE = 75.0
-#: Share of a text that parts of it, found as lines of their own, must cover together.
+#: Least share of a text that its parts, found as separate lines, must cover together.
 _COVERED = 0.7
-#: Letters of such a part.
+#: Least number of letters of such a part.
 _LEAST_PART = 2
-#: A line reads as text from this confidence and number of letters on: folds of cloth sometimes look like a letter.
+#: Least confidence and number of letters of a line that counts as text: folds of cloth sometimes look like a letter.
 _SURE, _LETTERS = 0.6, 2
 
 
@@ -50,22 +50,22 @@ class Wanted:
     areas: tuple[Area, ...] = ()
 
     def placed(self, lines: Sequence[Line], *, width: int, height: int) -> list[Line]:
-        """Lines that lie where the mark does."""
+        """Lines inside one of the areas."""
         if not self.areas:
             return list(lines)
         return [line for line in lines if any(_inside(line, area, width, height) for area in self.areas)]
 
     def saying(self, lines: Sequence[Line]) -> list[Line]:
-        """Of lines that were read, those that say it: whole, within a longer line, or in parts that make it up.
+        """The lines that match a requested text: in full, within a longer line, or as parts of the text.
 
-        Where nothing is to be said in particular, those that read as text.
+        Without requested texts, the lines that count as text.
         """
         if not self.texts:
             return [line for line in lines if line.confidence >= _SURE and len(plain(line.text)) >= _LETTERS]
-        said = [plain(line.text) for line in lines]
+        plain_lines = [plain(line.text) for line in lines]
         chosen: set[int] = set()
         for text in map(plain, self.texts):
-            chosen |= _spoken(text, said)
+            chosen |= _spoken(text, plain_lines)
         return [line for index, line in enumerate(lines) if index in chosen]
 
 
@@ -88,7 +88,7 @@ def plain(text: str) -> str:
 
 
 def _spoken(text: str, texts: Sequence[str]) -> set[int]:
-    """Indices of the lines that say ``text``."""
+    """Indices of the lines that match ``text``."""
     from rapidfuzz import fuzz
 
     if not text:
@@ -97,7 +97,7 @@ def _spoken(text: str, texts: Sequence[str]) -> set[int]:
     parts: dict[int, tuple[int, int]] = {}
     for index, line in enumerate(texts):
         if len(line) >= _COVERED * len(text):
-            # partial_ratio: the best window of the longer in which the shorter is alignment.
+            # partial_ratio compares the shorter text with the best window of the longer.
             if fuzz.partial_ratio(text, line) >= _ALIKE:
                 whole.add(index)
         elif len(line) >= _LEAST_PART:

@@ -1,1 +1,1 @@
-"""Training by a recipe: ``session.open_run`` is the way in, ``cleanplate train`` its command."""
+"""Training by a recipe: ``session.open_run`` is the entry point, ``cleanplate train`` its command."""

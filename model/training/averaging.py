@@ -2,7 +2,7 @@
 
     python -m model.training.averaging FIRST SECOND OUT --share 0.6
 
-The file that is written says of itself what the first one says.
+The written file has the description of the first one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from model.networks.weights import load_network, save_state
 
 
 def average(first: Path, second: Path, out: Path, *, share: float) -> None:
-    """Write the mean of two weights files to ``out``, ``share`` of it from ``second``; it says what ``first`` says.
+    """Write the mean of two weights files to ``out``: ``share`` of ``second``, and the description of ``first``.
 
     Raises:
         RecipeRejected: they are of two networks.

@@ -38,7 +38,7 @@ class Batches:
         """``photos``: the folder of pictures or shards.
 
         Raises:
-            PhotosMissing: there is nothing in it to learn from.
+            PhotosMissing: it holds no usable photo.
         """
         data, masks = recipe.data, recipe.masks
         self._seed, self._data, self._device = recipe.seed, data, device
@@ -68,7 +68,7 @@ class Batches:
         return Batch(clean, clean * (1 - alpha) + self._there(colour) * alpha, hole)
 
     def close(self) -> None:
-        """Let the decoding threads go."""
+        """Stop the decoding threads."""
         self._stocks.close()
 
     def _there(self, values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Tensor:

@@ -1,4 +1,4 @@
-"""One file that holds a run: written whole or not at all, read without running anything in it."""
+"""One file that holds a run: written whole or not at all, read without executing its content."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from model.errors import CheckpointRejected, CheckpointUnwritten
 
 
 def write_checkpoint(state: dict[str, Any], path: Path, *, step: int) -> None:
-    """Put ``state`` in the place of ``path`` at once, on the disk before the old one goes.
+    """Replace ``path`` atomically by ``state``, which is on the disk before the old file goes.
 
     Raises:
-        CheckpointUnwritten: the disk is full or refuses; what was at ``path`` is still there.
+        CheckpointUnwritten: the disk is full or refuses the write; the old file stays.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -25,7 +25,7 @@ def write_checkpoint(state: dict[str, Any], path: Path, *, step: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's writer makes a RuntimeError of a full disk
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a full disk
         raise CheckpointUnwritten(step, path, _reason(error)) from None
     finally:
         partial.unlink(missing_ok=True)

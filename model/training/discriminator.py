@@ -1,4 +1,4 @@
-"""A patch discriminator: for each patch, whether anything in it was filled in.
+"""A patch discriminator: decides for each patch whether a part of it was filled in.
 
 Isola et al., CVPR 2017, as LaMa uses it (Suvorov et al., WACV 2022, section 2.3): its target for a repaired picture is
 the hole itself, so that patches without a hole count as real.
@@ -19,7 +19,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, *, width: int = 64, depth: int = 3) -> None:
         super().__init__()
         widths = [min(width * 2**level, width * 8) for level in range(depth + 1)]
-        # No norm: the R1 penalty needs each picture judged by itself, and it keeps the gradients small.
+        # No norm: the R1 penalty needs independent judgements of the pictures, and it keeps the gradients small.
         layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1)]
         for level, (shallow, deep) in enumerate(pairwise(widths)):
             layers.append(nn.Conv2d(shallow, deep, 4, 1 if level == depth - 1 else 2, 1))
@@ -47,7 +47,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, hole: Tensor) -> Tensor:
 
 
 def generator_loss(fake: Tensor, hole: Tensor) -> Tensor:
-    """The generator's adversarial loss: how far repaired patches are from passing for real."""
+    """The generator's adversarial loss: small if repaired patches pass for real."""
     touched = patches_of(hole, fake)
     return (touched * F.softplus(-fake)).sum() / touched.sum().clamp_min(1)
 

@@ -23,7 +23,7 @@ Mask = NDArray[np.uint8]
 Pool = dict[str, NDArray[np.uint8]]
 #: Side of a pooled mask, in px.
 POOL_SIDE = 288
-#: Crops of pooled masks that are tried for one whose share of marked pixels is in bounds.
+#: Number of crops of pooled masks that are tried for one with a share of marked pixels in bounds.
 _CANDIDATES, _LEAST_COVERED, _MOST_COVERED = 4, 0.03, 0.4
 _MOST_REACH = 5
 #: LaMa's masks on 256 px (its paper's supplement): strokes (most of them, corners, px of length and width), boxes (most
@@ -50,13 +50,13 @@ def draw_pool(seed: int, count: int, kinds: Sequence[str]) -> Pool:
 
 
 def write_pool(pool: Pool, path: Path) -> None:
-    """Keep a pool in a small file, for machines without OpenCV."""
+    """Write a pool to a small file, for machines without OpenCV."""
     bits: dict[str, Any] = {kind: np.packbits(masks > 127, axis=2) for kind, masks in pool.items()}
     np.savez_compressed(path, **bits)
 
 
 def read_pool(path: Path) -> Pool:
-    """A pool that ``write_pool`` kept."""
+    """Read a pool that ``write_pool`` wrote."""
     with np.load(path) as file:
         return {kind: np.unpackbits(file[kind], axis=2)[..., :POOL_SIDE] * np.uint8(255) for kind in file.files}
 
@@ -168,7 +168,7 @@ def paint(rng: np.random.Generator, canvas: Mask, kind: str) -> None:
         point = rng.uniform((0, 0), canvas.shape[::-1])
         thickness = max(1, round(unit * rng.uniform(0.4, 1) * width))
         for corner in range(int(rng.integers(1, corners + 1))):
-            # As in the paper's code: every second stretch turns back, so that strokes zigzag.
+            # As in the paper's code, every second segment turns back, so that strokes zigzag.
             angle = rng.uniform(0.01, 4) + (math.pi if corner % 2 else 0)
             reach = unit * rng.uniform(10, length)
             target = np.clip(point + reach * np.array([math.cos(angle), math.sin(angle)]), 0, side)

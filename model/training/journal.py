@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Journal:
-    """Writes to a run's folder. A step that is learnt again after a resume replaces its row."""
+    """Writes to a run's folder. A repeated step after a resume replaces its row."""
 
     def __init__(self, folder: Path, *, step: int) -> None:
         self._log = folder / "log.csv"
@@ -21,7 +21,7 @@ class Journal:
         self._forget_after(step)
 
     def row(self, step: int, figures: Mapping[str, float]) -> None:
-        """One row: the step and its figures, in the order given."""
+        """Write one row: the step and its figures, in this order."""
         head = ["step", *figures]
         if self._log.exists() and self._head() != head:
             self._log.replace(self._folder / f"log-before-{step}.csv")  # the recipe has other losses now
@@ -43,7 +43,7 @@ class Journal:
             return next(csv.reader(file), [])
 
     def _forget_after(self, step: int) -> None:
-        """Drop rows of steps that no checkpoint holds: they are learnt, and written, once more."""
+        """Drop rows of steps after the checkpoint: the run repeats these steps and writes them again."""
         if not self._log.exists():
             return
         with self._log.open(newline="", encoding="utf-8") as file:
@@ -69,7 +69,7 @@ class Means:
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 
     def take(self) -> tuple[int, dict[str, float]]:
-        """How many were added, and their means; begins anew."""
+        """Return the number of added rows and their means, and start again."""
         count, means = self._count, {name: float(value) / self._count for name, value in self._sums.items()}
         now = time.monotonic()
         self._seconds, self._began = now - self._began, now
@@ -77,5 +77,5 @@ class Means:
         return count, means
 
     def seconds(self) -> float:
-        """What the last ones taken took."""
+        """Seconds that the last taken steps took."""
         return max(self._seconds, 1e-9)

@@ -1,7 +1,7 @@
 """Seeded masks that look like watermarks: text, tiled text, logos, free strokes.
 
-Used by the trainer, the benchmarks and the sample script, so that all of them speak of the same marks. Every function
-takes a numpy ``Generator`` and gives a *mask*: ``uint8 [H, W]``, 255 = repair, 0 = keep.
+The trainer, the benchmarks and the sample script share these marks. Every function takes a numpy ``Generator`` and
+returns a *mask*: ``uint8 [H, W]``, 255 = repair, 0 = keep.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The packer: photos reduced, coded small and put into tar shards that travel and are read without unpacking.
+"""The packer: reduces photos, encodes them and writes tar shards, which are read without unpacking.
 
     python -m model.training.packing PHOTOS SHARDS --longest 512 --quality 85 --shard-mb 8
 
-Shards are plain tar files of pictures in a seeded order, so that each shard alone is a fair sample of the whole.
+Shards are plain tar files of pictures in a seeded order, so that each shard is a random sample of all photos.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def pack(
             try:
                 (pixels,) = photos.decoded([int(number)], threads=1)
             except PhotosMissing:
-                continue  # an unreadable picture: logged where it was read
+                continue  # an unreadable picture, which was logged
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=6)
             coded = file.getvalue()
-            size = tarfile.BLOCKSIZE * (1 + -(-len(coded) // tarfile.BLOCKSIZE))  # a header, and whole blocks
+            size = tarfile.BLOCKSIZE * (1 + -(-len(coded) // tarfile.BLOCKSIZE))  # the tar header, and whole blocks
             full = written + size > shard_bytes
             if tar is None or full:
-                total += 2 * tarfile.BLOCKSIZE + tarfile.RECORDSIZE  # the blocks that end it
+                total += 2 * tarfile.BLOCKSIZE + tarfile.RECORDSIZE  # the blocks that end the archive
             if most_bytes is not None and total + size > most_bytes:
                 break
             if tar is None or full:

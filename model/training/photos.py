@@ -1,6 +1,6 @@
-"""Photos to learn from: a folder of pictures, or of tar shards of pictures as ``pack`` writes them.
+"""Training photos: a folder of pictures, or of tar shards of pictures as ``pack`` writes them.
 
-A picture that cannot be read is named in the log once and left out; the run goes on with the others.
+An unreadable picture is logged once and left out; the run continues with the others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one picture's bytes lie: a file, or a stretch of a shard."""
+    """The place of one picture's bytes: a file, or a range of a shard."""
 
     name: str
     file: Path
@@ -100,7 +100,7 @@ def _entries(folder: Path) -> list[Entry]:
 
 
 def _members(shard: Path) -> list[Entry]:
-    """The pictures of a shard; one that is cut short gives those before the cut."""
+    """The pictures of a shard; of a truncated shard, those before the cut."""
     entries: list[Entry] = []
     try:
         with tarfile.open(shard, "r:") as tar:

@@ -1,6 +1,6 @@
-"""A recipe: everything that decides what a run learns, in one TOML file that pydantic checks.
+"""A recipe: all settings of a training run, in one TOML file that pydantic checks.
 
-Recipes in ``recipes/`` are known by their names. Paths in a file are relative to it. The same recipe, seed and photos
+Recipes in ``recipes/`` are selected by name. Paths in a file are relative to it. The same recipe, seed and photos
 give the same run; a checkpoint keeps the recipe that it was made with.
 """
 
@@ -41,29 +41,29 @@ class Data(_Part):
     #: Crops a step, and their side in px.
     batch: int = Field(default=16, ge=1)
     crop: int = Field(default=256, ge=48, multiple_of=16)
-    #: A crop is taken from up to this many times its side, and reduced: that takes the source's noise away.
+    #: Largest reduction of a crop, which removes the source's noise.
     most_reduction: float = Field(default=2.0, ge=1)
-    #: Share of crops that are taken as they are.
+    #: Share of crops without reduction.
     as_is: float = Field(default=1 / 3, ge=0, le=1)
-    #: Longer pictures are reduced to this when they are read.
+    #: Longest side of a picture; larger ones are reduced when they are read.
     longest: int = Field(default=768, ge=64)
-    #: Photos that are held decoded on the device at once, and steps until others take their place.
+    #: Number of decoded photos on the device, and number of steps until others replace them.
     held: int = Field(default=4096, ge=1)
     held_for: int = Field(default=500, ge=1)
 
 
 class Masks(_Part):
-    """Which holes are drawn, and how carelessly."""
+    """The kinds of holes, and the share of careless ones."""
 
     #: Weights of the kinds: watermark-like ones, and the strokes and boxes of LaMa's paper.
     shares: dict[Literal["text", "logo", "tiled", "stroke", "narrow", "medium", "wide"], Weight] = Field(
         default={"text": 0.35, "logo": 0.15, "tiled": 0.15, "stroke": 0.1, "narrow": 0.1, "medium": 0.1, "wide": 0.05}
     )
-    #: Marks that are drawn when a run begins; crops, turns and sizes of them are drawn at each step.
+    #: Number of marks that are drawn when a run begins; each step draws crops, turns and sizes of them.
     pool: int = Field(default=3000, ge=1)
-    #: A file of marks drawn before (``model.training.holes.write_pool``), for machines that cannot draw them.
+    #: A file of drawn marks (``model.training.holes.write_pool``), for machines without OpenCV.
     drawn: str = ""
-    #: Share of masks that are too narrow, so that half-transparent remains of the mark stand beside the hole.
+    #: Share of masks that are too narrow and leave half-transparent remains of the mark beside the hole.
     careless: float = Field(default=0.15, ge=0, le=1)
 
 
@@ -103,7 +103,7 @@ class Discriminator(_Part):
 
 
 class Schedule(_Part):
-    """How long and how fast."""
+    """The number of steps and the learning rates."""
 
     steps: int = Field(ge=1)
     rate: float = Field(default=1e-3, gt=0)
@@ -117,7 +117,7 @@ class Schedule(_Part):
     clip: float = Field(default=1.0, gt=0)
 
     def rate_share(self, step: int) -> float:
-        """The share of the rates that counts at ``step``: up at the start, down to zero at the end."""
+        """The factor on the rates at ``step``: it rises at the start and falls to zero at the end."""
         falling = self.steps * self.decay
         return min(1.0, (step + 1) / self.warmup, max(0.0, (self.steps - step) / falling))
 
@@ -151,15 +151,15 @@ class Recipe(_Part):
 
     @property
     def is_adversarial(self) -> bool:
-        """Whether a discriminator takes part."""
+        """Whether the run trains a discriminator."""
         return self.losses.adversarial > 0 or self.losses.features > 0
 
 
 def read_recipe(named: str) -> Recipe:
-    """The recipe in the file ``named``, or the one of this name that the package brings.
+    """The recipe in the file ``named``, or the package's recipe of this name.
 
     Raises:
-        RecipeRejected: there is none, or something in it is wrong.
+        RecipeRejected: it is missing or invalid.
     """
     path = Path(named)
     if not path.is_file():
@@ -180,7 +180,7 @@ def read_recipe(named: str) -> Recipe:
 
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:
-    """Paths of the recipe made absolute, from the folder that it lies in."""
+    """The recipe with absolute paths, resolved from its folder."""
 
     def there(path: str) -> str:
         return str((folder / Path(path).expanduser()).resolve()) if path else ""

@@ -41,11 +41,11 @@ def new_network(wanted: Network, *, seed: int) -> nn.Module:
 
 
 def open_run(recipe: Recipe, photos: Path, folder: Path, device: torch.device) -> Trainer:
-    """A trainer in ``folder``, which goes on where the folder's last run stopped.
+    """A trainer in ``folder``, which continues the folder's last run.
 
     Raises:
-        TrainingStopped: something that the run needs is not there.
-        WeightsRejected: what the recipe starts from is not a weights file.
+        TrainingStopped: something that the run needs is missing.
+        WeightsRejected: the recipe's start is not a weights file.
     """
     network = new_network(recipe.network, seed=recipe.seed)
     return Trainer(network, recipe, Batches(recipe, photos, device), folder, device)
@@ -55,7 +55,7 @@ def write_weights(trainer: Trainer, path: Path) -> None:
     """The averaged weights as half-precision safetensors that say what they are.
 
     Raises:
-        CheckpointUnwritten: the disk took no file.
+        CheckpointUnwritten: the disk refused the file.
     """
     wanted = trainer.recipe.network
     choice = named(wanted.architecture, wanted.configuration)
@@ -70,7 +70,7 @@ def write_weights(trainer: Trainer, path: Path) -> None:
 
 @contextmanager
 def stopped_by_signals(trainer: Trainer) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the run after its present step, saved; the second ends it at once."""
+    """End the run at the first Ctrl-C or SIGTERM, after its present step and saved; at the second, end it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,7 @@
-"""Decoded photos on the device, and crops of them made there.
+"""Decoded photos on the device, and crops of them.
 
-A stock holds as many photos as the recipe allows; the next one is decoded by threads while this one is learnt from.
-Which photos a stock holds, and which crops a step takes, follows from the seed alone.
+A stock holds as many photos as the recipe allows; threads decode the next stock while the present one is in use. The
+photos of a stock and the crops of a step depend on the seed alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Stock:
         reduction = np.minimum(rng.uniform(1, most_reduction, count), np.maximum(room, 1))
         reduction = np.where(rng.random(count) < as_is, 1.0, reduction)
         span = reduction * side
-        # Where nothing is reduced a pixel of the crop is a pixel of the photo.
+        # Without reduction, a pixel of the crop is a pixel of the photo.
         top, left = (np.floor(rng.random(count) * np.maximum(size - span + 1, 1)) for size in (heights, widths))
         rows, columns = self._symmetric(rng, count, side)
 
@@ -79,7 +79,7 @@ def _mirrored(index: Tensor, size: Tensor) -> Tensor:
 
 
 class Stocks:
-    """The stock of each step, the following one decoded ahead."""
+    """The stock of each step; the next one is decoded ahead."""
 
     def __init__(self, photos: Photos, *, seed: int, held: int, held_for: int, device: torch.device) -> None:
         self._photos, self._seed, self._device = photos, seed, device
@@ -111,7 +111,7 @@ class Stocks:
         return self._photos.decoded(self.chosen(number))
 
     def chosen(self, number: int) -> list[int]:
-        """Which photos stock ``number`` holds: the next ones of shuffles that follow one another."""
+        """Indices of the photos in stock ``number``: the next ones of consecutive shuffles."""
         count = len(self._photos)
         if self._held == count:
             return list(range(count))

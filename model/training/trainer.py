@@ -1,7 +1,7 @@
 """The trainer: LaMa's recipe on watermark-like holes, with an average of the weights and exact resume.
 
-One file holds everything a run needs to go on. Batches follow from the step, so a run that was stopped and resumed
-equals one that was not; nothing that is not finite ever reaches the checkpoint.
+One file holds the whole state of a run. Batches depend on the step alone, so a resumed run equals an unbroken one.
+Values that are not finite never reach the checkpoint.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from model.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-#: Samples of a sheet come from a step that no run reaches.
+#: The step of the samples of a sheet, which no run reaches.
 _SHEET_STEP = 1 << 40
 
 
 class Trainer:
-    """Trains a network by a recipe, going on from ``folder/checkpoint.pt`` where there is one."""
+    """Trains a network by a recipe; continues from ``folder/checkpoint.pt`` if it exists."""
 
     def __init__(
         self, network: nn.Module, recipe: Recipe, batches: Batches, folder: Path, device: torch.device
@@ -136,7 +136,7 @@ class Trainer:
         write_checkpoint(self.state(), self.checkpoint, step=self.step)
 
     def state(self) -> dict[str, Any]:
-        """Everything that a run needs to go on."""
+        """The state that a run needs to continue."""
         state: dict[str, Any] = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -149,7 +149,7 @@ class Trainer:
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``. A discriminator that it lacks begins anew.
+        """Continue from ``state``. A missing discriminator begins anew.
 
         Raises:
             CheckpointRejected: it is another network's.
@@ -171,7 +171,7 @@ class Trainer:
             log.warning("the recipe has changed since step %d: it counts from here on", self.step)
 
     def _ahead(self, end: int) -> Iterator[Batch]:
-        """The batches from the current step on, the next one made while the present one is learnt from."""
+        """The batches from the current step on; the next one is made while the present one is in use."""
         if self.step >= end:
             return
         with ThreadPoolExecutor(1) as maker:
@@ -202,7 +202,7 @@ class Trainer:
         weights = self.recipe.losses
         loss = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        # Of the network alone: the discriminator only passes gradients on here.
+        # Gradients of the network alone: the discriminator only passes them on here.
         loss.backward(inputs=self._taught)  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._taught, self.recipe.schedule.clip)
         self.optimizer.step()
@@ -254,7 +254,7 @@ class Trainer:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the average towards the network; early on it follows faster, so that it forgets the start."""
+        """Move the average towards the network, faster in early steps, so that it forgets the start."""
         keep = min(self.recipe.schedule.ema, (1 + self.step) / (10 + self.step))
         ours, theirs = self.average.state_dict(), self.network.state_dict()
         floating = [name for name, value in ours.items() if value.is_floating_point()]

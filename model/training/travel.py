@@ -1,8 +1,8 @@
-"""A run's state made small, for runs in slices on machines that keep nothing.
+"""A compressed state of a run, for runs in slices on machines that keep no files.
 
-The average travels in half precision; the network as its difference to it and the second moments as logarithms, both in
-8 bits by blocks. First moments are left behind: they build up again within some ten steps, from gentle ones. What
-follows is not bit for bit the unbroken run, but its loss has no seam.
+The average is stored in half precision. The network is stored as its difference to the average, and the second moments
+as logarithms, both in 8 bits by blocks. First moments are left out: they build up again within some ten gentle steps.
+The resumed run is not bit for bit the unbroken one, but its loss continues without a step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Values that share one scale, and the size under which a tensor travels as it is.
+#: Number of values that share one scale, and the size below which a tensor is stored unchanged.
 _BLOCK, _SMALL = 64, 1024
 _PART_BYTES = 15_000_000
 _FLOOR = 1e-20
@@ -46,7 +46,7 @@ def to_bytes(state: Mapping[str, Any]) -> bytes:
 
 
 def from_bytes(data: bytes, device: torch.device) -> dict[str, Any]:
-    """A state that :meth:`model.training.trainer.Trainer.load` takes."""
+    """The state in ``data``, for :meth:`model.training.trainer.Trainer.load`."""
     small = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     average = {name: value.float() if value.is_floating_point() else value for name, value in small["average"].items()}
     state: dict[str, Any] = {"average": average, "step": small["step"], "recipe": small["recipe"]}
@@ -78,7 +78,7 @@ def write_parts(data: bytes, folder: Path) -> list[Path]:
 
 
 def read_parts(folder: Path) -> bytes:
-    """The bytes that ``write_parts`` put into ``folder``; empty where there are none."""
+    """The bytes that ``write_parts`` wrote to ``folder``; empty without files."""
     return b"".join(part.read_bytes() for part in sorted(folder.glob("state.??")))
 
 

@@ -1,7 +1,7 @@
-"""How far a picture's mark lies from where it is expected, and whether it is there at all.
+"""Alignment: the shift of a picture's mark from its expected place, and whether the picture carries the mark.
 
-The gradients that the mark's edges must show are correlated with the picture's at every shift; shifts too far to be
-meant say what chance gives.
+The expected gradients of the mark's edges are correlated with the picture's gradients at every shift. Shifts beyond the
+reach give the distribution of chance.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 
 Values = NDArray[np.float32]
 
-#: Shifts beyond the reach and up to so many px tell what chance gives.
+#: Shifts beyond the reach and up to this distance, in px, give the distribution of chance.
 NULL_PX = 28
 
 
 @dataclass(frozen=True)
 class Match:
-    """Where a mark was found: rows down and columns across, the agreement (1: as expected), and its deviations
-    above chance."""
+    """The best shift: rows down, columns across, the agreement (1: as expected), and its deviations above chance."""
 
     down: int
     across: int
@@ -30,7 +29,7 @@ class Match:
 
 
 def match(field: Values, expected: Values, reach: int) -> Match:
-    """The best shift within ``reach`` px. Both are ``float32 [C, 2, h, w]``; ``expected`` is 0 where nothing is.
+    """The best shift within ``reach`` px. Both are ``float32 [C, 2, h, w]``; ``expected`` is 0 away from the mark.
 
     ``expected`` should be 0 for ``NULL_PX`` px along the borders: shifts wrap around.
     """

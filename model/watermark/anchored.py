@@ -1,4 +1,4 @@
-"""Windows around a mark that sits at one place: the frame in which the samples agree best, and each sample's shift."""
+"""Windows around a mark with one place: the frame in which the samples agree best, and the shift of each sample."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
 Progress = Callable[[str, int, int], None]
 
-#: Samples by which frames are compared, and rounds of aligning.
+#: Number of samples that frames are compared with, and of alignment rounds.
 _SCORED, _ROUNDS = 60, 3
-#: How far a mark may lie from its rule, in px.
+#: Largest distance of a mark from the place of its rule, in px.
 REACH = 5
-#: Around the mark in a window, in px: what the mark is continued from.
+#: Context around the mark in a window, in px, from which the background is continued.
 _CONTEXT = 24
-#: Edge pixels that a mark has at least.
+#: Least number of edge pixels of a mark.
 _LEAST_EDGES = 40
-#: A sample carries the mark from so many deviations above chance on, and from such a share of the others' agreement.
+#: A sample carries the mark from this deviation above chance, and from this share of the other samples' agreement.
 _PRESENT_Z, _PRESENT_SHARE = 4.0, 0.3
 
 
 def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Windows | None:
-    """The windows of the samples that share a mark; ``None`` where they share nothing."""
+    """The windows of the samples that share a mark; ``None`` without a shared mark."""
     frame, margin = _frame(spool, indices, on_progress)
     search = _Search(spool, indices, frame, on_progress)
     total = search.summed()
@@ -55,7 +55,7 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
 
 
 def _frame(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> tuple[Frame, float]:
-    """The frame in which the samples share most, and how far it leads; by 0 where there was but one."""
+    """The frame with the highest score, and its score over the runner-up's; 0 with a single candidate."""
     frames = hypotheses([spool.sizes[index] for index in indices])
     if len(frames) == 1:
         return frames[0], 0.0
@@ -72,7 +72,7 @@ def _frame(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> tu
 
 
 class _Search:
-    """The samples in one frame, each with its shift, and whether it carries the mark."""
+    """The samples in one frame, each with its shift, and with a flag whether it carries the mark."""
 
     def __init__(self, spool: Spool, indices: NDArray[np.intp], frame: Frame, on_progress: Progress) -> None:
         self._spool, self._indices, self._frame, self._told = spool, indices, frame, on_progress
@@ -83,7 +83,7 @@ class _Search:
         return self._frame.view(self._spool[int(self._indices[number])])
 
     def _field(self, number: int, box: Box) -> Values:
-        """The field of a part of the view, as it is in the whole."""
+        """The field of a part of the view, equal to that part of the whole view's field."""
         rows, columns = box
         top, left = max(rows.start - LOCAL_PX, 0), max(columns.start - LOCAL_PX, 0)
         part = self._view(number)[top : rows.stop + LOCAL_PX, left : columns.stop + LOCAL_PX]
@@ -91,7 +91,7 @@ class _Search:
         return np.asarray(field_of(part)[..., rows, columns], np.float32)
 
     def summed(self) -> Sum:
-        """The gradients of those that carry the mark, in line."""
+        """The sum of the aligned gradients of the samples that carry the mark."""
         total = Sum((self._frame.height, self._frame.width))
         for number in range(len(self._indices)):
             self._told("align", number, len(self._indices))
@@ -100,7 +100,7 @@ class _Search:
         return total
 
     def one_mark(self, edge: Mask, total: Sum) -> Mask:
-        """Of the shared edges, those of one mark: parts that the same samples carry as the strongest part.
+        """The shared edges of one mark: the parts on the same samples as the strongest part.
 
         Two marks in one set lie on different samples; parts of one mark lie on the same.
         """
@@ -114,7 +114,7 @@ class _Search:
         if len(parts) < 2:
             return edge & np.isin(labels, [int(np.median(labels[part])) for part in parts])
         carried = np.zeros((len(self._indices), len(parts)))
-        # All of the parts, and as far around them as a sample may be moved.
+        # All parts, with a border as wide as the largest shift.
         (rows, columns), reach = _box(np.logical_or.reduce(parts), REACH + 1)
         box = _part(rows, reach, edge.shape[0]), _part(columns, reach, edge.shape[1])
         inside = [part[box] for part in parts]
@@ -145,15 +145,15 @@ class _Search:
         wanted = np.pad(mean * where, ((0, 0), (0, 0), (padding, padding), (padding, padding)))[..., box[0], box[1]]
         shifts = np.zeros_like(self.shifts)
         agreements, heights = np.zeros(len(shifts)), np.zeros(len(shifts))
-        # The box's part of the picture, and where in the box that lies.
+        # The visible part of the box, in coordinates of the picture and of the box.
         part = _part(box[0], padding, where.shape[0]), _part(box[1], padding, where.shape[1])
         rows = slice(part[0].start + padding - box[0].start, part[0].stop + padding - box[0].start)
         columns = slice(part[1].start + padding - box[1].start, part[1].stop + padding - box[1].start)
         for number in range(len(self._indices)):
             padded = np.zeros_like(wanted)
             padded[..., rows, columns] = self._field(number, part)
-            found = match(padded, wanted, REACH + 1)
-            shifts[number], agreements[number], heights[number] = (found.down, found.across), found.agreement, found.z
+            best = match(padded, wanted, REACH + 1)
+            shifts[number], agreements[number], heights[number] = (best.down, best.across), best.agreement, best.z
         sure = heights > _PRESENT_Z
         typical = float(np.median(agreements[sure])) if sure.any() else 1.0
         present = sure & (agreements > _PRESENT_SHARE * typical)
@@ -191,7 +191,7 @@ class _Search:
 
 
 def _moved(field: Values, shift: NDArray[np.intp]) -> Values:
-    """``field`` with what lies at ``shift`` brought to where it is expected."""
+    """``field`` moved back by ``shift``."""
     down, across = (int(value) for value in shift)
     return np.roll(field, (-down, -across), (-2, -1)) if down or across else field
 
@@ -206,5 +206,5 @@ def _box(where: Mask, context: int) -> tuple[Box, int]:
 
 
 def _part(padded: slice, padding: int, side: int) -> slice:
-    """A slice of padded coordinates in those of the view, as far as it lies in it."""
+    """A slice of padded coordinates in coordinates of the view, cut to the view."""
     return slice(max(padded.start - padding, 0), min(padded.stop - padding, side))

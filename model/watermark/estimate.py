@@ -1,8 +1,8 @@
 """From the pictures of a catalogue to the templates of the marks that they share.
 
-``estimate`` is the way in. It reads each sample once, holds one at a time, and needs no network. What it takes from the
-pictures are gradients that they share (:mod:`model.watermark.outline`), then a regression over the samples for each
-pixel (:mod:`model.watermark.matte`). Dekel et al., "On the Effectiveness of Visible Watermarks", CVPR 2017.
+``estimate`` is the entry point. It reads each sample once, holds one at a time, and needs no network. It takes the
+shared gradients of the pictures (:mod:`model.watermark.outline`), then a regression over the samples for each pixel
+(:mod:`model.watermark.matte`). Dekel et al., "On the Effectiveness of Visible Watermarks", CVPR 2017.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from model.watermark.windows import Windows
 
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-#: Hears the stage, and how much of it is done of how much. What it raises ends the work and comes through.
+#: Called with the stage, the finished and the total steps. An exception that it raises ends the work and propagates.
 Progress = Callable[[str, int, int], None]
 
-#: Fewer samples than this say nothing; fewer that inform about a pixel than that are refused unless forced.
+#: Least number of samples, and least number of samples that inform about a pixel (unless forced).
 FEWEST, INFORMATIVE = 5, 20
-#: What the samples share is doubtful whose edges stand so little above chance, or which shows as much when taken off.
+#: A template is doubtful if its edges stand less than this above chance, or if its ghost is stronger than this.
 _DOUBTFUL_Z, _DOUBTFUL_GHOST = 4.0, 0.3
-#: Marks of one set that are looked for.
+#: Most marks that are searched in one set.
 _MOST_MARKS = 4
 #: Border of the template around the mark, in px.
 _MARGIN = 4
@@ -45,12 +45,12 @@ _OUTLINED = 50
 
 @dataclass(frozen=True)
 class Estimate:
-    """What was found."""
+    """The result of an estimate."""
 
     templates: list[Template]
-    #: Sentences for the person who decides.
+    #: Warnings for the reviewer.
     warnings: list[str]
-    #: Samples read, and those left out as duplicates.
+    #: Number of samples that were read, and of those left out as duplicates.
     samples: int
     duplicates: int
 
@@ -76,29 +76,29 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
                 duplicates += not spool.add(sample.name, pixels)
         if len(spool) < FEWEST:
             raise TemplateRefused.too_few(len(spool), INFORMATIVE)
-        found: list[Template] = []
+        templates: list[Template] = []
         warnings: list[str] = []
-        left = np.arange(len(spool))
-        while len(found) < _MOST_MARKS and len(left) >= FEWEST:
+        remaining = np.arange(len(spool))
+        while len(templates) < _MOST_MARKS and len(remaining) >= FEWEST:
             template = windows = None
             for gather in (tiled.gather, anchored.gather):
-                windows = gather(spool, left, on_progress)
+                windows = gather(spool, remaining, on_progress)
                 template = _template(windows, on_progress) if windows is not None else None
                 if template is not None:
                     break
-            if template is None or windows is None or (found and template.quality.informative < INFORMATIVE):
+            if template is None or windows is None or (templates and template.quality.informative < INFORMATIVE):
                 break
             warnings += _judged(template, force)
-            found.append(template)
-            others = [int(index) for index in np.setdiff1d(left, windows.owners)]
-            left = np.array([index for index in others if look(spool[index], template) is None], np.intp)
-        if not found:
+            templates.append(template)
+            others = [int(index) for index in np.setdiff1d(remaining, windows.owners)]
+            remaining = np.array([index for index in others if look(spool[index], template) is None], np.intp)
+        if not templates:
             raise TemplateRefused.nothing(len(spool), INFORMATIVE)
-        return Estimate(found, warnings, len(spool), duplicates)
+        return Estimate(templates, warnings, len(spool), duplicates)
 
 
 def _template(windows: Windows, on_progress: Progress) -> Template | None:
-    """The template from aligned windows; ``None``: they share nothing after all."""
+    """The template from aligned windows; ``None`` if the windows share no mark."""
     pixels = windows.pixels
     total = Sum(pixels.shape[1:3])
     for index in range(len(pixels)):
@@ -108,7 +108,7 @@ def _template(windows: Windows, on_progress: Progress) -> Template | None:
     if edge.sum() < 40:
         return None
     hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
-    # Some are enough to find the hole; all of them say what is in it.
+    # Some windows are enough to find the hole; the regression in it uses all of them.
     some = np.unique(np.linspace(0, len(pixels) - 1, min(len(pixels), _OUTLINED)).astype(np.intp))
     matte: Matte | None = None
     for step, used in enumerate((some, np.arange(len(pixels)))):
@@ -123,7 +123,7 @@ def _template(windows: Windows, on_progress: Progress) -> Template | None:
 
 
 def _meant(matte: Matte) -> Mask:
-    """Pixels of the mark: opacity above its error, in parts that reach a good share of the mark's own."""
+    """Pixels of the mark: opacity above its error, in parts that reach a good share of the mark's opacity."""
     weak = matte.alpha > np.maximum(0.03, 2 * matte.error)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(weak.astype(np.uint8), connectivity=8)
     if count < 2:
@@ -136,7 +136,7 @@ def _meant(matte: Matte) -> Mask:
 
 
 def _plateau(alpha: Values) -> float:
-    """The opacity that most of the mark has."""
+    """The most frequent opacity of the mark."""
     values = alpha[alpha > 0.03]
     return float(np.percentile(values, 75)) if values.size else 0.0
 
@@ -184,13 +184,13 @@ def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
 
 
 def _local_plateau(alpha: Values, meant: Mask) -> Values:
-    """The highest opacity within a few px: half of it is where the mark's edge lies."""
+    """The highest opacity within a few px; the mark's edge lies at half of it."""
     peak = cv2.dilate(np.where(meant, alpha, 0).astype(np.float32), np.ones((9, 9), np.uint8))
     return np.asarray(np.clip(peak, 0.04, 1.2 * _plateau(alpha[meant])), np.float32)
 
 
 def _extended(colour: Values, known: Mask) -> Values:
-    """Colours of the mark carried a little beyond it, so that scaling mixes no black in."""
+    """The mark's colours extended a little beyond its edge, so that scaling mixes no black in."""
     weight = known.astype(np.float32)
     blurred = cv2.blur(colour * weight[..., None], (9, 9)) / np.maximum(cv2.blur(weight, (9, 9)), 1e-3)[..., None]
     return np.asarray(np.where(known[..., None], colour, np.clip(blurred, 0, 255)), np.float32)
@@ -202,8 +202,10 @@ def _widened(mask: Mask, px: int) -> Mask:
 
 
 def _ghost(windows: Windows, alpha: Values, colour: Values, strength: Values) -> float:
-    """What is left of the mark in the samples themselves, in the median of some; what is too faint to be seen counts
-    by as much as it is seen: smooth pictures agree with the faintest remainder."""
+    """The median ghost score of some cleaned samples.
+
+    A remainder that is too faint to be seen counts less: smooth pictures agree with the faintest remainder.
+    """
     scores = []
     for index in np.linspace(0, len(windows.pixels) - 1, min(12, len(windows.pixels))).astype(int):
         strong = np.clip(alpha * strength[index], 0, 0.98)[..., None]
@@ -218,7 +220,7 @@ def _judged(template: Template, force: bool) -> list[str]:
     """Warnings about a template.
 
     Raises:
-        TemplateRefused: there are too few samples that inform, and nobody forced it.
+        TemplateRefused: there are too few samples that inform, and ``force`` is not set.
     """
     warnings = []
     quality = template.quality

@@ -1,7 +1,7 @@
 """Gradients of pictures made comparable: divided by the local contrast, clipped, and summed over many pictures.
 
-What the pictures share adds up; what is their own cancels. A sum is measured against what pictures without a mark give
-(``z``), so that one threshold serves 10 samples and 200.
+Shared gradients add up, others cancel. A sum is measured in standard deviations of a sum without a mark (``z``), so
+that one threshold serves 10 samples and 200.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 
-#: Side of the window of the local contrast, in px, and what is added to it, in levels: grain of flat backgrounds.
+#: Side of the window of the local contrast, in px, and the constant added to the contrast, in levels, for grain.
 _WINDOW, _FLOOR = 21, 2.0
-#: How far from a pixel its normalised gradient sees, in px.
+#: Reach of a normalised gradient around its pixel, in px.
 LOCAL_PX = _WINDOW // 2 + 2
-#: Normalised gradients are clipped here: one strong edge of one picture must not speak for all.
+#: Limit of normalised gradients: one strong edge of one picture must not dominate the sum.
 _MOST = 2.5
 _OPPONENTS = np.array(((1 / 3, 1 / 3, 1 / 3), (1 / 2, -1 / 2, 0), (-1 / 4, -1 / 4, 1 / 2)), np.float32)
-#: Mean square that normalised gradients have at least: rounding on blank backgrounds.
+#: Least mean square of normalised gradients, for the rounding on blank backgrounds.
 _LEAST_SQUARE = 0.004
 
 
@@ -98,7 +98,7 @@ class Sum:
 
     def z(self) -> Values:
         """How far each sum lies from 0, in its standard deviations without a mark: ``float32 [C, 2, H, W]``."""
-        # By place: where most pictures are blank, chance comes from the others alone.
+        # Per pixel: where most pictures are blank, only the others contribute to chance.
         deviation = np.sqrt(np.maximum(self._square, 0) + _LEAST_SQUARE * self.count)
         return np.asarray(self._total / deviation[:, None], np.float32)
 
@@ -107,10 +107,10 @@ class Sum:
         return np.asarray(self._total / max(self.count, 1), np.float32)
 
     def energy_z(self) -> Values:
-        """How much more edge there is than around, in deviations of the picture: ``float32 [H, W]``.
+        """Excess of edge energy over the surroundings, in deviations of the picture: ``float32 [H, W]``.
 
         A mark whose colour lies amid the backgrounds brightens some and darkens others: its edges cancel in the sum,
-        and show here. Borders of JPEG blocks do too, so each place in a block is held against its like.
+        and show here. Borders of JPEG blocks show too, so a pixel is compared with the same position in other blocks.
         """
         mean = self._energy / max(self.count, 1)
         wide = cv2.blur(mean, (61, 61))

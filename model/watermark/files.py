@@ -1,6 +1,6 @@
-"""A marked file to a clean one of the same kind: every page and frame, nothing changed outside the marks.
+"""Cleans a marked file into one of the same kind: every page and frame, without a change outside the marks.
 
-A file in which no mark is found is handed back bit for bit.
+A file without a found mark is returned bit for bit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Cleaned:
     removals: tuple[Removal, ...]
     #: For the image's record.
     record: dict[str, Any]
-    #: What was read, and its parts' pixels without the marks; empty where no mark was found.
+    #: The decoded task, and the pixels of its parts without the marks; empty if no mark was found.
     task: Task | None = None
     pixels: tuple[Pixels, ...] = ()
 
@@ -48,7 +48,7 @@ class Cleaned:
 
     @property
     def residual(self) -> bool:
-        """Whether a mark still shows."""
+        """Whether a mark is still visible."""
         return any(removal.residual for removal in self.removals)
 
 
@@ -63,7 +63,7 @@ def clean(
 ) -> Cleaned:
     """``source`` without the marks of ``templates``.
 
-    ``fill``: the network, asked only for pictures whose marks are dense or do not un-blend well.
+    ``fill``: the network, called only for pictures whose marks are dense or do not un-blend well.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
@@ -73,10 +73,10 @@ def clean(
     tasks, results, removals = [], [], []
     for number, page in enumerate(document.pages):
         for view in page.views():
-            pixels, changed, found = _view_cleaned(view.pixels, page, templates, noise, fill)
+            pixels, changed, view_removals = _view_cleaned(view.pixels, page, templates, noise, fill)
             tasks.append(Task(view, changed, make_plan(changed), 0, 0, page=number))
             results.append(pixels)
-            removals += found
+            removals += view_removals
     if not removals:
         return Cleaned(source, (), {"marks": 0})
     whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
@@ -87,14 +87,14 @@ def clean(
 def _view_cleaned(
     pixels: Pixels, page: Page, templates: Sequence[Template], noise: float, fill: Fill | None
 ) -> tuple[Pixels, Mask, list[Removal]]:
-    """What a view shows without the marks, where it may have changed, and what was done."""
+    """The view without the marks, the mask of changed pixels, and one removal for each mark."""
     changed, done = np.zeros(pixels.shape[:2], np.uint8), []
     for template in templates:
-        found = prepare(pixels, template, noise=noise)
-        if found is None:
+        prepared = prepare(pixels, template, noise=noise)
+        if prepared is None:
             continue
-        wanted = found.wants_fill or page.colour == "cmyk"
-        removal = finish(found, fill(pixels, found.hole) if fill is not None and wanted else None)
+        wanted = prepared.wants_fill or page.colour == "cmyk"
+        removal = finish(prepared, fill(pixels, prepared.hole) if fill is not None and wanted else None)
         pixels, changed = removal.pixels, np.maximum(changed, removal.changed)
         done.append(removal)
     return pixels, changed, done

@@ -1,7 +1,7 @@
-"""Where a mark sits in pictures of different sizes: at one of nine anchors, in pixels or scaled with the width.
+"""Frames: views of pictures of different sizes, at one of nine anchors, in pixels or scaled with the width.
 
-A frame is a view of every picture in which the mark lies at one place. Which frame is right shows in the gradients that
-the pictures share in it: those of the right one stand out.
+In the right frame the mark lies at the same place in every picture. The gradients that the pictures share in the right
+frame stand out from those in the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Scale = Literal["pixels", "width", "height"]
 
-#: Names of the anchors: share of the height, share of the width.
+#: The anchors by name, as shares of the height and of the width.
 ANCHORS: dict[str, tuple[float, float]] = {
     f"{row}-{column}": (down, across)
     for (row, down), (column, across) in product(
@@ -34,20 +34,20 @@ class Frame:
     width: int
     anchor: str = "top-left"
     scale: Scale = "pixels"
-    #: Width to which pictures are scaled first, where the mark is scaled with them.
+    #: Width to which pictures are scaled first if the mark scales with them; ``None``: no scaling.
     reference_width: int = 0
 
     def factor(self, picture_width: int) -> float:
-        """Pixels of the picture for each of the frame."""
+        """Pixels of the picture per pixel of the frame."""
         return picture_width / self.reference_width if self.scale == "width" else 1.0
 
     def corner(self, height: int, width: int) -> tuple[int, int]:
-        """Top and left of the view in a picture of this size (scaled already)."""
+        """Top and left of the view in a scaled picture of this size."""
         down, across = ANCHORS[self.anchor]
         return int(down * (height - self.height)), int(across * (width - self.width))
 
     def view(self, pixels: Pixels) -> Pixels:
-        """``uint8 [height, width, 3]``; what lies beyond the picture repeats its border."""
+        """``uint8 [height, width, 3]``; beyond the picture its border repeats."""
         if self.scale == "width" and pixels.shape[1] != self.reference_width:
             pixels = resized(pixels, self.reference_width / pixels.shape[1])
         top, left = self.corner(*pixels.shape[:2])
@@ -60,14 +60,14 @@ class Frame:
 
 
 def resized(pixels: Pixels, factor: float) -> Pixels:
-    """``pixels`` scaled by ``factor``, by areas where it shrinks."""
+    """``pixels`` scaled by ``factor``; shrinking averages areas."""
     size = max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 
 
 def hypotheses(sizes: list[tuple[int, int]]) -> list[Frame]:
-    """The frames that could be right for pictures of these sizes (height, width)."""
+    """The candidate frames for pictures of these sizes (height, width)."""
     low, narrow = min(height for height, _ in sizes), min(width for _, width in sizes)
     if len(set(sizes)) == 1:
         return [Frame(low, narrow)]
@@ -76,7 +76,7 @@ def hypotheses(sizes: list[tuple[int, int]]) -> list[Frame]:
     if len({width for _, width in sizes}) == 1:
         return fixed
     scaled_low = min(round(height * reference / width) for height, width in sizes)
-    # With the width scaled to one, left, centre and right are the same.
+    # With all widths scaled to one width, left, centre and right are the same.
     rows = ("top-left", "middle-left", "bottom-left")
     relative = [Frame(scaled_low, reference, anchor, "width", reference) for anchor in rows]
     return fixed + relative

@@ -1,4 +1,4 @@
-"""What the samples show at a hole's pixels, and what would be there without the mark: the data of the regression."""
+"""The data of the regression: the samples' values at the pixels of a hole, and guesses of the values without a mark."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Mask = NDArray[np.bool_]
 
 #: Values regressed at once: bounds the memory of marks that cover the picture.
 _CHUNK = 1 << 18
-#: All channels over this: saturated.
+#: A pixel is saturated if all its channels are above this.
 SATURATED = 249
 _MEAN = np.full((1, 3), 1 / 3, np.float32)
 
 
 class Guesses:
-    """Of N samples, at the P pixels of a hole."""
+    """Values and guesses of N samples at the P pixels of a hole."""
 
     def __init__(self, windows: Pixels, hole: Mask, used: NDArray[np.intp]) -> None:
-        """``windows``: ``uint8 [N, h, w, 3]``; ``used``: indices of those that count."""
+        """``windows``: ``uint8 [N, h, w, 3]``; ``used``: indices of the windows in use."""
         fill = Harmonic(hole)
         self.rows, self.columns = fill.rows, fill.columns
         count = len(self.rows)
@@ -31,7 +31,7 @@ class Guesses:
         self.seen = np.empty((len(used), count, 3), np.uint8)
         #: The continuation from around the hole: ``float16 [N, P, 3]``.
         self.guess = np.empty((len(used), count, 3), np.float16)
-        #: How far it is to be trusted: ``float16 [N, P]``; 0 where all is saturated, which says nothing.
+        #: Weight of each guess: ``float16 [N, P]``; 0 where all is saturated, which gives no information.
         self.weight = np.empty((len(used), count), np.float16)
         outside = (~hole).astype(np.float32)
         for place, index in enumerate(used):
@@ -49,7 +49,7 @@ class Guesses:
         return [slice(at, at + step) for at in range(0, len(self.rows), step)]
 
     def part(self, pixels: slice) -> tuple[Values, Values, Values]:
-        """Guess ``[3, N, p]``, what is seen ``[3, N, p]`` and weight ``[N, p]``: channels first is quicker."""
+        """Guess ``[3, N, p]``, value ``[3, N, p]`` and weight ``[N, p]`` of a slice; channels come first for speed."""
         return (
             np.ascontiguousarray(self.guess[:, pixels].transpose(2, 0, 1), np.float32),
             np.ascontiguousarray(self.seen[:, pixels].transpose(2, 0, 1), np.float32),

@@ -1,7 +1,7 @@
-"""Marks repeated over the whole picture: the period, and where it begins in each picture.
+"""Marks repeated over the whole picture: their period, and the phase in each picture.
 
-The period shows in the autocorrelation of gradients, which does not depend on where the pattern begins; folded by it,
-each picture gives a cell, and cells are brought into phase by cross-correlation.
+The autocorrelation of gradients shows the period and does not depend on the phase. Each picture is folded by the period
+into one cell, and cross-correlation of the cells gives the phases.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 Values = NDArray[np.float32]
 Vector = tuple[float, float]
 
-#: Shortest period, in px; what a peak of the autocorrelation must stand above its noise, and of the highest one's.
+#: Shortest period in px; least height of an autocorrelation peak over its noise, and as a share of the highest peak.
 _SHORTEST, _LEAST_Z, _LEAST_SHARE = 24.0, 14.0, 0.55
 
 
@@ -30,7 +30,7 @@ class Lattice:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """Columns are the periods: pixels from periods."""
+        """The matrix from periods to pixels; its columns are the periods."""
         return np.array([[self.first[0], self.second[0]], [self.first[1], self.second[1]]])
 
     @property
@@ -43,7 +43,7 @@ class Lattice:
 
     @property
     def bins(self) -> tuple[int, int]:
-        """Steps of about a pixel along the second and the first period."""
+        """Number of bins of about a pixel along the second and the first period."""
         return max(4, round(float(np.hypot(*self.second)))), max(4, round(float(np.hypot(*self.first))))
 
     def reduced(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Values, Values]:
@@ -71,14 +71,14 @@ class Lattice:
         return np.asarray(cells, np.float32).reshape(len(field), rows, columns)
 
     def offset(self, row: float, column: float) -> Vector:
-        """A shift in bins as (x, y) in px."""
+        """A shift in bins, as (x, y) in px."""
         rows, columns = self.bins
         x, y = self.matrix @ np.array((column / columns, row / rows))
         return float(x), float(y)
 
 
 class Autocorrelation:
-    """Of gradient fields of pictures of any sizes up to ``height`` x ``width``."""
+    """The summed autocorrelation of gradient fields, for pictures of any size up to ``height`` x ``width``."""
 
     def __init__(self, height: int, width: int) -> None:
         self._shape = next_fast_len(2 * height, real=True), next_fast_len(2 * width, real=True)
@@ -97,7 +97,7 @@ class Autocorrelation:
         self._overlap += (rows[:, None] * columns[None, :]).astype(np.float32)
 
     def lattice(self) -> Lattice | None:
-        """The period that the pictures share, if they share one."""
+        """The shared period of the pictures; ``None`` without one."""
         z = self._z()
         peaks = _peaks(z, (self._shape[0] // 2, self._shape[1] // 2))
         if len(peaks) < 2:
@@ -113,7 +113,7 @@ class Autocorrelation:
         return None
 
     def _z(self) -> Values:
-        """The autocorrelation over its own noise, centred: ``[2 H', 2 W']`` with 0 in the middle."""
+        """The autocorrelation over its noise, centred: ``[2 H', 2 W']`` with the shift 0 in the middle."""
         full = np.fft.fftshift(irfft2(self._power, self._shape))
         middle = full.shape[0] // 2, full.shape[1] // 2
         down = np.abs(np.arange(full.shape[0]) - middle[0])
@@ -123,7 +123,7 @@ class Autocorrelation:
         enough = inside & (overlap > 0.08 * self._overlap[0, 0])
         mean = np.where(enough, full / np.maximum(overlap, 1), 0).astype(np.float32)
         mean -= cv2.blur(mean, (25, 25))
-        # Borders of JPEG blocks repeat every 8 px: each place is held against its like.
+        # Borders of JPEG blocks repeat every 8 px: each place is compared with those of the same remainder.
         for row in range(8):
             for column in range(8):
                 part, known = mean[row::8, column::8], enough[row::8, column::8]
@@ -136,19 +136,19 @@ class Autocorrelation:
 
 
 def _peaks(z: Values, middle: tuple[int, int]) -> list[tuple[float, Vector]]:
-    """Peaks in the right half, the shortest first."""
+    """Peaks in the right half, the shortest period first."""
     smooth = np.asarray(cv2.GaussianBlur(z, (0, 0), 0.7), np.float32)
     highest = smooth >= cv2.dilate(smooth, np.ones((11, 11), np.uint8))
     rows, columns = np.nonzero(highest & (smooth > _LEAST_Z * 0.5))
-    found = []
+    peaks = []
     for row, column in zip(rows, columns, strict=True):
         y, x = int(row) - middle[0], int(column) - middle[1]
         if np.hypot(x, y) >= _SHORTEST and (x > 0 or (x == 0 and y > 0)) and z[row, column] > _LEAST_Z:
-            found.append((float(z[row, column]), (float(x), float(y))))
-    if not found:
+            peaks.append((float(z[row, column]), (float(x), float(y))))
+    if not peaks:
         return []
-    top = max(height for height, _ in found)
-    return sorted((peak for peak in found if peak[0] > _LEAST_SHARE * top), key=lambda peak: float(np.hypot(*peak[1])))
+    top = max(height for height, _ in peaks)
+    return sorted((peak for peak in peaks if peak[0] > _LEAST_SHARE * top), key=lambda peak: float(np.hypot(*peak[1])))
 
 
 def _at(z: Values, vector: Vector, reach: int = 2) -> float:
@@ -158,7 +158,7 @@ def _at(z: Values, vector: Vector, reach: int = 2) -> float:
 
 
 def _refined(z: Values, vector: Vector) -> Vector:
-    """The period to fractions of a pixel, from its farthest multiple that shows."""
+    """The period with sub-pixel precision, from its farthest visible multiple."""
     best = vector
     for times in (2, 3, 4):
         row, column = round(times * best[1]) + z.shape[0] // 2, round(times * best[0]) + z.shape[1] // 2
@@ -176,23 +176,23 @@ def _refined(z: Values, vector: Vector) -> Vector:
 
 
 def phases(lattice: Lattice, fields: Iterable[Values], rounds: int = 3) -> list[Vector]:
-    """Where the pattern of each picture begins, as (x, y) in px; all relative to one cell."""
+    """The phase of the pattern in each picture, as (x, y) in px, relative to a common cell."""
     spectra = [rfft2(lattice.fold(one)) for one in fields]
     rows, columns = lattice.bins
-    # The picture whose own repetitions agree best speaks first.
+    # The picture with the clearest repetition is the first reference.
     energy = [float((np.abs(one[:, 1:, 1:]) ** 2).sum()) for one in spectra]
     reference = spectra[int(np.argmax(energy))]
-    found: list[tuple[int, int]] = []
+    offsets: list[tuple[int, int]] = []
     for _ in range(rounds):
         total = np.zeros_like(reference)
-        found = []
+        offsets = []
         for one in spectra:
             match = irfft2((one * np.conj(reference)).sum(axis=0), (rows, columns))
             row, column = (int(value) for value in np.unravel_index(int(np.argmax(match)), match.shape))
-            found.append((row, column))
+            offsets.append((row, column))
             total += one * _turned(row, column, rows, columns)
         reference = total
-    return [lattice.offset(row, column) for row, column in found]
+    return [lattice.offset(row, column) for row, column in offsets]
 
 
 def _turned(row: int, column: int, rows: int, columns: int) -> NDArray[np.complex64]:

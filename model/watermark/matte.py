@@ -1,8 +1,8 @@
 """Opacity and colour of each pixel of a mark, by robust regression over the samples.
 
 Under the mark a sample is J = (1 - a) I + a W. I is guessed from around the mark (harmonic continuation); the slope of
-J on it, shared by the three channels, is 1 - a, and what is left is a W. Marks have few colours: once they are known,
-opacity is a regression of one parameter, several times less noisy; and where it is level, it is level exactly.
+J on it, shared by the three channels, is 1 - a, and the intercept is a W. Marks have few colours: once they are known,
+opacity is a regression of one parameter, several times less noisy. Level parts of the opacity are made exactly level.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _ROUNDS = 4
-#: Pixels this weak carry no mark.
+#: Pixels with less opacity than this carry no mark.
 LEAST_ALPHA = 0.015
-#: A mixture of two colours is taken where it leaves so much less of the residual than one colour does.
+#: Largest residual of a two-colour mixture, as a share of the residual of one colour, for the mixture to be used.
 _MIXED = 0.9
-#: Where two colours meet, JPEG's coarser colours bleed into each other, which reads as so much opacity.
+#: Opacity that JPEG's chroma subsampling simulates where two colours meet.
 _BLED = 0.06
-#: A sample informs where the mark's colour and the background are so many levels apart.
+#: Least distance of the mark's colour and the background, in levels, for a sample to inform.
 _VISIBLE = 24
-#: Error of a sample's strength that comes of guessing what is under the mark.
+#: Error of a sample's strength from the guess of the background.
 _GUESSED = 0.04
 
 
 @dataclass(frozen=True)
 class Matte:
-    """What regression found, over the window."""
+    """The result of the regression, over the window."""
 
     #: ``float32 [h, w]`` in [0, 1].
     alpha: Values
@@ -45,7 +45,7 @@ class Matte:
     colour: Values
     #: Each sample's strength, relative to the mean of all: ``float32 [N]``.
     strength: Values
-    #: Samples that say something about each pixel: ``float32 [h, w]``.
+    #: Number of samples that inform about each pixel: ``float32 [h, w]``.
     informative: Values
     #: Standard error of the opacity: ``float32 [h, w]``.
     error: Values
@@ -53,7 +53,7 @@ class Matte:
 
 @dataclass
 class _Fit:
-    """The best explanation of each of the hole's pixels so far."""
+    """The best explanation so far of each pixel of the hole."""
 
     alpha: Values
     colour: Values
@@ -79,7 +79,7 @@ def regress(windows: Pixels, hole: Mask, used: NDArray[np.intp]) -> Matte:
         if not last:
             strength = _strengths(windows, data, used, alpha, data.plane(hole.shape, fit.colour))
             fit = _explained(data, palette, strength)
-            # Strengths are relative: what all have in common stays with the opacity.
+            # Strengths are relative: their common factor belongs to the opacity.
             sure = plain > 0.1
             common = float(np.median(fit.alpha[sure] / plain[sure])) if sure.any() else 1.0
             fit.alpha, strength = np.clip(fit.alpha / common, 0, 1), np.asarray(strength * common, np.float32)
@@ -148,7 +148,7 @@ def _explained(data: Guesses, palette: Values, strength: Values) -> _Fit:
 def _take(fit: _Fit, part: slice, other: tuple[Values, Values, Values, Values, Values], factor: float) -> None:
     alpha, colour, error, informative, cost = other
     mixed = factor < 1
-    # Mixtures compete among themselves as equals, and with single colours at a handicap.
+    # Mixtures compete with each other as equals, and with single colours at a handicap.
     bar = np.where(fit.mixed[part], 1.0, factor) * fit.cost[part]
     better = cost < bar
     for old, new in (
@@ -204,27 +204,27 @@ def _judged(rest: Values, weight: Values, base: Values, across: Values, apart: V
     used = ((apart > _VISIBLE) & (base > 0)).sum(axis=0).astype(np.float32)
     spread = np.sqrt((weight * rest).sum(axis=0) / total)
     error = spread / np.sqrt(np.maximum(across / total / 3, 1)) / np.sqrt(np.maximum(used, 1))
-    # Without the downweighting, which would forgive a wrong colour.
+    # Without robust weights, which would forgive a wrong colour.
     cost = (np.minimum(rest, 3600) * base).sum(axis=0) / np.maximum(base.sum(axis=0), 1e-6)
     return error, used, cost
 
 
 def _recolour(data: Guesses, fit: _Fit, strength: Values) -> None:
-    """Where colours mix, the colour that the levelled opacity leaves."""
+    """Recompute the colour of mixed pixels from the levelled opacity."""
     for part in data.chunks():
-        here = fit.mixed[part] & (fit.alpha[part] > 0.1)
-        if not here.any():
+        mixed = fit.mixed[part] & (fit.alpha[part] > 0.1)
+        if not mixed.any():
             continue
-        x, y, base = (values[..., here] for values in data.part(part))
-        alpha = fit.alpha[part][here][None, :] * strength[:, None]
+        x, y, base = (values[..., mixed] for values in data.part(part))
+        alpha = fit.alpha[part][mixed][None, :] * strength[:, None]
         weight = base * alpha
         left = (weight * (y - (1 - alpha) * x)).sum(axis=1)
-        found = left / np.maximum((weight * alpha).sum(axis=0), 1e-6)
-        fit.colour[part][here] = np.clip(found, 0, 255).T
+        colour = left / np.maximum((weight * alpha).sum(axis=0), 1e-6)
+        fit.colour[part][mixed] = np.clip(colour, 0, 255).T
 
 
 def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Values, colour: Values) -> Values:
-    """Each sample's strength relative to the mean, drawn to 1 by as much as it is uncertain."""
+    """Each sample's strength relative to the mean, shrunk towards 1 by its uncertainty."""
     fitted, error, edges = np.ones(len(used)), np.ones(len(used)), Edges(alpha, colour)
     for place, index in enumerate(used):
         window = np.asarray(windows[index]).astype(np.float32)
@@ -232,7 +232,7 @@ def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Va
         guess[data.rows, data.columns] = data.guess[place]
         fitted[place], error[place] = edges.fit(window, guess)
     fitted, error = np.clip(fitted, 0.3, 2.0), np.hypot(error, _GUESSED)
-    # Samples that show the mark well say where the middle is: in the others errors pull to one side.
+    # The mean comes from samples that show the mark well: errors bias the others to one side.
     trust = 1 / error**2
     middle = float((fitted * trust).sum() / trust.sum())
     own = max(float((trust * (fitted - middle) ** 2).sum() / trust.sum()) - 1 / float(trust.mean()), 1e-5)
@@ -240,7 +240,7 @@ def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Va
 
 
 def _bled(data: Guesses, shape: tuple[int, int], fit: _Fit) -> Mask:
-    """Where another colour of the mark is near: ``bool [h, w]``; not along its soft edge, where opacity does fall."""
+    """Pixels near another colour of the mark: ``bool [h, w]``; without the soft edge, where opacity really falls."""
     alpha, colour = data.plane(shape, fit.alpha), data.plane(shape, fit.colour)
     level = float(np.percentile(fit.alpha[fit.alpha > 0.03], 75)) if (fit.alpha > 0.03).any() else 1.0
     there = cv2.erode((alpha > 0.5 * level).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -251,7 +251,7 @@ def _bled(data: Guesses, shape: tuple[int, int], fit: _Fit) -> Mask:
 
 
 def _levelled(alpha: Values, error: Values, bled: Mask) -> Values:
-    """Opacity with level parts made level: most marks have few opacities, and soft edges."""
+    """Opacity with its nearly level parts made exactly level: most marks have few opacities, and soft edges."""
     out, there = alpha.copy(), alpha > 0.03
     doubt = np.where(bled, np.hypot(error, _BLED), error)
     inner = there & (cv2.erode(there.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)

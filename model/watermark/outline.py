@@ -1,4 +1,4 @@
-"""The first guess of where the mark is: gated gradients that the samples share, integrated.
+"""The first mask of the mark: the shared gradients of the samples, gated and integrated.
 
 Gradients that are not significant count as none, so that noise and texture do not leak into the surface (Dekel et al.,
 "On the Effectiveness of Visible Watermarks", CVPR 2017, section 3.1, takes all of them). Two surfaces are integrated:
@@ -18,19 +18,19 @@ Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: Of the shared gradients and of the edge energy: what begins an edge, and what continues it.
+#: Thresholds of the shared gradients and of the edge energy: to begin an edge, and to continue it.
 HIGH_Z, LOW_Z = 6.0, 3.3
 _HIGH_ENERGY, _LOW_ENERGY = 9.0, 4.5
-#: Places over the higher threshold that a connected edge must have.
+#: Least number of pixels over the higher threshold in a connected edge.
 _LEAST = 3
-#: Rows whose samples are held at once for medians, in pixels.
+#: Pixels whose samples are held at once for medians.
 _STRIP_PX = 1 << 16
-#: Above every difference of two levels.
+#: A value above every difference of two levels.
 _UNKNOWN = np.int16(1 << 14)
 
 
 def edges(total: Sum) -> Mask:
-    """Where the samples share an edge: ``bool [H, W]``."""
+    """Pixels at which the samples share an edge: ``bool [H, W]``."""
     shared = significant(strength_map(total.z()), HIGH_Z, LOW_Z, _LEAST)
     energy = total.energy_z()
     if total.count >= 16:
@@ -40,14 +40,14 @@ def edges(total: Sum) -> Mask:
 
 
 def score(total: Sum) -> float:
-    """How much the samples share, in squared deviations: what the frames are compared by."""
+    """The strength of the shared gradients, in squared deviations, by which frames are compared."""
     z = strength_map(total.z())
     kept = significant(z, HIGH_Z, LOW_Z, _LEAST)
     return float((z[kept] ** 2).sum())
 
 
 def rough_mask(windows: Pixels, edge: Mask, weights: Values) -> Mask:
-    """A mask that surely holds the mark, and little more: ``bool [h, w]``.
+    """A mask that contains the whole mark and little more: ``bool [h, w]``.
 
     ``windows``: ``uint8 [N, h, w, 3]``, aligned; ``weights``: ``float32 [N]``, 0 leaves a sample out.
     """
@@ -67,7 +67,7 @@ def rough_mask(windows: Pixels, edge: Mask, weights: Values) -> Mask:
         surface = integrate(gated)
         level = _outer_level(surface, edge)
         surface -= level
-        # Half of what the surface reaches beside its edges.
+        # Half of the height of the surface beside its edges.
         near = cv2.dilate(edge.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         if not near.any():
             continue
@@ -88,7 +88,7 @@ def _outer_level(surface: Values, edge: Mask) -> float:
 
 
 def _bounded(inside: Mask, edge: Mask) -> Mask:
-    """The parts of ``inside`` that an edge encloses for the most part; open plains are drift of the integral."""
+    """The parts of ``inside`` that an edge mostly encloses; open areas are drift of the integral."""
     count, labels = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
     near = cv2.dilate(edge.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     eroded = np.asarray(cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0), np.uint8)
@@ -103,7 +103,7 @@ def _bounded(inside: Mask, edge: Mask) -> Mask:
 def _median_steps(windows: Pixels, used: NDArray[np.intp]) -> Values:
     """The median over the samples of each colour's forward differences: ``float32 [3, 2, h, w]``.
 
-    Samples in which both pixels are saturated say nothing, and are left out.
+    Samples in which both pixels are saturated give no information and are left out.
     """
     height, width = windows.shape[1:3]
     out = np.zeros((3, 2, height, width), np.float32)
@@ -122,8 +122,8 @@ def _median_steps(windows: Pixels, used: NDArray[np.intp]) -> Values:
 
 
 def _median(steps: NDArray[np.int16], known: NDArray[np.intp]) -> Values:
-    """Over the first axis of ``[N, h, w, 3]``, of those that are known, so many of each ``[h, w]``; 0 where none is."""
-    # Samples side by side, and integers: sorting is several times quicker. What is not known comes last.
+    """The median of the known values over the first axis of ``[N, h, w, 3]``; ``known`` is their number, 0: none."""
+    # Contiguous samples of integers sort several times faster. Unknown values come last.
     ordered = np.sort(np.ascontiguousarray(steps.transpose(1, 2, 3, 0)), axis=3)
     low, high = (np.maximum(known - 1, 0) // 2, np.minimum(known // 2, np.maximum(known - 1, 0)))
     both = [np.take_along_axis(ordered, at[..., None, None], 3)[..., 0].astype(np.float32) for at in (low, high)]

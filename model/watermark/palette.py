@@ -1,4 +1,4 @@
-"""The few colours of a mark, from what a free regression gave for each of its pixels."""
+"""The few colours of a mark, from a free regression at each of its pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float32]
 
-#: Colours told apart, in levels, how many of them, and the least share of the mark that one has.
+#: Least distance of two colours in levels, most colours, and the least share of the mark for a colour.
 _RADIUS, _MOST, _LEAST_SHARE = 26.0, 4, 0.025
 
 
@@ -38,7 +38,7 @@ def palette_of(alpha: Values, shift: Values, error: Values) -> Values:
 
 
 def _between(colour: Values, first: Values, second: Values) -> bool:
-    """Whether a colour is near the line between two others: edges between colours, not a colour of its own."""
+    """Whether a colour is near the line between two others: then it is an edge between them, not a further colour."""
     apart = second - first
     length = float(apart @ apart)
     if length < 1:
@@ -48,7 +48,7 @@ def _between(colour: Values, first: Values, second: Values) -> bool:
 
 
 def _mode(colours: Values, weight: Values) -> Values:
-    """Where the colours are densest (mean shift from the best of some of them)."""
+    """The densest point of the colours (mean shift from the best of some starts)."""
     some = np.random.default_rng(0).choice(len(colours), min(len(colours), 200), replace=False)
     apart = np.linalg.norm(colours[some][:, None] - colours[None], axis=2)
     centre = colours[some][np.argmax((np.exp(-np.square(apart / _RADIUS)) * weight).sum(axis=1))]

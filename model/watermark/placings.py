@@ -1,7 +1,7 @@
-"""Where a mark may lie in a picture of a size that no sample had: by every rule that the samples leave open.
+"""Possible places of a mark in a picture of a size that no sample had: one for each rule that fits all samples.
 
-Samples of one size say nothing about the anchor or the scale, samples of one width little: each rule that puts the mark
-where theirs is stays possible, and which one holds is told by the picture in which the mark is looked for.
+Samples of one size do not determine the anchor or the scale, and samples of one width hardly do. Every rule that
+reproduces the samples' places stays possible. The searched picture decides between the rules.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ Size = tuple[int, int]
 #: Top, left, height and width.
 Box = tuple[float, float, float, float]
 
-#: Two rules are one for a sample, or for a picture, when their boxes' sides are so near, in px.
+#: Two rules are equal for a picture if the sides of their boxes differ by at most this, in px.
 _SAME_PLACE, _SAME_EXTENT = 3.0, 1.5
-#: How much of a mark lies in the picture at least.
+#: Least share of a mark inside the picture.
 _LEAST_INSIDE = 0.9
 _SCALES: tuple[Scale, ...] = ("pixels", "width", "height")
 
 
 def placings(rule: Rule, mark: Size, picture: Size) -> list[Rule]:
-    """``rule``, and the others that its samples do not contradict and that differ from it in this picture.
+    """``rule``, and the other rules that fit its samples and that differ from it in this picture.
 
-    ``mark``, ``picture``: height and width. One rule alone where the samples had such a size.
+    ``mark``, ``picture``: height and width. Only ``rule`` if a sample had this size.
     """
     if picture in rule.sizes or not rule.sizes:
         return [rule]
-    found, boxes = [rule], [_box(rule, mark, picture)]
+    rules, boxes = [rule], [_box(rule, mark, picture)]
     for other in _open(rule, mark):
         box = _box(other, mark, picture)
         if not any(_same(box, known) for known in boxes) and _inside(box, picture) >= _LEAST_INSIDE:
-            found.append(other)
+            rules.append(other)
             boxes.append(box)
-    return found
+    return rules
 
 
 def likeliest(rule: Rule, mark: Size) -> Rule:
-    """Of the rules that the samples leave open, the one from the anchor nearest to the mark: as people lay marks."""
+    """Of the rules that fit all samples, the one from the anchor nearest to the mark, as people usually place marks."""
     height, width = _reference(rule)
     top, left, tall, wide = _box(rule, mark, (height, width))
     middle = (top + tall / 2) / height, (left + wide / 2) / width
@@ -52,11 +52,11 @@ def likeliest(rule: Rule, mark: Size) -> Rule:
 
 @lru_cache(maxsize=32)
 def _open(rule: Rule, mark: Size) -> tuple[Rule, ...]:
-    """Every rule that puts the mark where ``rule`` has it in all samples."""
+    """Every rule that gives the same place as ``rule`` in all samples."""
     height, width = _reference(rule)
     factor = rule.factor(height, width)
     top, left = rule.corner(height, width)
-    found = []
+    rules = []
     for scale, (anchor, (down, across)) in product(_SCALES, ANCHORS.items()):
         if scale == "pixels" and abs(factor - 1) > 0.01:
             continue
@@ -70,12 +70,12 @@ def _open(rule: Rule, mark: Size) -> tuple[Rule, ...]:
             reference_height=round(height / factor),
         )
         if all(_same(_box(other, mark, size), _box(rule, mark, size)) for size in rule.sizes):
-            found.append(other)
-    return tuple(found)
+            rules.append(other)
+    return tuple(rules)
 
 
 def _reference(rule: Rule) -> Size:
-    """The sample's size that is nearest to the reference."""
+    """The size of a sample that is nearest to the reference."""
     return min(rule.sizes, key=lambda size: abs(size[1] - rule.reference_width))
 
 

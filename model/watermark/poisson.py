@@ -10,12 +10,12 @@ from scipy.fft import dctn, idctn
 from scipy.sparse.linalg import splu
 
 Values = NDArray[np.float32]
-#: Levels by which a solution may still be off.
+#: Allowed error of a solution, in levels.
 _ENOUGH = 0.02
 
 
 def integrate(steps: Values) -> Values:
-    """The surface ``float32 [H, W]`` whose forward differences are nearest to ``steps`` (``[2, H, W]``, x first).
+    """The surface ``float32 [H, W]`` whose forward differences are closest to ``steps`` (``[2, H, W]``, x first).
 
     Least squares with free borders, by a cosine transform; its median is 0.
     """
@@ -38,8 +38,8 @@ def integrate(steps: Values) -> Values:
 class Harmonic:
     """The harmonic continuation into a hole, factorised once and then cheap for many pictures.
 
-    For fields whose spectrum falls as natural pictures' does (1/f^2) it is the best guess from the border, so that a
-    regression on it is not biased by its errors.
+    For fields with the spectrum of natural pictures (1/f^2) it is the best guess from the border, so its errors do not
+    bias a regression on it.
     """
 
     def __init__(self, hole: NDArray[np.bool_]) -> None:
@@ -66,7 +66,7 @@ class Harmonic:
         first = np.concatenate([one for one, _ in pairs])
         second = np.concatenate([other for _, other in pairs])
         off = sparse.coo_matrix((-np.ones(len(first)), (first, second)), shape=(count, count))
-        # A trace of identity: a part of the hole that nothing known touches is then still solvable.
+        # A small multiple of the identity keeps parts of the hole without a known neighbour solvable.
         self._solver = splu((off + sparse.diags(degree + 1e-9)).tocsc(), permc_spec="MMD_AT_PLUS_A")
 
     def __call__(self, picture: NDArray[np.uint8] | Values) -> Values:
@@ -83,8 +83,10 @@ def continued(picture: Values, start: Values, hole: NDArray[np.bool_], rounds: i
     right[:, -1:], down[-1:] = 0, 0
     first = planes(np.where(hole[..., None], start, picture))
     nothing = np.zeros(hole.shape, np.float32)
-    found = solved(first, np.zeros_like(first), data=nothing, couplings=(right, down), inside=hole, rounds=rounds)
-    return np.ascontiguousarray(found.transpose(1, 2, 0))
+    continuation = solved(
+        first, np.zeros_like(first), data=nothing, couplings=(right, down), inside=hole, rounds=rounds
+    )
+    return np.ascontiguousarray(continuation.transpose(1, 2, 0))
 
 
 def planes(picture: Values) -> Values:
@@ -123,7 +125,7 @@ def solved(
     degree[:, 1:] += right[:, :-1]
     degree[:-1] += down[:-1]
     degree[1:] += down[:-1]
-    # 0 outside, so that no step leaves the inside, whatever the rest is there.
+    # 0 outside, so that no step changes a pixel outside.
     scale = (inside / (data + degree + 1e-9)).astype(np.float32)
     x = np.ascontiguousarray(first, np.float32).copy()
     rest = np.asarray(target - data * x - laplacian(x, right, down), np.float32)

@@ -1,8 +1,8 @@
-"""Back from a marked picture to what lies under a translucent mark.
+"""Recovers the picture under a translucent mark.
 
 Un-blending is exact but for noise, which grows as 1 / (1 - a); a fill is free of the mark but invented. Each pixel
-takes from both by their expected errors: the most likely picture under Gaussian noise of the un-blended values and
-Gaussian errors of the fill's gradients, continuous with what is around the mark. That is one sparse linear system,
+combines both by their expected errors: the most likely picture under Gaussian noise of the un-blended values and
+Gaussian errors of the fill's gradients, continuous with the surroundings of the mark. That is one sparse linear system,
 solved by conjugate gradients.
 """
 
@@ -21,26 +21,26 @@ Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: Around the mark, in px: what its inside is continuous with.
+#: Width of the surroundings of the mark in a window, in px.
 _CONTEXT = 12
-#: Opacity from which on nothing can be recovered, and from which on a fill is worth its time.
+#: Opacity above which nothing can be recovered, and above which a fill is worth its time.
 OPAQUE, WORTH_FILL = 0.97, 0.6
-#: Weaker than this a mark changes no level of 255.
+#: A mark with less opacity than this changes no level of 255.
 FAINT = 0.004
 _ROUNDS = 60
-#: Of the fill's gradients, how much is believed: what it draws is likely, seldom there.
+#: Trust in the fill's gradients: its details are likely, but seldom the real ones.
 _FILL_SHARE = 0.5
-#: Error of the template's opacity that is reckoned with beside the estimated one.
+#: Error of the template's opacity that is added to the estimated one.
 _ALPHA_ERROR = 0.008
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What un-blending gives, in a window around the mark."""
+    """The result of un-blending, in a window around the mark."""
 
     #: The window in the picture.
     view: tuple[slice, slice]
-    #: ``float32 [h, w, 3]``: what is given, and the un-blended values with their expected standard error ``[h, w]``.
+    #: ``float32 [h, w, 3]``: the marked pixels, and the un-blended values with their standard error ``[h, w]``.
     given: Values
     value: Values
     error: Values
@@ -49,32 +49,35 @@ class Recovery:
 
     @property
     def hole(self) -> Mask:
-        """``bool [h, w]``: what may change."""
+        """``bool [h, w]``: the pixels that may change."""
         return self.alpha > FAINT
 
     @property
     def wants_fill(self) -> bool:
-        """Whether the network's fill would add to what un-blending gives."""
+        """Whether the network's fill would improve the un-blended values."""
         return bool((self.alpha > WORTH_FILL).any())
 
 
 def distrusted(recovery: Recovery, factor: float) -> Recovery:
-    """The recovery with its values believed less: their errors ``factor`` times as large."""
+    """The recovery with less trust in its values: their errors are ``factor`` times as large."""
     return replace(recovery, error=recovery.error * np.float32(factor))
 
 
 def _through(given: Values, alpha: Values, colour: Values) -> Values:
-    """``given`` un-blended, where it says anything."""
+    """``given`` un-blended, where it holds information."""
     through = np.maximum(1 - alpha, 1 - OPAQUE)[..., None]
     value = np.clip((given - alpha[..., None] * colour) / through, 0, 255)
-    # White under a white mark is white already: nothing is known of it, and nothing is to be done.
+    # White under a white mark is white already: it needs no change.
     same = (given > 252).all(axis=2) & (colour > 245).all(axis=2)
     value[same] = given[same]
     return np.asarray(value, np.float32)
 
 
 def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: float) -> Recovery:
-    """``pixels``: ``uint8 [H, W, 3]``; ``noise``: of its coding, in levels; ``alpha_error``: of the template."""
+    """Un-blend the mark in ``pixels`` (``uint8 [H, W, 3]``).
+
+    ``noise``: error of the picture's coding, in levels; ``alpha_error``: error of the template's opacity.
+    """
     rows, columns = sighting.view
     view = (
         slice(max(rows.start - _CONTEXT, 0), min(rows.stop + _CONTEXT, pixels.shape[0])),
@@ -96,9 +99,9 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
 
 
 def fused(recovery: Recovery, fill: Values | None) -> Values:
-    """The most likely picture in the window: ``float32 [h, w, 3]``; outside the hole it is what is given.
+    """The most likely picture in the window: ``float32 [h, w, 3]``; outside the hole the marked pixels stay.
 
-    ``fill``: the network's, over the same window; without one the mark is continued from around it.
+    ``fill``: the network's fill of the same window; without it, the surroundings are continued.
     """
     hole = recovery.hole
     inside = hole[..., None]
@@ -117,12 +120,12 @@ def fused(recovery: Recovery, fill: Values | None) -> Values:
 
 
 def _couplings(given: Values, hole: Mask) -> tuple[Values, Values]:
-    """Weights of the differences to the right and down: one over the variance that gradients have around here."""
+    """Weights of the differences to the right and down: one over the local variance of gradients."""
     near = cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
     grey = given.mean(axis=2)
     known = near.astype(np.float32)
     steps = np.square(np.diff(grey, axis=1, append=grey[:, -1:])) + np.square(np.diff(grey, axis=0, append=grey[-1:]))
-    # Square roots first: a single edge must not call all of the surroundings textured.
+    # Square roots first: a single edge must not make its surroundings count as textured.
     size = np.minimum(np.sqrt(steps / 2), 40) * known
     side = 31
     total = cv2.boxFilter(known, -1, (side, side))

@@ -1,7 +1,7 @@
-"""A picture with a known mark to a picture without it: un-blended, fused with a fill, or filled.
+"""Removes a known mark from a picture: un-blended, fused with a fill, or filled.
 
-Two steps, so that a device is asked only where it helps: :func:`prepare` finds the mark and says whether a fill is
-wanted; :func:`finish` takes the fill, or none, and judges the outcome by its ghost score.
+Two steps, so that the device works only where it helps: :func:`prepare` finds the mark and decides whether a fill is
+needed; :func:`finish` takes the fill, or none, and judges the outcome by its ghost score.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from model.watermark.template import Template
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 Mask = NDArray[np.uint8]
-#: The network: a picture and a hole (``uint8 [H, W]``, 255 = fill) to the picture with the hole filled.
+#: The network: maps a picture and a hole (``uint8 [H, W]``, 255 = fill) to the picture with the hole filled.
 Fill = Callable[[Pixels, Mask], Pixels]
 
-#: By how much less the un-blended values are believed, step by step, while a ghost shows.
+#: Factors on the errors of the un-blended values, tried in turn while a ghost is visible.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
 
 
 class Method(Enum):
-    """How a mark was taken off."""
+    """The way in which a mark was removed."""
 
-    #: The pixels under it were still there.
+    #: All pixels were recovered by un-blending.
     UNBLENDED = "unblended"
-    #: Some were, some were filled.
+    #: Some pixels were recovered, some were filled.
     FUSED = "fused"
-    #: All were filled.
+    #: All pixels were filled.
     INPAINTED = "inpainted"
 
 
 @dataclass(frozen=True)
-class Found:
+class PreparedMark:
     """A mark in a picture, un-blended, before any fill."""
 
     pixels: Pixels
     sighting: Sighting
     recovery: Recovery
-    #: The window without the mark as un-blending alone gives it: ``float32 [h, w, 3]``; and what shows in it.
+    #: The window after un-blending alone: ``float32 [h, w, 3]``; and its ghost.
     plain: Values
     remains: Ghost
 
@@ -58,12 +58,12 @@ class Found:
 
     @property
     def wants_fill(self) -> bool:
-        """Whether a fill is needed: the mark is dense, or un-blending leaves some of it to be seen."""
+        """Whether a fill is needed: the mark is dense, or a ghost of it is visible after un-blending."""
         return self.recovery.wants_fill or self.remains.shows
 
     @property
     def hole(self) -> Mask:
-        """What the fill is to fill: ``uint8 [H, W]``."""
+        """The hole for the fill: ``uint8 [H, W]``."""
         hole = np.zeros(self.pixels.shape[:2], np.uint8)
         hole[self.recovery.view][self.sighting_mask] = 255
         return dilate(hole, 2)
@@ -77,13 +77,13 @@ class Found:
 class Removal:
     """The outcome."""
 
-    #: ``uint8 [H, W, 3]``, equal to what was given outside ``changed``.
+    #: ``uint8 [H, W, 3]``, equal to the marked picture outside ``changed``.
     pixels: Pixels
     #: ``uint8 [H, W]``: 255 where pixels may differ.
     changed: Mask
     method: Method
     ghost: float
-    #: Whether the mark still shows.
+    #: Whether the mark is still visible.
     residual: bool
     strength: float
     shift: tuple[int, int]
@@ -95,29 +95,29 @@ def noise_of(tables: dict[int, list[int]] | None, *, lossless: bool) -> float:
         return 0.6
     if not tables:
         return 3.5
-    # Steps of the lower frequencies; what is above them is mostly rounded to nothing, and was little.
+    # Steps of the lower frequencies only: higher ones are small and mostly rounded to zero.
     low = np.sort(np.asarray(tables[0], np.float64))[:36]
     return float(np.clip(0.9 * np.sqrt((low**2).mean() / 12) + 0.5, 0.8, 12))
 
 
-def prepare(pixels: Pixels, template: Template, *, noise: float) -> Found | None:
-    """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` where it is not."""
+def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark | None:
+    """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` if the picture does not carry it."""
     sighting = look(pixels, template)
     if sighting is None:
         return None
     recovery = unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error)
     plain = fused(recovery, None)
-    return Found(pixels, sighting, recovery, plain, ghost_of(plain, recovery.alpha, recovery.colour))
+    return PreparedMark(pixels, sighting, recovery, plain, ghost_of(plain, recovery.alpha, recovery.colour))
 
 
-def finish(found: Found, filled: Pixels | None) -> Removal:
-    """``filled``: the picture with ``found.hole`` filled, or ``None`` where no fill was wanted or can be had."""
-    recovery, window, ghost, method = found.recovery, found.plain, found.remains, Method.UNBLENDED
-    changed = found.recovery.hole
+def finish(prepared: PreparedMark, filled: Pixels | None) -> Removal:
+    """``filled``: the picture with ``found.hole`` filled, or ``None`` without a fill."""
+    recovery, window, ghost, method = prepared.recovery, prepared.plain, prepared.remains, Method.UNBLENDED
+    changed = prepared.recovery.hole
     if filled is not None:
         fill, method = filled[recovery.view].astype(np.float32), Method.FUSED
-        # Where a ghost shows, what was un-blended yields to the fill by as much as it takes, not all at once: even
-        # there it is mostly nearer to the picture than what the network invents.
+        # While a ghost is visible, the un-blended values lose weight against the fill step by step: even there they are
+        # mostly closer to the original than the network's fill.
         for doubt in _DOUBTS:
             window = fused(distrusted(recovery, doubt), fill)
             ghost = ghost_of(window, recovery.alpha, recovery.colour)
@@ -127,19 +127,19 @@ def finish(found: Found, filled: Pixels | None) -> Removal:
             other = ghost_of(fill, recovery.alpha, recovery.colour)
             if abs(other.score) < abs(ghost.score):
                 window, ghost, method = fill, other, Method.INPAINTED
-                changed = found.hole[recovery.view] > 0
-    result = found.pixels.copy()
+                changed = prepared.hole[recovery.view] > 0
+    result = prepared.pixels.copy()
     part = result[recovery.view]
     part[changed] = np.rint(window[changed]).astype(np.uint8)
-    where = np.zeros(found.pixels.shape[:2], np.uint8)
+    where = np.zeros(prepared.pixels.shape[:2], np.uint8)
     where[recovery.view][changed] = 255
-    sighting = found.sighting
+    sighting = prepared.sighting
     return Removal(result, where, method, ghost.score, ghost.shows, sighting.strength, sighting.shift)
 
 
 def remove(pixels: Pixels, template: Template, *, noise: float, fill: Fill | None = None) -> Removal | None:
-    """Both steps; ``None`` where the mark is not in the picture."""
-    found = prepare(pixels, template, noise=noise)
-    if found is None:
+    """Run both steps; ``None`` if the picture does not carry the mark."""
+    prepared = prepare(pixels, template, noise=noise)
+    if prepared is None:
         return None
-    return finish(found, fill(pixels, found.hole) if fill is not None and found.wants_fill else None)
+    return finish(prepared, fill(pixels, prepared.hole) if fill is not None and prepared.wants_fill else None)

@@ -1,6 +1,6 @@
-"""The pictures that a mark is estimated from: read once, duplicates left out, kept on disk in a form quick to read.
+"""The samples of an estimate: read once, without duplicates, and kept on disk in a format that is fast to read.
 
-Memory is bounded whatever their number: one picture at a time is held, and more than are of use are not read at all.
+Memory is bounded for any number of samples: one picture is held at a time, and surplus samples are not read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
-#: More samples than this bring nothing that shows, and so many bytes of them lie on disk at most.
+#: Most samples, beyond which an estimate hardly improves, and most bytes of samples on disk.
 MOST_SAMPLES, MOST_BYTES = 200, 3 << 30
-#: Two pictures are one when their thumbnails differ by so little, in levels: on average, and at most in a cell.
+#: Two pictures are duplicates if their thumbnails differ by at most this, in levels: on average, and in any cell.
 _SAME_MEAN, _SAME_MOST = 1.5, 14.0
 _THUMB = 24
 
@@ -30,12 +30,12 @@ class Sample:
     """A picture that may carry the mark."""
 
     name: str
-    #: Gives it as a person sees it, ``uint8 [H, W, 3]``, or ``None`` where it cannot be read.
+    #: Reads it in the viewing orientation, ``uint8 [H, W, 3]``; ``None`` if it cannot be read.
     load: Callable[[], Pixels | None]
 
 
 class Spool:
-    """Decoded pictures in a folder of their own, which goes when the spool is closed."""
+    """Decoded pictures in a temporary folder, which is removed when the spool is closed."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="cleanplate-marks-")
@@ -46,7 +46,7 @@ class Spool:
         self._windows = 0
 
     def add(self, name: str, pixels: Pixels) -> bool:
-        """Keep a picture; ``False``: it is a duplicate of one that is here."""
+        """Store a picture; ``False`` if it is a duplicate."""
         small = cv2.resize(pixels, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)
         for other, (_, size) in zip(self._thumbs, self._files, strict=True):
             apart = np.abs(small - other)
@@ -62,7 +62,7 @@ class Spool:
 
     @property
     def most(self) -> int:
-        """How many are kept."""
+        """Most pictures to store."""
         return MOST_SAMPLES
 
     @property
@@ -82,7 +82,7 @@ class Spool:
         return np.fromfile(path, np.uint8).reshape(*size, 3)
 
     def windows(self, count: int, height: int, width: int) -> Pixels:
-        """Room on disk for ``count`` windows: ``uint8 [count, height, width, 3]``."""
+        """An array on disk for ``count`` windows: ``uint8 [count, height, width, 3]``."""
         self._windows += 1
         path = Path(self._folder.name) / f"{self._windows}.windows"
         return np.memmap(path, np.uint8, "w+", shape=(count, height, width, 3))
@@ -98,5 +98,5 @@ class Spool:
 
 
 def chosen(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples in the order in which they are to be read: any beginning is spread over all of them."""
+    """The samples in reading order; any first part of it is spread over all samples."""
     return [samples[int(index)] for index in np.random.default_rng(len(samples)).permutation(len(samples))]

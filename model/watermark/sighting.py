@@ -1,4 +1,4 @@
-"""Whether a picture carries a template's mark, where exactly, and how strongly."""
+"""Finds a template's mark in a picture: its presence, exact place and strength."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from model.watermark.template import Rule, Template
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 
-#: How far from its rule a mark is looked for, in px of the template.
+#: Search distance around the place of the rule, in px of the template.
 REACH = 5
-#: A mark is there from so many deviations above chance on, and with such a share of the expected gradients.
+#: Least deviation above chance, and least share of the expected gradients, for a mark to count as best.
 PRESENT_Z, PRESENT_SHARE = 6.0, 0.25
-#: The same where it is looked for by many rules, of which one may agree by chance.
+#: The same for a search by many rules, one of which may agree by chance.
 _GUESSED_Z, _GUESSED_SHARE = 7.0, 0.35
-#: Strength that is believed.
+#: Plausible range of the strength.
 _WEAKEST, _STRONGEST = 0.35, 1.8
-#: Rounds of conjugate gradients that continue a picture under its mark.
+#: Rounds of conjugate gradients for the continuation under the mark.
 _ROUNDS = 12
-#: Error of a strength that comes of guessing what is under the mark.
+#: Error of a strength from the guess of the background.
 _GUESSED = 0.05
 
 
@@ -39,39 +39,39 @@ class Sighting:
 
     top: int
     left: int
-    #: Opacity with the picture's strength, ``float32 [h, w]``, and colour, ``float32 [h, w, 3]``.
+    #: Opacity times the picture's strength, ``float32 [h, w]``, and colour, ``float32 [h, w, 3]``.
     alpha: Values
     colour: Values
     strength: float
-    #: Rows and columns from where the rule has it.
+    #: Shift from the place of the rule, in rows and columns.
     shift: tuple[int, int]
     #: Deviations above chance.
     z: float
-    #: By which rule it was found: the template's, or another that its samples left open.
+    #: The rule of its place: the template's, or another that fits the template's samples.
     rule: Rule
-    #: Of a repeated mark: where the middle of one of its cells lies, as (x, y).
+    #: For a repeated mark, the middle of one of its cells, as (x, y).
     begin: tuple[float, float] = (0.0, 0.0)
 
     @property
     def view(self) -> tuple[slice, slice]:
-        """Its part of the picture."""
+        """The slices of the picture that it covers."""
         return slice(self.top, self.top + self.alpha.shape[0]), slice(self.left, self.left + self.alpha.shape[1])
 
 
 def look(pixels: Pixels, template: Template) -> Sighting | None:
-    """The mark in ``pixels`` (``uint8 [H, W, 3]``); ``None`` where it is not, or cannot be seen."""
+    """The mark in ``pixels`` (``uint8 [H, W, 3]``); ``None`` if it is absent or invisible."""
     if template.rule.lattice is not None:
         return _repeated(pixels, template)
     size = int(pixels.shape[0]), int(pixels.shape[1])
     rules = placings(template.rule, (template.alpha.shape[0], template.alpha.shape[1]), size)
     if len(rules) == 1:
         return _at(pixels, template, rules[0])
-    found = [_at(pixels, template, rule, guessed=True) for rule in rules]
-    return max((one for one in found if one is not None), key=lambda one: one.z, default=None)
+    sightings = [_at(pixels, template, rule, guessed=True) for rule in rules]
+    return max((one for one in sightings if one is not None), key=lambda one: one.z, default=None)
 
 
 def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) -> NDArray[np.bool_]:
-    """The template's mask where it was sighted, over a picture of this size: ``bool [H, W]``."""
+    """The template's mask at the sighted place, over a picture of this size: ``bool [H, W]``."""
     if template.rule.lattice is not None:
         return _laid(replace(template, alpha=template.mask.astype(np.float32)), size, sighting.begin)[0] > 127
     factor = sighting.rule.factor(size[0], size[1])
@@ -86,7 +86,7 @@ def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) ->
 
 
 def _at(pixels: Pixels, template: Template, rule: Rule, *, guessed: bool = False) -> Sighting | None:
-    """The mark where ``rule`` has it. ``guessed``: it is one of many, and has to be surer."""
+    """The mark at the place of ``rule``. ``guessed``: one of many rules, with higher thresholds."""
     factor = rule.factor(pixels.shape[0], pixels.shape[1])
     alpha, colour = template.alpha, template.colour
     if abs(factor - 1) > 1e-3:
@@ -100,18 +100,18 @@ def _at(pixels: Pixels, template: Template, rule: Rule, *, guessed: bool = False
     wide_colour = np.pad(colour, (*padded, (0, 0)))
     values = window.astype(np.float32)
     guess = _guessed(values, _reached(wide_alpha, reach))
-    found = match(field_of(window), _expected(guess, wide_alpha, wide_colour), reach)
+    best = match(field_of(window), _expected(guess, wide_alpha, wide_colour), reach)
     least_z, least_share = (_GUESSED_Z, _GUESSED_SHARE) if guessed else (PRESENT_Z, PRESENT_SHARE)
-    if found.z < least_z or found.agreement < least_share:
+    if best.z < least_z or best.agreement < least_share:
         return None
-    top, left = top + found.down, left + found.across
+    top, left = top + best.down, left + best.across
     box = _clipped(pixels, top, left, *alpha.shape)
     if box is None:
         return None
     part = slice(box[0] - top, box[1] - top), slice(box[2] - left, box[3] - left)
     moved = (
-        np.roll(wide_alpha, (found.down, found.across), (0, 1)),
-        np.roll(wide_colour, (found.down, found.across), (0, 1)),
+        np.roll(wide_alpha, (best.down, best.across), (0, 1)),
+        np.roll(wide_colour, (best.down, best.across), (0, 1)),
     )
     strength, error = Edges(*moved).fit(values, _guessed(values, _reached(moved[0], 1)))
     if not _WEAKEST < strength < _STRONGEST:
@@ -123,14 +123,14 @@ def _at(pixels: Pixels, template: Template, rule: Rule, *, guessed: bool = False
         np.clip(alpha[part] * strength, 0, 1),
         colour[part],
         strength,
-        (found.down, found.across),
-        found.z,
+        (best.down, best.across),
+        best.z,
         rule,
     )
 
 
 def _drawn(strength: float, error: float, spread: float) -> float:
-    """The strength drawn towards 1 by as much as it is uncertain, where the samples' own strengths hardly differ."""
+    """The strength, shrunk towards 1 by its uncertainty if the samples' strengths hardly differ."""
     own = max(spread**2 - _GUESSED**2, 0.01**2)
     return 1 + (strength - 1) * own / (own + error**2 + _GUESSED**2)
 
@@ -143,24 +143,24 @@ def _repeated(pixels: Pixels, template: Template) -> Sighting | None:
     values = pixels.astype(np.float32)
     expected = _expected(np.full_like(values, 110), *cell)
     begin = phases(lattice, [expected[0], field[0]], rounds=1)
-    # Whole pixels, as patterns are laid: between them the template would only blur.
+    # Whole pixels, as patterns are usually placed: sub-pixel shifts would only blur the template.
     start = float(np.rint(begin[1][0] - begin[0][0])), float(np.rint(begin[1][1] - begin[0][1]))
     alpha, colour = _laid(template, pixels.shape[:2], start)
     guess = _guessed(values, _reached(alpha, 2))
     expected = _expected(guess, alpha, colour)
-    found = match(field, expected, REACH)
-    if found.down or found.across:
-        start = start[0] + found.across, start[1] + found.down
+    best = match(field, expected, REACH)
+    if best.down or best.across:
+        start = start[0] + best.across, start[1] + best.down
         alpha, colour = _laid(template, pixels.shape[:2], start)
         guess = _guessed(values, _reached(alpha, 1))
-    if found.z < PRESENT_Z or found.agreement < PRESENT_SHARE:
+    if best.z < PRESENT_Z or best.agreement < PRESENT_SHARE:
         return None
     strength, error = Edges(alpha, colour).fit(values, guess)
     if not _WEAKEST < strength < _STRONGEST:
         return None
     strength = _drawn(strength, error, template.quality.strength_spread)
-    shift = found.down, found.across
-    return Sighting(0, 0, np.clip(alpha * strength, 0, 1), colour, strength, shift, found.z, template.rule, start)
+    shift = best.down, best.across
+    return Sighting(0, 0, np.clip(alpha * strength, 0, 1), colour, strength, shift, best.z, template.rule, start)
 
 
 def _laid(template: Template, size: tuple[int, ...], begin: tuple[float, float]) -> tuple[Values, Values]:
@@ -169,7 +169,7 @@ def _laid(template: Template, size: tuple[int, ...], begin: tuple[float, float])
     assert lattice is not None
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
     across, down = lattice.reduced(x - begin[0], y - begin[1])
-    # The middle of the template is the middle of the cell.
+    # The template and the cell have the same middle.
     across = across + np.float32(template.alpha.shape[1] // 2 + template.rule.across)
     down = down + np.float32(template.alpha.shape[0] // 2 + template.rule.down)
     alpha = cv2.remap(template.alpha, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -178,7 +178,7 @@ def _laid(template: Template, size: tuple[int, ...], begin: tuple[float, float])
 
 
 def _window(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
-    """A part of the picture; beyond its border the last row and column go on."""
+    """A part of the picture; beyond its border the last row and column repeat."""
     rows = np.clip(np.arange(top, top + height), 0, pixels.shape[0] - 1)
     columns = np.clip(np.arange(left, left + width), 0, pixels.shape[1] - 1)
     return np.asarray(pixels[np.ix_(rows, columns)], np.uint8)
@@ -191,13 +191,13 @@ def _clipped(pixels: Pixels, top: int, left: int, height: int, width: int) -> tu
 
 
 def _reached(alpha: Values, reach: int) -> NDArray[np.bool_]:
-    """Where the mark may lie."""
+    """The pixels that the mark may cover."""
     side = 2 * (reach + 1) + 1
     return np.asarray(cv2.dilate((alpha > 0).astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
 
 def _guessed(values: Values, hidden: NDArray[np.bool_]) -> Values:
-    """``values`` with what is hidden continued from around it, quickly."""
+    """``values`` with the hidden pixels continued from their surroundings, by a fast approximation."""
     rows, columns = np.flatnonzero(hidden.any(axis=1)), np.flatnonzero(hidden.any(axis=0))
     out = values.copy()
     if not rows.size:
@@ -223,7 +223,7 @@ def _spread(weighted: Values, weight: Values) -> Values:
 
 
 def _expected(guess: Values, alpha: Values, colour: Values) -> Values:
-    """The normalised gradients that the mark makes over such a background."""
+    """The normalised gradients of the mark over this background."""
     steps = gradients(_planes(alpha[..., None] * (colour - guess)))
     return np.asarray(np.where(np.abs(steps) > 0.5, normalised(steps), 0), np.float32)
 

@@ -1,4 +1,4 @@
-"""How strongly one picture carries a mark, relative to the template: fitted on edges, where errors hardly correlate."""
+"""Strength of a mark in one picture, relative to the template: fitted on edges, where errors hardly correlate."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ class Edges:
     def __init__(self, alpha: Values, colour: Values) -> None:
         """``alpha`` ``float32 [h, w]`` and ``colour`` ``float32 [h, w, 3]`` of the template."""
         self._alpha, self._colour = alpha[..., None], colour
-        # Away from the mark's edges, what is expected are only gradients of the guess itself.
+        # Away from the mark's edges, the expected gradients are only those of the guess.
         own = _squared(self._alpha * colour) + 255**2 * _squared(self._alpha)
         self._rows, self._columns = np.nonzero(own > 0.1 * float(own.max() or 1))
 
     def fit(self, window: Values, guess: Values) -> tuple[float, float]:
         """The strength, and its standard error.
 
-        ``window``: what is seen, ``float32 [h, w, 3]``; ``guess``: what would be there without the mark.
+        ``window``: the marked pixels, ``float32 [h, w, 3]``; ``guess``: the guessed pixels without the mark.
         """
         if len(self._rows) < 8:
             return 1.0, 1.0
         expected = self._steps(self._alpha * (self._colour - guess))
-        found = self._steps(window - guess)
+        observed = self._steps(window - guess)
         noise = cv2.blur(_squared(guess), (9, 9))[self._rows, self._columns] + 12
         size = (expected**2).sum(axis=0)
         weight, strength, spread = 1 / noise, 1.0, 1.0
         for _ in range(4):
             across = float((weight * size).sum()) + 1e-9
-            strength = float((weight * (expected * found).sum(axis=0)).sum()) / across
-            rest = ((found - strength * expected) ** 2).sum(axis=0)
+            strength = float((weight * (expected * observed).sum(axis=0)).sum()) / across
+            rest = ((observed - strength * expected) ** 2).sum(axis=0)
             weight = 1 / (noise + rest / 9)
             spread = float((weight**2 * size * rest).sum()) / across**2
-        # Neighbouring steps share pixels and JPEG's errors: about four tell as much as one.
+        # Neighbouring steps share pixels and JPEG errors: about four carry the information of one.
         return strength, float(2 * np.sqrt(max(spread, 1e-8)))
 
     def _steps(self, picture: Values) -> Values:
         """Forward differences of ``[h, w, 3]`` at the edges: ``[6, P]``."""
         height, width = picture.shape[:2]
-        here = picture[self._rows, self._columns]
-        right = picture[self._rows, np.minimum(self._columns + 1, width - 1)] - here
-        down = picture[np.minimum(self._rows + 1, height - 1), self._columns] - here
+        values = picture[self._rows, self._columns]
+        right = picture[self._rows, np.minimum(self._columns + 1, width - 1)] - values
+        down = picture[np.minimum(self._rows + 1, height - 1), self._columns] - values
         return np.ascontiguousarray(np.concatenate((right, down), axis=1).T)
 
 

@@ -1,6 +1,6 @@
-"""A watermark known for many images: its opacity and colour per pixel, where it sits, and how well it is known.
+"""A template of a watermark: its opacity and colour per pixel, the rule of its place, and its quality.
 
-Kept as a ZIP of PNGs and a JSON, readable with any tool: ``template.json``, ``alpha.png`` (16 bits), ``colour.png``,
+The file is a ZIP, readable with any tool: ``template.json``, ``alpha.png`` (16 bits), ``colour.png``,
 ``mask.png`` and preview pictures.
 """
 
@@ -24,17 +24,17 @@ Values = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
 VERSION = 2
-#: Versions that can be read. The first did not say of which sizes its samples were.
+#: Versions that can be read. The first has no sizes of samples.
 _KNOWN = (1, 2)
-#: A mark of more px on a side, or a file of more bytes when unpacked, is none of ours.
+#: Most px on a side of a mark, and most bytes of an unpacked file.
 _LONGEST, _MOST_BYTES = 8192, 256 << 20
-#: Opacity is kept in so many steps.
+#: Number of steps of the stored opacity.
 _STEPS = 65_535
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Where the mark sits in a picture."""
+    """The rule that gives the place of the mark in a picture."""
 
     #: One of :data:`model.watermark.frames.ANCHORS`.
     anchor: str
@@ -47,14 +47,14 @@ class Rule:
     #: which counts where ``scale`` says so.
     reference_width: int
     reference_height: int = 0
-    #: Heights and widths that the samples had; none where the rule does not come from samples. They may leave other
-    #: rules open: see :mod:`model.watermark.placings`.
+    #: Heights and widths of the samples; empty for a rule that does not come from samples. Other rules may fit them
+    #: too: see :mod:`model.watermark.placings`.
     sizes: tuple[tuple[int, int], ...] = ()
     #: The period of a mark that is repeated over the whole picture.
     lattice: Lattice | None = None
 
     def factor(self, height: int, width: int) -> float:
-        """Pixels of a picture of this size for each of the mark."""
+        """Pixels of a picture of this size per pixel of the mark."""
         match self.scale:
             case "pixels":
                 return 1.0
@@ -72,24 +72,24 @@ class Rule:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well a template is known."""
+    """The quality of a template."""
 
-    #: Pictures that it was estimated from, and how many more were looked at and do not carry it.
+    #: Number of pictures in the estimate, and of further pictures that were read and do not carry the mark.
     samples: int
     without: int
-    #: Samples that say something about a pixel of the mark, in the median.
+    #: Number of samples that inform about a pixel of the mark; the median.
     informative: float
     #: Standard error of the opacity, in the median over the mark.
     error: float
     #: Median opacity of the mark.
     opacity: float
-    #: How far the gradients that the samples share stand above chance, in the median over the mark's edges.
+    #: Deviation of the shared gradients above chance; the median over the mark's edges.
     z: float
-    #: The score of the placing rule over the runner-up's; 0 where there was but one.
+    #: The score of the rule over the runner-up's; 0 with a single candidate.
     margin: float
-    #: Correlation of the cleaned samples' gradients with the mark's, as far as it can be seen: 0 is clean.
+    #: Visible correlation of the cleaned samples' gradients with the mark's: 0 is clean.
     ghost: float
-    #: Spread of the strength over the samples, and of the place in px.
+    #: Spread of the strength over the samples, and spread of the place in px.
     strength_spread: float
     jitter_px: float
 
@@ -101,7 +101,7 @@ class Template:
     #: ``float32 [h, w]`` in [0, 1], and ``float32 [h, w, 3]`` from 0 to 255.
     alpha: Values = field(repr=False)
     colour: Values = field(repr=False)
-    #: ``uint8 [h, w]``: 255 where the mark is for half of its opacity or more.
+    #: ``uint8 [h, w]``: 255 where the mark has at least half of its opacity.
     mask: Mask = field(repr=False)
     rule: Rule
     quality: Quality
@@ -111,7 +111,7 @@ class Template:
     def to_bytes(self) -> bytes:
         """The template as a file."""
         out = io.BytesIO()
-        told: dict[str, Any] = {
+        document: dict[str, Any] = {
             "version": VERSION,
             "width": self.alpha.shape[1],
             "height": self.alpha.shape[0],
@@ -119,7 +119,7 @@ class Template:
             "quality": asdict(self.quality),
         }
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr("template.json", json.dumps(told, indent=1) + "\n")
+            archive.writestr("template.json", json.dumps(document, indent=1) + "\n")
             archive.writestr("alpha.png", _png(np.rint(self.alpha * _STEPS).astype(np.uint16)))
             archive.writestr("colour.png", _png(np.rint(self.colour).astype(np.uint8)))
             archive.writestr("mask.png", _png(self.mask))
@@ -130,23 +130,23 @@ class Template:
     @classmethod
     def from_bytes(cls, data: bytes) -> Template:
         """Raises:
-        TemplateRejected: not a template, or of a version that is not known here.
+        TemplateRejected: not a template, or of an unknown version.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                     raise TemplateRejected("template_unreadable", "The template is too large to be one.")
-                told = json.loads(archive.read("template.json"))
-                if told["version"] not in _KNOWN:
+                document = json.loads(archive.read("template.json"))
+                if document["version"] not in _KNOWN:
                     raise TemplateRejected(
                         "template_version_unknown",
-                        f"The template is of version {told['version']}; known here is {VERSION}: estimate it again.",
+                        f"The template has version {document['version']}, not {VERSION}: estimate it again.",
                     )
-                size = int(told["height"]), int(told["width"])
+                size = int(document["height"]), int(document["width"])
                 alpha = _read(archive.read("alpha.png"), "I;16", size).astype(np.float32) / np.float32(_STEPS)
                 colour = _read(archive.read("colour.png"), "RGB", size).astype(np.float32)
                 mask = _read(archive.read("mask.png"), "L", size)
-                rule = {name: value for name, value in told["rule"].items() if name != "proven"}
+                rule = {name: value for name, value in document["rule"].items() if name != "proven"}
                 rule["sizes"] = tuple((int(high), int(wide)) for high, wide in rule.get("sizes", ()))
                 periods = rule.pop("lattice")
                 lattice = Lattice(*(_vector(periods[name]) for name in ("first", "second"))) if periods else None
@@ -155,19 +155,21 @@ class Template:
                     for entry in archive.infolist()
                     if entry.filename.startswith("previews/")
                 }
-                made = cls(alpha, colour, mask, Rule(**rule, lattice=lattice), Quality(**told["quality"]), previews)
+                template = cls(
+                    alpha, colour, mask, Rule(**rule, lattice=lattice), Quality(**document["quality"]), previews
+                )
         except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError, NotImplementedError) as error:
             raise TemplateRejected("template_unreadable", f"This is not a template's file ({error}).") from None
         if (
-            made.rule.anchor not in ANCHORS
-            or made.rule.scale not in ("pixels", "width")
-            or made.rule.reference_width < 1
-            or any(min(size) < 1 for size in made.rule.sizes)
+            template.rule.anchor not in ANCHORS
+            or template.rule.scale not in ("pixels", "width")
+            or template.rule.reference_width < 1
+            or any(min(size) < 1 for size in template.rule.sizes)
         ):
-            raise TemplateRejected("template_unreadable", "The template's rule of place is not one that is known here.")
+            raise TemplateRejected("template_unreadable", "The template's placing rule is unknown to this release.")
         if lattice is not None and abs(float(np.linalg.det(lattice.matrix))) < 16:
             raise TemplateRejected("template_unreadable", "The template's periods span no cell.")
-        return made
+        return template
 
 
 def _vector(values: Any) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Windows around the cells of a mark that is repeated over the whole picture."""
+"""Windows around the cells of a mark that repeats over the whole picture."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from model.watermark.windows import Windows
 Values = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 
-#: Samples by which the period is found; windows in all, and of one sample; context around a cell, in px.
+#: Most samples for the search of the period; most windows in all and of one sample; context around a cell, in px.
 _PERIOD_SAMPLES, _MOST_WINDOWS, _MOST_EACH, _CONTEXT = 60, 240, 8, 10
-#: Pixels of the samples by which the period is found, and so many samples at least: large ones say more each.
+#: Most pixels of the samples for the search of the period, and least samples: large samples give more information.
 _PERIOD_PX, _LEAST_SAMPLES = 24_000_000, 16
 _REACH = 4
-#: In each quarter of the pictures the mark shows in so many of the cells at least; where a single mark's parts are like
-#: each other, it shows in one or two quarters.
+#: Least share of the cells with the mark in each quarter of the pictures; a single mark with similar parts shows in one
+#: or two quarters only.
 _LEAST_SHARE = 0.5
 
 
 def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Windows | None:
-    """The windows of the samples' cells; ``None`` where they share no period."""
+    """The windows of the samples' cells; ``None`` without a shared period."""
     sizes = [spool.sizes[int(index)] for index in indices]
-    found = Autocorrelation(max(height for height, _ in sizes), max(width for _, width in sizes))
+    autocorrelation = Autocorrelation(max(height for height, _ in sizes), max(width for _, width in sizes))
     enough = _PERIOD_PX // max(1, int(np.median([height * width for height, width in sizes])))
     some = indices[: max(_LEAST_SAMPLES, min(enough, _PERIOD_SAMPLES))]
     for number, index in enumerate(some):
         on_progress("period", number, len(some))
-        found.add(luma_field(spool[int(index)]))
-    lattice = found.lattice()
+        autocorrelation.add(luma_field(spool[int(index)]))
+    lattice = autocorrelation.lattice()
     if lattice is None:
         return None
     height, width = _extent(lattice)
     places: list[tuple[int, int, int]] = []
-    # Most periods that are none are told by the first few samples.
+    # The first few samples rule out most false periods.
     for tried in (some[:_LEAST_SAMPLES], indices):
         begins = phases(lattice, (luma_field(spool[int(index)]) for index in tried))
         places = _places(spool, tried, lattice, begins)
@@ -70,9 +70,9 @@ def _extent(lattice: Lattice) -> tuple[int, int]:
 def _places(
     spool: Spool, indices: NDArray[np.intp], lattice: Lattice, begins: list[Vector]
 ) -> list[tuple[int, int, int]]:
-    """Sample, top and left of windows that lie in their pictures, spread over the samples."""
+    """Sample, top and left of windows inside their pictures, spread over the samples."""
     height, width = _extent(lattice)
-    found: list[tuple[int, int, int]] = []
+    places: list[tuple[int, int, int]] = []
     each = max(1, min(_MOST_EACH, _MOST_WINDOWS // max(len(indices), 1)))
     rng = np.random.default_rng(0)
     for index, begin in zip(indices, begins, strict=True):
@@ -84,14 +84,14 @@ def _places(
         tops, lefts = np.rint(middles[1] - height // 2).astype(int), np.rint(middles[0] - width // 2).astype(int)
         inside = np.flatnonzero((tops >= 0) & (lefts >= 0) & (tops + height <= tall) & (lefts + width <= wide))
         for place in rng.permutation(inside)[:each]:
-            found.append((int(index), int(tops[place]), int(lefts[place])))
-    return found
+            places.append((int(index), int(tops[place]), int(lefts[place])))
+    return places
 
 
 def _matched(
     spool: Spool, places: list[tuple[int, int, int]], height: int, width: int, on_progress: Progress
 ) -> list[tuple[int, int, int]]:
-    """The places moved by what is left of their shifts; those that do not show the mark are left out."""
+    """The places, moved by their remaining shifts, without those that do not show the mark."""
     for last in (False, True):
         total = Sum((height, width))
         for number, (owner, top, left) in enumerate(places):
@@ -105,12 +105,12 @@ def _matched(
         for owner, top, left in places:
             picture = spool[owner]
             field = field_of(picture[top : top + height, left : left + width])
-            found = match(np.pad(field, ((0, 0), (0, 0), (edge, edge), (edge, edge))), wanted, _REACH)
+            best = match(np.pad(field, ((0, 0), (0, 0), (edge, edge), (edge, edge))), wanted, _REACH)
             tall, wide = picture.shape[:2]
-            row, column = top + found.down, left + found.across
+            row, column = top + best.down, left + best.across
             if 0 <= row <= tall - height and 0 <= column <= wide - width:
                 moved.append((owner, row, column))
-                agreements.append(found.agreement if found.z > 4 else 0.0)
+                agreements.append(best.agreement if best.z > 4 else 0.0)
         bar = 0.3 * float(np.median([one for one in agreements if one > 0] or [1.0]))
         shown = [place for place, agreement in zip(moved, agreements, strict=True) if agreement > bar]
         if not _everywhere(spool, moved, set(shown), height, width):
@@ -122,7 +122,7 @@ def _matched(
 def _everywhere(
     spool: Spool, places: list[tuple[int, int, int]], shown: set[tuple[int, int, int]], height: int, width: int
 ) -> bool:
-    """Whether the mark shows in all quarters of the pictures, of three of which at least there are cells."""
+    """Whether the mark shows in all quarters of the pictures with cells, at least three quarters."""
     counts = np.zeros((4, 2), int)
     for place in places:
         owner, top, left = place

@@ -1,4 +1,4 @@
-"""Aligned windows of the samples around the mark: what the outline and the regression are made from."""
+"""Aligned windows of the samples around the mark: the input of the outline and of the regression."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from model.watermark.template import Rule
 
 @dataclass(frozen=True)
 class Windows:
-    """One or, of a repeated mark, several windows of each sample, so shifted that the mark lies at one place."""
+    """One window of each sample, or several for a repeated mark, shifted so that the mark lies at the same place."""
 
     #: ``uint8 [N, h, w, 3]``, on disk.
     pixels: NDArray[np.uint8]
-    #: The sample that each was cut from.
+    #: The sample of each window.
     owners: NDArray[np.intp]
-    #: Rows and columns by which each was moved: ``[N, 2]``.
+    #: Shift of each window in rows and columns: ``[N, 2]``.
     shifts: NDArray[np.intp]
-    #: Where the window sits in a picture.
+    #: The frame of the window.
     rule: Rule
     #: Samples that do not carry the mark.
     without: int
-    #: The score of the placing rule over the runner-up's; 0 where there was but one.
+    #: The score of the rule over the runner-up's; 0 with a single candidate.
     margin: float
 
     def rule_of(self, top: int, left: int) -> Rule:
-        """The rule of a part of the window that begins at this row and column."""
+        """The rule for the part of the window that begins at this row and column."""
         return replace(self.rule, down=self.rule.down + top, across=self.rule.across + left)

@@ -1,6 +1,7 @@
 """The blob store: one interface (``base``), in a directory (``local``) or in S3 (``s3``), chosen by the settings.
 
-:func:`open_blobs` is the way in. Keys: ``t/<tenant>/uploads/<upload>``, ``t/<tenant>/jobs/<job>/results/<image><ext>``.
+:func:`open_blobs` is the entry point. Keys: ``t/<tenant>/uploads/<upload>``,
+``t/<tenant>/jobs/<job>/results/<image><ext>``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tenants' own S3 buckets, as far as the operator allows them: pictures are read from there, nothing is written.
 
-They are read with the service's own credentials, so what is allowed is allowed to every tenant; the bucket of the blob
-store, which holds all tenants' files, never is.
+They are read with the service's credentials, so an allowed bucket is allowed for every tenant. The bucket of the blob
+store, which holds all tenants' files, is never allowed.
 """
 
 from __future__ import annotations

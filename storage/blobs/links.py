@@ -18,19 +18,19 @@ from storage.errors import LinkInvalid
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """What a link permits."""
+    """The permission that a link gives."""
 
     method: str
     key: str
-    #: Of the file that PUT and POST may send.
+    #: Largest size of the file that PUT and POST may send.
     max_bytes: int | None = None
-    #: Of the file that they must send, where its size was announced.
+    #: Exact size of the file that they must send; ``None``: it was not announced.
     exact_bytes: int | None = None
-    #: Of a blob that is sent in parts, the one that PUT sends.
+    #: Number of the part that PUT sends; ``None``: the blob is sent whole.
     part: int | None = None
-    #: That PUT and POST must send.
+    #: Content type that PUT and POST must send.
     content_type: str | None = None
-    #: Under which GET's answer is saved.
+    #: File name under which GET's answer is saved.
     filename: str | None = None
 
 

@@ -68,8 +68,8 @@ class Clients:
 def pieces(client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s: float) -> Iterator[bytes]:
     """Yields the whole body as it arrives, or raises.
 
-    Read from the stream beneath, which hands over what there is: a read of the body's own waits until so many bytes
-    have come, and a server that drips could hold a thread for hours.
+    It reads from the underlying stream, which returns the bytes that have arrived. The body's own read waits for the
+    requested number of bytes, so that a dripping server could hold a thread for hours.
     """
     until = time.monotonic() + timeout_s
     answer = client.get_object(Bucket=bucket, Key=name)

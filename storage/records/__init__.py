@@ -1,6 +1,6 @@
-"""What the ledger hands out: frozen records, and the words for their states.
+"""The records that the ledger returns, frozen, and the names of their states.
 
-``storage.ledger.lifecycle`` says how images and jobs go from state to state; docs/architecture.md draws it.
+``storage.ledger.lifecycle`` moves images and jobs from state to state; docs/architecture.md draws it.
 """
 
 from storage.records.documents import Hashes, ImageRecord, Review, ReviewError

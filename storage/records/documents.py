@@ -1,4 +1,4 @@
-"""Documents that workers leave in the ledger: what they did with an image, and what they found in a job's pictures."""
+"""Documents that workers write into the ledger: the record of an image, and the review of a job's pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Hashes(BaseModel):
-    """SHA-256 of what an attempt read and wrote, in hexadecimal digits."""
+    """SHA-256 of the files that an attempt read and wrote, in hexadecimal digits."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -17,14 +17,14 @@ class Hashes(BaseModel):
 class ImageRecord(BaseModel):
     """The part of an image's record that the service itself reads.
 
-    The rest is free: the methods of ``model`` add what they have to tell, and clients get the whole document.
+    The other fields are free: the methods of ``model`` add theirs, and clients get the whole document.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     sha256: Hashes = Hashes()
     method: str | None = None
-    #: The first template whose mark was taken off.
+    #: The first template whose mark was removed.
     template: str | None = None
     #: Name of the process.
     worker: str = ""
@@ -35,21 +35,21 @@ class ImageRecord(BaseModel):
 
 
 class ReviewError(BaseModel):
-    """Why no mark was found in a job's pictures."""
+    """The reason why no mark was found in a job's pictures."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: str
     detail: str
-    #: How many more pictures are needed, where that is the cause.
+    #: Number of missing pictures, where that is the cause.
     needed: int | None = None
 
 
 class Review(BaseModel):
-    """What was found in the pictures of a job whose mark is estimated."""
+    """The templates found in the pictures of a job with an estimated mark, or the reason for none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: Ids of the templates found, the commonest mark first.
+    #: Ids of the found templates, the most frequent mark first.
     templates: list[str]
     error: ReviewError | None = None

@@ -172,7 +172,7 @@ class Image:
     tiles_total: int | None
     error_code: str | None
     error_detail: str | None
-    #: What was done, as the worker reports it; :class:`ImageRecord` reads what the service needs of it.
+    #: The worker's report on the repair; :class:`ImageRecord` holds the fields that the service reads.
     record: dict[str, Any]
     created_at: datetime
     started_at: datetime | None

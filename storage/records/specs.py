@@ -1,4 +1,4 @@
-"""How a template is made: the document that its request leaves in the ledger, by the template's kind."""
+"""Specifications of templates: the document of a request in the ledger, by the template's kind."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class _Spec(BaseModel):
 
 
 class MaskSpec(_Spec):
-    """Of a mask's file."""
+    """The specification of a template from a mask's file."""
 
     place: Placement = Field(default_factory=Placement)
 
 
 class LogoSpec(_Spec):
-    """Of a logo with alpha."""
+    """The specification of a template from a logo with alpha."""
 
     place: LogoPlace = Field(default_factory=LogoPlace)
 
 
 class EstimateSpec(_Spec, Approval):
-    """Of pictures that share a mark: uploads, or those of the template's source job."""
+    """The specification of a template from pictures that share a mark: uploads, or those of its source job."""
 
     #: ``auto``: the source job waits for the template. ``None``: a tenant asked for it by itself.
     mode: Literal["auto"] | None = None

@@ -58,7 +58,7 @@ class TemplateState(StrEnum):
 
 
 class Priority(StrEnum):
-    """Which of two jobs goes first, of any tenants. In the order in which workers read their queues."""
+    """The priority of a job among all tenants, in the order in which workers read their queues."""
 
     #: A person waits for it: it overtakes ``bulk``.
     INTERACTIVE = "interactive"

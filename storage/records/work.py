@@ -85,7 +85,7 @@ class LeasedImage:
     mask_document: dict[str, Any] | None
     #: The file of the mask, or of the template of a mask that ``mask`` names. Blank where there is none.
     mask_key: str
-    #: How the file or the boxes are laid on the picture.
+    #: Placement of the file or the boxes on the picture.
     placement: Placement
     #: Marks to be un-blended; empty: the mask's pixels are inpainted.
     templates: tuple[UsedTemplate, ...] = ()
@@ -116,7 +116,7 @@ class LeasedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How an image ended, or why it must be tried again (``retry``), as the holder of its lease reports it."""
+    """The end of an image, or the reason for a retry (``retry``), as the holder of its lease reports it."""
 
     image_id: str
     #: SUCCEEDED, SKIPPED or FAILED.

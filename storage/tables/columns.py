@@ -1,4 +1,4 @@
-"""What all tables share: ids, times, documents, and the names of constraints."""
+"""Column types of all tables: ids, times, documents; and the names of constraints."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, String, Table
+from sqlalchemy import BigInteger, Column, Float, Integer, String, Table, Text
 
 from storage.tables.columns import metadata, time_column
 
@@ -15,6 +15,8 @@ devices = Table(
     Column("device", String(60), primary_key=True),
     Column("host", String(200), nullable=False),
     Column("state", String(20), nullable=False),
+    # Why the process does not work: a code and a sentence.
+    Column("reason", Text),
     # Deaths of its process, images that it has ended since the last start, and its current rate.
     Column("deaths", Integer, nullable=False),
     Column("images", BigInteger, nullable=False),

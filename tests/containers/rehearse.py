@@ -37,7 +37,7 @@ PROJECT = "cleanplate-rehearsal"
 SERVERS, PROGRAMS = ("postgres", "redis", "s3"), ("api", "dispatch", "worker-cpu", "proxy")
 #: Rootless machines and nested ones refuse more.
 ULIMITS = {"nofile": {"soft": 1024, "hard": 20000}, "nproc": {"soft": 1024, "hard": 1024}}
-URL = "http://127.0.0.1:8080"
+URL = "http://127.0.0.1:8000"
 
 
 def tell(*words: object) -> None:
@@ -97,7 +97,8 @@ def build_images(wheels: Path) -> None:
     """The stages of both Dockerfiles."""
     for target in ("api", "worker", "s3"):
         podman(
-            "build", "--quiet", "--network=none", f"--target={target}", f"--tag=localhost/cleanplate-{target}",
+            "build", "--quiet", "--network=none", f"--target={target}",
+            f"--tag=localhost/cleanplate-{target}",
             f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1",
             f"--volume={wheels}:/wheels:ro", "--file=deploy/Dockerfile", ".", cwd=REPOSITORY,
         )  # fmt: skip
@@ -116,6 +117,13 @@ def adapted(compose: dict[str, Any]) -> dict[str, Any]:
         image = service["image"] if service["image"].startswith("cleanplate-") else f"cleanplate-{name}"
         for left_out in ("build", "networks", "ports", "depends_on", "healthcheck", "restart", "logging"):
             service.pop(left_out, None)
+        # Podman makes /run itself, of the image's folders there; elsewhere it must not copy the image's folder, whose
+        # mode would win.
+        service["tmpfs"] = [
+            f"{mount}{',' if ':' in mount else ':'}notmpcopyup"
+            for mount in service.get("tmpfs", [])
+            if not mount.startswith("/run/")
+        ]
         services[name] = service | {
             "image": f"localhost/{image}",
             "network_mode": "host",
@@ -141,7 +149,7 @@ class Stack:
         wanted = [line for line in (REPOSITORY / ".env.example").read_text().splitlines() if line.endswith("=")]
         self._environment = clean_environment(
             {line.removesuffix("="): secrets.token_hex(24) for line in wanted}
-            | {"PUBLIC_URL": URL, "S3_PUBLIC_URL": "http://127.0.0.1:8081", "WORKER_MEMORY": "4g"}
+            | {"PUBLIC_URL": URL, "S3_PUBLIC_URL": "http://127.0.0.1:8001", "WORKER_MEMORY": "4g"}
         )
 
     def compose(self, *words: str, **environment: str) -> None:
@@ -160,8 +168,13 @@ class Stack:
             tell(f"healthy: {name}")
 
     def _wait_until_healthy(self, name: str, check: list[str]) -> None:
+        def is_healthy() -> bool:
+            state = self._podman("inspect", "--format={{.State.Running}}", self.container(name)).stdout.strip()
+            assert state == "true", f"{name} has ended:\n{self.log(name)}"
+            return self.inside(name, *check).returncode == 0
+
         until(
-            lambda: self.inside(name, *check).returncode == 0,
+            is_healthy,
             lambda: f"{name} is not healthy:\n{self.log(name)}",
             within_s=300,
         )
@@ -229,7 +242,7 @@ def send_job(running: Stack) -> None:
     marked, masks = REPOSITORY / "samples" / "marked", REPOSITORY / "samples" / "masks"
     began = time.monotonic()
     run(
-        sys.executable, "-m", "cleanplate", "submit", marked, "--mask", next(masks.iterdir()), "--out", results,
+        sys.executable, "-m", "cleanplate", "submit", marked, "--mask", masks, "--out", results,
         "--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "samples/README.md",
         env=clean_environment({"CLEANPLATE_URL": URL, "CLEANPLATE_API_KEY": key}),
     )  # fmt: skip
@@ -250,9 +263,9 @@ def check_tls(running: Stack) -> None:
     shutil.chown(folder / "privkey.pem", 101)
     running.start("proxy", PROXY="https", TLS_FOLDER=str(folder))
     trusting = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
-    answer = httpx.get("https://localhost:8080/readyz", verify=trusting, trust_env=False)
+    answer = httpx.get("https://localhost:8000/readyz", verify=trusting, trust_env=False)
     assert answer.status_code == 200, answer.text
-    assert httpx.get("http://localhost:8080/readyz", trust_env=False).headers["location"].startswith("https://")
+    assert httpx.get("http://localhost:8000/readyz", trust_env=False).headers["location"].startswith("https://")
     tell(f"TLS: {answer.status_code}")
 
 

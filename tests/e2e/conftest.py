@@ -1,4 +1,4 @@
-"""The whole service as processes, in both ways to run it: embedded by ``up``, and on Postgres, Redis and S3."""
+"""Runs the whole service as processes, in both ways: embedded by ``up``, and on Postgres, Redis and S3."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.servers import PostgresServer, RedisServer, S3Server, free_port
 
 @dataclass(frozen=True)
 class Service:
-    """A running service as its users see it."""
+    """The address and a key of a running service."""
 
     url: str
     key: str
 
     @property
     def for_client(self) -> dict[str, str]:
-        """Variables for the commands of a user."""
+        """Environment variables for a user's commands."""
         return {"CLEANPLATE_URL": self.url, "CLEANPLATE_API_KEY": self.key}
 
 
@@ -36,6 +36,7 @@ class Service:
 def on_servers(
     folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server, *, source_buckets: tuple[str, ...] = ()
 ) -> Iterator[Service]:
+    """Run the service on these servers during the block."""
     database = postgres.new_database()
     port = free_port()
     settings = Settings(
@@ -53,8 +54,8 @@ def on_servers(
     settings |= SMALL
     migrated = cleanplate("migrate", settings=settings)
     assert migrated.returncode == 0, migrated.stderr
-    made = cleanplate("keys", "create", "e2e", settings=settings)
-    assert made.returncode == 0, made.stderr
+    created = cleanplate("keys", "create", "e2e", settings=settings)
+    assert created.returncode == 0, created.stderr
     with ExitStack() as stack:
         programs = [
             stack.enter_context(running(program, settings=settings, log_path=folder / f"{program}.log"))
@@ -76,18 +77,18 @@ def on_servers(
                 lambda program=program: cleanplate("healthy", program, settings=settings).returncode == 0,
                 f"{program} did not become healthy",
             )
-        yield Service(url, made.stdout.strip())
+        yield Service(url, created.stdout.strip())
     postgres.drop_database(database)
 
 
 @pytest.fixture(scope="module", params=["embedded", "servers"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A running service, in each of both ways."""
+    """A running service, once embedded and once on servers."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "embedded":
         with embedded(folder) as up:
             yield Service(up.url, up.key)
         return
     servers = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "redis", "s3"))
-    with on_servers(folder, *servers) as here:
-        yield here
+    with on_servers(folder, *servers) as running_service:
+        yield running_service

@@ -1,4 +1,4 @@
-"""The service runs in a folder of another project, whose files bear the names of modules in use: it imports none."""
+"""The service imports no file of the current folder, even in a project whose files have the names of its modules."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.embedded import SMALL
 from tests.running import CONSOLE_SCRIPT, cleanplate, running, until
 from tests.servers import free_port
 
-#: A decoy notes that it was imported, without an import of its own.
+#: A decoy records that it was imported; it imports nothing itself.
 DECOY = "open(__file__ + '.imported', 'w').close()\n"
-#: What a project exports for its own Celery and Django, in the same terminal.
+#: Variables that a project exports for its own Celery and Django, in the same terminal.
 FOREIGN = {
     "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
     "CELERY_CONFIG_MODULE": "shop_celery",
@@ -32,7 +32,7 @@ SHOP_MODULES = ("shop_app", "shop_celery", "shop_config", "shop_loader", "shop_p
 
 @pytest.fixture
 def decoys(tmp_path: Path) -> Path:
-    """A project's folder: a file for each module of Python, of all installed packages and of the service itself."""
+    """A project's folder with a decoy for each module of Python, of the installed packages and of the service."""
     folder = tmp_path / "shop"
     folder.mkdir()
     own = ("api", "cleanplate", "migrations", "model", "storage", "workers")
@@ -76,7 +76,7 @@ def test_up_and_a_job_import_nothing_from_the_current_folder(decoys: Path, tmp_p
 
 
 def test_the_command_line_as_a_module_imports_nothing_from_the_current_folder(decoys: Path) -> None:
-    # Names of Python itself are found before the command line can put its path right.
+    # Python imports its own modules before the command line can correct the path.
     for name in sys.stdlib_module_names:
         (decoys / f"{name}.py").unlink(missing_ok=True)
     program = [sys.executable, "-m", "cleanplate"]

@@ -23,7 +23,7 @@ from tests.webhook_receiver import Receiver, receiver_running
 
 SAMPLES = REPOSITORY / "samples"
 RIGHTS = {"rights_basis": "owner", "attested_by": "Jo Doe", "rights_reference": "CC0 samples"}
-SAID = [word for name, value in RIGHTS.items() for word in (f"--{name.replace('_', '-')}", value)]
+RIGHTS_OPTIONS = [word for name, value in RIGHTS.items() for word in (f"--{name.replace('_', '-')}", value)]
 NAMES = sorted(path.name for path in (SAMPLES / "marked").iterdir())
 
 
@@ -34,7 +34,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def assert_clean(result: bytes, name: str) -> None:
-    """The result differs from the marked sample inside the widened mask and nowhere else."""
+    """Assert that the result differs from the marked sample only inside the widened mask."""
     marked = np.asarray(Image.open(SAMPLES / "marked" / name).convert("RGB"))
     mask = np.asarray(Image.open(SAMPLES / "masks" / name).convert("L"))
     with Image.open(io.BytesIO(result)) as opened:
@@ -46,7 +46,7 @@ def assert_clean(result: bytes, name: str) -> None:
 
 
 def events(receiver: Receiver, secret: str) -> list[dict[str, object]]:
-    """What was received, each verified against the endpoint's secret."""
+    """The received events, each verified against the endpoint's secret."""
     verified = []
     for received in receiver.received:
         Webhook(secret).verify(received.body, received.headers)
@@ -59,7 +59,7 @@ def test_a_folder_of_pictures_comes_back_clean(service: Service, receiver: Recei
         webhook = client.webhooks.create(receiver.url)
         ended = cleanplate(
             "submit", str(SAMPLES / "marked"), "--mask", str(SAMPLES / "masks"), "--out", str(tmp_path / "out"),
-            "--webhook-id", webhook.id, *SAID,
+            "--webhook-id", webhook.id, *RIGHTS_OPTIONS,
             settings=service.for_client,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
@@ -101,7 +101,7 @@ def test_a_bad_file_fails_alone(service: Service, receiver: Receiver, tmp_path: 
         webhook = client.webhooks.create(receiver.url)
         ended = cleanplate(
             "submit", str(folder), "--mask", str(SAMPLES / "masks" / good[0]), "--out", str(tmp_path / "out"),
-            "--webhook-id", webhook.id, *SAID,
+            "--webhook-id", webhook.id, *RIGHTS_OPTIONS,
             settings=service.for_client,
         )  # fmt: skip
         assert ended.returncode == 1, ended.stderr
@@ -113,16 +113,16 @@ def test_a_bad_file_fails_alone(service: Service, receiver: Receiver, tmp_path: 
 
         job = next(client.jobs())
         assert (job.state, job.counts.succeeded, job.counts.failed) == ("completed", 2, 1)
-        shown = cleanplate("jobs", job.id, settings=service.for_client)
+        shown = cleanplate("jobs", "show", job.id, settings=service.for_client)
         assert "bad.jpg  image_unreadable" in shown.stdout
 
         until(lambda: len(receiver.received) == 2, lambda: f"{len(receiver.received)} of 2 webhooks arrived")
         assert webhook.secret is not None
-        told = {str(event["type"]): event["data"] for event in events(receiver, webhook.secret)}
-        assert set(told) == {"image.failed", "job.completed"}
-        assert told["image.failed"]["name"] == "bad.jpg"  # type: ignore[index]
-        assert told["image.failed"]["error"]["code"] == "image_unreadable"  # type: ignore[index]
-        assert told["job.completed"]["id"] == job.id  # type: ignore[index]
+        events_by_type = {str(event["type"]): event["data"] for event in events(receiver, webhook.secret)}
+        assert set(events_by_type) == {"image.failed", "job.completed"}
+        assert events_by_type["image.failed"]["name"] == "bad.jpg"  # type: ignore[index]
+        assert events_by_type["image.failed"]["error"]["code"] == "image_unreadable"  # type: ignore[index]
+        assert events_by_type["job.completed"]["id"] == job.id  # type: ignore[index]
 
 
 def test_a_small_job_goes_in_one_request(service: Service) -> None:
@@ -149,7 +149,7 @@ def test_a_small_job_goes_in_one_request(service: Service) -> None:
         for image in images:
             link = http.get(image["result_url"])
             assert link.status_code == 302
-            # Without the key: the link itself is the right to fetch.
+            # Without the key: the link alone permits the download.
             result = patient.get(httpx.URL(service.url).join(link.headers["location"]))
             assert_clean(result.content, image["name"])
             assert image["name"] in result.headers["content-disposition"]

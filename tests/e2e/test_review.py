@@ -1,4 +1,4 @@
-"""The command line from pictures to results where nobody paints a mask: found, looked at, approved; or as text."""
+"""The command line without a painted mask: the mark is found, reviewed and approved, or searched as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.marked import marked_pictures
 from tests.running import cleanplate, kill, processes_with, until
 from tests.texts import laid, letters, printed
 
-SAID = ["--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "made for a test"]
+RIGHTS_OPTIONS = ["--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "made for a test"]
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="made for a test")
 
 
@@ -32,7 +32,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 
 def submit(up: Embedded, *arguments: object) -> tuple[int, str, str]:
     settings = {"CLEANPLATE_URL": up.url, "CLEANPLATE_API_KEY": up.key}
-    ended = cleanplate("submit", *(str(argument) for argument in arguments), *SAID, settings=settings)
+    ended = cleanplate("submit", *(str(argument) for argument in arguments), *RIGHTS_OPTIONS, settings=settings)
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -49,15 +49,15 @@ def worker_processes(up: Embedded) -> list[int]:
 
 def test_a_mark_is_found_looked_at_and_approved_by_the_same_command(up: Embedded, tmp_path: Path) -> None:
     folder, out = marked(tmp_path / "in"), tmp_path / "clean"
-    status, said, errors = submit(up, folder, "--find-mark", "--out", out)
+    status, output, errors = submit(up, folder, "--find-mark", "--out", out)
     assert status == 3, errors
-    assert "--approve" in said
-    assert "cleanplate approve job_" in said
+    assert "--approve" in output
+    assert "cleanplate approve job_" in output
     assert {"mask.png", "before-1.png", "after-1.png"} <= {path.name for path in (out / "review" / "mark-1").iterdir()}
-    # Looking again changes nothing: only who has looked says so.
+    # The same command again changes nothing: only --approve approves.
     assert submit(up, folder, "--find-mark", "--out", out)[0] == 3
-    status, said, errors = submit(up, folder, "--find-mark", "--approve", "--out", out)
-    assert (status, "30 of 30 images" in said) == (0, True), errors
+    status, output, errors = submit(up, folder, "--find-mark", "--approve", "--out", out)
+    assert (status, "30 of 30 images" in output) == (0, True), errors
     assert len(list(out.glob("*.png"))) == 30
 
 
@@ -85,7 +85,7 @@ def test_text_marks_are_taken_off_and_print_stays(up: Embedded, tmp_path: Path) 
         ["--any-text", "--text", "Doe"],
     ],
 )
-def test_what_is_to_be_repaired_is_said_once(up: Embedded, tmp_path: Path, arguments: list[str]) -> None:
+def test_contradictory_masks_are_refused_in_one_line(up: Embedded, tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(printed()).save(tmp_path / "in" / "a.png")
     status, _, errors = submit(up, tmp_path / "in", *arguments, "--out", tmp_path / "out")
@@ -99,31 +99,32 @@ def test_a_job_outlives_its_worker_while_it_is_looked_at_and_the_api_while_it_is
     with Client(up.url, up.key) as client:
         job = client.submit(pictures, mask={"mode": "auto"}, rights=RIGHTS)
         (template,) = client.templates.list(job_id=job.id)
-        until(lambda: client.templates.get(template.id).attempt, "nobody looks at the pictures")
+        until(lambda: client.templates.get(template.id).attempt, "no worker began the estimate")
         for pid in worker_processes(up):
             kill(pid)
         job.wait(or_review=True)
-        found = client.templates.get(template.id)
-        assert (job.state, found.state, found.attempt) == ("needs_review", "needs_review", 2)
+        estimated = client.templates.get(template.id)
+        assert (job.state, estimated.state, estimated.attempt) == ("needs_review", "needs_review", 2)
 
-        def asked() -> None:
+        def approve() -> None:
             with suppress(ClientError):
                 client.approve(job.id)
 
-        asking = threading.Thread(target=asked)
-        asking.start()
+        approval = threading.Thread(target=approve)
+        approval.start()
         for pid, line in processes_with(f"CLEANPLATE_HOME={up.home}").items():
             if "gunicorn" in line or line.endswith("cleanplate serve"):
                 kill(pid)
-        asking.join()
-        # Approved once or not at all; asking again is right in both cases.
-        until(lambda: answered(client, job.id), "the API did not come back")
+        approval.join()
+        # The job was approved once or not at all; a second approval is right in both cases.
+        until(lambda: approve_again(client, job.id), "the API did not come back")
         job.wait()
         assert (job.state, job.counts.succeeded, job.counts.failed) == ("completed", 40, 0)
         assert client.templates.get(template.id).state == "ready"
 
 
-def answered(client: Client, job_id: str) -> bool:
+def approve_again(client: Client, job_id: str) -> bool:
+    """Approve a job; whether the service accepted or had accepted it."""
     with suppress(ClientError):
         return client.approve(job_id).state in {"queued", "running", "completed"}
     return False

@@ -1,4 +1,4 @@
-"""What a run tells: logs, metrics and one trace over all processes, read as an operator's tools read them."""
+"""Logs, metrics and one trace over all processes, read as an operator's tools read them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ STAGES = {"image.fetch", "image.decode", "image.network", "image.encode", "image
 
 
 def spans_in(collector: Receiver) -> list[Span]:
-    found: list[Span] = []
+    spans: list[Span] = []
     for received in list(collector.received):
         for resource in ExportTraceServiceRequest.FromString(received.body).resource_spans:
-            found += [span for scope in resource.scope_spans for span in scope.spans]
-    return found
+            spans += [span for scope in resource.scope_spans for span in scope.spans]
+    return spans
 
 
-def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, tmp_path: Path) -> None:
+def test_a_run_appears_in_logs_metrics_and_one_trace(server_settings: Settings, tmp_path: Path) -> None:
     port, metrics_port = free_port(), free_port(beside=2)
     settings = server_settings.model_copy(
         update={
@@ -82,13 +82,13 @@ def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, 
             lambda: f"spans: {[span.name for span in spans_in(collector)]}",
         )
         until(lambda: sum(span.name == "image" for span in spans_in(collector)) == 3, "an image's span is missing")
-        counted = samples(metrics_port + 2)
+        metrics = samples(metrics_port + 2)
         spans = spans_in(collector)
 
-    ended = {labels: value for (name, labels), value in counted.items() if name == "cleanplate_images_ended_total"}
+    ended = {labels: value for (name, labels), value in metrics.items() if name == "cleanplate_images_ended_total"}
     assert ended[(("code", ""), ("state", "succeeded"))] == 2
     assert sum(ended.values()) == 3
-    assert counted["cleanplate_stage_duration_seconds_count", (("stage", "store"),)] == 2
+    assert metrics["cleanplate_stage_duration_seconds_count", (("stage", "store"),)] == 2
 
     [root] = [span for span in spans if span.name == "job.submit"]
     mine = [span for span in spans if span.trace_id == root.trace_id]
@@ -108,7 +108,7 @@ def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, 
     ]
     assert not [secret for secret in secrets if secret in str(spans)]
 
-    told = set()
+    logged_images = set()
     for name, path in logs.items():
         for line in path.read_text().splitlines():
             event = json.loads(line)
@@ -116,11 +116,11 @@ def test_a_run_is_told_by_logs_metrics_and_one_trace(server_settings: Settings, 
             if event["event"].startswith("image.") or "image" in event:
                 assert event["image"] in images, line
                 assert event["job"] == job.id, line
-                told.add(event["image"])
+                logged_images.add(event["image"])
             if event["event"].startswith(("webhook.posted", "job.")):
                 assert event["job"] == job.id, line
         assert not [secret for secret in secrets[:5] if secret in path.read_text()], name
-    assert told == images
+    assert logged_images == images
 
 
 def _answers(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""A catalogue's mark, found, approved and taken off by the whole service; also where a worker is killed over it."""
+"""The whole service finds, approves and removes the mark of a catalogue, also when a worker is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.running import kill, processes_with, until
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="made for a test")
 
 
-def written(folder: Path, count: int) -> dict[str, NDArray[np.uint8]]:
-    """Marked pictures as files, and what lies under the mark by name."""
+def write_pictures(folder: Path, count: int) -> dict[str, NDArray[np.uint8]]:
+    """Write marked pictures as files; their originals by file name."""
     folder.mkdir()
     originals = {}
     for number, (marked, original) in enumerate(marked_pictures(count)):
@@ -31,7 +31,7 @@ def written(folder: Path, count: int) -> dict[str, NDArray[np.uint8]]:
 
 
 def test_a_catalogue_is_cleaned_of_the_mark_that_it_shares(service: Service, tmp_path: Path) -> None:
-    originals = written(tmp_path / "marked", 30)
+    originals = write_pictures(tmp_path / "marked", 30)
     with Client(service.url, service.key) as client:
         pictures = sorted((tmp_path / "marked").iterdir())
         job = client.submit(pictures, mask={"mode": "auto"}, rights=RIGHTS)
@@ -54,18 +54,19 @@ def test_a_catalogue_is_cleaned_of_the_mark_that_it_shares(service: Service, tmp
 
 
 def test_a_worker_killed_while_it_estimates_loses_nothing(tmp_path: Path) -> None:
-    written(tmp_path / "marked", 60)
+    write_pictures(tmp_path / "marked", 60)
     with embedded(tmp_path) as up, Client(up.url, up.key) as client:
         template = client.templates.estimate("spring", sorted((tmp_path / "marked").iterdir()))
 
-        def making() -> list[int]:
-            """Processes of the worker, once one of them is at it."""
-            now = client.templates.get(template.id)
-            found = processes_with(f"CLEANPLATE_HOME={up.home}")
-            return [pid for pid, line in found.items() if "workers" in line] if now.attempt else []
+        def worker_processes() -> list[int]:
+            """Process ids of the worker, once it has begun the estimate."""
+            if not client.templates.get(template.id).attempt:
+                return []
+            processes = processes_with(f"CLEANPLATE_HOME={up.home}")
+            return [pid for pid, line in processes.items() if "workers" in line]
 
-        for pid in until(making, lambda: f"nobody makes it: {client.templates.get(template.id)}"):
+        for pid in until(worker_processes, lambda: f"no worker began it: {client.templates.get(template.id)}"):
             kill(pid)
-        made = client.templates.wait(template.id)
-        assert (made.state, made.error) == ("needs_review", None)
-        assert made.attempt == 2
+        estimated = client.templates.wait(template.id)
+        assert (estimated.state, estimated.error) == ("needs_review", None)
+        assert estimated.attempt == 2

@@ -1,4 +1,4 @@
-"""Jobs whose mark is to be found, from the command line: watched, approved by a person, or begun by themselves."""
+"""Jobs that search for their mark, from the command line: watched, approved by a person or automatically."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ def settings_of(up: Embedded) -> dict[str, str]:
     return {"CLEANPLATE_URL": up.url, "CLEANPLATE_API_KEY": up.key}
 
 
-def test_who_watches_a_job_is_told_once_that_it_waits_and_sees_it_end_when_it_is_approved(
-    up: Embedded, tmp_path: Path
-) -> None:
+def test_watch_prints_once_that_a_job_waits_and_ends_with_the_approved_job(up: Embedded, tmp_path: Path) -> None:
     with Client(up.url, up.key) as client:
         job = client.submit(sorted(marked(tmp_path / "in").iterdir()), mask={"mode": "auto"}, rights=RIGHTS)
     settings = settings_of(up)
     with running("watch", job.id, settings=settings, log_path=tmp_path / "watch.log") as watching:
         waits = f"Job {job.id} waits for you (needs_review). Look at {up.url}/jobs/{job.id}"
-        until(lambda: waits in watching.log, lambda: f"nobody is told:\n{watching.log}")
-        # On one line, to be copied.
+        until(lambda: waits in watching.log, lambda: f"no message that the job waits:\n{watching.log}")
+        # The command stands on one line, so that it can be copied.
         assert f"`cleanplate approve {job.id}`" in watching.log
         assert watching.process.poll() is None
         approved = cleanplate("approve", job.id, settings=settings)
@@ -43,51 +41,51 @@ def test_who_watches_a_job_is_told_once_that_it_waits_and_sees_it_end_when_it_is
         assert watching.process.wait(120) == 0, watching.log
         assert f"{job.id} is completed: 30 succeeded." in watching.log
         assert watching.log.count("waits for you") == 1
-    # Said again it changes nothing; what is no job that waits is refused in one line.
+    # A second approval changes nothing; an unknown job is refused with one line.
     assert cleanplate("approve", job.id, settings=settings).returncode == 0
     refused = cleanplate("approve", "job_00000000000000000000000000000000", settings=settings)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
 
 
 def test_a_sure_mark_begins_without_a_person(up: Embedded, tmp_path: Path) -> None:
-    status, said, errors = submit(
+    status, output, errors = submit(
         up, marked(tmp_path / "in"), "--find-mark", "--auto-approve", "--out", tmp_path / "clean"
     )
-    assert (status, "30 of 30 images" in said) == (0, True), errors
+    assert (status, "30 of 30 images" in output) == (0, True), errors
     assert not (tmp_path / "clean" / "review").exists()
 
 
 def test_a_mark_that_is_not_sure_waits_for_a_person_who_is_told_how_to_go_on(up: Embedded, tmp_path: Path) -> None:
     out = tmp_path / "clean"
     command = (marked(tmp_path / "in", 22), "--find-mark", "--auto-approve", "--out", out)
-    status, said, errors = submit(up, *command)
+    status, output, errors = submit(up, *command)
     assert status == 3, errors
-    assert "confidence 0.8" not in said and "confidence 0." in said
-    assert "cleanplate approve job_" in said and "--approve" in said
+    assert "confidence 0.8" not in output and "confidence 0." in output
+    assert "cleanplate approve job_" in output and "--approve" in output
     assert (out / "review" / "mark-1" / "mask.png").exists()
-    status, said, errors = submit(up, *command, "--approve")
-    assert (status, "22 of 22 images" in said) == (0, True), errors
+    status, output, errors = submit(up, *command, "--approve")
+    assert (status, "22 of 22 images" in output) == (0, True), errors
 
 
 def test_pictures_without_a_common_mark_wait_and_the_reason_is_said(up: Embedded, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for seed in range(6):
         Image.fromarray(picture(seed)).save(tmp_path / "in" / f"{seed}.png")
-    status, said, errors = submit(up, tmp_path / "in", "--find-mark", "--auto-approve", "--out", tmp_path / "clean")
+    status, output, errors = submit(up, tmp_path / "in", "--find-mark", "--auto-approve", "--out", tmp_path / "clean")
     assert status == 3, errors
-    assert "No mark was found:" in said and "(mark_not_found)" in said
-    # Nothing was found that could be approved.
-    assert "--template TEMPLATE_ID`" in said and "the same command again" not in said
+    assert "No mark was found:" in output and "(mark_not_found)" in output
+    # There is no mark to approve.
+    assert "--template TEMPLATE_ID`" in output and "repeat this command" not in output
     assert not (tmp_path / "clean" / "review").exists()
 
 
 def test_few_pictures_are_refused_with_a_number_and_go_on_when_they_are_forced(up: Embedded, tmp_path: Path) -> None:
     command = (marked(tmp_path / "in", 12), "--find-mark", "--out", tmp_path / "clean")
-    status, said, errors = submit(up, *command)
+    status, output, errors = submit(up, *command)
     assert status == 3, errors
-    assert "more pictures like these are needed" in said and "--force" in said
-    status, said, errors = submit(up, *command, "--force")
-    assert (status, "Warning: Only 12 of 12 pictures" in said) == (3, True), errors
-    status, said, errors = submit(up, *command, "--force", "--approve")
-    assert (status, "12 of 12 images" in said) == (0, True), errors
+    assert "more pictures like these are needed" in output and "--force" in output
+    status, output, errors = submit(up, *command, "--force")
+    assert (status, "Warning: Only 12 of 12 pictures" in output) == (3, True), errors
+    status, output, errors = submit(up, *command, "--force", "--approve")
+    assert (status, "12 of 12 images" in output) == (0, True), errors
     assert submit(up, tmp_path / "in", "--text", "Doe", "--force", "--out", tmp_path / "no")[0] == 2

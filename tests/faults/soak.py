@@ -38,7 +38,7 @@ from storage.records import ENDED, NewImage, NewJob
 from storage.tables import attempts, images, jobs, webhook_outbox
 from tests.faults.balance import imbalances
 from tests.running import REPOSITORY, clean_environment, kill
-from tests.servers import PostgresServer, RedisServer, environment, started
+from tests.servers import PostgresServer, RedisServer, environment, start_server
 from tests.shop import RIGHTS
 
 WORKERS = 4
@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=0, help="submit more for this time")
     arguments = parser.parse_args()
-    postgres, redis = started(PostgresServer), started(RedisServer)
+    postgres, redis = start_server(PostgresServer), start_server(RedisServer)
     try:
         postgres.make_template(migrate)
         settings = Settings(

@@ -36,7 +36,7 @@ from tests.faults.balance import imbalances
 from tests.faults.conftest import hasty
 from tests.faults.soak import open_jobs
 from tests.running import Running, kill, processes_with, running, until
-from tests.servers import PostgresServer, RedisServer, environment, free_port, started
+from tests.servers import PostgresServer, RedisServer, environment, free_port, start_server
 
 #: Pictures in one submission.
 JOB = 5
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--kills", type=int, default=40)
     arguments = parser.parse_args()
-    postgres, redis = started(PostgresServer), started(RedisServer)
+    postgres, redis = start_server(PostgresServer), start_server(RedisServer)
     try:
         postgres.make_template(migrate)
         settings = Settings(

@@ -1,4 +1,4 @@
-"""The blob store's contract, on a directory and on a real S3 server that checks signatures."""
+"""The contract of the blob store, on a directory and on a real S3 server that checks signatures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Blobs = LocalBlobs | S3Blobs
 
 @pytest.fixture(scope="module")
 def s3_settings(s3_server: S3Server) -> Settings:
-    """Settings of one bucket, with a prefix, for the tests of this file."""
+    """Settings of one bucket, with a prefix, for the tests of this module."""
     settings = Settings(
         blobs_url="s3://contract/inside",
         s3_endpoint_url=s3_server.endpoint_url,
@@ -58,7 +58,7 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
         store.delete(blob.key)
 
 
-def test_what_was_put_is_got(blobs: Blobs) -> None:
+def test_get_returns_the_bytes_that_were_put(blobs: Blobs) -> None:
     blobs.put("t/1/a.jpg", b"bytes", content_type="image/jpeg")
     assert blobs.get("t/1/a.jpg") == b"bytes"
     stat = blobs.stat("t/1/a.jpg")
@@ -79,7 +79,7 @@ def test_a_second_put_replaces_bytes_and_type(blobs: Blobs) -> None:
     assert blobs.stat("a").content_type == "image/webp"
 
 
-def test_what_is_not_there_is_not_found(blobs: Blobs) -> None:
+def test_a_missing_blob_is_not_found(blobs: Blobs) -> None:
     for read in (blobs.get, blobs.stat):
         with pytest.raises(BlobNotFound, match="no/such"):
             read("no/such")
@@ -164,7 +164,7 @@ def test_threads_share_a_store(blobs: Blobs) -> None:
         assert list(pool.map(lambda n: blobs.get(f"many/{n}"), range(32))) == [bytes([n]) for n in range(32)]
 
 
-# Presigned requests against the real S3 server; those of the directory are served by the API and tested with it.
+# Presigned requests against the real S3 server. The API serves those of the directory, and its tests cover them.
 
 
 def test_s3_presigned_put_and_get_do_what_they_say(s3_settings: Settings) -> None:
@@ -203,7 +203,7 @@ def test_s3_expired_links_are_refused(s3_settings: Settings, monkeypatch: pytest
     blobs = s3_blobs(s3_settings)
     blobs.put("signed/d", b"1", content_type="image/png")
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    # botocore signs with this clock; the server judges by its own.
+    # botocore signs with this clock; the server checks with its own.
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_, **__: yesterday.replace(tzinfo=None))
     stale = blobs.presigned_get("signed/d", filename="d.png", expires_s=3600)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Browsers' questions to a real S3 server: the web page's origin may send files to the bucket, and no other."""
+"""CORS on a real S3 server: only the web page's origin may send files to the bucket."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def s3_settings(s3_server: S3Server) -> Settings:
 
 @pytest.fixture
 def s3(s3_server: S3Server) -> Any:
-    """The server, asked past the store."""
+    """A client of the server that bypasses the blob store."""
     return boto3.session.Session().client(
         "s3",
         region_name="us-east-1",
@@ -43,22 +43,23 @@ def s3(s3_server: S3Server) -> Any:
     )
 
 
-def made(settings: Settings) -> S3Blobs:
+def open_bucket(settings: Settings) -> S3Blobs:
+    """Open the blob store and ensure its bucket, with its CORS rules."""
     blobs = open_blobs(settings)
     assert isinstance(blobs, S3Blobs)
     blobs.ensure_bucket()
     return blobs
 
 
-def may(blobs: S3Blobs, origin: str, method: str = "PUT") -> bool:
+def is_allowed(blobs: S3Blobs, origin: str, method: str = "PUT") -> bool:
     """Whether a browser would send a file from a page of this origin."""
     link = blobs.presigned_put("t/1/a.png", content_type="image/png", expires_s=60)
-    asked = {
+    preflight = {
         "Origin": origin,
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "content-type",
     }
-    answer = httpx.options(link.url, headers=asked)
+    answer = httpx.options(link.url, headers=preflight)
     return (
         answer.is_success
         and answer.headers.get("access-control-allow-origin") in {origin, "*"}
@@ -68,14 +69,14 @@ def may(blobs: S3Blobs, origin: str, method: str = "PUT") -> bool:
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "GET", "HEAD"])
 def test_the_page_may_send_and_fetch_and_others_may_not(s3_settings: Settings, method: str) -> None:
-    blobs = made(s3_settings)
-    assert may(blobs, PAGE, method)
-    assert not may(blobs, "https://other.example", method)
-    assert not may(blobs, PAGE, "DELETE")
+    blobs = open_bucket(s3_settings)
+    assert is_allowed(blobs, PAGE, method)
+    assert not is_allowed(blobs, "https://other.example", method)
+    assert not is_allowed(blobs, PAGE, "DELETE")
 
 
 def test_the_page_sees_the_tag_of_what_it_sent(s3_settings: Settings) -> None:
-    link = made(s3_settings).presigned_put("t/1/a.png", content_type="image/png", expires_s=60)
+    link = open_bucket(s3_settings).presigned_put("t/1/a.png", content_type="image/png", expires_s=60)
     answer = patient.put(link.url, headers={**link.headers, "Origin": PAGE}, content=b"x")
     assert answer.is_success
     assert answer.headers["access-control-allow-origin"] == PAGE
@@ -83,20 +84,20 @@ def test_the_page_sees_the_tag_of_what_it_sent(s3_settings: Settings) -> None:
 
 
 def test_the_page_that_moves_is_let_in_at_its_new_address_alone(s3_settings: Settings) -> None:
-    made(s3_settings)
-    blobs = made(s3_settings.model_copy(update={"public_url": "https://moved.example:8443"}))
-    assert may(blobs, "https://moved.example:8443")
-    assert not may(blobs, PAGE)
+    open_bucket(s3_settings)
+    blobs = open_bucket(s3_settings.model_copy(update={"public_url": "https://moved.example:8443"}))
+    assert is_allowed(blobs, "https://moved.example:8443")
+    assert not is_allowed(blobs, PAGE)
 
 
 def test_the_operators_rules_stand(s3_settings: Settings, s3: Any) -> None:
     bucket = s3_settings.blobs_url.removeprefix("s3://")
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [OPERATORS]})
-    blobs = made(s3_settings)
+    blobs = open_bucket(s3_settings)
     (rule,) = s3.get_bucket_cors(Bucket=bucket)["CORSRules"]
     assert {name: rule[name] for name in OPERATORS} == OPERATORS
-    assert not may(blobs, PAGE)
+    assert not is_allowed(blobs, PAGE)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The migrations lead to the tables that the queries expect, and back, on both databases."""
+"""The migrations create exactly the tables of the queries, and remove them again, on both databases."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert, inspect, select, update
+from sqlalchemy import insert, inspect, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from storage.database import Database
+from storage.errors import SchemaNewer
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.migrate import migrate
 from storage.tables import images, jobs, metadata
+from tests.running import REPOSITORY
 from tests.servers import PostgresServer
 
 
@@ -41,7 +44,7 @@ def test_migrated_schema_is_exactly_the_tables(empty_url: str) -> None:
     with db.read() as connection:
         options: dict[str, Any] = {"compare_type": True, "compare_server_default": True}
         if not db.on_postgres:
-            # SQLite does not tell which columns of an index descend; the columns are compared below.
+            # SQLite does not report descending columns of an index; the columns are compared below.
             options["include_object"] = lambda _object, name, *_: name != "ix_images_queued"
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
         indexes = {
@@ -59,10 +62,10 @@ def test_partial_indexes_are_partial(empty_url: str) -> None:
     migrate(empty_url)
     db = Database.connect(empty_url)
     with db.read() as connection:
-        found = {index["name"]: index for index in inspect(connection).get_indexes("images")}
+        indexes = {index["name"]: index for index in inspect(connection).get_indexes("images")}
     db.close()
     for name in ("ix_images_queued", "ix_images_published", "ix_images_leased", "ix_images_lease_token"):
-        assert found[name]["dialect_options"].get(f"{db.engine.dialect.name}_where") is not None, name
+        assert indexes[name]["dialect_options"].get(f"{db.engine.dialect.name}_where") is not None, name
 
 
 def test_up_down_and_up_again(empty_url: str) -> None:
@@ -104,6 +107,48 @@ def test_several_migrators_at_once_are_safe(empty_url: str) -> None:
     db.close()
 
 
+def test_migrations_take_nothing_away_that_the_version_before_uses(tmp_path: Path) -> None:
+    """Programs of both versions work side by side while a new one is rolled out."""
+    url = f"sqlite:///{tmp_path / 'stepwise.sqlite3'}"
+    before: dict[tuple[str, str], Any] = {}
+    revisions = sorted(path.name[:4] for path in (REPOSITORY / "migrations" / "versions").glob("[0-9]*.py"))
+    assert len(revisions) > 10
+    for revision in revisions:
+        migrate(url, revision)
+        db = Database.connect(url)
+        shown = inspect(db.engine)
+        after = {
+            (table, column["name"]): column for table in shown.get_table_names() for column in shown.get_columns(table)
+        }
+        db.close()
+        assert set(before) <= set(after), revision
+        old_tables = {table for table, _ in before}
+        for place, column in after.items():
+            # A row that the old version writes has none of the new columns.
+            needed = not column["nullable"] and column["default"] is None
+            was = before.get(place)
+            if place[0] in old_tables and needed:
+                assert was is not None, f"{revision}: {place} has no default"
+                assert not was["nullable"], f"{revision}: {place} was optional"
+        before = after
+
+
+def test_a_newer_versions_schema_is_good_enough_and_stays(empty_url: str) -> None:
+    migrate(empty_url)
+    db = Database.connect(empty_url)
+    try:
+        with db.write() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        assert db.schema_is_current()
+        migrate(empty_url)
+        with pytest.raises(SchemaNewer):
+            migrate(empty_url, "0001")
+        with db.read() as connection:
+            assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+    finally:
+        db.close()
+
+
 def test_jobs_of_before_0013_get_the_upload_of_their_masks_file(empty_url: str) -> None:
     rows = json.loads((Path(__file__).parents[1] / "unit" / "storage" / "rows" / "masks.json").read_text())["jobs"]
     migrate(empty_url, "0012")
@@ -115,7 +160,7 @@ def test_jobs_of_before_0013_get_the_upload_of_their_masks_file(empty_url: str) 
             connection.execute(insert(jobs).values(id=f"job_{number}", tenant_id=tenant, state="queued", **job))
             image = {"mask": row["image"]["mask"], "mask_key": row["image"]["mask_key"], "record": {}}
             connection.execute(insert(images).values(**_image(number, 0, tenant, now), **image))
-        # A job of before 0005: each image has a file, and none a mask.
+        # A job from before 0005: each image has the key of a mask file, but no mask.
         old = {"id": "job_old", "tenant_id": tenant, "state": "queued", "options": {}, "total": 2, "created_at": now}
         connection.execute(insert(jobs).values(**old))
         for position in range(2):
@@ -141,6 +186,27 @@ def test_jobs_of_before_0013_get_the_upload_of_their_masks_file(empty_url: str) 
             connection.execute(update(images).where(images.c.id == image_id).values(mask=mask))
     migrate(empty_url, "0012")
     assert _masks(db) == {**before, "img_0_0": {}, "img_1_0": {"templates": ["tpl_1"]}}
+    db.close()
+
+
+def test_jobs_that_failed_before_0014_are_canceled_and_the_constraints_hold_for_all_rows(empty_url: str) -> None:
+    migrate(empty_url, "0013")
+    db = Database.connect(empty_url)
+    tenant, now = ensure_tenant(db, "shop"), datetime(2026, 5, 1, tzinfo=UTC)
+    with db.write() as connection:
+        job = {"id": "job_0", "tenant_id": tenant, "state": "failed", "options": {}, "total": 1, "created_at": now}
+        connection.execute(insert(jobs).values(job))
+        image = _image(0, 0, tenant, now)
+        connection.execute(insert(images).values(**image, mask=None, mask_key="", record={"method": "inpainting"}))
+    migrate(empty_url)
+    with db.read() as connection:
+        assert connection.execute(select(jobs.c.state, jobs.c.finished_at)).one() == ("canceled", now)
+        assert connection.execute(select(images.c.state, images.c.record)).one() == ("queued", {"method": "inpainting"})
+        if db.on_postgres:
+            not_valid = text("SELECT count(*) FROM pg_constraint WHERE NOT convalidated")
+            assert connection.scalar(not_valid) == 0
+    with pytest.raises(IntegrityError), db.write() as connection:
+        connection.execute(update(jobs).values(state="failed"))
     db.close()
 
 

@@ -1,4 +1,4 @@
-"""Forms and parts straight to a real S3 server: what it takes, what it refuses, and what is left of either."""
+"""Presigned forms and multipart uploads on a real S3 server: accepted, refused, and cleaned up."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def empty(blobs: S3Blobs) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def s3(s3_server: S3Server) -> Any:
-    """The server, asked past the store."""
+    """A client of the server that bypasses the blob store."""
     return boto3.session.Session().client(
         "s3",
         region_name="us-east-1",
@@ -63,7 +63,7 @@ def s3(s3_server: S3Server) -> Any:
 
 
 def transfers(s3: Any) -> list[str]:
-    """Keys of transfers in parts that are open."""
+    """Keys of the open multipart uploads."""
     return [entry["Key"] for entry in s3.list_multipart_uploads(Bucket="parts").get("Uploads", [])]
 
 
@@ -131,7 +131,7 @@ def test_a_part_of_another_size_or_number_is_refused(blobs: S3Blobs) -> None:
         blobs.stat(KEY)
 
 
-def test_of_dropped_parts_nothing_is_left(blobs: S3Blobs, s3: Any) -> None:
+def test_dropped_parts_leave_nothing_behind(blobs: S3Blobs, s3: Any) -> None:
     first, second = (blobs.begin_parts(KEY, content_type="image/tiff") for _ in range(2))
     beside = blobs.begin_parts(f"{KEY}2", content_type="image/tiff")
     link = blobs.presigned_part(KEY, first, 1, size=4, expires_s=60)
@@ -149,7 +149,9 @@ def test_of_dropped_parts_nothing_is_left(blobs: S3Blobs, s3: Any) -> None:
 
 
 @pytest.mark.parametrize("died", ["before opening", "before naming", "before joining", "before marking", "dropped"])
-def test_wherever_it_stops_the_sweeper_leaves_nothing(blobs: S3Blobs, s3: Any, database_url: str, died: str) -> None:
+def test_the_sweeper_removes_an_upload_that_stopped_at_any_step(
+    blobs: S3Blobs, s3: Any, database_url: str, died: str
+) -> None:
     clock = Clock()
     database = Database.connect(database_url, clock=clock)
     tenant = ensure_tenant(database, "shop")

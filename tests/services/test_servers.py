@@ -1,4 +1,4 @@
-"""The servers of the tests are what they claim to be, and can be killed and started again."""
+"""The servers of the tests are real, isolated from each other, and can be killed and started again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import (
     ServerMissing,
     environment,
     find_binary,
-    started,
+    start_server,
 )
 
 
@@ -39,7 +39,7 @@ def test_postgres_asks_for_a_password(postgres_server: PostgresServer) -> None:
 
 
 def test_a_killed_redis_starts_again_empty_at_the_same_address() -> None:
-    server = started(RedisServer)
+    server = start_server(RedisServer)
     try:
         with redis.Redis.from_url(server.url()) as client:
             client.set("key", "value")
@@ -63,7 +63,7 @@ def test_redis_databases_are_apart_and_a_flush_empties_all(redis_server: RedisSe
 
 
 def test_two_s3_servers_run_side_by_side_and_refuse_strangers(s3_server: S3Server) -> None:
-    second = started(S3Server)
+    second = start_server(S3Server)
     try:
         assert second.endpoint_url != s3_server.endpoint_url
         assert s3_server.answers()
@@ -102,4 +102,4 @@ def test_a_server_that_ends_at_its_start_is_an_error_with_its_log() -> None:
             self._run("sh", "-c", "echo out of order; exit 3")
 
     with pytest.raises(ServerFailed, match="broken ended:\nout of order"):
-        started(Broken)
+        start_server(Broken)

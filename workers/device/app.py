@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from cleanplate.base.settings import load_settings
 from cleanplate.telemetry.logs import configure
 from workers.device import resources
 from workers.device.drain import Drain
+from workers.shared.heartbeats import FILE_VARIABLE, write_failure
 from workers.shared.queue import make_celery, prepare_queue
 
 __all__ = ["app", "make_celery"]
@@ -50,9 +52,11 @@ def _begin_to_drain(**_: Any) -> None:
 def _open_resources(**_: Any) -> None:
     try:
         resources.open_for_process(settings, drain)
-    except Exception:
+    except Exception as error:
         # Celery would keep a child that can do nothing. Its parent ends instead, and the supervisor starts both anew.
         log.exception("worker.cannot_start")
+        if path := os.environ.get(FILE_VARIABLE):
+            write_failure(Path(path), error)
         resources.request_new_process("cannot_start")
         os._exit(1)
 

@@ -206,7 +206,7 @@ def give_back(lease: Lease[Any], ids: list[str], release: Callable[[], None]) ->
 
 
 class LeaseHeartbeat:
-    """Extends a lease every ``interval_s`` in a thread of its own, as long as the ``with`` block runs."""
+    """Extends a lease every ``interval_s`` in a separate thread during the ``with`` block."""
 
     def __init__(self, lease: Lease[Any], interval_s: float) -> None:
         self._lease = lease

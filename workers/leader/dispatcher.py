@@ -85,11 +85,11 @@ class Dispatcher:
             LedgerUnavailable, OperationalError: the ledger or the broker is unavailable; tick again later.
         """
         self._delay_reaping_after_outage()
-        seen = pending_work(self._database)
-        self._update_ledger(seen)
+        pending = pending_work(self._database)
+        self._update_ledger(pending)
         self._measure_backlog()
         self._send()
-        if seen.template:
+        if pending.template:
             self._send_templates()
         taken_at = self._clock()
         taken = take_shards(
@@ -117,25 +117,25 @@ class Dispatcher:
         if self._clock() > self._ticked_at + heartbeat_s + self._settings.dispatch_interval_s:
             self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
 
-    def _update_ledger(self, seen: PendingWork) -> None:
+    def _update_ledger(self, pending: PendingWork) -> None:
         max_attempts = self._settings.max_attempts
         reaped, late = Reaped(), []
         reaps = self._clock() >= self._reaps_from
-        if seen.silent and reaps:
+        if pending.silent and reaps:
             reaped = reap_leases(self._database, max_attempts=max_attempts)
         for outcome, reaped_images in (("requeued", reaped.requeued), ("failed", reaped.failed)):
             meters.LEASES_REAPED.labels(outcome).inc(len(reaped_images))
             _log_images(log.warning, f"images.{outcome}", reaped_images, reason=WORKER_LOST)
-        if seen.silent_template and reaps:
+        if pending.silent_template and reaps:
             for template_id in reap_templates(self._database, max_attempts=max_attempts):
                 log.warning("template.reaped", template=template_id)
-        if seen.paused:
+        if pending.paused:
             _log_images(log.info, "images.recalled", recall_paused(self._database))
-        if seen.late:
+        if pending.late:
             late = fail_late_images(self._database)
         meters.IMAGES_LATE.inc(len(late))
         _log_images(log.warning, "images.failed", late, reason=DEADLINE_PASSED)
-        if seen.finished or reaped.failed or late:
+        if pending.finished or reaped.failed or late:
             for job_id in close_jobs(self._database):
                 log.info("job.completed", job=job_id)
         now = self._clock()

@@ -1,6 +1,6 @@
 """Reports of a machine's devices: into a status file, the log and the ledger.
 
-A thread of its own writes to the ledger, so that a ledger that does not answer keeps no supervisor from its processes.
+A separate thread writes to the ledger, so that an unavailable ledger does not block the supervisor.
 A report that cannot be written is dropped; the next one carries current values.
 """
 

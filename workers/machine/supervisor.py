@@ -23,7 +23,7 @@ from cleanplate.telemetry import metrics
 from storage.database import Database
 from workers.machine.devices import Device, devices, read_device
 from workers.machine.reporting import DeviceReporter, make_report_folder
-from workers.shared.heartbeats import FILE_VARIABLE, HangDetector
+from workers.shared.heartbeats import FILE_VARIABLE, HangDetector, forget_failure, read_failure
 from workers.shared.queue import DRAIN_S, prepare_queue
 from workers.shared.stopping import StopSignal
 
@@ -61,9 +61,11 @@ class DeviceProcess:
         """The last report of the process, completed by the state of process and device."""
         now, reading = time.time(), read_device(self._device)
         own = self._detector.last or DeviceReport(device=self._device.name, host=socket.gethostname(), told_at=now)
+        state = self._state()
         return replace(
             own,
-            state="draining" if draining else self._state(),
+            state="draining" if draining else state,
+            reason=self._reason(state),
             deaths=self.child.deaths,
             silent_s=round(self._detector.silent_s, 1),
             memory_used=reading.memory_used,
@@ -76,6 +78,15 @@ class DeviceProcess:
         if self.child.alive:
             return self._detector.last.state if self._detector.last else "starting"
         return "crash_loop" if self.child.in_crash_loop else "waiting"
+
+    def _reason(self, state: str) -> str | None:
+        """Why the process does not work: its own error, else how it ended last."""
+        if state == "working":
+            forget_failure(self._heartbeat_file)
+            return None
+        if self.child.deaths == 0:
+            return None
+        return read_failure(self._heartbeat_file) or f"process_died: The process ended with {self.child.last_status}."
 
     def _new_detector(self) -> HangDetector:
         return HangDetector(self._heartbeat_file, hang_s=self._settings.hang_s, stuck_s=self._settings.stuck_s)

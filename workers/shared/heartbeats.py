@@ -25,6 +25,8 @@ HEARTBEAT_S = 1.0
 FIRST_HEARTBEAT_S = 120.0
 #: Variable that names the file to a process; without it the process writes none.
 FILE_VARIABLE = "CLEANPLATE_HEARTBEAT_FILE"
+#: Most characters of a reason in a report.
+LONGEST_REASON = 500
 #: Most seconds that one check adds to a silence: a supervisor that was itself stopped must not blame its processes.
 _LONGEST_INTERVAL_S = 1.0
 
@@ -96,6 +98,29 @@ class HangDetector:
         if self.last is not None and (self.last.hanging_s or 0.0) > self._stuck_s:
             return "stuck"
         return None
+
+
+def write_failure(heartbeat_file: Path, error: Exception) -> None:
+    """Leave the error that keeps a process from its work for the supervisor, beside the heartbeat file."""
+    code = getattr(error, "code", type(error).__name__)
+    replace_file(_failure_file(heartbeat_file), f"{code}: {' '.join(str(error).split())}"[:LONGEST_REASON])
+
+
+def read_failure(heartbeat_file: Path) -> str | None:
+    """The last error that :func:`write_failure` left, as a code and a sentence."""
+    try:
+        return _failure_file(heartbeat_file).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def forget_failure(heartbeat_file: Path) -> None:
+    """Forget the last error: the process works."""
+    _failure_file(heartbeat_file).unlink(missing_ok=True)
+
+
+def _failure_file(heartbeat_file: Path) -> Path:
+    return heartbeat_file.with_suffix(".failure")
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""One module for each file format: ``read`` gives its pages, ``write`` gives the file back with pages edited.
+"""One module for each file format: ``read`` returns the pages, ``write`` returns the file with edited pages.
 
-What a page did not change is taken from the source's own bytes wherever the format allows it.
+Unchanged parts are copied from the source's bytes wherever the format allows it.
 """

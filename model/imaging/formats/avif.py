@@ -26,7 +26,7 @@ _XMP = b"application/rdf+xml"
 
 
 def read(data: bytes, image: Image.Image) -> list[Page]:
-    """The picture; more than 8 bits a sample come as 16.
+    """Read the picture; depths over 8 bits are scaled to 16.
 
     Raises:
         ImageRejected: the pixels are damaged.
@@ -66,7 +66,7 @@ def _deep(data: bytes, image: Image.Image) -> Samples | None:
 def _configuration(data: bytes, own_properties: list[tuple[bytes, bytes]]) -> int:
     """The flags of the coding's configuration (AV1-ISOBMFF, section 2.3); as of 8 bits, 4:2:0 without one.
 
-    A picture made of tiles has none of its own: then the first that is there, which is theirs.
+    A picture made of tiles has none; then it is the first one in the file, which belongs to the tiles.
     """
     own = next((box for kind, box in own_properties if kind == b"av1C"), b"")
     at = data.find(b"av1C")

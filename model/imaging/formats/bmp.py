@@ -1,4 +1,4 @@
-"""BMP: repaired pixels are written into the source's own bytes, of any depth; coded rows (RLE) are stored plainly.
+"""BMP: repaired pixels are written into the source's bytes, at any depth; coded rows (RLE) are stored uncompressed.
 
 Windows GDI, "Bitmap Storage"; the headers of OS/2 1.x and of versions 3 to 5.
 """
@@ -21,14 +21,14 @@ from model.imaging.probing import load
 
 _RLE = {1, 2}
 _BITFIELDS = 3
-#: File header; header of OS/2 1.x; where the masks of colours lie.
+#: Size of the file header, size of the OS/2 1.x header, and the place of the colour masks.
 _FILE_HEADER, _OS2_HEADER, _MASKS_AT = 14, 12, 54
 _MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0xFF00, 0xFF)}
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the rows lie in a file, and how they are coded."""
+    """The place of the rows in a file, and their coding."""
 
     start: int
     width: int
@@ -36,7 +36,7 @@ class _Layout:
     upside_down: bool
     depth: int
     coding: int
-    #: Where the colour table begins, and the bytes of one of its entries.
+    #: Start of the colour table, and bytes of one entry.
     table: int
     entry: int
     colours: int
@@ -45,7 +45,7 @@ class _Layout:
 
     @property
     def row(self) -> int:
-        """Bytes of a row."""
+        """Number of bytes of a row."""
         return (self.width * self.depth + 31) // 32 * 4
 
 
@@ -90,7 +90,7 @@ def _layout(data: bytes) -> _Layout:
 
 
 def _plain(data: bytes, layout: _Layout) -> bytes:
-    """The file with its rows as they are, in the depth that it states."""
+    """The file with uncompressed rows, in the depth that it states."""
     with Image.open(io.BytesIO(data)) as image:
         load(image, ImageRejected, "image")
         indices = np.array(image, np.uint8)[::-1]
@@ -104,7 +104,7 @@ def _plain(data: bytes, layout: _Layout) -> bytes:
 
 def _laid_in(data: bytes, layout: _Layout, edit: Edit) -> bytes:
     size = layout.row * layout.rows
-    # The last row may lack the bytes that fill it up.
+    # The last row may lack its padding bytes.
     out = np.frombuffer(data.ljust(layout.start + size, b"\0"), np.uint8).copy()
     rows = out[layout.start : layout.start + size].reshape(layout.rows, layout.row)
     if layout.upside_down:

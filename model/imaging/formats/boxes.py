@@ -1,7 +1,7 @@
 """ISO base media files (ISO/IEC 14496-12): boxes, and the items and properties of a picture (ISO/IEC 23008-12).
 
-No encoder at hand writes AVIF of more than 8 bits together with what describes the picture: :func:`described` adds that
-to a file that an encoder has written.
+No available encoder writes AVIF of more than 8 bits together with metadata: :func:`described` adds the metadata to an
+encoder's file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _DESCRIBING = frozenset(
     {b"colr", b"irot", b"imir", b"clap", b"pasp", b"clli", b"mdcv", b"cclv", b"amve", b"udes", b"altt"}
 )
-#: Properties without which a picture may not be shown: how it is turned and cut.
+#: Properties that a viewer must apply: turn and cut.
 _ESSENTIAL = frozenset({b"irot", b"imir", b"clap"})
-#: Of a full box: version and flags follow its size and type.
+#: Header size of a full box: version and flags follow its size and type.
 _FULL = 12
 
 
@@ -33,7 +33,7 @@ class Item:
 
 
 class NotDescribable(ValueError):
-    """An encoder's file is laid out otherwise than is known here."""
+    """An encoder's file has an unknown layout."""
 
 
 def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -53,12 +53,12 @@ def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def c2pa(data: bytes) -> bytes:
-    """The boxes of the first level in which C2PA manifests lie, as they are; empty where there are none."""
+    """The unchanged first-level boxes with C2PA manifests; empty without one."""
     return b"".join(box for kind, box in boxes(data) if kind == b"uuid" and box[8:24] == C2PA_BOX)
 
 
 def properties(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Types and bytes of the picture's properties, in their order; empty where the file does not list them."""
+    """Types and bytes of the picture's properties, in their order; empty if the file does not list them."""
     try:
         return _properties(data)
     except (KeyError, IndexError, struct.error):
@@ -93,17 +93,17 @@ def _metadata(data: bytes) -> dict[bytes, bytes]:
 
 
 def describing(of_picture: list[tuple[bytes, bytes]]) -> list[bytes]:
-    """Those of the picture's properties that a new coding of it does not bring."""
+    """The picture's properties that a new encoding of it does not contain."""
     return [box for kind, box in of_picture if kind in _DESCRIBING and not (kind == b"colr" and box[8:12] == b"nclx")]
 
 
 def described(coded: bytes, descriptive: list[bytes], items: list[Item]) -> bytes:
     """``coded``, as an encoder made it, with further properties ``descriptive`` of its picture and further ``items``.
 
-    Turns and cuts are listed for the alpha plane too, so that both are shown alike (ISO/IEC 23000-22, 7.3.5).
+    Turns and cuts are listed for the alpha plane too, so that both appear alike (ISO/IEC 23000-22, 7.3.5).
 
     Raises:
-        NotDescribable: ``coded`` is laid out otherwise than libavif does it.
+        NotDescribable: ``coded`` has another layout than libavif's.
     """
     if not descriptive and not items:
         return coded
@@ -127,7 +127,7 @@ def described(coded: bytes, descriptive: list[bytes], items: list[Item]) -> byte
     if inner.keys() - parts.keys() or [kind for kind, _ in outer] != [b"ftyp", b"meta", b"mdat"]:
         raise NotDescribable(f"unknown parts: {[*inner]} in {[kind for kind, _ in outer]}")
     mdat = outer[2][1]
-    # Where things lie depends on how long the list of places is, and that only on their number.
+    # The places depend on the length of the list of places, which depends only on their number.
     parts[b"iloc"] = _listed(places | dict.fromkeys(range(first, first + len(items)), (0, 0)))
     grown = sum(map(len, parts.values())) + _FULL - len(meta)
     at = len(coded) + grown

@@ -1,8 +1,8 @@
 """A JPEG's DCT coefficients, read and written with libjpeg (jpeglib), so that untouched blocks stay bit for bit.
 
-jpeglib reads four components and writes the first three of its own; the fourth follows the file that it copies
-parameters from. So the fourth goes into such a file first: a scan of its own under the source's frame header
-(ITU-T T.81, annex A.2.2), whose other components need no scan.
+jpeglib reads four components and writes the first three itself; it copies the fourth from the file that gives it the
+parameters. So the fourth is written to such a file first, as a single scan under the source's frame header (ITU-T T.81,
+annex A.2.2), whose other components need no scan.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from model.imaging.formats.segments import Segment
 
 #: jpeglib keeps its state in global variables.
 _ONE_AT_A_TIME = threading.Lock()
-#: The components of a JPEG by the names that jpeglib gives them.
+#: The components of a JPEG by jpeglib's names.
 _NAMES = ("Y", "Cb", "Cr", "K")
 
 
 class NotSpliceable(Exception):
-    """The coefficients cannot be carried over; the message is the reason."""
+    """The coefficients cannot be copied; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def edited(data: bytes, edit: Callable[[list[Component]], None]) -> bytes:
     return written
 
 
-#: To jpeglib: the tables, and the numbers of the components, are those of the file that it copies parameters from.
+#: Tells jpeglib to take the tables and the component numbers from the file that gives the parameters.
 _AS_THEY_ARE = -1
 
 
@@ -128,7 +128,7 @@ def _with_scan_of_last(headers: list[Segment], component: Component, folder: Pat
 
 
 def _optimised(headers: list[Segment]) -> bool:
-    """Whether the file has other Huffman tables than those of T.81, annex K."""
+    """Whether the file's Huffman tables differ from those of T.81, annex K."""
     brought = [segment.content for segment in headers if segment.marker == segments.DHT]
     return any(table not in _standard_tables() for content in brought for table in _tables(content))
 

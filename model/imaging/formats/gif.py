@@ -1,6 +1,6 @@
-"""GIF, block by block: stored frames that show a repaired pixel get new indices, all else is the source's own bytes.
+"""GIF, block by block: stored frames with a repaired pixel get new indices, all else is copied from the source.
 
-Frames are repaired as a person sees them, in the colours of their own tables; transparent pixels of a
+Frames are repaired as displayed, in the colours of their own tables; transparent pixels of a
 stored frame show the frame before it, which is repaired as well. GIF89a specification, sections 17 to 27.
 """
 
@@ -26,7 +26,7 @@ _XMP, _XMP_TRAILER = b"XMP DataXMP", 258
 
 @dataclass(frozen=True)
 class _Frame:
-    """One stored image: where it lies in the file and on the screen."""
+    """One stored image, with its place in the file and on the screen."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class _Frame:
 
 
 def read(image: Image.Image, frames: int) -> list[Page]:
-    """Every frame as it is seen.
+    """Read every frame as displayed.
 
     Raises:
         ImageRejected: the pixels are damaged.
@@ -85,7 +85,7 @@ def _repaired(data: bytes, frame: _Frame, shared: bytes, edit: Edit, *, still: b
 
 
 def _indices(frame: _Frame, shared: bytes) -> NDArray[np.uint8]:
-    """The stored indices: the frame is put alone into a file, for a decoder to read."""
+    """The stored indices, decoded from a file that holds only this frame."""
     table = frame.table or shared
     bits = (len(table) // 3).bit_length() - 2
     size = frame.width.to_bytes(2, "little") + frame.height.to_bytes(2, "little")
@@ -99,7 +99,7 @@ def _indices(frame: _Frame, shared: bytes) -> NDArray[np.uint8]:
 
 
 def _coded(indices: NDArray[np.uint8]) -> bytes:
-    """Indices as LZW code size and sub-blocks, from a file that an encoder makes of them."""
+    """Indices as LZW code size and sub-blocks, copied from an encoder's file."""
     image = Image.fromarray(indices, "P")
     image.putpalette(bytes(range(256)) * 3)
     out = io.BytesIO()
@@ -149,7 +149,7 @@ def xmp_of(data: bytes) -> bytes | None:
 
 
 def _xmp_place(data: bytes) -> slice | None:
-    """Where the XMP extension lies. Its packet ends in a trailer that leads any reader of sub-blocks out of it."""
+    """The place of the XMP extension. Its packet ends in a trailer that ends it for any reader of sub-blocks."""
     start = data.find(b"\x21\xff\x0b" + _XMP)
     end = data.find(b"\x01\xff\xfe", start)
     return slice(start, end + _XMP_TRAILER) if 0 <= start < end else None

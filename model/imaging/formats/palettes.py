@@ -1,4 +1,4 @@
-"""Repairing palette pictures: repaired pixels take the nearest colour of the palette, free places take new colours.
+"""Repairs palette pictures: repaired pixels take the nearest colour of the palette; free entries take new colours.
 
 Indices outside the hole never change, nor does any colour that the palette already has.
 """
@@ -27,7 +27,7 @@ class Palette:
 
     @classmethod
     def of(cls, rgb: bytes, alphas: bytes = b"") -> Palette:
-        """From the bytes of a palette and of its leading entries' alphas (the others are opaque)."""
+        """A palette from its bytes and from the alphas of its leading entries (the others are opaque)."""
         colours = np.frombuffer(rgb[: len(rgb) // 3 * 3], np.uint8).reshape(-1, 3).copy()
         given = np.frombuffer(alphas[: len(colours)], np.uint8)
         return cls(colours, np.concatenate((given, np.full(len(colours) - len(given), 255, np.uint8))))
@@ -38,7 +38,7 @@ class Palette:
         """Set ``indices`` (``[H, W]``) to the nearest colours of ``samples`` (``uint8 [H, W, 3 or 4]``) ``inside``.
 
         Pixels keep their alpha, unless ``samples`` have another: those take the entry that looks most like them on
-        white and on black. With ``capacity`` the palette may grow to so many colours.
+        white and on black. The palette may grow to ``capacity`` colours.
         """
         old = np.minimum(indices[inside], len(self.colours) - 1)
         alphas = self.alphas[old]
@@ -59,7 +59,7 @@ class Palette:
         indices[inside] = painted
 
     def _grow(self, wanted: NDArray[np.uint8], capacity: int) -> None:
-        """Add colours of ``wanted`` that the palette lacks most, as many as there is room for."""
+        """Add the colours of ``wanted`` that the palette lacks most, up to its capacity."""
         room = capacity - len(self.colours)
         if room <= 0:
             return
@@ -103,7 +103,7 @@ def _as_lab(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def packed_bits(values: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
-    """``[h, w]`` of 1, 2, 4 or 8 bits as bytes; each row begins a byte, its first value in the highest bits."""
+    """``[h, w]`` of 1, 2, 4 or 8 bits as bytes; each row begins with a byte, its first value in the highest bits."""
     per_byte = 8 // depth
     padded = np.pad(values, ((0, 0), (0, -values.shape[1] % per_byte))).reshape(values.shape[0], -1, per_byte)
     shifts = np.arange(per_byte - 1, -1, -1, dtype=np.uint8) * np.uint8(depth)

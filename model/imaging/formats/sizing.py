@@ -1,20 +1,20 @@
-"""Lossy formats whose coefficients cannot be spliced: encoded at the quality that gives the source's size."""
+"""Encodes lossy formats that cannot be spliced, at the quality that gives the source's size."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-#: Quality is looked for between these, and a size so near to the wanted one is near enough.
+#: Range of the searched quality, and the allowed relative difference of the size.
 LEAST, MOST, NEAR = 40, 100, 0.05
-#: Where the search begins, and how the logarithm of the size grows with quality until two sizes say it better.
+#: First quality of the search, and the assumed slope of the logarithm of the size until two sizes are known.
 _FIRST, _SLOPE = 80, 0.04
 
 
 def nearest_size(encode: Callable[[int], bytes], size: int, tries: int = 4) -> bytes:
     """The file of ``encode(quality)`` nearest to ``size`` bytes, found in at most ``tries`` encodings.
 
-    The logarithm of the size is nearly straight in quality, so that a secant needs few of them.
+    The logarithm of the size is nearly linear in quality, so a secant search needs few encodings.
     """
     sizes: dict[int, float] = {}
     quality, slope = _FIRST, _SLOPE

@@ -16,7 +16,7 @@ from model.imaging.formats.coefficients import Component
 from model.imaging.formats.segments import Segment
 from model.imaging.picture import Mask, Samples
 
-#: MCUs worked on at once: bounds the memory of a mark that covers the picture.
+#: MCUs in one batch, which bounds the memory of a mark that covers the picture.
 _BATCH = 1 << 13
 
 
@@ -41,14 +41,14 @@ def splice(data: bytes, samples: Samples, hole: Mask, kind: str = "") -> bytes:
 
 
 def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
-    """Which MCUs of ``across`` x ``down`` px hold a pixel of ``hole``."""
+    """The MCUs of ``across`` x ``down`` px that hold a pixel of ``hole``: ``bool [rows, columns]``."""
     padded = np.pad(hole > 0, ((0, -hole.shape[0] % down), (0, -hole.shape[1] % across)))
     cells = padded.reshape(padded.shape[0] // down, down, padded.shape[1] // across, across)
     return np.asarray(cells.any(axis=(1, 3)))
 
 
 def _colour(headers: list[Segment], channels: int) -> str:
-    """How components follow from samples, as libjpeg decides it by the file's markers."""
+    """The conversion from samples to components, which libjpeg derives from the file's markers."""
     if channels == 1:
         return "grey"
     transform = segments.adobe_transform(headers)
@@ -72,7 +72,7 @@ def _touched(hole: Mask, components: list[Component]) -> list[NDArray[np.intp]]:
 
 def _repair(components: list[Component], mcus: NDArray[np.intp], samples: Samples, hole: Mask, kind: str) -> None:
     across, down = (max(getattr(part, axis) for part in components) * 8 for axis in ("across", "down"))
-    # Beyond the picture's border the last row and column go on, as encoders do it.
+    # Beyond the picture's border the last row and column repeat, as in encoders.
     rows = np.minimum(mcus[:, :1] * down + np.arange(down), hole.shape[0] - 1)
     columns = np.minimum(mcus[:, 1:] * across + np.arange(across), hole.shape[1] - 1)
     at = rows[:, :, None], columns[:, None, :]
@@ -95,7 +95,7 @@ def _repair_component(
     total_rows, total_columns = part.coefficients.shape[:2]
     rows = (mcus[:, 0, None, None] * tall + np.arange(tall)[:, None] + np.zeros((1, wide), int)).reshape(-1)
     columns = (mcus[:, 1, None, None] * wide + np.arange(wide)[None, :] + np.zeros((tall, 1), int)).reshape(-1)
-    # Blocks that only fill up the last MCU are not there, and those that the hole misses stay.
+    # Blocks that only pad the last MCU do not exist, and blocks outside the hole stay.
     there = (rows < total_rows) & (columns < total_columns) & share.any(axis=(1, 2))
     rows, columns, share, new = rows[there], columns[there], share[there], new[there]
     old = idctn(part.coefficients[rows, columns] * part.table, axes=(1, 2), norm="ortho") + 128

@@ -1,6 +1,6 @@
-"""TIFF, strip by strip: strips and tiles that the repair touches are coded anew, all else is the source's own bytes.
+"""TIFF, strip by strip: strips and tiles that the repair touches are encoded again, all else is copied.
 
-So every tag, profile, page and private directory stays where it is. TIFF 6.0; BigTIFF.
+So every tag, profile, page and private directory keeps its place. TIFF 6.0; BigTIFF.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COMPLAINTS = (*DAMAGE, tifffile.TiffFileError)
 
 
 def read(data: bytes, limits: Limits) -> list[Page]:
-    """Every page, and behind them the smaller copies that the file holds of them.
+    """Read every page, and after them the smaller copies of pages in the file.
 
     Raises:
         ImageRejected: the pixels are damaged, or of a kind that could not be written back.
@@ -122,7 +122,7 @@ def _reason_against(page: Any) -> str | None:
 
 
 def _whole(page: Any) -> bool:
-    """Whether its samples are whole numbers of a size that can be written back."""
+    """Whether the samples are integers of a size that can be written back."""
     if page.bitspersample < 8:
         return page.bitspersample in (1, 2, 4) and page.samplesperpixel == 1
     return page.bitspersample in (8, 16) and np.dtype(page.dtype) in (np.uint8, np.uint16)
@@ -133,12 +133,12 @@ def _kind(page: Any) -> str:
 
 
 def _name(code: Any) -> str:
-    """As tifffile names it; the number of one that has no name."""
+    """The name in tifffile; the number of a nameless value."""
     return str(getattr(code, "name", code))
 
 
 def _stored(page: Any) -> Samples:
-    """``[H, W, C]`` as the file has it."""
+    """The stored samples, ``[H, W, C]``."""
     samples = page.asarray()
     if page.planarconfig == 2 and samples.ndim == 3:
         samples = samples.transpose(1, 2, 0)
@@ -168,14 +168,14 @@ def _shown(page: Any, stored: Samples) -> Page:
 
 
 def _alpha_at(page: Any) -> int | None:
-    """The channel that is alpha (ExtraSamples 1 or 2), if there is one."""
+    """The index of the alpha channel (ExtraSamples 1 or 2); ``None`` without one."""
     channels = _CHANNELS[page.photometric]
     extra = [int(kind) for kind in page.extrasamples]
     return channels if extra and extra[0] in (1, 2) and page.samplesperpixel > channels else None
 
 
 def _edited(page: Any, stored: Samples, edit: Edit) -> Samples:
-    """``stored`` with the repaired pixels, in the file's own terms."""
+    """``stored`` with the repaired pixels, in the file's sample format."""
     inside = edit.hole > 0
     channels = _CHANNELS[page.photometric]
     stored = stored.copy()

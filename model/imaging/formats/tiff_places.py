@@ -1,4 +1,4 @@
-"""Where things lie in a TIFF: new strips take the places of the old ones, and directories follow. TIFF 6.0; BigTIFF."""
+"""Places in a TIFF: new strips take the places of the old ones, and directories are updated. TIFF 6.0; BigTIFF."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SMALLER = 1
 #: Kinds of fields that hold bytes: numbers, text, anything.
 _BYTE, _BYTES = 1, {1, 2, 7}
 
-#: First byte and the one after the last.
+#: First byte, and the byte after the last.
 Range = tuple[int, int]
 
 
 def pages_of(file: Any) -> list[Any]:
-    """The pages, and behind them the smaller copies that lie beneath pages (SubIFDs, TIFF supplement 1)."""
+    """The pages, and after them the smaller copies below pages (SubIFDs, TIFF supplement 1)."""
     pages = list(file.pages)
     return pages + [copy for page in pages for copy in page.pages or () if copy.subfiletype & _SMALLER]
 
@@ -25,7 +25,7 @@ def pages_of(file: Any) -> list[Any]:
 def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
     """``data`` with new ``strips`` (of each page, by number): the places of the old ones first, else at the end.
 
-    Remains of the old ones become zeros: they show the mark.
+    Remains of the old strips are overwritten with zeros, because they show the mark.
     """
     out = bytearray(data)
     pages = pages_of(file)
@@ -37,7 +37,7 @@ def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
     for number, coded in enumerate(strips):
         for index, strip in coded.items():
             places[number][index], sizes[number][index] = _put(out, free, strip), len(strip)
-    # A file that ends in a strip ends there again.
+    # A file that ends with a strip ends with it again.
     if free and free[-1][1] == len(out):
         del out[free[-1][0] :]
     for page, offsets, counts, coded in zip(pages, places, sizes, strips, strict=True):
@@ -48,7 +48,7 @@ def laid_in(data: bytes, file: Any, strips: list[dict[int, bytes]]) -> bytes:
 
 
 def _free(size: int, file: Any, pages: list[Any], strips: list[dict[int, bytes]]) -> list[Range]:
-    """The places of the strips that are made anew, joined where they meet, without the bytes of anything else."""
+    """The places of the replaced strips, joined where they meet, without bytes that other parts use."""
     kept: list[Range] = [(0, 16 if file.is_bigtiff else 8)]
     entry, rest = (20, 16) if file.is_bigtiff else (12, 6)
     given: list[Range] = []
@@ -68,7 +68,7 @@ def _free(size: int, file: Any, pages: list[Any], strips: list[dict[int, bytes]]
 
 
 def _joined(places: list[Range]) -> list[Range]:
-    """In order, and as one where they meet."""
+    """The places in order, joined where they meet."""
     joined: list[Range] = []
     for start, end in sorted(places):
         if joined and joined[-1][1] >= start:
@@ -79,7 +79,7 @@ def _joined(places: list[Range]) -> list[Range]:
 
 
 def _put(out: bytearray, free: list[Range], strip: bytes) -> int:
-    """Lay ``strip`` into the first free place that holds it, or at the end; where it begins."""
+    """Write ``strip`` into the first free place that is large enough, or at the end; its start."""
     for number, (start, end) in enumerate(free):
         missing = len(strip) - (end - start)
         if missing > 0 and end == len(out):
@@ -98,13 +98,13 @@ def _list(out: bytearray, file: Any, page: Any, codes: set[int], values: list[in
     """Set the places or lengths of a page's strips in its directory."""
     tag = next((tag for tag in page.tags if tag.code in codes), None)
     if tag is None:
-        return  # lengths may be missing where nothing is packed; then they do not change
+        return  # uncompressed strips may lack lengths; then these do not change
     kind = {3: "H", 4: "I", 13: "I", 16: "Q"}[int(tag.dtype)]
     values = values[: tag.count]
     if max(values) < 1 << (8 * struct.calcsize(kind)):
         struct.pack_into(f"{file.byteorder}{len(values)}{kind}", out, tag.valueoffset, *values)
         return
-    # Of 16 bits, and one no longer fits: the list is made anew, of 32 bits, behind everything.
+    # If a value no longer fits into 16 bits, a new list of 32 bits is written at the end of the file.
     struct.pack_into(file.byteorder + "H", out, tag.offset + 2, 4)
     packed = struct.pack(f"{file.byteorder}{len(values)}I", *values)
     field, room = (tag.offset + 12, 8) if file.is_bigtiff else (tag.offset + 8, 4)
@@ -119,7 +119,7 @@ def _list(out: bytearray, file: Any, page: Any, codes: set[int], values: list[in
 def with_tag(data: bytes, code: int, content: bytes) -> bytes:
     """``data`` with ``content`` as the bytes of this tag of its first page.
 
-    It replaces the old content; where it does not fit, it and the directory are written anew at the end of the file.
+    It replaces the old content. If it does not fit, the content and the directory are written at the end of the file.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
@@ -129,7 +129,7 @@ def with_tag(data: bytes, code: int, content: bytes) -> bytes:
     first = struct.unpack_from(order + offset_kind, data, head)[0]
     count = struct.unpack_from(order + count_kind, data, first)[0]
     start, end = first + lead, first + lead + entry_size * count
-    # Content short enough to lie in the entry itself is padded, so that it lies where longer content does.
+    # Content that would fit into the entry itself is padded, so that it is stored like longer content.
     content = content.ljust(struct.calcsize(offset_kind) + 1, b"\0")
     out = bytearray(data)
     for at in range(start, end, entry_size):

@@ -1,4 +1,4 @@
-"""WebP and animated WebP, chunk by chunk: only the bitstreams are made anew, every other chunk is the source's own.
+"""WebP and animated WebP, chunk by chunk: only the bitstreams are encoded again, every other chunk is copied.
 
 WebP Container Specification (RFC 9649). A lossy file is encoded again at the quality whose size is nearest to its own.
 """
@@ -49,7 +49,7 @@ def is_lossless(data: bytes) -> bool:
 
 
 def read(image: Image.Image, frames: int) -> list[Page]:
-    """The only picture, or every frame of an animation as it is seen.
+    """Read the only picture, or every frame of an animation as displayed.
 
     Raises:
         ImageRejected: the pixels are damaged.
@@ -75,7 +75,7 @@ def write(data: bytes, edits: list[Edit], lossless: bool, xmp: bytes | None = No
 
 
 def _frame(content: bytes, edit: Edit) -> bytes:
-    """One ANMF chunk after the repair; its own where it shows none of it."""
+    """One ANMF chunk after the repair; the source's chunk if it shows no repaired pixel."""
     left, top, width, height = (int.from_bytes(content[at : at + 3], "little") for at in (0, 3, 6, 9))
     window = np.s_[2 * top : 2 * top + height + 1, 2 * left : 2 * left + width + 1]
     inside = edit.hole[window] > 0
@@ -116,7 +116,7 @@ def _encoder(image: Image.Image, lossless: bool) -> Callable[[int], bytes]:
 
 
 def _extended(parts: list[Chunk], samples: Pixels, xmp: bytes | None) -> list[Chunk]:
-    """``parts`` led by VP8X where one is needed, with ``xmp`` as their XMP packet."""
+    """``parts`` with a leading VP8X if one is needed, and with ``xmp`` as their XMP packet."""
     if xmp is not None:
         parts = [*(part for part in parts if part[0] != b"XMP "), (b"XMP ", xmp)]
     size = (samples.shape[1] - 1).to_bytes(3, "little") + (samples.shape[0] - 1).to_bytes(3, "little")

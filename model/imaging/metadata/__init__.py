@@ -1,1 +1,1 @@
-"""Metadata: thumbnails that must be renewed, labels of origin, manifests that are kept."""
+"""Metadata: renewed thumbnails, labels of origin, and manifests."""

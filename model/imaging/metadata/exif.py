@@ -1,4 +1,4 @@
-"""Renewing the thumbnail inside EXIF, byte for byte: everything else, maker notes included, stays where it is.
+"""Renews the thumbnail inside EXIF, byte for byte: all other data, including maker notes, keeps its place.
 
 Exif 2.32, section 4.5.5: the thumbnail is a JPEG that the second directory (IFD1) points at.
 """
@@ -17,19 +17,19 @@ from model.imaging.picture import Pixels
 #: Makes a JPEG from its longest side in pixels and its quality.
 Thumbnail = Callable[[int, int], bytes]
 
-#: A sanity limit: outside JPEG, EXIF has none.
+#: A sanity limit, because EXIF outside JPEG has none.
 LONGEST_EXIF = 1 << 24
 _OFFSET, _LENGTH = 0x0201, 0x0202
 _QUALITIES = (85, 75, 60, 40, 20)
-#: Side in pixels where the old thumbnail cannot be read: EXIF's recommendation.
+#: Side in pixels for an unreadable old thumbnail: EXIF's recommendation.
 _USUAL_SIDE = 160
-#: The largest that a new one is made.
+#: Largest side of a new thumbnail, in pixels.
 _LARGEST_SIDE = 1024
 
 
 def thumbnail_of(stored: Pixels) -> Thumbnail:
     """Thumbnails of ``uint8 [H, W, 3]``, in the orientation in which it is stored."""
-    # Reduced at once: the whole picture would be held until the file is written. Thinned first, then averaged.
+    # Reduced now, so that the whole picture is not held until the file is written: thinned first, then averaged.
     thin = max(1, max(stored.shape[:2]) // (4 * _LARGEST_SIDE))
     image = Image.fromarray(np.ascontiguousarray(stored[::thin, ::thin]))
     image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), reducing_gap=2.0)
@@ -74,13 +74,13 @@ def with_thumbnail(exif: bytes, thumbnail: Thumbnail, longest: int) -> bytes:
 
 
 def attempts(thumbnail: Thumbnail, old: bytes) -> Iterator[bytes]:
-    """Thumbnails of the size of the ``old`` one, each of fewer bytes than the one before it."""
+    """Thumbnails of the size of the ``old`` one, each smaller in bytes than the one before."""
     side = _side(old)
     return (thumbnail(side, quality) for quality in _QUALITIES)
 
 
 def _thumbnail_entries(exif: bytes) -> tuple[str, tuple[int, int] | None]:
-    """The byte order, and where the values of the thumbnail's offset and length stand."""
+    """The byte order, and the places of the values of the thumbnail's offset and length."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         raise ValueError("not EXIF")

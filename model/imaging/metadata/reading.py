@@ -13,7 +13,7 @@ _TIFF_XMP, _TIFF_C2PA = 700, 0xCD41
 
 
 def xmp_of(data: bytes, format_name: str) -> bytes | None:
-    """The packet, if there is one."""
+    """The XMP packet; ``None`` without one."""
     if format_name == "JPEG":
         headers, _ = segments.split(data)
         for segment in headers:
@@ -32,7 +32,7 @@ def xmp_of(data: bytes, format_name: str) -> bytes | None:
 
 
 def has_c2pa(data: bytes, format_name: str) -> bool:
-    """Whether it carries a manifest (C2PA Technical Specification 2.1, appendix A)."""
+    """Whether the file carries a manifest (C2PA Technical Specification 2.1, appendix A)."""
     match format_name:
         case "JPEG":
             headers, _ = segments.split(data)

@@ -1,4 +1,4 @@
-"""Renewing the thumbnails inside an XMP packet, which keeps its length: everything else stays where it is.
+"""Renews the thumbnails inside an XMP packet, which keeps its length: all other data keeps its place.
 
 XMP specification part 2, section 1.2.2.4 (``xmpGImg``): each is a JPEG in base64, as a property or as an attribute.
 """
@@ -11,10 +11,10 @@ import re
 
 from model.imaging.metadata.exif import Thumbnail, attempts
 
-#: Where a list of thumbnails begins; its end is looked for by hand, so that a hostile packet is read once only.
+#: Beginning of a list of thumbnails; code searches its end, so that a hostile packet is read only once.
 _OPENING = re.compile(rb"<([\w.-]+:)Thumbnails(?:\s[^<>]*)?(?<!/)>")
 _IMAGE = re.compile(rb"(?<=:image>)[^<]*(?=</)|(?<=:image=\")[^\"<]*(?=\")|(?<=:image=')[^'<]*(?=')")
-#: Line ends, as they are or as XML writes them.
+#: Line ends, plain or escaped as in XML.
 _SPACE = re.compile(rb"\s|&#(?:10|13|x[aAdD]);")
 
 
@@ -25,7 +25,7 @@ def with_xmp_thumbnails(packet: bytes, thumbnail: Thumbnail) -> bytes:
         end = packet.find(b"</" + opening[1] + b"Thumbnails", opening.end())
         end = packet.find(b">", end) + 1 if end >= 0 else 0
         if end == 0:
-            break  # a packet that no reader can make sense of
+            break  # no reader can parse this packet
         out += [packet[at : opening.start()], _renewed(packet[opening.start() : end], thumbnail)]
         at = end
     return b"".join(out) + packet[at:]
@@ -37,7 +37,7 @@ def _renewed(thumbnails: bytes, thumbnail: Thumbnail) -> bytes:
 
 
 def _fitting(old: bytes, thumbnail: Thumbnail) -> bytes:
-    """A new one in as many characters; empty where none is so small."""
+    """A new thumbnail in the same number of characters; empty if none is small enough."""
     try:
         jpeg = base64.b64decode(_SPACE.sub(b"", old))
     except binascii.Error:

@@ -1,1 +1,1 @@
-"""Images: their dispatch, leases, ends, deadlines and what the reaper does."""
+"""Images: their dispatch, leases, ends, deadlines and the reaper."""

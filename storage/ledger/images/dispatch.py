@@ -91,12 +91,12 @@ def read_backlog(db: Database) -> Backlog:
         ).one()
     waiting = {}
     for priority in Priority:
-        mine = [row for row in rows if row.priority == priority]
-        going = [row for row in mine if not row.paused]
+        of_priority = [row for row in rows if row.priority == priority]
+        going = [row for row in of_priority if not row.paused]
         oldest = min((row.oldest for row in going if row.oldest is not None), default=now)
         waiting[priority] = Waiting(
             queued=sum(int(row.queued) for row in going),
-            running=sum(int(row.running) for row in mine),
+            running=sum(int(row.running) for row in of_priority),
             oldest_s=max((now - oldest).total_seconds(), 0.0),
         )
     return Backlog(
@@ -219,16 +219,16 @@ class _Taking:
             self.mark()
         self._jobs_read.add(job_id)
         limit = _READ_SHARDS * self._shard_size
-        found = self._connection.execute(
+        ready = self._connection.execute(
             select(images.c.id, images.c.attempt)
             .where(images.c.job_id == job_id, self._ready(published_before))
             .order_by(images.c.attempt.desc(), images.c.available_at, images.c.id)
             .limit(limit)
             .with_for_update(key_share=True, skip_locked=True)
         ).all()
-        yield from ([row.id] for row in found if row.attempt)
-        fresh = [row.id for row in found if not row.attempt]
-        if len(found) == limit and len(fresh) > self._shard_size:
+        yield from ([row.id] for row in ready if row.attempt)
+        fresh = [row.id for row in ready if not row.attempt]
+        if len(ready) == limit and len(fresh) > self._shard_size:
             # The rest fills no shard; the next read finds it with its neighbours.
             del fresh[len(fresh) - len(fresh) % self._shard_size :]
         yield from (fresh[at : at + self._shard_size] for at in range(0, len(fresh), self._shard_size))

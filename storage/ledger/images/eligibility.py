@@ -1,4 +1,4 @@
-"""Which images a worker may begin: conditions that dispatch, leases and reading share."""
+"""Conditions under which a worker may begin an image, for dispatch, leases and reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tenant does with a job after its submission: cancels it, or retries the images that failed."""
+"""A tenant's changes of a submitted job: cancel it, or retry the failed images."""
 
 from __future__ import annotations
 

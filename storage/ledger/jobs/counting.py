@@ -109,7 +109,7 @@ def read_job(row: Row[Any]) -> Job:
     if fields["started_at"] is not None and done:
         seconds = ((fields["finished_at"] or fields["read_at"]) - fields["started_at"]).total_seconds()
         rate = done / seconds if seconds > 0 else None
-    left = counts.queued + counts.running
+    unfinished = counts.queued + counts.running
     return Job(
         id=fields["id"],
         tenant_id=fields["tenant_id"],
@@ -132,7 +132,7 @@ def read_job(row: Row[Any]) -> Job:
         review=None if fields["review"] is None else Review.model_validate(fields["review"]),
         rows_skipped=fields["rows_skipped"],
         queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
-        eta_s=0.0 if not left else left / rate if rate else None,
+        eta_s=0.0 if not unfinished else unfinished / rate if rate else None,
     )
 
 

@@ -77,10 +77,10 @@ def resume_everything(db: Database) -> None:
 def pauses_of(db: Database, tenant_id: str) -> set[PausedBy]:
     """The roles that have paused all jobs of a tenant."""
     with db.read() as connection:
-        found = connection.scalars(
+        roles = connection.scalars(
             select(pauses.c.paused_by).where(pauses.c.subject.in_([tenant_id, EVERYTHING]))
         ).all()
-    return {PausedBy(by) for by in found}
+    return {PausedBy(by) for by in roles}
 
 
 def owner_of(db: Database, job_id: str) -> str:
@@ -104,11 +104,11 @@ def recall_paused(db: Database) -> list[ImageOfJob]:
     recalled: list[ImageOfJob] = []
     while True:
         with db.write() as connection:
-            found = give_back(db, connection, is_paused(images.c.job_id, images.c.tenant_id), limit=_BATCH)
-            if len(found) < _BATCH:
+            taken_back = give_back(db, connection, is_paused(images.c.job_id, images.c.tenant_id), limit=_BATCH)
+            if len(taken_back) < _BATCH:
                 _unpublish(connection)
-        recalled += found
-        if len(found) < _BATCH:
+        recalled += taken_back
+        if len(taken_back) < _BATCH:
             return recalled
 
 
@@ -145,10 +145,10 @@ def _pause(db: Database, connection: Connection, subject: str, by: PausedBy) -> 
 
 def _resume(connection: Connection, subject: str, by: PausedBy) -> bool:
     """Whether there was a pause."""
-    mine = pauses.c.subject == subject
+    removable = pauses.c.subject == subject
     if by is PausedBy.TENANT:
-        mine &= pauses.c.paused_by == PausedBy.TENANT
-    if connection.execute(delete(pauses).where(mine)).rowcount:
+        removable &= pauses.c.paused_by == PausedBy.TENANT
+    if connection.execute(delete(pauses).where(removable)).rowcount:
         return True
     if connection.execute(select(pauses.c.subject).where(pauses.c.subject == subject)).first() is not None:
         raise PausedByOperator

@@ -56,9 +56,9 @@ def submit_once(
         IdempotencyKeyBusy, IdempotencyKeyReused: see :mod:`storage.ledger.tenants.idempotency`.
     """
     with db.write() as connection:
-        given = idempotency.hold_key(db, connection, tenant_id, once)
-        if given is not None:
-            return given, True
+        stored = idempotency.hold_key(db, connection, tenant_id, once)
+        if stored is not None:
+            return stored, True
         answer = answer_of(_submit(db, connection, tenant_id, job, actor))
         idempotency.remember_answer(db, connection, tenant_id, once, answer)
         return answer, False

@@ -18,8 +18,10 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
+    String,
     Text,
     Update,
+    bindparam,
     case,
     delete,
     func,
@@ -89,10 +91,19 @@ def insert_images(
 def locked_images(
     states: Iterable[ImageState], *conditions: ColumnElement[bool], limit: int | None = None, skip_locked: bool = False
 ) -> CTE:
-    """The ids, states and tiles of images, locked in the order that all transactions keep."""
+    """The ids, states and tiles of images, locked in the order that all transactions keep.
+
+    Without a ``limit`` the conditions name the images, by id, token or job. The state is then a bound value, so that
+    Postgres reads them by these, and not all queued or running images by the partial index of their state.
+    """
+    if limit is None:
+        named = bindparam(None, [state.value for state in states], type_=String(), expanding=True)
+        in_states: ColumnElement[bool] = images.c.state.in_(named)
+    else:
+        in_states = _in_states(states)
     query: Select[Any] = (
         select(images.c.id, images.c.state, images.c.tiles_done)
-        .where(_in_states(states), *conditions)
+        .where(in_states, *conditions)
         .order_by(images.c.id)
         .with_for_update(key_share=True, skip_locked=skip_locked, of=images)
     )
@@ -253,7 +264,7 @@ def _values(db: Database, branches: Sequence[Branch]) -> dict[str, Any]:
 
 
 def _effects(db: Database, branch: Branch) -> dict[str, Any]:
-    """What the table says that a transition writes, and what the caller adds."""
+    """The writes of a transition: those of the table, and those of the caller."""
     transition = branch.transitions[0]
     if transition.target is None:
         raise ValueError(f"{transition.name!r} leaves no image.")

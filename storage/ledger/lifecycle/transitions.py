@@ -1,6 +1,6 @@
-"""The table of transitions: from which state to which, by whom, decided where, and what each writes.
+"""The table of transitions: source, target, actor, deciding module and writes of each.
 
-Three rules hold for all of them and stand in no row. Every transition but a lease clears the lease and the mark of
+Three rules hold for all transitions and stand in no row. Every transition but a lease clears the lease and the mark of
 publication. Every transition moves the image between its job's counts, in the same transaction. An image that ends gets
 its time of end, and one that ends no longer loses it.
 """
@@ -21,7 +21,7 @@ OPEN_IMAGE = (ImageState.QUEUED, ImageState.RUNNING)
 
 
 class Actor(StrEnum):
-    """Who causes a transition."""
+    """The cause of a transition."""
 
     TENANT = "tenant"
     WORKER = "worker"
@@ -46,7 +46,7 @@ class Due(StrEnum):
 
 
 class Tiles(StrEnum):
-    """What becomes of the progress of an attempt."""
+    """The effect on the progress of an attempt."""
 
     UNCHANGED = "–"
     RESET = "reset"
@@ -54,7 +54,7 @@ class Tiles(StrEnum):
 
 
 class AttemptRow(StrEnum):
-    """What becomes of the row in ``attempts``."""
+    """The effect on the row in ``attempts``."""
 
     UNCHANGED = "–"
     OPENED = "opened"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
 
@@ -37,6 +38,31 @@ def list_devices(db: Database) -> list[DeviceReport]:
     with db.read() as connection:
         rows = [row._asdict() for row in connection.execute(query)]
     return [DeviceReport(**(row | {"told_at": row["told_at"].timestamp()})) for row in rows]
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """The workers of all machines in numbers."""
+
+    #: Processes that take images.
+    working: int
+    #: Processes that load their network.
+    starting: int
+    #: Why one of the others does not work: a code and a sentence.
+    reason: str | None
+
+    @property
+    def reason_code(self) -> str | None:
+        """The code alone: the sentence may name files of a machine."""
+        return self.reason and self.reason.partition(":")[0]
+
+
+def worker_state(db: Database) -> WorkerState:
+    """The state of all workers by reports that are not stale."""
+    reports = list_devices(db)
+    states = [report.state for report in reports]
+    reasons = [report.reason for report in reports if report.reason]
+    return WorkerState(states.count("working"), states.count("starting"), reasons[-1] if reasons else None)
 
 
 def forget_devices(db: Database) -> int:

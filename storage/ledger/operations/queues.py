@@ -52,7 +52,7 @@ def queues(db: Database, tenant_id: str | None) -> list[TenantQueue]:
     with db.read() as connection:
         moving = {(row.tenant_id, row.state): int(row.images) for row in connection.execute(counted)}
         rows = connection.execute(by_tenant).all()
-    found = [
+    tenant_queues = [
         TenantQueue(
             tenant_id=row.tenant_id,
             jobs=row.jobs,
@@ -62,7 +62,7 @@ def queues(db: Database, tenant_id: str | None) -> list[TenantQueue]:
         )
         for row in rows
     ]
-    return sorted(found, key=lambda queue: queue.since)
+    return sorted(tenant_queues, key=lambda queue: queue.since)
 
 
 def busy_workers(db: Database) -> list[BusyWorker]:

@@ -26,17 +26,17 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
             raise NotFound("job", job_id)
         named = select(images.c.source_key).where(images.c.job_id == job_id)
         named_masks = select(images.c.mask_key).where(images.c.job_id == job_id)
-        mine = (
+        held = (
             select(uploads.c.id)
             .where(uploads.c.tenant_id == tenant_id, or_(uploads.c.key.in_(named), uploads.c.key.in_(named_masks)))
             .order_by(uploads.c.id)
             .with_for_update(key_share=True)
-            .cte("mine")
+            .cte("held")
         )
         # An upload that no other job uses expires now.
         connection.execute(
             update(uploads)
-            .where(uploads.c.id.in_(select(mine.c.id)))
+            .where(uploads.c.id.in_(select(held.c.id)))
             .values(uses=uploads.c.uses - 1, expires_at=_sooner(db))
         )
         count = delete_images(connection, job_id)

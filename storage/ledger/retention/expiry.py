@@ -31,18 +31,18 @@ def drop_expired_uploads(db: Database) -> int:
     total = 0
     while True:
         with db.write() as connection:
-            found = connection.execute(
+            expired = connection.execute(
                 select(uploads.c.id, uploads.c.key, uploads.c.parts_id)
                 .where(IS_UNUSED, uploads.c.expires_at <= db.now())
                 .order_by(uploads.c.expires_at)
                 .limit(_BATCH)
                 .with_for_update(skip_locked=True)
             ).all()
-            if found:
-                connection.execute(delete(uploads).where(uploads.c.id.in_([row.id for row in found])))
-                note_blobs(db, connection, [(row.key, row.parts_id) for row in found])
-        total += len(found)
-        if len(found) < _BATCH:
+            if expired:
+                connection.execute(delete(uploads).where(uploads.c.id.in_([row.id for row in expired])))
+                note_blobs(db, connection, [(row.key, row.parts_id) for row in expired])
+        total += len(expired)
+        if len(expired) < _BATCH:
             return total
 
 
@@ -55,7 +55,7 @@ def drop_old_deliveries(db: Database, kept_s: float) -> int:
     total = 0
     while True:
         with db.write() as connection:
-            gone = list(
+            expired_ids = list(
                 connection.scalars(
                     select(webhook_deliveries.c.id)
                     .where(
@@ -72,8 +72,8 @@ def drop_old_deliveries(db: Database, kept_s: float) -> int:
                     .with_for_update(skip_locked=True, of=webhook_deliveries)
                 )
             )
-            if gone:
-                connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(gone)))
-        total += len(gone)
-        if len(gone) < _BATCH:
+            if expired_ids:
+                connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(expired_ids)))
+        total += len(expired_ids)
+        if len(expired_ids) < _BATCH:
             return total

@@ -87,8 +87,8 @@ def take_templates(db: Database, *, publish_timeout_s: float) -> list[tuple[str,
             update(templates).where(templates.c.id.in_([row.id for row in chosen])).values(published_at=db.now())
         )
         sources = [row.source_job_id for row in chosen if row.source_job_id is not None]
-        found = connection.execute(select(jobs.c.id, jobs.c.priority).where(jobs.c.id.in_(sources)))
-        priorities = {row.id: Priority(row.priority) for row in found}
+        source_jobs = connection.execute(select(jobs.c.id, jobs.c.priority).where(jobs.c.id.in_(sources)))
+        priorities = {row.id: Priority(row.priority) for row in source_jobs}
         return [(row.id, priorities.get(row.source_job_id, Priority.BULK)) for row in chosen]
 
 
@@ -226,11 +226,11 @@ def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
         query = select(uploads.c.id, uploads.c.filename, uploads.c.key).where(
             uploads.c.id.in_(named), uploads.c.tenant_id == row.tenant_id
         )
-        found = {upload.id: upload for upload in connection.execute(query)}
+        uploads_by_id = {upload.id: upload for upload in connection.execute(query)}
         return [
-            SampleSource(name=found[name].filename, source_key=found[name].key, source_url=None)
+            SampleSource(name=uploads_by_id[name].filename, source_key=uploads_by_id[name].key, source_url=None)
             for name in named
-            if name in found
+            if name in uploads_by_id
         ]
     job = connection.execute(select(jobs.c.total).where(jobs.c.id == row.source_job_id)).first()
     if job is None:
@@ -306,8 +306,8 @@ def _give_up(
     _tell(connection, [row.id])
     review = Review(templates=[], error=ReviewError(code=code, detail=detail, needed=needed))
     _settle_job(db, connection, row, review, sure=False)
-    said = {"template": row.id, "error_code": code}
-    event = audit.Event(row.tenant_id, "template.failed", audit.SERVICE, row.source_job_id, None, said)
+    details = {"template": row.id, "error_code": code}
+    event = audit.Event(row.tenant_id, "template.failed", audit.SERVICE, row.source_job_id, None, details)
     audit.append(db, connection, [event])
 
 

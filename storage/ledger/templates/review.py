@@ -75,8 +75,8 @@ def approve_job(
         chosen = template_ids or _usable(connection, review.templates)
         if not chosen:
             raise NothingToApprove(job_id)
-        mine = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)
-        _review(db, connection, list(connection.scalars(mine)), TemplateState.READY, actor)
+        owned = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)
+        _review(db, connection, list(connection.scalars(owned)), TemplateState.READY, actor)
         entry = audit.Event(tenant_id, "job.approved", actor, job_id, None, {"templates": chosen})
         release_job(db, connection, APPROVE, row, chosen, entry=entry)
         return read_one_job(db, connection, tenant_id, job_id)

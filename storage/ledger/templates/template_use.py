@@ -1,4 +1,4 @@
-"""Templates as jobs use them: which ones a mask names, whether a job may name them, and what a worker gets for them.
+"""The use of templates by jobs: the templates of a mask, the right to name them, and their data for a worker.
 
 A mask of the kind ``mode: auto`` names none until those found in the job's pictures are approved.
 """
@@ -24,7 +24,7 @@ Known = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a worker needs for a mask, beside the mask itself: fields of a ``LeasedImage``."""
+    """A worker's data for a mask, beside the mask itself: fields of a ``LeasedImage``."""
 
     placement: Placement
     #: The file of a mask's template; blank: the mask names none.
@@ -110,7 +110,7 @@ def read_used(connection: Connection, masks: Iterable[JobMask | None]) -> Known:
 
 
 def resolve(mask: JobMask | None, known: Known) -> Resolved:
-    """What a worker needs for a mask; ``known`` holds the templates that it names."""
+    """A worker's data for a mask; ``known`` holds the templates that the mask names."""
     if mask is None or not mask.template_ids:
         if isinstance(mask, FileMask | BoxesMask):
             return Resolved(mask.placement)

@@ -143,9 +143,9 @@ def is_for_job(row: Any) -> bool:
 
 def give_uploads_back(connection: Connection, row: Any) -> None:
     """Ends a template's use of its uploads; ``row`` has its kind and spec."""
-    mine = sorted(set(spec_of(row).upload_ids))
-    if mine:
-        locked = select(uploads.c.id).where(uploads.c.id.in_(mine)).order_by(uploads.c.id)
+    upload_ids = sorted(set(spec_of(row).upload_ids))
+    if upload_ids:
+        locked = select(uploads.c.id).where(uploads.c.id.in_(upload_ids)).order_by(uploads.c.id)
         held = locked.with_for_update(key_share=True).cte("held")
         connection.execute(update(uploads).where(uploads.c.id.in_(select(held.c.id))).values(uses=uploads.c.uses - 1))
 

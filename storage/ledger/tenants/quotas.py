@@ -108,9 +108,9 @@ def _now(db: Database, connection: Connection) -> datetime:
 
 def _in_flight(connection: Connection, tenant_id: str) -> int:
     """Number of images queued or running, folded or not."""
-    mine = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id, jobs.c.state.in_(OPEN_JOB))
-    folded = select(func.coalesce(func.sum(jobs.c.queued + jobs.c.running), 0)).where(jobs.c.id.in_(mine))
+    open_jobs = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id, jobs.c.state.in_(OPEN_JOB))
+    folded = select(func.coalesce(func.sum(jobs.c.queued + jobs.c.running), 0)).where(jobs.c.id.in_(open_jobs))
     pending = select(func.coalesce(func.sum(job_deltas.c.queued + job_deltas.c.running), 0)).where(
-        job_deltas.c.job_id.in_(mine)
+        job_deltas.c.job_id.in_(open_jobs)
     )
     return int(connection.scalar(select(folded.scalar_subquery() + pending.scalar_subquery())) or 0)

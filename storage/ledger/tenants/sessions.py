@@ -23,7 +23,7 @@ def begin_session(db: Database, key_id: str, *, lifetime_s: float) -> str:
 
 
 def find_session(db: Database, secret: str) -> Caller | None:
-    """Who acts by this session; ``None`` for one that has ended, or whose key has ended."""
+    """The caller of this session; ``None`` if the session or its key has ended."""
     return find_caller(db, sessions.c.hash == digest(secret), sessions.c.expires_at > db.now(), with_session=True)
 
 
@@ -74,7 +74,7 @@ def select_valid(db: Database, callers: Set[Caller]) -> set[Caller]:
 
 def _begin(db: Database, connection: Connection, key_id: str, lifetime_s: float) -> str:
     secret = secrets.token_urlsafe(32)
-    # Sessions that nobody ended go when another begins: there is no other time at which they matter.
+    # Sessions that were never ended are deleted when another begins.
     connection.execute(delete(sessions).where(sessions.c.expires_at <= db.now()))
     connection.execute(
         insert(sessions).values(

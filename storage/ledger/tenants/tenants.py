@@ -120,7 +120,7 @@ def revoke_key(db: Database, key_id: str) -> None:
 
 
 def identify(db: Database, secret: str) -> Caller | None:
-    """Whose key this is; ``None`` for one that is unknown, revoked or expired."""
+    """The caller of this key; ``None`` if it is unknown, revoked or expired."""
     return find_caller(db, api_keys.c.hash == digest(secret))
 
 

@@ -87,13 +87,13 @@ def hold_uploads(db: Database, connection: Connection, tenant_id: str, wanted: l
             .with_for_update(key_share=True)
             .cte("held")
         )
-        found = connection.execute(
+        rows = connection.execute(
             update(uploads)
             .where(uploads.c.id.in_(select(held.c.id)))
             .values(uses=uploads.c.uses + 1)
             .returning(uploads.c.id, uploads.c.key, uploads.c.filename)
         )
-        files |= {row.id: (row.key, row.filename) for row in found}
+        files |= {row.id: (row.key, row.filename) for row in rows}
     if len(files) < len(wanted):
         raise UploadUnknown([upload_id for upload_id in wanted if upload_id not in files])
     return files

@@ -92,12 +92,12 @@ def _read(db: Database, connection: Connection, chosen: Select[str]) -> list[Del
         .where(_columns.id.in_(chosen))
         .order_by(_columns.next_attempt_at, _columns.id)
     )
-    found = []
+    deliveries = []
     for row in rows:
         fields = row._asdict()
         pair = (fields.pop("secret"), fields.pop("previous"))
-        found.append(Delivery(**fields, secrets=tuple(secret for secret in pair if secret is not None)))
-    return found
+        deliveries.append(Delivery(**fields, secrets=tuple(secret for secret in pair if secret is not None)))
+    return deliveries
 
 
 def record_delivery(
@@ -121,10 +121,10 @@ def record_delivery(
     it, and tells the tenant's others. A delivery that was deleted with its endpoint counts as failed.
     """
     with db.write() as connection:
-        found = _lock(db, connection, delivery_id, disable_after_s)
-        if found is None:
+        target = _lock(db, connection, delivery_id, disable_after_s)
+        if target is None:
             return DeliveryState.FAILED
-        attempt, tries, state = found.attempts + 1, found.tries + 1, DeliveryState(found.state)
+        attempt, tries, state = target.attempts + 1, target.tries + 1, DeliveryState(target.state)
         changes: dict[str, Any] = {"attempts": attempt}
         arrived = status is not None and 200 <= status < 300
         if arrived:
@@ -150,16 +150,16 @@ def record_delivery(
             )
         )
         batch.add(update(webhook_deliveries).where(_columns.id == delivery_id).values(**changes, state=state))
-        if not gone and arrived != (found.failing_since is None):
+        if not gone and arrived != (target.failing_since is None):
             since = None if arrived else db.now()
-            changed = update(webhook_endpoints).where(webhook_endpoints.c.id == found.endpoint_id)
+            changed = update(webhook_endpoints).where(webhook_endpoints.c.id == target.endpoint_id)
             batch.add(changed.values(failing_since=since))
         batch.write(connection)
-        if not arrived and (gone or found.too_long):
+        if not arrived and (gone or target.too_long):
             reason = "The receiver answered 410 Gone."
             if not gone:
-                reason = f"No post has succeeded since {found.failing_since.strftime('%Y-%m-%d %H:%M UTC')}."
-            _disable(db, connection, found, reason)
+                reason = f"No post has succeeded since {target.failing_since.strftime('%Y-%m-%d %H:%M UTC')}."
+            _disable(db, connection, target, reason)
             return DeliveryState.FAILED if state is DeliveryState.PENDING else state
         return state
 
@@ -239,12 +239,12 @@ def get_delivery(db: Database, tenant_id: str, endpoint_id: str, delivery_id: st
 
 def _with_log(connection: Connection, rows: Collection[Row[Any]]) -> list[DeliveryRecord]:
     log: dict[str, list[DeliveryAttempt]] = {row.id: [] for row in rows}
-    found = connection.execute(
+    attempts = connection.execute(
         select(webhook_attempts)
         .where(webhook_attempts.c.delivery_id.in_(list(log)))
         .order_by(webhook_attempts.c.delivery_id, webhook_attempts.c.attempt)
     )
-    for attempt in found:
+    for attempt in attempts:
         fields = attempt._asdict()
         log[fields.pop("delivery_id")].append(DeliveryAttempt(**fields))
     return [

@@ -139,12 +139,12 @@ def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | Non
     """Locks a tenant's endpoint against deletion until the transaction ends. Raises NotFound."""
     if endpoint_id is None:
         return
-    found = connection.execute(
+    row = connection.execute(
         select(webhook_endpoints.c.id)
         .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
         .with_for_update(read=True, key_share=True)
     ).first()
-    if found is None:
+    if row is None:
         raise NotFound("webhook endpoint", endpoint_id)
 
 
@@ -162,14 +162,14 @@ def _change(db: Database, tenant_id: str, endpoint_id: str, changes: dict[str, A
 
 
 def _lock(connection: Connection, tenant_id: str, endpoint_id: str) -> Row[Any, Any]:
-    found = connection.execute(
+    row = connection.execute(
         select(webhook_endpoints.c.id, webhook_endpoints.c.disabled_at)
         .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
         .with_for_update()
     ).first()
-    if found is None:
+    if row is None:
         raise NotFound("webhook endpoint", endpoint_id)
-    return found
+    return row
 
 
 def _endpoint(row: Row[Any]) -> WebhookEndpoint:

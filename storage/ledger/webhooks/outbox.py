@@ -74,9 +74,9 @@ def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> lis
             "endpoint_id": listeners[job_id].endpoint_id,
             "job_id": job_id,
             "together": listeners[job_id].together,
-            "events": told,
+            "events": of_job,
         }
-        for job_id, told in events.items()
+        for job_id, of_job in events.items()
     ]
 
 
@@ -92,10 +92,10 @@ def job_ended(connection: Connection, job: Job) -> None:
         name: getattr(job.counts, name) for name in ("queued", "running", "succeeded", "skipped", "failed", "canceled")
     }
     data = {"id": job.id, "state": job.state.value, "total": job.total, "counts": counts}
-    told = [event(event_type, job.finished_at, data)]
+    events = [event(event_type, job.finished_at, data)]
     _write(
         connection,
-        [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": told}],
+        [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": events}],
     )
 
 
@@ -125,8 +125,8 @@ def template_event(connection: Connection, template: Row[Any], at: datetime) -> 
     data = {name: getattr(template, name) for name in ("id", "name", "version", "state", "source_job_id")}
     if template.error_code is not None:
         data["error"] = {"code": template.error_code, "detail": (template.error_detail or "")[:_DETAIL_LENGTH]}
-    told = [event(event_type, at, data)]
-    _write(connection, [{"endpoint_id": endpoint.id, "job_id": None, "together": False, "events": told}])
+    events = [event(event_type, at, data)]
+    _write(connection, [{"endpoint_id": endpoint.id, "job_id": None, "together": False, "events": events}])
 
 
 def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, reason: str) -> None:
@@ -138,11 +138,11 @@ def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, r
             webhook_endpoints.c.disabled_at.is_(None),
         )
     )
-    told = [event("webhook.disabled", at, {"id": endpoint.endpoint_id, "url": endpoint.url, "reason": reason})]
+    events = [event("webhook.disabled", at, {"id": endpoint.endpoint_id, "url": endpoint.url, "reason": reason})]
     _write(
         connection,
         [
-            {"endpoint_id": other.id, "job_id": None, "together": False, "events": told}
+            {"endpoint_id": other.id, "job_id": None, "together": False, "events": events}
             for other in others
             if wants(other.events, "webhook.disabled")
         ],

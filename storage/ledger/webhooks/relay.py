@@ -48,7 +48,7 @@ def last_sequences(connection: Connection, channels: Iterable[_Channel]) -> dict
     """The highest number so far, by endpoint and job."""
     channels = list(channels)
     job_ids = sorted({job_id for _, job_id in channels if job_id is not None})
-    found = connection.execute(
+    rows = connection.execute(
         select(
             webhook_deliveries.c.endpoint_id,
             webhook_deliveries.c.job_id,
@@ -60,7 +60,7 @@ def last_sequences(connection: Connection, channels: Iterable[_Channel]) -> dict
         )
         .group_by(webhook_deliveries.c.endpoint_id, webhook_deliveries.c.job_id)
     )
-    return {(row.endpoint_id, row.job_id): row.last for row in found}
+    return {(row.endpoint_id, row.job_id): row.last for row in rows}
 
 
 def _collect_batch(db: Database, connection: Connection) -> int:

@@ -1,4 +1,4 @@
-"""The page of one picture as a person uses it: pictures in, strokes, the eraser of marks, the file that comes out."""
+"""Drives the page of one picture as a person does: open a picture, paint, erase the mark, download the result."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-#: The machine may be busy, and a worker that was killed leaves its lease to run out.
+#: For a busy machine, and for the lease of a killed worker to expire.
 LONG_MS = 180_000
 
 
 class Bench:
-    """One page with one picture on it."""
+    """One page with one picture."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -23,16 +23,16 @@ class Bench:
 
     def open(self, picture: Path, address: str = "/") -> None:
         self.page.goto(address)
-        self.take(picture)
+        self.choose(picture)
 
-    def take(self, picture: Path) -> None:
+    def choose(self, picture: Path) -> None:
         """Choose a file."""
         self.page.set_input_files("#file", picture)
         expect(self.page.locator("#name")).to_have_text(picture.name)
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """Where on the screen a place of the fitted picture is; both are shares of its sides."""
-        found = self.page.evaluate(
+        """The position on the screen of a place in the fitted picture; ``x`` and ``y`` are shares of its sides."""
+        position = self.page.evaluate(
             """([x, y]) => {
                 const box = document.getElementById('canvas').getBoundingClientRect();
                 const [width, height] = document.getElementById('facts').dataset.size.split('x').map(Number);
@@ -42,10 +42,10 @@ class Bench:
             }""",
             [x, y],
         )
-        return float(found[0]), float(found[1])
+        return float(position[0]), float(position[1])
 
     def drag(self, *places: tuple[float, float]) -> None:
-        """Draw through places of the picture with the tool that is chosen."""
+        """Draw through places of the picture with the selected tool."""
         self.page.mouse.move(*self.point(*places[0]))
         self.page.mouse.down()
         for place in places[1:]:
@@ -53,7 +53,7 @@ class Bench:
         self.page.mouse.up()
 
     def erase(self, step: int = 1) -> None:
-        """Let the service repair what was painted, to the end."""
+        """Let the service repair the painted area, and wait for the result."""
         self.page.get_by_role("button", name="Erase", exact=True).click()
         self.wait_for_step(step)
 
@@ -61,11 +61,11 @@ class Bench:
         current = self.page.locator(".step[aria-current]")
         expect(current).to_have_text(f"Step {step}", timeout=LONG_MS)
 
-    def downloaded(self) -> tuple[str, bytes]:
-        """Name and bytes of the file that the page hands over."""
-        with self.page.expect_download() as started:
+    def download(self) -> tuple[str, bytes]:
+        """Download the result; its name and bytes."""
+        with self.page.expect_download() as download:
             self.page.get_by_role("link", name="Download").click()
-        return started.value.suggested_filename, started.value.path().read_bytes()
+        return download.value.suggested_filename, download.value.path().read_bytes()
 
 
 def pixels(file: bytes) -> NDArray[np.uint8]:

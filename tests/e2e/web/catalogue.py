@@ -1,4 +1,4 @@
-"""A shop's folder of small pictures with one mark, and jobs of it handed over through the API."""
+"""A shop's folder of small pictures with one mark, and jobs of it, submitted through the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs"
 
 
 def folder_of(path: Path, count: int, *, broken: int = 0) -> Path:
-    """So many different pictures; the last ``broken`` of them end early."""
+    """Write ``count`` different pictures; the last ``broken`` files are truncated."""
     path.mkdir(parents=True)
     for number in range(count):
         file = png(picture(number, HEIGHT, WIDTH))
@@ -26,14 +26,14 @@ def folder_of(path: Path, count: int, *, broken: int = 0) -> Path:
 
 
 def mask_in(path: Path) -> Path:
-    """The mask's file."""
+    """Write the mask's file."""
     file = path / "mask.png"
     file.write_bytes(png(bar_mask(HEIGHT, WIDTH)))
     return file
 
 
 def lasting_in(path: Path, count: int) -> tuple[Path, Path]:
-    """Large pictures and a mask: each takes the network a second or so, in many passes."""
+    """Write large pictures and a mask: the network takes about a second for each, in many passes."""
     pictures, mask = path / "lasting", path / "dots.png"
     pictures.mkdir()
     for number in range(count):
@@ -42,22 +42,22 @@ def lasting_in(path: Path, count: int) -> tuple[Path, Path]:
     return pictures, mask
 
 
-def submitted(service: Embedded, pictures: Path, mask: Path | list[Path], **rest: object) -> JobAnswer:
-    """A job of a folder's pictures, with one mask or, in their order, one for each."""
+def submit_folder(service: Embedded, pictures: Path, mask: Path | list[Path], **rest: object) -> JobAnswer:
+    """Submit the pictures of a folder, with one mask for all or a list with one for each, in their order."""
     with Client(service.url, service.key, transfers=8) as client:
         return client.submit(sorted(pictures.iterdir()), masks=mask, rights=RIGHTS, **rest)  # type: ignore[arg-type]
 
 
-def paused(service: Embedded, pictures: Path, mask: Path) -> JobAnswer:
-    """The same of which nothing is begun until somebody lets it go on."""
-    with asking(service) as http:
+def submit_paused(service: Embedded, pictures: Path, mask: Path) -> JobAnswer:
+    """Submit the pictures of a folder as a paused job."""
+    with api_client(service) as http:
         http.put("/v1/pause").raise_for_status()
-        job = submitted(service, pictures, mask)
+        job = submit_folder(service, pictures, mask)
         http.post(f"/v1/jobs/{job.id}/pause").raise_for_status()
         http.delete("/v1/pause").raise_for_status()
     return job
 
 
-def asking(service: Embedded) -> httpx.Client:
-    """The service's API with the key of its machine."""
+def api_client(service: Embedded) -> httpx.Client:
+    """A client of the service's API, with the key of its folder."""
     return httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.key}"}, timeout=60)

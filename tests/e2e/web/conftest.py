@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser import launched, signed_in, state_rights
+from tests.browser import launch_browser, signed_in, state_rights
 from tests.embedded import Embedded, embedded
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with launched() as found:
-        yield found
+    with launch_browser() as running_browser:
+        yield running_browser
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with embedded(tmp_path_factory.mktemp("web")) as here:
-        yield here
+    with embedded(tmp_path_factory.mktemp("web")) as running_service:
+        yield running_service
 
 
 @pytest.fixture
 def context(browser: Browser, service: Embedded) -> Iterator[BrowserContext]:
-    """A person whose browser knows by which right marks are removed."""
-    with signed_in(browser, service) as made:
-        state_rights(made)
-        yield made
+    """A signed-in person whose browser has stored a statement of rights."""
+    with signed_in(browser, service) as person:
+        state_rights(person)
+        yield person
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Operations as a page: devices, queues, keys, pauses and the audit log, for those who may see them."""
+"""The operations page: devices, queues, keys, pauses and the audit log, for keys with the scope."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client.http import Client
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, context_of, forgive, signed_in
+from tests.browser import PHONE, HeldRequests, assert_accessible, context_of, forgive, signed_in
 from tests.e2e.web.catalogue import mask_in
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
 
-#: The machine may be busy, and a worker is minutes in starting then.
+#: On a busy machine a worker takes minutes to start.
 LONG_MS = 180_000
 
 
@@ -27,19 +27,19 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
     page.get_by_label("Name").fill("<b>shop</b>")
     page.get_by_role("button", name="Make the key").click()
     secret = page.locator("#secret").inner_text()
-    asked = {"headers": {"Authorization": f"Bearer {secret}"}}
-    assert patient.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
-    assert patient.get(f"{service.url}/v1/webhooks", **asked).status_code == 200  # type: ignore[arg-type]
+    with_key = {"headers": {"Authorization": f"Bearer {secret}"}}
+    assert patient.get(f"{service.url}/v1/jobs", **with_key).status_code == 200  # type: ignore[arg-type]
+    assert patient.get(f"{service.url}/v1/webhooks", **with_key).status_code == 200  # type: ignore[arg-type]
     page.get_by_role("button", name="Revoke <b>shop</b>").click()
-    sure = page.get_by_role("dialog")
-    expect(sure).to_contain_text("Revoke the key <b>shop</b>?")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Revoke the key <b>shop</b>?")
     assert_accessible(page)
-    sure.get_by_role("button", name="Leave it").click()
-    assert patient.get(f"{service.url}/v1/jobs", **asked).status_code == 200  # type: ignore[arg-type]
+    dialog.get_by_role("button", name="Leave it").click()
+    assert patient.get(f"{service.url}/v1/jobs", **with_key).status_code == 200  # type: ignore[arg-type]
     page.get_by_role("button", name="Revoke <b>shop</b>").click()
-    sure.get_by_role("button", name="Revoke").click()
+    dialog.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("revoked", exact=True)).to_be_visible()
-    assert patient.get(f"{service.url}/v1/jobs", **asked).status_code == 401  # type: ignore[arg-type]
+    assert patient.get(f"{service.url}/v1/jobs", **with_key).status_code == 401  # type: ignore[arg-type]
     expect(page.get_by_text("key.revoked").first).to_be_visible()
     page.locator("#switch-everything").click()
     expect(page.get_by_text("Everything is paused")).to_be_visible()
@@ -48,7 +48,7 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
 
 
 def test_a_button_that_is_pressed_while_the_news_come_is_pressed(page: Page) -> None:
-    news = Held(page, "**/admin/live")
+    news = HeldRequests(page, "**/admin/live")
     page.goto("/admin")
     news.wait()
     page.locator("#switch-everything").hover()
@@ -71,8 +71,8 @@ def test_templates_are_looked_at_approved_and_deleted(page: Page, service: Embed
     with Client(service.url, service.key) as client:
         for _ in range(2):
             client.templates.wait(client.templates.from_mask("the bar", mask_in(tmp_path)).id)
-        found = client.templates.estimate("<i>spring</i>", pictures)
-        client.templates.wait(found.id)
+        estimate = client.templates.estimate("<i>spring</i>", pictures)
+        client.templates.wait(estimate.id)
     page.goto("/admin")
     rows = page.locator(".template-row")
     expect(rows).to_have_count(3)

@@ -1,4 +1,4 @@
-"""The API's description in the browser: under the page's policy, without a word to anybody else."""
+"""The API's reference in the browser: it keeps the content security policy and sends no request to another host."""
 
 from __future__ import annotations
 

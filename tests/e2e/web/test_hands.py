@@ -1,21 +1,20 @@
-"""Fingers, pens and wheels on the stage."""
+"""Touch, pen and wheel on the canvas."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import PHONE, signed_in, state_rights
+from tests.browser import PHONE, read_stage, signed_in, state_rights
 from tests.e2e.web.bench import Bench, pixels
 from tests.embedded import Embedded
 
 
 def pointers(page: Page, kind: str, *events: tuple[str, int, float, float, int]) -> None:
-    """Pointer events on the canvas: what happens, of which pointer, where, with which buttons."""
+    """Send pointer events to the canvas: type, pointer id, position and buttons of each."""
     page.evaluate(
         """([kind, events]) => {
             const canvas = document.getElementById('canvas');
@@ -31,14 +30,6 @@ def pointers(page: Page, kind: str, *events: tuple[str, int, float, float, int])
     )
 
 
-def seen(page: Page) -> Any:
-    """What is on the stage now, after it was drawn."""
-    return page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame("
-        "() => done(document.getElementById('canvas').toDataURL()))))"
-    )
-
-
 @pytest.fixture
 def bench(page: Page, marked: Path) -> Bench:
     bench = Bench(page)
@@ -51,7 +42,7 @@ def test_two_fingers_enlarge_and_paint_nothing(browser: Browser, service: Embedd
         state_rights(context)
         bench = Bench(context.new_page())
         bench.open(marked)
-        before = seen(bench.page)
+        before = read_stage(bench.page)
         (x, y), far = bench.point(0.5, 0.5), 80
         pointers(
             bench.page,
@@ -63,7 +54,7 @@ def test_two_fingers_enlarge_and_paint_nothing(browser: Browser, service: Embedd
             ("pointerup", 1, x - far, y, 0),
             ("pointerup", 2, x + far, y, 0),
         )
-        assert seen(bench.page) != before
+        assert read_stage(bench.page) != before
         expect(bench.page.locator("#undo")).to_be_disabled()
         pointers(
             bench.page,
@@ -83,7 +74,7 @@ def test_a_lasso_is_drawn_by_every_hand(bench: Bench, marked: Path, kind: str) -
     pointers(bench.page, kind, ("pointerdown", 1, *around[0], 1), *strokes, ("pointerup", 1, *around[-1], 0))
     bench.erase()
     before = pixels(marked.read_bytes())
-    changed = np.argwhere((before != pixels(bench.downloaded()[1])).any(axis=-1))
+    changed = np.argwhere((before != pixels(bench.download()[1])).any(axis=-1))
     height, width = before.shape[:2]
     (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
     assert 0.4 * width - 12 <= left and right <= 0.6 * width + 12
@@ -91,7 +82,7 @@ def test_a_lasso_is_drawn_by_every_hand(bench: Bench, marked: Path, kind: str) -
 
 
 def test_a_pens_other_end_erases(bench: Bench) -> None:
-    clean = seen(bench.page)
+    clean = read_stage(bench.page)
     (left, y), (right, _) = bench.point(0.3, 0.5), bench.point(0.7, 0.5)
     pointers(
         bench.page,
@@ -100,7 +91,7 @@ def test_a_pens_other_end_erases(bench: Bench) -> None:
         ("pointermove", 1, right, y, 1),
         ("pointerup", 1, right, y, 0),
     )
-    painted = seen(bench.page)
+    painted = read_stage(bench.page)
     assert painted != clean
     bench.page.locator("#size").fill("100")
     pointers(
@@ -112,7 +103,7 @@ def test_a_pens_other_end_erases(bench: Bench) -> None:
     )
     bench.page.evaluate("document.activeElement.blur()")
     bench.page.mouse.move(5, 5)
-    assert seen(bench.page) not in {painted}
+    assert read_stage(bench.page) not in {painted}
 
 
 def test_the_wheel_sizes_the_brush_and_with_ctrl_enlarges(bench: Bench) -> None:
@@ -125,11 +116,11 @@ def test_the_wheel_sizes_the_brush_and_with_ctrl_enlarges(bench: Bench) -> None:
     larger = float(size.input_value())
     bench.page.keyboard.press("[")
     assert float(size.input_value()) < larger
-    unzoomed, held = seen(bench.page), size.input_value()
+    unzoomed, held = read_stage(bench.page), size.input_value()
     bench.page.keyboard.down("Control")
     bench.page.mouse.wheel(0, -200)
     bench.page.keyboard.up("Control")
-    assert seen(bench.page) != unzoomed
+    assert read_stage(bench.page) != unzoomed
     expect(size).to_have_value(held)
 
 

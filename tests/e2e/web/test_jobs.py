@@ -1,4 +1,4 @@
-"""Jobs as pages: progress as it happens, what went wrong and what to do about it, pictures before and after."""
+"""The pages of jobs: live progress, failures with advice, pictures before and after."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from cleanplate.client.http import Client, JobAnswer
-from tests.browser import PHONE, Held, assert_accessible, drawn, forgive, hold_bitmaps, signed_in
-from tests.e2e.web.catalogue import asking, folder_of, lasting_in, mask_in, paused, submitted
+from tests.browser import PHONE, HeldRequests, assert_accessible, forgive, hold_bitmaps, read_stage, signed_in
+from tests.e2e.web.catalogue import api_client, folder_of, lasting_in, mask_in, submit_folder, submit_paused
 from tests.embedded import Embedded
 from tests.running import until
 from tests.webhook_receiver import Reply, receiver_running
 
-#: The machine may be busy.
+#: For a busy machine.
 LONG_MS = 120_000
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pictures, two of them broken, and the mask."""
+    """A folder with pictures, two of them truncated, and the mask."""
     folder = tmp_path_factory.mktemp("shop")
     folder_of(folder / "pictures", 12, broken=2)
     mask_in(folder)
@@ -30,7 +30,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ended(service: Embedded, shop: Path) -> JobAnswer:
     """A job that has ended, with two images failed."""
-    job = submitted(service, shop / "pictures", shop / "mask.png")
+    job = submit_folder(service, shop / "pictures", shop / "mask.png")
     with Client(service.url, service.key) as client:
         client.wait(job.id)
     return job
@@ -38,7 +38,7 @@ def ended(service: Embedded, shop: Path) -> JobAnswer:
 
 def test_the_list_shows_a_job_that_comes_and_follows_it_to_its_end(page: Page, service: Embedded, shop: Path) -> None:
     page.goto("/jobs")
-    job = submitted(service, shop / "pictures", shop / "mask.png")
+    job = submit_folder(service, shop / "pictures", shop / "mask.png")
     card = page.locator(f"[data-job={job.id}]")
     expect(card.get_by_role("link", name="12 pictures")).to_be_visible()
     expect(card.locator(".state")).to_have_text("completed", timeout=LONG_MS)
@@ -49,23 +49,23 @@ def test_the_list_shows_a_job_that_comes_and_follows_it_to_its_end(page: Page, s
 
 
 def test_a_job_that_ends_before_the_list_listens_is_told(page: Page, service: Embedded, shop: Path) -> None:
-    job = paused(service, shop / "pictures", shop / "mask.png")
-    looking, listening = Held(page, "**/v1/jobs?limit=*"), Held(page, "**/v1/events")
+    job = submit_paused(service, shop / "pictures", shop / "mask.png")
+    looking, listening = HeldRequests(page, "**/v1/jobs?limit=*"), HeldRequests(page, "**/v1/events")
     page.goto("/jobs")
     card = page.locator(f"[data-job={job.id}]")
     expect(card.locator(".state")).to_have_text("paused")
     listening.wait()
-    with Client(service.url, service.key) as client, asking(service) as http:
+    with Client(service.url, service.key) as client, api_client(service) as http:
         http.post(f"/v1/jobs/{job.id}/resume").raise_for_status()
         client.wait(job.id)
-    # A stream tells at its begin what has not ended: nothing of this job.
+    # A new stream begins with the jobs that have not ended, which leaves this job out.
     listening.wait()[0].fulfill(content_type="text/event-stream", body="retry: 2000\n\n")
     looking.wait()
     looking.go()
     expect(card.locator(".state")).to_have_text("completed")
 
 
-def test_what_went_wrong_is_grouped_with_advice_and_can_be_tried_again(page: Page, ended: JobAnswer) -> None:
+def test_failures_are_grouped_with_advice_and_can_be_retried(page: Page, ended: JobAnswer) -> None:
     page.goto(f"/jobs/{ended.id}")
     reason = page.locator(".reason")
     expect(reason).to_contain_text("The file is cut off 2 pictures")
@@ -107,7 +107,7 @@ def test_a_pair_is_shown_small_and_looked_at_closely_by_keys(page: Page, ended: 
 
 
 def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: Page, ended: JobAnswer) -> None:
-    larger = Held(page, "**/v1/images/*/source")
+    larger = HeldRequests(page, "**/v1/images/*/source")
     page.goto(f"/jobs/{ended.id}")
     page.get_by_role("button", name="shirt-000.png, before and after").click()
     larger.wait()
@@ -130,7 +130,7 @@ def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: P
 
 
 def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(page: Page, ended: JobAnswer) -> None:
-    hold_bitmaps(page, 2)  # both halves of the first pair
+    hold_bitmaps(page, 2)  # both pictures of the first pair
     page.goto(f"/jobs/{ended.id}")
     page.get_by_role("button", name="shirt-000.png, before and after").click()
     page.wait_for_function("made === 2")
@@ -138,15 +138,15 @@ def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(pag
     page.keyboard.press("PageDown")
     expect(dialog.get_by_role("heading")).to_have_text("shirt-001.png")
     expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
-    shown = drawn(page)
+    shown = read_stage(page)
     page.evaluate("letGo()")
-    assert drawn(page) == shown
+    assert read_stage(page) == shown
     expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
 
 
 def test_an_answer_that_is_older_than_the_news_changes_nothing(page: Page, service: Embedded, shop: Path) -> None:
-    job = paused(service, shop / "pictures", shop / "mask.png")
-    resuming = Held(page, "**/resume")
+    job = submit_paused(service, shop / "pictures", shop / "mask.png")
+    resuming = HeldRequests(page, "**/resume")
     page.goto(f"/jobs/{job.id}")
     page.get_by_role("button", name="Go on").click()
     [route] = resuming.wait()
@@ -161,44 +161,44 @@ def test_an_answer_that_is_older_than_the_news_changes_nothing(page: Page, servi
 def test_pictures_that_were_asked_for_before_the_end_are_asked_for_again(
     page: Page, service: Embedded, shop: Path
 ) -> None:
-    job = paused(service, shop / "pictures", shop / "mask.png")
-    listing = Held(page, "**/images?*")
+    job = submit_paused(service, shop / "pictures", shop / "mask.png")
+    listing = HeldRequests(page, "**/images?*")
     page.goto(f"/jobs/{job.id}")
     [route] = listing.wait()
-    then = route.fetch().json()
-    assert {image["state"] for image in then["data"]} == {"queued"}
+    early_answer = route.fetch().json()
+    assert {image["state"] for image in early_answer["data"]} == {"queued"}
     page.get_by_role("button", name="Go on").click()
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
-    listing.answer(then)
+    listing.answer(early_answer)
     listing.go()
     expect(page.locator(".pair img:visible")).to_have_count(10)
 
 
 def test_an_overview_that_comes_late_is_not_shown(page: Page, ended: JobAnswer) -> None:
-    overviews = Held(page, "**/overview")
+    overviews = HeldRequests(page, "**/overview")
     page.goto(f"/jobs/{ended.id}")
     first, second = overviews.wait(2)
     second.continue_()
     expect(page.locator(".reason")).to_have_count(1)
     with page.expect_event("requestfinished", lambda request: request == first.request):
         first.fulfill(json={"reasons": [], "stages": {}})
-    drawn(page)
+    read_stage(page)
     expect(page.locator(".reason")).to_have_count(1)
 
 
 def test_nothing_is_asked_of_a_job_that_is_deleted(page: Page, service: Embedded, shop: Path) -> None:
-    job = submitted(service, shop / "pictures", shop / "mask.png")
+    job = submit_folder(service, shop / "pictures", shop / "mask.png")
     with Client(service.url, service.key) as client:
         client.wait(job.id)
-    listing = Held(page, "**/images?*")
+    listing = HeldRequests(page, "**/images?*")
     page.goto(f"/jobs/{job.id}")
     listing.wait()
-    leaving = Held(page, f"{service.url}/jobs")
+    leaving = HeldRequests(page, f"{service.url}/jobs")
 
-    def given_up(request: Request) -> bool:
+    def is_abandoned(request: Request) -> bool:
         return "/images?" in request.url
 
-    with page.expect_event("requestfailed", given_up):
+    with page.expect_event("requestfailed", is_abandoned):
         page.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         leaving.wait()
@@ -209,19 +209,19 @@ def test_nothing_is_asked_of_a_job_that_is_deleted(page: Page, service: Embedded
 def test_a_screen_that_holds_more_than_a_part_shows_all_pictures(
     browser: Browser, service: Embedded, shop: Path, tmp_path: Path
 ) -> None:
-    job = paused(service, folder_of(tmp_path / "many", 70), shop / "mask.png")
+    job = submit_paused(service, folder_of(tmp_path / "many", 70), shop / "mask.png")
     with signed_in(browser, service, viewport={"width": 3840, "height": 2160}) as context:
         page = context.new_page()
         page.goto(f"/jobs/{job.id}")
         expect(page.locator("#gallery .pair")).to_have_count(70)
-    with asking(service) as http:
+    with api_client(service) as http:
         http.post(f"/v1/jobs/{job.id}/cancel").raise_for_status()
 
 
 def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
     page: Page, service: Embedded, tmp_path: Path
 ) -> None:
-    job = paused(service, *lasting_in(tmp_path, 20))
+    job = submit_paused(service, *lasting_in(tmp_path, 20))
     page.goto(f"/jobs/{job.id}")
     expect(page.locator("#state")).to_have_text("paused")
     page.get_by_role("button", name="Go on").click()
@@ -237,11 +237,11 @@ def test_a_job_can_be_paused_resumed_canceled_downloaded_and_deleted(
     expect(page.locator(f"[data-job={job.id}]")).to_have_count(0)
 
 
-def test_what_was_posted_to_a_webhook_is_seen_and_posted_again(page: Page, service: Embedded, shop: Path) -> None:
+def test_webhook_deliveries_are_listed_and_can_be_posted_again(page: Page, service: Embedded, shop: Path) -> None:
     with receiver_running() as receiver, Client(service.url, service.key) as client:
         receiver.replies = [Reply(status=500)]
         webhook = client.webhooks.create(f"{receiver.url}/<i>news</i>", events=["job.completed"])
-        job = submitted(service, shop / "pictures", shop / "mask.png", webhook_id=webhook.id)
+        job = submit_folder(service, shop / "pictures", shop / "mask.png", webhook_id=webhook.id)
         page.goto(f"/jobs/{job.id}")
         expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
         row = page.locator("#delivery-rows tr")
@@ -266,9 +266,9 @@ def test_the_results_are_downloaded_as_one_file(page: Page, ended: JobAnswer) ->
 
 def test_a_job_that_is_not_there_is_a_page_of_its_own(page: Page, context: BrowserContext) -> None:
     page.goto("/jobs/job_0")
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such thing")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
     assert_accessible(page)
-    forgive(context)  # the console tells of the 404
+    forgive(context)  # the console logs the 404
 
 
 @pytest.mark.parametrize(

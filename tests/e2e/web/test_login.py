@@ -38,12 +38,12 @@ def test_a_link_signs_in_once_and_its_secret_stays_nowhere(browser: Browser, ser
     secret = link.partition("#")[2]
     with context_of(browser, service.url) as context:
         page = context.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
         page.goto(link)
         expect(page).to_have_title("Repair a picture · Cleanplate")
         assert_accessible(page)
-        assert not [url for url in asked if secret in url and url != link]
+        assert not [url for url in requested if secret in url and url != link]
         page.go_back()
         expect(page).not_to_have_url(re.compile(re.escape(secret)))
     with context_of(browser, service.url) as context:
@@ -52,7 +52,7 @@ def test_a_link_signs_in_once_and_its_secret_stays_nowhere(browser: Browser, ser
         expect(page.get_by_role("alert")).to_contain_text("This link no longer works")
         expect(page.get_by_text("cleanplate link")).to_be_visible()
         assert_accessible(page)
-        forgive(context)  # the console tells of the refusal
+        forgive(context)  # the console logs the refusal
         page.goto("/admin")
         expect(page.get_by_label("API key")).to_be_visible()
 

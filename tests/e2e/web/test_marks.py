@@ -1,4 +1,4 @@
-"""The mark of a catalogue in the browser: found in its own pictures, looked at and approved or not; or a template."""
+"""The mark of a catalogue in the browser: found in its pictures, reviewed, approved or refused; or a template."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client.http import Client
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, signed_in, state_rights
+from tests.browser import PHONE, HeldRequests, assert_accessible, signed_in, state_rights
 from tests.e2e.web.catalogue import RIGHTS, folder_of, mask_in
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
 
-#: The machine may be busy.
+#: For a busy machine.
 LONG_MS = 180_000
-#: Pictures with each of two marks: more than are needed to find one.
+#: Pictures with each of two marks: more than an estimate needs.
 EACH = 24
 
 
@@ -32,13 +32,13 @@ def two_marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def hand_over(page: Page) -> None:
+def submit_form(page: Page) -> None:
     page.get_by_role("button", name="Clean the pictures").click()
     page.wait_for_url(re.compile(r"/jobs/job_"), timeout=LONG_MS)
 
 
-def handed_to(service: Embedded, folder: Path) -> str:
-    """The id of a job of a folder's pictures whose mark is to be found in them."""
+def submit_search(service: Embedded, folder: Path) -> str:
+    """Submit the pictures of a folder as a job that searches for its mark; the job's id."""
     with Client(service.url, service.key) as client:
         return client.submit(sorted(folder.iterdir()), mask={"mode": "auto"}, rights=RIGHTS).id
 
@@ -46,7 +46,7 @@ def handed_to(service: Embedded, folder: Path) -> str:
 @pytest.fixture(scope="module")
 def held(service: Embedded, two_marks: Path) -> str:
     """A job that nobody approves."""
-    return handed_to(service, two_marks)
+    return submit_search(service, two_marks)
 
 
 def test_marks_are_found_looked_at_refused_and_approved_and_then_are_templates(
@@ -55,7 +55,7 @@ def test_marks_are_found_looked_at_refused_and_approved_and_then_are_templates(
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", two_marks)
     page.get_by_text("Find the mark").click()
-    hand_over(page)
+    submit_form(page)
     expect(page.locator("#review-title")).to_have_text("2 marks were found", timeout=LONG_MS)
     expect(page.locator("#state")).to_have_text("to be approved")
     expect(page.locator(".mark")).to_have_count(2)
@@ -93,7 +93,7 @@ def test_marks_are_found_looked_at_refused_and_approved_and_then_are_templates(
     choice.click()
     page.get_by_text("Hand out pictures in which the mark can still be seen").click()
     assert_accessible(page)
-    hand_over(page)
+    submit_form(page)
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
     expect(page.locator("#done")).to_have_text("3 of 3")
 
@@ -110,12 +110,12 @@ def test_too_few_pictures_say_how_many_more_and_another_template_will_do(
     expect(title).to_have_text("There are too few pictures to find the mark in", timeout=LONG_MS)
     expect(page.locator("#review-needed")).to_have_text("At least 17 more pictures are needed.")
     assert_accessible(page)
-    found = Held(page, "**/v1/templates?job_id=*")
+    estimates = HeldRequests(page, "**/v1/templates?job_id=*")
     with page.expect_response("**/v1/templates") as begun:
         page.get_by_role("button", name="Try with these pictures all the same").click()
     assert begun.value.status == 202
     expect(title).to_have_text("Looking for the mark")
-    found.go()
+    estimates.go()
     expect(title).to_have_text("There are too few pictures to find the mark in", timeout=LONG_MS)
     expect(page.get_by_role("button", name="Try with these pictures all the same")).to_be_visible()
     page.get_by_role("button", name="Choose a template instead").click()
@@ -128,7 +128,7 @@ def test_too_few_pictures_say_how_many_more_and_another_template_will_do(
 def test_a_job_whose_mark_is_not_known_is_listed_apart_and_can_be_canceled(
     page: Page, service: Embedded, two_marks: Path, tmp_path: Path
 ) -> None:
-    job = handed_to(service, folder_of(tmp_path / "few", 3))
+    job = submit_search(service, folder_of(tmp_path / "few", 3))
     page.goto("/jobs")
     card = page.locator(f"[data-job={job}]")
     expect(card.locator(".state")).to_have_text("to be approved", timeout=LONG_MS)
@@ -142,14 +142,14 @@ def test_a_job_whose_mark_is_not_known_is_listed_apart_and_can_be_canceled(
 
 
 def test_a_search_that_waits_says_so(page: Page, service: Embedded, tmp_path: Path) -> None:
-    asked = {"headers": {"Authorization": f"Bearer {service.key}"}}
-    assert patient.put(f"{service.url}/v1/pause", **asked).status_code == 200  # type: ignore[arg-type]
-    job = handed_to(service, folder_of(tmp_path / "few", 3))
+    with_key = {"headers": {"Authorization": f"Bearer {service.key}"}}
+    assert patient.put(f"{service.url}/v1/pause", **with_key).status_code == 200  # type: ignore[arg-type]
+    job = submit_search(service, folder_of(tmp_path / "few", 3))
     page.goto(f"/jobs/{job}")
     expect(page.locator("#review-title")).to_have_text("Looking for the mark")
     expect(page.locator("#review-stage")).to_have_text("Waiting for a worker")
     assert_accessible(page)
-    assert patient.delete(f"{service.url}/v1/pause", **asked).status_code == 200  # type: ignore[arg-type]
+    assert patient.delete(f"{service.url}/v1/pause", **with_key).status_code == 200  # type: ignore[arg-type]
     expect(page.locator("#review-needed")).to_contain_text("17 more", timeout=LONG_MS)
 
 

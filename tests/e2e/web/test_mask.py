@@ -1,4 +1,4 @@
-"""What the page paints is what the service reads: the mask's run lengths, of any size, by the service's own reader."""
+"""The service's reader decodes the page's run lengths to exactly the painted mask, at any size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILE_OF = """async ([shapes, width, height]) => {
 
 @pytest.fixture
 def painted(page: Page) -> Any:
-    """Paints shapes as the page does, and reads them as the service does."""
+    """A function that encodes shapes as the page does, and decodes them as the service does."""
     page.goto("/")
 
     def paint(shapes: list[dict[str, Any]], width: int, height: int) -> NDArray[np.uint8] | None:
@@ -60,7 +60,7 @@ def test_areas_are_exact_at_any_size(painted: Any, width: int, height: int) -> N
     assert np.array_equal(painted([area(left, top, right, bottom)], width, height), expected)
 
 
-def test_what_hangs_over_the_edge_is_cut_off(painted: Any) -> None:
+def test_paint_beyond_the_edge_is_cut_off(painted: Any) -> None:
     expected = np.zeros((20, 30), np.uint8)
     expected[:5, 25:] = 255
     assert np.array_equal(painted([area(25, -40, 90, 5)], 30, 20), expected)
@@ -75,7 +75,7 @@ def test_the_eraser_takes_away_and_paint_over_it_comes_back(painted: Any) -> Non
     assert np.array_equal(painted(shapes, 12, 12), expected)
 
 
-def test_where_nothing_is_left_there_is_no_mask(painted: Any) -> None:
+def test_an_empty_painting_gives_no_mask(painted: Any) -> None:
     assert painted([], 10, 10) is None
     assert painted([area(1, 1, 5, 5), {"kind": "clear"}], 10, 10) is None
     assert painted([area(1, 1, 5, 5), area(0, 0, 9, 9, erases=True)], 10, 10) is None
@@ -105,10 +105,10 @@ def test_a_hundred_megapixels_are_worked_on_by_a_preview_and_sent_whole(
     bench.open(source)
     page.get_by_role("radio", name="Rectangle").click()
     bench.drag((0.5, 0.5), (0.52, 0.52))
-    with page.expect_request("**/v1/jobs") as asked:
+    with page.expect_request("**/v1/jobs") as submission:
         page.keyboard.press("Enter")
-    assert asked.value.post_data_json["images"][0]["name"] == "large.png"
+    assert submission.value.post_data_json["images"][0]["name"] == "large.png"
     bench.wait_for_step(1)
-    _, file = bench.downloaded()
+    _, file = bench.download()
     with Image.open(io.BytesIO(file)) as result:
         assert (result.size, result.mode) == ((12_500, 8_000), "L")

@@ -1,4 +1,4 @@
-"""A catalogue handed over in the browser: a folder, a ZIP, a list; its mark; and its job followed to the end."""
+"""A catalogue submitted in the browser: a folder, a ZIP or a list; its mark; and its job, followed to the end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, drawn, forgive, hold_bitmaps, signed_in, state_rights
-from tests.e2e.web.catalogue import HEIGHT, WIDTH, asking, folder_of, mask_in
+from tests.browser import (
+    PHONE,
+    HeldRequests,
+    assert_accessible,
+    forgive,
+    hold_bitmaps,
+    read_stage,
+    signed_in,
+    state_rights,
+)
+from tests.e2e.web.catalogue import HEIGHT, WIDTH, api_client, folder_of, mask_in
 from tests.embedded import Embedded
 
-#: The machine may be busy.
+#: For a busy machine.
 LONG_MS = 180_000
 
 
 def job_of(service: Embedded, page: Page) -> dict[str, object]:
-    """The job whose page is open, as the API has it."""
+    """The API's answer for the job whose page is open."""
     job_id = page.url.rpartition("/")[2]
     job: dict[str, object] = patient.get(
         f"{service.url}/v1/jobs/{job_id}", headers={"Authorization": f"Bearer {service.key}"}
@@ -30,7 +39,7 @@ def job_of(service: Embedded, page: Page) -> dict[str, object]:
 
 
 def draw(page: Page) -> None:
-    """A stroke, or a box, across the middle of the sample, once it is there."""
+    """Draw a stroke or a box across the middle of the sample, once it is shown."""
     expect(page.locator("#marking-none")).to_be_hidden()
     page.locator("#canvas").scroll_into_view_if_needed()
     box = page.locator("#canvas").bounding_box()
@@ -42,8 +51,8 @@ def draw(page: Page) -> None:
     page.mouse.up()
 
 
-def eight_sent(page: Page, folder: Path) -> list[str]:
-    """Sends the first eight pictures of a folder; where they and all that follow are put."""
+def send_eight(page: Page, folder: Path) -> list[str]:
+    """Send the first eight pictures of a folder; a list that collects the addresses of all uploads."""
     puts: list[str] = []
     page.on("request", lambda request: puts.append(request.url) if request.method == "PUT" else None)
     page.goto("/jobs/new")
@@ -52,7 +61,7 @@ def eight_sent(page: Page, folder: Path) -> list[str]:
     return puts
 
 
-def hand_over(page: Page) -> None:
+def submit_form(page: Page) -> None:
     page.get_by_role("button", name="Clean the pictures").click()
     page.wait_for_url(re.compile(r"/jobs/job_"), timeout=LONG_MS)
 
@@ -65,9 +74,9 @@ def test_a_folder_of_200_is_sent_painted_and_followed_to_its_end(page: Page, ser
     expect(page.get_by_text("1 file is no picture and was left out.")).to_be_visible()
     expect(page.locator("#marking-none")).to_be_hidden()
     draw(page)
-    with asking(service) as http:
+    with api_client(service) as http:
         http.put("/v1/pause").raise_for_status()
-        hand_over(page)
+        submit_form(page)
         page.evaluate(
             """() => {
             window.seen = new Set();
@@ -91,14 +100,14 @@ def test_a_folder_of_200_is_sent_painted_and_followed_to_its_end(page: Page, ser
 
 def test_after_a_reload_only_what_is_missing_is_sent(page: Page, service: Embedded, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "autumn", 12)
-    puts = eight_sent(page, folder)
+    puts = send_eight(page, folder)
     page.reload()
     expect(page.locator("#known")).to_contain_text("8 pictures were sent before the page was left.")
     page.set_input_files("#files-input", sorted(folder.iterdir()))
     expect(page.locator("#shipment-text")).to_contain_text("12 of 12 pictures sent")
     assert len(puts) == 12
     draw(page)
-    hand_over(page)
+    submit_form(page)
     assert job_of(service, page)["total"] == 12
     page.goto("/jobs/new")
     expect(page.locator("#known")).to_be_hidden()
@@ -106,7 +115,7 @@ def test_after_a_reload_only_what_is_missing_is_sent(page: Page, service: Embedd
 
 def test_files_that_are_chosen_before_the_page_remembers_are_not_sent_twice(page: Page, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "autumn", 12)
-    puts = eight_sent(page, folder)
+    puts = send_eight(page, folder)
     page.add_init_script(
         """const open = IDBFactory.prototype.open;
         const held = new Promise((resolve) => (window.letGo = resolve));
@@ -135,9 +144,9 @@ def test_a_sample_that_comes_late_does_not_take_the_place_of_the_one_chosen_sinc
     page.locator("#other-sample").evaluate("button => button.click()")
     expect(page.locator("#marking-none")).to_be_hidden()
     draw(page)
-    shown = drawn(page)
+    shown = read_stage(page)
     page.evaluate("letGo()")
-    assert drawn(page) == shown
+    assert read_stage(page) == shown
 
 
 def test_a_job_waits_for_pictures_that_are_still_being_read(page: Page, service: Embedded, tmp_path: Path) -> None:
@@ -150,7 +159,7 @@ def test_a_job_waits_for_pictures_that_are_still_being_read(page: Page, service:
     page.set_input_files("#files-input", folder / "shirt-000.png")
     expect(page.locator("#shipment-text")).to_contain_text("1 of 1 pictures sent")
     draw(page)
-    reading = Held(page, "**/zip-core.min.js")
+    reading = HeldRequests(page, "**/zip-core.min.js")
     zipped = {"name": "more.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
     page.set_input_files("#files-input", files=zipped)  # type: ignore[arg-type]
     reading.wait()
@@ -163,7 +172,7 @@ def test_a_job_waits_for_pictures_that_are_still_being_read(page: Page, service:
 
 def test_sending_is_paused_and_goes_on(page: Page, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "winter", 30)
-    sending = Held(page, "**/blobs/*")
+    sending = HeldRequests(page, "**/blobs/*")
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", folder)
     page.get_by_role("button", name="Pause").click()
@@ -207,7 +216,7 @@ def test_a_zip_is_unpacked_and_boxes_keep_their_distance_to_a_corner(
     expect(page.locator("#anchor")).to_have_value("center")
     page.locator("#anchor").select_option("bottom_right")
     page.locator("#scale").select_option("width")
-    hand_over(page)
+    submit_form(page)
     job = job_of(service, page)
     mask = job["mask"]
     assert isinstance(mask, dict)
@@ -227,7 +236,7 @@ def test_a_sample_that_the_browser_cannot_show_is_shown_by_the_service(page: Pag
     page.set_input_files("#folder-input", folder)
     expect(page.locator("#marking-none")).to_be_hidden()
     draw(page)
-    hand_over(page)
+    submit_form(page)
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
 
 
@@ -265,7 +274,7 @@ def test_bad_lines_of_a_list_are_named_and_an_uploaded_mask_is_sent(page: Page, 
     page.get_by_role("button", name="Clean the pictures").click()
     expect(page.locator("#faults-list")).to_contain_text("line 3")
     assert_accessible(page)
-    page.context.complaints.clear()  # type: ignore[attr-defined] # the console tells of the refusal
+    page.context.complaints.clear()  # type: ignore[attr-defined] # the console logs the refusal
 
 
 @pytest.mark.parametrize(

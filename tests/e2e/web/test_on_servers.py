@@ -1,4 +1,4 @@
-"""The page on Postgres, Redis and S3: files go from the browser straight to the object store, and come back from it."""
+"""The page on Postgres, Redis and S3: the browser sends files to the object store and fetches results from it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.browser import context_of, forgive, state_rights
 from tests.e2e.conftest import Service, on_servers
 from tests.e2e.web.bench import Bench, pixels
 from tests.e2e.web.catalogue import folder_of
-from tests.e2e.web.test_new_job import draw, hand_over
+from tests.e2e.web.test_new_job import draw, submit_form
 from tests.servers import PostgresServer, RedisServer, S3Server
 
-#: The machine may be busy.
+#: For a busy machine.
 LONG_MS = 180_000
 
 
 @pytest.fixture(scope="module")
 def bucket() -> str:
-    """A shop's own, of which the service may read a folder."""
+    """The name of a shop's bucket, of which the service may read one folder."""
     return f"shop-{token_hex(8)}"
 
 
@@ -38,13 +38,13 @@ def service(  # type: ignore[override]
 ) -> Iterator[Service]:
     allowed = (f"{bucket}/spring",)
     folder = tmp_path_factory.mktemp("servers")
-    with on_servers(folder, postgres_server, redis_server, s3_server, source_buckets=allowed) as here:
-        yield here
+    with on_servers(folder, postgres_server, redis_server, s3_server, source_buckets=allowed) as running_service:
+        yield running_service
 
 
 @pytest.fixture
 def page(browser: Browser, service: Service, s3_server: S3Server) -> Iterator[Page]:  # type: ignore[override]
-    """A person who has shown a key; the object store is no stranger to the page."""
+    """A person who signed in with a key; the page may send requests to the object store."""
     with context_of(browser, service.url, friends=(s3_server.endpoint_url,)) as context:
         state_rights(context)
         page = context.new_page()
@@ -63,7 +63,7 @@ def test_a_folder_goes_straight_to_the_store_and_its_results_come_from_there(
     page.set_input_files("#folder-input", folder_of(tmp_path / "spring", 4))
     expect(page.locator("#shipment-text")).to_contain_text("4 of 4 pictures sent")
     draw(page)
-    hand_over(page)
+    submit_form(page)
     assert len(sent) == 5, "four pictures and the mask"
     assert {urlsplit(url).netloc for url in sent} == {urlsplit(s3_server.endpoint_url).netloc}
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
@@ -106,9 +106,9 @@ def test_a_folder_in_a_bucket_is_named_and_marked_on_a_sample_of_it(
     draw(page)
     page.get_by_role("button", name="Clean the pictures").click()
     expect(page.locator("#faults, #notices .notice-error").filter(visible=True)).to_contain_text(bucket)
-    forgive(page.context)  # the console tells of the refusal
+    forgive(page.context)  # the console logs the refusal
     page.get_by_label("Folder", exact=True).fill(f"s3://{bucket}/spring/")
-    hand_over(page)
+    submit_form(page)
     expect(page.locator("#done")).to_have_text("3 of 3", timeout=LONG_MS)
     page.get_by_role("button", name="shirt-000.png, before and after").click()
     expect(page.locator("#zoom-keys")).to_have_text("The original is not kept here: these are small pictures.")
@@ -119,6 +119,6 @@ def test_one_picture_is_repaired(page: Page, marked: Path) -> None:
     bench.open(marked)
     bench.drag((0.4, 0.4), (0.5, 0.4))
     bench.erase()
-    name, file = bench.downloaded()
+    name, file = bench.download()
     assert name == f"{marked.stem}-clean.png"
     assert pixels(file).shape == pixels(marked.read_bytes()).shape

@@ -1,4 +1,4 @@
-"""One picture, from the file that comes in to the file that goes out."""
+"""The page of one picture, from the opened file to the downloaded result."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import patient
-from tests.browser import PHONE, Held, assert_accessible, signed_in, state_rights
+from tests.browser import PHONE, HeldRequests, assert_accessible, signed_in, state_rights
 from tests.e2e.web.bench import LONG_MS, Bench, pixels
 from tests.embedded import Embedded
 
 
 def heic_of(picture: Path, path: Path) -> Path:
-    """The picture in a format that the browser cannot show."""
+    """Write the picture in a format that the browser cannot show."""
     register_heif_opener()
     with Image.open(picture) as image:
         image.convert("RGB").save(path, "HEIF")
@@ -36,13 +36,13 @@ def bench(page: Page, marked: Path) -> Bench:
 def test_paint_and_erase_ends_with_a_file_that_is_the_source_outside_the_mask(bench: Bench, marked: Path) -> None:
     bench.drag((0.15, 0.7), (0.8, 0.3))
     bench.erase()
-    name, file = bench.downloaded()
+    name, file = bench.download()
     assert name == f"{marked.stem}-clean.png"
     source, result = pixels(marked.read_bytes()), pixels(file)
     assert source.shape == result.shape
     changed = np.argwhere((source != result).any(axis=-1))
     assert len(changed) > 500
-    # The line from (60, 373) to (320, 160), with the brush, its widening and its fading around it.
+    # The line from (60, 373) to (320, 160), with the brush, its dilation and its feathering around it.
     start, end = np.array([373, 60]), np.array([160, 320])
     along = (end - start) / np.linalg.norm(end - start)
     away = changed - start
@@ -53,16 +53,16 @@ def test_paint_and_erase_ends_with_a_file_that_is_the_source_outside_the_mask(be
 def test_the_next_step_begins_with_the_result_and_an_earlier_one_can_be_gone_back_to(bench: Bench) -> None:
     bench.drag((0.2, 0.2), (0.3, 0.2))
     bench.erase(1)
-    _, first = bench.downloaded()
+    _, first = bench.download()
     bench.page.get_by_role("radio", name="Rectangle").click()
     bench.drag((0.6, 0.8), (0.7, 0.85))
     bench.erase(2)
-    _, second = bench.downloaded()
+    _, second = bench.download()
     before, after = pixels(first), pixels(second)
     changed = np.argwhere((before != after).any(axis=-1))
     assert changed[:, 0].min() > 0.75 * before.shape[0]
     bench.page.get_by_role("button", name="Step 1").click()
-    assert bench.downloaded()[1] == first
+    assert bench.download()[1] == first
     bench.page.get_by_role("button", name="Original", exact=True).click()
     expect(bench.page.get_by_role("link", name="Download")).to_be_hidden()
 
@@ -71,7 +71,7 @@ def test_a_jpeg_stays_a_jpeg_and_is_never_encoded_by_the_browser(page: Page, tmp
     noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8)
     source = tmp_path / "noise.jpg"
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees: the page and the mask must see it as a person does
+    exif[0x0112] = 6  # turned by 90 degrees: the page and the mask use the viewing orientation
     Image.fromarray(noise).save(source, quality=90, exif=exif)
     bench = Bench(page)
     bench.open(source)
@@ -79,14 +79,14 @@ def test_a_jpeg_stays_a_jpeg_and_is_never_encoded_by_the_browser(page: Page, tmp
     page.get_by_role("radio", name="Rectangle").click()
     bench.drag((0.1, 0.05), (0.3, 0.15))
     bench.erase()
-    name, file = bench.downloaded()
+    name, file = bench.download()
     assert name == "noise-clean.jpg"
     with Image.open(io.BytesIO(file)) as image:
         assert (image.format, image.size, image.getexif()[0x0112]) == ("JPEG", (400, 300), 6)
     with Image.open(source) as image:
         stored = np.asarray(image.convert("RGB"))
     changed = np.argwhere((stored != pixels(file)).any(axis=-1))
-    # As stored, the upper left of what a person sees lies at the lower left.
+    # The upper left of the viewing orientation is stored at the lower left.
     assert changed[:, 0].min() > 180
     assert changed[:, 1].max() < 100
 
@@ -119,7 +119,7 @@ def test_everything_can_be_done_with_the_keyboard(bench: Bench, marked: Path) ->
     keyboard.press("Space")
     keyboard.press("Enter")
     bench.wait_for_step(1)
-    changed = np.argwhere((pixels(marked.read_bytes()) != pixels(bench.downloaded()[1])).any(axis=-1))
+    changed = np.argwhere((pixels(marked.read_bytes()) != pixels(bench.download()[1])).any(axis=-1))
     assert 190 <= changed[:, 1].mean() <= 300
     bench.canvas.focus()
     keyboard.press("c")
@@ -149,19 +149,19 @@ def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Em
     assert jobs[0]["rights"] == {"basis": "owner", "attested_by": "Jo <b>Doe</b>", "reference": "own photographs"}
 
 
-def test_what_the_service_refuses_is_said_in_its_sentence(bench: Bench, context: BrowserContext) -> None:
+def test_a_refusal_is_shown_in_the_services_own_sentence(bench: Bench, context: BrowserContext) -> None:
     sentence = "The tenant may have 5 images queued or running; it has 5."
-    problem = {"code": "quota_exceeded", "title": "The tenant's quota is used up", "detail": sentence, "status": 422}
+    problem = {"code": "quota_exceeded", "title": "Quota exceeded", "detail": sentence, "status": 422}
     context.route("**/v1/jobs", lambda route: route.fulfill(status=422, json=problem))
     bench.drag((0.4, 0.4), (0.5, 0.4))
     bench.page.keyboard.press("Enter")
     expect(bench.page.get_by_role("alert")).to_contain_text(sentence)
     expect(bench.page.get_by_role("button", name="Erase", exact=True)).to_be_enabled()
     assert_accessible(bench.page)
-    context.complaints.clear()  # type: ignore[attr-defined] # the console tells of the refusal too
+    context.complaints.clear()  # type: ignore[attr-defined] # the console logs the refusal too
 
 
-def test_what_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("Dear Sir")
     page.goto("/")
@@ -177,7 +177,7 @@ def test_a_picture_that_is_cut_off_is_refused_in_words(page: Page, marked: Path,
     expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
 
 
-def test_where_to_begin_is_said_until_the_first_stroke(bench: Bench) -> None:
+def test_a_hint_is_shown_until_the_first_stroke(bench: Bench) -> None:
     hint = bench.page.get_by_text("Paint over the mark, then erase it.")
     expect(hint).to_be_visible()
     bench.drag((0.4, 0.4), (0.5, 0.4))
@@ -215,7 +215,7 @@ def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, 
         bench = Bench(page)
         page.goto("/")
         assert_accessible(page)
-        bench.take(marked)
+        bench.choose(marked)
         bench.drag((0.4, 0.4), (0.6, 0.5))
         assert_accessible(page)
         page.locator("#erase").click()
@@ -233,7 +233,7 @@ def test_each_state_is_accessible_and_fits(browser: Browser, service: Embedded, 
 
 
 def test_a_repair_is_stopped_also_while_its_picture_is_sent(page: Page, marked: Path) -> None:
-    sending = Held(page, "**/blobs/*")
+    sending = HeldRequests(page, "**/blobs/*")
     bench = Bench(page)
     bench.open(marked)
     bench.drag((0.4, 0.4), (0.5, 0.4))
@@ -250,12 +250,12 @@ def test_a_repair_is_stopped_also_while_its_picture_is_sent(page: Page, marked: 
 
 def test_the_picture_that_was_chosen_last_is_the_one_that_is_there(page: Page, marked: Path, tmp_path: Path) -> None:
     slow = heic_of(marked, tmp_path / "slow.heic")
-    viewing = Held(page, "**/v1/uploads/*/view")
+    viewing = HeldRequests(page, "**/v1/uploads/*/view")
     bench = Bench(page)
     page.goto("/")
     page.set_input_files("#file", slow)
     viewing.wait()
-    bench.take(marked)
+    bench.choose(marked)
     viewing.go()
     expect(page.get_by_text("This browser cannot show the file: the service does")).to_be_hidden()
     expect(page.locator("#name")).to_have_text(marked.name)
@@ -263,12 +263,12 @@ def test_the_picture_that_was_chosen_last_is_the_one_that_is_there(page: Page, m
 
 def test_a_picture_that_comes_ends_the_repair_of_the_one_before(page: Page, marked: Path, tmp_path: Path) -> None:
     slow = heic_of(marked, tmp_path / "slow.heic")
-    viewing = Held(page, "**/v1/uploads/*/view")
+    viewing = HeldRequests(page, "**/v1/uploads/*/view")
     bench = Bench(page)
     bench.open(marked)
     page.set_input_files("#file", slow)
     viewing.wait()
-    handing_over = Held(page, "**/v1/jobs")
+    handing_over = HeldRequests(page, "**/v1/jobs")
     bench.drag((0.4, 0.4), (0.5, 0.4))
     page.keyboard.press("Enter")
     handing_over.wait()
@@ -294,7 +294,7 @@ def test_a_picture_that_the_browser_cannot_show_is_shown_by_the_service(
     assert_accessible(page)
     bench.drag((0.4, 0.4), (0.5, 0.4))
     bench.erase()
-    name, result = bench.downloaded()
+    name, result = bench.download()
     assert name == f"shirt-clean.{form}"
     with Image.open(io.BytesIO(result)) as clean, Image.open(file) as source:
         assert (clean.format, clean.size) == (source.format, source.size)

@@ -1,4 +1,4 @@
-"""The service dies while a page is at work, comes back, and the page goes on by itself."""
+"""The service dies while a page is working and restarts; the page continues by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser import context_of, forgive, sign_in, state_rights
 from tests.e2e.web.bench import LONG_MS, Bench
-from tests.e2e.web.catalogue import lasting_in, paused
+from tests.e2e.web.catalogue import lasting_in, submit_paused
 from tests.embedded import Embedded
 
 
@@ -29,10 +29,10 @@ def test_a_repair_outlives_the_service(browser: Browser, marked: Path, tmp_path:
         with service.up():
             bench.wait_for_step(1)
             forgive(context)
-            assert bench.downloaded()[0] == f"{marked.stem}-clean.png"
+            assert bench.download()[0] == f"{marked.stem}-clean.png"
 
 
-def test_what_is_begun_while_the_service_is_away_is_done_when_it_is_back(
+def test_a_repair_begun_while_the_service_is_away_ends_when_it_is_back(
     browser: Browser, marked: Path, tmp_path: Path
 ) -> None:
     service = Embedded(tmp_path)
@@ -42,7 +42,7 @@ def test_what_is_begun_while_the_service_is_away_is_done_when_it_is_back(
             sign_in(context, service)
             bench = Bench(context.new_page())
             bench.page.goto("/")
-        bench.take(marked)
+        bench.choose(marked)
         bench.drag((0.4, 0.4), (0.5, 0.4))
         bench.page.keyboard.press("Enter")
         expect(bench.page.locator("#busy-text")).to_have_text("The service does not answer. Trying again…")
@@ -58,7 +58,7 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path)
         page = context.new_page()
         with service.up():
             sign_in(context, service)
-            job = paused(service, pictures, mask)
+            job = submit_paused(service, pictures, mask)
             page.goto(f"/jobs/{job.id}")
             page.get_by_role("button", name="Go on").click()
             expect(page.locator("#state")).to_have_text("running", timeout=LONG_MS)
@@ -68,5 +68,5 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path)
             expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
             expect(page.locator("#done")).to_have_text("4 of 4")
             expect(page.locator("#away")).to_be_hidden()
-            page.close()  # before the service goes, or its console would tell of that
+            page.close()  # before the service stops, or its console would log errors
             forgive(context)

@@ -1,4 +1,4 @@
-"""Text marks in the browser: what a mark says or where it lies is said on the page, and its job takes it off."""
+"""Text marks in the browser: the page asks for the text or the place of a mark, and the job removes it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tests.browser import PHONE, assert_accessible, signed_in, state_rights
 from tests.embedded import Embedded
 from tests.texts import HEIGHT, WIDTH, Pixels, goods, laid, letters, printed
 
-#: The machine may be busy; the first text of a worker brings its networks into memory.
+#: For a busy machine; a worker loads its text networks with the first image.
 LONG_MS = 180_000
-#: Where the mark's middle lies, as shares of a picture.
+#: Centre of the mark, as shares of the picture's sides.
 PLACE = (0.7, 0.85)
 
 
 @pytest.fixture
 def marked() -> tuple[Pixels, np.ndarray]:  # type: ignore[type-arg]
-    """A picture with print on the goods and a mark in its lower right corner, and where the mark's ink is."""
+    """A picture with a printed product and a mark in its lower right corner, and the pixels of the mark's ink."""
     return laid(printed(), letters("Doe Shirts"), PLACE)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, marked: tuple[Pixels, np.ndarray]) -> Path:  # type: ignore[type-arg]
-    """That picture, one with print alone, and one without any text."""
+    """A folder with that picture, one with print alone, and one without text."""
     path = tmp_path / "shop"
     path.mkdir()
     for name, pixels in (("a-marked", marked[0]), ("b-printed", printed(2)), ("c-plain", goods(3))):
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, marked: tuple[Pixels, np.ndarray]) -> Path:  # type: 
 
 @pytest.fixture
 def texts(page: Page, folder: Path) -> Iterator[Page]:
-    """The page of a new job, its pictures sent, *Text* chosen."""
+    """The page of a new job, with its pictures sent and *Text* selected."""
     page.goto("/jobs/new")
     page.set_input_files("#folder-input", folder)
     expect(page.locator("#shipment-text")).to_contain_text("3 of 3 pictures sent")
@@ -49,8 +49,8 @@ def texts(page: Page, folder: Path) -> Iterator[Page]:
     yield page
 
 
-def hand_over(page: Page, service: Embedded) -> dict[str, object]:
-    """The job, as the API has it when it has ended."""
+def submit_form(page: Page, service: Embedded) -> dict[str, object]:
+    """Submit the form and wait for the job to end; the API's answer for the job."""
     page.get_by_role("button", name="Clean the pictures").click()
     page.wait_for_url(re.compile(r"/jobs/job_"), timeout=LONG_MS)
     expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
@@ -60,10 +60,10 @@ def hand_over(page: Page, service: Embedded) -> dict[str, object]:
 
 
 def images_of(job: dict[str, object], service: Embedded) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = patient.get(
+    images: list[dict[str, object]] = patient.get(
         f"{service.url}/v1/jobs/{job['id']}/images", headers=_key(service)
     ).json()["data"]
-    return found
+    return images
 
 
 def result_of(image: dict[str, object], service: Embedded) -> Pixels:
@@ -77,7 +77,7 @@ def _key(service: Embedded) -> dict[str, str]:
     return {"Authorization": f"Bearer {service.key}"}
 
 
-def test_what_a_mark_says_is_taken_off_and_print_stays(
+def test_a_mark_named_by_its_text_is_removed_and_print_stays(
     texts: Page,
     service: Embedded,
     marked: tuple[Pixels, np.ndarray],  # type: ignore[type-arg]
@@ -90,7 +90,7 @@ def test_what_a_mark_says_is_taken_off_and_print_stays(
     texts.get_by_label("What the mark says").fill("DOE shirts\nsomething else")
     expect(missing).to_have_text("")
     assert_accessible(texts)
-    job = hand_over(texts, service)
+    job = submit_form(texts, service)
     assert job["mask"] == {"mode": "text", "texts": ["DOE shirts", "something else"]}
     expect(texts.locator("#left-alone")).to_contain_text("2 pictures were left as they are, bit for bit")
     first, *others = images_of(job, service)
@@ -120,7 +120,7 @@ def test_a_mark_is_taken_off_where_a_box_says_that_it_lies(texts: Page, service:
         (texts.mouse.down, texts.mouse.up)[number]()
     expect(texts.locator("#missing")).to_have_text("")
     assert_accessible(texts)
-    job = hand_over(texts, service)
+    job = submit_form(texts, service)
     mask = job["mask"]
     assert isinstance(mask, dict)
     ((left, top, width, height),) = mask["areas"]
@@ -144,7 +144,7 @@ def test_by_keys_alone_a_corner_is_chosen_and_all_text_instead(texts: Page, serv
     texts.keyboard.press("Tab")
     texts.keyboard.press("Space")
     expect(texts.get_by_label("Where it lies")).to_be_disabled()
-    job = hand_over(texts, service)
+    job = submit_form(texts, service)
     assert job["mask"] == {"mode": "text", "any_text": True}
     assert [image["state"] for image in images_of(job, service)] == ["succeeded", "succeeded", "skipped"]
 
@@ -157,7 +157,7 @@ def test_by_keys_alone_a_corner_is_chosen_and_all_text_instead(texts: Page, serv
     ],
     ids=["dark-zh", "phone-zh"],
 )
-def test_what_is_asked_of_a_text_is_accessible_and_fits(browser: Browser, service: Embedded, options: dict) -> None:  # type: ignore[type-arg]
+def test_the_form_for_text_marks_is_accessible_and_fits(browser: Browser, service: Embedded, options: dict) -> None:  # type: ignore[type-arg]
     with signed_in(browser, service, **options) as context:
         state_rights(context)
         page = context.new_page()

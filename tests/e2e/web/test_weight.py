@@ -1,4 +1,4 @@
-"""What the page of one picture costs its reader before there is a picture."""
+"""The weight of the page of one picture, and its stability while it loads and works."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_nothing_moves_while_the_page_comes_and_while_it_works(page: Page, marke
     )
     bench = Bench(page)
     page.goto("/", wait_until="networkidle")
-    bench.take(marked)
+    bench.choose(marked)
     bench.drag((0.4, 0.4), (0.5, 0.4))
     bench.erase()
     shifts: list[list[Any]] = page.evaluate("window.shifts")

@@ -1,4 +1,4 @@
-"""The API in this process, on real stores. Every answer is held against the API's own description."""
+"""The API in this process, on real stores. Every answer is checked against the API's own description."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from storage.records import ImageState, Outcome, Scope
 PUBLIC_URL = "http://cleanplate.test:8787"
 
 
-#: What every job states; a test that gives ``None`` for one of them leaves it out.
+#: The statement of rights of every job; a test omits a field with the value ``None``.
 RIGHTS = {"rights_basis": "owner", "attested_by": "Jo Doe", "rights_reference": "own photographs"}
 
 
 def picture(kind: str = "JPEG", size: tuple[int, int] = (24, 16), color: str = "teal") -> bytes:
-    """A small picture's file."""
+    """The file of a small picture."""
     file = io.BytesIO()
     Image.new("RGB", size, color).save(file, kind)
     return file.getvalue()
 
 
 def mask(size: tuple[int, int] = (24, 16)) -> bytes:
-    """A mask's file that marks everything."""
+    """The file of a mask that marks everything."""
     file = io.BytesIO()
     Image.new("L", size, 255).save(file, "PNG")
     return file.getvalue()
@@ -52,7 +52,7 @@ def description_of_all() -> dict[str, Any]:
 
 
 class Caller:
-    """One tenant's way to the API. Every answer must be documented and fit its schema; errors must be problems."""
+    """One tenant's client of the API. Every answer must be documented and fit its schema; errors must be problems."""
 
     def __init__(self, service: Service, key: str | None) -> None:
         self._service = service
@@ -65,7 +65,7 @@ class Caller:
         return answer
 
     def any(self, method: str, path: str, *, headers: Any = None, **rest: Any) -> TestResponse:
-        """Whatever is answered, as long as it is documented."""
+        """Send a request; any documented answer is right."""
         path = path.removeprefix(PUBLIC_URL)
         if (method, path) == ("POST", "/v1/jobs"):
             for body in ("json", "data"):
@@ -84,7 +84,7 @@ class Caller:
         return self("GET", path, status=status, **rest)
 
     def follow(self, path: str, headers: dict[str, str] | None = None) -> TestResponse:
-        """A stream that is read as it comes; close it."""
+        """A stream that the test reads as it arrives, and must close."""
         answer = self._client.get(path, headers={**self.headers, **(headers or {})})
         assert answer.status_code == 200, answer.get_data(as_text=True)
         return answer
@@ -93,13 +93,13 @@ class Caller:
         return self("POST", path, status=status, **rest)
 
     def problem(self, method: str, path: str, status: int, code: str, **rest: Any) -> dict[str, Any]:
-        """The body of an answer that must be this problem."""
+        """Send a request whose answer must be this problem; the answer's body."""
         body: dict[str, Any] = self(method, path, status=status, **rest).json
         assert body["code"] == code, body
         return body
 
     def upload(self, *files: tuple[str, bytes]) -> list[str]:
-        """Send files by links of a local store; their ids."""
+        """Upload files by links of a local store; their ids."""
         wanted = [{"filename": name, "content_type": "image/png"} for name, _ in files]
         uploads = self.post("/v1/uploads", 201, json={"files": wanted}).json["uploads"]
         for upload, (_, data) in zip(uploads, files, strict=True):
@@ -107,14 +107,14 @@ class Caller:
         return [upload["id"] for upload in uploads]
 
     def submit_manifest(self, manifest: str | bytes, status: int = 202, **job: Any) -> dict[str, Any]:
-        """A job that brings its manifest along; what is answered."""
+        """Submit a job with a manifest in the request; the answer."""
         data = manifest.encode() if isinstance(manifest, str) else manifest
         form = {"manifest": (io.BytesIO(data), "catalogue.txt"), "job": json.dumps({**RIGHTS, **job})}
         answer: dict[str, Any] = self.post("/v1/jobs/manifest", status, data=form).json
         return answer
 
     def submit(self, count: int = 1, **fields: Any) -> dict[str, Any]:
-        """A job of so many images and one mask."""
+        """Submit a job of this number of images with one mask."""
         *images, marks = self.upload(*[(f"shirt-{n}.jpg", picture()) for n in range(count)], ("mask.png", mask()))
         body = {"images": [{"upload_id": image} for image in images], "mask_upload_id": marks, **fields}
         job: dict[str, Any] = self.post("/v1/jobs", 202, json=body).json
@@ -133,7 +133,7 @@ class Service:
         assert isinstance(stores, Stores)
         self.stores = stores
         self.document = description_of_all()
-        # What is named in full before what is only of the same form.
+        # Full paths before patterns that match them too.
         paths = sorted(self.document["paths"], key=lambda path: path.count("{"))
         self._paths = {re.sub(r"\{\w+\}", "[^/]+", path): path for path in paths}
 
@@ -150,7 +150,7 @@ class Service:
         return Caller(self, key)
 
     def check(self, method: str, path: str, answer: TestResponse) -> None:
-        """The answer is one of those documented, and fits its schema."""
+        """Assert that the answer is documented and fits its schema."""
         rule = next((rule for rule in self._paths if re.fullmatch(rule, path)), None)
         operation = self.document["paths"].get(self._paths.get(rule or ""), {}).get(method.lower())
         assert "Retry-After" not in answer.headers or answer.status_code in {409, 429, 503}
@@ -166,7 +166,7 @@ class Service:
             self._fits(content[answer.mimetype]["schema"], answer.json)
 
     def finish(self, job_id: str, **outcome: Any) -> None:
-        """Let a worker lease the job's images and end them all this way."""
+        """Lease the job's images as a worker, and end all of them in this state."""
         db = self.stores.database
         images = list_images(db, self.tenant("shop"), job_id, limit=1000, after=None)
         token, leased = lease_images(db, [image.id for image in images], worker="test", lease_s=60)
@@ -174,7 +174,7 @@ class Service:
         assert finish_images(db, token, outcomes, max_attempts=1) == {image.id for image in images}
 
     def succeed(self, job_id: str, data: bytes = b"clean", extension: str = ".png") -> None:
-        """Let a worker store a result for the job's images."""
+        """Store a result for each of the job's images, as a worker does."""
         key = f"t/{self.tenant('shop')}/jobs/{job_id}/results/img_1{extension}"
         self.stores.blobs.put(key, data, content_type="image/png")
         self.finish(job_id, state=ImageState.SUCCEEDED, result_key=key, content_type="image/png", width=24, height=16)

@@ -1,4 +1,4 @@
-"""Who may call: every route under /v1 wants a valid key, and tells a missing one from a wrong one."""
+"""Authentication: every route under /v1 needs a valid key, and distinguishes a missing key from a wrong one."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_with_a_wrong_key_nothing_is_answered(service: Service, method: str, pat
 
 
 @pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
-def test_which_methods_an_address_takes_is_told_without_a_key(service: Service, path: str) -> None:
+def test_the_methods_of_an_address_are_public(service: Service, path: str) -> None:
     answer = service.stranger()("OPTIONS", path, status=200)
     taken = {method for method, known in ROUTES if known == path}
     assert taken <= set(answer.headers["Allow"].split(", "))
@@ -130,7 +130,7 @@ def test_an_expired_key_is_a_wrong_key(service: Service) -> None:
     service.stranger(secret).problem("GET", "/v1/jobs", 401, "key_wrong")
 
 
-#: What may do what: everything that only looks needs ``read``.
+#: The scope of each operation; all reading operations need ``read``.
 NEEDED = {
     (method, path): Scope.READ
     if method == "GET"

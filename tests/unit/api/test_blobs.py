@@ -1,4 +1,4 @@
-"""Signed links of the local store: each does what it was made for, and nothing else."""
+"""Signed links of the local store: each permits exactly its own request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = "t/tnt_1/uploads/upl_1"
 
 @pytest.fixture
 def anyone(service: Service) -> Caller:
-    """Somebody without a key: the link is the key."""
+    """A client without a key: the link is the permission."""
     return service.stranger()
 
 
@@ -25,7 +25,7 @@ def blobs_of(service: Service) -> LocalBlobs:
     return blobs
 
 
-def test_what_is_sent_is_kept_as_it_is(service: Service, anyone: Caller) -> None:
+def test_uploaded_bytes_are_stored_unchanged(service: Service, anyone: Caller) -> None:
     link = blobs_of(service).presigned_put(KEY, content_type="image/png", expires_s=60)
     data = bytes(range(256)) * 10_000
     anyone("PUT", link.url, status=204, headers=link.headers, data=data)
@@ -123,6 +123,6 @@ def test_a_problem_does_not_repeat_the_token(service: Service, anyone: Caller) -
     assert link.url.rpartition("/")[2] not in answer.get_data(as_text=True)
 
 
-def test_where_files_are_in_s3_there_are_no_links_here(server_service: Service) -> None:
+def test_with_s3_the_api_serves_no_blob_links(server_service: Service) -> None:
     server_service.stranger().problem("GET", "/blobs/x", 404, "not_found")
     server_service.stranger().problem("PUT", "/blobs/x", 404, "not_found", data=b"x")

@@ -1,11 +1,11 @@
-"""Conditional requests: what has not changed is not sent again."""
+"""Conditional requests: an unchanged answer is not sent again."""
 
 from __future__ import annotations
 
 from tests.unit.api.calling import Caller, Service
 
 
-def test_what_was_read_before_is_sent_again_only_if_it_changed(service: Service, shop: Caller) -> None:
+def test_an_unchanged_answer_is_not_sent_again(service: Service, shop: Caller) -> None:
     job = shop.submit()
     for path in (job["links"]["self"], job["links"]["images"], "/v1/jobs", "/v1/webhooks"):
         first = shop.get(path)

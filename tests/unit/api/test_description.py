@@ -1,4 +1,4 @@
-"""The OpenAPI document and the page made of it are whole, and nothing on the page asks anybody else for anything."""
+"""The OpenAPI document and its page are complete, and the page sends no request to another host."""
 
 from __future__ import annotations
 

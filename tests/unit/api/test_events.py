@@ -1,4 +1,4 @@
-"""Server-sent events and long polls: nothing missed, nothing held up, and an end for every stream."""
+"""Server-sent events and long polls: no event is lost, no request is blocked, and every stream ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Told:
 
 
 def told(answer: TestResponse) -> Iterator[Told]:
-    """The events of a stream as they come."""
+    """The events of a stream as they arrive."""
     text = ""
     for piece in answer.response:
         text += piece.decode() if isinstance(piece, bytes) else piece
@@ -75,7 +75,7 @@ def test_a_job_is_followed_to_its_end(either: Service) -> None:
     assert either.stores.watcher.subscribers == 0
 
 
-def test_who_comes_back_is_told_nothing_twice_and_misses_nothing(service: Service, shop: Caller) -> None:
+def test_a_reconnected_client_gets_each_event_once(service: Service, shop: Caller) -> None:
     job = shop.submit()
     path = f"{job['links']['self']}/events"
     broken_off = shop.follow(path)
@@ -89,7 +89,7 @@ def test_who_comes_back_is_told_nothing_twice_and_misses_nothing(service: Servic
     assert first.number not in numbers
     assert len(set(numbers)) == len(numbers)
 
-    # What ended meanwhile is told at once, and once.
+    # A job that ended meanwhile is reported at once, and once.
     assert [event.kind for event in told(shop.get(path, headers={"Last-Event-ID": first.number}))] == ["end"]
     assert shop.get(path, 204, headers={"Last-Event-ID": numbers[-1]}).data == b""
 
@@ -131,7 +131,7 @@ def test_all_jobs_of_a_tenant_are_followed_and_no_others(either: Service) -> Non
             break
     feed.close()
 
-    # Whoever was away meanwhile is told of the end too.
+    # A client that was away meanwhile gets the end too.
     back = shop.follow("/v1/events", headers={"Last-Event-ID": first.number})
     stream = told(back)
     assert {next(stream).job["id"], next(stream).job["id"]} == {job["id"], second["id"]}
@@ -204,7 +204,7 @@ def test_a_long_poll_answers_at_once_what_is_new(service: Service, shop: Caller)
     path = job["links"]["self"]
     shop.get(f"{path}?wait=60", headers={"If-None-Match": 'W/"another"'})
     end(service, job["id"])
-    # An ended job has no news to wait for.
+    # An ended job does not change any more.
     answer = shop.get(f"{path}?wait=60")
     assert answer.json["state"] == "completed"
     shop.get(f"{path}?wait=60", 304, headers={"If-None-Match": answer.headers["ETag"]})

@@ -1,4 +1,4 @@
-"""Names of files are safe whatever people send."""
+"""File names are safe for any input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from api.filenames import MAX_BYTES, clean_filename, stem_and_extension
         ("рубашка 👕.png", "рубашка 👕.png"),
     ],
 )
-def test_what_is_kept_of_a_name(name: str, kept: str) -> None:
+def test_file_names_are_sanitized(name: str, kept: str) -> None:
     assert clean_filename(name) == kept
 
 

@@ -1,11 +1,15 @@
-"""Alive and ready are two questions; the second names what is missing."""
+"""Liveness and readiness are separate checks; readiness names the missing part."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
+from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
+from storage.ledger.operations.devices import report_devices
 from tests.servers import PostgresServer, free_port
 from tests.unit.api.calling import MakeService
 
@@ -13,7 +17,20 @@ from tests.unit.api.calling import MakeService
 def test_a_service_with_all_it_needs_is_ready(make_service: MakeService, settings: Settings) -> None:
     anyone = make_service(settings).stranger()
     assert anyone.get("/healthz").json == {"status": "ok"}
-    assert anyone.get("/readyz").json == {"status": "ok"}
+    assert anyone.get("/readyz").json == {"status": "ok", "workers": 0, "starting": 0, "reason": None}
+
+
+def test_a_service_says_how_many_workers_run_and_why_others_do_not(
+    make_service: MakeService, embedded_settings: Settings
+) -> None:
+    service = make_service(embedded_settings)
+    card = DeviceReport(device="cuda0", host="rack-1", state="working", told_at=0.0)
+    failed = replace(card, device="cuda1", state="crash_loop", reason="weights_missing: No file /srv/secret/w.")
+    report_devices(service.stores.database, "rack-1-7", [failed])
+    expected = {"status": "ok", "workers": 0, "starting": 0, "reason": "weights_missing"}
+    assert service.stranger().get("/readyz").json == expected
+    report_devices(service.stores.database, "rack-1-7", [failed, card, replace(card, device="cuda2", state="starting")])
+    assert service.stranger().get("/readyz").json == expected | {"workers": 1, "starting": 1}
 
 
 def test_a_ledger_that_was_never_migrated_is_not_ready(

@@ -82,7 +82,7 @@ def test_a_tenants_key_says_nothing_to_another(service: Service, shop: Caller) -
 
 
 @pytest.mark.parametrize("key", ["", " ", "two words", "k" * 256, "schl\u00fcssel"])
-def test_what_cannot_be_a_key_is_refused(shop: Caller, key: str) -> None:
+def test_invalid_idempotency_keys_are_refused(shop: Caller, key: str) -> None:
     shop.problem("POST", "/v1/jobs", 422, "idempotency_key_invalid", headers={"Idempotency-Key": key}, data=form())
     assert jobs(shop) == []
 

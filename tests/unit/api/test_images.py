@@ -1,4 +1,4 @@
-"""Images and their results: by a signed link once they are there, and by a clear problem before."""
+"""Images and their results: a signed link once a result exists, a clear problem before."""
 
 from __future__ import annotations
 

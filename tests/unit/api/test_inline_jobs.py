@@ -1,4 +1,4 @@
-"""Small jobs that bring their pictures along: all parts are checked before anything is kept."""
+"""Small jobs with their pictures in the request: all parts are checked before one is stored."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_each_picture_may_have_its_own_mask(service: Service, shop: Caller) -> N
         (png_header(40_000, 40_000), "image_too_many_pixels"),
     ],
 )
-def test_what_is_not_a_usable_picture_is_refused(shop: Caller, data: bytes, code: str) -> None:
+def test_unusable_pictures_are_refused(shop: Caller, data: bytes, code: str) -> None:
     problem = refused(shop, code, images=[part(picture()), part(data)], mask=part(mask(), "m.png"))
     assert [fault["pointer"] for fault in problem["errors"]] == ["#/images/1"]
 

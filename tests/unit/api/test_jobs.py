@@ -1,4 +1,4 @@
-"""Jobs by upload ids: what is accepted, what is refused and where the fault is, lists in pages, cancel."""
+"""Jobs by upload ids: accepted and refused requests, places of faults, lists in pages, cancel."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_an_unknown_parameter_is_refused(shop: Caller, query: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "%00", "am9iOg", "aW1hZ2U6LTE", "aW1hZ2U6OTk5OTk5OTk5OTk5", "é"])
-def test_what_is_no_cursor_of_the_list_is_refused(shop: Caller, cursor: str) -> None:
+def test_a_foreign_cursor_is_refused(shop: Caller, cursor: str) -> None:
     job = shop.submit()
     shop.problem("GET", f"/v1/jobs?cursor={cursor}", 422, "cursor_invalid")
     shop.problem("GET", f"{job['links']['images']}?cursor={cursor}", 422, "cursor_invalid")

@@ -1,4 +1,4 @@
-"""Rate limits and quotas: told in headers, refused with the time to wait, each key and tenant for itself."""
+"""Rate limits and quotas: headers, refusals with the time to wait, and separate limits for each key and tenant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storage.ledger.tenants.quotas import set_quota
 from storage.ledger.tenants.sessions import begin_session
 from storage.ledger.tenants.tenants import create_key
 from storage.records import Quota
-from tests.server import started
+from tests.server import start_server
 from tests.servers import RedisServer
 from tests.unit.api.calling import Caller, MakeService, Service, picture
 
@@ -36,11 +36,11 @@ def test_each_answer_says_what_is_left(limited: Service) -> None:
         assert answer.headers["X-RateLimit-Limit"] == str(LIMIT)
         assert int(answer.headers["X-RateLimit-Reset"]) > 0
         left.append(int(answer.headers["X-RateLimit-Remaining"]))
-    # A new minute may have begun in between.
+    # A new minute may have begun meanwhile.
     assert left in ([2, 1, 0], [2, 2, 1], [2, 1, 2])
 
 
-def test_what_is_too_much_is_refused_with_the_time_to_wait(limited: Service) -> None:
+def test_requests_over_the_limit_are_refused_with_the_time_to_wait(limited: Service) -> None:
     shop = limited.caller()
     # Two minutes' worth: one of them is over, whenever the minute ends.
     answers = [shop.any("GET", "/v1/jobs") for _ in range(2 * LIMIT + 1)]
@@ -103,7 +103,7 @@ def test_an_outage_of_the_ledger_does_not_wait_for_the_minutes_end(make_service:
 
 
 def test_a_frozen_redis_holds_up_no_request(make_service: MakeService, embedded_settings: Settings) -> None:
-    redis = started(RedisServer)
+    redis = start_server(RedisServer)
     try:
         broker = SecretStr(redis.new_database())
         service = make_service(

@@ -1,4 +1,4 @@
-"""What the API logs: one event per request, and never a key, a token or a query."""
+"""Logs of the API: one event per request, without keys, tokens or queries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.logging import restored_logging
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What was logged since the last look."""
+    """The log events since the last call."""
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Looking over a job: reasons and stages as a whole, each image small, and the picture as it was sent."""
+"""Overviews of a job: reasons and stages in sum, a preview of each image, and the uploaded picture."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_nobody_looks_at_anothers_job(service: Service, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("form", ["HEIF", "TIFF"])
-def test_what_browsers_do_not_know_is_shown_as_they_do(service: Service, shop: Shop, form: str) -> None:
+def test_formats_that_browsers_cannot_show_are_converted(service: Service, shop: Shop, form: str) -> None:
     file = io.BytesIO()
     Image.new("RGB", (2500, 2000), (200, 40, 30)).save(file, form)
     (upload,) = shop.upload(("a.bin", file.getvalue()))
@@ -91,6 +91,6 @@ def test_what_browsers_do_not_know_is_shown_as_they_do(service: Service, shop: S
     assert shop.get(f"/v1/images/{image['id']}/view").mimetype == "image/webp"
 
 
-def test_what_is_no_picture_has_no_view(shop: Shop) -> None:
+def test_a_file_that_is_no_picture_has_no_view(shop: Shop) -> None:
     (upload,) = shop.upload(("a.heic", b"no picture"))
     shop.problem("GET", f"/v1/uploads/{upload}/view", 422, "image_unreadable")

@@ -1,4 +1,4 @@
-"""Masks over the API: every kind, of a job and of an image, is answered as it was sent."""
+"""Masks over the API: every kind, of a job and of an image, is returned as it was sent."""
 
 from __future__ import annotations
 

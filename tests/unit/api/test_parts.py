@@ -1,4 +1,4 @@
-"""Files by forms and in parts, on a directory and on S3: within their limits, and only whole ones in a job."""
+"""Uploads by forms and in parts, on a directory and on S3: limits, and only complete files in a job."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_dropped_upload_is_gone_for_its_tenant(either: Service) -> None:
         ({"method": "post", "size": 2**40}, "image_too_large", 413),
     ],
 )
-def test_what_cannot_be_sent_gets_no_place(
+def test_files_that_cannot_be_sent_get_no_upload(
     service: Service, shop: Caller, file: dict[str, Any], code: str, status: int
 ) -> None:
     problem = shop.problem("POST", "/v1/uploads", status, code, json={"files": [{**PNG, **file}]})

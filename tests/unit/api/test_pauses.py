@@ -1,4 +1,4 @@
-"""Pausing and resuming over the API, and what a job says of its priority and deadline."""
+"""Pauses over the API, and the priority and deadline of a job."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_tenant_pauses_all_its_jobs(shop: Caller, rival: Caller) -> None:
     assert shop.get("/v1/pause").json == {"paused": False, "by": []}
 
 
-def test_what_the_operator_paused_stays_paused(service: Service, shop: Caller) -> None:
+def test_a_tenant_cannot_resume_the_operators_pause(service: Service, shop: Caller) -> None:
     job = shop.submit()
     database = service.stores.database
     tenant = service.tenant("shop")

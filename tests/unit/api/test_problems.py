@@ -1,4 +1,4 @@
-"""Every error is a problem: unknown addresses, wrong methods, faults of our own, with an id to ask about."""
+"""Every error is a problem: unknown addresses, wrong methods, internal errors, with a request id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a job as a whole: manifest, errors, ZIP; and the rest of a job's life over HTTP."""
+"""Results of a whole job: manifest, errors and ZIP; then retry, delete and retention over HTTP."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def test_results_and_errors_are_listed_with_the_tenants_own_ids(make_service: Ma
     job = shop.post("/v1/jobs", 202, json=body).json
     assert lines(shop, job["links"]["results"]) == lines(shop, job["links"]["errors"]) == []
     end(service, job["id"], failing=1)
-    found = lines(shop, job["links"]["results"])
-    assert [next(iter(line)) for line in found] == ["custom_id"] * 3
-    assert [(line["custom_id"], line["name"], line["position"], line["sha256"]) for line in found] == [
+    results = lines(shop, job["links"]["results"])
+    assert [next(iter(line)) for line in results] == ["custom_id"] * 3
+    assert [(line["custom_id"], line["name"], line["position"], line["sha256"]) for line in results] == [
         (f"sku {n}", NAMES[n], n, "ab" * 32) for n in range(3)
     ]
-    assert shop.get(found[0]["result_url"], 302).headers["Location"]
+    assert shop.get(results[0]["result_url"], 302).headers["Location"]
     (error,) = lines(shop, job["links"]["errors"])
     assert (error["custom_id"], error["name"], error["error"]) == (
         "sku 3",
@@ -84,7 +84,7 @@ def test_results_and_errors_are_listed_with_the_tenants_own_ids(make_service: Ma
     assert job["id"] in answer.headers["Content-Disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.get_data())) as archive:
         assert archive.testzip() is None
-        # All became PNG, and no name is there twice, also where case does not count.
+        # All results are PNG, and names are unique even without case.
         assert archive.namelist() == ["a.png", "a (2).png", "A (3).png"]
         assert [archive.read(name) for name in archive.namelist()] == [b"clean 0", b"clean 1", b"clean 2"]
 
@@ -143,8 +143,8 @@ def test_a_job_says_when_it_will_be_deleted(service: Service, shop: Caller, days
     end(service, job["id"])
     done = shop.get(job["links"]["self"]).json
     assert done["expires_at"][:10] > done["finished_at"][:10]
-    found = service.stores.settings.retention_s(days)
-    assert found == kept_days * 24 * 3600
+    retention_s = service.stores.settings.retention_s(days)
+    assert retention_s == kept_days * 24 * 3600
 
 
 @pytest.mark.parametrize("days", [0, -1, 3651, "x"])
@@ -157,6 +157,6 @@ def test_a_retention_out_of_range_is_refused(shop: Caller, days: object) -> None
 def test_jobs_are_listed_by_state(service: Service, shop: Caller) -> None:
     done, waiting = submit(shop, ["a.jpg"]), submit(shop, ["b.jpg"])
     end(service, done["id"])
-    for state, expected in (("completed", [done["id"]]), ("queued", [waiting["id"]]), ("failed", [])):
+    for state, expected in (("completed", [done["id"]]), ("queued", [waiting["id"]]), ("canceled", [])):
         assert [job["id"] for job in shop.get(f"/v1/jobs?state={state}").json["data"]] == expected
     shop.problem("GET", "/v1/jobs?state=lost", 422, "validation_failed")

@@ -1,4 +1,4 @@
-"""Every job says by which right it is done, whichever way it comes in."""
+"""Every job needs a statement of rights, by every way of submission."""
 
 from __future__ import annotations
 

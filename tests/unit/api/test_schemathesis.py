@@ -35,7 +35,7 @@ OPERATIONS = [(path, method) for path, methods in description_of_all()["paths"].
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service; what is in it, ``caller`` puts there."""
+    """A service; ``caller`` fills it."""
     home = tmp_path_factory.mktemp("schemathesis") / "home"
     configured = Settings(home=home, rate_limit_per_minute=0, stream_s=0.1, public_url="http://cleanplate.test:8787")
     migrate(configured.sqlalchemy_url)
@@ -46,7 +46,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def caller(described: Service) -> tuple[dict[str, str], dict[str, str]]:
-    """Headers with a key, and ids of things that are there by the names of their path parameters."""
+    """Headers with a key, and existing ids by the names of their path parameters."""
     shop = described.caller("shop")
     shop.any("DELETE", "/v1/pause")  # an earlier test's: nothing would be leased
     job = shop.submit(2)

@@ -1,4 +1,4 @@
-"""The API as processes: what is loaded, what is shared after a fork, how it starts and how it stops."""
+"""The API as processes: imports, resources after a fork, start and stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from api.stores import Stores
 from cleanplate.base.settings import Settings
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests import patient
-from tests.api_process import SERVE, SERVE_AND_SAY, served
+from tests.api_process import SERVE, SERVE_AND_PRINT, served
 from tests.running import until
 from tests.servers import environment, free_port
 from tests.shop import Shop
@@ -45,7 +45,7 @@ def test_the_api_loads_neither_torch_nor_celery() -> None:
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_the_server_answers_and_stops(served_settings: Settings, tmp_path: Path, stop: signal.Signals) -> None:
     log = tmp_path / "log"
-    with served(served_settings, log, SERVE_AND_SAY) as process:
+    with served(served_settings, log, SERVE_AND_PRINT) as process:
         process.send_signal(stop)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 0

@@ -1,4 +1,4 @@
-"""Templates over the API: asked for, looked at, approved, named by jobs, and foreign ones that are not there."""
+"""Templates over the API: requested, reviewed, approved, used by jobs; those of other tenants do not exist."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def test_foreign_templates_answer_like_none(service: Service, shop: Caller) -> N
         {"name": "x", "mask": {"upload_id": "upl_1", "boxes": [[0, 0, 1, 1]]}},
     ],
 )
-def test_what_is_not_one_way_to_a_template_is_refused(shop: Caller, body: dict[str, Any]) -> None:
+def test_a_template_needs_exactly_one_source(shop: Caller, body: dict[str, Any]) -> None:
     shop.problem("POST", "/v1/templates", 422, "validation_failed", json=body)
 
 
 def test_unknown_uploads_jobs_and_webhooks_are_named(shop: Caller) -> None:
     logo = {"name": "x", "logo": {"upload_id": "upl_1"}}
-    told = shop.problem("POST", "/v1/templates", 422, "upload_unknown", json=logo)
-    assert told["errors"][0]["pointer"] == "#/logo/upload_id"
+    problem = shop.problem("POST", "/v1/templates", 422, "upload_unknown", json=logo)
+    assert problem["errors"][0]["pointer"] == "#/logo/upload_id"
     body = {"name": "x", "estimate": {"job_id": "job_1"}}
     shop.problem("POST", "/v1/templates", 422, "job_unknown", json=body)
     hooked = {"name": "x", "estimate": {"job_id": shop.submit()["id"]}, "webhook_id": "whe_1"}

@@ -1,4 +1,4 @@
-"""Text marks over the API: what may be said of them, in every way in, and a service that does not find them."""
+"""Text marks over the API: valid and invalid masks, by every way of submission, and a service without text marks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def job_of(shop: Caller, **fields: Any) -> dict[str, Any]:
 
 
 def kept(service: Service, shop: Caller, job_id: str) -> list[Any]:
-    """Masks as a worker gets them."""
+    """The masks that a worker gets."""
     db = service.stores.database
     ids = [image["id"] for image in shop.get(f"/v1/jobs/{job_id}/images", 200).json["data"]]
     _, leased = lease_images(db, ids, worker="w", lease_s=60)
@@ -111,8 +111,8 @@ def test_the_word_of_an_operator_stands_for_what_is_installed(
 ) -> None:
     for module in (text_marks, machine_text_marks):
         monkeypatch.setattr(module, "missing", lambda: ["rapidocr"])
-    here = make_service(embedded_settings).caller()
-    here.problem("POST", "/v1/jobs", 422, "text_marks_missing", json=job_of(here, mask=TEXT))
+    shop_without_text = make_service(embedded_settings).caller()
+    shop_without_text.problem("POST", "/v1/jobs", 422, "text_marks_missing", json=job_of(shop_without_text, mask=TEXT))
     promised = embedded_settings.model_copy(update={"text_marks": "on"})
     elsewhere = make_service(promised).caller()
     elsewhere.post("/v1/jobs", 202, json=job_of(elsewhere, mask=TEXT))

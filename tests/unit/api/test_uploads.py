@@ -1,4 +1,4 @@
-"""Places for files: names are cleaned, links work once asked for, and only within their limits."""
+"""Uploads: names are sanitized, and links work only within their limits."""
 
 from __future__ import annotations
 

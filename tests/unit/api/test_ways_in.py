@@ -33,8 +33,8 @@ def test_pictures_by_address_need_no_upload(shop: Caller) -> None:
     images = [{"url": PICTURE, "custom_id": "sku-1"}, {"url": "https://shop.example/", "name": "b.png"}]
     job = shop.post("/v1/jobs", 202, json={"images": images, "mask": BOXES}).json
     assert job["mask"] == BOXES
-    found = images_of(shop, job)
-    assert [(image["name"], image["source_url"]) for image in found] == [
+    images = images_of(shop, job)
+    assert [(image["name"], image["source_url"]) for image in images] == [
         ("Shirt #1.jpg", PICTURE),
         ("b.png", "https://shop.example/"),
     ]
@@ -86,7 +86,7 @@ def test_an_images_own_mask_and_options_win_over_the_jobs(service: Service, shop
         ({"folder": "s3://shop/"}, "#"),
     ],
 )
-def test_what_makes_no_sense_is_refused(shop: Caller, change: dict[str, Any], place: str) -> None:
+def test_nonsensical_requests_are_refused(shop: Caller, change: dict[str, Any], place: str) -> None:
     body = {"images": [{"url": PICTURE}], "mask": BOXES, **change}
     problem = shop.problem("POST", "/v1/jobs", 422, "validation_failed", json=body)
     assert problem["errors"][0]["pointer"] == place
@@ -140,12 +140,12 @@ BAD_LINES = [2, 3, 4, 5, 6, 7]
 def test_bad_rows_are_told_with_line_and_reason(shop: Caller) -> None:
     answer = shop.submit_manifest(BAD_ROWS, 422, mask=BOXES)
     assert answer["code"] == "manifest_invalid"
-    told = {fault["line"]: (fault["code"], fault["detail"]) for fault in answer["errors"]}
-    assert sorted(told) == BAD_LINES
-    assert told[3] == ("custom_id_repeated", "custom_id: It was on line 1 already.")
-    assert told[5][0] == "upload_unknown"
-    assert told[6][0] == "url_not_allowed"
-    assert "opt" in told[4][1]
+    faults = {fault["line"]: (fault["code"], fault["detail"]) for fault in answer["errors"]}
+    assert sorted(faults) == BAD_LINES
+    assert faults[3] == ("custom_id_repeated", "custom_id: It was on line 1 already.")
+    assert faults[5][0] == "upload_unknown"
+    assert faults[6][0] == "url_not_allowed"
+    assert "opt" in faults[4][1]
     assert shop.get("/v1/jobs").json["data"] == []
 
 

@@ -1,4 +1,4 @@
-"""The quality benchmark: its figures on cases whose answer is known, and its peers' networks."""
+"""The quality benchmark: its figures on cases with a known answer, and the networks of its peers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from model.training.checkpoint import write_checkpoint
 
 @pytest.fixture(scope="module")
 def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """AlexNet's shapes, of random numbers."""
+    """Random weights in the shapes of AlexNet."""
     generator = torch.Generator().manual_seed(0)
     shapes = ((64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3))
     tensors = {}
@@ -90,9 +90,9 @@ def test_lpips_is_zero_for_equal_pictures_and_grows_with_the_difference(lpips: P
 
 
 def test_every_method_is_fed_the_marked_picture(folder: Path) -> None:
-    found = list(subjects(folder, 96, seed=3))
-    assert {subject.kind for subject in found} == set(MARKS)
-    for subject in found:
+    drawn_subjects = list(subjects(folder, 96, seed=3))
+    assert {subject.kind for subject in drawn_subjects} == set(MARKS)
+    for subject in drawn_subjects:
         assert np.array_equal(subject.task.picture.pixels, marked(subject.original, subject.mask))
         assert (subject.task.hole[subject.mask > 0] == 255).all()
         assert np.array_equal(nothing(subject.task), subject.task.picture.pixels)
@@ -160,9 +160,11 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
         "logging": recipe.logging.model_copy(update={"every": 1}),
     })  # fmt: skip
     monkeypatch.setattr(ablation, "read_recipe", lambda _: recipe)
-    for steps in (1, 2):  # the second goes on
-        ablation.train(folder, tmp_path, steps=steps, seed=0, seconds=600, device=torch.device("cpu"), leave=["LaMa"])
-    networks = ablation.trained(tmp_path)
+    for steps in (1, 2):  # the second run resumes
+        ablation.train(
+            folder, tmp_path, steps=steps, seed=0, seconds=600, device=torch.device("cpu"), excluded=["LaMa"]
+        )
+    networks = ablation.read_networks(tmp_path)
     assert networks.keys() == small.keys() - {"LaMa"}
     assert set(ablation.steps_of(tmp_path).values()) == {2}
     out = tmp_path / "quality.json"
@@ -190,7 +192,7 @@ def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Level(torch.nn.Module):
-        """A grey of so much."""
+        """A uniform grey."""
 
         def __init__(self, level: float) -> None:
             super().__init__()
@@ -212,25 +214,25 @@ def test_the_ablation_answers_by_pairs_of_the_same_subjects_and_says_how_sure_it
             "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", size, "--photos", "2",
             "--leave", "LaMa", "--out", str(tmp_path / "ablation.json"), "--journal", str(tmp_path / "journal"),
         ])  # fmt: skip
-    said = json.loads((tmp_path / "ablation.json").read_text())
-    assert said["steps"] == {seed: dict.fromkeys(levels, 7) for seed in ("0", "1")}
-    assert said["answers"].keys() == {"80", "96"}
-    (answer,) = said["answers"]["80"].values()
-    grey, white = (np.mean(said["networks"][name]["psnr_db_by_seed"]["80"]) for name in levels)
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    assert report["steps"] == {seed: dict.fromkeys(levels, 7) for seed in ("0", "1")}
+    assert report["answers"].keys() == {"80", "96"}
+    (answer,) = report["answers"]["80"].values()
+    grey, white = (np.mean(report["networks"][name]["psnr_db_by_seed"]["80"]) for name in levels)
     assert answer["db"] == pytest.approx(grey - white, abs=2e-3)
     assert answer["by_seed"][0] == answer["by_seed"][1] > 0 < answer["standard_error"]
-    assert said["subjects"]["80"] <= 2 * len(ablation.KINDS)
-    assert len((tmp_path / "journal").read_text().splitlines()) == 4 * sum(said["subjects"].values())
-    monkeypatch.setattr(ablation, "masked_psnr", None)  # all is in the journal: nothing is measured again
+    assert report["subjects"]["80"] <= 2 * len(ablation.KINDS)
+    assert len((tmp_path / "journal").read_text().splitlines()) == 4 * sum(report["subjects"].values())
+    monkeypatch.setattr(ablation, "masked_psnr", None)  # all scores are in the journal, so none is measured again
     ablation.main([
         "test", str(folder), str(tmp_path / "0"), str(tmp_path / "1"), "--sizes", "80", "96", "--photos", "2",
         "--out", str(tmp_path / "again.json"), "--journal", str(tmp_path / "journal"), "--leave", "LaMa",
     ])  # fmt: skip
-    assert json.loads((tmp_path / "again.json").read_text()) == said
+    assert json.loads((tmp_path / "again.json").read_text()) == report
 
 
 def test_the_product_sheet_has_a_column_for_each_method(folder: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.jpg"
     product_sheet.main([str(folder / "0.png"), str(tmp_path), str(sheet)])
     with Image.open(sheet) as picture:
-        assert picture.width == 3 * product_sheet.SHOWN  # without trained peers: original, marked, what ships
+        assert picture.width == 3 * product_sheet.SHOWN  # without trained peers: original, marked, shipped

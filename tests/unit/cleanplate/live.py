@@ -1,4 +1,4 @@
-"""A live API for tests of the client, and a worker's part played by the test: it stores results and ends images."""
+"""A live API for tests of the client; the test plays the worker: it stores results and ends images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.servers import free_port
 
 
 class Shop:
-    """A tenant of a service, seen from inside."""
+    """A tenant of a service, with access to its ledger."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -33,8 +33,8 @@ class Shop:
 
     def work(self, job_id: str, *, bad: int = 0) -> None:
         """End all images of a job, the first ``bad`` as failed, and close it."""
-        found = list_images(self.database, self.tenant, job_id, limit=1000, after=None)
-        token, leased = lease_images(self.database, [image.id for image in found], worker="test", lease_s=60)
+        images = list_images(self.database, self.tenant, job_id, limit=1000, after=None)
+        token, leased = lease_images(self.database, [image.id for image in images], worker="test", lease_s=60)
         outcomes = []
         for number, image in enumerate(leased):
             if number < bad:
@@ -61,7 +61,7 @@ class Shop:
 
 
 def on_a_port(settings: Settings) -> Settings:
-    """The settings with an address of their own."""
+    """The settings with a free port."""
     port = free_port()
     return settings.model_copy(
         update={
@@ -74,7 +74,7 @@ def on_a_port(settings: Settings) -> Settings:
 
 
 def pictures(folder: Path, *names: str) -> list[Path]:
-    """Files that the API takes for pictures (it does not look into uploads)."""
+    """Files with the names of pictures; the API does not read uploads."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).write_bytes(f"a picture called {name} in {folder}".encode())

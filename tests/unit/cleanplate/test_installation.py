@@ -15,7 +15,7 @@ import pytest
 
 from cleanplate.base.settings import Settings
 from tests.api_process import served
-from tests.distributions import PACKAGES, Environment, build_wheel, closure, extras, modules_of
+from tests.distributions import PACKAGES, Built, Environment, closure, extras, modules_of
 from tests.running import REPOSITORY, clean_environment, until
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures
 from tests.unit.cleanplate.test_cli import COMMANDS
@@ -86,25 +86,19 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 for package in packages:
     module = importlib.import_module(package)
-    for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{package}."):
-        importlib.import_module(found.name)
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{package}."):
+        importlib.import_module(info.name)
 """
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's wheel."""
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="session")
-def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def plain(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """The wheel without extras, with the distributions that its metadata require, in an environment of their own."""
     environment = Environment(tmp_path_factory.mktemp("plain") / "venv")
-    (metadata,) = (path for path in ZipPath(wheel).iterdir() if path.name.endswith(".dist-info"))
+    (metadata,) = (path for path in ZipPath(built.wheel).iterdir() if path.name.endswith(".dist-info"))
     for name in closure(PathDistribution(metadata).requires or []):
         environment.copy(name)
-    environment.install(wheel)
+    environment.install(built.wheel)
     return environment
 
 

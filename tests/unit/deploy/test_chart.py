@@ -1,4 +1,4 @@
-"""The Helm chart, rendered by Helm itself: valid for Kubernetes, and nothing in it that the project does not have."""
+"""The Helm chart, rendered by Helm itself: valid for Kubernetes, and no name in it that the project lacks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.unit.docs.test_docs import parsed
 from workers.shared.queue import DRAIN_S
 
 CHART = REPOSITORY / "deploy" / "chart"
-#: What everybody has to say.
+#: The required values.
 LEAST: dict[str, Any] = {
     "publicUrl": "https://cleanplate.example",
     "secret": {"name": "cleanplate"},
     "settings": {"CLEANPLATE_BLOBS_URL": "s3://pictures"},
 }
-#: Everything switched on, each choice made otherwise.
+#: All features on, and every choice different from the default.
 MOST: dict[str, Any] = LEAST | {
     "publicUrl": "https://shop.example/cleanplate",
     "images": {"api": {"digest": f"sha256:{'0' * 64}"}, "worker": {"tag": "1.2.3"}},
@@ -55,7 +55,7 @@ MOST: dict[str, Any] = LEAST | {
     },
     "monitoring": {"serviceMonitor": True, "rules": True, "labels": {"release": "prometheus"}},
 }
-#: Kinds of others, for which Kubernetes has no schema.
+#: Custom resources, for which Kubernetes has no schema.
 FOREIGN = {"ScaledObject", "ServiceMonitor", "PrometheusRule"}
 VARIABLES = {f"CLEANPLATE_{name.upper()}": field for name, field in Settings.model_fields.items()}
 SECRETS = {name for name, field in VARIABLES.items() if "SecretStr" in str(field.annotation)}
@@ -68,7 +68,7 @@ def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def pods(values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every pod that the chart makes, by the name of what makes it."""
+    """Every pod of the chart, by the name of its owner."""
     for document in rendered(values):
         if document["kind"] in {"Deployment", "Job"}:
             yield document["metadata"]["name"], document["spec"]["template"]["spec"]

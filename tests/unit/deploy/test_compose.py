@@ -132,7 +132,7 @@ def test_networks_lead_only_where_a_service_must_go() -> None:
     assert set(COMPOSE["networks"]) == set().union(*networks.values())
     internal = {name for name, network in COMPOSE["networks"].items() if network and network["internal"]}
     assert internal == {"ledger", "queue", "store", "metrics"}
-    # What decodes strangers' files is reached by nobody but through the queue, and holds no open port to the front.
+    # The service that decodes users' files is reachable through the queue alone, and is not in the front network.
     assert "front" not in networks["worker-cpu"] | networks["worker-gpu"] | networks["dispatch"]
     assert networks["proxy"] == {"front"}
     assert networks["postgres"] == {"ledger"}
@@ -252,4 +252,4 @@ def test_only_the_proxy_is_reachable_and_at_first_from_this_machine_alone() -> N
     addresses = [OURS["api"]["environment"][f"CLEANPLATE_{name}"] for name in ("PUBLIC_URL", "S3_PUBLIC_ENDPOINT_URL")]
     for address, port in zip(addresses, published["proxy"], strict=True):
         [default] = re.findall(r":-http://localhost:(\d+)\}$", address)
-        assert f"_PORT:-{default}}}:80" in port
+        assert f"_PORT:-{default}}}:800" in port

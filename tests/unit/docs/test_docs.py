@@ -1,4 +1,4 @@
-"""What the documents tell people to type exists, and what they point at is there."""
+"""The commands in the documents exist, and their links lead to existing targets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.running import REPOSITORY
 DOCUMENTS = [
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "samples/README.md",
     *sorted(f"docs/{path.name}" for path in REPOSITORY.glob("docs/*.md")),
 ]
@@ -31,7 +33,7 @@ SHELL = [
 
 
 def parsed(words: list[str]) -> None:
-    """Fails unless the command line understands these words (nothing is run)."""
+    """Fail unless the command line parses these words; no command runs."""
     command: Any = typer.main.get_command(app)
     context = command.make_context("cleanplate", list(words), resilient_parsing=False)
     while hasattr(command, "commands"):
@@ -83,3 +85,25 @@ def test_the_licence_is_the_whole_apache_licence() -> None:
     text = Path(REPOSITORY / "LICENSE").read_text()
     assert "Version 2.0, January 2004" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_lines_of_the_documents_fit_a_screen() -> None:
+    """120 columns; rows of tables and commands cannot be broken."""
+    for name, text in TEXTS.items():
+        if name in {"README.md", "CHANGELOG.md", "docs/architecture.md"}:
+            continue
+        prose = re.sub(
+            r"^```.*?^```$", lambda fenced: "\n" * fenced[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE
+        )
+        too_long = [
+            f"{name}:{number}"
+            for number, line in enumerate(prose.splitlines(), 1)
+            if len(line) > 120 and not line.startswith("|")
+        ]
+        assert not too_long
+
+
+def test_every_document_is_on_the_site() -> None:
+    site = (REPOSITORY / "mkdocs.yml").read_text()
+    for path in REPOSITORY.glob("docs/*.md"):
+        assert f": {path.name}\n" in site, path.name

@@ -41,7 +41,7 @@ def recipe(title: str) -> str:
 
 
 def run(program: str, folder: Path, environment: dict[str, str]) -> str:
-    """What a Python program prints that runs in ``folder`` to its end."""
+    """Run a Python program in ``folder``; its output."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
@@ -56,7 +56,7 @@ def run(program: str, folder: Path, environment: dict[str, str]) -> str:
 
 
 def done_by_the_shop(shop: Shop, program: str, folder: Path, environment: dict[str, str]) -> str:
-    """What the program prints, while its job is worked on."""
+    """Run the program while the shop's worker ends its job; the program's output."""
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, program, folder, environment)
         until(lambda: shop.jobs() or running.done(), "no job was made")
@@ -97,8 +97,8 @@ def test_a_shopify_export_becomes_a_job(embedded_settings: Settings, tmp_path: P
         "hat,Hat,,\n"
     )
     with serving(embedded_settings, tmp_path) as (shop, environment):
-        said = done_by_the_shop(shop, recipe("A Shopify export"), tmp_path, environment)
-    lines = [line.split() for line in said.splitlines()]
+        output = done_by_the_shop(shop, recipe("A Shopify export"), tmp_path, environment)
+    lines = [line.split() for line in output.splitlines()]
     assert [line[0] for line in lines] == ["shirt-1", "shirt-2"]
     assert all((tmp_path / line[1]).is_file() for line in lines)
 

@@ -12,7 +12,7 @@ from storage.database import Database
 from storage.errors import LedgerUnavailable
 from storage.ledger.tenants.tenants import ensure_tenant, list_keys
 from storage.tables import new_id, tenants
-from tests.servers import PostgresServer, free_port, started
+from tests.servers import PostgresServer, free_port, start_server
 
 
 def test_a_failed_block_writes_nothing(db: Database) -> None:
@@ -43,7 +43,7 @@ def test_a_server_that_is_not_there_is_unavailable_and_transient() -> None:
 
 
 def test_a_server_that_comes_back_is_used_again() -> None:
-    server = started(PostgresServer)
+    server = start_server(PostgresServer)
     try:
         db = Database.connect(server.url("postgres"))
         db.check()

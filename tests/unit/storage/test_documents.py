@@ -1,4 +1,4 @@
-"""Masks, options and specs of rows that an earlier version wrote: ``rows/masks.json`` holds them as it did."""
+"""Masks, options and specs of rows that an earlier version wrote: ``rows/masks.json`` holds such rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOBS = {row["name"]: row for row in ROWS["jobs"]}
 
 
 def as_kept(row: dict[str, Any]) -> dict[str, Any]:
-    """The mask that is read from a row: as it was sent, where the row still tells."""
+    """The mask that is read from a row: as it was sent, if the row still holds that."""
     sent: dict[str, Any] = row["sent"]
     if "template" in sent:
         return {"templates": [sent["template"]]}

@@ -67,7 +67,7 @@ def test_a_lost_connection_is_a_lost_leadership(server_settings: Settings, postg
         assert place.held()
         with psycopg.connect(postgres_url, autocommit=True) as admin:
             admin.execute(
-                # The second argument: waits, at most so many milliseconds, until the session has ended.
+                # The second argument is the longest wait for the end of the session, in milliseconds.
                 "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks WHERE locktype = 'advisory' AND database = "
                 "(SELECT oid FROM pg_database WHERE datname = current_database())"
             )

@@ -1,12 +1,14 @@
-"""Ledger and blob store of different moments: what each has that the other has not, and how it is mended."""
+"""Ledger and blob store of different moments: the differences, and their repair."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import insert
 
 from cleanplate.base.settings import Settings
+from storage.blobs import open_blobs
 from storage.blobs.keys import preview_key, result_key
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
@@ -17,14 +19,17 @@ from storage.ledger.retention.deletion import delete_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.reconciliation import Lack, MissingBlob, missing_blobs, requeue, unnamed_blobs
-from storage.records import ImageState, Job, JobState, Outcome
+from storage.records import ImageState, Job, JobState, Outcome, TemplateKind, TemplateState
+from storage.tables import new_id, templates
 from tests.catalogue import Catalogue, catalogue_in
+from tests.running import cleanplate
+from tests.servers import environment
 
 PNG = "image/png"
 
 
 class Shelf(Catalogue):
-    """A catalogue whose images are repaired here, without a worker."""
+    """A catalogue whose images are ended by the test, without a worker."""
 
     def done(self, count: int = 2) -> Job:
         """A job whose images have all succeeded, with results and previews in the store."""
@@ -62,10 +67,10 @@ def test_a_service_at_rest_and_one_at_work_agree(shelf: Shelf) -> None:
     shelf.done()
     working = shelf.submit([b"source"], b"mask")
     lease_images(shelf.database, shelf.ids(working), worker="w", lease_s=60)
-    # What a worker has stored and not told yet.
+    # A result that a worker has stored and not reported yet.
     result = result_key(shelf.tenant_id, working.id, shelf.ids(working)[0], ".png")
     shelf.blobs.put(result, b"result", content_type=PNG)
-    # Announced, and not sent.
+    # An announced upload that was not sent.
     create_uploads(shelf.database, shelf.tenant_id, [("late.png", PNG)], expires_in_s=60)
     assert shelf.unnamed() == []
     assert shelf.missing() == []
@@ -113,7 +118,7 @@ def test_results_that_are_gone_are_made_again(shelf: Shelf) -> None:
     opened = shelf.job(job)
     assert opened.state is JobState.RUNNING
     assert (opened.counts.queued, opened.counts.succeeded) == (2, 1)
-    # Another attempt, under a number of its own.
+    # Another attempt, with the next number.
     _, leased = lease_images(shelf.database, [lost.id], worker="w", lease_s=60)
     assert [image.attempt for image in leased] == [2]
     assert shelf.missing() == []
@@ -145,14 +150,43 @@ def test_uploads_that_are_gone_are_told_with_the_images_that_wait(shelf: Shelf) 
     mask = shelf.images(waiting)[0].mask_key
     for key in (finished.source_key, mask):
         shelf.blobs.delete(key)
-    found = {missing.key: missing for missing in shelf.missing()}
-    assert set(found) == {finished.source_key, mask}
-    assert {missing.lack for missing in found.values()} == {Lack.UPLOAD}
-    assert found[finished.source_key].waiting == 0
-    assert found[mask].waiting == 2
+    missing_by_key = {missing.key: missing for missing in shelf.missing()}
+    assert set(missing_by_key) == {finished.source_key, mask}
+    assert {missing.lack for missing in missing_by_key.values()} == {Lack.UPLOAD}
+    assert missing_by_key[finished.source_key].waiting == 0
+    assert missing_by_key[mask].waiting == 2
 
 
 def test_other_tenants_uploads_are_not_taken_for_ones_own(shelf: Shelf) -> None:
     ensure_tenant(shelf.database, "rival")
     shelf.done()
     assert shelf.missing() == []
+
+
+def test_a_template_whose_file_is_gone_is_told(shelf: Shelf) -> None:
+    template = new_id("tpl")
+    file, look = f"t/{shelf.tenant_id}/templates/{template}/template.zip", f"t/{shelf.tenant_id}/templates/{template}/a"
+    with shelf.database.write() as connection:
+        connection.execute(
+            insert(templates).values(
+                id=template, tenant_id=shelf.tenant_id, name="spring", version=1, kind=TemplateKind.LOGO,
+                state=TemplateState.READY, spec={}, warnings=[], file_key=file, previews={"colour": look},
+                available_at=shelf.database.now(), created_at=shelf.database.now(),
+            )
+        )  # fmt: skip
+    shelf.blobs.put(file, b"zip", content_type="application/zip")
+    assert shelf.unnamed() == []
+    assert shelf.missing() == [MissingBlob(Lack.TEMPLATE, look, template)]
+    shelf.blobs.delete(file)
+    assert {missing.key for missing in shelf.missing()} == {file, look}
+
+
+def test_nothing_is_deleted_for_a_ledger_without_tenants(embedded_settings: Settings) -> None:
+    blobs = open_blobs(embedded_settings)
+    blobs.put("t/tnt_a/uploads/upl_a", b"x", content_type=PNG)
+    refused = cleanplate("reconcile", "--delete", settings=environment(embedded_settings))
+    assert refused.returncode == 2
+    assert "no tenants" in refused.stderr
+    reconciled = cleanplate("reconcile", settings=environment(embedded_settings))
+    assert (reconciled.returncode, reconciled.stdout) == (1, "unnamed t/tnt_a/uploads/upl_a\n")
+    assert blobs.get("t/tnt_a/uploads/upl_a") == b"x"

@@ -35,7 +35,7 @@ class ImageContext:
     sha256: dict[str, str] = field(default_factory=dict)
     #: Tiles that the network has filled.
     tiles: int = 0
-    #: The part of the image's record that says how its text mark was found.
+    #: The part of the image's record about its text mark.
     text_record: dict[str, Any] = field(default_factory=dict)
     #: Deviations of the engine on this device, for the record.
     notes: set[str] = field(default_factory=set)
@@ -55,7 +55,7 @@ class ImageContext:
 
     @property
     def method(self) -> str:
-        """How the result was made, in words for the image's owner."""
+        """The method of the repair, in words for the image's owner."""
         network = None if self.network is None else f"FFC inpainting ({self.network.architecture})"
         steps = ["un-blending" if self.image.templates else None, network]
         return ", ".join(step for step in steps if step is not None)

@@ -1,6 +1,6 @@
 """Runs a shard's pictures through their steps: the threads of each step, and the ways in which an image leaves.
 
-Each step has threads of its own, so that one slow picture holds up no other. Every image leaves in one of four ways:
+Each step has its own threads, so that one slow picture does not delay others. Every image leaves in one of four ways:
 with an outcome handed to the finisher; dropped, because its lease is lost; given back unharmed; or reaped, when this
 process dies.
 """

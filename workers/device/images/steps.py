@@ -1,7 +1,7 @@
 """The steps of a picture through a worker: fetched and decoded ahead, filled on the device, encoded and stored behind.
 
 Each step hands the picture to the next by the shard executor, and returns; an error ends its picture and no other.
-Where a mark is known by its template, or text is looked for, a step of its own takes the place of decoding.
+For a mask of templates or of text, a separate step replaces decoding.
 """
 
 from __future__ import annotations

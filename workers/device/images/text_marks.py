@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from model.imaging import Limits, probe
-from model.text.files import Found
+from model.text.files import TextMarks
 from workers.device.images.outcomes import ResultFile
 
 #: Texts that a record names.
 _TEXTS_IN_RECORD = 20
 
 
-def text_record(marks: Found) -> dict[str, Any]:
+def text_record(marks: TextMarks) -> dict[str, Any]:
     """The part of an image's record about the text that was found."""
     return {
         "marks": len(marks.marks),

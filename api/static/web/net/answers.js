@@ -170,6 +170,13 @@
  */
 
 /**
+ * @typedef {{
+ *   workers: number,
+ *   reason: string | null,
+ * }} Readiness
+ */
+
+/**
  * One fault of a request.
  * @typedef {{
  *   pointer: string | null,

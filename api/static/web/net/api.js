@@ -2,6 +2,7 @@
 
 import { isAbort } from "../frame/dom.js";
 import { t } from "../words/texts.js";
+import { below } from "./below.js";
 import { parseJson } from "./json.js";
 
 /** @import { Fault } from "./answers.js" */
@@ -288,7 +289,7 @@ function tokenOfPage() {
  */
 async function request(path, options) {
   try {
-    const answer = await fetch(path, options);
+    const answer = await fetch(below(path), options);
     return { ok: answer.ok, status: answer.status, headers: answer.headers, body: await answer.blob() };
   } catch (error) {
     if (isAbort(error)) throw error;

@@ -1,6 +1,7 @@
 // Jobs while they go on, by the service's events. A stream that breaks off is opened again, after the state is fetched.
 
 import { callApi, delay, hasCode, isTransient, reasonOfAbort, untilAborted } from "./api.js";
+import { below } from "./below.js";
 import { parseJson } from "./json.js";
 
 /** @import { Job } from "./answers.js" */
@@ -43,7 +44,7 @@ export async function followJob(jobId, { onJob, onAway, signal }) {
 function endOfStream(jobId, onJob, signal) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    const stream = new EventSource(`/v1/jobs/${jobId}/events`);
+    const stream = new EventSource(below(`/v1/jobs/${jobId}/events`));
     const close = () => {
       stream.close();
       signal?.removeEventListener("abort", abort);
@@ -110,7 +111,7 @@ export async function followJobs({ fetchJobs, onJob, onAway, signal }) {
  */
 function openStream(onJob, signal) {
   signal.throwIfAborted();
-  const stream = new EventSource("/v1/events");
+  const stream = new EventSource(below("/v1/events"));
   stream.addEventListener("job", (event) => { onJob(jobOf(event.data)); });
   const broken = /** @type {Promise<void>} */ (new Promise((resolve) => {
     stream.addEventListener("error", () => {

@@ -4,6 +4,7 @@ import { confirmAction } from "../frame/confirm.js";
 import { buttonById, byId, cloneTemplate, createElement, readJson, setText } from "../frame/dom.js";
 import { notify, reportingErrors } from "../frame/notices.js";
 import { callApi } from "../net/api.js";
+import { below } from "../net/below.js";
 import { factsOf, lookOf, looksOf, samplesOf, titleOf } from "../parts/templates.js";
 import { reasonOf } from "../words/reasons.js";
 import { moment, showState } from "../words/states.js";
@@ -43,7 +44,7 @@ function rowOf(first) {
   const path = `/v1/templates/${first.id}`;
   const look = lookOf(first);
   row.picture.hidden = !look;
-  if (look) row.picture.src = look;
+  if (look) row.picture.src = below(look);
   for (const button of [row.look, row.approve, row.reject, row.delete]) {
     button.append(createElement("span", { class: "unseen" }, ` ${titleOf(first)}`));
   }

@@ -5,7 +5,8 @@
 import { confirmAction } from "../frame/confirm.js";
 import { byId, childrenOf, closest, createElement, optionalById, query, readJson, runWhileVisible, setText } from "../frame/dom.js";
 import { notify, notifyError, reportingErrors } from "../frame/notices.js";
-import { callApi, latestOnly } from "../net/api.js";
+import { callApi, delay, isTransient, latestOnly } from "../net/api.js";
+import { below } from "../net/below.js";
 import { followJob } from "../net/follow.js";
 import { Deliveries } from "../parts/deliveries.js";
 import { Gallery } from "../parts/gallery.js";
@@ -16,9 +17,10 @@ import { reasonOf } from "../words/reasons.js";
 import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "../words/states.js";
 import { duration, n, number, t } from "../words/texts.js";
 
-/** @import { Image, Job, Overview, Reason } from "../net/answers.js" */
+/** @import { Image, Job, Overview, Readiness, Reason } from "../net/answers.js" */
 
 const OVERVIEW_MS = 3000;
+const WORKERS_MS = 10_000;
 const path = `/v1/jobs/${byId("job").dataset.job}`;
 let job = /** @type {Job} */ (readJson("first"));
 let overviewAt = 0;
@@ -221,7 +223,7 @@ const ACTIONS = {
       watcher.restart();
       throw error;
     }
-    location.assign("/jobs");
+    location.assign(below("/jobs"));
   },
 };
 for (const [id, act] of Object.entries(ACTIONS)) {
@@ -249,7 +251,26 @@ async function watch(signal) {
   else notify("warning", t("The job is no longer there"), t("It was deleted, or its time was over."), { lasting: true });
 }
 
+/**
+ * Tell that no worker is running, and why, as long as the job is open.
+ * @param {AbortSignal} signal
+ */
+async function watchWorkers(signal) {
+  for (;;) {
+    let state = /** @type {Readiness | null} */ (null);
+    try {
+      if (!job.finished_at) state = /** @type {Readiness} */ (await callApi("GET", "/readyz", { signal }));
+    } catch (error) {
+      if (!isTransient(error)) throw error; // the job's own requests tell that the service is away
+    }
+    showIf("workers", state?.workers === 0);
+    setText(byId("workers-reason"), state?.reason ?? "");
+    await delay(WORKERS_MS, signal);
+  }
+}
+
 showJob(job);
 filterByState("").catch(notifyError);
 deliveries.show(job).catch(notifyError);
 const watcher = runWhileVisible(watch, notifyError);
+runWhileVisible(watchWorkers, notifyError);

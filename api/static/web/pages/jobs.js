@@ -3,6 +3,7 @@
 import { buttonById, byId, childrenOf, cloneTemplate, readJson, runWhileVisible, setText } from "../frame/dom.js";
 import { notifyError, reportingErrors } from "../frame/notices.js";
 import { callApi } from "../net/api.js";
+import { below } from "../net/below.js";
 import { followJobs } from "../net/follow.js";
 import { doneText, leftText, moment, paceText, picturesText, showBar, showState, stateOf } from "../words/states.js";
 import { n } from "../words/texts.js";
@@ -33,7 +34,7 @@ function showJob(job) {
 function addRow(job) {
   const row = newRow();
   row.name.textContent = `${picturesText(job.total)}, ${moment(job.created_at)}`;
-  row.name.href = `/jobs/${job.id}`;
+  row.name.href = below(`/jobs/${job.id}`);
   row.root.dataset.job = job.id;
   // Ids grow with time, and the newest job is first.
   const next = childrenOf(list).find((other) => (other.dataset.job ?? "") < job.id);

@@ -2,6 +2,7 @@
 // not send; it leaves the address bar and the history at once.
 
 import { byId, query } from "../frame/dom.js";
+import { below } from "../net/below.js";
 
 const secret = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
@@ -10,5 +11,5 @@ if (secret) {
   query(form, '[name="link"]', HTMLInputElement).value = secret;
   form.submit();
 } else {
-  location.replace("/login");
+  location.replace(below("/login"));
 }

@@ -9,6 +9,7 @@ import { buttonById, byId, childrenOf, createElement, inputById, optionalById, q
 import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import * as rights from "../frame/rights.js";
 import { Problem, callApi, callPatiently, hasCode } from "../net/api.js";
+import { below } from "../net/below.js";
 import { Marking, WAYS } from "../parts/marking.js";
 import { Samples } from "../parts/samples.js";
 import { markTool, onToolChoice } from "../parts/toolbox.js";
@@ -246,7 +247,7 @@ async function submit(current) {
     const headers = { "Idempotency-Key": current.key };
     const job = /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, onWait: showAway }));
     memory.forget(queue.files);
-    location.assign(`/jobs/${job.id}`);
+    location.assign(below(`/jobs/${job.id}`));
   } catch (error) {
     submission = null;
     if (hasCode(error, "upload_unknown") && source === "files") {

@@ -2,6 +2,7 @@
 
 import { cloneTemplate, createElement, setText } from "../frame/dom.js";
 import { callApi, delay, isTransient } from "../net/api.js";
+import { below } from "../net/below.js";
 import { reasonOf } from "../words/reasons.js";
 import { showState } from "../words/states.js";
 import { number, t } from "../words/texts.js";
@@ -251,7 +252,7 @@ function showPreview(preview, source, { width, height }) {
   preview.parentElement?.style.setProperty("--tall", String(height * scale));
   preview.width = width;
   preview.height = 2 * height;
-  preview.src = source;
+  preview.src = below(source);
   preview.hidden = false;
 }
 

@@ -2,6 +2,7 @@
 
 import { cloneTemplate, createElement } from "../frame/dom.js";
 import { callApi } from "../net/api.js";
+import { below } from "../net/below.js";
 import { samplePreviews } from "../picture/pairs.js";
 import { moment } from "../words/states.js";
 import { n, number, t } from "../words/texts.js";
@@ -158,6 +159,6 @@ function newCard(template) {
   card.facts.textContent = factsOf(template);
   const look = lookOf(template);
   card.picture.hidden = !look;
-  if (look) card.picture.src = look;
+  if (look) card.picture.src = below(look);
   return { ...card, alone: template.kind === "mask" };
 }

@@ -1,6 +1,7 @@
 // Pairs to compare closely: an image of a job before and after, or a template's sample with its mark and without.
 
 import { fetchBlob, retryWhileAway } from "../net/api.js";
+import { below } from "../net/below.js";
 import { number, t } from "../words/texts.js";
 import { openPicture } from "./picture.js";
 
@@ -37,7 +38,7 @@ export function pairOfImage(image) {
     key: image.id,
     name: image.name,
     facts: [size, texts?.length ? t("taken off: {texts}", { texts: texts.join(" · ") }) : ""].filter(Boolean).join(", "),
-    download: result_url,
+    download: result_url && below(result_url),
     openPreview: (signal) => openHalves(preview_url, preview, { name: image.name, width, height }, signal),
     openWhole: kept ? (signal) => openBoth(`/v1/images/${image.id}/source`, result_url, image.name, signal) : null,
     hint: image.source_url ? t("The original is not kept here: these are small pictures.") : t("The browser cannot show the files themselves: these are small pictures."),

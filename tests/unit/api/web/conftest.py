@@ -1,4 +1,4 @@
-"""Browsers of a service in this process: each with cookies of its own."""
+"""Browsers of a service in this process, each with separate cookies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def key(service: Service) -> tuple[str, str]:
 
 @pytest.fixture
 def local_service(make_service: MakeService, embedded_settings: Settings) -> Service:
-    """A service as ``up`` runs it: its address is this machine's own."""
+    """A service with the settings of ``up``: its address is this machine's."""
     return make_service(embedded_settings, public_url=LOCAL_URL)
 
 
@@ -38,7 +38,7 @@ SignIn = Callable[[FlaskClient, str], None]
 
 @pytest.fixture
 def sign_in() -> SignIn:
-    """Signs a browser in with a key's secret, as a person does."""
+    """Sign a browser in with a key's secret, as a person does."""
 
     def do(browser: FlaskClient, secret: str) -> None:
         answer = browser.post("/login", data={"csrf_token": token_of(browser), "key": secret})
@@ -48,6 +48,6 @@ def sign_in() -> SignIn:
 
 
 def token_of(browser: FlaskClient, path: str = "/login", **rest: object) -> str:
-    """The token that a page carries."""
+    """The CSRF token in a page."""
     text = browser.get(path, follow_redirects=True, **rest).text  # type: ignore[arg-type]
     return text.partition('name="csrf-token" content="')[2].partition('"')[0]

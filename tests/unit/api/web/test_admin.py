@@ -1,4 +1,4 @@
-"""Operations: who sees whose."""
+"""Operations: the tenants that each key sees."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.api.calling import Service
 
 
 def signed_in(service: Service, tenant: str, *scopes: Scope) -> FlaskClient:
-    """A browser that has shown a key of this tenant."""
+    """A browser that is signed in with a key of this tenant."""
     _, secret = create_key(service.stores.database, service.tenant(tenant), f"{tenant}'s", scopes=scopes)
     client = service.app.test_client()
     token = token_of(client.get("/login").get_data(as_text=True))
@@ -25,9 +25,9 @@ def signed_in(service: Service, tenant: str, *scopes: Scope) -> FlaskClient:
 
 
 def token_of(page: str) -> str:
-    found = re.search(r'name="csrf-token" content="([^"]+)"', page)
-    assert found is not None
-    return found[1]
+    match = re.search(r'name="csrf-token" content="([^"]+)"', page)
+    assert match is not None
+    return match[1]
 
 
 def test_an_admin_sees_and_touches_its_own_tenant_alone(service: Service) -> None:
@@ -61,11 +61,11 @@ def test_templates_are_the_tenants_own_also_for_the_operator(service: Service) -
 
 
 def test_devices_of_all_machines_are_for_the_operator_alone(service: Service) -> None:
-    told = DeviceReport(
+    report = DeviceReport(
         device="cuda0", host="rack-1", state="working", deaths=0, images=5, images_per_second=2.5,
         resident_bytes=1 << 30, memory_used=1 << 30, memory_total=8 << 30, temperature_c=61, told_at=0.0,
     )  # fmt: skip
-    report_devices(service.stores.database, "rack-1-7", [told])
+    report_devices(service.stores.database, "rack-1-7", [report])
     service.caller("shop").problem("GET", "/v1/devices", 404, "not_found")
     service.stores.settings = service.settings.model_copy(update={"operator_tenants": ("operator",)})
     reader = service.caller("operator", [Scope.READ])

@@ -1,4 +1,4 @@
-"""What a session changes must come from the page: with its token, and not from another site."""
+"""A session's changing requests must come from the page: with its token, and not from another site."""
 
 from __future__ import annotations
 

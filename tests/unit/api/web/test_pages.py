@@ -1,4 +1,4 @@
-"""What pages may load and say: nothing of others, nothing inline, errors for people, both languages whole."""
+"""Pages: no foreign or inline resources, errors for people, and complete texts in both languages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cleanplate.base.settings import Settings
 from model.formats import TYPES_BY_ENDING
 from storage.ledger.tenants.tenants import create_key
 from storage.records import Scope
-from tests.catalogues import as_file, said, updated
+from tests.catalogues import as_file, page_texts, updated_catalogue
 from tests.running import REPOSITORY
 from tests.unit.api.calling import MakeService
 from tests.unit.api.web.conftest import SignIn
@@ -32,7 +32,7 @@ def signed_in(browser: FlaskClient, key: tuple[str, str], sign_in: SignIn) -> Fl
 
 
 class _Parts(HTMLParser):
-    """What a document has inline, and what it loads."""
+    """The inline and the loaded resources of a document."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_text_marks_are_offered_where_the_service_finds_them(
 def test_a_person_gets_errors_as_pages_and_a_program_as_problems(browser: FlaskClient) -> None:
     page = browser.get("/nowhere", headers=PEOPLE)
     assert (page.status_code, page.mimetype) == (404, "text/html")
-    assert "There is no such thing" in page.text
+    assert "Not found" in page.text
     for path, headers in (("/nowhere", {}), ("/v1/nowhere", PEOPLE)):
         assert browser.get(path, headers=headers).mimetype == "application/problem+json"
 
@@ -106,7 +106,7 @@ def test_the_browser_chooses_the_language_and_a_link_chooses_otherwise(browser: 
 
 
 @pytest.mark.parametrize("tag", ["zh", "zh-Hans", "zh-Hans-CN", "zh-TW"])
-def test_whoever_reads_chinese_gets_it(browser: FlaskClient, tag: str) -> None:
+def test_chinese_readers_get_chinese_pages(browser: FlaskClient, tag: str) -> None:
     assert "登录" in browser.get("/login", headers={"Accept-Language": tag}).text
 
 
@@ -115,7 +115,7 @@ def test_a_catalogue_translates_what_the_pages_say_and_nothing_else(tag: str) ->
     translated = catalogue(tag)
     missing = [message.id for message in translated if message.id and not all(_forms(message))]
     assert missing == []
-    assert as_file(updated(tag)) == (FOLDER / f"{tag}.po").read_bytes(), "run make texts"
+    assert as_file(updated_catalogue(tag)) == (FOLDER / f"{tag}.po").read_bytes(), "run make texts"
 
 
 @pytest.mark.parametrize("tag", OTHERS)
@@ -127,12 +127,12 @@ def test_a_translation_has_the_places_of_its_text(tag: str) -> None:
 
 
 def test_the_pages_say_something() -> None:
-    assert len([message for message in said() if message.id]) > 60
+    assert len([message for message in page_texts() if message.id]) > 60
 
 
 def _forms(message: Message) -> list[str]:
-    found = message.string if isinstance(message.string, list | tuple) else [message.string]
-    return [str(form or "") for form in found]
+    translations = message.string if isinstance(message.string, list | tuple) else [message.string]
+    return [str(form or "") for form in translations]
 
 
 def _places(text: str) -> list[str]:
@@ -141,7 +141,7 @@ def _places(text: str) -> list[str]:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_names_are_escaped_everywhere(template: object) -> None:
-    """Nothing a person typed passes as markup: only the icons of this folder do."""
+    """No user input is rendered as markup; only the icons of this folder are."""
     text = template.read_text()
     assert set(re.findall(r"\{\{[^}]*\|\s*safe[^}]*\}\}", text)) <= {"{{ drawings[name] | safe }}"}
     assert "autoescape false" not in text

@@ -13,12 +13,12 @@ from tests.unit.api.calling import Service
 SOURCE = (REPOSITORY / "api" / "static" / "web" / "net" / "answers.js").read_text()
 TYPES = {name: body for body, name in re.findall(r"@typedef \{\{\n(.*?)\n \* \}\} (\w+)", SOURCE, re.DOTALL)}
 WORDS = {name: set(re.findall(r'"(\w+)"', union)) for union, name in re.findall(r"@typedef \{([^{}]+)\} (\w+)", SOURCE)}
-#: What stands in a free part of an answer, which the description leaves open.
+#: Types of free parts of an answer, which the description leaves open.
 FREE = {"ImageRecord"}
 
 
 def fields(name: str) -> dict[str, str]:
-    """The type of each field that the scripts read of an answer."""
+    """The type of each field of an answer that the scripts read."""
     return dict(re.findall(r"^ \*   (\w+)\??: (.*),$", TYPES[name], re.MULTILINE))
 
 

@@ -1,4 +1,4 @@
-"""Who sits at the browser: a key is asked for once, never kept, and its end is the session's end."""
+"""Sessions: a key is requested once and never stored, and a session ends with its key."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_signing_out_ends_one_session_of_a_key(
 
 
 def copy_of(browser: FlaskClient) -> FlaskClient:
-    """Another browser with this one's cookie."""
+    """Another browser with the same cookie."""
     name = browser.application.config["SESSION_COOKIE_NAME"]
     cookie = browser.get_cookie(name)
     assert cookie is not None
@@ -136,7 +136,7 @@ def test_a_key_in_the_header_wins_over_the_session(
 
 @pytest.mark.parametrize("path", ["/", "/admin", "/jobs", "/jobs/new"])
 def test_a_request_that_looks_local_needs_a_session_too(local_service: Service, path: str) -> None:
-    """A proxy on this machine sends every request from a loopback address, and names this machine as the host."""
+    """A proxy on this machine sends every request from a loopback address, with this machine as the host."""
     browser = local_service.app.test_client()
     answer = browser.get(path, **HERE)
     assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (302, "/login")
@@ -145,7 +145,7 @@ def test_a_request_that_looks_local_needs_a_session_too(local_service: Service, 
 
 
 def use_link(browser: FlaskClient, secret: str) -> TestResponse:
-    """What the page of a one-time link sends."""
+    """Send the request of a one-time link's page."""
     return browser.post("/login/link", data={"csrf_token": token_of(browser, "/login/link"), "link": secret})
 
 

@@ -1,4 +1,4 @@
-"""The family of processes, in a process of its own: it ends whatever it did not start."""
+"""The family of processes, in a separate process: it ends every child that it did not start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from cleanplate.base.processes import CRASH_LOOP, FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S, Child
 from tests.running import REPOSITORY, kill, processes_with, until
 
-#: Tells its process id and that of a grandchild in a session of its own, and stays; it ignores SIGTERM if told so.
+#: Prints its process id and that of a grandchild in a separate session, and stays; it ignores SIGTERM on request.
 PROGRAM = """
 import json, os, signal, subprocess, sys, time
 if "stubborn" in sys.argv:
@@ -39,7 +39,7 @@ family.stop(0.5)
 
 
 class Generations:
-    """A parent with a family of one program that starts a program of its own."""
+    """A parent with a family of one program, which starts a grandchild."""
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.mark = f"CLEANPLATE_TEST={folder}"
@@ -115,7 +115,7 @@ def test_pauses_double_up_to_a_bound_and_start_over_after_a_settled_life() -> No
     assert child.count_death(lived_s=SETTLED_S) == FIRST_PAUSE_S
 
 
-#: Ends a child that dies at once often enough, on a clock of its own; prints its deaths when the loop is known.
+#: Restarts a dying child until it is in a crash loop, on a separate clock; then prints the number of deaths.
 DYING = """
 import os, sys
 from cleanplate.base.processes import CRASH_LOOP, LONGEST_PAUSE_S, Family
@@ -137,7 +137,7 @@ print("deaths", child.deaths, CRASH_LOOP)
 
 
 def test_child_that_keeps_dying_is_said_to_be_in_a_crash_loop() -> None:
-    # In a process of its own: a family ends every child that it does not know.
+    # In a separate process, because a family ends every child that it does not know.
     run = subprocess.run(
         [sys.executable, "-c", DYING], cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
     )

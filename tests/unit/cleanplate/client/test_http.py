@@ -1,4 +1,4 @@
-"""The client against a real HTTP server that fails in the ways networks do. The real API is behind it in tests/e2e."""
+"""The client against a real HTTP server that fails as networks do. In tests/e2e it talks to the real API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Answer:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    #: Close the connection after so many bytes of the body.
+    #: Number of bytes of the body after which the connection closes.
     cut_at: int | None = None
 
 
@@ -47,7 +47,7 @@ def as_json(status: int, body: object, **headers: str) -> Answer:
 
 @dataclass
 class Server:
-    """Answers each request by ``answer(method, path, body)`` and keeps what was asked."""
+    """Answers each request by ``answer(method, path, body)`` and keeps the requests."""
 
     url: str = ""
     answer: Callable[[str, str, bytes], Answer] = lambda *_: Answer(404)
@@ -56,15 +56,15 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    here = Server()
+    server = Server()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            here.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            answer = here.answer(self.command, self.path, body)
+            server.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            answer = server.answer(self.command, self.path, body)
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -76,14 +76,14 @@ def server() -> Iterator[Server]:
         do_PUT = do_POST = do_GET  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    here.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    yield here
+    server.url = f"http://127.0.0.1:{httpd.server_address[1]}"
+    yield server
     httpd.shutdown()
     httpd.server_close()
     thread.join()
@@ -239,7 +239,7 @@ def test_an_answer_of_something_else_is_not_taken_for_a_job(client: Client, serv
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8787", "ftp://host", "http://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_invalid_addresses_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="http://"):
         Client(url, "k")
 

@@ -1,4 +1,4 @@
-"""The client against the real API as a process, which is killed in the middle of what the client does."""
+"""The client against the real API as a process, which the tests kill while the client works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.running import cleanplate, until
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures
 
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
-SAID = ["--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "own photographs"]
+RIGHTS_OPTIONS = ["--rights-basis", "owner", "--attested-by", "Jo Doe", "--rights-reference", "own photographs"]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_job_is_submitted_followed_and_fetched(shop: Shop, client: Client, tmp
         (foreign,) = pictures(out, "b.png")
         kept = foreign.read_bytes()
         files = job.download(out)
-        # The results are PNG whatever the pictures were; a name that is taken gets a number.
+        # All results are PNG; a name that exists gets a number.
         assert sorted(path.name for path in files.values()) == ["a (2).png", "a.png", "b (2).png"]
         assert foreign.read_bytes() == kept
         before = {path: path.stat().st_mtime_ns for path in files.values()}
@@ -140,17 +140,17 @@ def test_an_interrupted_submission_goes_on_and_sends_nothing_twice(shop: Shop, c
     with served(shop.settings, tmp_path / "log"):
         with pytest.raises(KeyboardInterrupt):
             client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path), on_uploaded=interrupt)
-        assert len(ids()) >= 5  # how many more were on their way is the scheduler's to say
+        assert len(ids()) >= 5  # the number of further transfers depends on the scheduler
         with path.open("a") as file:
             file.write('{"file": "half a line')
         first = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
         assert sorted(ids()) == sorted(str(image) for image in images)
-        # Also the job is not made twice, not even where its making was not written down.
+        # The job is not made twice either, even if the journal lacks it.
         path.write_text("".join(line for line in path.read_text().splitlines(True) if '"job"' not in line))
         again = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
         assert (again.id, shop.jobs()) == (first.id, [first.id])
         assert len(ids()) == 12
-        # A file that changed is another file, and the job another.
+        # A changed file counts as another file, and gives another job.
         images[3].write_bytes(b"changed")
         changed = client.submit(images, masks=images[0], rights=RIGHTS, journal=Journal(path))
         assert changed.id != first.id
@@ -162,7 +162,7 @@ def test_submit_and_watch_on_the_command_line(shop: Shop, tmp_path: Path) -> Non
     (mask,) = pictures(tmp_path, "mask.png")
     environment = {"CLEANPLATE_URL": shop.settings.public_url, "CLEANPLATE_API_KEY": shop.key}
     with served(shop.settings, tmp_path / "log"), ThreadPoolExecutor(2) as pool:
-        words = ("submit", str(tmp_path / "in"), "--mask", str(mask), "--out", str(tmp_path / "out"), *SAID)
+        words = ("submit", str(tmp_path / "in"), "--mask", str(mask), "--out", str(tmp_path / "out"), *RIGHTS_OPTIONS)
         submitting = pool.submit(cleanplate, *words, settings=environment)
         (job_id,) = until(shop.jobs, "no job was made")
         watching = pool.submit(cleanplate, "watch", job_id, settings=environment)
@@ -191,6 +191,8 @@ def test_jobs_are_managed_on_the_command_line(shop: Shop, client: Client, tmp_pa
         assert jobs("pause", job.id) == f"{job.id} is paused.\n"
         assert job.refresh().answer.paused
         assert jobs("resume", job.id) == f"{job.id} is queued: 0 of 2 images ended.\n"
+        asked = cleanplate("jobs", settings=environment)
+        assert asked.stderr == "No worker is running: open jobs wait for one.\n"
         shop.work(job.id, bad=1)
         assert "a.png  image_truncated" in jobs("show", job.id)
         assert jobs("retry", job.id) == f"{job.id} is running: 1 of 2 images ended.\n"
@@ -200,7 +202,7 @@ def test_jobs_are_managed_on_the_command_line(shop: Shop, client: Client, tmp_pa
         ]
         assert [line.split()[0] for line in jobs().splitlines()[1:]] == [other.id, job.id]
         assert jobs("list", "--state", "running").splitlines()[1:] == []
-        # Nobody answers the question.
+        # No person answers the prompt.
         assert jobs("delete", job.id, status=1).endswith("[y/N]: ")
         assert jobs("delete", job.id, "--yes") == f"{job.id} is deleted.\n"
         assert shop.jobs() == [other.id]
@@ -214,7 +216,7 @@ def test_a_manifest_is_submitted_on_the_command_line(shop: Shop, client: Client,
     with served(shop.settings, tmp_path / "log"), ThreadPoolExecutor(1) as pool:
         upload = client.upload([image])[image]
         manifest.write_text(f"custom_id,upload_id,name\nsku-1,{upload},shirt.png\n")
-        words = ("submit", str(manifest), "--mask", str(mask), "--out", str(tmp_path / "out"), *SAID)
+        words = ("submit", str(manifest), "--mask", str(mask), "--out", str(tmp_path / "out"), *RIGHTS_OPTIONS)
         submitting = pool.submit(cleanplate, *words, settings=environment)
         (job_id,) = until(shop.jobs, "no job was made")
         shop.work(job_id)

@@ -1,4 +1,4 @@
-"""The client reaches everything that the API can: operations, filters of lists, fields of schemas."""
+"""The client covers the API: operations, filters of lists, fields of schemas."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ from tests.running import until
 from tests.unit.cleanplate.live import Shop, on_a_port
 
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="own photographs")
-#: Operations that a program needs no method for, and why.
+#: Operations without a method of the client, with the reason.
 NOT_NEEDED = {
     "GET /healthz": "asked by load balancers",
-    "GET /readyz": "asked by load balancers",
     "POST /v1/jobs/manifest": "`submit_manifest` uploads the file and names it in POST /v1/jobs",
     "GET /blobs/{token}": "a presigned link of the local store, which the answers hold",
     "PUT /blobs/{token}": "a presigned link of the local store, which the answers hold",
@@ -50,6 +49,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "JobLinks": answers.JobLinks,
     "Overview": answers.JobOverview,
     "Pause": answers.PauseAnswer,
+    "Readiness": answers.ReadinessAnswer,
     "Reason": answers.FailureReason,
     "ResultLine": answers.ResultLine,
     "Review": answers.ReviewAnswer,
@@ -128,7 +128,8 @@ def test_the_client_reaches_every_operation_and_every_filter(shop: Shop, tmp_pat
             use_templates(client, pictures, out)
             use_jobs(shop, client, pictures, out)
             assert client.devices() == []
-            # The client closes only connections of its own.
+            assert client.readiness().workers == 0
+            # The client closes only connections that it opened.
             client.close()
             assert not http.is_closed
     declared = operations(document)
@@ -158,7 +159,7 @@ def use_templates(client: Client, pictures: list[Path], out: Path) -> None:
     assert client.templates.from_logo("logo", pictures[0], opacity=0.5).kind == "logo"
     assert client.templates.estimate("estimate", pictures, force=True).kind == "estimate"
     assert list(client.templates.list(state="ready", job_id="job_0")) == []
-    # No worker runs that would make them.
+    # No worker runs, so they are not made.
     for decide in (client.templates.approve, client.templates.reject):
         with pytest.raises(Refused) as refused:
             decide(template.id)
@@ -234,8 +235,8 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
 def test_an_answer_has_every_field_and_every_word_of_its_schema(name: str, document: dict[str, Any]) -> None:
     schema, fields = document["components"]["schemas"][name]["properties"], SCHEMAS[name].model_fields
     assert schema.keys() == fields.keys() - ({"secret"} - schema.keys())
-    for field, said in schema.items():
-        words = set(words_of(said, document))
+    for field, property_schema in schema.items():
+        words = set(words_of(property_schema, document))
         if words:
             assert words <= set(literals(fields[field].annotation)), field
 

@@ -1,4 +1,4 @@
-"""Large files of the client, in parts to the real API as a process: whole, interrupted, and begun anew."""
+"""Large files of the client, in parts to the real API as a process: complete, interrupted, and restarted."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stored(shop: Shop, upload_id: str) -> bytes:
 
 
 def sent(log: Path, route: str) -> int:
-    """How many requests of this kind the service has answered well."""
+    """Number of successful requests of this kind."""
     lines = [line for line in log.read_text().splitlines() if f'"route": "{route}"' in line]
     return sum(1 for line in lines if re.search(r'"status": 20[0-9]', line) and '"method": "GET"' not in line)
 
@@ -79,7 +79,7 @@ def test_an_interrupted_file_goes_on_with_the_parts_that_are_missing(shop: Shop,
         (upload_id,) = sender.upload([large], journal=Journal(path)).values()
         assert stored(shop, upload_id) == large.read_bytes()
         until(lambda: sent(log, "/blobs/<token>") == 3, lambda: f"not three parts: {already} before, {log.read_text()}")
-        # Where it was completed and only that was not written down, nothing is sent again.
+        # If only the note of the completion is missing, nothing is sent again.
         path.write_text("".join(line for line in path.read_text().splitlines(True) if '"upload"' not in line))
         assert sender.upload([large], journal=Journal(path)) == {large: upload_id}
         assert sent(log, "/blobs/<token>") == 3

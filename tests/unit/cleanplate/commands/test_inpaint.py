@@ -81,7 +81,7 @@ def test_what_is_left_out_is_printed(tmp_path: Path, home: dict[str, str]) -> No
     assert "further pictures" in ended.stderr
 
 
-def test_what_is_there_is_overwritten_only_when_told(tmp_path: Path, home: dict[str, str]) -> None:
+def test_existing_files_are_overwritten_only_on_request(tmp_path: Path, home: dict[str, str]) -> None:
     out = tmp_path / "clean.png"
     out.write_bytes(b"mine")
     assert "--force" in refusal(SAMPLE, MASK, "-o", out, settings=home)
@@ -90,11 +90,11 @@ def test_what_is_there_is_overwritten_only_when_told(tmp_path: Path, home: dict[
     assert format_of(out) == "PNG"
 
 
-def test_what_cannot_be_done_is_one_line_and_leaves_nothing(tmp_path: Path, home: dict[str, str]) -> None:
+def test_errors_are_one_line_and_leave_no_file(tmp_path: Path, home: dict[str, str]) -> None:
     out = tmp_path / "clean.png"
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (8, 8), 255).save(tmp_path / "small.png")
-    for arguments, said in (
+    for arguments, words in (
         ((tmp_path / "absent.png", MASK, "-o", out), "absent.png cannot be read"),
         ((SAMPLE, tmp_path, "-o", out), "cannot be read"),
         ((tmp_path / "text.png", MASK, "-o", out), ""),
@@ -104,7 +104,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(tmp_path: Path, home
         ((SAMPLE, MASK, "-o", out, "--weights", "big-lama"), "cleanplate weights pull big-lama"),
         ((SAMPLE, MASK, "-o", out, "--weights", tmp_path / "text.png"), "not a safetensors file"),
     ):
-        assert said in refusal(*arguments, settings=home)
+        assert words in refusal(*arguments, settings=home)
         assert not out.exists()
 
 
@@ -117,12 +117,12 @@ def test_text_is_found_by_what_it_says_and_a_picture_without_it_stays(tmp_path: 
     marked, ink = laid(printed(), letters("Doe Shirts"), (0.7, 0.85))
     Image.fromarray(marked).save(tmp_path / "photo.png")
     out, other = tmp_path / "clean.png", tmp_path / "other.png"
-    said = [str(tmp_path / "photo.png"), "-o"]
-    ended = cleanplate("inpaint", *said, str(out), "--text", "doe shirts", settings=home)
+    words = [str(tmp_path / "photo.png"), "-o"]
+    ended = cleanplate("inpaint", *words, str(out), "--text", "doe shirts", settings=home)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert (pixels(out) != marked).any(axis=2)[ink].mean() > 0.9
     assert np.array_equal(pixels(out)[:200], marked[:200])
-    ended = cleanplate("inpaint", *said, str(other), "--text", "Roe & Sons", settings=home)
+    ended = cleanplate("inpaint", *words, str(other), "--text", "Roe & Sons", settings=home)
     assert (ended.returncode, "no such text" in ended.stdout) == (0, True)
     assert other.read_bytes() == (tmp_path / "photo.png").read_bytes()
     assert "either a mask, or --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)

@@ -64,7 +64,7 @@ def test_a_folder_gives_a_template_and_the_template_cleans_the_folder(tmp_path: 
     assert "1 cleaned, 1 failed, 24 there" in ended.stdout
 
 
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, home: dict[str, str]) -> None:
+def test_errors_are_one_line(tmp_path: Path, home: dict[str, str]) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "not.template").write_bytes(b"nothing")
     for arguments, said in (
@@ -124,10 +124,10 @@ def test_the_contact_sheet_shows_mask_opacity_colour_and_twelve_pictures_before_
         Image.fromarray(given).save(files[-1])
         originals.append(original)
     limits = Limits(max_bytes=10**8, max_pixels=10**8)
-    (template,) = marks.estimated(files, limits, force=False, on_progress=lambda *_: None).templates
+    (template,) = marks.estimate_templates(files, limits, force=False, on_progress=lambda *_: None).templates
     with Image.open(io.BytesIO(marks.template_sheet(template, files, limits))) as opened:
         sheet = np.asarray(opened.convert("RGB"), np.int16)
-    # Pictures are as wide as a cell.
+    # Each picture has the width of a cell.
     step = (sheet.shape[0] - GAP) // 5
 
     def cell(row: int, column: int) -> NDArray[np.int16]:
@@ -154,12 +154,12 @@ def test_pictures_count_as_their_orientation_shows_them(tmp_path: Path) -> None:
         shown = Image.fromarray(marked(SCENE, rng)[0])
         files.append(tmp_path / f"{number}.png")
         if number % 2:
-            # As a camera held upright writes it: to be turned by a right angle when it is shown.
+            # As an upright camera writes it: with an orientation of 90 degrees.
             shown.transpose(Image.Transpose.ROTATE_90).save(files[-1], exif=turned)
         else:
             shown.save(files[-1])
     limits = Limits(max_bytes=10**8, max_pixels=10**8)
-    (template,) = marks.estimated(files, limits, force=False, on_progress=lambda *_: None).templates
+    (template,) = marks.estimate_templates(files, limits, force=False, on_progress=lambda *_: None).templates
     assert (template.quality.samples, template.rule.sizes) == (24, ((150, 200),))
 
 

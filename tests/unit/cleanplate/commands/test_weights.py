@@ -1,4 +1,4 @@
-"""Weights as people get them: listed, pulled, converted, verified, and chosen by a name."""
+"""Commands for weights: list, pull, convert, verify, and selection by name."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def sentence(ended: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a command that was refused."""
+    """The single line of a refused command."""
     assert ended.returncode == 2, ended.stderr
     (line,) = ended.stderr.splitlines()
     return line
@@ -87,7 +87,8 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
     partial = out.with_name("little.partial")
     half = len(server.data) // 2
     program = (
-        "import sys; from pathlib import Path; from cleanplate import conversions, weights; "
+        "import sys; from pathlib import Path; from cleanplate.base import weights; "
+        "from cleanplate.local import conversions; "
         "known = weights.Published('little', sys.argv[1], sys.argv[2], '', ''); "
         "conversions.pull(known, Path(sys.argv[3]), on_progress=lambda *_: None)"
     )
@@ -95,7 +96,7 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
         [sys.executable, "-c", program, known.url, known.digest, str(out)], cwd=REPOSITORY, env=clean_environment({})
     )
     try:
-        # What a killed process has not handed to the system is lost; some of the half is there.
+        # A killed process loses its buffered bytes; a part of the half is on disk.
         until(lambda: partial.exists() and partial.stat().st_size > half // 2, "nothing arrived")
         with pytest.raises(UsageError, match="is running: wait for it"):
             conversions.pull(known, out, on_progress=lambda *_: None)
@@ -109,11 +110,11 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
     assert not out.exists()
 
     conversions.pull(known, out, on_progress=lambda *_: None)
-    assert [headers.get("range") for headers in server.asked] == [None, f"bytes={arrived}-"]
+    assert [headers.get("range") for headers in server.requests] == [None, f"bytes={arrived}-"]
     assert names(out.parent) == {"little.safetensors", "little.safetensors.sha256"}
 
 
-def test_what_arrives_and_is_no_network_is_refused(known: Published, server: FileServer, settings: Settings) -> None:
+def test_a_download_that_is_no_network_is_refused(known: Published, server: FileServer, settings: Settings) -> None:
     server.data = b"a page that says sorry"
     known = replace(known, digest=f"md5:{hashlib.md5(server.data).hexdigest()}")
     with pytest.raises(WeightsRejected):
@@ -157,7 +158,7 @@ def test_verify_finds_a_changed_file(checkpoint: Path, tmp_path: Path, settings:
     data = bytearray(out.read_bytes())
     data[-1] ^= 1
     out.write_bytes(data)
-    with pytest.raises(DigestWrong, match="not the file it should be"):
+    with pytest.raises(DigestWrong, match="not the expected file"):
         conversions.verify(out)
     assert "Do not use it" in sentence(run(settings, "weights", "verify", str(out)))
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
-from cleanplate.embedded.demo import Figures, masked_psnr, measure, shortcomings
+from cleanplate.embedded.demo import Figures, masked_psnr, measure, run, shortcomings
+from cleanplate.errors import UsageError
 from cleanplate.local.contact_sheet import CELL, GAP, LABEL, contact_sheet
 from tests.running import REPOSITORY
 
@@ -74,6 +76,17 @@ def test_a_pixel_changed_outside_the_widened_mask_is_counted(tmp_path: Path) -> 
         marked.putpixel((0, 0), (red, green ^ 1, blue))
         marked.save(tmp_path / name)
     assert measure(SAMPLES, tmp_path, name).changed_outside == 1
+
+
+def test_a_second_demo_in_a_folder_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    first = tmp_path / "results" / "first.png"
+    first.parent.mkdir()
+    first.touch()
+    (tmp_path / "service.log").write_text("Cleanplate is ready")
+    with FileLock(tmp_path / "demo.lock"), pytest.raises(UsageError, match=r"A demo already runs in .*--out"):
+        run(SAMPLES, tmp_path)
+    assert first.exists()
+    assert (tmp_path / "service.log").read_text() == "Cleanplate is ready"
 
 
 def test_the_same_photos_and_seed_give_the_same_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

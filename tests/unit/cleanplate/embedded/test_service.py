@@ -1,4 +1,4 @@
-"""``cleanplate up`` as a person runs it: one folder, one key, and nothing left behind."""
+"""``cleanplate up`` as a person runs it: one folder, one key, and no leftover process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cleanplate.errors import PortInUse
 from tests import patient
 from tests.running import Running, cleanplate, kill, processes_with, running, until
 
-#: One API process and few threads: there is a machine to share.
+#: One API process and few threads, for a shared machine.
 SMALL = {"CLEANPLATE_API_WORKERS": "1", "CLEANPLATE_API_THREADS": "2", "CLEANPLATE_TORCH_THREADS": "1"}
 
 
 def address(up: Running, home: Path) -> str:
-    """Where it is ready, once it is."""
+    """The address of the service, once it is ready."""
 
     def told() -> str:
         assert up.process.poll() is None, up.log
@@ -58,7 +58,7 @@ def test_the_key_of_the_first_start_opens_the_service(up: Running, home: Path) -
 
 @pytest.mark.parametrize("path", ["/", "/admin", "/admin/live", "/jobs", "/jobs/new"])
 def test_nobody_is_let_in_for_coming_from_this_machine(up: Running, home: Path, path: str) -> None:
-    """A proxy with a bare ``proxy_pass`` sends its own Host and no forwarding header: all the world looks local."""
+    """A proxy with a bare ``proxy_pass`` sends its own Host and no forwarding header: every request looks local."""
     url = address(up, home)
     answer = patient.get(f"{url}{path}")
     assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (302, "/login")
@@ -70,7 +70,7 @@ def test_nobody_is_let_in_for_coming_from_this_machine(up: Running, home: Path, 
 
 
 def sign_in(url: str, link: str) -> int:
-    """What a browser does with a link; the status of the service's answer."""
+    """Sign in with a link as a browser does; the status of the answer."""
     page, _, secret = link.partition("#")
     assert page == f"{url}/login/link"
     with patient.client() as browser:
@@ -116,7 +116,9 @@ def test_a_link_of_before_a_restart_signs_nobody_in(tmp_path: Path) -> None:
 def test_the_command_line_finds_the_service_by_its_home(up: Running, home: Path) -> None:
     listed = cleanplate("jobs", settings={"CLEANPLATE_HOME": str(home)})
     assert listed.returncode == 0, listed.stderr
-    missing = cleanplate("jobs", "job_00000000000000000000000000000000", settings={"CLEANPLATE_HOME": str(home)})
+    missing = cleanplate(
+        "jobs", "show", "job_00000000000000000000000000000000", settings={"CLEANPLATE_HOME": str(home)}
+    )
     assert missing.returncode == 2
     assert "not_found" in missing.stderr
 

@@ -1,4 +1,4 @@
-"""Downloads against a real server: they go on where they stopped, never mix versions, and believe only the digest."""
+"""Downloads from a real server: they resume, never mix versions, and accept a file only by its digest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def partial(tmp_path: Path) -> Path:
 
 
 def fetch(url: str, partial: Path, *, digest: str = DIGEST, attempts: int = 1) -> list[tuple[int, int | None]]:
-    """What the progress heard; tries again at once."""
+    """Fetch, with retries at once; the calls of the progress callback."""
     heard: list[tuple[int, int | None]] = []
     retries = Retries(attempts=attempts, sleep=lambda _: None)
     Download(url, partial, retries=retries).fetch(digest, lambda here, total: heard.append((here, total)))
@@ -39,7 +39,7 @@ def fetch(url: str, partial: Path, *, digest: str = DIGEST, attempts: int = 1) -
 
 
 def ranges(server: FileServer) -> list[str | None]:
-    return [headers.get("range") for headers in server.asked]
+    return [headers.get("range") for headers in server.requests]
 
 
 def stopped_at(server: FileServer, partial: Path, size: int) -> None:
@@ -48,7 +48,7 @@ def stopped_at(server: FileServer, partial: Path, size: int) -> None:
     with pytest.raises(DownloadFailed):
         fetch(server.url, partial)
     assert partial.stat().st_size == size
-    server.asked.clear()
+    server.requests.clear()
 
 
 def test_a_file_arrives_whole_and_its_progress_is_told(server: FileServer, partial: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_later_download_goes_on(server: FileServer, partial: Path) -> None:
     heard = fetch(server.url, partial)
     assert partial.read_bytes() == DATA
     assert ranges(server) == ["bytes=400000-"]
-    assert server.asked[0]["if-range"] == '"1"'
+    assert server.requests[0]["if-range"] == '"1"'
     assert heard[0] == (400_000, len(DATA))
 
 
@@ -84,7 +84,7 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(server: FileServer, partial
 
 def test_a_server_without_ranges_sends_all_again(server: FileServer, partial: Path) -> None:
     stopped_at(server, partial, 400_000)
-    server.knows_ranges = False
+    server.supports_ranges = False
     fetch(server.url, partial)
     assert partial.read_bytes() == DATA
 
@@ -103,7 +103,7 @@ def test_only_what_names_a_version_exactly_is_gone_on_with(
     assert ranges(server) == (["bytes=400000-"] if resumed else [None])
 
 
-def test_what_another_address_sent_is_not_gone_on_with(server: FileServer, partial: Path) -> None:
+def test_a_part_from_another_address_is_not_resumed(server: FileServer, partial: Path) -> None:
     stopped_at(server, partial, 400_000)
     fetch(f"{server.url}?mirror", partial)
     assert ranges(server) == [None]
@@ -111,7 +111,7 @@ def test_what_another_address_sent_is_not_gone_on_with(server: FileServer, parti
 
 def test_a_whole_file_that_was_never_checked_is_not_fetched_again(server: FileServer, partial: Path) -> None:
     fetch(server.url, partial)
-    server.asked.clear()
+    server.requests.clear()
     assert fetch(server.url, partial) == [(len(DATA), len(DATA))]
     assert partial.read_bytes() == DATA
 
@@ -134,12 +134,12 @@ def test_another_file_than_pinned_is_deleted(server: FileServer, partial: Path) 
 
 
 def test_a_cut_that_the_server_does_not_tell_is_found_by_the_digest(server: FileServer, partial: Path) -> None:
-    server.says_length, server.cuts = False, [500_000]
+    server.sends_length, server.cuts = False, [500_000]
     with pytest.raises(DigestWrong):
         fetch(server.url, partial)
 
 
-def test_what_passes_by_itself_is_tried_again_and_a_refusal_is_not(server: FileServer, partial: Path) -> None:
+def test_transient_errors_are_retried_and_refusals_are_not(server: FileServer, partial: Path) -> None:
     server.statuses = [503, 500]
     fetch(server.url, partial, attempts=3)
     assert partial.read_bytes() == DATA

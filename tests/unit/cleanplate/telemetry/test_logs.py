@@ -1,4 +1,4 @@
-"""Logs: one line per event, for machines or for people, without secrets, whoever wrote them."""
+"""Logs: one line per event, for machines or for people, without secrets from any library."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEY = "cp_" + "Ab9-_" * 8 + "xyz"
         ("image img_019aab5d10447d3fa0c1b2d3e4f5a697 of t/tnt_1/uploads/upl_1", None),
     ],
 )
-def test_what_is_left_of_a_text(text: str, kept: str | None) -> None:
+def test_secrets_are_removed_from_texts(text: str, kept: str | None) -> None:
     assert redact_text(text) == (text if kept is None else kept)
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus is shown: sums over a service's processes, on a port of its own; its watchers name what there is."""
+"""Metrics: sums over a program's processes on its own port; dashboards and alert rules name existing metrics."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from cleanplate.base.settings import Settings
-from cleanplate.telemetry import meters
+from cleanplate.telemetry import meters, metrics
 from storage.database import Database
 from storage.ledger.tenants.tenants import ensure_tenant
 from tests.running import REPOSITORY, running, until
@@ -63,7 +64,7 @@ def named() -> set[str]:
 
 
 @pytest.mark.parametrize("expression", list(expressions()))
-def test_what_watches_the_service_can_be_read_and_names_metrics_that_exist(expression: str) -> None:
+def test_alert_rules_and_dashboards_are_valid_and_name_existing_metrics(expression: str) -> None:
     promql_parser.parse(expression)
     used = set(re.findall(r"\bcleanplate_\w+", expression))
     assert used
@@ -102,6 +103,16 @@ def test_the_processes_of_the_api_are_counted_together(embedded_settings: Settin
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
         labels = (("method", "GET"), ("route", "/healthz"), ("status", "200"))
         assert samples(shown)["cleanplate_http_request_duration_seconds_count", labels] >= 21
+
+
+def test_a_taken_port_is_told_and_the_next_one_serves(embedded_settings: Settings) -> None:
+    taken = free_port(beside=3)
+    settings = embedded_settings.model_copy(update={"metrics_port": taken})
+    with socket.create_server(("127.0.0.1", taken)), capture_logs() as lines, metrics.shown(settings, metrics.API):
+        assert samples(taken + 3)
+    (told,) = lines
+    assert (told["event"], told["log_level"]) == ("metrics.port_taken", "warning")
+    assert (told["port"], told["served_at"]) == (taken, taken + 3)
 
 
 def test_nothing_is_shown_unless_asked_for(embedded_settings: Settings) -> None:

@@ -59,7 +59,7 @@ def test_a_context_is_text_that_makes_children(exported: InMemorySpanExporter) -
 
 
 @pytest.mark.parametrize("parent", ["", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"])
-def test_what_is_no_context_begins_a_trace(exported: InMemorySpanExporter, parent: str) -> None:
+def test_an_invalid_context_begins_a_new_trace(exported: InMemorySpanExporter, parent: str) -> None:
     with tracing.span("job.submit", parent):
         pass
     [span] = exported.get_finished_spans()

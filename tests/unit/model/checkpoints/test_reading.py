@@ -1,4 +1,4 @@
-"""Files of other projects: their tensors come out as they went in, and no code in them runs."""
+"""Files of other projects: their tensors are read unchanged, and no code in them runs."""
 
 from __future__ import annotations
 
@@ -145,9 +145,9 @@ def test_bare_state_dicts_give_their_network(network: nn.Module, tmp_path: Path)
 
 
 def test_a_file_of_this_project_keeps_what_it_says_of_itself(tmp_path: Path) -> None:
-    said = Description("lama", SMALL, source="here", licence="CC0-1.0")
-    save_weights(small(), said, tmp_path / "w", dtype=torch.float16)
-    assert read(tmp_path / "w").description == said
+    description = Description("lama", SMALL, source="here", licence="CC0-1.0")
+    save_weights(small(), description, tmp_path / "w", dtype=torch.float16)
+    assert read(tmp_path / "w").description == description
 
 
 def test_a_conversion_loads_with_the_same_result(best_ckpt: Path, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_code_in_a_checkpoint_does_not_run(function: Callable[..., None], tmp_pa
     path = tmp_path / "evil.ckpt"
     torch.save({"hyper_parameters": Bomb(function, proof), "state_dict": small().state_dict()}, path)
     torch.load(path, weights_only=False)
-    assert proof.exists()  # where pickles are obeyed, it runs
+    assert proof.exists()  # an ordinary unpickler runs it
     proof.rmdir()
     assert_same(read(path).state, small())
     assert not proof.exists()
@@ -331,7 +331,7 @@ def test_one_module_named_many_times_ends(tmp_path: Path) -> None:
     assert "beyond measure" in str(refusal_of(tmp_path / "cyclic.pt"))
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, best_ckpt: Path) -> None:
+def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path, best_ckpt: Path) -> None:
     assert refusal_of(tmp_path / "absent").code == "weights_unreadable"
     assert refusal_of(tmp_path).code == "weights_unreadable"
     files = {

@@ -1,4 +1,4 @@
-"""The engine batches tiles of many threads, answers every one, and mends what a device cannot do."""
+"""The engine batches tiles of many threads, answers every one, and recovers from errors of a device."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 
 class Probe(nn.Module):
-    """A network whose result tells its input apart, and that does what a test wants with each batch it sees."""
+    """A network whose result identifies its input, and which calls a test's hook for each batch."""
 
     def __init__(self, on_batch: Callable[[Tensor, torch.dtype], None] = lambda _, __: None) -> None:
         super().__init__()
@@ -403,7 +403,7 @@ def test_weights_may_be_a_file_or_a_name_that_was_pulled(tmp_path: Path, monkeyp
             assert inpainter.architecture == "lama"
 
 
-def test_what_the_engine_did_differently_is_heard_with_the_picture(picture: np.ndarray, mask: np.ndarray) -> None:
+def test_degradations_of_the_engine_are_reported_with_the_picture(picture: np.ndarray, mask: np.ndarray) -> None:
     task = read(png(picture[..., :3]), png(mask), limits=Limits(max_bytes=10**7, max_pixels=10**6))
     with LaMaInpainter(device="cpu") as inpainter:
         inpainter.engine.close()

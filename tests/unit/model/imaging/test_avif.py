@@ -1,4 +1,4 @@
-"""AVIF comes back in its depth, sampling and colours, whatever describes it."""
+"""AVIF keeps its depth, sampling and colours, with any metadata."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_primaries_and_transfer_are_the_source_s(bits: int, stated: tuple[int, i
             ramp(bits, 3), bitspersample=bits, level=90, speed=10, primaries=primaries, transfer=transfer, matrix=matrix
         )
     )
-    said = dict(boxes.properties(written(source)))[b"colr"]
-    assert said[8:16] == b"nclx" + primaries.to_bytes(2, "big") + transfer.to_bytes(2, "big")
+    colours = dict(boxes.properties(written(source)))[b"colr"]
+    assert colours[8:16] == b"nclx" + primaries.to_bytes(2, "big") + transfer.to_bytes(2, "big")
 
 
 def test_alpha_does_not_cost_the_colours_their_quality() -> None:

@@ -1,4 +1,4 @@
-"""What describes an AVIF picture is added to an encoder's file, and read by decoders of two kinds."""
+"""The metadata of an AVIF picture is added to an encoder's file, and two decoders read it."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_described_picture_keeps_its_samples_and_says_what_it_was_given(channels
     assert other.size == (40, 56)
 
 
-def test_what_describes_a_picture_is_taken_over_and_its_coding_is_not() -> None:
-    found = properties(described(coded(3), [PROFILE, TURN], []))
-    assert {b"ispe", b"pixi", b"av1C"} < {kind for kind, _ in found}
-    assert describing(found) == [PROFILE, TURN]
+def test_descriptions_are_copied_and_codings_are_not() -> None:
+    listed = properties(described(coded(3), [PROFILE, TURN], []))
+    assert {b"ispe", b"pixi", b"av1C"} < {kind for kind, _ in listed}
+    assert describing(listed) == [PROFILE, TURN]
 
 
 def test_nothing_to_say_leaves_the_file_as_it_is() -> None:

@@ -94,7 +94,7 @@ def test_two_thousand_damaged_files_end_well() -> None:
     assert sum(ends.values()) == 2000
 
 
-def test_what_needs_more_memory_than_it_may_is_refused_and_the_limit_lifted() -> None:
+def test_decoding_beyond_the_memory_limit_is_refused_and_the_limit_is_lifted() -> None:
     with pytest.raises(ModelError) as refusal, bounded(0):
         np.ones(allocated() + (3 << 30), np.uint8)
     assert refusal.value.code == "image_needs_too_much_memory"

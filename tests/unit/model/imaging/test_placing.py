@@ -1,4 +1,4 @@
-"""One mask for pictures of many shapes: the mark keeps its distance to the anchor and grows as it is told to."""
+"""One mask for pictures of many shapes: the mark keeps its distance to the anchor and scales as the placement says."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drawn(size: tuple[int, int], left: int, top: int, right: int, bottom: int) -
 
 
 def box_of(mask: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is half marked or more."""
+    """Left, top, right and bottom of the pixels that are at least half marked."""
     rows, columns = np.nonzero(mask > 127)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 

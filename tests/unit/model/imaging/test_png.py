@@ -1,4 +1,4 @@
-"""PNGs come back interlaced where they were, in every size, kind and depth, and transparent where they were."""
+"""PNGs keep interlacing and transparency, in every size, kind and depth."""
 
 from __future__ import annotations
 

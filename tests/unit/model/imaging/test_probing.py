@@ -1,4 +1,4 @@
-"""What cannot be worked on is refused on its header, with a code and a sentence."""
+"""Unsupported files are refused by their header, with a code and a sentence."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_scans_are_counted_as_they_lie_in_the_file() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
-def test_what_lies_behind_a_picture_is_counted(options: dict[str, Any]) -> None:
+def test_bytes_after_the_picture_are_counted(options: dict[str, Any]) -> None:
     alone = file_of(Image.fromarray(photo()), "JPEG", **options)
     assert segments.behind(alone) == 0
     assert segments.behind(alone + b"\0" * 7) == 7
@@ -116,7 +116,7 @@ def test_what_lies_behind_a_picture_is_counted(options: dict[str, Any]) -> None:
         (with_scans(101), "image_unreadable"),
     ],
 )
-def test_what_cannot_be_worked_on_is_refused(data: bytes, code: str) -> None:
+def test_unsupported_files_are_refused(data: bytes, code: str) -> None:
     with pytest.raises(ImageRejected) as refusal:
         decode(data, LIMITS)
     assert refusal.value.code == code

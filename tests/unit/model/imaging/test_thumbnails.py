@@ -89,7 +89,7 @@ def test_the_thumbnail_in_xmp_is_renewed_in_another_format_too(output: str) -> N
     assert np.abs(shown_in(new)[1] - RED).max() < 10
 
 
-def test_what_is_no_thumbnail_or_has_no_room_for_one_is_blanked() -> None:
+def test_an_invalid_or_too_small_thumbnail_is_blanked() -> None:
     new = thumbnail_of(np.full((40, 40, 3), 90, np.uint8))
     for image in (b"<xmpGImg:image>AAAA</xmpGImg:image>", b"<xmpGImg:image>A</xmpGImg:image>", b"<xmpGImg:width>9"):
         told = packet(b"<rdf:li>" + image + b"</rdf:li>")
@@ -109,10 +109,14 @@ def test_the_thumbnail_among_photoshops_resources_of_a_tiff_is_renewed(kind: str
     head = struct.pack(">IIIIIIHH", 1, *NOISE.size, 240, 14400, len(OLD), 24, 1)
     caption = b"8BIM\x04\x04\0\0\0\0\0\x0a\x1c\x02\x78\0\5shirt"
     resource = b"8BIM\x04\x0c\0\0" + (len(head) + len(OLD)).to_bytes(4, "big") + head + OLD + b"\0" * (len(OLD) % 2)
-    told = caption + resource
+    resources = caption + resource
     out = io.BytesIO()
     tifffile.imwrite(
-        out, np.asarray(NOISE), photometric="rgb", metadata=None, extratags=[(34377, kind, len(told), told, True)]
+        out,
+        np.asarray(NOISE),
+        photometric="rgb",
+        metadata=None,
+        extratags=[(34377, kind, len(resources), resources, True)],
     )
     result = reddened(out.getvalue())
     assert OLD[-200:-100] not in result

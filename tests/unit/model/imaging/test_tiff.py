@@ -1,4 +1,4 @@
-"""Strips that are made anew: where they go, and that nothing of the mark stays behind."""
+"""Replaced strips: their places, and that no remains of the mark stay in the file."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def of_floats(channels: int) -> bytes:
         (of_floats(1), "32 bits (floating point)", "save it with 8 or 16 bits a sample"),
     ],
 )
-def test_what_is_refused_says_what_it_is_and_what_to_do(data: bytes, what: str, remedy: str) -> None:
+def test_refusals_name_the_cause_and_a_remedy(data: bytes, what: str, remedy: str) -> None:
     with pytest.raises(ImageRejected) as refusal:
         read(data, BOX, limits=LIMITS)
     assert refusal.value.code == "image_mode_unsupported"

@@ -23,7 +23,7 @@ from model.networks.spectral import DftTransform, FftTransform, Kind
 DATA = Path(__file__).parents[3] / "data"
 
 
-def lively(network: nn.Module) -> nn.Module:
+def randomise_norms(network: nn.Module) -> nn.Module:
     """Random statistics and gains, so that a norm folded wrongly shows."""
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
@@ -37,7 +37,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 def variant(name: str) -> nn.Module:
     torch.manual_seed(0)
-    return lively(
+    return randomise_norms(
         {
             "lama": lambda: LaMaGenerator(ngf=8, n_blocks=2),
             "lama, local unit": lambda: LaMaGenerator(ngf=8, n_blocks=1, ratio=0.5, local_unit=True),
@@ -57,7 +57,7 @@ def test_dft_by_matrices_equals_the_fft_and_its_inverse_undoes_it(height: int, w
     fast, plain = FftTransform(), DftTransform()
     torch.testing.assert_close(plain.forward(x), fast.forward(x), atol=2e-5, rtol=0)
     torch.testing.assert_close(plain.inverse(plain.forward(x), width), x, atol=2e-5, rtol=0)
-    # What a convolution leaves is no longer the spectrum of real numbers; both read it the same way.
+    # The result of a convolution is not the spectrum of real numbers; both transforms read it alike.
     spectrum = torch.randn(2, 6, height, width // 2 + 1, generator=generator)
     torch.testing.assert_close(plain.inverse(spectrum, width), fast.inverse(spectrum, width), atol=2e-5, rtol=0)
 

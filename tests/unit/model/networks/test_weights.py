@@ -114,7 +114,7 @@ def test_a_network_uses_the_mapped_file_and_needs_no_counters(tmp_path: Path) ->
         assert network(torch.rand(1, 4, 32, 32)).isfinite().all()
 
 
-def test_what_cannot_be_put_in_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file_behind(tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()
     with pytest.raises(IsADirectoryError):
         save_weights(small(), Description("lama", SMALL), tmp_path / "w", dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""The seam: differences are those of the paper, low frequencies follow the rim, and white stays white."""
+"""The seam: differences match the paper, low frequencies follow the rim, and white stays white."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Pixels = NDArray[np.uint8]
 def test_differences_are_those_of_the_paper(
     first: tuple[float, ...], second: tuple[float, ...], difference: float
 ) -> None:
-    found = delta_e_2000(np.array(first, np.float64), np.array(second, np.float64))
-    assert found == pytest.approx(difference, abs=1e-4)
+    measured = delta_e_2000(np.array(first, np.float64), np.array(second, np.float64))
+    assert measured == pytest.approx(difference, abs=1e-4)
 
 
 def ramp(height: int = 120, width: int = 160) -> Pixels:
@@ -71,7 +71,7 @@ def test_a_flat_background_is_continued_exactly(white: int) -> None:
     assert (keep_flat(source, fill, hole) == white).all()
 
 
-def test_where_white_meets_the_product_white_stays_white_and_the_product_stays() -> None:
+def test_a_white_background_stays_white_beside_the_product() -> None:
     source, hole = np.full((120, 160, 3), 255, np.uint8), box_hole()
     source[:, 85:] = (150, 40, 60)
     fill = source.copy()

@@ -118,7 +118,7 @@ def test_overlapping_tiles_leave_no_seam(inpainter: LaMaInpainter) -> None:
     assert worst_step(several) <= worst_step(one) + 2
 
 
-def test_what_was_painted_is_replaced_in_full() -> None:
+def test_the_painted_area_is_replaced_in_full() -> None:
     task = replace(task_of(100, 100, (40, 40, 60, 60)), feather_px=2)
     other = task.picture.pixels.copy()
     other[40:60, 40:60] = 255

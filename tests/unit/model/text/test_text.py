@@ -60,7 +60,7 @@ def test_without_a_text_only_lines_that_read_as_text_count() -> None:
 
 
 @given(st.text(max_size=40))
-def test_what_is_compared_is_letters_and_digits_and_stays_the_same(text: str) -> None:
+def test_plain_text_holds_letters_and_digits_and_is_stable(text: str) -> None:
     assert plain(plain(text)) == plain(text)
     assert all(letter.isalnum() for letter in plain(text))
 
@@ -94,18 +94,18 @@ def test_a_mark_is_taken_off_by_its_text_and_print_stays(
 
 def test_a_mark_is_found_by_its_place_alone(reader: TextReader) -> None:
     given_picture, ink = laid(printed(), letters("Doe Shirts"), (0.7, 0.85))
-    found = find(png(given_picture), Wanted(areas=(AREAS["bottom_right"],)), reader, limits=LIMITS)
-    assert found.task is not None
-    assert not found.task.hole[: HEIGHT // 2].any()
-    assert (found.task.hole > 0)[ink].mean() > 0.97
+    marks = find(png(given_picture), Wanted(areas=(AREAS["bottom_right"],)), reader, limits=LIMITS)
+    assert marks.task is not None
+    assert not marks.task.hole[: HEIGHT // 2].any()
+    assert (marks.task.hole > 0)[ink].mean() > 0.97
     elsewhere = find(png(given_picture), Wanted(areas=(AREAS["left"],)), reader, limits=LIMITS)
     assert elsewhere.task is None
     assert elsewhere.seen == 2
 
 
 def test_a_picture_without_the_text_has_nothing_to_be_done(reader: TextReader) -> None:
-    found = find(png(printed()), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
-    assert (found.task, found.marks, found.seen) == (None, (), 1)
+    marks = find(png(printed()), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
+    assert (marks.task, marks.marks, marks.seen) == (None, (), 1)
 
 
 def test_ink_that_cannot_be_told_from_its_ground_is_masked_by_its_lines_shape() -> None:
@@ -130,10 +130,10 @@ def test_an_animation_is_repaired_in_all_frames_where_any_shows_the_mark(reader:
     out = io.BytesIO()
     frames = [Image.fromarray(frame) for frame in (goods(), marked, goods(2))]
     frames[0].save(out, "PNG", save_all=True, append_images=frames[1:], duration=100)
-    found = find(out.getvalue(), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
-    assert found.task is not None
-    assert len(found.task.parts) == 3
-    assert all((part.hole > 0)[ink].mean() > 0.95 for part in found.task.parts)
+    marks = find(out.getvalue(), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
+    assert marks.task is not None
+    assert len(marks.task.parts) == 3
+    assert all((part.hole > 0)[ink].mean() > 0.95 for part in marks.task.parts)
 
 
 def test_pages_of_a_document_are_looked_at_one_by_one(reader: TextReader) -> None:
@@ -141,11 +141,11 @@ def test_pages_of_a_document_are_looked_at_one_by_one(reader: TextReader) -> Non
     out = io.BytesIO()
     pages = [Image.fromarray(goods()), Image.fromarray(marked)]
     pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
-    found = find(out.getvalue(), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
-    assert found.task is not None
-    assert [bool(part.hole.any()) for part in found.task.parts] == [False, True]
-    results = fill_parts(found.task, lambda part, _: part.picture.pixels, lambda _: None)
-    with Image.open(io.BytesIO(write(found.task, results).data)) as written:
+    marks = find(out.getvalue(), Wanted(("Doe Shirts",)), reader, limits=LIMITS)
+    assert marks.task is not None
+    assert [bool(part.hole.any()) for part in marks.task.parts] == [False, True]
+    results = fill_parts(marks.task, lambda part, _: part.picture.pixels, lambda _: None)
+    with Image.open(io.BytesIO(write(marks.task, results).data)) as written:
         assert np.array_equal(np.asarray(written.convert("RGB")), goods())
 
 

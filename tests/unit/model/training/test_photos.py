@@ -1,4 +1,4 @@
-"""Photos from folders and shards; what cannot be read is named and left out."""
+"""Photos from folders and shards; unreadable ones are named and left out."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_packing_stops_at_its_size_and_leaves_out_what_cannot_be_read(photos: Pa
 
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=12), most=st.integers(0, 120), shard=st.integers(1, 60))
 @settings(max_examples=40)
-def test_what_is_packed_is_never_larger_than_asked_for(sizes: list[int], most: int, shard: int) -> None:
+def test_packs_never_exceed_their_limit(sizes: list[int], most: int, shard: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "photos").mkdir()

@@ -1,4 +1,4 @@
-"""The trainer: exact resume, and what goes wrong leaves the last good checkpoint and says how to go on."""
+"""The trainer: exact resume; a failure keeps the last good checkpoint and says how to continue."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_training_lowers_the_loss(opened: Opener, tmp_path: Path) -> None:
         with torch.no_grad():
             return masked_l1(trainer.average(batch.given), batch.clean, batch.hole).item()
 
-    with torch.no_grad():  # an offset that is there to be unlearnt
+    with torch.no_grad():  # an offset for the network to unlearn
         for network in (trainer.network, trainer.average):
             list(network.parameters())[-1].add_(0.3)
     before = error()
@@ -218,7 +218,7 @@ def test_the_log_has_a_row_for_each_interval_and_none_twice(opened: Opener) -> N
     opened(recipe_with()).run(until=4)
     log = opened(recipe_with()).folder / "log.csv"
     with log.open("a", newline="") as file:
-        csv.writer(file).writerow([6, *["0"] * 6])  # learnt, logged, and lost with its checkpoint
+        csv.writer(file).writerow([6, *["0"] * 6])  # a logged step that is lost with its checkpoint
     opened(recipe_with()).run()
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""A state that travels small goes on without a seam."""
+"""A run resumes from a compressed state without a step in its loss."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def test_slices_follow_one_another(
         assert train_slice.size_of(parcel) < 2e6
         capsys.readouterr()
         train_slice.main(["run", str(parcel), str(out), "--seconds", "0", "--device", "cpu"])
-        said = json.loads(capsys.readouterr().out)
-        assert said["images_per_second"] > 0
-        assert 0 < said["share_of_peak"] < 1
-        assert said["gflop_per_step"] > 0
-        steps.append(said["steps"])
+        figures = json.loads(capsys.readouterr().out)
+        assert figures["images_per_second"] > 0
+        assert 0 < figures["share_of_peak"] < 1
+        assert figures["gflop_per_step"] > 0
+        steps.append(figures["steps"])
         assert len(list(out.iterdir())) <= 8
         assert load_network(out / "weights.safetensors")[1].architecture == "fourier-unet"
     assert steps[0][0] == 0

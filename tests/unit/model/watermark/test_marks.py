@@ -1,4 +1,4 @@
-"""Marks from estimate to removal: what is found, what is refused, and what is left as it was."""
+"""Marks from estimate to removal: found marks, refusals, and unchanged pixels."""
 
 from __future__ import annotations
 
@@ -118,9 +118,9 @@ def test_two_marks_in_one_set_become_two_templates() -> None:
     rng = np.random.default_rng(6)
     other = Scene(text(100, "DEMO"), 0.5, (0, 0), margin=8, sizes=((200, 150),))
     mixed = [marked(scene, rng)[0] for _ in range(26) for scene in (SCENE, other)]
-    found = estimate(samples(mixed))
-    assert {one.rule.anchor for one in found.templates} == {"bottom-right", "top-left"} or len(found.templates) == 2
-    assert all(one.quality.samples == 26 for one in found.templates)
+    result = estimate(samples(mixed))
+    assert {one.rule.anchor for one in result.templates} == {"bottom-right", "top-left"} or len(result.templates) == 2
+    assert all(one.quality.samples == 26 for one in result.templates)
 
 
 def test_pictures_without_a_common_mark_are_refused() -> None:
@@ -151,12 +151,12 @@ def on_a_backdrop(rng: np.random.Generator) -> NDArray[np.uint8]:
 def test_the_edge_of_a_backdrop_is_no_mark_or_comes_with_a_warning_and_no_confidence() -> None:
     rng = np.random.default_rng(21)
     try:
-        found = estimate(samples([on_a_backdrop(rng) for _ in range(30)]))
+        result = estimate(samples([on_a_backdrop(rng) for _ in range(30)]))
     except TemplateRefused as refused:
         assert refused.code == "mark_not_found"
     else:
-        assert any("backdrop" in warning for warning in found.warnings)
-        assert all(confidence(one.quality) == 0 for one in found.templates)
+        assert any("backdrop" in warning for warning in result.warnings)
+        assert all(confidence(one.quality) == 0 for one in result.templates)
     assert not estimated().warnings and confidence(template().quality) > 0.5
 
 
@@ -175,10 +175,10 @@ def test_too_few_pictures_are_refused_with_the_number_that_is_missing_unless_for
 def test_duplicates_count_once_and_unreadable_samples_not_at_all() -> None:
     rng = np.random.default_rng(8)
     shown = [marked(SCENE, rng)[0] for _ in range(8)]
-    found = samples([*shown, *shown])
-    found[0] = type(found[0])("broken", lambda: None)
+    duplicated = samples([*shown, *shown])
+    duplicated[0] = type(duplicated[0])("broken", lambda: None)
     with pytest.raises(TemplateRefused, match=r"of 8 pictures"):
-        estimate(found)
+        estimate(duplicated)
 
 
 def test_more_pictures_than_are_of_use_are_not_read_and_one_is_held_at_a_time() -> None:
@@ -198,7 +198,7 @@ def test_more_pictures_than_are_of_use_are_not_read_and_one_is_held_at_a_time() 
     assert most <= 1
 
 
-def test_what_progress_raises_ends_the_work() -> None:
+def test_an_exception_of_the_progress_callback_ends_the_work() -> None:
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "outline":
             raise KeyboardInterrupt
@@ -288,9 +288,9 @@ def test_conjugate_gradients_solve_inside_and_change_nothing_outside() -> None:
     right[:, -1], down[-1] = 0, 0
     inside = np.zeros((24, 31), np.bool_)
     inside[4:20, 5:31] = True
-    found = solved(first, target, data=data, couplings=(right, down), inside=inside, rounds=200)
-    assert np.array_equal(found[:, ~inside], first[:, ~inside])
-    assert np.abs((data * found + laplacian(found, right, down) - target)[:, inside]).max() < 0.2
+    solution = solved(first, target, data=data, couplings=(right, down), inside=inside, rounds=200)
+    assert np.array_equal(solution[:, ~inside], first[:, ~inside])
+    assert np.abs((data * solution + laplacian(solution, right, down) - target)[:, inside]).max() < 0.2
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(3, 20))
@@ -327,7 +327,7 @@ def test_places_a_period_apart_are_the_same_place_of_the_cell(first: int, second
     assert np.allclose(same, lattice.reduced(x, y), atol=1e-3)
 
 
-def test_what_nobody_sees_is_no_ghost_however_well_it_agrees() -> None:
+def test_an_invisible_remainder_is_no_ghost_however_well_it_agrees() -> None:
     y, x = np.mgrid[:60, :90]
     alpha = (((y // 10) % 2 == 0) & ((x // 10) % 2 == 0)).astype(np.float32) * 0.5
     colour = np.full((60, 90, 3), 255, np.float32)
@@ -341,8 +341,8 @@ def test_a_ghost_is_given_to_the_fill_only_by_as_much_as_it_takes() -> None:
     given_, original, _ = marked(SCENE, np.random.default_rng(15))
     known = template()
     wrong = replace(known, alpha=(known.alpha * np.float32(0.8)), quality=replace(known.quality, strength_spread=0.0))
-    found = prepare(given_, wrong, noise=0.6)
-    assert found is not None and found.remains.shows and found.wants_fill
-    removal = finish(found, original)
+    prepared = prepare(given_, wrong, noise=0.6)
+    assert prepared is not None and prepared.remains.shows and prepared.wants_fill
+    removal = finish(prepared, original)
     assert not removal.residual
-    assert abs(removal.ghost) < abs(found.ghost)
+    assert abs(removal.ghost) < abs(prepared.ghost)

@@ -1,4 +1,4 @@
-"""Pictures of sizes that no sample had: the mark is found by every rule that the samples leave open, and only there."""
+"""Pictures of sizes that no sample had: the mark is found by every rule that fits the samples, and only there."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_every_placing_agrees_with_the_sample_and_the_own_rule_comes_first(
     rows, columns = ANCHORS[anchor]
     top, left = down * (size[0] - mark[0]), across * (size[1] - mark[1])
     rule = Rule(anchor, "pixels", top - rows * size[0], left - columns * size[1], size[1], size[0], sizes=(size,))
-    found = placings(rule, mark, picture)
-    assert found[0] == rule
-    for one in (*found, likeliest(rule, mark)):
+    rules = placings(rule, mark, picture)
+    assert rules[0] == rule
+    for one in (*rules, likeliest(rule, mark)):
         assert one.factor(*size) == pytest.approx(1, abs=0.02)
         assert one.corner(*size) == pytest.approx(rule.corner(*size), abs=3)
     assert placings(rule, mark, size) == [rule]
@@ -82,10 +82,10 @@ def test_every_placing_agrees_with_the_sample_and_the_own_rule_comes_first(
 
 def test_samples_of_one_width_leave_open_what_they_cannot_tell_and_no_more() -> None:
     rule = Rule("bottom-left", "pixels", -30, 700, 800, 600, sizes=((600, 800), (900, 800)))
-    found = placings(rule, (20, 60), (500, 1000))
-    assert {ANCHORS[one.anchor][0] for one in found} == {1.0}
-    assert {(one.anchor, one.scale) for one in found} >= {("bottom-right", "pixels"), ("bottom-left", "width")}
-    assert not any(one.scale == "height" for one in found)
+    rules = placings(rule, (20, 60), (500, 1000))
+    assert {ANCHORS[one.anchor][0] for one in rules} == {1.0}
+    assert {(one.anchor, one.scale) for one in rules} >= {("bottom-right", "pixels"), ("bottom-left", "width")}
+    assert not any(one.scale == "height" for one in rules)
     assert likeliest(rule, (20, 60)).anchor == "bottom-right"
 
 

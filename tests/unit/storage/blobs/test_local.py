@@ -1,4 +1,4 @@
-"""What only the directory of blobs must do: stay inside itself, survive interrupted writes, and sign its links."""
+"""Duties of the directory of blobs alone: stay inside, survive interrupted writes, and sign links."""
 
 from __future__ import annotations
 

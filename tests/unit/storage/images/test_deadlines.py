@@ -1,4 +1,4 @@
-"""At a job's deadline what waits has failed, and what is being worked on may end as it will."""
+"""At a job's deadline waiting images fail, and running images may end normally."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storage.records import Counts, JobState
 from tests.shop import Clock, Shop, failed, succeeded
 
 
-def test_what_waits_at_the_deadline_fails_and_what_is_begun_goes_on(shop: Shop, clock: Clock, db: Database) -> None:
+def test_waiting_images_fail_at_the_deadline_and_running_ones_continue(shop: Shop, clock: Clock, db: Database) -> None:
     endpoint, _ = create_endpoint(db, shop.tenant, "https://shop.example/hook")
     job = shop.submit(4, deadline=clock() + timedelta(seconds=60), webhook=endpoint.id)
     ids = shop.image_ids(job.id)
@@ -24,7 +24,7 @@ def test_what_waits_at_the_deadline_fails_and_what_is_begun_goes_on(shop: Shop, 
     clock.advance(59)
     assert len(fail_late_images(db)) == 0
     clock.advance(1)
-    # Nobody begins anything more, even before the dispatcher has looked.
+    # No image begins any more, even before the next tick of the dispatcher.
     assert lease_images(db, ids, worker="w", lease_s=60)[1] == []
     assert take_shards(db, depth=10, shard_size=4, publish_timeout_s=120).shards == []
     assert len(fail_late_images(db)) == 3
@@ -33,7 +33,7 @@ def test_what_waits_at_the_deadline_fails_and_what_is_begun_goes_on(shop: Shop, 
     assert close_jobs(db) == [job.id]
     done = shop.job(job.id)
     assert (done.state, done.counts) == (JobState.COMPLETED, Counts(succeeded=1, failed=3))
-    assert done.counts == shop.counted(job.id)
+    assert done.counts == shop.count_images(job.id)
     assert {image.error_code for image in shop.images(job.id)[1:]} == {"deadline_passed"}
     assert [event["type"] for event in shop.events(job.id)] == ["image.failed"] * 3 + ["job.completed"]
 

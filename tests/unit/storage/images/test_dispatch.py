@@ -1,4 +1,4 @@
-"""What is put into the queue next: fairly, not too much, and again when it was lost."""
+"""Dispatch: a fair order, a bounded queue, and a repeat of lost messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sizes(shards: list[Shard]) -> list[int]:
 
 
 def work_off(shop: Shop, shard: Shard) -> None:
-    """What a worker does with a message."""
+    """Process messages as a worker does."""
     token, leased = lease_images(shop.db, shard.image_ids, worker="w", lease_s=60)
     assert [image.id for image in leased] == shard.image_ids
     finish_images(shop.db, token, [succeeded(image.id) for image in leased], max_attempts=3)
@@ -67,7 +67,7 @@ def test_small_shards_take_little_room(shop: Shop, clock: Clock) -> None:
     assert sizes(take(shop.db, 2)) == [1]
 
 
-def test_what_no_worker_leased_in_time_is_published_again(shop: Shop, clock: Clock) -> None:
+def test_images_that_no_worker_leased_in_time_are_published_again(shop: Shop, clock: Clock) -> None:
     job = shop.submit(8)
     lost, leased = take(shop.db)
     lease_images(shop.db, leased.image_ids, worker="w", lease_s=600)
@@ -76,7 +76,7 @@ def test_what_no_worker_leased_in_time_is_published_again(shop: Shop, clock: Clo
     clock.advance(1)
     assert take(shop.db) == [lost]
     assert take(shop.db) == []
-    # The first message turns up after all: only one of the two is leased.
+    # The first message arrives after all: only one of the two gets the lease.
     assert len(lease_images(shop.db, lost.image_ids, worker="late", lease_s=60)[1]) == 4
     assert lease_images(shop.db, lost.image_ids, worker="later", lease_s=60)[1] == []
     assert shop.job(job.id).counts.running == 8
@@ -142,7 +142,7 @@ def test_one_shard_in_eight_of_the_interactive_queue_is_bulk(shop: Shop, rival: 
     urgent, catalogue = shop.submit(200, priority=Priority.INTERACTIVE), rival.submit(400)
     overtaken, travelled = 0, []
     for _ in range(12):
-        # Nobody looks into the bulk queue: what is in it stays there.
+        # No worker reads the bulk queue, so its messages stay.
         shards = take_shards(shop.db, depth=2, shard_size=4, publish_timeout_s=120, overtaken=overtaken).shards
         overtaken = overtaken_after(shards, overtaken)
         for shard in shards:
@@ -233,7 +233,7 @@ def test_a_retry_waits_for_its_time_and_then_travels_alone(shop: Shop, clock: Cl
     assert sizes(take(shop.db)) == [1, 1, 1, 1]
 
 
-def test_what_a_dead_worker_held_goes_before_the_backlog(shop: Shop, clock: Clock) -> None:
+def test_images_of_a_dead_worker_go_before_the_backlog(shop: Shop, clock: Clock) -> None:
     shop.submit(400)
     (held,) = take(shop.db, 1)
     lease_images(shop.db, held.image_ids, worker="dying", lease_s=20)

@@ -78,7 +78,7 @@ def test_threads_leasing_at_once_get_each_image_exactly_once(database: Database)
     wanted = shop.image_ids(job.id)
 
     def lease(number: int) -> list[str]:
-        # Each asks in another order, as shards that were published twice may overlap in any way.
+        # Each worker leases in another order, as shards that were published twice may overlap in any way.
         order = wanted[number:] + wanted[:number]
         taken = []
         for start in range(0, len(order), 7):
@@ -90,7 +90,7 @@ def test_threads_leasing_at_once_get_each_image_exactly_once(database: Database)
         taken = [image_id for leased in pool.map(lease, range(8)) for image_id in leased]
     assert Counter(taken) == Counter(wanted)
     assert all(image.attempt == 1 for image in shop.images(job.id))
-    assert shop.job(job.id).counts == Counts(running=60) == shop.counted(job.id)
+    assert shop.job(job.id).counts == Counts(running=60) == shop.count_images(job.id)
 
 
 def test_threads_that_do_everything_at_once_keep_the_counts_right(database: Database) -> None:
@@ -127,7 +127,7 @@ def test_threads_that_do_everything_at_once_keep_the_counts_right(database: Data
     close_jobs(database)
     for job in jobs:
         counts = shop.job(job.id).counts
-        assert counts == shop.counted(job.id)
+        assert counts == shop.count_images(job.id)
         assert counts.ended == job.total
         told = [event["type"] for event in shop.events(job.id)]
         assert told.count("image.failed") == counts.failed
@@ -156,8 +156,8 @@ def test_a_finished_image_keeps_all_that_was_said_of_it(shop: Shop, clock: Clock
     token, _ = lease_images(shop.db, [good, bad, clean], worker="gpu-1", lease_s=60)
     clock.advance(3)
     skipped = Outcome(image_id=clean, state=ImageState.SKIPPED, result_key="source")
-    said = [succeeded(good, tiles=4), failed(bad), skipped]
-    assert finish_images(shop.db, token, said, max_attempts=3) == {good, bad, clean}
+    outcomes = [succeeded(good, tiles=4), failed(bad), skipped]
+    assert finish_images(shop.db, token, outcomes, max_attempts=3) == {good, bad, clean}
     image = shop.image(good)
     assert (image.state, image.result_key, image.content_type) == (
         ImageState.SUCCEEDED,
@@ -173,7 +173,7 @@ def test_a_finished_image_keeps_all_that_was_said_of_it(shop: Shop, clock: Clock
         "The file ends early.",
     )
     assert shop.image(clean).state is ImageState.SKIPPED
-    assert shop.job(job.id).counts == Counts(succeeded=1, failed=1, skipped=1) == shop.counted(job.id)
+    assert shop.job(job.id).counts == Counts(succeeded=1, failed=1, skipped=1) == shop.count_images(job.id)
     assert attempts_of(shop, good) == [("gpu-1", "succeeded", None)]
     assert attempts_of(shop, bad) == [("gpu-1", "failed", "image_truncated")]
 
@@ -241,7 +241,7 @@ def test_a_transient_failure_is_tried_again_later_until_the_limit(shop: Shop, cl
     assert (shop.image(image).state, shop.image(image).error_code) == (ImageState.FAILED, "image_truncated")
     assert attempts_of(shop, image) == [("w", "failed", "image_truncated")] * 3
     assert [event["type"] for event in shop.events(job.id)] == ["image.failed"]
-    assert shop.job(job.id).counts == Counts(failed=1) == shop.counted(job.id)
+    assert shop.job(job.id).counts == Counts(failed=1) == shop.count_images(job.id)
 
 
 def test_the_wait_after_failures_is_bounded(shop: Shop, clock: Clock) -> None:
@@ -264,7 +264,7 @@ def test_released_images_are_free_at_once_and_lose_no_attempt(shop: Shop) -> Non
     release_images(shop.db, token, [given])
     image = shop.image(given)
     assert (image.state, image.attempt, image.started_at) == (ImageState.QUEUED, 0, None)
-    assert shop.job(job.id).counts == Counts(queued=1, running=1) == shop.counted(job.id)
+    assert shop.job(job.id).counts == Counts(queued=1, running=1) == shop.count_images(job.id)
     assert heartbeat(shop.db, token, lease_s=60, progress={}) == {kept}
     _, leased = lease_images(shop.db, [given], worker="next", lease_s=60)
     assert [held.attempt for held in leased] == [1]

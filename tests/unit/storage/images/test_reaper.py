@@ -39,7 +39,7 @@ def test_expired_lease_is_reclaimed_once(shop: Shop, clock: Clock) -> None:
     assert reap_leases(shop.db, max_attempts=3).counts == (0, 0)
     assert shop.image(lost).state is ImageState.QUEUED
     assert shop.image(alive).state is ImageState.RUNNING
-    assert shop.job(job.id).counts == Counts(queued=2, running=1) == shop.counted(job.id)
+    assert shop.job(job.id).counts == Counts(queued=2, running=1) == shop.count_images(job.id)
 
 
 def test_an_image_that_loses_every_worker_fails_with_an_event(shop: Shop, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a job after its submission: retried, deleted, expired; and what becomes of its files."""
+"""A job after its submission: retry, deletion, expiry; and the fate of its files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_retry_queues_what_failed_and_nothing_else(shop: Shop, clock: Clock) -
     assert [(image.state, image.error_code, image.finished_at) for image in (second, third)] == [
         (ImageState.QUEUED, None, None)
     ] * 2
-    assert shop.counted(job.id) == again.counts
+    assert shop.count_images(job.id) == again.counts
     end(shop, job, [succeeded(second.id), failed(third.id)])
     fold_deltas(shop.db)
     assert (shop.job(job.id).state, shop.job(job.id).counts) == (JobState.COMPLETED, Counts(succeeded=2, failed=1))
@@ -97,7 +97,7 @@ def test_a_retry_while_others_run_gives_the_failed_another_try(shop: Shop) -> No
     assert close_jobs(shop.db) == []
 
 
-def test_what_cannot_be_retried_is_refused(shop: Shop, rival: Shop) -> None:
+def test_invalid_retries_are_refused(shop: Shop, rival: Shop) -> None:
     job = ended(shop, 1, good=0)
     with pytest.raises(NotFound):
         retry_failed(rival.db, rival.tenant, job.id)
@@ -125,7 +125,7 @@ def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clo
     with pytest.raises(NotFound):
         delete_job(shop.db, shop.tenant, job.id)
     assert drop_expired_uploads(shop.db) == 4
-    relay_events(shop.db)  # what was to be told of the job is told no more
+    relay_events(shop.db)  # pending events of the job are dropped
     kept = {name for name, count in rows(shop.db).items() if count}
     assert kept == {"tenants", "usage", "webhook_endpoints", "blob_deletions", "audit_log"}
 
@@ -134,7 +134,7 @@ def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clo
     claimed = claim_blob_deletions(shop.db, claim_s=60)
     assert {deletion.key for deletion in claimed.values()} == keys | {f"t/{shop.tenant}/jobs/{job.id}/"}
     assert claim_blob_deletions(shop.db, claim_s=60) == {}
-    clock.advance(60)  # whoever claimed them died
+    clock.advance(60)  # the claiming process died
     assert claim_blob_deletions(shop.db, claim_s=60) == claimed
     forget_blob_deletions(shop.db, list(claimed))
     clock.advance(60)

@@ -145,7 +145,7 @@ def test_ten_thousand_images_are_submitted_in_few_statements(shop: Shop) -> None
     assert job.counts == Counts(queued=10_000)
     # Ten to look the uploads up, ten to note their use, ten to insert the images, and a few for the job.
     assert len(statements) < 40
-    assert shop.counted(job.id) == job.counts
+    assert shop.count_images(job.id) == job.counts
     assert [image.position for image in shop.images(job.id)] == list(range(10_000))
 
 
@@ -184,9 +184,9 @@ def test_canceling_stops_what_is_queued_and_running_and_keeps_what_ended(shop: S
     clock.advance(5)
     canceled = cancel_job(shop.db, shop.tenant, job.id)
     assert (canceled.state, canceled.finished_at) == (JobState.CANCELED, clock.time)
-    assert canceled.counts == Counts(succeeded=1, canceled=3) == shop.counted(job.id)
+    assert canceled.counts == Counts(succeeded=1, canceled=3) == shop.count_images(job.id)
     assert canceled.eta_s == 0
-    # The worker that holds the image learns of it, and can end nothing any more.
+    # The worker that holds the image notices, and can no longer end it.
     assert heartbeat(shop.db, token, lease_s=60, progress={running: (1, 2)}) == set()
     assert finish_images(shop.db, token, [succeeded(running), failed(running)], max_attempts=3) == set()
     assert lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=60)[1] == []

@@ -1,4 +1,4 @@
-"""What is paused is neither leased nor published; what workers hold of it is taken back and costs no attempt."""
+"""Paused images are neither leased nor published; workers lose their leases on them, without an attempt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_nothing_of_a_paused_job_is_leased_or_published(shop: Shop) -> None:
     assert [shard.job_id for shard in take(shop)] == [held.id]
 
 
-def test_what_a_worker_holds_of_it_is_taken_back_and_costs_no_attempt(shop: Shop) -> None:
+def test_a_pause_takes_leased_images_back_without_an_attempt(shop: Shop) -> None:
     job = shop.submit(3)
     ids = shop.image_ids(job.id)
     token, _ = lease_images(shop.db, ids, worker="w", lease_s=60)
@@ -47,20 +47,22 @@ def test_what_a_worker_holds_of_it_is_taken_back_and_costs_no_attempt(shop: Shop
     pause_job(shop.db, shop.tenant, job.id, PausedBy.OPERATOR)
     assert len(recall_paused(shop.db)) == 2
     assert len(recall_paused(shop.db)) == 0
-    # The worker notices, and what it finishes late does not count.
+    # The worker notices, and its late results do not count.
     assert heartbeat(shop.db, token, lease_s=60, progress={}) == set()
     assert finish_images(shop.db, token, [succeeded(ids[1])], max_attempts=3) == set()
-    assert shop.job(job.id).counts == shop.counted(job.id) == Counts(queued=2, succeeded=1)
+    assert shop.job(job.id).counts == shop.count_images(job.id) == Counts(queued=2, succeeded=1)
     assert [image.attempt for image in shop.images(job.id)] == [1, 0, 0]
 
 
-def test_what_lies_in_the_queue_takes_no_place_there_and_travels_again_at_once(shop: Shop, clock: Clock) -> None:
+def test_queued_images_of_a_paused_tenant_free_their_places_and_are_published_again_at_once(
+    shop: Shop, clock: Clock
+) -> None:
     job = shop.submit(8)
     first = take(shop)
     pause_tenant(shop.db, shop.tenant, PausedBy.TENANT)
     assert len(recall_paused(shop.db)) == 0
     assert take_shards(shop.db, depth=1, shard_size=4, publish_timeout_s=120).under_way == 0
-    # Their messages come to a worker meanwhile.
+    # A worker gets their messages meanwhile.
     assert lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=60)[1] == []
     resume_tenant(shop.db, shop.tenant, PausedBy.TENANT)
     clock.advance(1)

@@ -1,4 +1,4 @@
-"""Random histories of a ledger against a small model of it: whatever happens in whatever order, the books balance."""
+"""Random histories of a ledger against a small model of it: the accounts balance after any sequence of events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ some = st.lists(numbers, max_size=6)
 
 @dataclass
 class Expected:
-    """What the model knows of an image."""
+    """The model's state of an image."""
 
     job: str
     state: ImageState = ImageState.QUEUED
@@ -44,7 +44,7 @@ class Expected:
 
 
 class Books(RuleBasedStateMachine):
-    """All that can happen to jobs, in any order."""
+    """All operations on jobs, in any order."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         super().__init__()
@@ -145,9 +145,9 @@ class Books(RuleBasedStateMachine):
             "retry": lambda image_id: failed(image_id, retry=True),
         }
         mine = self.held(token, ids)
-        said = [make[how](image_id) for image_id in ids]
-        assert finish_images(self.db, token, said, max_attempts=MAX_ATTEMPTS) == mine
-        for outcome in said:
+        outcomes = [make[how](image_id) for image_id in ids]
+        assert finish_images(self.db, token, outcomes, max_attempts=MAX_ATTEMPTS) == mine
+        for outcome in outcomes:
             if outcome.image_id in mine:
                 image = self.images[outcome.image_id]
                 again = outcome.retry and image.attempt < MAX_ATTEMPTS
@@ -221,11 +221,11 @@ class Books(RuleBasedStateMachine):
             assert {name: getattr(job.counts, name) for name in ImageState} == {
                 name: states[name] for name in ImageState
             }
-            assert job.counts == self.shop.counted(job_id)
+            assert job.counts == self.shop.count_images(job_id)
             assert job.tiles_done == sum(image.tiles for image in mine)
-            told = Counter(event["type"] for event in self.shop.events(job_id))
-            assert told["image.failed"] == states[ImageState.FAILED]
-            assert told["job.completed"] == (state is JobState.COMPLETED)
+            events = Counter(event["type"] for event in self.shop.events(job_id))
+            assert events["image.failed"] == states[ImageState.FAILED]
+            assert events["job.completed"] == (state is JobState.COMPLETED)
 
     @invariant()
     def every_attempt_is_written_down(self) -> None:

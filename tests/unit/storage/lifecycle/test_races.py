@@ -1,6 +1,6 @@
 """Two transactions on Postgres, the first stopped at its most awkward moment, the second then let loose.
 
-(SQLite has one writer at a time: there is nothing to interleave.)
+(SQLite has one writer at a time, so its transactions cannot interleave.)
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Stopped:
         assert self._go.wait(DEADLINE_S)
 
     def finish(self) -> Any:
-        """Lets it go on; its answer."""
+        """Let the call continue; its answer."""
         self._go.set()
         try:
             return self._result.result(DEADLINE_S)
@@ -67,7 +67,7 @@ class Stopped:
 
 
 def blocked_or_done(url: str, running: Future[Any]) -> None:
-    """Waits until a call either waits for another's lock or is over."""
+    """Wait until the call waits for a lock or has ended."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     deadline = time.monotonic() + DEADLINE_S
     with psycopg.connect(url, autocommit=True) as observer:
@@ -79,7 +79,7 @@ def blocked_or_done(url: str, running: Future[Any]) -> None:
 def race(
     url: str, first: Callable[[Database], Any], second: Callable[[Database], Any], *, before: str = "COMMIT"
 ) -> tuple[Any, Any]:
-    """The answers of both calls, the second begun while the first stood still."""
+    """Begin the second call while the first is stopped; the answers of both."""
     stopped = Stopped(url, first, before)
     with connected(url) as db, ThreadPoolExecutor(1) as pool:
         running = pool.submit(second, db)
@@ -111,7 +111,7 @@ def cancel(shop: Shop, job_id: str) -> Callable[[Database], Any]:
 def test_canceling_amid_a_lease_counts_what_was_leased(pg_shop: Shop, postgres_url: str) -> None:
     job = pg_shop.submit(3)
     token, canceled = race(postgres_url, lease_all(pg_shop, job.id), cancel(pg_shop, job.id))
-    assert canceled.counts == Counts(canceled=3) == pg_shop.counted(job.id) == pg_shop.job(job.id).counts
+    assert canceled.counts == Counts(canceled=3) == pg_shop.count_images(job.id) == pg_shop.job(job.id).counts
     assert heartbeat(pg_shop.db, token, lease_s=60, progress={}) == set()
 
 
@@ -122,7 +122,7 @@ def test_leasing_amid_a_cancellation_gives_nothing(pg_shop: Shop, postgres_url: 
         postgres_url, cancel(pg_shop, job.id), lambda db: lease_images(db, ids, worker="w", lease_s=60)
     )
     assert leased == []
-    assert pg_shop.job(job.id).counts == Counts(canceled=3) == pg_shop.counted(job.id)
+    assert pg_shop.job(job.id).counts == Counts(canceled=3) == pg_shop.count_images(job.id)
 
 
 @pytest.mark.parametrize("cancel_first", [True, False])
@@ -131,15 +131,15 @@ def test_canceling_amid_a_finish_counts_each_image_once(
 ) -> None:
     job = pg_shop.submit(3)
     token = lease_all(pg_shop, job.id)(pg_shop.db)
-    said = [succeeded(image_id) for image_id in pg_shop.image_ids(job.id)[:2]]
+    outcomes = [succeeded(image_id) for image_id in pg_shop.image_ids(job.id)[:2]]
 
     def finish(db: Database) -> set[str]:
-        return finish_images(db, token, said, max_attempts=3)
+        return finish_images(db, token, outcomes, max_attempts=3)
 
     calls = (cancel(pg_shop, job.id), finish) if cancel_first else (finish, cancel(pg_shop, job.id))
     race(postgres_url, *calls)
     expected = Counts(canceled=3) if cancel_first else Counts(succeeded=2, canceled=1)
-    assert pg_shop.job(job.id).counts == expected == pg_shop.counted(job.id)
+    assert pg_shop.job(job.id).counts == expected == pg_shop.count_images(job.id)
 
 
 def test_finishing_amid_the_reaping_of_the_lease_counts_once(pg_shop: Shop, postgres_url: str) -> None:
@@ -152,7 +152,7 @@ def test_finishing_amid_the_reaping_of_the_lease_counts_once(pg_shop: Shop, post
         lambda db: finish_images(db, token, [succeeded(image)], max_attempts=3),
     )
     assert (reaped, finished) == ((1, 0), set())
-    assert pg_shop.job(job.id).counts == Counts(queued=1) == pg_shop.counted(job.id)
+    assert pg_shop.job(job.id).counts == Counts(queued=1) == pg_shop.count_images(job.id)
 
 
 def test_reaping_amid_a_heartbeat_leaves_the_lease(pg_shop: Shop, postgres_url: str) -> None:

@@ -116,7 +116,7 @@ def test_an_image_moves_from_its_source_states_only(shop: Shop, transition: Imag
         move(shop, transition, job_id, image_id)
         expected = transition.target if state in transition.sources else state
         assert shop.image(image_id).state == expected
-        assert shop.job(job_id).counts == Counts(**{str(expected): 1}) == shop.counted(job_id)
+        assert shop.job(job_id).counts == Counts(**{str(expected): 1}) == shop.count_images(job_id)
 
 
 @pytest.mark.parametrize("transition", JOB_MOVES, ids=lambda transition: transition.name)

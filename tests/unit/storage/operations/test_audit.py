@@ -129,7 +129,7 @@ def test_the_database_refuses_every_change(shop: Shop, change: Any) -> None:
     assert log(shop.db) == before
 
 
-def test_what_is_not_chained_yet_is_not_changed_either(shop: Shop) -> None:
+def test_unchained_entries_cannot_be_changed_either(shop: Shop) -> None:
     shop.submit(1)
     with pytest.raises(DBAPIError, match="only grows"), shop.db.write() as connection:
         connection.execute(update(audit_log).values(actor="somebody else"))

@@ -1,4 +1,4 @@
-"""What webhooks hear of jobs whose mark is found, and of templates: which events, with what in them."""
+"""Webhook events of jobs with an estimated mark, and of templates: their types and contents."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.unit.storage.templates.test_templates import LEASE_S, auto_job, estim
 
 def told_job(shop: Shop, *events: EventFilter, **mask: Any) -> Job:
     """A job with ``mode: auto`` whose webhook wants ``events``, or the usual ones."""
-    said = [events] if events else []
-    endpoint, _ = create_endpoint(shop.db, shop.tenant, "https://shop.example/hook", *said)
+    fields = [events] if events else []
+    endpoint, _ = create_endpoint(shop.db, shop.tenant, "https://shop.example/hook", *fields)
     return auto_job(shop, mask=mask, webhook_endpoint_id=endpoint.id)
 
 
@@ -100,7 +100,7 @@ def test_an_approved_job_tells_of_marks_that_still_show_and_its_end_counts_pictu
     }
 
 
-def test_who_does_not_want_to_hear_of_reviews_does_not(shop: Shop) -> None:
+def test_endpoints_without_the_review_events_get_none(shop: Shop) -> None:
     job = told_job(shop, EventFilter.IMAGE_FAILED)
     template = estimate_of(shop, job)
     finish_template(shop.db, leased(shop.db, template.id), [made(template.id)])

@@ -1,4 +1,4 @@
-"""A request with a key is done once, whatever dies at whatever statement, and is answered the same each time."""
+"""A request with a key is done once and gets the same answer each time, even if the process dies at any statement."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_refused_request_may_be_corrected_under_its_key(shop: Shop) -> None:
 
 
 def statements_of(shop: Shop, job: NewJob, once: Once, die_at: int | None) -> int:
-    """Submits, and dies before the statement of this number (or before the commit); how many there were."""
+    """Submit, and die before the statement of this number (or before the commit); the number of statements."""
     sent = 0
 
     def before(*_: object) -> None:
@@ -149,8 +149,8 @@ def test_killed_at_any_statement_a_repeat_gives_one_job_with_its_images(
         assert connection.scalar(select(func.count()).select_from(images)) == 7 * (points + 1)
         assert connection.scalar(select(func.count()).select_from(skipped_rows)) == 3 * (points + 1)
     chain(shop.db)
-    told = [entry.job_id for entry in chained_entries(shop.db) if entry.action == "job.submitted"]
-    assert sorted(told) == sorted(found.id for found in all_jobs(shop))
+    submitted = [entry.job_id for entry in chained_entries(shop.db) if entry.action == "job.submitted"]
+    assert sorted(submitted) == sorted(found.id for found in all_jobs(shop))
 
 
 def test_a_twin_is_told_to_wait_or_gets_the_same_answer(shop: Shop, database_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Quotas: counted with what uses them, by day of UTC, for each tenant alone."""
+"""Quotas: counted in the transaction that uses them, by day of UTC, and separately for each tenant."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_images_a_day_are_counted_until_midnight_of_utc(counted: Shop, clock: Cl
     assert counted.submit(2, sizes=[1, 1, 1]).total == 2
 
 
-def test_what_can_never_fit_is_told_so(counted: Shop) -> None:
+def test_a_request_over_the_quota_itself_is_refused_for_good(counted: Shop) -> None:
     assert refused(counted, 6).retry_after_s is None
 
 
@@ -79,7 +79,7 @@ def test_a_tenant_uses_nothing_of_anothers(counted: Shop, rival: Shop) -> None:
         set_quota(counted.db, "tnt_none", Quota())
 
 
-def test_of_two_at_once_one_gets_the_last_place(counted: Shop, database_url: str) -> None:
+def test_one_of_two_parallel_jobs_gets_the_last_place(counted: Shop, database_url: str) -> None:
     def submit(_: int) -> bool:
         db = Database.connect(database_url)
         try:

@@ -32,7 +32,7 @@ def key(db: Database) -> tuple[str, str]:
 
 
 def found(db: Database, secret: str) -> Caller:
-    """Who acts by a session that holds."""
+    """The caller of a valid session."""
     caller = find_session(db, secret)
     assert caller is not None
     return caller
@@ -102,7 +102,7 @@ def test_a_link_works_once_until_its_time_is_up_or_another_is_made(
     assert exchange_login_link(db, late, lifetime_s=HOUR_S) is None
 
 
-def test_of_many_that_use_a_link_at_once_one_gets_a_session(db: Database, key: tuple[str, str]) -> None:
+def test_only_one_of_many_parallel_uses_of_a_link_gets_a_session(db: Database, key: tuple[str, str]) -> None:
     link = create_login_link(db, key[0], lifetime_s=HOUR_S)
     made: list[str | None] = []
     together = threading.Barrier(8)

@@ -1,4 +1,4 @@
-"""What endpoints are told, in which order, how often; and when nothing is posted to them any more."""
+"""Deliveries to endpoints: contents, order, attempts, and the disabling of an endpoint."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def end_all(shop: Shop, job_id: str, *, bad: int = 0, at_once: int = 100) -> lis
 
 
 def delivered(shop: Shop) -> list[dict[str, Any]]:
-    """Everything is posted and taken; the payloads in the order of posting."""
+    """Post all deliveries successfully; the payloads in the order of posting."""
     payloads = []
     while claimed := claim(shop.db):
         for delivery in claimed:
@@ -100,10 +100,10 @@ def test_every_end_of_an_image_and_of_a_job_is_an_event(shop: Shop) -> None:
     nothing = Outcome(image_id=skipped, state=ImageState.SKIPPED, result_key="results/x")
     finish_images(shop.db, token, [succeeded(good), failed(bad), nothing], max_attempts=1)
     close_jobs(shop.db)
-    told = delivered(shop)
-    assert {event["type"] for event in told[:3]} == {"image.succeeded", "image.failed", "image.skipped"}
-    assert told[3]["type"] == "job.completed"
-    assert [event["sequence"] for event in told] == [1, 2, 3, 4]
+    payloads = delivered(shop)
+    assert {event["type"] for event in payloads[:3]} == {"image.succeeded", "image.failed", "image.skipped"}
+    assert payloads[3]["type"] == "job.completed"
+    assert [event["sequence"] for event in payloads] == [1, 2, 3, 4]
 
 
 def test_a_canceled_job_is_told_once(shop: Shop) -> None:
@@ -126,17 +126,17 @@ def test_images_of_a_large_job_come_together_and_each_once(shop: Shop) -> None:
     with shop.db.write() as connection:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(total=1000))  # as large as it takes
     ids = end_all(shop, job.id, bad=20)
-    told = delivered(shop)
-    assert {event["type"] for event in told} == {"image.batch"}
-    assert [event["sequence"] for event in told] == list(range(1, len(told) + 1))
-    assert len(told) < 20
-    assert all(len(json.dumps(event).encode()) < 20_000 for event in told)
-    images = [image for event in told for image in event["data"]["images"]]
+    payloads = delivered(shop)
+    assert {event["type"] for event in payloads} == {"image.batch"}
+    assert [event["sequence"] for event in payloads] == list(range(1, len(payloads) + 1))
+    assert len(payloads) < 20
+    assert all(len(json.dumps(event).encode()) < 20_000 for event in payloads)
+    images = [image for event in payloads for image in event["data"]["images"]]
     assert sorted(image["id"] for image in images) == sorted(ids)
     assert (
         sum(image["type"] == "image.failed" and image["error"]["code"] == "image_truncated" for image in images) == 20
     )
-    assert {event["data"]["job_id"] for event in told} == {job.id}
+    assert {event["data"]["job_id"] for event in payloads} == {job.id}
 
 
 def test_the_outbox_costs_one_statement_at_most_whatever_the_number_of_images(shop: Shop) -> None:
@@ -263,7 +263,7 @@ def test_deliveries_are_listed_with_their_attempts_and_sent_again(shop: Shop, ri
     assert redeliver(shop.db, shop.tenant, mine, delivery.id).state is DeliveryState.PENDING
     (again,) = claim(shop.db)
     assert again.id == delivery.id
-    # The schedule has begun anew.
+    # The schedule starts from its beginning.
     assert record(shop.db, again, 503) is DeliveryState.PENDING
     clock.advance(10)
     (again,) = claim(shop.db)
@@ -298,7 +298,7 @@ def test_old_deliveries_of_no_job_are_forgotten_and_their_numbers_go_on(shop: Sh
     left = list_deliveries(shop.db, shop.tenant, hook, limit=100, after=None)
     assert [(one.job_id, one.sequence) for one in left if one.job_id is None] == [(None, 4)]
     assert any(one.job_id == job.id for one in left)
-    # One that waits is never forgotten, nor an endpoint's last: the next has the number after it.
+    # Pending deliveries stay, and so does an endpoint's last one: numbering continues after it.
     clock.advance(365 * DAY_S)
     assert drop_old_deliveries(shop.db, 30 * DAY_S) == 0
     ping(shop.db, shop.tenant, hook)

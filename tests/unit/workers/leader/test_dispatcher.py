@@ -284,11 +284,11 @@ def test_the_log_names_every_image_that_leaves_its_way(embedded_settings: Settin
             for _ in range(2 + HEARTBEATS_HEARD):
                 dispatcher.tick()
                 now += embedded_settings.heartbeat_s
-        said = {line["event"]: line for line in lines if "images" in line and line["event"].startswith("images.")}
+        events = {line["event"]: line for line in lines if "images" in line and line["event"].startswith("images.")}
         for event, job, reason in [
             ("images.requeued", lost, "worker_lost"),
             ("images.failed", late, "deadline_passed"),
             ("images.recalled", paused, None),
         ]:
-            assert (said[event]["job"], said[event].get("reason")) == (job.id, reason)
-            assert said[event]["images"] == sorted(catalogue.ids(job))
+            assert (events[event]["job"], events[event].get("reason")) == (job.id, reason)
+            assert events[event]["images"] == sorted(catalogue.ids(job))

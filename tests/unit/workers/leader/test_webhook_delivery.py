@@ -42,7 +42,7 @@ class Shop:
         self.endpoint_id = endpoint.id
 
     def complete_a_job(self, state: ImageState = ImageState.SUCCEEDED) -> str:
-        """Its id; writes ``job.completed`` and, for a failed image, ``image.failed`` before it."""
+        """Complete a job, with ``job.completed`` and, for a failed image, ``image.failed`` before it; the job's id."""
         uploads = create_uploads(self.database, self.tenant_id, [("a.png", "image/png")] * 2, expires_in_s=60)
         image = NewImage(name="a.png", source_upload_id=uploads[0].id, mask=FileMask(upload_id=uploads[1].id))
         job = submit_job(
@@ -93,7 +93,7 @@ def shop(database: Database, receiver: Receiver) -> Shop:
 
 @contextmanager
 def delivered(shop: Shop, settings: Settings, state: DeliveryState) -> Iterator[None]:
-    """Delivers until no event is pending, then looks that all are ``state``."""
+    """Deliver until no event is pending, then assert that all are ``state``."""
     with WebhookSender(shop.database, settings):
         until(
             lambda: all(row.state != DeliveryState.PENDING for row in shop.deliveries()),

@@ -105,9 +105,9 @@ def test_cpu_is_one_device_that_sees_no_cuda() -> None:
 
 def test_every_gpu_is_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, TWO)
-    found = devices(Settings())
-    assert [device.name for device in found] == ["cuda0", "cuda1"]
-    assert [device.environment["CUDA_VISIBLE_DEVICES"] for device in found] == ["GPU-a", "GPU-b"]
+    listed = devices(Settings())
+    assert [device.name for device in listed] == ["cuda0", "cuda1"]
+    assert [device.environment["CUDA_VISIBLE_DEVICES"] for device in listed] == ["GPU-a", "GPU-b"]
 
 
 def test_slices_count_as_devices_in_place_of_their_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,9 @@ REPORT = DeviceReport(
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    found = Database.connect(settings.sqlalchemy_url)
-    yield found
-    found.close()
+    database = Database.connect(settings.sqlalchemy_url)
+    yield database
+    database.close()
 
 
 def states(database: Database) -> list[str]:

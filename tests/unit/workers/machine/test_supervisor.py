@@ -16,8 +16,17 @@ from cleanplate.base.settings import Settings
 from tests.running import cleanplate, running, until
 from tests.servers import environment
 from workers.device.activity import WINDOW_S, Activity
+from workers.errors import NoDevice
 from workers.machine.reporting import make_report_folder, write_status
-from workers.shared.heartbeats import FIRST_HEARTBEAT_S, HangDetector, HeartbeatFile, read_heartbeat
+from workers.shared.heartbeats import (
+    FIRST_HEARTBEAT_S,
+    HangDetector,
+    HeartbeatFile,
+    forget_failure,
+    read_failure,
+    read_heartbeat,
+    write_failure,
+)
 from workers.shared.stopping import StopSignal
 
 HANG_S, STUCK_S = 10.0, 100.0
@@ -107,6 +116,18 @@ def test_heartbeat_of_an_earlier_process_is_not_read(tmp_path: Path) -> None:
     HeartbeatFile(path, lambda device: report_of()).write()
     HangDetector(path, hang_s=HANG_S, stuck_s=STUCK_S)
     assert read_heartbeat(path) is None
+
+
+def test_the_error_of_a_process_that_cannot_start_is_kept_until_one_works(tmp_path: Path) -> None:
+    path = tmp_path / "cpu.heartbeat"
+    assert read_failure(path) is None
+    write_failure(path, NoDevice())
+    HangDetector(path, hang_s=HANG_S, stuck_s=STUCK_S)  # of the next start
+    assert str(read_failure(path)).startswith("no_device: CLEANPLATE_DEVICE is cuda, but")
+    write_failure(path, FileNotFoundError(2, "No such file\nor directory", "costs.json"))
+    assert read_failure(path) == "FileNotFoundError: [Errno 2] No such file or directory: 'costs.json'"
+    forget_failure(path)
+    assert read_failure(path) is None
 
 
 def test_activity_knows_its_longest_step_and_its_pace() -> None:

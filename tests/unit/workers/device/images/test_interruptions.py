@@ -35,12 +35,12 @@ def large() -> tuple[bytes, bytes]:
 
 
 def quick(settings: Settings) -> Settings:
-    """Progress is told many times a second."""
+    """Settings with many heartbeats a second."""
     return settings.model_copy(update={"heartbeat_s": 0.05})
 
 
 def midway(catalogue: Catalogue, job: Job) -> None:
-    """Waits until the network is at work on an image of the job."""
+    """Wait until the network works on an image of the job."""
     until(
         lambda: any(0 < image.tiles_done < PASSES for image in catalogue.images(job)),
         lambda: f"no image was seen midway: {catalogue.images(job)}",
@@ -49,7 +49,7 @@ def midway(catalogue: Catalogue, job: Job) -> None:
 
 @pytest.fixture
 def meanwhile() -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Runs something beside the test; what it raises fails the test."""
+    """Run a function beside the test; its exception fails the test."""
     threads: list[threading.Thread] = []
     errors: list[BaseException] = []
 

@@ -1,6 +1,6 @@
 """A mark that still shows in the result: the image fails, or succeeds with a flag, as its job says.
 
-The picture's own edge lies along the mark's: whatever is filled in goes on with it, and cannot be told from the mark.
+An edge of the picture lies along the mark's edge: every fill continues it, so it looks like the mark.
 """
 
 from __future__ import annotations

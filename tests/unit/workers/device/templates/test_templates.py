@@ -1,4 +1,4 @@
-"""Templates through a worker: made of masks, logos and pictures, and taken off the pictures of a job."""
+"""Templates through a worker: made of masks, logos and pictures, and removed from the pictures of a job."""
 
 from __future__ import annotations
 

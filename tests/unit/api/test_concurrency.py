@@ -1,4 +1,4 @@
-"""Places in a process are given back: at the end of an answer, and when its client goes away or no longer takes it."""
+"""Slots of a process are released: at the end of an answer, and when its client leaves or stops reading."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.lanes import Lanes
+from api.concurrency import ConcurrencyLimiter
 from cleanplate.base.settings import Settings
 from storage.errors import BlobNotFound
 from storage.ledger.images.reaper import close_jobs
@@ -28,11 +28,11 @@ def narrow(make_service: MakeService, embedded_settings: Settings) -> Service:
 
 
 def is_free(service: Service) -> bool:
-    lanes = service.app.wsgi_app
-    assert isinstance(lanes, Lanes)
-    free = lanes.working.acquire(blocking=False)
+    limiter = service.app.wsgi_app
+    assert isinstance(limiter, ConcurrencyLimiter)
+    free = limiter.working.acquire(blocking=False)
     if free:
-        lanes.working.release()
+        limiter.working.release()
     return free
 
 
@@ -46,7 +46,7 @@ def ended_job(service: Service) -> str:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_stream_that_was_read_to_its_end_holds_no_place(narrow: Service, stream: str) -> None:
+def test_a_stream_that_was_read_to_its_end_holds_no_slot(narrow: Service, stream: str) -> None:
     answer = narrow.caller().follow(f"{ended_job(narrow)}/{stream}")
     for _ in answer.iter_encoded():
         pass
@@ -56,13 +56,13 @@ def test_a_stream_that_was_read_to_its_end_holds_no_place(narrow: Service, strea
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_stream_that_is_closed_midway_holds_no_place(narrow: Service, stream: str) -> None:
+def test_a_stream_that_is_closed_midway_holds_no_slot(narrow: Service, stream: str) -> None:
     answer = narrow.caller().follow(f"{ended_job(narrow)}/{stream}")
     answer.close()
     assert is_free(narrow)
 
 
-def test_a_stream_that_breaks_holds_no_place(narrow: Service) -> None:
+def test_a_stream_that_breaks_holds_no_slot(narrow: Service) -> None:
     path = ended_job(narrow)
     for blob in list(narrow.stores.blobs.list("")):
         narrow.stores.blobs.delete(blob.key)
@@ -81,7 +81,7 @@ def test_a_client_that_leaves_a_stream_midway_blocks_nobody(
     service = make_service(settings, public_url=url)
     path, shop = ended_job(service).removeprefix(url), service.caller()
     lines = "".join(f"{name}: {value}\r\n" for name, value in shop.headers.items())
-    impatient = f"import api.lanes; api.lanes._SEND_TIMEOUT_S = 1.0; {SERVE}"
+    impatient = f"import api.concurrency; api.concurrency._SEND_TIMEOUT_S = 1.0; {SERVE}"
     with (
         served(service.settings, tmp_path / "log", impatient),
         socket.create_connection(("127.0.0.1", port)) as connection,
