@@ -65,11 +65,11 @@ def _coefficients(data: bytes) -> list[NDArray[np.int16]]:
 def holes_of(task: Task) -> list[Mask]:
     """The hole of each page, in the orientation of the stored samples."""
     assert task.document is not None
-    holes, at, parts = [], 0, task.parts
-    for page in task.document.pages:
-        holes.append(np.ascontiguousarray(as_stored(parts[at].hole, page.orientation)))
-        at += 2 if page.colour == "cmyk" else 1
-    return holes
+    firsts = {part.page: part for part in reversed(task.parts)}
+    return [
+        np.ascontiguousarray(as_stored(firsts[number].hole, page.orientation))
+        for number, page in enumerate(task.document.pages)
+    ]
 
 
 def pixels_of(data: bytes) -> Iterator[Samples]:

@@ -30,6 +30,24 @@ class _Options(BaseModel):
     mask_inverted: bool = Field(
         default=False, description="Whether the mask is black, not white, where the picture is to be repaired."
     )
+    mask_threshold: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description=(
+            "The least value of a mask's file that marks, in the file's own depth; 1: all that is not zero. Null: the "
+            "upper half marks, and softer paint is blended by its strength."
+        ),
+    )
+    max_marked_share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description=(
+            "The largest share of a picture that its mask may mark before the picture fails with "
+            "`mask_covers_nearly_all`. Null: 0.9; 1: no limit."
+        ),
+    )
     output: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = Field(
         default=None, description="Format of the results. Null: the format of each picture."
     )

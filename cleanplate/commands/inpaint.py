@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from cleanplate.base.masks import TextMask
-    from model.imaging import Limits
+    from model.formats import Format
+    from model.imaging import Limits, Probe
     from model.repair.task import Task
 
 
+OutputFormat = Literal["jpeg", "png", "webp", "avif", "tiff"]
 #: Help texts of the options for text marks, here and in `submit`.
 TEXT = "Instead of a mask: the words of a text mark; may be given several times. Case and misread letters are ignored."
 AREA = (
@@ -28,7 +30,25 @@ def inpaint(
         Path | None, typer.Argument(help="Its mask, of its size: white: repair, black: keep.", show_default=False)
     ] = None,
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, in the picture's own format.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, in the picture's own format or --output.")],
+    output: Annotated[
+        OutputFormat | None, typer.Option(help="Format of the result.", show_default="the picture's own")
+    ] = None,
+    mask_inverted: Annotated[
+        bool, typer.Option("--mask-inverted", help="The mask is black, or transparent, where the picture is repaired.")
+    ] = False,
+    mask_threshold: Annotated[
+        int | None,
+        typer.Option(
+            help="The least value of the mask that marks, in its own depth; 1: all that is not zero.",
+            show_default="the upper half",
+            min=1,
+            max=65_535,
+        ),
+    ] = None,
+    max_marked_share: Annotated[
+        float, typer.Option(help="A mask that marks a larger share of the picture is refused.", min=0, max=1)
+    ] = 0.9,
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
     any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
@@ -38,6 +58,8 @@ def inpaint(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Clean one picture on this machine. Nothing changes outside the widened mask; format and metadata are kept.
+
+    What the result lacks besides the mark (a gain map, further pictures) is printed.
 
     Needs the extra `worker` (`pip install 'cleanplate[worker]'`), and the extra `text` for text marks. Device, weights
     and limits are those of `cleanplate settings`. A picture without the text is written unchanged.
@@ -53,7 +75,7 @@ def inpaint(
     from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
     from cleanplate.terminal.text_marks import text_mask
-    from model.formats import TYPES_BY_ENDING
+    from model.formats import OUTPUTS, READ
     from model.imaging import Limits, probe
     from model.repair import task as repair
 
@@ -69,13 +91,23 @@ def inpaint(
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     source = _bytes(image, limits.max_bytes)
     facts = probe(source, limits)
-    if TYPES_BY_ENDING.get(out.suffix.lower()) != facts.content_type:
-        raise UsageError(f"{out} must end in {facts.extension}: the result has the picture's own format.")
+    result_format = OUTPUTS[output] if output else READ[facts.format]
+    if out.suffix.lower() not in result_format.endings:
+        raise UsageError(_other_ending(image, out, facts, result_format))
     if mask is not None:
-        task = repair.read(source, _bytes(mask, limits.max_bytes), limits=limits)
+        task = repair.read(
+            source,
+            _bytes(mask, limits.max_bytes),
+            limits=limits,
+            mask_inverted=mask_inverted,
+            mask_threshold=mask_threshold,
+            max_marked_share=max_marked_share,
+        )
     elif (text_task := _text(source, mark, limits, settings.torch_threads)) is not None:
         task = text_task
     else:
+        if output and OUTPUTS[output].name != facts.format:
+            raise UsageError(f"{image} has no such text: nothing is written, as only repaired pictures are converted.")
         with replacing(out) as file:
             file.write(source)
         typer.echo(f"{image} has no such text; {out} is the unchanged picture.")
@@ -91,11 +123,24 @@ def inpaint(
     ):
         bar = progress.add_task(image.name, total=task.tiles_total)
         results = repair.fill_parts(task, inpainter.run, lambda done: progress.update(bar, completed=done))
-    written = repair.write(task, results)
+    written = repair.write(task, results, output=output)
     with replacing(out) as file:
         file.write(written.data)
     if reason := written.record.get("reason"):
         typer.echo(f"{out}: {reason}", err=True)
+
+
+def _other_ending(image: Path, out: Path, facts: Probe, result_format: Format) -> str:
+    """Why ``out`` cannot be written under its name, and how the user gets what the name asks for."""
+    from model.formats import OUTPUTS, READ
+
+    if result_format.name != facts.format:
+        return f"{out} must end in {result_format.ending}, as --output asks for that format."
+    sentence = f"{out} must end in {result_format.ending}: the result has the picture's own format."
+    if image.suffix.lower() not in READ[facts.format].endings:
+        sentence = f"{image} is a {facts.format} file, whatever its name says. {sentence}"
+    wanted = next((name for name, entry in OUTPUTS.items() if out.suffix.lower() in entry.endings), None)
+    return sentence if wanted is None else f"{sentence} Or convert it with --output {wanted}."
 
 
 def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int) -> Task | None:

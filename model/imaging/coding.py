@@ -18,6 +18,7 @@ from model.imaging.metadata.reading import xmp_of
 from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Written
 from model.imaging.probing import Limits, Probe, check_sound, facts, opened, orientation
+from model.imaging.side_pictures import left_out, without_promises
 
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "GIF"})
 
@@ -45,14 +46,14 @@ def decode(data: bytes, limits: Limits) -> Document:
 def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> Written:
     """The document's file with its pages edited; ``xmp`` replaces its XMP packet.
 
-    ``edits``: one for each page, as seen.
+    ``edits``: one for each page, as seen. Side pictures are left out, with the metadata that promises them.
     """
     data = document.data
+    side_pictures = left_out(data, document.probe.format)
     stored = [_as_stored(edit, page) for edit, page in zip(edits, document.pages, strict=True)]
     first = stored[0]
     thumbnail = _thumbnail(document, edits[0])
-    if xmp is None:
-        xmp = _renewed_xmp(document, thumbnail)
+    xmp = _renewed_xmp(document, thumbnail, side_pictures) if xmp is None else without_promises(xmp, side_pictures)
     match document.probe.format:
         case "JPEG":
             before = _as_stored(Edit(document.pages[0].samples, edits[0].hole), document.pages[0]).samples
@@ -72,13 +73,13 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
             written = avif.write(data, first, thumbnail, xmp)
         case _:
             written = heic.write(data, first, thumbnail, xmp)
-    return written
+    return replace(written, left_out=(*side_pictures, *written.left_out))
 
 
 def _pages(data: bytes, image: Image.Image, header: Probe, limits: Limits) -> list[Page]:
     match header.format:
         case "JPEG":
-            pages = jpeg.read(image)
+            pages = jpeg.read(data, image)
         case "PNG":
             pages = png.read(data, image, header.frames)
         case "WEBP":
@@ -113,10 +114,10 @@ def _thumbnail(document: Document, edit: Edit) -> Thumbnail:
     return thumbnail_of(turning.as_stored(page.views()[0].pixels, page.orientation))
 
 
-def _renewed_xmp(document: Document, thumbnail: Thumbnail) -> bytes | None:
-    """The XMP packet with its thumbnails renewed; ``None`` where it has none, and stays as it is."""
+def _renewed_xmp(document: Document, thumbnail: Thumbnail, side_pictures: tuple[str, ...]) -> bytes | None:
+    """The XMP packet with its thumbnails renewed; ``None`` where it has none, or stays as it is."""
     packet = xmp_of(document.data, document.probe.format)
-    renewed = with_xmp_thumbnails(packet, thumbnail) if packet else None
+    renewed = without_promises(with_xmp_thumbnails(packet, thumbnail), side_pictures) if packet else None
     return None if renewed == packet else renewed
 
 

@@ -41,6 +41,8 @@ class Page:
     alpha: bool = False
     #: EXIF orientation of the stored samples, 1 to 8.
     orientation: int = 1
+    #: Whether the colours are stored multiplied by alpha.
+    premultiplied: bool = False
 
     @property
     def height(self) -> int:
@@ -131,3 +133,5 @@ class Written:
     how: str
     #: Reasons for more changes than usual, and parts that are left out; empty if neither applies.
     reason: str = ""
+    #: Codes of what the source holds and the file does not.
+    left_out: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +42,18 @@ def preview(task: Task, pixels: Sequence[NDArray[np.uint8]]) -> Preview:
     after = _small(list(pixels[:views]), size)
     both = np.concatenate((before, after))
     if page is not None and page.alpha:
+        cutout = parts[0].cutout
+        crossed = cutout is not None and cutout.hole.any()
         opacity = page.samples[..., -1]
-        opacity = (opacity >> 8).astype(np.uint8) if opacity.dtype == np.uint16 else opacity
-        small = _resized(opacity, size)
-        both = np.dstack((both, np.concatenate((small, small))))
+        opacities = opacity, opacity if cutout is None else cutout.filled(pixels[views] if crossed else None)
+        both = np.dstack((both, np.concatenate([_resized(_eight_bits(values), size) for values in opacities])))
     file = io.BytesIO()
     Image.fromarray(both).save(file, "WEBP", quality=_QUALITY, method=2)
     return Preview(file.getvalue(), *size)
+
+
+def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else np.asarray(values, np.uint8)
 
 
 def _small(views: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -108,6 +108,26 @@ def _flatten(
     out[part] = inside
 
 
+def spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
+    """``weighted / weight`` where there is weight, and a smooth continuation of it elsewhere."""
+    height, width = weight.shape
+    if min(height, width) == 1 or max(height, width) <= 2:
+        mean = weighted.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
+        coarse: Lab = np.broadcast_to(mean.astype(np.float32), weighted.shape)
+    else:
+        size = (width + 1) // 2, (height + 1) // 2
+        less = spread(
+            *(
+                np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+                for part in (weighted, weight)
+            )
+        )
+        coarse = np.asarray(cv2.resize(less, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    # A little of the coarse level everywhere keeps noise of single rim pixels out of the hole.
+    share = (weight / (weight + 0.05))[..., None]
+    return np.asarray(share * weighted / np.maximum(weight, 1e-6)[..., None] + (1 - share) * coarse, np.float32)
+
+
 def _correction(source: Pixels, fill: Pixels, hole: Mask) -> Lab | None:
     """The correction of the fill: ``float32 [h, w, 3]`` in CIELAB; ``None`` where the hole has no rim."""
     inside = hole > 0
@@ -132,31 +152,11 @@ def _correction(source: Pixels, fill: Pixels, hole: Mask) -> Lab | None:
         return None
     trust = np.where(known, 1 / (1 + variance / _TEXTURE), 0).astype(np.float32)
     step = np.clip(means[0] - means[1], -_MOST, _MOST)
-    return _spread(np.asarray(step * trust[..., None], np.float32), trust)
+    return spread(np.asarray(step * trust[..., None], np.float32), trust)
 
 
 def _blurred(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), _SIGMA_PX, borderType=cv2.BORDER_CONSTANT), np.float32)
-
-
-def _spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
-    """``weighted / weight`` where there is weight, and a smooth continuation of it elsewhere."""
-    height, width = weight.shape
-    if min(height, width) == 1 or max(height, width) <= 2:
-        mean = weighted.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
-        coarse: Lab = np.broadcast_to(mean.astype(np.float32), weighted.shape)
-    else:
-        size = (width + 1) // 2, (height + 1) // 2
-        less = _spread(
-            *(
-                np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
-                for part in (weighted, weight)
-            )
-        )
-        coarse = np.asarray(cv2.resize(less, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    # A little of the coarse level everywhere keeps noise of single rim pixels out of the hole.
-    share = (weight / (weight + 0.05))[..., None]
-    return np.asarray(share * weighted / np.maximum(weight, 1e-6)[..., None] + (1 - share) * coarse, np.float32)
 
 
 def lab_of(pixels: Pixels) -> Lab:

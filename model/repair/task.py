@@ -22,11 +22,14 @@ from model.formats import OUTPUTS, READ
 from model.imaging import Limits
 from model.imaging.coding import decode, encode
 from model.imaging.converting import convert
-from model.imaging.mask_files import check_fit, decode_mask
+from model.imaging.mask_files import MAX_MARKED_SHARE, check_fit, decode_mask
 from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import has_c2pa, xmp_of
 from model.imaging.picture import Document, Edit, Page, Picture, Written
 from model.imaging.placing import Placement
+from model.imaging.side_pictures import left_out, sentence, without_promises
+from model.repair import cutouts
+from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay, rim, split_soft
 from model.repair.seam import keep_flat
 
@@ -45,6 +48,10 @@ class Task:
     feather_px: int
     #: Where the mask was painted softly: the strength with which the fill is laid in.
     soft: Mask | None = None
+    #: The number of its page in the file.
+    page: int = 0
+    #: The repair of the page's alpha, at the first of its parts; where it has a hole, the last part fills that.
+    cutout: Cutout | None = None
     #: Further frames, pages or views, each with its own plan.
     following: tuple[Task, ...] = ()
     #: The file it came from; ``None`` for pictures that never were files.
@@ -97,12 +104,15 @@ def read(
     dilation_px: int | None = None,
     feather_px: int | None = None,
     mask_inverted: bool = False,
+    mask_threshold: int | None = None,
+    max_marked_share: float | None = None,
     placement: Placement | None = None,
     costs: Costs | None = None,
 ) -> Task:
     """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
 
     ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
+    ``mask_threshold`` and ``max_marked_share`` (``None``: 0.9): see :func:`model.imaging.mask_files.decode_mask`.
 
     ``costs``: of the network and device that will do it; the plan is the cheapest by them.
 
@@ -114,7 +124,16 @@ def read(
     first = document.pages[0]
 
     def painted_for(width: int, height: int) -> Mask:
-        return decode_mask(mask, limits, width=width, height=height, inverted=mask_inverted, placement=placement)
+        return decode_mask(
+            mask,
+            limits,
+            width=width,
+            height=height,
+            inverted=mask_inverted,
+            threshold=mask_threshold,
+            max_marked_share=MAX_MARKED_SHARE if max_marked_share is None else max_marked_share,
+            placement=placement,
+        )
 
     painted = {first.samples.shape[:2]: painted_for(first.width, first.height)}
 
@@ -150,16 +169,33 @@ def planned(
     """The work on a decoded file; ``painted_on`` gives the mask of each page, which may be empty for some."""
     tasks: list[Task] = []
     known: dict[int, tuple[Mask, Task]] = {}
-    for page in document.pages:
+    for number, page in enumerate(document.pages):
         painted = painted_on(page)
         reach, feather = rim(page.height, page.width, dilation_px, feather_px)
         # Frames with one mask share hole and plan.
         shared = known[id(painted)][1] if id(painted) in known else None
         hole, soft = (shared.hole, shared.soft) if shared else split_soft(painted, reach)
         plan = shared.plan if shared else make_plan(hole, costs)
-        tasks += [Task(view, hole, plan, reach, feather, soft) for view in page.views()]
-        known[id(painted)] = painted, tasks[-1]
+        views = cutouts.views(page, hole) if page.alpha else page.views()
+        parts = [Task(view, hole, plan, reach, feather, soft, number) for view in views]
+        known[id(painted)] = painted, parts[0]
+        if page.alpha and _repairs_alpha(document, page):
+            cutout = cutouts.cutout_of(page, painted, hole)
+            parts[0] = replace(parts[0], cutout=cutout)
+            if cutout.hole.any():
+                plan = make_plan(cutout.hole, costs)
+                parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, number))
+        tasks += parts
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
+
+
+def _repairs_alpha(document: Document, page: Page) -> bool:
+    """Whether the page's alpha can change and be written.
+
+    A transparent pixel of an animation may show the frame before it; BMP does not state alpha.
+    """
+    animated = document.probe.frames > 1 and document.probe.format != "TIFF"
+    return not animated and not page.premultiplied and document.probe.format != "BMP"
 
 
 def fill_parts(
@@ -198,10 +234,13 @@ def write(
     source_format = document.probe.format
     target = OUTPUTS[output].name if output else source_format
     xmp = labelled(xmp_of(document.data, source_format), label) if label else None
+    side_pictures = left_out(document.data, source_format)
     if target == source_format:
         written = encode(document, edits, xmp)
     else:
-        written = Written(convert(document, edits, target, xmp), "converted")
+        own = xmp if xmp is not None else xmp_of(document.data, source_format)
+        xmp = without_promises(own, side_pictures) if own is not None and side_pictures else xmp
+        written = Written(convert(document, edits, target, xmp), "converted", left_out=side_pictures)
     record: dict[str, Any] = {
         "format": target,
         "written": written.how,
@@ -212,7 +251,14 @@ def write(
         "masked_share": round(float(np.count_nonzero(task.hole)) / task.hole.size, 6),
         "c2pa": has_c2pa(document.data, source_format),
     }
-    reasons = [reason for reason in (document.mended, written.reason) if reason]
+    if written.left_out:
+        record["left_out"] = list(written.left_out)
+    reasons = [reason for reason in (document.mended, written.reason, sentence(side_pictures)) if reason]
+    if any((edit.samples[..., -1] != page.samples[..., -1]).any() for page, edit in _pages_with_alpha(document, edits)):
+        record["alpha"] = "repaired"
+    elif _kept_alpha(task, document):
+        record["alpha"] = "kept"
+        reasons.append("Transparency under the mark is kept as it was.")
     if label and COMPOSITE.encode() not in (xmp_of(written.data, target) or b""):
         reasons.append("The label finds no place in the file.")
     if reasons:
@@ -224,14 +270,32 @@ def write(
 
 def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
     """The results as the file's own samples, page by page."""
-    edits, at, parts = [], 0, task.parts
-    for page in document.pages:
-        views = 2 if page.colour == "cmyk" else 1
-        hole = parts[at].hole
-        samples = page.repaired(results[at : at + views], hole)
+    edits: list[Edit] = []
+    parts = list(zip(task.parts, results, strict=True))
+    for number, page in enumerate(document.pages):
+        own = [(part, result) for part, result in parts if part.page == number]
+        first, hole = own[0][0], own[0][0].hole
+        samples = page.repaired([result for _, result in own], hole)
         if samples.dtype == np.uint16:
             # 8 bits of the network do not name a flat background's 16.
             samples = keep_flat(page.samples, samples, hole)
+        if first.cutout is not None:
+            alpha = first.cutout.filled(own[-1][1] if first.cutout.hole.any() else None)
+            samples = cutouts.with_alpha(page, samples, alpha)
         edits.append(Edit(samples, hole))
-        at += views
     return edits
+
+
+def _pages_with_alpha(document: Document, edits: list[Edit]) -> list[tuple[Page, Edit]]:
+    return [(page, edit) for page, edit in zip(document.pages, edits, strict=True) if page.alpha]
+
+
+def _kept_alpha(task: Task, document: Document) -> bool:
+    """Whether a page is transparent under the mark, and its alpha is of a kind that is not repaired."""
+    firsts = {part.page: part for part in reversed(task.parts)}
+    return any(
+        page.alpha
+        and firsts[number].cutout is None
+        and bool((page.samples[..., -1] < np.iinfo(page.samples.dtype).max)[firsts[number].hole > 0].any())
+        for number, page in enumerate(document.pages)
+    )

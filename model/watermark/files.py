@@ -71,10 +71,10 @@ def clean(
     document = decode(source, limits)
     noise = _noise(document)
     tasks, results, removals = [], [], []
-    for page in document.pages:
+    for number, page in enumerate(document.pages):
         for view in page.views():
             pixels, changed, view_removals = _view_cleaned(view.pixels, page, templates, noise, fill)
-            tasks.append(Task(view, changed, make_plan(changed), 0, 0))
+            tasks.append(Task(view, changed, make_plan(changed), 0, 0, page=number))
             results.append(pixels)
             removals += view_removals
     if not removals:

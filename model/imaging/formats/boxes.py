@@ -65,6 +65,33 @@ def properties(data: bytes) -> list[tuple[bytes, bytes]]:
         return []
 
 
+def auxiliary_types(data: bytes) -> list[bytes]:
+    """The types of the auxiliary pictures (auxC, ISO/IEC 23008-12, 6.5.8): URNs."""
+    properties_box = _metadata(data).get(b"iprp", b"")
+    every = dict(boxes(properties_box[8:])).get(b"ipco", b"")
+    return [box[_FULL:].split(b"\0")[0] for kind, box in boxes(every[8:]) if kind == b"auxC"]
+
+
+def item_types(data: bytes) -> list[bytes]:
+    """The types of the items (infe, ISO/IEC 14496-12, 8.11.6)."""
+    listed = _metadata(data).get(b"iinf", b"")
+    entries = boxes(listed[_FULL + (2 if listed[8:9] == b"\0" else 4) :])
+    # Version, flags, number of the item (2 or 4 bytes by the version), protection; then the type.
+    return [
+        box[_FULL + 4 :][:4] if box[8:9] < b"\3" else box[_FULL + 6 :][:4] for kind, box in entries if kind == b"infe"
+    ]
+
+
+def reference_types(data: bytes) -> list[bytes]:
+    """The types of the references between items (iref, ISO/IEC 14496-12, 8.11.12)."""
+    return [kind for kind, _ in boxes(_metadata(data).get(b"iref", b"")[_FULL:])]
+
+
+def _metadata(data: bytes) -> dict[bytes, bytes]:
+    """The boxes of the file's metadata; empty without one."""
+    return dict(boxes(dict(boxes(data)).get(b"meta", b"")[_FULL:]))
+
+
 def describing(of_picture: list[tuple[bytes, bytes]]) -> list[bytes]:
     """The picture's properties that a new encoding of it does not contain."""
     return [box for kind, box in of_picture if kind in _DESCRIBING and not (kind == b"colr" and box[8:12] == b"nclx")]

@@ -18,23 +18,29 @@ from model.imaging.formats.coefficients import NotSpliceable
 from model.imaging.formats.segments import Segment
 from model.imaging.formats.splice import splice, touched_mcus
 from model.imaging.metadata.exif import Thumbnail, with_thumbnail
-from model.imaging.metadata.photoshop import with_photoshop_thumbnail
+from model.imaging.metadata.photoshop import is_cut_off, with_photoshop_thumbnail
 from model.imaging.picture import Edit, Mask, Page, Samples, Written
-from model.imaging.probing import load
+from model.imaging.probing import damaged, load
 
 #: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
 _SMOOTHING = 4
-#: At most this many bytes behind a picture count as padding.
-_FILLING = 64
 
 
-def read(image: Image.Image) -> list[Page]:
+def read(data: bytes, image: Image.Image) -> list[Page]:
     """The picture, in its own colours.
 
     Raises:
-        ImageRejected: the pixels are damaged.
+        ImageRejected: the pixels are damaged, or of a coding that could not be written back.
     """
     load(image, ImageRejected, "image")
+    try:
+        marker = segments.frame(segments.split(data)[0]).marker
+    except ValueError as error:
+        raise damaged(error, ImageRejected, "image") from None
+    if marker in segments.LOSSLESS:
+        raise ImageRejected(
+            "image_mode_unsupported", "The image is a lossless JPEG, which is not supported: save it as PNG or TIFF."
+        )
     samples = np.array(image, np.uint8).reshape(image.height, image.width, -1)
     channels = samples.shape[2]
     return [Page(samples, "grey" if channels == 1 else "rgb" if channels == 3 else "cmyk")]
@@ -48,17 +54,10 @@ def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: b
     except NotSpliceable as reason:
         return Written(_recoded(data, edit.samples, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
     headers, _ = segments.split(data)
-    return Written(segments.under(_described(headers, thumbnail, xmp), coded), "spliced", _left_out(data, headers))
-
-
-def _left_out(data: bytes, headers: list[Segment]) -> str:
-    """A sentence for each part of the source that a spliced file lacks; empty where it lacks none."""
-    sentences = []
+    file = segments.under(_described(headers, thumbnail, xmp), coded)
     if any(segment.marker == segments.DRI and any(segment.content) for segment in headers):
-        sentences.append("Its restart markers are left out.")
-    if segments.behind(data) > _FILLING:
-        sentences.append("What the file holds behind the picture (further pictures, video) is left out.")
-    return " ".join(sentences)
+        return Written(file, "spliced", "Its restart markers are left out.", ("restart_markers",))
+    return Written(file, "spliced")
 
 
 def _prove(data: bytes, coded: bytes, before: Samples, edit: Edit) -> None:
@@ -130,14 +129,16 @@ def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | N
 def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) -> list[Segment]:
     """The segments that describe the picture, with thumbnails renewed.
 
-    What points at pictures behind the first (MPF) goes, as those do: they would still show the mark.
+    What points at pictures behind the first (MPF, ISO 21496-1) goes, as those do: they would still show the mark.
     """
     if xmp is not None and len(segments.XMP) + len(xmp) > segments.LONGEST:
         xmp = None  # longer than a segment: the source's own stays
-    kept = []
+    kept: list[Segment] = []
+    photoshop = _photoshop(headers, thumbnail)
     for segment in headers:
         content = segment.content
         points = segment.marker == segments.APP2 and content.startswith(segments.MPF)
+        points |= segment.marker == segments.APP2 and content.startswith(segments.GAIN_MAP)
         if points or not segments.describes(segment):
             continue
         if segment.marker == segments.APP0:
@@ -149,11 +150,37 @@ def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) 
             content = segments.EXIF + with_thumbnail(content[6:], thumbnail, segments.LONGEST - 6)
         elif segment.marker == segments.APP1 and content.startswith(segments.XMP) and xmp is not None:
             continue
-        elif segment.marker == segments.APP13 and content.startswith(segments.PHOTOSHOP):
-            start = len(segments.PHOTOSHOP)
-            content = segments.PHOTOSHOP + with_photoshop_thumbnail(content[start:], thumbnail)
+        elif _is_photoshop(segment):
+            kept += photoshop
+            photoshop = []
+            continue
         kept.append(Segment(segment.marker, content))
     if xmp is not None:
         at = sum(segment.marker in (segments.APP0, segments.APP1) for segment in kept)
         kept.insert(at, Segment(segments.APP1, segments.XMP + xmp))
     return kept
+
+
+def _is_photoshop(segment: Segment) -> bool:
+    return segment.marker == segments.APP13 and segment.content.startswith(segments.PHOTOSHOP)
+
+
+def _photoshop(headers: list[Segment], thumbnail: Thumbnail) -> list[Segment]:
+    """Photoshop's resources with their thumbnail renewed, over as many segments as they need.
+
+    Resources that are longer than a segment go on in the next one.
+    """
+    joined: list[bytes] = []
+    for segment in filter(_is_photoshop, headers):
+        content = segment.content.removeprefix(segments.PHOTOSHOP)
+        if joined and is_cut_off(joined[-1]):
+            joined[-1] += content
+        else:
+            joined.append(content)
+    room = segments.LONGEST - len(segments.PHOTOSHOP)
+    renewed = [with_photoshop_thumbnail(resources, thumbnail) for resources in joined]
+    return [
+        Segment(segments.APP13, segments.PHOTOSHOP + resources[at : at + room])
+        for resources in renewed
+        for at in range(0, max(len(resources), 1), room)
+    ]

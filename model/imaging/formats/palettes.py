@@ -37,19 +37,25 @@ class Palette:
     ) -> None:
         """Set ``indices`` (``[H, W]``) to the nearest colours of ``samples`` (``uint8 [H, W, 3 or 4]``) ``inside``.
 
-        Pixels keep their alpha. The palette may grow to ``capacity`` colours.
+        Pixels keep their alpha, unless ``samples`` have another: those take the entry that looks most like them on
+        white and on black. The palette may grow to ``capacity`` colours.
         """
         old = np.minimum(indices[inside], len(self.colours) - 1)
         alphas = self.alphas[old]
-        wanted = np.ascontiguousarray(samples[inside][:, :3])
-        opaque = alphas == 255
+        new = np.ascontiguousarray(samples[inside])
+        wanted = np.ascontiguousarray(new[:, :3])
+        wanted_alphas = new[:, 3] if new.shape[1] == 4 else alphas
+        opaque = wanted_alphas == 255
         if capacity is not None and opaque.any():
             self._grow(wanted[opaque], capacity)
         painted = old.copy()
-        for alpha in np.unique(alphas[alphas > 0]):
+        moved = wanted_alphas != alphas
+        for alpha in np.unique(alphas[(alphas > 0) & ~moved]):
             entries = np.flatnonzero(self.alphas == alpha)
-            at = np.flatnonzero(alphas == alpha)
+            at = np.flatnonzero((alphas == alpha) & ~moved)
             painted[at] = entries[_nearest(wanted[at], self.colours[entries])]
+        if moved.any():
+            painted[moved] = _nearest(new[moved], np.column_stack((self.colours, self.alphas)))
         indices[inside] = painted
 
     def _grow(self, wanted: NDArray[np.uint8], capacity: int) -> None:
@@ -72,7 +78,7 @@ class Palette:
 
 
 def _nearest(wanted: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """For each of ``wanted`` (``[n, 3]``) the place of the nearest of ``colours`` (``[m, 3]``), in CIELAB."""
+    """For each of ``wanted`` (``[n, 3 or 4]``) the place of the nearest of ``colours`` (``[m, 3 or 4]``), in CIELAB."""
     table = _lab(colours)
     unique, back = np.unique(wanted, axis=0, return_inverse=True)
     places = [
@@ -83,7 +89,17 @@ def _nearest(wanted: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[n
 
 
 def _lab(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0], np.float32)
+    """CIELAB; of colours with alpha, what they look like on black and on white (``float32 [n, 6]``)."""
+    values = np.asarray(colours.astype(np.float32) / 255, np.float32)
+    if colours.shape[1] == 4:
+        shown, opacity = values[:, :3] * values[:, 3:], values[:, 3:]
+        on_white = np.asarray(shown + 1 - opacity, np.float32)
+        return np.column_stack([_as_lab(np.asarray(shown, np.float32)), _as_lab(on_white)])
+    return _as_lab(values)
+
+
+def _as_lab(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.cvtColor(values[None], cv2.COLOR_RGB2Lab)[0], np.float32)
 
 
 def packed_bits(values: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:

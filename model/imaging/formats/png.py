@@ -27,6 +27,7 @@ from model.imaging.formats.png_chunks import (
     Chunk,
     Header,
     chunks,
+    has_untold_frames,
     header,
     joined,
     whole_frames,
@@ -44,8 +45,12 @@ def read(data: bytes, image: Image.Image, frames: int) -> list[Page]:
     """The only picture, or every frame of an animation as it is seen.
 
     Raises:
-        ImageRejected: the pixels are damaged.
+        ImageRejected: the pixels are damaged, or more frames follow than the header says.
     """
+    if has_untold_frames(data):
+        raise ImageRejected(
+            "image_unreadable", "The image is an animation of more frames than its header says: export it again."
+        )
     if frames == 1:
         return [_still(data, image)]
     return [Page(np.array(frame.convert("RGBA"), np.uint8), "rgb", alpha=True) for frame in each_frame(image, frames)]
@@ -60,22 +65,28 @@ def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> bytes:
 
 
 def _still(data: bytes, image: Image.Image) -> Page:
+    """The picture; a colour that stands for transparency (tRNS) is an alpha channel of 0 and the most."""
     head = header(data)
     load(image, ImageRejected, "image")
-    if head.depth == 16:
-        try:
-            samples = _deep(data, head)
-        except (*DAMAGE, zlib.error) as error:
-            raise damaged(error, ImageRejected, "image") from None
-        samples = samples[..., : CHANNELS[head.kind]]
-        return Page(samples, "grey" if head.kind in (GREY, GREY_ALPHA) else "rgb", head.kind in (4, 6))
-    if head.kind in (GREY, GREY_ALPHA):
-        samples = np.array(image.convert("LA" if head.kind == GREY_ALPHA else "L"), np.uint8)
-        return Page(samples.reshape(head.height, head.width, -1), "grey", head.kind == GREY_ALPHA)
     if head.kind == PALETTE:
         alpha = "transparency" in image.info
         return Page(np.array(image.convert("RGBA" if alpha else "RGB"), np.uint8), "rgb", alpha)
-    return Page(np.array(image, np.uint8), "rgb", head.kind == RGB_ALPHA)
+    alpha = head.kind in (GREY_ALPHA, RGB_ALPHA)
+    grey = head.kind in (GREY, GREY_ALPHA)
+    if head.depth == 16:
+        try:
+            samples = _deep(data, head)[..., : CHANNELS[head.kind]]
+        except (*DAMAGE, zlib.error) as error:
+            raise damaged(error, ImageRejected, "image") from None
+    elif grey:
+        samples = np.array(image.convert("LA" if alpha else "L"), np.uint8).reshape(head.height, head.width, -1)
+    else:
+        samples = np.array(image, np.uint8)
+    key = _keyed(list(chunks(data)), head)
+    if key is not None:
+        opaque = np.where((samples == key).all(axis=2), 0, np.iinfo(samples.dtype).max).astype(samples.dtype)
+        samples = np.dstack((samples, opaque))
+    return Page(samples, "grey" if grey else "rgb", alpha or key is not None)
 
 
 def _deep(data: bytes, head: Header) -> Samples:
@@ -107,15 +118,8 @@ def _replaced(parts: list[Chunk], head: Header, edit: Edit) -> list[Chunk]:
         parts = [(name, palette.colours.tobytes() if name == b"PLTE" else content) for name, content in parts]
         content = _encoded(indices, head)
     else:
-        key = _keyed(parts, head)
-        before = edit.samples if key is None else _samples_of(joined(parts))
-        content = _encoded(_unkeyed(key, head, before, edit), head)
+        content = _encoded(_unkeyed(_keyed(parts, head), head, edit), head)
     return _with_picture_data(parts, content)
-
-
-def _samples_of(still: bytes) -> Samples:
-    with Image.open(io.BytesIO(still)) as image:
-        return _still(still, image).samples
 
 
 def _with_picture_data(parts: list[Chunk], content: bytes) -> list[Chunk]:
@@ -179,15 +183,15 @@ def _keyed(parts: list[Chunk], head: Header) -> Samples | None:
     return colour if head.depth >= 8 else colour * np.uint16(255 // ((1 << head.depth) - 1))
 
 
-def _unkeyed(colour: Samples | None, head: Header, before: Samples, edit: Edit) -> Samples:
-    """The samples, which are transparent in the hole where those ``before`` the repair were, and nowhere else."""
+def _unkeyed(colour: Samples | None, head: Header, edit: Edit) -> Samples:
+    """The samples without the alpha that ``colour`` stands for: in the hole, transparent pixels have it, others not."""
     if colour is None:
         return edit.samples
+    samples, alpha = edit.samples[..., :-1].copy(), edit.samples[..., -1]
     inside = edit.hole > 0
-    clear = inside & (before == colour).all(axis=2)
+    clear = inside & (alpha <= np.iinfo(alpha.dtype).max // 2)
     step = 255 // ((1 << head.depth) - 1) if head.depth < 8 else 1
-    hit = inside & ~clear & (np.abs(edit.samples.astype(np.int32) - colour) * 2 <= step - 1).all(axis=2)
-    samples = edit.samples.copy()
+    hit = inside & ~clear & (np.abs(samples.astype(np.int32) - colour) * 2 <= step - 1).all(axis=2)
     samples[clear] = colour
     if head.depth > 1:  # one bit has but the opposite
         samples[hit, 0] = colour[0] - step if colour[0] >= step else step
@@ -241,7 +245,7 @@ def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, ed
         palette.paint(indices, samples, inside)
         return _encoded(indices, own)
     shown = np.where(inside, np.uint8(255), np.uint8(0))
-    return _encoded(_unkeyed(_keyed(shared, own), own, before.samples, Edit(samples, shown)), own)
+    return _encoded(_unkeyed(_keyed(shared, own), own, Edit(samples, shown)), own)
 
 
 def _with_xmp(parts: list[Chunk], xmp: bytes) -> list[Chunk]:

@@ -76,6 +76,17 @@ def whole_frames(parts: list[Chunk]) -> Iterator[Chunk]:
             yield from ((name, content) for content in contents)
 
 
+def has_untold_frames(data: bytes) -> bool:
+    """Whether more frames (fcTL) follow than the animation's header (acTL) says; programs differ in what they show."""
+    stated: int | None = None
+    frames = 0
+    for name, content in chunks(data):
+        if name == b"acTL":
+            stated = int.from_bytes(content[:4], "big")
+        frames += name == b"fcTL"
+    return stated is not None and frames > stated
+
+
 def exif_of(data: bytes) -> bytes | None:
     """The content of eXIf, which may stand before the picture data or after it; ``None`` without one."""
     return next((content for name, content in chunks(data) if name == b"eXIf"), None)

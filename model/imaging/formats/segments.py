@@ -12,11 +12,13 @@ APP0, APP1, APP2, APP11, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xE
 #: Frame headers: all of SOF0 to SOF15 but DHT, JPG and DAC.
 SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE, ARITHMETIC = frozenset({0xC2, 0xC6, 0xCA, 0xCE}), frozenset(range(0xC9, 0xD0)) - {0xCC}
+LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 #: Largest content of a segment.
 LONGEST = 65_533
 
 EXIF, XMP, XMP_EXTENSION = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 MPF, PHOTOSHOP, ADOBE = b"MPF\0", b"Photoshop 3.0\0", b"Adobe"
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 
 #: A marker that interrupts coded data: any but restarts. 0xFF before a zero is data.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")

@@ -22,6 +22,8 @@ from model.imaging.metadata.photoshop import with_photoshop_thumbnail
 from model.imaging.picture import Colour, Edit, Page, Samples, Written
 from model.imaging.probing import DAMAGE, Limits, damaged
 
+#: ExtraSamples: colours are multiplied by alpha.
+_ASSOCIATED = 1
 _ORIENTATION, _XMP, _PHOTOSHOP = 274, 700, 34377
 _CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4, PALETTE: 1, YCBCR: 3}
 _COLOURS, _PACKING = "save it as grey, RGB, palette or CMYK", "pack it with LZW or Deflate"
@@ -160,7 +162,8 @@ def _shown(page: Any, stored: Samples) -> Page:
         colour = np.iinfo(colour.dtype).max - colour
     kind: Colour = "grey" if channels == 1 else "rgb" if channels == 3 else "cmyk"
     if alpha is not None and kind != "cmyk":
-        return Page(np.concatenate((colour, stored[..., alpha : alpha + 1]), axis=2), kind, True, turn)
+        samples = np.concatenate((colour, stored[..., alpha : alpha + 1]), axis=2)
+        return Page(samples, kind, True, turn, premultiplied=int(page.extrasamples[0]) == _ASSOCIATED)
     return Page(np.ascontiguousarray(colour), kind, False, turn)
 
 
@@ -188,6 +191,9 @@ def _edited(page: Any, stored: Samples, edit: Edit) -> Samples:
     if page.bitspersample < 8:
         new = np.rint(new * (_top(page) / 255)).astype(stored.dtype)
     stored[..., :channels][inside] = new
+    alpha = _alpha_at(page)
+    if alpha is not None and edit.samples.shape[2] > channels:
+        stored[..., alpha][inside] = edit.samples[..., channels][inside]
     return stored
 
 

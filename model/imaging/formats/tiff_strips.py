@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 PLAIN, LZW, JPEG, ADOBE_DEFLATE, PACKBITS, DEFLATE = 1, 5, 7, 8, 32773, 32946
 #: Codings that can be made again strip by strip without loss.
 LOSSLESS = {PLAIN, LZW, ADOBE_DEFLATE, PACKBITS, DEFLATE}
+_REVERSED_BITS = 2
 #: How a JPEG strip's components follow from its samples.
 _KINDS = {BLACK_IS_ZERO: "grey", RGB: "plain", SEPARATED: "plain", YCBCR: "ycc"}
 
@@ -83,6 +85,13 @@ def _spliced(file: Any, page: Any, index: int, edit: Edit) -> bytes:
 
 def _coded(page: Any, samples: Samples, order: str) -> bytes:
     """A strip's or tile's samples ``[h, w, c]`` as the file codes them."""
+    packed = _packed(page, samples, order)
+    # FillOrder 2: the bits of each byte lie in reversed order, whatever the coding (TIFF 6.0, section 8).
+    return bytes(imagecodecs.bitorder_encode(packed)) if page.fillorder == _REVERSED_BITS else packed
+
+
+def _packed(page: Any, samples: Samples, order: str) -> bytes:
+    """A strip's or tile's samples ``[h, w, c]``, compressed, with the first bit of each byte as its highest."""
     depth = page.bitspersample
     if depth < 8:
         rows: NDArray[Any] = packed_bits(samples.reshape(samples.shape[0], -1).astype(np.uint8), depth)

@@ -7,31 +7,58 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from PIL import Image
 
 from model.imaging.metadata.exif import Thumbnail
 
+_SIGNATURE = b"8BIM"
 _THUMBNAIL, _OLD_THUMBNAIL = 1036, 1033
 _SIDE, _QUALITY = 160, 75
+
+
+@dataclass(frozen=True)
+class _Resource:
+    """Where an image resource lies; the size of its content, 4 bytes, follows its name."""
+
+    kind: int
+    start: int
+    name_end: int
+    end: int
 
 
 def with_photoshop_thumbnail(resources: bytes, thumbnail: Thumbnail) -> bytes:
     """``resources`` with a new thumbnail where they have one; the format before Photoshop 5 is dropped."""
     out, at = [], 0
-    while resources[at : at + 4] == b"8BIM" and at + 8 <= len(resources):
-        kind = int.from_bytes(resources[at + 4 : at + 6], "big")
-        name_end = at + 7 + resources[at + 6]
-        name_end += (name_end - at) % 2
-        size = int.from_bytes(resources[name_end : name_end + 4], "big")
-        end = name_end + 4 + size
-        if kind == _THUMBNAIL:
+    for resource in _resources(resources):
+        if resource.kind == _THUMBNAIL:
             content = _content(thumbnail)
-            out.append(resources[at:name_end] + len(content).to_bytes(4, "big") + content + b"\0" * (len(content) % 2))
-        elif kind != _OLD_THUMBNAIL:
-            out.append(resources[at : end + size % 2])
-        at = end + size % 2
+            out.append(resources[resource.start : resource.name_end])
+            out.append(len(content).to_bytes(4, "big") + content + b"\0" * (len(content) % 2))
+        elif resource.kind != _OLD_THUMBNAIL:
+            out.append(resources[resource.start : resource.end])
+        at = resource.end
     return b"".join(out) + resources[at:]
+
+
+def is_cut_off(resources: bytes) -> bool:
+    """Whether the last resource goes on behind the end: in a JPEG, in the next segment."""
+    end = max((resource.end for resource in _resources(resources)), default=0)
+    rest = resources[end : end + len(_SIGNATURE)]
+    return end > len(resources) or (rest != b"" and _SIGNATURE.startswith(rest))
+
+
+def _resources(data: bytes) -> Iterator[_Resource]:
+    at = 0
+    while data[at : at + 4] == _SIGNATURE and at + 12 <= len(data):
+        name_end = at + 7 + data[at + 6]
+        name_end += (name_end - at) % 2
+        size = int.from_bytes(data[name_end : name_end + 4], "big")
+        end = name_end + 4 + size + size % 2
+        yield _Resource(int.from_bytes(data[at + 4 : at + 6], "big"), at, name_end, end)
+        at = end
 
 
 def _content(thumbnail: Thumbnail) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from cleanplate.base.names import stem_and_extension
 from model.errors import ModelError
 from model.repair.preview import Preview
 from storage.errors import BlobNotFound, StorageError
@@ -49,6 +50,9 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         "sha256": {**context.sha256, "result": sha256(result.data)},
         "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
     }
+    _, own_extension = stem_and_extension(context.image.name)
+    if own_extension.lower() != result.extension:
+        record["extension_changed"] = {"from": own_extension, "to": result.extension}
     if context.network is not None:
         record |= {"device": context.network.device, "precision": context.network.precision}
     if result.preview is not None:

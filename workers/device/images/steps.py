@@ -73,6 +73,8 @@ class Steps:
                 dilation_px=options.dilation_px,
                 feather_px=options.feather_px,
                 mask_inverted=options.mask_inverted,
+                mask_threshold=options.mask_threshold,
+                max_marked_share=options.max_marked_share,
                 placement=placement_of(context.image),
                 costs=inpainter.costs,
             )

@@ -16,6 +16,7 @@ const REASONS = {
   image_output_unsupported: () => [t("The wished format cannot hold the picture"), t("Submit these pictures with another format for their results, or with their own.")],
   mask_unreadable: () => [t("The mask cannot be read"), t("Paint the mask anew, or save its file as PNG.")],
   mask_empty: () => [t("The mask marks nothing"), t("Paint over the mark, or check whether black and white are swapped.")],
+  mask_covers_nearly_all: () => [t("The mask marks nearly the whole picture"), t("Check whether black and white are swapped, or paint the mask anew.")],
   mask_size_mismatch: () => [t("The mask does not fit the picture"), t("Submit these pictures with an anchor, so that the mask is laid on pictures of other shapes.")],
   mask_too_large: () => [t("The mask's file is too large"), t("Save the mask smaller.")],
   mask_too_many_pixels: () => [t("The mask has too many pixels"), t("Scale the mask down: it is fitted to the picture.")],

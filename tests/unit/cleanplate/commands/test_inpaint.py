@@ -59,6 +59,28 @@ def test_the_format_is_the_pictures_own(tmp_path: Path, home: dict[str, str]) ->
     assert format_of(out) == "JPEG"
 
 
+def test_a_file_whose_name_lies_is_named_rightly_or_converted(tmp_path: Path, home: dict[str, str]) -> None:
+    photo, out = tmp_path / "photo.jpg", tmp_path / "clean.jpg"
+    Image.fromarray(pixels(SAMPLE)).save(photo, "WEBP", lossless=True)
+    line = refusal(photo, MASK, "-o", out, settings=home)
+    assert "photo.jpg is a WEBP file" in line
+    assert "must end in .webp" in line
+    assert "--output jpeg" in line
+    assert "must end in .jpg" in refusal(photo, MASK, "-o", tmp_path / "x.webp", "--output", "jpeg", settings=home)
+    ended = cleanplate("inpaint", str(photo), str(MASK), "-o", str(out), "--output", "jpeg", settings=home)
+    assert ended.returncode == 0, ended.stderr
+    assert format_of(out) == "JPEG"
+
+
+def test_what_is_left_out_is_printed(tmp_path: Path, home: dict[str, str]) -> None:
+    photo, out = tmp_path / "photo.jpg", tmp_path / "clean.jpg"
+    picture = Image.fromarray(pixels(SAMPLE))
+    picture.save(photo, "MPO", save_all=True, append_images=[picture])
+    ended = cleanplate("inpaint", str(photo), str(MASK), "-o", str(out), settings=home)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "further pictures" in ended.stderr
+
+
 def test_existing_files_are_overwritten_only_on_request(tmp_path: Path, home: dict[str, str]) -> None:
     out = tmp_path / "clean.png"
     out.write_bytes(b"mine")
@@ -104,3 +126,18 @@ def test_text_is_found_by_what_it_says_and_a_picture_without_it_stays(tmp_path: 
     assert (ended.returncode, "no such text" in ended.stdout) == (0, True)
     assert other.read_bytes() == (tmp_path / "photo.png").read_bytes()
     assert "either a mask, or --text" in refusal(tmp_path / "photo.png", "-o", tmp_path / "x.png", settings=home)
+
+
+def test_masks_are_read_as_asked(tmp_path: Path, home: dict[str, str]) -> None:
+    painted = pixels(MASK)[..., 0] > 127
+    Image.fromarray(np.where(painted, np.uint8(0), np.uint8(1))).save(tmp_path / "labels.png")
+    plain, asked = tmp_path / "plain.png", tmp_path / "asked.png"
+    line = refusal(SAMPLE, tmp_path / "labels.png", "-o", asked, settings=home)
+    assert "mask_threshold" in line
+    line = refusal(SAMPLE, tmp_path / "labels.png", "-o", asked, "--mask-threshold", 1, settings=home)
+    assert "mask_inverted" in line
+    options = ["--mask-threshold", "1", "--mask-inverted"]
+    arguments = [str(SAMPLE), str(tmp_path / "labels.png"), "-o", str(asked), *options]
+    assert cleanplate("inpaint", *arguments, settings=home).returncode == 0
+    assert cleanplate("inpaint", str(SAMPLE), str(MASK), "-o", str(plain), settings=home).returncode == 0
+    assert np.array_equal(pixels(asked), pixels(plain))

@@ -30,7 +30,7 @@ def painted(task: Task) -> list[np.ndarray]:
 
 
 def through(data: bytes, output: str | None = None) -> bytes:
-    task = read(data, EVERYTHING, limits=LIMITS)
+    task = read(data, EVERYTHING, limits=LIMITS, max_marked_share=1)
     return write(task, painted(task), output=output).data
 
 

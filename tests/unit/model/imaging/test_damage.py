@@ -20,6 +20,7 @@ from model.imaging import Limits
 from model.imaging.memory import allocated, bounded
 from model.repair.task import read, write
 from tests.running import REPOSITORY
+from tests.unit.model.imaging.strangers import strangers
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=2_000_000)
 #: Seconds after which a file counts as hung: the process then prints where it is and ends.
@@ -30,7 +31,7 @@ def seeds() -> list[bytes]:
     with Image.open(REPOSITORY / "samples" / "originals" / "garment-0c06778b.png") as image:
         photo = image.convert("RGB")
     photo.thumbnail((72, 72))
-    return [case.data for case in cases(photo)]
+    return [*(case.data for case in cases(photo)), *strangers()]
 
 
 @pytest.fixture
@@ -39,10 +40,10 @@ def watched() -> Iterator[None]:
     faulthandler.cancel_dump_traceback_later()
 
 
-def survive(count: int, seed: int) -> dict[str, int]:
-    """Each damaged file through reading and writing; how they ended."""
+def survive(count: int, seed: int, whole: list[bytes] | None = None) -> dict[str, int]:
+    """Damaged copies of ``whole`` through reading and writing; how they ended. An error without a type leaves this."""
     ends: dict[str, int] = {}
-    for data in mutated(seeds(), count, seed):
+    for data in mutated(seeds() if whole is None else whole, count, seed):
         faulthandler.dump_traceback_later(HUNG_S, exit=True, file=sys.__stderr__)
         end = "repaired"
         with warnings.catch_warnings():
@@ -75,6 +76,13 @@ def test_damaged_files_end_well() -> None:
     ends = survive(160, seed=1)
     assert sum(ends.values()) == 160
     assert ends["repaired"] > 10
+    assert sum(count for end, count in ends.items() if end.startswith("image_")) > 10
+
+
+@pytest.mark.usefixtures("watched")
+def test_damaged_files_of_strangers_end_well() -> None:
+    ends = survive(160, seed=3, whole=strangers())
+    assert sum(ends.values()) == 160
     assert sum(count for end, count in ends.items() if end.startswith("image_")) > 10
 
 

@@ -191,3 +191,79 @@ def test_soft_edges_beyond_the_widened_mark_join_the_hole_by_their_strength() ->
     hard, none = split_soft(half(), reach=3)
     assert none is None
     assert (hard[:, :35] == 255).all()
+
+
+def product(erased: bool = False) -> Image.Image:
+    """A picture of goods with an alpha channel; ``erased``: its mark is erased to transparent."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    colours = np.stack((columns * 3, rows * 4, 255 - rows * 3, np.full_like(rows, 255)), axis=2).astype(np.uint8)
+    if erased:
+        colours[40:44, 50:60, 3] = 0
+    return Image.fromarray(colours, "RGBA")
+
+
+def test_a_mark_that_is_erased_to_transparent_is_the_mask_when_inverted() -> None:
+    data = file_of(product(erased=True))
+    mask = decoded(data, inverted=True)
+    assert (mask[40:44, 50:60] == 255).all()
+    assert np.count_nonzero(mask) == 40
+    assert refused(data) == "mask_covers_nearly_all"
+
+
+@pytest.mark.parametrize("alpha", [0, 100, 254])
+def test_a_stray_pixel_of_alpha_does_not_tip_a_mask(alpha: int) -> None:
+    drawing = Image.fromarray(half()).convert("RGBA")
+    drawing.putpixel((60, 3), (0, 0, 0, alpha))
+    assert np.array_equal(decoded(file_of(drawing)), half())
+
+
+def test_a_small_mark_on_a_transparent_ground_is_the_mask_whatever_its_colour() -> None:
+    for colour in ((0, 0, 0), (255, 255, 255), (200, 30, 30)):
+        for ground in ((0, 0, 0, 0), (255, 255, 255, 0)):
+            layer = Image.new("RGBA", (WIDTH, HEIGHT), ground)
+            layer.paste((*colour, 255), (50, 40, 54, 43))
+            mask = decoded(file_of(layer))
+            assert (mask[40:43, 50:54] == 255).all()
+            assert np.count_nonzero(mask) == 12
+
+
+def test_a_photo_is_no_mask() -> None:
+    painted = product().convert("RGB")
+    painted.paste((255, 0, 0), (4, 4, 20, 9))
+    data = file_of(painted)
+    with pytest.raises(MaskRejected, match="photo") as refusal:
+        decoded(data)
+    assert refusal.value.code == "mask_unreadable"
+    assert decoded(data, threshold=128).any()
+
+
+def test_a_mask_of_nearly_all_is_refused_unless_it_is_asked_for() -> None:
+    data = file_of(Image.new("L", (WIDTH, HEIGHT), 255))
+    assert refused(data) == "mask_covers_nearly_all"
+    assert refused(b'{"units": "relative", "boxes": [[0, 0, 1, 0.95]]}') == "mask_covers_nearly_all"
+    assert decoded(data, max_marked_share=1).min() == 255
+    assert refused(mask_file("L"), max_marked_share=0.4) == "mask_covers_nearly_all"
+
+
+@pytest.mark.parametrize(
+    ("values", "most"),
+    [
+        (half() // 255, "1 of 255"),
+        (half() // 2, "127 of 255"),
+        (half().astype(np.uint16), "255 of 65535"),
+        (half().astype(np.uint16) // 255, "1 of 65535"),
+    ],
+)
+def test_faint_masks_are_read_on_request_and_else_refused_with_advice(values: NDArray[Any], most: str) -> None:
+    data = file_of(Image.fromarray(values))
+    with pytest.raises(MaskRejected, match=f"highest value is {most}.*mask_threshold") as refusal:
+        decoded(data)
+    assert refusal.value.code == "mask_empty"
+    assert np.array_equal(decoded(data, threshold=1), half())
+    assert np.array_equal(decoded(data, threshold=int(values.max()), inverted=True), 255 - half())
+
+
+def refused(data: bytes, **options: Any) -> str:
+    with pytest.raises(MaskRejected) as refusal:
+        decoded(data, **options)
+    return refusal.value.code

@@ -40,7 +40,7 @@ CORPUS = {case.name: case.data for case in cases(photo())}
 
 def painted_red(name: str, output: str | None = None, label: Label | None = None) -> Repaired:
     """The file with its whole picture marked and filled red."""
-    task = read(CORPUS[name], b'{"boxes": [[0, 0, 9999, 9999]]}', limits=LIMITS)
+    task = read(CORPUS[name], b'{"boxes": [[0, 0, 9999, 9999]]}', limits=LIMITS, max_marked_share=1)
     red = [np.full_like(part.picture.pixels, (200, 30 + 10 * n, 40)) for n, part in enumerate(task.parts)]
     return write(task, red, output=output, label=label)
 
@@ -143,7 +143,8 @@ def test_frames_go_into_formats_that_hold_them_only() -> None:
 
 
 def test_options_left_out_change_nothing() -> None:
-    task = read(CORPUS["png-rgb-8"], png(letters(*photo().size, "across")), limits=LIMITS, mask_inverted=True)
+    mask = png(letters(*photo().size, "across"))
+    task = read(CORPUS["png-rgb-8"], mask, limits=LIMITS, mask_inverted=True, max_marked_share=1)
     assert (task.hole > 0).mean() > 0.5
 
 
@@ -155,7 +156,8 @@ def test_the_record_says_what_a_spliced_jpeg_leaves_out() -> None:
     task = read(out.getvalue(), b'{"boxes": [[2, 2, 9, 9]]}', limits=LIMITS)
     repaired = write(task, np.full_like(task.picture.pixels, 90))
     assert (repaired.record["format"], repaired.record["written"]) == ("JPEG", "spliced")
-    assert repaired.record["reason"].startswith("What the file holds behind the picture")
+    assert repaired.record["reason"] == "Left out, with what describes it: further pictures."
+    assert repaired.record["left_out"] == ["further_pictures"]
     with Image.open(io.BytesIO(repaired.data)) as image:
         assert getattr(image, "n_frames", 1) == 1
 

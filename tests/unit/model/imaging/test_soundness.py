@@ -114,8 +114,8 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "picture": lambda data: decode(data, LIMITS),
     "repair": lambda data: read(data, MASK, limits=LIMITS),
     "templates": lambda data: clean(data, [], limits=LIMITS),
-    "mask": lambda data: decode_mask(data, LIMITS, width=70, height=90),
-    "mask of a template": lambda data: pixel_mask(data, LIMITS),
+    "mask": lambda data: decode_mask(data, LIMITS, width=70, height=90, threshold=1, max_marked_share=1),
+    "mask of a template": lambda data: pixel_mask(data, LIMITS, threshold=1),
     "view": lambda data: view(data, LIMITS),
 }
 

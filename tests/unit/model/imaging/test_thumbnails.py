@@ -42,7 +42,7 @@ ATTRIBUTE = packet(b'<rdf:li xmpGImg:format="JPEG" xmpGImg:image="' + CODED + b'
 
 
 def reddened(data: bytes, output: str | None = None) -> bytes:
-    task = read(data, b'{"boxes": [[0, 0, 9999, 9999]]}', limits=LIMITS)
+    task = read(data, b'{"boxes": [[0, 0, 9999, 9999]]}', limits=LIMITS, max_marked_share=1)
     return write(task, [np.full_like(part.picture.pixels, RED) for part in task.parts], output=output).data
 
 

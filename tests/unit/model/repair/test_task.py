@@ -44,7 +44,7 @@ def task_of(height: int, width: int, *boxes: tuple[int, int, int, int]) -> Task:
     mask = np.zeros((height, width), np.uint8)
     for top, left, bottom, right in boxes:
         mask[top:bottom, left:right] = 255
-    return read(png(scene(height, width)), png(mask), limits=LIMITS)
+    return read(png(scene(height, width)), png(mask), limits=LIMITS, max_marked_share=1)
 
 
 @pytest.fixture(scope="session")

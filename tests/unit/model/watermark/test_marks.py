@@ -235,6 +235,19 @@ def test_a_file_keeps_its_format_and_one_without_the_mark_every_byte() -> None:
     assert skipped.skipped and skipped.data == without
 
 
+def test_every_page_of_a_document_is_cleaned() -> None:
+    rng = np.random.default_rng(15)
+    pages = [Image.fromarray(marked(SCENE, rng)[0]) for _ in range(2)]
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    cleaned = clean(out.getvalue(), [template()], limits=LIMITS)
+    assert cleaned.record["marks"] == 2
+    with Image.open(io.BytesIO(cleaned.data)) as document:
+        for number, page in enumerate(pages):
+            document.seek(number)
+            assert (np.asarray(document) != np.asarray(page)).any()
+
+
 def test_a_dense_mark_is_filled_and_the_fill_is_asked_only_then() -> None:
     dense = Scene(SCENE.mark, 0.9, (1, 1), margin=8, sizes=((200, 150),))
     found, asked = template(dense), []

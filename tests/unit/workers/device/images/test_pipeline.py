@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import threading
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from PIL import Image
 from sqlalchemy import update
 
 from cleanplate.base.settings import Settings
@@ -49,6 +51,19 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
             assert not np.array_equal(result, source)
         assert close_jobs(catalogue.database) == [job.id]
         assert catalogue.job(job).state is JobState.COMPLETED
+
+
+def test_the_record_says_that_a_results_extension_is_not_that_of_the_pictures_name(
+    catalogue: Catalogue, worker_on: WorkerOn
+) -> None:
+    out = io.BytesIO()
+    Image.fromarray(picture()).save(out, "WEBP", lossless=True)
+    job = catalogue.submit([out.getvalue(), png(picture())], MASK)
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    misnamed, named = catalogue.images(job)
+    assert (misnamed.name, misnamed.content_type) == ("0.png", "image/webp")
+    assert misnamed.record["extension_changed"] == {"from": ".png", "to": ".webp"}
+    assert "extension_changed" not in named.record
 
 
 def test_the_audit_log_names_the_worker_at_which_an_image_failed(catalogue: Catalogue, worker_on: WorkerOn) -> None:
