@@ -6,13 +6,17 @@ import re
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from cleanplate.embedded.service import local_url, settle
-from cleanplate.errors import PortInUse
+from cleanplate.base.processes import Child
+from cleanplate.base.reports import DeviceReport
+from cleanplate.embedded.service import local_url, require_start, settle
+from cleanplate.errors import PortInUse, ProgramFailed
 from tests import patient
 from tests.running import Running, cleanplate, kill, processes_with, running, until
 
@@ -178,6 +182,40 @@ def test_nothing_outlives_an_up_that_was_killed_and_the_next_one_starts(tmp_path
         )
     with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=tmp_path / "log-2") as up:
         until(lambda: "is ready at" in up.log, lambda: up.log)
+
+
+def test_up_ends_with_the_error_of_a_worker_that_cannot_start(tmp_path: Path) -> None:
+    weights = tmp_path / "broken.safetensors"
+    weights.write_bytes(b"no weights")
+    home = tmp_path / "home"
+    ended = cleanplate("up", "--port", "0", "--home", str(home), settings=SMALL | {"CLEANPLATE_WEIGHTS": str(weights)})
+    assert ended.returncode == 2
+    assert "is ready at" not in ended.stdout
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("cleanplate: The program worker cannot start: cpu: ")
+    assert "broken.safetensors" in last
+    assert processes_with(f"CLEANPLATE_HOME={home}") == {}
+
+
+def report(**fields: Any) -> DeviceReport:
+    return DeviceReport(device="cpu", host="here", told_at=0.0, **fields)
+
+
+@pytest.mark.parametrize(
+    ("programs", "reports", "reason"),
+    [
+        ([Child("serve", [])], [report(state="starting")], None),
+        ([Child("serve", [], deaths=1, last_status=-9)], [report(state="working")], None),
+        ([Child("dispatch", [], deaths=1, last_status=2)], [], "dispatch cannot start: its error is printed above"),
+        ([Child("serve", [], deaths=9, deaths_in_a_row=9, last_status=1)], [], "serve cannot start: it keeps dying"),
+        ([], [report(state="waiting", reason="no_device: There is none.")], "worker cannot start: cpu: no_device: "),
+    ],
+)
+def test_a_program_that_cannot_start_ends_the_start(
+    programs: list[Child], reports: list[DeviceReport], reason: str | None
+) -> None:
+    with pytest.raises(ProgramFailed, match=reason) if reason else nullcontext():
+        require_start(programs, reports)
 
 
 def test_a_folder_of_other_things_that_others_can_read_is_refused(tmp_path: Path) -> None:
