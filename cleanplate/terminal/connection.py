@@ -21,9 +21,7 @@ def connect() -> Client:
         UsageError: there is no key.
     """
     home = stated_home()
-    url, key = os.environ.get("CLEANPLATE_URL", ""), stated_key()
-    if not url:
-        url = address_path(home).read_text().strip() if address_path(home).exists() else DEFAULT_URL
+    (url, _), key = stated_url(), stated_key()
     if not key:
         if not is_loopback(urlsplit(url).hostname):
             # The embedded service's key is for this machine; no other machine may get it.
@@ -35,6 +33,14 @@ def connect() -> Client:
             )
         key = key_path(home).read_text().strip()
     return Client(url, key)
+
+
+def stated_url() -> tuple[str, bool]:
+    """The service's address, and whether somebody names one: a variable, or the service in the home folder."""
+    if url := os.environ.get("CLEANPLATE_URL", ""):
+        return url.rstrip("/"), True
+    path = address_path(stated_home())
+    return (path.read_text().strip(), True) if path.exists() else (DEFAULT_URL, False)
 
 
 def stated_key() -> str:

@@ -99,7 +99,8 @@ def build_images(wheels: Path) -> None:
         podman(
             "build", "--quiet", "--network=none", f"--target={target}",
             f"--tag=localhost/cleanplate-{target}",
-            f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1",
+            f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=LOCKED=false",
+            "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1",
             f"--volume={wheels}:/wheels:ro", "--file=deploy/Dockerfile", ".", cwd=REPOSITORY,
         )  # fmt: skip
     for target in ("postgres", "redis", "proxy"):

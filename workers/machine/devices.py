@@ -38,6 +38,16 @@ class Reading:
     temperature_c: int | None = None
 
 
+@dataclass(frozen=True)
+class Driver:
+    """NVIDIA's driver."""
+
+    #: ``580.95.05``
+    version: str
+    #: The newest CUDA that it runs, as major and minor version.
+    cuda: tuple[int, int]
+
+
 # Waiting threads must not spin: the machine has other work.
 _CPU = Device("cpu", {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"})
 
@@ -99,6 +109,15 @@ def read_device(device: Device) -> Reading:
         whole = _or_none(lambda: pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)) or handle
         temperature = _or_none(lambda: pynvml.nvmlDeviceGetTemperature(whole, pynvml.NVML_TEMPERATURE_GPU))
     return Reading(memory and int(memory.used), memory and int(memory.total), temperature)
+
+
+def driver() -> Driver | None:
+    """NVIDIA's driver of this machine; ``None`` where there is none."""
+    with _nvml() as available:
+        if not available:
+            return None
+        cuda = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
+        return Driver(str(pynvml.nvmlSystemGetDriverVersion()), (cuda // 1000, cuda % 1000 // 10))
 
 
 def _uuids() -> list[str]:

@@ -37,7 +37,7 @@ def test_the_commands_of_the_service_are_there() -> None:
     assert set(COMMANDS) == {
         "up", "link", "submit", "watch", "approve", "demo", "reconcile", "jobs list", "jobs show", "jobs cancel",
         "jobs retry", "jobs pause", "jobs resume", "jobs delete", "serve", "worker", "dispatch", "migrate",
-        "migrate-home", "healthy", "settings", "pause", "resume", "tenants weight",
+        "migrate-home", "healthy", "settings", "doctor", "pause", "resume", "tenants weight",
         "keys create", "keys list", "keys revoke", "audit export", "tenants list", "tenants quota", "audit verify",
         "inpaint", "train", "template estimate", "template apply",
         "weights list", "weights pull", "weights convert", "weights verify",
@@ -95,7 +95,7 @@ def test_the_key_of_the_embedded_service_goes_to_no_other_machine(tmp_path: Path
 
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     settings = {"CLEANPLATE_HOME": str(tmp_path)}
-    assert cleanplate("migrate", "migrate-home", "reconcile", settings=settings).returncode == 0
+    assert cleanplate("migrate", settings=settings).returncode == 0
     made = cleanplate("keys", "create", "import", "--tenant", "acme", settings=settings)
     secret = made.stdout.strip()
     assert secret.startswith("cp_")
@@ -112,7 +112,7 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
 def test_the_ledger_goes_down_and_up_again(tmp_path: Path) -> None:
     settings = {"CLEANPLATE_HOME": str(tmp_path)}
     for revision in ("head", "base", "head"):
-        ended = cleanplate("migrate", "migrate-home", "reconcile", "--revision", revision, settings=settings)
+        ended = cleanplate("migrate", "--revision", revision, settings=settings)
         assert ended.returncode == 0, ended.stderr
     assert cleanplate("keys", "list", settings=settings).returncode == 0
 
@@ -123,7 +123,7 @@ def test_the_ledger_goes_down_and_up_again(tmp_path: Path) -> None:
 )
 def test_a_program_that_does_not_run_is_not_healthy(program: str, complaint: str, tmp_path: Path) -> None:
     settings = {"CLEANPLATE_HOME": str(tmp_path), "CLEANPLATE_PORT": str(free_port())}
-    assert cleanplate("migrate", "migrate-home", "reconcile", settings=settings).returncode == 0
+    assert cleanplate("migrate", settings=settings).returncode == 0
     ended = cleanplate("healthy", program, settings=settings)
     assert ended.returncode == 1
     assert complaint in ended.stderr
@@ -132,7 +132,7 @@ def test_a_program_that_does_not_run_is_not_healthy(program: str, complaint: str
 
 def test_the_audit_log_is_exported_and_verified(tmp_path: Path) -> None:
     settings = {"CLEANPLATE_HOME": str(tmp_path)}
-    assert cleanplate("migrate", "migrate-home", "reconcile", settings=settings).returncode == 0
+    assert cleanplate("migrate", settings=settings).returncode == 0
     for name in ("one", "two"):
         assert cleanplate("keys", "create", name, "--tenant", "acme", settings=settings).returncode == 0
     whole = cleanplate("audit", "verify", settings=settings)

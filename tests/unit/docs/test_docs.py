@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import known_variables
 from cleanplate.cli import app
 from tests.running import REPOSITORY
 
@@ -56,7 +56,7 @@ def test_make_targets_of_the_documents_exist() -> None:
 
 
 def test_variables_of_the_documents_are_settings_or_the_clients() -> None:
-    known = {f"CLEANPLATE_{name.upper()}" for name in Settings.model_fields} | {"CLEANPLATE_URL", "CLEANPLATE_API_KEY"}
+    known = known_variables()
     for name, text in TEXTS.items():
         assert set(re.findall(r"CLEANPLATE_[A-Z0-9_]+", text)) <= known, name
 
