@@ -28,6 +28,8 @@ _LEAST_TRANSPARENT_SHARE = 0.01
 _DRAWING_SHARE, _DRAWING_LEVELS = 0.95, 8
 #: A photo: this share of the pixels is coloured and of medium brightness, in more than so many different colours.
 _PHOTO_SHARE, _PHOTO_COLOURS = 0.03, 32
+#: Coloured: the channels differ by more than this. Of medium brightness: their mean lies between these.
+_LEAST_CHROMA, _DARK, _LIGHT = 12, 32, 224
 #: Every n-th pixel of every n-th row tells a photo.
 _PHOTO_STEP = 2
 _MARKED = 128
@@ -152,8 +154,8 @@ def _stored_mask(data: bytes, limits: Limits, *, any_colour: bool) -> NDArray[An
             if not any_colour and _is_photo(image):
                 raise MaskRejected(
                     "mask_unreadable",
-                    "The mask is a photo: paint what is to be removed in white on black, or on a transparent ground. "
-                    "To take its brightness all the same, ask for a mask_threshold.",
+                    "The mask is coloured as a photo is: paint what is to be removed in white on black, or on a "
+                    "transparent ground. To take its brightness all the same, ask for a mask_threshold.",
                 )
             values = _luminance(image)
         return np.ascontiguousarray(as_seen(values, turn))
@@ -193,7 +195,7 @@ def _is_photo(image: Image.Image) -> bool:
     colours = np.asarray(_plain(image).convert("RGB"), np.uint8)[::_PHOTO_STEP, ::_PHOTO_STEP].reshape(-1, 3)
     chroma = colours.max(axis=1) - colours.min(axis=1)
     mean = colours.mean(axis=1)
-    coloured = colours[(chroma > 24) & (mean > 32) & (mean < 224)]
+    coloured = colours[(chroma > _LEAST_CHROMA) & (mean > _DARK) & (mean < _LIGHT)]
     if len(coloured) < _PHOTO_SHARE * len(colours):
         return False
     _, counts = np.unique((coloured >> 4).astype(np.intp) @ (256, 16, 1), return_counts=True)

@@ -33,7 +33,7 @@ DAMAGE = (
 )  # fmt: skip
 
 #: Bytes per pixel by mode, at the peak of decoding, repairing and encoding (``bench/pipeline.py``).
-_BYTES_PER_PIXEL = {"1": 15, "L": 15, "I;16": 24, "RGB": 18, "RGBA": 40, "CMYK": 40}
+_BYTES_PER_PIXEL = {"1": 15, "L": 15, "I;16": 24, "RGB": 18, "RGBA": 50, "LA": 50, "P": 50, "CMYK": 40}
 
 Rejection = Callable[[str, str], ModelError]
 
