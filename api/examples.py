@@ -227,6 +227,7 @@ EXAMPLES: dict[str, Any] = {
     "Delivery": _DELIVERY_BODY,
     "DeliveryPage": {"data": [_DELIVERY_BODY], "next_cursor": None},
     "Health": {"status": "ok"},
+    "Readiness": {"status": "ok", "workers": 2, "starting": 0, "reason": None},
 }
 
 

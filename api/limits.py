@@ -11,8 +11,6 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Response, g, request
 from flask_limiter import HeaderNames, Limiter
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from api import auth
 from cleanplate.base.settings import Settings
@@ -30,11 +28,6 @@ def register(app: APIFlask, settings: Settings) -> None:
     if not settings.rate_limit_per_minute:
         return
     redis_url = settings.broker_url.get_secret_value()
-    redis_options: dict[str, Any] = {
-        "socket_timeout": _REDIS_TIMEOUT_S,
-        "socket_connect_timeout": _REDIS_TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 0),
-    }
 
     # Answers pass the hooks in the reverse order of their registration: this one comes after Flask-Limiter's.
     @app.after_request
@@ -60,12 +53,24 @@ def register(app: APIFlask, settings: Settings) -> None:
         retry_after="delta-seconds",
         strategy="fixed-window",
         storage_uri=redis_url or "memory://",
-        storage_options=redis_options if redis_url else {},
+        storage_options=_redis_options() if redis_url else {},
         key_prefix="cleanplate",
         # Requests that are at work when Redis stops answering are let through, and later ones counted here.
         swallow_errors=True,
         in_memory_fallback_enabled=True,
     )
+
+
+def _redis_options() -> dict[str, Any]:
+    """One short try for each answer. Imports redis, which brings OpenTelemetry along where that is installed."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return {
+        "socket_timeout": _REDIS_TIMEOUT_S,
+        "socket_connect_timeout": _REDIS_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
 
 
 def _counted_for() -> str:

@@ -124,7 +124,8 @@ def test_results_that_are_gone_are_made_again(shelf: Shelf) -> None:
     assert shelf.missing() == []
     chain(shelf.database)
     entries = list(chained_entries(shelf.database))
-    assert [entry.image_id for entry in entries if entry.action == "image.requeued"] == [lost.id, unseen.id]
+    requeued = {entry.image_id for entry in entries if entry.action == "image.requeued"}
+    assert requeued == {lost.id, unseen.id}
     seen = Verification()
     for entry in entries:
         seen.see(entry)
