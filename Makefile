@@ -32,7 +32,7 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call chromium)
 	@$(call recipes)
 	@$(call scripts)
-	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test $(SCRIPTS)/*/*.test.js
+	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-force-exit $(SCRIPTS)/*/*.test.js
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
