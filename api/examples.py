@@ -183,6 +183,7 @@ EXAMPLES: dict[str, Any] = {
                 "host": "gpu-03",
                 "device": "cuda0",
                 "state": "working",
+                "reason": None,
                 "deaths": 0,
                 "images": 48_210,
                 "images_per_second": 21.5,

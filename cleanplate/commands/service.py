@@ -184,11 +184,11 @@ def migrate(
     from cleanplate.telemetry import logs
     from storage.blobs import S3Blobs, open_blobs
     from storage.migrate import migrate as migrate_ledger
-    from workers.shared.servers import require_ledger
+    from workers.shared.servers import COMMAND_WAIT_S, require_ledger
 
     settings = load_settings()
     logs.configure(settings)
-    require_ledger(settings, migrated=False)
+    require_ledger(settings, migrated=False, wait_s=COMMAND_WAIT_S)
     migrate_ledger(settings.sqlalchemy_url, revision)
     blobs = open_blobs(settings)
     if revision == "head" and isinstance(blobs, S3Blobs):

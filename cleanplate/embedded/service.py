@@ -142,11 +142,11 @@ def _prepare(settings: Settings) -> None:
     from storage.database import Database
     from storage.ledger.tenants.tenants import create_key, ensure_tenant, identify
     from storage.migrate import migrate
-    from workers.shared.servers import require_blobs, require_ledger, require_queue
+    from workers.shared.servers import COMMAND_WAIT_S, require_blobs, require_ledger, require_queue
 
-    require_ledger(settings, migrated=False)
-    require_blobs(settings)
-    require_queue(settings)
+    require_ledger(settings, migrated=False, wait_s=COMMAND_WAIT_S)
+    require_blobs(settings, wait_s=COMMAND_WAIT_S)
+    require_queue(settings, wait_s=COMMAND_WAIT_S)
     migrate(settings.sqlalchemy_url)
     database = Database.connect(settings.sqlalchemy_url)
     try:

@@ -1,11 +1,12 @@
 """Ledger, object store and queue, checked before a program starts.
 
-A server that does not answer is waited for, because it may be starting too. One that refuses ends the start at once
-with the variable to change. Once a program runs, outages only make it wait.
+A server that does not answer is waited for, as in an outage later: it may be starting too. The log says which one and
+why. A server that refuses ends the start at once with the variable to change.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,7 +26,9 @@ log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
-WAIT_S, PAUSE_S = 30.0, 1.0
+#: Seconds that a command waits whose result a person waits for.
+COMMAND_WAIT_S = 30.0
+PAUSE_S = 1.0
 _ANSWER_S = 5.0
 _LEDGER, _BLOBS, _QUEUE = "CLEANPLATE_DATABASE_URL", "CLEANPLATE_BLOBS_URL", "CLEANPLATE_BROKER_URL"
 #: In Postgres' messages of refused connections, which no retry mends.
@@ -39,7 +42,7 @@ _S3_ADVICE = {
 }
 
 
-def require_ledger(settings: Settings, *, migrated: bool = True, wait_s: float = WAIT_S) -> None:
+def require_ledger(settings: Settings, *, migrated: bool = True, wait_s: float = math.inf) -> None:
     """The ledger answers, and has the tables of this version unless ``migrated`` is false.
 
     Raises:
@@ -58,7 +61,7 @@ def require_ledger(settings: Settings, *, migrated: bool = True, wait_s: float =
         )
 
 
-def require_blobs(settings: Settings, *, wait_s: float = WAIT_S) -> None:
+def require_blobs(settings: Settings, *, wait_s: float = math.inf) -> None:
     """The blob store answers, and its bucket exists.
 
     Raises:
@@ -67,7 +70,7 @@ def require_blobs(settings: Settings, *, wait_s: float = WAIT_S) -> None:
     _wait_for("object store", lambda: _ask_blobs(settings), BlobStoreUnavailable, _BLOBS, wait_s)
 
 
-def require_queue(settings: Settings, *, wait_s: float = WAIT_S, sleep: Callable[[float], None] = time.sleep) -> None:
+def require_queue(settings: Settings, *, wait_s: float = math.inf, sleep: Callable[[float], None] = time.sleep) -> None:
     """The queue's Redis answers. A folder always does.
 
     Raises:
@@ -97,7 +100,7 @@ def _wait_for(
             if time.monotonic() >= deadline:
                 raise ServerRefuses(f"{variable}: the {server} cannot be used: {reason}") from error
             if reason != reported:
-                log.warning("start.waits", server=server, error=reason, at_most_s=wait_s)
+                log.warning("start.waits", server=server, variable=variable, error=reason)
                 reported = reason
         sleep(PAUSE_S)
 

@@ -34,7 +34,9 @@ def painted(page: Page) -> Any:
 
     def paint(shapes: list[dict[str, Any]], width: int, height: int) -> NDArray[np.uint8] | None:
         text = page.evaluate(_FILE_OF, [shapes, width, height])
-        return None if text is None else decode_mask(text.encode(), LIMITS, width=width, height=height)
+        if text is None:
+            return None
+        return decode_mask(text.encode(), LIMITS, width=width, height=height, max_marked_share=1)
 
     return paint
 

@@ -87,6 +87,8 @@ class Crowded:
     def _read_so_far(self) -> int:
         with self.shop.db.read() as connection:
             connection.execute(select(func.pg_stat_force_next_flush()))
+        # What this connection itself has read, such as the rows above, would be reported at any later moment.
+        self.connection.execute("SELECT pg_stat_force_next_flush()")
         row = self.connection.execute(
             "SELECT sum(coalesce(heap_blks_read + heap_blks_hit, 0) + coalesce(idx_blks_read + idx_blks_hit, 0)"
             " + coalesce(toast_blks_read + toast_blks_hit, 0)) FROM pg_statio_user_tables"
