@@ -14,6 +14,8 @@ from tests.running import until
 
 @pytest.mark.parametrize("fault", [Fault.BUSY, Fault.DRIPPING, Fault.CUT])
 def test_an_object_store_in_trouble_costs_no_image(on_servers: Service, fault: Fault) -> None:
+    # At its start a worker waits for its servers and takes no image.
+    until(lambda: "worker.ready" in on_servers.worker.log, "the worker did not start")
     job = on_servers.submit_small(3)
     on_servers.store.fault = fault
     try:
