@@ -54,6 +54,12 @@ class ServerRefuses(WorkerError):
     code = "server_refuses"
 
 
+class ServerSilent(ServerRefuses):
+    """A server did not answer in time; it may answer later."""
+
+    code = "server_silent"
+
+
 class NoDevice(WorkerError):
     """``CLEANPLATE_DEVICE=cuda`` on a machine without a CUDA device."""
 

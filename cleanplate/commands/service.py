@@ -69,12 +69,11 @@ def serve() -> None:
     from api import server
     from cleanplate.base.settings import load_settings
     from cleanplate.telemetry import logs
-    from workers.shared.servers import require_blobs, require_ledger
+    from workers.shared.servers import check_servers_of_api
 
     settings = load_settings()
     logs.configure(settings)
-    require_ledger(settings)
-    require_blobs(settings)
+    check_servers_of_api(settings)
     raise typer.Exit(server.run(settings))
 
 

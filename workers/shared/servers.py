@@ -20,7 +20,7 @@ from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import BlobStoreRefused, BlobStoreUnavailable, LedgerUnavailable
-from workers.errors import ServerRefuses
+from workers.errors import ServerRefuses, ServerSilent
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,21 @@ _S3_ADVICE = {
     "SignatureDoesNotMatch": "check CLEANPLATE_S3_SECRET_ACCESS_KEY",
     "AccessDenied": "the key needs the permission to list, read, write and delete in the bucket",
 }
+
+
+def check_servers_of_api(settings: Settings) -> None:
+    """Refuse the start of the API where ledger or object store refuse it; start without one that does not answer.
+
+    The API answers without them: ``/healthz``, and 503 for what needs the server that is away.
+
+    Raises:
+        ServerRefuses: a server refuses.
+    """
+    for require in (require_ledger, require_blobs):
+        try:
+            require(settings, wait_s=0)
+        except ServerSilent as error:
+            log.warning("start.without_server", error=str(error))
 
 
 def require_ledger(settings: Settings, *, migrated: bool = True, wait_s: float = math.inf) -> None:
@@ -98,7 +113,7 @@ def _wait_for(
         except transient as error:
             reason = " ".join(str(error).split())
             if time.monotonic() >= deadline:
-                raise ServerRefuses(f"{variable}: the {server} cannot be used: {reason}") from error
+                raise ServerSilent(f"{variable}: the {server} cannot be used: {reason}") from error
             if reason != reported:
                 log.warning("start.waits", server=server, variable=variable, error=reason)
                 reported = reason

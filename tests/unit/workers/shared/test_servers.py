@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from tests.running import cleanplate
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 from workers.errors import ServerRefuses
-from workers.shared.servers import require_blobs, require_ledger, require_queue
+from workers.shared.servers import check_servers_of_api, require_blobs, require_ledger, require_queue
 
 
 def requirements(settings: Settings, *, wait_s: float = 0) -> None:
@@ -56,6 +56,13 @@ def test_wrong_passwords_are_not_waited_for(server_settings: Settings, redis_ser
     broker = f"redis://:wrong@127.0.0.1:{redis_server.port}/0"
     with pytest.raises(ServerRefuses, match=r"CLEANPLATE_BROKER_URL: 127\.0\.0\.1 refuses: "):
         require_queue(server_settings.model_copy(update={"broker_url": SecretStr(broker)}), wait_s=10_000)
+
+
+def test_the_api_starts_without_a_server_that_does_not_answer(server_settings: Settings) -> None:
+    nobody = f"postgresql://cleanplate@127.0.0.1:{free_port()}/cleanplate"
+    check_servers_of_api(server_settings.model_copy(update={"database_url": SecretStr(nobody)}))
+    with pytest.raises(ServerRefuses, match="the bucket does not exist"):
+        check_servers_of_api(server_settings.model_copy(update={"blobs_url": "s3://nobody-made-this-bucket"}))
 
 
 def test_a_server_that_starts_later_is_waited_for(embedded_settings: Settings) -> None:
