@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage.engine import WRITES, open_engine
 from storage.errors import LedgerUnavailable
-from storage.migrate import is_behind, is_current
+from storage.migrate import is_current
 from storage.tables import UtcDateTime
 
 Clock = Callable[[], datetime]
@@ -92,14 +92,9 @@ class Database:
             connection.execute(select(1))
 
     def schema_is_current(self) -> bool:
-        """Whether all migrations have been applied. Raises LedgerUnavailable."""
+        """Whether all migrations of this code, or newer ones, have been applied. Raises LedgerUnavailable."""
         with self.read() as connection:
             return is_current(connection)
-
-    def schema_is_behind(self) -> bool:
-        """Whether a migration has not been applied; a newer schema is not behind. Raises LedgerUnavailable."""
-        with self.read() as connection:
-            return is_behind(connection)
 
 
 @contextmanager

@@ -79,14 +79,6 @@ def _is_newer(connection: Connection) -> bool:
     return bool(current) and not known.intersection(current)
 
 
-def is_behind(connection: Connection) -> bool:
-    """Whether the schema lacks a migration of this code. A newer schema is not behind: old programs go on with it."""
-    scripts = ScriptDirectory.from_config(_config())
-    current = set(MigrationContext.configure(connection).get_current_heads())
-    older = {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
-    return not current or not current.isdisjoint(older)
-
-
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))

@@ -46,7 +46,7 @@ def ready() -> answers.Readiness:
 def _against_ledger(backend: Stores) -> str | None:
     try:
         backend.database.check()
-        if backend.database.schema_is_behind():
+        if not backend.database.schema_is_current():
             return "The ledger lacks tables of this version: run `cleanplate migrate`."
     except StorageError as error:
         return f"The ledger cannot be reached ({error.code})."

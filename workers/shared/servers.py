@@ -123,7 +123,7 @@ def _wait_for(
 def _ask_ledger(database: Database) -> bool:
     """Whether migrations are missing."""
     try:
-        return database.schema_is_behind()
+        return not database.schema_is_current()
     except LedgerUnavailable as error:
         if any(words in str(error) for words in _POSTGRES_REFUSES):
             raise ServerRefuses(f"{_LEDGER}: {error}") from error

@@ -52,13 +52,6 @@ def wants(filters: Iterable[str], event_type: str) -> bool:
     )
 
 
-def image_ended(connection: Connection, ended: Iterable[Row[Any]]) -> None:
-    """An event for each image: rows of ``ENDED_IMAGE``."""
-    ended = list(ended)
-    if ended:
-        _write(connection, image_rows(ended, listeners(connection, {row.job_id for row in ended})))
-
-
 def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> list[dict[str, Any]]:
     """Rows of ``webhook_outbox`` for images that ended (rows of ``ENDED_IMAGE``); ``listeners`` by job."""
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
