@@ -72,8 +72,11 @@ class PostgresServer(Server):
 
     def new_database(self, *, empty: bool = False) -> str:
         """Create a database, as a copy of the template or empty; its name."""
+        return self.copy_database("template1" if empty else self._TEMPLATE)
+
+    def copy_database(self, source: str) -> str:
+        """Create a database as a copy of one that nobody is connected to; its name."""
         name = f"test_{secrets.token_hex(8)}"
-        source = "template1" if empty else self._TEMPLATE
         self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
         return name
 

@@ -79,7 +79,7 @@ uploads = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
-    Column("key", String(300), nullable=False),
+    Column("key", String(300), nullable=False, index=True),
     Column("filename", String(255), nullable=False),
     Column("content_type", String(100), nullable=False),
     # In bytes, as announced; the link accepts no other size. Empty: not announced.

@@ -21,10 +21,10 @@ from sqlalchemy import (
     String,
     Text,
     Update,
-    bindparam,
     case,
     delete,
     func,
+    literal_column,
     select,
     tuple_,
     update,
@@ -93,12 +93,13 @@ def locked_images(
 ) -> CTE:
     """The ids, states and tiles of images, locked in the order that all transactions keep.
 
-    Without a ``limit`` the conditions name the images, by id, token or job. The state is then a bound value, so that
-    Postgres reads them by these, and not all queued or running images by the partial index of their state.
+    Without a ``limit`` the conditions name the images, by id, token or job. The state is then an expression that no
+    partial index matches, so that Postgres reads them by these also while a table has no statistics, and not all
+    queued or running images.
     """
     if limit is None:
-        named = bindparam(None, [state.value for state in states], type_=String(), expanding=True)
-        in_states: ColumnElement[bool] = images.c.state.in_(named)
+        words: list[ColumnElement[str]] = [literal_column(f"'{state.value}'") for state in states]
+        in_states: ColumnElement[bool] = func.coalesce(images.c.state, "", type_=String()).in_(words)
     else:
         in_states = _in_states(states)
     query: Select[Any] = (
