@@ -26,7 +26,7 @@ from storage.ledger.jobs.overviews import overview
 from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.reading import get_job, list_images, list_jobs
 from storage.ledger.jobs.watching import look_since
-from storage.ledger.operations.audit import latest_entries
+from storage.ledger.operations.audit import entries_of_job, latest_entries
 from storage.ledger.operations.queues import busy_workers, queues
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
@@ -245,6 +245,7 @@ RARE: dict[str, Call] = {
         crowded.shop.db, crowded.shop.tenant, crowded.endpoint_id, limit=50, after=None, job_id=ended_job(LARGE)
     ),
     "audit log": lambda crowded: latest_entries(crowded.shop.db, crowded.shop.tenant, limit=50),
+    "audit log of a job": lambda crowded: entries_of_job(crowded.shop.db, crowded.job_id),
     "audit log of a tenant without entries": lambda crowded: latest_entries(crowded.shop.db, "tnt_none", limit=50),
     "delete a job of 500 images": delete_ended,
 }

@@ -23,6 +23,7 @@ _INDEXES = (
     ("ix_jobs_open_deadline", "jobs", ["deadline"], _OPEN),
     ("ix_images_of_state", "images", ["job_id", "state", "position"], "state <> 'running'"),
     ("ix_images_failed", "images", ["job_id", "error_code", "position"], "state = 'failed'"),
+    ("ix_audit_log_job_id", "audit_log", ["job_id"], "image_id IS NULL"),
     ("ix_uploads_key", "uploads", ["key"], None),
     ("ix_webhook_deliveries_endpoint_id_id", "webhook_deliveries", ["endpoint_id", "id"], None),
     ("ix_webhook_deliveries_endpoint_id_state_id", "webhook_deliveries", ["endpoint_id", "state", "id"], None),

@@ -11,6 +11,7 @@ from storage.records.states import (
     ENDED,
     HELD_JOB,
     PING_EVENT,
+    WITH_RESULT,
     DeliveryState,
     EventFilter,
     ImageState,
@@ -23,7 +24,7 @@ from storage.records.states import (
     TemplateState,
 )
 from storage.records.templates import LeasedTemplate, MadeTemplate, NewTemplate, SampleSource, Template, UsedTemplate
-from storage.records.tenants import ApiKey, AuditEntry, Caller, Quota, Upload, Usage
+from storage.records.tenants import AccountDay, ApiKey, AuditEntry, Caller, Quota, Upload, Usage, Work
 from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, WebhookEndpoint
 from storage.records.work import Backlog, ImageOfJob, LeasedImage, Outcome, Shard, Taken, Waiting
 
@@ -32,6 +33,8 @@ __all__ = [
     "ENDED",
     "HELD_JOB",
     "PING_EVENT",
+    "WITH_RESULT",
+    "AccountDay",
     "ApiKey",
     "AuditEntry",
     "Backlog",
@@ -80,4 +83,5 @@ __all__ = [
     "UsedTemplate",
     "Waiting",
     "WebhookEndpoint",
+    "Work",
 ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+#: Stages of an image in which a device works on it.
+DEVICE_STAGES = ("network", "unblend")
+
 
 class Hashes(BaseModel):
     """SHA-256 of the files that an attempt read and wrote, in hexadecimal digits."""
@@ -30,8 +33,15 @@ class ImageRecord(BaseModel):
     worker: str = ""
     #: By stage.
     seconds: dict[str, float] = {}
+    #: Of the result's file.
+    bytes: int = 0
     #: Width and height of the stored preview; ``None``: there is none.
     preview: dict[str, int] | None = None
+
+    @property
+    def device_ms(self) -> int:
+        """Milliseconds in which the device worked on the image."""
+        return round(1000 * sum(self.seconds.get(stage, 0.0) for stage in DEVICE_STAGES))
 
 
 class ReviewError(BaseModel):

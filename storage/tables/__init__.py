@@ -10,6 +10,8 @@ from storage.tables.sessions import login_links, sessions
 from storage.tables.templates import job_templates, templates
 from storage.tables.tenants import (
     IS_UNUSED,
+    account_deltas,
+    accounts,
     api_keys,
     audit_log,
     blob_deletions,
@@ -27,6 +29,8 @@ __all__ = [
     "SERIAL",
     "UtcDateTime",
     "Word",
+    "account_deltas",
+    "accounts",
     "api_keys",
     "attempts",
     "audit_log",

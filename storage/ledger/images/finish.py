@@ -14,7 +14,7 @@ from storage.ledger.images.leases import held_by
 from storage.ledger.lifecycle.images import AttemptEnd, Branch, move_images
 from storage.ledger.lifecycle.transitions import BACK_OFF, WORKER_ENDS
 from storage.ledger.operations import audit
-from storage.records import ENDED, ImageRecord, ImageState, Outcome
+from storage.records import ENDED, WITH_RESULT, ImageRecord, ImageState, Outcome, Work
 from storage.tables import JSON_DOCUMENT, images
 
 #: Backoff after a transient failure, in seconds: doubles up to the longest, with up to a half of jitter.
@@ -46,6 +46,7 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
             given=images.c.id == given.c.image_id,
             attempt_end=attempt_end,
             audit_entry=lambda row: _entry(row, outcomes_by_id[row.id]),
+            work=lambda row: _work(outcomes_by_id[row.id]),
         )
         return {row.id for row in rows}
 
@@ -76,7 +77,7 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
 
 
 def _entry(row: Any, outcome: Outcome) -> audit.Event:
-    """The entry of an image's end in the audit log: hashes of source and result, method and template."""
+    """The entry of an image's end in the audit log: hashes of source and result, method and template, work."""
     record = ImageRecord.model_validate(outcome.record)
     data = {
         "name": row.name,
@@ -86,8 +87,16 @@ def _entry(row: Any, outcome: Outcome) -> audit.Event:
         "template": record.template,
         "error_code": row.error_code,
     }
+    if row.state in WITH_RESULT:
+        data["work"] = vars(_work(outcome))
     actor = f"worker:{record.worker}"[:250]
     return audit.Event(row.tenant_id, f"image.{row.state}", actor, row.job_id, row.id, data)
+
+
+def _work(outcome: Outcome) -> Work:
+    record = ImageRecord.model_validate(outcome.record)
+    pixels = (outcome.width or 0) * (outcome.height or 0)
+    return Work(images=1, pixels=pixels, bytes=record.bytes, device_ms=record.device_ms)
 
 
 def _given(db: Database, outcomes: list[Outcome]) -> CTE:

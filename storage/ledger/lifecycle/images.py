@@ -43,8 +43,9 @@ from storage.ledger.lifecycle.transitions import (
     Tiles,
 )
 from storage.ledger.operations import audit
+from storage.ledger.tenants.accounts import note_work
 from storage.ledger.webhooks import outbox
-from storage.records import ENDED, ImageState
+from storage.records import ENDED, WITH_RESULT, ImageState, Work
 from storage.tables import attempts, images, job_deltas, webhook_outbox
 
 
@@ -123,11 +124,12 @@ def move_images(
     worker: str = "",
     attempt_end: Callable[[Row[Any]], AttemptEnd] | None = None,
     audit_entry: Callable[[Row[Any]], audit.Event] | None = None,
+    work: Callable[[Row[Any]], Work] | None = None,
 ) -> Sequence[Row[Any]]:
     """Moves the images that fulfil the conditions and are in a source state; their rows as they are afterwards.
 
     ``given`` joins rows that bring values. ``worker`` holds the attempts that are opened, ``attempt_end`` closes
-    others, ``audit_entry`` tells of images that end.
+    others, ``audit_entry`` tells of images that end, ``work`` goes into the accounts for those with a result.
     """
     transitions = {
         transition.target.value: transition
@@ -184,6 +186,8 @@ def move_images(
         if audit_entry is None:
             raise ValueError("The audit log has an entry for each image, and nothing says what it holds.")
         audit.append_with(db, batch, [audit_entry(row) for row in audited])
+    with_result = [row for row in ended if row.state in WITH_RESULT]
+    note_work(db, batch, [] if work is None else [(row.tenant_id, work(row)) for row in with_result])
     batch.write(connection)
     return rows
 

@@ -166,6 +166,18 @@ def unchained(db: Database) -> int:
         )
 
 
+def entries_of_job(db: Database, job_id: str) -> list[AuditEntry]:
+    """What was done to a job as a whole, and by whom, oldest first; also after its deletion. Images are left out."""
+    query = (
+        select(audit_log).where(audit_log.c.job_id == job_id, audit_log.c.image_id.is_(None)).order_by(audit_log.c.id)
+    )
+    with db.read() as connection:
+        return [
+            AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "")
+            for row in connection.execute(query)
+        ]
+
+
 class Verification:
     """Verifies entries in chain order; ``flaws`` holds the first of each chain, ``heads`` their ends."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, any_, case, func, select, union, update
 
 from storage.database import Database
@@ -14,6 +15,8 @@ from storage.ledger.lifecycle.jobs import delete_job_row
 from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import note_blobs
 from storage.tables import images, uploads
+
+log = structlog.get_logger(__name__)
 
 
 def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> None:
@@ -42,6 +45,7 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
             raise NotFound("job", job_id)
         note_blobs(db, connection, [(f"t/{tenant_id}/jobs/{job_id}/", None)])
         audit.append(db, connection, [audit.Event(tenant_id, "job.deleted", actor, job_id, None, {"images": count})])
+    log.info("job.deleted", job=job_id, tenant=tenant_id, actor=actor, images=count)
 
 
 def _named_by(db: Database, job_id: str) -> ColumnElement[bool]:

@@ -49,6 +49,7 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         "device_notes": sorted(context.notes),
         "sha256": {**context.sha256, "result": sha256(result.data)},
         "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
+        "bytes": len(result.data),
     }
     _, own_extension = stem_and_extension(context.image.name)
     if own_extension.lower() != result.extension:
