@@ -20,6 +20,9 @@ from storage.errors import LedgerUnavailable
 from storage.migrate import is_current
 from storage.tables import UtcDateTime
 
+#: Postgres' code for a write to a standby, or to a primary that has become one.
+_READ_ONLY = "25006"
+
 Clock = Callable[[], datetime]
 
 
@@ -106,6 +109,10 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
     except PoolTimeout as error:
         raise LedgerUnavailable("All connections to the ledger are in use. Try again shortly.") from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+            # All of the pool's connections may lead to it.
+            engine.dispose()
+            raise LedgerUnavailable("The ledger's database is a standby, which takes no writes.") from error
         if isinstance(error, OperationalError) or error.connection_invalidated:
             lines = str(error.orig).strip().splitlines()
             raise LedgerUnavailable(f"The ledger's database failed: {lines[0] if lines else error.orig!r}") from error

@@ -52,6 +52,6 @@ def result(image_id: str) -> Response:
     if image.state not in ENDED or image.result_key is None:
         raise Problem("image_not_finished", f"The image is {image.state}. Ask again when it has ended.")
     link = backend.blobs.presigned_get(
-        image.result_key, filename=download_name(image), expires_s=backend.settings.link_expiry_s
+        image.result_key, filename=download_name(image.name, image.result_key), expires_s=backend.settings.link_expiry_s
     )
     return Response(status=302, headers={"Location": link.url})

@@ -4,7 +4,7 @@
 """
 
 from storage.records.documents import Hashes, ImageRecord, Review, ReviewError
-from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
+from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Result, Rights, SkippedRow
 from storage.records.specs import EstimateSpec, LogoSpec, MaskSpec, TemplateSpec
 from storage.records.states import (
     BATCH_EVENT,
@@ -65,6 +65,7 @@ __all__ = [
     "PausedBy",
     "Priority",
     "Quota",
+    "Result",
     "Review",
     "ReviewError",
     "Rights",

@@ -96,7 +96,8 @@ def locked_images(
 
     Without a ``limit`` the conditions name the images, by id, token or job. The state is then an expression that no
     partial index matches, so that Postgres reads them by these also while a table has no statistics, and not all
-    queued or running images.
+    queued or running images. With a ``limit`` the order is that of an expression: Postgres would else read the table in
+    the order of its ids until it has found so many.
     """
     if limit is None:
         words: list[ColumnElement[str]] = [literal_column(f"'{state.value}'") for state in states]
@@ -106,7 +107,7 @@ def locked_images(
     query: Select[Any] = (
         select(images.c.id, images.c.state, images.c.tiles_done)
         .where(in_states, *conditions)
-        .order_by(images.c.id)
+        .order_by(images.c.id if limit is None else images.c.id + literal_column("''"))
         .with_for_update(key_share=True, skip_locked=skip_locked, of=images)
     )
     return (query if limit is None else query.limit(limit)).cte("locked")
