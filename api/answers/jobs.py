@@ -12,7 +12,7 @@ from api.example_ids import JOB_ID, TEMPLATE_ID
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import JobOptions
 from storage import records
-from storage.documents import read_job_mask
+from storage.json_columns import read_job_mask
 from storage.records import (
     JobState,
     PausedBy,

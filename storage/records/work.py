@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cleanplate.base.masks import JobMask, Placement
 from cleanplate.base.options import JobOptions
-from storage.documents import read_image_options, read_job_mask, read_job_options
+from storage.json_columns import read_image_options, read_job_mask, read_job_options
 from storage.records.states import ImageState, Priority
 from storage.records.templates import UsedTemplate
 

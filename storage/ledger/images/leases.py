@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, case, select, update
 
 from cleanplate.base.masks import JobMask
 from storage.database import Database
-from storage.documents import read_job_mask
+from storage.json_columns import read_job_mask
 from storage.ledger import bulk
 from storage.ledger.images.eligibility import may_begin
 from storage.ledger.lifecycle.images import Branch, locked_images, move_images

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from storage.database import Database
-from storage.documents import read_job_mask, read_job_options
+from storage.json_columns import read_job_mask, read_job_options
 from storage.ledger.images.eligibility import is_paused
 from storage.records import Counts, ImageState, Job, JobState, Priority, Review, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, select, update
 
 from cleanplate.base.masks import AutoMask
 from storage.database import Database
-from storage.documents import read_job_mask
 from storage.errors import (
     JobCanceled,
     JobNotInReview,
@@ -16,6 +15,7 @@ from storage.errors import (
     NothingToApprove,
     TemplateNotInReview,
 )
+from storage.json_columns import read_job_mask
 from storage.ledger.jobs.reading import read_one_job
 from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.transitions import APPROVE, JobTransition

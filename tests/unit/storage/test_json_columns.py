@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cleanplate.base.masks import AutoMask, LogoPlace, Placement
 from cleanplate.base.options import ImageOptions, JobOptions
-from storage.documents import read_image_mask, read_image_options, read_job_mask, read_job_options
+from storage.json_columns import read_image_mask, read_image_options, read_job_mask, read_job_options
 from storage.records import EstimateSpec, LogoSpec, MaskSpec, TemplateKind
 from storage.records.specs import read_spec
 
