@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from storage.database import Database
-from storage.json_columns import read_job_mask, read_job_options
+from storage.json_columns import read_job_mask, read_job_options, read_review
 from storage.ledger.images.eligibility import is_paused
-from storage.records import Counts, ImageState, Job, JobState, Priority, Review, Rights, RightsBasis
+from storage.records import Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
 STATES = tuple(state.value for state in ImageState)
@@ -129,7 +129,7 @@ def read_job(row: Row[Any]) -> Job:
         images_per_second=rate,
         expires_at=fields["expires_at"],
         mask=read_job_mask(fields["mask"]),
-        review=None if fields["review"] is None else Review.model_validate(fields["review"]),
+        review=read_review(fields["review"]),
         rows_skipped=fields["rows_skipped"],
         queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
         eta_s=0.0 if not unfinished else unfinished / rate if rate else None,

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, not_, or_, select, update
 
+from cleanplate.base.templates import TemplateProgress
 from storage.database import Database
 from storage.ledger.images.eligibility import is_paused
 from storage.ledger.images.reaper import WORKER_LOST
@@ -134,11 +135,11 @@ def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[s
         return token, leased
 
 
-def extend_template(db: Database, token: str, *, lease_s: float, progress: dict[str, Any] | None) -> bool:
+def extend_template(db: Database, token: str, *, lease_s: float, progress: TemplateProgress | None) -> bool:
     """Extends a lease and writes the progress; whether the token still holds it."""
     changes: dict[str, Any] = {"lease_expires_at": db.after(lease_s)}
     if progress is not None:
-        changes["progress"] = progress
+        changes["progress"] = progress.model_dump()
     with db.write() as connection:
         return bool(connection.execute(update(templates).where(_held(token)).values(**changes)).rowcount)
 
@@ -165,9 +166,9 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
         for one in made:
             result = {
                 "state": state,
-                "place": one.place,
+                "place": one.place.document(),
                 "samples": one.samples,
-                "quality": one.quality,
+                "quality": None if one.quality is None else one.quality.document(),
                 "confidence": one.confidence,
                 "warnings": one.warnings,
                 "file_key": one.file_key,

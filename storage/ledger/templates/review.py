@@ -15,7 +15,7 @@ from storage.errors import (
     NothingToApprove,
     TemplateNotInReview,
 )
-from storage.json_columns import read_job_mask
+from storage.json_columns import read_job_mask, read_review
 from storage.ledger.jobs.reading import read_one_job
 from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.transitions import APPROVE, JobTransition
@@ -23,7 +23,7 @@ from storage.ledger.operations import audit
 from storage.ledger.templates import template_use
 from storage.ledger.templates.templates import SHOWN, lock_template, read_template
 from storage.ledger.webhooks import outbox
-from storage.records import Job, JobState, Review, Template, TemplateState
+from storage.records import Job, JobState, Template, TemplateState
 from storage.tables import jobs, templates
 
 
@@ -71,8 +71,8 @@ def approve_job(
             return read_one_job(db, connection, tenant_id, job_id)
         if row.state != JobState.NEEDS_REVIEW:
             raise JobNotInReview(job_id, row.state)
-        review = Review.model_validate(row.review)
-        chosen = template_ids or _usable(connection, review.templates)
+        review = read_review(row.review)
+        chosen = template_ids or ([] if review is None else _usable(connection, review.templates))
         if not chosen:
             raise NothingToApprove(job_id)
         owned = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)

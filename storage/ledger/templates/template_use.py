@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select
 from cleanplate.base.masks import AutoMask, BoxesMask, FileMask, JobMask, Placement
 from storage.database import Database
 from storage.errors import TemplateNotReady, TemplatesMixed, TemplateUnknown
+from storage.json_columns import read_place
 from storage.ledger import bulk
 from storage.records import EstimateSpec, TemplateKind, TemplateState, UsedTemplate
 from storage.tables import job_templates, new_id, templates
@@ -117,6 +118,7 @@ def resolve(mask: JobMask | None, known: Known) -> Resolved:
         return Resolved(Placement())
     first = known.get(mask.template_ids[0])
     if first is not None and first.kind == TemplateKind.MASK:
-        return Resolved(Placement.model_validate(first.place), mask_key=first.file_key)
+        place = read_place(first.place)
+        return Resolved(place if isinstance(place, Placement) else Placement(), mask_key=first.file_key)
     used = (UsedTemplate(id=name, file_key=known[name].file_key if name in known else "") for name in mask.template_ids)
     return Resolved(Placement(), templates=tuple(used))

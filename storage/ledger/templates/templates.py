@@ -16,6 +16,7 @@ from storage.errors import (
     NotFound,
     TemplateInUse,
 )
+from storage.json_columns import read_place, read_progress, read_quality
 from storage.ledger.jobs.reading import one_job
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.operations import audit
@@ -169,5 +170,12 @@ def read_template(connection: Connection, tenant_id: str, template_id: str) -> T
 
 
 def _template(row: Row[Any]) -> Template:
-    typed = {"kind": TemplateKind(row.kind), "state": TemplateState(row.state), "spec": spec_of(row)}
+    typed = {
+        "kind": TemplateKind(row.kind),
+        "state": TemplateState(row.state),
+        "spec": spec_of(row),
+        "place": read_place(row.place),
+        "quality": read_quality(row.quality),
+        "progress": read_progress(row.progress),
+    }
     return Template(**row._asdict() | typed)
