@@ -9,13 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from cleanplate.base.masks import AutoMask, BoxesMask, FileMask, JobMask, Placement
 from storage.database import Database
 from storage.errors import TemplateNotReady, TemplatesMixed, TemplateUnknown
 from storage.json_columns import read_place
 from storage.ledger import bulk
+from storage.ledger.lifecycle.templates import insert_template
+from storage.ledger.lifecycle.transitions import REQUEST_FOR_JOB
 from storage.records import EstimateSpec, TemplateKind, TemplateState, UsedTemplate
 from storage.tables import job_templates, new_id, templates
 
@@ -83,22 +85,16 @@ def note(db: Database, connection: Connection, job_id: str, template_ids: list[s
 def begin_estimate(db: Database, connection: Connection, tenant_id: str, job_id: str, mask: AutoMask) -> None:
     """Adds the template that is to be found in a new job's pictures."""
     spec = EstimateSpec(mode="auto", approve=mask.approve, min_confidence=mask.min_confidence, force=mask.force)
-    connection.execute(
-        insert(templates).values(
-            id=new_id("tpl"),
-            tenant_id=tenant_id,
-            name=job_id,
-            version=1,
-            kind=TemplateKind.ESTIMATE,
-            state=TemplateState.ESTIMATING,
-            spec=spec.model_dump(mode="json"),
-            source_job_id=job_id,
-            warnings=[],
-            previews={},
-            available_at=db.now(),
-            created_at=db.now(),
-        )
-    )
+    values = {
+        "id": new_id("tpl"),
+        "tenant_id": tenant_id,
+        "name": job_id,
+        "version": 1,
+        "kind": TemplateKind.ESTIMATE,
+        "spec": spec.model_dump(mode="json"),
+        "source_job_id": job_id,
+    }
+    insert_template(db, connection, REQUEST_FOR_JOB, values)
 
 
 def read_used(connection: Connection, masks: Iterable[JobMask | None]) -> Known:
