@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Table, update
 from sqlalchemy.exc import IntegrityError
 
 import storage
@@ -177,11 +177,12 @@ def test_a_template_moves_from_its_source_states_only(shop: Shop, transition: Te
         )
 
 
-@pytest.mark.parametrize("table", [images, jobs], ids=str)
-def test_the_ledger_refuses_a_state_that_is_none(db: Database, shop: Shop, table: object) -> None:
-    shop.submit(1)
+@pytest.mark.parametrize("table", [images, jobs, templates], ids=str)
+def test_the_ledger_refuses_a_state_that_is_none(db: Database, shop: Shop, table: Table) -> None:
+    job = shop.submit(1)
+    create_template(db, shop.tenant, NewTemplate(name="a", spec=EstimateSpec(), source_job_id=job.id))
     with pytest.raises(IntegrityError, match="state"), db.write() as connection:
-        connection.execute(update(images if table is images else jobs).values(state="lost"))
+        connection.execute(update(table).values(state="lost"))
 
 
 def test_no_other_module_writes_a_state() -> None:

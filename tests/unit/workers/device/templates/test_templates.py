@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import Scene, text
-from cleanplate.base.masks import AutoMask, JobMask, TemplateMask
+from cleanplate.base.masks import AutoMask, JobMask, Placement, TemplateMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from storage.ledger.jobs.submission import submit_job
@@ -132,7 +132,7 @@ def test_a_masks_template_is_inpainted(catalogue: Catalogue, worker_on: WorkerOn
     worker = worker_on(catalogue.settings)
     template = wanted(catalogue, TemplateKind.MASK, [png(bar_mask())], place={"anchor": "center"})
     make_template(template.id, worker)
-    assert now(catalogue, template).place == {"anchor": "center"}
+    assert now(catalogue, template).place == Placement(anchor="center")
     job = job_with(catalogue, [png(picture(1, HEIGHT, WIDTH))], TemplateMask(template=template.id))
     run_shard(catalogue.ids(job), worker)
     (image,) = catalogue.images(job)
