@@ -53,7 +53,7 @@ lint: ## Check style, types and import rules, of the page's scripts too
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(SCRIPTS)/node_modules/.bin/tsc --project $(SCRIPTS)/tsconfig.json
-	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/web $(SCRIPTS)
+	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/docs.js api/static/web $(SCRIPTS)
 	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
 	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 
