@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Seriali
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+#: A JSON object whose fields are free, or belong to another format: a request body, an OpenAPI document, an event.
+JsonObject = dict[str, Any]
 #: An id as clients may send it; every id that the ledger makes fits.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 

@@ -6,10 +6,11 @@ A newer service may send more fields than this client knows. Fields that an olde
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
@@ -19,8 +20,6 @@ DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
 JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
-#: A mask, options or a place of a kind that only a newer service knows, as it sent them.
-JsonObject = dict[str, Any]
 
 
 class _Answer(BaseModel):
@@ -299,7 +298,7 @@ class DeliveryAnswer(_Answer):
     #: Counts the deliveries of one job to one webhook, from 1.
     sequence: int
     #: The body of the post.
-    payload: dict[str, Any]
+    payload: JsonObject
     state: DeliveryState
     created_at: datetime
     #: ``None`` after the last attempt.

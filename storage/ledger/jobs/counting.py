@@ -30,6 +30,7 @@ from storage.json_columns import read_job_mask, read_job_options, read_review
 from storage.ledger.images.eligibility import is_paused
 from storage.records import Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
+from storage.tables.columns import ColumnValues
 
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
@@ -49,7 +50,7 @@ class Moves:
         changes[target] += images
         changes["tiles_done"] += tiles
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[ColumnValues]:
         """The rows of ``job_deltas``, one for each job."""
         return [{"job_id": job, **{name: changes[name] for name in _COUNTED}} for job, changes in self._by_job.items()]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, update
@@ -12,16 +12,14 @@ from storage.ledger.lifecycle.transitions import Due, TemplateTransition
 from storage.ledger.operations import audit
 from storage.ledger.webhooks import outbox
 from storage.tables import templates
-
-#: New values of columns, by name.
-Columns = Mapping[str, Any]
+from storage.tables.columns import ColumnValues
 
 
 def insert_template(
     db: Database,
     connection: Connection,
     transition: TemplateTransition,
-    values: Columns,
+    values: ColumnValues,
     *,
     entry: audit.Event | None = None,
 ) -> Row[Any]:
@@ -40,7 +38,7 @@ def move_templates(
     connection: Connection,
     transition: TemplateTransition,
     *conditions: ColumnElement[bool],
-    values: Columns | None = None,
+    values: ColumnValues | None = None,
     entries: Sequence[audit.Event] = (),
 ) -> Sequence[Row[Any]]:
     """Moves the templates that fulfil the conditions and are in a source state, with their events and audit entries.
@@ -68,9 +66,9 @@ def delete_template_row(db: Database, connection: Connection, template_id: str, 
     audit.append(db, connection, [entry])
 
 
-def _effects(db: Database, transition: TemplateTransition) -> dict[str, Any]:
+def _effects(db: Database, transition: TemplateTransition) -> ColumnValues:
     """The writes of a transition that the table states."""
-    columns: dict[str, Any] = {"state": transition.target}
+    columns: ColumnValues = {"state": transition.target}
     if transition.sources:
         columns |= {"published_at": None, "progress": None}
     if transition.sources and not transition.takes_lease:

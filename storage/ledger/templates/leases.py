@@ -48,6 +48,7 @@ from storage.records import (
     TemplateState,
 )
 from storage.tables import images, jobs, templates, uploads
+from storage.tables.columns import ColumnValues
 
 #: Most samples from a job; the estimate stops earlier when it has enough.
 MOST_SOURCES = 400
@@ -253,7 +254,7 @@ def _lock_held(connection: Connection, token: str) -> Row[Any] | None:
     return connection.execute(select(templates).where(_held(token)).with_for_update()).first()
 
 
-def _beside(db: Database, connection: Connection, row: Row[Any], template_id: str) -> dict[str, Any]:
+def _beside(db: Database, connection: Connection, row: Row[Any], template_id: str) -> ColumnValues:
     """The columns of a template for another mark of the same pictures, under the same name."""
     return {
         "id": template_id,
