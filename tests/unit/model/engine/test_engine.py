@@ -156,8 +156,9 @@ def test_only_as_many_tiles_share_a_pass_as_are_cheaper_together() -> None:
         futures = [running.submit(tile()) for _ in range(6)] + [running.submit(tile(side=256))]
         for future in futures:
             future.result()
-        assert (running.load.tiles, running.load.passes) == (7, 3)
-    assert sizes == [3, 3, 1]
+        assert (running.load.tiles, running.load.passes) == (7, 4)
+    # A device captures few shapes: batches have 1, 2, 4 or 8 tiles.
+    assert sizes == [2, 2, 2, 1]
 
 
 def test_a_host_without_memory_is_mended_like_a_device_without() -> None:
@@ -179,20 +180,71 @@ def test_a_tile_that_fits_nowhere_is_an_error_that_may_pass() -> None:
     assert raised.value.transient
 
 
-@pytest.mark.parametrize(
-    "error",
-    [torch.AcceleratorError("CUDA error: unspecified launch failure"), RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")],
-)
-def test_a_device_that_failed_is_lost_to_all_who_ask_later(error: Exception) -> None:
+ERRORS_OF_LOST_DEVICES = [
+    torch.AcceleratorError("CUDA error: unspecified launch failure"),
+    RuntimeError("CUDNN_STATUS_EXECUTION_FAILED"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS_OF_LOST_DEVICES)
+def test_a_device_that_failed_is_lost_to_all_who_ask_later(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Tensor, __: torch.dtype) -> None:
         raise error
 
     with engine(fail, max_batch=1) as running:
+        # After such an error a device that is lost fails everything.
+        monkeypatch.setattr(torch, "ones", lambda *_, **__: fail(torch.empty(0), torch.float32))
         with pytest.raises(DeviceLost):
             running.submit(tile()).result()
         assert running.lost
         with pytest.raises(DeviceLost):
             running.submit(tile())
+
+
+@pytest.mark.parametrize("error", ERRORS_OF_LOST_DEVICES[:2])
+def test_a_device_that_still_computes_is_not_lost(error: Exception) -> None:
+    def fail_once(x: Tensor, __: torch.dtype) -> None:
+        if x[:, :3].max() < 0.1:
+            raise error
+
+    with engine(fail_once, max_batch=1) as running:
+        with pytest.raises(type(error)):
+            running.submit(tile(5)).result()
+        assert running.submit(tile(200)).result().notes == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+    ],
+)
+def test_every_word_for_no_memory_halves_the_batch(words: str) -> None:
+    def room_for_one(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 1:
+            raise RuntimeError(words)
+
+    with engine(room_for_one, max_batch=2, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(2)]
+        assert [future.result().notes for future in futures] == [("smaller_batch",)] * 2
+
+
+def test_an_error_with_the_code_of_no_memory_halves_the_batch() -> None:
+    short = torch.AcceleratorError("CUDA error")
+    short.error_code = 2  # type: ignore[attr-defined]
+
+    def room_for_one(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 1:
+            raise short
+
+    with engine(room_for_one, max_batch=2, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(2)]
+        assert [future.result().notes for future in futures] == [("smaller_batch",)] * 2
 
 
 def test_a_pass_that_hangs_is_seen_from_outside() -> None:
@@ -245,6 +297,23 @@ def test_values_that_are_not_finite_are_computed_again_in_fp32() -> None:
         result = running.submit(tile(100)).result()
     assert result.notes == ("fp32",)
     assert float(result.values[12, 12, 0]) == pytest.approx(mean_of(100), abs=1e-4)
+
+
+def test_a_network_that_overflows_again_and_again_stays_in_fp32() -> None:
+    dtypes: list[torch.dtype] = []
+
+    class Counting(Overflowing):
+        def __deepcopy__(self, memo: object) -> Counting:
+            return Counting(self.always)
+
+        def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
+            dtypes.append(self.gain.dtype)
+            return super().forward(x, window)
+
+    with Engine(Counting(always=False), CPU, "bf16", max_batch=1) as running:
+        notes = [running.submit(tile(100)).result().notes for _ in range(5)]
+    assert notes == [("fp32",)] * 5
+    assert dtypes == [torch.bfloat16, torch.float32] * 3 + [torch.float32] * 2
 
 
 def test_values_that_are_not_finite_in_fp32_either_are_an_error() -> None:
