@@ -54,8 +54,8 @@ class LaMaInpainter:
 
         ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
-        ``threads``: of the network on a CPU; 0 takes as many as this process may use. ``precision``: the device's best
-        where not given.
+        ``threads``: of the network on a CPU; 0 takes as many as this process may use (``OMP_NUM_THREADS`` counts).
+        ``precision``: the device's best where not given.
 
         Raises:
             WeightsRejected: the file is not a network's weights.
@@ -250,8 +250,13 @@ def weights_file(weights: str | Path) -> Path:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its container (cgroup v2) where there is one."""
+    """Cores that this process may use: its affinity, the quota of its container (cgroup v2), and ``OMP_NUM_THREADS``,
+    where there are such limits.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdecimal() and int(limit):
+        cores = min(cores, int(limit))
     quota_file = Path("/sys/fs/cgroup/cpu.max")
     if quota_file.exists():
         quota, period = quota_file.read_text().split()

@@ -19,6 +19,7 @@ from model import LaMaInpainter
 from model.box import Box
 from model.engine.engine import Engine
 from model.engine.flight import Tile
+from model.engine.inpainter import usable_cores
 from model.errors import (
     DeviceFull,
     DeviceLost,
@@ -486,3 +487,11 @@ def png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+@pytest.mark.parametrize(("limit", "most"), [("1", 1), ("0", None), ("many", None)])
+def test_a_limit_on_threads_is_kept(monkeypatch: pytest.MonkeyPatch, limit: str, most: int | None) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    usable = usable_cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert usable_cores() == (most or usable)
