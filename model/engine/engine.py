@@ -28,6 +28,7 @@ from model.engine.flight import Flight, Tile, launch
 from model.engine.plan import ALIGN, LEAST_SIDE, cut, tile_weights
 from model.errors import DeviceFull, DeviceLost, EngineClosed, ResultNotFinite
 from model.networks.fused import fuse
+from model.networks.graphs import DeviceGraphs
 from model.networks.precision import Precision
 from model.networks.program import Program
 
@@ -85,10 +86,12 @@ class Engine:
         max_batch: int = 8,
         batch_px: int | None = None,
         max_delay_ms: float = 3.0,
+        graphs: DeviceGraphs | None = None,
     ) -> None:
         """``max_batch``: tiles of one pass, and ``batch_px`` its pixels where more than one share it (``None``: any).
 
-        ``max_delay_ms``: longest time that a tile waits for others.
+        ``max_delay_ms``: longest time that a tile waits for others. ``graphs``: captures passes on ``device``
+        (``None``: on CUDA those of the device).
         """
         #: Fused, in fp32, on the CPU: the one copy of the weights from which programs are made.
         self._network = fuse(network, "fft")
@@ -100,6 +103,7 @@ class Engine:
         self._idle_s = 0.0
         self._idle_since: float | None = None
         self._moved_at = time.monotonic()
+        self._graphs = graphs
         self._programs: dict[tuple[str, Precision], Program] = {}
         self._program(device, precision)
         #: Batches in a row whose values were not finite.
@@ -298,8 +302,6 @@ class Engine:
 
     def _shed(self) -> bool:
         """Give back memory that captured passes hold; whether there was any."""
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
         return self._program(self.device, self.precision).shed()
 
     def _in_parts(self, tile: Tile) -> Filled:
@@ -349,7 +351,8 @@ class Engine:
         key = (str(device), precision)
         if key not in self._programs:
             shared = device.type == "cpu" and precision == "fp32"
-            self._programs[key] = Program(self._network, device, precision, shared=shared)
+            graphs = self._graphs if device == self.device else None
+            self._programs[key] = Program(self._network, device, precision, shared=shared, graphs=graphs)
         return self._programs[key]
 
 

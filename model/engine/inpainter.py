@@ -26,7 +26,7 @@ from model.engine.engine import Engine, Filled
 from model.engine.flight import Tile
 from model.engine.guide import guided, smaller
 from model.engine.plan import ALIGN, Plan, Region, make_plan, tile_weights
-from model.errors import ImageRejected, MaskRejected, WeightsRejected
+from model.errors import DeviceUnusable, ImageRejected, MaskRejected, WeightsRejected
 from model.networks.precision import Precision, best_precision
 from model.networks.weights import SHIPPED, load_network
 from model.repair.hole import Mask, dilate, lay, rim
@@ -59,12 +59,13 @@ class LaMaInpainter:
 
         Raises:
             WeightsRejected: the file is not a network's weights.
+            DeviceUnusable: PyTorch cannot use ``device``.
         """
         torch.set_num_threads(threads or usable_cores())
         #: The file of the weights, without symbolic links: two inpainters of one file hold the same weights.
         self.weights = weights_file(weights)
         network, description = load_network(self.weights)
-        chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
+        chosen = _device_of(device)
         self.architecture = description.architecture
         self.device = str(chosen)
         self.precision = precision or best_precision(chosen, description.architecture)
@@ -227,6 +228,14 @@ class _Blend:
         if self._guide is not None and self.small is not None:
             values = guided(values, self.small, mask, self._guide)
         fill[self._box.slices][inside] = np.rint(values[inside].clip(0, 1) * 255).astype(np.uint8)
+
+
+def _device_of(name: str) -> torch.device:
+    available = torch.cuda.is_available()
+    chosen = torch.device(name if name != "auto" else ("cuda" if available else "cpu"))
+    if chosen.type == "cuda" and not (available and (chosen.index or 0) < torch.cuda.device_count()):
+        raise DeviceUnusable(name)
+    return chosen
 
 
 def weights_file(weights: str | Path) -> Path:

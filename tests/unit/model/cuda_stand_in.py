@@ -29,6 +29,8 @@ class Card:
     def __init__(self, room: int | None = None) -> None:
         self.room = room
         self.captures = 0
+        #: Captures for which there was no room.
+        self.refused = 0
         #: Bytes of each living pool; a pool takes what its largest graph needs.
         self.pools: dict[int, int] = {}
         self._graphs: weakref.WeakSet[StandInGraph] = weakref.WeakSet()
@@ -45,6 +47,7 @@ class Card:
         self.captures += 1
         size = max(self.pools.get(graph.pool, 0), graph.bytes)
         if self.room is not None and self.reserved() - self.pools.get(graph.pool, 0) + size > self.room:
+            self.refused += 1
             raise torch.OutOfMemoryError("CUDA out of memory")
         self.pools[graph.pool] = size
         self._graphs.add(graph)

@@ -23,6 +23,7 @@ from model.engine.inpainter import usable_cores
 from model.errors import (
     DeviceFull,
     DeviceLost,
+    DeviceUnusable,
     EngineClosed,
     ImageRejected,
     MaskRejected,
@@ -30,10 +31,13 @@ from model.errors import (
     WeightsRejected,
 )
 from model.imaging import Limits
+from model.networks.graphs import DeviceGraphs
 from model.networks.lama import LaMaGenerator
 from model.networks.precision import Precision
+from model.networks.spectral import DftTransform
 from model.networks.weights import Description, save_weights
 from model.repair.task import read
+from tests.unit.model.cuda_stand_in import cuda_on_cpu
 
 CPU = torch.device("cpu")
 
@@ -487,6 +491,49 @@ def png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+class Spectral(Probe):
+    """A probe that also reads the matrices of a transform."""
+
+    def __deepcopy__(self, memo: object) -> Spectral:
+        return Spectral(self.on_batch)
+
+    def forward(self, x: Tensor, window: Box | None, strength: Tensor | None = None) -> Tensor:
+        transform = DftTransform()
+        return transform.inverse(transform.forward(x[:, :3]), x.shape[-1])
+
+
+def test_mixed_shapes_on_a_full_device_never_reach_the_cpu() -> None:
+    """Captured passes of other shapes give back their memory before a batch is halved."""
+    sides = sorted(64 + 16 * (n % 8) for n in range(64))
+    with cuda_on_cpu(room=24_000_000) as card:
+        graphs = DeviceGraphs(CPU, pool_bytes=1 << 40)
+        with Engine(Spectral(), CPU, "fp32", max_batch=8, max_delay_ms=60_000, graphs=graphs) as running:
+            results = [future.result() for future in [running.submit(tile(100, side)) for side in sides]]
+    notes = {note for result in results for note in result.notes}
+    assert card.refused > 0
+    assert notes == {"smaller_batch"}
+    assert [float(result.values[0, 0, 0]) for result in results] == pytest.approx([100 / 255] * 64, abs=1e-4)
+
+
+def test_two_engines_share_a_device_while_one_captures() -> None:
+    with cuda_on_cpu():
+        graphs = DeviceGraphs(CPU, pool_bytes=1 << 40)
+
+        def work(first: int) -> list[float]:
+            with Engine(Spectral(), CPU, "fp32", graphs=graphs) as running:
+                asked = [running.submit(tile(first, 64 + 16 * n)) for n in range(8)]
+                return [float(future.result().values[0, 0, 0]) for future in asked]
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(work, [50, 100, 150, 200]))
+    assert answers == [pytest.approx([value / 255] * 8, abs=1e-4) for value in (50, 100, 150, 200)]
+
+
+def test_a_device_that_pytorch_cannot_use_is_refused_and_not_replaced() -> None:
+    with pytest.raises(DeviceUnusable, match="cleanplate doctor"):
+        LaMaInpainter(device="cuda:99")
 
 
 @pytest.mark.parametrize(("limit", "most"), [("1", 1), ("0", None), ("many", None)])
