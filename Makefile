@@ -33,7 +33,8 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call recipes)
 	@$(call scripts)
 	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-force-exit $(SCRIPTS)/*/*.test.js
-	$(RUN)/python -m pytest -n 2 --dist loadfile
+	# One thread for each of the two processes: more of them would only wait for one another on two cores.
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
 	@$(call install,test)
