@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cleanplate.base.processes import Child
+from cleanplate.base.processes import CRASH_LOOP, Child
 from cleanplate.base.reports import DeviceReport
-from cleanplate.embedded.service import local_url, require_start, settle
+from cleanplate.embedded.service import local_url, program_reports, require_start, settle
 from cleanplate.errors import PortInUse, ProgramFailed
 from tests import patient
 from tests.running import Running, cleanplate, kill, processes_with, running, until
@@ -216,6 +216,16 @@ def test_a_program_that_cannot_start_ends_the_start(
 ) -> None:
     with pytest.raises(ProgramFailed, match=reason) if reason else nullcontext():
         require_start(programs, reports)
+
+
+@pytest.mark.parametrize(("deaths_in_a_row", "state"), [(1, "waiting"), (CRASH_LOOP, "crash_loop")])
+def test_a_program_that_does_not_run_is_reported_with_the_next_step(deaths_in_a_row: int, state: str) -> None:
+    (made,) = program_reports([Child("dispatch", [], deaths=6, deaths_in_a_row=deaths_in_a_row, last_status=-9)])
+    assert (made.device, made.state, made.deaths) == ("dispatch", state, 6)
+    assert made.reason == (
+        "dispatch_down: The program dispatch has ended 6 times, last with the status -9. The output of `cleanplate up` "
+        "has its error; `cleanplate doctor` checks what it needs."
+    )
 
 
 def test_a_folder_of_other_things_that_others_can_read_is_refused(tmp_path: Path) -> None:
