@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import structlog
 from flask import request
@@ -13,6 +12,7 @@ from api.answers import Fault
 from api.idempotency import REPLAYED
 from api.problems import Problem, pointer
 from api.stores import Stores
+from cleanplate.base.documents import JsonObject
 from cleanplate.telemetry import meters, tracing
 from storage import records
 from storage.errors import NotFound
@@ -63,5 +63,5 @@ def _write(
         ) from error
 
 
-def _as_json(job: records.Job) -> dict[str, Any]:
+def _as_json(job: records.Job) -> JsonObject:
     return answers.Job.of(job).model_dump(mode="json")

@@ -6,7 +6,7 @@ server's, because the clocks of worker machines differ. On SQLite all processes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ class Database:
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
         self.engine = engine
         self._writing = engine.execution_options(**{WRITES: True})
-        self._built: dict[Callable[[Database], Select[Any]], Select[Any]] = {}
+        self._built: dict[tuple[Hashable, ...], Select[Any]] = {}
         self._clock = clock
         if clock is None and not self.on_postgres:
             self._clock = _utc_now
@@ -80,14 +80,15 @@ class Database:
             return bindparam(None, callable_=lambda: clock() + delay, type_=UtcDateTime())
         return func.now() + literal(delay, Interval())
 
-    def built_once(self, build: Callable[[Database], Select[Any]]) -> Select[Any]:
-        """The statement that ``build`` makes, made at the first call and kept; its times are those of each execution.
+    def built_once(self, build: Callable[..., Select[Any]], *values: Hashable) -> Select[Any]:
+        """The statement that ``build`` makes of ``values``, kept after the first call; its times are each execution's.
 
-        For statements that run at every tick and take no values: building one costs more than sending it.
+        For statements that run at every tick with few different values: building one costs more than sending it.
         """
-        if build not in self._built:
-            self._built[build] = build(self)
-        return self._built[build]
+        key = (build, *values)
+        if key not in self._built:
+            self._built[key] = build(self, *values)
+        return self._built[key]
 
     def check(self) -> None:
         """Sends one trivial statement. Raises LedgerUnavailable."""

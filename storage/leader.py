@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from cleanplate.base.files import make_home_folder
 from cleanplate.base.settings import InvalidSettings, Settings
 from storage.database import Database
 
@@ -94,7 +95,7 @@ class _AdvisoryLock:
 
 class _LockFile:
     def __init__(self, settings: Settings) -> None:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(settings.home)
         self._lock = FileLock(settings.home / "dispatcher.lock", thread_local=False)
 
     def held(self) -> bool:

@@ -16,7 +16,7 @@ from tests.running import until
 from tests.servers import PostgresServer, StandbyServer, start_server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def primary() -> Iterator[PostgresServer]:
     server = start_server(PostgresServer)
     server.make_template(migrate)
@@ -29,6 +29,22 @@ def standby(primary: PostgresServer) -> Iterator[StandbyServer]:
     server = start_server(lambda: StandbyServer(primary))
     yield server
     server.close()
+
+
+def test_a_standby_reads_and_its_writes_are_an_outage(primary: PostgresServer, standby: StandbyServer) -> None:
+    name = primary.new_database()
+    db = Database.connect(primary.url(name))
+    ensure_tenant(db, "shop")
+    db.close()
+    until(standby.has_caught_up, "the standby does not follow")
+    db = Database.connect(standby.url(name))
+    with pytest.raises(LedgerUnavailable, match="standby"):
+        ensure_tenant(db, "other")
+    assert [name for _, name in list_tenants(db)] == ["shop"]
+    standby.promote()
+    ensure_tenant(db, "other")
+    assert len(list_tenants(db)) == 2
+    db.close()
 
 
 def test_the_service_follows_a_standby_that_becomes_the_primary(
@@ -55,20 +71,4 @@ def test_the_service_follows_a_standby_that_becomes_the_primary(
     until(writes, "the service does not find the new primary")
     assert [name for _, name in list_tenants(db)] == ["after", "before"]
     assert ensure_tenant(db, "before") == tenant
-    db.close()
-
-
-def test_a_standby_reads_and_its_writes_are_an_outage(primary: PostgresServer, standby: StandbyServer) -> None:
-    name = primary.new_database()
-    db = Database.connect(primary.url(name))
-    ensure_tenant(db, "shop")
-    db.close()
-    until(standby.has_caught_up, "the standby does not follow")
-    db = Database.connect(standby.url(name))
-    with pytest.raises(LedgerUnavailable, match="standby"):
-        ensure_tenant(db, "other")
-    assert [name for _, name in list_tenants(db)] == ["shop"]
-    standby.promote()
-    ensure_tenant(db, "other")
-    assert len(list_tenants(db)) == 2
     db.close()

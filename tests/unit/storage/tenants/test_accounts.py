@@ -12,12 +12,12 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.tenants.accounts import fold_accounts, list_account
-from storage.records import AccountDay, ImageState, Outcome, Work
+from storage.records import AccountDay, ImageRecord, ImageState, Outcome, Work
 from storage.tables import audit_log
 from tests.shop import Clock, Shop, failed, succeeded
 
 DAY = date(2026, 5, 1)
-RECORD = {"seconds": {"fetch": 9.0, "decode": 0.5, "network": 1.25, "unblend": 0.25}, "bytes": 1000}
+RECORD = ImageRecord(seconds={"fetch": 9.0, "decode": 0.5, "network": 1.25, "unblend": 0.25}, bytes=1000)
 ONE = Work(images=1, pixels=640 * 480, bytes=1000, device_ms=1500)
 
 
