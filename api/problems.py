@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from apiflask import APIFlask, HTTPError
@@ -19,6 +19,7 @@ from uuid6 import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import UNION_TAGS
 from cleanplate.telemetry.logs import redact_text
 from model.errors import ModelError
@@ -29,7 +30,7 @@ MEDIA_TYPE = "application/problem+json"
 MAX_FAULTS = 100
 
 #: The type that APIFlask takes for the answers of a route.
-Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
+Responses = dict[int | str, dict[str, str | dict[str, JsonObject]]]
 
 _log = structlog.get_logger(__name__)
 
@@ -199,7 +200,7 @@ def raw_problem(code: str, detail: str, *, public_url: str, path: str) -> tuple[
     return f"{kind.status} {HTTPStatus(kind.status).phrase}", MEDIA_TYPE, json.dumps(body).encode()
 
 
-def _body(code: str, detail: str, public_url: str) -> dict[str, Any]:
+def _body(code: str, detail: str, public_url: str) -> JsonObject:
     kind = CATALOGUE[code]
     return {
         "type": f"{public_url}/docs#problem-{code}",

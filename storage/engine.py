@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
+from cleanplate.base.files import make_home_folder
+
 #: Seconds that a statement waits for SQLite's write lock, and a connection for Postgres' answer.
 LOCK_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 5
@@ -38,7 +40,7 @@ def open_engine(url: str, *, foreign_keys: bool = True, answer_s: float = ANSWER
     if parsed.get_backend_name() == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
             raise ValueError("The ledger needs an SQLite file: several processes share it.")
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(Path(parsed.database).parent)
         engine = create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
         _prepare_sqlite(engine, foreign_keys=foreign_keys)
         return engine

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
+from cleanplate.base.files import make_home_folder
 from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.errors import LedgerUnavailable
@@ -101,7 +102,7 @@ class _Lease:
 
 class _LockFile:
     def __init__(self, settings: Settings) -> None:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(settings.home)
         self._lock = FileLock(settings.home / "dispatcher.lock", thread_local=False)
 
     def held(self) -> bool:

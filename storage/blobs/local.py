@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from cleanplate.base.files import make_home_folder
 from storage.blobs.base import BlobStat, PresignedRequest, check_key
 from storage.blobs.links import Link, LinkSigner
 from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, InvalidKey, PartsInvalid
@@ -40,7 +41,7 @@ class LocalBlobs:
     """
 
     def __init__(self, root: Path, *, public_url: str, signer: LinkSigner, max_bytes: int) -> None:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(root)
         self._root = root
         self._public_url = public_url.rstrip("/")
         self._signer = signer

@@ -16,6 +16,7 @@ from celery.loaders.app import AppLoader
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
+from cleanplate.base.files import make_home_folder
 from cleanplate.base.settings import Settings
 from storage.records import Priority
 
@@ -132,7 +133,7 @@ def prepare_queue(settings: Settings) -> None:
     """Make the folders of the embedded queue, for this user alone. Repeatable."""
     if settings.embedded_broker:
         for folder in _folders(settings.home):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_home_folder(folder)
 
 
 def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:

@@ -16,6 +16,7 @@ from storage.ledger.webhooks.outbox import event
 from storage.ledger.webhooks.relay import last_sequences
 from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpoint
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
+from storage.tables.columns import ColumnValues
 
 #: Filters of an endpoint that names none.
 USUAL_EVENTS = (EventFilter.JOBS, EventFilter.IMAGE_FAILED, EventFilter.TEMPLATES, EventFilter.WEBHOOKS)
@@ -79,7 +80,7 @@ def change_endpoint(
     actor: str = audit.SERVICE,
 ) -> WebhookEndpoint:
     """Changes URL or filters; ``enable`` posts to it again. Raises NotFound."""
-    changes: dict[str, Any] = {}
+    changes: ColumnValues = {}
     if url is not None:
         changes["url"] = url
     if events is not None:
@@ -159,7 +160,7 @@ def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | Non
 
 
 def _change(
-    db: Database, tenant_id: str, endpoint_id: str, changes: dict[str, Any], *, done: str, actor: str
+    db: Database, tenant_id: str, endpoint_id: str, changes: ColumnValues, *, done: str, actor: str
 ) -> WebhookEndpoint:
     with db.write() as connection:
         row = connection.execute(
