@@ -8,6 +8,7 @@ are validated, and missing indexes are built.
 
 from __future__ import annotations
 
+import math
 import time
 from importlib.resources import files
 
@@ -52,7 +53,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
     Raises SchemaNewer: another revision than ``head`` is asked for there.
     """
-    engine = open_engine(url, foreign_keys=False)
+    engine = open_engine(url, foreign_keys=False, answer_s=math.inf)
     try:
         for tries_left in reversed(range(_TRIES)):
             try:

@@ -14,7 +14,8 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
 
@@ -41,6 +42,7 @@ __all__ = [
     "environment",
     "find_binary",
     "free_port",
+    "pooler_before",
     "start_server",
 ]
 
@@ -247,6 +249,16 @@ class PgBouncer(Server):
             for path in (self.folder, users, configuration):
                 shutil.chown(path, self._user)
         self._run(self._binary, configuration, user=self._user)
+
+
+@contextmanager
+def pooler_before(postgres: PostgresServer, url: str) -> Iterator[str]:
+    """The URL of a database through a pooler with one connection to it, which runs during the block."""
+    pooler = start_server(lambda: PgBouncer(postgres, pool_size=1))
+    try:
+        yield url.replace(f":{postgres.port}/", f":{pooler.port}/")
+    finally:
+        pooler.close()
 
 
 class RedisServer(Server):

@@ -5,19 +5,21 @@ All three are streams: they are read from ledger and object store while they are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
 
-from api import answers, auth
+from api import answers, auth, concurrency
 from api.archive import stream_zip
 from api.problems import Problem, responses
 from api.stores import Stores, stores
 from cleanplate.base.names import stem_and_extension
 from storage import records
 from storage.ledger.jobs.reading import get_job, list_images, list_results
+from storage.ledger.tenants.sessions import select_valid
 from storage.records import ImageState, JobState, Scope
 
 blueprint = APIBlueprint("results", __name__, tag={"name": "Results", "description": "What came of a job, as files."})
@@ -25,6 +27,12 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 
 LINES = "application/jsonl"
 _PAGE = 500
+#: Seconds after which an archive that is being sent asks again whether its key still holds.
+RECHECK_S = 2.0
+
+
+class DownloadEnded(ConnectionError):
+    """A download ends before its end: its client has left, or its key was revoked."""
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/results")
@@ -87,9 +95,14 @@ def archive(job_id: str) -> Response:
     job = get_job(backend.database, tenant, job_id)
     if job.state not in {JobState.COMPLETED, JobState.CANCELED}:
         raise Problem("job_not_finished", f"The job is {job.state}. Ask again when it has ended.")
-    get = backend.blobs.get
+    concurrency.start_sending()
+    goes_on = _permission(backend)
     files = (
-        (download_name(result.name, result.result_key), result.finished_at or job.created_at, get(result.result_key))
+        (
+            download_name(result.name, result.result_key),
+            result.finished_at or job.created_at,
+            _while(goes_on, backend.blobs.read(result.result_key)),
+        )
         for page in _results(backend, tenant, job_id)
         for result in page
     )
@@ -103,8 +116,34 @@ def download_name(name: str, result_key: str) -> str:
     return stem + (PurePosixPath(result_key).suffix or extension)
 
 
+def _permission(backend: Stores) -> Callable[[], bool]:
+    """Whether the current request may go on: its client is there, and its key or session still holds."""
+    caller, asked_at = auth.caller(), time.monotonic()
+    has_left: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+
+    def goes_on() -> bool:
+        nonlocal asked_at
+        if has_left():
+            return False
+        if time.monotonic() < asked_at + RECHECK_S:
+            return True
+        asked_at = time.monotonic()
+        return caller in select_valid(backend.database, {caller})
+
+    return goes_on
+
+
+def _while(goes_on: Callable[[], bool], pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Raises DownloadEnded as soon as ``goes_on`` is false."""
+    for piece in pieces:
+        if not goes_on():
+            raise DownloadEnded
+        yield piece
+
+
 def _lines(pages: Iterable[Iterable[answers.Answer]]) -> Response:
     """A page is sent in one piece: each piece costs the server more than its lines do."""
+    concurrency.start_sending()
     return Response(("".join(f"{item.model_dump_json()}\n" for item in page) for page in pages), mimetype=LINES)
 
 

@@ -66,6 +66,11 @@ class LocalBlobs:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 return file.read()
 
+    def read(self, key: str) -> Iterator[bytes]:
+        with self.open(key) as blob, _translated(key):
+            while piece := blob.read(_COPIED_AT_ONCE):
+                yield piece
+
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         with self.open(key) as blob:
             if os.fstat(blob.fileno()).st_size > max_bytes:

@@ -79,14 +79,10 @@ class Report:
 
 
 class Processes:
-    """Workers and a dispatcher; a killed process is started again at once.
+    """Workers and a dispatcher; a killed process is started again at once."""
 
-    ``leading``: the dispatcher's settings, where it has its own.
-    """
-
-    def __init__(self, settings: Settings, stack: ExitStack, *, leading: Settings | None = None) -> None:
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
         self._environment = clean_environment(environment(settings))
-        self._leading = clean_environment(environment(leading or settings))
         self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
         self._running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
         #: Times of death, by the process id of the killed worker.
@@ -98,7 +94,7 @@ class Processes:
     def _start(self, arguments: list[str]) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
-            env=self._leading if arguments == DISPATCH else self._environment,
+            env=self._environment,
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=self._log,

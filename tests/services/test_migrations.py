@@ -132,7 +132,7 @@ def test_a_migration_that_waits_for_a_table_stops_no_reader(
     monkeypatch.setattr("storage.migrate._PAUSE_S", 0.1)
     name = postgres_server.new_database(empty=True)
     url = postgres_server.url(name)
-    migrate(url, "0016")
+    migrate(url, "0017")
     db = Database.connect(url)
     tenant, now = ensure_tenant(db, "shop"), datetime(2026, 5, 1, tzinfo=UTC)
     job = {"id": "job_0", "tenant_id": tenant, "state": "queued", "options": {}, "total": 1, "created_at": now}

@@ -30,15 +30,11 @@ READS, READERS, IMAGES = 600, 8, 2000
 
 
 @pytest.fixture
-def pooled(server_settings: Settings, own_postgres: PostgresServer) -> Iterator[tuple[Settings, Settings]]:
-    """Settings through a pooler, and those of the same service without: the dispatcher leads by a session's lock."""
-    name = own_postgres.new_database()
-    direct = server_settings.model_copy(update={"database_url": SecretStr(own_postgres.url(name))})
+def pooled(server_settings: Settings, own_postgres: PostgresServer) -> Iterator[Settings]:
+    """Settings of a service whose programs all go through a pooler."""
     pooler = start_server(lambda: PgBouncer(own_postgres))
-    yield (
-        direct.model_copy(update={"database_url": SecretStr(pooler.url(name)), "database_pooler": True}),
-        direct,
-    )
+    url = SecretStr(pooler.url(own_postgres.new_database()))
+    yield server_settings.model_copy(update={"database_url": url, "database_pooler": True})
     pooler.close()
 
 
@@ -60,9 +56,8 @@ def reader_of(settings: Settings) -> tuple[APIFlask, Callable[[FlaskClient, str]
     return app, lambda client, path: client.get(path, headers=headers).status_code
 
 
-def test_many_reads_at_once_fail_nowhere(pooled: tuple[Settings, Settings]) -> None:
-    settings, _ = pooled
-    app, read = reader_of(settings)
+def test_many_reads_at_once_fail_nowhere(pooled: Settings) -> None:
+    app, read = reader_of(pooled)
     stores = app.extensions["cleanplate"]
     submit(stores.database, stores.blobs, 20)
     paths = ["/v1/jobs", "/v1/jobs?state=queued", "/v1/usage", "/v1/webhooks", "/v1/templates"]
@@ -79,17 +74,17 @@ def test_many_reads_at_once_fail_nowhere(pooled: tuple[Settings, Settings]) -> N
 
 @pytest.mark.timeout(600)
 def test_a_job_loses_nothing_when_postgres_restarts_behind_the_pooler(
-    pooled: tuple[Settings, Settings],
+    pooled: Settings,
     own_postgres: PostgresServer,
     record_property: Callable[[str, object], None],
 ) -> None:
-    settings, direct = map(hasty, pooled)
+    settings = hasty(pooled)
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
     app, read = reader_of(settings)
     client = app.test_client()
     with ExitStack() as stack:
         settings.home.mkdir(exist_ok=True)
-        processes = Processes(settings, stack, leading=direct)
+        processes = Processes(settings, stack)
         for _ in range(4):
             submit(database, blobs, IMAGES // 4)
         until(lambda: ended(database) > IMAGES // 10, "nothing ended")

@@ -1,13 +1,13 @@
 """What the service has done for a tenant, by day.
 
-Revision 0018, after 0017.
+Revision 0019, after 0018.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
