@@ -17,9 +17,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage.breaker import Breaker
 from storage.engine import WRITES, open_engine
-from storage.errors import LedgerUnavailable
+from storage.errors import LedgerFull, LedgerUnavailable
 from storage.migrate import is_current
 from storage.tables import UtcDateTime
+
+#: Postgres' ``disk_full``.
+_FULL = "53100"
 
 Clock = Callable[[], datetime]
 
@@ -118,5 +121,10 @@ def _transaction(engine: Engine, breaker: Breaker | None) -> Iterator[Connection
             if breaker is not None:
                 breaker.failed()
             lines = str(error.orig).strip().splitlines()
+            if (
+                getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL"
+                or getattr(error.orig, "sqlstate", "") == _FULL
+            ):
+                raise LedgerFull("The ledger's disk is full.") from error
             raise LedgerUnavailable(f"The ledger's database failed: {lines[0] if lines else error.orig!r}") from error
         raise
