@@ -17,12 +17,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage.breaker import Breaker
 from storage.engine import WRITES, open_engine
-from storage.errors import LedgerUnavailable
+from storage.errors import LedgerFull, LedgerUnavailable
 from storage.migrate import is_current
 from storage.tables import UtcDateTime
 
 #: Postgres' code for a write to a standby, or to a primary that has become one.
 _READ_ONLY = "25006"
+#: Postgres' ``disk_full``.
+_FULL = "53100"
 
 Clock = Callable[[], datetime]
 
@@ -126,5 +128,10 @@ def _transaction(engine: Engine, breaker: Breaker | None) -> Iterator[Connection
             if breaker is not None:
                 breaker.failed()
             lines = str(error.orig).strip().splitlines()
+            if (
+                getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL"
+                or getattr(error.orig, "sqlstate", "") == _FULL
+            ):
+                raise LedgerFull("The ledger's disk is full.") from error
             raise LedgerUnavailable(f"The ledger's database failed: {lines[0] if lines else error.orig!r}") from error
         raise
