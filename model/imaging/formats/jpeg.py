@@ -16,7 +16,9 @@ from model.errors import ImageRejected
 from model.imaging.formats import segments
 from model.imaging.formats.coefficients import NotSpliceable
 from model.imaging.formats.segments import Segment
+from model.imaging.formats.sizing import LEAST_DB
 from model.imaging.formats.splice import splice, touched_mcus
+from model.imaging.loss import similarity_db
 from model.imaging.metadata.exif import Thumbnail, with_thumbnail
 from model.imaging.metadata.photoshop import is_cut_off, with_photoshop_thumbnail
 from model.imaging.picture import Edit, Mask, Page, Samples, Written
@@ -24,6 +26,8 @@ from model.imaging.probing import damaged, load
 
 #: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
 _SMOOTHING = 4
+#: Divides every entry of a quantisation table to 1.
+_FINEST = 1 << 16
 
 
 def read(data: bytes, image: Image.Image) -> list[Page]:
@@ -52,7 +56,7 @@ def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: b
         coded = splice(data, edit.samples, edit.hole)
         _prove(data, coded, before, edit)
     except NotSpliceable as reason:
-        return Written(_recoded(data, edit.samples, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
+        return Written(_recoded(data, edit, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
     headers, _ = segments.split(data)
     file = segments.under(_described(headers, thumbnail, xmp), coded)
     if any(segment.marker == segments.DRI and any(segment.content) for segment in headers):
@@ -102,8 +106,9 @@ def sampling_mcu(data: bytes) -> tuple[int, int]:
     return 8 * max(factor >> 4 for factor in factors), 8 * max(factor & 15 for factor in factors)
 
 
-def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | None) -> bytes:
-    """All of it encoded again with the source's tables and, where Pillow has a name for it, its sampling."""
+def _recoded(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None) -> bytes:
+    """All of it encoded again with the source's tables and sampling; with finer ones where those lose too much."""
+    samples = edit.samples
     with Image.open(io.BytesIO(data)) as source:
         tables = source.quantization  # type: ignore[attr-defined]
         # A sampling without a name (-1) becomes 4:4:4, which loses nothing.
@@ -113,9 +118,16 @@ def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | N
         np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples),
         {1: "L", 3: "RGB", 4: "CMYK"}[samples.shape[2]],
     )
-    out = io.BytesIO()
-    image.save(out, "JPEG", qtables=tables, subsampling=subsampling, progressive=progressive, optimize=True)
-    coded = out.getvalue()
+    outside = np.where(edit.hole > 0, np.uint8(0), np.uint8(255))
+    for divisor, sampling in ((1, subsampling), (2, subsampling), (4, 0), (_FINEST, 0)):
+        finer = {number: [max(1, value // divisor) for value in table] for number, table in tables.items()}
+        out = io.BytesIO()
+        image.save(out, "JPEG", qtables=finer, subsampling=sampling, progressive=progressive, optimize=True)
+        coded = out.getvalue()
+        with Image.open(io.BytesIO(coded)) as written:
+            after = np.array(written, np.uint8).reshape(samples.shape)
+        if similarity_db(samples, after, outside, alpha=False) >= LEAST_DB:
+            break
     own, _ = segments.split(coded)
     headers, _ = segments.split(data)
     # The new file's Adobe marker states how its colours are coded, not the source's.

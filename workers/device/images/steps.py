@@ -146,6 +146,8 @@ class Steps:
         with activity.step(), context.timed("encode"), bounded(context.nbytes):
             repaired = write(task, pixels, output=options.output, label=label)
             small = preview(task, pixels)
+        context.seconds["encode"] -= repaired.read_back_s
+        context.seconds["read_back"] = repaired.read_back_s
         result = ResultFile(
             data=repaired.data,
             content_type=repaired.content_type,

@@ -14,6 +14,7 @@ const REASONS = {
   image_format_unsupported: () => [t("Files of this kind are not supported"), t("Save them as JPEG, PNG, WebP or TIFF, then submit them in a new job.")],
   image_mode_unsupported: () => [t("Colours of this kind are not supported"), t("Save them as RGB, grey or CMYK pictures, then submit them in a new job.")],
   image_output_unsupported: () => [t("The wished format cannot hold the picture"), t("Submit these pictures with another format for their results, or with their own.")],
+  result_differs: () => [t("The result is not what it has to be"), t("Submit these pictures in another format, and tell whoever runs the service.")],
   mask_unreadable: () => [t("The mask cannot be read"), t("Paint the mask anew, or save its file as PNG.")],
   mask_empty: () => [t("The mask marks nothing"), t("Paint over the mark, or check whether black and white are swapped.")],
   mask_covers_nearly_all: () => [t("The mask marks nearly the whole picture"), t("Check whether black and white are swapped, or paint the mask anew.")],

@@ -45,7 +45,7 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
             assert image.tiles_done == image.tiles_total == 1
             assert (image.record["worker"], image.record["device"]) == ("here:1:cpu", "cpu")
             assert (image.record["precision"], image.record["device_notes"]) == ("fp32", [])
-            assert set(image.record["seconds"]) == {"fetch", "decode", "network", "encode", "store"}
+            assert set(image.record["seconds"]) == {"fetch", "decode", "network", "encode", "read_back", "store"}
             result = pixels_of(catalogue.blobs.get(image.result_key))
             assert np.array_equal(result[outside], source[outside])
             assert not np.array_equal(result, source)
