@@ -5,9 +5,10 @@
     ModelError
     ├── ImageRejected      image_unreadable, image_truncated, image_empty, image_too_large, image_too_many_pixels,
     │                      image_format_unsupported, image_mode_unsupported, image_output_unsupported,
-    │                      image_needs_too_much_memory
+    │                      image_needs_too_much_memory, image_too_many_parts, image_takes_too_long
     ├── ResultDiffers      result_differs
-    ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty, mask_covers_nearly_all
+    ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty, mask_covers_nearly_all,
+    │                      mask_too_many_parts
     ├── WeightsRejected    weights_unreadable, weights_mismatch
     │   └── UnknownNetwork
     ├── TemplateRejected   template_unreadable, template_version_unknown

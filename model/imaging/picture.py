@@ -41,8 +41,6 @@ class Page:
     alpha: bool = False
     #: EXIF orientation of the stored samples, 1 to 8.
     orientation: int = 1
-    #: Whether the colours are stored multiplied by alpha.
-    premultiplied: bool = False
 
     @property
     def height(self) -> int:

@@ -185,7 +185,7 @@ def planned(
         views = cutouts.views(page, hole) if page.alpha else page.views()
         parts = [Task(view, hole, plan, reach, feather, soft, number) for view in views]
         known[id(painted)] = painted, parts[0]
-        if page.alpha and _repairs_alpha(document, page):
+        if page.alpha:
             cutout = cutouts.cutout_of(page, painted, hole)
             parts[0] = replace(parts[0], cutout=cutout)
             if cutout.hole.any():
@@ -193,15 +193,6 @@ def planned(
                 parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, number))
         tasks += parts
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
-
-
-def _repairs_alpha(document: Document, page: Page) -> bool:
-    """Whether the page's alpha can change and be written.
-
-    A transparent pixel of an animation may show the frame before it; BMP does not state alpha.
-    """
-    animated = document.probe.frames > 1 and document.probe.format != "TIFF"
-    return not animated and not page.premultiplied and document.probe.format != "BMP"
 
 
 def fill_parts(
@@ -311,7 +302,7 @@ def _pages_with_alpha(document: Document, edits: list[Edit]) -> list[tuple[Page,
 
 
 def _kept_alpha(task: Task, document: Document) -> bool:
-    """Whether a page is transparent under the mark, and its alpha is of a kind that is not repaired."""
+    """Whether a page is transparent under a mark that was un-blended, which leaves alpha as it is."""
     firsts = {part.page: part for part in reversed(task.parts)}
     return any(
         page.alpha

@@ -162,8 +162,10 @@ def _shown(page: Any, stored: Samples) -> Page:
         colour = np.iinfo(colour.dtype).max - colour
     kind: Colour = "grey" if channels == 1 else "rgb" if channels == 3 else "cmyk"
     if alpha is not None and kind != "cmyk":
-        samples = np.concatenate((colour, stored[..., alpha : alpha + 1]), axis=2)
-        return Page(samples, kind, True, turn, premultiplied=int(page.extrasamples[0]) == _ASSOCIATED)
+        opacity = stored[..., alpha : alpha + 1]
+        if _is_premultiplied(page):
+            colour = _divided(colour, opacity)
+        return Page(np.concatenate((colour, opacity), axis=2), kind, True, turn)
     return Page(np.ascontiguousarray(colour), kind, False, turn)
 
 
@@ -172,6 +174,18 @@ def _alpha_at(page: Any) -> int | None:
     channels = _CHANNELS[page.photometric]
     extra = [int(kind) for kind in page.extrasamples]
     return channels if extra and extra[0] in (1, 2) and page.samplesperpixel > channels else None
+
+
+def _is_premultiplied(page: Any) -> bool:
+    """Whether the colours are stored multiplied by alpha."""
+    return int(page.extrasamples[0]) == _ASSOCIATED and page.photometric != WHITE_IS_ZERO
+
+
+def _divided(colour: Samples, opacity: Samples) -> Samples:
+    """Colours that are multiplied by alpha, without that; 0 where alpha is."""
+    top = np.iinfo(colour.dtype).max
+    straight = colour.astype(np.float32) * (top / np.maximum(opacity, 1).astype(np.float32))
+    return np.where(opacity > 0, np.rint(straight.clip(0, top)), 0).astype(colour.dtype)
 
 
 def _edited(page: Any, stored: Samples, edit: Edit) -> Samples:
@@ -186,12 +200,15 @@ def _edited(page: Any, stored: Samples, edit: Edit) -> Samples:
         stored[..., 0] = indices
         return stored
     new = edit.samples[..., :channels][inside]
+    alpha = _alpha_at(page)
+    if alpha is not None and edit.samples.shape[2] > channels and _is_premultiplied(page):
+        top = np.iinfo(new.dtype).max
+        new = np.rint(new * (edit.samples[..., channels:][inside] / top)).astype(new.dtype)
     if page.photometric == WHITE_IS_ZERO:
         new = np.iinfo(new.dtype).max - new
     if page.bitspersample < 8:
         new = np.rint(new * (_top(page) / 255)).astype(stored.dtype)
     stored[..., :channels][inside] = new
-    alpha = _alpha_at(page)
     if alpha is not None and edit.samples.shape[2] > channels:
         stored[..., alpha][inside] = edit.samples[..., channels][inside]
     return stored
