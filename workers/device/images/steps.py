@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
+from model.imaging.apart import try_decode
 from model.imaging.memory import bounded
 from model.repair.preview import preview
 from model.repair.task import fill_parts, read, write
@@ -50,6 +51,9 @@ class Steps:
         image = context.image
         with self._resources.activity.step(), context.timed("fetch"):
             source = self._resources.fetcher.source(image)
+            if image.attempt > 1:
+                # The attempt before may have ended in a decoder that hangs or crashes: this process stays out of it.
+                try_decode(source, self._limits)
             if image.templates:
                 templates = self._templates.templates_of(image)
                 next_step = functools.partial(self._unblend, context, source, templates)
