@@ -66,7 +66,9 @@ def outcome(path: Path) -> Outcome:
             task = read(data, _BOX, limits=LIMITS, max_marked_share=1.0)
             repaired = write(task, [_filled(part) for part in task.parts])
         except ModelError as error:
-            kind = "refused wrongly" if _opens(data) else "refused rightly"
+            # Pages of other shapes than the first need a mask of their own.
+            is_wrong = error.code != "mask_size_mismatch" and _opens(data)
+            kind = "refused wrongly" if is_wrong else "refused rightly"
             return Outcome(str(path), kind, name, f"{error.code}: {error}")
         except Exception as error:  # the finding itself: an error without a type
             return Outcome(str(path), "untyped error", name, f"{type(error).__name__}: {error}")

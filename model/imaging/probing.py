@@ -273,8 +273,8 @@ def _hold(image: Image.Image, limits: Limits, rejected: Rejection, noun: str) ->
 
 
 def _frames(image: Image.Image, rejected: Rejection, noun: str) -> int:
-    if image.format == "MPO":
-        return 1
+    if image.format in ("MPO", "HEIF"):
+        return 1  # programs show the first of an MPO, the primary one of a HEIC
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

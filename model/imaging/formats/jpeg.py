@@ -23,6 +23,7 @@ from model.imaging.metadata.exif import Thumbnail, with_thumbnail
 from model.imaging.metadata.photoshop import is_cut_off, with_photoshop_thumbnail
 from model.imaging.picture import Edit, Mask, Page, Samples, Written
 from model.imaging.probing import damaged, load
+from model.imaging.side_pictures import in_extended_xmp, without_extension
 
 #: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
 _SMOOTHING = 4
@@ -141,10 +142,16 @@ def _recoded(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None) -
 def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) -> list[Segment]:
     """The segments that describe the picture, with thumbnails renewed.
 
-    What points at pictures behind the first (MPF, ISO 21496-1) goes, as those do: they would still show the mark.
+    What points at pictures behind the first (MPF, ISO 21496-1) goes, as those do: they would still show the mark. So
+    does extended XMP with pictures in it.
     """
     if xmp is not None and len(segments.XMP) + len(xmp) > segments.LONGEST:
         xmp = None  # longer than a segment: the source's own stays
+    drops_extension = bool(in_extended_xmp(headers))
+    if drops_extension:
+        own = next((part.content for part in headers if part.content.startswith(segments.XMP)), segments.XMP)
+        xmp = without_extension(own[len(segments.XMP) :] if xmp is None else xmp) or None
+    replaced = (*((segments.XMP,) if xmp is not None else ()), *((segments.XMP_EXTENSION,) if drops_extension else ()))
     kept: list[Segment] = []
     photoshop = _photoshop(headers, thumbnail)
     for segment in headers:
@@ -160,7 +167,7 @@ def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) 
                 content = content[:12] + b"\0\0"
         elif segment.marker == segments.APP1 and content.startswith(segments.EXIF):
             content = segments.EXIF + with_thumbnail(content[6:], thumbnail, segments.LONGEST - 6)
-        elif segment.marker == segments.APP1 and content.startswith(segments.XMP) and xmp is not None:
+        elif segment.marker == segments.APP1 and content.startswith(replaced):
             continue
         elif _is_photoshop(segment):
             kept += photoshop
