@@ -6,16 +6,15 @@ All three are streams: they are read from ledger and object store while they are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth
 from api.archive import stream_zip
+from api.filenames import download_name
 from api.problems import Problem, responses
 from api.stores import Stores, stores
-from cleanplate.base.names import stem_and_extension
 from storage import records
 from storage.ledger.jobs.reading import get_job, list_images
 from storage.records import ImageState, JobState, Scope
@@ -96,12 +95,6 @@ def archive(job_id: str) -> Response:
     )
     headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
     return Response(stream_zip(files), mimetype="application/zip", headers=headers)
-
-
-def download_name(image: records.Image) -> str:
-    """The picture's name, with the extension of its result's format."""
-    stem, extension = stem_and_extension(image.name)
-    return stem + (PurePosixPath(image.result_key or "").suffix or extension)
 
 
 def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import structlog
 
 from cleanplate.base.names import stem_and_extension
 from model.errors import ModelError
+from model.formats import ENDINGS_BY_TYPE
 from model.repair.preview import Preview
 from storage.errors import BlobNotFound, StorageError
 from storage.records import ImageState, LeasedImage, Outcome
@@ -20,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 #: Longest error detail, in characters.
 LONGEST_DETAIL = 1000
+#: An ending that may be a part of a key.
+_PLAIN_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,10}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +55,11 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
     }
     _, own_extension = stem_and_extension(context.image.name)
-    if own_extension.lower() != result.extension:
-        record["extension_changed"] = {"from": own_extension, "to": result.extension}
+    if own_extension.lower() not in ENDINGS_BY_TYPE[result.content_type]:
+        if result_extension(context, result) == own_extension:
+            record["extension_kept"] = {"name": own_extension, "format": result.extension}
+        else:
+            record["extension_changed"] = {"from": own_extension, "to": result.extension}
     if context.network is not None:
         record |= {"device": context.network.device, "precision": context.network.precision}
     if result.preview is not None:
@@ -67,6 +74,14 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         tiles_done=context.tiles,
         record=record,
     )
+
+
+def result_extension(context: ImageContext, result: ResultFile) -> str:
+    """The ending of the result's name: the picture's own where the format has it, or the job keeps it."""
+    _, own_extension = stem_and_extension(context.image.name)
+    is_right = own_extension.lower() in ENDINGS_BY_TYPE[result.content_type]
+    is_kept = context.image.options.keep_extension and _PLAIN_EXTENSION.fullmatch(own_extension) is not None
+    return own_extension if is_right or is_kept else result.extension
 
 
 def failure(image: LeasedImage, error: Exception, record: dict[str, Any]) -> Outcome:

@@ -23,7 +23,7 @@ from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
 from workers.device.images.fetching import boxes_file, placement_of
 from workers.device.images.image_context import ImageContext
-from workers.device.images.outcomes import ResultFile, sha256, success
+from workers.device.images.outcomes import ResultFile, result_extension, sha256, success
 from workers.device.images.shard_executor import ShardExecutor
 from workers.device.images.shared_files import SharedFiles
 from workers.device.images.text_marks import source_as_result, text_record
@@ -168,7 +168,7 @@ class Steps:
         image = context.image
         self._lease.check(image.id)
         names = (image.tenant_id, image.job_id, image.id)
-        key, blobs = result_key(*names, result.extension), self._resources.blobs
+        key, blobs = result_key(*names, result_extension(context, result)), self._resources.blobs
         with self._resources.activity.step(), context.timed("store"):
             if result.preview is not None:
                 blobs.put(preview_key(*names), result.preview.data, content_type=result.preview.content_type)
