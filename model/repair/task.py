@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,7 @@ from model.imaging.side_pictures import left_out, sentence, without_promises
 from model.repair import cutouts
 from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay, rim, split_soft
+from model.repair.records import RepairRecord
 from model.repair.seam import keep_flat
 
 Pixels = NDArray[np.uint8]
@@ -97,7 +97,7 @@ class Repaired:
     #: With its dot: ``.jpg``.
     extension: str
     #: Facts of the repair, for the image's record.
-    record: dict[str, Any]
+    record: RepairRecord
     #: Seconds that reading the file back took.
     read_back_s: float = 0.0
 
@@ -239,7 +239,7 @@ def write(
         own = xmp if xmp is not None else xmp_of(document.data, source_format)
         xmp = without_promises(own, side_pictures) if own is not None and side_pictures else xmp
         written = replace(convert(document, edits, target, xmp), left_out=side_pictures)
-    record: dict[str, Any] = {
+    record: RepairRecord = {
         "format": target,
         "written": written.how,
         "regions": len(task.plan.regions),

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
+from cleanplate.base.image_records import ExtensionChange, ExtensionKept
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
 from model.repair.hole import default_dilation, dilate
@@ -44,9 +45,9 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
             assert image.result_key == f"t/{catalogue.tenant_id}/jobs/{job.id}/results/{image.id}.png"
             assert (image.width, image.height, image.content_type) == (WIDTH, HEIGHT, "image/png")
             assert image.tiles_done == image.tiles_total == 1
-            assert (image.record["worker"], image.record["device"]) == ("here:1:cpu", "cpu")
-            assert (image.record["precision"], image.record["device_notes"]) == ("fp32", [])
-            assert set(image.record["seconds"]) == {"fetch", "decode", "network", "encode", "read_back", "store"}
+            assert (image.record.worker, image.record.device) == ("here:1:cpu", "cpu")
+            assert (image.record.precision, image.record.device_notes) == ("fp32", [])
+            assert set(image.record.seconds) == {"fetch", "decode", "network", "encode", "read_back", "store"}
             result = pixels_of(catalogue.blobs.get(image.result_key))
             assert np.array_equal(result[outside], source[outside])
             assert not np.array_equal(result, source)
@@ -63,8 +64,8 @@ def test_the_record_says_that_a_results_extension_is_not_that_of_the_pictures_na
     run_shard(catalogue.ids(job), worker_on(catalogue.settings))
     misnamed, named = catalogue.images(job)
     assert (misnamed.name, misnamed.content_type) == ("0.png", "image/webp")
-    assert misnamed.record["extension_changed"] == {"from": ".png", "to": ".webp"}
-    assert "extension_changed" not in named.record
+    assert misnamed.record.extension_changed == ExtensionChange.of(".png", ".webp")
+    assert named.record.extension_changed is None
 
 
 def test_a_name_is_kept_whole_where_the_job_asks_for_it(catalogue: Catalogue, worker_on: WorkerOn) -> None:
@@ -73,8 +74,8 @@ def test_a_name_is_kept_whole_where_the_job_asks_for_it(catalogue: Catalogue, wo
     job = catalogue.submit([out.getvalue()], MASK, options={"keep_extension": True})
     run_shard(catalogue.ids(job), worker_on(catalogue.settings))
     (misnamed,) = catalogue.images(job)
-    assert misnamed.record["extension_kept"] == {"name": ".png", "format": ".webp"}
-    assert "extension_changed" not in misnamed.record
+    assert misnamed.record.extension_kept == ExtensionKept(name=".png", format=".webp")
+    assert misnamed.record.extension_changed is None
     assert (misnamed.result_key or "").endswith(".png")
     assert misnamed.content_type == "image/webp"
 
@@ -113,7 +114,7 @@ def test_the_audit_log_keeps_the_hashes_of_what_went_in_and_came_out(catalogue: 
     assert (ended.action, ended.actor, ended.image_id) == ("image.succeeded", "worker:here:1:cpu", image.id)
     files = {"source": source, "mask": MASK, "result": catalogue.blobs.get(image.result_key or "")}
     assert ended.data["sha256"] == {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
-    assert ended.data["method"] == image.record["method"]
+    assert ended.data["method"] == image.record.method
     assert ended.data["method"].startswith("FFC inpainting (")
 
 
