@@ -76,7 +76,7 @@ def outcome(path: Path) -> Outcome:
         name = task.document.probe.format
         record = repaired.record
         # With its end marker where the source lacks that, as other decoders ask for it.
-        faults, similarity = _faults(task.document.data, repaired.data, task, record["written"])
+        faults, similarity = faults_of(task.document.data, repaired.data, task, record["written"])
         lost = lost_of(task.document.data, repaired.data)
     lost = [one for one in lost if one not in ("transparency",)]
     return Outcome(
@@ -99,7 +99,7 @@ def _filled(part: Task) -> np.ndarray:
     return pixels
 
 
-def _faults(source: bytes, result: bytes, task: Task, written: str) -> tuple[list[str], float | None]:
+def faults_of(source: bytes, result: bytes, task: Task, written: str) -> tuple[list[str], float | None]:
     """What differs outside the mask, and the similarity there where the file is coded again."""
     assert task.document is not None
     name, holes = task.document.probe.format, holes_of(task)
