@@ -78,6 +78,9 @@
  *   preview?: { width: number, height: number },
  *   residual_mark?: boolean,
  *   texts?: string[],
+ *   left_out?: string[],
+ *   extension_changed?: { from: string, to: string },
+ *   extension_kept?: { name: string, format: string },
  * }} ImageRecord
  */
 
