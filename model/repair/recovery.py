@@ -36,10 +36,10 @@ _VEIL_ERROR, _RIM_ERROR = 0.02, 0.5
 _FILL_DOUBT = 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.88, 0.22, 1.2
-_MOST_REST, _MOST_IMPOSSIBLE = 1.3, 0.1
-_LEAST_AGAINST_OBJECT, _LEAST_AGAINST_NOTHING = 0.5, 0.02
-#: Most roughness and disagreement with the fill: where the contrast confirms the opacity, and elsewhere.
-_CONFIRMED, _UNCONFIRMED = (2.2, 2.1), (1.6, 1.9)
+_MOST_IMPOSSIBLE, _LEAST_AGAINST_NOTHING, _LEAST_TOTAL_AGAINST_NOTHING = 0.1, 0.02, 60.0
+#: Most roughness of rim and interior, most disagreement with the fill, most roughness of the rest of the hole, and
+#: least evidence against an object: where the contrast confirms the opacity, and elsewhere.
+_CONFIRMED, _UNCONFIRMED = (3.2, 2.6, 1.6, -0.6), (1.6, 1.9, 1.3, 0.5)
 #: The contrast confirms an opacity that is this near, if its own error is this small.
 _NEAR, _PRECISE = 0.1, 0.05
 #: It speaks against one that is further off, and against any where it reads nearly 1, unless its error is this large.
@@ -86,10 +86,10 @@ def recover(
     # Large parts first: small ones, such as letters, share their marks.
     parts = sorted(_parts(core), key=lambda one: -np.count_nonzero(one[1]))
     known: list[Veil] = []
-    least = _LEAST_AGAINST_OBJECT if method == "auto" else -np.inf
+    least = _CONFIRMED[3] if method == "auto" else -np.inf
     if len(parts) > 1:
         window = _fullest(core)
-        common = find_veil(ground_of(window, core[window], hole[window]), least_against_object=_LEAST_AGAINST_OBJECT)
+        common = find_veil(ground_of(window, core[window], hole[window]), least_against_object=least)
         known = [common] if common is not None and is_sure(common) else []
     for window, part in parts:
         ground = ground_of(window, part, _own(hole[window], part))
@@ -127,7 +127,7 @@ def is_sure(veil: Veil) -> bool:
     evidence = veil.evidence
     apart = abs(evidence.contrast_opacity - veil.opacity)
     confirmed = evidence.contrast_error < _PRECISE and apart < _NEAR
-    most_roughness, most_disagreement = _CONFIRMED if confirmed else _UNCONFIRMED
+    most_roughness, most_disagreement, most_rest, least_against_object = _CONFIRMED if confirmed else _UNCONFIRMED
     most_apart = (_MOST_APART_CARVED if veil.carved else _MOST_APART) + 2 * evidence.contrast_error
     # Flat ground tells nothing of contrast; there the other evidence decides.
     silent = evidence.contrast_error > _SILENT
@@ -136,11 +136,12 @@ def is_sure(veil: Veil) -> bool:
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.visible > _LEAST_VISIBLE
         and max(evidence.rim, evidence.interior) < most_roughness
-        and evidence.rest < _MOST_REST
+        and evidence.rest < most_rest
         and 0 < evidence.agreement < most_disagreement
         and evidence.impossible < _MOST_IMPOSSIBLE
-        and evidence.against_object > _LEAST_AGAINST_OBJECT
+        and evidence.against_object > least_against_object
         and evidence.against_nothing > _LEAST_AGAINST_NOTHING
+        and evidence.against_nothing * evidence.pixels > _LEAST_TOTAL_AGAINST_NOTHING
         and (silent or (evidence.contrast_opacity < _MOST_CONTRAST_OPACITY and apart < most_apart))
     )
 

@@ -24,6 +24,7 @@ Mask = NDArray[np.uint8]
 #: sigma in px), coarse and fine.
 _EDGES = (-2, -1, 0, 1, 2, 3, 4, 5, 6)
 _COARSE_EDGES, _COARSE_SOFTNESS = (-1, 0, 1, 2, 3, 4, 6), 0.7
+_HARD_EDGES = (0, 1)
 _SOFTNESS = (0.0, 0.45, 0.7, 1.0, 1.4)
 #: Opacities beyond this hide the picture.
 MOST_OPACITY = 0.95
@@ -47,7 +48,7 @@ _CARVING_ROUNDS, _VOTE_PX, _MOST_ODDS, _DOUBT = 2, 0.7, 8.0, 1.0
 #: Log-likelihood that each border pixel of a carved shape must pay for.
 _BORDER_PRICE = 0.7
 #: Least pixels of a shape, and of a painted part in which a mark can be fitted.
-_LEAST_PIXELS, _LEAST_PAINTED = 12, 120
+_LEAST_PIXELS, _LEAST_PAINTED = 12, 400
 #: Roughness of one level of noise: the mean size of its Laplacian.
 _ROUGHNESS_OF_NOISE = 2.0
 _MOST_ROUGHNESS, _LEAST_ROUGHNESS = 300.0, 0.8
@@ -162,6 +163,8 @@ class Evidence:
     #: Log-likelihood of a pixel: against an opaque object, and against no mark at all.
     against_object: float
     against_nothing: float
+    #: Number of pixels in the hole.
+    pixels: int
     #: Mean step from the picture to the mark, in the fill's standard errors: near 0 if the colour is the ground's own.
     visible: float
     #: Share of the painted pixels that it covers.
@@ -309,8 +312,8 @@ def _veil(ground: Ground, plane: _Plane, trial: _Trial, fitted: bool, against_ob
 def _coarse(ground: Ground, plane: _Plane, paint: Paint, edges: list[int]) -> list[_Trial]:
     """Trials of the paint with eroded and drawn shapes."""
 
-    def trials_of(edge: int, hard: Flags, carved: bool) -> list[_Trial]:
-        shape = ground.softened(hard, _COARSE_SOFTNESS)
+    def trials_of(edge: int, hard: Flags, carved: bool, softness: float = _COARSE_SOFTNESS) -> list[_Trial]:
+        shape = ground.softened(hard, softness)
         price = _price(ground, hard) if carved else 0.0
         return [
             _Trial(
@@ -318,7 +321,7 @@ def _coarse(ground: Ground, plane: _Plane, paint: Paint, edges: list[int]) -> li
                 opacity,
                 paint.colour,
                 hard,
-                _COARSE_SOFTNESS,
+                softness,
                 edge,
                 carved,
             )
@@ -328,6 +331,10 @@ def _coarse(ground: Ground, plane: _Plane, paint: Paint, edges: list[int]) -> li
     opacity = min(paint.opacity, MOST_OPACITY)
     tried = [edge for edge in _COARSE_EDGES if edge in edges] or edges[:1]
     trials = [trial for edge in tried for trial in trials_of(edge, ground.eroded(edge), False)]
+    # Hard marks, painted exactly: a soft edge would end elsewhere.
+    trials += [
+        trial for edge in _HARD_EDGES if edge in edges for trial in trials_of(edge, ground.eroded(edge), False, 0.0)
+    ]
     best = max(trials, key=lambda one: one.score)
     for edge in {best.edge, tried[0]}:
         hard = ground.carved(edge, opacity, paint.colour)
@@ -447,6 +454,7 @@ def _evidence(ground: Ground, plane: _Plane, trial: _Trial, shape: Values, again
         agreement=float((distance * weight).sum() / max(float(weight.sum()), 1e-6)),
         impossible=float((np.abs(clean[core] - 127.5) > 134).mean()) if core.any() else 0.0,
         against_object=against_object,
+        pixels=int(np.count_nonzero(ground.inside)),
         visible=abs(step) / max(scale, 1e-6),
         coverage=float((shape > 0.5)[ground.painted > 0].mean()),
         against_nothing=trial.score - plane.score(np.zeros_like(alpha), trial.colour),
