@@ -29,11 +29,13 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,test)
 	@$(call redis)
+	@$(call pooler)
 	@$(call chromium)
 	@$(call recipes)
 	@$(call scripts)
 	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-force-exit $(SCRIPTS)/*/*.test.js
-	$(RUN)/python -m pytest -n 2 --dist loadfile
+	# One thread for each of the two processes: more of them would only wait for one another on two cores.
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
 	@$(call install,test)
@@ -53,7 +55,7 @@ lint: ## Check style, types and import rules, of the page's scripts too
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(SCRIPTS)/node_modules/.bin/tsc --project $(SCRIPTS)/tsconfig.json
-	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/web $(SCRIPTS)
+	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/docs.js api/static/web $(SCRIPTS)
 	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
 	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 
@@ -101,6 +103,19 @@ define redis
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null || exit 1; \
 		else \
 			echo "The tests need Redis. On Debian and Ubuntu: apt-get install redis-server" >&2; \
+			exit 1; \
+		fi; \
+	fi
+endef
+
+# $(call pooler): PgBouncer, from Debian where it is missing and we may install it.
+define pooler
+	if ! command -v pgbouncer >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing pgbouncer (once)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null || exit 1; \
+		else \
+			echo "The tests need PgBouncer. On Debian and Ubuntu: apt-get install pgbouncer" >&2; \
 			exit 1; \
 		fi; \
 	fi

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
 from api.concurrency import waiting
-from api.gathering import gather_job, places_of
+from api.gathering import check_count, gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
 from api.problems import Problem, responses, validation_problem
@@ -100,6 +100,8 @@ def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tupl
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
+        if isinstance(given.get("images"), list):
+            check_count(backend, len(given["images"]))
     try:
         body = requests.NewJob.model_validate(given)
     except ValidationError as error:

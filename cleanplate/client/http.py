@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Literal, Self, Unpack
 from uuid import uuid4
 
 import httpx
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.client.answers import (
     DeviceAnswer,
     ErrorLine,
@@ -150,7 +151,7 @@ class Client:
         """
         files = [file for file in (manifest, mask) if isinstance(file, Path)]
 
-        def body(uploads: Mapping[Path, str]) -> dict[str, Any]:
+        def body(uploads: Mapping[Path, str]) -> JsonObject:
             source = {"upload_id": uploads[manifest]} if isinstance(manifest, Path) else {"url": manifest}
             form = {} if manifest_format is None else {"format": manifest_format}
             return {"manifest": {**source, **form, "on_error": on_error}, **mask_fields(mask, uploads)}
@@ -363,7 +364,7 @@ class Client:
 
     def _submit(
         self,
-        body_of: Callable[[Mapping[Path, str]], dict[str, Any]],
+        body_of: Callable[[Mapping[Path, str]], JsonObject],
         *,
         files: Sequence[Path],
         rights: Rights,
@@ -375,7 +376,7 @@ class Client:
         """Upload the files and submit the job. Uploads of the journal that expired are sent again."""
         distinct_files = list(dict.fromkeys(files))
 
-        def body() -> dict[str, Any]:
+        def body() -> JsonObject:
             uploads = self.upload(distinct_files, journal=journal, on_uploaded=on_uploaded)
             return {**body_of(uploads), **terms_body(rights, terms)}
 
@@ -396,7 +397,7 @@ class Client:
         journal.note_job(answer.id, submitted_body)
         return Job(self, answer)
 
-    def _post(self, body: dict[str, Any], key: str) -> JobAnswer:
+    def _post(self, body: JsonObject, key: str) -> JobAnswer:
         return self._calls.call(JobAnswer, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": key})
 
     def _follow(self, path: str) -> Iterator[Event]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cleanplate.base.files import make_folder
 from cleanplate.base.names import candidates, stem_and_extension
 from cleanplate.client.answers import (
     ErrorLine,
@@ -129,7 +130,7 @@ class Job:
         repeated.
         """
         self.wait()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         missing: dict[Path, ResultLine] = {}
         files: dict[str, Path] = {}
         taken_names: set[str] = set()

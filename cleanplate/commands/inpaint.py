@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cleanplate.base.masks import TextMask
     from model.formats import Format
     from model.imaging import Limits, Probe
+    from model.repair.records import RepairRecord
     from model.repair.recovery import Recovery
     from model.repair.task import Task
 
@@ -80,7 +81,7 @@ def inpaint(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from cleanplate.base.files import replacing
+    from cleanplate.base.files import replacing, require_writable
     from cleanplate.base.settings import load_settings
     from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
@@ -98,6 +99,7 @@ def inpaint(
         raise UsageError(f"{out} exists: choose another name, or overwrite it with --force.")
     if not out.parent.is_dir():
         raise UsageError(f"There is no folder {out.parent}.")
+    require_writable(out.parent)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     source = _bytes(image, limits.max_bytes)
     facts = probe(source, limits)
@@ -143,7 +145,7 @@ def inpaint(
         typer.echo(f"{out}: {note}", err=True)
 
 
-def _notes(record: dict[str, Any], recoveries: list[Recovery]) -> list[str]:
+def _notes(record: RepairRecord, recoveries: list[Recovery]) -> list[str]:
     """What a person should know of the result."""
     from model.repair.recovery import recovery_record
 

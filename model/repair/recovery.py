@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from model.repair.opacity import Values
+from model.repair.records import RecoveryRecord
 from model.repair.veil import Ground, Veil, find_veil, veil_of
 
 Mask = NDArray[np.uint8]
@@ -35,7 +36,7 @@ _VEIL_ERROR, _RIM_ERROR = 0.02, 0.5
 #: The fill's error in the fusion, over the median that :func:`model.repair.opacity.fill_error` gives.
 _FILL_DOUBT = 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
-_MOST_OPACITY, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.88, 0.22, 1.2
+_MOST_OPACITY, _LEAST_COVERAGE, _LEAST_VISIBLE, _MOST_TINT = 0.88, 0.22, 1.2, 1.0
 _MOST_IMPOSSIBLE, _LEAST_AGAINST_NOTHING, _LEAST_TOTAL_AGAINST_NOTHING = 0.1, 0.02, 60.0
 #: Most roughness of rim and interior, most disagreement with the fill, most roughness of the rest of the hole, and
 #: least evidence against an object: where the contrast confirms the opacity, and elsewhere.
@@ -107,7 +108,7 @@ def recover(
     return Recovery(result, true / max(total, 1), tuple(veils))
 
 
-def recovery_record(recoveries: Sequence[Recovery]) -> dict[str, Any]:
+def recovery_record(recoveries: Sequence[Recovery]) -> RecoveryRecord:
     """The part of an image's record about its parts' recoveries; empty where all was filled."""
     veils = [veil for recovery in recoveries for veil in recovery.veils]
     if not veils:
@@ -135,6 +136,7 @@ def is_sure(veil: Veil) -> bool:
         veil.opacity < _MOST_OPACITY
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.visible > _LEAST_VISIBLE
+        and evidence.tint < _MOST_TINT
         and max(evidence.rim, evidence.interior) < most_roughness
         and evidence.rest < most_rest
         and 0 < evidence.agreement < most_disagreement

@@ -39,6 +39,8 @@ _FILL_WEIGHT, _FILL_DEPTH = 0.5, 4.0
 _TEXTURE_DEPTH = 8.0
 #: Handicap of a fitted colour, in log-likelihood of a pixel: it trades against opacity.
 _HANDICAP = 0.06
+#: A tint up to this is free, more costs this much.
+_FREE_TINT, _TINT_PRICE = 0.7, 0.3
 #: Paints whose likelihood is this much below the best are not tried.
 _NEAR = 1.5
 #: Coarse trials whose score is this much below the best are not refined.
@@ -163,6 +165,9 @@ class Evidence:
     #: Log-likelihood of a pixel: against an opaque object, and against no mark at all.
     against_object: float
     against_nothing: float
+    #: Mean shift of a channel of the un-blended colours from the fill's against the other channels, in the fill's
+    #: standard errors: a mark of another colour than the veil's leaves one.
+    tint: float
     #: Number of pixels in the hole.
     pixels: int
     #: Mean step from the picture to the mark, in the fill's standard errors: near 0 if the colour is the ground's own.
@@ -281,7 +286,7 @@ def find_veil(ground: Ground, *, least_against_object: float = -np.inf) -> Veil 
         for paint, plane in zip(paints, planes, strict=True)
     ]
     hopeful = max(start.score for start in starts) - _HOPEFUL
-    best: tuple[float, Paint, _Plane, _Trial] | None = None
+    veils: list[Veil] = []
     for paint, plane, start in zip(paints, planes, starts, strict=True):
         if start.score < hopeful:
             continue
@@ -293,12 +298,13 @@ def find_veil(ground: Ground, *, least_against_object: float = -np.inf) -> Veil 
             if trial is before:
                 break
         trial = _with_fine_opacity(ground, plane, trial)
-        score = trial.score - _HANDICAP * paint.fitted
-        if best is None or score > best[0]:
-            best = score, paint, plane, trial
-    assert best is not None
-    _, paint, plane, trial = best
-    return _veil(ground, plane, trial, paint.fitted, paint.likelihood - paint.opaque)
+        veils.append(_veil(ground, plane, trial, paint.fitted, paint.likelihood - paint.opaque))
+    return max(veils, key=_merit)
+
+
+def _merit(veil: Veil) -> float:
+    """The score of a veil among those of other paints. White and black explain a coloured mark, but for its tint."""
+    return veil.likelihood - _HANDICAP * veil.fitted - _TINT_PRICE * max(veil.evidence.tint - _FREE_TINT, 0)
 
 
 def _veil(ground: Ground, plane: _Plane, trial: _Trial, fitted: bool, against_object: float) -> Veil:
@@ -446,6 +452,10 @@ def _evidence(ground: Ground, plane: _Plane, trial: _Trial, shape: Values, again
     core = (shape > 0.5 * float(shape.max())) & (shape > 0)
     step = float((alpha * (level - below) * weight)[core].mean()) if core.any() else 0.0
     scale = float((np.sqrt(variance) * weight)[core].mean()) if core.any() else 1.0
+    colours = (ground.marked - alpha[..., None] * trial.colour) / (1 - np.minimum(alpha, 0.97))[..., None]
+    shifts = ((np.clip(colours, 0, 255) - guess) * weight[..., None])[core]
+    shift = shifts.mean(axis=0) if core.any() else np.zeros(3, np.float32)
+    tint = float(np.abs(shift - shift.mean()).max()) / max(scale, 1e-6)
     opacity, spread_of_it = contrast_opacity(ground.marked, guess, error, weight * core, shape, noise=ground.noise)
     return Evidence(
         rim=_mean(roughness, rim),
@@ -454,6 +464,7 @@ def _evidence(ground: Ground, plane: _Plane, trial: _Trial, shape: Values, again
         agreement=float((distance * weight).sum() / max(float(weight.sum()), 1e-6)),
         impossible=float((np.abs(clean[core] - 127.5) > 134).mean()) if core.any() else 0.0,
         against_object=against_object,
+        tint=tint,
         pixels=int(np.count_nonzero(ground.inside)),
         visible=abs(step) / max(scale, 1e-6),
         coverage=float((shape > 0.5)[ground.painted > 0].mean()),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from model.imaging.metadata.provenance import Label
 from model.imaging.picture import Page
 from model.repair.hole import Mask
 from model.repair.noise import coding_noise
+from model.repair.records import MarksRecord
 from model.repair.task import Task, write
 from model.watermark.remove import Fill, Removal, finish, prepare
 from model.watermark.template import Template
@@ -35,7 +35,7 @@ class Cleaned:
     #: One for each mark found on each page.
     removals: tuple[Removal, ...]
     #: For the image's record.
-    record: dict[str, Any]
+    record: MarksRecord
     #: The decoded task, and the pixels of its parts without the marks; empty if no mark was found.
     task: Task | None = None
     pixels: tuple[Pixels, ...] = ()
@@ -80,7 +80,7 @@ def clean(
         return Cleaned(source, (), {"marks": 0})
     whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
     repaired = write(whole, results, output=output, label=label)
-    return Cleaned(repaired.data, tuple(removals), repaired.record | _told(removals), whole, tuple(results))
+    return Cleaned(repaired.data, tuple(removals), {**repaired.record, **_record(removals)}, whole, tuple(results))
 
 
 def _view_cleaned(
@@ -99,12 +99,12 @@ def _view_cleaned(
     return pixels, changed, done
 
 
-def _told(removals: Sequence[Removal]) -> dict[str, Any]:
+def _record(removals: Sequence[Removal]) -> MarksRecord:
     return {
         "marks": len(removals),
         "methods": sorted({removal.method.value for removal in removals}),
         "ghost": round(max((abs(removal.ghost) for removal in removals), default=0.0), 4),
         "strength": [round(removal.strength, 3) for removal in removals],
-        "shift": [list(removal.shift) for removal in removals],
+        "shift": [removal.shift for removal in removals],
         "residual_mark": any(removal.residual for removal in removals),
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
-from storage.records.documents import Review
+from cleanplate.base.templates import Review
 from storage.records.states import ImageState, JobState, Priority, RightsBasis
 
 
@@ -172,8 +172,8 @@ class Image:
     tiles_total: int | None
     error_code: str | None
     error_detail: str | None
-    #: The worker's report on the repair; :class:`ImageRecord` holds the fields that the service reads.
-    record: dict[str, Any]
+    #: Empty until an attempt has ended.
+    record: ImageRecord
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

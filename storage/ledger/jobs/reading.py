@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from storage.database import Database
-from storage.documents import read_image_mask, read_image_options
 from storage.errors import NotFound
+from storage.json_columns import read_image_mask, read_image_options, read_image_record
 from storage.ledger.jobs.counting import read_job, select_jobs
 from storage.records import Image, ImageState, Job, JobState, SkippedRow
 from storage.tables import images, jobs, skipped_rows
@@ -107,5 +107,6 @@ def _image(row: Row[Any]) -> Image:
         "state": ImageState(row.state),
         "mask": read_image_mask(row.mask, row.mask_key),
         "options": read_image_options(row.options),
+        "record": read_image_record(row.record),
     }
     return Image(**fields | typed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -23,6 +24,12 @@ def make_service() -> Iterator[MakeService]:
         return made[-1]
 
     yield make
+    for service in made:
+        # A stream that a test did not close keeps the watcher's thread, which would open the ledger again.
+        service.stores.watcher.stop()
+    for thread in threading.enumerate():
+        if thread.name == "watcher":
+            thread.join()
     for service in made:
         service.stores.close()
 

@@ -77,7 +77,7 @@
  * @typedef {{
  *   preview?: { width: number, height: number },
  *   recovered?: number,
- *   residual_mark?: unknown,
+ *   residual_mark?: boolean,
  *   texts?: string[],
  * }} ImageRecord
  */
@@ -136,7 +136,7 @@
  *   warnings: string[],
  *   confidence: number | null,
  *   samples: number | null,
- *   quality: { opacity: number } | null,
+ *   quality: { opacity?: number } | null,
  *   place: { anchor?: string, lattice?: unknown } | null,
  *   previews: Record<string, string>,
  *   source_job_id: string | null,

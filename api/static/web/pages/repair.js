@@ -192,7 +192,7 @@ async function repairStep({ picture: source, upload }, statement, signal) {
   signal.throwIfAborted(); // the steps may be another picture's by now
   steps.add({ picture, upload: new BackgroundUpload(picture) });
   const { recovered } = result.image.record;
-  if (recovered === undefined) return;
+  if (typeof recovered !== "number") return;
   const share = Math.round(100 * recovered);
   notify("info", t("Recovered {recovered} %, invented {invented} %", { recovered: number(share), invented: number(100 - share) }));
 }

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from model.engine.inpainter import LaMaInpainter
+from model.imaging import Limits
 from model.repair.hole import dilate
 from model.repair.opacity import WHITE, fit_paints
 from model.repair.recovery import Method, Recovery, recover, recovery_record
+from model.repair.task import read
 from model.repair.veil import contrast_opacity
 
 Pixels = NDArray[np.uint8]
+LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)
 SAMPLES = Path(__file__).parents[4] / "samples"
 
 
@@ -25,6 +32,12 @@ def photo(name: str, size: int = 256) -> Pixels:
     top, left = (stored.shape[0] - side) // 2, (stored.shape[1] - side) // 2
     piece = stored[top : top + side, left : left + side, ::-1]
     return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def png(pixels: Pixels) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
 
 
 def text_mask(size: int = 256) -> Pixels:
@@ -68,6 +81,29 @@ def test_the_picture_under_a_translucent_mark_is_recovered(
     assert (recovery.pixels == marked)[hole == 0].all()
     assert recovery.recovered > 0.5
     assert recovery_record([recovery])["recovered"] == pytest.approx(recovery.recovered, abs=1e-3)
+
+
+def test_a_file_and_an_array_take_the_same_way_and_fill_leaves_all_to_the_network() -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    marked = under(original, mask, 0.5, (255, 255, 255))
+    task = read(png(marked), png(mask), limits=LIMITS)
+    recoveries: list[Recovery] = []
+    with LaMaInpainter(device="cpu") as inpainter:
+        result = inpainter.run(task, lambda _: None, on_recovery=recoveries.append)
+        filled = inpainter.run(replace(task, method="fill"), lambda _: None, on_recovery=recoveries.append)
+        by_array, filled_array = (inpainter(marked, mask, method=method) for method in ("auto", "fill"))
+    assert [bool(recovery.veils) for recovery in recoveries] == [True, False]
+    assert psnr(result, original, mask) > psnr(filled, original, mask) + 5
+    assert psnr(by_array, original, mask) > psnr(filled, original, mask) + 5
+    assert np.array_equal(filled_array, filled)
+
+
+def test_the_colours_of_a_picture_with_transparency_are_filled() -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    alpha = np.full(mask.shape, 255, np.uint8)
+    assert read(png(np.dstack((original, alpha))), png(mask), limits=LIMITS).method == "auto"
+    alpha[:20] = 0
+    assert read(png(np.dstack((original, alpha))), png(mask), limits=LIMITS).method == "fill"
 
 
 @pytest.mark.parametrize("kind", ["opaque white", "opaque red", "object", "unmarked"])

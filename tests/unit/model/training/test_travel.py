@@ -86,7 +86,8 @@ def test_slices_follow_one_another(
         train_slice.main(["run", str(parcel), str(out), "--seconds", "0", "--device", "cpu"])
         figures = json.loads(capsys.readouterr().out)
         assert figures["images_per_second"] > 0
-        assert 0 < figures["share_of_peak"] < 1
+        # No upper bound: both speeds are measured, one after the other, on a machine that may be busy.
+        assert figures["share_of_peak"] > 0
         assert figures["gflop_per_step"] > 0
         steps.append(figures["steps"])
         assert len(list(out.iterdir())) <= 8
