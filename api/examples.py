@@ -225,6 +225,7 @@ EXAMPLES: JsonObject = {
         "width": 1200,
         "height": 1600,
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "file_name": "shirt-01.jpg",
         "result_url": f"/v1/images/{IMAGE_ID}/result",
     },
     "ErrorLine": {

@@ -10,6 +10,7 @@ from pydantic import Field
 from api.answers.base import Answer
 from api.answers.jobs import ImageError
 from api.example_ids import IMAGE_ID, JOB_ID
+from api.filenames import download_name
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import ImageMask
 from cleanplate.base.options import ImageOptions
@@ -92,12 +93,16 @@ class ResultLine(Answer):
     width: int | None
     height: int | None
     sha256: str | None = Field(description="SHA-256 of the result's file, in hexadecimal.")
+    file_name: str = Field(
+        description="Name of the result's file: the picture's, with the ending of the result's format or the kept one."
+    )
     result_url: str
 
     @classmethod
     def of(cls, result: records.Result) -> Self:
         """The answer of the ledger's record."""
         return cls(
+            file_name=download_name(result),
             custom_id=result.custom_id,
             name=result.name,
             image_id=result.id,

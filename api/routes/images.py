@@ -6,8 +6,8 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth
+from api.filenames import download_name
 from api.problems import Problem, responses
-from api.routes.results import download_name
 from api.stores import stores
 from storage.ledger.jobs.reading import get_image
 from storage.records import ENDED, ImageState, Scope
@@ -52,6 +52,6 @@ def result(image_id: str) -> Response:
     if image.state not in ENDED or image.result_key is None:
         raise Problem("image_not_finished", f"The image is {image.state}. Ask again when it has ended.")
     link = backend.blobs.presigned_get(
-        image.result_key, filename=download_name(image.name, image.result_key), expires_s=backend.settings.link_expiry_s
+        image.result_key, filename=download_name(image), expires_s=backend.settings.link_expiry_s
     )
     return Response(status=302, headers={"Location": link.url})

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import PurePosixPath
 
 from apiflask import APIBlueprint
 from flask import Response, request
 
 from api import answers, auth, concurrency
 from api.archive import stream_zip
+from api.filenames import download_name
 from api.problems import Problem, responses
 from api.stores import Stores, stores
-from cleanplate.base.names import stem_and_extension
 from storage import records
 from storage.ledger.jobs.reading import get_job, list_images, list_results
 from storage.ledger.tenants.sessions import select_valid
@@ -99,7 +98,7 @@ def archive(job_id: str) -> Response:
     goes_on = _permission(backend)
     files = (
         (
-            download_name(result.name, result.result_key),
+            download_name(result),
             result.finished_at or job.created_at,
             _while(goes_on, backend.blobs.read(result.result_key)),
         )
@@ -108,12 +107,6 @@ def archive(job_id: str) -> Response:
     )
     headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
     return Response(stream_zip(files), mimetype="application/zip", headers=headers)
-
-
-def download_name(name: str, result_key: str) -> str:
-    """The picture's name, with the extension of its result's format."""
-    stem, extension = stem_and_extension(name)
-    return stem + (PurePosixPath(result_key).suffix or extension)
 
 
 def _permission(backend: Stores) -> Callable[[], bool]:

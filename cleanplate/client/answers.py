@@ -236,6 +236,8 @@ class ResultLine(_Answer):
     height: int | None = None
     #: Of the result's file, in hexadecimal digits.
     sha256: str | None
+    #: Name of the result's file; ``None``: the service is older.
+    file_name: str | None = None
     #: Path of the result.
     result_url: str | None = None
 

@@ -74,6 +74,6 @@ def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
             for stage, value in (read_image_record(record).seconds or {}).items():
                 seconds[stage].append(value)
     means = {stage: round(sum(values) / len(values), 4) for stage, values in seconds.items()}
-    known = [stage for stage in ("fetch", "decode", "network", "encode", "store") if stage in means]
+    known = [stage for stage in ("fetch", "decode", "network", "encode", "read_back", "store") if stage in means]
     others = sorted(means.keys() - set(known))
     return Overview(reasons=reasons, stages={stage: means[stage] for stage in [*known, *others]})

@@ -24,6 +24,7 @@ from tests.unit.cleanplate.test_cli import COMMANDS
 NEEDS = {
     "up": "service,worker", "demo": "service,worker", "serve": "service", "dispatch": "service", "worker": "worker",
     "inpaint": "worker", "train": "worker", "template estimate": "worker", "template apply": "worker",
+    "template from-logo": "worker", "template from-mark": "worker",
     "weights list": "worker", "weights pull": "worker", "weights convert": "worker", "weights verify": "worker",
     "migrate": "ledger", "healthy": "ledger", "pause": "ledger", "resume": "ledger", "keys create": "ledger",
     "keys list": "ledger", "keys revoke": "ledger", "tenants list": "ledger", "tenants quota": "ledger",
@@ -33,6 +34,7 @@ NEEDS = {
 #: Words for the arguments that a command insists on.
 WORDS = {
     "inpaint": ["a.png", "m.png", "-o", "b.png"], "train": ["recipe", "run"], "template estimate": ["in", "-o", "t"],
+    "template from-logo": ["l", "in", "-o", "t"], "template from-mark": ["a", "m", "in", "-o", "t"],
     "template apply": ["t", "in", "-o", "out"], "weights pull": ["w"], "weights convert": ["w"],
     "weights verify": ["w"], "healthy": ["serve"], "keys create": ["k"], "keys revoke": ["k"],
     "tenants quota": ["t"], "tenants weight": ["t", "1"], "watch": ["job_1"], "approve": ["job_1"],
