@@ -16,7 +16,7 @@ KILLS ?= 200
 MINUTES ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow soak lint images locks docs texts screenshots
+.PHONY: help demo test test-slow soak lint audit images locks docs texts screenshots
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -67,6 +67,10 @@ locks: ## Pin what the Dockerfile installs, with hashes, in deploy/locks
 	@$(call install,locks)
 	$(call lock,api,--extra service)
 	$(call lock,worker,--extra worker --extra text)
+
+audit: ## Look the pinned packages up among known vulnerabilities; needs the network
+	@$(call install,locks)
+	$(RUN)/pip-audit --disable-pip --require-hashes --requirement deploy/locks/api.txt --requirement deploy/locks/worker.txt
 
 docs: ## Make a site of docs/, in build/site
 	@$(call install,docs)

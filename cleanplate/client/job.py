@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,7 +162,7 @@ def _place(folder: Path, line: ResultLine, taken_names: set[str]) -> tuple[Path,
 
 def result_name(line: ResultLine) -> str:
     """The result's name as a plain file name; by an older service, the picture's with the ending of the format."""
-    plain = (line.file_name or line.name).replace("/", "_").replace("\\", "_").lstrip(".") or "image"
+    plain = re.sub(r"[/\\:]", "_", line.file_name or line.name).lstrip(".") or "image"
     if line.file_name is not None:
         return plain
     stem, extension = stem_and_extension(plain)
