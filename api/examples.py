@@ -185,6 +185,14 @@ EXAMPLES: JsonObject = {
     "JobPage": {"data": [_JOB_BODY], "next_cursor": None},
     "Image": _IMAGE_BODY,
     "ImagePage": {"data": [_IMAGE_BODY], "next_cursor": "aW1hZ2U6MA"},
+    "Usage": {
+        "since": "2026-05-01",
+        "until": "2026-05-31",
+        "data": [
+            {"day": "2026-05-01", "images": 4200, "megapixels": 8064.0, "bytes": 1260000000, "device_seconds": 2100.5}
+        ],
+        "total": {"images": 4200, "megapixels": 8064.0, "bytes": 1260000000, "device_seconds": 2100.5},
+    },
     "Devices": {
         "data": [
             {

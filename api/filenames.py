@@ -40,7 +40,7 @@ def _capped(name: str) -> str:
     return stem.encode()[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip() + tail.decode()
 
 
-def download_name(image: records.Image) -> str:
+def download_name(image: records.Image | records.Result) -> str:
     """The picture's name, with the ending of its result: of its format, or the picture's own where the job keeps it."""
     stem, extension = stem_and_extension(image.name)
     return stem + (PurePosixPath(image.result_key or "").suffix or extension)

@@ -99,20 +99,20 @@ class ResultLine(Answer):
     result_url: str
 
     @classmethod
-    def of(cls, image: records.Image) -> Self:
+    def of(cls, result: records.Result) -> Self:
         """The answer of the ledger's record."""
         return cls(
-            file_name=download_name(image),
-            custom_id=image.custom_id,
-            name=image.name,
-            image_id=image.id,
-            position=image.position,
-            state=image.state,
-            content_type=image.content_type,
-            width=image.width,
-            height=image.height,
-            sha256=image.record.sha256.result if image.record.sha256 is not None else None,
-            result_url=f"/v1/images/{image.id}/result",
+            file_name=download_name(result),
+            custom_id=result.custom_id,
+            name=result.name,
+            image_id=result.id,
+            position=result.position,
+            state=result.state,
+            content_type=result.content_type,
+            width=result.width,
+            height=result.height,
+            sha256=result.sha256,
+            result_url=f"/v1/images/{result.id}/result",
         )
 
 

@@ -62,6 +62,7 @@ class ImageRecord(Report):
     seconds: dict[str, float] | None = Field(
         default=None, description="Seconds by stage.", examples=[{"decode": 0.02, "network": 0.012}]
     )
+    bytes: int | None = Field(default=None, description="Of the result's file.")
     preview: PreviewSize | None = Field(default=None, description="The stored preview; missing: there is none.")
     extension_changed: ExtensionChange | None = Field(
         default=None, description="The result's ending differs from that of the image's name."
@@ -97,6 +98,12 @@ class ImageRecord(Report):
     dilation_px: int | None = Field(default=None, description="Pixels by which the mask was widened.")
     feather_px: int | None = Field(default=None, description="Pixels over which the repair fades in.")
     masked_share: float | None = Field(default=None, description="Share of the picture that was repaired, 0 to 1.")
+    recovered: float | None = Field(
+        default=None,
+        description="Share of the mask's area that was recovered from under a translucent mark, 0 to 1; the rest was "
+        "invented. Missing: all was.",
+    )
+    opacity: list[float] | None = Field(default=None, description="Of the translucent marks that were removed, 0 to 1.")
     template: str | None = Field(default=None, description="The first template whose mark was removed.")
     templates: list[str] | None = Field(default=None, description="The templates whose marks were looked for.")
     marks: int | None = Field(default=None, description="Number of marks that were removed.")

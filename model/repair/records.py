@@ -47,3 +47,12 @@ class MarksRecord(RepairRecord, total=False):
     shift: list[tuple[int, int]]
     #: Whether a mark still shows.
     residual_mark: bool
+
+
+class RecoveryRecord(TypedDict, total=False):
+    """The facts of a picture that was recovered from under translucent marks; empty where all was filled."""
+
+    #: Share of the mask's area that comes from the picture, 0 to 1; the rest was invented.
+    recovered: float
+    #: Of the marks, 0 to 1, each value once.
+    opacity: list[float]

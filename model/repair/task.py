@@ -32,7 +32,9 @@ from model.imaging.side_pictures import left_out, sentence, without_promises
 from model.repair import cutouts
 from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay, rim, split_soft
+from model.repair.noise import coding_noise
 from model.repair.records import RepairRecord
+from model.repair.recovery import Method, Recovery, recover
 from model.repair.seam import keep_flat
 
 Pixels = NDArray[np.uint8]
@@ -52,6 +54,11 @@ class Task:
     feather_px: int
     #: Where the mask was painted softly: the strength with which the fill is laid in.
     soft: Mask | None = None
+    #: The mask as painted, and the way in which it is repaired. Without ``painted`` everything is filled.
+    painted: Mask | None = None
+    method: Method = "fill"
+    #: Error of the picture's coding, in levels.
+    noise: float = 2.0
     #: The number of its page in the file.
     page: int = 0
     #: The repair of the page's alpha, at the first of its parts; where it has a hole, the last part fills that.
@@ -113,6 +120,7 @@ def read(
     mask_threshold: int | None = None,
     max_marked_share: float | None = None,
     placement: Placement | None = None,
+    method: Method = "auto",
     costs: Costs | None = None,
 ) -> Task:
     """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
@@ -120,7 +128,8 @@ def read(
     ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
     ``mask_threshold`` and ``max_marked_share`` (``None``: 0.9): see :func:`model.imaging.mask_files.decode_mask`.
 
-    ``costs``: of the network and device that will do it; the plan is the cheapest by them.
+    ``method``: see :func:`model.repair.recovery.recover`. ``costs``: of the network and device that will do it; the
+    plan is the cheapest by them.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
@@ -158,7 +167,7 @@ def read(
                 painted[size] = np.array(scaled, np.uint8)
         return painted[size]
 
-    task = planned(document, painted_on, dilation_px=dilation_px, feather_px=feather_px, costs=costs)
+    task = planned(document, painted_on, dilation_px=dilation_px, feather_px=feather_px, method=method, costs=costs)
     if not all(part.hole.any() for part in task.parts):
         raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
     return task
@@ -170,11 +179,13 @@ def planned(
     *,
     dilation_px: int | None = None,
     feather_px: int | None = None,
+    method: Method = "auto",
     costs: Costs | None = None,
 ) -> Task:
     """The work on a decoded file; ``painted_on`` gives the mask of each page, which may be empty for some."""
     tasks: list[Task] = []
     known: dict[int, tuple[Mask, Task]] = {}
+    noise = coding_noise(document)
     for number, page in enumerate(document.pages):
         painted = painted_on(page)
         reach, feather = rim(page.height, page.width, dilation_px, feather_px)
@@ -183,16 +194,22 @@ def planned(
         hole, soft = (shared.hole, shared.soft) if shared else split_soft(painted, reach)
         plan = shared.plan if shared else make_plan(hole, costs)
         views = cutouts.views(page, hole) if page.alpha else page.views()
-        parts = [Task(view, hole, plan, reach, feather, soft, number) for view in views]
+        # The two views of a CMYK page, and colours under transparency, are no picture in which a mark was blended.
+        chosen: Method = method if len(views) == 1 and _is_opaque(page) else "fill"
+        parts = [Task(view, hole, plan, reach, feather, soft, painted, chosen, noise, page=number) for view in views]
         known[id(painted)] = painted, parts[0]
         if page.alpha:
             cutout = cutouts.cutout_of(page, painted, hole)
             parts[0] = replace(parts[0], cutout=cutout)
             if cutout.hole.any():
                 plan = make_plan(cutout.hole, costs)
-                parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, number))
+                parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, page=number))
         tasks += parts
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
+
+
+def _is_opaque(page: Page) -> bool:
+    return not page.alpha or bool((page.samples[..., -1] == np.iinfo(page.samples.dtype).max).all())
 
 
 def fill_parts(
@@ -211,6 +228,13 @@ def fill_parts(
 def composite(task: Task, fill: Pixels) -> Pixels:
     """``fill`` (``uint8 [H, W, 3]``) laid into the picture under the feathered hole; outside it nothing changes."""
     return lay(task.picture.pixels, fill, task.hole, task.feather_px, task.soft)
+
+
+def recovered(task: Task, filled: Pixels) -> Recovery:
+    """``filled``, the composite of a task's first part, with what can be recovered of the picture below the mark."""
+    if task.painted is None:
+        return Recovery(filled, 0.0)
+    return recover(task.picture.pixels, filled, task.painted, task.hole, method=task.method, noise=task.noise)
 
 
 def write(

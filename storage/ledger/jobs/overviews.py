@@ -39,15 +39,22 @@ class Overview:
 
 def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
     """A job's overview at one moment. Raises NotFound."""
-    failed = (
-        select(
-            images.c.error_code,
-            func.count().label("images"),
-            func.min(images.c.error_detail).label("detail"),
-        )
-        .where(images.c.job_id == job_id, images.c.state == ImageState.FAILED)
+    failed_images = (images.c.job_id == job_id, images.c.state == ImageState.FAILED)
+    # Counted in the index of failed images; one row of each code is read for its sentence.
+    counted = (
+        select(images.c.error_code, func.count().label("images"))
+        .where(*failed_images)
         .group_by(images.c.error_code)
-        .order_by(func.count().desc(), images.c.error_code)
+        .subquery("counted")
+    )
+    first = (
+        select(images.c.error_detail)
+        .where(*failed_images, images.c.error_code == counted.c.error_code)
+        .order_by(images.c.position)
+        .limit(1)
+    )
+    failed = select(counted, first.scalar_subquery().label("detail")).order_by(
+        counted.c.images.desc(), counted.c.error_code
     )
     done = (
         select(images.c.record)

@@ -57,6 +57,7 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         device_notes=sorted(context.notes),
         sha256=context.sha256.with_fields(FileHashes(result=sha256(result.data))),
         seconds={stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
+        bytes=len(result.data),
         preview=None if small is None else PreviewSize(width=small.width, height=small.height),
         extension_changed=None if is_right or is_kept else ExtensionChange.of(own_extension, result.extension),
         extension_kept=ExtensionKept(name=own_extension, format=result.extension) if is_kept else None,

@@ -17,6 +17,7 @@ from model.imaging import Limits, probe
 from model.imaging.apart import try_decode
 from model.imaging.memory import bounded
 from model.repair.preview import preview
+from model.repair.recovery import recovery_record
 from model.repair.task import fill_parts, read, write
 from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
@@ -81,6 +82,7 @@ class Steps:
                 mask_threshold=options.mask_threshold,
                 max_marked_share=options.max_marked_share,
                 placement=placement_of(context.image),
+                method=options.method,
                 costs=inpainter.costs,
             )
             context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
@@ -98,6 +100,7 @@ class Steps:
                 limits=self._limits,
                 dilation_px=options.dilation_px,
                 feather_px=options.feather_px,
+                method=options.method,
                 costs=inpainter.costs,
                 step=resources.activity.step,
                 on_page=functools.partial(self._executor.check_may_go_on, context.image.id),
@@ -134,7 +137,12 @@ class Steps:
             self._resources.networks.use(options) as inpainter,
         ):
             context.network = inpainter
-            run = functools.partial(inpainter.run, on_note=context.notes.add, ffc_lambda=ffc_lambda_of(options))
+            run = functools.partial(
+                inpainter.run,
+                on_note=context.notes.add,
+                on_recovery=context.recoveries.append,
+                ffc_lambda=ffc_lambda_of(options),
+            )
             pixels = fill_parts(task, run, lambda done: self._on_tile(image.id, done, task.tiles_total))
         context.tiles = task.tiles_total
         self._executor.submit_store(context, functools.partial(self._encode_and_store, context, pixels))
@@ -159,7 +167,7 @@ class Steps:
             extension=repaired.extension,
             width=task.width,
             height=task.height,
-            record=ImageRecord(method=context.method, **repaired.record),
+            record=ImageRecord(method=context.method, **repaired.record, **recovery_record(context.recoveries)),
             preview=small,
         )
         self._store(context, result)

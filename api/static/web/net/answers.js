@@ -76,6 +76,7 @@
  * What the worker did to an image: the part that the pages show.
  * @typedef {{
  *   preview?: { width: number, height: number },
+ *   recovered?: number,
  *   residual_mark?: boolean,
  *   texts?: string[],
  *   left_out?: string[],
