@@ -70,7 +70,7 @@ locks: ## Pin what the Dockerfile installs, with hashes, in deploy/locks
 
 audit: ## Look the pinned packages up among known vulnerabilities; needs the network
 	@$(call install,locks)
-	$(RUN)/pip-audit --disable-pip --require-hashes --requirement deploy/locks/api.txt --requirement deploy/locks/worker.txt
+	$(RUN)/pip-audit --strict --disable-pip --require-hashes --requirement deploy/locks/api.txt --requirement deploy/locks/worker.txt
 
 docs: ## Make a site of docs/, in build/site
 	@$(call install,docs)
@@ -112,9 +112,9 @@ define redis
 	fi
 endef
 
-# $(call pooler): PgBouncer, from Debian where it is missing and we may install it.
+# $(call pooler): the PgBouncer of the tests, from Debian where it is missing and we may install it.
 define pooler
-	if ! command -v pgbouncer >/dev/null; then \
+	if ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "Installing pgbouncer (once)"; \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null || exit 1; \
