@@ -102,6 +102,7 @@ CATALOGUE: dict[str, Kind] = {
     "image_takes_too_long": Kind(422, "The picture takes too long to decode"),
     "mask_unreadable": Kind(422, "The mask is not a readable picture"),
     "mask_empty": Kind(422, "The mask marks nothing"),
+    "mask_covers_nearly_all": Kind(422, "The mask marks nearly the whole picture"),
     "mask_too_many_pixels": Kind(422, "The mask has too many pixels"),
     "mask_too_many_parts": Kind(422, "The mask's file has too many parts"),
     "mask_format_unsupported": Kind(422, "Unsupported mask format"),

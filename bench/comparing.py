@@ -93,10 +93,11 @@ def pixels_of(data: bytes) -> Iterator[Samples]:
                 4 if data[data.find(b"av1C") + 6] & 0x20 else 6
             )  # the flag is set for 12 bits, else there are 10
             return
-        # Pictures behind a JPEG (MPO) are left out of a result.
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        # Pictures behind a JPEG (MPO), and those beside the primary one of a HEIC, are left out of a result.
+        frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
         for frame in range(frames):
-            image.seek(frame)
+            if frames > 1:
+                image.seek(frame)
             several = frames > 1
             shown = image.convert("RGBA") if several or image.mode == "P" else image
             yield np.array(shown)

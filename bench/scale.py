@@ -354,6 +354,7 @@ def main() -> None:
     parser.add_argument("--pooler", action="store_true", help="make the second of two runs through PgBouncer")
     parser.add_argument("-o", "--output", type=Path, help="write the figures to this JSON file; other rates in it stay")
     arguments = parser.parse_args()
+    logs.configure(Settings(log_level="error"))
     postgres, redis = start_server(lambda: PostgresServer(durable=True)), start_server(RedisServer)
     pooler = start_server(lambda: PgBouncer(postgres, pool_size=20)) if arguments.pooler else None
     figures: list[Figures] = []

@@ -74,6 +74,7 @@ must_be_json(blueprint, "jobs.approve")
         "image_too_many_parts",
         "mask_unreadable",
         "mask_empty",
+        "mask_covers_nearly_all",
         "mask_too_many_pixels",
         "mask_format_unsupported",
         "mask_too_many_parts",

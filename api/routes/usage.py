@@ -20,6 +20,7 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 
 #: Days before the last one that are read by default.
 _DAYS = 30
+_EXAMPLE = "day,images,megapixels,bytes,device_seconds\r\n2026-05-01,4200,8064.0,1260000000,2100.5\r\n"
 _COLUMNS = list(answers.UsageDay.model_fields)
 
 
@@ -52,7 +53,7 @@ def index(query_data: requests.UsageQuery) -> answers.Usage:
         also={
             200: {
                 "description": "The table.",
-                "content": {"text/csv": {"schema": {"type": "string"}}},
+                "content": {"text/csv": {"schema": {"type": "string"}, "example": _EXAMPLE}},
             }
         },
     ),

@@ -4,6 +4,7 @@ The API makes its views so, and a worker tries an image so that a worker before 
 starts one process, hands the file over by a pipe, and reads the answer::
 
     python -m model.imaging.apart view|decode MAX_BYTES MAX_PIXELS MEMORY SECONDS < FILE
+    python -m model.imaging.apart mask MAX_BYTES MAX_PIXELS MEMORY SECONDS INVERTED THRESHOLD < FILE
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import BinaryIO
 
 from pydantic import BaseModel
 
-from model.errors import ImageRejected
-from model.imaging.probing import Limits, probe
+from model.errors import ImageRejected, MaskRejected
+from model.imaging.mask_files import MARKED, pixel_mask
+from model.imaging.probing import Limits, Probe, probe, probe_picture_mask
 from model.imaging.view import View, view
 
 if sys.platform != "win32":
@@ -37,6 +39,8 @@ class _Answer(BaseModel):
 
     width: int = 0
     height: int = 0
+    #: Of a mask: see :func:`marked_share`.
+    share: float = 0
     #: Of an error.
     code: str = ""
     sentence: str = ""
@@ -61,12 +65,26 @@ def try_decode(data: bytes, limits: Limits) -> None:
     _asked("decode", data, limits)
 
 
-def _asked(task: str, data: bytes, limits: Limits) -> tuple[_Answer, bytes]:
-    header = probe(data, limits)
+def marked_share(data: bytes, limits: Limits, *, inverted: bool, threshold: int | None) -> float:
+    """The share of its pixels that a mask which is a picture marks, decoded in a process of its own.
+
+    Raises:
+        MaskRejected: as :func:`model.imaging.mask_files.pixel_mask`; ``mask_unreadable`` where a limit ended it.
+    """
+    header = probe_picture_mask(data, limits)
+    try:
+        answer, _ = _asked("mask", data, limits, header, str(int(inverted)), str(threshold or 0))
+    except ImageRejected as error:
+        raise MaskRejected(error.code if error.code.startswith("mask_") else "mask_unreadable", str(error)) from None
+    return answer.share
+
+
+def _asked(task: str, data: bytes, limits: Limits, header: Probe | None = None, *further: str) -> tuple[_Answer, bytes]:
+    header = header or probe(data, limits)
     seconds = round(_BASE_SECONDS + _SECONDS_A_MEGAPIXEL * header.pixels / 1e6)
     memory = _BASE_MEMORY + (_BYTES_A_PIXEL * header.pixels if task == "view" else header.memory)
     numbers = (limits.max_bytes, limits.max_pixels, memory, seconds)
-    command = [sys.executable, "-m", "model.imaging.apart", task, *map(str, numbers)]
+    command = [sys.executable, "-m", "model.imaging.apart", task, *map(str, numbers), *further]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(  # noqa: S603 - our own program
@@ -94,8 +112,15 @@ def _too_long(seconds: int) -> ImageRejected:
     )
 
 
-def _serve(task: str, limits: Limits, memory: int, seconds: int, out: BinaryIO) -> None:
-    """Answer one question, in the process of its own."""
+def _share_of(data: bytes, limits: Limits, inverted: str, threshold: str) -> float:
+    values = pixel_mask(data, limits, int(threshold) or None)
+    marked = values < MARKED if inverted == "1" else values >= MARKED
+    return float(marked.mean())
+
+
+def _serve(task: str, limits: Limits, most: tuple[int, int], further: list[str], out: BinaryIO) -> None:
+    """Answer one question, in the process of its own; ``most``: bytes of memory, and CPU-seconds."""
+    memory, seconds = most
     if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
@@ -106,12 +131,14 @@ def _serve(task: str, limits: Limits, memory: int, seconds: int, out: BinaryIO) 
         if task == "view":
             picture = view(data, limits)
             answer, body = _Answer(width=picture.width, height=picture.height), picture.data
+        elif task == "mask":
+            answer = _Answer(share=_share_of(data, limits, *further))
         else:
             from model.imaging.coding import decode
 
             decode(data, limits)
             answer = _Answer()
-    except ImageRejected as error:
+    except (ImageRejected, MaskRejected) as error:
         answer = _Answer(code=error.code, sentence=str(error))
     except MemoryError:
         answer = _Answer(
@@ -124,5 +151,5 @@ def _serve(task: str, limits: Limits, memory: int, seconds: int, out: BinaryIO) 
 
 if __name__ == "__main__":
     name, *given = sys.argv[1:]
-    max_bytes, max_pixels, most_memory, most_seconds = map(int, given)
-    _serve(name, Limits(max_bytes, max_pixels), most_memory, most_seconds, sys.stdout.buffer)
+    max_bytes, max_pixels, most_memory, most_seconds = map(int, given[:4])
+    _serve(name, Limits(max_bytes, max_pixels), (most_memory, most_seconds), given[4:], sys.stdout.buffer)

@@ -33,14 +33,19 @@ _LARGEST_SIDE = 320
 _FAINT = 0.004
 #: Relative error of a fitted colour and opacity, and of the mark's rim.
 _VEIL_ERROR, _RIM_ERROR = 0.02, 0.5
+#: At a rim (a step of the shape within 2 px), squared distances to the fill beyond this many of its variances count as
+#: errors, with this weight.
+_RIM_STEP, _FAR, _RIM_DOUBT = 0.3, 4.0, 3.0
 #: The fill's error in the fusion, over the median that :func:`model.repair.opacity.fill_error` gives.
 _FILL_DOUBT = 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _LEAST_COVERAGE, _LEAST_VISIBLE, _MOST_TINT = 0.88, 0.22, 1.2, 1.0
+#: Of a carved shape, whose errors look like letters.
+_LEAST_COVERAGE_CARVED, _MOST_ROUGHNESS_CARVED = 0.3, 2.0
 _MOST_IMPOSSIBLE, _LEAST_AGAINST_NOTHING, _LEAST_TOTAL_AGAINST_NOTHING = 0.1, 0.02, 60.0
 #: Most roughness of rim and interior, most disagreement with the fill, most roughness of the rest of the hole, and
 #: least evidence against an object: where the contrast confirms the opacity, and elsewhere.
-_CONFIRMED, _UNCONFIRMED = (3.2, 2.6, 1.6, -0.6), (1.6, 1.9, 1.3, 0.5)
+_CONFIRMED, _UNCONFIRMED = (2.6, 2.4, 1.6, -0.6), (1.6, 1.9, 1.3, 0.5)
 #: The contrast confirms an opacity that is this near, if its own error is this small.
 _NEAR, _PRECISE = 0.1, 0.05
 #: It speaks against one that is further off, and against any where it reads nearly 1, unless its error is this large.
@@ -97,9 +102,9 @@ def recover(
         veil = _shared_veil(ground, known) or _veil_in(ground, least)
         if veil is None or not (method == "recover" or is_sure(veil)):
             continue
+        pixels, share = fused(ground, veil)
         if result is filled:
             result = filled.copy()
-        pixels, share = fused(ground, veil)
         result[window][ground.inside] = np.rint(pixels[ground.inside]).astype(np.uint8)
         true += float(share[part > 0].sum())
         veils.append(veil)
@@ -122,7 +127,7 @@ def recovery_record(recoveries: Sequence[Recovery]) -> RecoveryRecord:
 def is_sure(veil: Veil) -> bool:
     """Whether the evidence for a translucent mark suffices to touch the picture.
 
-    The thresholds were chosen on 12 photos under 27 kinds of marks, objects and none, and checked on others
+    The thresholds were chosen on seven photos under 27 kinds of marks, objects and none, and checked on three others
     (docs/quality.md, "Recovering").
     """
     evidence = veil.evidence
@@ -130,11 +135,14 @@ def is_sure(veil: Veil) -> bool:
     confirmed = evidence.contrast_error < _PRECISE and apart < _NEAR
     most_roughness, most_disagreement, most_rest, least_against_object = _CONFIRMED if confirmed else _UNCONFIRMED
     most_apart = (_MOST_APART_CARVED if veil.carved else _MOST_APART) + 2 * evidence.contrast_error
+    if veil.carved:
+        most_roughness = min(most_roughness, _MOST_ROUGHNESS_CARVED)
+        least_against_object = _UNCONFIRMED[3]
     # Flat ground tells nothing of contrast; there the other evidence decides.
     silent = evidence.contrast_error > _SILENT
     return (
         veil.opacity < _MOST_OPACITY
-        and evidence.coverage > _LEAST_COVERAGE
+        and evidence.coverage > (_LEAST_COVERAGE_CARVED if veil.carved else _LEAST_COVERAGE)
         and evidence.visible > _LEAST_VISIBLE
         and evidence.tint < _MOST_TINT
         and max(evidence.rim, evidence.interior) < most_roughness
@@ -165,6 +173,10 @@ def fused(ground: Ground, veil: Veil) -> tuple[Values, Values]:
         + np.square(_VEIL_ERROR * contrast * (alpha > _FAINT))
         + np.square(_RIM_ERROR * slope * contrast)
     ) / np.square(through)
+    # At the rim, an un-blended value far from the fill is more likely an error of the shape than a detail.
+    rim = cv2.morphologyEx(veil.shape, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > _RIM_STEP
+    distance = np.square(clean - guess).mean(axis=2) / np.square(error)
+    unblended = unblended + rim * _RIM_DOUBT * np.square(error) * np.maximum(distance / _FAR - 1, 0)
     invented = np.square(_FILL_DOUBT * error) + 1
     share = np.asarray(invented / (invented + unblended), np.float32)
     pixels = share[..., None] * clean + (1 - share[..., None]) * guess

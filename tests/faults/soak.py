@@ -30,6 +30,7 @@ from sqlalchemy import func, select, text
 
 from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
@@ -285,6 +286,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=0, help="submit more for this time")
     arguments = parser.parse_args()
+    logs.configure(Settings(log_level="error"))
     postgres, redis = start_server(PostgresServer), start_server(RedisServer)
     try:
         postgres.make_template(migrate)
