@@ -70,7 +70,7 @@ locks: ## Pin what the Dockerfile installs, with hashes, in deploy/locks
 
 audit: ## Look the pinned packages up among known vulnerabilities; needs the network
 	@$(call install,locks)
-	$(RUN)/pip-audit --disable-pip --require-hashes --requirement deploy/locks/api.txt --requirement deploy/locks/worker.txt
+	$(RUN)/pip-audit --strict --disable-pip --require-hashes --requirement deploy/locks/api.txt --requirement deploy/locks/worker.txt
 
 docs: ## Make a site of docs/, in build/site
 	@$(call install,docs)

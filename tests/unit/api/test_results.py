@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from typing import Any
 
 import pytest
 
+from api.routes.results import DownloadEnded
 from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.settings import Settings
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
 from storage.ledger.jobs.reading import list_images
+from storage.ledger.tenants.tenants import list_keys, revoke_key
 from storage.records import ImageState, Outcome
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
@@ -161,3 +164,31 @@ def test_jobs_are_listed_by_state(service: Service, shop: Caller) -> None:
     for state, expected in (("completed", [done["id"]]), ("queued", [waiting["id"]]), ("canceled", [])):
         assert [job["id"] for job in shop.get(f"/v1/jobs?state={state}").json["data"]] == expected
     shop.problem("GET", "/v1/jobs?state=lost", 422, "validation_failed")
+
+
+@pytest.mark.parametrize("ends", ["revoked", "left"])
+def test_an_archive_ends_with_its_key_and_with_its_client(
+    make_service: MakeService, embedded_settings: Settings, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(sys.modules[DownloadEnded.__module__], "RECHECK_S", 0.0)
+    service = make_service(embedded_settings)
+    shop, client = service.caller(), service.app.test_client()
+    job = shop.submit(3)
+    service.succeed(job["id"], b"x" * 3_000_000)
+    close_jobs(service.stores.database)
+    left: list[bool] = []
+    answer = client.get(
+        f"/v1/jobs/{job['id']}/archive",
+        headers=shop.headers,
+        environ_base={"waitress.client_disconnected": lambda: bool(left)},
+    )
+    pieces = answer.iter_encoded()
+    assert next(pieces)
+    if ends == "left":
+        left.append(True)
+    else:
+        for key in list_keys(service.stores.database):
+            revoke_key(service.stores.database, key.id)
+    with pytest.raises(DownloadEnded):
+        b"".join(pieces)
+    answer.close()

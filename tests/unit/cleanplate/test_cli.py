@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import typer
 
+from cleanplate.base.settings import Settings
 from cleanplate.cli import app
+from storage.audit_heads import audit_key
+from storage.database import Database
+from storage.ledger.operations.audit import chain
 from tests.running import cleanplate
 from tests.servers import free_port
 
@@ -131,11 +135,21 @@ def test_a_program_that_does_not_run_is_not_healthy(program: str, complaint: str
     assert len(ended.stderr.splitlines()) == 1
 
 
+def chain_as_the_leader(home: Path) -> None:
+    settings = Settings(home=home)
+    database = Database.connect(settings.sqlalchemy_url)
+    chain(database, audit_key(settings))
+    database.close()
+
+
 def test_the_audit_log_is_exported_and_verified(tmp_path: Path) -> None:
     settings = {"CLEANPLATE_HOME": str(tmp_path)}
     assert cleanplate("migrate", settings=settings).returncode == 0
     for name in ("one", "two"):
         assert cleanplate("keys", "create", name, "--tenant", "acme", settings=settings).returncode == 0
+    unchained = cleanplate("audit", "verify", settings=settings)
+    assert (unchained.returncode, unchained.stderr) == (0, "0 entries, all as they were written.\n")
+    chain_as_the_leader(tmp_path)
     whole = cleanplate("audit", "verify", settings=settings)
     assert (whole.returncode, whole.stderr) == (0, "2 entries, all as they were written.\n")
     head = whole.stdout.strip()
