@@ -5,8 +5,10 @@
     ModelError
     ├── ImageRejected      image_unreadable, image_truncated, image_empty, image_too_large, image_too_many_pixels,
     │                      image_format_unsupported, image_mode_unsupported, image_output_unsupported,
-    │                      image_needs_too_much_memory
-    ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty, mask_covers_nearly_all
+    │                      image_needs_too_much_memory, image_too_many_parts, image_takes_too_long
+    ├── ResultDiffers      result_differs
+    ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty, mask_covers_nearly_all,
+    │                      mask_too_many_parts
     ├── WeightsRejected    weights_unreadable, weights_mismatch
     │   └── UnknownNetwork
     ├── TemplateRejected   template_unreadable, template_version_unknown
@@ -53,6 +55,19 @@ class MaskRejected(ModelError):
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class ResultDiffers(ModelError):
+    """A written file that, read back, is not what was to be written."""
+
+    code = "result_differs"
+
+    def __init__(self, format_name: str, similarity_db: float | None = None) -> None:
+        measured = "" if similarity_db is None else f" ({similarity_db:.1f} dB)"
+        super().__init__(
+            f"The result, read back, differs from the picture where nothing may change{measured}: it is not handed "
+            f"out. Save the picture in another format than {format_name}, or report it with the picture."
+        )
 
 
 class WeightsRejected(ModelError):

@@ -245,7 +245,7 @@ def fill_of(settings: Settings) -> AbstractContextManager[Fill | None]:
         from model.engine.inpainter import LaMaInpainter
 
         with LaMaInpainter(chosen, settings.device, threads=settings.torch_threads) as inpainter:
-            yield lambda pixels, hole: inpainter(pixels, hole, dilation_px=0)
+            yield lambda pixels, hole: inpainter(pixels, hole, dilation_px=0, method="fill")
 
     return opened()
 

@@ -118,17 +118,6 @@ class Removal:
     shift: tuple[int, int]
 
 
-def noise_of(tables: dict[int, list[int]] | None, *, lossless: bool) -> float:
-    """The error of a picture's coding, in levels: from a JPEG's quantisation tables where it has them."""
-    if lossless:
-        return 0.6
-    if not tables:
-        return 3.5
-    # Steps of the lower frequencies only: higher ones are small and mostly rounded to zero.
-    low = np.sort(np.asarray(tables[0], np.float64))[:36]
-    return float(np.clip(0.9 * np.sqrt((low**2).mean() / 12) + 0.5, 0.8, 12))
-
-
 def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark | None:
     """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` if the picture does not carry it."""
     sighting = look(pixels, template)

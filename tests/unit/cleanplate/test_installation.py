@@ -28,8 +28,8 @@ NEEDS = {
     "weights list": "worker", "weights pull": "worker", "weights convert": "worker", "weights verify": "worker",
     "migrate": "ledger", "healthy": "ledger", "pause": "ledger", "resume": "ledger", "keys create": "ledger",
     "keys list": "ledger", "keys revoke": "ledger", "tenants list": "ledger", "tenants quota": "ledger",
-    "tenants weight": "ledger", "audit export": "ledger", "audit verify": "ledger", "link": "service",
-    "reconcile": "ledger",
+    "tenants weight": "ledger", "audit export": "ledger", "audit job": "ledger", "audit verify": "ledger",
+    "link": "service", "reconcile": "ledger",
 }  # fmt: skip
 #: Words for the arguments that a command insists on.
 WORDS = {
@@ -42,8 +42,8 @@ WORDS = {
         "in", "--mask", "in", "--out", "out", "--rights-basis", "owner", "--attested-by", "A",
         "--rights-reference", "R",
     ],
-    "jobs show": ["job_1"], "jobs cancel": ["job_1"], "jobs retry": ["job_1"], "jobs pause": ["job_1"],
-    "jobs resume": ["job_1"], "jobs delete": ["job_1", "--yes"],
+    "audit job": ["job_1"], "jobs show": ["job_1"], "jobs cancel": ["job_1"], "jobs retry": ["job_1"],
+    "jobs pause": ["job_1"], "jobs resume": ["job_1"], "jobs delete": ["job_1", "--yes"],
 }  # fmt: skip
 
 RUN_ALL = """
