@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.watermark.alignment import NULL_PX, match
-from model.watermark.evidence import Evidence, evidence, shared
+from model.watermark.evidence import Evidence, evidence, groups, shared
 from model.watermark.fields import LOCAL_PX, Sum, field_of
 from model.watermark.frames import ANCHORS, Frame, hypotheses
 from model.watermark.outline import edges
@@ -109,10 +109,12 @@ class _Search:
     def edges(self, views: list[Pixels], alike: Mask) -> Mask:
         """The edges that the samples with the mark share, without those of look-alikes: ``bool [H, W]``."""
         total = Sum((self._frame.height, self._frame.width))
-        for number in range(len(self._indices)):
-            self._told("align", number, len(self._indices))
-            if self.present[number]:
-                total.add(_moved(field_of(self._view(number)), self.shifts[number]))
+        carrying = np.flatnonzero(self.present)
+        every = self._spool.alike(self._indices[carrying])
+        for members in groups(every):
+            self._told("align", int(carrying[members[0]]), len(self._indices))
+            fields = [_moved(field_of(self._view(number)), self.shifts[number]) for number in carrying[members]]
+            total.add(np.sum(fields, axis=0), len(members))
         self._mean = total.mean()
         edge = edges(total) & self._region
         (rows, columns), padding = _box(self._region, REACH)

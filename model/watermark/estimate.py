@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
 from model.watermark import anchored, tiled
-from model.watermark.evidence import shared
+from model.watermark.evidence import groups, shared
 from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
 from model.watermark.growth import grown
@@ -124,9 +124,9 @@ def template_of(windows: Windows, on_progress: Progress) -> Template | None:
     """The template from aligned windows; ``None`` if the windows share no mark."""
     pixels = windows.pixels
     total = Sum(pixels.shape[1:3])
-    for index in range(len(pixels)):
-        on_progress("outline", index, len(pixels))
-        total.add(field_of(pixels[index]))
+    for number, members in enumerate(groups(windows.alike) if windows.rule.lattice is None else _each(len(pixels))):
+        on_progress("outline", number, len(pixels))
+        total.add(np.sum([field_of(pixels[index]) for index in members], axis=0), len(members))
     edge = edges(total)
     if windows.rule.lattice is None:
         edge = shared(pixels[:_OUTLINED], windows.alike[:_OUTLINED, :_OUTLINED], edge)
@@ -145,6 +145,10 @@ def template_of(windows: Windows, on_progress: Progress) -> Template | None:
     assert matte is not None
     on_progress("regress", 2, 2)
     return _made(windows, matte, total)
+
+
+def _each(count: int) -> list[NDArray[np.intp]]:
+    return [np.array([index], np.intp) for index in range(count)]
 
 
 def _meant(matte: Matte) -> Mask:

@@ -71,6 +71,16 @@ def apart(alike: Mask) -> int:
     return len(chosen)
 
 
+def groups(alike: Mask) -> list[NDArray[np.intp]]:
+    """The pictures, each with those that look like the first of its group."""
+    left, out = np.ones(len(alike), np.bool_), []
+    while left.any():
+        members = np.flatnonzero(left & alike[int(np.argmax(left))])
+        left[members] = False
+        out.append(members)
+    return out
+
+
 def evidence(views: Sequence[Pixels], alike: Mask, longest: int = _LONGEST, *, colour: bool = True) -> Evidence | None:
     """The strongest mark that the views (``uint8 [H, W, 3]`` of one size) share; ``None`` without one.
 

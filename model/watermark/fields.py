@@ -86,15 +86,15 @@ class Sum:
         self._square = np.zeros((self.planes, *self.shape), np.float32)
         self._energy = np.zeros(self.shape, np.float32)
 
-    def add(self, one: Values) -> None:
-        """``one``: ``float32 [C, 2, H, W]``."""
+    def add(self, one: Values, count: int = 1) -> None:
+        """``one``: ``float32 [C, 2, H, W]``, the sum over ``count`` pictures that count as one in the deviation."""
         self._total += one
         for index, plane in enumerate(one):
             energy = _energy(plane)
             if index == 0:
                 self._energy += np.sqrt(energy)
             cv2.accumulate(cv2.boxFilter(energy, -1, (_WINDOW, _WINDOW)) / 2, self._square[index])
-        self.count += 1
+        self.count += count
 
     def z(self) -> Values:
         """How far each sum lies from 0, in its standard deviations without a mark: ``float32 [C, 2, H, W]``."""
