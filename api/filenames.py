@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import PurePosixPath
 
 from cleanplate.base.names import stem_and_extension
+from storage import records
 
 MAX_BYTES = 255
 # Marks that reverse the writing direction: they can make ``gpj.exe`` look like a picture.
@@ -36,3 +38,9 @@ def _capped(name: str) -> str:
     if len(tail) > 16:
         stem, tail = name, b""
     return stem.encode()[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip() + tail.decode()
+
+
+def download_name(image: records.Image | records.Result) -> str:
+    """The picture's name, with the ending of its result: of its format, or the picture's own where the job keeps it."""
+    stem, extension = stem_and_extension(image.name)
+    return stem + (PurePosixPath(image.result_key or "").suffix or extension)

@@ -6,19 +6,18 @@ All three are streams: they are read from ledger and object store while they are
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Iterator
 
 from apiflask import APIBlueprint
 from flask import Response, request
 
 from api import answers, auth, concurrency
 from api.archive import stream_zip
+from api.filenames import download_name
 from api.problems import Problem, responses
 from api.stores import Stores, stores
-from cleanplate.base.names import stem_and_extension
 from storage import records
-from storage.ledger.jobs.reading import get_job, list_images
+from storage.ledger.jobs.reading import get_job, list_images, list_results
 from storage.ledger.tenants.sessions import select_valid
 from storage.records import ImageState, JobState, Scope
 
@@ -51,8 +50,7 @@ class DownloadEnded(ConnectionError):
 def results(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
-    lines = (answers.ResultLine.of(image) for image in _images(backend, tenant, job_id) if image.result_key)
-    return _lines(lines)
+    return _lines(map(answers.ResultLine.of, page) for page in _results(backend, tenant, job_id))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/errors")
@@ -71,8 +69,7 @@ def results(job_id: str) -> Response:
 def errors(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
-    failed = _images(backend, tenant, job_id, ImageState.FAILED)
-    return _lines(answers.ErrorLine.of(image) for image in failed)
+    return _lines(map(answers.ErrorLine.of, page) for page in _failed_images(backend, tenant, job_id))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/archive")
@@ -100,18 +97,16 @@ def archive(job_id: str) -> Response:
     concurrency.start_sending()
     goes_on = _permission(backend)
     files = (
-        (download_name(image), image.finished_at or image.created_at, _while(goes_on, backend.blobs.read(key)))
-        for image in _images(backend, tenant, job_id)
-        if (key := image.result_key)
+        (
+            download_name(result),
+            result.finished_at or job.created_at,
+            _while(goes_on, backend.blobs.read(result.result_key)),
+        )
+        for page in _results(backend, tenant, job_id)
+        for result in page
     )
     headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
     return Response(stream_zip(files), mimetype="application/zip", headers=headers)
-
-
-def download_name(image: records.Image) -> str:
-    """The picture's name, with the extension of its result's format."""
-    stem, extension = stem_and_extension(image.name)
-    return stem + (PurePosixPath(image.result_key or "").suffix or extension)
 
 
 def _permission(backend: Stores) -> Callable[[], bool]:
@@ -139,13 +134,21 @@ def _while(goes_on: Callable[[], bool], pieces: Iterator[bytes]) -> Iterator[byt
         yield piece
 
 
-def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) -> Response:
+def _lines(pages: Iterable[Iterable[answers.Answer]]) -> Response:
+    """A page is sent in one piece: each piece costs the server more than its lines do."""
     concurrency.start_sending()
-    return Response((f"{item.model_dump_json()}\n" for item in items), mimetype=LINES)
+    return Response(("".join(f"{item.model_dump_json()}\n" for item in page) for page in pages), mimetype=LINES)
 
 
-def _images(backend: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
+def _results(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Result]]:
     after: int | None = None
-    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, state=state):
-        yield from page
+    while page := list_results(backend.database, tenant, job_id, limit=_PAGE, after=after):
+        yield page
+        after = page[-1].position
+
+
+def _failed_images(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Image]]:
+    after: int | None = None
+    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, state=ImageState.FAILED):
+        yield page
         after = page[-1].position

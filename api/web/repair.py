@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
+from api import auth
 from api.stores import stores
 from api.web.pages import Pages, show
 
@@ -13,4 +14,9 @@ blueprint = Pages("repair", __name__)
 @blueprint.get("/")
 def page() -> Response:
     settings = stores().settings
-    return show("repair.html", max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    return show(
+        "repair.html",
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        owner=auth.tenant(),
+    )

@@ -59,6 +59,13 @@ class _Options(BaseModel):
     output: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = Field(
         default=None, description="Format of the results. Null: the format of each picture."
     )
+    keep_extension: bool = Field(
+        default=False,
+        description=(
+            "Whether a result keeps the ending of its picture's name, so that links to it go on to work, even where "
+            "its format has another; the record then has `extension_kept`, else `extension_changed`."
+        ),
+    )
     label: bool = Field(
         default=False,
         description=(

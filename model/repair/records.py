@@ -14,6 +14,10 @@ class RepairRecord(TypedDict, total=False):
     written: str
     #: Sentences about what could not be kept.
     reason: str
+    #: Similarity to the source outside the mask in dB, as read back; missing where they are equal.
+    outside_db: float
+    #: Size of a file that was coded again over that of its source.
+    size_ratio: float
     #: Parts of the source that the result lacks.
     left_out: list[str]
     #: Transparency under the mark: ``repaired`` or ``kept``.

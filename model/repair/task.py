@@ -7,6 +7,7 @@ pages of a document, the two views of a CMYK page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from model.formats import OUTPUTS, READ
 from model.imaging import Limits
 from model.imaging.coding import decode, encode
 from model.imaging.converting import convert
+from model.imaging.formats.sizing import LEAST_DB
 from model.imaging.mask_files import MAX_MARKED_SHARE, check_fit, decode_mask
 from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import has_c2pa, xmp_of
@@ -36,6 +38,8 @@ from model.repair.recovery import Method, Recovery, recover
 from model.repair.seam import keep_flat
 
 Pixels = NDArray[np.uint8]
+#: Growth of a file that is coded again from which on its record says why.
+_TOLD_GROWTH = 1.1
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ class Repaired:
     extension: str
     #: Facts of the repair, for the image's record.
     record: RepairRecord
+    #: Seconds that reading the file back took.
+    read_back_s: float = 0.0
 
 
 def read(
@@ -192,7 +198,7 @@ def planned(
         chosen: Method = method if len(views) == 1 and _is_opaque(page) else "fill"
         parts = [Task(view, hole, plan, reach, feather, soft, painted, chosen, noise, page=number) for view in views]
         known[id(painted)] = painted, parts[0]
-        if page.alpha and _repairs_alpha(document, page):
+        if page.alpha:
             cutout = cutouts.cutout_of(page, painted, hole)
             parts[0] = replace(parts[0], cutout=cutout)
             if cutout.hole.any():
@@ -200,15 +206,6 @@ def planned(
                 parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, page=number))
         tasks += parts
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
-
-
-def _repairs_alpha(document: Document, page: Page) -> bool:
-    """Whether the page's alpha can change and be written.
-
-    A transparent pixel of an animation may show the frame before it; BMP does not state alpha.
-    """
-    animated = document.probe.frames > 1 and document.probe.format != "TIFF"
-    return not animated and not page.premultiplied and document.probe.format != "BMP"
 
 
 def _is_opaque(page: Page) -> bool:
@@ -250,6 +247,7 @@ def write(
 
     Raises:
         ImageRejected: the picture cannot be had in the format that ``output`` names.
+        ResultDiffers: the file, read back, is not what was to be written.
     """
     document = task.document
     if document is None:
@@ -264,7 +262,7 @@ def write(
     else:
         own = xmp if xmp is not None else xmp_of(document.data, source_format)
         xmp = without_promises(own, side_pictures) if own is not None and side_pictures else xmp
-        written = Written(convert(document, edits, target, xmp), "converted", left_out=side_pictures)
+        written = replace(convert(document, edits, target, xmp), left_out=side_pictures)
     record: RepairRecord = {
         "format": target,
         "written": written.how,
@@ -277,7 +275,12 @@ def write(
     }
     if written.left_out:
         record["left_out"] = list(written.left_out)
-    reasons = [reason for reason in (document.mended, written.reason, sentence(side_pictures)) if reason]
+    if written.similarity_db is not None and math.isfinite(written.similarity_db):
+        record["outside_db"] = round(written.similarity_db, 1)
+    if written.how == "recoded":
+        record["size_ratio"] = round(len(written.data) / len(document.data), 3)
+    grown = _growth(document, written)
+    reasons = [reason for reason in (document.mended, written.reason, grown, sentence(side_pictures)) if reason]
     if any((edit.samples[..., -1] != page.samples[..., -1]).any() for page, edit in _pages_with_alpha(document, edits)):
         record["alpha"] = "repaired"
     elif _kept_alpha(task, document):
@@ -289,7 +292,7 @@ def write(
         record["reason"] = " ".join(reasons)
     if document.probe.frames > 1:
         record["frames"] = document.probe.frames
-    return Repaired(written.data, READ[target].content_type, READ[target].ending, record)
+    return Repaired(written.data, READ[target].content_type, READ[target].ending, record, written.read_back_s)
 
 
 def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
@@ -310,12 +313,20 @@ def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
     return edits
 
 
+def _growth(document: Document, written: Written) -> str:
+    """What the bound on the loss costs, in words; empty where the file hardly grows."""
+    ratio = len(written.data) / len(document.data)
+    if written.how != "recoded" or ratio <= _TOLD_GROWTH:
+        return ""
+    return f"It is {ratio:.1f} times as large as its source, to keep {LEAST_DB:.0f} dB to it outside the mask."
+
+
 def _pages_with_alpha(document: Document, edits: list[Edit]) -> list[tuple[Page, Edit]]:
     return [(page, edit) for page, edit in zip(document.pages, edits, strict=True) if page.alpha]
 
 
 def _kept_alpha(task: Task, document: Document) -> bool:
-    """Whether a page is transparent under the mark, and its alpha is of a kind that is not repaired."""
+    """Whether a page is transparent under a mark that was un-blended, which leaves alpha as it is."""
     firsts = {part.page: part for part in reversed(task.parts)}
     return any(
         page.alpha

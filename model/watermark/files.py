@@ -78,6 +78,8 @@ def clean(
             removals += view_removals
     if not removals:
         return Cleaned(source, (), {"marks": 0})
+    if not any(removal.changed.any() for removal in removals):
+        return Cleaned(source, tuple(removals), {"format": document.probe.format, **_record(removals)})
     whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
     repaired = write(whole, results, output=output, label=label)
     return Cleaned(repaired.data, tuple(removals), {**repaired.record, **_record(removals)}, whole, tuple(results))

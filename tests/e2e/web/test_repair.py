@@ -161,22 +161,6 @@ def test_a_refusal_is_shown_in_the_services_own_sentence(bench: Bench, context: 
     context.complaints.clear()  # type: ignore[attr-defined] # the console logs the refusal too
 
 
-def test_a_file_that_is_no_picture_is_refused_at_once(page: Page, tmp_path: Path) -> None:
-    file = tmp_path / "letter.txt"
-    file.write_text("Dear Sir")
-    page.goto("/")
-    page.set_input_files("#file", file)
-    expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
-
-
-def test_a_picture_that_is_cut_off_is_refused_in_words(page: Page, marked: Path, tmp_path: Path) -> None:
-    file = tmp_path / "half.png"
-    file.write_bytes(marked.read_bytes()[: marked.stat().st_size // 2])
-    page.goto("/")
-    page.set_input_files("#file", file)
-    expect(page.get_by_role("alert")).to_contain_text("This browser cannot show the file")
-
-
 def test_a_hint_is_shown_until_the_first_stroke(bench: Bench) -> None:
     hint = bench.page.get_by_text("Paint over the mark, then erase it.")
     expect(hint).to_be_visible()
@@ -261,7 +245,9 @@ def test_the_picture_that_was_chosen_last_is_the_one_that_is_there(page: Page, m
     expect(page.locator("#name")).to_have_text(marked.name)
 
 
-def test_a_picture_that_comes_ends_the_repair_of_the_one_before(page: Page, marked: Path, tmp_path: Path) -> None:
+def test_a_picture_that_comes_leaves_the_repair_of_the_one_before_going(
+    page: Page, marked: Path, tmp_path: Path
+) -> None:
     slow = heic_of(marked, tmp_path / "slow.heic")
     viewing = HeldRequests(page, "**/v1/uploads/*/view")
     bench = Bench(page)
@@ -279,6 +265,8 @@ def test_a_picture_that_comes_ends_the_repair_of_the_one_before(page: Page, mark
     bench.drag((0.4, 0.4), (0.5, 0.4))
     bench.erase()
     expect(page.locator(".step")).to_have_count(2)
+    page.locator(".work-choice").first.click()
+    bench.wait_for_step(1)
 
 
 @pytest.mark.parametrize("form", ["heic", "tif"])

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Strokes } from "../../../api/static/web/picture/strokes.js";
+import { Strokes, fittedShapes } from "../../../api/static/web/picture/strokes.js";
 
 /** @import { Point, Shape } from "../../../api/static/web/picture/strokes.js" */
 
@@ -85,4 +85,45 @@ test("boxes are the areas alone", () => {
   strokes.add(line(3, [5, 5]));
   strokes.add(area(10, 20, 29, 49));
   assert.deepEqual(strokes.boxes(100, 100), [[9, 19, 21, 31]]);
+});
+
+test("pixels have bounds, and are no boxes", () => {
+  const strokes = new Strokes();
+  strokes.add({ kind: "pixels", runs: Int32Array.of(10, 20, 5, 9, 21, 3), erases: false });
+  assert.deepEqual(strokes.bounds(100, 100), [8, 19, 16, 23]);
+  assert.deepEqual(strokes.boxes(100, 100), []);
+});
+
+test("strokes are the same after they were kept", () => {
+  const strokes = new Strokes();
+  strokes.add(area(0, 0, 2, 2));
+  strokes.add({ kind: "pixels", runs: Int32Array.of(1, 2, 3), erases: true });
+  strokes.add(area(4, 4, 6, 6));
+  strokes.undo();
+  const kept = Strokes.from(structuredClone(strokes.state));
+  assert.deepEqual(kept.state, strokes.state);
+  kept.redo();
+  assert.equal(kept.shapes.length, 3);
+  assert.equal(strokes.shapes.length, 2);
+});
+
+test("a mask fits a picture of the same size as it is", () => {
+  const shapes = [line(3, [5, 5])];
+  assert.equal(fittedShapes(shapes, { width: 100, height: 80 }, { width: 100, height: 80 }), shapes);
+});
+
+test("a mask in a corner stays in this corner of a larger picture of another shape", () => {
+  const shapes = [line(4, [90, 70])];
+  const fitted = fittedShapes(shapes, { width: 100, height: 80 }, { width: 300, height: 160 });
+  assert.deepEqual(fitted, [line(8, [280, 140])]); // twice as large, 20 pixels from both ends
+});
+
+test("a mask in the middle stays there, and its pixels are enlarged", () => {
+  const shapes = [/** @type {Shape} */ ({ kind: "pixels", runs: Int32Array.of(49, 49, 2, 49, 50, 2), erases: false })];
+  const [fitted] = fittedShapes(shapes, { width: 100, height: 100 }, { width: 400, height: 200 });
+  assert.deepEqual(fitted, { kind: "pixels", runs: Int32Array.of(198, 98, 4, 198, 99, 4, 198, 100, 4, 198, 101, 4), erases: false });
+});
+
+test("strokes that mark nothing fit as nothing", () => {
+  assert.deepEqual(fittedShapes([area(0, 0, 9, 9, true)], { width: 10, height: 10 }, { width: 20, height: 20 }), []);
 });

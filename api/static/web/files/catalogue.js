@@ -1,6 +1,8 @@
 // A catalogue's files as they come in: chosen, dropped, a folder with all below it, or a ZIP, which is read in place.
 
+import { t } from "../words/texts.js";
 import { pictureType } from "./picture-types.js";
+import { Unusable } from "./unusable.js";
 
 const HIDDEN = /(^|\/)(\.|__MACOSX\/)/;
 const LIBRARY = new URL("../../vendor/zip-core.min.js", import.meta.url);
@@ -84,7 +86,7 @@ async function filesBelow(entry) {
 }
 
 /**
- * The files in a ZIP, or the one file itself.
+ * The files in a ZIP, or the one file itself. Throws Unusable.
  * @param {File} file
  * @param {string} path
  * @returns {Promise<CatalogueFile[]>}
@@ -94,11 +96,21 @@ async function unpack(file, path) {
   await import(LIBRARY.href);
   const { zip } = /** @type {{ zip: ZipLibrary }} */ (/** @type {unknown} */ (globalThis));
   zip.configure({ useWebWorkers: false });
-  const entries = await new zip.ZipReader(new zip.BlobReader(file)).getEntries();
+  const damaged = () => new Unusable(
+    t("{name} cannot be unpacked", { name: path }),
+    t("The ZIP is cut off, damaged or locked: make or download it again, or drop its folder instead."),
+  );
+  const entries = await new zip.ZipReader(new zip.BlobReader(file)).getEntries().catch((/** @type {unknown} */ error) => {
+    console.warn(error);
+    throw damaged();
+  });
   return entries.filter((entry) => !entry.directory).map((entry) => ({
     path: entry.filename,
     size: entry.uncompressedSize,
     modified: entry.lastModDate.getTime(),
-    open: () => entry.getData(new zip.BlobWriter()),
+    open: () => entry.getData(new zip.BlobWriter()).catch((/** @type {unknown} */ error) => {
+      console.warn(error);
+      throw damaged();
+    }),
   }));
 }

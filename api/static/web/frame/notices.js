@@ -1,5 +1,6 @@
 // Notices at the top of the page: errors stay until they are closed, others go after some seconds.
 
+import { Unusable } from "../files/unusable.js";
 import { Problem } from "../net/api.js";
 import { language, t } from "../words/texts.js";
 import { byId, createElement, isAbort } from "./dom.js";
@@ -39,6 +40,10 @@ export function notify(kind, title, detail = "", { lasting = kind === "error", d
  */
 export function notifyError(error) {
   if (isAbort(error)) return;
+  if (error instanceof Unusable) {
+    notify("error", error.title, error.message);
+    return;
+  }
   if (error instanceof Problem) {
     const ours = error.code === "unreachable" || error.code === "unexpected";
     notify("error", t(error.title), error.detail, { detailLanguage: ours ? language : "en" });

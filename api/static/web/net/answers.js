@@ -79,6 +79,9 @@
  *   recovered?: number,
  *   residual_mark?: boolean,
  *   texts?: string[],
+ *   left_out?: string[],
+ *   extension_changed?: { from: string, to: string },
+ *   extension_kept?: { name: string, format: string },
  * }} ImageRecord
  */
 

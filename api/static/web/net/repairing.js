@@ -3,7 +3,8 @@
 
 import { isAbort } from "../frame/dom.js";
 import { requestUpload, sendBytes, uploadFile } from "../files/upload.js";
-import { Unusable, openPicture, openServiceView } from "../picture/picture.js";
+import { Unusable } from "../files/unusable.js";
+import { openPicture, openServiceView } from "../picture/picture.js";
 import { Problem, callPatiently, delay, fetchBlob, fetchView, retryWhileAway, untilAborted } from "./api.js";
 
 /** @import { Limits, Picture } from "../picture/picture.js" */
@@ -17,7 +18,9 @@ import { Problem, callPatiently, delay, fetchBlob, fetchView, retryWhileAway, un
  *   | { stage: "repairing", done: number, total: number | null }
  *   | { stage: "fetching" }} Progress
  */
-/** @typedef {{ onProgress: (progress: Progress) => void, onWait: (away: boolean) => void, signal: AbortSignal }} RepairOptions */
+/** @typedef {{ onProgress: (progress: Progress) => void, onWait: (away: boolean) => void, signal: AbortSignal }} WaitOptions */
+/** @typedef {Pick<Job, "links">} RunningJob what the waiting for a job needs */
+/** @typedef {WaitOptions & { onJob: (job: RunningJob) => void }} RepairOptions */
 /** @typedef {{ blob: Blob, image: Image }} Result the result's file, and the job's image */
 
 const SOON_MS = 200;
@@ -25,8 +28,8 @@ const LATER_MS = 800;
 const SOON_FOR_MS = 8000;
 
 /**
- * Open a file to work on, and begin its upload. Where the browser cannot show it, the service's view is shown once the
- * file is sent; `onView` runs before that. Throws Unusable or Problem.
+ * Open a file to work on; its upload can begin. Where the browser cannot show it, the file is sent and then the service's
+ * view is shown; `onView` runs before that. Throws Unusable or Problem.
  * @param {File} file
  * @param {string} name
  * @param {Limits} limits
@@ -36,7 +39,7 @@ const SOON_FOR_MS = 8000;
 export async function openForRepair(file, name, limits, onView) {
   try {
     const picture = await openPicture(file, name, limits);
-    return { picture, upload: new BackgroundUpload(picture) };
+    return { picture, upload: new BackgroundUpload(picture, { later: true }) };
   } catch (error) {
     if (!serviceMayShow(error)) throw error;
     const upload = new BackgroundUpload({ name, blob: file });
@@ -71,20 +74,32 @@ function fetchViewPatiently(path) {
   return retryWhileAway(() => fetchView(path));
 }
 
-/** The upload of a picture's bytes, which starts before anybody needs it. */
+/** The upload of a picture's bytes, which starts before anybody needs it: at once, or by `begin`. */
 export class BackgroundUpload {
   #file;
-  /** @type {Promise<string>} */
-  #id;
+  /** @type {Promise<string> | null} Null before it starts. */
+  #id = null;
   /** @type {SendOptions} of the caller that waits */
   #options = {};
   #share = 0;
   #waiting = false;
 
-  /** @param {Pick<Picture, "name" | "blob">} file */
-  constructor({ name, blob }) {
+  /**
+   * @param {Pick<Picture, "name" | "blob">} file
+   * @param {{ later?: boolean }} [options] `later`: it starts by `begin`
+   */
+  constructor({ name, blob }, { later = false } = {}) {
     this.#file = { name, blob };
-    this.#id = this.#start();
+    if (!later) this.begin();
+  }
+
+  /** Start the upload, once. */
+  begin() {
+    void this.#started;
+  }
+
+  get #started() {
+    return (this.#id ??= this.#start());
   }
 
   /**
@@ -96,7 +111,7 @@ export class BackgroundUpload {
     options.onProgress?.(this.#share);
     if (this.#waiting) options.onWait?.(true);
     try {
-      return await untilAborted(this.#id, options.signal);
+      return await untilAborted(this.#started, options.signal);
     } catch (error) {
       if (isAbort(error)) throw error;
       this.#id = this.#start();
@@ -142,7 +157,7 @@ export class BackgroundUpload {
  * @param {RepairOptions} options
  * @returns {Promise<Result>}
  */
-export async function repairPicture(upload, name, mask, rights, { onProgress, onWait, signal }) {
+export async function repairPicture(upload, name, mask, rights, { onProgress, onWait, onJob, signal }) {
   const options = { onWait, signal };
   onProgress({ stage: "sending", share: 0 });
   const source = await upload.id({ onProgress: (share) => { onProgress({ stage: "sending", share }); }, ...options });
@@ -150,6 +165,18 @@ export async function repairPicture(upload, name, mask, rights, { onProgress, on
   const body = { images: [{ upload_id: source, name }], mask_upload_id: maskId, ...rights };
   const headers = { "Idempotency-Key": crypto.randomUUID() };
   const job = /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, ...options }));
+  onJob({ links: job.links });
+  return awaitResult(job, { onProgress, onWait, signal });
+}
+
+/**
+ * Wait for the result of a job of one image, and fetch it. Throws Problem, or AbortError: then the job is canceled.
+ * @param {RunningJob} job
+ * @param {WaitOptions} options
+ * @returns {Promise<Result>}
+ */
+export async function awaitResult(job, { onProgress, onWait, signal }) {
+  const options = { onWait, signal };
   try {
     const image = await waitForResult(job, onProgress, options);
     onProgress({ stage: "fetching" });
@@ -161,9 +188,9 @@ export async function repairPicture(upload, name, mask, rights, { onProgress, on
 }
 
 /**
- * @param {Job} job of one image
- * @param {RepairOptions["onProgress"]} onProgress
- * @param {Pick<RepairOptions, "onWait" | "signal">} options
+ * @param {RunningJob} job of one image
+ * @param {WaitOptions["onProgress"]} onProgress
+ * @param {Pick<WaitOptions, "onWait" | "signal">} options
  * @returns {Promise<Image & { result_url: string }>}
  */
 async function waitForResult(job, onProgress, options) {

@@ -13,7 +13,7 @@ import { below } from "../net/below.js";
 import { Marking, WAYS } from "../parts/marking.js";
 import { Samples } from "../parts/samples.js";
 import { markTool, onToolChoice } from "../parts/toolbox.js";
-import { Unusable } from "../picture/picture.js";
+import { Unusable } from "../files/unusable.js";
 import { secondsBetween } from "../words/states.js";
 import { bytes, duration, n, number, t } from "../words/texts.js";
 

@@ -1,51 +1,68 @@
-// The page that repairs one picture: strokes become a mask, the service repairs, the result is the next picture. Paint
-// and preview are small; the files that are sent and saved keep their own bytes.
+// The page that repairs one picture at a time: strokes become a mask, the service repairs, the result is the next step.
+// Paint and preview are small; the files that are sent and saved keep their own bytes. The browser keeps all of it.
 
 import { onDrop, readClipboardPicture } from "../files/incoming.js";
-import { buttonById, byId, dialogById, inputById, query } from "../frame/dom.js";
+import { Shelf } from "../files/shelf.js";
+import { Unusable } from "../files/unusable.js";
+import { confirmAction } from "../frame/confirm.js";
+import { buttonById, byId, dialogById, inputById, isAbort, query } from "../frame/dom.js";
 import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import * as rights from "../frame/rights.js";
-import { Problem, hasCode, latestOnly } from "../net/api.js";
-import { BackgroundUpload, openForRepair, openResult, repairPicture } from "../net/repairing.js";
+import { Problem, hasCode } from "../net/api.js";
+import { awaitResult, openForRepair, openResult, repairPicture } from "../net/repairing.js";
 import { brushSize, resizedValue } from "../parts/brush.js";
 import { Busy } from "../parts/busy.js";
+import { Strip } from "../parts/strip.js";
 import { markTool, onToolChoice } from "../parts/toolbox.js";
 import { Comparison } from "../picture/comparison.js";
 import { Gestures } from "../picture/gestures.js";
-import { Unusable, cleanName } from "../picture/picture.js";
+import { maskPicture, readMask } from "../picture/masks.js";
+import { cleanName } from "../picture/picture.js";
 import { maskFile } from "../picture/runlengths.js";
-import { Steps } from "../picture/steps.js";
-import { Strokes } from "../picture/strokes.js";
+import { StepList } from "../picture/steps.js";
 import { View } from "../picture/view.js";
+import { Work } from "../picture/work.js";
 import { bytes, number, t } from "../words/texts.js";
 
 /** @import { Statement } from "../frame/rights.js" */
+/** @import { RepairOptions, Result } from "../net/repairing.js" */
 /** @import { Bench, Tool } from "../picture/gestures.js" */
-/** @import { Picture } from "../picture/picture.js" */
-/** @typedef {{ picture: Picture, upload: BackgroundUpload }} Step */
+/** @import { Shape, Size, Strokes } from "../picture/strokes.js" */
+/** @import { Step } from "../picture/work.js" */
 
 /** @type {Tool[]} */
 const TOOLS = ["brush", "eraser", "rectangle", "lasso", "hand"];
 /** @type {Partial<Record<string, Tool>>} */
 const TOOL_KEYS = { b: "brush", e: "eraser", r: "rectangle", l: "lasso", h: "hand" };
 const ENLARGE = 1.4;
-const { maxBytes, maxPixels } = byId("bench").dataset;
+const { maxBytes, maxPixels, owner = "" } = byId("bench").dataset;
 const limits = { bytes: Number(maxBytes), pixels: Number(maxPixels) };
 const canvas = byId("canvas", HTMLCanvasElement);
 const slider = inputById("size");
 
 /** @type {Tool} */
 let tool = "brush";
-let strokes = new Strokes();
-/** @type {AbortController | null} Of the repair that runs. */
-let repair = null;
+/** @type {Work | null} The work on the stage. */
+let current = null;
+/** @type {{ shapes: Shape[], size: Size, work: Work } | null} What was repaired last, offered to the next picture. */
+let lastMask = null;
 /** @type {string | null} */
 let downloadUrl = null;
+let choices = 0;
+/** Whether the next Tab moves the focus instead of showing the original. */
+let tabMoves = false;
 
 const view = new View(canvas, () => { comparison.follow(); });
 const busy = new Busy(view);
-const steps = /** @type {Steps<Step>} */ (new Steps(byId("steps"), showStep));
-const latest = latestOnly();
+const steps = new StepList(byId("steps"), (step) => { chooseStep(step); });
+const strip = new Strip({
+  onChoice: reportingErrors((work) => showWork(work)),
+  onPutAway: reportingErrors(putAway),
+});
+const shelf = new Shelf(owner, (error) => {
+  console.warn("The browser does not keep the pictures.", error);
+  notify("warning", t("This browser does not keep your pictures"), t("Download what you need before you leave the page."), { lasting: true });
+});
 const comparison = new Comparison(
   view,
   { divider: byId("divider"), range: inputById("divider-range"), labels: [byId("label-before"), byId("label-after")] },
@@ -63,7 +80,7 @@ const bench = {
     return comparison.active;
   },
   get locked() {
-    return repair !== null;
+    return !current || current.repair !== null;
   },
   onShape(shape) {
     change((painted) => { painted.add(shape); });
@@ -71,6 +88,9 @@ const bench = {
   onResize: resizeBrush,
   onDivide(x) {
     comparison.moveTo(x);
+  },
+  onNudge(direction) {
+    comparison.nudge(direction);
   },
   onTouch: focusCanvas,
 };
@@ -80,140 +100,404 @@ function focusCanvas() {
   canvas.focus({ preventScroll: true });
 }
 
-/* Pictures in */
+/* Pictures in: each is a work of its own, and none replaces another */
 
-/** @param {File | null | undefined} file */
-async function take(file) {
-  if (!file) return;
-  stop();
+/** @param {Iterable<File>} files */
+async function take(files) {
+  const choice = choices;
+  let first = true;
+  for (const file of files) {
+    const work = await openFile(file);
+    if (!work) continue;
+    // The first one comes to the stage, unless the person has chosen another meanwhile.
+    if (first && (choice === choices || !current)) await showWork(work, { isOpen: true });
+    else work.close();
+    first = false;
+  }
+}
+
+/**
+ * Open a file as a work; null where it cannot be opened, which a notice says.
+ * @param {File} file
+ */
+async function openFile(file) {
   let closeNotice = () => {};
   try {
-    const step = await latest(openForRepair(file, file.name || "picture.png", limits, () => {
+    const { picture, upload } = await openForRepair(file, file.name || "picture.png", limits, () => {
       closeNotice = notify("info", t("This browser cannot show the file: the service does"), t("It is sent first, and then shown as small as is needed. The result is whole."), { lasting: true });
-    }));
-    if (!step) return; // the person has chosen another picture since
-    stop(); // a repair of the picture before may have begun meanwhile
-    begin(step, file.size);
+    });
+    const work = Work.begin(picture, upload);
+    strip.add(work);
+    keep(work, work.steps);
+    if (current) strip.update(current);
+    return work;
   } catch (error) {
-    showError(error);
+    showError(error, file.name);
+    return null;
   } finally {
     closeNotice();
   }
 }
 
+/** Bring back what the browser has kept. */
+async function restore() {
+  for (const { record, files } of await shelf.open()) {
+    try {
+      const work = await Work.restore(record, files);
+      if (!work) continue;
+      strip.add(work);
+      if (current) work.close();
+      else await showWork(work, { isOpen: true });
+      if (work.leftJob) void resume(work);
+    } catch (error) {
+      showError(error, record.name);
+    }
+  }
+  if (current) strip.update(current);
+}
+
 /**
- * @param {Step} step
- * @param {number} size of the file
+ * Bring a work to the stage.
+ * @param {Work} work
+ * @param {{ isOpen?: boolean }} [options] `isOpen`: its previews are decoded
  */
-function begin(step, size) {
-  const { name, width, height } = step.picture;
+async function showWork(work, { isOpen = false } = {}) {
+  if (work === current) return;
+  const choice = (choices += 1);
+  if (!isOpen) await work.reopen();
+  if (choice !== choices) {
+    if (work !== current) work.close(); // the person has chosen another one since
+    return;
+  }
+  const left = current;
+  current = work;
+  gestures.cancel();
+  const { name, original: { picture: { width, height } } } = work;
   byId("start").hidden = true;
   byId("work").hidden = false;
   byId("name").textContent = name;
   byId("facts").dataset.size = `${width}x${height}`;
-  byId("facts").textContent = t("{width} × {height} pixels, {size}", { width: number(width), height: number(height), size: bytes(size) });
-  steps.begin(step);
+  byId("facts").textContent = t("{width} × {height} pixels, {size}", { width: number(width), height: number(height), size: bytes(work.bytes) });
+  if (!work.isTouched) work.original.upload.begin();
+  showStep();
+  showBusy();
   view.fit();
   showBrush();
   focusCanvas();
+  left?.close();
 }
 
-/** @param {unknown} error */
-function showError(error) {
-  if (error instanceof Unusable) notify("error", error.title, error.message);
+/** @param {Work} work */
+async function putAway(work) {
+  if (work.isTouched) {
+    const sure = await confirmAction(t("Put {name} away?", { name: work.name }), t("Its steps and what is painted on it are gone from this browser."), t("Put away"));
+    if (!sure) return;
+  }
+  const next = strip.neighbour(work, 1) ?? strip.neighbour(work, -1);
+  work.repair?.controller.abort();
+  shelf.forget(work.id);
+  strip.remove(work);
+  if (work !== current) {
+    if (current) strip.update(current);
+    return;
+  }
+  if (next) {
+    await showWork(next);
+    return;
+  }
+  choices += 1;
+  current = null;
+  work.close();
+  view.clear();
+  byId("work").hidden = true;
+  byId("start").hidden = false;
+  buttonById("choose").focus();
+}
+
+/**
+ * @param {unknown} error
+ * @param {string} [name] of the file
+ */
+function showError(error, name) {
+  if (error instanceof Unusable) notify("error", name ? `${name}: ${error.title}` : error.title, error.message);
   else notifyError(error);
 }
 
 /** @param {Step} step */
-function showStep(step) {
-  const { picture } = step;
+function chooseStep(step) {
+  if (!current) return;
+  current.current = step;
+  keep(current);
+  showStep();
+}
+
+/** Show the current step of the current work. */
+function showStep() {
+  if (!current) return;
+  const { current: step, original } = current;
   comparison.end();
-  strokes = new Strokes();
-  view.show(picture, strokes);
+  view.show(step.picture, step.strokes);
   if (downloadUrl) URL.revokeObjectURL(downloadUrl);
   downloadUrl = null;
   const download = byId("download", HTMLAnchorElement);
-  download.hidden = step === steps.original;
-  if (step !== steps.original) {
-    downloadUrl = URL.createObjectURL(picture.blob);
+  download.hidden = step === original;
+  if (step !== original) {
+    downloadUrl = URL.createObjectURL(step.picture.blob);
     download.href = downloadUrl;
-    download.download = cleanName(picture.name);
+    download.download = cleanName(step.picture.name);
   }
+  steps.show(current.steps, step);
   refresh();
 }
 
-/* The repair */
+/**
+ * Keep a work in the browser, with the files of new steps.
+ * @param {Work} work
+ * @param {Step[]} [added]
+ */
+function keep(work, added = []) {
+  shelf.keep(work.record(shelf.owner), added.map(({ id, picture: { blob, view: shown } }) => ({ id, work: work.id, blob, view: shown })));
+}
+
+/* The repair: each work has its own, and goes on while another one is on the stage */
 
 async function erase() {
-  if (repair || !steps.current || strokes.isEmpty) return;
+  const work = current;
+  if (!work || work.repair || work.current.strokes.isEmpty) return;
   const statement = await rights.requireStatement();
-  const { current: step, original } = steps;
-  if (!statement || !original) return;
-  const { signal } = (repair = new AbortController());
-  gestures.cancel();
-  comparison.end();
-  refresh();
-  busy.begin();
-  byId("stop").focus({ preventScroll: true });
-  try {
-    await repairStep(step, statement, signal);
-    comparison.begin(original.picture, { sweep: true });
-  } catch (error) {
-    showError(error);
-  } finally {
-    repair = null;
-    busy.end();
-    focusCanvas();
-    refresh();
+  if (statement) await repairWork(work, statement);
+}
+
+/** Repair every untouched picture with the mask of the current one, one after the other. */
+async function eraseAll() {
+  const shapes = current?.shapesToRepeat;
+  if (!current || !shapes) return;
+  const size = current.original.picture;
+  const statement = await rights.requireStatement();
+  if (!statement) return;
+  for (const work of strip.works.filter((one) => !one.isTouched)) {
+    work.paint(shapes, size);
+    keep(work);
+    await repairWork(work, statement);
   }
 }
 
 /**
- * Repair the painted part of a step's picture and add the result as the next step.
- * @param {Step} step
+ * Repair the painted part of a work's current step.
+ * @param {Work} work
  * @param {Statement} statement
- * @param {AbortSignal} signal
  */
-async function repairStep({ picture: source, upload }, statement, signal) {
-  const mask = await maskFile(strokes, source.width, source.height);
-  if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
-  const options = {
-    onProgress: busy.report.bind(busy),
-    onWait: busy.reportAway.bind(busy),
-    signal,
-  };
-  const attempt = () => repairPicture(upload, source.name, mask, statement, options);
-  const result = await attempt().catch((/** @type {unknown} */ error) => {
-    if (!hasCode(error, "upload_unknown")) throw error;
-    upload.renew(); // the service keeps uploads for a while only: send it again, once
-    return attempt();
+async function repairWork(work, statement) {
+  if (work.repair || work.current.strokes.isEmpty) return;
+  const { picture: { name, width, height }, strokes, upload } = work.current;
+  await repairing(work, work.current, async (options) => {
+    const mask = await maskFile(strokes, width, height);
+    if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
+    const attempt = () => repairPicture(upload, name, mask, statement, options);
+    return attempt().catch((/** @type {unknown} */ error) => {
+      if (!hasCode(error, "upload_unknown")) throw error;
+      upload.renew(); // the service keeps uploads for a while only: send it again, once
+      return attempt();
+    });
   });
-  const picture = await openResult(result, source.name, limits);
-  signal.throwIfAborted(); // the steps may be another picture's by now
-  steps.add({ picture, upload: new BackgroundUpload(picture) });
-  const { recovered } = result.image.record;
+}
+
+/**
+ * Wait for the job that ran when the page was left.
+ * @param {Work} work
+ */
+async function resume(work) {
+  const job = work.leftJob;
+  const step = work.steps.find(({ id }) => id === job?.step);
+  work.leftJob = null;
+  if (job && step) await repairing(work, step, (options) => awaitResult(job, options));
+}
+
+/**
+ * Run a repair of a step; its result becomes a step of the work.
+ * @param {Work} work
+ * @param {Step} step
+ * @param {(options: RepairOptions) => Promise<Result>} run
+ */
+async function repairing(work, step, run) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const repair = (work.repair = /** @type {import("../picture/work.js").Repair} */ ({
+    controller, step, progress: { stage: "sending", share: 0 }, away: false, job: null,
+  }));
+  showBusy();
+  try {
+    const result = await run({
+      onProgress(progress) {
+        repair.progress = progress;
+        if (work === current) busy.report(progress);
+      },
+      onWait(away) {
+        repair.away = away;
+        if (work === current) busy.reportAway(away);
+      },
+      onJob(job) {
+        repair.job = job;
+        keep(work);
+      },
+      signal,
+    });
+    const picture = await openResult(result, step.picture.name, limits);
+    signal.throwIfAborted();
+    const added = work.add(picture, step);
+    lastMask = { shapes: step.strokes.shapes, size: step.picture, work };
+    work.repair = null;
+    keep(work, [added]);
+    showResult(work, added);
+    tellRecovered(result);
+  } catch (error) {
+    work.repair = null;
+    if (strip.works.includes(work)) keep(work); // it may be put away by now
+    if (!isAbort(error)) showError(error, strip.works.length > 1 ? work.name : "");
+  } finally {
+    showBusy();
+  }
+}
+
+/**
+ * Say how much of the result is the picture's own, where a mark let it through.
+ * @param {Result} result
+ */
+function tellRecovered({ image }) {
+  const { recovered } = image.record;
   if (typeof recovered !== "number") return;
   const share = Math.round(100 * recovered);
   notify("info", t("Recovered {recovered} %, invented {invented} %", { recovered: number(share), invented: number(100 - share) }));
 }
 
+/**
+ * @param {Work} work
+ * @param {Step} added
+ */
+function showResult(work, added) {
+  if (work === current) {
+    showStep();
+    comparison.begin(work.original.picture, { sweep: true });
+  } else {
+    added.picture.preview.close();
+    notify("success", t("{name} is clean", { name: work.name }));
+  }
+}
+
+/** Show the repair of the current work, or that none runs. */
+function showBusy() {
+  if (!current) return;
+  const { repair } = current;
+  const wasBusy = !byId("busy").hidden;
+  if (repair) {
+    gestures.cancel();
+    comparison.end();
+    if (!wasBusy) busy.begin();
+    busy.report(repair.progress);
+    if (repair.away) busy.reportAway(true);
+    if (!wasBusy) byId("stop").focus({ preventScroll: true });
+  } else if (wasBusy) {
+    busy.end();
+    focusCanvas();
+  }
+  refresh();
+}
+
 function stop() {
-  repair?.abort();
+  current?.repair?.controller.abort();
+}
+
+/* The mask: of the last picture, as a file */
+
+function repeatMask() {
+  if (!lastMask || !canRepeat()) return;
+  const { shapes, size } = lastMask;
+  current?.paint(shapes, size);
+  change(() => {});
+}
+
+function canRepeat() {
+  return Boolean(current && lastMask && lastMask.work !== current && !current.repair && !current.isRepaired && current.current.strokes.isEmpty);
+}
+
+async function saveMask() {
+  const step = current?.current;
+  if (!step) return;
+  save(await maskPicture(step.strokes, step.picture), step.picture.name.replace(/(\.[^.]*)?$/, "-mask.png"));
+}
+
+/** @param {File | undefined} file */
+async function openMask(file) {
+  const step = current?.current;
+  if (!file || !step) return;
+  try {
+    const pixels = await readMask(file, step.picture);
+    step.strokes.add(pixels);
+    change(() => {});
+  } catch (error) {
+    showError(error, file.name);
+  }
+}
+
+/* Results out */
+
+function saveResult() {
+  const download = byId("download", HTMLAnchorElement);
+  if (download.hidden) notify("info", t("There is no result to save yet"), t("Paint over the mark, then erase it."));
+  else download.click();
+}
+
+async function copyResult() {
+  const picture = current?.current.picture;
+  if (!picture) return;
+  const png = async () => {
+    if (picture.blob.type === "image/png") return picture.blob;
+    const whole = await createImageBitmap(picture.view ?? picture.blob);
+    const copy = new OffscreenCanvas(whole.width, whole.height);
+    copy.getContext("2d")?.drawImage(whole, 0, 0);
+    return copy.convertToBlob({ type: "image/png" });
+  };
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": png() })]);
+    notify("success", t("The picture is in the clipboard"));
+  } catch (error) {
+    console.warn(error);
+    notify("info", t("The browser does not let the page write to the clipboard"), t("Download the picture instead."));
+  }
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => { URL.revokeObjectURL(link.href); }, 60_000); // the browser reads it after the click
 }
 
 /* The state of the tools */
 
 function refresh() {
-  const { current, original } = steps;
   if (!current) return;
-  const locked = repair !== null;
+  const { current: step, original } = current;
+  const { strokes } = step;
+  const locked = current.repair !== null;
   buttonById("undo").disabled = locked || !strokes.canUndo;
   buttonById("redo").disabled = locked || !strokes.canRedo;
   buttonById("clear").disabled = locked || strokes.isEmpty;
   buttonById("erase").disabled = locked || strokes.isEmpty;
-  buttonById("compare").disabled = locked || current === original;
+  buttonById("compare").disabled = locked || step === original;
   byId("again").hidden = !comparison.active;
-  byId("first").hidden = locked || steps.count > 1 || strokes.canUndo || strokes.canRedo;
+  byId("first").hidden = locked || current.isRepaired || strokes.canUndo || strokes.canRedo;
+  byId("offer").hidden = !canRepeat();
+  if (lastMask) buttonById("repeat").textContent = t("Use the mask of {name}", { name: lastMask.work.name });
+  buttonById("mask-save").disabled = strokes.isEmpty;
+  buttonById("mask-open").disabled = locked;
+  byId("copy").hidden = step === original;
+  strip.update(current);
   byId("compare").setAttribute("aria-pressed", String(comparison.active));
   byId("stage").dataset.tool = comparison.active ? "divide" : locked ? "none" : tool;
   byId("steps").inert = locked;
@@ -243,14 +527,28 @@ function showBrush() {
 }
 
 function compare() {
-  const { current, original } = steps;
   if (comparison.active) comparison.end();
-  else if (original && current !== original) comparison.begin(original.picture);
+  else if (current && current.current !== current.original) comparison.begin(current.original.picture);
+}
+
+/** @param {boolean} shown */
+function peek(shown) {
+  view.scene.peek = shown && current ? current.original.picture : null;
+  view.redraw();
+}
+
+/** @param {number} by */
+async function turnOver(by) {
+  const next = current && strip.neighbour(current, by);
+  if (next) await showWork(next);
 }
 
 /** @param {(painted: Strokes) => void} act */
 function change(act) {
-  act(strokes);
+  if (!current) return;
+  act(current.current.strokes);
+  current.current.upload.begin();
+  keep(current);
   view.repaint();
   refresh();
 }
@@ -264,7 +562,7 @@ function redo() {
 }
 
 function clear() {
-  if (!strokes.isEmpty) change((painted) => { painted.add({ kind: "clear" }); });
+  if (current && !current.current.strokes.isEmpty) change((painted) => { painted.add({ kind: "clear" }); });
 }
 
 /* Buttons */
@@ -277,9 +575,15 @@ const CLICKS = {
   choose: chooseFile,
   another: chooseFile,
   async paste() {
-    await take(await readClipboardPicture());
+    const file = await readClipboardPicture();
+    if (file) await take([file]);
   },
   erase,
+  "erase-all": eraseAll,
+  repeat: repeatMask,
+  "mask-save": saveMask,
+  "mask-open": () => { inputById("mask-file").click(); },
+  copy: copyResult,
   stop,
   undo,
   redo,
@@ -288,9 +592,7 @@ const CLICKS = {
   fit,
   "zoom-in": enlarge,
   "zoom-out": reduce,
-  help() {
-    dialogById("keys").showModal();
-  },
+  help: showKeys,
   async "rights-change"() {
     await rights.ask();
     refresh();
@@ -299,6 +601,10 @@ const CLICKS = {
 for (const [id, act] of Object.entries(CLICKS)) buttonById(id).addEventListener("click", reportingErrors(act));
 slider.addEventListener("input", showBrush);
 onToolChoice(byId("tools"), TOOLS, chooseTool);
+
+function showKeys() {
+  dialogById("keys").showModal();
+}
 
 /* Keys: letters act while the work has the focus, so that they are free elsewhere (WCAG 2.1.4) */
 
@@ -311,6 +617,10 @@ const KEYS = {
   "-": reduce,
   0: fit,
   c: compare,
+  m: repeatMask,
+  "?": showKeys,
+  pageup: () => turnOver(-1),
+  pagedown: () => turnOver(1),
 };
 /** @type {Partial<Record<string, () => void>>} Keys that change the strokes: not while a repair runs. */
 const CHANGING_KEYS = { delete: clear, backspace: clear };
@@ -322,6 +632,25 @@ byId("work").addEventListener("keydown", (event) => {
   reportingErrors(act)();
 });
 
+addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s" || !current) return;
+  event.preventDefault(); // the page itself is nothing to save
+  saveResult();
+});
+
+// Tab shows the original while it is held on a result. After Esc it moves the focus, so that nobody is caught.
+canvas.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") tabMoves = true;
+  if (event.key !== "Tab" || event.shiftKey || tabMoves || !current || current.current === current.original) return;
+  event.preventDefault();
+  peek(true);
+});
+canvas.addEventListener("keyup", (event) => {
+  if (event.key === "Tab") peek(false);
+});
+canvas.addEventListener("focus", () => { tabMoves = false; });
+canvas.addEventListener("blur", () => { peek(false); });
+
 /**
  * The action of a key, if it has one now.
  * @param {KeyboardEvent} event
@@ -330,7 +659,8 @@ byId("work").addEventListener("keydown", (event) => {
 function actionOf(event) {
   const key = event.key.toLowerCase();
   if (event.ctrlKey || event.metaKey) {
-    if (repair) return null;
+    if (key === "c") return event.target === canvas && current && current.current !== current.original ? copyResult : null;
+    if (current?.repair) return null;
     if (key === "z") return event.shiftKey ? redo : undo;
     return key === "y" ? redo : null;
   }
@@ -338,15 +668,27 @@ function actionOf(event) {
   if (key === "enter") return event.target === canvas ? erase : null;
   const chosen = TOOL_KEYS[key];
   if (chosen) return () => { chooseTool(chosen); };
-  return KEYS[key] ?? (repair ? null : CHANGING_KEYS[key]) ?? null;
+  return KEYS[key] ?? (current?.repair ? null : CHANGING_KEYS[key]) ?? null;
 }
 
 /* Files: chosen, dropped, pasted */
 
 inputById("file").addEventListener("change", reportingErrors(async () => {
-  const file = inputById("file").files?.[0];
+  const files = [...(inputById("file").files ?? [])];
   inputById("file").value = "";
-  await take(file);
+  await take(files);
 }));
-onDrop(byId("dropping"), (transfer) => take(transfer.files[0]));
-addEventListener("paste", reportingErrors((event) => take(event.clipboardData?.files[0])));
+inputById("mask-file").addEventListener("change", reportingErrors(async () => {
+  const file = inputById("mask-file").files?.[0];
+  inputById("mask-file").value = "";
+  await openMask(file);
+}));
+onDrop(byId("dropping"), (transfer) => take([...transfer.files]));
+addEventListener("paste", reportingErrors((event) => take([...(event.clipboardData?.files ?? [])])));
+
+addEventListener("beforeunload", (event) => {
+  const atRisk = shelf.isWriting || (!shelf.isReliable && strip.works.some((work) => work.isTouched));
+  if (atRisk) event.preventDefault(); // the browser asks
+});
+
+reportingErrors(restore)();

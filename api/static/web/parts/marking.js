@@ -207,6 +207,7 @@ export class Marking {
       onShape: (shape) => { this.#change((strokes) => { strokes.add(shape); }); },
       onResize: (factor) => { slider.value = String(resizedValue(Number(slider.value), factor)); },
       onDivide() {},
+      onNudge() {},
       onTouch() { byId("canvas").focus({ preventScroll: true }); },
     };
   }

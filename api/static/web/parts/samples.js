@@ -2,7 +2,7 @@
 // show none of them, the service shows the first that is sent.
 
 import { notifyError } from "../frame/notices.js";
-import { Unusable } from "../picture/picture.js";
+import { Unusable } from "../files/unusable.js";
 
 /** @import { QueuedFile, UploadQueue } from "../files/queue.js" */
 /** @import { Marking } from "./marking.js" */

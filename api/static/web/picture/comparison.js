@@ -75,6 +75,14 @@ export class Comparison {
     if (picture) this.#move(this.#view.toPicture([x, 0])[0] / picture.width);
   }
 
+  /**
+   * Move the divider by a fiftieth of the picture.
+   * @param {number} direction -1: to the left, 1: to the right
+   */
+  nudge(direction) {
+    this.#move(this.#share + direction / 50);
+  }
+
   /** Keep the divider with the picture, which has moved on the stage. */
   follow() {
     const { picture } = this.#view.scene;

@@ -1,6 +1,7 @@
 // Mouse, pen, fingers and keys on the stage: they paint strokes and areas, and move the view.
 //
-// One pointer uses the tool. Two fingers, the middle button and the hand move the view; Ctrl and wheel enlarge it.
+// One pointer uses the tool. Two fingers, the middle button, the hand and the held space bar move the view; Ctrl and wheel
+// enlarge it.
 
 /** @import { Point } from "./strokes.js" */
 /** @import { View } from "./view.js" */
@@ -15,6 +16,7 @@
  *   onShape(shape: import("./strokes.js").Shape): void,
  *   onResize(factor: number): void,
  *   onDivide(x: number): void,
+ *   onNudge(direction: number): void,
  *   onTouch(): void,
  * }} Bench
  */
@@ -33,6 +35,8 @@ export class Gestures {
   #mode = null;
   /** @type {Point | null} */
   #cursor = null;
+  /** @type {"up" | "held" | "panned"} The space bar. */
+  #space = "up";
 
   /**
    * @param {HTMLCanvasElement} canvas
@@ -50,7 +54,11 @@ export class Gestures {
     canvas.addEventListener("pointerleave", () => { this.#hover(null); });
     canvas.addEventListener("wheel", (event) => { this.#wheel(event); }, { passive: false });
     canvas.addEventListener("keydown", (event) => { this.#key(event); });
-    canvas.addEventListener("blur", () => { this.#hover(null); });
+    canvas.addEventListener("keyup", (event) => { this.#liftSpace(event); });
+    canvas.addEventListener("blur", () => {
+      this.#space = "up";
+      this.#hover(null);
+    });
     canvas.addEventListener("contextmenu", (event) => { event.preventDefault(); });
   }
 
@@ -72,7 +80,8 @@ export class Gestures {
       this.cancel();
       this.#mode = "pinch";
     } else if (this.#pointers.size === 1) {
-      if (event.button === 1 || this.#bench.tool === "hand") this.#mode = "pan";
+      if (this.#space !== "up") this.#space = "panned";
+      if (event.button === 1 || this.#bench.tool === "hand" || this.#space === "panned") this.#mode = "pan";
       else if (this.#bench.comparing) this.#mode = "divide";
       else if (!this.#bench.locked && event.button !== 2) {
         this.#mode = "draw";
@@ -141,7 +150,8 @@ export class Gestures {
   }
 
   /**
-   * Arrow keys move a cursor; the space bar puts the tool down and lifts it. Keys can paint all that a pointer can.
+   * Arrow keys move a cursor, or the divider; the space bar puts the tool down and lifts it when it is released. Keys can
+   * paint all that a pointer can.
    * @param {KeyboardEvent} event
    */
   #key(event) {
@@ -149,14 +159,29 @@ export class Gestures {
     const step = KEY_STEPS[event.key];
     if (event.key === "Escape") {
       this.cancel();
-    } else if (this.#bench.comparing || this.#bench.locked || !(step ?? event.key === " ")) {
+    } else if (event.key === " ") {
+      if (this.#space === "up") this.#space = "held";
+    } else if (!step) {
       return;
     } else if (this.#bench.tool === "hand") {
-      if (step) this.#view.pan(-40 * step[0], -40 * step[1]);
+      this.#view.pan(-40 * step[0], -40 * step[1]);
+    } else if (this.#bench.comparing) {
+      if (!step[0]) return;
+      this.#bench.onNudge(step[0]);
+    } else if (this.#bench.locked) {
+      return;
     } else {
       this.#paintByKey(step, event.shiftKey);
     }
     event.preventDefault();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #liftSpace(event) {
+    if (event.key !== " ") return;
+    const held = this.#space === "held";
+    this.#space = "up";
+    if (held && !this.#bench.comparing && !this.#bench.locked && this.#bench.tool !== "hand") this.#paintByKey(undefined, false);
   }
 
   /**

@@ -104,7 +104,7 @@ async function openHalves(path, half, image, signal) {
   const blob = await retryWhileAway(() => fetchBlob(path, signal), { signal });
   const open = async (/** @type {number} */ top) => {
     const preview = await createImageBitmap(blob, 0, top, half.width, half.height);
-    return { ...image, blob, preview, scale: half.width / image.width };
+    return { ...image, blob, preview, scale: half.width / image.width, view: null };
   };
   return Promise.all([open(0), open(half.height)]);
 }

@@ -1,23 +1,21 @@
-// The steps of a picture's repair: the original and each result, to look at, to return to, to continue from.
+// The steps of a picture's repair as a list: the original and each result, to look at, to return to, to continue from.
 
 import { createElement } from "../frame/dom.js";
 import { t } from "../words/texts.js";
 
-/** @import { Picture } from "./picture.js" */
+/** @import { Step } from "./work.js" */
 
 const THUMBNAIL = 96;
 
-/** @template {{ picture: Picture }} S */
-export class Steps {
+export class StepList {
   #list;
-  /** @type {{ step: S, button: HTMLButtonElement }[]} */
-  #entries = [];
-  #current = -1;
   #onChoice;
+  /** @type {Map<Step, HTMLButtonElement>} */
+  #buttons = new Map();
 
   /**
    * @param {HTMLElement} list
-   * @param {(step: S) => void} onChoice gets each step that becomes the current one
+   * @param {(step: Step) => void} onChoice
    */
   constructor(list, onChoice) {
     this.#list = list;
@@ -25,59 +23,45 @@ export class Steps {
   }
 
   /**
-   * Start again with another original.
-   * @param {S} original
+   * Show the steps of a work. A step that was painted on another one than its predecessor says on which.
+   * @param {Step[]} steps
+   * @param {Step} current
    */
-  begin(original) {
-    for (const { step } of this.#entries) step.picture.preview.close();
-    this.#entries = [];
-    this.#list.replaceChildren();
-    this.add(original);
-  }
-
-  /**
-   * Add a step after all others; it becomes the current one.
-   * @param {S} step
-   */
-  add(step) {
-    const index = this.#entries.length;
-    const name = index ? t("Step {number}", { number: index }) : t("Original");
-    const button = createElement("button", { type: "button", class: "step" }, thumbnailOf(step.picture.preview), createElement("span", {}, name));
-    button.addEventListener("click", () => { this.#choose(index); });
-    this.#list.append(createElement("li", {}, button));
-    this.#entries.push({ step, button });
-    this.#choose(index);
-  }
-
-  get current() {
-    return this.#entries[this.#current]?.step;
-  }
-
-  get original() {
-    return this.#entries[0]?.step;
-  }
-
-  get count() {
-    return this.#entries.length;
-  }
-
-  /** @param {number} index */
-  #choose(index) {
-    this.#current = index;
-    this.#entries.forEach(({ step, button }, at) => {
-      if (at !== index) {
+  show(steps, current) {
+    if (steps.some((step, index) => [...this.#buttons.keys()][index] !== step) || steps.length !== this.#buttons.size) this.#fill(steps);
+    for (const [step, button] of this.#buttons) {
+      if (step === current) {
+        button.setAttribute("aria-current", "step");
+        button.scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else {
         button.removeAttribute("aria-current");
-        return;
       }
-      button.setAttribute("aria-current", "step");
-      button.scrollIntoView({ block: "nearest", inline: "nearest" });
-      this.#onChoice(step);
+    }
+  }
+
+  /** @param {Step[]} steps */
+  #fill(steps) {
+    this.#buttons.clear();
+    const items = steps.map((step, index) => {
+      const name = createElement("span", {}, nameOf(index));
+      const parent = step.parent ? steps.indexOf(step.parent) : -1;
+      if (index && parent !== index - 1) name.append(createElement("small", { class: "step-from" }, t("from “{step}”", { step: nameOf(parent) })));
+      const button = createElement("button", { type: "button", class: "step" }, thumbnailOf(step.picture.preview), name);
+      button.addEventListener("click", () => { this.#onChoice(step); });
+      this.#buttons.set(step, button);
+      return createElement("li", {}, button);
     });
+    this.#list.replaceChildren(...items);
   }
 }
 
+/** @param {number} index of a step */
+function nameOf(index) {
+  return index ? t("Step {number}", { number: index }) : t("Original");
+}
+
 /** @param {ImageBitmap} preview */
-function thumbnailOf(preview) {
+export function thumbnailOf(preview) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = THUMBNAIL;
   const scale = Math.max(THUMBNAIL / preview.width, THUMBNAIL / preview.height);

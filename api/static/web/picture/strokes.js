@@ -5,7 +5,14 @@
 /** @typedef {[left: number, top: number, width: number, height: number]} Box whole pixels */
 /** @typedef {{ kind: "line", size: number, points: Point[], erases: boolean }} Line */
 /** @typedef {{ kind: "area", points: Point[], erases: boolean }} Area */
-/** @typedef {Line | Area} Shape */
+/**
+ * Single pixels, as a mask's file or a click selects them: x, y and length of each run, row by row.
+ * @typedef {{ kind: "pixels", runs: Int32Array, erases: boolean }} Pixels
+ */
+/** @typedef {Line | Area} Drawn */
+/** @typedef {Drawn | Pixels} Shape */
+/** @typedef {{ width: number, height: number }} Size */
+/** @typedef {{ done: (Shape | { kind: "clear" })[], undone: (Shape | { kind: "clear" })[] }} StrokesState */
 /** @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Context */
 
 export class Strokes {
@@ -13,6 +20,25 @@ export class Strokes {
   #done = [];
   /** @type {(Shape | { kind: "clear" })[]} */
   #undone = [];
+
+  /**
+   * Strokes with the shapes that `state` returned.
+   * @param {StrokesState} state
+   */
+  static from({ done, undone }) {
+    const strokes = new Strokes();
+    strokes.#done = [...done];
+    strokes.#undone = [...undone];
+    return strokes;
+  }
+
+  /**
+   * All shapes, also the undone ones, as the browser can keep them.
+   * @returns {StrokesState}
+   */
+  get state() {
+    return { done: [...this.#done], undone: [...this.#undone] };
+  }
 
   /** @param {Shape | { kind: "clear" }} shape */
   add(shape) {
@@ -40,7 +66,7 @@ export class Strokes {
 
   /** Whether nothing can be marked: nothing is painted since the last clearing. */
   get isEmpty() {
-    return this.#shapes().every((shape) => shape.erases);
+    return this.shapes.every((shape) => shape.erases);
   }
 
   /**
@@ -48,7 +74,7 @@ export class Strokes {
    * @param {Context} context
    */
   draw(context) {
-    for (const shape of this.#shapes()) drawShape(context, shape);
+    for (const shape of this.shapes) drawShape(context, shape);
   }
 
   /**
@@ -57,7 +83,7 @@ export class Strokes {
    * @param {number} height
    */
   bounds(width, height) {
-    return boundsOf(this.#shapes().filter((shape) => !shape.erases), width, height);
+    return boundsOf(this.shapes.filter((shape) => !shape.erases), width, height);
   }
 
   /**
@@ -67,13 +93,13 @@ export class Strokes {
    * @returns {Box[]}
    */
   boxes(width, height) {
-    const areas = this.#shapes().filter((shape) => shape.kind === "area" && !shape.erases);
+    const areas = this.shapes.filter((shape) => shape.kind === "area" && !shape.erases);
     const bounds = areas.map((area) => boundsOf([area], width, height)).filter((box) => box !== null);
     return bounds.map(([left, top, right, bottom]) => [left, top, right - left, bottom - top]);
   }
 
   /** @returns {Shape[]} the shapes since the last clearing */
-  #shapes() {
+  get shapes() {
     const cleared = this.#done.findLastIndex((shape) => shape.kind === "clear");
     return this.#done.slice(cleared + 1).filter((shape) => shape.kind !== "clear");
   }
@@ -90,7 +116,7 @@ function boundsOf(shapes, width, height) {
   const bounds = [width, height, 0, 0];
   for (const shape of shapes) {
     const reach = shape.kind === "line" ? shape.size / 2 + 1 : 1;
-    const [across, down] = [shape.points.map(([x]) => x), shape.points.map(([, y]) => y)];
+    const [across, down] = placesOf(shape);
     const left = Math.max(0, Math.floor(least(across) - reach));
     const top = Math.max(0, Math.floor(least(down) - reach));
     const right = Math.min(width, Math.ceil(most(across) + reach));
@@ -102,6 +128,84 @@ function boundsOf(shapes, width, height) {
     bounds[3] = Math.max(bounds[3], bottom);
   }
   return bounds[0] < bounds[2] ? bounds : null;
+}
+
+/**
+ * The places of a shape across and down, those of its ends at least.
+ * @param {Shape} shape
+ * @returns {[across: number[], down: number[]]}
+ */
+function placesOf(shape) {
+  if (shape.kind !== "pixels") return [shape.points.map(([x]) => x), shape.points.map(([, y]) => y)];
+  /** @type {[number[], number[]]} */
+  const places = [[], []];
+  for (const [x, y, length] of eachRun(shape.runs)) {
+    places[0].push(x, x + length);
+    places[1].push(y, y + 1);
+  }
+  return places;
+}
+
+/**
+ * @param {Int32Array} runs
+ * @returns {Generator<[x: number, y: number, length: number]>}
+ */
+export function* eachRun(runs) {
+  for (let at = 0; at + 2 < runs.length; at += 3) yield [Number(runs[at]), Number(runs[at + 1]), Number(runs[at + 2])];
+}
+
+/**
+ * Shapes painted on a picture, fitted to another one: enlarged evenly, and at the same side or in the middle, as the
+ * mark of a picture of another size usually lies.
+ * @param {Shape[]} shapes
+ * @param {Size} from
+ * @param {Size} to
+ * @returns {Shape[]}
+ */
+export function fittedShapes(shapes, from, to) {
+  const bounds = boundsOf(shapes.filter((shape) => !shape.erases), from.width, from.height);
+  if (!bounds) return [];
+  if (from.width === to.width && from.height === to.height) return shapes;
+  const scale = Math.min(to.width / from.width, to.height / from.height);
+  const [left, top, right, bottom] = bounds;
+  const across = shiftOf((left + right) / 2, from.width, to.width, scale);
+  const down = shiftOf((top + bottom) / 2, from.height, to.height, scale);
+  return shapes.map((shape) => {
+    if (shape.kind === "pixels") return { ...shape, runs: movedRuns(shape.runs, scale, across, down) };
+    const points = shape.points.map(([x, y]) => /** @type {Point} */ ([x * scale + across, y * scale + down]));
+    return shape.kind === "line" ? { ...shape, points, size: shape.size * scale } : { ...shape, points };
+  });
+}
+
+/**
+ * The shift along one side: a mark in the first or the last third keeps its distance from that end.
+ * @param {number} middle of the mark
+ * @param {number} from
+ * @param {number} to
+ * @param {number} scale
+ */
+function shiftOf(middle, from, to, scale) {
+  const rest = to - from * scale;
+  if (middle < from / 3) return 0;
+  return middle > (2 * from) / 3 ? rest : rest / 2;
+}
+
+/**
+ * @param {Int32Array} runs
+ * @param {number} scale
+ * @param {number} across
+ * @param {number} down
+ */
+function movedRuns(runs, scale, across, down) {
+  /** @type {number[]} */
+  const moved = [];
+  for (const [x, y, length] of eachRun(runs)) {
+    const [left, right] = [Math.round(x * scale + across), Math.round((x + length) * scale + across)];
+    const [top, bottom] = [Math.round(y * scale + down), Math.round((y + 1) * scale + down)];
+    if (right <= left) continue;
+    for (let row = top; row < bottom; row += 1) moved.push(left, row, right - left);
+  }
+  return Int32Array.from(moved);
 }
 
 /** @param {number[]} values */
@@ -132,6 +236,9 @@ export function drawShape(context, shape, from = 0) {
     const [first, second] = points;
     if (first && !second) context.lineTo(first[0] + 1e-3, first[1]); // a line needs a length, also for a dot
     context.stroke();
+  } else if (shape.kind === "pixels") {
+    for (const [x, y, length] of eachRun(shape.runs)) context.rect(x, y, length, 1); // one path: no seams between its rows
+    context.fill();
   } else {
     trace(context, shape.points);
     context.closePath();

@@ -4,15 +4,17 @@ import { Placement } from "./placement.js";
 import { Strokes, drawShape } from "./strokes.js";
 
 /** @import { Picture } from "./picture.js" */
-/** @import { Point, Shape } from "./strokes.js" */
+/** @import { Drawn, Point } from "./strokes.js" */
 /** @typedef {{ at: Point, size: number, down: boolean }} Cursor `size` in pixels of the picture; `down`: the keys paint */
 /**
- * `live` is the shape that is being drawn; `before` and `divider` (0 to 1) are set while comparing; `shimmer` is 0 to 1.
+ * `live` is the shape that is being drawn; `before` and `divider` (0 to 1) are set while comparing; `peek` is shown alone,
+ * while a key is held; `shimmer` is 0 to 1.
  * @typedef {{
  *   picture: Picture | null,
  *   before: Picture | null,
  *   strokes: Strokes,
- *   live: Shape | null,
+ *   peek: Picture | null,
+ *   live: Drawn | null,
  *   cursor: Cursor | null,
  *   divider: number | null,
  *   shimmer: number,
@@ -56,6 +58,11 @@ export class View {
     this.#overlayContext = context2d(this.#overlay);
     this.repaint();
     if (shown?.width !== picture.width || shown.height !== picture.height) this.fit();
+  }
+
+  /** Show no picture. */
+  clear() {
+    this.scene = emptyScene();
   }
 
   /** Paint the mask anew from the strokes. */
@@ -159,7 +166,7 @@ export class View {
   }
 
   #draw() {
-    const { picture, before, divider } = this.scene;
+    const { picture, before, divider, peek } = this.scene;
     if (!picture) return;
     const context = this.#context;
     const ratio = this.#canvas.width / (this.#canvas.clientWidth || 1);
@@ -170,7 +177,9 @@ export class View {
     context.imageSmoothingEnabled = this.scale / picture.scale < 3; // a larger scale shows the pixels themselves
     context.imageSmoothingQuality = "high";
     context.drawImage(picture.preview, 0, 0, picture.width, picture.height);
-    if (before && divider !== null) {
+    if (peek) {
+      context.drawImage(peek.preview, 0, 0, picture.width, picture.height);
+    } else if (before && divider !== null) {
       context.save();
       context.beginPath();
       context.rect(0, 0, picture.width * divider, picture.height);
@@ -222,7 +231,7 @@ export class View {
 
 /** @returns {Scene} */
 function emptyScene() {
-  return { picture: null, before: null, strokes: new Strokes(), live: null, cursor: null, divider: null, shimmer: 0 };
+  return { picture: null, before: null, peek: null, strokes: new Strokes(), live: null, cursor: null, divider: null, shimmer: 0 };
 }
 
 /**

@@ -30,7 +30,7 @@ export class Zoom {
     const canvas = byId("canvas", HTMLCanvasElement);
     new Gestures(canvas, this.#view, {
       tool: "hand", size: 1, comparing: true, locked: true,
-      onShape() {}, onResize() {}, onDivide() {}, onTouch() { canvas.focus({ preventScroll: true }); },
+      onShape() {}, onResize() {}, onDivide() {}, onNudge() {}, onTouch() { canvas.focus({ preventScroll: true }); },
     });
     const clicks = {
       "zoom-close": () => { this.#dialog.close(); },
