@@ -34,8 +34,9 @@ _FAINT = 0.004
 #: Relative error of a fitted colour and opacity, and of the mark's rim.
 _VEIL_ERROR, _RIM_ERROR = 0.02, 0.5
 #: At a rim (a step of the shape within 2 px), squared distances to the fill beyond this many of its variances count as
-#: errors, with this weight.
+#: errors, with this weight: the more, the less the whole agrees with the fill.
 _RIM_STEP, _FAR, _RIM_DOUBT = 0.3, 4.0, 3.0
+_AGREED, _DOUBTED = 1.65, 0.35
 #: The fill's error in the fusion, over the median that :func:`model.repair.opacity.fill_error` gives.
 _FILL_DOUBT = 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
@@ -127,7 +128,7 @@ def recovery_record(recoveries: Sequence[Recovery]) -> RecoveryRecord:
 def is_sure(veil: Veil) -> bool:
     """Whether the evidence for a translucent mark suffices to touch the picture.
 
-    The thresholds were chosen on seven photos under 27 kinds of marks, objects and none, and checked on three others
+    The thresholds were chosen on ten photos under 27 kinds of marks, objects and none, and checked on three others
     (docs/quality.md, "Recovering").
     """
     evidence = veil.evidence
@@ -176,7 +177,8 @@ def fused(ground: Ground, veil: Veil) -> tuple[Values, Values]:
     # At the rim, an un-blended value far from the fill is more likely an error of the shape than a detail.
     rim = cv2.morphologyEx(veil.shape, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > _RIM_STEP
     distance = np.square(clean - guess).mean(axis=2) / np.square(error)
-    unblended = unblended + rim * _RIM_DOUBT * np.square(error) * np.maximum(distance / _FAR - 1, 0)
+    doubt = _RIM_DOUBT * float(np.clip((veil.evidence.agreement - _AGREED) / _DOUBTED, 0, 1))
+    unblended = unblended + rim * doubt * np.square(error) * np.maximum(distance / _FAR - 1, 0)
     invented = np.square(_FILL_DOUBT * error) + 1
     share = np.asarray(invented / (invented + unblended), np.float32)
     pixels = share[..., None] * clean + (1 - share[..., None]) * guess
