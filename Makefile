@@ -16,7 +16,7 @@ KILLS ?= 200
 MINUTES ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow soak lint images locks docs texts screenshots
+.PHONY: help demo test test-slow soak lint audit images locks docs texts screenshots
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -29,6 +29,7 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,test)
 	@$(call redis)
+	@$(call pooler)
 	@$(call chromium)
 	@$(call recipes)
 	@$(call scripts)
@@ -41,7 +42,7 @@ test-slow: ## Run the long suites
 	@$(call redis)
 	$(RUN)/python -m pytest -m slow --hypothesis-profile=searching
 
-soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
+soak: ## Kill, freeze and cut at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
 	@$(call install,test)
 	@$(call redis)
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
@@ -66,6 +67,10 @@ locks: ## Pin what the Dockerfile installs, with hashes, in deploy/locks
 	@$(call install,locks)
 	$(call lock,api,--extra service)
 	$(call lock,worker,--extra worker --extra text)
+
+audit: ## Look the pinned packages up among known vulnerabilities; needs the network
+	@$(call install,locks)
+	$(RUN)/pip-audit --disable-pip --require-hashes --requirement deploy/locks/api.txt --requirement deploy/locks/worker.txt
 
 docs: ## Make a site of docs/, in build/site
 	@$(call install,docs)
@@ -102,6 +107,19 @@ define redis
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null || exit 1; \
 		else \
 			echo "The tests need Redis. On Debian and Ubuntu: apt-get install redis-server" >&2; \
+			exit 1; \
+		fi; \
+	fi
+endef
+
+# $(call pooler): the PgBouncer of the tests, from Debian where it is missing and we may install it.
+define pooler
+	if ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing pgbouncer (once)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null || exit 1; \
+		else \
+			echo "The tests need PgBouncer. On Debian and Ubuntu: apt-get install pgbouncer" >&2; \
 			exit 1; \
 		fi; \
 	fi

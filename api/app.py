@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from apiflask import APIFlask
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from api import auth, concurrency, exchange, limits, openapi, problems
+from api import auth, bodies, concurrency, exchange, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
@@ -52,12 +53,19 @@ def create_app(settings: Settings) -> APIFlask:
     problems.register(app, page_for=failures.page_for)
     session.register(app)
     texts.register(app)
+    bodies.register(app)
     auth.register(app)
-    limits.register(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    limits.register(app, settings)
     openapi.register(app)
-    concurrency.register(app, working=settings.api_threads, waiting=settings.api_streams)
+    concurrency.register(
+        app, working=settings.api_threads, waiting=settings.api_streams, sending=settings.api_downloads
+    )
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
+        )
     if path := path_below(settings.public_url):
         app.wsgi_app = UnderPath(app.wsgi_app, path)  # type: ignore[method-assign]
     return app

@@ -1,4 +1,4 @@
-"""Writes a ZIP while it is sent: one picture in memory at a time, entry names made unique."""
+"""Writes a ZIP while it is sent: a piece of a picture in memory at a time, entry names made unique."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from datetime import datetime
 from cleanplate.base.names import UniqueNames
 
 
-def stream_zip(files: Iterable[tuple[str, datetime, bytes]]) -> Iterator[bytes]:
-    """Yields a ZIP file of ``(name, time, bytes)`` in pieces. Entries are stored: pictures are compressed already."""
+def stream_zip(files: Iterable[tuple[str, datetime, Iterable[bytes]]]) -> Iterator[bytes]:
+    """Yields a ZIP file of ``(name, time, pieces)`` in pieces. Entries are stored: pictures are compressed already."""
     sink = _Sink()
     names = UniqueNames()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name, time, data in files:
+        for name, time, pieces in files:
             entry = zipfile.ZipInfo(names.of(name), date_time=time.timetuple()[:6])
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data)
+            with archive.open(entry, "w") as file:
+                for piece in pieces:
+                    file.write(piece)
+                    yield sink.take()
             yield sink.take()
     yield sink.take()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import PurePosixPath
 
 from cleanplate.base.names import stem_and_extension
+from storage import records
 
 MAX_BYTES = 255
 # Marks that reverse the writing direction: they can make ``gpj.exe`` look like a picture.
@@ -15,12 +17,14 @@ _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 def clean_filename(name: str) -> str:
     """The base name in NFC, without control characters, at most 255 bytes of UTF-8 (the extension is kept).
 
+    A colon becomes ``_``: to a client on Windows ``C:x.jpg`` is a file of another drive, ``x.jpg:y`` a hidden stream.
+
     Raises:
         ValueError: nothing is left of it.
     """
     base = re.split(r"[/\\]", name)[-1]
     kept = "".join(c for c in base if unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"})
-    kept = unicodedata.normalize("NFC", _DIRECTION.sub("", kept)).strip()
+    kept = unicodedata.normalize("NFC", _DIRECTION.sub("", kept)).replace(":", "_").strip()
     if not kept.strip("."):
         raise ValueError(f"{name[:40]!r} is not the name of a file")
     return _capped(kept)
@@ -34,3 +38,9 @@ def _capped(name: str) -> str:
     if len(tail) > 16:
         stem, tail = name, b""
     return stem.encode()[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip() + tail.decode()
+
+
+def download_name(image: records.Image | records.Result) -> str:
+    """The picture's name, with the ending of its result: of its format, or the picture's own where the job keeps it."""
+    stem, extension = stem_and_extension(image.name)
+    return stem + (PurePosixPath(image.result_key or "").suffix or extension)

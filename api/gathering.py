@@ -115,7 +115,7 @@ def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str]
 
 
 def _list(stores: Stores, listed: list[requests.NewImage]) -> list[NewImage]:
-    _check_count(stores, len(listed))
+    check_count(stores, len(listed))
     images = []
     for index, image in enumerate(listed):
         try:
@@ -136,7 +136,7 @@ def _list_folder(stores: Stores, url: str) -> list[NewImage]:
         keys = [key for key in stores.buckets.list(url) if is_picture_name(key)]
     except (BlobNotFound, BlobStoreRefused) as error:
         raise _unreadable("folder") from error
-    _check_count(stores, len(keys))
+    check_count(stores, len(keys))
     if not keys:
         detail = "There are no pictures in this folder."
         raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("folder"), detail=detail)])
@@ -152,7 +152,8 @@ def _list_folder(stores: Stores, url: str) -> list[NewImage]:
     ]
 
 
-def _check_count(stores: Stores, count: int) -> None:
+def check_count(stores: Stores, count: int) -> None:
+    """Raises Problem ``too_many_images``."""
     most = stores.settings.max_job_images
     if count > most:
         raise Problem("too_many_images", f"A job may have {most} images; this one has {count}. Split it.")

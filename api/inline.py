@@ -29,9 +29,13 @@ from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
+from model.imaging.apart import marked_share
+from model.imaging.mask_files import MAX_MARKED_SHARE
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import NewImage, NewJob
 
+#: Most masks of a job whose pixels are looked at when it is submitted.
+_MASKS_LOOKED_AT = 3
 #: A fault, and the code of its problem.
 _CodedFault = tuple[str, Fault]
 
@@ -60,6 +64,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
     cast(StrictRequest, request).parse_form()
     form = _check_form(stores.settings)
     images, masks = _check_files(stores.settings, form.place)
+    _check_marked_shares(stores.settings, form, masks)
     uploads = create_uploads(
         stores.database,
         tenant,
@@ -199,6 +204,30 @@ def _check_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], lis
                 faults.append((error.code, Fault(pointer=pointer("images", index), detail=str(error))))
     _refuse(faults)
     return good_images, good_masks
+
+
+def _check_marked_shares(settings: Settings, form: _Form, masks: list[_File]) -> None:
+    """Refuse a job of which most masks mark nearly the whole picture, or are none: swapped black and white, a photo.
+
+    The first masks are looked at, where they are pictures and of their picture's shape.
+    """
+    options, limits = form.options, Limits(settings.max_image_bytes, settings.max_image_pixels)
+    is_laid = form.place.placement is not None and form.place.placement.anchor is not None
+    pictures = [mask for mask in masks[:_MASKS_LOOKED_AT] if mask.probe.content_type != "application/json"]
+    most = MAX_MARKED_SHARE if options.max_marked_share is None else options.max_marked_share
+    faults: list[_CodedFault] = []
+    for index, mask in enumerate([] if is_laid else pictures):
+        place = pointer("mask") if "mask" in request.files else pointer("masks", index)
+        try:
+            share = marked_share(mask.read(), limits, inverted=options.mask_inverted, threshold=options.mask_threshold)
+        except MaskRejected as error:
+            faults.append((error.code, Fault(pointer=place, detail=str(error))))
+            continue
+        if share > most:
+            detail = f"The mask marks {share:.1%} of its pixels; the limit is {most:.0%}. Are black and white swapped?"
+            faults.append(("mask_covers_nearly_all", Fault(pointer=place, detail=detail)))
+    if 2 * len(faults) > len(pictures):
+        _refuse(faults)
 
 
 def _check(part: FileStorage, settings: Settings, noun: str, place: str, faults: list[_CodedFault]) -> _File | None:

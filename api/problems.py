@@ -6,14 +6,16 @@ storage, model, Flask and validation are translated here; anything else is ``int
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
 import structlog
 from apiflask import APIFlask, HTTPError
-from flask import Response, current_app, g, json, request
+from flask import Response, current_app, g, request
 from pydantic import ValidationError
+from uuid6 import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
@@ -21,7 +23,7 @@ from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import UNION_TAGS
 from cleanplate.telemetry.logs import redact_text
 from model.errors import ModelError
-from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError
+from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError, StorageFull
 
 MEDIA_TYPE = "application/problem+json"
 #: Faults listed in one answer; of a job with 100,000 bad lines it lists the first.
@@ -95,18 +97,25 @@ CATALOGUE: dict[str, Kind] = {
     "image_empty": Kind(422, "The picture has no pixels"),
     "image_too_many_pixels": Kind(422, "The picture has too many pixels"),
     "image_format_unsupported": Kind(422, "Files of this kind are not supported"),
+    "image_too_many_parts": Kind(422, "The file has too many frames, pages or parts"),
+    "image_needs_too_much_memory": Kind(422, "The picture needs too much memory"),
+    "image_takes_too_long": Kind(422, "The picture takes too long to decode"),
     "mask_unreadable": Kind(422, "The mask is not a readable picture"),
     "mask_empty": Kind(422, "The mask marks nothing"),
+    "mask_covers_nearly_all": Kind(422, "The mask marks nearly the whole picture"),
     "mask_too_many_pixels": Kind(422, "The mask has too many pixels"),
+    "mask_too_many_parts": Kind(422, "The mask's file has too many parts"),
     "mask_format_unsupported": Kind(422, "Unsupported mask format"),
     "mask_size_mismatch": Kind(422, "The mask's size differs from its picture's"),
     "rate_limited": Kind(429, "Too many requests"),
     "quota_exceeded": Kind(429, "Quota exceeded"),
     "internal_error": Kind(500, "Internal error"),
+    "service_busy": Kind(503, "The service is busy"),
     "too_many_streams": Kind(503, "Too many event streams"),
     "not_ready": Kind(503, "The service is not ready"),
     "ledger_unavailable": Kind(503, "The ledger is unavailable"),
     "blob_store_unavailable": Kind(503, "The object store is unavailable"),
+    "storage_full": Kind(507, "No room is left"),
     "blob_store_refused": Kind(503, "The object store refuses the service"),
 }
 
@@ -190,6 +199,24 @@ def responses(*codes: str, also: Responses | None = None) -> Responses:
     return {**(also or {}), **problems}
 
 
+def raw_problem(code: str, detail: str, *, public_url: str, path: str) -> tuple[str, str, bytes]:
+    """Status line, media type and body of a problem that the server answers without the application."""
+    kind = CATALOGUE[code]
+    body = _body(code, detail, public_url) | {"instance": redact_text(path), "request_id": f"req_{uuid7().hex}"}
+    return f"{kind.status} {HTTPStatus(kind.status).phrase}", MEDIA_TYPE, json.dumps(body).encode()
+
+
+def _body(code: str, detail: str, public_url: str) -> JsonObject:
+    kind = CATALOGUE[code]
+    return {
+        "type": f"{public_url}/docs#problem-{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+    }
+
+
 def register(app: APIFlask, *, page_for: Callable[[Problem], Response | None]) -> None:
     """Answer every error of ``app`` with a problem, or with its page where ``page_for`` has one."""
     app.extensions["problem_page"] = page_for
@@ -200,15 +227,8 @@ def register(app: APIFlask, *, page_for: Callable[[Problem], Response | None]) -
 
 def _answer(error: Exception) -> Response:
     problem = _translate(error)
-    body: JsonObject = {
-        "type": f"{current_app.config['PUBLIC_URL']}/docs#problem-{problem.code}",
-        "title": problem.kind.title,
-        "status": problem.kind.status,
-        "detail": problem.detail,
-        "instance": redact_text(request.path),
-        "code": problem.code,
-        "request_id": g.request_id,
-    }
+    body = _body(problem.code, problem.detail, str(current_app.config["PUBLIC_URL"]))
+    body |= {"instance": redact_text(request.path), "request_id": g.request_id}
     if problem.faults:
         body["errors"] = [fault.model_dump(exclude_none=True) for fault in problem.faults]
     g.problem_code = problem.code
@@ -254,7 +274,10 @@ def _from_our_own(error: StorageError | ModelError) -> Problem | None:
     if CATALOGUE[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The reason may name hosts and folders: it is for the log.
         _log.warning("request.unavailable", code=error.code, error=str(error))
-        return Problem(error.code, "The request is not at fault. Repeat it shortly.")
+        full = "The disk of the service is full. Its operator has to make room first."
+        return Problem(
+            error.code, full if isinstance(error, StorageFull) else "The request is not at fault. Repeat it shortly."
+        )
     return Problem(error.code, str(error))
 
 

@@ -1,12 +1,17 @@
 """Fidelity outside the mark: every kind of file through the whole pipeline, compared with its source.
 
     python -m bench.fidelity PHOTO… [--place corner] [--only jpeg] [--out fidelity.json]
+    python -m bench.fidelity FOLDER --as-they-are [--out strangers.json]
 
 Each photo gets an address as a mark, in a corner or across it, and is written as each file of the corpus. The script
 compares format, size, mode, depth, profile and metadata. It counts the pixels that changed outside the widened mask
 (lossless files), or the DCT coefficients that changed outside the touched MCUs (JPEG). A JPEG's size is compared with
 three others: that of the source; that of the source written without a repair, which is the cost of writing; and that of
 the same photo without the mark, saved in the same way, which a perfect repair would reach.
+
+With ``--as-they-are`` the files of a folder are not photos to make files from, but files of strangers. Each is sent
+through reading and writing (:mod:`bench.strangers`), and the script prints how many came back right, were refused
+rightly or wrongly, or came back wrong, by format.
 """
 
 from __future__ import annotations
@@ -17,14 +22,18 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench import strangers
 from bench.comparing import changed_coefficients, changed_in_strips, holes_of, lost_of, pixels_of
 from bench.corpus import Case, cases
+from bench.corpus.cutouts import cutouts, goods
 from bench.corpus.mark import PLACES, Mask, Place, letters, png, signed
 from model.engine.inpainter import LaMaInpainter
 from model.imaging import Limits
@@ -62,6 +71,8 @@ class Row:
     #: photo without the mark, saved in the same way.
     unrepaired: float | None = None
     unmarked: float | None = None
+    #: For cut-outs: the mean alpha, of 255, of the letters on transparent ground.
+    alpha_left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,13 +84,19 @@ class Subject:
     drawn: Mask
     #: The same file of the photo without the mark.
     clean: Case | None
+    #: Of a cut-out: where its ground is transparent, ``bool [H, W]``.
+    ground: NDArray[np.bool_] | None = None
 
 
 def subjects(photo: Image.Image, place: Place, kind: str = "") -> list[Subject]:
     """``photo`` (RGB) signed at ``place`` as every file of the corpus whose name begins with ``kind``."""
     drawn = letters(*photo.size, place)
     clean = {case.name: case for case in cases(photo, "jpeg")}
-    return [Subject(case, drawn, clean.get(case.name)) for case in cases(signed(photo, drawn), kind)]
+    made = [Subject(case, drawn, clean.get(case.name)) for case in cases(signed(photo, drawn), kind)]
+    across = letters(*photo.size, "across")
+    ground = np.asarray(goods(photo).getchannel("A")) == 0
+    cuts = ((name, make) for name, make in cutouts(photo, across) if name.startswith(kind))
+    return [*made, *(Subject(Case(name, make()), across, None, ground) for name, make in cuts)]
 
 
 def measure(subject: Subject, inpainter: LaMaInpainter) -> Row:
@@ -88,6 +105,8 @@ def measure(subject: Subject, inpainter: LaMaInpainter) -> Row:
     task = read(data, png(_as_seen(subject)), limits=LIMITS)
     repaired = write(task, fill_parts(task, inpainter.run, lambda _: None))
     row = compare(subject.case, repaired.data, task, repaired.record["written"])
+    if subject.ground is not None:
+        row = replace(row, alpha_left=_alpha_left(subject, repaired.data))
     if subject.clean is None:
         return row
     return replace(row, unrepaired=_unrepaired(data, task), unmarked=len(repaired.data) / len(subject.clean.data))
@@ -99,6 +118,13 @@ def _as_seen(subject: Subject) -> Mask:
         turn = 1 if image.format == "HEIF" else image.getexif().get(0x0112, 1)
         stored = subject.drawn[: image.height, : image.width]
     return np.ascontiguousarray(as_seen(stored, turn))
+
+
+def _alpha_left(subject: Subject, result: bytes) -> float:
+    """The mean alpha of the letters on transparent ground, over all frames, away from the goods' outline."""
+    assert subject.ground is not None
+    away = cv2.erode(subject.ground.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    return max(float(samples[..., -1][away & (subject.drawn > 0)].mean()) for samples in pixels_of(result))
 
 
 def _unrepaired(data: bytes, task: Task) -> float:
@@ -163,6 +189,8 @@ class Figures:
     size: Spread
     unrepaired: Spread | None
     unmarked: Spread | None
+    #: The greatest mean alpha that letters on transparent ground still have, of 255; for cut-outs.
+    alpha_left: float | None = None
 
 
 def figures(rows: list[Row]) -> Figures:
@@ -180,6 +208,7 @@ def figures(rows: list[Row]) -> Figures:
         size=_spread([row.size for row in rows]),
         unrepaired=_spread([row.unrepaired for row in rows if row.unrepaired]) if rows[0].unrepaired else None,
         unmarked=_spread([row.unmarked for row in rows if row.unmarked]) if rows[0].unmarked else None,
+        alpha_left=max((row.alpha_left for row in rows if row.alpha_left is not None), default=None),
     )
 
 
@@ -198,7 +227,14 @@ def main() -> None:
         "--only", default="", metavar="KIND", help="only files whose names begin with this, such as jpeg"
     )
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--as-they-are", action="store_true", help="send the files themselves, of any kind")
     options = parser.parse_args()
+    if options.as_they_are:
+        ends = [end for folder in options.photos for end in strangers.outcomes(folder)]
+        strangers.report(ends)
+        if options.out:
+            options.out.write_text(json.dumps([asdict(end) for end in ends], indent=1) + "\n")
+        return
     files = [file for path in options.photos for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     rows: dict[str, list[Row]] = {}
     with LaMaInpainter(device="cpu") as inpainter:
@@ -222,12 +258,13 @@ def main() -> None:
 def report(summaries: dict[str, Figures]) -> None:
     """Print one line for each kind of file."""
     sizes = ("size", "nothing repaired", "to the unmarked")
-    table = Table("file", "files", "written", "lost", "changed", "difference", *sizes, title="Fidelity")
+    table = Table("file", "files", "written", "lost", "changed", "difference", "alpha left", *sizes, title="Fidelity")
     for name, of_kind in summaries.items():
         table.add_row(
             name, str(of_kind.files), ", ".join(of_kind.written), ", ".join(of_kind.lost) or "nothing",
             "-" if of_kind.changed is None else str(of_kind.changed),
             "{:.3f} to {:.3f}".format(*of_kind.mean_difference),
+            "" if of_kind.alpha_left is None else f"{of_kind.alpha_left:.1f}",
             *(str(spread or "") for spread in (of_kind.size, of_kind.unrepaired, of_kind.unmarked)),
         )  # fmt: skip
     Console(width=180).print(table)

@@ -29,6 +29,7 @@ from cleanplate.commands import (
     tenant_jobs,
     tenants,
     train,
+    usage,
     weights,
 )
 from cleanplate.commands.extras import needs
@@ -95,6 +96,7 @@ app.command()(submit.submit)
 app.command()(submit.watch)
 app.command()(submit.approve)
 app.add_typer(tenant_jobs.app, name="jobs")
+app.command()(usage.usage)
 app.command(cls=needs("worker"))(inpaint.inpaint)
 app.command(cls=needs("service", "worker"))(demo.demo)
 app.command(cls=needs("service"))(service.serve)

@@ -10,6 +10,7 @@ from pydantic import Field
 from api.answers.base import Answer
 from api.answers.jobs import ImageError
 from api.example_ids import IMAGE_ID, JOB_ID
+from api.filenames import download_name
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import ImageMask
 from cleanplate.base.options import ImageOptions
@@ -92,22 +93,26 @@ class ResultLine(Answer):
     width: int | None
     height: int | None
     sha256: str | None = Field(description="SHA-256 of the result's file, in hexadecimal.")
+    file_name: str = Field(
+        description="Name of the result's file: the picture's, with the ending of the result's format or the kept one."
+    )
     result_url: str
 
     @classmethod
-    def of(cls, image: records.Image) -> Self:
+    def of(cls, result: records.Result) -> Self:
         """The answer of the ledger's record."""
         return cls(
-            custom_id=image.custom_id,
-            name=image.name,
-            image_id=image.id,
-            position=image.position,
-            state=image.state,
-            content_type=image.content_type,
-            width=image.width,
-            height=image.height,
-            sha256=image.record.sha256.result if image.record.sha256 is not None else None,
-            result_url=f"/v1/images/{image.id}/result",
+            file_name=download_name(result),
+            custom_id=result.custom_id,
+            name=result.name,
+            image_id=result.id,
+            position=result.position,
+            state=result.state,
+            content_type=result.content_type,
+            width=result.width,
+            height=result.height,
+            sha256=result.sha256,
+            result_url=f"/v1/images/{result.id}/result",
         )
 
 

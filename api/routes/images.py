@@ -6,8 +6,8 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth
+from api.filenames import download_name
 from api.problems import Problem, responses
-from api.routes.results import download_name
 from api.stores import stores
 from storage.ledger.jobs.reading import get_image
 from storage.records import ENDED, ImageState, Scope

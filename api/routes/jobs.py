@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
 from api.concurrency import waiting
-from api.gathering import gather_job, places_of
+from api.gathering import check_count, gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
 from api.problems import Problem, responses, validation_problem
@@ -71,10 +71,13 @@ must_be_json(blueprint, "jobs.approve")
         "image_empty",
         "image_too_many_pixels",
         "image_format_unsupported",
+        "image_too_many_parts",
         "mask_unreadable",
         "mask_empty",
+        "mask_covers_nearly_all",
         "mask_too_many_pixels",
         "mask_format_unsupported",
+        "mask_too_many_parts",
         "mask_size_mismatch",
         "blob_store_unavailable",
     ),
@@ -100,6 +103,8 @@ def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tupl
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
+        if isinstance(given.get("images"), list):
+            check_count(backend, len(given["images"]))
     try:
         body = requests.NewJob.model_validate(given)
     except ValidationError as error:

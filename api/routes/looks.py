@@ -8,11 +8,11 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from api import answers, auth
+from api import answers, auth, concurrency
 from api.problems import Problem, responses
 from api.stores import stores
 from model.imaging import Limits
-from model.imaging.view import view
+from model.imaging.apart import view_apart
 from storage.blobs.keys import preview_key
 from storage.ledger.jobs.overviews import overview
 from storage.ledger.jobs.reading import get_image
@@ -43,6 +43,9 @@ _UNSEEN = (
     "image_empty",
     "image_too_many_pixels",
     "image_format_unsupported",
+    "image_too_many_parts",
+    "image_needs_too_much_memory",
+    "image_takes_too_long",
     "blob_store_unavailable",
 )
 #: Decoded pictures are large: each process holds one.
@@ -117,8 +120,13 @@ def of_result(image_id: str) -> Response:
 def _seen(key: str) -> Response:
     backend = stores()
     limits = Limits(max_bytes=backend.settings.max_image_bytes, max_pixels=backend.settings.max_image_pixels)
-    with _one_at_a_time:
-        picture = view(backend.blobs.get(key, max_bytes=limits.max_bytes), limits)
+    data = backend.blobs.get(key, max_bytes=limits.max_bytes)
+    if not _one_at_a_time.acquire(timeout=concurrency.PATIENCE_S):
+        raise concurrency.busy()
+    try:
+        picture = view_apart(data, limits)
+    finally:
+        _one_at_a_time.release()
     answer = Response(picture.data, mimetype=picture.content_type)
     answer.headers["Cleanplate-Width"] = str(picture.width)
     answer.headers["Cleanplate-Height"] = str(picture.height)

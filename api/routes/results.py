@@ -5,19 +5,20 @@ All three are streams: they are read from ledger and object store while they are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
 
-from api import answers, auth
+from api import answers, auth, concurrency
 from api.archive import stream_zip
+from api.filenames import download_name
 from api.problems import Problem, responses
 from api.stores import Stores, stores
-from cleanplate.base.names import stem_and_extension
 from storage import records
-from storage.ledger.jobs.reading import get_job, list_images
+from storage.ledger.jobs.reading import get_job, list_images, list_results
+from storage.ledger.tenants.sessions import select_valid
 from storage.records import ImageState, JobState, Scope
 
 blueprint = APIBlueprint("results", __name__, tag={"name": "Results", "description": "What came of a job, as files."})
@@ -25,6 +26,12 @@ auth.protect(blueprint, writes=Scope.SUBMIT)
 
 LINES = "application/jsonl"
 _PAGE = 500
+#: Seconds after which an archive that is being sent asks again whether its key still holds.
+RECHECK_S = 2.0
+
+
+class DownloadEnded(ConnectionError):
+    """A download ends before its end: its client has left, or its key was revoked."""
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/results")
@@ -43,8 +50,7 @@ _PAGE = 500
 def results(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
-    lines = (answers.ResultLine.of(image) for image in _images(backend, tenant, job_id) if image.result_key)
-    return _lines(lines)
+    return _lines(map(answers.ResultLine.of, page) for page in _results(backend, tenant, job_id))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/errors")
@@ -63,8 +69,7 @@ def results(job_id: str) -> Response:
 def errors(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
-    failed = _images(backend, tenant, job_id, ImageState.FAILED)
-    return _lines(answers.ErrorLine.of(image) for image in failed)
+    return _lines(map(answers.ErrorLine.of, page) for page in _failed_images(backend, tenant, job_id))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/archive")
@@ -89,27 +94,61 @@ def archive(job_id: str) -> Response:
     job = get_job(backend.database, tenant, job_id)
     if job.state not in {JobState.COMPLETED, JobState.CANCELED}:
         raise Problem("job_not_finished", f"The job is {job.state}. Ask again when it has ended.")
+    concurrency.start_sending()
+    goes_on = _permission(backend)
     files = (
-        (download_name(image), image.finished_at or image.created_at, backend.blobs.get(image.result_key))
-        for image in _images(backend, tenant, job_id)
-        if image.result_key
+        (
+            download_name(result),
+            result.finished_at or job.created_at,
+            _while(goes_on, backend.blobs.read(result.result_key)),
+        )
+        for page in _results(backend, tenant, job_id)
+        for result in page
     )
     headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
     return Response(stream_zip(files), mimetype="application/zip", headers=headers)
 
 
-def download_name(image: records.Image) -> str:
-    """The picture's name, with the extension of its result's format."""
-    stem, extension = stem_and_extension(image.name)
-    return stem + (PurePosixPath(image.result_key or "").suffix or extension)
+def _permission(backend: Stores) -> Callable[[], bool]:
+    """Whether the current request may go on: its client is there, and its key or session still holds."""
+    caller, asked_at = auth.caller(), time.monotonic()
+    has_left: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+
+    def goes_on() -> bool:
+        nonlocal asked_at
+        if has_left():
+            return False
+        if time.monotonic() < asked_at + RECHECK_S:
+            return True
+        asked_at = time.monotonic()
+        return caller in select_valid(backend.database, {caller})
+
+    return goes_on
 
 
-def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) -> Response:
-    return Response((f"{item.model_dump_json()}\n" for item in items), mimetype=LINES)
+def _while(goes_on: Callable[[], bool], pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Raises DownloadEnded as soon as ``goes_on`` is false."""
+    for piece in pieces:
+        if not goes_on():
+            raise DownloadEnded
+        yield piece
 
 
-def _images(backend: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
+def _lines(pages: Iterable[Iterable[answers.Answer]]) -> Response:
+    """A page is sent in one piece: each piece costs the server more than its lines do."""
+    concurrency.start_sending()
+    return Response(("".join(f"{item.model_dump_json()}\n" for item in page) for page in pages), mimetype=LINES)
+
+
+def _results(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Result]]:
     after: int | None = None
-    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, state=state):
-        yield from page
+    while page := list_results(backend.database, tenant, job_id, limit=_PAGE, after=after):
+        yield page
+        after = page[-1].position
+
+
+def _failed_images(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Image]]:
+    after: int | None = None
+    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, state=ImageState.FAILED):
+        yield page
         after = page[-1].position

@@ -44,7 +44,9 @@ only_json(blueprint)
 def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
     backend = stores()
     check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
-    endpoint, secret = create_endpoint(backend.database, auth.tenant(), json_data.url, json_data.events)
+    endpoint, secret = create_endpoint(
+        backend.database, auth.tenant(), json_data.url, json_data.events, actor=auth.actor()
+    )
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
 
 
@@ -88,6 +90,7 @@ def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webho
         url=json_data.url,
         events=json_data.events,
         enable=bool(json_data.enabled),
+        actor=auth.actor(),
     )
     return answers.Webhook(**answers.Webhook.fields_of(changed))
 
@@ -101,5 +104,5 @@ def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webho
     ),
 )
 def delete(webhook_id: str) -> Response:
-    delete_endpoint(stores().database, auth.tenant(), webhook_id)
+    delete_endpoint(stores().database, auth.tenant(), webhook_id, actor=auth.actor())
     return Response(status=204)

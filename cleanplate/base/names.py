@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 
@@ -11,14 +12,11 @@ def stem_and_extension(name: str) -> tuple[str, str]:
     return (stem, f".{extension}") if stem and dot else (name, "")
 
 
-def candidates(name: str) -> Iterator[str]:
-    """``a.jpg``, ``a (2).jpg``, ``a (3).jpg`` and so on."""
-    yield name
+def candidates(name: str, begin: int = 1) -> Iterator[str]:
+    """``a.jpg``, ``a (2).jpg``, ``a (3).jpg`` and so on, from the one with the number ``begin``."""
     stem, extension = stem_and_extension(name)
-    number = 2
-    while True:
-        yield f"{stem} ({number}){extension}"
-        number += 1
+    for number in itertools.count(begin):
+        yield name if number == 1 else f"{stem} ({number}){extension}"
 
 
 class UniqueNames:
@@ -26,9 +24,14 @@ class UniqueNames:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        #: The number of the next candidate by name: all before it are taken, so many equal names cost linear time.
+        self._next: dict[str, int] = {}
 
     def of(self, name: str) -> str:
         """The name, or its first numbered form that is free."""
-        free_name = next(each for each in candidates(name) if each.casefold() not in self._taken)
+        key = name.casefold()
+        numbered = enumerate(candidates(name, begin := self._next.get(key, 1)), begin)
+        number, free_name = next(pair for pair in numbered if pair[1].casefold() not in self._taken)
+        self._next[key] = number + 1
         self._taken.add(free_name.casefold())
         return free_name

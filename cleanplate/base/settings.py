@@ -68,7 +68,7 @@ class Settings(BaseModel):
     database_pooler: bool = Field(
         default=False,
         description="Whether the database URL leads to a pooler in transaction mode (PgBouncer): statements are not "
-        "prepared. The dispatcher needs the address of Postgres itself.",
+        "prepared.",
     )
     broker_url: SecretStr = Field(
         default=SecretStr(""),
@@ -88,7 +88,7 @@ class Settings(BaseModel):
     )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="S3 secret key.")
     s3_timeout_s: float = Field(
-        default=300, gt=0, description="Seconds that the S3 server has to send the whole of one object."
+        default=120, gt=0, description="Seconds that the S3 server has to send the whole of one object."
     )
 
     public_url: str = Field(
@@ -96,6 +96,13 @@ class Settings(BaseModel):
     )
     host: str = Field(default="127.0.0.1", description="Address that the API binds.")
     port: int = Field(default=8787, ge=0, le=65535, description="Port that the API binds.")
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Proxies before the API that each add an address to X-Forwarded-For, by which requests without a "
+        "key are counted. 0: the header is ignored.",
+    )
     api_workers: int = Field(default=2, ge=1, le=64, description="API processes.")
     api_threads: int = Field(
         default=8, ge=1, le=256, description="Requests that each API process handles at once; others queue."
@@ -106,6 +113,12 @@ class Settings(BaseModel):
         le=4000,
         description="Event streams and long polls that each API process holds beside its requests.",
     )
+    api_downloads: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description="Archives and manifests of whole jobs that each API process sends at once, beside its requests.",
+    )
     stream_s: float = Field(
         default=3600, gt=0, description="Seconds after which the API ends an event stream; the client resumes it."
     )
@@ -113,6 +126,13 @@ class Settings(BaseModel):
         default=SecretStr(""),
         description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
         "for all API machines. Empty: generated once and kept in the home folder.",
+    )
+
+    audit_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys the hash chain of the audit log: whoever writes the ledger cannot write the log anew. At "
+        "least 32 characters, the same for all dispatchers and for `cleanplate audit verify`. Empty: kept in the "
+        "home folder where the ledger is there too, else the chain has no key.",
     )
 
     operator_tenants: JsonList[str] = Field(
@@ -128,6 +148,11 @@ class Settings(BaseModel):
     max_job_images: int = Field(default=100_000, ge=1, description="Most images in one job.")
     max_manifest_bytes: int = Field(
         default=256 * MIB, ge=1, description="Largest manifest read from the object store, in bytes."
+    )
+    min_free_bytes: int = Field(
+        default=256 * MIB,
+        ge=0,
+        description="Free bytes on the disk of the embedded ledger and blobs below which /readyz answers 503.",
     )
     upload_expiry_s: int = Field(default=24 * 3600, ge=1, description="Seconds in which an upload must be used.")
     retention_days: int = Field(
@@ -182,7 +207,7 @@ class Settings(BaseModel):
         default=15, gt=2, description="Seconds without a heartbeat after which a worker's process is replaced."
     )
     stuck_s: float = Field(
-        default=600,
+        default=240,
         gt=0,
         description="Seconds for one fetch, decoding, pass of the network, encoding or storing; a process that takes "
         "longer is replaced.",
@@ -266,7 +291,7 @@ class Settings(BaseModel):
             raise ValueError("must be s3://bucket, s3://bucket/prefix or file:///folder")
         return value
 
-    @field_validator("signing_key")
+    @field_validator("signing_key", "audit_key")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value() and len(value.get_secret_value()) < 32:

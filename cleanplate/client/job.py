@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cleanplate.base.files import make_folder
 from cleanplate.base.names import candidates, stem_and_extension
 from cleanplate.client.answers import (
     ErrorLine,
@@ -129,7 +131,7 @@ class Job:
         repeated.
         """
         self.wait()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         missing: dict[Path, ResultLine] = {}
         files: dict[str, Path] = {}
         taken_names: set[str] = set()
@@ -159,8 +161,10 @@ def _place(folder: Path, line: ResultLine, taken_names: set[str]) -> tuple[Path,
 
 
 def result_name(line: ResultLine) -> str:
-    """The picture's own name as a plain file name, with the extension of the result's format."""
-    plain = line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
+    """The result's name as a plain file name; by an older service, the picture's with the ending of the format."""
+    plain = re.sub(r"[/\\:]", "_", line.file_name or line.name).lstrip(".") or "image"
+    if line.file_name is not None:
+        return plain
     stem, extension = stem_and_extension(plain)
     extensions = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
     return plain if extension.lower() in extensions else stem + extensions[0]

@@ -32,7 +32,8 @@ _PHOTO_SHARE, _PHOTO_COLOURS = 0.03, 32
 _LEAST_CHROMA, _DARK, _LIGHT = 12, 32, 224
 #: Every n-th pixel of every n-th row tells a photo.
 _PHOTO_STEP = 2
-_MARKED = 128
+#: The least value that marks.
+MARKED = 128
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,9 @@ def decode_mask(
     if values.shape != (height, width):
         # Bilinear with a support that grows where it shrinks: thin strokes do not fall between the samples.
         values = np.array(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR), np.uint8)
-    if values.max() < _MARKED:
+    if values.max() < MARKED:
         raise MaskRejected("mask_empty", f"The mask marks nothing: {_advice(data, stored, threshold, inverted)}.")
-    marked_share = np.count_nonzero(values >= _MARKED) / values.size
+    marked_share = np.count_nonzero(values >= MARKED) / values.size
     if marked_share > max_marked_share:
         other_way = "without mask_inverted" if inverted else "with mask_inverted"
         raise MaskRejected(
@@ -176,7 +177,7 @@ def _drawn_alpha(image: Image.Image) -> NDArray[np.uint8] | None:
     if "A" not in image.getbands() and "transparency" not in image.info:
         return None
     alpha = np.asarray(image.convert("RGBA"), np.uint8)[..., 3]
-    opaque = alpha >= _MARKED
+    opaque = alpha >= MARKED
     transparent_share = 1 - np.count_nonzero(opaque) / opaque.size
     if alpha.min() == alpha.max() or transparent_share == 0:
         return None

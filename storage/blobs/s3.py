@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from botocore.exceptions import ClientError
 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
-from storage.blobs.s3_calls import MISSING, Clients, error_code, pieces, translated
+from storage.blobs.s3_calls import MISSING, Clients, error_code, guarded, pieces, translated
 from storage.blobs.s3_cors import let_page_in
+from storage.blobs.signing import Address, signed_link
+from storage.breaker import Breaker
 from storage.errors import PartsInvalid
 
 #: S3's error codes for missing parts, or parts with another ETag.
@@ -51,7 +53,7 @@ class S3Blobs:
     ``endpoint_url`` is empty for AWS; ``public_endpoint_url`` is the address in presigned links, empty for the same.
     Empty credentials mean the usual AWS chain (environment, profile, instance role). ``page_origin`` is that of the
     web page, which sends files to the bucket by itself. ``timeout_s`` is what the server has
-    to send the whole of an object.
+    to send the whole of an object. With a ``breaker`` calls fail at once while the server does not answer.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class S3Blobs:
         secret_access_key: str = "",
         page_origin: str = "",
         timeout_s: float = 300.0,
+        breaker: Breaker | None = None,
     ) -> None:
+        self._breaker = breaker
         self._page_origin = page_origin
         self._bucket = bucket
         self._timeout_s = timeout_s
@@ -75,10 +79,12 @@ class S3Blobs:
         self._public_endpoint_url = public_endpoint_url or endpoint_url
         self._region = region
         self._clients = Clients(region, access_key_id, secret_access_key)
+        #: Of the bucket in presigned links, once one was made.
+        self._address: Address | None = None
 
     def ensure_bucket(self) -> None:
         """Creates the bucket if it does not exist, and adds CORS rules for the web page if there are none."""
-        with translated(""):
+        with guarded("", self._breaker):
             try:
                 self._client().head_bucket(Bucket=self._bucket)
             except ClientError as error:
@@ -92,35 +98,40 @@ class S3Blobs:
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             self._client().put_object(Bucket=self._bucket, Key=name, Body=data, ContentType=content_type)
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             return b"".join(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
+
+    def read(self, key: str) -> Iterator[bytes]:
+        name = self._name(key)
+        with guarded(key, self._breaker):
+            yield from pieces(self._client(), self._bucket, name, None, self._timeout_s)
 
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             file.writelines(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
 
     def stat(self, key: str) -> BlobStat:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             answer = self._client().head_object(Bucket=self._bucket, Key=name)
         return BlobStat(key, answer["ContentLength"], answer["ContentType"], answer["LastModified"].astimezone(UTC))
 
     def delete(self, key: str) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             self._client().delete_object(Bucket=self._bucket, Key=name)
 
     def list(self, prefix: str) -> Iterator[BlobStat]:
         above, _, _ = prefix.rpartition("/")
         if above:
             check_key(above)
-        with translated(prefix):
+        with guarded(prefix, self._breaker):
             pages = self._client().get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
                 for entry in page.get("Contents", []):
@@ -131,15 +142,14 @@ class S3Blobs:
         self, key: str, *, content_type: str, expires_s: int, size: int | None = None
     ) -> PresignedRequest:
         headers = {"Content-Type": content_type}
-        signed: dict[str, Any] = {"ContentType": content_type}
         if size is not None:
-            headers["Content-Length"], signed["ContentLength"] = str(size), size
-        url, expires_at = self._presigned("put_object", key, expires_s, **signed)
+            headers["Content-Length"] = str(size)
+        url, expires_at = self._presigned("PUT", key, expires_s, headers=headers)
         return PresignedRequest("PUT", url, headers, expires_at)
 
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
-        disposition = attachment(filename)
-        url, expires_at = self._presigned("get_object", key, expires_s, ResponseContentDisposition=disposition)
+        saved_as = {"response-content-disposition": attachment(filename)}
+        url, expires_at = self._presigned("GET", key, expires_s, query=saved_as)
         return PresignedRequest("GET", url, {}, expires_at)
 
     def presigned_post(
@@ -159,20 +169,21 @@ class S3Blobs:
 
     def begin_parts(self, key: str, *, content_type: str) -> str:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             answer = self._client().create_multipart_upload(Bucket=self._bucket, Key=name, ContentType=content_type)
         return str(answer["UploadId"])
 
     def presigned_part(self, key: str, parts_id: str, number: int, *, size: int, expires_s: int) -> PresignedRequest:
+        headers = {"Content-Length": str(size)}
         url, expires_at = self._presigned(
-            "upload_part", key, expires_s, UploadId=parts_id, PartNumber=number, ContentLength=size
+            "PUT", key, expires_s, query={"uploadId": parts_id, "partNumber": str(number)}, headers=headers
         )
-        return PresignedRequest("PUT", url, {"Content-Length": str(size)}, expires_at)
+        return PresignedRequest("PUT", url, headers, expires_at)
 
     def join_parts(self, key: str, parts_id: str, etags: Sequence[str], *, content_type: str) -> None:
         name = self._name(key)
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
-        with translated(key):
+        with guarded(key, self._breaker):
             try:
                 self._client().complete_multipart_upload(
                     Bucket=self._bucket, Key=name, UploadId=parts_id, MultipartUpload={"Parts": parts}
@@ -188,7 +199,7 @@ class S3Blobs:
 
     def drop_parts(self, key: str) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             pages = self._client().get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=self._bucket, Prefix=name):
                 for entry in page.get("Uploads", []):
@@ -202,12 +213,31 @@ class S3Blobs:
             if error_code(error) != "NoSuchUpload":  # joined or dropped meanwhile
                 raise
 
-    def _presigned(self, operation: str, key: str, expires_s: int, **params: Any) -> tuple[str, datetime]:
-        params = {"Bucket": self._bucket, "Key": self._name(key), **params}
-        expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
+    def _presigned(
+        self,
+        method: str,
+        key: str,
+        expires_s: int,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[str, datetime]:
+        name, now = self._name(key), datetime.now(UTC)
         with translated(key):
-            client = self._clients.at(self._public_endpoint_url)
-            return str(client.generate_presigned_url(operation, Params=params, ExpiresIn=expires_s)), expires_at
+            if self._address is None:
+                self._address = Address.of(self._clients.at(self._public_endpoint_url), self._bucket)
+            url = signed_link(
+                self._address,
+                self._clients.credentials(self._public_endpoint_url),
+                self._region,
+                method=method,
+                name=name,
+                at=now,
+                expires_s=expires_s,
+                query=query or {},
+                headers=headers or {},
+            )
+        return url, now + timedelta(seconds=expires_s)
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)

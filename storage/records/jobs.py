@@ -141,6 +141,24 @@ class Job:
     queue_position: int | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """An image with a result: the part of it that a list of a job's results needs."""
+
+    id: str
+    position: int
+    name: str
+    custom_id: str | None
+    state: ImageState
+    result_key: str
+    content_type: str | None
+    width: int | None
+    height: int | None
+    #: Of the result's file, in hexadecimal digits.
+    sha256: str | None
+    finished_at: datetime | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """One image of a job."""

@@ -60,6 +60,15 @@ jobs = Table(
     time_column("finished_at"),
     state_check(JobState),
     Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+    Index("ix_jobs_tenant_id_state_id", "tenant_id", "state", "id"),
+    Index("ix_jobs_tenant_id_finished_at", "tenant_id", "finished_at"),
+    Index(
+        "ix_jobs_open_of_tenant",
+        "tenant_id",
+        "id",
+        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+    ),
     Index(
         "ix_jobs_expires_at",
         "expires_at",
@@ -67,11 +76,12 @@ jobs = Table(
         sqlite_where=text("expires_at IS NOT NULL"),
     ),
     Index("ix_jobs_queued", "id", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
+    # Open jobs alone: those that have ended keep their deadline.
     Index(
-        "ix_jobs_deadline",
+        "ix_jobs_open_deadline",
         "deadline",
-        postgresql_where=text("deadline IS NOT NULL"),
-        sqlite_where=text("deadline IS NOT NULL"),
+        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
     ),
     Index(
         "ix_jobs_open",
@@ -161,6 +171,23 @@ images = Table(
         "lease_token",
         postgresql_where=text("lease_token IS NOT NULL"),
         sqlite_where=text("lease_token IS NOT NULL"),
+    ),
+    # Pages of a job's images by state. Without running ones: each heartbeat would write it.
+    Index(
+        "ix_images_of_state",
+        "job_id",
+        "state",
+        "position",
+        postgresql_where=text("state <> 'running'"),
+        sqlite_where=text("state <> 'running'"),
+    ),
+    Index(
+        "ix_images_failed",
+        "job_id",
+        "error_code",
+        "position",
+        postgresql_where=text("state = 'failed'"),
+        sqlite_where=text("state = 'failed'"),
     ),
 )
 

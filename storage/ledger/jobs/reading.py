@@ -10,8 +10,10 @@ from storage.database import Database
 from storage.errors import NotFound
 from storage.json_columns import read_image_mask, read_image_options, read_image_record
 from storage.ledger.jobs.counting import read_job, select_jobs
-from storage.records import Image, ImageState, Job, JobState, SkippedRow
+from storage.records import Image, ImageState, Job, JobState, Result, SkippedRow
 from storage.tables import images, jobs, skipped_rows
+
+_STATES = {state.value: state for state in ImageState}
 
 
 def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
@@ -60,6 +62,62 @@ def list_images(
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
         return [_image(row) for row in connection.execute(query)]
+
+
+def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int | None) -> list[Result]:
+    """A job's images with a result by position, as :func:`list_images`, and without what lists of results leave out.
+
+    A list of 100,000 results reads them all: each column costs.
+    """
+    query = (
+        select(
+            images.c.id,
+            images.c.position,
+            images.c.name,
+            images.c.custom_id,
+            images.c.state,
+            images.c.result_key,
+            images.c.content_type,
+            images.c.width,
+            images.c.height,
+            images.c.record["sha256", "result"].as_string().label("sha256"),
+            images.c.finished_at,
+        )
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, images.c.result_key.is_not(None))
+        .order_by(images.c.position)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(images.c.position > after)
+    with db.read() as connection:
+        return [
+            Result(
+                id=image_id,
+                position=position,
+                name=name,
+                custom_id=custom_id,
+                state=_STATES[state],
+                result_key=key,
+                content_type=content_type,
+                width=width,
+                height=height,
+                sha256=sha256,
+                finished_at=finished_at,
+            )
+            for (
+                image_id,
+                position,
+                name,
+                custom_id,
+                state,
+                key,
+                content_type,
+                width,
+                height,
+                sha256,
+                finished_at,
+            ) in connection.execute(query)
+        ]
 
 
 def get_image(db: Database, tenant_id: str, image_id: str) -> Image:

@@ -38,9 +38,10 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (24, 16), color: str = "
 
 
 def mask(size: tuple[int, int] = (24, 16)) -> bytes:
-    """The file of a mask that marks everything."""
-    file = io.BytesIO()
-    Image.new("L", size, 255).save(file, "PNG")
+    """The file of a mask that marks the left half."""
+    file, drawn = io.BytesIO(), Image.new("L", size, 0)
+    drawn.paste(255, (0, 0, size[0] // 2, size[1]))
+    drawn.save(file, "PNG")
     return file.getvalue()
 
 

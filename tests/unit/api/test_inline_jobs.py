@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from cleanplate.base.settings import Settings
 from storage.ledger.images.leases import lease_images
@@ -156,6 +157,26 @@ def test_all_wrong_parts_are_told_at_once(shop: Caller) -> None:
 )
 def test_an_unusable_mask_is_refused(shop: Caller, data: bytes, code: str) -> None:
     refused(shop, code, images=[part(picture())], mask=part(data, "m.png"))
+
+
+def white(size: tuple[int, int] = (24, 16)) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", size, 255).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_job_whose_masks_mark_nearly_all_is_told_when_it_is_submitted(shop: Caller) -> None:
+    problem = refused(shop, "mask_covers_nearly_all", images=part(picture()), mask=part(white(), "mask.png"))
+    assert problem["errors"][0]["pointer"] == "#/mask"
+    images = [part(picture()) for _ in range(3)]
+    most = [part(white(), "0.png"), part(white(), "1.png"), part(mask(), "2.png")]
+    refused(shop, "mask_covers_nearly_all", images=images, masks=most)
+
+
+@pytest.mark.parametrize("options", ['{"mask_inverted": true}', '{"max_marked_share": 1}'])
+def test_a_mask_that_is_meant_so_is_taken(shop: Caller, options: str) -> None:
+    shown = white() if "share" in options else mask()
+    shop.post("/v1/jobs", 202, data={"images": part(picture()), "mask": part(shown, "mask.png"), "options": options})
 
 
 def test_a_mask_is_compared_with_the_picture_as_seen(shop: Caller) -> None:

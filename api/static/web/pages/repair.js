@@ -350,6 +350,7 @@ async function repairing(work, step, run) {
     work.repair = null;
     keep(work, [added]);
     showResult(work, added);
+    tellRecovered(result);
   } catch (error) {
     work.repair = null;
     if (strip.works.includes(work)) keep(work); // it may be put away by now
@@ -357,6 +358,17 @@ async function repairing(work, step, run) {
   } finally {
     showBusy();
   }
+}
+
+/**
+ * Say how much of the result is the picture's own, where a mark let it through.
+ * @param {Result} result
+ */
+function tellRecovered({ image }) {
+  const { recovered } = image.record;
+  if (typeof recovered !== "number") return;
+  const share = Math.round(100 * recovered);
+  notify("info", t("Recovered {recovered} %, invented {invented} %", { recovered: number(share), invented: number(100 - share) }));
 }
 
 /**
