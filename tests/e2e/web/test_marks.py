@@ -86,7 +86,7 @@ def test_marks_are_found_looked_at_refused_and_approved_and_then_are_templates(
 
     page.goto("/jobs/new")
     page.set_input_files("#files-input", sorted(two_marks.iterdir())[:3])
-    page.get_by_text("A template", exact=True).click()
+    page.get_by_text("A known mark", exact=True).click()
     expect(page.locator("#missing")).to_have_text("Still missing: the mark.")
     choice = page.locator(".template-choice", has_text="at the lower right corner").first
     expect(choice).to_contain_text("Mark found on")
@@ -118,7 +118,7 @@ def test_too_few_pictures_say_how_many_more_and_another_template_will_do(
     estimates.go()
     expect(title).to_have_text("There are too few pictures to find the mark in", timeout=LONG_MS)
     expect(page.get_by_role("button", name="Try with these pictures all the same")).to_be_visible()
-    page.get_by_role("button", name="Choose a template instead").click()
+    page.get_by_role("button", name="Choose a known mark instead").click()
     page.locator(".template-choice", has_text="the bar").click()
     assert_accessible(page)
     page.get_by_role("button", name="Begin with what is chosen").click()

@@ -140,7 +140,7 @@ def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Em
         dialog.get_by_label("Where it is written down").fill("own photographs")
         bench.page.keyboard.press("Enter")
         bench.wait_for_step(1)
-        expect(bench.page.locator("#rights-text")).to_have_text("Jo <b>Doe</b> answers for it.")
+        expect(bench.page.locator("#rights-text")).to_have_text("Jo <b>Doe</b> confirmed the right to these pictures.")
         bench.drag((0.6, 0.6), (0.7, 0.6))  # comparing: moves the divider
         bench.page.keyboard.press("b")
         bench.drag((0.6, 0.6), (0.7, 0.6))

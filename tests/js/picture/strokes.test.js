@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Strokes, fittedShapes } from "../../../api/static/web/picture/strokes.js";
+import { Strokes, fittedShapes, runsOf } from "../../../api/static/web/picture/strokes.js";
 
 /** @import { Point, Shape } from "../../../api/static/web/picture/strokes.js" */
 
@@ -126,4 +126,14 @@ test("a mask in the middle stays there, and its pixels are enlarged", () => {
 
 test("strokes that mark nothing fit as nothing", () => {
   assert.deepEqual(fittedShapes([area(0, 0, 9, 9, true)], { width: 10, height: 10 }, { width: 20, height: 20 }), []);
+});
+
+test("each run of marked values in a row is one entry", () => {
+  const values = [255, 255, 0, 128, 127, 0, 0, 200];
+  assert.deepEqual(runsOf(values, { width: 4, height: 2 }), [0, 0, 2, 3, 0, 1, 3, 1, 1]);
+});
+
+test("a channel of a band is read by its stride, at its place in the picture", () => {
+  const pixels = [0, 0, 0, 255, 0, 0, 0, 0];
+  assert.deepEqual(runsOf(pixels, { width: 2, height: 1 }, { stride: 4, offset: 3, top: 7 }), [0, 7, 1]);
 });

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openPage } from "../page.js";
 
-openPage("", { language: "zh-CN", texts: { Stop: "停止", "1 picture": ["{count} 张图片"] } });
+openPage("", { language: "zh-CN", texts: { Stop: "停止", "Save the mask smaller.": "请缩小蒙版。", "1 picture": ["{count} 张图片"] } });
 const { n, number, t } = await import("../../../api/static/web/words/texts.js");
+const { sentenceOf } = await import("../../../api/static/web/words/reasons.js");
 const { showState } = await import("../../../api/static/web/words/states.js");
 
 test("a translated text replaces the English one; others stay", () => {
@@ -21,4 +22,9 @@ test("a state without a translation is shown in English", () => {
   const place = document.createElement("div");
   showState(place, "needs_review");
   assert.equal(place.textContent, "to be approved");
+});
+
+test("the service's English sentence gives way to the advice for its code, where there is one", () => {
+  assert.deepEqual(sentenceOf({ code: "mask_too_large", detail: "The mask has 9 MB." }), { text: "请缩小蒙版。", textLanguage: "zh-CN" });
+  assert.deepEqual(sentenceOf({ code: "brand_new", detail: "It broke." }), { text: "It broke.", textLanguage: "en" });
 });

@@ -105,7 +105,7 @@ function problemOfStore(request) {
   return new Problem({
     code: "unexpected",
     title: t("The file could not be sent"),
-    detail: t("The object store answered with the status {status}.", { status: request.status }),
+    detail: t("The storage of the pictures answered with the status {status}.", { status: request.status }),
     status: request.status,
   });
 }

@@ -46,11 +46,22 @@ export function notifyError(error) {
   }
   if (error instanceof Problem) {
     const ours = error.code === "unreachable" || error.code === "unexpected";
-    notify("error", t(error.title), error.detail, { detailLanguage: ours ? language : "en" });
+    if (ours || language === "en") notify("error", t(error.title), error.detail);
+    else notifyTranslated(error).catch(console.error);
     return;
   }
   console.error(error);
   notify("error", t("Something broke in the page"), error instanceof Error ? error.message : String(error), { detailLanguage: "en" });
+}
+
+/**
+ * Show a problem to a reader of another language than the API's. The reasons are loaded when they are needed first.
+ * @param {Problem} problem
+ */
+async function notifyTranslated(problem) {
+  const { sentenceOf } = await import("../words/reasons.js");
+  const { text, textLanguage } = sentenceOf(problem);
+  notify("error", t(problem.title), text, { detailLanguage: textLanguage });
 }
 
 /**

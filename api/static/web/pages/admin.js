@@ -55,12 +55,12 @@ function rowOf(first) {
     }));
   }
   row.delete.addEventListener("click", reportingErrors(async () => {
-    const question = t("Delete the template {name}?", { name: titleOf(first) });
+    const question = t("Delete the known mark {name}?", { name: titleOf(first) });
     if (!(await confirmAction(question, t("What was cleaned with it stays as it is."), t("Delete")))) return;
     await callApi("DELETE", path);
     row.root.remove();
     showNone();
-    notify("success", t("The template is deleted"));
+    notify("success", t("The known mark is deleted"));
     byId("templates-title").focus();
   }));
   showTemplate(row, first);

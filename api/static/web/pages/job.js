@@ -13,9 +13,9 @@ import { Gallery } from "../parts/gallery.js";
 import { Review, isHeld } from "../parts/review.js";
 import { pairOfImage } from "../picture/pairs.js";
 import { Zoom } from "../picture/zoom.js";
-import { reasonOf } from "../words/reasons.js";
+import { isWorthRetrying, reasonOf } from "../words/reasons.js";
 import { doneText, endedOf, leftText, moment, paceText, secondsBetween, showBar, showState, stateOf } from "../words/states.js";
-import { duration, n, number, t } from "../words/texts.js";
+import { duration, language, n, number, t } from "../words/texts.js";
 
 /** @import { Image, Job, Overview, Readiness, Reason } from "../net/answers.js" */
 
@@ -58,13 +58,15 @@ function showJob(news) {
   setText(byId("done"), doneText(job));
   setText(byId("pace"), paceText(job) || "–");
   setText(byId("left"), leftText(job) || "–");
-  setText(byId("took"), job.started_at ? duration(secondsBetween(job.started_at, job.finished_at)) : "–");
+  const begunAt = job.review ? job.created_at : job.started_at; // the search for the mark is part of the work
+  setText(byId("took"), begunAt ? duration(secondsBetween(begunAt, job.finished_at)) : "–");
   showIf("archive", !isOpen && job.counts.succeeded + job.counts.skipped > 0);
   showIf("retry", job.counts.failed > 0 && job.state !== "canceled");
   showIf("cancel", isOpen && !isHeld(job)); // a job that waits for its mark has its own button
   showIf("pause", isOpen && !job.paused);
   showIf("resume", isOpen && job.paused);
   review.show(job);
+  byId("pictures").hidden = isHeld(job); // nothing is to be seen of them yet
   showIf("left-alone", job.counts.skipped > 0);
   setText(byId("left-alone"), n("1 picture was left as it is, bit for bit: the mark is not in it.", "{count} pictures were left as they are, bit for bit: the mark is not in them.", job.counts.skipped));
   showIf("expiry", job.expires_at !== null);
@@ -103,6 +105,7 @@ async function showOverview() {
   if (!answer) return;
   const { reasons, stages } = /** @type {Overview} */ (answer);
   byId("failures").hidden = reasons.length === 0;
+  optionalById("retry")?.classList.toggle("primary", reasons.some(({ code }) => isWorthRetrying(code)));
   byId("reasons").replaceChildren(...reasons.map(reasonRow));
   byId("stages").replaceChildren(...stageRows(stages));
 }
@@ -119,7 +122,7 @@ function reasonRow({ code, count, detail }) {
       "div", {},
       createElement("p", { class: "notice-title" }, `${title} `, pictures),
       createElement("p", {}, advice),
-      createElement("p", { class: "soft small", lang: "en" }, detail),
+      ...(language === "en" ? [createElement("p", { class: "soft small" }, detail)] : []), // the API's own sentence is English
     ),
     show,
   );

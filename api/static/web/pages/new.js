@@ -113,7 +113,7 @@ function refresh() {
   setText(byId("start-text"), startText());
   const statement = rights.statement();
   byId("rights-line").hidden = !statement;
-  if (statement) setText(byId("rights-text"), t("{name} answers for it.", { name: statement.attested_by }));
+  if (statement) setText(byId("rights-text"), t("{name} confirmed the right to these pictures.", { name: statement.attested_by }));
   showEstimate();
   if (submission && !submission.submitting && isSent()) submit(submission).catch(notifyError);
 }

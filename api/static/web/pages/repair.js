@@ -16,7 +16,6 @@ import { Strip } from "../parts/strip.js";
 import { markTool, onToolChoice } from "../parts/toolbox.js";
 import { Comparison } from "../picture/comparison.js";
 import { Gestures } from "../picture/gestures.js";
-import { maskPicture, readMask } from "../picture/masks.js";
 import { cleanName } from "../picture/picture.js";
 import { maskFile } from "../picture/runlengths.js";
 import { StepList } from "../picture/steps.js";
@@ -27,13 +26,14 @@ import { bytes, number, t } from "../words/texts.js";
 /** @import { Statement } from "../frame/rights.js" */
 /** @import { RepairOptions, Result } from "../net/repairing.js" */
 /** @import { Bench, Tool } from "../picture/gestures.js" */
-/** @import { Shape, Size, Strokes } from "../picture/strokes.js" */
+/** @import { Line, Shape, Size, Strokes } from "../picture/strokes.js" */
 /** @import { Step } from "../picture/work.js" */
 
 /** @type {Tool[]} */
-const TOOLS = ["brush", "eraser", "rectangle", "lasso", "hand"];
+const TOOLS = ["select", "brush", "eraser", "rectangle", "lasso", "hand"];
 /** @type {Partial<Record<string, Tool>>} */
-const TOOL_KEYS = { b: "brush", e: "eraser", r: "rectangle", l: "lasso", h: "hand" };
+const TOOL_KEYS = { s: "select", b: "brush", e: "eraser", r: "rectangle", l: "lasso", h: "hand" };
+// The modules of masks and of selections are loaded when they are used first: most visits need neither.
 const ENLARGE = 1.4;
 const { maxBytes, maxPixels, owner = "" } = byId("bench").dataset;
 const limits = { bytes: Number(maxBytes), pixels: Number(maxPixels) };
@@ -83,7 +83,8 @@ const bench = {
     return !current || current.repair !== null;
   },
   onShape(shape) {
-    change((painted) => { painted.add(shape); });
+    if (tool === "select" && shape.kind === "line") select(shape).catch(notifyError);
+    else change((painted) => { painted.add(shape); });
   },
   onResize: resizeBrush,
   onDivide(x) {
@@ -407,7 +408,29 @@ function stop() {
   current?.repair?.controller.abort();
 }
 
-/* The mask: of the last picture, as a file */
+/* The mask: selected, of the last picture, as a file */
+
+let selecting = false;
+
+/**
+ * Add the mark at a click or under a stroke to the mask.
+ * @param {Line} line
+ */
+async function select(line) {
+  const step = current?.current;
+  if (!step || selecting) return;
+  selecting = true;
+  try {
+    const { selectMark } = await import("../picture/selection.js");
+    const pixels = await selectMark(step.picture, line);
+    if (step !== current?.current) return; // another picture is on the stage by now
+    if (pixels) change((painted) => { painted.add(pixels); });
+    else notify("info", t("Nothing stands out here"), t("Click on the mark itself, or brush roughly over all of it."));
+  } finally {
+    selecting = false;
+    view.repaint();
+  }
+}
 
 function repeatMask() {
   if (!lastMask || !canRepeat()) return;
@@ -423,6 +446,7 @@ function canRepeat() {
 async function saveMask() {
   const step = current?.current;
   if (!step) return;
+  const { maskPicture } = await import("../picture/masks.js");
   save(await maskPicture(step.strokes, step.picture), step.picture.name.replace(/(\.[^.]*)?$/, "-mask.png"));
 }
 
@@ -431,6 +455,7 @@ async function openMask(file) {
   const step = current?.current;
   if (!file || !step) return;
   try {
+    const { readMask } = await import("../picture/masks.js");
     const pixels = await readMask(file, step.picture);
     step.strokes.add(pixels);
     change(() => {});
@@ -502,10 +527,10 @@ function refresh() {
   byId("stage").dataset.tool = comparison.active ? "divide" : locked ? "none" : tool;
   byId("steps").inert = locked;
   markTool(byId("tools"), tool, { active: !comparison.active });
-  slider.disabled = !["brush", "eraser"].includes(tool);
+  slider.disabled = !["select", "brush", "eraser"].includes(tool);
   const statement = rights.statement();
   byId("rights-line").hidden = !statement;
-  if (statement) byId("rights-text").textContent = t("{name} answers for it.", { name: statement.attested_by });
+  if (statement) byId("rights-text").textContent = t("{name} confirmed the right to these pictures.", { name: statement.attested_by });
 }
 
 /** @param {Tool} chosen */

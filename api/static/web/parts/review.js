@@ -7,7 +7,7 @@ import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import { callApi, delay, isTransient } from "../net/api.js";
 import { pairsOfSamples } from "../picture/pairs.js";
 import { reasonOf } from "../words/reasons.js";
-import { n, number, t } from "../words/texts.js";
+import { language, n, number, t } from "../words/texts.js";
 import { TemplateChoice, factsOf, looksOf, samplesOf } from "./templates.js";
 
 /** @import { ImageError, Job, Page, Template } from "../net/answers.js" */
@@ -170,7 +170,7 @@ export class Review {
     if (!error) return;
     const needed = this.#job.review?.error?.needed;
     setText(byId("review-needed"), needed ? n("At least 1 more picture is needed.", "At least {count} more pictures are needed.", needed) : "");
-    setText(byId("review-detail"), error.detail);
+    setText(byId("review-detail"), language === "en" ? error.detail : ""); // the title and the advice stand above
   }
 
   /** @param {Template[]} candidates */
@@ -290,7 +290,7 @@ function foundText(count) {
 
 /** @returns {[title: string, text: string]} */
 function noneText() {
-  return [t("No mark is left"), t("Choose a template, or cancel the job and hand the pictures over with a mark that is painted.")];
+  return [t("No mark is left"), t("Choose a known mark, or cancel the job and hand the pictures over with a mark that is painted.")];
 }
 
 /** @param {Template | undefined} template that is being estimated */
@@ -310,8 +310,8 @@ function progressText({ stage, done, total }) {
 /** @param {number | null} confidence */
 function confidenceText(confidence) {
   if (confidence === null) return "";
-  if (confidence >= 0.8) return t("the service is sure of it");
-  return confidence >= 0.4 ? t("the service is fairly sure of it") : t("the service is not sure of it: look closely");
+  if (confidence >= 0.8) return t("certain");
+  return confidence >= 0.4 ? t("fairly certain") : t("uncertain: look closely");
 }
 
 /**

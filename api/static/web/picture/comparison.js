@@ -67,6 +67,26 @@ export class Comparison {
   }
 
   /**
+   * Move the divider to a share of the picture's width.
+   * @param {number} share
+   */
+  place(share) {
+    this.#move(share);
+  }
+
+  /**
+   * Compare by the divider, by the difference, or by the picture before alone.
+   * @param {"slide" | "difference" | "before"} way
+   */
+  show(way) {
+    const { scene } = this.#view;
+    scene.difference = way === "difference";
+    scene.peek = way === "before" ? scene.before : null;
+    for (const part of [this.#parts.divider, ...this.#parts.labels]) part.hidden = !this.active || way !== "slide";
+    this.#view.redraw();
+  }
+
+  /**
    * Move the divider to this place of the stage.
    * @param {number} x in CSS pixels
    */

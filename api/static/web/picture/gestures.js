@@ -5,7 +5,7 @@
 
 /** @import { Point } from "./strokes.js" */
 /** @import { View } from "./view.js" */
-/** @typedef {"brush" | "eraser" | "rectangle" | "lasso" | "hand"} Tool */
+/** @typedef {"select" | "brush" | "eraser" | "rectangle" | "lasso" | "hand"} Tool */
 /**
  * The state of the tools, and listeners. `size` is the brush's, in pixels of the picture; `locked`: nothing may be painted.
  * @typedef {{
@@ -140,7 +140,7 @@ export class Gestures {
   #wheel(event) {
     event.preventDefault();
     const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002));
-    const resizes = !event.ctrlKey && !event.metaKey && !this.#bench.comparing && ["brush", "eraser"].includes(this.#bench.tool);
+    const resizes = !event.ctrlKey && !event.metaKey && !this.#bench.comparing && isRound(this.#bench.tool);
     if (resizes) {
       this.#bench.onResize(factor);
       this.#hover(this.#pointOf(event));
@@ -210,7 +210,7 @@ export class Gestures {
    */
   #begin(at, eraser) {
     const { tool, size } = this.#bench;
-    if (tool === "brush" || tool === "eraser") {
+    if (isRound(tool)) {
       this.#view.scene.live = { kind: "line", size, points: [at], erases: eraser || tool === "eraser" };
     } else {
       this.#view.scene.live = { kind: "area", points: tool === "lasso" ? [at] : [at, at, at, at], erases: eraser };
@@ -248,7 +248,7 @@ export class Gestures {
   #showCursor() {
     const { tool, size, comparing, locked } = this.#bench;
     const paints = !comparing && !locked && tool !== "hand";
-    const round = tool === "brush" || tool === "eraser";
+    const round = isRound(tool);
     const { scene } = this.#view;
     scene.cursor = this.#cursor && paints ? { at: this.#cursor, size: round ? size : 0, down: Boolean(scene.live) } : null;
     this.#view.redraw();
@@ -262,4 +262,12 @@ export class Gestures {
     const box = this.#canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   }
+}
+
+/**
+ * Whether a tool draws lines of the brush's size.
+ * @param {Tool} tool
+ */
+function isRound(tool) {
+  return tool === "brush" || tool === "eraser" || tool === "select";
 }

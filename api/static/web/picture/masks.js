@@ -3,7 +3,7 @@
 
 import { Unusable } from "../files/unusable.js";
 import { t } from "../words/texts.js";
-import { drawShape } from "./strokes.js";
+import { drawShape, runsOf } from "./strokes.js";
 
 /** @import { Pixels, Size, Strokes } from "./strokes.js" */
 
@@ -56,28 +56,6 @@ export async function readMask(file, { width, height }) {
   if (!runs.length) throw new Unusable(t("The mask marks nothing"), t("Check whether black and white are swapped."));
   if (coversAll(runs, width, height)) throw new Unusable(t("The mask marks nearly the whole picture"), t("Check whether black and white are swapped."));
   return { kind: "pixels", runs, erases: false };
-}
-
-/**
- * Runs of the pixels whose value is at least half of the most.
- * @param {ArrayLike<number>} values
- * @param {Size} size
- * @param {{ stride?: number, offset?: number, top?: number, into?: number[] }} [options] `stride` from value to value
- * @returns {number[]} x, y and length of each run
- */
-export function runsOf(values, { width, height }, { stride = 1, offset = 0, top = 0, into = [] } = {}) {
-  for (let row = 0; row < height; row += 1) {
-    let start = -1;
-    for (let column = 0; column <= width; column += 1) {
-      const marked = column < width && Number(values[(row * width + column) * stride + offset]) >= 128;
-      if (marked && start < 0) start = column;
-      if (!marked && start >= 0) {
-        into.push(start, row + top, column - start);
-        start = -1;
-      }
-    }
-  }
-  return into;
 }
 
 /**

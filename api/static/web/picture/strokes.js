@@ -155,6 +155,28 @@ export function* eachRun(runs) {
 }
 
 /**
+ * Runs of the pixels whose value is at least `from`, by default half of the most.
+ * @param {ArrayLike<number>} values
+ * @param {Size} size
+ * @param {{ stride?: number, offset?: number, top?: number, from?: number, into?: number[] }} [options] `stride` from value to value
+ * @returns {number[]} x, y and length of each run
+ */
+export function runsOf(values, { width, height }, { stride = 1, offset = 0, top = 0, from = 128, into = [] } = {}) {
+  for (let row = 0; row < height; row += 1) {
+    let start = -1;
+    for (let column = 0; column <= width; column += 1) {
+      const marked = column < width && Number(values[(row * width + column) * stride + offset]) >= from;
+      if (marked && start < 0) start = column;
+      if (!marked && start >= 0) {
+        into.push(start, row + top, column - start);
+        start = -1;
+      }
+    }
+  }
+  return into;
+}
+
+/**
  * Shapes painted on a picture, fitted to another one: enlarged evenly, and at the same side or in the middle, as the
  * mark of a picture of another size usually lies.
  * @param {Shape[]} shapes
@@ -191,12 +213,13 @@ function shiftOf(middle, from, to, scale) {
 }
 
 /**
+ * Runs enlarged by `scale`, then moved.
  * @param {Int32Array} runs
  * @param {number} scale
  * @param {number} across
  * @param {number} down
  */
-function movedRuns(runs, scale, across, down) {
+export function movedRuns(runs, scale, across, down) {
   /** @type {number[]} */
   const moved = [];
   for (const [x, y, length] of eachRun(runs)) {

@@ -4,11 +4,11 @@ import { Placement } from "./placement.js";
 import { Strokes, drawShape } from "./strokes.js";
 
 /** @import { Picture } from "./picture.js" */
-/** @import { Drawn, Point } from "./strokes.js" */
+/** @import { Bounds, Drawn, Point } from "./strokes.js" */
 /** @typedef {{ at: Point, size: number, down: boolean }} Cursor `size` in pixels of the picture; `down`: the keys paint */
 /**
  * `live` is the shape that is being drawn; `before` and `divider` (0 to 1) are set while comparing; `peek` is shown alone,
- * while a key is held; `shimmer` is 0 to 1.
+ * while a key is held; `difference`: what differs from `before` is shown instead; `shimmer` is 0 to 1.
  * @typedef {{
  *   picture: Picture | null,
  *   before: Picture | null,
@@ -17,6 +17,7 @@ import { Strokes, drawShape } from "./strokes.js";
  *   live: Drawn | null,
  *   cursor: Cursor | null,
  *   divider: number | null,
+ *   difference: boolean,
  *   shimmer: number,
  * }} Scene
  */
@@ -108,6 +109,19 @@ export class View {
   }
 
   /**
+   * Show a part of the picture in the middle of the stage, pixel by pixel where it has room, smaller where it has not.
+   * @param {Bounds} part
+   */
+  lookAt([left, top, right, bottom]) {
+    this.fit();
+    const stage = this.#stage;
+    const room = Math.min(stage.width / (right - left), stage.height / (bottom - top)) * 0.8;
+    this.zoom(Math.max(this.scale, Math.min(1, room)) / this.scale);
+    const [x, y] = this.toStage([(left + right) / 2, (top + bottom) / 2]);
+    this.pan(stage.width / 2 - x, stage.height / 2 - y);
+  }
+
+  /**
    * @param {number} dx in CSS pixels
    * @param {number} dy
    */
@@ -179,6 +193,13 @@ export class View {
     context.drawImage(picture.preview, 0, 0, picture.width, picture.height);
     if (peek) {
       context.drawImage(peek.preview, 0, 0, picture.width, picture.height);
+    } else if (before && this.scene.difference) {
+      context.globalCompositeOperation = "difference";
+      context.drawImage(before.preview, 0, 0, picture.width, picture.height);
+      context.globalCompositeOperation = "color-dodge"; // small differences become visible
+      context.fillStyle = "#c0c0c0";
+      context.fillRect(0, 0, picture.width, picture.height);
+      context.globalCompositeOperation = "source-over";
     } else if (before && divider !== null) {
       context.save();
       context.beginPath();
@@ -231,7 +252,7 @@ export class View {
 
 /** @returns {Scene} */
 function emptyScene() {
-  return { picture: null, before: null, peek: null, strokes: new Strokes(), live: null, cursor: null, divider: null, shimmer: 0 };
+  return { picture: null, before: null, peek: null, strokes: new Strokes(), live: null, cursor: null, divider: null, difference: false, shimmer: 0 };
 }
 
 /**

@@ -2,14 +2,17 @@
 
 import { buttonById, byId, createElement, dialogById, inputById, isAbort } from "../frame/dom.js";
 import { t } from "../words/texts.js";
+import { changedShare } from "./changes.js";
 import { Comparison } from "./comparison.js";
 import { Gestures } from "./gestures.js";
 import { Strokes } from "./strokes.js";
 import { View } from "./view.js";
 
 /** @import { Opened, Pair } from "./pairs.js" */
+/** @typedef {"slide" | "difference" | "before"} Way of comparing */
 
 const ENLARGE = 1.4;
+const BLINK_MS = 500;
 
 export class Zoom {
   #dialog = dialogById("zoom");
@@ -19,6 +22,10 @@ export class Zoom {
   #current = null;
   /** @type {AbortController | null} */
   #loading = null;
+  /** @type {Way} */
+  #way = "slide";
+  /** @type {ReturnType<typeof setInterval> | undefined} The timer while before and after take turns. */
+  #blinking;
   #view = new View(byId("canvas", HTMLCanvasElement), () => { this.#comparison.follow(); });
   #comparison = new Comparison(
     this.#view,
@@ -39,6 +46,8 @@ export class Zoom {
       "zoom-fit": () => { this.#view.fit(); },
       "zoom-previous": () => { this.#step(-1); },
       "zoom-next": () => { this.#step(1); },
+      "zoom-blink": () => { this.#blink(this.#blinking === undefined); },
+      "zoom-difference": () => { this.#compareBy(this.#way === "difference" ? "slide" : "difference"); },
     };
     for (const [id, act] of Object.entries(clicks)) buttonById(id).addEventListener("click", act);
     this.#dialog.addEventListener("keydown", (event) => {
@@ -46,6 +55,7 @@ export class Zoom {
     });
     this.#dialog.addEventListener("close", () => {
       this.#loading?.abort();
+      this.#blink(false);
       this.#current = null;
     });
   }
@@ -70,7 +80,7 @@ export class Zoom {
       const preview = await pair.openPreview(signal);
       signal.throwIfAborted(); // another pair is shown by now
       this.#show(preview);
-      this.#view.fit();
+      this.#lookAtChange(preview);
       const text = await this.#openWhole(pair, signal);
       signal.throwIfAborted();
       note.textContent = text;
@@ -114,6 +124,54 @@ export class Zoom {
   #show([before, after]) {
     this.#view.show(after, new Strokes());
     this.#comparison.begin(before, { stay: true });
+    this.#comparison.show(this.#way);
+  }
+
+  /**
+   * Show the place that has changed, with the divider in its middle.
+   * @param {Opened} opened
+   */
+  #lookAtChange([before, after]) {
+    const share = changedShare(before.preview, after.preview);
+    if (!share) {
+      this.#view.fit();
+      this.#comparison.center();
+      return;
+    }
+    const [left, top, right, bottom] = share;
+    this.#view.lookAt([left * after.width, top * after.height, right * after.width, bottom * after.height]);
+    this.#comparison.place((left + right) / 2);
+  }
+
+  /** @param {Way} way */
+  #compareBy(way) {
+    this.#blink(false);
+    this.#way = way;
+    if (way !== "slide") keepFocus();
+    this.#comparison.show(way);
+    buttonById("zoom-difference").setAttribute("aria-pressed", String(way === "difference"));
+  }
+
+  /**
+   * Let before and after take turns, or stop it.
+   * @param {boolean} on
+   */
+  #blink(on) {
+    clearInterval(this.#blinking);
+    this.#blinking = undefined;
+    let before = on;
+    const turn = () => {
+      this.#comparison.show(before ? "before" : this.#way);
+      before = !before;
+    };
+    if (on) {
+      keepFocus();
+      this.#way = "slide";
+      buttonById("zoom-difference").setAttribute("aria-pressed", "false");
+      this.#blinking = setInterval(turn, BLINK_MS);
+    }
+    turn();
+    buttonById("zoom-blink").setAttribute("aria-pressed", String(on));
   }
 
   get #index() {
@@ -131,12 +189,19 @@ export class Zoom {
    * @returns {boolean} whether the key did anything
    */
   #onKey(key) {
-    if (key === "PageUp") this.#step(-1);
-    else if (key === "PageDown") this.#step(1);
+    if (key === "PageUp" || key === "k") this.#step(-1);
+    else if (key === "PageDown" || key === "j") this.#step(1);
+    else if (key === "b") this.#blink(this.#blinking === undefined);
+    else if (key === "d") this.#compareBy(this.#way === "difference" ? "slide" : "difference");
     else if (key === "+" || key === "=") this.#view.zoom(ENLARGE);
     else if (key === "-") this.#view.zoom(1 / ENLARGE);
     else if (key === "0") this.#view.fit();
     else return false;
     return true;
   }
+}
+
+/** Move the focus to the picture from the divider, which is about to be hidden: keys would reach nothing. */
+function keepFocus() {
+  if (document.activeElement === inputById("divider-range")) byId("canvas").focus({ preventScroll: true });
 }

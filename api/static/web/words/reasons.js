@@ -1,7 +1,7 @@
 // The reasons why images fail and why no mark is found, with advice, in the reader's language. The API's own sentence is
 // English and about one image; these are about all images with the same code.
 
-import { t } from "./texts.js";
+import { language, t } from "./texts.js";
 
 /** @type {Partial<Record<string, () => [title: string, advice: string]>>} */
 const REASONS = {
@@ -36,11 +36,11 @@ const REASONS = {
   device_out_of_memory: () => [t("The device has too little memory"), t("Try again, or submit these pictures in a smaller size.")],
   device_lost: () => [t("The device failed"), t("Try again: another worker, or the same after its restart, will do it.")],
   result_not_finite: () => [t("The network gave no usable result"), t("Try again. If it repeats, tell whoever runs the service.")],
-  blob_store_unavailable: () => [t("The object store did not answer"), t("Try again in a while.")],
-  blob_store_refused: () => [t("The object store refused the service"), t("Tell whoever runs the service, then try again.")],
+  blob_store_unavailable: () => [t("The storage of the pictures did not answer"), t("Try again in a while.")],
+  blob_store_refused: () => [t("The storage of the pictures refused the service"), t("Tell whoever runs the service, then try again.")],
   residual_mark: () => [t("The mark can still be seen"), t("Submit these pictures with a mask that is painted, or have them handed out all the same in a new job.")],
-  template_gone: () => [t("The template was deleted"), t("Submit these pictures again in a new job, with another template.")],
-  samples_too_few: () => [t("There are too few pictures to find the mark in"), t("Hand over more pictures with this mark, choose a template, or try with these all the same.")],
+  template_gone: () => [t("The known mark was deleted"), t("Submit these pictures again in a new job, with another known mark.")],
+  samples_too_few: () => [t("There are too few pictures to find the mark in"), t("Hand over more pictures with this mark, choose a known mark, or try with these all the same.")],
   mark_not_found: () => [t("The pictures share no mark"), t("Check whether all of them have it. A mark that differs from picture to picture has to be painted.")],
   sources_gone: () => [t("The pictures are gone"), t("Hand them over again in a new job.")],
   internal_error: () => [t("The service failed"), t("Try again. If it repeats, tell whoever runs the service: its log has the reason.")],
@@ -54,4 +54,30 @@ const REASONS = {
 export function reasonOf(code) {
   const reason = Object.hasOwn(REASONS, code) ? REASONS[code] : undefined;
   return reason?.() ?? [code, t("Try again. If it repeats, tell whoever runs the service.")];
+}
+
+/**
+ * The service's sentence about an error, in the reader's language: the API's own is English, others read the advice.
+ * @param {{ code: string, detail: string }} error
+ * @returns {{ text: string, textLanguage: string }}
+ */
+export function sentenceOf({ code, detail }) {
+  if (language === "en" || !Object.hasOwn(REASONS, code)) return { text: detail, textLanguage: "en" };
+  return { text: reasonOf(code)[1], textLanguage: language };
+}
+
+/** The codes whose cause lies in the file, its mask or its address: another try ends alike. */
+const FINAL = new Set([
+  "image_unreadable", "image_truncated", "image_empty", "image_too_large", "image_too_many_pixels", "image_needs_too_much_memory",
+  "image_format_unsupported", "image_mode_unsupported", "image_output_unsupported", "mask_unreadable", "mask_empty",
+  "mask_covers_nearly_all", "mask_size_mismatch", "mask_too_large", "mask_too_many_pixels", "blob_not_found", "url_not_allowed",
+  "residual_mark", "template_gone",
+]);
+
+/**
+ * Whether another try can end otherwise.
+ * @param {string} code
+ */
+export function isWorthRetrying(code) {
+  return !FINAL.has(code);
 }
