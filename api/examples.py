@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
+from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
 
 _JOB_BODY: dict[str, Any] = {
     "id": JOB_ID,
     "state": "running",
+    "kind": "catalogue",
+    "name": "Spring catalogue, shirts",
+    "labels": ["spring", "shirts"],
+    "metadata": {"season": "2026-spring"},
+    "key_id": KEY_ID,
     "total": 4,
     "counts": {"queued": 2, "running": 1, "succeeded": 1, "skipped": 0, "failed": 0, "canceled": 0},
     "progress": 0.25,
@@ -49,6 +54,7 @@ _IMAGE_BODY: dict[str, Any] = {
     "position": 0,
     "name": "shirt-01.jpg",
     "custom_id": "sku-4711-front",
+    "metadata": {"colour": "teal"},
     "source_url": None,
     "mask": None,
     "options": {"output": "png"},
@@ -201,6 +207,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "ResultLine": {
         "custom_id": "sku-4711-front",
+        "metadata": {"colour": "teal"},
         "name": "shirt-01.jpg",
         "image_id": IMAGE_ID,
         "position": 0,
@@ -213,6 +220,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "ErrorLine": {
         "custom_id": "sku-4712-front",
+        "metadata": {},
         "name": "shirt-02.jpg",
         "image_id": "img_019aab5d10447d3fa0c1b2d3e4f5a698",
         "position": 1,

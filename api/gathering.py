@@ -81,6 +81,10 @@ def with_terms(stores: Stores, terms: requests.JobTerms, images: list[NewImage],
         priority=terms.priority,
         deadline=terms.deadline,
         skipped=skipped,
+        kind=terms.kind,
+        name=terms.name,
+        labels=terms.labels or [],
+        metadata=terms.metadata or {},
     )
     without_mask = [index for index, image in enumerate(images) if job.mask is None and image.mask is None]
     if without_mask:

@@ -49,6 +49,7 @@ def new_image(image: requests.NewImage, settings: Settings) -> NewImage:
         mask=image.chosen_mask,
         options=image.options,
         custom_id=image.custom_id,
+        metadata=image.metadata,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from flask import request
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from werkzeug.datastructures import FileStorage
 
 from api.answers import Fault
@@ -22,6 +22,8 @@ from api.filenames import clean_filename
 from api.images import Refused, check_text
 from api.problems import Problem, pointer, validation_problem
 from api.requests import InlineJob, MaskPlace
+from api.requests.fields import Labels
+from api.requests.jobs import labels_of
 from api.rights import require_rights
 from api.stores import Stores
 from cleanplate.base.masks import BoxesMask, FileMask, TextMask
@@ -88,6 +90,9 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         webhook_endpoint_id=form.basics.webhook,
         priority=form.basics.priority,
         deadline=form.basics.deadline,
+        name=form.basics.name,
+        labels=form.labels,
+        metadata=form.basics.metadata or {},
     )
 
 
@@ -96,6 +101,7 @@ class _Form:
     options: JobOptions
     place: MaskPlace
     basics: InlineJob
+    labels: list[str]
 
 
 def _check_form(settings: Settings) -> _Form:
@@ -145,9 +151,10 @@ def _check_form(settings: Settings) -> _Form:
         raise validation_problem(error, prefix=("options",)) from error
     try:
         basics = InlineJob.model_validate({"images": [], **request.form.to_dict()})
+        labels = TypeAdapter(Labels).validate_python(labels_of(basics.labels))
     except ValidationError as error:
         raise validation_problem(error) from error
-    return _Form(options, place, basics)
+    return _Form(options, place, basics, labels)
 
 
 def _check_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], list[_File]]:

@@ -35,7 +35,9 @@ def submit_to_ledger(
         Problem: ``webhook_unknown``.
     """
     with tracing.span("job.submit", request.headers.get("traceparent"), images=len(job.images)) as span:
-        answer, replayed = _write(stores, tenant, replace(job, trace=span.context), once, webhook_field)
+        answer, replayed = _write(
+            stores, tenant, replace(job, trace=span.context, key_id=auth.caller().key_id), once, webhook_field
+        )
         span.tell(job=answer.id, replayed=replayed)
     if not replayed:
         meters.JOBS_SUBMITTED.labels(job.priority.value).inc()

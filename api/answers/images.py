@@ -26,6 +26,7 @@ class Image(Answer):
     position: int = Field(description="The image's place in the job, from 0.")
     name: str = Field(examples=["shirt-01.jpg"])
     custom_id: str | None = Field(description="The image's name in your own books, as it was submitted.")
+    metadata: dict[str, str] = Field(description="Texts of your own, as they were submitted.")
     source_url: str | None = Field(description="The address that it is fetched from; null for uploads.")
     mask: ImageMask | None = Field(description="The image's own mask, as it was sent; null: the job's mask.")
     options: ImageOptions | None = Field(
@@ -60,6 +61,7 @@ class Image(Answer):
             position=image.position,
             name=image.name,
             custom_id=image.custom_id,
+            metadata=image.metadata,
             source_url=image.source_url,
             mask=image.mask,
             options=image.options,
@@ -83,6 +85,7 @@ class ResultLine(Answer):
     """One line of a job's results."""
 
     custom_id: str | None
+    metadata: dict[str, str]
     name: str
     image_id: str
     position: int
@@ -98,6 +101,7 @@ class ResultLine(Answer):
         """The answer of the ledger's record."""
         return cls(
             custom_id=image.custom_id,
+            metadata=image.metadata,
             name=image.name,
             image_id=image.id,
             position=image.position,
@@ -114,6 +118,7 @@ class ErrorLine(Answer):
     """One line of a job's errors."""
 
     custom_id: str | None
+    metadata: dict[str, str]
     name: str
     image_id: str
     position: int
@@ -124,6 +129,7 @@ class ErrorLine(Answer):
         """The answer of the ledger's record."""
         return cls(
             custom_id=image.custom_id,
+            metadata=image.metadata,
             name=image.name,
             image_id=image.id,
             position=image.position,

@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator
 
 from api.answers.base import Answer
-from api.example_ids import JOB_ID, TEMPLATE_ID
+from api.example_ids import JOB_ID, KEY_ID, TEMPLATE_ID
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import JobOptions
 from storage import records
 from storage.documents import read_job_mask
 from storage.records import (
+    JobKind,
     JobState,
     PausedBy,
     Priority,
@@ -87,6 +88,13 @@ class Job(Answer):
 
     id: str = Field(examples=[JOB_ID])
     state: JobState = Field(description="`completed`: every image has ended; not all need have succeeded.")
+    kind: JobKind = Field(default=JobKind.CATALOGUE, description="`repair`: a picture repaired by hand on the page.")
+    name: str | None = Field(default=None, description="Its name for people.", examples=["Spring catalogue, shirts"])
+    labels: list[str] = Field(default=[], examples=[["spring", "shirts"]])
+    metadata: dict[str, str] = Field(default={}, description="Texts of your own.", examples=[{"season": "2026-spring"}])
+    key_id: str | None = Field(
+        default=None, description="The API key that submitted it; null where it is not known.", examples=[KEY_ID]
+    )
     total: int = Field(description="Images in all.")
     counts: Counts
     progress: float = Field(description="Share of the images that have ended, 0 to 1.", examples=[0.25])
@@ -132,6 +140,11 @@ class Job(Answer):
         return cls(
             id=job.id,
             state=job.state,
+            kind=job.kind,
+            name=job.name,
+            labels=job.labels,
+            metadata=job.metadata,
+            key_id=job.key_id,
             total=job.total,
             counts=Counts.model_validate(job.counts),
             progress=round(job.counts.ended / job.total, 6) if job.total else 1.0,

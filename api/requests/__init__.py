@@ -6,9 +6,11 @@ Unknown fields are refused, so that a misspelt option is an error and not silent
 from api.requests.fields import ContentType, FileName, FilePart, Line, PageQuery, Request, Url, WaitQuery
 from api.requests.jobs import (
     Approve,
+    ImageSearch,
     ImagesQuery,
     InlineJob,
     JobBasics,
+    JobChanges,
     JobsQuery,
     JobTerms,
     ManifestJob,
@@ -34,9 +36,11 @@ __all__ = [
     "FilePart",
     "Id",
     "ImageMaskFields",
+    "ImageSearch",
     "ImagesQuery",
     "InlineJob",
     "JobBasics",
+    "JobChanges",
     "JobMaskFields",
     "JobTerms",
     "JobsQuery",

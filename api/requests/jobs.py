@@ -9,22 +9,35 @@ from pydantic import (
     AwareDatetime,
     ConfigDict,
     Field,
+    Json,
+    StringConstraints,
     field_validator,
     model_validator,
 )
 
-from api.example_ids import MASK_ID, TEMPLATE_ID, UPLOAD_ID
-from api.requests.fields import FileName, FilePart, Line, PageQuery, Request, Url
+from api.example_ids import KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID
+from api.requests.fields import FileName, FilePart, Labels, Line, Metadata, PageQuery, Request, Sha256, Url
 from api.requests.masks import ImageMaskFields, JobMaskFields
 from cleanplate.base.documents import Id
 from cleanplate.base.options import ImageOptions, JobOptions
+from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.records import (
     ImageState,
+    JobKind,
     JobState,
     Priority,
     Rights,
     RightsBasis,
 )
+
+
+def labels_of(text: str | None) -> list[str]:
+    """Labels that commas separate."""
+    return [label for label in (part.strip() for part in (text or "").split(",")) if label]
+
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+ListedLabels = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
 class NewImage(ImageMaskFields):
@@ -47,6 +60,11 @@ class NewImage(ImageMaskFields):
         max_length=200,
         description="The image's name in your own books; every list, results and errors repeat it.",
         examples=["sku-4711-front"],
+    )
+    metadata: Metadata | None = Field(
+        default=None,
+        description="Up to 16 texts of your own by key; every list repeats them, and filters by them.",
+        examples=[{"colour": "teal"}],
     )
 
     @model_validator(mode="after")
@@ -129,8 +147,29 @@ class JobBasics(Request):
         return Rights(basis=self.rights_basis, attested_by=self.attested_by, reference=self.rights_reference)
 
 
-class JobTerms(JobBasics, JobMaskFields):
+class JobNames(Request):
+    """The fields by which a job is found again."""
+
+    name: Line | None = Field(
+        default=None, max_length=200, description="A name for people.", examples=["Spring catalogue, shirts"]
+    )
+    labels: Labels | None = Field(
+        default=None, description="Up to 16 words; lists filter by them.", examples=[["spring", "shirts"]]
+    )
+    metadata: Metadata | None = Field(
+        default=None,
+        description="Up to 16 texts of your own by key; lists filter by them.",
+        examples=[{"season": "2026-spring"}],
+    )
+
+
+class JobTerms(JobBasics, JobNames, JobMaskFields):
     """The fields of every JSON job, wherever its pictures come from."""
+
+    kind: JobKind = Field(
+        default=JobKind.CATALOGUE,
+        description="`repair`: a picture that a person repairs by hand; lists of jobs leave it out unless asked.",
+    )
 
     options: JobOptions = Field(default_factory=JobOptions, description="How all images are repaired.")
     webhook_id: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
@@ -249,6 +288,13 @@ class InlineJob(JobBasics):
     options: str | None = Field(
         default=None, description="How all images are repaired: a JSON object, see `JobOptions`."
     )
+    name: Line | None = Field(default=None, max_length=200, description="A name for people.")
+    labels: ListedLabels | None = Field(default=None, description="Labels, separated by commas.")
+    metadata: Json[Metadata] | None = Field(
+        default=None,
+        description="A JSON object: up to 16 texts of your own by key.",
+        examples=['{"season": "2026-spring"}'],
+    )
     webhook: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
 
 
@@ -265,16 +311,133 @@ class Approve(Request):
     )
 
 
-class JobsQuery(PageQuery):
+class JobChanges(JobNames):
+    """Changes of a job; missing fields stay as they are, an empty list or object removes what there is."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "Spring, second try", "labels": ["spring"]}})
+
+
+class _JobFields(PageQuery):
+    """Filters by fields of jobs."""
+
+    kind: Literal["catalogue", "repair", "any"] = Field(
+        default="catalogue", description="Only jobs of this kind. `repair`: those of the page that repairs one picture."
+    )
+    created_after: AwareDatetime | None = Field(
+        default=None, description="Only jobs made at this time or later.", examples=["2026-05-01T00:00:00Z"]
+    )
+    created_before: AwareDatetime | None = Field(
+        default=None, description="Only jobs made before this time.", examples=["2026-05-08T00:00:00Z"]
+    )
+    key_id: Id | None = Field(default=None, description="Only jobs that this API key submitted.", examples=[KEY_ID])
+    webhook_id: Id | None = Field(default=None, description="Only jobs that name this webhook.")
+
+    @property
+    def only_kind(self) -> JobKind | None:
+        """The kind that the list is restricted to."""
+        return None if self.kind == "any" else JobKind(self.kind)
+
+
+class JobsQuery(_JobFields):
     """The part of the list of jobs to read."""
 
     state: JobState | None = Field(default=None, description="Only jobs in this state.")
+    label: ListedLabels | None = Field(
+        default=None, description="Only jobs with all of these labels, separated by commas.", examples=["spring,shirts"]
+    )
+    metadata: Json[Metadata] | None = Field(
+        default=None,
+        description="A JSON object: only jobs whose metadata has these texts.",
+        examples=['{"season": "2026-spring"}'],
+    )
+    q: Words | None = Field(
+        default=None, description="Only jobs whose name contains all of these words.", examples=["spring shirts"]
+    )
+    order: Literal["newest", "oldest"] = Field(default="newest", description="The job that comes first.")
+
+    @property
+    def filter(self) -> JobFilter:
+        """The filter of the ledger's list."""
+        return JobFilter(
+            state=self.state,
+            kind=self.only_kind,
+            labels=labels_of(self.label),
+            metadata=self.metadata or {},
+            created_after=self.created_after,
+            created_before=self.created_before,
+            key_id=self.key_id,
+            webhook_id=self.webhook_id,
+            words=self.q,
+        )
 
 
-class ImagesQuery(PageQuery):
-    """The part of a job's images to read."""
+class _ImageFields(Request):
+    """Filters by fields of images."""
 
     state: ImageState | None = Field(default=None, description="Only images in this state.")
     error_code: str | None = Field(
         default=None, pattern=r"^[a-z0-9_]{1,60}$", description="Only images that failed with this code."
     )
+    custom_id: Line | None = Field(default=None, max_length=200, description="Only images with this `custom_id`.")
+    metadata: Json[Metadata] | None = Field(
+        default=None,
+        description="A JSON object: only images whose metadata has these texts.",
+        examples=['{"colour": "teal"}'],
+    )
+    q: Words | None = Field(
+        default=None, description="Only images whose name or `custom_id` contains all of these words."
+    )
+
+
+class ImagesQuery(PageQuery, _ImageFields):
+    """The part of a job's images to read."""
+
+    @property
+    def filter(self) -> ImageFilter:
+        """The filter of the ledger's list."""
+        return ImageFilter(
+            state=self.state,
+            error_code=self.error_code,
+            custom_id=self.custom_id,
+            metadata=self.metadata or {},
+            words=self.q,
+        )
+
+
+class ImageSearch(_JobFields, _ImageFields):
+    """The images to find among those of all jobs."""
+
+    sha256: Sha256 | None = Field(default=None, description="Only the image whose result has this SHA-256.")
+    job_label: ListedLabels | None = Field(
+        default=None, description="Only images of jobs with all of these labels, separated by commas."
+    )
+    job_metadata: Json[Metadata] | None = Field(
+        default=None, description="A JSON object: only images of jobs whose metadata has these texts."
+    )
+    job_q: Words | None = Field(default=None, description="Only images of jobs whose name contains all of these words.")
+
+    @property
+    def image_filter(self) -> ImageFilter:
+        """The filter by fields of images."""
+        return ImageFilter(
+            state=self.state,
+            error_code=self.error_code,
+            custom_id=self.custom_id,
+            sha256=self.sha256,
+            metadata=self.metadata or {},
+            words=self.q,
+        )
+
+    @property
+    def job_filter(self) -> JobFilter:
+        """The filter by fields of their jobs."""
+        return JobFilter(
+            kind=self.only_kind,
+            labels=labels_of(self.job_label),
+            metadata=self.job_metadata or {},
+            created_after=self.created_after,
+            created_before=self.created_before,
+            key_id=self.key_id,
+            webhook_id=self.webhook_id,
+            words=self.job_q,
+        )

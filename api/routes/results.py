@@ -17,6 +17,7 @@ from api.problems import Problem, responses
 from api.stores import Stores, stores
 from cleanplate.base.names import stem_and_extension
 from storage import records
+from storage.ledger.jobs.filters import ImageFilter
 from storage.ledger.jobs.reading import get_job, list_images
 from storage.records import ImageState, JobState, Scope
 
@@ -109,7 +110,7 @@ def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) ->
 
 
 def _images(backend: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
-    after: int | None = None
-    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, state=state):
+    only, after = ImageFilter(state=state), None
+    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, only=only):
         yield from page
         after = page[-1].position

@@ -16,6 +16,7 @@ from cleanplate.base.options import ImageOptions, JobOptions
 DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
 JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled"]
+JobKind = Literal["catalogue", "repair"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
 #: A mask or options of a kind that only a newer service knows, as it sent them.
 JsonObject = dict[str, Any]
@@ -110,6 +111,14 @@ class JobAnswer(_Answer):
 
     id: str
     state: JobState
+    #: ``repair``: a picture repaired by hand on the page.
+    kind: JobKind = "catalogue"
+    #: For people.
+    name: str | None = None
+    labels: list[str] = []
+    metadata: dict[str, str] = {}
+    #: The API key that submitted it; ``None``: not known.
+    key_id: str | None = None
     total: int
     counts: JobCounts
     #: Share of the images that have ended, 0 to 1.
@@ -219,6 +228,7 @@ class ImageAnswer(_Answer):
     name: str
     #: The submitter's own name for it.
     custom_id: str | None = None
+    metadata: dict[str, str] = {}
     #: The address that the service fetches it from; ``None`` for uploads.
     source_url: str | None = None
     #: Its own mask and options, as submitted; ``None``: the job's.
@@ -248,6 +258,7 @@ class ResultLine(_Answer):
 
     image_id: str
     custom_id: str | None
+    metadata: dict[str, str] = {}
     name: str
     position: int
     state: ImageState = "succeeded"
@@ -266,6 +277,7 @@ class ErrorLine(_Answer):
 
     image_id: str
     custom_id: str | None
+    metadata: dict[str, str] = {}
     name: str
     position: int
     error: ImageError

@@ -23,10 +23,8 @@ from cleanplate.client.answers import (
     DeviceAnswer,
     ErrorLine,
     ImageAnswer,
-    ImageState,
     JobAnswer,
     JobOverview,
-    JobState,
     PauseAnswer,
     ReadinessAnswer,
     ResultLine,
@@ -39,7 +37,19 @@ from cleanplate.client.following import RESUME_S, Event, Patience, follow
 from cleanplate.client.job import Job
 from cleanplate.client.journal import Journal
 from cleanplate.client.refusals import refusal
-from cleanplate.client.requests import Mask, Picture, Terms, mask_fields, pictures_of, terms_body
+from cleanplate.client.requests import (
+    ImageFilters,
+    JobFilters,
+    Mask,
+    Picture,
+    Terms,
+    image_query,
+    job_query,
+    mask_fields,
+    pictures_of,
+    search_query,
+    terms_body,
+)
 from cleanplate.client.retries import Retries
 from cleanplate.client.templates import Templates
 from cleanplate.client.transfers import Transfers
@@ -201,9 +211,28 @@ class Client:
         """A job that was submitted before."""
         return Job(self, self.job(job_id))
 
-    def jobs(self, *, state: JobState | None = None) -> Iterator[JobAnswer]:
-        """The tenant's jobs, newest first, fetched page by page."""
-        return self._calls.pages(JobAnswer, "/v1/jobs", {"state": state})
+    def jobs(
+        self, *, order: Literal["newest", "oldest"] = "newest", **filters: Unpack[JobFilters]
+    ) -> Iterator[JobAnswer]:
+        """The tenant's jobs, newest first, fetched page by page. Repairs of the page only by ``kind``."""
+        return self._calls.pages(JobAnswer, "/v1/jobs", {**job_query(filters), "order": order})
+
+    def describe(
+        self,
+        job_id: str,
+        *,
+        name: str | None = None,
+        labels: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> JobAnswer:
+        """Change the job's name, labels or metadata, each as a whole; what is ``None`` stays."""
+        given: dict[str, Any] = {"name": name, "labels": labels, "metadata": metadata}
+        body = {
+            field: dict(value) if isinstance(value, Mapping) else value if isinstance(value, str) else list(value)
+            for field, value in given.items()
+            if value is not None
+        }
+        return self._calls.call(JobAnswer, "PATCH", _job_path(job_id), json=body)
 
     def cancel(self, job_id: str) -> JobAnswer:
         """Cancel the job: images that have not ended end as ``canceled``."""
@@ -242,11 +271,15 @@ class Client:
         """Resume all jobs of the tenant, except those that are paused themselves."""
         return self._calls.call(PauseAnswer, "DELETE", "/v1/pause")
 
-    def images(
-        self, job_id: str, *, state: ImageState | None = None, error_code: str | None = None
-    ) -> Iterator[ImageAnswer]:
+    def images(self, job_id: str, **filters: Unpack[ImageFilters]) -> Iterator[ImageAnswer]:
         """The job's images by position, fetched page by page."""
-        return self._calls.pages(ImageAnswer, _job_path(job_id, "images"), {"state": state, "error_code": error_code})
+        return self._calls.pages(ImageAnswer, _job_path(job_id, "images"), image_query(filters))
+
+    def find_images(
+        self, *, sha256: str | None = None, job: JobFilters | None = None, **filters: Unpack[ImageFilters]
+    ) -> Iterator[ImageAnswer]:
+        """Images of all jobs, those of the newest job first; ``sha256`` is that of a result's file."""
+        return self._calls.pages(ImageAnswer, "/v1/images", search_query(sha256, job or {}, filters))
 
     def image(self, image_id: str) -> ImageAnswer:
         """One image's current state."""

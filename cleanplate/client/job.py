@@ -10,21 +10,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from cleanplate.base.names import candidates, stem_and_extension
 from cleanplate.client.answers import (
     ErrorLine,
     ImageAnswer,
-    ImageState,
     JobAnswer,
     JobCounts,
     JobOverview,
     JobState,
     ResultLine,
 )
+from cleanplate.client.requests import ImageFilters
 from model.formats import ENDINGS_BY_TYPE
 
 if TYPE_CHECKING:
@@ -109,9 +109,20 @@ class Job:
         self.answer = self._client.approve(self.id, templates)
         return self
 
-    def images(self, *, state: ImageState | None = None, error_code: str | None = None) -> Iterator[ImageAnswer]:
+    def describe(
+        self,
+        *,
+        name: str | None = None,
+        labels: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Job:
+        """Change its name, labels or metadata, each as a whole; what is ``None`` stays."""
+        self.answer = self._client.describe(self.id, name=name, labels=labels, metadata=metadata)
+        return self
+
+    def images(self, **filters: Unpack[ImageFilters]) -> Iterator[ImageAnswer]:
         """Its images by position."""
-        return self._client.images(self.id, state=state, error_code=error_code)
+        return self._client.images(self.id, **filters)
 
     def errors(self) -> Iterator[ErrorLine]:
         """Its failed images, with the reasons."""

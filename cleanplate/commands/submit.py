@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
+from cleanplate.commands.tenant_jobs import metadata_of
 
 if TYPE_CHECKING:
     from cleanplate.base.masks import AutoMask, JobMask, TextMask
@@ -72,6 +73,11 @@ def submit(
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
     any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
+    name: Annotated[str | None, typer.Option(help="A name for the job; the folder's if missing.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="A label of the job; may be given again.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=TEXT", help="A text of your own; may be given again.")
+    ] = None,
     webhook_id: Annotated[
         str | None, typer.Option(help="Webhook endpoint (of POST /v1/webhooks) that gets the events.")
     ] = None,
@@ -133,6 +139,9 @@ def submit(
             out,
             rights=rights,
             console=Console(stderr=True),
+            name=name or source.resolve().name[:200],
+            labels=label,
+            metadata=metadata_of(metadata) or None,
             webhook_id=webhook_id,
             priority=priority.value,
             deadline=deadline,

@@ -9,7 +9,7 @@ from typing import Any
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from storage.records.documents import Review
-from storage.records.states import ImageState, JobState, Priority, RightsBasis
+from storage.records.states import ImageState, JobKind, JobState, Priority, RightsBasis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class NewImage:
     options: ImageOptions | None = None
     #: Its name in the tenant's own system.
     custom_id: str | None = None
+    metadata: dict[str, str] | None = None
 
     @property
     def mask_upload_id(self) -> str | None:
@@ -74,6 +75,13 @@ class NewJob:
     deadline: datetime | None = None
     #: W3C ``traceparent`` of its submission; ``None``: not traced.
     trace: str | None = None
+    kind: JobKind = JobKind.CATALOGUE
+    #: For people.
+    name: str | None = None
+    labels: list[str] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    #: The API key of the request; ``None``: not submitted over the API.
+    key_id: str | None = None
 
     @property
     def mask_upload_id(self) -> str | None:
@@ -108,6 +116,13 @@ class Job:
     id: str
     tenant_id: str
     state: JobState
+    kind: JobKind
+    #: For people; ``None``: it has none.
+    name: str | None
+    labels: list[str]
+    metadata: dict[str, str]
+    #: The API key that submitted it; ``None``: not known.
+    key_id: str | None
     options: JobOptions
     #: ``None`` for jobs that were submitted before the API required it.
     rights: Rights | None
@@ -152,6 +167,7 @@ class Image:
     position: int
     name: str
     custom_id: str | None
+    metadata: dict[str, str]
     state: ImageState
     #: Blank where the picture comes from ``source_url``.
     source_key: str
@@ -163,6 +179,8 @@ class Image:
     options: ImageOptions | None
     #: ``None`` until it has ended with a result.
     result_key: str | None
+    #: In hexadecimal; ``None``: no result, or not kept (before 0016).
+    result_sha256: str | None
     content_type: str | None
     width: int | None
     height: int | None

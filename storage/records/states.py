@@ -66,6 +66,15 @@ class Priority(StrEnum):
     BULK = "bulk"
 
 
+class JobKind(StrEnum):
+    """The kind of a job: lists show one kind."""
+
+    #: Pictures of a catalogue.
+    CATALOGUE = "catalogue"
+    #: One picture that a person repairs on the page.
+    REPAIR = "repair"
+
+
 class PausedBy(StrEnum):
     #: By the command line or an operator's page.
     OPERATOR = "operator"

@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.records.states import ImageState, JobState, PausedBy, Priority
+from storage.records.states import ImageState, JobKind, JobState, PausedBy, Priority
 from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, state_check, time_column
 
 jobs = Table(
@@ -24,6 +24,14 @@ jobs = Table(
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", Word(JobState), nullable=False),
+    # Rows of before 0016 are all `catalogue`.
+    Column("kind", Word(JobKind), nullable=False, server_default="catalogue"),
+    # For people and for the tenant's own programs. Empty: none.
+    Column("name", String(200)),
+    Column("labels", JSON_DOCUMENT),
+    Column("metadata", JSON_DOCUMENT),
+    # The API key that submitted it. Empty: not submitted over the API, or before 0016. No foreign key: no lock.
+    Column("key_id", ID),
     Column("options", JSON_DOCUMENT, nullable=False),
     # Of images without their own: see cleanplate/base/masks.py. Empty: each image has its own.
     Column("mask", JSON_DOCUMENT),
@@ -112,6 +120,8 @@ images = Table(
     Column("name", String(255), nullable=False),
     # Its name in the tenant's own system.
     Column("custom_id", String(200)),
+    # Of the tenant. Empty: none.
+    Column("metadata", JSON_DOCUMENT),
     Column("state", Word(ImageState), nullable=False),
     # Blank where the picture comes from a URL.
     Column("source_key", String(300), nullable=False),
@@ -124,6 +134,8 @@ images = Table(
     # Its own options, which win over the job's. Empty: none.
     Column("options", JSON_DOCUMENT),
     Column("result_key", String(300)),
+    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0016.
+    Column("result_sha256", String(64)),
     Column("content_type", String(100)),
     Column("width", Integer),
     Column("height", Integer),
@@ -161,6 +173,21 @@ images = Table(
         "lease_token",
         postgresql_where=text("lease_token IS NOT NULL"),
         sqlite_where=text("lease_token IS NOT NULL"),
+    ),
+    # Which job made this file; where is this product.
+    Index(
+        "ix_images_result_sha256",
+        "tenant_id",
+        "result_sha256",
+        postgresql_where=text("result_sha256 IS NOT NULL"),
+        sqlite_where=text("result_sha256 IS NOT NULL"),
+    ),
+    Index(
+        "ix_images_custom_id",
+        "tenant_id",
+        "custom_id",
+        postgresql_where=text("custom_id IS NOT NULL"),
+        sqlite_where=text("custom_id IS NOT NULL"),
     ),
 )
 

@@ -54,6 +54,7 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
     """Back to the queue for a transient failure with attempts left, else the end that the worker reports."""
     results = {
         "result_key": given.c.result_key,
+        "result_sha256": given.c.result_sha256,
         "content_type": given.c.content_type,
         # Cast, because to Postgres a column of VALUES that is NULL throughout is text.
         "width": func.coalesce(cast(given.c.width, Integer), images.c.width),
@@ -101,6 +102,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
             outcome.state.value,
             outcome.retry and outcome.state is ImageState.FAILED,
             outcome.result_key,
+            ImageRecord.model_validate(outcome.record).sha256.result if outcome.result_key is not None else None,
             outcome.content_type,
             outcome.width,
             outcome.height,
@@ -116,6 +118,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
         "state": Text(),
         "retry": Boolean(),
         "result_key": Text(),
+        "result_sha256": Text(),
         "content_type": Text(),
         "width": Integer(),
         "height": Integer(),

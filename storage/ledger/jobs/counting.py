@@ -28,7 +28,7 @@ from sqlalchemy import (
 from storage.database import Database
 from storage.documents import read_job_mask, read_job_options
 from storage.ledger.images.eligibility import is_paused
-from storage.records import Counts, ImageState, Job, JobState, Priority, Review, Rights, RightsBasis
+from storage.records import Counts, ImageState, Job, JobKind, JobState, Priority, Review, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 
 STATES = tuple(state.value for state in ImageState)
@@ -59,7 +59,7 @@ class Moves:
             connection.execute(insert(job_deltas), rows)
 
 
-def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
+def select_jobs(db: Database, page: Select[tuple[str]], *, oldest_first: bool = False) -> Select[Any]:
     """The jobs whose ids ``page`` selects, counted, newest first, in one statement: one snapshot on Postgres.
 
     Columns: those of ``jobs`` that :func:`read_job` needs, ``seconds`` is computed from ``read_at``.
@@ -81,7 +81,7 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
         .join(chosen, chosen.c.id == jobs.c.id)
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
         .outerjoin(live, live.c.job_id == jobs.c.id)
-        .order_by(jobs.c.id.desc())
+        .order_by(jobs.c.id if oldest_first else jobs.c.id.desc())
     )
 
 
@@ -114,6 +114,11 @@ def read_job(row: Row[Any]) -> Job:
         id=fields["id"],
         tenant_id=fields["tenant_id"],
         state=state,
+        kind=JobKind(fields["kind"]),
+        name=fields["name"],
+        labels=fields["labels"] or [],
+        metadata=fields["metadata"] or {},
+        key_id=fields["key_id"],
         options=read_job_options(fields["options"]),
         rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 
 from storage.database import Database
 from storage.documents import read_image_mask, read_image_options
 from storage.errors import NotFound
 from storage.ledger.jobs.counting import read_job, select_jobs
-from storage.records import Image, ImageState, Job, JobState, SkippedRow
+from storage.ledger.jobs.filters import ImageFilter, JobFilter
+from storage.records import Image, ImageState, Job, SkippedRow
 from storage.tables import images, jobs, skipped_rows
+
+#: Images that one search over many jobs reads at most, beside those of its first job; and the jobs.
+MOST_READ = 200_000
+MOST_SEARCHED = 500
 
 
 def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
@@ -21,16 +26,21 @@ def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
 
 
 def list_jobs(
-    db: Database, tenant_id: str, *, limit: int, after: str | None, state: JobState | None = None
+    db: Database,
+    tenant_id: str,
+    *,
+    limit: int,
+    after: str | None,
+    only: JobFilter | None = None,
+    oldest_first: bool = False,
 ) -> list[Job]:
     """A tenant's jobs, newest first; ``after`` is the id of the last one already seen."""
-    page = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id).order_by(jobs.c.id.desc()).limit(limit)
+    page = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id, *(only or JobFilter()).conditions(db)).limit(limit)
+    page = page.order_by(jobs.c.id if oldest_first else jobs.c.id.desc())
     if after is not None:
-        page = page.where(jobs.c.id < after)
-    if state is not None:
-        page = page.where(jobs.c.state == state)
+        page = page.where(jobs.c.id > after if oldest_first else jobs.c.id < after)
     with db.read() as connection:
-        return [read_job(row) for row in connection.execute(select_jobs(db, page))]
+        return [read_job(row) for row in connection.execute(select_jobs(db, page, oldest_first=oldest_first))]
 
 
 def list_images(
@@ -40,26 +50,91 @@ def list_images(
     *,
     limit: int,
     after: int | None,
-    state: ImageState | None = None,
-    error_code: str | None = None,
+    only: ImageFilter | None = None,
 ) -> list[Image]:
     """A job's images by position; ``after`` is the last position already seen. Raises NotFound for the job."""
     query = (
         select(images)
-        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id)
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, *(only or ImageFilter()).conditions())
         .order_by(images.c.position)
         .limit(limit)
     )
     if after is not None:
         query = query.where(images.c.position > after)
-    if state is not None:
-        query = query.where(images.c.state == state)
-    if error_code is not None:
-        query = query.where(images.c.state == ImageState.FAILED, images.c.error_code == error_code)
     with db.read() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
         return [_image(row) for row in connection.execute(query)]
+
+
+class Place(NamedTuple):
+    """A place in a list over many jobs: behind this position of a job, or behind all its images."""
+
+    job_id: str
+    #: ``None``: behind the job's last image.
+    position: int | None
+
+
+class FoundImages(NamedTuple):
+    """A part of a list over many jobs; ``then`` is where it goes on, ``None`` at its end."""
+
+    images: list[Image]
+    then: Place | None
+
+
+def find_images(
+    db: Database, tenant_id: str, *, limit: int, after: Place | None, job: JobFilter, image: ImageFilter
+) -> FoundImages:
+    """Images of all a tenant's jobs that match, by job, newest first, then by position.
+
+    Where no index finds them, one call reads the images of the newest jobs up to ``MOST_READ`` images, and may return
+    fewer than ``limit`` with a place to go on.
+    """
+    query = (
+        select(images)
+        .join(jobs, jobs.c.id == images.c.job_id)
+        .where(images.c.tenant_id == tenant_id, jobs.c.tenant_id == tenant_id, *image.conditions(), *job.conditions(db))
+        .order_by(images.c.job_id.desc(), images.c.position)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(_behind(after))
+    with db.read() as connection:
+        then: Place | None = None
+        if not image.names_few:
+            job_ids, then = _next_jobs(db, connection, tenant_id, after, job)
+            query = query.where(images.c.job_id.in_(job_ids))
+        found = [_image(row) for row in connection.execute(query)]
+    if len(found) > limit:
+        last = found[limit - 1]
+        return FoundImages(found[:limit], Place(last.job_id, last.position))
+    return FoundImages(found, then)
+
+
+def _next_jobs(
+    db: Database, connection: Connection, tenant_id: str, after: Place | None, job: JobFilter
+) -> tuple[list[str], Place | None]:
+    """The next jobs to search, and the place behind them where others follow."""
+    query = select(jobs.c.id, jobs.c.total).where(jobs.c.tenant_id == tenant_id, *job.conditions(db))
+    if after is not None:
+        query = query.where(jobs.c.id < after.job_id if after.position is None else jobs.c.id <= after.job_id)
+    rows = connection.execute(query.order_by(jobs.c.id.desc()).limit(MOST_SEARCHED + 1)).all()
+    job_ids: list[str] = []
+    count = 0
+    for row in rows[:MOST_SEARCHED]:
+        if job_ids and count + row.total > MOST_READ:
+            break
+        job_ids.append(row.id)
+        count += row.total
+    more = len(job_ids) < len(rows)
+    return job_ids, Place(job_ids[-1], None) if more and job_ids else None
+
+
+def _behind(place: Place) -> ColumnElement[bool]:
+    later = images.c.job_id < place.job_id
+    if place.position is None:
+        return later
+    return or_(later, and_(images.c.job_id == place.job_id, images.c.position > place.position))
 
 
 def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
@@ -107,5 +182,6 @@ def _image(row: Row[Any]) -> Image:
         "state": ImageState(row.state),
         "mask": read_image_mask(row.mask, row.mask_key),
         "options": read_image_options(row.options),
+        "metadata": row.metadata or {},
     }
     return Image(**fields | typed)

@@ -84,7 +84,15 @@ def job_ended(connection: Connection, job: Job) -> None:
     counts = {
         name: getattr(job.counts, name) for name in ("queued", "running", "succeeded", "skipped", "failed", "canceled")
     }
-    data = {"id": job.id, "state": job.state.value, "total": job.total, "counts": counts}
+    data = {
+        "id": job.id,
+        "name": job.name,
+        "labels": job.labels,
+        "metadata": job.metadata,
+        "state": job.state.value,
+        "total": job.total,
+        "counts": counts,
+    }
     events = [event(event_type, job.finished_at, data)]
     _write(
         connection,

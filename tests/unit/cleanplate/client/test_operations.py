@@ -20,7 +20,7 @@ from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.client import answers
 from cleanplate.client.journal import Journal
-from cleanplate.client.requests import Terms, mask_fields, terms_body
+from cleanplate.client.requests import ImageFilters, JobFilters, Terms, mask_fields, terms_body
 from cleanplate.errors import Refused
 from tests.api_process import served
 from tests.running import until
@@ -177,7 +177,7 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
     own_mask = BoxesMask(boxes=[(0, 0, 0.5, 0.5)], units="relative")
     job = client.submit(
         [
-            Picture(file=first, custom_id="sku-1", options={"feather_px": 1}),
+            Picture(file=first, custom_id="sku-1", metadata={"row": "1"}, options={"feather_px": 1}),
             Picture(file=second, name="front.png", mask=own_mask),
         ],
         mask=second,
@@ -186,6 +186,9 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
         priority="interactive",
         deadline=datetime.now(UTC) + timedelta(days=1),
         retention_days=7,
+        name="Spring shirts",
+        labels=["spring"],
+        metadata={"season": "spring"},
     )
     assert (job.answer.options, job.answer.priority) == (JobOptions(dilation_px=2), "interactive")
     one, other = job.images(state="queued", error_code=None)
@@ -224,7 +227,23 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
 
     assert job.retry().counts.failed == 0
     assert job.cancel().state == "canceled"
-    assert [known.id for known in client.jobs(state="canceled")] == [job.id]
+    filters = JobFilters(
+        kind="any",
+        labels=["spring"],
+        metadata={"season": "spring"},
+        created_after=datetime.now(UTC) - timedelta(days=1),
+        created_before=datetime.now(UTC) + timedelta(days=1),
+        key_id=job.answer.key_id,
+        webhook_id=None,
+        words="shirts",
+    )
+    assert [known.id for known in client.jobs(state="canceled", order="oldest", **filters)] == [job.id]
+    assert list(client.jobs(webhook_id="whe_0")) == []
+    of_image = ImageFilters(state="canceled", custom_id="sku-1", metadata={"row": "1"}, words="0")
+    assert [image.id for image in job.images(**of_image)] == [one.id]
+    assert [image.id for image in client.find_images(job=filters, **of_image)] == [one.id]
+    assert list(client.find_images(sha256="0" * 64, job={"webhook_id": "whe_0"}, error_code="none")) == []
+    assert job.describe(name="renamed", labels=[], metadata={}).answer.name == "renamed"
     with pytest.raises(Refused):
         job.approve(["tpl_0"])
     job.delete()
@@ -245,12 +264,22 @@ def test_an_answer_has_every_field_and_every_word_of_its_schema(name: str, docum
 def test_a_submission_can_state_every_field_of_its_schema(name: str, document: dict[str, Any]) -> None:
     file, mask = Path("a.png"), Path("mask.png")
     uploads = {file: "upl_1", mask: "upl_2"}
-    terms = Terms(options={}, webhook_id="whk_1", priority="bulk", deadline=datetime.now(UTC), retention_days=1)
+    terms = Terms(
+        options={},
+        webhook_id="whk_1",
+        priority="bulk",
+        deadline=datetime.now(UTC),
+        retention_days=1,
+        name="spring",
+        labels=["spring"],
+        metadata={"season": "spring"},
+        kind="catalogue",
+    )
     stated = (
         {
             "NewJob": {"images", "manifest", "folder", *terms_body(RIGHTS, terms)},
             "NewImage": {
-                *Picture(file=file, name="b.png", custom_id="c", options={"label": True}).body(uploads),
+                *Picture(file=file, name="b.png", custom_id="c", metadata={}, options={"label": True}).body(uploads),
                 *Picture(url="https://shop.example/a.png").body(uploads),
             },
         }[name]

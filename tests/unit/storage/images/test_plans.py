@@ -26,6 +26,7 @@ from storage.ledger.images.leases import heartbeat, lease_images, release_images
 from storage.ledger.images.pending_work import pending_work
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.reading import get_job, list_images, list_jobs
 from storage.ledger.jobs.watching import look_since
@@ -126,7 +127,9 @@ def take(crowded: Crowded) -> None:
 def work(crowded: Crowded) -> None:
     """One image from lease to end."""
     db = crowded.shop.db
-    queued = list_images(db, crowded.shop.tenant, crowded.job_id, limit=2, after=None, state=ImageState.QUEUED)
+    queued = list_images(
+        db, crowded.shop.tenant, crowded.job_id, limit=2, after=None, only=ImageFilter(state=ImageState.QUEUED)
+    )
     ids = [image.id for image in queued]
     token, leased = lease_images(db, ids, worker="w", lease_s=60)
     assert len(leased) == 2
@@ -157,7 +160,7 @@ CALLS: dict[str, Callable[[Crowded], object]] = {
     "jobs": lambda crowded: list_jobs(crowded.shop.db, crowded.shop.tenant, limit=50, after=None),
     "open jobs": lambda crowded: look_since(crowded.shop.db, crowded.shop.tenant, datetime.now(UTC)),
     "jobs by state": lambda crowded: list_jobs(
-        crowded.shop.db, crowded.shop.tenant, limit=50, after=None, state=JobState.RUNNING
+        crowded.shop.db, crowded.shop.tenant, limit=50, after=None, only=JobFilter(state=JobState.RUNNING)
     ),
     "page of images": lambda crowded: list_images(
         crowded.shop.db, crowded.shop.tenant, crowded.job_id, limit=50, after=10
