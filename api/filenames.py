@@ -8,6 +8,7 @@ import unicodedata
 from cleanplate.base.names import stem_and_extension
 
 MAX_BYTES = 255
+MAX_PATH_BYTES = 1024
 # Marks that reverse the writing direction: they can make ``gpj.exe`` look like a picture.
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -24,6 +25,23 @@ def clean_filename(name: str) -> str:
     if not kept.strip("."):
         raise ValueError(f"{name[:40]!r} is not the name of a file")
     return _capped(kept)
+
+
+def clean_path(path: str) -> str:
+    """A relative path of such names, separated by slashes, at most 1024 bytes.
+
+    Raises:
+        ValueError: it leaves its folder, is too long, or nothing is left of a part.
+    """
+    parts = [part for part in re.split(r"[/\\]", path) if part not in {"", "."}]
+    if ".." in parts:
+        raise ValueError(f"{path[:40]!r} leaves its folder")
+    if not parts:
+        raise ValueError(f"{path[:40]!r} is not the path of a file")
+    cleaned = "/".join(clean_filename(part) for part in parts)
+    if len(cleaned.encode()) > MAX_PATH_BYTES:
+        raise ValueError(f"the path is longer than {MAX_PATH_BYTES} bytes")
+    return cleaned
 
 
 def _capped(name: str) -> str:

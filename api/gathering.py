@@ -12,6 +12,7 @@ from typing import IO
 
 from api import requests
 from api.answers import Fault
+from api.filenames import clean_path
 from api.images import Refused, check_model, check_text, name_of, new_image
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
@@ -149,11 +150,20 @@ def _list_folder(stores: Stores, url: str) -> list[NewImage]:
         NewImage(
             name=name_of(address),
             source_url=address,
+            path=path_of(inner),
             # A name that custom_id cannot hold is still part of the address.
             custom_id=inner if len(inner) <= 200 and inner.isprintable() else None,
         )
         for address, inner in addresses
     ]
+
+
+def path_of(key: str) -> str | None:
+    """The key after the folder as a path; ``None``: it cannot be one, and is still part of the address."""
+    try:
+        return clean_path(key)
+    except ValueError:
+        return None
 
 
 def _check_count(stores: Stores, count: int) -> None:

@@ -60,6 +60,7 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
         answers.Problem,
         answers.ResultLine,
         answers.ErrorLine,
+        answers.ManifestLine,
         answers.JobEvent,
         answers.SkippedLine,
         requests.ManifestJob,

@@ -67,6 +67,7 @@ CATALOGUE: dict[str, Kind] = {
     "request_too_large": Kind(413, "The request is too large"),
     "image_too_large": Kind(413, "The picture's file is too large"),
     "mask_too_large": Kind(413, "The mask's file is too large"),
+    "range_unsatisfiable": Kind(416, "The file has no such part"),
     "media_type_unsupported": Kind(415, "Unsupported media type"),
     "validation_failed": Kind(422, "The request does not match the schema"),
     "idempotency_key_invalid": Kind(422, "Invalid Idempotency-Key"),

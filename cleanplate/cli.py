@@ -16,6 +16,7 @@ from cleanplate.commands import (
     audit,
     demo,
     doctor,
+    download,
     health,
     inpaint,
     keys,
@@ -93,6 +94,7 @@ app.command(cls=needs("service", "worker"))(service.up)
 app.command(cls=needs("service"))(service.link)
 app.command()(submit.submit)
 app.command()(submit.watch)
+app.command()(download.download)
 app.command()(submit.approve)
 app.add_typer(tenant_jobs.app, name="jobs")
 app.command(cls=needs("worker"))(inpaint.inpaint)

@@ -2,7 +2,7 @@
 
 from api.answers.base import Answer, Fault, Health, Problem, Readiness
 from api.answers.devices import Device, Devices
-from api.answers.images import ErrorLine, Image, ImagePage, ResultLine, SkippedLine
+from api.answers.images import ErrorLine, Image, ImagePage, ManifestLine, ResultLine, SkippedLine
 from api.answers.jobs import (
     Counts,
     ImageError,
@@ -39,6 +39,7 @@ __all__ = [
     "JobEvent",
     "JobLinks",
     "JobPage",
+    "ManifestLine",
     "Overview",
     "Pause",
     "Problem",

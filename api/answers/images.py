@@ -25,6 +25,9 @@ class Image(Answer):
     job_id: str = Field(examples=[JOB_ID])
     position: int = Field(description="The image's place in the job, from 0.")
     name: str = Field(examples=["shirt-01.jpg"])
+    path: str | None = Field(
+        description="Where it lies in your own folders, as it was submitted.", examples=["shirts/front/01.jpg"]
+    )
     custom_id: str | None = Field(description="The image's name in your own books, as it was submitted.")
     metadata: dict[str, str] = Field(description="Texts of your own, as they were submitted.")
     source_url: str | None = Field(description="The address that it is fetched from; null for uploads.")
@@ -60,6 +63,7 @@ class Image(Answer):
             job_id=image.job_id,
             position=image.position,
             name=image.name,
+            path=image.path,
             custom_id=image.custom_id,
             metadata=image.metadata,
             source_url=image.source_url,
@@ -87,6 +91,7 @@ class ResultLine(Answer):
     custom_id: str | None
     metadata: dict[str, str]
     name: str
+    path: str | None
     image_id: str
     position: int
     state: ImageState
@@ -94,6 +99,7 @@ class ResultLine(Answer):
     width: int | None
     height: int | None
     sha256: str | None = Field(description="SHA-256 of the result's file, in hexadecimal.")
+    bytes: int | None = Field(description="Its size; null for results of earlier versions.")
     result_url: str
 
     @classmethod
@@ -103,6 +109,7 @@ class ResultLine(Answer):
             custom_id=image.custom_id,
             metadata=image.metadata,
             name=image.name,
+            path=image.path,
             image_id=image.id,
             position=image.position,
             state=image.state,
@@ -110,7 +117,50 @@ class ResultLine(Answer):
             width=image.width,
             height=image.height,
             sha256=records.ImageRecord.model_validate(image.record).sha256.result,
+            bytes=image.result_bytes,
             result_url=f"/v1/images/{image.id}/result",
+        )
+
+
+class ManifestLine(Answer):
+    """One line of `manifest.jsonl`, the last file of a job's ZIP: every image of the job, in its order."""
+
+    file: str | None = Field(description="The result's path in the ZIP; null where there is no result.")
+    path: str | None = Field(description="The path that was submitted.")
+    name: str
+    custom_id: str | None
+    metadata: dict[str, str]
+    image_id: str
+    state: ImageState
+    code: str | None = Field(description="The code of the error, of an image that failed.")
+    detail: str | None
+    method: str | None = Field(description="What was done: the method of the repair.")
+    source_sha256: str | None
+    sha256: str | None = Field(description="SHA-256 of the result's file.")
+    bytes: int | None = Field(description="Size of the result's file.")
+    width: int | None
+    height: int | None
+
+    @classmethod
+    def of(cls, image: records.Image, file: str | None, size: int | None) -> Self:
+        """The line of an image whose result, of this size, is ``file`` in the ZIP."""
+        record = records.ImageRecord.model_validate(image.record)
+        return cls(
+            file=file,
+            path=image.path,
+            name=image.name,
+            custom_id=image.custom_id,
+            metadata=image.metadata,
+            image_id=image.id,
+            state=image.state,
+            code=image.error_code,
+            detail=image.error_detail,
+            method=record.method,
+            source_sha256=record.sha256.source,
+            sha256=record.sha256.result,
+            bytes=size,
+            width=image.width,
+            height=image.height,
         )
 
 
@@ -120,6 +170,7 @@ class ErrorLine(Answer):
     custom_id: str | None
     metadata: dict[str, str]
     name: str
+    path: str | None
     image_id: str
     position: int
     error: ImageError
@@ -131,6 +182,7 @@ class ErrorLine(Answer):
             custom_id=image.custom_id,
             metadata=image.metadata,
             name=image.name,
+            path=image.path,
             image_id=image.id,
             position=image.position,
             error=ImageError(code=image.error_code or "", detail=image.error_detail or ""),

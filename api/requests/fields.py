@@ -12,9 +12,10 @@ from pydantic import (
     StringConstraints,
 )
 
-from api.filenames import clean_filename
+from api.filenames import clean_filename, clean_path
 
 FileName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(clean_filename)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(clean_path)]
 ContentType = Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
 #: :mod:`storage.blobs.buckets` decides whether the service may connect to it.
 Url = Annotated[str, Field(min_length=1, max_length=2000)]

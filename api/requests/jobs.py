@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from api.example_ids import KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID
-from api.requests.fields import FileName, FilePart, Labels, Line, Metadata, PageQuery, Request, Sha256, Url
+from api.requests.fields import FileName, FilePart, FilePath, Labels, Line, Metadata, PageQuery, Request, Sha256, Url
 from api.requests.masks import ImageMaskFields, JobMaskFields
 from cleanplate.base.documents import Id
 from cleanplate.base.options import ImageOptions, JobOptions
@@ -50,7 +50,15 @@ class NewImage(ImageMaskFields):
         examples=["https://shop.example/pictures/shirt-01.jpg"],
     )
     name: FileName | None = Field(
-        default=None, description="The file name. Missing: the upload's, or the last part of the address."
+        default=None, description="The file name. Missing: the path's, the upload's, or the address's last part."
+    )
+    path: FilePath | None = Field(
+        default=None,
+        description=(
+            "Where the picture lies in your own folders, with its file name. Results, events, ZIP and destination keep "
+            "it. Parts are separated by slashes; none may be `..`."
+        ),
+        examples=["shirts/front/01.jpg"],
     )
     options: ImageOptions | None = Field(
         default=None, description="The image's own options: the fields that they name win over the job's."

@@ -1,18 +1,22 @@
 """Results of a whole job: a manifest of its results, a file of its errors, and a ZIP of its pictures.
 
-All three are streams: they are read from ledger and object store while they are sent.
+Manifest and errors are read from the ledger while they are sent, and the ZIP's pictures from the object store.
 """
 
 from __future__ import annotations
 
+import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from api import answers, auth
-from api.archive import stream_zip
+from api.archive import ZipPlan, ZipStream
 from api.problems import Problem, responses
 from api.stores import Stores, stores
 from cleanplate.base.names import stem_and_extension
@@ -25,6 +29,18 @@ blueprint = APIBlueprint("results", __name__, tag={"name": "Results", "descripti
 auth.protect(blueprint, writes=Scope.SUBMIT)
 
 LINES = "application/jsonl"
+_ZIP: Any = {
+    "application/zip": {
+        "schema": {"type": "string", "format": "binary"},
+        # A line of the file in it.
+        "x-manifest-line": {"$ref": "#/components/schemas/ManifestLine"},
+    }
+}
+_ZIP_HEADERS: Any = {
+    "ETag": {"description": "Names these contents.", "schema": {"type": "string"}},
+    "Content-Length": {"description": "Its size in bytes.", "schema": {"type": "integer"}},
+    "Accept-Ranges": {"description": "`bytes`.", "schema": {"type": "string"}},
+}
 _PAGE = 500
 
 
@@ -72,16 +88,20 @@ def errors(job_id: str) -> Response:
 @blueprint.doc(
     summary="Download a job's results as a ZIP",
     description=(
-        "Streamed, under the pictures' names; of several with one name the later ones are numbered. A ZIP that breaks "
-        "off has no directory at its end and is refused by every program."
+        "Under the pictures' paths, or their names where they have none, in a form that every system unpacks; of "
+        "several with one name the later ones are numbered. The last file, `manifest.jsonl`, has a line for each image "
+        "of the job, see `ManifestLine`. It has a length and an `ETag`: send `Range` and `If-Range` to continue a ZIP "
+        "that was cut off."
     ),
     responses=responses(
         "job_not_finished",
+        "range_unsatisfiable",
+        "blob_not_found",
+        "blob_store_unavailable",
         also={
-            200: {
-                "description": "The ZIP.",
-                "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
-            }
+            200: {"description": "The ZIP.", "content": _ZIP, "headers": _ZIP_HEADERS},
+            206: {"description": "The part of the ZIP that `Range` asks for.", "content": _ZIP},
+            304: {"description": "It is as the `ETag` in `If-None-Match` names it; no body."},
         },
     ),
 )
@@ -90,18 +110,55 @@ def archive(job_id: str) -> Response:
     job = get_job(backend.database, tenant, job_id)
     if job.state not in {JobState.COMPLETED, JobState.CANCELED}:
         raise Problem("job_not_finished", f"The job is {job.state}. Ask again when it has ended.")
-    files = (
-        (download_name(image), image.finished_at or image.created_at, backend.blobs.get(image.result_key))
-        for image in _images(backend, tenant, job_id)
-        if image.result_key
-    )
-    headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
-    return Response(stream_zip(files), mimetype="application/zip", headers=headers)
+    plan = ZipPlan()
+    try:
+        _plan(plan, backend, tenant, job)
+    except BaseException:
+        plan.close()
+        raise
+    answer = Response(ZipStream(plan, backend.blobs.get), mimetype="application/zip")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{job_id}.zip"'
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.content_length = plan.length
+    answer.set_etag(plan.etag)
+    try:
+        answer.make_conditional(request, accept_ranges=True, complete_length=plan.length)
+    except RequestedRangeNotSatisfiable:
+        plan.close()
+        detail = f"The ZIP has {plan.length} bytes."
+        raise Problem("range_unsatisfiable", detail, headers={"Content-Range": f"bytes */{plan.length}"}) from None
+    return answer
+
+
+def _plan(plan: ZipPlan, backend: Stores, tenant: str, job: records.Job) -> None:
+    """Lays the ZIP of a job's results out, and its manifest."""
+    with tempfile.TemporaryFile() as manifest:
+        for image in _images(backend, tenant, job.id):
+            file, size = None, image.result_bytes
+            if image.result_key is not None:
+                crc = image.result_crc32
+                if size is None or crc is None:
+                    # A version before 0017 kept neither.
+                    data = backend.blobs.get(image.result_key)
+                    size, crc = len(data), zlib.crc32(data)
+                time = image.finished_at or image.created_at
+                file = plan.add(result_path(image), time, size=size, crc=crc, key=image.result_key)
+            line = answers.ManifestLine.of(image, file, size if file is not None else None)
+            manifest.write(line.model_dump_json().encode() + b"\n")
+        plan.add_text("manifest.jsonl", job.finished_at or job.created_at, manifest)
+    plan.finish()
+
+
+def result_path(image: records.Image) -> str:
+    """The picture's path, or its name where it has none, with the extension of its result's format."""
+    folder, slash, _ = (image.path or "").rpartition("/")
+    return folder + slash + download_name(image)
 
 
 def download_name(image: records.Image) -> str:
     """The picture's name, with the extension of its result's format."""
-    stem, extension = stem_and_extension(image.name)
+    name = image.name if image.path is None else image.path.rpartition("/")[2]
+    stem, extension = stem_and_extension(name)
     return stem + (PurePosixPath(image.result_key or "").suffix or extension)
 
 

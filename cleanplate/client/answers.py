@@ -226,6 +226,8 @@ class ImageAnswer(_Answer):
     #: 0-based place in the job.
     position: int
     name: str
+    #: Where it lies in the submitter's folders.
+    path: str | None = None
     #: The submitter's own name for it.
     custom_id: str | None = None
     metadata: dict[str, str] = {}
@@ -260,6 +262,7 @@ class ResultLine(_Answer):
     custom_id: str | None
     metadata: dict[str, str] = {}
     name: str
+    path: str | None = None
     position: int
     state: ImageState = "succeeded"
     content_type: str | None
@@ -268,6 +271,8 @@ class ResultLine(_Answer):
     height: int | None = None
     #: Of the result's file, in hexadecimal digits.
     sha256: str | None
+    #: Its size.
+    bytes: int | None = None
     #: Path of the result.
     result_url: str | None = None
 
@@ -279,6 +284,7 @@ class ErrorLine(_Answer):
     custom_id: str | None
     metadata: dict[str, str] = {}
     name: str
+    path: str | None = None
     position: int
     error: ImageError
 

@@ -302,8 +302,8 @@ class Client:
         return self._calls.call(JobOverview, "GET", _job_path(job_id, "overview"))
 
     def archive(self, job_id: str, path: Path) -> None:
-        """Fetch all results of an ended job as a ZIP into ``path``."""
-        self._transfers.fetch_body(_job_path(job_id, "archive"), path)
+        """Fetch all results of an ended job as a ZIP into ``path``; an interrupted call is continued by the next."""
+        self._transfers.fetch_resumable(_job_path(job_id, "archive"), path)
 
     def download(self, image: ImageAnswer | ResultLine, path: Path) -> None:
         """Fetch an image's result into ``path``, whole or not at all; a SHA-256 that the answer states is checked."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Unpack
 
-from cleanplate.base.names import candidates, stem_and_extension
+from cleanplate.base.names import candidates, safe_path, stem_and_extension
 from cleanplate.client.answers import (
     ErrorLine,
     ImageAnswer,
@@ -135,7 +135,8 @@ class Job:
     def download(self, folder: Path, *, on_done: Callable[[int], None] | None = None) -> dict[str, Path]:
         """Fetch all results into ``folder`` (made if missing), once the job has ended; the files by image id.
 
-        Each file appears whole or not at all, under its picture's name; a name that another file has gets a number.
+        Each file appears whole or not at all, under its picture's path or name; a name that another file has gets a
+        number.
         A file that is already there with the right SHA-256 is not fetched again, so an interrupted call can be
         repeated.
         """
@@ -143,12 +144,13 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         missing: dict[Path, ResultLine] = {}
         files: dict[str, Path] = {}
-        taken_names: set[str] = set()
+        taken_paths: set[str] = set()
         for line in self._client.results(self.id):
-            path, is_there = _place(folder, line, taken_names)
-            taken_names.add(path.name.casefold())
+            path, is_there = _place(folder, line, taken_paths)
+            taken_paths.add(str(path).casefold())
             files[line.image_id] = path
             if not is_there:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 missing[path] = line
             elif on_done is not None:
                 on_done(1)
@@ -156,12 +158,14 @@ class Job:
         return files
 
 
-def _place(folder: Path, line: ResultLine, taken_names: set[str]) -> tuple[Path, bool]:
+def _place(folder: Path, line: ResultLine, taken_paths: set[str]) -> tuple[Path, bool]:
     """The path of a result, and whether the result is already there."""
-    for name in candidates(result_name(line)):
-        if name.casefold() in taken_names:
+    inner = result_path(line)
+    parent = folder / inner.parent
+    for name in candidates(inner.name):
+        path = parent / name
+        if str(path).casefold() in taken_paths:
             continue
-        path = folder / name
         if not path.exists():
             return path, False
         if line.sha256 is not None and path.is_file() and sha256_of(path) == line.sha256:
@@ -169,12 +173,12 @@ def _place(folder: Path, line: ResultLine, taken_names: set[str]) -> tuple[Path,
     raise AssertionError("candidates never end")
 
 
-def result_name(line: ResultLine) -> str:
-    """The picture's own name as a plain file name, with the extension of the result's format."""
-    plain = line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
-    stem, extension = stem_and_extension(plain)
+def result_path(line: ResultLine) -> PurePosixPath:
+    """The picture's path, or its name where it has none: safe on every system, with the result's extension."""
+    plain = PurePosixPath(safe_path(line.path or line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"))
+    stem, extension = stem_and_extension(plain.name)
     extensions = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
-    return plain if extension.lower() in extensions else stem + extensions[0]
+    return plain if extension.lower() in extensions else plain.with_name(stem + extensions[0])
 
 
 def sha256_of(path: Path) -> str:

@@ -32,6 +32,8 @@ class Picture:
     url: str | None = None
     #: Its file name; ``None``: the file's own, or the last part of the address.
     name: str | None = None
+    #: Where it lies in your own folders, with its file name; results and ZIP keep it.
+    path: str | None = None
     custom_id: str | None = None
     #: Up to 16 texts of your own.
     metadata: Mapping[str, str] | None = None
@@ -52,6 +54,7 @@ class Picture:
         name = self.name or (self.file.name if self.file is not None else None)
         own = {
             "name": name,
+            "path": self.path,
             "custom_id": self.custom_id,
             "metadata": None if self.metadata is None else dict(self.metadata),
             "options": _json_of(self.options),

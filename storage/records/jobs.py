@@ -39,6 +39,8 @@ class NewImage:
     #: Its name in the tenant's own system.
     custom_id: str | None = None
     metadata: dict[str, str] | None = None
+    #: Where it lies in the tenant's folders: ``shirts/front/01.jpg``.
+    path: str | None = None
 
     @property
     def mask_upload_id(self) -> str | None:
@@ -166,6 +168,8 @@ class Image:
     #: 0-based place in the job.
     position: int
     name: str
+    #: Where it lies in the tenant's folders; ``None``: not stated.
+    path: str | None
     custom_id: str | None
     metadata: dict[str, str]
     state: ImageState
@@ -181,6 +185,9 @@ class Image:
     result_key: str | None
     #: In hexadecimal; ``None``: no result, or not kept (before 0016).
     result_sha256: str | None
+    #: Of the result's file; ``None``: no result, or not kept (before 0017).
+    result_bytes: int | None
+    result_crc32: int | None
     content_type: str | None
     width: int | None
     height: int | None

@@ -122,6 +122,9 @@ class Outcome:
     #: SUCCEEDED, SKIPPED or FAILED.
     state: ImageState
     result_key: str | None = None
+    #: Size and CRC-32 of the result's file.
+    result_bytes: int | None = None
+    result_crc32: int | None = None
     content_type: str | None = None
     width: int | None = None
     height: int | None = None

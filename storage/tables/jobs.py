@@ -118,6 +118,8 @@ images = Table(
     Column("tenant_id", ID, nullable=False),
     Column("position", Integer, nullable=False),
     Column("name", String(255), nullable=False),
+    # Where it lies in the tenant's folders, with its file name; parts are separated by slashes. Empty: not stated.
+    Column("path", String(1024)),
     # Its name in the tenant's own system.
     Column("custom_id", String(200)),
     # Of the tenant. Empty: none.
@@ -136,6 +138,9 @@ images = Table(
     Column("result_key", String(300)),
     # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0016.
     Column("result_sha256", String(64)),
+    # Size and CRC-32 of that file. Empty: no result, or one of before 0017.
+    Column("result_bytes", BigInteger),
+    Column("result_crc32", BigInteger),
     Column("content_type", String(100)),
     Column("width", Integer),
     Column("height", Integer),

@@ -121,6 +121,7 @@ def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str
         "id": new_id("img"),
         "position": position,
         "name": image.name or filename,
+        "path": image.path,
         "custom_id": image.custom_id,
         "metadata": image.metadata or None,
         "source_key": source_key,

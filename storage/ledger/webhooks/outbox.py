@@ -26,6 +26,7 @@ ENDED_IMAGE = (
     images.c.job_id,
     images.c.tenant_id,
     images.c.name,
+    images.c.path,
     images.c.custom_id,
     images.c.attempt,
     images.c.state,
@@ -58,7 +59,7 @@ def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> lis
     for row in ended:
         listener, event_type = listeners.get(row.job_id), f"image.{row.state}"
         if listener is not None and event_type in set(EventFilter) and wants(listener.events, event_type):
-            data = {"id": row.id, "job_id": row.job_id, "name": row.name, "custom_id": row.custom_id}
+            data = {"id": row.id, "job_id": row.job_id, "name": row.name, "path": row.path, "custom_id": row.custom_id}
             if row.error_code is not None:
                 data["error"] = {"code": row.error_code, "detail": (row.error_detail or "")[:_DETAIL_LENGTH]}
             events[row.job_id].append(event(event_type, row.finished_at, data))

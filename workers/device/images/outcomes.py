@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,8 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         image_id=context.image.id,
         state=ImageState.SUCCEEDED if result.changed else ImageState.SKIPPED,
         result_key=key,
+        result_bytes=len(result.data),
+        result_crc32=zlib.crc32(result.data),
         content_type=result.content_type,
         width=result.width,
         height=result.height,

@@ -279,7 +279,9 @@ def test_a_submission_can_state_every_field_of_its_schema(name: str, document: d
         {
             "NewJob": {"images", "manifest", "folder", *terms_body(RIGHTS, terms)},
             "NewImage": {
-                *Picture(file=file, name="b.png", custom_id="c", metadata={}, options={"label": True}).body(uploads),
+                *Picture(
+                    file=file, name="b.png", path="a/b.png", custom_id="c", metadata={}, options={"label": True}
+                ).body(uploads),
                 *Picture(url="https://shop.example/a.png").body(uploads),
             },
         }[name]
