@@ -33,7 +33,8 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call recipes)
 	@$(call scripts)
 	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-force-exit $(SCRIPTS)/*/*.test.js
-	$(RUN)/python -m pytest -n 2 --dist loadfile
+	# One thread for each of the two processes: more of them would only wait for one another on two cores.
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: ## Run the long suites
 	@$(call install,test)
@@ -53,7 +54,7 @@ lint: ## Check style, types and import rules, of the page's scripts too
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(SCRIPTS)/node_modules/.bin/tsc --project $(SCRIPTS)/tsconfig.json
-	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/web $(SCRIPTS)
+	$(SCRIPTS)/node_modules/.bin/eslint --config $(SCRIPTS)/eslint.config.js --max-warnings 0 api/static/docs.js api/static/web $(SCRIPTS)
 	$(RUN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
 	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
+from cleanplate.base.documents import JsonObject
 
-_JOB_BODY: dict[str, Any] = {
+_JOB_BODY: JsonObject = {
     "id": JOB_ID,
     "state": "running",
     "kind": "catalogue",
@@ -48,7 +48,7 @@ _JOB_BODY: dict[str, Any] = {
         "archive": f"/v1/jobs/{JOB_ID}/archive",
     },
 }
-_IMAGE_BODY: dict[str, Any] = {
+_IMAGE_BODY: JsonObject = {
     "id": IMAGE_ID,
     "job_id": JOB_ID,
     "position": 0,
@@ -73,7 +73,7 @@ _IMAGE_BODY: dict[str, Any] = {
     "started_at": "2026-05-01T12:00:01Z",
     "finished_at": "2026-05-01T12:00:03Z",
 }
-_WEBHOOK_BODY: dict[str, Any] = {
+_WEBHOOK_BODY: JsonObject = {
     "id": WEBHOOK_ID,
     "url": "https://shop.example/hooks/cleanplate",
     "events": ["job.*", "image.failed"],
@@ -84,7 +84,7 @@ _WEBHOOK_BODY: dict[str, Any] = {
     "disabled_reason": None,
 }
 
-_DELIVERY_BODY: dict[str, Any] = {
+_DELIVERY_BODY: JsonObject = {
     "id": DELIVERY_ID,
     "webhook_id": WEBHOOK_ID,
     "job_id": JOB_ID,
@@ -111,7 +111,7 @@ _DELIVERY_BODY: dict[str, Any] = {
         }
     ],
 }
-_PARTS: list[dict[str, Any]] = [
+_PARTS: list[JsonObject] = [
     {
         "number": number,
         "size": size,
@@ -122,7 +122,7 @@ _PARTS: list[dict[str, Any]] = [
     for number, size in ((1, 8_388_608), (2, 4_194_304))
 ]
 
-_TEMPLATE_BODY: dict[str, Any] = {
+_TEMPLATE_BODY: JsonObject = {
     "id": TEMPLATE_ID,
     "name": "spring",
     "version": 1,
@@ -135,7 +135,15 @@ _TEMPLATE_BODY: dict[str, Any] = {
     "confidence": 0.93,
     "samples": 50,
     "quality": {"samples": 50, "informative": 47.0, "opacity": 0.41, "ghost": 0.03},
-    "place": {"anchor": "bottom-right", "scale": "pixels", "width": 180, "height": 60},
+    "place": {
+        "anchor": "bottom-right",
+        "scale": "pixels",
+        "down": -84.0,
+        "across": -204.0,
+        "reference_width": 1600,
+        "width": 180,
+        "height": 60,
+    },
     "previews": {"mask": f"/v1/templates/{TEMPLATE_ID}/previews/mask"},
     "source_job_id": JOB_ID,
     "found_with": None,
@@ -146,7 +154,7 @@ _TEMPLATE_BODY: dict[str, Any] = {
 }
 
 #: Keyed by the name of the answer's schema.
-EXAMPLES: dict[str, Any] = {
+EXAMPLES: JsonObject = {
     "Uploads": {
         "uploads": [
             {
@@ -244,7 +252,7 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-def problem(code: str, status: int, title: str, url: str) -> dict[str, Any]:
+def problem(code: str, status: int, title: str, url: str) -> JsonObject:
     """An example of a problem's body; ``url`` is the service's."""
     return {
         "type": f"{url}/docs#problem-{code}",

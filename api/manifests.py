@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from api import requests
 from api.answers import Fault
 from api.images import Refused, new_image
 from api.problems import MAX_FAULTS, Problem, sentence
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import UNION_TAGS
 from cleanplate.base.settings import Settings
 from storage.records import NewImage, SkippedRow
@@ -180,12 +181,12 @@ def _custom_id(row: str | Cells) -> str | None:
     return value.replace("\x00", "")[:200] if isinstance(value, str) else None
 
 
-def _fields_of(cells: Cells) -> dict[str, Any]:
+def _fields_of(cells: Cells) -> JsonObject:
     """A row of CSV as the fields of an image. Empty cells are left out; ``mask``, ``options``, ``metadata`` are JSON.
 
     A column ``options.dilation_px`` is a field of ``options``, ``metadata.season`` one of ``metadata``.
     """
-    fields: dict[str, Any] = {}
+    fields: JsonObject = {}
     parts: dict[str, dict[str, str]] = {name: {} for name in _OBJECTS}
     for name, text in cells.items():
         if text == "":

@@ -13,6 +13,7 @@ from api.auth import bearer
 from api.examples import EXAMPLES, problem
 from api.limits import HEADERS
 from api.problems import CATALOGUE, MEDIA_TYPE, responses
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.options import JobOptions
 
 _REF = "#/components/schemas/"
@@ -54,7 +55,7 @@ def register(app: APIFlask) -> None:
     app.spec_processor(_made_exact)  # type: ignore[arg-type]
 
 
-def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
+def _made_exact(document: JsonObject) -> JsonObject:
     components = document["components"]["schemas"]
     for model in (
         answers.Problem,
@@ -118,11 +119,11 @@ def _made_exact(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _answers_json(operation: dict[str, Any]) -> bool:
+def _answers_json(operation: JsonObject) -> bool:
     return "application/json" in operation["responses"].get("200", {}).get("content", {})
 
 
-def _add_once(operation: dict[str, Any]) -> None:
+def _add_once(operation: JsonObject) -> None:
     """Adds the header and the answers of a request that can be repeated with an Idempotency-Key."""
     operation.setdefault("parameters", []).append(
         {
@@ -143,7 +144,7 @@ def _add_once(operation: dict[str, Any]) -> None:
     }
 
 
-def _add_common_problems(path: str, operation: dict[str, Any]) -> None:
+def _add_common_problems(path: str, operation: JsonObject) -> None:
     """Adds the errors that follow from an operation's parameters and body. Routes list only their own."""
     body = operation.get("requestBody", {}).get("content", {})
     codes = ["key_missing", "key_wrong", "scope_missing", "rate_limited", "ledger_unavailable"]
@@ -163,7 +164,7 @@ def _add_common_problems(path: str, operation: dict[str, Any]) -> None:
             known["description"] += f"; {described['description']}"
 
 
-def _add_limits(operation: dict[str, Any]) -> None:
+def _add_limits(operation: JsonObject) -> None:
     """Adds the headers of the rate limit, and ``Retry-After`` where an answer carries it."""
     for status, answer in operation["responses"].items():
         if status in {"429", "503"} or "`idempotency_key_busy`" in answer["description"]:
@@ -173,7 +174,7 @@ def _add_limits(operation: dict[str, Any]) -> None:
     operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
-def _add_conditions(operation: dict[str, Any]) -> None:
+def _add_conditions(operation: JsonObject) -> None:
     """Adds the headers and the answer of a conditional GET."""
     operation["responses"]["200"]["headers"] = {"ETag": _header("string", "Names this state of it.")}
     operation["responses"]["304"] = {"description": "It is as the `ETag` in `If-None-Match` names it; no body."}
@@ -187,7 +188,7 @@ def _add_conditions(operation: dict[str, Any]) -> None:
     )
 
 
-def _add_examples(document: dict[str, Any], operation: dict[str, Any]) -> None:
+def _add_examples(document: JsonObject, operation: JsonObject) -> None:
     """Adds an example to each request body and each answer."""
     schemas = document["components"]["schemas"]
     for content in operation.get("requestBody", {}).get("content", {}).values():
@@ -210,17 +211,17 @@ def _add_examples(document: dict[str, Any], operation: dict[str, Any]) -> None:
                 content["example"] = EXAMPLES[name]
 
 
-def _header(kind: str, description: str) -> dict[str, Any]:
+def _header(kind: str, description: str) -> JsonObject:
     return {"description": description, "schema": {"type": kind}}
 
 
-def _add(components: dict[str, Any], model: type[BaseModel]) -> None:
+def _add(components: JsonObject, model: type[BaseModel]) -> None:
     schema = model.model_json_schema(ref_template=_REF + "{model}")
     components.update(schema.pop("$defs", {}))
     components[model.__name__] = schema
 
 
-def _flatten(document: dict[str, Any]) -> None:
+def _flatten(document: JsonObject) -> None:
     """Renames nested models: ``Job.Counts`` becomes ``Counts``."""
     components = document["components"]["schemas"]
     for name in [name for name in components if "." in name]:
@@ -242,7 +243,7 @@ def _rename_references(node: Any) -> None:
             _rename_references(item)
 
 
-def _complete(operation: dict[str, Any]) -> None:
+def _complete(operation: JsonObject) -> None:
     """Completes every operation: parameters required and described, bodies required, 500 possible."""
     for parameter in operation.get("parameters", []):
         schema = parameter["schema"]

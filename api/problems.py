@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from apiflask import APIFlask, HTTPError
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import UNION_TAGS
 from cleanplate.telemetry.logs import redact_text
 from model.errors import ModelError
@@ -27,7 +28,7 @@ MEDIA_TYPE = "application/problem+json"
 MAX_FAULTS = 100
 
 #: The type that APIFlask takes for the answers of a route.
-Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
+Responses = dict[int | str, dict[str, str | dict[str, JsonObject]]]
 
 _log = structlog.get_logger(__name__)
 
@@ -200,7 +201,7 @@ def register(app: APIFlask, *, page_for: Callable[[Problem], Response | None]) -
 
 def _answer(error: Exception) -> Response:
     problem = _translate(error)
-    body: dict[str, Any] = {
+    body: JsonObject = {
         "type": f"{current_app.config['PUBLIC_URL']}/docs#problem-{problem.code}",
         "title": problem.kind.title,
         "status": problem.kind.status,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from flask import request
 
@@ -12,6 +11,7 @@ from api.answers import Fault
 from api.idempotency import REPLAYED
 from api.problems import Problem, pointer
 from api.stores import Stores
+from cleanplate.base.documents import JsonObject
 from cleanplate.telemetry import meters, tracing
 from storage import records
 from storage.errors import NotFound
@@ -62,5 +62,5 @@ def _write(
         ) from error
 
 
-def _as_json(job: records.Job) -> dict[str, Any]:
+def _as_json(job: records.Job) -> JsonObject:
     return answers.Job.of(job).model_dump(mode="json")

@@ -165,7 +165,7 @@ def measure(kind: Kind, source: bytes, mask: bytes, s3: Mapping[str, Any]) -> Fi
         tenant = ensure_tenant(worker.database, "bench")
         [job] = list_jobs(worker.database, tenant, limit=1, after=None)
         images = _all_images(worker.database, tenant, job.id)
-    done = [image.record["seconds"] for image in images if image.record]
+    done = [image.record.seconds for image in images if image.record.seconds]
     return Figures(
         kind=kind.name,
         pictures=kind.count,

@@ -25,6 +25,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, select, text
 
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
 from cleanplate.telemetry import logs
@@ -45,13 +46,13 @@ from workers.shared.queue import make_celery
 
 #: One image in this number fails, so that the outbox carries events of images too.
 FAILS = 100
-RECORD = {
-    "method": "FFC inpainting (fourier-unet)",
-    "device": "null",
-    "sha256": {"source": "0" * 64, "mask": "0" * 64, "result": "0" * 64},
-    "seconds": {"fetch": 0.01, "decode": 0.02, "network": 0.1, "encode": 0.02, "store": 0.01},
-    "worker": "bench",
-}
+RECORD = ImageRecord(
+    method="FFC inpainting (fourier-unet)",
+    device="null",
+    sha256=FileHashes(source="0" * 64, mask="0" * 64, result="0" * 64),
+    seconds={"fetch": 0.01, "decode": 0.02, "network": 0.1, "encode": 0.02, "store": 0.01},
+    worker="bench",
+)
 
 
 class Work(IntEnum):

@@ -15,6 +15,7 @@
     ├── EngineClosed       engine_closed (transient)
     ├── DeviceFull         device_out_of_memory (transient)
     ├── DeviceLost         device_lost (transient)
+    ├── DeviceUnusable     device_unusable
     ├── ResultNotFinite    result_not_finite
     └── TrainingStopped    training_stopped
         ├── RecipeRejected, PhotosMissing, CheckpointRejected
@@ -156,6 +157,18 @@ class DeviceLost(ModelError):
 
     def __init__(self, device: str) -> None:
         super().__init__(f"The device {device} failed while it worked on the image.")
+
+
+class DeviceUnusable(ModelError):
+    """PyTorch cannot use the device that was asked for."""
+
+    code = "device_unusable"
+
+    def __init__(self, device: str) -> None:
+        super().__init__(
+            f"PyTorch cannot use {device}: `cleanplate doctor` tells whether its build and the driver fit the GPU. "
+            "The CPU is used only if it is asked for."
+        )
 
 
 class ResultNotFinite(ModelError):

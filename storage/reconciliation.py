@@ -17,12 +17,13 @@ from sqlalchemy import ColumnElement, Row, Select, collate, func, or_, select
 from storage.blobs.base import Blobs
 from storage.database import Database
 from storage.errors import BlobNotFound
+from storage.json_columns import read_image_record
 from storage.ledger.bulk import chunks, in_array
 from storage.ledger.lifecycle.images import Branch, move_images
 from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.transitions import OPEN_IMAGE, REMAKE, REOPEN
 from storage.ledger.operations import audit
-from storage.records import ImageRecord, ImageState, JobState, TemplateState
+from storage.records import ImageState, JobState, TemplateState
 from storage.tables import blob_deletions, images, jobs, templates, tenants, uploads
 
 #: Rows in one read.
@@ -185,7 +186,7 @@ def _missing_results(db: Database, blobs: Blobs, job: Row[Any]) -> Iterator[Miss
     folder = f"{_ROOT}{job.tenant_id}/jobs/{job.id}/"
     stored = {stat.key for stat in blobs.list(folder)} if rows else set()
     for row in rows:
-        has_preview = ImageRecord.model_validate(row.record).preview is not None
+        has_preview = read_image_record(row.record).preview is not None
         preview = f"{folder}previews/{row.id}.webp" if has_preview else None
         for lack, key in ((Lack.RESULT, row.result_key), (Lack.PREVIEW, preview)):
             if key and key not in stored:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import FileMask
 from cleanplate.base.options import JobOptions
 from storage.database import Database
@@ -109,7 +110,7 @@ def succeeded(image_id: str, *, tiles: int = 1) -> Outcome:
         width=640,
         height=480,
         tiles_done=tiles,
-        record={"method": "inpainting"},
+        record=ImageRecord(method="inpainting"),
     )
 
 

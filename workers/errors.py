@@ -71,8 +71,20 @@ class NoDevice(WorkerError):
         )
 
 
+class DevicesSilent(WorkerError):
+    """This machine has GPUs, and none of them answers."""
+
+    code = "devices_silent"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"This machine has {count} GPUs, and none answers: nvidia-smi says more. Reset them or start the machine "
+            "anew, or set CLEANPLATE_DEVICE to cpu."
+        )
+
+
 class UnknownDevice(WorkerError):
-    """``--devices`` names a device that this machine does not have."""
+    """``--devices`` or ``CUDA_VISIBLE_DEVICES`` names a device that this machine does not have."""
 
     code = "unknown_device"
 

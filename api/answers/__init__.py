@@ -13,11 +13,9 @@ from api.answers.jobs import (
     Overview,
     Pause,
     Reason,
-    Review,
-    ReviewError,
     Rights,
 )
-from api.answers.templates import Template, TemplatePage, TemplateProgress
+from api.answers.templates import Template, TemplatePage
 from api.answers.uploads import StoredUpload, Upload, UploadPart, UploadParts, Uploads
 from api.answers.webhooks import Delivery, DeliveryAttempt, DeliveryPage, Webhook, WebhookPage, WebhookWithSecret
 
@@ -46,14 +44,11 @@ __all__ = [
     "Readiness",
     "Reason",
     "ResultLine",
-    "Review",
-    "ReviewError",
     "Rights",
     "SkippedLine",
     "StoredUpload",
     "Template",
     "TemplatePage",
-    "TemplateProgress",
     "Upload",
     "UploadPart",
     "UploadParts",

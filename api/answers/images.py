@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field
 
 from api.answers.base import Answer
 from api.answers.jobs import ImageError
 from api.example_ids import IMAGE_ID, JOB_ID
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.masks import ImageMask
 from cleanplate.base.options import ImageOptions
 from storage import records
@@ -42,7 +43,7 @@ class Image(Answer):
     tiles_total: int | None
     attempt: int = Field(description="Number of times that a worker began it.")
     error: ImageError | None
-    record: dict[str, Any] = Field(description="How it was repaired: method, regions, device, seconds by stage.")
+    record: ImageRecord = Field(description="How it was repaired; empty until an attempt has ended.")
     result_url: str | None = Field(
         description="The path of the result; null while there is none.", examples=[f"/v1/images/{IMAGE_ID}/result"]
     )
@@ -78,7 +79,7 @@ class Image(Answer):
             error=ImageError(code=image.error_code or "", detail=image.error_detail or "") if failed else None,
             record=image.record,
             result_url=f"/v1/images/{image.id}/result" if image.result_key else None,
-            preview_url=f"/v1/images/{image.id}/preview" if "preview" in image.record else None,
+            preview_url=f"/v1/images/{image.id}/preview" if image.record.preview is not None else None,
             created_at=image.created_at,
             started_at=image.started_at,
             finished_at=image.finished_at,
@@ -116,7 +117,7 @@ class ResultLine(Answer):
             content_type=image.content_type,
             width=image.width,
             height=image.height,
-            sha256=records.ImageRecord.model_validate(image.record).sha256.result,
+            sha256=image.record.sha256.result if image.record.sha256 is not None else None,
             bytes=image.result_bytes,
             result_url=f"/v1/images/{image.id}/result",
         )
@@ -144,7 +145,7 @@ class ManifestLine(Answer):
     @classmethod
     def of(cls, image: records.Image, file: str | None, size: int | None) -> Self:
         """The line of an image whose result, of this size, is ``file`` in the ZIP."""
-        record = records.ImageRecord.model_validate(image.record)
+        hashes = image.record.sha256 or FileHashes()
         return cls(
             file=file,
             path=image.path,
@@ -155,9 +156,9 @@ class ManifestLine(Answer):
             state=image.state,
             code=image.error_code,
             detail=image.error_detail,
-            method=record.method,
-            source_sha256=record.sha256.source,
-            sha256=record.sha256.result,
+            method=image.record.method,
+            source_sha256=hashes.source,
+            sha256=hashes.result,
             bytes=size,
             width=image.width,
             height=image.height,

@@ -8,11 +8,12 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator
 
 from api.answers.base import Answer
-from api.example_ids import JOB_ID, KEY_ID, TEMPLATE_ID
+from api.example_ids import JOB_ID, KEY_ID
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import JobOptions
+from cleanplate.base.templates import Review
 from storage import records
-from storage.documents import read_job_mask
+from storage.json_columns import read_job_mask
 from storage.records import (
     JobKind,
     JobState,
@@ -50,19 +51,6 @@ class ImageError(Answer):
 
     code: str = Field(examples=["image_truncated"])
     detail: str
-
-
-class ReviewError(ImageError):
-    """The reason why no mark was found in a job's pictures."""
-
-    needed: int | None = Field(default=None, description="With `samples_too_few`: how many more pictures would do.")
-
-
-class Review(Answer):
-    """The marks that were found in the pictures of a job that waits for its mark."""
-
-    templates: list[str] = Field(description="The marks found, the commonest first.", examples=[[TEMPLATE_ID]])
-    error: ReviewError | None = Field(default=None, description="The reason why none was found; null where some were.")
 
 
 class JobLinks(Answer):
@@ -154,7 +142,7 @@ class Job(Answer):
             queue_position=job.queue_position,
             options=job.options,
             mask=job.mask,
-            review=Review.model_validate(job.review.model_dump()) if job.review is not None else None,
+            review=job.review,
             rows_skipped=job.rows_skipped,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,

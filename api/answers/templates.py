@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field
 
 from api.answers.base import Answer
 from api.answers.jobs import ImageError
 from api.example_ids import TEMPLATE_ID
+from cleanplate.base.templates import TemplatePlace, TemplateProgress, TemplateQuality
 from storage import records
 from storage.records import (
     TemplateKind,
     TemplateState,
 )
-
-
-class TemplateProgress(Answer):
-    """The progress of a template's making."""
-
-    stage: str = Field(examples=["outline"])
-    done: int
-    total: int
 
 
 class Template(Answer):
@@ -39,8 +32,12 @@ class Template(Answer):
     warnings: list[str] = Field(description="Sentences for the person who reviews it.")
     confidence: float | None = Field(description="0 to 1: `approve: auto` compares it; null until it is made.")
     samples: int | None = Field(description="Number of pictures that it was estimated from.")
-    quality: dict[str, Any] | None = Field(description="How well its opacity, colour and place are known.")
-    place: dict[str, Any] | None = Field(description="Its size, its anchor, and whether it grows with the picture.")
+    quality: TemplateQuality | None = Field(
+        description="How well its opacity, colour and place are known; null where it was not estimated."
+    )
+    place: TemplatePlace | None = Field(
+        description="Its size, its anchor, and whether it grows with the picture; null until it is made."
+    )
     previews: dict[str, str] = Field(
         description="Paths of preview pictures, by name: `mask`, `opacity`, `colour`, `before-1`, `after-1` and so on.",
         examples=[{"mask": f"/v1/templates/{TEMPLATE_ID}/previews/mask"}],
@@ -55,13 +52,13 @@ class Template(Answer):
     @classmethod
     def of(cls, template: records.Template) -> Self:
         """The answer of the ledger's record."""
-        same = ("id", "name", "version", "kind", "state", "warnings", "confidence", "samples", "quality", "place")
+        same = ("id", "name", "version", "kind", "state", "progress", "warnings", "confidence", "samples")
+        facts = ("quality", "place")
         times = ("attempt", "source_job_id", "created_at", "finished_at", "reviewed_at")
         path = f"/v1/templates/{template.id}/previews"
         failed = template.error_code is not None
         return cls(
-            **{name: getattr(template, name) for name in (*same, *times)},
-            progress=TemplateProgress.model_validate(template.progress) if template.progress else None,
+            **{name: getattr(template, name) for name in (*same, *facts, *times)},
             error=ImageError(code=template.error_code or "", detail=template.error_detail or "") if failed else None,
             previews={name: f"{path}/{name}" for name in template.previews},
             found_with=template.found_with_id,

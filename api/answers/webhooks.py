@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from pydantic import ConfigDict, Field
 
 from api.answers.base import Answer
 from api.example_ids import DELIVERY_ID, WEBHOOK_ID
+from cleanplate.base.documents import JsonObject
 from storage import records
 from storage.records import (
     DeliveryState,
@@ -32,7 +33,7 @@ class Webhook(Answer):
     disabled_reason: str | None
 
     @classmethod
-    def fields_of(cls, endpoint: records.WebhookEndpoint) -> dict[str, Any]:
+    def fields_of(cls, endpoint: records.WebhookEndpoint) -> JsonObject:
         """The answer of the ledger's record."""
         return {name: getattr(endpoint, name) for name in cls.model_fields if name != "secret"}
 
@@ -71,7 +72,7 @@ class Delivery(Answer):
     job_id: str | None
     event_type: str = Field(examples=["job.completed"])
     sequence: int = Field(description="Counts the deliveries of one job to one webhook from 1.")
-    payload: dict[str, Any] = Field(description="The body that is posted.")
+    payload: JsonObject = Field(description="The body that is posted.")
     state: DeliveryState
     created_at: datetime
     next_attempt_at: datetime | None = Field(description="The time of the next attempt; null where there is none.")

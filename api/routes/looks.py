@@ -83,7 +83,7 @@ def of_job(job_id: str) -> answers.Overview:
 def preview(image_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     image = get_image(backend.database, tenant, image_id)
-    if "preview" not in image.record:
+    if image.record.preview is None:
         raise Problem("not_found", "The image has no preview: those that succeeded have one.")
     data = backend.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
     answer = Response(data, mimetype="image/webp")

@@ -138,7 +138,7 @@ def _plan(plan: ZipPlan, backend: Stores, tenant: str, job: records.Job) -> None
             if image.result_key is not None:
                 crc = image.result_crc32
                 if size is None or crc is None:
-                    # A version before 0017 kept neither.
+                    # A version before 0018 kept neither.
                     data = backend.blobs.get(image.result_key)
                     size, crc = len(data), zlib.crc32(data)
                 time = image.finished_at or image.created_at

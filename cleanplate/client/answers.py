@@ -6,20 +6,21 @@ A newer service may send more fields than this client knows. Fields that an olde
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cleanplate.base.documents import JsonObject
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
+from cleanplate.base.templates import Review, TemplatePlace, TemplateProgress, TemplateQuality
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
 JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled"]
 JobKind = Literal["catalogue", "repair"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
-#: A mask or options of a kind that only a newer service knows, as it sent them.
-JsonObject = dict[str, Any]
 
 
 class _Answer(BaseModel):
@@ -81,20 +82,6 @@ class ImageError(_Answer):
     detail: str
 
 
-class ReviewError(ImageError):
-    """Why a job's pictures gave no mark."""
-
-    #: With ``samples_too_few``: the number of pictures that are missing.
-    needed: int | None = None
-
-
-class ReviewAnswer(_Answer):
-    """The marks found in the pictures of a job with ``mode: auto``: templates' ids, or why there are none."""
-
-    templates: list[str]
-    error: ReviewError | None = None
-
-
 class JobLinks(_Answer):
     """Paths of a job's parts."""
 
@@ -136,7 +123,7 @@ class JobAnswer(_Answer):
     #: Whether the job, its tenant or the whole service is paused.
     paused: bool = False
     #: The marks found in its pictures, once the search has ended.
-    review: ReviewAnswer | None = None
+    review: Review | None = None
     #: The options of all images, with their defaults.
     options: JobOptions | JsonObject = Field(default=JobOptions(), union_mode="left_to_right")
     #: As submitted; ``None``: each image has its own.
@@ -178,14 +165,6 @@ class PauseAnswer(_Answer):
     by: list[Literal["tenant", "operator"]]
 
 
-class TemplateProgress(_Answer):
-    """The progress of an estimate."""
-
-    stage: str
-    done: int
-    total: int
-
-
 class TemplateAnswer(_Answer):
     """A watermark known for many images, or the work of estimating one."""
 
@@ -204,9 +183,9 @@ class TemplateAnswer(_Answer):
     confidence: float | None
     samples: int | None
     #: How well opacity, colour and place are known.
-    quality: dict[str, Any] | None = None
+    quality: TemplateQuality | None = None
     #: Its size, its anchor, and whether it grows with the picture.
-    place: dict[str, Any] | None = None
+    place: TemplatePlace | JsonObject | None = Field(default=None, union_mode="left_to_right")
     #: Paths of preview pictures, by name.
     previews: dict[str, str]
     source_job_id: str | None
@@ -245,8 +224,8 @@ class ImageAnswer(_Answer):
     #: Number of times that a worker began it.
     attempt: int
     error: ImageError | None
-    #: How it was repaired: method, regions, device, seconds by stage.
-    record: dict[str, Any] = {}
+    #: How it was repaired; empty until an attempt has ended.
+    record: ImageRecord = ImageRecord()
     #: Paths of its result and its preview; ``None`` while there is none.
     result_url: str | None
     preview_url: str | None = None
@@ -337,7 +316,7 @@ class DeliveryAnswer(_Answer):
     #: Counts the deliveries of one job to one webhook, from 1.
     sequence: int
     #: The body of the post.
-    payload: dict[str, Any]
+    payload: JsonObject
     state: DeliveryState
     created_at: datetime
     #: ``None`` after the last attempt.

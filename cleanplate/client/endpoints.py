@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.client.answers import DeliveryAnswer, DeliveryState, WebhookAnswer
 from cleanplate.client.calls import Calls
 
@@ -19,7 +19,7 @@ class Webhooks:
 
     def create(self, url: str, *, events: Sequence[str] | None = None) -> WebhookAnswer:
         """Create an endpoint for the usual events or ``events``; only this answer holds its ``secret``."""
-        body: dict[str, Any] = {"url": url} | ({} if events is None else {"events": list(events)})
+        body: JsonObject = {"url": url} | ({} if events is None else {"events": list(events)})
         return self._calls.call(WebhookAnswer, "POST", _PATH, json=body, repeatable=False)
 
     def list(self) -> Iterator[WebhookAnswer]:
@@ -34,7 +34,7 @@ class Webhooks:
         self, webhook_id: str, *, url: str | None = None, events: Sequence[str] | None = None, enable: bool = False
     ) -> WebhookAnswer:
         """Change an endpoint's address or events, or ``enable`` it after the service disabled it."""
-        body: dict[str, Any] = {} if url is None else {"url": url}
+        body: JsonObject = {} if url is None else {"url": url}
         if events is not None:
             body["events"] = list(events)
         if enable:

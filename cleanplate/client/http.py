@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Literal, Self, Unpack
 from uuid import uuid4
 
 import httpx
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.client.answers import (
     DeviceAnswer,
     ErrorLine,
@@ -160,7 +161,7 @@ class Client:
         """
         files = [file for file in (manifest, mask) if isinstance(file, Path)]
 
-        def body(uploads: Mapping[Path, str]) -> dict[str, Any]:
+        def body(uploads: Mapping[Path, str]) -> JsonObject:
             source = {"upload_id": uploads[manifest]} if isinstance(manifest, Path) else {"url": manifest}
             form = {} if manifest_format is None else {"format": manifest_format}
             return {"manifest": {**source, **form, "on_error": on_error}, **mask_fields(mask, uploads)}
@@ -226,12 +227,12 @@ class Client:
         metadata: Mapping[str, str] | None = None,
     ) -> JobAnswer:
         """Change the job's name, labels or metadata, each as a whole; what is ``None`` stays."""
-        given: dict[str, Any] = {"name": name, "labels": labels, "metadata": metadata}
-        body = {
-            field: dict(value) if isinstance(value, Mapping) else value if isinstance(value, str) else list(value)
-            for field, value in given.items()
-            if value is not None
+        given = {
+            "name": name,
+            "labels": None if labels is None else list(labels),
+            "metadata": None if metadata is None else dict(metadata),
         }
+        body = {field: value for field, value in given.items() if value is not None}
         return self._calls.call(JobAnswer, "PATCH", _job_path(job_id), json=body)
 
     def cancel(self, job_id: str) -> JobAnswer:
@@ -396,7 +397,7 @@ class Client:
 
     def _submit(
         self,
-        body_of: Callable[[Mapping[Path, str]], dict[str, Any]],
+        body_of: Callable[[Mapping[Path, str]], JsonObject],
         *,
         files: Sequence[Path],
         rights: Rights,
@@ -408,7 +409,7 @@ class Client:
         """Upload the files and submit the job. Uploads of the journal that expired are sent again."""
         distinct_files = list(dict.fromkeys(files))
 
-        def body() -> dict[str, Any]:
+        def body() -> JsonObject:
             uploads = self.upload(distinct_files, journal=journal, on_uploaded=on_uploaded)
             return {**body_of(uploads), **terms_body(rights, terms)}
 
@@ -429,7 +430,7 @@ class Client:
         journal.note_job(answer.id, submitted_body)
         return Job(self, answer)
 
-    def _post(self, body: dict[str, Any], key: str) -> JobAnswer:
+    def _post(self, body: JsonObject, key: str) -> JobAnswer:
         return self._calls.call(JobAnswer, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": key})
 
     def _follow(self, path: str) -> Iterator[Event]:

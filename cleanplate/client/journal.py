@@ -13,9 +13,9 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.errors import UsageError
 
 
@@ -72,15 +72,15 @@ class Journal:
         """Note that the service no longer has the uploads."""
         self._add({"forget": True})
 
-    def key_for(self, body: dict[str, Any]) -> str:
+    def key_for(self, body: JsonObject) -> str:
         """The Idempotency-Key of a request with this body."""
         return hashlib.sha256(f"{self._name}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()
 
-    def job_of(self, body: dict[str, Any]) -> str | None:
+    def job_of(self, body: JsonObject) -> str | None:
         """The id of the job that this body made, if any."""
         return self._jobs.get(self.key_for(body))
 
-    def note_job(self, job_id: str, body: dict[str, Any]) -> None:
+    def note_job(self, job_id: str, body: JsonObject) -> None:
         """Note the job that this body made."""
         self._add({"job": job_id, "key": self.key_for(body)})
 
@@ -88,7 +88,7 @@ class Journal:
         """Delete the journal: the next submission begins anew."""
         self._path.unlink(missing_ok=True)
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self) -> list[JsonObject]:
         try:
             text = self._path.read_text()
         except FileNotFoundError:
@@ -105,7 +105,7 @@ class Journal:
             self._path.write_text("".join(text.splitlines(keepends=True)[:-1]))
         return lines
 
-    def _take(self, line: dict[str, Any]) -> None:
+    def _take(self, line: JsonObject) -> None:
         if "journal" in line:
             self._name = line["journal"]
         elif "upload" in line:
@@ -123,7 +123,7 @@ class Journal:
         elif "job" in line:
             self._jobs[line["key"]] = line["job"]
 
-    def _add(self, line: dict[str, Any]) -> None:
+    def _add(self, line: JsonObject) -> None:
         with self._lock:
             self._take(line)
             with self._path.open("a") as file:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.client.answers import ImageState, JobKind, JobState, Rights
@@ -48,7 +49,7 @@ class Picture:
         """The files to upload."""
         yield from (file for file in (self.file, self.mask) if isinstance(file, Path))
 
-    def body(self, uploads: Mapping[Path, str]) -> dict[str, Any]:
+    def body(self, uploads: Mapping[Path, str]) -> JsonObject:
         """The image in the request's body."""
         source = {"url": self.url} if self.file is None else {"upload_id": uploads[self.file]}
         name = self.name or (self.file.name if self.file is not None else None)
@@ -162,7 +163,7 @@ def _time_text(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone().isoformat()
 
 
-def terms_body(rights: Rights, terms: Terms) -> dict[str, Any]:
+def terms_body(rights: Rights, terms: Terms) -> JsonObject:
     """The fields of the body for rights and terms."""
     labels, metadata = terms.get("labels"), terms.get("metadata")
     optional = {
@@ -184,14 +185,14 @@ def terms_body(rights: Rights, terms: Terms) -> dict[str, Any]:
     }
 
 
-def mask_fields(mask: Mask | None, uploads: Mapping[Path, str]) -> dict[str, Any]:
+def mask_fields(mask: Mask | None, uploads: Mapping[Path, str]) -> JsonObject:
     """The field of the body for a mask, of a job or of one image."""
     if mask is None:
         return {}
     return {"mask_upload_id": uploads[mask]} if isinstance(mask, Path) else {"mask": _json_of(mask)}
 
 
-def _json_of(value: BaseModel | Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _json_of(value: BaseModel | Mapping[str, Any] | None) -> JsonObject | None:
     if value is None:
         return None
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.client.answers import TemplateAnswer, TemplateState
 from cleanplate.client.calls import Calls
 from cleanplate.client.transfers import Transfers
@@ -47,7 +48,7 @@ class Templates:
         if bool(pictures) == (job_id is not None):
             raise ValueError("give either pictures or job_id")
         if job_id is not None:
-            source: dict[str, Any] = {"job_id": job_id}
+            source: JsonObject = {"job_id": job_id}
         else:
             uploads = self._transfers.upload(pictures)
             source = {"upload_ids": [uploads[picture] for picture in pictures]}
@@ -102,7 +103,7 @@ class Templates:
         return self._transfers.upload([file])[file]
 
     def _create(self, name: str, kind: str, source: Mapping[str, Any], webhook_id: str | None) -> TemplateAnswer:
-        body: dict[str, Any] = {"name": name, kind: dict(source)}
+        body: JsonObject = {"name": name, kind: dict(source)}
         if webhook_id is not None:
             body["webhook_id"] = webhook_id
         return self._calls.call(TemplateAnswer, "POST", _PATH, json=body, repeatable=False)

@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.errors import ExtraMissing, WebhookRefused
 
 
-def verify(secret: str, body: bytes | str, headers: Mapping[str, str]) -> dict[str, Any]:
+def verify(secret: str, body: bytes | str, headers: Mapping[str, str]) -> JsonObject:
     """The event in a post's ``body`` (byte for byte), if its signature holds and it is less than 5 minutes old.
 
     ``secret`` is the webhook's (``whsec_…``). Keep the ids of processed events: an event may come twice.
@@ -29,7 +29,7 @@ def verify(secret: str, body: bytes | str, headers: Mapping[str, str]) -> dict[s
 
     lower_case_headers = {name.lower(): value for name, value in headers.items()}
     try:
-        event: dict[str, Any] = Webhook(secret).verify(body, lower_case_headers)
+        event: JsonObject = Webhook(secret).verify(body, lower_case_headers)
     except WebhookVerificationError as error:
         raise WebhookRefused(str(error)) from None
     except ValueError:

@@ -123,13 +123,13 @@ def _existing(folder: Path) -> Path:
 
 
 def _device_findings(settings: Settings) -> Iterator[Finding]:
-    from workers.errors import NoDevice
+    from workers.errors import WorkerError
     from workers.machine.devices import devices, driver
 
     build, nvidia = cuda_of_torch(), driver()
     try:
         present = devices(settings)
-    except NoDevice as error:
+    except WorkerError as error:
         yield Finding("fault", "device", str(error), "or set CLEANPLATE_DEVICE=cpu")
         return
     names = ", ".join(device.name for device in present)

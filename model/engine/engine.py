@@ -1,8 +1,10 @@
 """The engine: one thread that owns one device and turns tiles from many threads into batches.
 
-Waiting tiles of one size, from any caller, share a pass if that is faster. The engine recovers from errors of the
-device and lists them in ``Filled.notes``. Values that are not finite are computed again in fp32. A batch that does not
-fit into memory is halved, then cut into smaller tiles, then computed on the CPU.
+Waiting tiles of one size, from any caller, share a pass if that is faster: 1, 2, 4 or 8 of them, so that a device
+captures few shapes. The engine recovers from errors of the device and lists them in ``Filled.notes``. Values that are
+not finite are computed again in fp32; a network that gives them repeatedly stays in fp32. A batch that does not fit
+into memory is tried once more after captured passes gave back theirs, then halved, then cut into smaller tiles, then
+computed on the CPU.
 """
 
 from __future__ import annotations
@@ -26,10 +28,14 @@ from model.engine.flight import Flight, Tile, launch
 from model.engine.plan import ALIGN, LEAST_SIDE, cut, tile_weights
 from model.errors import DeviceFull, DeviceLost, EngineClosed, ResultNotFinite
 from model.networks.fused import fuse
+from model.networks.graphs import DeviceGraphs
 from model.networks.precision import Precision
 from model.networks.program import Program
 
 log = logging.getLogger(__name__)
+
+#: Batches in a row with values that are not finite, after which a network stays in fp32.
+_MOST_OVERFLOWS = 3
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,12 @@ class Engine:
         max_batch: int = 8,
         batch_px: int | None = None,
         max_delay_ms: float = 3.0,
+        graphs: DeviceGraphs | None = None,
     ) -> None:
         """``max_batch``: tiles of one pass, and ``batch_px`` its pixels where more than one share it (``None``: any).
 
-        ``max_delay_ms``: longest time that a tile waits for others.
+        ``max_delay_ms``: longest time that a tile waits for others. ``graphs``: captures passes on ``device``
+        (``None``: on CUDA those of the device).
         """
         #: Fused, in fp32, on the CPU: the one copy of the weights from which programs are made.
         self._network = fuse(network, "fft")
@@ -95,8 +103,11 @@ class Engine:
         self._idle_s = 0.0
         self._idle_since: float | None = None
         self._moved_at = time.monotonic()
+        self._graphs = graphs
         self._programs: dict[tuple[str, Precision], Program] = {}
         self._program(device, precision)
+        #: Batches in a row whose values were not finite.
+        self._overflows = 0
         self._waiting: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -141,6 +152,10 @@ class Engine:
             self._closing = True
             self._changed.notify()
         self._thread.join()
+        if not self.lost:
+            for program in self._programs.values():
+                program.close()
+        self._programs.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -177,13 +192,14 @@ class Engine:
         return None
 
     def _land(self, under_way: _UnderWay) -> None:
+        tiles = [request.tile for request in under_way.requests]
         try:
             values = under_way.flight.land()
+            results = self._in_fp32(tiles, self.device) if values is None else self._finite(values)
         except Exception as error:
             self._failed(under_way.requests, error)
         else:
-            done = None if values is None else [Filled(value) for value in values]
-            self._answer(under_way.requests, done)
+            self._answer(under_way.requests, results)
 
     def _answer(self, requests: list[_Request], results: list[Filled] | None) -> None:
         """Answer the requests with ``results``; refill the tiles of a failed batch (``None``) in smaller parts."""
@@ -198,13 +214,13 @@ class Engine:
 
     def _failed(self, requests: list[_Request], error: Exception) -> None:
         """Retry a failed pass in smaller parts if memory was short, else pass the error to the callers."""
-        if no_room(error):
+        if no_room(error) and not device_lost(error, self.device):
             self._answer(requests, None)
         else:
             self._refuse(requests, error)
 
     def _refuse(self, requests: list[_Request], error: Exception) -> None:
-        if device_lost(error):
+        if device_lost(error, self.device):
             self.lost = True
             log.error("%s has failed for good: %s", self.device, error)
             error = DeviceLost(str(self.device))
@@ -238,6 +254,7 @@ class Engine:
                 if len(batch) == most or left <= 0 or self._closing:
                     break
                 self._changed.wait(left)
+            batch = batch[: _power_of_two(len(batch))]
             chosen = {id(request) for request in batch}
             self._waiting = deque(request for request in self._waiting if id(request) not in chosen)
             return batch
@@ -251,19 +268,23 @@ class Engine:
 
     def _most(self, height: int, width: int) -> int:
         """Most tiles of this size in one pass."""
-        if self._batch_px is None:
-            return self._max_batch
-        return max(1, min(self._max_batch, self._batch_px // (height * width)))
+        most = self._max_batch if self._batch_px is None else min(self._max_batch, self._batch_px // (height * width))
+        return _power_of_two(max(1, most))
 
-    def _fill(self, tiles: list[Tile]) -> list[Filled]:
+    def _fill(self, tiles: list[Tile], *, may_shed: bool = True) -> list[Filled]:
+        """Fill tiles of one size. ``may_shed``: captured passes may give back their memory first.
+
+        Raises:
+            DeviceFull: not even the CPU has room for the smallest tile.
+        """
         try:
             return self._passed(tiles, self._program(self.device, self.precision))
         except Exception as error:
-            if not no_room(error):
+            if not no_room(error) or device_lost(error, self.device):
                 raise
-            log.warning("%s has no room for %d tiles of %s", self.device, len(tiles), tiles[0].hole.shape)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        if may_shed and self._shed():
+            return self._fill(tiles, may_shed=False)
+        log.warning("%s has no room for %d tiles of %s", self.device, len(tiles), tiles[0].hole.shape)
         if len(tiles) > 1:
             half = len(tiles) // 2
             return [
@@ -278,6 +299,10 @@ class Engine:
             if no_room(error):
                 raise DeviceFull(str(self.device)) from error
             raise
+
+    def _shed(self) -> bool:
+        """Give back memory that captured passes hold; whether there was any."""
+        return self._program(self.device, self.precision).shed()
 
     def _in_parts(self, tile: Tile) -> Filled:
         """A tile as overlapping tiles of half its sides, blended."""
@@ -296,22 +321,44 @@ class Engine:
         return Filled(values, tuple(dict.fromkeys(notes)))
 
     def _passed(self, tiles: list[Tile], program: Program) -> list[Filled]:
-        notes: tuple[str, ...] = ()
         values = launch(tiles, program).land()
-        if values is None:
-            log.warning("%s gave values that are not finite in %s: again in fp32", program.device, program.precision)
-            values = launch(tiles, self._program(program.device, "fp32")).land()
-            notes = ("fp32",)
+        return self._in_fp32(tiles, program.device) if values is None else self._finite(values)
+
+    def _finite(self, values: NDArray[np.float32]) -> list[Filled]:
+        """The results of a pass whose values are finite."""
+        if self._overflows < _MOST_OVERFLOWS:
+            self._overflows = 0
+            return [Filled(value) for value in values]
+        return [Filled(value, ("fp32",)) for value in values]
+
+    def _in_fp32(self, tiles: list[Tile], device: torch.device) -> list[Filled]:
+        """A batch again whose values were not finite; after several in a row the engine stays in fp32.
+
+        Raises:
+            ResultNotFinite: the values are not finite in fp32 either.
+        """
+        log.warning("%s gave values that are not finite in %s: again in fp32", device, self.precision)
+        values = launch(tiles, self._program(device, "fp32")).land()
         if values is None:
             raise ResultNotFinite
-        return [Filled(value, notes) for value in values]
+        self._overflows += 1
+        if self._overflows == _MOST_OVERFLOWS:
+            log.warning("%s: this network stays in fp32", device)
+            self.precision = "fp32"
+        return [Filled(value, ("fp32",)) for value in values]
 
     def _program(self, device: torch.device, precision: Precision) -> Program:
         key = (str(device), precision)
         if key not in self._programs:
             shared = device.type == "cpu" and precision == "fp32"
-            self._programs[key] = Program(self._network, device, precision, shared=shared)
+            graphs = self._graphs if device == self.device else None
+            self._programs[key] = Program(self._network, device, precision, shared=shared, graphs=graphs)
         return self._programs[key]
+
+
+def _power_of_two(count: int) -> int:
+    """The largest power of two that is not over ``count``, which is at least 1."""
+    return 1 << (count.bit_length() - 1)
 
 
 def _noted(result: Filled, note: str) -> Filled:

@@ -26,7 +26,7 @@ from model.engine.engine import Engine, Filled
 from model.engine.flight import Tile
 from model.engine.guide import guided, smaller
 from model.engine.plan import ALIGN, Plan, Region, make_plan, tile_weights
-from model.errors import ImageRejected, MaskRejected, WeightsRejected
+from model.errors import DeviceUnusable, ImageRejected, MaskRejected, WeightsRejected
 from model.networks.precision import Precision, best_precision
 from model.networks.weights import SHIPPED, load_network
 from model.repair.hole import Mask, dilate, lay, rim
@@ -54,17 +54,18 @@ class LaMaInpainter:
 
         ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
-        ``threads``: of the network on a CPU; 0 takes as many as this process may use. ``precision``: the device's best
-        where not given.
+        ``threads``: of the network on a CPU; 0 takes as many as this process may use (``OMP_NUM_THREADS`` counts).
+        ``precision``: the device's best where not given.
 
         Raises:
             WeightsRejected: the file is not a network's weights.
+            DeviceUnusable: PyTorch cannot use ``device``.
         """
         torch.set_num_threads(threads or usable_cores())
         #: The file of the weights, without symbolic links: two inpainters of one file hold the same weights.
         self.weights = weights_file(weights)
         network, description = load_network(self.weights)
-        chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
+        chosen = _device_of(device)
         self.architecture = description.architecture
         self.device = str(chosen)
         self.precision = precision or best_precision(chosen, description.architecture)
@@ -229,6 +230,14 @@ class _Blend:
         fill[self._box.slices][inside] = np.rint(values[inside].clip(0, 1) * 255).astype(np.uint8)
 
 
+def _device_of(name: str) -> torch.device:
+    available = torch.cuda.is_available()
+    chosen = torch.device(name if name != "auto" else ("cuda" if available else "cpu"))
+    if chosen.type == "cuda" and not (available and (chosen.index or 0) < torch.cuda.device_count()):
+        raise DeviceUnusable(name)
+    return chosen
+
+
 def weights_file(weights: str | Path) -> Path:
     """The file of ``weights``, resolved: a name is looked for where ``cleanplate weights pull`` puts its file.
 
@@ -250,8 +259,13 @@ def weights_file(weights: str | Path) -> Path:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its container (cgroup v2) where there is one."""
+    """Cores that this process may use: its affinity, the quota of its container (cgroup v2), and ``OMP_NUM_THREADS``,
+    where there are such limits.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdecimal() and int(limit):
+        cores = min(cores, int(limit))
     quota_file = Path("/sys/fs/cgroup/cpu.max")
     if quota_file.exists():
         quota, period = quota_file.read_text().split()

@@ -16,7 +16,8 @@ Precision = Literal["fp32", "tf32", "bf16"]
 def best_precision(device: torch.device, architecture: str) -> Precision:
     """The default precision of ``architecture`` on ``device``."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        # Emulated on older devices, such as a T4, where it is slower than fp32.
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if architecture == "lama" and _cpu_multiplies_bf16():
         return "bf16"
     return "fp32"

@@ -1,36 +1,46 @@
 """A network prepared for one device and one precision, called with a batch and a strength for each tile.
 
-On CUDA each shape is captured once as a graph and replayed: an eager pass of LaMa is about 1,340 kernel launches.
+On CUDA each shape is captured once as a graph and replayed (``model.networks.graphs``).
 """
 
 from __future__ import annotations
-
-from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
 
 from model.box import Box
 from model.networks.fused import fuse
+from model.networks.graphs import DeviceGraphs, graphs_of
 from model.networks.precision import Precision
-
-#: Most captured graphs; each holds its own activations.
-_MOST_GRAPHS = 16
-_WARM_UP = 3
 
 
 class Program:
     """``[N, 4, H, W]`` (picture with the hole zeroed, mask) to ``float32 [N, 3, H, W]``, on the device."""
 
-    def __init__(self, network: nn.Module, device: torch.device, precision: Precision, *, shared: bool = False) -> None:
-        """``shared``: run ``network`` itself, which is fused, on the CPU and in fp32, instead of a copy."""
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        precision: Precision,
+        *,
+        shared: bool = False,
+        graphs: DeviceGraphs | None = None,
+    ) -> None:
+        """``shared``: run ``network`` itself, which is fused, on the CPU and in fp32, instead of a copy.
+
+        ``graphs``: captures passes and replays them; ``None``: those of the device on CUDA, no capture elsewhere.
+        """
         self.device, self.precision = device, precision
-        fused = network if shared else fuse(network, "dft" if device.type == "cuda" else "fft").to(device)
+        on_cuda = device.type == "cuda"
+        self._graphs = graphs_of(device) if graphs is None and on_cuda else graphs
+        fused = network if shared else fuse(network, "dft" if self._graphs is not None else "fft")
         if precision == "bf16":
             fused = fused.to(torch.bfloat16)
-        self._network = fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        #: By the batch's shape, and whether strengths are given: without them, their multiplications are left out.
-        self._graphs: OrderedDict[tuple[tuple[int, ...], bool], _Graph] = OrderedDict()
+        if self._graphs is None:
+            self._network: nn.Module = fused.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return
+        with self._graphs.alone():
+            self._network = fused.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
@@ -38,41 +48,21 @@ class Program:
 
         ``strength``: ``float32 [N]`` on the device scales the spectral paths for each tile; ``None``: 1 for all.
         """
-        if self.device.type == "cuda":
-            return self._captured(batch, strength)
+        if self._graphs is not None:
+            with self._graphs.alone():
+                # Of the process: other programs on this device take the lock as well.
+                allowed = self.precision != "fp32"
+                torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+                return self._graphs.run(self._network, batch, strength)
         result = torch.zeros_like(batch[:, :3])
         result[..., *window.slices] = self._network(batch, window, strength)
         return result
 
-    def _captured(self, batch: Tensor, strength: Tensor | None) -> Tensor:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision != "fp32"
-        key = tuple(batch.shape), strength is not None
-        graph = self._graphs.pop(key, None) or _Graph(self._network, batch, strength)
-        self._graphs[key] = graph
-        if len(self._graphs) > _MOST_GRAPHS:
-            self._graphs.popitem(last=False)
-        return graph.replay(batch, strength)
+    def shed(self) -> bool:
+        """Give back the memory of captured passes; whether there was any."""
+        return self._graphs is not None and self._graphs.shed()
 
-
-class _Graph:
-    """The pass of one shape as a CUDA graph. The strengths are inputs of the graph, as the batch is."""
-
-    def __init__(self, network: nn.Module, example: Tensor, strength: Tensor | None) -> None:
-        self._batch = example.clone(memory_format=torch.preserve_format)
-        self._strength = None if strength is None else strength.clone()
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP):
-                network(self._batch, None, self._strength)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._result: Tensor = network(self._batch, None, self._strength)
-
-    def replay(self, batch: Tensor, strength: Tensor | None) -> Tensor:
-        self._batch.copy_(batch)
-        if self._strength is not None and strength is not None:
-            self._strength.copy_(strength)
-        self._graph.replay()
-        return self._result.clone()
+    def close(self) -> None:
+        """Let go of what was captured of this program."""
+        if self._graphs is not None:
+            self._graphs.forget(self._network)

@@ -11,8 +11,11 @@ take and give fp32: sums over a whole picture are where half precision loses mos
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -53,16 +56,48 @@ class DftTransform:
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = _forward_matrices(x.shape[-2], x.shape[-1], x.device)
+        rows, columns = _hand_out(_forward_matrices(x.shape[-2], x.shape[-1], x.device))
         # Along the width: [.., H, W] @ [W, 2F] -> real and imaginary columns; then along the height on both at once.
         halves = (x @ columns).chunk(2, dim=-1)
         stacked = rows @ torch.cat(halves, dim=-2)
         return torch.cat(stacked.chunk(2, dim=-2), dim=1)
 
     def inverse(self, spectrum: Tensor, width: int) -> Tensor:
-        rows, columns = _inverse_matrices(spectrum.shape[-2], width, spectrum.device)
+        rows, columns = _hand_out(_inverse_matrices(spectrum.shape[-2], width, spectrum.device))
         stacked = rows @ torch.cat(spectrum.chunk(2, dim=1), dim=-2)
         return torch.cat(stacked.chunk(2, dim=-2), dim=-1) @ columns
+
+
+class Matrices(NamedTuple):
+    """The constant factors of a transform of one size: products from the left and from the right."""
+
+    rows: Tensor
+    columns: Tensor
+
+
+_recipients: ContextVar[list[Matrices] | None] = ContextVar("recipients", default=None)
+
+
+@contextmanager
+def handed_out() -> Iterator[list[Matrices]]:
+    """The matrices that transforms read during the block, in this thread.
+
+    The cache below forgets sizes that nobody asked for lately. Who reads matrices without asking again, as a captured
+    pass does, must keep them.
+    """
+    matrices: list[Matrices] = []
+    token = _recipients.set(matrices)
+    try:
+        yield matrices
+    finally:
+        _recipients.reset(token)
+
+
+def _hand_out(matrices: Matrices) -> Matrices:
+    recipient = _recipients.get()
+    if recipient is not None:
+        recipient.append(matrices)
+    return matrices
 
 
 def transform_of(kind: Kind) -> Transform:
@@ -77,17 +112,17 @@ def _angles(length: int, kept: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=64)
-def _forward_matrices(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _forward_matrices(height: int, width: int, device: torch.device) -> Matrices:
     cos_h, sin_h = _angles(height, height)
     cos_w, sin_w = _angles(width, width // 2 + 1)
     # e^{-i a}: [re; im] -> [cos re + sin im; cos im - sin re]
     rows = torch.cat((torch.cat((cos_h, sin_h), dim=1), torch.cat((-sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
     columns = torch.cat((cos_w, -sin_w), dim=1) / math.sqrt(width)
-    return rows.float().to(device), columns.float().to(device)
+    return Matrices(rows.float().to(device), columns.float().to(device))
 
 
 @lru_cache(maxsize=64)
-def _inverse_matrices(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _inverse_matrices(height: int, width: int, device: torch.device) -> Matrices:
     cos_h, sin_h = _angles(height, height)
     cos_w, sin_w = _angles(width, width // 2 + 1)
     rows = torch.cat((torch.cat((cos_h, -sin_h), dim=1), torch.cat((sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
@@ -96,4 +131,4 @@ def _inverse_matrices(height: int, width: int, device: torch.device) -> tuple[Te
     if width % 2 == 0:
         twice[-1] = 1
     columns = torch.cat((cos_w * twice, -sin_w * twice), dim=1).T / math.sqrt(width)
-    return rows.float().to(device), columns.float().to(device)
+    return Matrices(rows.float().to(device), columns.float().to(device))

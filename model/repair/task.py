@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from model.imaging.side_pictures import left_out, sentence, without_promises
 from model.repair import cutouts
 from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay, rim, split_soft
+from model.repair.records import RepairRecord
 from model.repair.seam import keep_flat
 
 Pixels = NDArray[np.uint8]
@@ -93,7 +93,7 @@ class Repaired:
     #: With its dot: ``.jpg``.
     extension: str
     #: Facts of the repair, for the image's record.
-    record: dict[str, Any]
+    record: RepairRecord
 
 
 def read(
@@ -241,7 +241,7 @@ def write(
         own = xmp if xmp is not None else xmp_of(document.data, source_format)
         xmp = without_promises(own, side_pictures) if own is not None and side_pictures else xmp
         written = Written(convert(document, edits, target, xmp), "converted", left_out=side_pictures)
-    record: dict[str, Any] = {
+    record: RepairRecord = {
         "format": target,
         "written": written.how,
         "regions": len(task.plan.regions),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from model.imaging.coding import decode
 from model.imaging.metadata.provenance import Label
 from model.imaging.picture import Document, Page
 from model.repair.hole import Mask
+from model.repair.records import MarksRecord
 from model.repair.task import Task, write
 from model.watermark.remove import Fill, Removal, finish, noise_of, prepare
 from model.watermark.template import Template
@@ -36,7 +36,7 @@ class Cleaned:
     #: One for each mark found on each page.
     removals: tuple[Removal, ...]
     #: For the image's record.
-    record: dict[str, Any]
+    record: MarksRecord
     #: The decoded task, and the pixels of its parts without the marks; empty if no mark was found.
     task: Task | None = None
     pixels: tuple[Pixels, ...] = ()
@@ -81,7 +81,7 @@ def clean(
         return Cleaned(source, (), {"marks": 0})
     whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
     repaired = write(whole, results, output=output, label=label)
-    return Cleaned(repaired.data, tuple(removals), repaired.record | _told(removals), whole, tuple(results))
+    return Cleaned(repaired.data, tuple(removals), {**repaired.record, **_record(removals)}, whole, tuple(results))
 
 
 def _view_cleaned(
@@ -108,12 +108,12 @@ def _noise(document: Document) -> float:
     return noise_of(tables, lossless=document.lossless)
 
 
-def _told(removals: Sequence[Removal]) -> dict[str, Any]:
+def _record(removals: Sequence[Removal]) -> MarksRecord:
     return {
         "marks": len(removals),
         "methods": sorted({removal.method.value for removal in removals}),
         "ghost": round(max((abs(removal.ghost) for removal in removals), default=0.0), 4),
         "strength": [round(removal.strength, 3) for removal in removals],
-        "shift": [list(removal.shift) for removal in removals],
+        "shift": [removal.shift for removal in removals],
         "residual_mark": any(removal.residual for removal in removals),
     }

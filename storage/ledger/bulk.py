@@ -39,6 +39,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
+from storage.tables.columns import ColumnValues
 
 #: Rows in one statement; also well under SQLite's limit of 32,766 bound values.
 CHUNK = 5000
@@ -62,7 +63,7 @@ def insert_rows(
     db: Database,
     connection: Connection,
     table: Table,
-    rows: Iterable[dict[str, Any]],
+    rows: Iterable[ColumnValues],
     **same: ColumnElement[Any] | str,
 ) -> None:
     """Inserts ``rows`` of text, integers and JSON documents, all with the same keys; ``same``: values of all."""
@@ -75,9 +76,9 @@ class StatementBatch:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._writes: list[tuple[Insert | Update | Delete, list[dict[str, Any]]]] = []
+        self._writes: list[tuple[Insert | Update | Delete, list[ColumnValues]]] = []
 
-    def insert(self, table: Table, rows: Iterable[dict[str, Any]], **same: ColumnElement[Any] | str) -> None:
+    def insert(self, table: Table, rows: Iterable[ColumnValues], **same: ColumnElement[Any] | str) -> None:
         """As :func:`insert_rows`."""
         self._writes.extend(_inserts(self._db, table, rows, same))
 
@@ -99,8 +100,8 @@ class StatementBatch:
 
 
 def _inserts(
-    db: Database, table: Table, rows: Iterable[dict[str, Any]], same: dict[str, Any]
-) -> Iterator[tuple[Insert, list[dict[str, Any]]]]:
+    db: Database, table: Table, rows: Iterable[ColumnValues], same: ColumnValues
+) -> Iterator[tuple[Insert, list[ColumnValues]]]:
     for chunk in chunks(rows):
         if db.on_postgres:
             yield _from_document(table, chunk, same), []
@@ -116,7 +117,7 @@ def given_rows(db: Database, name: str, columns: dict[str, TypeEngine[Any]], row
     return select(*given.c).cte(name)
 
 
-def _from_document(table: Table, rows: list[dict[str, Any]], same: dict[str, Any]) -> Insert:
+def _from_document(table: Table, rows: list[ColumnValues], same: ColumnValues) -> Insert:
     names = list(rows[0])
     given = _recordset({name: _plain(table.c[name].type) for name in names}, rows)
     columns = [cast(given.c[name], table.c[name].type) for name in names]
@@ -128,7 +129,7 @@ def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     return kind if isinstance(kind, Integer | Boolean | JSON) else Text()
 
 
-def _recordset(columns: dict[str, TypeEngine[Any]], rows: list[dict[str, Any]]) -> TableValuedAlias:
+def _recordset(columns: dict[str, TypeEngine[Any]], rows: list[ColumnValues]) -> TableValuedAlias:
     document = cast(bindparam(None, json.dumps(rows), type_=Text), postgresql.JSON)
     typed = (column(title, kind) for title, kind in columns.items())
     return func.json_to_recordset(document).table_valued(*typed, name="given").render_derived(with_types=True)

@@ -3,7 +3,8 @@
 ``storage.ledger.lifecycle`` moves images and jobs from state to state; docs/architecture.md draws it.
 """
 
-from storage.records.documents import Hashes, ImageRecord, Review, ReviewError
+from cleanplate.base.image_records import ImageRecord
+from cleanplate.base.templates import Review, ReviewError
 from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
 from storage.records.specs import EstimateSpec, LogoSpec, MaskSpec, TemplateSpec
 from storage.records.states import (
@@ -44,7 +45,6 @@ __all__ = [
     "DeliveryState",
     "EstimateSpec",
     "EventFilter",
-    "Hashes",
     "Image",
     "ImageOfJob",
     "ImageRecord",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
-from storage.records.documents import Review
+from cleanplate.base.templates import Review
 from storage.records.states import ImageState, JobKind, JobState, Priority, RightsBasis
 
 
@@ -183,9 +183,9 @@ class Image:
     options: ImageOptions | None
     #: ``None`` until it has ended with a result.
     result_key: str | None
-    #: In hexadecimal; ``None``: no result, or not kept (before 0016).
+    #: In hexadecimal; ``None``: no result, or not kept (before 0017).
     result_sha256: str | None
-    #: Of the result's file; ``None``: no result, or not kept (before 0017).
+    #: Of the result's file; ``None``: no result, or not kept (before 0018).
     result_bytes: int | None
     result_crc32: int | None
     content_type: str | None
@@ -197,8 +197,8 @@ class Image:
     tiles_total: int | None
     error_code: str | None
     error_detail: str | None
-    #: The worker's report on the repair; :class:`ImageRecord` holds the fields that the service reads.
-    record: dict[str, Any]
+    #: Empty until an attempt has ended.
+    record: ImageRecord
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

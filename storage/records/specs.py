@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,7 +54,7 @@ def kind_of_spec(spec: TemplateSpec) -> TemplateKind:
             assert_never(spec)
 
 
-def read_spec(kind: TemplateKind, document: dict[str, Any]) -> TemplateSpec:
+def read_spec(kind: TemplateKind, document: Mapping[str, Any]) -> TemplateSpec:
     """The spec of a row of ``templates``."""
     match kind:
         case TemplateKind.MASK:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from cleanplate.base.templates import TemplatePlace, TemplateProgress, TemplateQuality
 from storage.records.specs import TemplateSpec, kind_of_spec
 from storage.records.states import TemplateKind, TemplateState
 
@@ -40,9 +40,9 @@ class Template:
     source_job_id: str | None
     found_with_id: str | None
     #: Anchor, scale, distance and size of the mark; ``None`` until it is made.
-    place: dict[str, Any] | None
+    place: TemplatePlace | None
     samples: int | None
-    quality: dict[str, Any] | None
+    quality: TemplateQuality | None
     #: 0 to 1.
     confidence: float | None
     warnings: list[str]
@@ -50,8 +50,8 @@ class Template:
     #: Blob keys by name.
     previews: dict[str, str]
     webhook_endpoint_id: str | None
-    #: ``stage``, ``done`` and ``total`` while it is made.
-    progress: dict[str, Any] | None
+    #: While it is made.
+    progress: TemplateProgress | None
     attempt: int
     error_code: str | None
     error_detail: str | None
@@ -87,9 +87,9 @@ class MadeTemplate:
     """A template that a worker has made; its file and previews are already stored."""
 
     id: str
-    place: dict[str, Any]
+    place: TemplatePlace
     samples: int
-    quality: dict[str, Any] | None
+    quality: TemplateQuality | None
     confidence: float
     warnings: list[str]
     file_key: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from cleanplate.base.documents import JsonObject
 from storage.records.states import Scope
 
 
@@ -89,5 +89,5 @@ class AuditEntry:
     actor: str
     job_id: str | None
     image_id: str | None
-    data: dict[str, Any]
+    data: JsonObject
     hash: str

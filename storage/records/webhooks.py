@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from cleanplate.base.documents import JsonObject
 from storage.records.states import DeliveryState
 
 
@@ -40,7 +40,7 @@ class Delivery:
     #: The endpoint's secret, and the previous one while both sign.
     secrets: tuple[str, ...]
     event_type: str
-    payload: dict[str, Any]
+    payload: JsonObject
     #: Attempts made before this one.
     attempts: int
 
@@ -68,7 +68,7 @@ class DeliveryRecord:
     job_id: str | None
     event_type: str
     sequence: int
-    payload: dict[str, Any]
+    payload: JsonObject
     state: DeliveryState
     created_at: datetime
     #: ``None``: no attempt follows.

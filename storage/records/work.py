@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import JobMask, Placement
 from cleanplate.base.options import JobOptions
-from storage.documents import read_image_options, read_job_mask, read_job_options
+from storage.json_columns import Document, read_image_options, read_job_mask, read_job_options
 from storage.records.states import ImageState, Priority
 from storage.records.templates import UsedTemplate
 
@@ -82,7 +83,7 @@ class LeasedImage:
     source_key: str
     source_url: str | None
     #: The image's own mask, else the job's, as the ledger holds it.
-    mask_document: dict[str, Any] | None
+    mask_document: Document | None
     #: The file of the mask, or of the template of a mask that ``mask`` names. Blank where there is none.
     mask_key: str
     #: Placement of the file or the boxes on the picture.
@@ -90,8 +91,8 @@ class LeasedImage:
     #: Marks to be un-blended; empty: the mask's pixels are inpainted.
     templates: tuple[UsedTemplate, ...] = ()
     #: The options of the job, and of the image itself, as the ledger holds them.
-    job_options: dict[str, Any]
-    own_options: dict[str, Any] | None = None
+    job_options: Document
+    own_options: Document | None = None
     attempt: int
     #: W3C ``traceparent`` of the job's submission, where that was traced.
     trace: str | None = None
@@ -133,4 +134,4 @@ class Outcome:
     error_detail: str | None = None
     #: With FAILED: a transient cause. The image goes back to the queue unless its attempts are used up.
     retry: bool = False
-    record: dict[str, Any] = field(default_factory=dict)
+    record: ImageRecord = field(default_factory=ImageRecord)

@@ -95,6 +95,9 @@ def state_check(words: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"state IN ({quoted})", name="state")
 
 
+#: Values of a row to be written, by column.
+ColumnValues = dict[str, Any]
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

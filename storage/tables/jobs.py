@@ -24,13 +24,13 @@ jobs = Table(
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", Word(JobState), nullable=False),
-    # Rows of before 0016 are all `catalogue`.
+    # Rows of before 0017 are all `catalogue`.
     Column("kind", Word(JobKind), nullable=False, server_default="catalogue"),
     # For people and for the tenant's own programs. Empty: none.
     Column("name", String(200)),
     Column("labels", JSON_DOCUMENT),
     Column("metadata", JSON_DOCUMENT),
-    # The API key that submitted it. Empty: not submitted over the API, or before 0016. No foreign key: no lock.
+    # The API key that submitted it. Empty: not submitted over the API, or before 0017. No foreign key: no lock.
     Column("key_id", ID),
     Column("options", JSON_DOCUMENT, nullable=False),
     # Of images without their own: see cleanplate/base/masks.py. Empty: each image has its own.
@@ -136,9 +136,9 @@ images = Table(
     # Its own options, which win over the job's. Empty: none.
     Column("options", JSON_DOCUMENT),
     Column("result_key", String(300)),
-    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0016.
+    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0017.
     Column("result_sha256", String(64)),
-    # Size and CRC-32 of that file. Empty: no result, or one of before 0017.
+    # Size and CRC-32 of that file. Empty: no result, or one of before 0018.
     Column("result_bytes", BigInteger),
     Column("result_crc32", BigInteger),
     Column("content_type", String(100)),

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from storage.records.states import TemplateKind, TemplateState
-from storage.tables.columns import ID, JSON_DOCUMENT, Word, metadata, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, Word, metadata, state_check, time_column
 
 # Watermarks that many images share. A new row is the work of making it, leased and fenced like an image.
 templates = Table(
@@ -62,6 +62,7 @@ templates = Table(
     time_column("created_at", nullable=False),
     time_column("finished_at"),
     time_column("reviewed_at"),
+    state_check(TemplateState),
     UniqueConstraint("tenant_id", "name", "version"),
     Index("ix_templates_tenant_id_id", "tenant_id", "id"),
     Index(

@@ -5,14 +5,14 @@ import { defineConfig } from "eslint/config";
 import globals from "globals";
 import typescript from "typescript-eslint";
 
-const PAGES = "api/static/web/**/*.js";
+const PAGES = ["api/static/docs.js", "api/static/web/**/*.js"];
 const TESTS = "tests/js/**/*.js";
 
 export default defineConfig(
   { ignores: ["**/node_modules/", "api/static/vendor/", "tests/vendor/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
-    files: [PAGES, TESTS],
+    files: [...PAGES, TESTS],
     extends: [js.configs.recommended, typescript.configs.strictTypeChecked],
     languageOptions: { parserOptions: { project: "tests/js/tsconfig.json", tsconfigRootDir: process.cwd() } },
     rules: {
@@ -30,7 +30,7 @@ export default defineConfig(
       "@typescript-eslint/ban-ts-comment": ["error", { "ts-expect-error": "allow-with-description", minimumDescriptionLength: 10 }],
     },
   },
-  { files: [PAGES], languageOptions: { globals: globals.browser } },
+  { files: PAGES, languageOptions: { globals: globals.browser } },
   {
     files: [TESTS],
     languageOptions: { globals: { ...globals.node, ...globals.browser } },

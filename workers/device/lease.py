@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
+from cleanplate.base.templates import TemplateProgress
 from storage.database import Database
 from storage.errors import LedgerUnavailable, StorageError
 from storage.ledger.images.leases import heartbeat
@@ -149,10 +150,10 @@ def lease_on_template(
     lease_s: float,
     taken_at: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Lease[dict[str, Any]]:
-    """The lease of a template; its progress is ``stage``, ``done`` and ``total``."""
+) -> Lease[TemplateProgress]:
+    """The lease of a template."""
 
-    def extend(progress: Mapping[str, dict[str, Any]]) -> set[str]:
+    def extend(progress: Mapping[str, TemplateProgress]) -> set[str]:
         held = extend_template(database, token, lease_s=lease_s, progress=progress.get(template_id))
         return {template_id} if held else set()
 

@@ -6,15 +6,18 @@ A GPU that is cut into MIG slices counts as its slices.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pynvml
+import structlog
 
 from cleanplate.base.settings import Settings
-from workers.errors import NoDevice, UnknownDevice
+from workers.errors import DevicesSilent, NoDevice, UnknownDevice
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,21 @@ class Driver:
     cuda: tuple[int, int]
 
 
+#: Values of ``CUDA_VISIBLE_DEVICES`` that hide all devices.
+_NO_DEVICES = {"none", "void", "nodevfiles"}
 # Waiting threads must not spin: the machine has other work.
 _CPU = Device("cpu", {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"})
 
 
 def devices(settings: Settings, chosen: str | None = None) -> list[Device]:
-    """All CUDA devices, or the CPU, as ``settings.device`` asks.
+    """All CUDA devices, or the CPU, as ``settings.device`` asks. A GPU that does not answer is left out, and logged.
 
     ``chosen``: some of the devices, by their numbers on this machine or their UUIDs, with commas.
 
     Raises:
         NoDevice: the settings ask for CUDA, and there is no device.
-        UnknownDevice: a chosen device is not on this machine.
+        DevicesSilent: there are GPUs, and none answers.
+        UnknownDevice: a chosen device, or one of ``CUDA_VISIBLE_DEVICES``, is not on this machine.
     """
     if settings.device != "cpu":
         cuda_devices = _numbered(_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), _uuids()))
@@ -71,7 +77,11 @@ def devices(settings: Settings, chosen: str | None = None) -> list[Device]:
 
 
 def _numbered(uuids: list[str]) -> list[Device]:
-    return [Device(f"cuda{index}", {"CUDA_VISIBLE_DEVICES": uuid}, uuid) for index, uuid in enumerate(uuids)]
+    # A process that PyTorch gives no CUDA ends with an error; with `auto` it would compute on the CPU without a word.
+    return [
+        Device(f"cuda{index}", {"CUDA_VISIBLE_DEVICES": uuid, "CLEANPLATE_DEVICE": "cuda"}, uuid)
+        for index, uuid in enumerate(uuids)
+    ]
 
 
 def _chosen(present: list[Device], chosen: str) -> list[Device]:
@@ -81,20 +91,45 @@ def _chosen(present: list[Device], chosen: str) -> list[Device]:
     names = [name.strip() for name in chosen.split(",") if name.strip()]
     unknown = [name for name in names if name not in by_name]
     if unknown or not names:
-        raise UnknownDevice(unknown, [f"{index} ({device.uuid})" for index, device in enumerate(present)])
+        raise UnknownDevice(unknown, _listed([device.uuid for device in present]))
     return list({by_name[name].name: by_name[name] for name in names}.values())
 
 
-def _visible(inherited: str | None, present: list[str]) -> list[str]:
-    """The ``present`` devices that an inherited ``CUDA_VISIBLE_DEVICES`` names, by NVML's numbers or by UUIDs.
+def _visible(inherited: str | None, present: list[str | None]) -> list[str]:
+    """The devices that answer, of those that an inherited ``CUDA_VISIBLE_DEVICES`` names if there is one.
 
-    Names that NVML does not know are passed on.
+    ``present``: by NVML's numbers; ``None`` for a device that does not answer. A name is a number or the beginning of
+    a UUID; as for CUDA, names after a negative number do not count.
+
+    Raises:
+        DevicesSilent: none of them answers.
+        UnknownDevice: this machine has no such device.
     """
-    if inherited is None or not present:
-        return present
-    entries = [entry.strip() for entry in inherited.split(",")]
-    kept = [entry for entry in entries if entry not in {"", "-1"}]
-    return [present[int(entry)] if entry.isdecimal() and int(entry) < len(present) else entry for entry in kept]
+    named = list(range(len(present)))
+    if inherited is not None and present:
+        named = []
+        for entry in (part.strip() for part in inherited.split(",") if part.strip()):
+            if entry.startswith("-") or entry.lower() in _NO_DEVICES:
+                break
+            named.append(_number_of(entry, present))
+    answering = [uuid for number in dict.fromkeys(named) if (uuid := present[number]) is not None]
+    if named and not answering:
+        raise DevicesSilent(len(set(named)))
+    return answering
+
+
+def _number_of(entry: str, present: list[str | None]) -> int:
+    if entry.isdecimal() and int(entry) < len(present):
+        return int(entry)
+    numbers = [number for number, uuid in enumerate(present) if uuid is not None and uuid.startswith(entry)]
+    if entry.isdecimal() or len(numbers) != 1:
+        raise UnknownDevice([f"{entry} (of CUDA_VISIBLE_DEVICES)"], _listed(present))
+    return numbers[0]
+
+
+def _listed(uuids: Sequence[str | None]) -> list[str]:
+    """Devices for a sentence: ``0 (GPU-8932f937)``."""
+    return [f"{number} ({uuid or 'does not answer'})" for number, uuid in enumerate(uuids)]
 
 
 def read_device(device: Device) -> Reading:
@@ -120,13 +155,21 @@ def driver() -> Driver | None:
         return Driver(str(pynvml.nvmlSystemGetDriverVersion()), (cuda // 1000, cuda % 1000 // 10))
 
 
-def _uuids() -> list[str]:
-    """UUIDs of all NVIDIA devices; slices stand in place of the GPU that is cut into them."""
+def _uuids() -> list[str | None]:
+    """UUIDs of all NVIDIA devices, slices in place of the GPU that is cut into them; ``None``: it does not answer."""
     with _nvml() as available:
         if not available:
             return []
-        gpus = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return [str(pynvml.nvmlDeviceGetUUID(handle)) for gpu in gpus for handle in _slices(gpu)]
+        return [uuid for index in range(pynvml.nvmlDeviceGetCount()) for uuid in _uuids_of(index)]
+
+
+def _uuids_of(index: int) -> list[str | None]:
+    try:
+        gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
+        return [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in _slices(gpu)]
+    except pynvml.NVMLError as error:
+        log.error("device.left_out", gpu=index, error=str(error), next_step="nvidia-smi on this machine says more")
+        return [None]
 
 
 def _slices(gpu: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from storage.ledger.images.leases import held_by
 from storage.ledger.lifecycle.images import AttemptEnd, Branch, move_images
 from storage.ledger.lifecycle.transitions import BACK_OFF, WORKER_ENDS
 from storage.ledger.operations import audit
-from storage.records import ENDED, ImageRecord, ImageState, Outcome
+from storage.records import ENDED, ImageState, Outcome
 from storage.tables import JSON_DOCUMENT, images
 
 #: Backoff after a transient failure, in seconds: doubles up to the longest, with up to a half of jitter.
@@ -80,16 +80,16 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
 
 def _entry(row: Any, outcome: Outcome) -> audit.Event:
     """The entry of an image's end in the audit log: hashes of source and result, method and template."""
-    record = ImageRecord.model_validate(outcome.record)
+    record = outcome.record
     data = {
         "name": row.name,
         "attempt": row.attempt,
-        "sha256": record.sha256.model_dump(exclude_unset=True),
+        "sha256": {} if record.sha256 is None else record.sha256.document(),
         "method": record.method,
         "template": record.template,
         "error_code": row.error_code,
     }
-    actor = f"worker:{record.worker}"[:250]
+    actor = f"worker:{record.worker or ''}"[:250]
     return audit.Event(row.tenant_id, f"image.{row.state}", actor, row.job_id, row.id, data)
 
 
@@ -104,7 +104,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
             outcome.state.value,
             outcome.retry and outcome.state is ImageState.FAILED,
             outcome.result_key,
-            ImageRecord.model_validate(outcome.record).sha256.result if outcome.result_key is not None else None,
+            outcome.record.sha256.result if outcome.record.sha256 is not None else None,
             outcome.result_bytes,
             outcome.result_crc32,
             outcome.content_type,
@@ -113,7 +113,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
             outcome.tiles_done,
             outcome.error_code,
             outcome.error_detail,
-            outcome.record,
+            outcome.record.document(),
         )
         for outcome in outcomes
     ]

@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, case, select, update
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import JobMask
 from storage.database import Database
-from storage.documents import read_job_mask
+from storage.json_columns import read_job_mask
 from storage.ledger import bulk
 from storage.ledger.images.eligibility import may_begin
 from storage.ledger.lifecycle.images import Branch, locked_images, move_images
@@ -121,7 +122,7 @@ def _masks_of(rows: Iterable[Any], jobs_by_id: dict[str, Any]) -> dict[str, JobM
     return masks
 
 
-def _read_mask(document: dict[str, Any] | None, mask_key: str) -> JobMask | None:
+def _read_mask(document: JsonObject | None, mask_key: str) -> JobMask | None:
     try:
         return read_job_mask(document, mask_key)
     except ValidationError:

@@ -26,10 +26,11 @@ from sqlalchemy import (
 )
 
 from storage.database import Database
-from storage.documents import read_job_mask, read_job_options
+from storage.json_columns import read_job_mask, read_job_options, read_review
 from storage.ledger.images.eligibility import is_paused
-from storage.records import Counts, ImageState, Job, JobKind, JobState, Priority, Review, Rights, RightsBasis
+from storage.records import Counts, ImageState, Job, JobKind, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
+from storage.tables.columns import ColumnValues
 
 STATES = tuple(state.value for state in ImageState)
 _COUNTED = (*STATES, "tiles_done")
@@ -49,7 +50,7 @@ class Moves:
         changes[target] += images
         changes["tiles_done"] += tiles
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[ColumnValues]:
         """The rows of ``job_deltas``, one for each job."""
         return [{"job_id": job, **{name: changes[name] for name in _COUNTED}} for job, changes in self._by_job.items()]
 
@@ -134,7 +135,7 @@ def read_job(row: Row[Any]) -> Job:
         images_per_second=rate,
         expires_at=fields["expires_at"],
         mask=read_job_mask(fields["mask"]),
-        review=None if fields["review"] is None else Review.model_validate(fields["review"]),
+        review=read_review(fields["review"]),
         rows_skipped=fields["rows_skipped"],
         queue_position=None if fields["ahead"] is None else fields["ahead"] + 1,
         eta_s=0.0 if not unfinished else unfinished / rate if rate else None,

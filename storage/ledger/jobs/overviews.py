@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 
 from storage.database import Database
 from storage.errors import NotFound
+from storage.json_columns import read_image_record
 from storage.ledger.jobs.reading import one_job
-from storage.records import ImageRecord, ImageState
+from storage.records import ImageState
 from storage.tables import images
 
 #: Images whose stages are averaged: the first of the job.
@@ -63,7 +64,7 @@ def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
         ]
         seconds: defaultdict[str, list[float]] = defaultdict(list)
         for record in connection.scalars(done):
-            for stage, value in ImageRecord.model_validate(record).seconds.items():
+            for stage, value in (read_image_record(record).seconds or {}).items():
                 seconds[stage].append(value)
     means = {stage: round(sum(values) / len(values), 4) for stage, values in seconds.items()}
     known = [stage for stage in ("fetch", "decode", "network", "encode", "store") if stage in means]

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 
 from storage.database import Database
-from storage.documents import read_image_mask, read_image_options
 from storage.errors import NotFound
+from storage.json_columns import read_image_mask, read_image_options, read_image_record
 from storage.ledger.jobs.counting import read_job, select_jobs
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.records import Image, ImageState, Job, SkippedRow
@@ -183,5 +183,6 @@ def _image(row: Row[Any]) -> Image:
         "mask": read_image_mask(row.mask, row.mask_key),
         "options": read_image_options(row.options),
         "metadata": row.metadata or {},
+        "record": read_image_record(row.record),
     }
     return Image(**fields | typed)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy import Connection
 
+from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import AutoMask
 from storage.database import Database
 from storage.ledger import bulk
@@ -23,6 +23,7 @@ from storage.ledger.tenants.uploads import hold_uploads
 from storage.ledger.webhooks.endpoints import lock_endpoint
 from storage.records import Job, NewImage, NewJob
 from storage.tables import new_id, skipped_rows
+from storage.tables.columns import ColumnValues
 
 
 def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.SERVICE) -> Job:
@@ -44,10 +45,10 @@ def submit_once(
     tenant_id: str,
     job: NewJob,
     once: Once,
-    answer_of: Callable[[Job], dict[str, Any]],
+    answer_of: Callable[[Job], JsonObject],
     *,
     actor: str = audit.SERVICE,
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[JsonObject, bool]:
     """As :func:`submit_job`, for a request with an idempotency key: the answer, and whether it is a repeat.
 
     ``answer_of`` makes the answer of the new job; the same transaction stores it.
@@ -113,7 +114,7 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
     return read_one_job(db, connection, tenant_id, job_id)
 
 
-def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> dict[str, Any]:
+def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> ColumnValues:
     """An image as a row; ``files`` are keys and names by upload."""
     source_key, filename = files.get(image.source_upload_id or "", ("", ""))
     mask_upload_id = job.mask_upload_id if image.mask is None else image.mask_upload_id

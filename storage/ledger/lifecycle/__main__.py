@@ -1,4 +1,4 @@
-"""Prints the life cycles of images and jobs: ``python -m storage.ledger.lifecycle``."""
+"""Prints the life cycles of images, jobs and templates: ``python -m storage.ledger.lifecycle``."""
 
 import sys
 

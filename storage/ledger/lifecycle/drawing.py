@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from storage.ledger.lifecycle.transitions import (
     IMAGE_TRANSITIONS,
     JOB_TRANSITIONS,
+    TEMPLATE_TRANSITIONS,
     ImageTransition,
     JobTransition,
+    TemplateTransition,
 )
 
 #: Around the generated part of docs/architecture.md.
@@ -47,12 +49,25 @@ def draw() -> str:
                 map(_of_job, JOB_TRANSITIONS),
             ),
             "",
+            "A template:",
+            "",
+            *_diagram(TEMPLATE_TRANSITIONS),
+            "",
+            *_table(("transition", "from", "to", "by", "decided in `storage/`"), map(_place, TEMPLATE_TRANSITIONS)),
+            "",
+            "What each writes, beside the state:",
+            "",
+            *_table(
+                ("transition", "lease", "attempts", "next due", "event", "audit log"),
+                map(_of_template, TEMPLATE_TRANSITIONS),
+            ),
+            "",
             END_MARK,
         ]
     )
 
 
-def _diagram(transitions: Sequence[ImageTransition | JobTransition]) -> Iterator[str]:
+def _diagram(transitions: Sequence[ImageTransition | JobTransition | TemplateTransition]) -> Iterator[str]:
     """Deletion is left out: it leads from every state to nothing."""
     names: dict[tuple[str, str], list[str]] = {}
     for transition in transitions:
@@ -71,7 +86,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-def _place(transition: ImageTransition) -> Sequence[str]:
+def _place(transition: ImageTransition | TemplateTransition) -> Sequence[str]:
     return (
         transition.name,
         _states(transition.sources),
@@ -106,7 +121,18 @@ def _of_job(transition: JobTransition) -> Sequence[str]:
     )
 
 
-def _lease(transition: ImageTransition) -> str:
+def _of_template(transition: TemplateTransition) -> Sequence[str]:
+    return (
+        transition.name,
+        _lease(transition),
+        f"{transition.attempts:+d}" if transition.attempts else _NOTHING,
+        transition.due,
+        f"`template.{transition.target}`" if transition.sends_event else _NOTHING,
+        _code(transition.audit),
+    )
+
+
+def _lease(transition: ImageTransition | TemplateTransition) -> str:
     if transition.takes_lease:
         return "taken"
     return "cleared" if transition.sources and transition.target is not None else _NOTHING

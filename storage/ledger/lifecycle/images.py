@@ -46,6 +46,7 @@ from storage.ledger.operations import audit
 from storage.ledger.webhooks import outbox
 from storage.records import ENDED, ImageState
 from storage.tables import attempts, images, job_deltas, webhook_outbox
+from storage.tables.columns import ColumnValues
 
 
 class AttemptEnd(NamedTuple):
@@ -67,11 +68,11 @@ class Branch:
     when: ColumnElement[bool] | None = None
     state: ColumnElement[str] | None = None
     #: Columns that the table leaves to the caller: a lease's token, an attempt's results, an error.
-    values: dict[str, Any] = field(default_factory=dict)
+    values: ColumnValues = field(default_factory=dict)
 
 
 def insert_images(
-    db: Database, connection: Connection, rows: Iterable[dict[str, Any]], *, job_id: str, tenant_id: str
+    db: Database, connection: Connection, rows: Iterable[ColumnValues], *, job_id: str, tenant_id: str
 ) -> None:
     """Writes the images of a new job."""
     assert SUBMIT.target is not None
@@ -241,7 +242,7 @@ def _in_states(states: Iterable[ImageState]) -> ColumnElement[bool]:
     return images.c.state == states[0] if len(states) == 1 else images.c.state.in_(states)
 
 
-def _values(db: Database, branches: Sequence[Branch]) -> dict[str, Any]:
+def _values(db: Database, branches: Sequence[Branch]) -> ColumnValues:
     """The new values of columns; where branches differ, each image gets those of its branch."""
     *conditional, last = branches
     others = _effects(db, last)
@@ -263,13 +264,13 @@ def _values(db: Database, branches: Sequence[Branch]) -> dict[str, Any]:
     return values
 
 
-def _effects(db: Database, branch: Branch) -> dict[str, Any]:
+def _effects(db: Database, branch: Branch) -> ColumnValues:
     """The writes of a transition: those of the table, and those of the caller."""
     transition = branch.transitions[0]
     if transition.target is None:
         raise ValueError(f"{transition.name!r} leaves no image.")
     state = transition.target.value if branch.state is None else branch.state
-    columns: dict[str, Any] = {"state": state, "published_at": None}
+    columns: ColumnValues = {"state": state, "published_at": None}
     if transition.takes_lease:
         columns["started_at"] = func.coalesce(images.c.started_at, db.now())
     else:

@@ -13,10 +13,11 @@ from storage.ledger.operations import audit
 from storage.ledger.webhooks import outbox
 from storage.records import Job, JobState
 from storage.tables import jobs, pauses
+from storage.tables.columns import ColumnValues
 
 
 def insert_job(
-    db: Database, connection: Connection, transition: JobTransition, values: dict[str, Any], entry: audit.Event
+    db: Database, connection: Connection, transition: JobTransition, values: ColumnValues, entry: audit.Event
 ) -> None:
     """Writes a new job, and its entry in the audit log."""
     connection.execute(insert(jobs).values(**values, state=transition.target, created_at=db.now()))
@@ -30,7 +31,7 @@ def move_job(
     job_id: str,
     *,
     entry: audit.Event | None = None,
-    values: dict[str, Any] | None = None,
+    values: ColumnValues | None = None,
 ) -> bool:
     """Moves a job that is in a source state, with its event and its entry in the audit log; whether it was in one.
 
@@ -61,10 +62,10 @@ def delete_job_row(connection: Connection, job_id: str) -> bool:
     return bool(deleted)
 
 
-def _times(db: Database, connection: Connection, transition: JobTransition, job_id: str) -> dict[str, Any]:
+def _times(db: Database, connection: Connection, transition: JobTransition, job_id: str) -> ColumnValues:
     if transition.ends:
         return {"finished_at": db.now(), "expires_at": _expiry(db, connection, job_id)}
-    begins: dict[str, Any] = {"started_at": func.coalesce(jobs.c.started_at, db.now())}
+    begins: ColumnValues = {"started_at": func.coalesce(jobs.c.started_at, db.now())}
     if transition is BEGIN:
         return begins
     if JobState.COMPLETED in transition.sources:

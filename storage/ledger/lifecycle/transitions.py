@@ -1,8 +1,12 @@
 """The table of transitions: source, target, actor, deciding module and writes of each.
 
-Three rules hold for all transitions and stand in no row. Every transition but a lease clears the lease and the mark of
-publication. Every transition moves the image between its job's counts, in the same transaction. An image that ends gets
-its time of end, and one that ends no longer loses it.
+Three rules hold for all transitions of images and stand in no row. Every transition but a lease clears the lease and
+the mark of publication. Every transition moves the image between its job's counts, in the same transaction. An image
+that ends gets its time of end, and one that ends no longer loses it.
+
+Three rules hold for those of templates. A template stays ``estimating`` under its lease. Every transition but a lease
+clears the lease, and every transition the mark of publication and the progress. A template that leaves ``estimating``
+gets its time of end, and one that leaves ``needs_review`` the time of its review.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from storage.records.states import ENDED, HELD_JOB, ImageState, JobState
+from storage.records.states import ENDED, HELD_JOB, ImageState, JobState, TemplateState
 
 #: Jobs whose images may be worked on.
 GOING_JOB = (JobState.QUEUED, JobState.RUNNING)
@@ -241,4 +245,105 @@ DELETE_JOB = JobTransition(
 JOB_TRANSITIONS = (
     SUBMIT_JOB, SUBMIT_UNMARKED, ASK, RELEASE, APPROVE, BEGIN, COMPLETE, CANCEL_JOB, RETRY_JOB, RETRY_ESTIMATING,
     RETRY_UNREVIEWED, REOPEN, DELETE_JOB,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateTransition:
+    """One way of a template from a state to another."""
+
+    name: str
+    #: Empty: the template does not exist before.
+    sources: tuple[TemplateState, ...]
+    #: ``None``: the template does not exist afterwards.
+    target: TemplateState | None
+    actor: Actor
+    #: The module that decides it.
+    decided_in: str
+    takes_lease: bool = False
+    #: Added to the number of attempts.
+    attempts: int = 0
+    due: Due = Due.UNCHANGED
+    #: Whether the template's webhook endpoint gets an event of the new state.
+    sends_event: bool = False
+    #: The action of the entry in the audit log.
+    audit: str | None = None
+
+    @property
+    def makes(self) -> bool:
+        """Whether the work of making it ends."""
+        before = self.sources or (TemplateState.ESTIMATING,)
+        return before == (TemplateState.ESTIMATING,) and self.target not in {None, TemplateState.ESTIMATING}
+
+    @property
+    def reviews(self) -> bool:
+        """Whether a person has decided on it."""
+        return self.sources == (TemplateState.NEEDS_REVIEW,)
+
+
+REQUEST_TEMPLATE = TemplateTransition(
+    name="request", sources=(), target=TemplateState.ESTIMATING, actor=Actor.TENANT, due=Due.NOW,
+    audit="template.created", decided_in="storage/ledger/templates/templates.py",
+)  # fmt: skip
+REQUEST_FOR_JOB = TemplateTransition(
+    name="submit a job to find its mark", sources=(), target=TemplateState.ESTIMATING, actor=Actor.TENANT, due=Due.NOW,
+    decided_in="storage/ledger/templates/template_use.py",
+)  # fmt: skip
+LEASE_TEMPLATE = TemplateTransition(
+    name="lease", sources=(TemplateState.ESTIMATING,), target=TemplateState.ESTIMATING, actor=Actor.WORKER,
+    takes_lease=True, attempts=1, decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+GIVE_TEMPLATE_BACK = TemplateTransition(
+    name="give back", sources=(TemplateState.ESTIMATING,), target=TemplateState.ESTIMATING, actor=Actor.WORKER,
+    attempts=-1, due=Due.NOW, decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+BACK_TEMPLATE_OFF = TemplateTransition(
+    name="back off", sources=(TemplateState.ESTIMATING,), target=TemplateState.ESTIMATING, actor=Actor.WORKER,
+    due=Due.AFTER_BACKOFF, decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+RECLAIM_TEMPLATE = TemplateTransition(
+    name="reclaim", sources=(TemplateState.ESTIMATING,), target=TemplateState.ESTIMATING, actor=Actor.SERVICE,
+    due=Due.NOW, decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+MAKE_SURE_TEMPLATE = TemplateTransition(
+    name="make", sources=(TemplateState.ESTIMATING,), target=TemplateState.READY, actor=Actor.WORKER, sends_event=True,
+    audit="template.made", decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+MAKE_UNSURE_TEMPLATE = TemplateTransition(
+    name="make, ask a person", sources=(TemplateState.ESTIMATING,), target=TemplateState.NEEDS_REVIEW,
+    actor=Actor.WORKER, sends_event=True, audit="template.made", decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+ADD_SURE_TEMPLATE = TemplateTransition(
+    name="find beside another", sources=(), target=TemplateState.READY, actor=Actor.WORKER, sends_event=True,
+    decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+ADD_UNSURE_TEMPLATE = TemplateTransition(
+    name="find beside another, ask a person", sources=(), target=TemplateState.NEEDS_REVIEW, actor=Actor.WORKER,
+    sends_event=True, decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+FAIL_TEMPLATE = TemplateTransition(
+    name="fail", sources=(TemplateState.ESTIMATING,), target=TemplateState.FAILED, actor=Actor.WORKER,
+    sends_event=True, audit="template.failed", decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+LOSE_TEMPLATE = TemplateTransition(
+    name="lose", sources=(TemplateState.ESTIMATING,), target=TemplateState.FAILED, actor=Actor.SERVICE,
+    sends_event=True, audit="template.failed", decided_in="storage/ledger/templates/leases.py",
+)  # fmt: skip
+APPROVE_TEMPLATE = TemplateTransition(
+    name="approve", sources=(TemplateState.NEEDS_REVIEW,), target=TemplateState.READY, actor=Actor.TENANT,
+    sends_event=True, audit="template.approved", decided_in="storage/ledger/templates/review.py",
+)  # fmt: skip
+REJECT_TEMPLATE = TemplateTransition(
+    name="reject", sources=(TemplateState.NEEDS_REVIEW,), target=TemplateState.REJECTED, actor=Actor.TENANT,
+    audit="template.rejected", decided_in="storage/ledger/templates/review.py",
+)  # fmt: skip
+DELETE_TEMPLATE = TemplateTransition(
+    name="delete", sources=tuple(TemplateState), target=None, actor=Actor.TENANT, audit="template.deleted",
+    decided_in="storage/ledger/templates/templates.py",
+)  # fmt: skip
+
+TEMPLATE_TRANSITIONS = (
+    REQUEST_TEMPLATE, REQUEST_FOR_JOB, LEASE_TEMPLATE, GIVE_TEMPLATE_BACK, BACK_TEMPLATE_OFF, RECLAIM_TEMPLATE,
+    MAKE_SURE_TEMPLATE, MAKE_UNSURE_TEMPLATE, ADD_SURE_TEMPLATE, ADD_UNSURE_TEMPLATE, FAIL_TEMPLATE, LOSE_TEMPLATE,
+    APPROVE_TEMPLATE, REJECT_TEMPLATE, DELETE_TEMPLATE,
 )  # fmt: skip

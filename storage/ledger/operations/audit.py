@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Row, Text, func, select, update
 
+from cleanplate.base.documents import JsonObject
 from storage.database import Database
 from storage.ledger import bulk
 from storage.records import AuditEntry
@@ -37,7 +38,7 @@ class Event:
     actor: str
     job_id: str | None
     image_id: str | None
-    data: dict[str, Any]
+    data: JsonObject
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,13 @@ def digest_of(entry: AuditEntry, previous: str) -> str:
     return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
 
 
-def as_json(entry: AuditEntry) -> dict[str, Any]:
+def as_json(entry: AuditEntry) -> JsonObject:
     """An entry without its hash."""
     fields = {name: value for name, value in vars(entry).items() if name != "hash"}
     return fields | {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
 
 
-def from_json(line: dict[str, Any]) -> AuditEntry:
+def from_json(line: JsonObject) -> AuditEntry:
     """An entry of an exported line (:func:`as_json` and ``hash``). Raises KeyError, TypeError, ValueError."""
     return AuditEntry(**{**line, "at": datetime.fromisoformat(line["at"])})
 

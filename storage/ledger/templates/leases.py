@@ -9,17 +9,32 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, not_, or_, select, update
 
+from cleanplate.base.templates import TemplateProgress
 from storage.database import Database
 from storage.ledger.images.eligibility import is_paused
 from storage.ledger.images.reaper import WORKER_LOST
 from storage.ledger.lifecycle.jobs import move_job
-from storage.ledger.lifecycle.transitions import ASK, RELEASE
+from storage.ledger.lifecycle.templates import insert_template, move_templates
+from storage.ledger.lifecycle.transitions import (
+    ADD_SURE_TEMPLATE,
+    ADD_UNSURE_TEMPLATE,
+    ASK,
+    BACK_TEMPLATE_OFF,
+    FAIL_TEMPLATE,
+    GIVE_TEMPLATE_BACK,
+    LEASE_TEMPLATE,
+    LOSE_TEMPLATE,
+    MAKE_SURE_TEMPLATE,
+    MAKE_UNSURE_TEMPLATE,
+    RECLAIM_TEMPLATE,
+    RELEASE,
+    TemplateTransition,
+)
 from storage.ledger.operations import audit
 from storage.ledger.templates.review import release_job
 from storage.ledger.templates.templates import give_uploads_back, is_for_job, next_version, spec_of
-from storage.ledger.webhooks import outbox
 from storage.records import (
     EstimateSpec,
     JobState,
@@ -33,6 +48,7 @@ from storage.records import (
     TemplateState,
 )
 from storage.tables import images, jobs, templates, uploads
+from storage.tables.columns import ColumnValues
 
 #: Most samples from a job; the estimate stops earlier when it has enough.
 MOST_SOURCES = 400
@@ -96,33 +112,18 @@ def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[s
     """Leases a template; ``None``: it is held, made, deleted, paused or not yet due."""
     token = secrets.token_urlsafe(24)
     with db.write() as connection:
-        row = connection.execute(
-            update(templates)
-            .where(
-                templates.c.id == template_id,
-                templates.c.state == TemplateState.ESTIMATING,
-                templates.c.lease_token.is_(None),
-                templates.c.available_at <= db.now(),
-                not_(is_paused(templates.c.source_job_id, templates.c.tenant_id)),
-            )
-            .values(
-                lease_token=token,
-                lease_expires_at=db.after(lease_s),
-                published_at=None,
-                attempt=templates.c.attempt + 1,
-                progress=None,
-            )
-            .returning(
-                templates.c.id,
-                templates.c.tenant_id,
-                templates.c.kind,
-                templates.c.spec,
-                templates.c.source_job_id,
-                templates.c.attempt,
-            )
-        ).first()
-        if row is None:
+        rows = move_templates(
+            db,
+            connection,
+            LEASE_TEMPLATE,
+            templates.c.id == template_id,
+            is_waiting_template(db),
+            not_(is_paused(templates.c.source_job_id, templates.c.tenant_id)),
+            values={"lease_token": token, "lease_expires_at": db.after(lease_s)},
+        )
+        if not rows:
             return token, None
+        (row,) = rows
         leased = LeasedTemplate(
             id=row.id,
             tenant_id=row.tenant_id,
@@ -134,23 +135,18 @@ def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[s
         return token, leased
 
 
-def extend_template(db: Database, token: str, *, lease_s: float, progress: dict[str, Any] | None) -> bool:
+def extend_template(db: Database, token: str, *, lease_s: float, progress: TemplateProgress | None) -> bool:
     """Extends a lease and writes the progress; whether the token still holds it."""
-    changes: dict[str, Any] = {"lease_expires_at": db.after(lease_s)}
-    if progress is not None:
-        changes["progress"] = progress
+    latest = templates.c.progress if progress is None else progress.model_dump()
+    extended = update(templates).where(_held(token)).values(lease_expires_at=db.after(lease_s), progress=latest)
     with db.write() as connection:
-        return bool(connection.execute(update(templates).where(_held(token)).values(**changes)).rowcount)
+        return bool(connection.execute(extended).rowcount)
 
 
 def release_template(db: Database, token: str) -> None:
     """Queues a template again whose worker stops: the attempt does not count."""
     with db.write() as connection:
-        connection.execute(
-            update(templates)
-            .where(_held(token))
-            .values(**_freed(), attempt=templates.c.attempt - 1, available_at=db.now())
-        )
+        move_templates(db, connection, GIVE_TEMPLATE_BACK, _held(token))
 
 
 def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
@@ -161,29 +157,27 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
             return False
         spec = spec_of(row)
         sure = not isinstance(spec, EstimateSpec) or spec.passes([one.confidence for one in made])
+        make, add = (MAKE_SURE_TEMPLATE, ADD_SURE_TEMPLATE) if sure else (MAKE_UNSURE_TEMPLATE, ADD_UNSURE_TEMPLATE)
         state = TemplateState.READY if sure else TemplateState.NEEDS_REVIEW
+        made_ids = [one.id for one in made]
+        details = {"templates": made_ids, "state": state.value}
+        entry = audit.Event(row.tenant_id, "template.made", audit.SERVICE, row.source_job_id, None, details)
         for one in made:
             result = {
-                "state": state,
-                "place": one.place,
+                "place": one.place.document(),
                 "samples": one.samples,
-                "quality": one.quality,
+                "quality": None if one.quality is None else one.quality.document(),
                 "confidence": one.confidence,
                 "warnings": one.warnings,
                 "file_key": one.file_key,
                 "previews": one.previews,
-                "finished_at": db.now(),
             }
             if one.id == row.id:
-                connection.execute(update(templates).where(templates.c.id == row.id).values(**result, **_freed()))
+                move_templates(db, connection, make, templates.c.id == row.id, values=result, entries=[entry])
             else:
-                _add_beside(db, connection, row, one.id, result)
+                insert_template(db, connection, add, _beside(db, connection, row, one.id) | result)
         give_uploads_back(connection, row)
-        _tell(connection, [one.id for one in made])
-        _settle_job(db, connection, row, Review(templates=[one.id for one in made]), sure=sure)
-        done = {"templates": [one.id for one in made], "state": state.value}
-        event = audit.Event(row.tenant_id, "template.made", audit.SERVICE, row.source_job_id, None, done)
-        audit.append(db, connection, [event])
+        _settle_job(db, connection, row, Review(templates=made_ids), sure=sure)
         return True
 
 
@@ -199,8 +193,11 @@ def fail_template(
         if row is None:
             return False
         again = retry and row.attempt < max_attempts
-        in_s = _WAIT_S * row.attempt if again else None
-        _give_up(db, connection, row, (code, detail), needed=needed, again_in_s=in_s)
+        if again:
+            due = {"available_at": db.after(_WAIT_S * row.attempt)}
+            move_templates(db, connection, BACK_TEMPLATE_OFF, templates.c.id == row.id, values=due)
+        else:
+            _give_up(db, connection, FAIL_TEMPLATE, row, ReviewError(code=code, detail=detail, needed=needed))
         return True
 
 
@@ -215,7 +212,10 @@ def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
             .with_for_update(skip_locked=True)
         ).all()
         for row in rows:
-            _give_up(db, connection, row, (WORKER_LOST, _LOST), again_in_s=0 if row.attempt < max_attempts else None)
+            if row.attempt < max_attempts:
+                move_templates(db, connection, RECLAIM_TEMPLATE, templates.c.id == row.id)
+            else:
+                _give_up(db, connection, LOSE_TEMPLATE, row, ReviewError(code=WORKER_LOST, detail=_LOST))
         return [row.id for row in rows]
 
 
@@ -250,71 +250,35 @@ def _held(token: str) -> Any:
     return and_(templates.c.lease_token == token, templates.c.state == TemplateState.ESTIMATING)
 
 
-def _freed() -> dict[str, Any]:
-    return {"lease_token": None, "lease_expires_at": None, "published_at": None, "progress": None}
-
-
 def _lock_held(connection: Connection, token: str) -> Row[Any] | None:
     return connection.execute(select(templates).where(_held(token)).with_for_update()).first()
 
 
-def _add_beside(db: Database, connection: Connection, row: Row[Any], template_id: str, result: dict[str, Any]) -> None:
-    """Adds a template for another mark of the same pictures, under the same name."""
-    connection.execute(
-        insert(templates).values(
-            id=template_id,
-            tenant_id=row.tenant_id,
-            name=row.name,
-            version=next_version(db, connection, row.tenant_id, row.name),
-            kind=row.kind,
-            spec=row.spec,
-            source_job_id=row.source_job_id,
-            found_with_id=row.id,
-            webhook_endpoint_id=row.webhook_endpoint_id,
-            available_at=db.now(),
-            created_at=db.now(),
-            **result,
-        )
-    )
+def _beside(db: Database, connection: Connection, row: Row[Any], template_id: str) -> ColumnValues:
+    """The columns of a template for another mark of the same pictures, under the same name."""
+    return {
+        "id": template_id,
+        "tenant_id": row.tenant_id,
+        "name": row.name,
+        "version": next_version(db, connection, row.tenant_id, row.name),
+        "kind": row.kind,
+        "spec": row.spec,
+        "source_job_id": row.source_job_id,
+        "found_with_id": row.id,
+        "webhook_endpoint_id": row.webhook_endpoint_id,
+    }
 
 
 def _give_up(
-    db: Database,
-    connection: Connection,
-    row: Row[Any],
-    error: tuple[str, str],
-    *,
-    again_in_s: float | None,
-    needed: int | None = None,
+    db: Database, connection: Connection, transition: TemplateTransition, row: Row[Any], error: ReviewError
 ) -> None:
-    """Queues a template again, or fails it (``again_in_s`` ``None``). ``error``: code and sentence."""
-    code, detail = error
-    changes = _freed()
-    if again_in_s is not None:
-        changes["available_at"] = db.after(again_in_s)
-    else:
-        changes |= {
-            "state": TemplateState.FAILED,
-            "error_code": code,
-            "error_detail": detail,
-            "finished_at": db.now(),
-        }
-    connection.execute(update(templates).where(templates.c.id == row.id).values(**changes))
-    if again_in_s is not None:
-        return
+    """Fails a template."""
+    details = {"template": row.id, "error_code": error.code}
+    entry = audit.Event(row.tenant_id, "template.failed", audit.SERVICE, row.source_job_id, None, details)
+    values = {"error_code": error.code, "error_detail": error.detail}
+    move_templates(db, connection, transition, templates.c.id == row.id, values=values, entries=[entry])
     give_uploads_back(connection, row)
-    _tell(connection, [row.id])
-    review = Review(templates=[], error=ReviewError(code=code, detail=detail, needed=needed))
-    _settle_job(db, connection, row, review, sure=False)
-    details = {"template": row.id, "error_code": code}
-    event = audit.Event(row.tenant_id, "template.failed", audit.SERVICE, row.source_job_id, None, details)
-    audit.append(db, connection, [event])
-
-
-def _tell(connection: Connection, template_ids: list[str]) -> None:
-    query = select(templates).where(templates.c.id.in_(template_ids)).order_by(templates.c.id)
-    for row in connection.execute(query).all():
-        outbox.template_event(connection, row, row.finished_at)
+    _settle_job(db, connection, row, Review(templates=[], error=error), sure=False)
 
 
 def _settle_job(db: Database, connection: Connection, row: Row[Any], review: Review, *, sure: bool) -> None:

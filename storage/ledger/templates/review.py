@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from cleanplate.base.masks import AutoMask
 from storage.database import Database
-from storage.documents import read_job_mask
 from storage.errors import (
     JobCanceled,
     JobNotInReview,
@@ -16,14 +15,21 @@ from storage.errors import (
     NothingToApprove,
     TemplateNotInReview,
 )
+from storage.json_columns import read_job_mask, read_review
 from storage.ledger.jobs.reading import read_one_job
 from storage.ledger.lifecycle.jobs import move_job
-from storage.ledger.lifecycle.transitions import APPROVE, JobTransition
+from storage.ledger.lifecycle.templates import move_templates
+from storage.ledger.lifecycle.transitions import (
+    APPROVE,
+    APPROVE_TEMPLATE,
+    REJECT_TEMPLATE,
+    JobTransition,
+    TemplateTransition,
+)
 from storage.ledger.operations import audit
 from storage.ledger.templates import template_use
-from storage.ledger.templates.templates import SHOWN, lock_template, read_template
-from storage.ledger.webhooks import outbox
-from storage.records import Job, JobState, Review, Template, TemplateState
+from storage.ledger.templates.templates import lock_template, read_template
+from storage.records import Job, JobState, Template, TemplateState
 from storage.tables import jobs, templates
 
 
@@ -34,12 +40,12 @@ def approve_template(db: Database, tenant_id: str, template_id: str, *, actor: s
         NotFound: no such template of this tenant.
         TemplateNotInReview: it is not made yet, could not be made, or was rejected.
     """
-    return _reviewed(db, tenant_id, template_id, TemplateState.READY, actor)
+    return _reviewed(db, tenant_id, template_id, APPROVE_TEMPLATE, actor)
 
 
 def reject_template(db: Database, tenant_id: str, template_id: str, *, actor: str = audit.SERVICE) -> Template:
     """Rejects a template. Repeating it changes nothing. Raises as :func:`approve_template`."""
-    return _reviewed(db, tenant_id, template_id, TemplateState.REJECTED, actor)
+    return _reviewed(db, tenant_id, template_id, REJECT_TEMPLATE, actor)
 
 
 def approve_job(
@@ -71,12 +77,12 @@ def approve_job(
             return read_one_job(db, connection, tenant_id, job_id)
         if row.state != JobState.NEEDS_REVIEW:
             raise JobNotInReview(job_id, row.state)
-        review = Review.model_validate(row.review)
-        chosen = template_ids or _usable(connection, review.templates)
+        review = read_review(row.review)
+        chosen = template_ids or ([] if review is None else _usable(connection, review.templates))
         if not chosen:
             raise NothingToApprove(job_id)
         owned = select(templates.c.id).where(templates.c.id.in_(chosen), templates.c.tenant_id == tenant_id)
-        _review(db, connection, list(connection.scalars(owned)), TemplateState.READY, actor)
+        _review(db, connection, list(connection.scalars(owned)), APPROVE_TEMPLATE, actor)
         entry = audit.Event(tenant_id, "job.approved", actor, job_id, None, {"templates": chosen})
         release_job(db, connection, APPROVE, row, chosen, entry=entry)
         return read_one_job(db, connection, tenant_id, job_id)
@@ -100,33 +106,30 @@ def release_job(
     move_job(db, connection, transition, job.id, entry=entry, values={"mask": begun.document()})
 
 
-def _reviewed(db: Database, tenant_id: str, template_id: str, state: TemplateState, actor: str) -> Template:
+def _reviewed(db: Database, tenant_id: str, template_id: str, transition: TemplateTransition, actor: str) -> Template:
     with db.write() as connection:
         known = lock_template(connection, tenant_id, template_id)
-        if known.state != state:
+        if known.state != transition.target:
             if known.state != TemplateState.NEEDS_REVIEW:
                 raise TemplateNotInReview(template_id, known.state)
-            _review(db, connection, [template_id], state, actor)
+            _review(db, connection, [template_id], transition, actor)
         return read_template(connection, tenant_id, template_id)
 
 
-def _review(db: Database, connection: Connection, template_ids: list[str], state: TemplateState, actor: str) -> None:
-    """Decides those of the templates that need review."""
-    rows = connection.execute(
-        update(templates)
-        .where(
-            templates.c.id.in_(template_ids),
-            templates.c.state == TemplateState.NEEDS_REVIEW,
-        )
-        .values(state=state, reviewed_at=db.now())
-        .returning(*SHOWN)
+def _review(
+    db: Database, connection: Connection, template_ids: list[str], transition: TemplateTransition, actor: str
+) -> None:
+    """Decides those of the tenant's templates that need review."""
+    undecided = connection.execute(
+        select(templates.c.id, templates.c.tenant_id)
+        .where(templates.c.id.in_(template_ids), templates.c.state.in_(transition.sources))
+        .order_by(templates.c.id)
+        .with_for_update()
     ).all()
-    done = "approved" if state is TemplateState.READY else "rejected"
-    for row in sorted(rows, key=lambda row: str(row.id)):
-        if state is TemplateState.READY:
-            outbox.template_event(connection, row, row.reviewed_at)
-    events = [audit.Event(row.tenant_id, f"template.{done}", actor, None, None, {"template": row.id}) for row in rows]
-    audit.append(db, connection, events)
+    action = transition.audit or ""
+    entries = [audit.Event(row.tenant_id, action, actor, None, None, {"template": row.id}) for row in undecided]
+    undecided_ids = [row.id for row in undecided]
+    move_templates(db, connection, transition, templates.c.id.in_(undecided_ids), entries=entries)
 
 
 def _usable(connection: Connection, template_ids: list[str]) -> list[str]:

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from cleanplate.base.masks import AutoMask, BoxesMask, FileMask, JobMask, Placement
 from storage.database import Database
 from storage.errors import TemplateNotReady, TemplatesMixed, TemplateUnknown
+from storage.json_columns import read_place
 from storage.ledger import bulk
+from storage.ledger.lifecycle.templates import insert_template
+from storage.ledger.lifecycle.transitions import REQUEST_FOR_JOB
 from storage.records import EstimateSpec, TemplateKind, TemplateState, UsedTemplate
 from storage.tables import job_templates, new_id, templates
 
@@ -82,22 +85,16 @@ def note(db: Database, connection: Connection, job_id: str, template_ids: list[s
 def begin_estimate(db: Database, connection: Connection, tenant_id: str, job_id: str, mask: AutoMask) -> None:
     """Adds the template that is to be found in a new job's pictures."""
     spec = EstimateSpec(mode="auto", approve=mask.approve, min_confidence=mask.min_confidence, force=mask.force)
-    connection.execute(
-        insert(templates).values(
-            id=new_id("tpl"),
-            tenant_id=tenant_id,
-            name=job_id,
-            version=1,
-            kind=TemplateKind.ESTIMATE,
-            state=TemplateState.ESTIMATING,
-            spec=spec.model_dump(mode="json"),
-            source_job_id=job_id,
-            warnings=[],
-            previews={},
-            available_at=db.now(),
-            created_at=db.now(),
-        )
-    )
+    values = {
+        "id": new_id("tpl"),
+        "tenant_id": tenant_id,
+        "name": job_id,
+        "version": 1,
+        "kind": TemplateKind.ESTIMATE,
+        "spec": spec.model_dump(mode="json"),
+        "source_job_id": job_id,
+    }
+    insert_template(db, connection, REQUEST_FOR_JOB, values)
 
 
 def read_used(connection: Connection, masks: Iterable[JobMask | None]) -> Known:
@@ -117,6 +114,7 @@ def resolve(mask: JobMask | None, known: Known) -> Resolved:
         return Resolved(Placement())
     first = known.get(mask.template_ids[0])
     if first is not None and first.kind == TemplateKind.MASK:
-        return Resolved(Placement.model_validate(first.place), mask_key=first.file_key)
+        place = read_place(first.place)
+        return Resolved(place if isinstance(place, Placement) else Placement(), mask_key=first.file_key)
     used = (UsedTemplate(id=name, file_key=known[name].file_key if name in known else "") for name in mask.template_ids)
     return Resolved(Placement(), templates=tuple(used))

@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, exists, func, select, update
 
 from storage.database import Database
 from storage.errors import (
     NotFound,
     TemplateInUse,
 )
+from storage.json_columns import read_place, read_progress, read_quality
 from storage.ledger.jobs.reading import one_job
-from storage.ledger.lifecycle.transitions import OPEN_JOB
+from storage.ledger.lifecycle.templates import delete_template_row, insert_template
+from storage.ledger.lifecycle.transitions import OPEN_JOB, REQUEST_TEMPLATE
 from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import note_blobs
 from storage.ledger.tenants import quotas
@@ -44,29 +46,20 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
             raise NotFound("job", new.source_job_id)
         hold_uploads(db, connection, tenant_id, sorted(set(new.spec.upload_ids)))
         version = next_version(db, connection, tenant_id, new.name)
-        row = connection.execute(
-            insert(templates)
-            .values(
-                id=template_id,
-                tenant_id=tenant_id,
-                name=new.name,
-                version=version,
-                kind=new.kind,
-                state=TemplateState.ESTIMATING,
-                spec=new.spec.model_dump(mode="json"),
-                source_job_id=new.source_job_id,
-                webhook_endpoint_id=new.webhook_endpoint_id,
-                warnings=[],
-                previews={},
-                available_at=db.now(),
-                created_at=db.now(),
-            )
-            .returning(*SHOWN)
-        ).one()
+        values = {
+            "id": template_id,
+            "tenant_id": tenant_id,
+            "name": new.name,
+            "version": version,
+            "kind": new.kind,
+            "spec": new.spec.model_dump(mode="json"),
+            "source_job_id": new.source_job_id,
+            "webhook_endpoint_id": new.webhook_endpoint_id,
+        }
         details = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
-        event = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, details)
-        audit.append(db, connection, [event])
-    return _template(row)
+        entry = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, details)
+        insert_template(db, connection, REQUEST_TEMPLATE, values, entry=entry)
+        return read_template(connection, tenant_id, template_id)
 
 
 def next_version(db: Database, connection: Connection, tenant_id: str, name: str) -> int:
@@ -124,10 +117,9 @@ def delete_template(db: Database, tenant_id: str, template_id: str, *, actor: st
             raise TemplateInUse(template_id)
         if row.state == TemplateState.ESTIMATING:
             give_uploads_back(connection, row)
-        connection.execute(delete(templates).where(templates.c.id == template_id))
+        entry = audit.Event(tenant_id, "template.deleted", actor, None, None, {"template": template_id})
+        delete_template_row(db, connection, template_id, entry)
         note_blobs(db, connection, [(f"t/{tenant_id}/templates/{template_id}/", None)])
-        event = audit.Event(tenant_id, "template.deleted", actor, None, None, {"template": template_id})
-        audit.append(db, connection, [event])
 
 
 def spec_of(row: Any) -> TemplateSpec:
@@ -169,5 +161,12 @@ def read_template(connection: Connection, tenant_id: str, template_id: str) -> T
 
 
 def _template(row: Row[Any]) -> Template:
-    typed = {"kind": TemplateKind(row.kind), "state": TemplateState(row.state), "spec": spec_of(row)}
+    typed = {
+        "kind": TemplateKind(row.kind),
+        "state": TemplateState(row.state),
+        "spec": spec_of(row),
+        "place": read_place(row.place),
+        "quality": read_quality(row.quality),
+        "progress": read_progress(row.progress),
+    }
     return Template(**row._asdict() | typed)

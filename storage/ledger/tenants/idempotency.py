@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from cleanplate.base.documents import JsonObject
 from storage.database import Database
 from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
 from storage.tables import idempotency_keys
@@ -31,13 +31,13 @@ class Once:
     fingerprint: str
 
 
-def recall_answer(db: Database, tenant_id: str, once: Once) -> dict[str, Any] | None:
+def recall_answer(db: Database, tenant_id: str, once: Once) -> JsonObject | None:
     """The stored answer to this request; ``None``: there is none. Raises IdempotencyKeyReused."""
     with db.read() as connection:
         return _kept(db, connection, tenant_id, once)
 
 
-def hold_key(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
+def hold_key(db: Database, connection: Connection, tenant_id: str, once: Once) -> JsonObject | None:
     """Holds the key until the transaction ends; returns the stored answer, if there is one.
 
     Raises:
@@ -52,7 +52,7 @@ def hold_key(db: Database, connection: Connection, tenant_id: str, once: Once) -
     return _kept(db, connection, tenant_id, once)
 
 
-def remember_answer(db: Database, connection: Connection, tenant_id: str, once: Once, answer: dict[str, Any]) -> None:
+def remember_answer(db: Database, connection: Connection, tenant_id: str, once: Once, answer: JsonObject) -> None:
     """Stores the answer, in the transaction of :func:`hold_key`."""
     connection.execute(
         delete(idempotency_keys).where(idempotency_keys.c.tenant_id == tenant_id, idempotency_keys.c.key == once.key)
@@ -82,7 +82,7 @@ def forget_old_answers(db: Database) -> int:
     return len(rows)
 
 
-def _kept(db: Database, connection: Connection, tenant_id: str, once: Once) -> dict[str, Any] | None:
+def _kept(db: Database, connection: Connection, tenant_id: str, once: Once) -> JsonObject | None:
     row = connection.execute(
         select(idempotency_keys.c.fingerprint, idempotency_keys.c.answer).where(
             idempotency_keys.c.tenant_id == tenant_id,
@@ -94,5 +94,5 @@ def _kept(db: Database, connection: Connection, tenant_id: str, once: Once) -> d
         return None
     if row.fingerprint != once.fingerprint:
         raise IdempotencyKeyReused(once.key)
-    answer: dict[str, Any] = row.answer
+    answer: JsonObject = row.answer
     return answer

@@ -19,6 +19,7 @@ from storage.ledger import bulk
 from storage.ledger.webhooks import outbox
 from storage.records import Delivery, DeliveryAttempt, DeliveryRecord, DeliveryState
 from storage.tables import webhook_attempts, webhook_deliveries, webhook_endpoints
+from storage.tables.columns import ColumnValues
 
 #: The longest wait that a receiver may ask for, in seconds.
 _LONGEST_RETRY_AFTER_S = 24 * 3600.0
@@ -125,7 +126,7 @@ def record_delivery(
         if target is None:
             return DeliveryState.FAILED
         attempt, tries, state = target.attempts + 1, target.tries + 1, DeliveryState(target.state)
-        changes: dict[str, Any] = {"attempts": attempt}
+        changes: ColumnValues = {"attempts": attempt}
         arrived = status is not None and 200 <= status < 300
         if arrived:
             state = DeliveryState.DELIVERED

@@ -15,6 +15,7 @@ from storage.ledger.webhooks.outbox import event
 from storage.ledger.webhooks.relay import last_sequences
 from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpoint
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
+from storage.tables.columns import ColumnValues
 
 #: Filters of an endpoint that names none.
 USUAL_EVENTS = (EventFilter.JOBS, EventFilter.IMAGE_FAILED, EventFilter.TEMPLATES, EventFilter.WEBHOOKS)
@@ -76,7 +77,7 @@ def change_endpoint(
     enable: bool = False,
 ) -> WebhookEndpoint:
     """Changes URL or filters; ``enable`` posts to it again. Raises NotFound."""
-    changes: dict[str, Any] = {}
+    changes: ColumnValues = {}
     if url is not None:
         changes["url"] = url
     if events is not None:
@@ -148,7 +149,7 @@ def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | Non
         raise NotFound("webhook endpoint", endpoint_id)
 
 
-def _change(db: Database, tenant_id: str, endpoint_id: str, changes: dict[str, Any]) -> WebhookEndpoint:
+def _change(db: Database, tenant_id: str, endpoint_id: str, changes: ColumnValues) -> WebhookEndpoint:
     with db.write() as connection:
         row = connection.execute(
             update(webhook_endpoints)

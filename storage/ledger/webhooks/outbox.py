@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, insert, select
 
+from cleanplate.base.documents import JsonObject
 from storage.records import EventFilter, Job
 from storage.tables import images, jobs, webhook_endpoints, webhook_outbox
+from storage.tables.columns import ColumnValues
 
 #: Jobs with at least this number of images get batched deliveries.
 TOGETHER_FROM = 1000
@@ -53,9 +55,9 @@ def wants(filters: Iterable[str], event_type: str) -> bool:
     )
 
 
-def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> list[dict[str, Any]]:
+def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> list[ColumnValues]:
     """Rows of ``webhook_outbox`` for images that ended (rows of ``ENDED_IMAGE``); ``listeners`` by job."""
-    events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    events: defaultdict[str, list[JsonObject]] = defaultdict(list)
     for row in ended:
         listener, event_type = listeners.get(row.job_id), f"image.{row.state}"
         if listener is not None and event_type in set(EventFilter) and wants(listener.events, event_type):
@@ -151,7 +153,7 @@ def webhook_disabled(connection: Connection, endpoint: Row[Any], at: datetime, r
     )
 
 
-def event(event_type: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
+def event(event_type: str, at: datetime, data: JsonObject) -> JsonObject:
     """The payload of an event, without its sequence number."""
     return {"type": event_type, "timestamp": at.isoformat(), "data": data}
 
@@ -178,6 +180,6 @@ def listeners_in(rows: Iterable[Row[Any]]) -> dict[str, Listener]:
     }
 
 
-def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
+def _write(connection: Connection, rows: list[ColumnValues]) -> None:
     if rows:
         connection.execute(insert(webhook_outbox), rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select
 
+from cleanplate.base.documents import JsonObject
 from storage.database import Database
 from storage.ledger import bulk
 from storage.records import BATCH_EVENT, DeliveryState
@@ -115,9 +116,9 @@ def _living_jobs(connection: Connection, job_ids: set[str]) -> set[str]:
     return set(connection.scalars(query.with_for_update(read=True, key_share=True)))
 
 
-def _payloads(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def _payloads(rows: Iterable[Any]) -> Iterator[JsonObject]:
     """The payloads of the deliveries made of one channel's rows, in their order."""
-    gathered: list[dict[str, Any]] = []
+    gathered: list[JsonObject] = []
     size = 0
     for row in rows:
         for event in row.events:
@@ -134,7 +135,7 @@ def _payloads(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         yield _together(gathered)
 
 
-def _together(events: list[dict[str, Any]]) -> dict[str, Any]:
+def _together(events: list[JsonObject]) -> JsonObject:
     images = [
         {"type": event["type"], "timestamp": event["timestamp"]}
         | {name: value for name, value in event["data"].items() if name != "job_id"}

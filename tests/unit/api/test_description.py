@@ -111,6 +111,18 @@ def test_every_schema_is_described_and_used(service: Service) -> None:
         assert schema.get("description") or schema.get("enum"), name
 
 
+def test_objects_have_named_fields_unless_their_json_is_free(service: Service) -> None:
+    untyped = {
+        f"{name}.{field}"
+        for name, schema in service.document["components"]["schemas"].items()
+        for field, described in schema.get("properties", {}).items()
+        for kind in described.get("anyOf", [described])
+        if kind.get("type") == "object" and kind.get("additionalProperties") is True
+    }
+    # The body that was posted to a receiver, by the type of its event.
+    assert untyped == {"Delivery.payload"}
+
+
 def test_requests_refuse_what_they_do_not_know(service: Service) -> None:
     for name in ("NewUploads", "NewUpload", "NewJob", "NewImage", "JobOptions", "NewWebhook", "InlineJob"):
         assert service.document["components"]["schemas"][name]["additionalProperties"] is False

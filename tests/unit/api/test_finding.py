@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from pydantic import SecretStr
 
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.settings import Settings
 from storage.records import ImageState
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
@@ -154,7 +155,7 @@ def test_images_are_found_in_all_jobs_by_what_a_person_knows_of_them(found_servi
         content_type="image/jpeg",
         width=1,
         height=1,
-        record={"sha256": {"result": file}},
+        record=ImageRecord(sha256=FileHashes(result=file)),
     )
 
     def jobs_of(**query: Any) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ import io
 import pytest
 from PIL import Image
 
+from cleanplate.base.image_records import ImageRecord, PreviewSize
 from storage.blobs.keys import preview_key
 from storage.records import ImageState
 from tests.unit.api.calling import Caller as Shop
@@ -23,7 +24,7 @@ def test_reasons_are_counted_and_stages_averaged(service: Service, shop: Shop) -
     sentence = "The file ends early: send it again."
     service.finish(broken["id"], state=ImageState.FAILED, error_code="image_truncated", error_detail=sentence)
     seconds = {"network": 0.2, "fetch": 0.1}
-    service.finish(clean["id"], state=ImageState.SUCCEEDED, result_key="t/x", record={"seconds": seconds})
+    service.finish(clean["id"], state=ImageState.SUCCEEDED, result_key="t/x", record=ImageRecord(seconds=seconds))
     assert shop.get(f"/v1/jobs/{broken['id']}/overview").json == {
         "reasons": [{"code": "image_truncated", "count": 2, "detail": sentence}],
         "stages": {},
@@ -43,7 +44,7 @@ def test_a_preview_is_there_where_a_worker_made_one(service: Service, shop: Shop
     shop.problem("GET", f"/v1/images/{image['id']}/preview", 404, "not_found")
     key = preview_key(service.tenant("shop"), job["id"], image["id"])
     service.stores.blobs.put(key, b"RIFF", content_type="image/webp")
-    record = {"preview": {"width": 24, "height": 16}}
+    record = ImageRecord(preview=PreviewSize(width=24, height=16))
     service.finish(job["id"], state=ImageState.SUCCEEDED, result_key="t/x", record=record)
     (image,) = images_of(shop, job["id"])
     answer = shop.get(image["preview_url"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.settings import Settings
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
@@ -41,7 +42,7 @@ def end(service: Service, job_id: str, *, failing: int = 0) -> None:
             )
             continue
         service.stores.blobs.put(key, f"clean {number}".encode(), content_type="image/png")
-        record = {"sha256": {"result": "ab" * 32}}
+        record = ImageRecord(sha256=FileHashes(result="ab" * 32))
         outcomes.append(
             Outcome(image_id=image.id, state=ImageState.SUCCEEDED, result_key=key, width=24, height=16, record=record)
         )

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cleanplate.base.masks import Placement
+from cleanplate.base.templates import TemplateQuality
 from storage.ledger.templates.leases import fail_template, finish_template, lease_template
 from storage.records import MadeTemplate
 from tests.unit.api.calling import RIGHTS, Caller, Service, picture
@@ -17,9 +19,9 @@ def made_by_a_worker(service: Service, template_id: str, confidence: float = 0.5
     blobs.put("previews/mask.png", b"a picture", content_type="image/png")
     made = MadeTemplate(
         id=template_id,
-        place={"anchor": "bottom_right"},
+        place=Placement(anchor="bottom_right"),
         samples=30,
-        quality={"ghost": 0.01},
+        quality=TemplateQuality(ghost=0.01),
         confidence=confidence,
         warnings=[],
         file_key="files/mark.template",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.settings import Settings
 from storage.blobs import Blobs, open_blobs
 from storage.database import Database
@@ -50,7 +51,7 @@ class Shop:
                     content_type="image/png",
                     width=1,
                     height=1,
-                    record={"sha256": {"result": hashlib.sha256(data).hexdigest()}},
+                    record=ImageRecord(sha256=FileHashes(result=hashlib.sha256(data).hexdigest())),
                 )
             )
         finish_images(self.database, token, outcomes, max_attempts=1)

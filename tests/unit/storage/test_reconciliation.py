@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import insert
 
+from cleanplate.base.image_records import ImageRecord, PreviewSize
 from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.blobs.keys import preview_key, result_key
@@ -43,7 +44,7 @@ class Shelf(Catalogue):
             outcomes.append(
                 Outcome(
                     image_id=image.id, state=ImageState.SUCCEEDED, result_key=key, content_type=PNG, width=1, height=1,
-                    tiles_done=1, record={"preview": {}},
+                    tiles_done=1, record=ImageRecord(preview=PreviewSize(width=24, height=16)),
                 )
             )  # fmt: skip
         assert len(finish_images(self.database, token, outcomes, max_attempts=3)) == count
@@ -136,9 +137,7 @@ def test_images_of_a_canceled_job_stay_as_they_are(shelf: Shelf) -> None:
     job = shelf.submit([b"source"] * 2, b"mask")
     token, leased = lease_images(shelf.database, shelf.ids(job)[:1], worker="w", lease_s=60)
     key = result_key(shelf.tenant_id, job.id, leased[0].id, ".png")
-    outcome = Outcome(
-        image_id=leased[0].id, state=ImageState.SUCCEEDED, result_key=key, content_type=PNG, tiles_done=1, record={}
-    )
+    outcome = Outcome(image_id=leased[0].id, state=ImageState.SUCCEEDED, result_key=key, content_type=PNG, tiles_done=1)
     finish_images(shelf.database, token, [outcome], max_attempts=3)
     cancel_job(shelf.database, shelf.tenant_id, job.id)
     assert [missing.lack for missing in shelf.missing()] == [Lack.RESULT]

@@ -107,7 +107,7 @@ def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:
         meters.LEASES_LOST.inc()
         log.warning("lease.lost", **names)
         return
-    for stage, spent in outcome.record.get("seconds", {}).items():
+    for stage, spent in (outcome.record.seconds or {}).items():
         meters.STAGE_SECONDS.labels(stage).observe(spent)
     if outcome.retry:
         meters.IMAGES_RETRIED.labels(outcome.error_code).inc()
@@ -116,5 +116,5 @@ def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:
     if outcome.error_code is not None:
         log.warning(f"image.{outcome.state}", **names, code=outcome.error_code, retry=outcome.retry)
     else:
-        seconds = sum(outcome.record.get("seconds", {}).values())
+        seconds = sum((outcome.record.seconds or {}).values())
         log.info(f"image.{outcome.state}", **names, seconds=round(seconds, 3))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.telemetry import tracing
 from model.imaging.metadata.provenance import Label
 from model.repair.task import Task
@@ -32,11 +33,11 @@ class ImageContext:
     #: Seconds by stage. ``network`` is the time with the engine, which works on several pictures at once.
     seconds: dict[str, float] = field(default_factory=dict)
     #: SHA-256 of the files, for the audit log.
-    sha256: dict[str, str] = field(default_factory=dict)
+    sha256: FileHashes = field(default_factory=FileHashes)
     #: Tiles that the network has filled.
     tiles: int = 0
     #: The part of the image's record about its text mark.
-    text_record: dict[str, Any] = field(default_factory=dict)
+    text_record: ImageRecord = field(default_factory=ImageRecord)
     #: Deviations of the engine on this device, for the record.
     notes: set[str] = field(default_factory=set)
     #: The span of the whole image; those of the stages are its children.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
+from cleanplate.base.image_records import ExtensionChange, FileHashes, ImageRecord, PreviewSize
 from cleanplate.base.names import stem_and_extension
 from model.errors import ModelError
 from model.repair.preview import Preview
@@ -34,7 +34,7 @@ class ResultFile:
     width: int
     height: int
     #: The work on the picture, for the image's record.
-    record: dict[str, Any]
+    record: ImageRecord
     #: Where something has changed.
     preview: Preview | None = None
     #: False: no mark was found, and the file is the source's own.
@@ -43,21 +43,19 @@ class ResultFile:
 
 def success(context: ImageContext, result: ResultFile, key: str, worker: str) -> Outcome:
     """The outcome of a picture whose result lies under ``key``: succeeded, or skipped where nothing changed."""
-    record = {
-        **result.record,
-        **context.text_record,
-        "worker": worker,
-        "device_notes": sorted(context.notes),
-        "sha256": {**context.sha256, "result": sha256(result.data)},
-        "seconds": {stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
-    }
     _, own_extension = stem_and_extension(context.image.name)
-    if own_extension.lower() != result.extension:
-        record["extension_changed"] = {"from": own_extension, "to": result.extension}
-    if context.network is not None:
-        record |= {"device": context.network.device, "precision": context.network.precision}
-    if result.preview is not None:
-        record["preview"] = {"width": result.preview.width, "height": result.preview.height}
+    renamed = own_extension.lower() != result.extension
+    network, small = context.network, result.preview
+    attempt = ImageRecord(
+        worker=worker,
+        device=None if network is None else network.device,
+        precision=None if network is None else network.precision,
+        device_notes=sorted(context.notes),
+        sha256=context.sha256.with_fields(FileHashes(result=sha256(result.data))),
+        seconds={stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
+        preview=None if small is None else PreviewSize(width=small.width, height=small.height),
+        extension_changed=ExtensionChange.of(own_extension, result.extension) if renamed else None,
+    )
     return Outcome(
         image_id=context.image.id,
         state=ImageState.SUCCEEDED if result.changed else ImageState.SKIPPED,
@@ -68,11 +66,11 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         width=result.width,
         height=result.height,
         tiles_done=context.tiles,
-        record=record,
+        record=result.record.with_fields(context.text_record, attempt),
     )
 
 
-def failure(image: LeasedImage, error: Exception, record: dict[str, Any]) -> Outcome:
+def failure(image: LeasedImage, error: Exception, record: ImageRecord) -> Outcome:
     """A failed outcome, to be retried where that may help. An unforeseen error is logged with its traceback.
 
     ``record``: the worker, and the hashes of the files that were read.
@@ -98,7 +96,7 @@ def failure(image: LeasedImage, error: Exception, record: dict[str, Any]) -> Out
             )
 
 
-def time_limit_exceeded(image: LeasedImage, seconds: float, record: dict[str, Any]) -> Outcome:
+def time_limit_exceeded(image: LeasedImage, seconds: float, record: ImageRecord) -> Outcome:
     """The outcome of an image that alone took most of a shard's time limit; ``record`` as for :func:`failure`."""
     return _failed(
         image,
@@ -109,7 +107,7 @@ def time_limit_exceeded(image: LeasedImage, seconds: float, record: dict[str, An
     )
 
 
-def _failed(image: LeasedImage, record: dict[str, Any], code: str, detail: str, *, retry: bool = False) -> Outcome:
+def _failed(image: LeasedImage, record: ImageRecord, code: str, detail: str, *, retry: bool = False) -> Outcome:
     return Outcome(
         image_id=image.id,
         state=ImageState.FAILED,

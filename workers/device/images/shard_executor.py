@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from celery.exceptions import SoftTimeLimitExceeded
 from structlog.contextvars import bound_contextvars
 
+from cleanplate.base.image_records import ImageRecord
 from model.errors import DeviceLost
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.byte_budget import ByteBudget
@@ -49,7 +50,6 @@ class ShardExecutor:
         self._lease = lease
         self._finisher = finisher
         self._images = images
-        self._worker = {"worker": resources.worker}
         self._budget = ByteBudget(BYTES_IN_FLIGHT)
         #: Guards the attributes below, and notifies of changes.
         self._changed = threading.Condition()
@@ -170,7 +170,7 @@ class ShardExecutor:
         self._leave(context, "lease_lost")
 
     def _fail(self, context: ImageContext, error: Exception) -> None:
-        outcome = failure(context.image, error, {**self._worker, "sha256": context.sha256})
+        outcome = failure(context.image, error, ImageRecord(worker=self._resources.worker, sha256=context.sha256))
         self.end(context.image, outcome)
         self._leave(context, outcome.error_code or outcome.state)
 
@@ -197,4 +197,4 @@ class ShardExecutor:
         for image, since in on_device:
             seconds = time.monotonic() - since
             if seconds > self._resources.settings.task_time_limit_s * SOFT_SHARE / 2:
-                self.end(image, time_limit_exceeded(image, seconds, self._worker))
+                self.end(image, time_limit_exceeded(image, seconds, ImageRecord(worker=self._resources.worker)))

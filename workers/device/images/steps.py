@@ -11,6 +11,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
 from model.imaging.memory import bounded
@@ -78,7 +79,7 @@ class Steps:
                 placement=placement_of(context.image),
                 costs=inpainter.costs,
             )
-            context.sha256 = {"source": sha256(source), "mask": sha256(mask)}
+            context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
         self._executor.submit_fill(context, functools.partial(self._fill, context))
 
     def _find_text(self, context: ImageContext, source: bytes, text: Wanted) -> None:
@@ -98,7 +99,7 @@ class Steps:
                 on_page=functools.partial(self._executor.check_may_go_on, context.image.id),
             )
         context.text_record = text_record(text_marks)
-        context.sha256 = {"source": sha256(source)}
+        context.sha256 = FileHashes(source=sha256(source))
         context.task = text_marks.task
         if text_marks.task is None:
             result = source_as_result(source, self._limits)
@@ -112,7 +113,7 @@ class Steps:
         image = context.image
         activity, networks = self._resources.activity, self._resources.networks
         options = image.options
-        context.sha256 = {"source": sha256(source)}
+        context.sha256 = FileHashes(source=sha256(source))
         with activity.step(), context.timed("unblend"), bounded(context.nbytes), networks.use(options) as inpainter:
             fill = NetworkFill(inpainter, context, functools.partial(self._on_tile, image.id))
             result = remove_marks(context, source, templates, fill, self._limits)
@@ -152,7 +153,7 @@ class Steps:
             extension=repaired.extension,
             width=task.width,
             height=task.height,
-            record={"method": context.method, **repaired.record},
+            record=ImageRecord(method=context.method, **repaired.record),
             preview=small,
         )
         self._store(context, result)

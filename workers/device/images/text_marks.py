@@ -6,8 +6,7 @@ packages gives the image back for another worker.
 
 from __future__ import annotations
 
-from typing import Any
-
+from cleanplate.base.image_records import ImageRecord
 from model.imaging import Limits, probe
 from model.text.files import TextMarks
 from workers.device.images.outcomes import ResultFile
@@ -16,13 +15,13 @@ from workers.device.images.outcomes import ResultFile
 _TEXTS_IN_RECORD = 20
 
 
-def text_record(marks: TextMarks) -> dict[str, Any]:
+def text_record(marks: TextMarks) -> ImageRecord:
     """The part of an image's record about the text that was found."""
-    return {
-        "marks": len(marks.marks),
-        "texts": [line.text for line in marks.marks[:_TEXTS_IN_RECORD]],
-        "texts_seen": marks.seen,
-    }
+    return ImageRecord(
+        marks=len(marks.marks),
+        texts=[line.text for line in marks.marks[:_TEXTS_IN_RECORD]],
+        texts_seen=marks.seen,
+    )
 
 
 def source_as_result(source: bytes, limits: Limits) -> ResultFile:
@@ -34,6 +33,6 @@ def source_as_result(source: bytes, limits: Limits) -> ResultFile:
         extension=facts.extension,
         width=facts.width,
         height=facts.height,
-        record={"reason": "text_not_found", "format": facts.format},
+        record=ImageRecord(reason="text_not_found", format=facts.format),
         changed=False,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanplate.base.image_records import ImageRecord
 from model.engine.plan import make_plan
 from model.formats import READ
 from model.imaging import Limits, probe
@@ -107,7 +108,7 @@ def remove_marks(
     cleaned = clean(source, templates, limits=limits, fill=fill, output=options.output, label=label)
     if cleaned.residual and options.residual_mark == "fail":
         raise ResidualMark(max(abs(removal.ghost) for removal in cleaned.removals))
-    result_format = READ[facts.format if cleaned.skipped else str(cleaned.record["format"])]
+    result_format = READ[facts.format if cleaned.skipped else cleaned.record["format"]]
     used_templates = [used.id for used in context.image.templates]
     return ResultFile(
         data=cleaned.data,
@@ -115,12 +116,9 @@ def remove_marks(
         extension=result_format.ending,
         width=facts.width,
         height=facts.height,
-        record={
-            **cleaned.record,
-            "method": context.method,
-            "templates": used_templates,
-            "template": used_templates[0],
-        },
+        record=ImageRecord(
+            **cleaned.record, method=context.method, templates=used_templates, template=used_templates[0]
+        ),
         preview=None if cleaned.task is None else preview(cleaned.task, cleaned.pixels),
         changed=not cleaned.skipped,
     )

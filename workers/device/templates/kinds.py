@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cleanplate.base.masks import LogoPlace
+from cleanplate.base.templates import MarkPlace, TemplateQuality
 from model.errors import ModelError
 from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
@@ -64,7 +64,7 @@ def make_from_mask(template: LeasedTemplate, spec: MaskSpec, context: TemplateCo
     shown = _store_previews(template.tenant_id, template.id, previews, context)
     return MadeTemplate(
         id=template.id,
-        place=spec.place.document(),
+        place=spec.place,
         samples=0,
         quality=None,
         confidence=1.0,
@@ -183,12 +183,11 @@ def _store(template: LeasedTemplate, template_id: str, one: _Made, context: Temp
     }
     estimated = made.quality.samples > 0
     height, width = made.alpha.shape
-    place = {name: value for name, value in asdict(made.rule).items() if name != "sizes"}
     return MadeTemplate(
         id=template_id,
-        place=json.loads(json.dumps({**place, "width": width, "height": height})),
+        place=MarkPlace(**asdict(made.rule), width=width, height=height),
         samples=made.quality.samples,
-        quality=asdict(made.quality) if estimated else None,
+        quality=TemplateQuality(**asdict(made.quality)) if estimated else None,
         confidence=confidence(made.quality) if estimated else 1.0,
         warnings=one.warnings,
         file_key=key,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any
 
 import structlog
 
+from cleanplate.base.templates import TemplateProgress
 from model.errors import ModelError, TemplateRefused
 from model.imaging import Limits
 from storage.errors import BlobNotFound, StorageError
@@ -53,14 +53,14 @@ def make_template(template_id: str, resources: Resources) -> None:
             log.info("template.made", template=template_id, marks=len(made), seconds=seconds, counted=bool(counted))
 
 
-def _make(template: LeasedTemplate, resources: Resources, lease: Lease[dict[str, Any]]) -> list[MadeTemplate]:
+def _make(template: LeasedTemplate, resources: Resources, lease: Lease[TemplateProgress]) -> list[MadeTemplate]:
     settings = resources.settings
 
     def on_progress(stage: str, done: int, total: int) -> None:
         lease.check(template.id)
         if resources.drain.begun:
             raise Interrupted
-        lease.note_progress(template.id, {"stage": stage, "done": done, "total": total})
+        lease.note_progress(template.id, TemplateProgress(stage=stage, done=done, total=total))
 
     context = TemplateContext(
         fetcher=resources.fetcher,
@@ -80,7 +80,7 @@ def _make(template: LeasedTemplate, resources: Resources, lease: Lease[dict[str,
             return make_from_pictures(template, template.spec, context)
 
 
-def _fail(template: LeasedTemplate, resources: Resources, lease: Lease[dict[str, Any]], error: Exception) -> None:
+def _fail(template: LeasedTemplate, resources: Resources, lease: Lease[TemplateProgress], error: Exception) -> None:
     """Write the failure down, in words that the owner can act on. The log gets the traceback of an unforeseen error."""
     match error:
         case BlobNotFound():

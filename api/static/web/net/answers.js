@@ -77,7 +77,7 @@
  * What the worker did to an image: the part that the pages show.
  * @typedef {{
  *   preview?: { width: number, height: number },
- *   residual_mark?: unknown,
+ *   residual_mark?: boolean,
  *   texts?: string[],
  * }} ImageRecord
  */
@@ -136,7 +136,7 @@
  *   warnings: string[],
  *   confidence: number | null,
  *   samples: number | null,
- *   quality: { opacity: number } | null,
+ *   quality: { opacity?: number } | null,
  *   place: { anchor?: string, lattice?: unknown } | null,
  *   previews: Record<string, string>,
  *   source_job_id: string | null,

@@ -49,7 +49,7 @@ export function factsOf({ kind, place, samples, quality }) {
   };
   return [
     kinds[kind](),
-    quality ? t("{percent} % opaque", { percent: number(100 * quality.opacity) }) : "",
+    quality?.opacity !== undefined ? t("{percent} % opaque", { percent: number(100 * quality.opacity) }) : "",
     place?.lattice ? t("repeated over the whole picture") : anchorText(place?.anchor),
   ].filter(Boolean).join(" · ");
 }

@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from cleanplate import Client, Picture, Rights
+from cleanplate.base import templates
 from cleanplate.base.masks import BoxesMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
@@ -52,12 +53,12 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "Readiness": answers.ReadinessAnswer,
     "Reason": answers.FailureReason,
     "ResultLine": answers.ResultLine,
-    "Review": answers.ReviewAnswer,
-    "ReviewError": answers.ReviewError,
+    "Review": templates.Review,
+    "ReviewError": templates.ReviewError,
     "Rights": answers.Rights,
     "SkippedLine": answers.SkippedLine,
     "Template": answers.TemplateAnswer,
-    "TemplateProgress": answers.TemplateProgress,
+    "TemplateProgress": templates.TemplateProgress,
     "WebhookWithSecret": answers.WebhookAnswer,
 }
 

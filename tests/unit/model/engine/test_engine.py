@@ -19,9 +19,11 @@ from model import LaMaInpainter
 from model.box import Box
 from model.engine.engine import Engine
 from model.engine.flight import Tile
+from model.engine.inpainter import usable_cores
 from model.errors import (
     DeviceFull,
     DeviceLost,
+    DeviceUnusable,
     EngineClosed,
     ImageRejected,
     MaskRejected,
@@ -29,10 +31,13 @@ from model.errors import (
     WeightsRejected,
 )
 from model.imaging import Limits
+from model.networks.graphs import DeviceGraphs
 from model.networks.lama import LaMaGenerator
 from model.networks.precision import Precision
+from model.networks.spectral import DftTransform
 from model.networks.weights import Description, save_weights
 from model.repair.task import read
+from tests.unit.model.cuda_stand_in import cuda_on_cpu
 
 CPU = torch.device("cpu")
 
@@ -156,8 +161,9 @@ def test_only_as_many_tiles_share_a_pass_as_are_cheaper_together() -> None:
         futures = [running.submit(tile()) for _ in range(6)] + [running.submit(tile(side=256))]
         for future in futures:
             future.result()
-        assert (running.load.tiles, running.load.passes) == (7, 3)
-    assert sizes == [3, 3, 1]
+        assert (running.load.tiles, running.load.passes) == (7, 4)
+    # A device captures few shapes: batches have 1, 2, 4 or 8 tiles.
+    assert sizes == [2, 2, 2, 1]
 
 
 def test_a_host_without_memory_is_mended_like_a_device_without() -> None:
@@ -179,20 +185,71 @@ def test_a_tile_that_fits_nowhere_is_an_error_that_may_pass() -> None:
     assert raised.value.transient
 
 
-@pytest.mark.parametrize(
-    "error",
-    [torch.AcceleratorError("CUDA error: unspecified launch failure"), RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")],
-)
-def test_a_device_that_failed_is_lost_to_all_who_ask_later(error: Exception) -> None:
+ERRORS_OF_LOST_DEVICES = [
+    torch.AcceleratorError("CUDA error: unspecified launch failure"),
+    RuntimeError("CUDNN_STATUS_EXECUTION_FAILED"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS_OF_LOST_DEVICES)
+def test_a_device_that_failed_is_lost_to_all_who_ask_later(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Tensor, __: torch.dtype) -> None:
         raise error
 
     with engine(fail, max_batch=1) as running:
+        # After such an error a device that is lost fails everything.
+        monkeypatch.setattr(torch, "ones", lambda *_, **__: fail(torch.empty(0), torch.float32))
         with pytest.raises(DeviceLost):
             running.submit(tile()).result()
         assert running.lost
         with pytest.raises(DeviceLost):
             running.submit(tile())
+
+
+@pytest.mark.parametrize("error", ERRORS_OF_LOST_DEVICES[:2])
+def test_a_device_that_still_computes_is_not_lost(error: Exception) -> None:
+    def fail_once(x: Tensor, __: torch.dtype) -> None:
+        if x[:, :3].max() < 0.1:
+            raise error
+
+    with engine(fail_once, max_batch=1) as running:
+        with pytest.raises(type(error)):
+            running.submit(tile(5)).result()
+        assert running.submit(tile(200)).result().notes == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+    ],
+)
+def test_every_word_for_no_memory_halves_the_batch(words: str) -> None:
+    def room_for_one(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 1:
+            raise RuntimeError(words)
+
+    with engine(room_for_one, max_batch=2, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(2)]
+        assert [future.result().notes for future in futures] == [("smaller_batch",)] * 2
+
+
+def test_an_error_with_the_code_of_no_memory_halves_the_batch() -> None:
+    short = torch.AcceleratorError("CUDA error")
+    short.error_code = 2  # type: ignore[attr-defined]
+
+    def room_for_one(x: Tensor, _: torch.dtype) -> None:
+        if len(x) > 1:
+            raise short
+
+    with engine(room_for_one, max_batch=2, max_delay_ms=60_000) as running:
+        futures = [running.submit(tile()) for _ in range(2)]
+        assert [future.result().notes for future in futures] == [("smaller_batch",)] * 2
 
 
 def test_a_pass_that_hangs_is_seen_from_outside() -> None:
@@ -245,6 +302,23 @@ def test_values_that_are_not_finite_are_computed_again_in_fp32() -> None:
         result = running.submit(tile(100)).result()
     assert result.notes == ("fp32",)
     assert float(result.values[12, 12, 0]) == pytest.approx(mean_of(100), abs=1e-4)
+
+
+def test_a_network_that_overflows_again_and_again_stays_in_fp32() -> None:
+    dtypes: list[torch.dtype] = []
+
+    class Counting(Overflowing):
+        def __deepcopy__(self, memo: object) -> Counting:
+            return Counting(self.always)
+
+        def forward(self, x: Tensor, window: Box, strength: Tensor | None = None) -> Tensor:
+            dtypes.append(self.gain.dtype)
+            return super().forward(x, window)
+
+    with Engine(Counting(always=False), CPU, "bf16", max_batch=1) as running:
+        notes = [running.submit(tile(100)).result().notes for _ in range(5)]
+    assert notes == [("fp32",)] * 5
+    assert dtypes == [torch.bfloat16, torch.float32] * 3 + [torch.float32] * 2
 
 
 def test_values_that_are_not_finite_in_fp32_either_are_an_error() -> None:
@@ -417,3 +491,54 @@ def png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+class Spectral(Probe):
+    """A probe that also reads the matrices of a transform."""
+
+    def __deepcopy__(self, memo: object) -> Spectral:
+        return Spectral(self.on_batch)
+
+    def forward(self, x: Tensor, window: Box | None, strength: Tensor | None = None) -> Tensor:
+        transform = DftTransform()
+        return transform.inverse(transform.forward(x[:, :3]), x.shape[-1])
+
+
+def test_mixed_shapes_on_a_full_device_never_reach_the_cpu() -> None:
+    """Captured passes of other shapes give back their memory before a batch is halved."""
+    sides = sorted(64 + 16 * (n % 8) for n in range(64))
+    with cuda_on_cpu(room=24_000_000) as card:
+        graphs = DeviceGraphs(CPU, pool_bytes=1 << 40)
+        with Engine(Spectral(), CPU, "fp32", max_batch=8, max_delay_ms=60_000, graphs=graphs) as running:
+            results = [future.result() for future in [running.submit(tile(100, side)) for side in sides]]
+    notes = {note for result in results for note in result.notes}
+    assert card.refused > 0
+    assert notes == {"smaller_batch"}
+    assert [float(result.values[0, 0, 0]) for result in results] == pytest.approx([100 / 255] * 64, abs=1e-4)
+
+
+def test_two_engines_share_a_device_while_one_captures() -> None:
+    with cuda_on_cpu():
+        graphs = DeviceGraphs(CPU, pool_bytes=1 << 40)
+
+        def work(first: int) -> list[float]:
+            with Engine(Spectral(), CPU, "fp32", graphs=graphs) as running:
+                asked = [running.submit(tile(first, 64 + 16 * n)) for n in range(8)]
+                return [float(future.result().values[0, 0, 0]) for future in asked]
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(work, [50, 100, 150, 200]))
+    assert answers == [pytest.approx([value / 255] * 8, abs=1e-4) for value in (50, 100, 150, 200)]
+
+
+def test_a_device_that_pytorch_cannot_use_is_refused_and_not_replaced() -> None:
+    with pytest.raises(DeviceUnusable, match="cleanplate doctor"):
+        LaMaInpainter(device="cuda:99")
+
+
+@pytest.mark.parametrize(("limit", "most"), [("1", 1), ("0", None), ("many", None)])
+def test_a_limit_on_threads_is_kept(monkeypatch: pytest.MonkeyPatch, limit: str, most: int | None) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    usable = usable_cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert usable_cores() == (most or usable)

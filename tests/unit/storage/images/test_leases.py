@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.options import JobOptions
 from storage.database import Database
 from storage.ledger.images.finish import finish_images
@@ -165,7 +166,7 @@ def test_a_finished_image_keeps_all_that_was_said_of_it(shop: Shop, clock: Clock
         "image/jpeg",
     )
     assert (image.width, image.height, image.tiles_done, image.tiles_total) == (640, 480, 4, 4)
-    assert (image.record, image.finished_at, image.error_code) == ({"method": "inpainting"}, clock.time, None)
+    assert (image.record, image.finished_at, image.error_code) == (ImageRecord(method="inpainting"), clock.time, None)
     image = shop.image(bad)
     assert (image.state, image.error_code, image.error_detail) == (
         ImageState.FAILED,

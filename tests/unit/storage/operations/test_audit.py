@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.options import JobOptions
 from storage.database import Database
 from storage.ledger.images.finish import finish_images
@@ -38,7 +39,8 @@ def test_a_job_leaves_its_whole_story(shop: Shop, clock: Clock) -> None:
     job = shop.submit(3)
     first, second, third = shop.image_ids(job.id)
     token, _ = lease_images(shop.db, [first, second], worker="w", lease_s=60)
-    record = {"method": "inpainting", "worker": "w", "sha256": {"source": "aa", "mask": "bb", "result": "cc"}}
+    hashes = FileHashes(source="aa", mask="bb", result="cc")
+    record = ImageRecord(method="inpainting", worker="w", sha256=hashes)
     outcome = Outcome(image_id=first, state=ImageState.SUCCEEDED, record=record)
     finish_images(shop.db, token, [outcome, failed(second)], max_attempts=1)
     cancel_job(shop.db, shop.tenant, job.id, actor="key:key_1")
@@ -59,7 +61,7 @@ def test_a_job_leaves_its_whole_story(shop: Shop, clock: Clock) -> None:
     }
     ended = {entry.image_id: entry for entry in entries[1:3]}
     assert (ended[first].action, ended[first].actor) == ("image.succeeded", "worker:w")
-    assert ended[first].data["sha256"] == record["sha256"]
+    assert ended[first].data["sha256"] == hashes.document()
     assert ended[first].data["method"] == "inpainting"
     assert (ended[second].action, ended[second].data["error_code"]) == ("image.failed", "image_truncated")
     assert third not in ended

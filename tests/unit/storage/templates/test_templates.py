@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cleanplate.base.masks import AutoMask, Placement, TemplatesMask
+from cleanplate.base.templates import TemplateProgress, TemplateQuality
 from storage.database import Database
 from storage.errors import (
     JobNotInReview,
@@ -67,9 +68,9 @@ LEASE_S, PUBLISH_S = 60.0, 120.0
 def made(template_id: str, confidence: float = 0.9) -> MadeTemplate:
     return MadeTemplate(
         id=template_id,
-        place={"anchor": "bottom_right"},
+        place=Placement(anchor="bottom_right"),
         samples=30,
-        quality={"ghost": 0.01},
+        quality=TemplateQuality(ghost=0.01),
         confidence=confidence,
         warnings=[],
         file_key=f"files/{template_id}",
@@ -191,8 +192,9 @@ def test_only_the_holder_of_the_lease_settles_a_template(shop: Shop, clock: Cloc
     template = wanted(shop)
     late = leased(shop.db, template.id)
     assert lease_template(shop.db, template.id, lease_s=LEASE_S)[1] is None
-    assert extend_template(shop.db, late, lease_s=LEASE_S, progress={"stage": "read", "done": 1, "total": 5})
-    assert get_template(shop.db, shop.tenant, template.id).progress == {"stage": "read", "done": 1, "total": 5}
+    assert extend_template(shop.db, late, lease_s=LEASE_S, progress=TemplateProgress(stage="read", done=1, total=5))
+    progress = get_template(shop.db, shop.tenant, template.id).progress
+    assert progress == TemplateProgress(stage="read", done=1, total=5)
     clock.advance(LEASE_S + 1)
     assert len(reap_templates(shop.db, max_attempts=3)) == 1
     token = leased(shop.db, template.id)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pynvml
 import pytest
+from structlog.testing import capture_logs
 
 from cleanplate.base.settings import Settings
-from workers.errors import NoDevice, UnknownDevice
+from workers.errors import DevicesSilent, NoDevice, UnknownDevice
 from workers.machine.devices import Device, Reading, devices, read_device
 
 NOT_FOUND, NOT_SUPPORTED = pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NOT_SUPPORTED
@@ -19,8 +20,9 @@ NOT_FOUND, NOT_SUPPORTED = pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NOT_SU
 class Library:
     """``libnvidia-ml.so.1`` of a machine with these GPUs; a list of slices under a UUID says that it is cut."""
 
-    def __init__(self, gpus: dict[str, list[str] | None]) -> None:
+    def __init__(self, gpus: dict[str, list[str] | None], lost: tuple[str, ...] = ()) -> None:
         self._gpus = gpus
+        self._lost = lost
         #: Handles are numbers here.
         self._uuids = [*gpus, *(name for cut in gpus.values() for name in cut or [])]
 
@@ -41,6 +43,8 @@ class Library:
         return self._give(handle, uuid.value.decode()) if uuid.value.decode() in self._uuids else NOT_FOUND
 
     def nvmlDeviceGetUUID(self, handle: Any, text: Any, size: Any) -> int:  # noqa: N802
+        if self._named(handle) in self._lost:
+            return pynvml.NVML_ERROR_GPU_IS_LOST
         text.value = self._named(handle).encode()
         return 0
 
@@ -82,9 +86,9 @@ class Library:
         return self._uuids[pynvml.cast(handle, pynvml.c_void_p).value - 1]
 
 
-def machine(monkeypatch: pytest.MonkeyPatch, gpus: dict[str, list[str] | None]) -> None:
+def machine(monkeypatch: pytest.MonkeyPatch, gpus: dict[str, list[str] | None], *lost: str) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(pynvml, "nvmlLib", Library(gpus))
+    monkeypatch.setattr(pynvml, "nvmlLib", Library(gpus, lost))
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
 
 
@@ -132,7 +136,7 @@ def test_devices_that_are_not_here_are_refused(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize(
     ("inherited", "taken"),
-    [("1", ["GPU-b"]), ("GPU-b, GPU-a", ["GPU-b", "GPU-a"]), ("GPU-b3", ["GPU-b3"])],
+    [("1", ["GPU-b"]), ("GPU-b, GPU-a", ["GPU-b", "GPU-a"]), ("0,0,1", ["GPU-a", "GPU-b"]), ("1,-1,0", ["GPU-b"])],
 )
 def test_inherited_choice_of_devices_is_kept(monkeypatch: pytest.MonkeyPatch, inherited: str, taken: list[str]) -> None:
     machine(monkeypatch, TWO)
@@ -140,13 +144,47 @@ def test_inherited_choice_of_devices_is_kept(monkeypatch: pytest.MonkeyPatch, in
     assert uuids(devices(Settings())) == taken
 
 
-@pytest.mark.parametrize("inherited", ["", "-1"])
+def test_a_uuid_may_be_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, {"GPU-8932f937": None, "GPU-77aa0000": None})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-77")
+    assert uuids(devices(Settings())) == ["GPU-77aa0000"]
+
+
+@pytest.mark.parametrize("inherited", ["7", "0,2", "GPU-c", "GPU-"])
+def test_an_inherited_choice_of_what_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch, inherited: str) -> None:
+    machine(monkeypatch, TWO)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
+    with pytest.raises(UnknownDevice, match=r"CUDA_VISIBLE_DEVICES.*GPU-b"):
+        devices(Settings())
+
+
+@pytest.mark.parametrize("inherited", ["", "-1", "none", "NoDevFiles"])
 def test_inherited_choice_of_none_leaves_the_cpu(monkeypatch: pytest.MonkeyPatch, inherited: str) -> None:
     machine(monkeypatch, TWO)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
     assert [device.name for device in devices(Settings())] == ["cpu"]
     with pytest.raises(NoDevice):
         devices(Settings(device="cuda"))
+
+
+def test_a_lost_gpu_is_left_out_and_the_others_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, {f"GPU-{n}": None for n in range(8)}, "GPU-3")
+    with capture_logs() as logs:
+        assert uuids(devices(Settings())) == [f"GPU-{n}" for n in (0, 1, 2, 4, 5, 6, 7)]
+    assert [(log["event"], log["gpu"]) for log in logs] == [("device.left_out", 3)]
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+def test_gpus_of_which_none_answers_are_an_error_and_not_the_cpu(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    machine(monkeypatch, TWO, "GPU-a", "GPU-b")
+    with pytest.raises(DevicesSilent, match="2 GPUs"):
+        devices(Settings(device=asked))  # type: ignore[arg-type]
+    assert uuids(devices(Settings(device="cpu"))) == [None]
+
+
+def test_the_process_of_a_gpu_must_not_compute_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, TWO)
+    assert {device.environment["CLEANPLATE_DEVICE"] for device in devices(Settings())} == {"cuda"}
 
 
 @pytest.mark.parametrize("uuid", ["GPU-b", "MIG-a2"])

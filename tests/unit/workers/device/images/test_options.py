@@ -57,7 +57,7 @@ def test_an_image_by_address_with_boxes_of_its_own_is_repaired_there_alone(
             assert changed.max(axis=0).tolist() < [HEIGHT - 20, WIDTH - 20]
             fills.append(result)
         assert (fills[0] != fills[1]).any(), "the network's spectral paths made no difference"
-        assert own_box.record["masked_share"] == pytest.approx(0.02, abs=0.002)
+        assert own_box.record.masked_share == pytest.approx(0.02, abs=0.002)
 
 
 def test_images_of_one_job_are_filled_by_the_networks_that_they_name(

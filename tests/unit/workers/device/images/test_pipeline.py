@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
+from cleanplate.base.image_records import ExtensionChange
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
 from model.repair.hole import default_dilation, dilate
@@ -43,9 +44,9 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
             assert image.result_key == f"t/{catalogue.tenant_id}/jobs/{job.id}/results/{image.id}.png"
             assert (image.width, image.height, image.content_type) == (WIDTH, HEIGHT, "image/png")
             assert image.tiles_done == image.tiles_total == 1
-            assert (image.record["worker"], image.record["device"]) == ("here:1:cpu", "cpu")
-            assert (image.record["precision"], image.record["device_notes"]) == ("fp32", [])
-            assert set(image.record["seconds"]) == {"fetch", "decode", "network", "encode", "store"}
+            assert (image.record.worker, image.record.device) == ("here:1:cpu", "cpu")
+            assert (image.record.precision, image.record.device_notes) == ("fp32", [])
+            assert set(image.record.seconds) == {"fetch", "decode", "network", "encode", "store"}
             result = pixels_of(catalogue.blobs.get(image.result_key))
             assert np.array_equal(result[outside], source[outside])
             assert not np.array_equal(result, source)
@@ -62,8 +63,8 @@ def test_the_record_says_that_a_results_extension_is_not_that_of_the_pictures_na
     run_shard(catalogue.ids(job), worker_on(catalogue.settings))
     misnamed, named = catalogue.images(job)
     assert (misnamed.name, misnamed.content_type) == ("0.png", "image/webp")
-    assert misnamed.record["extension_changed"] == {"from": ".png", "to": ".webp"}
-    assert "extension_changed" not in named.record
+    assert misnamed.record.extension_changed == ExtensionChange.of(".png", ".webp")
+    assert named.record.extension_changed is None
 
 
 def test_the_audit_log_names_the_worker_at_which_an_image_failed(catalogue: Catalogue, worker_on: WorkerOn) -> None:
@@ -86,7 +87,7 @@ def test_the_audit_log_keeps_the_hashes_of_what_went_in_and_came_out(catalogue: 
     assert (ended.action, ended.actor, ended.image_id) == ("image.succeeded", "worker:here:1:cpu", image.id)
     files = {"source": source, "mask": MASK, "result": catalogue.blobs.get(image.result_key or "")}
     assert ended.data["sha256"] == {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
-    assert ended.data["method"] == image.record["method"]
+    assert ended.data["method"] == image.record.method
     assert ended.data["method"].startswith("FFC inpainting (")
 
 

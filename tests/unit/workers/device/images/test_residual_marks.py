@@ -60,7 +60,7 @@ def test_a_mark_that_still_shows_fails_its_image_or_is_flagged(
         assert catalogue.job(job).counts.failed == 1
     else:
         assert (image.state, image.error_code) == (ImageState.SUCCEEDED, None)
-        assert image.record["residual_mark"] is True
-        assert abs(image.record["ghost"]) > 0.25
+        assert image.record.residual_mark is True
+        assert abs(image.record.ghost) > 0.25
         result = pixels_of(catalogue.blobs.get(image.result_key or ""))
         assert np.array_equal(result[: TOP - 12], marked[: TOP - 12])

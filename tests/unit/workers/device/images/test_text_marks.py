@@ -28,7 +28,7 @@ def test_text_marks_of_a_job_are_repaired_and_print_stays(settings: Settings, wo
         run_shard(catalogue.ids(job), worker_on(settings))
         cleaned, untouched, broken = catalogue.images(job)
         assert (cleaned.state, cleaned.error_detail) == (ImageState.SUCCEEDED, None)
-        assert (cleaned.record["texts"], cleaned.record["marks"], cleaned.record["texts_seen"]) == (
+        assert (cleaned.record.texts, cleaned.record.marks, cleaned.record.texts_seen) == (
             ["Doe Shirts"],
             1,
             2,
@@ -36,8 +36,8 @@ def test_text_marks_of_a_job_are_repaired_and_print_stays(settings: Settings, wo
         result = pixels_of(catalogue.blobs.get(cleaned.result_key or ""))
         assert np.array_equal(result[: HEIGHT // 2], marked[: HEIGHT // 2])
         assert np.abs(result.astype(int) - marked)[ink].mean() > 20
-        assert (untouched.state, untouched.record["reason"]) == (ImageState.SKIPPED, "text_not_found")
-        assert untouched.record["texts_seen"] == 1
+        assert (untouched.state, untouched.record.reason) == (ImageState.SKIPPED, "text_not_found")
+        assert untouched.record.texts_seen == 1
         assert (untouched.content_type, untouched.tiles_done) == ("image/png", 0)
         assert catalogue.blobs.get(untouched.result_key or "") == bare
         assert (broken.state, broken.error_code) == (ImageState.FAILED, "image_unreadable")
@@ -55,8 +55,8 @@ def test_one_image_has_its_text_found_and_another_its_mask(catalogue: Catalogue,
     run_shard(catalogue.ids(job), worker_on(catalogue.settings))
     found, painted = catalogue.images(job)
     assert (found.state, painted.state) == (ImageState.SUCCEEDED, ImageState.SUCCEEDED)
-    assert found.record["texts"] == ["Doe Shirts"]
-    assert "texts" not in painted.record
+    assert found.record.texts == ["Doe Shirts"]
+    assert painted.record.texts is None
 
 
 def test_a_worker_without_the_packages_leaves_the_image_to_another(

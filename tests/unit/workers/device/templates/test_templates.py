@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import Scene, text
-from cleanplate.base.masks import AutoMask, JobMask, TemplateMask
+from cleanplate.base.masks import AutoMask, JobMask, Placement, TemplateMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from storage.ledger.jobs.submission import submit_job
@@ -108,9 +108,9 @@ def test_a_logo_is_taken_off_by_unblending(settings: Settings, worker_on: Worker
         *cleaned, untouched = catalogue.images(job)
         for source, image in zip(sources, cleaned, strict=True):
             assert (image.state, image.error_detail) == (ImageState.SUCCEEDED, None)
-            assert image.record["templates"] == [template.id]
-            assert image.record["methods"] == ["unblended"]
-            assert image.record["ghost"] < 0.2
+            assert image.record.templates == [template.id]
+            assert image.record.methods == ["unblended"]
+            assert image.record.ghost < 0.2
             result = pixels_of(catalogue.blobs.get(image.result_key or ""))
             assert np.abs(result.astype(int) - source)[-46:-6, -70:-10].mean() < 6
             assert np.array_equal(result[:-50], source[:-50])
@@ -132,11 +132,11 @@ def test_a_masks_template_is_inpainted(catalogue: Catalogue, worker_on: WorkerOn
     worker = worker_on(catalogue.settings)
     template = wanted(catalogue, TemplateKind.MASK, [png(bar_mask())], place={"anchor": "center"})
     make_template(template.id, worker)
-    assert now(catalogue, template).place == {"anchor": "center"}
+    assert now(catalogue, template).place == Placement(anchor="center")
     job = job_with(catalogue, [png(picture(1, HEIGHT, WIDTH))], TemplateMask(template=template.id))
     run_shard(catalogue.ids(job), worker)
     (image,) = catalogue.images(job)
-    assert (image.state, image.record["regions"]) == (ImageState.SUCCEEDED, 1)
+    assert (image.state, image.record.regions) == (ImageState.SUCCEEDED, 1)
 
 
 def test_a_job_finds_its_mark_and_runs_when_it_is_approved(settings: Settings, worker_on: WorkerOn) -> None:
@@ -191,7 +191,7 @@ def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
         approve_job(catalogue.database, catalogue.tenant_id, job.id)
         run_shard(catalogue.ids(job), worker)
         for (shown, original, alpha), image in zip(made, catalogue.images(job), strict=True):
-            assert (image.state, image.record["marks"]) == (ImageState.SUCCEEDED, 1)
+            assert (image.state, image.record.marks) == (ImageState.SUCCEEDED, 1)
             result = pixels_of(catalogue.blobs.get(image.result_key or ""))
             left, there = (np.abs(one.astype(int) - original)[alpha > 0.02].mean() for one in (result, shown))
             assert left < there / 5

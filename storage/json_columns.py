@@ -1,4 +1,4 @@
-"""Masks and options as the rows of jobs and images hold them, also rows that an earlier version wrote.
+"""JSON columns of the ledger as typed values, also those that an earlier version wrote.
 
 Before revision 0013 the ledger did not keep the upload of a mask's file. A job's ``mask`` was then NULL or its
 placement alone; the ``mask`` of an image with a file of its own was ``{}`` or the placement alone, beside its key.
@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import IMAGE_MASK, JOB_MASK, ImageMask, JobMask, kind_of
 from cleanplate.base.options import ImageOptions, JobOptions
+from cleanplate.base.templates import Review, TemplatePlace, TemplateProgress, TemplateQuality
 
+#: The value of a JSON column.
 Document = Mapping[str, Any]
+
+_PLACE: TypeAdapter[TemplatePlace] = TypeAdapter(TemplatePlace)
 
 
 def read_job_mask(document: Document | None, mask_key: str = "") -> JobMask | None:
@@ -38,6 +45,31 @@ def read_job_options(document: Document) -> JobOptions:
 def read_image_options(document: Document | None) -> ImageOptions | None:
     """The options of an image itself; ``None``: it has none."""
     return None if document is None else ImageOptions.model_validate(document)
+
+
+def read_image_record(document: Document) -> ImageRecord:
+    """The record of an image."""
+    return ImageRecord.model_validate(document)
+
+
+def read_review(document: Document | None) -> Review | None:
+    """The marks that were found in a job's pictures; ``None``: nothing has been looked for."""
+    return None if document is None else Review.model_validate(document)
+
+
+def read_place(document: Document | None) -> TemplatePlace | None:
+    """The place of a template's mark; ``None`` until the template is made."""
+    return None if document is None else _PLACE.validate_python(document)
+
+
+def read_quality(document: Document | None) -> TemplateQuality | None:
+    """The quality of an estimated template."""
+    return None if document is None else TemplateQuality.model_validate(document)
+
+
+def read_progress(document: Document | None) -> TemplateProgress | None:
+    """The progress of a template that a worker makes."""
+    return None if document is None else TemplateProgress.model_validate(document)
 
 
 def _with_upload(document: Document | None, mask_key: str) -> Document | None:

@@ -1,17 +1,29 @@
-"""Masks, options and specs of rows that an earlier version wrote: ``rows/masks.json`` holds such rows."""
+"""JSON columns that an earlier version wrote. ``rows/masks.json`` holds rows with masks, options and specs."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import AutoMask, LogoPlace, Placement
 from cleanplate.base.options import ImageOptions, JobOptions
-from storage.documents import read_image_mask, read_image_options, read_job_mask, read_job_options
+from cleanplate.base.templates import MarkLattice, MarkPlace, TemplateQuality
+from model.repair.records import MarksRecord, RepairRecord
+from model.watermark.template import Quality, Rule
+from storage.json_columns import (
+    read_image_mask,
+    read_image_options,
+    read_image_record,
+    read_job_mask,
+    read_job_options,
+    read_place,
+)
 from storage.records import EstimateSpec, LogoSpec, MaskSpec, TemplateKind
 from storage.records.specs import read_spec
 
@@ -95,3 +107,38 @@ def test_an_approved_mask_names_its_templates() -> None:
     assert isinstance(waiting, AutoMask)
     assert isinstance(begun, AutoMask)
     assert (waiting.template_ids, begun.template_ids) == ((), ("tpl_4",))
+
+
+def test_a_record_of_another_version_is_read_without_the_fields_that_this_one_does_not_know() -> None:
+    written = {
+        "method": "inpainting",
+        "extension_changed": {"from": ".png", "to": ".webp", "why": "content"},
+        "sha256": {"source": "aa", "preview": "bb"},
+        "shift": [[3, -1]],
+        "device": None,
+        "backend": "older",
+    }
+    assert read_image_record({}) == ImageRecord()
+    assert read_image_record({}).document() == {}
+    assert read_image_record(written).document() == {
+        "method": "inpainting",
+        "extension_changed": {"from": ".png", "to": ".webp"},
+        "sha256": {"source": "aa"},
+        "shift": [[3, -1]],
+    }
+
+
+def test_a_templates_place_is_that_of_a_mask_or_a_rule() -> None:
+    rule = {"anchor": "bottom-right", "scale": "pixels", "down": -84.0, "across": -20.5, "reference_width": 900}
+    assert read_place(None) is None
+    assert read_place({"anchor": "top", "scale": "width"}) == Placement(anchor="top", scale="width")
+    assert read_place({**rule, "lattice": None, "proven": True}) == MarkPlace.model_validate(rule | {"lattice": None})
+    repeated = read_place({**rule, "lattice": {"first": [90, 4], "second": [0, 80]}})
+    assert isinstance(repeated, MarkPlace)
+    assert repeated.lattice == MarkLattice(first=(90, 4), second=(0, 80))
+
+
+def test_records_have_a_field_for_each_fact_of_the_model() -> None:
+    assert set(MarksRecord.__annotations__) | set(RepairRecord.__annotations__) <= set(ImageRecord.model_fields)
+    assert {field.name for field in fields(Quality)} == set(TemplateQuality.model_fields)
+    assert {field.name for field in fields(Rule)} - {"sizes"} <= set(MarkPlace.model_fields)
