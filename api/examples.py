@@ -22,6 +22,7 @@ _JOB_BODY: JsonObject = {
     "images_per_second": 0.5,
     "eta_s": 6.0,
     "queue_position": None,
+    "destination": {"url": "s3://catalogue/clean/{path}"},
     "options": {"dilation_px": 4},
     "mask": {"upload_id": MASK_ID, "anchor": "bottom_right"},
     "review": None,
@@ -68,6 +69,7 @@ _IMAGE_BODY: JsonObject = {
     "error": None,
     "record": {"method": "inpainting", "device": "cuda:0", "seconds": {"network": 0.012}},
     "result_url": f"/v1/images/{IMAGE_ID}/result",
+    "destination_url": "s3://catalogue/clean/shirts/front/shirt-01.jpg",
     "preview_url": f"/v1/images/{IMAGE_ID}/preview",
     "created_at": "2026-05-01T12:00:00Z",
     "started_at": "2026-05-01T12:00:01Z",
@@ -210,6 +212,17 @@ EXAMPLES: JsonObject = {
             }
         ]
     },
+    "DryRun": {
+        "images": 1990,
+        "rows_skipped": 1,
+        "skipped": [
+            {"code": "not_a_picture", "detail": "s3://catalogue/spring/list.csv: It is not a picture by its name."}
+        ],
+        "masks": {"boxes": 1990},
+        "destinations": ["s3://catalogue/clean/shirts/front/01.jpg"],
+        "images_per_second": 4.5,
+        "seconds": 442.2,
+    },
     "Overview": {
         "reasons": [{"code": "image_truncated", "count": 1, "detail": "The file ends early: send it again."}],
         "stages": {"fetch": 0.08, "decode": 0.03, "network": 0.012, "encode": 0.05, "store": 0.06},
@@ -228,6 +241,7 @@ EXAMPLES: JsonObject = {
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "bytes": 184_320,
         "result_url": f"/v1/images/{IMAGE_ID}/result",
+        "destination_url": None,
     },
     "ErrorLine": {
         "custom_id": "sku-4712-front",
@@ -238,7 +252,12 @@ EXAMPLES: JsonObject = {
         "position": 1,
         "error": {"code": "image_truncated", "detail": "The file ends early: send it again."},
     },
-    "SkippedLine": {"custom_id": "sku-4713-front", "line": 4, "detail": "url: The address must begin with https://."},
+    "SkippedLine": {
+        "custom_id": "sku-4713-front",
+        "line": 4,
+        "code": "url_not_allowed",
+        "detail": "url: The address must begin with https://.",
+    },
     "WebhookWithSecret": {**_WEBHOOK_BODY, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw4vB0iJ0nQ2s="},
     "WebhookPage": {"data": [_WEBHOOK_BODY], "next_cursor": None},
     "Template": _TEMPLATE_BODY,

@@ -156,7 +156,9 @@ class _Reader:
         if len(self._faults) < MAX_FAULTS:
             self._faults.append(Fault(line=line, code=error.code, detail=str(error)))
         if self._reading.skips:
-            self._manifest.bad.append(SkippedRow(line=line, custom_id=error.custom_id, detail=str(error)))
+            self._manifest.bad.append(
+                SkippedRow(line=line, custom_id=error.custom_id, code=error.code, detail=str(error))
+            )
 
 
 def _validate(row: str | Cells) -> requests.NewImage:

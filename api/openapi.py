@@ -63,6 +63,7 @@ def _made_exact(document: JsonObject) -> JsonObject:
         answers.ErrorLine,
         answers.ManifestLine,
         answers.JobEvent,
+        answers.DryRun,
         answers.SkippedLine,
         requests.ManifestJob,
         requests.ManifestTerms,

@@ -47,6 +47,9 @@ class Image(Answer):
     result_url: str | None = Field(
         description="The path of the result; null while there is none.", examples=[f"/v1/images/{IMAGE_ID}/result"]
     )
+    destination_url: str | None = Field(
+        description="Where the result was written as well; null: nowhere.", examples=["s3://catalogue/clean/a.jpg"]
+    )
     preview_url: str | None = Field(
         description="The path of a small picture before and after; null while there is none.",
         examples=[f"/v1/images/{IMAGE_ID}/preview"],
@@ -79,6 +82,7 @@ class Image(Answer):
             error=ImageError(code=image.error_code or "", detail=image.error_detail or "") if failed else None,
             record=image.record,
             result_url=f"/v1/images/{image.id}/result" if image.result_key else None,
+            destination_url=image.destination_url,
             preview_url=f"/v1/images/{image.id}/preview" if image.record.preview is not None else None,
             created_at=image.created_at,
             started_at=image.started_at,
@@ -102,6 +106,7 @@ class ResultLine(Answer):
     sha256: str | None = Field(description="SHA-256 of the result's file, in hexadecimal.")
     bytes: int | None = Field(description="Its size; null for results of earlier versions.")
     result_url: str
+    destination_url: str | None = Field(description="Where it was written as well.")
 
     @classmethod
     def of(cls, image: records.Image) -> Self:
@@ -120,6 +125,7 @@ class ResultLine(Answer):
             sha256=image.record.sha256.result if image.record.sha256 is not None else None,
             bytes=image.result_bytes,
             result_url=f"/v1/images/{image.id}/result",
+            destination_url=image.destination_url,
         )
 
 
@@ -127,6 +133,7 @@ class ManifestLine(Answer):
     """One line of `manifest.jsonl`, the last file of a job's ZIP: every image of the job, in its order."""
 
     file: str | None = Field(description="The result's path in the ZIP; null where there is no result.")
+    destination_url: str | None = Field(description="Where the result was written as well.")
     path: str | None = Field(description="The path that was submitted.")
     name: str
     custom_id: str | None
@@ -148,6 +155,7 @@ class ManifestLine(Answer):
         hashes = image.record.sha256 or FileHashes()
         return cls(
             file=file,
+            destination_url=image.destination_url,
             path=image.path,
             name=image.name,
             custom_id=image.custom_id,
@@ -194,13 +202,14 @@ class SkippedLine(Answer):
     """A row of a job's manifest that was left out."""
 
     custom_id: str | None
-    line: int = Field(description="The row's line in the manifest, from 1.")
+    line: int = Field(description="The row's line in the manifest, or the key's number in the listing, from 1.")
+    code: str | None = Field(description="Why, as a code; null in jobs of earlier versions.", examples=["mask_missing"])
     detail: str
 
     @classmethod
     def of(cls, row: records.SkippedRow) -> Self:
         """The answer of the ledger's record."""
-        return cls(custom_id=row.custom_id, line=row.line, detail=row.detail)
+        return cls(custom_id=row.custom_id, line=row.line, code=row.code, detail=row.detail)
 
 
 class ImagePage(Answer):

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from api.answers.base import Answer
 from api.example_ids import JOB_ID, KEY_ID
+from cleanplate.base.destinations import Destination
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.templates import Review
@@ -92,6 +93,9 @@ class Job(Answer):
     queue_position: int | None = Field(
         description="Its place among the jobs that have not begun, from 1 to 1000; null once it has begun."
     )
+    destination: Destination | None = Field(
+        default=None, description="Where its results are written as well; null: nowhere."
+    )
     options: JobOptions = Field(description="The options of all images, with their defaults.")
     mask: JobMask | None = Field(
         description=(
@@ -133,6 +137,7 @@ class Job(Answer):
             labels=job.labels,
             metadata=job.metadata,
             key_id=job.key_id,
+            destination=job.destination,
             total=job.total,
             counts=Counts.model_validate(job.counts),
             progress=round(job.counts.ended / job.total, 6) if job.total else 1.0,
@@ -155,6 +160,30 @@ class Job(Answer):
             expires_at=job.expires_at,
             links=JobLinks.of(job.id),
         )
+
+
+class LeftOutKey(Answer):
+    """A key or a row that the job would leave out."""
+
+    code: str | None = Field(examples=["not_a_picture"])
+    detail: str
+
+
+class DryRun(Answer):
+    """The job that a request with `dry_run` would make. Nothing was written."""
+
+    images: int = Field(description="Images that it would have; each counts against the quota of images a day.")
+    rows_skipped: int = Field(description="Rows or keys that it would leave out.")
+    skipped: list[LeftOutKey] = Field(description="The first hundred of them.")
+    masks: dict[str, int] = Field(
+        description="Images by the kind of their mask: `file`, `boxes`, `template`, `templates`, `text`, `auto`.",
+        examples=[{"template": 1990, "file": 10}],
+    )
+    destinations: list[str] = Field(description="The first hundred addresses of results, where there is a destination.")
+    images_per_second: float | None = Field(
+        description="The pace of the tenant's latest jobs that have ended; null where there are none."
+    )
+    seconds: float | None = Field(description="The time that the images would take at that pace.")
 
 
 class JobEvent(Answer):

@@ -18,6 +18,7 @@ from pydantic import (
 from api.example_ids import KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID
 from api.requests.fields import FileName, FilePart, FilePath, Labels, Line, Metadata, PageQuery, Request, Sha256, Url
 from api.requests.masks import ImageMaskFields, JobMaskFields
+from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import Id
 from cleanplate.base.options import ImageOptions, JobOptions
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
@@ -180,6 +181,14 @@ class JobTerms(JobBasics, JobNames, JobMaskFields):
     )
 
     options: JobOptions = Field(default_factory=JobOptions, description="How all images are repaired.")
+    destination: Destination | Url | None = Field(
+        default=None,
+        description=(
+            "A bucket of yours into which each result is written as well: an address with places in braces, such as "
+            "`s3://catalogue/clean/{path}`, or with headers."
+        ),
+        examples=["s3://catalogue/clean/{path}"],
+    )
     webhook_id: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
 
 
@@ -209,11 +218,28 @@ class NewJob(JobTerms):
         examples=["s3://catalogue/spring/"],
     )
 
+    source: Url | Annotated[list[Url], Field(min_length=1, max_length=100)] | None = Field(
+        default=None,
+        description=("As `folder`, or several of them. Keys under it that are left out are told, see `links.skipped`."),
+        examples=["s3://catalogue/spring/"],
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Submits nothing and answers 200 with what the job would be, see `DryRun`.",
+    )
+
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
-        if sum(way is not None for way in (self.images, self.manifest, self.folder)) != 1:
-            raise ValueError("give one of images, manifest and folder")
+        if sum(way is not None for way in (self.images, self.manifest, self.folder, self.source)) != 1:
+            raise ValueError("give one of images, manifest, folder and source")
         return self
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders in S3 whose pictures are taken, with a slash at their ends."""
+        named = [self.folder] if self.folder is not None else self.source
+        urls = [named] if isinstance(named, str) else named or []
+        return [url if url.endswith("/") else f"{url}/" for url in urls]
 
 
 class ManifestTerms(JobTerms):

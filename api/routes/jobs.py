@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
 from api.concurrency import waiting
+from api.dry_runs import dry_run
 from api.gathering import gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
@@ -76,10 +77,19 @@ must_be_json(blueprint, "jobs.approve", "jobs.describe")
         "mask_too_many_pixels",
         "mask_format_unsupported",
         "mask_size_mismatch",
+        "destination_not_allowed",
+        "destination_refused",
+        "destination_collides",
         "blob_store_unavailable",
+        also={
+            200: {
+                "description": "With `dry_run`: what the job would be.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/DryRun"}}},
+            }
+        },
     ),
 )
-def submit() -> tuple[answers.Job, int, dict[str, str]]:
+def submit() -> tuple[answers.Job | answers.DryRun, int, dict[str, str]]:
     backend, tenant = stores(), auth.tenant()
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
@@ -88,7 +98,10 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     if given is not None:
         return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
-        job, replayed = _submit_uploaded(backend, tenant, attempt)
+        body = _read_body()
+        if body.dry_run:
+            return dry_run(backend, tenant, gather_job(backend, tenant, body)), 200, {}
+        job, replayed = _submit_uploaded(backend, tenant, attempt, body)
     else:
         job, replayed = submit_to_ledger(
             backend, tenant, read_inline_job(backend, tenant), attempt, webhook_field="webhook"
@@ -96,14 +109,19 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     return accepted(job, replayed=replayed)
 
 
-def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tuple[answers.Job, bool]:
+def _read_body() -> requests.NewJob:
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
     try:
-        body = requests.NewJob.model_validate(given)
+        return requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
+
+
+def _submit_uploaded(
+    backend: Stores, tenant: str, attempt: Once | None, body: requests.NewJob
+) -> tuple[answers.Job, bool]:
     job = gather_job(backend, tenant, body)
     try:
         return submit_to_ledger(backend, tenant, job, attempt, webhook_field="webhook_id")

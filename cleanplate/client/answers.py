@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import ImageMask, JobMask
@@ -106,6 +107,8 @@ class JobAnswer(_Answer):
     metadata: dict[str, str] = {}
     #: The API key that submitted it; ``None``: not known.
     key_id: str | None = None
+    #: Where its results are written as well.
+    destination: Destination | JsonObject | None = Field(default=None, union_mode="left_to_right")
     total: int
     counts: JobCounts
     #: Share of the images that have ended, 0 to 1.
@@ -141,6 +144,30 @@ class JobAnswer(_Answer):
     @property
     def ended(self) -> bool:
         return self.state in {"completed", "canceled"}
+
+
+class LeftOutKey(_Answer):
+    """A key or a row that a job would leave out."""
+
+    code: str | None
+    detail: str
+
+
+class DryRun(_Answer):
+    """What a job would be; nothing was written."""
+
+    images: int
+    rows_skipped: int
+    #: The first hundred of them.
+    skipped: list[LeftOutKey]
+    #: Images by the kind of their mask.
+    masks: dict[str, int]
+    #: The first hundred addresses of results.
+    destinations: list[str]
+    #: The pace of the latest jobs; ``None`` where there are none.
+    images_per_second: float | None
+    #: The time of the images at that pace.
+    seconds: float | None
 
 
 class FailureReason(_Answer):
@@ -228,6 +255,8 @@ class ImageAnswer(_Answer):
     record: ImageRecord = ImageRecord()
     #: Paths of its result and its preview; ``None`` while there is none.
     result_url: str | None
+    #: Where the result was written as well.
+    destination_url: str | None = None
     preview_url: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -254,6 +283,8 @@ class ResultLine(_Answer):
     bytes: int | None = None
     #: Path of the result.
     result_url: str | None = None
+    #: Where it was written as well.
+    destination_url: str | None = None
 
 
 class ErrorLine(_Answer):
@@ -269,10 +300,11 @@ class ErrorLine(_Answer):
 
 
 class SkippedLine(_Answer):
-    """A row of a job's manifest that was left out; ``line`` counts from 1."""
+    """A row of a job's manifest, or a key of its source, that was left out; ``line`` counts from 1."""
 
     custom_id: str | None
     line: int
+    code: str | None = None
     detail: str
 
 

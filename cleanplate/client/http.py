@@ -22,6 +22,7 @@ import httpx
 from cleanplate.base.documents import JsonObject
 from cleanplate.client.answers import (
     DeviceAnswer,
+    DryRun,
     ErrorLine,
     ImageAnswer,
     JobAnswer,
@@ -172,19 +173,31 @@ class Client:
 
     def submit_folder(
         self,
-        url: str,
+        url: str | Sequence[str],
         *,
         rights: Rights,
         mask: Mask,
         idempotency_key: str | None = None,
         **terms: Unpack[Terms],
     ) -> Job:
-        """Submit every picture under ``s3://bucket/prefix/`` as one job; its ``custom_id`` is the rest of its key."""
+        """Submit every picture under ``s3://bucket/prefix/`` as one job; its ``custom_id`` is the rest of its key.
+
+        ``url`` may be several prefixes. Keys that are left out are told by :meth:`skipped`.
+        """
         return self._submit(
-            lambda uploads: {"folder": url, **mask_fields(mask, uploads)},
+            lambda uploads: {"source": url if isinstance(url, str) else list(url), **mask_fields(mask, uploads)},
             files=[mask] if isinstance(mask, Path) else [],
             rights=rights, terms=terms, key=idempotency_key, journal=None, on_uploaded=None,
         )  # fmt: skip
+
+    def dry_run(
+        self, url: str | Sequence[str], *, rights: Rights, mask: Mask | None = None, **terms: Unpack[Terms]
+    ) -> DryRun:
+        """What :meth:`submit_folder` would make a job of; nothing is submitted. A mask's file is uploaded."""
+        uploads = self.upload([mask]) if isinstance(mask, Path) else {}
+        source = url if isinstance(url, str) else list(url)
+        body = {"source": source, "dry_run": True, **mask_fields(mask, uploads), **terms_body(rights, terms)}
+        return self._calls.call(DryRun, "POST", "/v1/jobs", json=body)
 
     def upload(
         self,

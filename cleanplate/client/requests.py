@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel
 
+from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
@@ -84,6 +85,8 @@ class Terms(TypedDict, total=False):
     name: str | None
     labels: Sequence[str] | None
     metadata: Mapping[str, str] | None
+    #: Where each result is written as well: ``s3://bucket/prefix/{path}``, or with headers.
+    destination: str | Destination | Mapping[str, Any] | None
     #: ``repair`` keeps it out of the catalogue's lists.
     kind: JobKind | None
 
@@ -165,8 +168,9 @@ def _time_text(value: datetime | None) -> str | None:
 
 def terms_body(rights: Rights, terms: Terms) -> JsonObject:
     """The fields of the body for rights and terms."""
-    labels, metadata = terms.get("labels"), terms.get("metadata")
+    labels, metadata, destination = terms.get("labels"), terms.get("metadata"), terms.get("destination")
     optional = {
+        "destination": destination if isinstance(destination, str) else _json_of(destination),
         "kind": terms.get("kind"),
         "name": terms.get("name"),
         "labels": None if labels is None else list(labels),

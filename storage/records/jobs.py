@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cleanplate.base.destinations import Destination
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
@@ -55,6 +56,8 @@ class SkippedRow:
     #: Line of the file, from 1.
     line: int
     custom_id: str | None
+    #: ``None``: not kept (before 0019).
+    code: str | None
     detail: str
 
 
@@ -82,6 +85,8 @@ class NewJob:
     name: str | None = None
     labels: list[str] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
+    #: Where its results are written beside the service's store.
+    destination: Destination | None = None
     #: The API key of the request; ``None``: not submitted over the API.
     key_id: str | None = None
 
@@ -125,6 +130,8 @@ class Job:
     metadata: dict[str, str]
     #: The API key that submitted it; ``None``: not known.
     key_id: str | None
+    #: Where its results are written beside the service's store.
+    destination: Destination | None
     options: JobOptions
     #: ``None`` for jobs that were submitted before the API required it.
     rights: Rights | None
@@ -188,6 +195,8 @@ class Image:
     #: Of the result's file; ``None``: no result, or not kept (before 0018).
     result_bytes: int | None
     result_crc32: int | None
+    #: Where the worker has written it as well.
+    destination_url: str | None
     content_type: str | None
     width: int | None
     height: int | None

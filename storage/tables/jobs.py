@@ -32,6 +32,8 @@ jobs = Table(
     Column("metadata", JSON_DOCUMENT),
     # The API key that submitted it. Empty: not submitted over the API, or before 0017. No foreign key: no lock.
     Column("key_id", ID),
+    # Where its results are written beside the service's store. Empty: nowhere.
+    Column("destination", JSON_DOCUMENT),
     Column("options", JSON_DOCUMENT, nullable=False),
     # Of images without their own: see cleanplate/base/masks.py. Empty: each image has its own.
     Column("mask", JSON_DOCUMENT),
@@ -141,6 +143,8 @@ images = Table(
     # Size and CRC-32 of that file. Empty: no result, or one of before 0018.
     Column("result_bytes", BigInteger),
     Column("result_crc32", BigInteger),
+    # Where the worker has written it as well. Empty: nowhere.
+    Column("destination_url", String(2000)),
     Column("content_type", String(100)),
     Column("width", Integer),
     Column("height", Integer),
@@ -214,6 +218,8 @@ skipped_rows = Table(
     # Line of the file, from 1.
     Column("line", Integer, primary_key=True, autoincrement=False),
     Column("custom_id", String(200)),
+    # Empty in rows of before 0019.
+    Column("code", String(60)),
     Column("detail", Text, nullable=False),
 )
 attempts = Table(

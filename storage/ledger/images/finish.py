@@ -57,6 +57,7 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
         "result_sha256": given.c.result_sha256,
         "result_bytes": cast(given.c.result_bytes, BigInteger),
         "result_crc32": cast(given.c.result_crc32, BigInteger),
+        "destination_url": given.c.destination_url,
         "content_type": given.c.content_type,
         # Cast, because to Postgres a column of VALUES that is NULL throughout is text.
         "width": func.coalesce(cast(given.c.width, Integer), images.c.width),
@@ -107,6 +108,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
             outcome.record.sha256.result if outcome.record.sha256 is not None else None,
             outcome.result_bytes,
             outcome.result_crc32,
+            outcome.destination_url,
             outcome.content_type,
             outcome.width,
             outcome.height,
@@ -125,6 +127,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
         "result_sha256": Text(),
         "result_bytes": BigInteger(),
         "result_crc32": BigInteger(),
+        "destination_url": Text(),
         "content_type": Text(),
         "width": Integer(),
         "height": Integer(),

@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from cleanplate.base.destinations import Destination
 from storage.database import Database
 from storage.json_columns import read_job_mask, read_job_options, read_review
 from storage.ledger.images.eligibility import is_paused
@@ -120,6 +121,7 @@ def read_job(row: Row[Any]) -> Job:
         labels=fields["labels"] or [],
         metadata=fields["metadata"] or {},
         key_id=fields["key_id"],
+        destination=None if fields["destination"] is None else Destination.model_validate(fields["destination"]),
         options=read_job_options(fields["options"]),
         rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],

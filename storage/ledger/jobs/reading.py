@@ -11,12 +11,14 @@ from storage.errors import NotFound
 from storage.json_columns import read_image_mask, read_image_options, read_image_record
 from storage.ledger.jobs.counting import read_job, select_jobs
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
-from storage.records import Image, ImageState, Job, SkippedRow
+from storage.records import Image, ImageState, Job, JobKind, JobState, SkippedRow
 from storage.tables import images, jobs, skipped_rows
 
 #: Images that one search over many jobs reads at most, beside those of its first job; and the jobs.
 MOST_READ = 200_000
 MOST_SEARCHED = 500
+#: Jobs whose pace is averaged.
+_PACED_JOBS = 20
 
 
 def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
@@ -150,7 +152,7 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
 def list_skipped_rows(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int) -> list[SkippedRow]:
     """The skipped rows of a job's manifest after line ``after``, by line. Raises NotFound for the job."""
     query = (
-        select(skipped_rows.c.line, skipped_rows.c.custom_id, skipped_rows.c.detail)
+        select(skipped_rows.c.line, skipped_rows.c.custom_id, skipped_rows.c.code, skipped_rows.c.detail)
         .where(skipped_rows.c.job_id == job_id, skipped_rows.c.line > after)
         .order_by(skipped_rows.c.line)
         .limit(limit)
@@ -159,6 +161,25 @@ def list_skipped_rows(db: Database, tenant_id: str, job_id: str, *, limit: int, 
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
         return [SkippedRow(**row._asdict()) for row in connection.execute(query)]
+
+
+def recent_pace(db: Database, tenant_id: str) -> float | None:
+    """Images a second of the tenant's latest completed jobs, up to 20; ``None`` where there are none."""
+    query = (
+        select(jobs.c.total, jobs.c.started_at, jobs.c.finished_at)
+        .where(
+            jobs.c.tenant_id == tenant_id,
+            jobs.c.state == JobState.COMPLETED,
+            jobs.c.kind == JobKind.CATALOGUE,
+            jobs.c.started_at.is_not(None),
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(_PACED_JOBS)
+    )
+    with db.read() as connection:
+        rows = connection.execute(query).all()
+    seconds = sum((row.finished_at - row.started_at).total_seconds() for row in rows)
+    return round(sum(row.total for row in rows) / seconds, 4) if seconds > 0 else None
 
 
 def one_job(tenant_id: str, job_id: str) -> Select[tuple[str]]:

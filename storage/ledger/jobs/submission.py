@@ -96,6 +96,7 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         "labels": job.labels or None,
         "metadata": job.metadata or None,
         "key_id": job.key_id,
+        "destination": None if job.destination is None else job.destination.document(),
         "retention_s": job.retention_s,
         "total": len(job.images),
         "queued": len(job.images),

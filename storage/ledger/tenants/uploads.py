@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
@@ -107,3 +107,15 @@ def get_upload(db: Database, tenant_id: str, upload_id: str) -> Upload:
     if row is None:
         raise UploadUnknown([upload_id])
     return Upload(**row._asdict())
+
+
+def upload_names(db: Database, tenant_id: str, upload_ids: Collection[str]) -> dict[str, str]:
+    """The file names of those uploads that exist and have not expired, by id."""
+    names: dict[str, str] = {}
+    with db.read() as connection:
+        for chunk in bulk.chunks(sorted(upload_ids)):
+            query = select(uploads.c.id, uploads.c.filename).where(
+                uploads.c.tenant_id == tenant_id, bulk.in_array(db, uploads.c.id, chunk)
+            )
+            names.update({row.id: row.filename for row in connection.execute(query)})
+    return names

@@ -42,6 +42,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "Counts": answers.JobCounts,
     "Delivery": answers.DeliveryAnswer,
     "DeliveryAttempt": answers.DeliveryAttempt,
+    "DryRun": answers.DryRun,
+    "LeftOutKey": answers.LeftOutKey,
     "Device": answers.DeviceAnswer,
     "ErrorLine": answers.ErrorLine,
     "Image": answers.ImageAnswer,
@@ -275,10 +277,11 @@ def test_a_submission_can_state_every_field_of_its_schema(name: str, document: d
         labels=["spring"],
         metadata={"season": "spring"},
         kind="catalogue",
+        destination="s3://catalogue/clean/",
     )
     stated = (
         {
-            "NewJob": {"images", "manifest", "folder", *terms_body(RIGHTS, terms)},
+            "NewJob": {"images", "manifest", "folder", "source", "dry_run", *terms_body(RIGHTS, terms)},
             "NewImage": {
                 *Picture(
                     file=file, name="b.png", path="a/b.png", custom_id="c", metadata={}, options={"label": True}
