@@ -18,13 +18,14 @@ from api.images import Refused, check_model, check_text, name_of, new_image
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
+from api.webhook_urls import check_webhook_url
 from cleanplate.base.destinations import Destination
 from cleanplate.base.masks import FileMask
 from model.formats import is_picture_name
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.ledger.tenants.uploads import get_upload, known_uploads
-from storage.records import NewImage, NewJob, SkippedRow
+from storage.records import JobWebhook, NewImage, NewJob, SkippedRow
 
 #: Bytes of a manifest that is read in memory; larger ones are read from disk.
 _IN_MEMORY = 1 << 20
@@ -84,6 +85,8 @@ def with_terms(
         rights=terms.rights,
         retention_s=stores.settings.retention_s(terms.retention_days),
         webhook_endpoint_id=terms.webhook_id,
+        further_webhooks=terms.webhook_ids or [],
+        own_webhook=_own_webhook(stores, terms.webhook),
         priority=terms.priority,
         deadline=terms.deadline,
         skipped=skipped,
@@ -104,6 +107,14 @@ def with_terms(
         )
     check_destination(stores, tenant, job)
     return job
+
+
+def _own_webhook(stores: Stores, given: requests.OwnWebhook | None) -> JobWebhook | None:
+    """The webhook of this job alone. Raises Problem: ``url_not_allowed``."""
+    if given is None:
+        return None
+    check_webhook_url(given.url, allow_private=stores.settings.webhook_allow_private, path=("webhook",))
+    return JobWebhook(url=given.url, events=tuple(given.events), secret=given.secret)
 
 
 def places_of(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
@@ -181,11 +192,7 @@ def _reason_against_key(address: str, folder: str, destination: Destination | No
     """Code and sentence of a key that is left out; ``None``: it is taken."""
     if not is_picture_name(address):
         return "not_a_picture", "It is not a picture by its name."
-    if (
-        destination is not None
-        and address.startswith(destination.folder)
-        and not folder.startswith(destination.folder)
-    ):
+    if destination is not None and address.startswith(destination.folder) and not folder.startswith(destination.folder):
         return "in_destination", "It lies in the job's destination."
     return None
 

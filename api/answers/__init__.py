@@ -19,7 +19,15 @@ from api.answers.jobs import (
 )
 from api.answers.templates import Template, TemplatePage
 from api.answers.uploads import StoredUpload, Upload, UploadPart, UploadParts, Uploads
-from api.answers.webhooks import Delivery, DeliveryAttempt, DeliveryPage, Webhook, WebhookPage, WebhookWithSecret
+from api.answers.webhooks import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryPage,
+    Recovered,
+    Webhook,
+    WebhookPage,
+    WebhookWithSecret,
+)
 
 __all__ = [
     "Answer",
@@ -47,6 +55,7 @@ __all__ = [
     "Problem",
     "Readiness",
     "Reason",
+    "Recovered",
     "ResultLine",
     "Rights",
     "SkippedLine",

@@ -109,6 +109,9 @@ class Job(Answer):
     rows_skipped: int = Field(description="Rows of its manifest that were left out; `links.skipped` lists them.")
     rights: Rights | None = Field(description="Null for jobs of versions that did not ask for it.")
     webhook_id: str | None
+    webhook_ids: list[str] = Field(
+        default=[], description="Further webhooks: named, of all jobs, or of this job alone. Some may be deleted."
+    )
     priority: Priority
     deadline: datetime | None = Field(description="Images that wait for a worker at this time fail.")
     paused: bool = Field(description="Whether it, its tenant or the whole service is paused.")
@@ -151,6 +154,7 @@ class Job(Answer):
             rows_skipped=job.rows_skipped,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
+            webhook_ids=job.further_webhooks,
             priority=job.priority,
             deadline=job.deadline,
             paused=job.paused,

@@ -22,7 +22,7 @@ from api.requests.jobs import (
 from api.requests.masks import ImageMaskFields, JobMaskFields, MaskPlace
 from api.requests.templates import EstimateSource, LogoSource, NewTemplate, TemplatesQuery
 from api.requests.uploads import FileForm, NewUpload, NewUploads, SentPart, SentParts, WantedParts
-from api.requests.webhooks import DeliveriesQuery, Events, NewWebhook, Rotation, WebhookChanges
+from api.requests.webhooks import DeliveriesQuery, Events, NewWebhook, OwnWebhook, Recovery, Rotation, WebhookChanges
 from cleanplate.base.documents import Id
 
 __all__ = [
@@ -56,7 +56,9 @@ __all__ = [
     "NewUpload",
     "NewUploads",
     "NewWebhook",
+    "OwnWebhook",
     "PageQuery",
+    "Recovery",
     "Request",
     "Rotation",
     "SentPart",

@@ -18,6 +18,7 @@ from pydantic import (
 from api.example_ids import KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID
 from api.requests.fields import FileName, FilePart, FilePath, Labels, Line, Metadata, PageQuery, Request, Sha256, Url
 from api.requests.masks import ImageMaskFields, JobMaskFields
+from api.requests.webhooks import OwnWebhook
 from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import Id
 from cleanplate.base.options import ImageOptions, JobOptions
@@ -190,6 +191,10 @@ class JobTerms(JobBasics, JobNames, JobMaskFields):
         examples=["s3://catalogue/clean/{path}"],
     )
     webhook_id: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
+    webhook_ids: Annotated[list[Id], Field(min_length=1, max_length=8)] | None = Field(
+        default=None, description="Up to 8 further webhooks; each gets the events that it asks for."
+    )
+    webhook: OwnWebhook | None = Field(default=None, description="An address that gets the events of this job alone.")
 
 
 class NewJob(JobTerms):

@@ -44,7 +44,9 @@ only_json(blueprint)
 def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
     backend = stores()
     check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
-    endpoint, secret = create_endpoint(backend.database, auth.tenant(), json_data.url, json_data.events)
+    endpoint, secret = create_endpoint(
+        backend.database, auth.tenant(), json_data.url, json_data.events, all_jobs=json_data.all_jobs
+    )
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
 
 
@@ -87,6 +89,7 @@ def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webho
         webhook_id,
         url=json_data.url,
         events=json_data.events,
+        all_jobs=json_data.all_jobs,
         enable=bool(json_data.enabled),
     )
     return answers.Webhook(**answers.Webhook.fields_of(changed))

@@ -134,6 +134,8 @@ class JobAnswer(_Answer):
     #: Rows of its manifest that were left out.
     rows_skipped: int = 0
     webhook_id: str | None = None
+    #: Further ones: named, of all jobs, or of this job alone.
+    webhook_ids: list[str] = []
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -315,6 +317,10 @@ class WebhookAnswer(_Answer):
     url: str
     events: list[str] = []
     secret: str | None = None
+    #: Whether every new job tells it.
+    all_jobs: bool = False
+    #: The job to which it belongs; ``None``: the tenant's.
+    job_id: str | None = None
     created_at: datetime | None = None
     #: Until this time posts carry a signature by the previous secret too.
     previous_secret_expires_at: datetime | None = None
@@ -323,6 +329,13 @@ class WebhookAnswer(_Answer):
     #: Nothing has been posted to it since then; ``None`` while it is enabled.
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
+
+
+class Recovered(_Answer):
+    """Deliveries that are queued again; ``more``: others have failed, repeat the call."""
+
+    queued: int
+    more: bool
 
 
 class DeliveryAttempt(_Answer):

@@ -75,6 +75,9 @@ class Terms(TypedDict, total=False):
     options: JobOptions | Mapping[str, Any] | None
     #: The webhook that gets ``job.completed`` and ``image.failed``.
     webhook_id: str | None
+    #: Further webhooks, and one of this job alone: its ``url``, your own ``secret`` and its ``events``.
+    webhook_ids: Sequence[str] | None
+    webhook: Mapping[str, Any] | None
     #: ``interactive`` overtakes ``bulk``.
     priority: Priority
     #: Images that wait for a worker at this time fail. Local time where it names no zone.
@@ -168,6 +171,7 @@ def _time_text(value: datetime | None) -> str | None:
 
 def terms_body(rights: Rights, terms: Terms) -> JsonObject:
     """The fields of the body for rights and terms."""
+    webhook_ids = terms.get("webhook_ids")
     labels, metadata, destination = terms.get("labels"), terms.get("metadata"), terms.get("destination")
     optional = {
         "destination": destination if isinstance(destination, str) else _json_of(destination),
@@ -178,6 +182,8 @@ def terms_body(rights: Rights, terms: Terms) -> JsonObject:
         "priority": terms.get("priority"),
         "deadline": _time_text(terms.get("deadline")),
         "webhook_id": terms.get("webhook_id"),
+        "webhook_ids": None if webhook_ids is None else list(webhook_ids),
+        "webhook": _json_of(terms.get("webhook")),
         "retention_days": terms.get("retention_days"),
     }
     return {

@@ -26,7 +26,7 @@ from storage.records.states import (
 )
 from storage.records.templates import LeasedTemplate, MadeTemplate, NewTemplate, SampleSource, Template, UsedTemplate
 from storage.records.tenants import ApiKey, AuditEntry, Caller, Quota, Upload, Usage
-from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, WebhookEndpoint
+from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, JobWebhook, WebhookEndpoint
 from storage.records.work import Backlog, ImageOfJob, LeasedImage, Outcome, Shard, Taken, Waiting
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "JobWebhook",
     "LeasedImage",
     "LeasedTemplate",
     "LogoSpec",

@@ -11,6 +11,7 @@ from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.templates import Review
 from storage.records.states import ImageState, JobKind, JobState, Priority, RightsBasis
+from storage.records.webhooks import JobWebhook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,9 @@ class NewJob:
     options: JobOptions = field(default_factory=JobOptions)
     rights: Rights
     webhook_endpoint_id: str | None = None
+    #: Endpoints beside that one, and one that is made for this job alone.
+    further_webhooks: list[str] = field(default_factory=list)
+    own_webhook: JobWebhook | None = None
     #: Seconds from its end to its deletion; ``None``: never deleted.
     retention_s: int | None = None
     #: Rows of its manifest that are not among the images.
@@ -136,6 +140,8 @@ class Job:
     #: ``None`` for jobs that were submitted before the API required it.
     rights: Rights | None
     webhook_endpoint_id: str | None
+    #: Ids of further endpoints; some may have been deleted since.
+    further_webhooks: list[str]
     priority: Priority
     #: Images that still wait for a worker at this time fail.
     deadline: datetime | None

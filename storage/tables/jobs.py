@@ -43,6 +43,8 @@ jobs = Table(
     # Images that still wait for a worker at this time fail. Empty: no deadline.
     time_column("deadline"),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
+    # Ids of further endpoints, as of its submission; some may have been deleted since. Empty: none.
+    Column("further_webhooks", JSON_DOCUMENT),
     # Empty for jobs that were submitted before the API required it.
     Column("rights_basis", String(20)),
     Column("attested_by", String(200)),

@@ -125,6 +125,7 @@ def read_job(row: Row[Any]) -> Job:
         options=read_job_options(fields["options"]),
         rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],
+        further_webhooks=fields["further_webhooks"] or [],
         priority=Priority(fields["priority"]),
         deadline=fields["deadline"],
         paused=bool(fields["paused"]),

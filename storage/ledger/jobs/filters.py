@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, cast, exists, func, literal, or_, select
+from sqlalchemy import Column, ColumnElement, cast, exists, false, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.database import Database
@@ -44,7 +44,7 @@ class JobFilter:
         if self.kind is not None:
             yield jobs.c.kind == self.kind
         for label in self.labels:
-            yield _has_label(db, label)
+            yield _holds(db, jobs.c.labels, label)
         yield from _metadata_equals(jobs.c.metadata, self.metadata)
         if self.created_after is not None:
             yield jobs.c.created_at >= self.created_after
@@ -53,7 +53,8 @@ class JobFilter:
         if self.key_id is not None:
             yield jobs.c.key_id == self.key_id
         if self.webhook_id is not None:
-            yield jobs.c.webhook_endpoint_id == self.webhook_id
+            further = _holds(db, jobs.c.further_webhooks, self.webhook_id)
+            yield or_(jobs.c.webhook_endpoint_id == self.webhook_id, further)
         for word in (self.words or "").split():
             yield jobs.c.name.icontains(word, autoescape=True)
 
@@ -100,8 +101,9 @@ def _metadata_equals(column: Column[object], wanted: Mapping[str, str]) -> Itera
         yield column[key].as_string() == value
 
 
-def _has_label(db: Database, label: str) -> ColumnElement[bool]:
+def _holds(db: Database, column: Column[object], word: str) -> ColumnElement[bool]:
+    """Whether a column with a list of texts holds ``word``."""
     if db.on_postgres:
-        return jobs.c.labels.op("@>")(cast(literal(json.dumps([label])), JSONB))
-    each = func.json_each(jobs.c.labels).table_valued("value")
-    return exists(select(literal(1)).select_from(each).where(each.c.value == label))
+        return func.coalesce(column.op("@>")(cast(literal(json.dumps([word])), JSONB)), false())
+    each = func.json_each(column).table_valued("value")
+    return exists(select(literal(1)).select_from(each).where(each.c.value == word))

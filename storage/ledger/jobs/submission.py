@@ -20,8 +20,8 @@ from storage.ledger.templates import template_use
 from storage.ledger.tenants import idempotency, quotas
 from storage.ledger.tenants.idempotency import Once
 from storage.ledger.tenants.uploads import hold_uploads
-from storage.ledger.webhooks.endpoints import lock_endpoint
-from storage.records import Job, NewImage, NewJob
+from storage.ledger.webhooks.endpoints import endpoints_of_all_jobs, insert_own_endpoint, lock_endpoint
+from storage.records import Job, JobKind, NewImage, NewJob
 from storage.tables import new_id, skipped_rows
 from storage.tables.columns import ColumnValues
 
@@ -73,7 +73,13 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
     job_id = new_id("job")
     options = job.options.model_dump(mode="json")
     files = _uploads_of(db, connection, tenant_id, job)
-    lock_endpoint(connection, tenant_id, job.webhook_endpoint_id)
+    for endpoint_id in sorted({job.webhook_endpoint_id, *job.further_webhooks} - {None}, key=str):
+        lock_endpoint(connection, tenant_id, endpoint_id)
+    further = list(job.further_webhooks)
+    if job.kind is JobKind.CATALOGUE:
+        further += endpoints_of_all_jobs(connection, tenant_id)
+    if job.own_webhook is not None:
+        further.append(insert_own_endpoint(db, connection, tenant_id, job_id, job.own_webhook))
     used = template_use.lock_named(connection, tenant_id, [job.mask, *(image.mask for image in job.images)])
     quotas.use(db, connection, tenant_id, images=len(job.images), sizes=[])
     rights = {
@@ -88,6 +94,7 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         "mask": None if job.mask is None else job.mask.document(),
         "rows_skipped": len(job.skipped),
         "webhook_endpoint_id": job.webhook_endpoint_id,
+        "further_webhooks": [each for each in dict.fromkeys(further) if each != job.webhook_endpoint_id] or None,
         "priority": job.priority,
         "deadline": job.deadline,
         "trace": job.trace,

@@ -13,7 +13,7 @@ from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
 from storage.ledger.webhooks.outbox import event
 from storage.ledger.webhooks.relay import last_sequences
-from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpoint
+from storage.records import PING_EVENT, DeliveryState, EventFilter, JobWebhook, WebhookEndpoint
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
 from storage.tables.columns import ColumnValues
 
@@ -27,9 +27,9 @@ def new_secret() -> str:
 
 
 def create_endpoint(
-    db: Database, tenant_id: str, url: str, events: Sequence[str] = USUAL_EVENTS
+    db: Database, tenant_id: str, url: str, events: Sequence[str] = USUAL_EVENTS, *, all_jobs: bool = False
 ) -> tuple[WebhookEndpoint, str]:
-    """Creates an endpoint; returns it with the secret that signs its posts."""
+    """Creates an endpoint, with ``all_jobs`` of every job from now on; returns it with the secret of its posts."""
     secret = new_secret()
     with db.write() as connection:
         row = connection.execute(
@@ -40,6 +40,7 @@ def create_endpoint(
                 url=url,
                 secret=secret,
                 events=list(events),
+                all_jobs=all_jobs,
                 created_at=db.now(),
             )
             .returning(webhook_endpoints)
@@ -74,6 +75,7 @@ def change_endpoint(
     *,
     url: str | None = None,
     events: Sequence[str] | None = None,
+    all_jobs: bool | None = None,
     enable: bool = False,
 ) -> WebhookEndpoint:
     """Changes URL or filters; ``enable`` posts to it again. Raises NotFound."""
@@ -82,6 +84,8 @@ def change_endpoint(
         changes["url"] = url
     if events is not None:
         changes["events"] = list(events)
+    if all_jobs is not None:
+        changes["all_jobs"] = all_jobs
     if enable:
         changes |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
     return _change(db, tenant_id, endpoint_id, changes or {"tenant_id": tenant_id})
@@ -134,6 +138,31 @@ def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> None:
         )
         connection.execute(update(jobs).where(jobs.c.id.in_(select(owning.c.id))).values(webhook_endpoint_id=None))
         connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id))
+
+
+def endpoints_of_all_jobs(connection: Connection, tenant_id: str) -> list[str]:
+    """Ids of the tenant's endpoints that every new job names, oldest first."""
+    query = select(webhook_endpoints.c.id).where(
+        webhook_endpoints.c.tenant_id == tenant_id, webhook_endpoints.c.all_jobs, webhook_endpoints.c.job_id.is_(None)
+    )
+    return list(connection.scalars(query.order_by(webhook_endpoints.c.id)))
+
+
+def insert_own_endpoint(db: Database, connection: Connection, tenant_id: str, job_id: str, webhook: JobWebhook) -> str:
+    """Writes the endpoint of one job, in the job's transaction; returns its id."""
+    endpoint_id = new_id("whe")
+    connection.execute(
+        insert(webhook_endpoints).values(
+            id=endpoint_id,
+            tenant_id=tenant_id,
+            job_id=job_id,
+            url=webhook.url,
+            secret=webhook.secret,
+            events=list(webhook.events),
+            created_at=db.now(),
+        )
+    )
+    return endpoint_id
 
 
 def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:

@@ -145,12 +145,13 @@ def use_webhooks(client: Client) -> None:
     webhook = client.webhooks.create("http://127.0.0.1:1/hook", events=["job.*"])
     assert webhook.secret is not None
     assert [one.id for one in client.webhooks.list()] == [webhook.id]
-    assert client.webhooks.change(webhook.id, events=["*"], enable=True).events == ["*"]
+    assert client.webhooks.change(webhook.id, events=["*"], all_jobs=True, enable=True).all_jobs
     assert client.webhooks.rotate(webhook.id, keep_s=60).secret != webhook.secret
     ping = client.webhooks.ping(webhook.id)
     assert client.webhooks.delivery(webhook.id, ping.id).event_type == "ping"
     assert client.webhooks.redeliver(webhook.id, ping.id).id == ping.id
-    assert list(client.webhooks.deliveries(webhook.id, state="failed", job_id="job_0")) == []
+    assert list(client.webhooks.deliveries(webhook.id, state="failed", job_id="job_0", event="image.*")) == []
+    assert client.webhooks.recover(webhook.id, after="evt_0") == 0
     assert client.webhooks.get(webhook.id).secret is None
     client.webhooks.delete(webhook.id)
     assert list(client.webhooks.list()) == []
@@ -270,6 +271,8 @@ def test_a_submission_can_state_every_field_of_its_schema(name: str, document: d
     terms = Terms(
         options={},
         webhook_id="whk_1",
+        webhook_ids=["whk_2"],
+        webhook={"url": "https://shop.example/hook", "secret": "whsec_1"},
         priority="bulk",
         deadline=datetime.now(UTC),
         retention_days=1,
