@@ -53,6 +53,7 @@ CATALOGUE: dict[str, Kind] = {
     "method_not_allowed": Kind(405, "Method not allowed"),
     "job_not_finished": Kind(409, "The job has not ended yet"),
     "job_canceled": Kind(409, "The job was canceled"),
+    "nothing_to_redo": Kind(409, "No image can be done again"),
     "job_not_in_review": Kind(409, "The job is not in review"),
     "template_not_in_review": Kind(409, "The template is not in review"),
     "template_in_use": Kind(409, "The template is in use"),

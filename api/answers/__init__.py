@@ -2,7 +2,7 @@
 
 from api.answers.base import Answer, Fault, Health, Problem, Readiness
 from api.answers.devices import Device, Devices
-from api.answers.images import ErrorLine, Image, ImagePage, ManifestLine, ResultLine, SkippedLine
+from api.answers.images import ErrorLine, Image, ImagePage, ManifestLine, ResultLine, Reviewed, SkippedLine
 from api.answers.jobs import (
     Counts,
     DryRun,
@@ -57,6 +57,7 @@ __all__ = [
     "Reason",
     "Recovered",
     "ResultLine",
+    "Reviewed",
     "Rights",
     "SkippedLine",
     "StoredUpload",

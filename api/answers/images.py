@@ -14,9 +14,7 @@ from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.masks import ImageMask
 from cleanplate.base.options import ImageOptions
 from storage import records
-from storage.records import (
-    ImageState,
-)
+from storage.records import ImageReview, ImageState
 
 
 class Image(Answer):
@@ -31,6 +29,12 @@ class Image(Answer):
     )
     custom_id: str | None = Field(description="The image's name in your own books, as it was submitted.")
     metadata: dict[str, str] = Field(description="Texts of your own, as they were submitted.")
+    review: ImageReview = Field(description="A person's judgement of the result.")
+    review_note: str | None = Field(description="Why, for people.")
+    redo_of: str | None = Field(description="The image of the parent job that this one does again.")
+    replaced_by: str | None = Field(
+        description="The image that did this one again and whose result counts: `result_url` leads to it."
+    )
     source_url: str | None = Field(description="The address that it is fetched from; null for uploads.")
     mask: ImageMask | None = Field(description="The image's own mask, as it was sent; null: the job's mask.")
     options: ImageOptions | None = Field(
@@ -70,6 +74,10 @@ class Image(Answer):
             path=image.path,
             custom_id=image.custom_id,
             metadata=image.metadata,
+            review=image.review,
+            review_note=image.review_note,
+            redo_of=image.redo_of,
+            replaced_by=None if image.replacement is None else image.replacement.id,
             source_url=image.source_url,
             mask=image.mask,
             options=image.options,
@@ -81,7 +89,7 @@ class Image(Answer):
             attempt=image.attempt,
             error=ImageError(code=image.error_code or "", detail=image.error_detail or "") if failed else None,
             record=image.record,
-            result_url=f"/v1/images/{image.id}/result" if image.result_key else None,
+            result_url=f"/v1/images/{image.id}/result" if image.current.result_key else None,
             destination_url=image.destination_url,
             preview_url=f"/v1/images/{image.id}/preview" if image.record.preview is not None else None,
             created_at=image.created_at,
@@ -100,6 +108,8 @@ class ResultLine(Answer):
     image_id: str
     position: int
     state: ImageState
+    review: ImageReview
+    replaced_by: str | None = Field(description="The image of a child job whose result this is.")
     content_type: str | None
     width: int | None
     height: int | None
@@ -111,6 +121,7 @@ class ResultLine(Answer):
     @classmethod
     def of(cls, image: records.Image) -> Self:
         """The answer of the ledger's record."""
+        current = image.current
         return cls(
             custom_id=image.custom_id,
             metadata=image.metadata,
@@ -118,14 +129,16 @@ class ResultLine(Answer):
             path=image.path,
             image_id=image.id,
             position=image.position,
-            state=image.state,
-            content_type=image.content_type,
-            width=image.width,
-            height=image.height,
-            sha256=image.record.sha256.result if image.record.sha256 is not None else None,
-            bytes=image.result_bytes,
+            state=current.state,
+            review=image.review,
+            replaced_by=None if image.replacement is None else image.replacement.id,
+            content_type=current.content_type,
+            width=current.width,
+            height=current.height,
+            sha256=current.record.sha256.result if current.record.sha256 is not None else None,
+            bytes=current.result_bytes,
             result_url=f"/v1/images/{image.id}/result",
-            destination_url=image.destination_url,
+            destination_url=current.destination_url,
         )
 
 
@@ -139,6 +152,9 @@ class ManifestLine(Answer):
     custom_id: str | None
     metadata: dict[str, str]
     image_id: str
+    redo_of: str | None
+    replaced_by: str | None = Field(description="The image of a child job whose result this is.")
+    review: ImageReview
     state: ImageState
     code: str | None = Field(description="The code of the error, of an image that failed.")
     detail: str | None
@@ -152,24 +168,28 @@ class ManifestLine(Answer):
     @classmethod
     def of(cls, image: records.Image, file: str | None, size: int | None) -> Self:
         """The line of an image whose result, of this size, is ``file`` in the ZIP."""
-        hashes = image.record.sha256 or FileHashes()
+        current = image.current
+        hashes = current.record.sha256 or FileHashes()
         return cls(
             file=file,
-            destination_url=image.destination_url,
+            destination_url=current.destination_url,
             path=image.path,
             name=image.name,
             custom_id=image.custom_id,
             metadata=image.metadata,
             image_id=image.id,
-            state=image.state,
-            code=image.error_code,
-            detail=image.error_detail,
-            method=image.record.method,
+            redo_of=image.redo_of,
+            replaced_by=None if image.replacement is None else image.replacement.id,
+            review=image.review,
+            state=current.state,
+            code=current.error_code,
+            detail=current.error_detail,
+            method=current.record.method,
             source_sha256=hashes.source,
             sha256=hashes.result,
             bytes=size,
-            width=image.width,
-            height=image.height,
+            width=current.width,
+            height=current.height,
         )
 
 
@@ -210,6 +230,12 @@ class SkippedLine(Answer):
     def of(cls, row: records.SkippedRow) -> Self:
         """The answer of the ledger's record."""
         return cls(custom_id=row.custom_id, line=row.line, code=row.code, detail=row.detail)
+
+
+class Reviewed(Answer):
+    """Images whose judgement was written."""
+
+    changed: int
 
 
 class ImagePage(Answer):

@@ -84,6 +84,8 @@ class Job(Answer):
     key_id: str | None = Field(
         default=None, description="The API key that submitted it; null where it is not known.", examples=[KEY_ID]
     )
+    parent_job_id: str | None = Field(default=None, description="The job whose images this one does again.")
+    replaces: bool = Field(default=False, description="Whether its results replace those of its parent.")
     total: int = Field(description="Images in all.")
     counts: Counts
     progress: float = Field(description="Share of the images that have ended, 0 to 1.", examples=[0.25])
@@ -140,6 +142,8 @@ class Job(Answer):
             labels=job.labels,
             metadata=job.metadata,
             key_id=job.key_id,
+            parent_job_id=job.parent_job_id,
+            replaces=job.replaces,
             destination=job.destination,
             total=job.total,
             counts=Counts.model_validate(job.counts),

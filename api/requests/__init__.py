@@ -18,6 +18,9 @@ from api.requests.jobs import (
     ManifestTerms,
     NewImage,
     NewJob,
+    NewRedo,
+    NewReview,
+    NewReviews,
 )
 from api.requests.masks import ImageMaskFields, JobMaskFields, MaskPlace
 from api.requests.templates import EstimateSource, LogoSource, NewTemplate, TemplatesQuery
@@ -52,6 +55,9 @@ __all__ = [
     "MaskPlace",
     "NewImage",
     "NewJob",
+    "NewRedo",
+    "NewReview",
+    "NewReviews",
     "NewTemplate",
     "NewUpload",
     "NewUploads",

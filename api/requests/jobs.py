@@ -15,15 +15,17 @@ from pydantic import (
     model_validator,
 )
 
-from api.example_ids import KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID
+from api.example_ids import IMAGE_ID, KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID
 from api.requests.fields import FileName, FilePart, FilePath, Labels, Line, Metadata, PageQuery, Request, Sha256, Url
 from api.requests.masks import ImageMaskFields, JobMaskFields
 from api.requests.webhooks import OwnWebhook
 from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import Id
+from cleanplate.base.masks import AutoMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.records import (
+    ImageReview,
     ImageState,
     JobKind,
     JobState,
@@ -410,8 +412,83 @@ class JobsQuery(_JobFields):
         )
 
 
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=r"^[^\x00]*$")]
+
+
+class NewReview(Request):
+    """A person's judgement of an image's result."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"review": "rejected", "note": "The collar is smeared."}})
+
+    review: ImageReview = Field(
+        description="`kept`: it is good; `rejected`: it is to be done again; `unseen`: neither."
+    )
+    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=r"^[^\x00]*$")] | None = (
+        Field(default=None, description="Why, for people.")
+    )
+
+
+class NewReviews(NewReview):
+    """A person's judgement of several images of a job."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"review": "kept", "images": [IMAGE_ID]}})
+
+    images: list[Id] = Field(min_length=1, max_length=1000, description="Up to 1000 images of the job.")
+
+
+class NewRedo(JobMaskFields):
+    """Images of a job to be done again, as a child of the job. Without a selection: those that were rejected."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"review": "rejected", "mask": {"template": TEMPLATE_ID}, "replace": True}}
+    )
+
+    images: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="Up to 1000 images of the job, by their ids."
+    )
+    state: ImageState | None = Field(default=None, description="Instead: those in this state.")
+    error_code: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]{1,60}$", description="Instead: those that failed with this code."
+    )
+    review: ImageReview | None = Field(default=None, description="Instead: those that were judged so.")
+    options: ImageOptions | None = Field(
+        default=None, description="Options that win over those of the job and of its images, field by field."
+    )
+    replace: bool = Field(
+        default=True,
+        description="Whether the results replace those of the images, in results and ZIP. Else they stand beside.",
+    )
+    name: Line | None = Field(default=None, max_length=200, description="The child's name. Missing: the job's.")
+    priority: Priority | None = Field(default=None, description="Missing: the job's.")
+    destination: Destination | Url | None = Field(
+        default=None, description="Missing: the job's where results replace its own, else none."
+    )
+    webhook_id: Id | None = Field(default=None, description="Missing: the job's.")
+    retention_days: int | None = Field(default=None, ge=1, le=3650, description="As for any job.")
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> Self:
+        named = [self.images, self.state, self.error_code, self.review]
+        if sum(selection is not None for selection in named) > 1:
+            raise ValueError("give one of images, state, error_code and review")
+        if isinstance(self.mask, AutoMask):
+            raise ValueError("name a template: a mark is not searched for again")
+        return self
+
+    @property
+    def filter(self) -> ImageFilter:
+        """The filter of images that are not named by id."""
+        if self.images is not None:
+            return ImageFilter()
+        if self.state is None and self.error_code is None:
+            return ImageFilter(review=self.review or ImageReview.REJECTED)
+        return ImageFilter(state=self.state, error_code=self.error_code)
+
+
 class _ImageFields(Request):
     """Filters by fields of images."""
+
+    review: ImageReview | None = Field(default=None, description="Only images that were judged so.")
 
     state: ImageState | None = Field(default=None, description="Only images in this state.")
     error_code: str | None = Field(
@@ -440,6 +517,7 @@ class ImagesQuery(PageQuery, _ImageFields):
             custom_id=self.custom_id,
             metadata=self.metadata or {},
             words=self.q,
+            review=self.review,
         )
 
 
@@ -465,6 +543,7 @@ class ImageSearch(_JobFields, _ImageFields):
             sha256=self.sha256,
             metadata=self.metadata or {},
             words=self.q,
+            review=self.review,
         )
 
     @property

@@ -6,16 +6,19 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth, cursors, requests
+from api.bodies import must_be_json
 from api.problems import Problem, responses
 from api.routes.results import download_name
 from api.stores import stores
 from storage.ledger.jobs.reading import Place, find_images, get_image
+from storage.ledger.jobs.redoing import review_images
 from storage.records import ENDED, ImageState, Scope
 
 blueprint = APIBlueprint(
     "images", __name__, tag={"name": "Images", "description": "The pictures of a job, one by one."}
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
+must_be_json(blueprint, "images.judge")
 
 #: In a cursor: behind all images of a job.
 _END = "end"
@@ -85,7 +88,8 @@ def show(image_id: str) -> answers.Image:
 )
 def result(image_id: str) -> Response:
     backend = stores()
-    image = get_image(backend.database, auth.tenant(), image_id)
+    asked = get_image(backend.database, auth.tenant(), image_id)
+    image = asked.current
     if image.state is ImageState.FAILED:
         raise Problem("image_failed", f"{image.error_code}: {image.error_detail}")
     if image.state is ImageState.CANCELED:
@@ -93,6 +97,19 @@ def result(image_id: str) -> Response:
     if image.state not in ENDED or image.result_key is None:
         raise Problem("image_not_finished", f"The image is {image.state}. Ask again when it has ended.")
     link = backend.blobs.presigned_get(
-        image.result_key, filename=download_name(image), expires_s=backend.settings.link_expiry_s
+        image.result_key, filename=download_name(asked), expires_s=backend.settings.link_expiry_s
     )
     return Response(status=302, headers={"Location": link.url})
+
+
+@blueprint.patch("/v1/images/<id:image_id>")
+@blueprint.input(requests.NewReview, location="json")
+@blueprint.output(answers.Image, description="The image as it is now.")
+@blueprint.doc(
+    summary="Judge an image's result",
+    description="`POST /v1/jobs/{job_id}/redo` does `rejected` images again. A note is replaced as a whole.",
+)
+def judge(image_id: str, json_data: requests.NewReview) -> answers.Image:
+    database, tenant = stores().database, auth.tenant()
+    review_images(database, tenant, [image_id], json_data.review, json_data.note)
+    return answers.Image.of(get_image(database, tenant, image_id))

@@ -60,7 +60,7 @@ _PAGE = 500
 def results(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
-    lines = (answers.ResultLine.of(image) for image in _images(backend, tenant, job_id) if image.result_key)
+    lines = (answers.ResultLine.of(image) for image in _images(backend, tenant, job_id) if image.current.result_key)
     return _lines(lines)
 
 
@@ -134,15 +134,16 @@ def _plan(plan: ZipPlan, backend: Stores, tenant: str, job: records.Job) -> None
     """Lays the ZIP of a job's results out, and its manifest."""
     with tempfile.TemporaryFile() as manifest:
         for image in _images(backend, tenant, job.id):
-            file, size = None, image.result_bytes
-            if image.result_key is not None:
-                crc = image.result_crc32
+            current = image.current
+            file, size = None, current.result_bytes
+            if current.result_key is not None:
+                crc = current.result_crc32
                 if size is None or crc is None:
                     # A version before 0018 kept neither.
-                    data = backend.blobs.get(image.result_key)
+                    data = backend.blobs.get(current.result_key)
                     size, crc = len(data), zlib.crc32(data)
-                time = image.finished_at or image.created_at
-                file = plan.add(result_path(image), time, size=size, crc=crc, key=image.result_key)
+                time = current.finished_at or current.created_at
+                file = plan.add(result_path(image), time, size=size, crc=crc, key=current.result_key)
             line = answers.ManifestLine.of(image, file, size if file is not None else None)
             manifest.write(line.model_dump_json().encode() + b"\n")
         plan.add_text("manifest.jsonl", job.finished_at or job.created_at, manifest)
@@ -159,7 +160,7 @@ def download_name(image: records.Image) -> str:
     """The picture's name, with the extension of its result's format."""
     name = image.name if image.path is None else image.path.rpartition("/")[2]
     stem, extension = stem_and_extension(name)
-    return stem + (PurePosixPath(image.result_key or "").suffix or extension)
+    return stem + (PurePosixPath(image.current.result_key or "").suffix or extension)
 
 
 def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) -> Response:

@@ -21,6 +21,7 @@ DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
 JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled"]
 JobKind = Literal["catalogue", "repair"]
+ImageReview = Literal["unseen", "kept", "rejected"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
 
 
@@ -107,6 +108,9 @@ class JobAnswer(_Answer):
     metadata: dict[str, str] = {}
     #: The API key that submitted it; ``None``: not known.
     key_id: str | None = None
+    #: The job whose images it does again, and whether its results replace theirs.
+    parent_job_id: str | None = None
+    replaces: bool = False
     #: Where its results are written as well.
     destination: Destination | JsonObject | None = Field(default=None, union_mode="left_to_right")
     total: int
@@ -239,6 +243,12 @@ class ImageAnswer(_Answer):
     #: The submitter's own name for it.
     custom_id: str | None = None
     metadata: dict[str, str] = {}
+    #: A person's judgement of its result.
+    review: ImageReview = "unseen"
+    review_note: str | None = None
+    #: The image of the parent job that it does again, and the image whose result replaces its own.
+    redo_of: str | None = None
+    replaced_by: str | None = None
     #: The address that the service fetches it from; ``None`` for uploads.
     source_url: str | None = None
     #: Its own mask and options, as submitted; ``None``: the job's.
@@ -265,6 +275,12 @@ class ImageAnswer(_Answer):
     finished_at: datetime | None = None
 
 
+class Reviewed(_Answer):
+    """Images whose judgement was written."""
+
+    changed: int
+
+
 class ResultLine(_Answer):
     """A line of a job's results."""
 
@@ -275,6 +291,9 @@ class ResultLine(_Answer):
     path: str | None = None
     position: int
     state: ImageState = "succeeded"
+    review: ImageReview = "unseen"
+    #: The image of a child job whose result this is.
+    replaced_by: str | None = None
     content_type: str | None
     #: Pixels.
     width: int | None = None

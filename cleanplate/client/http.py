@@ -25,11 +25,14 @@ from cleanplate.client.answers import (
     DryRun,
     ErrorLine,
     ImageAnswer,
+    ImageReview,
+    ImageState,
     JobAnswer,
     JobOverview,
     PauseAnswer,
     ReadinessAnswer,
     ResultLine,
+    Reviewed,
     Rights,
     SkippedLine,
 )
@@ -44,11 +47,13 @@ from cleanplate.client.requests import (
     JobFilters,
     Mask,
     Picture,
+    RedoTerms,
     Terms,
     image_query,
     job_query,
     mask_fields,
     pictures_of,
+    redo_body,
     search_query,
     terms_body,
 )
@@ -59,6 +64,8 @@ from cleanplate.errors import Refused
 
 #: Seconds that the service may hold a long poll; less than the time-out of an answer.
 LONG_POLL_S = 25
+#: Images that one request judges.
+REVIEWED_AT_ONCE = 1000
 #: Files with more bytes are sent in parts.
 WHOLE_BYTES = 64 * 1024 * 1024
 
@@ -298,6 +305,53 @@ class Client:
     def image(self, image_id: str) -> ImageAnswer:
         """One image's current state."""
         return self._calls.call(ImageAnswer, "GET", f"/v1/images/{image_id}")
+
+    def review(self, image_id: str, review: ImageReview, *, note: str | None = None) -> ImageAnswer:
+        """Judge an image's result: ``kept``, ``rejected`` or ``unseen``."""
+        body = {"review": review, **({} if note is None else {"note": note})}
+        return self._calls.call(ImageAnswer, "PATCH", f"/v1/images/{image_id}", json=body)
+
+    def review_images(
+        self, job_id: str, image_ids: Sequence[str], review: ImageReview, *, note: str | None = None
+    ) -> int:
+        """Judge several images of a job; the number of images that are the job's."""
+        changed = 0
+        for start in range(0, len(image_ids), REVIEWED_AT_ONCE):
+            part = list(image_ids[start : start + REVIEWED_AT_ONCE])
+            body = {"images": part, "review": review, **({} if note is None else {"note": note})}
+            changed += self._calls.call(Reviewed, "POST", _job_path(job_id, "review"), json=body).changed
+        return changed
+
+    def redo(
+        self,
+        job_id: str,
+        *,
+        images: Sequence[str] | None = None,
+        state: ImageState | None = None,
+        error_code: str | None = None,
+        review: ImageReview | None = None,
+        mask: Mask | None = None,
+        **terms: Unpack[RedoTerms],
+    ) -> Job:
+        """Do images of a job again, as a child job; without a selection those that were rejected.
+
+        ``mask`` takes the place of all masks. Each result that succeeds replaces the image's own, unless ``replace`` is
+        false.
+        """
+        uploads = self.upload([mask]) if isinstance(mask, Path) else {}
+        selection = {
+            "images": None if images is None else list(images),
+            "state": state,
+            "error_code": error_code,
+            "review": review,
+        }
+        body = {
+            **{name: value for name, value in selection.items() if value is not None},
+            **mask_fields(mask, uploads),
+            **redo_body(terms),
+        }
+        answer = self._calls.call(JobAnswer, "POST", _job_path(job_id, "redo"), json=body, repeatable=False)
+        return Job(self, answer)
 
     def results(self, job_id: str) -> Iterator[ResultLine]:
         """The manifest of the job's results, in the job's order."""

@@ -15,7 +15,7 @@ from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
-from cleanplate.client.answers import ImageState, JobKind, JobState, Rights
+from cleanplate.client.answers import ImageReview, ImageState, JobKind, JobState, Rights
 
 Priority = Literal["interactive", "bulk"]
 #: A mask's file, one of :mod:`cleanplate.base.masks`, or its JSON: ``{"template": id}``, ``{"boxes": […]}``.
@@ -120,6 +120,8 @@ class ImageFilters(TypedDict, total=False):
     metadata: Mapping[str, str]
     #: Words of its name or its ``custom_id``.
     words: str | None
+    #: A person's judgement.
+    review: ImageReview | None
 
 
 def job_query(filters: JobFilters) -> dict[str, str | None]:
@@ -145,7 +147,33 @@ def image_query(filters: ImageFilters) -> dict[str, str | None]:
         "custom_id": filters.get("custom_id"),
         "metadata": _json_text(filters.get("metadata")),
         "q": filters.get("words"),
+        "review": filters.get("review"),
     }
+
+
+class RedoTerms(TypedDict, total=False):
+    """How images are done again; what is missing is as in their job."""
+
+    #: They win over the options of job and images.
+    options: ImageOptions | Mapping[str, Any] | None
+    #: Whether the results replace those of the images (the default), or stand beside.
+    replace: bool
+    name: str | None
+    priority: Priority | None
+    destination: str | Destination | Mapping[str, Any] | None
+    webhook_id: str | None
+    retention_days: int | None
+
+
+def redo_body(terms: RedoTerms) -> JsonObject:
+    """The fields of the body for the terms."""
+    destination = terms.get("destination")
+    given: JsonObject = {
+        **terms,
+        "options": _json_of(terms.get("options")),
+        "destination": destination if isinstance(destination, str) else _json_of(destination),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def search_query(sha256: str | None, job: JobFilters, image: ImageFilters) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""``jobs list|find|label|show|cancel|retry|pause|resume|delete``: the jobs of the key's tenant, over the API."""
+"""``jobs list|find|label|show|judge|redo|cancel|retry|pause|resume|delete``: the jobs of the key's tenant."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ class ImageStates(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     CANCELED = "canceled"
+
+
+class Judgement(StrEnum):
+    """A person's judgement of a result."""
+
+    UNSEEN = "unseen"
+    KEPT = "kept"
+    REJECTED = "rejected"
 
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="One or more jobs, by their ids.")]
@@ -246,6 +254,61 @@ def retry(job_ids: JobIds) -> None:
     with connect() as client:
         for job_id in job_ids:
             typer.echo(_summary(client.retry(job_id)))
+
+
+@app.command()
+def judge(
+    image_ids: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="One or more images, by their ids.")],
+    review: Annotated[Judgement, typer.Option(help="What you think of their results.")],
+    note: Annotated[str | None, typer.Option(help="Why, for people.")] = None,
+) -> None:
+    """Judge results: `jobs redo` does rejected images again.
+
+    Example: `cleanplate jobs judge img_019aab5d10447d3fa0c1b2d3e4f5a697 --review rejected --note "Smeared collar"`
+    """
+    from cleanplate.terminal.connection import connect
+
+    with connect() as client:
+        for image_id in image_ids:
+            image = client.review(image_id, review.value, note=note)
+            typer.echo(f"{image.id}, {image.name}, is {image.review}.")
+
+
+@app.command()
+def redo(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="The job, by its id.")],
+    *,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(help="An image, by its id; may be given again.", show_default="the rejected ones"),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="The images that failed.")] = False,
+    mask: Annotated[Path | None, typer.Option(help="Another mask for these images.")] = None,
+    template: Annotated[str | None, typer.Option(help="Another template for these images, by its id.")] = None,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Keep the job's results; the new ones stand beside them.")
+    ] = False,
+) -> None:
+    """Do images of a job again, as a child job whose results replace the job's.
+
+    Example: `cleanplate jobs redo job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f --mask better-mask.png`
+    """
+    from cleanplate.errors import UsageError
+    from cleanplate.terminal.connection import connect
+
+    if mask is not None and template is not None:
+        raise UsageError("Give either --mask or --template.")
+    if image and failed:
+        raise UsageError("Give either --image or --failed.")
+    with connect() as client:
+        child = client.redo(
+            job_id,
+            images=image or None,
+            state="failed" if failed else None,
+            mask=mask if template is None else {"template": template},
+            replace=not beside,
+        )
+    typer.echo(f"{_summary(child.answer)} Follow it with `cleanplate watch {child.id}`.")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.templates import Review
-from storage.records.states import ImageState, JobKind, JobState, Priority, RightsBasis
+from storage.records.states import ImageReview, ImageState, JobKind, JobState, Priority, RightsBasis
 from storage.records.webhooks import JobWebhook
 
 
@@ -43,6 +43,8 @@ class NewImage:
     metadata: dict[str, str] | None = None
     #: Where it lies in the tenant's folders: ``shirts/front/01.jpg``.
     path: str | None = None
+    #: The image of the parent job that it does again.
+    redo_of: str | None = None
 
     @property
     def mask_upload_id(self) -> str | None:
@@ -91,6 +93,9 @@ class NewJob:
     metadata: dict[str, str] = field(default_factory=dict)
     #: Where its results are written beside the service's store.
     destination: Destination | None = None
+    #: The job whose images it does again, and whether its results replace theirs.
+    parent_job_id: str | None = None
+    replaces: bool = False
     #: The API key of the request; ``None``: not submitted over the API.
     key_id: str | None = None
 
@@ -132,6 +137,9 @@ class Job:
     name: str | None
     labels: list[str]
     metadata: dict[str, str]
+    #: The job whose images it does again, and whether its results replace theirs.
+    parent_job_id: str | None
+    replaces: bool
     #: The API key that submitted it; ``None``: not known.
     key_id: str | None
     #: Where its results are written beside the service's store.
@@ -185,6 +193,11 @@ class Image:
     path: str | None
     custom_id: str | None
     metadata: dict[str, str]
+    #: A person's judgement of its result.
+    review: ImageReview
+    review_note: str | None
+    #: The image of the parent job that it does again.
+    redo_of: str | None
     state: ImageState
     #: Blank where the picture comes from ``source_url``.
     source_key: str
@@ -217,3 +230,10 @@ class Image:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    #: The image that did it again last, if its result replaces this one's.
+    replacement: Image | None = None
+
+    @property
+    def current(self) -> Image:
+        """The image whose result counts: its replacement, or itself."""
+        return self if self.replacement is None else self.replacement

@@ -75,6 +75,17 @@ class JobKind(StrEnum):
     REPAIR = "repair"
 
 
+class ImageReview(StrEnum):
+    """What a person thinks of an image's result."""
+
+    #: Nobody has said anything.
+    UNSEEN = "unseen"
+    #: It is good.
+    KEPT = "kept"
+    #: It is not good: redo it.
+    REJECTED = "rejected"
+
+
 class PausedBy(StrEnum):
     #: By the command line or an operator's page.
     OPERATOR = "operator"

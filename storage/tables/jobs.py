@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -15,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.records.states import ImageState, JobKind, JobState, PausedBy, Priority
+from storage.records.states import ImageReview, ImageState, JobKind, JobState, PausedBy, Priority
 from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, state_check, time_column
 
 jobs = Table(
@@ -30,6 +31,9 @@ jobs = Table(
     Column("name", String(200)),
     Column("labels", JSON_DOCUMENT),
     Column("metadata", JSON_DOCUMENT),
+    # The job whose images it does again, and whether its results replace theirs. No foreign key: it may be deleted.
+    Column("parent_job_id", ID),
+    Column("replaces", Boolean, nullable=False, server_default=text("false")),
     # The API key that submitted it. Empty: not submitted over the API, or before 0017. No foreign key: no lock.
     Column("key_id", ID),
     # Where its results are written beside the service's store. Empty: nowhere.
@@ -128,6 +132,11 @@ images = Table(
     Column("custom_id", String(200)),
     # Of the tenant. Empty: none.
     Column("metadata", JSON_DOCUMENT),
+    # A person's judgement of its result.
+    Column("review", Word(ImageReview), nullable=False, server_default="unseen"),
+    Column("review_note", String(1000)),
+    # The image of the parent job that it does again. No foreign key: it may be deleted.
+    Column("redo_of", ID),
     Column("state", Word(ImageState), nullable=False),
     # Blank where the picture comes from a URL.
     Column("source_key", String(300), nullable=False),
@@ -199,6 +208,12 @@ images = Table(
         "custom_id",
         postgresql_where=text("custom_id IS NOT NULL"),
         sqlite_where=text("custom_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_images_redo_of",
+        "redo_of",
+        postgresql_where=text("redo_of IS NOT NULL"),
+        sqlite_where=text("redo_of IS NOT NULL"),
     ),
 )
 

@@ -121,6 +121,8 @@ def read_job(row: Row[Any]) -> Job:
         labels=fields["labels"] or [],
         metadata=fields["metadata"] or {},
         key_id=fields["key_id"],
+        parent_job_id=fields["parent_job_id"],
+        replaces=bool(fields["replaces"]),
         destination=None if fields["destination"] is None else Destination.model_validate(fields["destination"]),
         options=read_job_options(fields["options"]),
         rights=_rights(fields),

@@ -15,7 +15,7 @@ from sqlalchemy import Column, ColumnElement, cast, exists, false, func, literal
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.database import Database
-from storage.records import ImageState, JobKind, JobState
+from storage.records import ImageReview, ImageState, JobKind, JobState
 from storage.tables import images, jobs
 
 
@@ -72,6 +72,7 @@ class ImageFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
     #: Words that its name or its custom id contains.
     words: str | None = None
+    review: ImageReview | None = None
 
     @property
     def names_few(self) -> bool:
@@ -90,6 +91,8 @@ class ImageFilter:
         if self.sha256 is not None:
             yield images.c.result_sha256 == self.sha256
         yield from _metadata_equals(images.c.metadata, self.metadata)
+        if self.review is not None:
+            yield images.c.review == self.review
         for word in (self.words or "").split():
             yield or_(
                 images.c.name.icontains(word, autoescape=True), images.c.custom_id.icontains(word, autoescape=True)

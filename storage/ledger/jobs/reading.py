@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
@@ -9,14 +11,17 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 from storage.database import Database
 from storage.errors import NotFound
 from storage.json_columns import read_image_mask, read_image_options, read_image_record
+from storage.ledger import bulk
 from storage.ledger.jobs.counting import read_job, select_jobs
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
-from storage.records import Image, ImageState, Job, JobKind, JobState, SkippedRow
+from storage.records import Image, ImageReview, ImageState, Job, JobKind, JobState, SkippedRow
 from storage.tables import images, jobs, skipped_rows
 
 #: Images that one search over many jobs reads at most, beside those of its first job; and the jobs.
 MOST_READ = 200_000
 MOST_SEARCHED = 500
+#: Times that one image may have been done again, one result replacing the other.
+_GENERATIONS = 20
 #: Jobs whose pace is averaged.
 _PACED_JOBS = 20
 
@@ -66,7 +71,29 @@ def list_images(
     with db.read() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
-        return [_image(row) for row in connection.execute(query)]
+        return with_replacements(connection, tenant_id, [_image(row) for row in connection.execute(query)])
+
+
+def read_images(
+    db: Database,
+    connection: Connection,
+    tenant_id: str,
+    job_id: str,
+    *,
+    ids: Collection[str],
+    only: ImageFilter,
+    limit: int,
+) -> list[Image]:
+    """Images of a job by position, within a transaction: those of ``ids``, or all, that match."""
+    query = (
+        select(images)
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, *only.conditions())
+        .order_by(images.c.position)
+        .limit(limit)
+    )
+    if ids:
+        query = query.where(bulk.in_array(db, images.c.id, sorted(set(ids))))
+    return [_image(row) for row in connection.execute(query)]
 
 
 class Place(NamedTuple):
@@ -106,7 +133,7 @@ def find_images(
         if not image.names_few:
             job_ids, then = _next_jobs(db, connection, tenant_id, after, job)
             query = query.where(images.c.job_id.in_(job_ids))
-        found = [_image(row) for row in connection.execute(query)]
+        found = with_replacements(connection, tenant_id, [_image(row) for row in connection.execute(query)])
     if len(found) > limit:
         last = found[limit - 1]
         return FoundImages(found[:limit], Place(last.job_id, last.position))
@@ -144,9 +171,33 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
     query = select(images).where(images.c.id == image_id, images.c.tenant_id == tenant_id)
     with db.read() as connection:
         row = connection.execute(query).first()
-    if row is None:
-        raise NotFound("image", image_id)
-    return _image(row)
+        if row is None:
+            raise NotFound("image", image_id)
+        return with_replacements(connection, tenant_id, [_image(row)])[0]
+
+
+def with_replacements(connection: Connection, tenant_id: str, listed: list[Image]) -> list[Image]:
+    """The images, each with the one whose result replaces its own: done again last, also over several generations."""
+    current = {image.id: image for image in listed}
+    for _ in range(_GENERATIONS):
+        by_redone = {image.id: first for first, image in current.items()}
+        query = (
+            select(images)
+            .join(jobs, jobs.c.id == images.c.job_id)
+            .where(
+                images.c.redo_of.in_(sorted(by_redone)),
+                images.c.tenant_id == tenant_id,
+                images.c.state.in_((ImageState.SUCCEEDED, ImageState.SKIPPED)),
+                jobs.c.replaces,
+            )
+            .order_by(images.c.id)
+        )
+        found = [_image(row) for row in connection.execute(query)] if by_redone else []
+        if not found:
+            break
+        for image in found:
+            current[by_redone[image.redo_of or ""]] = image
+    return [image if current[image.id] is image else replace(image, replacement=current[image.id]) for image in listed]
 
 
 def list_skipped_rows(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int) -> list[SkippedRow]:
@@ -204,6 +255,7 @@ def _image(row: Row[Any]) -> Image:
         "mask": read_image_mask(row.mask, row.mask_key),
         "options": read_image_options(row.options),
         "metadata": row.metadata or {},
+        "review": ImageReview(row.review),
         "record": read_image_record(row.record),
     }
     return Image(**fields | typed)

@@ -37,7 +37,7 @@ def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.
         ValueError: no images, or an image without a mask where the job has none either.
     """
     with db.write() as connection:
-        return _submit(db, connection, tenant_id, job, actor)
+        return write_job(db, connection, tenant_id, job, actor)
 
 
 def submit_once(
@@ -60,12 +60,13 @@ def submit_once(
         stored = idempotency.hold_key(db, connection, tenant_id, once)
         if stored is not None:
             return stored, True
-        answer = answer_of(_submit(db, connection, tenant_id, job, actor))
+        answer = answer_of(write_job(db, connection, tenant_id, job, actor))
         idempotency.remember_answer(db, connection, tenant_id, once, answer)
         return answer, False
 
 
-def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
+def write_job(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
+    """As :func:`submit_job`, within a transaction."""
     if not job.images:
         raise ValueError("A job has at least one image.")
     if job.mask is None and any(image.mask is None for image in job.images):
@@ -103,6 +104,8 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         "labels": job.labels or None,
         "metadata": job.metadata or None,
         "key_id": job.key_id,
+        "parent_job_id": job.parent_job_id,
+        "replaces": job.replaces,
         "destination": None if job.destination is None else job.destination.document(),
         "retention_s": job.retention_s,
         "total": len(job.images),
@@ -110,6 +113,8 @@ def _submit(db: Database, connection: Connection, tenant_id: str, job: NewJob, a
         **rights,
     }
     submitted = {**rights, "images": len(job.images), "options": options}
+    if job.parent_job_id is not None:
+        submitted["parent_job_id"] = job.parent_job_id
     entry = audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)
     insert_job(db, connection, SUBMIT_UNMARKED if isinstance(job.mask, AutoMask) else SUBMIT_JOB, values, entry)
     rows = (_row(position, job, image, files) for position, image in enumerate(job.images))
@@ -131,6 +136,7 @@ def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str
         "position": position,
         "name": image.name or filename,
         "path": image.path,
+        "redo_of": image.redo_of,
         "custom_id": image.custom_id,
         "metadata": image.metadata or None,
         "source_key": source_key,
@@ -146,4 +152,5 @@ def _uploads_of(db: Database, connection: Connection, tenant_id: str, job: NewJo
     """Keys and names of all uploads that a job names, by id; the job now holds them."""
     named = {image.source_upload_id for image in job.images} | {image.mask_upload_id for image in job.images}
     wanted = sorted(upload_id for upload_id in named | {job.mask_upload_id} if upload_id is not None)
-    return hold_uploads(db, connection, tenant_id, wanted)
+    # Uploads of the parent are held by it, and do not expire while it is there.
+    return hold_uploads(db, connection, tenant_id, wanted, even_expired=job.parent_job_id is not None)

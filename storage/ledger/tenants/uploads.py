@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import fields
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 
 from storage.database import Database
 from storage.errors import UploadUnknown
@@ -67,22 +67,32 @@ def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> se
     return known
 
 
-def _usable(db: Database, tenant_id: str, upload_ids: list[str]) -> tuple[ColumnElement[bool], ...]:
+def _usable(
+    db: Database, tenant_id: str, upload_ids: list[str], *, even_expired: bool = False
+) -> tuple[ColumnElement[bool], ...]:
+    is_kept: ColumnElement[bool] = uploads.c.expires_at > db.now()
+    if even_expired:
+        is_kept = or_(is_kept, uploads.c.uses > 0)
     return (
         bulk.in_array(db, uploads.c.id, upload_ids),
         uploads.c.tenant_id == tenant_id,
-        uploads.c.expires_at > db.now(),
+        is_kept,
         uploads.c.parts_id.is_(None),
     )
 
 
-def hold_uploads(db: Database, connection: Connection, tenant_id: str, wanted: list[str]) -> dict[str, tuple[str, str]]:
-    """Holds uploads for one more job; returns their keys and names by id. Raises UploadUnknown."""
+def hold_uploads(
+    db: Database, connection: Connection, tenant_id: str, wanted: list[str], *, even_expired: bool = False
+) -> dict[str, tuple[str, str]]:
+    """Holds uploads for one more job; returns their keys and names by id. Raises UploadUnknown.
+
+    ``even_expired``: also uploads that have expired and that a job still holds.
+    """
     files: dict[str, tuple[str, str]] = {}
     for chunk in bulk.chunks(wanted):
         held = (
             select(uploads.c.id)
-            .where(*_usable(db, tenant_id, chunk))
+            .where(*_usable(db, tenant_id, chunk, even_expired=even_expired))
             .order_by(uploads.c.id)
             .with_for_update(key_share=True)
             .cte("held")

@@ -30,6 +30,7 @@ ENDED_IMAGE = (
     images.c.name,
     images.c.path,
     images.c.custom_id,
+    images.c.redo_of,
     images.c.attempt,
     images.c.state,
     images.c.error_code,
@@ -70,6 +71,8 @@ def image_rows(ended: Iterable[Row[Any]], listeners: Listeners) -> list[dict[str
         if not wanted:
             continue
         data = {"id": row.id, "job_id": row.job_id, "name": row.name, "path": row.path, "custom_id": row.custom_id}
+        if row.redo_of is not None:
+            data["redo_of"] = row.redo_of
         if row.error_code is not None:
             data["error"] = {"code": row.error_code, "detail": (row.error_detail or "")[:_DETAIL_LENGTH]}
         for listener in wanted:
@@ -93,6 +96,7 @@ def job_ended(connection: Connection, job: Job) -> None:
         "name": job.name,
         "labels": job.labels,
         "metadata": job.metadata,
+        "parent_job_id": job.parent_job_id,
         "state": job.state.value,
         "total": job.total,
         "counts": counts,

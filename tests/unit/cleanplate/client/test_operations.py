@@ -57,6 +57,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "ResultLine": answers.ResultLine,
     "Review": templates.Review,
     "ReviewError": templates.ReviewError,
+    "Reviewed": answers.Reviewed,
     "Rights": answers.Rights,
     "SkippedLine": answers.SkippedLine,
     "Template": answers.TemplateAnswer,
@@ -229,6 +230,17 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
         with pytest.raises(Refused):
             look(other.id, out)
 
+    assert client.review(other.id, "rejected", note="Smeared.").review_note == "Smeared."
+    assert client.review_images(job.id, [one.id], "kept") == 1
+    assert [image.id for image in job.images(review="rejected")] == [other.id]
+    assert [image.id for image in client.find_images(review="kept")] == [one.id]
+    child = client.redo(job.id, mask=second, options={"label": True}, name="again", retention_days=1)
+    assert (child.answer.parent_job_id, child.answer.replaces, child.total) == (job.id, True, 1)
+    shop.work(child.id)
+    assert [line.replaced_by is not None for line in client.results(job.id)] == [True]
+    with pytest.raises(Refused):
+        client.redo(job.id, error_code="none", replace=False)
+    child.delete()
     assert job.retry().counts.failed == 0
     assert job.cancel().state == "canceled"
     filters = JobFilters(
@@ -243,7 +255,7 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
     )
     assert [known.id for known in client.jobs(state="canceled", order="oldest", **filters)] == [job.id]
     assert list(client.jobs(webhook_id="whe_0")) == []
-    of_image = ImageFilters(state="canceled", custom_id="sku-1", metadata={"row": "1"}, words="0")
+    of_image = ImageFilters(state="canceled", custom_id="sku-1", metadata={"row": "1"}, words="0", review="kept")
     assert [image.id for image in job.images(**of_image)] == [one.id]
     assert [image.id for image in client.find_images(job=filters, **of_image)] == [one.id]
     assert list(client.find_images(sha256="0" * 64, job={"webhook_id": "whe_0"}, error_code="none")) == []
