@@ -8,6 +8,7 @@ from api import answers, auth, requests
 from api.answers import Fault
 from api.bodies import only_json
 from api.destinations import read_destination
+from api.idempotency import once
 from api.images import Refused, check_model, check_text
 from api.problems import Problem, pointer, responses
 from api.stores import stores
@@ -85,12 +86,19 @@ def redo(job_id: str, json_data: requests.NewRedo) -> tuple[answers.Job, int, di
         key_id=auth.caller().key_id,
     )
     try:
-        child = redo_images(
-            backend.database, tenant, job_id, how, most=backend.settings.max_job_images, actor=auth.actor()
+        attempt = once()
+        done = redo_images(
+            backend.database,
+            tenant,
+            job_id,
+            how,
+            most=backend.settings.max_job_images,
+            once=attempt,
+            actor=auth.actor(),
         )
     except NotFound as error:
         if error.kind == "webhook endpoint":
             fault = Fault(pointer=pointer("webhook_id"), detail="There is no such webhook.")
             raise Problem("webhook_unknown", f"There is no webhook {error.identifier!r}.", faults=[fault]) from error
         raise
-    return accepted(answers.Job.of(child), replayed=False)
+    return accepted(answers.Job.of(done.made), replayed=done.replayed)

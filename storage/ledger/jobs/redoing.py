@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from cleanplate.base.destinations import Destination
 from cleanplate.base.masks import AutoMask, ImageMask, JobMask, TemplatesMask
@@ -18,6 +18,7 @@ from storage.ledger.jobs.reading import one_job, read_images, read_one_job
 from storage.ledger.jobs.submission import write_job
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.operations import audit
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.records import ENDED, Image, ImageReview, Job, NewImage, NewJob, Priority, Rights
 from storage.tables import images
 
@@ -72,7 +73,16 @@ def review_images(
     return changed
 
 
-def redo_images(db: Database, tenant_id: str, job_id: str, redo: Redo, *, most: int, actor: str = audit.SERVICE) -> Job:
+def redo_images(
+    db: Database,
+    tenant_id: str,
+    job_id: str,
+    redo: Redo,
+    *,
+    most: int,
+    once: Once | None = None,
+    actor: str = audit.SERVICE,
+) -> Done[Job]:
     """Submits a child of a job with some of its ended images; it has the job's right, labels and metadata.
 
     Raises:
@@ -81,24 +91,36 @@ def redo_images(db: Database, tenant_id: str, job_id: str, redo: Redo, *, most: 
         NothingToRedo: no image is selected, or more than ``most``.
         UploadUnknown, QuotaExceeded, TemplateUnknown, TemplateNotReady, TemplatesMixed: as for any job.
     """
-    with db.write() as connection:
-        if connection.execute(one_job(tenant_id, job_id)).first() is None:
-            raise NotFound("job", job_id)
-        parent = read_one_job(db, connection, tenant_id, job_id)
-        if parent.rights is None:
-            raise NothingToRedo("The job states no right, as jobs of early versions do: submit its pictures anew.")
-        chosen = read_images(db, connection, tenant_id, job_id, ids=redo.image_ids, only=redo.only, limit=most + 1)
-        missing = set(redo.image_ids) - {image.id for image in chosen}
-        if missing:
-            raise NotFound("image", min(missing))
-        if not chosen or len(chosen) > most:
-            raise NothingToRedo(
-                "No image of the job is selected." if not chosen else f"More than {most} images are selected."
-            )
-        if any(image.state not in ENDED for image in chosen) or parent.state in OPEN_JOB:
-            raise JobNotEnded(job_id)
-        child = _child(parent, parent.rights, chosen, redo)
-        return write_job(db, connection, tenant_id, child, actor)
+    return make_once(
+        db,
+        tenant_id,
+        once,
+        make=lambda connection: _submit_child(db, connection, tenant_id, job_id, redo, most=most, actor=actor),
+        answer_of=lambda child: {"id": child.id},
+        again=lambda connection, stored: read_one_job(db, connection, tenant_id, stored["id"]),
+    )
+
+
+def _submit_child(
+    db: Database, connection: Connection, tenant_id: str, job_id: str, redo: Redo, *, most: int, actor: str
+) -> Job:
+    if connection.execute(one_job(tenant_id, job_id)).first() is None:
+        raise NotFound("job", job_id)
+    parent = read_one_job(db, connection, tenant_id, job_id)
+    if parent.rights is None:
+        raise NothingToRedo("The job states no right, as jobs of early versions do: submit its pictures anew.")
+    chosen = read_images(db, connection, tenant_id, job_id, ids=redo.image_ids, only=redo.only, limit=most + 1)
+    missing = set(redo.image_ids) - {image.id for image in chosen}
+    if missing:
+        raise NotFound("image", min(missing))
+    if not chosen or len(chosen) > most:
+        raise NothingToRedo(
+            "No image of the job is selected." if not chosen else f"More than {most} images are selected."
+        )
+    if any(image.state not in ENDED for image in chosen) or parent.state in OPEN_JOB:
+        raise JobNotEnded(job_id)
+    child = _child(parent, parent.rights, chosen, redo)
+    return write_job(db, connection, tenant_id, child, actor)
 
 
 def _child(parent: Job, rights: Rights, chosen: list[Image], redo: Redo) -> NewJob:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 
@@ -11,6 +12,7 @@ from storage.database import Database
 from storage.errors import UploadUnknown
 from storage.ledger import bulk
 from storage.ledger.tenants import quotas
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.records import Upload
 from storage.tables import new_id, uploads
 
@@ -29,6 +31,25 @@ def create_uploads(
     ``sizes`` in bytes, ``None``: not announced; ``in_parts``: whether a file is sent in parts. A job cannot use such an
     upload before it is complete (:mod:`storage.ledger.tenants.parts`). Raises QuotaExceeded, SizeMissing.
     """
+    return create_uploads_once(
+        db, tenant_id, None, files, expires_in_s=expires_in_s, sizes=sizes, in_parts=in_parts
+    ).made
+
+
+def create_uploads_once(
+    db: Database,
+    tenant_id: str,
+    once: Once | None,
+    files: list[tuple[str, str]],
+    *,
+    expires_in_s: float,
+    sizes: list[int | None] | None = None,
+    in_parts: list[bool] | None = None,
+) -> Done[list[Upload]]:
+    """As :func:`create_uploads`, for a request that may have an idempotency key.
+
+    A repeat gets the same uploads. Raises UploadUnknown: one of them has been deleted meanwhile.
+    """
     sizes = sizes if sizes is not None else [None] * len(files)
     in_parts = in_parts if in_parts is not None else [False] * len(files)
     rows = []
@@ -46,8 +67,9 @@ def create_uploads(
             }
         )
     if not rows:
-        return []
-    with db.write() as connection:
+        return Done([], False)
+
+    def make(connection: Connection) -> list[Upload]:
         quotas.use(db, connection, tenant_id, sizes=sizes)
         created = connection.execute(
             insert(uploads)
@@ -56,6 +78,25 @@ def create_uploads(
             rows,
         )
         return [Upload(**row._asdict()) for row in created]
+
+    def again(connection: Connection, stored: dict[str, Any]) -> list[Upload]:
+        ids: list[str] = stored["ids"]
+        query = select(*(uploads.c[column.name] for column in fields(Upload))).where(
+            uploads.c.tenant_id == tenant_id, bulk.in_array(db, uploads.c.id, ids)
+        )
+        made = {row.id: Upload(**row._asdict()) for row in connection.execute(query)}
+        if len(made) < len(ids):
+            raise UploadUnknown([upload_id for upload_id in ids if upload_id not in made])
+        return [made[upload_id] for upload_id in ids]
+
+    return make_once(
+        db,
+        tenant_id,
+        once,
+        make=make,
+        answer_of=lambda made: {"ids": [upload.id for upload in made]},
+        again=again,
+    )
 
 
 def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> set[str]:

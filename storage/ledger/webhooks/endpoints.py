@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.ledger.webhooks.outbox import event
 from storage.ledger.webhooks.relay import last_sequences
 from storage.records import PING_EVENT, DeliveryState, EventFilter, JobWebhook, WebhookEndpoint
@@ -30,8 +31,25 @@ def create_endpoint(
     db: Database, tenant_id: str, url: str, events: Sequence[str] = USUAL_EVENTS, *, all_jobs: bool = False
 ) -> tuple[WebhookEndpoint, str]:
     """Creates an endpoint, with ``all_jobs`` of every job from now on; returns it with the secret of its posts."""
+    return create_endpoint_once(db, tenant_id, None, url, events, all_jobs=all_jobs).made
+
+
+def create_endpoint_once(
+    db: Database,
+    tenant_id: str,
+    once: Once | None,
+    url: str,
+    events: Sequence[str] = USUAL_EVENTS,
+    *,
+    all_jobs: bool = False,
+) -> Done[tuple[WebhookEndpoint, str]]:
+    """As :func:`create_endpoint`, for a request that may have an idempotency key.
+
+    A repeat gets the endpoint as it is now. Raises NotFound: it was deleted meanwhile.
+    """
     secret = new_secret()
-    with db.write() as connection:
+
+    def make(connection: Connection) -> tuple[WebhookEndpoint, str]:
         row = connection.execute(
             insert(webhook_endpoints)
             .values(
@@ -45,7 +63,19 @@ def create_endpoint(
             )
             .returning(webhook_endpoints)
         ).one()
-    return _endpoint(row), secret
+        return _endpoint(row), secret
+
+    def again(connection: Connection, stored: dict[str, Any]) -> tuple[WebhookEndpoint, str]:
+        row = connection.execute(
+            select(webhook_endpoints).where(
+                webhook_endpoints.c.id == stored["id"], webhook_endpoints.c.tenant_id == tenant_id
+            )
+        ).first()
+        if row is None:
+            raise NotFound("webhook endpoint", stored["id"])
+        return _endpoint(row), row.secret
+
+    return make_once(db, tenant_id, once, make=make, answer_of=lambda made: {"id": made[0].id}, again=again)
 
 
 def list_endpoints(db: Database, tenant_id: str) -> list[WebhookEndpoint]:
