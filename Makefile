@@ -31,6 +31,7 @@ demo: ## Clean the sample photos on a service of its own; results and a contact 
 test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call install,test)
 	@$(call redis)
+	@$(call pooler)
 	@$(call chromium)
 	@$(call recipes)
 	@$(call scripts)
@@ -104,6 +105,19 @@ define redis
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null || exit 1; \
 		else \
 			echo "The tests need Redis. On Debian and Ubuntu: apt-get install redis-server" >&2; \
+			exit 1; \
+		fi; \
+	fi
+endef
+
+# $(call pooler): PgBouncer, from Debian where it is missing and we may install it.
+define pooler
+	if ! command -v pgbouncer >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing pgbouncer (once)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null || exit 1; \
+		else \
+			echo "The tests need PgBouncer. On Debian and Ubuntu: apt-get install pgbouncer" >&2; \
 			exit 1; \
 		fi; \
 	fi

@@ -7,7 +7,7 @@ from typing import cast
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
-from api import auth, concurrency, exchange, limits, openapi, problems
+from api import auth, bodies, concurrency, exchange, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
@@ -52,12 +52,15 @@ def create_app(settings: Settings) -> APIFlask:
     problems.register(app, page_for=failures.page_for)
     session.register(app)
     texts.register(app)
+    bodies.register(app)
     auth.register(app)
     limits.register(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     openapi.register(app)
-    concurrency.register(app, working=settings.api_threads, waiting=settings.api_streams)
+    concurrency.register(
+        app, working=settings.api_threads, waiting=settings.api_streams, sending=settings.api_downloads
+    )
     if path := path_below(settings.public_url):
         app.wsgi_app = UnderPath(app.wsgi_app, path)  # type: ignore[method-assign]
     return app

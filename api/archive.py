@@ -27,8 +27,8 @@ _PIECE = 256 * 1024
 _LIMIT = 0xFFFFFFFF
 _MANY = 0xFFFF
 
-#: Reads the bytes under a key.
-Read = Callable[[str], bytes]
+#: Reads the bytes under a key, in pieces.
+Read = Callable[[str], Iterator[bytes]]
 
 
 class ArchiveChanged(Exception):
@@ -126,16 +126,16 @@ class ZipPlan:
             skipped = max(0, start - piece.start)
             if skipped < len(piece.header):
                 yield piece.header[skipped:]
-            data = _checked(read(piece.content.key), piece) if piece.content.key else self._text(piece)
-            for place in range(max(0, skipped - len(piece.header)), piece.content.size, _PIECE):
-                yield data[place : place + _PIECE]
+            content = _checked(read(piece.content.key), piece) if piece.content.key else self._text(piece)
+            yield from _behind(content, max(0, skipped - len(piece.header)))
         self._directory.seek(max(0, start - self._directory_at))
         while data := self._directory.read(_PIECE):
             yield data
 
-    def _text(self, piece: _Piece) -> bytes:
-        self._texts.seek(piece.content.text_at)
-        return self._texts.read(piece.content.size)
+    def _text(self, piece: _Piece) -> Iterator[bytes]:
+        for start in range(0, piece.content.size, _PIECE):
+            self._texts.seek(piece.content.text_at + start)
+            yield self._texts.read(min(_PIECE, piece.content.size - start))
 
 
 class ZipStream:
@@ -181,10 +181,26 @@ def _piece(line: bytes) -> _Piece:
     return _Piece(start, bytes.fromhex(header), _Content(*content))
 
 
-def _checked(data: bytes, piece: _Piece) -> bytes:
-    if len(data) != piece.content.size or zlib.crc32(data) != piece.content.crc:
+def _checked(pieces: Iterator[bytes], piece: _Piece) -> Iterator[bytes]:
+    """The bytes of an entry; raises ArchiveChanged before the last ones of a file that is another by now."""
+    size, crc, held = 0, 0, b""
+    for data in pieces:
+        size, crc = size + len(data), zlib.crc32(data, crc)
+        if size > piece.content.size:
+            break
+        yield held
+        held = data
+    if (size, crc) != (piece.content.size, piece.content.crc):
         raise ArchiveChanged(f"{piece.content.key} has changed while it was sent")
-    return data
+    yield held
+
+
+def _behind(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
+    """The bytes from ``start`` on."""
+    for data in pieces:
+        if start < len(data):
+            yield data[start:]
+        start = max(0, start - len(data))
 
 
 def _directory_entry(entry: zipfile.ZipInfo, header: bytes, start: int) -> bytes:

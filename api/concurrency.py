@@ -1,12 +1,13 @@
-"""Limits how many requests a process of the API works on at once, and how many wait for news beside them.
+"""Limits how many requests a process of the API works on at once, and how many wait or send a job's files beside them.
 
 A request that waits (an event stream, a long poll) costs a thread and nothing else, so many may wait and few may work.
-Each request takes a slot for work when it begins and gives it back when it starts to wait or is answered.
+Each request takes a slot for work when it begins and gives it back when it starts to wait or is answered. Downloads of
+whole jobs have slots of their own, because they last as long as their clients like. A request that gets no slot within
+``PATIENCE_S`` is answered 503. Health checks take none.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,43 +16,64 @@ from typing import TYPE_CHECKING, Any, Self
 from apiflask import APIFlask
 from flask import Response, request
 
-from api.problems import Problem
+from api.problems import Problem, raw_problem
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _SLOT = "cleanplate.slot"
 #: Seconds after which a client may try again when all slots for waiting are taken.
-_RETRY_AFTER_S = 5
-#: Seconds for which a client may accept no bytes before its connection is closed.
-_SEND_TIMEOUT_S = 60.0
+RETRY_AFTER_S = 5
+#: Seconds that a request waits for a slot.
+PATIENCE_S = 10.0
+#: Paths that are answered whatever the slots do.
+HEALTH = frozenset({"/healthz", "/readyz"})
+_BUSY = "All places of this process are taken. Repeat the request."
 
 
-def register(app: APIFlask, *, working: int, waiting: int) -> None:
-    """Limit ``app`` to ``working`` requests at work and ``waiting`` requests that wait."""
-    app.wsgi_app = ConcurrencyLimiter(app.wsgi_app, working=working, waiting=waiting)  # type: ignore[method-assign]
+def register(app: APIFlask, *, working: int, waiting: int, sending: int) -> None:
+    """Limit ``app`` to these numbers of requests that work, that wait, and that send files of a whole job."""
+    app.wsgi_app = ConcurrencyLimiter(  # type: ignore[method-assign]
+        app.wsgi_app, working=working, waiting=waiting, sending=sending, public_url=str(app.config["PUBLIC_URL"])
+    )
 
     @app.after_request
     def release_slot(answer: Response) -> Response:
-        connection: socket.socket | None = request.environ.get("gunicorn.socket")
-        if connection is not None:
-            # A client that stops reading does not hold its slot for good.
-            connection.settimeout(_SEND_TIMEOUT_S)
         # A body that exists already, or is a file, takes no work to send. A stream is produced while it is sent.
-        if not answer.is_streamed or answer.direct_passthrough:
+        if request.path not in HEALTH and (not answer.is_streamed or answer.direct_passthrough):
             _current_slot().release()
         return answer
 
 
-class ConcurrencyLimiter:
-    """WSGI middleware: at most ``working`` requests at work, and ``waiting`` that wait."""
+def busy() -> Problem:
+    """The problem of a request that got no place in time."""
+    return Problem("service_busy", _BUSY, headers={"Retry-After": str(RETRY_AFTER_S)})
 
-    def __init__(self, app: WSGIApplication, *, working: int, waiting: int) -> None:
+
+class ConcurrencyLimiter:
+    """WSGI middleware: at most ``working`` requests at work, ``waiting`` that wait, ``sending`` that send files."""
+
+    def __init__(self, app: WSGIApplication, *, working: int, waiting: int, sending: int, public_url: str) -> None:
         self._app = app
+        self._public_url = public_url
         self.working = threading.BoundedSemaphore(working)
         self.waiting = threading.BoundedSemaphore(waiting)
+        self.sending = threading.BoundedSemaphore(sending)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] in HEALTH:
+            return self._app(environ, start_response)
+        if not self.working.acquire(timeout=PATIENCE_S):
+            status, media_type, refusal = raw_problem(
+                "service_busy", _BUSY, public_url=self._public_url, path=environ["PATH_INFO"]
+            )
+            headers = [
+                ("Content-Type", media_type),
+                ("Content-Length", str(len(refusal))),
+                ("Cache-Control", "no-store"),
+            ]
+            start_response(status, [*headers, ("Retry-After", str(RETRY_AFTER_S))])
+            return [refusal]
         slot = _Slot(self)
         environ[_SLOT] = slot
         try:
@@ -92,12 +114,12 @@ class _Body:
 
 
 class _Slot:
-    """One request's slot: for work, for waiting, or released."""
+    """One request's slot: for work, for waiting, for sending, or released."""
 
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
         self._limiter = limiter
+        #: Acquired by the caller.
         self._held: threading.BoundedSemaphore | None = limiter.working
-        limiter.working.acquire()
 
     @property
     def released(self) -> bool:
@@ -110,14 +132,23 @@ class _Slot:
                 "too_many_streams",
                 "This process has no room for another event stream or long poll. Ask without waiting, or try again "
                 "later.",
-                headers={"Retry-After": str(_RETRY_AFTER_S)},
+                headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         self._replace_by(self._limiter.waiting)
 
     def resume_work(self) -> None:
-        """Exchange the slot for one that works, as soon as one is free."""
-        self._limiter.working.acquire()
-        self._replace_by(self._limiter.working)
+        """Exchange the slot for one that works. Raises Problem ``service_busy``."""
+        self._exchange(self._limiter.working)
+
+    def start_sending(self) -> None:
+        """Exchange the slot for one that sends a job's files. Raises Problem ``service_busy``."""
+        self.release()
+        self._exchange(self._limiter.sending)
+
+    def _exchange(self, semaphore: threading.BoundedSemaphore) -> None:
+        if not semaphore.acquire(timeout=PATIENCE_S):
+            raise busy()
+        self._replace_by(semaphore)
 
     def release(self) -> None:
         """The request is answered, or its client is gone. May be repeated."""
@@ -139,6 +170,11 @@ def _current_slot() -> _Slot:
 def start_stream() -> None:
     """Let the current request only wait until its body is closed. Raises Problem ``too_many_streams``."""
     _current_slot().start_waiting()
+
+
+def start_sending() -> None:
+    """Let the current request only send files until its body is closed. Raises Problem ``service_busy``."""
+    _current_slot().start_sending()
 
 
 @contextmanager

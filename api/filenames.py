@@ -16,12 +16,14 @@ _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 def clean_filename(name: str) -> str:
     """The base name in NFC, without control characters, at most 255 bytes of UTF-8 (the extension is kept).
 
+    A colon becomes ``_``: to a client on Windows ``C:x.jpg`` is a file of another drive, ``x.jpg:y`` a hidden stream.
+
     Raises:
         ValueError: nothing is left of it.
     """
     base = re.split(r"[/\\]", name)[-1]
     kept = "".join(c for c in base if unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"})
-    kept = unicodedata.normalize("NFC", _DIRECTION.sub("", kept)).strip()
+    kept = unicodedata.normalize("NFC", _DIRECTION.sub("", kept)).replace(":", "_").strip()
     if not kept.strip("."):
         raise ValueError(f"{name[:40]!r} is not the name of a file")
     return _capped(kept)

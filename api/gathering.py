@@ -137,7 +137,7 @@ def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str]
 
 
 def _list(stores: Stores, listed: list[requests.NewImage]) -> list[NewImage]:
-    _check_count(stores, len(listed))
+    check_count(stores, len(listed))
     images = []
     for index, image in enumerate(listed):
         try:
@@ -176,7 +176,7 @@ def _list_folders(
                 else:
                     code, detail = left_out
                     skipped.append(SkippedRow(line=number, custom_id=None, code=code, detail=f"{address}: {detail}"))
-                _check_count(stores, len(images))
+                check_count(stores, len(images))
                 if len(skipped) > most:
                     detail = f"More than {most} keys under it are no pictures: name a narrower prefix."
                     raise Problem("too_many_images", detail, faults=[Fault(pointer=pointer(field), detail=detail)])
@@ -215,7 +215,8 @@ def path_of(key: str) -> str | None:
         return None
 
 
-def _check_count(stores: Stores, count: int) -> None:
+def check_count(stores: Stores, count: int) -> None:
+    """Raises Problem ``too_many_images``."""
     most = stores.settings.max_job_images
     if count > most:
         raise Problem("too_many_images", f"A job may have {most} images; this one has {count}. Split it.")

@@ -6,14 +6,16 @@ storage, model, Flask and validation are translated here; anything else is ``int
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
 import structlog
 from apiflask import APIFlask, HTTPError
-from flask import Response, current_app, g, json, request
+from flask import Response, current_app, g, request
 from pydantic import ValidationError
+from uuid6 import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
@@ -108,6 +110,7 @@ CATALOGUE: dict[str, Kind] = {
     "rate_limited": Kind(429, "Too many requests"),
     "quota_exceeded": Kind(429, "Quota exceeded"),
     "internal_error": Kind(500, "Internal error"),
+    "service_busy": Kind(503, "The service is busy"),
     "too_many_streams": Kind(503, "Too many event streams"),
     "not_ready": Kind(503, "The service is not ready"),
     "ledger_unavailable": Kind(503, "The ledger is unavailable"),
@@ -195,6 +198,24 @@ def responses(*codes: str, also: Responses | None = None) -> Responses:
     return {**(also or {}), **problems}
 
 
+def raw_problem(code: str, detail: str, *, public_url: str, path: str) -> tuple[str, str, bytes]:
+    """Status line, media type and body of a problem that the server answers without the application."""
+    kind = CATALOGUE[code]
+    body = _body(code, detail, public_url) | {"instance": redact_text(path), "request_id": f"req_{uuid7().hex}"}
+    return f"{kind.status} {HTTPStatus(kind.status).phrase}", MEDIA_TYPE, json.dumps(body).encode()
+
+
+def _body(code: str, detail: str, public_url: str) -> JsonObject:
+    kind = CATALOGUE[code]
+    return {
+        "type": f"{public_url}/docs#problem-{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+    }
+
+
 def register(app: APIFlask, *, page_for: Callable[[Problem], Response | None]) -> None:
     """Answer every error of ``app`` with a problem, or with its page where ``page_for`` has one."""
     app.extensions["problem_page"] = page_for
@@ -205,15 +226,8 @@ def register(app: APIFlask, *, page_for: Callable[[Problem], Response | None]) -
 
 def _answer(error: Exception) -> Response:
     problem = _translate(error)
-    body: JsonObject = {
-        "type": f"{current_app.config['PUBLIC_URL']}/docs#problem-{problem.code}",
-        "title": problem.kind.title,
-        "status": problem.kind.status,
-        "detail": problem.detail,
-        "instance": redact_text(request.path),
-        "code": problem.code,
-        "request_id": g.request_id,
-    }
+    body = _body(problem.code, problem.detail, str(current_app.config["PUBLIC_URL"]))
+    body |= {"instance": redact_text(request.path), "request_id": g.request_id}
     if problem.faults:
         body["errors"] = [fault.model_dump(exclude_none=True) for fault in problem.faults]
     g.problem_code = problem.code

@@ -15,6 +15,7 @@ from api.watching import Watcher
 from cleanplate.base.settings import Settings
 from storage.blobs import Blobs, open_blobs, secret_of
 from storage.blobs.buckets import Buckets
+from storage.breaker import Breaker
 from storage.database import Database
 from storage.ledger.jobs.watching import Look, look_at
 from storage.ledger.tenants.sessions import select_valid
@@ -49,7 +50,7 @@ class Stores:
         with self._lock:
             self._forget_parents()
             if self._database is None:
-                self._database = Database.connect(self.settings.sqlalchemy_url)
+                self._database = Database.connect(self.settings.sqlalchemy_url, breaker=Breaker())
             return self._database
 
     @property
@@ -57,7 +58,7 @@ class Stores:
         with self._lock:
             self._forget_parents()
             if self._blobs is None:
-                self._blobs = open_blobs(self.settings)
+                self._blobs = open_blobs(self.settings, breaker=Breaker())
             return self._blobs
 
     def _look(self, named: set[tuple[str, str]], tenants: set[str], made_after: datetime) -> Look:

@@ -26,8 +26,13 @@ class UnderPath:
         self._path = path
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = environ["PATH_INFO"]
-        if asked == self._path or asked.startswith(f"{self._path}/"):
-            environ["PATH_INFO"] = asked.removeprefix(self._path) or "/"
-        environ["SCRIPT_NAME"] = self._path
+        remove_path(environ, self._path)
         return self._app(environ, start_response)
+
+
+def remove_path(environ: WSGIEnvironment, path: str) -> None:
+    """Make a request for an address below ``path`` one for the service's own address."""
+    asked = environ["PATH_INFO"]
+    if asked == path or asked.startswith(f"{path}/"):
+        environ["PATH_INFO"] = asked.removeprefix(path) or "/"
+    environ["SCRIPT_NAME"] = path

@@ -5,6 +5,7 @@
     CleanplateError
     ├── UsageError            the command line asks for something that cannot be done
     ├── ExtraMissing          a command or function needs an extra that is not installed
+    ├── FolderUnusable        nothing can be written to a folder
     ├── EmbeddedError         ``cleanplate up`` cannot start or continue
     │   ├── HomeInUse
     │   ├── HomeOpen
@@ -24,6 +25,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,6 +59,18 @@ class ExtraMissing(CleanplateError):
     def __init__(self, subject: str, extras: Sequence[str]) -> None:
         parts = " and ".join(_EXTRAS[extra] for extra in extras)
         super().__init__(f"{subject} needs {parts}: pip install 'cleanplate[{','.join(extras)}]'")
+
+
+class FolderUnusable(CleanplateError):
+    """A folder cannot be made, or this user cannot write to it."""
+
+    code = "folder_unusable"
+
+    def __init__(self, folder: Path, reason: str, way_out: str) -> None:
+        super().__init__(
+            f"Nothing can be written to {folder} ({reason}): give the user {os.getuid()} the right to write there, or "
+            f"{way_out}."
+        )
 
 
 class EmbeddedError(CleanplateError):

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Interval, Select, bind
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from storage.breaker import Breaker
 from storage.engine import WRITES, open_engine
 from storage.errors import LedgerUnavailable
 from storage.migrate import is_current
@@ -30,8 +31,10 @@ def _utc_now() -> datetime:
 class Database:
     """An open ledger. Threads may share one; processes may not: connect after a fork."""
 
-    def __init__(self, engine: Engine, clock: Clock | None) -> None:
+    def __init__(self, engine: Engine, clock: Clock | None, breaker: Breaker | None = None) -> None:
         self.engine = engine
+        # SQLite has no server; a lock that is held for long is no reason to refuse readers.
+        self._breaker = breaker if self.on_postgres else None
         self._writing = engine.execution_options(**{WRITES: True})
         self._built: dict[Callable[[Database], Select[Any]], Select[Any]] = {}
         self._clock = clock
@@ -39,12 +42,13 @@ class Database:
             self._clock = _utc_now
 
     @classmethod
-    def connect(cls, url: str, *, clock: Clock | None = None) -> Database:
+    def connect(cls, url: str, *, clock: Clock | None = None, breaker: Breaker | None = None) -> Database:
         """Opens the ledger at an SQLAlchemy URL; no statement is sent yet.
 
-        ``clock`` (aware times) replaces the server's clock on Postgres and UTC now on SQLite.
+        ``clock`` (aware times) replaces the server's clock on Postgres and UTC now on SQLite. With a ``breaker``,
+        transactions fail at once while Postgres does not answer.
         """
-        return cls(open_engine(url), clock)
+        return cls(open_engine(url), clock, breaker)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -57,13 +61,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads. Raises LedgerUnavailable."""
-        with _transaction(self.engine) as connection:
+        with _transaction(self.engine, self._breaker) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction committed at the end of the block, rolled back by an error. Raises LedgerUnavailable."""
-        with _transaction(self._writing) as connection:
+        with _transaction(self._writing, self._breaker) as connection:
             yield connection
 
     def now(self) -> ColumnElement[datetime]:
@@ -98,15 +102,21 @@ class Database:
 
 
 @contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
+def _transaction(engine: Engine, breaker: Breaker | None) -> Iterator[Connection]:
     """A transaction; turns failures of the database into ``LedgerUnavailable``."""
+    if breaker is not None and not breaker.allows():
+        raise LedgerUnavailable("The ledger's database has not answered lately.")
     try:
         with engine.begin() as connection:
+            if breaker is not None:
+                breaker.answered()
             yield connection
     except PoolTimeout as error:
         raise LedgerUnavailable("All connections to the ledger are in use. Try again shortly.") from error
     except DBAPIError as error:
         if isinstance(error, OperationalError) or error.connection_invalidated:
+            if breaker is not None:
+                breaker.failed()
             lines = str(error.orig).strip().splitlines()
             raise LedgerUnavailable(f"The ledger's database failed: {lines[0] if lines else error.orig!r}") from error
         raise

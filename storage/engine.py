@@ -11,9 +11,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
+from cleanplate.base.files import make_home_folder
+
 #: Seconds that a statement waits for SQLite's write lock, and a connection for Postgres' answer.
 LOCK_TIMEOUT_S = 30
-CONNECT_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 5
+#: Seconds that Postgres has to answer a statement, and the check of a pooled connection.
+ANSWER_S = 30.0
+_CHECK_S = 3.0
 #: Milliseconds without an acknowledgement after which a connection counts as broken: well within a lease.
 _SILENCE_MS = 10_000
 #: In a URL's query: a pooler in transaction mode stands before Postgres.
@@ -22,8 +27,10 @@ POOLER = "cleanplate_pooler"
 WRITES = "cleanplate_writes"
 
 
-def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
+def open_engine(url: str, *, foreign_keys: bool = True, answer_s: float = ANSWER_S) -> Engine:
     """An engine for ``sqlite:///path`` or ``postgresql://…``; ``foreign_keys=False`` is for migrations.
+
+    ``answer_s``: seconds after which a statement without an answer from Postgres fails and its connection is closed.
 
     Creates the folder of an SQLite file, for its owner only, where there is none. With ``POOLER`` in the URL's query
     psycopg prepares no statements: a pooler in transaction mode hands each transaction another session, which does not
@@ -33,7 +40,7 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
             raise ValueError("The ledger needs an SQLite file: several processes share it.")
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(Path(parsed.database).parent)
         engine = create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
         _prepare_sqlite(engine, foreign_keys=foreign_keys)
         return engine
@@ -44,12 +51,36 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> Engine:
     }
     if POOLER in parsed.query:
         arguments["prepare_threshold"] = None
-    return create_engine(
+    engine = create_engine(
         parsed.difference_update_query([POOLER]),
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         connect_args=arguments,
     )
+    _bound_postgres(engine, answer_s)
+    return engine
+
+
+def _bound_postgres(engine: Engine, answer_s: float) -> None:
+    """Ends calls to a Postgres that hangs. TCP cannot: the kernel of a stopped server still acknowledges."""
+    from storage.postgres import BoundedConnection
+
+    check = engine.dialect.do_ping
+
+    def check_briefly(connection: Any) -> bool:
+        connection.answer_s = _CHECK_S
+        try:
+            return check(connection)
+        finally:
+            connection.answer_s = answer_s
+
+    engine.dialect.do_ping = check_briefly  # type: ignore[assignment, method-assign]
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> BoundedConnection:
+        connection = BoundedConnection.connect(*arguments, **named)
+        connection.answer_s = answer_s
+        return connection
 
 
 def _prepare_sqlite(engine: Engine, *, foreign_keys: bool) -> None:

@@ -1,34 +1,31 @@
-"""One dispatcher at a time: a Postgres advisory lock on a separate connection, or a lock file with SQLite.
+"""One dispatcher at a time: a lease in the ledger by Postgres' clock, or a lock file with SQLite.
 
-The system releases both when their holder dies. A leader calls ``held()`` before each round of work. Two leaders at
-once are safe: leadership saves work, and correctness does not rest on it.
+A lease needs no session of its own, so that it holds behind a pooler too. A leader calls ``held()`` before each round
+of work. Two leaders at once are safe: leadership saves work, and correctness does not rest on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import delete, exists, or_, select
+from sqlalchemy.dialects.postgresql import insert
 
-from cleanplate.base.settings import InvalidSettings, Settings
+from cleanplate.base.files import make_home_folder
+from cleanplate.base.settings import Settings
 from storage.database import Database
+from storage.errors import LedgerUnavailable
+from storage.tables import leaders
 
-#: Any number that no other advisory lock in the database uses.
-_ADVISORY_LOCK = 0x636C706C61746502
-
-
-#: Session settings by which Postgres ends the session, and with it the lock, of a leader that hangs or is gone. A
-#: leader sends a statement at least every 5 s; another one follows within 10 s.
-_SESSION = {
-    "idle_session_timeout": "8s",
-    "tcp_keepalives_idle": "3",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "2",
-}
+_ROLE = "dispatcher"
+#: Seconds after which a silent leader is followed, and after which a leader extends its lease.
+LEASE_S = 6.0
+EXTEND_S = 1.5
 
 
 class Leadership(Protocol):
@@ -39,62 +36,73 @@ class Leadership(Protocol):
 
 
 @contextmanager
-def leadership(db: Database, settings: Settings) -> Iterator[Leadership]:
-    """A candidate for leadership, until the end of the block. A failure of the database means that it does not lead.
-
-    Raises:
-        InvalidSettings: a pooler stands before Postgres; its clients share sessions, and so would all of them lead.
-    """
-    if db.on_postgres and settings.database_pooler:
-        raise InvalidSettings(
-            "CLEANPLATE_DATABASE_POOLER: must be off for the dispatcher, which leads by a lock of its session. "
-            "Give it the address of Postgres itself in CLEANPLATE_DATABASE_URL."
-        )
-    candidate = _AdvisoryLock(db) if db.on_postgres else _LockFile(settings)
+def leadership(db: Database, settings: Settings, clock: Callable[[], float] = time.monotonic) -> Iterator[Leadership]:
+    """A candidate for leadership, until the end of the block. A failure of the database means that it does not lead."""
+    candidate = _Lease(db, clock) if db.on_postgres else _LockFile(settings)
     try:
         yield candidate
     finally:
         candidate.give_up()
 
 
-class _AdvisoryLock:
-    def __init__(self, db: Database) -> None:
-        self._engine = db.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._connection: Connection | None = None
-        self._leads = False
+def is_led(db: Database, settings: Settings) -> bool:
+    """Whether some process leads now. Raises LedgerUnavailable."""
+    if db.on_postgres:
+        with db.read() as connection:
+            return bool(
+                connection.scalar(select(exists().where(leaders.c.role == _ROLE, leaders.c.expires_at > db.now())))
+            )
+    with leadership(db, settings) as candidate:
+        # This process could take the lock, so nobody had it; the block's end frees it at once.
+        return not candidate.held()
+
+
+class _Lease:
+    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
+        self._db = db
+        self._clock = clock
+        self._token = secrets.token_urlsafe(24)
+        #: Times of this machine at which the lease is extended, and at which it ends if it is not.
+        self._extend_at = self._ends_at = clock()
 
     def held(self) -> bool:
+        now = self._clock()
+        if now < self._extend_at:
+            return True
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-                # Detached, so that closing it ends the session instead of returning it to the pool with the lock.
-                self._connection.detach()
-                for setting, value in _SESSION.items():
-                    self._connection.execute(select(func.set_config(setting, value, False)))
-            if self._leads:
-                # The lock lives as long as its session: a session that answers still holds it.
-                self._connection.execute(select(1))
-            else:
-                self._leads = bool(self._connection.scalar(select(func.pg_try_advisory_lock(_ADVISORY_LOCK))))
-        except SQLAlchemyError:
-            self.give_up()
-        return self._leads
+            leads = self._extend()
+        except LedgerUnavailable:
+            # The lease holds as long as nobody else can have it.
+            return now < self._ends_at
+        # Counted from before the statement, so that this process stops before another may begin.
+        self._extend_at, self._ends_at = (now + EXTEND_S, now + LEASE_S) if leads else (now, now)
+        return leads
+
+    def _extend(self) -> bool:
+        """Take the lease, or extend it; whether this process has it."""
+        values = {"token": self._token, "expires_at": self._db.after(LEASE_S)}
+        with self._db.write() as connection:
+            taken = connection.scalar(
+                insert(leaders)
+                .values(role=_ROLE, **values)
+                .on_conflict_do_update(
+                    index_elements=[leaders.c.role],
+                    set_=values,
+                    where=or_(leaders.c.token == self._token, leaders.c.expires_at <= self._db.now()),
+                )
+                .returning(leaders.c.token)
+            )
+            return bool(taken == self._token)
 
     def give_up(self) -> None:
-        connection, self._connection, led, self._leads = self._connection, None, self._leads, False
-        if connection is None:
-            return
-        with suppress(SQLAlchemyError):  # a broken session no longer holds the lock
-            if led:
-                # Unlocks explicitly, because the server notices the end of a session with a delay.
-                connection.scalar(select(func.pg_advisory_unlock(_ADVISORY_LOCK)))
-        with suppress(SQLAlchemyError):  # the connection is broken already
-            connection.close()
+        self._extend_at = self._ends_at = self._clock()
+        with suppress(LedgerUnavailable), self._db.write() as connection:  # the lease ends by itself
+            connection.execute(delete(leaders).where(leaders.c.role == _ROLE, leaders.c.token == self._token))
 
 
 class _LockFile:
     def __init__(self, settings: Settings) -> None:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(settings.home)
         self._lock = FileLock(settings.home / "dispatcher.lock", thread_local=False)
 
     def held(self) -> bool:

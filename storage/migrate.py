@@ -6,6 +6,7 @@ the schema as it was. The validation of constraints on Postgres, which may take 
 
 from __future__ import annotations
 
+import math
 from importlib.resources import files
 
 from alembic import command
@@ -31,7 +32,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
     Raises SchemaNewer: another revision than ``head`` is asked for there.
     """
-    engine = open_engine(url, foreign_keys=False)
+    engine = open_engine(url, foreign_keys=False, answer_s=math.inf)
     try:
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             if engine.dialect.name == "postgresql":

@@ -51,6 +51,7 @@ class Embedded:
         settings = SMALL | {"CLEANPLATE_HOME": str(self.home), "CLEANPLATE_PORT": str(self._port)}
         if self._path:
             settings["CLEANPLATE_PUBLIC_URL"] = self.url
+        (self.home / "address").unlink(missing_ok=True)  # of a life that was killed
         with running("up", settings=settings, log_path=self._log_path) as started:
 
             def ready() -> bool:

@@ -14,13 +14,15 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import psycopg
 import redis
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
@@ -28,6 +30,7 @@ from tests.ports import free_port
 from tests.server import Server, ServerFailed, ServerMissing, find_binary, start_server
 
 __all__ = [
+    "PgBouncer",
     "PostgresServer",
     "RedisServer",
     "S3Server",
@@ -37,6 +40,7 @@ __all__ = [
     "environment",
     "find_binary",
     "free_port",
+    "pooler_before",
     "start_server",
 ]
 
@@ -142,6 +146,58 @@ class PostgresServer(Server):
             if part.exists():
                 shutil.copytree(part, self.folder / part.name, symlinks=True)
         self._binaries = self.folder / self._binaries.relative_to(package.parent)
+
+
+class PgBouncer(Server):
+    """PgBouncer in transaction mode before a Postgres server, with one server connection for all clients."""
+
+    name = "pgbouncer"
+
+    def __init__(self, postgres: PostgresServer) -> None:
+        self._binary = find_binary(
+            "pgbouncer", None, "The tests need PgBouncer. Install it (Debian, Ubuntu: apt install pgbouncer)."
+        )
+        super().__init__()
+        self._postgres = postgres
+        self.port = free_port()
+        self._user = "nobody" if os.geteuid() == 0 else None
+
+    def url(self, postgres_url: str) -> str:
+        """The URL of a database of the Postgres server, through this pooler."""
+        return postgres_url.replace(f":{self._postgres.port}/", f":{self.port}/")
+
+    def answers(self) -> bool:
+        try:
+            with psycopg.connect(self.url(self._postgres.url("postgres")), connect_timeout=5, prepare_threshold=None):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def _launch(self) -> None:
+        address = conninfo_to_dict(self._postgres.url("postgres"))
+        configuration = self.folder / "pgbouncer.ini"
+        configuration.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self._postgres.port} user={address['user']} "
+            f"password={address['password']}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 1\n"
+            "ignore_startup_parameters = extra_float_digits,options\n"
+        )
+        if self._user is not None:
+            for path in (self.folder, configuration):
+                shutil.chown(path, self._user)
+        self._run(self._binary, configuration, user=self._user)
+
+
+@contextmanager
+def pooler_before(postgres: PostgresServer, url: str) -> Iterator[str]:
+    """The URL of a database through a pooler, which runs during the block."""
+    pooler = PgBouncer(postgres)
+    try:
+        pooler.start()
+        yield pooler.url(url)
+    finally:
+        pooler.close()
 
 
 class RedisServer(Server):

@@ -23,7 +23,10 @@ class Readiness(Health):
     workers: int = Field(description="Worker processes that take images.")
     starting: int = Field(description="Worker processes that load their network.")
     reason: str | None = Field(
-        description="Why a worker that reports does not work, as a code; `GET /v1/devices` has the sentence.",
+        description=(
+            "Why a worker, or another program of `cleanplate up`, does not run, as a code: `dispatch_down` means that "
+            "nobody hands images to workers. `GET /v1/devices` has the sentence."
+        ),
         examples=["process_died"],
     )
 

@@ -14,7 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import wrap_file
 
 from api.answers import Fault
-from api.bodies import StrictRequest, unsupported
+from api.bodies import FORM_BYTES, StrictRequest, unsupported
 from api.problems import Problem, pointer, responses
 from api.stores import stores
 from storage.blobs.base import attachment
@@ -26,8 +26,6 @@ blueprint = APIBlueprint(
     tag={"name": "Signed links", "description": "Files behind links of the local object store; the link is the key."},
 )
 
-#: Bytes of a form beside its file.
-_FORM_BYTES = 64 * 1024
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -116,7 +114,7 @@ def send_form(token: str) -> Response:
     link = blobs.read_link(token, "POST")
     if request.mimetype != "multipart/form-data":
         raise unsupported("multipart/form-data")
-    request.max_content_length = (link.max_bytes or 0) + _FORM_BYTES
+    request.max_content_length = (link.max_bytes or 0) + FORM_BYTES
     too_large = Problem("image_too_large", f"The file may have {link.max_bytes} bytes at most.")
     try:
         cast(StrictRequest, request).parse_form()

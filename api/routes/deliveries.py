@@ -30,7 +30,9 @@ must_be_json(blueprint, "deliveries.recover_failed")
     ),
 )
 def rotate(webhook_id: str, query_data: requests.Rotation) -> answers.WebhookWithSecret:
-    endpoint, secret = rotate_secret(stores().database, auth.tenant(), webhook_id, keep_s=query_data.keep_s)
+    endpoint, secret = rotate_secret(
+        stores().database, auth.tenant(), webhook_id, keep_s=query_data.keep_s, actor=auth.actor()
+    )
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
 
 

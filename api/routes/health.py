@@ -1,8 +1,12 @@
-"""Health: whether the process is alive, and whether it is ready."""
+"""Health: whether the process is alive, and whether it is ready. Both answers come in time, whatever a server does."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
 from apiflask import APIBlueprint
 
@@ -17,6 +21,12 @@ blueprint = APIBlueprint(
     __name__,
     tag={"name": "Health", "description": "For whoever runs the service."},
 )
+
+
+#: Seconds that ledger and object store together have to answer.
+_PATIENCE_S = 3.0
+_lock = threading.Lock()
+_looks: WeakKeyDictionary[Stores, dict[str, _Look]] = WeakKeyDictionary()
 
 
 @blueprint.get("/healthz")
@@ -36,11 +46,45 @@ def alive() -> answers.Health:
     responses=responses("not_ready"),
 )
 def ready() -> answers.Readiness:
-    reasons = [reason for reason in (_against_ledger(stores()), _against_blobs(stores())) if reason]
+    backend = stores()
+    until = time.monotonic() + _PATIENCE_S
+    looks = [_look_at("ledger", _against_ledger, backend), _look_at("object store", _against_blobs, backend)]
+    reasons = [reason for look in looks if (reason := look.reason(until))]
     if reasons:
         raise Problem("not_ready", " ".join(reasons))
-    state = worker_state(stores().database)
+    state = worker_state(backend.database)
     return answers.Readiness(status="ok", workers=state.working, starting=state.starting, reason=state.reason_code)
+
+
+class _Look:
+    """One look at a server, in a thread of its own; requests that come meanwhile share it."""
+
+    def __init__(self, name: str, ask: Callable[[Stores], str | None], backend: Stores) -> None:
+        self._name = name
+        self._reason: str | None = None
+        self.done = threading.Event()
+        threading.Thread(target=self._run, args=(ask, backend), name=f"ready-{name}", daemon=True).start()
+
+    def reason(self, until: float) -> str | None:
+        """Why the server cannot be used; ``None``: it can."""
+        if not self.done.wait(max(0.0, until - time.monotonic())):
+            return f"The {self._name} does not answer."
+        return self._reason
+
+    def _run(self, ask: Callable[[Stores], str | None], backend: Stores) -> None:
+        self._reason = f"The {self._name} cannot be asked."
+        try:
+            self._reason = ask(backend)
+        finally:
+            self.done.set()
+
+
+def _look_at(name: str, ask: Callable[[Stores], str | None], backend: Stores) -> _Look:
+    with _lock:
+        looks = _looks.setdefault(backend, {})
+        if name not in looks or looks[name].done.is_set():
+            looks[name] = _Look(name, ask, backend)
+        return looks[name]
 
 
 def _against_ledger(backend: Stores) -> str | None:

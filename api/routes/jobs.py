@@ -10,7 +10,7 @@ from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
 from api.concurrency import waiting
 from api.dry_runs import dry_run
-from api.gathering import gather_job, places_of
+from api.gathering import check_count, gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
 from api.problems import Problem, responses, validation_problem
@@ -98,7 +98,7 @@ def submit() -> tuple[answers.Job | answers.DryRun, int, dict[str, str]]:
     if given is not None:
         return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
-        body = _read_body()
+        body = _read_body(backend)
         if body.dry_run:
             return dry_run(backend, tenant, gather_job(backend, tenant, body)), 200, {}
         job, replayed = _submit_uploaded(backend, tenant, attempt, body)
@@ -109,10 +109,12 @@ def submit() -> tuple[answers.Job | answers.DryRun, int, dict[str, str]]:
     return accepted(job, replayed=replayed)
 
 
-def _read_body() -> requests.NewJob:
+def _read_body(backend: Stores) -> requests.NewJob:
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
+        if isinstance(given.get("images"), list):
+            check_count(backend, len(given["images"]))
     try:
         return requests.NewJob.model_validate(given)
     except ValidationError as error:

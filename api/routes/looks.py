@@ -8,7 +8,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from api import answers, auth
+from api import answers, auth, concurrency
 from api.problems import Problem, responses
 from api.stores import stores
 from model.imaging import Limits
@@ -117,8 +117,13 @@ def of_result(image_id: str) -> Response:
 def _seen(key: str) -> Response:
     backend = stores()
     limits = Limits(max_bytes=backend.settings.max_image_bytes, max_pixels=backend.settings.max_image_pixels)
-    with _one_at_a_time:
-        picture = view(backend.blobs.get(key, max_bytes=limits.max_bytes), limits)
+    data = backend.blobs.get(key, max_bytes=limits.max_bytes)
+    if not _one_at_a_time.acquire(timeout=concurrency.PATIENCE_S):
+        raise concurrency.busy()
+    try:
+        picture = view(data, limits)
+    finally:
+        _one_at_a_time.release()
     answer = Response(picture.data, mimetype=picture.content_type)
     answer.headers["Cleanplate-Width"] = str(picture.width)
     answer.headers["Cleanplate-Height"] = str(picture.height)

@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import ValidationError
 
-from api import answers, auth
+from api import answers, auth, concurrency
 from api.answers import Fault
 from api.bodies import StrictRequest, unsupported
 from api.gathering import read_images, with_terms
@@ -112,6 +112,7 @@ def _terms() -> ManifestTerms:
 def skipped(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
+    concurrency.start_sending()
 
     def lines() -> Iterator[str]:
         after = 0

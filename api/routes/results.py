@@ -6,8 +6,9 @@ Manifest and errors are read from the ledger while they are sent, and the ZIP's 
 from __future__ import annotations
 
 import tempfile
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,7 +16,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
-from api import answers, auth
+from api import answers, auth, concurrency
 from api.archive import ZipPlan, ZipStream
 from api.problems import Problem, responses
 from api.stores import Stores, stores
@@ -23,6 +24,7 @@ from cleanplate.base.names import stem_and_extension
 from storage import records
 from storage.ledger.jobs.filters import ImageFilter
 from storage.ledger.jobs.reading import get_job, list_images
+from storage.ledger.tenants.sessions import select_valid
 from storage.records import ImageState, JobState, Scope
 
 blueprint = APIBlueprint("results", __name__, tag={"name": "Results", "description": "What came of a job, as files."})
@@ -42,6 +44,12 @@ _ZIP_HEADERS: Any = {
     "Accept-Ranges": {"description": "`bytes`.", "schema": {"type": "string"}},
 }
 _PAGE = 500
+#: Seconds after which an archive that is being sent asks again whether its key still holds.
+RECHECK_S = 2.0
+
+
+class DownloadEnded(ConnectionError):
+    """A download ends before its end: its client has left, or its key was revoked."""
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/results")
@@ -110,13 +118,16 @@ def archive(job_id: str) -> Response:
     job = get_job(backend.database, tenant, job_id)
     if job.state not in {JobState.COMPLETED, JobState.CANCELED}:
         raise Problem("job_not_finished", f"The job is {job.state}. Ask again when it has ended.")
+    concurrency.start_sending()
+    goes_on = _permission(backend)
     plan = ZipPlan()
     try:
         _plan(plan, backend, tenant, job)
     except BaseException:
         plan.close()
         raise
-    answer = Response(ZipStream(plan, backend.blobs.get), mimetype="application/zip")
+    stream = ZipStream(plan, lambda key: _while(goes_on, backend.blobs.read(key)))
+    answer = Response(stream, mimetype="application/zip")
     answer.headers["Content-Disposition"] = f'attachment; filename="{job_id}.zip"'
     answer.headers["Cache-Control"] = "private, no-cache"
     answer.content_length = plan.length
@@ -139,15 +150,22 @@ def _plan(plan: ZipPlan, backend: Stores, tenant: str, job: records.Job) -> None
             if current.result_key is not None:
                 crc = current.result_crc32
                 if size is None or crc is None:
-                    # A version before 0018 kept neither.
-                    data = backend.blobs.get(current.result_key)
-                    size, crc = len(data), zlib.crc32(data)
-                time = current.finished_at or current.created_at
-                file = plan.add(result_path(image), time, size=size, crc=crc, key=current.result_key)
+                    # A version before 0019 kept neither.
+                    size, crc = _measure(backend.blobs.read(current.result_key))
+                ended_at = current.finished_at or current.created_at
+                file = plan.add(result_path(image), ended_at, size=size, crc=crc, key=current.result_key)
             line = answers.ManifestLine.of(image, file, size if file is not None else None)
             manifest.write(line.model_dump_json().encode() + b"\n")
         plan.add_text("manifest.jsonl", job.finished_at or job.created_at, manifest)
     plan.finish()
+
+
+def _measure(pieces: Iterator[bytes]) -> tuple[int, int]:
+    """The number of bytes, and their CRC-32."""
+    size, crc = 0, 0
+    for piece in pieces:
+        size, crc = size + len(piece), zlib.crc32(piece, crc)
+    return size, crc
 
 
 def result_path(image: records.Image) -> str:
@@ -163,7 +181,33 @@ def download_name(image: records.Image) -> str:
     return stem + (PurePosixPath(image.current.result_key or "").suffix or extension)
 
 
+def _permission(backend: Stores) -> Callable[[], bool]:
+    """Whether the current request may go on: its client is there, and its key or session still holds."""
+    caller, asked_at = auth.caller(), time.monotonic()
+    has_left: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+
+    def goes_on() -> bool:
+        nonlocal asked_at
+        if has_left():
+            return False
+        if time.monotonic() < asked_at + RECHECK_S:
+            return True
+        asked_at = time.monotonic()
+        return caller in select_valid(backend.database, {caller})
+
+    return goes_on
+
+
+def _while(goes_on: Callable[[], bool], pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Raises DownloadEnded as soon as ``goes_on`` is false."""
+    for piece in pieces:
+        if not goes_on():
+            raise DownloadEnded
+        yield piece
+
+
 def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) -> Response:
+    concurrency.start_sending()
     return Response((f"{item.model_dump_json()}\n" for item in items), mimetype=LINES)
 
 

@@ -47,7 +47,13 @@ def create(json_data: requests.NewWebhook) -> tuple[answers.WebhookWithSecret, i
     check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
     (endpoint, secret), headers = done_once(
         lambda once: create_endpoint_once(
-            backend.database, tenant, once, json_data.url, json_data.events, all_jobs=json_data.all_jobs
+            backend.database,
+            tenant,
+            once,
+            json_data.url,
+            json_data.events,
+            all_jobs=json_data.all_jobs,
+            actor=auth.actor(),
         )
     )
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint)), 201, headers
@@ -94,6 +100,7 @@ def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webho
         events=json_data.events,
         all_jobs=json_data.all_jobs,
         enable=bool(json_data.enabled),
+        actor=auth.actor(),
     )
     return answers.Webhook(**answers.Webhook.fields_of(changed))
 
@@ -107,5 +114,5 @@ def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webho
     ),
 )
 def delete(webhook_id: str) -> Response:
-    delete_endpoint(stores().database, auth.tenant(), webhook_id)
+    delete_endpoint(stores().database, auth.tenant(), webhook_id, actor=auth.actor())
     return Response(status=204)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -13,14 +14,11 @@ def stem_and_extension(name: str) -> tuple[str, str]:
     return (stem, f".{extension}") if stem and dot else (name, "")
 
 
-def candidates(name: str) -> Iterator[str]:
-    """``a.jpg``, ``a (2).jpg``, ``a (3).jpg`` and so on."""
-    yield name
+def candidates(name: str, begin: int = 1) -> Iterator[str]:
+    """``a.jpg``, ``a (2).jpg``, ``a (3).jpg`` and so on, from the one with the number ``begin``."""
     stem, extension = stem_and_extension(name)
-    number = 2
-    while True:
-        yield f"{stem} ({number}){extension}"
-        number += 1
+    for number in itertools.count(begin):
+        yield name if number == 1 else f"{stem} ({number}){extension}"
 
 
 #: Characters that a file name cannot have on some system (Microsoft, "Naming Files, Paths, and Namespaces").

@@ -148,6 +148,14 @@ class Family:
             elif child.process is None and now >= child.restart_at:
                 self._start(child)
 
+    def failing(self) -> list[Child]:
+        """Children that are dead, or in a crash loop and not yet settled after their last start."""
+        return [
+            child
+            for child in self.children
+            if not child.alive or (child.in_crash_loop and self.clock() - child.started_at < SETTLED_S)
+        ]
+
     def stop(self, grace_s: float, *, hurry: Callable[[], bool] = lambda: False) -> bool:
         """Ask all children to stop, wait ``grace_s`` seconds or until ``hurry()``, then kill the others.
 

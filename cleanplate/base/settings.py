@@ -68,7 +68,7 @@ class Settings(BaseModel):
     database_pooler: bool = Field(
         default=False,
         description="Whether the database URL leads to a pooler in transaction mode (PgBouncer): statements are not "
-        "prepared. The dispatcher needs the address of Postgres itself.",
+        "prepared.",
     )
     broker_url: SecretStr = Field(
         default=SecretStr(""),
@@ -106,6 +106,12 @@ class Settings(BaseModel):
         le=4000,
         description="Event streams and long polls that each API process holds beside its requests.",
     )
+    api_downloads: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description="Archives and manifests of whole jobs that each API process sends at once, beside its requests.",
+    )
     stream_s: float = Field(
         default=3600, gt=0, description="Seconds after which the API ends an event stream; the client resumes it."
     )
@@ -113,6 +119,13 @@ class Settings(BaseModel):
         default=SecretStr(""),
         description="Signs links to the local blob store and the web page's sessions; at least 32 characters, the same "
         "for all API machines. Empty: generated once and kept in the home folder.",
+    )
+
+    audit_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys the hash chain of the audit log: whoever writes the ledger cannot write the log anew. At "
+        "least 32 characters, the same for all dispatchers and for `cleanplate audit verify`. Empty: kept in the "
+        "home folder where the ledger is there too, else the chain has no key.",
     )
 
     operator_tenants: JsonList[str] = Field(
@@ -270,7 +283,7 @@ class Settings(BaseModel):
             raise ValueError("must be s3://bucket, s3://bucket/prefix or file:///folder")
         return value
 
-    @field_validator("signing_key")
+    @field_validator("signing_key", "audit_key")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value() and len(value.get_secret_value()) < 32:

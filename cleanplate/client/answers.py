@@ -398,7 +398,7 @@ class ReadinessAnswer(_Answer):
     workers: int | None = None
     #: Processes that load their network.
     starting: int = 0
-    #: Why a worker that reports does not work, as a code.
+    #: Why a worker, or another program of ``cleanplate up``, does not run, as a code.
     reason: str | None = None
 
 

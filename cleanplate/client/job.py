@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Unpack
 
+from cleanplate.base.files import make_folder
 from cleanplate.base.names import candidates, safe_path, stem_and_extension
 from cleanplate.client.answers import (
     ErrorLine,
@@ -141,7 +142,7 @@ class Job:
         repeated.
         """
         self.wait()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         missing: dict[Path, ResultLine] = {}
         files: dict[str, Path] = {}
         taken_paths: set[str] = set()
@@ -150,7 +151,7 @@ class Job:
             taken_paths.add(str(path).casefold())
             files[line.image_id] = path
             if not is_there:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 missing[path] = line
             elif on_done is not None:
                 on_done(1)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from storage.database import Database
     from storage.records import AuditEntry
 
+#: Seconds after which an entry should be in its chain: a dispatcher chains every few.
+STALE_S = 600.0
+
 app = typer.Typer(help="The audit log. The commands read the ledger itself.", no_args_is_help=True)
 
 
@@ -33,17 +36,16 @@ def _tenant_id(database: Database, name: str | None) -> str | None:
 def export(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's entries. Without it: all.")] = None,
 ) -> None:
-    """Print the audit log as JSON Lines, one entry with its hash per line.
+    """Print the audit log as JSON Lines, one entry with its hash per line; entries of the last seconds have none yet.
 
     Example: `cleanplate audit export --tenant acme > acme-audit.jsonl`
     """
     import json
 
     from cleanplate.commands.keys import ledger
-    from storage.ledger.operations.audit import as_json, chain, chained_entries
+    from storage.ledger.operations.audit import as_json, chained_entries
 
     with ledger() as database:
-        chain(database)
         for entry in chained_entries(database, _tenant_id(database, tenant)):
             typer.echo(json.dumps({**as_json(entry), "hash": entry.hash}, sort_keys=True))
 
@@ -63,34 +65,48 @@ def verify(
 ) -> None:
     """Check the hash chain of the audit log; exit status 1 if an entry was changed, removed or inserted.
 
+    It only reads. The ends of the chains that the dispatcher keeps in the object store every hour are checked too.
     Prints the end of each tenant's chain. Keep that line elsewhere and pass it to a later run as `--head`.
 
     Example: `cleanplate audit verify`
     """
     from contextlib import ExitStack
 
+    from cleanplate.base.settings import load_settings
     from cleanplate.commands.keys import ledger
-    from storage.ledger.operations.audit import Verification, chain, chained_entries
+    from storage.audit_heads import audit_key, read_heads
+    from storage.blobs import open_blobs
+    from storage.ledger.operations.audit import Verification, chained_entries, unchained
 
     missing_heads = {_head(text) for text in head or []}
-    verification = Verification()
+    settings = load_settings()
+    verification = Verification(audit_key(settings))
+    waiting = 0
     with ExitStack() as stack:
         if file is None:
             database = stack.enter_context(ledger())
-            chain(database)
+            missing_heads |= set(read_heads(open_blobs(settings)))
+            waiting = unchained(database, older_than_s=STALE_S)
             entries = chained_entries(database)
         else:
             entries = _read(file)
         for entry in entries:
             verification.see(entry)
             missing_heads.discard((entry.tenant_id, entry.sequence, entry.hash))
+    verification.finish()
     for flaw in verification.flaws.values():
         typer.echo(f"{flaw.tenant_id}, entry {flaw.sequence}: {flaw.reason}.", err=True)
     for tenant_id, sequence, _ in sorted(missing_heads):
-        typer.echo(f"{tenant_id}, entry {sequence}: it is not the entry that --head names, or no longer.", err=True)
+        typer.echo(f"{tenant_id}, entry {sequence}: it is not the entry that was kept, or no longer.", err=True)
     for tenant_id, (sequence, digest) in verification.heads.items():
         typer.echo(f"{tenant_id}:{sequence}:{digest}")
-    if verification.flaws or missing_heads:
+    if waiting:
+        typer.echo(
+            f"{waiting} entries are older than {STALE_S:g} s and in no chain: no dispatcher runs, or somebody took "
+            "them out of it.",
+            err=True,
+        )
+    if verification.flaws or missing_heads or waiting:
         raise typer.Exit(1)
     typer.echo(f"{verification.entries} entries, all as they were written.", err=True)
 

@@ -56,14 +56,11 @@ def _serves(settings: Settings) -> str | None:
 
 def _dispatches(settings: Settings) -> str | None:
     from storage.database import Database
-    from storage.leader import leadership
+    from storage.leader import is_led
 
     database = Database.connect(settings.sqlalchemy_url)
     try:
-        database.check()
-        with leadership(database, settings) as candidate:
-            # This process could become the leader, so nobody was; the block's end frees the place at once.
-            return "no dispatcher leads" if candidate.held() else None
+        return None if is_led(database, settings) else "no dispatcher leads"
     finally:
         database.close()
 

@@ -70,7 +70,7 @@ def inpaint(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from cleanplate.base.files import replacing
+    from cleanplate.base.files import replacing, require_writable
     from cleanplate.base.settings import load_settings
     from cleanplate.base.weights import find
     from cleanplate.errors import UsageError
@@ -88,6 +88,7 @@ def inpaint(
         raise UsageError(f"{out} exists: choose another name, or overwrite it with --force.")
     if not out.parent.is_dir():
         raise UsageError(f"There is no folder {out.parent}.")
+    require_writable(out.parent)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     source = _bytes(image, limits.max_bytes)
     facts = probe(source, limits)

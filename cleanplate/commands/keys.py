@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -25,6 +27,11 @@ class Scope(StrEnum):
     SUBMIT = "submit"
     READ = "read"
     ADMIN = "admin"
+
+
+def operator() -> str:
+    """Who runs the command, as the audit log names him: the account and the machine."""
+    return f"cli:{getpass.getuser()}@{socket.gethostname()}"
 
 
 DAY_S = 24 * 3600
@@ -70,6 +77,7 @@ def create(
             name,
             scopes=[records.Scope(chosen) for chosen in scope or list(Scope)],
             expires_in_s=None if days is None else days * DAY_S,
+            actor=operator(),
         )
     typer.echo(f"Created {key.id} for tenant {tenant}. The key is shown this once:", err=True)
     typer.echo(secret)
@@ -114,5 +122,5 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `clean
     from storage.ledger.tenants.tenants import revoke_key
 
     with ledger() as database:
-        revoke_key(database, key_id)
+        revoke_key(database, key_id, actor=operator())
     typer.echo(f"{key_id} is revoked.")

@@ -36,7 +36,7 @@ def estimate(
 
     Example: `cleanplate template estimate catalogue/ -o mark.template`
     """
-    from cleanplate.base.files import replacing
+    from cleanplate.base.files import replacing, require_writable
     from cleanplate.base.settings import load_settings
     from cleanplate.errors import UsageError
     from cleanplate.local import marks
@@ -46,6 +46,8 @@ def estimate(
             raise UsageError(f"{path} exists: choose another name, or overwrite it with --force.")
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"There is no folder {path.parent}.")
+        if path is not None:
+            require_writable(path.parent)
     limits = marks.limits_of(load_settings())
     files, others = marks.pictures(folder)
     _name_others(others)
@@ -94,6 +96,7 @@ def apply(
 
     Example: `cleanplate template apply mark.template catalogue/ -o clean/`
     """
+    from cleanplate.base.files import make_folder
     from cleanplate.base.settings import load_settings
     from cleanplate.errors import UsageError
     from cleanplate.local import marks
@@ -107,7 +110,7 @@ def apply(
     if out.exists() and out.resolve() == folder.resolve():
         raise UsageError("OUT is the folder of the pictures: choose another, so that the originals stay.")
     _name_others(others)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     counts: dict[str, int] = {}
     with _bars() as progress, marks.fill_of(settings) if network else marks.no_fill() as fill:
         task = progress.add_task("cleaning", total=len(files))

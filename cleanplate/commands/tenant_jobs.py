@@ -358,15 +358,21 @@ def delete(
 
 
 def _warn_without_worker(client: Client) -> None:
-    """Tell on standard error that open jobs wait because no worker is running."""
+    """Tell on standard error that open jobs wait because no worker, or no dispatcher, is running."""
     readiness = client.readiness()
-    if readiness.workers != 0:
+    if readiness.workers == 0:
+        sentences = ["No worker is running: open jobs wait for one."]
+    elif readiness.reason == "dispatch_down":
+        sentences = ["The dispatcher is not running: open jobs wait for it."]
+    else:
         return
-    sentences = ["No worker is running: open jobs wait for one."]
-    if readiness.starting:
+    if readiness.workers == 0 and readiness.starting:
         sentences.append("One is starting.")
     if readiness.reason:
-        sentences.append(f"The last reason known is {readiness.reason}.")
+        sentences.append(
+            f"The last reason known is {readiness.reason}: on the service's machine, `cleanplate worker --status` and "
+            "`cleanplate doctor` say more."
+        )
     typer.echo(" ".join(sentences), err=True)
 
 

@@ -35,6 +35,7 @@ def train(  # noqa: PLR0917 (options of a command)
 
     import torch
 
+    from cleanplate.base.files import make_folder
     from cleanplate.errors import UsageError
     from model.errors import TrainingInterrupted
     from model.training.recipe import read_recipe
@@ -48,6 +49,7 @@ def train(  # noqa: PLR0917 (options of a command)
     folder = photos or (Path(plan.data.photos) if plan.data.photos else None)
     if folder is None:
         raise UsageError("Name the pictures to train on: --photos FOLDER, or data.photos in the recipe.")
+    make_folder(run)
     chosen = torch.device(device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu"))
     trainer = open_run(plan, folder, run, chosen)
     try:

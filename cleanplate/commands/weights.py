@@ -120,6 +120,7 @@ def convert(
 
     Example: `cleanplate weights convert best.ckpt -o places.safetensors --licence Apache-2.0`
     """
+    from cleanplate.base.files import require_writable
     from cleanplate.base.settings import load_settings
     from cleanplate.base.weights import path_of
     from cleanplate.errors import UsageError
@@ -136,6 +137,7 @@ def convert(
         raise UsageError(f"{out} exists: choose another name with -o, or overwrite it with --force.")
     if not out.parent.is_dir():
         raise UsageError(f"There is no folder {out.parent}.")
+    require_writable(out.parent)
     _print(
         conversions.convert(
             file,

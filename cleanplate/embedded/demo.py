@@ -21,6 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from cleanplate.base.files import make_folder
 from cleanplate.base.home import key_path
 from cleanplate.base.processes import python_command, spawn
 from cleanplate.client.answers import Rights
@@ -61,7 +62,7 @@ def run(samples: Path, out: Path) -> int:
         ClientError: the job could not be done.
     """
     work = gather(samples / "marked", samples / "masks")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     try:
         with FileLock(out / "demo.lock", timeout=0):
             return _run(work, samples, out)

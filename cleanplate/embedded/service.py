@@ -8,6 +8,7 @@ this machine, because a reverse proxy makes every request look local.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -15,14 +16,14 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import structlog
 from filelock import FileLock, Timeout
 
-from cleanplate.base.files import replacing
+from cleanplate.base.files import make_home_folder, replacing
 from cleanplate.base.home import address_path, key_path, link_path
 from cleanplate.base.processes import Child, Family, python_command
 from cleanplate.base.reports import DeviceReport, read_reports
@@ -79,7 +80,7 @@ def run(settings: Settings, *, browser: bool = False) -> int:
     ``browser``: open the page once it is ready, where somebody sits at a terminal with a desktop.
 
     Raises:
-        HomeInUse, HomeOpen: the home folder cannot be used.
+        FolderUnusable, HomeInUse, HomeOpen: the home folder cannot be used.
         ServerRefuses: the ledger, the blob store or the queue cannot be used.
         ProgramFailed, NotReady: the service did not start; all its processes are stopped again.
     """
@@ -113,8 +114,8 @@ def run(settings: Settings, *, browser: bool = False) -> int:
                 _announce(settings)
                 if browser and _has_desktop():
                     webbrowser.open(link_path(settings.home).as_uri())
-            while not stop_asked.wait(WATCH_EVERY_S):
-                family.tend()
+            if not stop_asked.is_set():
+                _watch(family, settings, stop_asked)
         finally:
             for path in (address_path(settings.home), link_path(settings.home)):
                 path.unlink(missing_ok=True)
@@ -123,9 +124,46 @@ def run(settings: Settings, *, browser: bool = False) -> int:
     return 0
 
 
+def _watch(family: Family, settings: Settings, stop_asked: threading.Event) -> None:
+    """Restart programs that die until ``stop_asked``, and report them to the ledger and the home folder meanwhile."""
+    from storage.database import Database
+    from workers.machine.reporting import DeviceReporter, make_report_folder
+
+    folder = make_report_folder(settings)
+    try:
+        with (
+            closing(Database.connect(settings.sqlalchemy_url)) as database,
+            DeviceReporter(folder, database, folder.name) as reporter,
+        ):
+            while not stop_asked.wait(WATCH_EVERY_S):
+                family.tend()
+                reporter.report_if_due(lambda: program_reports(family.failing()))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def program_reports(programs: Sequence[Child]) -> list[DeviceReport]:
+    """The reports of programs that do not run: the job's page, ``/readyz`` and ``worker --status`` show them."""
+    return [
+        DeviceReport(
+            device=program.name,
+            host=socket.gethostname(),
+            state="crash_loop" if program.in_crash_loop else "waiting",
+            reason=(
+                f"{program.name}_down: The program {program.name} has ended {program.deaths} times, last with the "
+                f"status {program.last_status}. The output of `cleanplate up` has its error; `cleanplate doctor` "
+                "checks what it needs."
+            ),
+            deaths=program.deaths,
+            told_at=time.time(),
+        )
+        for program in programs
+    ]
+
+
 @contextmanager
 def _own(home: Path) -> Iterator[None]:
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_home_folder(home)
     if home.stat().st_mode & 0o077:
         if any(home.iterdir()) and not (home / "ledger.sqlite3").exists():
             raise HomeOpen(home)

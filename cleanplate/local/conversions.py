@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from cleanplate.base.files import replacing
+from cleanplate.base import files
 from cleanplate.base.weights import PUBLISHED, Published
 from cleanplate.client.retries import Retries
 from cleanplate.errors import DigestWrong, UsageError
@@ -87,7 +87,7 @@ def convert(file: Path, out: Path, *, source: str, licence: str) -> Verified:
     note.unlink(missing_ok=True)  # the note of a previous file
     save_state(checkpoint.state, checkpoint.description, out, dtype=torch.float32)
     made = verify(out)
-    with replacing(note) as text:
+    with files.replacing(note) as text:
         text.write(f"{made.sha256}  {out.name}\n".encode())
     return made
 
@@ -120,5 +120,5 @@ def digest_note(path: Path) -> Path:
 
 def make_folder(folder: Path) -> None:
     """Create the folder of weights; a home folder that is created with it is private, as ``up`` needs it."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(exist_ok=True)
+    files.make_home_folder(folder.parent)
+    files.make_folder(folder, way_out=files.OTHER_HOME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cleanplate.base.files import make_folder
 from cleanplate.client.answers import JobAnswer, TemplateAnswer
 from cleanplate.client.http import Client
 
@@ -18,7 +19,7 @@ def fetch_previews(client: Client, job: JobAnswer, out: Path) -> dict[Path, Temp
     for number, template_id in enumerate(template_ids, 1):
         template = client.templates.get(template_id)
         folder = out / FOLDER / f"mark-{number}"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name in template.previews:
             client.templates.preview(template, name, folder / f"{name}.png")
         marks[folder] = template

@@ -15,6 +15,7 @@ from typing import Unpack
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cleanplate.base.files import make_folder
 from cleanplate.base.masks import JobMask
 from cleanplate.client.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client.http import Client
@@ -131,7 +132,7 @@ def clean(
     files = [*work.pictures, *work.masks] if isinstance(work, Work) else []
     if out.resolve() in {path.parent.resolve() for path in files}:
         raise UsageError(f"{out} holds the input: choose another folder for the results.")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     journal = Journal(out / JOURNAL)
     with Progress(
         TextColumn("{task.description:<12}"),

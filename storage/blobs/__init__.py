@@ -15,6 +15,7 @@ from storage.blobs.links import Link, LinkSigner, signing_key
 from storage.blobs.local import LocalBlobs
 from storage.blobs.s3 import S3Blobs
 from storage.blobs.s3_cors import origin_of
+from storage.breaker import Breaker
 
 __all__ = ["BlobStat", "Blobs", "Link", "LocalBlobs", "PresignedRequest", "S3Blobs", "open_blobs", "secret_of"]
 
@@ -24,8 +25,11 @@ def secret_of(settings: Settings) -> str:
     return settings.signing_key.get_secret_value() or signing_key(settings.home / "signing-key")
 
 
-def open_blobs(settings: Settings) -> LocalBlobs | S3Blobs:
-    """Opens the blob store of the settings; sends no request, so that it may be opened before a fork."""
+def open_blobs(settings: Settings, *, breaker: Breaker | None = None) -> LocalBlobs | S3Blobs:
+    """Opens the blob store of the settings; sends no request, so that it may be opened before a fork.
+
+    With a ``breaker``, calls to S3 fail at once while it does not answer.
+    """
     address = urlsplit(settings.blobs_url)
     if address.scheme == "s3":
         return S3Blobs(
@@ -38,6 +42,7 @@ def open_blobs(settings: Settings) -> LocalBlobs | S3Blobs:
             secret_access_key=settings.s3_secret_access_key.get_secret_value(),
             page_origin=origin_of(settings.public_url),
             timeout_s=settings.s3_timeout_s,
+            breaker=breaker,
         )
     return LocalBlobs(
         Path(unquote(address.path)) if settings.blobs_url else settings.home / "blobs",

@@ -52,6 +52,9 @@ class Blobs(Protocol):
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         """The bytes. Raises BlobNotFound, BlobTooLarge (before reading more than ``max_bytes``)."""
 
+    def read(self, key: str) -> Iterator[bytes]:
+        """As :meth:`get`, in pieces that are read while they are taken."""
+
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         """As :meth:`get`, into a file, with only a part in memory."""
 

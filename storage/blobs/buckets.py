@@ -61,6 +61,8 @@ def _reason_against_place(
 ) -> str | None:
     if any(ord(character) < 32 or ord(character) == 127 for character in place.key) or len(place.key.encode()) > 1024:
         return "The key holds characters that no key has, or is longer than 1024 bytes."
+    if {".", ".."} & set(place.key.split("/")):
+        return "The key must not hold the segments . and .., by which a program could leave the allowed folder."
     own = urlsplit(settings.blobs_url)
     if own.scheme == "s3" and own.netloc == place.bucket:
         return "This bucket is the service's own: name a picture in it by its upload's id."

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from cleanplate.base.files import make_home_folder
 from storage.errors import LinkInvalid
 
 
@@ -69,7 +70,7 @@ def signing_key(path: Path) -> str:
     Of several processes that make it at once, one wins and all read the same.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(path.parent)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

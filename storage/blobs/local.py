@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from cleanplate.base.files import make_home_folder
 from storage.blobs.base import BlobStat, PresignedRequest, check_key
 from storage.blobs.links import Link, LinkSigner
 from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, InvalidKey, PartsInvalid
@@ -40,7 +41,7 @@ class LocalBlobs:
     """
 
     def __init__(self, root: Path, *, public_url: str, signer: LinkSigner, max_bytes: int) -> None:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_home_folder(root)
         self._root = root
         self._public_url = public_url.rstrip("/")
         self._signer = signer
@@ -64,6 +65,11 @@ class LocalBlobs:
                 raise BlobTooLarge(max_bytes)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 return file.read()
+
+    def read(self, key: str) -> Iterator[bytes]:
+        with self.open(key) as blob, _translated(key):
+            while piece := blob.read(_COPIED_AT_ONCE):
+                yield piece
 
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         with self.open(key) as blob:

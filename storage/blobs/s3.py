@@ -9,8 +9,9 @@ from typing import IO, Any
 from botocore.exceptions import ClientError
 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
-from storage.blobs.s3_calls import MISSING, Clients, error_code, pieces, translated
+from storage.blobs.s3_calls import MISSING, Clients, error_code, guarded, pieces, translated
 from storage.blobs.s3_cors import let_page_in
+from storage.breaker import Breaker
 from storage.errors import PartsInvalid
 
 #: S3's error codes for missing parts, or parts with another ETag.
@@ -61,7 +62,7 @@ class S3Blobs:
     ``endpoint_url`` is empty for AWS; ``public_endpoint_url`` is the address in presigned links, empty for the same.
     Empty credentials mean the usual AWS chain (environment, profile, instance role). ``page_origin`` is that of the
     web page, which sends files to the bucket by itself. ``timeout_s`` is what the server has
-    to send the whole of an object.
+    to send the whole of an object. With a ``breaker`` calls fail at once while the server does not answer.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class S3Blobs:
         secret_access_key: str = "",
         page_origin: str = "",
         timeout_s: float = 300.0,
+        breaker: Breaker | None = None,
     ) -> None:
+        self._breaker = breaker
         self._page_origin = page_origin
         self._bucket = bucket
         self._timeout_s = timeout_s
@@ -88,7 +91,7 @@ class S3Blobs:
 
     def ensure_bucket(self) -> None:
         """Creates the bucket if it does not exist, and adds CORS rules for the web page if there are none."""
-        with translated(""):
+        with guarded("", self._breaker):
             try:
                 self._client().head_bucket(Bucket=self._bucket)
             except ClientError as error:
@@ -102,35 +105,40 @@ class S3Blobs:
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             self._client().put_object(Bucket=self._bucket, Key=name, Body=data, ContentType=content_type)
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             return b"".join(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
+
+    def read(self, key: str) -> Iterator[bytes]:
+        name = self._name(key)
+        with guarded(key, self._breaker):
+            yield from pieces(self._client(), self._bucket, name, None, self._timeout_s)
 
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             file.writelines(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
 
     def stat(self, key: str) -> BlobStat:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             answer = self._client().head_object(Bucket=self._bucket, Key=name)
         return BlobStat(key, answer["ContentLength"], answer["ContentType"], answer["LastModified"].astimezone(UTC))
 
     def delete(self, key: str) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             self._client().delete_object(Bucket=self._bucket, Key=name)
 
     def list(self, prefix: str) -> Iterator[BlobStat]:
         above, _, _ = prefix.rpartition("/")
         if above:
             check_key(above)
-        with translated(prefix):
+        with guarded(prefix, self._breaker):
             pages = self._client().get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
                 for entry in page.get("Contents", []):
@@ -169,7 +177,7 @@ class S3Blobs:
 
     def begin_parts(self, key: str, *, content_type: str) -> str:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             answer = self._client().create_multipart_upload(Bucket=self._bucket, Key=name, ContentType=content_type)
         return str(answer["UploadId"])
 
@@ -182,7 +190,7 @@ class S3Blobs:
     def join_parts(self, key: str, parts_id: str, etags: Sequence[str], *, content_type: str) -> None:
         name = self._name(key)
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
-        with translated(key):
+        with guarded(key, self._breaker):
             try:
                 self._client().complete_multipart_upload(
                     Bucket=self._bucket, Key=name, UploadId=parts_id, MultipartUpload={"Parts": parts}
@@ -198,7 +206,7 @@ class S3Blobs:
 
     def drop_parts(self, key: str) -> None:
         name = self._name(key)
-        with translated(key):
+        with guarded(key, self._breaker):
             pages = self._client().get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=self._bucket, Prefix=name):
                 for entry in page.get("Uploads", []):

@@ -17,6 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 from urllib3.exceptions import HTTPError
 
+from storage.blobs.s3_deadline import bound
+from storage.breaker import Breaker
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
 
 #: Bytes.
@@ -45,7 +47,7 @@ class Clients:
             return self._clients[place]
 
     def _connect(self, endpoint_url: str) -> Any:
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3",
             region_name=self._region,
             endpoint_url=endpoint_url or None,
@@ -54,15 +56,17 @@ class Clients:
             config=Config(
                 signature_version="s3v4",
                 s3={"addressing_style": "path" if endpoint_url else "auto"},
-                retries={"mode": "standard", "max_attempts": 3},
-                connect_timeout=5,
-                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 2},
+                connect_timeout=2,
+                read_timeout=5,
                 max_pool_connections=32,
                 # Otherwise presigned links would require a checksum, which clients do not send.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
+        bound(client)
+        return client
 
 
 def pieces(client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s: float) -> Iterator[bytes]:
@@ -87,6 +91,26 @@ def pieces(client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s
             raise BlobStoreUnavailable(f"The object store broke off ({type(error).__name__}).") from error
     if left:
         raise BlobStoreUnavailable(f"The object store broke off {left} bytes before the end.")
+
+
+@contextmanager
+def guarded(key: str, breaker: Breaker | None) -> Iterator[None]:
+    """As :func:`translated`. With a breaker, the block fails at once while the server does not answer."""
+    with translated(key):
+        if breaker is None:
+            yield
+            return
+        if not breaker.allows():
+            raise BlobStoreUnavailable("The object store has not answered lately.")
+        try:
+            yield
+        except (BotoCoreError, BlobStoreUnavailable):
+            breaker.failed()
+            raise
+        except BaseException:
+            breaker.answered()
+            raise
+        breaker.answered()
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class SkippedRow:
     #: Line of the file, from 1.
     line: int
     custom_id: str | None
-    #: ``None``: not kept (before 0019).
+    #: ``None``: not kept (before 0020).
     code: str | None
     detail: str
 
@@ -209,9 +209,9 @@ class Image:
     options: ImageOptions | None
     #: ``None`` until it has ended with a result.
     result_key: str | None
-    #: In hexadecimal; ``None``: no result, or not kept (before 0017).
+    #: In hexadecimal; ``None``: no result, or not kept (before 0018).
     result_sha256: str | None
-    #: Of the result's file; ``None``: no result, or not kept (before 0018).
+    #: Of the result's file; ``None``: no result, or not kept (before 0019).
     result_bytes: int | None
     result_crc32: int | None
     #: Where the worker has written it as well.

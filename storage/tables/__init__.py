@@ -6,6 +6,7 @@ Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that the
 from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, UtcDateTime, Word, metadata, new_id, time_column
 from storage.tables.devices import devices
 from storage.tables.jobs import attempts, images, job_deltas, jobs, pauses, skipped_rows
+from storage.tables.leaders import leaders
 from storage.tables.sessions import login_links, sessions
 from storage.tables.templates import job_templates, templates
 from storage.tables.tenants import (
@@ -37,6 +38,7 @@ __all__ = [
     "job_deltas",
     "job_templates",
     "jobs",
+    "leaders",
     "login_links",
     "metadata",
     "new_id",

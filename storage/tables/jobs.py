@@ -25,7 +25,7 @@ jobs = Table(
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", Word(JobState), nullable=False),
-    # Rows of before 0017 are all `catalogue`.
+    # Rows of before 0018 are all `catalogue`.
     Column("kind", Word(JobKind), nullable=False, server_default="catalogue"),
     # For people and for the tenant's own programs. Empty: none.
     Column("name", String(200)),
@@ -34,7 +34,7 @@ jobs = Table(
     # The job whose images it does again, and whether its results replace theirs. No foreign key: it may be deleted.
     Column("parent_job_id", ID),
     Column("replaces", Boolean, nullable=False, server_default=text("false")),
-    # The API key that submitted it. Empty: not submitted over the API, or before 0017. No foreign key: no lock.
+    # The API key that submitted it. Empty: not submitted over the API, or before 0018. No foreign key: no lock.
     Column("key_id", ID),
     # Where its results are written beside the service's store. Empty: nowhere.
     Column("destination", JSON_DOCUMENT),
@@ -149,9 +149,9 @@ images = Table(
     # Its own options, which win over the job's. Empty: none.
     Column("options", JSON_DOCUMENT),
     Column("result_key", String(300)),
-    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0017.
+    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0018.
     Column("result_sha256", String(64)),
-    # Size and CRC-32 of that file. Empty: no result, or one of before 0018.
+    # Size and CRC-32 of that file. Empty: no result, or one of before 0019.
     Column("result_bytes", BigInteger),
     Column("result_crc32", BigInteger),
     # Where the worker has written it as well. Empty: nowhere.
@@ -235,7 +235,7 @@ skipped_rows = Table(
     # Line of the file, from 1.
     Column("line", Integer, primary_key=True, autoincrement=False),
     Column("custom_id", String(200)),
-    # Empty in rows of before 0019.
+    # Empty in rows of before 0020.
     Column("code", String(60)),
     Column("detail", Text, nullable=False),
 )

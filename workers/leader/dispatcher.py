@@ -1,7 +1,8 @@
 """``cleanplate dispatch``: one leader keeps the queue short and filled, reaps leases and closes jobs.
 
 The dispatcher marks a shard as published in the ledger, and then sends it to the broker. A shard that is lost between
-the two, or in the broker, is published again after ``publish_timeout_s``. Threads beside it deliver webhooks and sweep.
+the two, or in the broker, is published again: after ``LOST_S`` if the queue is empty, else after ``publish_timeout_s``.
+Threads beside it deliver webhooks and sweep.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kombu.exceptions import OperationalError
 
 from cleanplate.base.settings import Settings
 from cleanplate.telemetry import meters, metrics, tracing
+from storage.audit_heads import audit_key
 from storage.blobs import open_blobs
 from storage.database import Database
 from storage.errors import LedgerUnavailable
@@ -38,7 +40,7 @@ from storage.records import ImageOfJob, Shard
 from workers.leader.pace import Pace
 from workers.leader.sweeper import Sweeper
 from workers.leader.webhook_delivery import WebhookSender
-from workers.shared.queue import make_celery, prepare_queue, publish_shard, publish_template
+from workers.shared.queue import make_celery, prepare_queue, publish_shard, publish_template, waiting_messages
 from workers.shared.stopping import StopSignal
 
 log = structlog.get_logger(__name__)
@@ -53,6 +55,8 @@ FOLD_S = 2.0
 FORGET_S = 60.0
 #: Images named in one line of the log.
 IMAGES_PER_LINE = 100
+#: Seconds after which published images that are neither in the queue nor leased count as lost.
+LOST_S = 5.0
 #: Number of heartbeats for which expired leases are left alone after a time without ticks. It is small, so that the
 #: death of a worker together with the dispatcher still costs less than half a minute.
 HEARTBEATS_HEARD = 2
@@ -71,7 +75,10 @@ class Dispatcher:
         #: Shards marked as published and not sent yet, each with the time at which the ledger hands it out again.
         self._unsent: deque[tuple[float, Shard]] = deque()
         self._pace = Pace(settings, clock)
-        self._measured_at = self._folded_at = self._forgot_at = -math.inf
+        self._audit_key = audit_key(settings)
+        self._measured_at = self._folded_at = self._forgot_at = self._looked_at = -math.inf
+        #: Images that were published and not leased at the last tick.
+        self._under_way = 0
         #: Interactive shards published since the last bulk shard among them.
         self._overtaken = 0
         #: End of the last whole tick, and the time from which leases are reaped.
@@ -89,16 +96,18 @@ class Dispatcher:
         self._update_ledger(pending)
         self._measure_backlog()
         self._send()
+        publish_timeout_s = self._publish_timeout(pending)
         if pending.template:
-            self._send_templates()
+            self._send_templates(publish_timeout_s)
         taken_at = self._clock()
         taken = take_shards(
             self._database,
             depth=self._pace.depth,
             shard_size=self._settings.shard_size,
-            publish_timeout_s=self._settings.publish_timeout_s,
+            publish_timeout_s=publish_timeout_s,
             overtaken=self._overtaken,
         )
+        self._under_way = taken.under_way
         meters.IMAGES_UNDER_WAY.set(taken.under_way + sum(len(shard.image_ids) for shard in taken.shards))
         meters.QUEUE_DEPTH.set(self._pace.depth * self._settings.shard_size)
         self._overtaken = overtaken_after(taken.shards, self._overtaken)
@@ -142,7 +151,7 @@ class Dispatcher:
         if now >= self._folded_at + FOLD_S:
             self._folded_at = now
             self._pace.count_ended(fold_deltas(self._database).ended)
-            audit.chain(self._database)
+            audit.chain(self._database, self._audit_key)
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
             idempotency.forget_old_answers(self._database)
@@ -177,17 +186,37 @@ class Dispatcher:
                 log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids), queue=shard.queue.value)
             self._unsent.popleft()
 
-    def _send_templates(self) -> None:
+    def _publish_timeout(self, pending: PendingWork) -> float:
+        """Seconds after which published work that no worker has leased is published again.
+
+        Few while the queue is empty: a message that is neither there nor leased was lost. The repeated messages fill
+        the queue, so that they are not repeated again before workers have taken them.
+        """
+        usual = self._settings.publish_timeout_s
+        if not (self._under_way or pending.template) or self._clock() < self._looked_at + LOST_S / 2:
+            return usual
+        self._looked_at = self._clock()
+        return usual if waiting_messages(self._celery) else min(LOST_S, usual)
+
+    def _send_templates(self, publish_timeout_s: float) -> None:
         """Publish waiting templates. One that is marked and not sent is published again after ``publish_timeout_s``."""
-        for template_id, queue in take_templates(self._database, publish_timeout_s=self._settings.publish_timeout_s):
+        for template_id, queue in take_templates(self._database, publish_timeout_s=publish_timeout_s):
             publish_template(self._celery, template_id, queue)
             log.info("template.published", template=template_id, queue=queue.value)
+
+    def begin(self) -> None:
+        """This process leads from now on."""
+        if self._audit_key is None:
+            log.warning("audit.without_key", variable="CLEANPLATE_AUDIT_KEY")
+        else:
+            audit.key_ends(self._database)
 
     def forget(self) -> None:
         """Drop everything known: another dispatcher leads now, and sends the shards that were not sent."""
         self._unsent.clear()
         self._pace.reset()
         self._ticked_at = -math.inf
+        self._under_way = 0
 
 
 def _log_images(write: Callable[..., object], event: str, images: list[ImageOfJob], **facts: str) -> None:
@@ -203,7 +232,7 @@ def run(settings: Settings) -> int:
     prepare_queue(settings)
     tracing.configure(settings, "dispatcher")
     database = Database.connect(settings.sqlalchemy_url)
-    celery = make_celery(settings)
+    celery = make_celery(settings, consumes=False)
     try:
         with ExitStack() as running:
             stop = running.enter_context(StopSignal())
@@ -229,6 +258,8 @@ def _lead(stop: StopSignal, leader: Leadership, dispatcher: Dispatcher, interval
             leads = leader.held()
             if leads != led:
                 log.info("dispatcher.leads" if leads else "dispatcher.stands_by")
+                if leads:
+                    dispatcher.begin()
                 led = leads
             meters.LEADS.set(leads)
             if leads:

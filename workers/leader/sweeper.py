@@ -1,5 +1,7 @@
 """Deletes expired jobs, unused uploads, old deliveries that belong to no job, and blobs that no row names.
 
+Beside that it keeps the ends of the audit log's chains outside of the ledger.
+
 It runs beside the dispatcher, because a large job's blobs take minutes. Every step may be repeated and may run twice at
 once.
 """
@@ -8,13 +10,16 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
 import structlog
 
+from storage.audit_heads import Heads, write_heads
 from storage.blobs.base import Blobs
 from storage.database import Database
 from storage.errors import NotFound, StorageError
+from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import claim_blob_deletions, forget_blob_deletions
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
@@ -23,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between two sweeps.
 SWEEP_S = 30.0
+_HEADS_EVERY = timedelta(hours=1)
 #: Seconds after which another sweeper takes over deletions that broke off.
 CLAIM_S = 600.0
 #: Seconds for which a stop waits for a running sweep; another sweeper continues it.
@@ -57,6 +63,31 @@ def sweep(database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) 
             forget_blob_deletions(database, [number])
 
 
+class HeadKeeper:
+    """Keeps the ends of the audit log's chains in the blob store, every hour, and reports a chain that lost one."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._kept_at: datetime | None = None
+        self._kept: Heads = {}
+
+    def keep(self, now: datetime) -> None:
+        """Write the ends if an hour has passed and they are others.
+
+        Raises:
+            StorageError: the ledger or the blob store is unavailable.
+        """
+        if self._kept_at is not None and now < self._kept_at + _HEADS_EVERY:
+            return
+        for tenant_id in audit.lost_heads(self._database, self._kept):
+            log.critical("audit.broken", tenant=tenant_id, sequence=self._kept[tenant_id][0])
+        heads = audit.heads(self._database)
+        if heads != self._kept:
+            write_heads(self._blobs, heads, now)
+        self._kept_at, self._kept = now, heads
+
+
 class Sweeper:
     """A thread that sweeps every ``SWEEP_S`` seconds until its ``with`` block ends."""
 
@@ -64,6 +95,7 @@ class Sweeper:
         self._database = database
         self._blobs = blobs
         self._deliveries_kept_s = deliveries_kept_s
+        self._head_keeper = HeadKeeper(database, blobs)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -79,6 +111,7 @@ class Sweeper:
         while not self._stopped.is_set():
             try:
                 sweep(self._database, self._blobs, deliveries_kept_s=self._deliveries_kept_s)
+                self._head_keeper.keep(datetime.now(UTC))
             except StorageError as error:
                 log.warning("sweeper.waits", code=error.code, error=str(error))
             except Exception:

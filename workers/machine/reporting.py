@@ -20,6 +20,7 @@ from typing import Self
 
 import structlog
 
+from cleanplate.base.files import make_home_folder
 from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from storage.database import Database
@@ -119,13 +120,13 @@ class LedgerReporter:
 def make_report_folder(settings: Settings) -> Path:
     """Make a folder for this supervisor's files, and remove those of dead supervisors on this machine."""
     above = settings.home / "workers"
-    above.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_home_folder(above)
     host = socket.gethostname()
     for folder in above.glob(f"{host}-*"):
         if not _is_alive(folder.name.rpartition("-")[2]):
             shutil.rmtree(folder, ignore_errors=True)
     folder = above / f"{host}-{os.getpid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    make_home_folder(folder)
     return folder
 
 

@@ -14,7 +14,9 @@ from typing import Any
 from celery import Celery
 from celery.loaders.app import AppLoader
 from kombu.entity import Exchange, Queue
+from kombu.exceptions import OperationalError
 
+from cleanplate.base.files import make_home_folder
 from cleanplate.base.settings import Settings
 from storage.records import Priority
 
@@ -24,6 +26,9 @@ SHARD_TASK, TEMPLATE_TASK = "inpaint_shard", "make_template"
 
 #: Seconds in which a stopping worker must end its current images.
 DRAIN_S = 60
+#: Seconds that Redis has to answer a consumer, which waits for messages, and anybody else.
+_WAITS_S = 30
+_ANSWERS_S = 2
 #: Share of the hard time limit after which a shard is asked to end.
 SOFT_SHARE = 0.9
 #: Variables by which Celery's command line and app would follow the Celery of another project.
@@ -37,8 +42,10 @@ class _InstalledModules(AppLoader):  # type: ignore[misc]
         return importlib.import_module(module, package)
 
 
-def make_celery(settings: Settings) -> Celery:
+def make_celery(settings: Settings, *, consumes: bool = True) -> Celery:
     """Make a Celery app from these settings alone: publishes shards in the dispatcher, consumes them in a worker.
+
+    Without ``consumes`` it waits less for a silent Redis: no call of it waits for messages.
 
     Removes the variables of other Celery projects from this process's environment: Celery reads them before its
     configuration.
@@ -54,7 +61,7 @@ def make_celery(settings: Settings) -> Celery:
         fixups=[],
     )
     app.conf.update(
-        **_broker(settings),
+        **_broker(settings, _WAITS_S if consumes else _ANSWERS_S),
         # The default exchange routes by the queue's name: the broker keeps no binding that it could lose.
         task_queues=[Queue(name, Exchange(""), routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call]
         task_default_queue=Priority.BULK.value,
@@ -85,7 +92,7 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
-def _broker(settings: Settings) -> dict[str, Any]:
+def _broker(settings: Settings, answer_s: float) -> dict[str, Any]:
     if settings.embedded_broker:
         messages, control = _folders(settings.home)
         return {
@@ -107,8 +114,8 @@ def _broker(settings: Settings) -> dict[str, Any]:
             "visibility_timeout": settings.task_time_limit_s + 2 * DRAIN_S,
             "unacked_restore_interval": 15,
             "unacked_restore_throttle": 1,
-            "socket_timeout": 30,
-            "socket_connect_timeout": 10,
+            "socket_timeout": answer_s,
+            "socket_connect_timeout": min(10, answer_s),
             "socket_keepalive": True,
             "health_check_interval": 25,
             # Of one publish: the consumer and the dispatcher have loops of their own.
@@ -126,7 +133,7 @@ def prepare_queue(settings: Settings) -> None:
     """Make the folders of the embedded queue, for this user alone. Repeatable."""
     if settings.embedded_broker:
         for folder in _folders(settings.home):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_home_folder(folder)
 
 
 def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
@@ -136,6 +143,20 @@ def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
         kombu.exceptions.OperationalError: the broker is unavailable.
     """
     app.send_task(SHARD_TASK, args=[image_ids], queue=queue.value, retry=False, ignore_result=True)
+
+
+def waiting_messages(app: Celery) -> int:
+    """Number of messages in all queues that no worker has taken.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker is unavailable.
+    """
+    with app.connection_for_write() as connection:
+        try:
+            channel = connection.default_channel
+            return sum(int(channel.queue_declare(queue=name).message_count) for name in QUEUES)
+        except connection.connection_errors + connection.channel_errors as error:
+            raise OperationalError(str(error)) from error
 
 
 def publish_template(app: Celery, template_id: str, queue: Priority) -> None:

@@ -80,7 +80,7 @@ def write_job(db: Database, connection: Connection, tenant_id: str, job: NewJob,
     if job.kind is JobKind.CATALOGUE:
         further += endpoints_of_all_jobs(connection, tenant_id)
     if job.own_webhook is not None:
-        further.append(insert_own_endpoint(db, connection, tenant_id, job_id, job.own_webhook))
+        further.append(insert_own_endpoint(db, connection, tenant_id, job_id, job.own_webhook, actor=actor))
     used = template_use.lock_named(connection, tenant_id, [job.mask, *(image.mask for image in job.images)])
     quotas.use(db, connection, tenant_id, images=len(job.images), sizes=[])
     rights = {

@@ -1,12 +1,15 @@
 """The audit log: who did what, when, by which right, and the hashes of sources and results.
 
 The transaction of an event also writes its entry. The dispatcher chains the entries of each tenant shortly after: the
-hash of an entry covers the entry and the hash before it, so that a change of one breaks all that follow.
+hash of an entry covers the entry and the hash before it, so that a change of one breaks all that follow. With a key
+that the database does not hold, nobody can write a chain anew; the ends that the leader keeps in the object store
+(``heads``) show a chain that was cut.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +30,8 @@ GENESIS = "0" * 64
 SERVICE = "service"
 #: Entries in one transaction, and rows read at once.
 _BATCH = 1000
+#: Begins a hash that was made with the key.
+_KEYED = "k1"
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,66 @@ def image_failed(row: Row[Any]) -> Event:
     return Event(row.tenant_id, "image.failed", SERVICE, row.job_id, row.id, data)
 
 
-def chain(db: Database) -> int:
-    """Chains new entries of each tenant, in the order of writing; returns their number."""
+def chain(db: Database, key: bytes | None = None) -> int:
+    """Chains new entries of each tenant, in the order of writing; returns their number.
+
+    Without a ``key`` the hashes show changes only to who has an earlier end of the chain.
+    """
     total = 0
     while True:
         with db.write() as connection:
-            chained = _chain_batch(db, connection)
+            chained = _chain_batch(db, connection, key)
         total += chained
         if chained < _BATCH:
             return total
 
 
-def _chain_batch(db: Database, connection: Connection) -> int:
+def key_ends(db: Database) -> None:
+    """Writes an entry for each tenant whose chain does not end with a keyed hash; it will have one."""
+    with db.write() as connection:
+        events = [
+            Event(tenant_id, "audit.keyed", SERVICE, None, None, {})
+            for tenant_id, (_, digest) in _ends(connection).items()
+            if not digest.startswith(_KEYED)
+        ]
+        append(db, connection, events)
+
+
+def heads(db: Database) -> dict[str, tuple[int, str]]:
+    """Number and hash of the last entry of each tenant's chain."""
+    with db.read() as connection:
+        return _ends(connection)
+
+
+def lost_heads(db: Database, known: dict[str, tuple[int, str]]) -> list[str]:
+    """The tenants whose chain no longer has the entry that was its end."""
+    with db.read() as connection:
+        return [
+            tenant_id
+            for tenant_id, (sequence, digest) in known.items()
+            if connection.scalar(
+                select(audit_log.c.hash).where(audit_log.c.tenant_id == tenant_id, audit_log.c.sequence == sequence)
+            )
+            != digest
+        ]
+
+
+def _ends(connection: Connection) -> dict[str, tuple[int, str]]:
+    last = (
+        select(audit_log.c.tenant_id, func.max(audit_log.c.sequence).label("sequence"))
+        .where(audit_log.c.sequence.is_not(None))
+        .group_by(audit_log.c.tenant_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(audit_log.c.tenant_id, audit_log.c.sequence, audit_log.c.hash).join(
+            last, (audit_log.c.tenant_id == last.c.tenant_id) & (audit_log.c.sequence == last.c.sequence)
+        )
+    )
+    return {row.tenant_id: (row.sequence, row.hash) for row in rows}
+
+
+def _chain_batch(db: Database, connection: Connection, key: bytes | None) -> int:
     waiting = select(audit_log).where(audit_log.c.hash.is_(None)).order_by(audit_log.c.id).limit(_BATCH)
     owners = sorted({row.tenant_id for row in connection.execute(waiting)})
     if not owners:
@@ -94,7 +147,7 @@ def _chain_batch(db: Database, connection: Connection) -> int:
     for row in rows:
         sequence, previous = ends[row.tenant_id]
         entry = AuditEntry(**_fields(row), sequence=sequence + 1, hash="")
-        digest = digest_of(entry, previous)
+        digest = digest_of(entry, previous, key)
         ends[row.tenant_id] = sequence + 1, digest
         links.append((row.id, sequence + 1, digest))
     if links:
@@ -121,10 +174,16 @@ def _fields(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def digest_of(entry: AuditEntry, previous: str) -> str:
-    """SHA-256 over the previous hash and the entry as JSON with sorted keys, no blanks, ASCII only."""
+def digest_of(entry: AuditEntry, previous: str, key: bytes | None = None) -> str:
+    """SHA-256 over the previous hash and the entry as JSON with sorted keys, no blanks, ASCII only.
+
+    With a key: ``k1`` and 62 digits of the HMAC-SHA256 of the same.
+    """
     text = json.dumps(as_json(entry), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+    hashed = f"{previous}\n{text}".encode()
+    if key is None:
+        return hashlib.sha256(hashed).hexdigest()
+    return _KEYED + hmac.new(key, hashed, hashlib.sha256).hexdigest()[:62]
 
 
 def as_json(entry: AuditEntry) -> JsonObject:
@@ -159,18 +218,21 @@ def chained_entries(db: Database, tenant_id: str | None = None) -> Iterator[Audi
         owner, number = rows[-1].tenant_id, rows[-1].sequence
 
 
-def unchained(db: Database) -> int:
-    """Number of entries that are not chained yet."""
+def unchained(db: Database, *, older_than_s: float = 0) -> int:
+    """Number of entries that are not chained yet, of those older than ``older_than_s``."""
+    waiting = audit_log.c.hash.is_(None), audit_log.c.at <= db.after(-older_than_s)
     with db.read() as connection:
-        return int(
-            connection.scalar(select(func.count()).select_from(audit_log).where(audit_log.c.hash.is_(None))) or 0
-        )
+        return int(connection.scalar(select(func.count()).select_from(audit_log).where(*waiting)) or 0)
 
 
 class Verification:
-    """Verifies entries in chain order; ``flaws`` holds the first of each chain, ``heads`` their ends."""
+    """Verifies entries in chain order; ``flaws`` holds the first of each chain, ``heads`` their ends.
 
-    def __init__(self) -> None:
+    ``key``: the one that :func:`chain` had. Chains from before the key begin without it.
+    """
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key
         self.entries = 0
         self.flaws: dict[str, Flaw] = {}
         #: tenant id -> (sequence, hash) of the last entry. A copy elsewhere proves that no entry was cut off the end.
@@ -186,10 +248,24 @@ class Verification:
         reason = None
         if entry.sequence != sequence + 1:
             reason = f"entry {sequence + 1} is missing"
-        elif digest_of(entry, previous) != entry.hash:
+        elif entry.hash.startswith(_KEYED) and self._key is None:
+            reason = "the entry cannot be checked without the key of the audit log"
+        elif previous.startswith(_KEYED) and not entry.hash.startswith(_KEYED):
+            reason = "the entry was chained without the key of the audit log"
+        elif digest_of(entry, previous, self._key if entry.hash.startswith(_KEYED) else None) != entry.hash:
             reason = "the entry is not as it was written"
         if reason is not None:
             self.flaws[entry.tenant_id] = Flaw(entry.tenant_id, entry.sequence, reason)
+
+    def finish(self) -> None:
+        """Adds the flaw of each chain that ends without the key, though there is one."""
+        for tenant_id, (sequence, digest) in self.heads.items():
+            if self._key is not None and not digest.startswith(_KEYED) and tenant_id not in self.flaws:
+                reason = (
+                    "the chain ends without the key of the audit log: it was written anew, or no dispatcher with the "
+                    "key has run yet"
+                )
+                self.flaws[tenant_id] = Flaw(tenant_id, sequence, reason)
 
 
 def latest_entries(db: Database, tenant_id: str | None, *, limit: int) -> list[AuditEntry]:

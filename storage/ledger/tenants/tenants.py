@@ -69,6 +69,7 @@ def create_key(
     *,
     scopes: Iterable[Scope] = tuple(Scope),
     expires_in_s: float | None = None,
+    actor: str = audit.SERVICE,
 ) -> tuple[ApiKey, str]:
     """Creates a key; returns it with its secret, ``cp_`` and 43 characters. Raises NotFound for the tenant."""
     held = frozenset(scopes)
@@ -90,7 +91,7 @@ def create_key(
             .returning(api_keys)
         ).one()
         made = {"key": row.id, "name": name, "scopes": row.scopes}
-        audit.append(db, connection, [audit.Event(tenant_id, "key.created", audit.SERVICE, None, None, made)])
+        audit.append(db, connection, [audit.Event(tenant_id, "key.created", actor, None, None, made)])
     return _api_key(row), secret
 
 
@@ -103,7 +104,7 @@ def list_keys(db: Database, tenant_id: str | None = None) -> list[ApiKey]:
         return [_api_key(row) for row in connection.execute(query)]
 
 
-def revoke_key(db: Database, key_id: str) -> None:
+def revoke_key(db: Database, key_id: str, *, actor: str = audit.SERVICE) -> None:
     """Revokes a key and ends its sessions; repeating it changes nothing. Raises NotFound."""
     with db.write() as connection:
         owner = connection.scalar(select(api_keys.c.tenant_id).where(api_keys.c.id == key_id))
@@ -115,7 +116,7 @@ def revoke_key(db: Database, key_id: str) -> None:
         if revoked:
             for table in (sessions, login_links):
                 connection.execute(delete(table).where(table.c.key_id == key_id))
-            event = audit.Event(owner, "key.revoked", audit.SERVICE, None, None, {"key": key_id})
+            event = audit.Event(owner, "key.revoked", actor, None, None, {"key": key_id})
             audit.append(db, connection, [event])
 
 

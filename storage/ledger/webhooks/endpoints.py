@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
+from storage.ledger.operations import audit
 from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.ledger.webhooks.outbox import event
 from storage.ledger.webhooks.relay import last_sequences
@@ -28,10 +29,16 @@ def new_secret() -> str:
 
 
 def create_endpoint(
-    db: Database, tenant_id: str, url: str, events: Sequence[str] = USUAL_EVENTS, *, all_jobs: bool = False
+    db: Database,
+    tenant_id: str,
+    url: str,
+    events: Sequence[str] = USUAL_EVENTS,
+    *,
+    all_jobs: bool = False,
+    actor: str = audit.SERVICE,
 ) -> tuple[WebhookEndpoint, str]:
     """Creates an endpoint, with ``all_jobs`` of every job from now on; returns it with the secret of its posts."""
-    return create_endpoint_once(db, tenant_id, None, url, events, all_jobs=all_jobs).made
+    return create_endpoint_once(db, tenant_id, None, url, events, all_jobs=all_jobs, actor=actor).made
 
 
 def create_endpoint_once(
@@ -42,6 +49,7 @@ def create_endpoint_once(
     events: Sequence[str] = USUAL_EVENTS,
     *,
     all_jobs: bool = False,
+    actor: str = audit.SERVICE,
 ) -> Done[tuple[WebhookEndpoint, str]]:
     """As :func:`create_endpoint`, for a request that may have an idempotency key.
 
@@ -63,6 +71,7 @@ def create_endpoint_once(
             )
             .returning(webhook_endpoints)
         ).one()
+        _tell_audit(db, connection, row, "created", actor)
         return _endpoint(row), secret
 
     def again(connection: Connection, stored: dict[str, Any]) -> tuple[WebhookEndpoint, str]:
@@ -107,6 +116,7 @@ def change_endpoint(
     events: Sequence[str] | None = None,
     all_jobs: bool | None = None,
     enable: bool = False,
+    actor: str = audit.SERVICE,
 ) -> WebhookEndpoint:
     """Changes URL or filters; ``enable`` posts to it again. Raises NotFound."""
     changes: ColumnValues = {}
@@ -118,10 +128,14 @@ def change_endpoint(
         changes["all_jobs"] = all_jobs
     if enable:
         changes |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
-    return _change(db, tenant_id, endpoint_id, changes or {"tenant_id": tenant_id})
+    if not changes:
+        return get_endpoint(db, tenant_id, endpoint_id)
+    return _change(db, tenant_id, endpoint_id, changes, done="changed", actor=actor)
 
 
-def rotate_secret(db: Database, tenant_id: str, endpoint_id: str, *, keep_s: float) -> tuple[WebhookEndpoint, str]:
+def rotate_secret(
+    db: Database, tenant_id: str, endpoint_id: str, *, keep_s: float, actor: str = audit.SERVICE
+) -> tuple[WebhookEndpoint, str]:
     """Replaces the secret; the old one also signs for ``keep_s`` seconds. Raises NotFound."""
     secret = new_secret()
     changes = {
@@ -129,7 +143,7 @@ def rotate_secret(db: Database, tenant_id: str, endpoint_id: str, *, keep_s: flo
         "previous_secret_expires_at": db.after(keep_s) if keep_s > 0 else literal(None),
         "secret": secret,
     }
-    return _change(db, tenant_id, endpoint_id, changes), secret
+    return _change(db, tenant_id, endpoint_id, changes, done="secret_rotated", actor=actor), secret
 
 
 def ping(db: Database, tenant_id: str, endpoint_id: str) -> str:
@@ -155,7 +169,7 @@ def ping(db: Database, tenant_id: str, endpoint_id: str) -> str:
         return delivery_id
 
 
-def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> None:
+def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str, *, actor: str = audit.SERVICE) -> None:
     """Deletes an endpoint and its deliveries; its jobs go on without it. Raises NotFound."""
     with db.write() as connection:
         _lock(connection, tenant_id, endpoint_id)
@@ -167,7 +181,10 @@ def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> None:
             .cte("owning")
         )
         connection.execute(update(jobs).where(jobs.c.id.in_(select(owning.c.id))).values(webhook_endpoint_id=None))
-        connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id))
+        row = connection.execute(
+            delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id).returning(webhook_endpoints)
+        ).one()
+        _tell_audit(db, connection, row, "deleted", actor)
 
 
 def endpoints_of_all_jobs(connection: Connection, tenant_id: str) -> list[str]:
@@ -178,12 +195,14 @@ def endpoints_of_all_jobs(connection: Connection, tenant_id: str) -> list[str]:
     return list(connection.scalars(query.order_by(webhook_endpoints.c.id)))
 
 
-def insert_own_endpoint(db: Database, connection: Connection, tenant_id: str, job_id: str, webhook: JobWebhook) -> str:
+def insert_own_endpoint(
+    db: Database, connection: Connection, tenant_id: str, job_id: str, webhook: JobWebhook, *, actor: str
+) -> str:
     """Writes the endpoint of one job, in the job's transaction; returns its id."""
-    endpoint_id = new_id("whe")
-    connection.execute(
-        insert(webhook_endpoints).values(
-            id=endpoint_id,
+    row = connection.execute(
+        insert(webhook_endpoints)
+        .values(
+            id=new_id("whe"),
             tenant_id=tenant_id,
             job_id=job_id,
             url=webhook.url,
@@ -191,8 +210,10 @@ def insert_own_endpoint(db: Database, connection: Connection, tenant_id: str, jo
             events=list(webhook.events),
             created_at=db.now(),
         )
-    )
-    return endpoint_id
+        .returning(webhook_endpoints)
+    ).one()
+    _tell_audit(db, connection, row, "created", actor)
+    return str(row.id)
 
 
 def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:
@@ -208,7 +229,9 @@ def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | Non
         raise NotFound("webhook endpoint", endpoint_id)
 
 
-def _change(db: Database, tenant_id: str, endpoint_id: str, changes: ColumnValues) -> WebhookEndpoint:
+def _change(
+    db: Database, tenant_id: str, endpoint_id: str, changes: ColumnValues, *, done: str, actor: str
+) -> WebhookEndpoint:
     with db.write() as connection:
         row = connection.execute(
             update(webhook_endpoints)
@@ -216,9 +239,17 @@ def _change(db: Database, tenant_id: str, endpoint_id: str, changes: ColumnValue
             .values(**changes)
             .returning(webhook_endpoints)
         ).first()
+        if row is not None:
+            _tell_audit(db, connection, row, done, actor)
     if row is None:
         raise NotFound("webhook endpoint", endpoint_id)
     return _endpoint(row)
+
+
+def _tell_audit(db: Database, connection: Connection, row: Row[Any], done: str, actor: str) -> None:
+    # A query can carry the receiver's password.
+    data = {"webhook": row.id, "url": row.url.partition("?")[0], "events": list(row.events)}
+    audit.append(db, connection, [audit.Event(row.tenant_id, f"webhook.{done}", actor, None, None, data)])
 
 
 def _lock(connection: Connection, tenant_id: str, endpoint_id: str) -> Row[Any, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser import context_of, forgive, sign_in, state_rights
@@ -12,61 +15,81 @@ from tests.e2e.web.catalogue import lasting_in, submit_paused
 from tests.embedded import Embedded
 
 
-def test_a_repair_outlives_the_service(browser: Browser, marked: Path, tmp_path: Path) -> None:
-    service = Embedded(tmp_path)
+class Restarted(Embedded):
+    """A service that runs at the beginning and the end of each test, so that the next one need not start it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._life = ExitStack()
+
+    def start(self) -> None:
+        self._life.enter_context(self.up())
+
+    def stop(self) -> None:
+        """Stop it in good order, unless it was killed."""
+        self._life.pop_all().close()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
+    restarted = Restarted(tmp_path_factory.mktemp("restarted"))
+    restarted.start()
+    yield restarted
+    restarted.stop()
+
+
+def test_a_repair_outlives_the_service(browser: Browser, service: Restarted, marked: Path) -> None:
     with context_of(browser, service.url) as context:
         state_rights(context)
-        with service.up():
-            sign_in(context, service)
-            bench = Bench(context.new_page())
-            bench.open(marked)
-            bench.drag((0.2, 0.7), (0.8, 0.3))
-            with bench.page.expect_response("**/v1/jobs") as accepted:
-                bench.page.keyboard.press("Enter")
-            assert accepted.value.status == 202
-            service.kill()
-            expect(bench.page.locator("#busy-text")).to_have_text("The service does not answer. Trying again…")
-        with service.up():
-            bench.wait_for_step(1)
-            forgive(context)
-            assert bench.download()[0] == f"{marked.stem}-clean.png"
+        sign_in(context, service)
+        bench = Bench(context.new_page())
+        bench.open(marked)
+        bench.drag((0.2, 0.7), (0.8, 0.3))
+        with bench.page.expect_response("**/v1/jobs") as accepted:
+            bench.page.keyboard.press("Enter")
+        assert accepted.value.status == 202
+        service.kill()
+        service.stop()
+        expect(bench.page.locator("#busy-text")).to_have_text("The service does not answer. Trying again…")
+        service.start()
+        bench.wait_for_step(1)
+        forgive(context)
+        assert bench.download()[0] == f"{marked.stem}-clean.png"
 
 
 def test_a_repair_begun_while_the_service_is_away_ends_when_it_is_back(
-    browser: Browser, marked: Path, tmp_path: Path
+    browser: Browser, service: Restarted, marked: Path
 ) -> None:
-    service = Embedded(tmp_path)
     with context_of(browser, service.url) as context:
         state_rights(context)
-        with service.up():
-            sign_in(context, service)
-            bench = Bench(context.new_page())
-            bench.page.goto("/")
+        sign_in(context, service)
+        bench = Bench(context.new_page())
+        bench.page.goto("/")
+        service.stop()
         bench.choose(marked)
         bench.drag((0.4, 0.4), (0.5, 0.4))
         bench.page.keyboard.press("Enter")
         expect(bench.page.locator("#busy-text")).to_have_text("The service does not answer. Trying again…")
-        with service.up():
-            bench.wait_for_step(1)
-            forgive(context)
+        service.start()
+        bench.wait_for_step(1)
+        forgive(context)
 
 
-def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, tmp_path: Path) -> None:
-    service = Embedded(tmp_path)
+def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, service: Restarted, tmp_path: Path) -> None:
     pictures, mask = lasting_in(tmp_path, 4)
     with context_of(browser, service.url) as context:
         page = context.new_page()
-        with service.up():
-            sign_in(context, service)
-            job = submit_paused(service, pictures, mask)
-            page.goto(f"/jobs/{job.id}")
-            page.get_by_role("button", name="Go on").click()
-            expect(page.locator("#state")).to_have_text("running", timeout=LONG_MS)
-            service.kill()
-            expect(page.locator("#away")).to_be_visible()
-        with service.up():
-            expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
-            expect(page.locator("#done")).to_have_text("4 of 4")
-            expect(page.locator("#away")).to_be_hidden()
-            page.close()  # before the service stops, or its console would log errors
-            forgive(context)
+        sign_in(context, service)
+        job = submit_paused(service, pictures, mask)
+        page.goto(f"/jobs/{job.id}")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#state")).to_have_text("running", timeout=LONG_MS)
+        service.kill()
+        service.stop()
+        expect(page.locator("#away")).to_be_visible()
+        service.start()
+        expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+        expect(page.locator("#done")).to_have_text("4 of 4")
+        expect(page.locator("#away")).to_be_hidden()
+        page.close()  # before the service stops, or its console would log errors
+        forgive(context)

@@ -81,7 +81,7 @@ def test_a_client_that_leaves_a_stream_midway_blocks_nobody(
     service = make_service(settings, public_url=url)
     path, shop = ended_job(service).removeprefix(url), service.caller()
     lines = "".join(f"{name}: {value}\r\n" for name, value in shop.headers.items())
-    impatient = f"import api.concurrency; api.concurrency._SEND_TIMEOUT_S = 1.0; {SERVE}"
+    impatient = f"import api.connections; api.connections.GRACE_S = 1.0; {SERVE}"
     with (
         served(service.settings, tmp_path / "log", impatient),
         socket.create_connection(("127.0.0.1", port)) as connection,

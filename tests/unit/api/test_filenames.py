@@ -21,6 +21,8 @@ from api.filenames import MAX_BYTES, clean_filename, stem_and_extension
         ("Cafe\u0301.jpg", "Caf\u00e9.jpg"),
         ("shirt\u202egpj.exe", "shirtgpj.exe"),
         ("  shirt .jpg ", "shirt .jpg"),
+        ("C:shirt.jpg", "C_shirt.jpg"),
+        ("shirt.jpg:hidden", "shirt.jpg_hidden"),
         ("рубашка 👕.png", "рубашка 👕.png"),
     ],
 )

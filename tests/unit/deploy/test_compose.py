@@ -120,11 +120,19 @@ def test_every_container_runs_confined() -> None:
         assert "network_mode" not in service
 
 
-def test_images_made_elsewhere_have_an_exact_version() -> None:
+def test_images_made_elsewhere_have_an_exact_version_and_may_be_pinned_by_digest() -> None:
+    offered = (REPOSITORY / ".env.example").read_text().splitlines()
+    references = {name: service["image"] for name, service in SERVICES.items() if "build" not in service}
     for name, service in SERVICES.items():
-        if "build" not in service:
-            assert re.search(r":v?\d+\.\d+(\.\d+)?(-|$)", service["image"]), f"{name} has no exact version"
-    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.\d+\.\d+-slim-\w+$", DOCKERFILE, re.MULTILINE)
+        if "build" in service:
+            references[name] = service["build"]["args"]["PYTHON_IMAGE"]
+    for name, reference in references.items():
+        variable = re.fullmatch(r"\$\{([A-Z]+_IMAGE):-([^}]+)\}", reference)
+        assert variable, f"{name} cannot be pinned"
+        assert re.search(r":v?\d+\.\d+(\.\d+)?(-|$)", variable[2]), f"{name} has no exact version"
+        assert f"#{variable[1]}={variable[2]}" in offered
+    [python] = re.findall(r"^ARG PYTHON_IMAGE=(python:3\.\d+\.\d+-slim-\w+)$", DOCKERFILE, re.MULTILINE)
+    assert references["api"] == f"${{PYTHON_IMAGE:-{python}}}"
 
 
 def test_networks_lead_only_where_a_service_must_go() -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import psycopg
-import pytest
+from pydantic import SecretStr
+from sqlalchemy import update
 
-from cleanplate.base.settings import InvalidSettings, Settings
+from cleanplate.base.settings import Settings
 from storage.database import Database
-from storage.leader import leadership
-from tests.servers import environment
+from storage.leader import EXTEND_S, LEASE_S, is_led, leadership
+from storage.tables import leaders
+from tests.servers import PostgresServer, environment, pooler_before
 
 LEADER = """
 import sys, time
@@ -61,24 +65,75 @@ def test_a_leader_that_is_killed_is_followed(settings: Settings) -> None:
         db.close()
 
 
-def test_a_lost_connection_is_a_lost_leadership(server_settings: Settings, postgres_url: str) -> None:
-    db = Database.connect(postgres_url)
-    with leadership(db, server_settings) as place:
-        assert place.held()
+def test_six_candidates_behind_a_pooler_have_one_leader(postgres_server: PostgresServer, postgres_url: str) -> None:
+    with pooler_before(postgres_server, postgres_url) as url, ExitStack() as stack:
+        settings = Settings(database_url=SecretStr(url), database_pooler=True)
+        candidates = []
+        for _ in range(6):
+            db = Database.connect(settings.sqlalchemy_url)
+            stack.callback(db.close)
+            candidates.append(stack.enter_context(leadership(db, settings)))
+        with ThreadPoolExecutor(len(candidates)) as pool:
+            for _ in range(20):
+                assert sum(pool.map(lambda candidate: candidate.held(), candidates)) == 1
+
+
+class Lapse:
+    """Two clocks: Postgres' of the lease, which a test moves by its row, and the leader's own."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_leader_that_was_stopped_for_longer_than_its_lease_stands_by(postgres_url: str) -> None:
+    settings, clock = Settings(database_url=SecretStr(postgres_url)), Lapse()
+    first, second = Database.connect(settings.sqlalchemy_url), Database.connect(settings.sqlalchemy_url)
+    with leadership(first, settings, clock) as stopped, leadership(second, settings) as follower:
+        assert stopped.held()
+        assert not follower.held()
+        with first.write() as connection:
+            connection.execute(update(leaders).values(expires_at=first.now()))
+        clock.now += LEASE_S
+        assert follower.held()
+        assert not stopped.held()
+        assert is_led(first, settings)
+    assert not is_led(first, settings)
+    first.close()
+    second.close()
+
+
+def test_a_leader_whose_connections_are_cut_leads_on(postgres_url: str) -> None:
+    settings, clock = Settings(database_url=SecretStr(postgres_url)), Lapse()
+    db = Database.connect(settings.sqlalchemy_url)
+    with leadership(db, settings, clock) as leader:
+        assert leader.held()
         with psycopg.connect(postgres_url, autocommit=True) as admin:
             admin.execute(
-                # The second argument is the longest wait for the end of the session, in milliseconds.
-                "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks WHERE locktype = 'advisory' AND database = "
-                "(SELECT oid FROM pg_database WHERE datname = current_database())"
+                "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        assert not place.held()
-        assert place.held()
+        clock.now += EXTEND_S
+        assert leader.held()
     db.close()
 
 
-def test_nobody_leads_by_a_session_that_a_pooler_shares(server_settings: Settings) -> None:
-    settings = server_settings.model_copy(update={"database_pooler": True})
+def test_a_leader_without_a_ledger_leads_no_longer_than_its_lease(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    settings, clock = Settings(database_url=SecretStr(postgres_url)), Lapse()
     db = Database.connect(settings.sqlalchemy_url)
-    with pytest.raises(InvalidSettings, match="CLEANPLATE_DATABASE_POOLER"), leadership(db, settings):
-        pass
+    with leadership(db, settings, clock) as leader:
+        assert leader.held()
+        db.engine.dispose()
+        name = postgres_url.rpartition("/")[2]
+        with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            clock.now += EXTEND_S
+            assert leader.held()
+            clock.now += LEASE_S
+            assert not leader.held()
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        assert leader.held()
     db.close()

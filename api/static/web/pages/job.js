@@ -252,7 +252,7 @@ async function watch(signal) {
 }
 
 /**
- * Tell that no worker is running, and why, as long as the job is open.
+ * Tell that no worker or no dispatcher is running, and why, as long as the job is open.
  * @param {AbortSignal} signal
  */
 async function watchWorkers(signal) {
@@ -263,7 +263,11 @@ async function watchWorkers(signal) {
     } catch (error) {
       if (!isTransient(error)) throw error; // the job's own requests tell that the service is away
     }
-    showIf("workers", state?.workers === 0);
+    showIf("workers", state?.workers === 0 || state?.reason === "dispatch_down");
+    setText(byId("workers-away"), state?.workers === 0
+      ? t("No worker is running. The pictures wait until one starts.")
+      : t("The service's dispatcher is not running. The pictures wait until it starts."));
+    showIf("workers-advice", Boolean(state?.reason));
     setText(byId("workers-reason"), state?.reason ?? "");
     await delay(WORKERS_MS, signal);
   }

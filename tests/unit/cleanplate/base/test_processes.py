@@ -118,7 +118,7 @@ def test_pauses_double_up_to_a_bound_and_start_over_after_a_settled_life() -> No
 #: Restarts a dying child until it is in a crash loop, on a separate clock; then prints the number of deaths.
 DYING = """
 import os, sys
-from cleanplate.base.processes import CRASH_LOOP, LONGEST_PAUSE_S, Family
+from cleanplate.base.processes import CRASH_LOOP, LONGEST_PAUSE_S, SETTLED_S, Family
 from cleanplate.base.settings import Settings
 from cleanplate.telemetry import logs
 logs.configure(Settings())
@@ -133,10 +133,20 @@ while not child.in_crash_loop:
     now += LONGEST_PAUSE_S
     family.tend()
 print("deaths", child.deaths, CRASH_LOOP)
+child.command = [sys.executable, "-c", "import time; time.sleep(600)"]
+child.process.wait()
+family.tend()
+assert family.failing() == [child]
+now += LONGEST_PAUSE_S
+family.tend()
+assert child.alive and family.failing() == [child]
+now += SETTLED_S
+assert family.failing() == []
+family.stop(0.5)
 """
 
 
-def test_child_that_keeps_dying_is_said_to_be_in_a_crash_loop() -> None:
+def test_child_that_keeps_dying_is_in_a_crash_loop_until_it_has_lived_for_a_while() -> None:
     # In a separate process, because a family ends every child that it does not know.
     run = subprocess.run(
         [sys.executable, "-c", DYING], cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
@@ -144,5 +154,8 @@ def test_child_that_keeps_dying_is_said_to_be_in_a_crash_loop() -> None:
     assert run.returncode == 0, run.stderr
     assert f"deaths {CRASH_LOOP} {CRASH_LOOP}" in run.stdout
     events = [json.loads(line) for line in run.stderr.splitlines()]
-    assert [event["deaths"] for event in events if event["event"] == "process.crash_loop"] == [CRASH_LOOP]
-    assert [event["status"] for event in events if event["event"] == "process.died"] == [7] * CRASH_LOOP
+    assert [event["deaths"] for event in events if event["event"] == "process.crash_loop"] == [
+        CRASH_LOOP,
+        CRASH_LOOP + 1,
+    ]
+    assert [event["status"] for event in events if event["event"] == "process.died"] == [7] * (CRASH_LOOP + 1)

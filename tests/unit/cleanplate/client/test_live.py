@@ -13,10 +13,12 @@ import pytest
 from standardwebhooks import Webhook
 
 from cleanplate import BoxesMask, Client, ImageOptions, JobOptions, Picture, Rights, TextMask
+from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from cleanplate.client.journal import Journal
 from cleanplate.client.webhooks import verify
 from cleanplate.errors import Refused, WebhookRefused
+from storage.ledger.operations.devices import report_devices
 from tests.api_process import kill, served
 from tests.running import cleanplate, until
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures
@@ -194,6 +196,16 @@ def test_jobs_are_managed_on_the_command_line(shop: Shop, client: Client, tmp_pa
         assert jobs("resume", job.id) == f"{job.id} is queued: 0 of 2 images ended.\n"
         asked = cleanplate("jobs", settings=environment)
         assert asked.stderr == "No worker is running: open jobs wait for one.\n"
+        reports = [
+            DeviceReport(device="cpu", host="here", state="working", told_at=0.0),
+            DeviceReport(device="dispatch", host="here", state="crash_loop", reason="dispatch_down: Why.", told_at=0.0),
+        ]
+        report_devices(shop.database, "here-1", reports)
+        asked = cleanplate("jobs", settings=environment)
+        assert asked.stderr == (
+            "The dispatcher is not running: open jobs wait for it. The last reason known is dispatch_down: on the "
+            "service's machine, `cleanplate worker --status` and `cleanplate doctor` say more.\n"
+        )
         shop.work(job.id, bad=1)
         assert "a.png  image_truncated" in jobs("show", job.id)
         assert jobs("retry", job.id) == f"{job.id} is running: 1 of 2 images ended.\n"

@@ -6,16 +6,17 @@ import re
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from cleanplate.base.processes import Child
+from cleanplate.base.processes import CRASH_LOOP, Child
 from cleanplate.base.reports import DeviceReport
-from cleanplate.embedded.service import local_url, require_start, settle
+from cleanplate.embedded.service import local_url, program_reports, require_start, settle
 from cleanplate.errors import PortInUse, ProgramFailed
 from tests import patient
 from tests.running import Running, cleanplate, kill, processes_with, running, until
@@ -40,17 +41,86 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("embedded") / "home"
 
 
+@dataclass
+class Life:
+    """What was seen of one run of the service: while it was ready, and after its end."""
+
+    key: str
+    link: str
+    processes: int
+    #: Statuses of signing in with the link of the life before, and with this one's.
+    signed_in: list[int]
+    #: Exit status; ``None``: killed.
+    status: int | None = None
+    left_processes: dict[int, str] = field(default_factory=dict)
+    left_files: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def life(home: Path, number: int, links: list[str]) -> Iterator[tuple[Running, Life]]:
+    """A run of the service in the folder; ``links``: the secrets of links to sign in with before its own."""
+    log_path = home.with_suffix(f".{number}.log")
+    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as service:
+        url = address(service, home)
+        secret = printed_link(service).partition("#")[2]
+        key = (home / "api-key").read_text().strip()
+        statuses = [sign_in(url, f"{url}/login/link#{one}") for one in (*links, secret)] if links else []
+        yield service, Life(key, secret, len(processes_with(f"CLEANPLATE_HOME={home}")), statuses)
+
+
 @pytest.fixture(scope="module")
-def up(home: Path) -> Iterator[Running]:
+def lives(home: Path) -> tuple[Life, Life]:
+    """Two runs of the service before that of the other tests, in the same folder: one is stopped, the next killed."""
+    mark = f"CLEANPLATE_HOME={home}"
+    with life(home, 1, []) as (service, stopped):
+        stopped.status = service.stop()
+        stopped.left_processes = processes_with(mark)
+        stopped.left_files = {path.name for path in home.iterdir()}
+    with life(home, 2, [stopped.link]) as (service, killed):
+        kill(service.process.pid)
+        service.process.wait()
+        until(lambda: not processes_with(mark), lambda: f"these outlived it: {processes_with(mark)}")
+    return stopped, killed
+
+
+@pytest.fixture(scope="module")
+def up(home: Path, lives: tuple[Life, Life]) -> Iterator[Running]:
     log_path = home.with_suffix(".log")
     with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as service:
-        address(service, home)
+        # The file with the address is still there from the life that was killed.
+        until(lambda: "is ready at" in service.log, lambda: f"up was not ready:\n{service.log}")
         yield service
+
+
+def test_sigterm_stops_everything_and_the_key_stays_good(lives: tuple[Life, Life]) -> None:
+    stopped, killed = lives
+    assert (stopped.status, stopped.left_processes) == (0, {})
+    assert stopped.processes > 3
+    assert not {"address", "login-link.html"} & stopped.left_files
+    assert stopped.key == killed.key
+
+
+def test_a_link_of_before_a_restart_signs_nobody_in(lives: tuple[Life, Life]) -> None:
+    assert lives[1].signed_in == [403, 303]
+
+
+def test_after_an_up_that_was_killed_nothing_is_left_and_the_next_one_starts(
+    lives: tuple[Life, Life], up: Running, home: Path
+) -> None:
+    """``lives`` has seen that nothing outlived it."""
+    assert up.process.poll() is None
+    assert (home / "api-key").read_text().strip() == lives[1].key
 
 
 def test_home_and_key_are_for_their_owner_alone(up: Running, home: Path) -> None:
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert stat.S_IMODE((home / "api-key").stat().st_mode) == 0o600
+
+
+def test_no_link_is_made_where_no_service_runs(tmp_path: Path) -> None:
+    stopped = cleanplate("link", "--home", str(tmp_path), settings={})
+    assert stopped.returncode == 2
+    assert "No service runs in" in stopped.stderr
 
 
 def test_the_key_of_the_first_start_opens_the_service(up: Running, home: Path) -> None:
@@ -101,22 +171,6 @@ def test_the_printed_link_signs_in_once_and_another_is_a_command_away(up: Runnin
     assert sign_in(url, made.stdout.strip()) == 303
 
 
-def test_a_link_of_before_a_restart_signs_nobody_in(tmp_path: Path) -> None:
-    home, log_path = tmp_path / "home", tmp_path / "log"
-    links = []
-    for _ in range(2):
-        with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as up:
-            url = address(up, home)
-            links.append(printed_link(up).partition("#")[2])
-            if len(links) == 2:
-                assert [sign_in(url, f"{url}/login/link#{secret}") for secret in links] == [403, 303]
-            assert up.stop() == 0
-        assert not (home / "login-link.html").exists()
-    stopped = cleanplate("link", "--home", str(home), settings={})
-    assert stopped.returncode == 2
-    assert "No service runs in" in stopped.stderr
-
-
 def test_the_command_line_finds_the_service_by_its_home(up: Running, home: Path) -> None:
     listed = cleanplate("jobs", settings={"CLEANPLATE_HOME": str(home)})
     assert listed.returncode == 0, listed.stderr
@@ -156,34 +210,6 @@ def test_a_program_that_dies_is_started_again_and_said_loudly(up: Running, home:
     assert "process.died" in up.log
 
 
-def test_sigterm_stops_everything_and_the_key_stays_good(tmp_path: Path) -> None:
-    home, log_path = tmp_path / "home", tmp_path / "log"
-    keys = []
-    for _ in range(2):
-        with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=log_path) as up:
-            address(up, home)
-            keys.append((home / "api-key").read_text())
-            assert len(processes_with(f"CLEANPLATE_HOME={home}")) > 3
-            assert up.stop() == 0
-            assert processes_with(f"CLEANPLATE_HOME={home}") == {}
-            assert not (home / "address").exists()
-    assert keys[0] == keys[1]
-
-
-def test_nothing_outlives_an_up_that_was_killed_and_the_next_one_starts(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=tmp_path / "log") as up:
-        address(up, home)
-        kill(up.process.pid)
-        up.process.wait()
-        until(
-            lambda: not processes_with(f"CLEANPLATE_HOME={home}"),
-            lambda: f"these outlived it: {processes_with(f'CLEANPLATE_HOME={home}')}",
-        )
-    with running("up", "--port", "0", "--home", str(home), settings=SMALL, log_path=tmp_path / "log-2") as up:
-        until(lambda: "is ready at" in up.log, lambda: up.log)
-
-
 def test_up_ends_with_the_error_of_a_worker_that_cannot_start(tmp_path: Path) -> None:
     weights = tmp_path / "broken.safetensors"
     weights.write_bytes(b"no weights")
@@ -216,6 +242,16 @@ def test_a_program_that_cannot_start_ends_the_start(
 ) -> None:
     with pytest.raises(ProgramFailed, match=reason) if reason else nullcontext():
         require_start(programs, reports)
+
+
+@pytest.mark.parametrize(("deaths_in_a_row", "state"), [(1, "waiting"), (CRASH_LOOP, "crash_loop")])
+def test_a_program_that_does_not_run_is_reported_with_the_next_step(deaths_in_a_row: int, state: str) -> None:
+    (made,) = program_reports([Child("dispatch", [], deaths=6, deaths_in_a_row=deaths_in_a_row, last_status=-9)])
+    assert (made.device, made.state, made.deaths) == ("dispatch", state, 6)
+    assert made.reason == (
+        "dispatch_down: The program dispatch has ended 6 times, last with the status -9. The output of `cleanplate up` "
+        "has its error; `cleanplate doctor` checks what it needs."
+    )
 
 
 def test_a_folder_of_other_things_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from cleanplate.base.image_records import FileHashes, ImageRecord
@@ -16,8 +16,21 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import reap_leases
 from storage.ledger.jobs.changes import cancel_job
-from storage.ledger.operations.audit import Verification, as_json, chain, chained_entries, from_json
+from storage.ledger.operations.audit import (
+    GENESIS,
+    Verification,
+    as_json,
+    chain,
+    chained_entries,
+    digest_of,
+    from_json,
+    heads,
+    key_ends,
+    lost_heads,
+    unchained,
+)
 from storage.ledger.tenants.tenants import create_key, revoke_key
+from storage.ledger.webhooks.endpoints import change_endpoint, create_endpoint, delete_endpoint, rotate_secret
 from storage.records import AuditEntry, ImageState, Outcome
 from storage.tables import audit_log
 from tests.shop import RIGHTS, Clock, Shop, failed
@@ -181,3 +194,99 @@ def _submit_and_fail(shop: Shop) -> None:
     with shop.db.write() as connection:
         audit.append(shop.db, connection, [audit.Event(shop.tenant, "job.submitted", "service", None, None, {})])
         raise LookupError
+
+
+KEY = b"a key that the database does not hold"
+
+
+def verified(entries: list[AuditEntry], key: bytes | None) -> dict[str, tuple[int, str]]:
+    seen = Verification(key)
+    for entry in entries:
+        seen.see(entry)
+    seen.finish()
+    return {tenant: (flaw.sequence, flaw.reason) for tenant, flaw in seen.flaws.items()}
+
+
+def test_a_chain_with_a_key_cannot_be_written_anew_without_it(shop: Shop) -> None:
+    for _ in range(3):
+        shop.submit(1)
+    chain(shop.db, KEY)
+    entries = list(chained_entries(shop.db))
+    assert verified(entries, KEY) == {}
+    forged, previous = [], GENESIS
+    for entry in entries:
+        changed = replace(entry, actor="key:somebody_else", hash="")
+        previous = digest_of(changed, previous)
+        forged.append(replace(changed, hash=previous))
+    assert flaws(forged) == {}
+    [(sequence, reason)] = verified(forged, KEY).values()
+    assert sequence == 3
+    assert "without the key" in reason
+    [(sequence, reason)] = verified([*entries[:1], *forged[1:]], KEY).values()
+    assert sequence == 2
+    assert "without the key" in reason
+    assert verified(entries, b"another key, which is wrong") == {shop.tenant: (1, "the entry is not as it was written")}
+    assert verified(entries, None)[shop.tenant][0] == 1
+
+
+def test_a_chain_from_before_the_key_goes_on_with_it(shop: Shop, rival: Shop) -> None:
+    for owner in (shop, rival):
+        owner.submit(1)
+    chain(shop.db)
+    assert set(verified(list(chained_entries(shop.db)), KEY)) == {shop.tenant, rival.tenant}
+    key_ends(shop.db)
+    chain(shop.db, KEY)
+    key_ends(shop.db)
+    chain(shop.db, KEY)
+    entries = list(chained_entries(shop.db))
+    assert [entry.action for entry in entries] == ["job.submitted", "audit.keyed"] * 2
+    assert verified(entries, KEY) == {}
+
+
+def test_entries_taken_out_of_the_chain_and_chained_anew_are_missed(shop: Shop, clock: Clock) -> None:
+    for _ in range(3):
+        shop.submit(1)
+    chain(shop.db, KEY)
+    known = heads(shop.db)
+    assert lost_heads(shop.db, known) == []
+    with shop.db.write() as connection:
+        _without_triggers(connection, shop.db)
+        connection.execute(update(audit_log).values(sequence=None, hash=None, actor="key:somebody_else"))
+    clock.advance(601)
+    assert unchained(shop.db, older_than_s=600) == 3
+    assert lost_heads(shop.db, known) == [shop.tenant]
+    chain(shop.db, KEY)
+    assert verified(list(chained_entries(shop.db)), KEY) == {}
+    assert lost_heads(shop.db, known) == [shop.tenant]
+
+
+def _without_triggers(connection: Connection, db: Database) -> None:
+    """As somebody does who owns the database."""
+    if db.on_postgres:
+        connection.execute(text("ALTER TABLE audit_log DISABLE TRIGGER ALL"))
+        return
+    for name in connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
+        connection.execute(text(f"DROP TRIGGER {name}"))
+
+
+def test_every_change_of_a_webhook_names_who_made_it(shop: Shop) -> None:
+    endpoint, secret = create_endpoint(shop.db, shop.tenant, "https://x.example/h?password=1", actor="key:key_1")
+    change_endpoint(shop.db, shop.tenant, endpoint.id, events=["*"], actor="key:key_2")
+    change_endpoint(shop.db, shop.tenant, endpoint.id, actor="key:key_3")
+    rotate_secret(shop.db, shop.tenant, endpoint.id, keep_s=0, actor="key:key_4")
+    delete_endpoint(shop.db, shop.tenant, endpoint.id, actor="key:key_5")
+    entries = log(shop.db)
+    assert [(entry.action, entry.actor) for entry in entries] == [
+        ("webhook.created", "key:key_1"),
+        ("webhook.changed", "key:key_2"),
+        ("webhook.secret_rotated", "key:key_4"),
+        ("webhook.deleted", "key:key_5"),
+    ]
+    assert entries[1].data == {"webhook": endpoint.id, "url": "https://x.example/h", "events": ["*"]}
+    assert secret not in str(entries)
+
+
+def test_a_key_names_who_made_and_revoked_it(shop: Shop) -> None:
+    key, _ = create_key(shop.db, shop.tenant, "laptop", actor="cli:jo@desk")
+    revoke_key(shop.db, key.id, actor="cli:max@desk")
+    assert [entry.actor for entry in log(shop.db)] == ["cli:jo@desk", "cli:max@desk"]
