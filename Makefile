@@ -44,7 +44,7 @@ test-slow: ## Run the long suites
 	@$(call redis)
 	$(RUN)/python -m pytest -m slow --hypothesis-profile=searching
 
-soak: ## Kill at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
+soak: ## Kill, freeze and cut at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
 	@$(call install,test)
 	@$(call redis)
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)
@@ -110,9 +110,9 @@ define redis
 	fi
 endef
 
-# $(call pooler): PgBouncer, from Debian where it is missing and we may install it.
+# $(call pooler): the PgBouncer of the tests, from Debian where it is missing and we may install it.
 define pooler
-	if ! command -v pgbouncer >/dev/null; then \
+	if ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "Installing pgbouncer (once)"; \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null || exit 1; \

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from apiflask import APIFlask
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from api import auth, bodies, concurrency, exchange, limits, openapi, problems
@@ -54,13 +55,17 @@ def create_app(settings: Settings) -> APIFlask:
     texts.register(app)
     bodies.register(app)
     auth.register(app)
-    limits.register(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    limits.register(app, settings)
     openapi.register(app)
     concurrency.register(
         app, working=settings.api_threads, waiting=settings.api_streams, sending=settings.api_downloads
     )
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
+        )
     if path := path_below(settings.public_url):
         app.wsgi_app = UnderPath(app.wsgi_app, path)  # type: ignore[method-assign]
     return app

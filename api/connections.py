@@ -66,6 +66,12 @@ class Busy(Error):  # type: ignore[misc]
     code = 503
 
 
+class NoRoom(Error):  # type: ignore[misc]
+    """A large body is kept on the disk, which is full."""
+
+    code = 507
+
+
 class _Unread(io.RawIOBase):
     """A body that was refused before it was read. The application says why before it looks at the body."""
 
@@ -178,7 +184,9 @@ class _ErrorAnswer(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         code, detail = "service_busy", "All places of this process are taken. Repeat the request."
-        if not isinstance(error, Busy):
+        if isinstance(error, NoRoom):
+            code, detail = "storage_full", "The disk of the service is full. Its operator has to make room first."
+        elif not isinstance(error, Busy):
             code, detail = "request_invalid", f"The request breaks the rules of HTTP: {error.body}."
             if error.code >= 500 and error.code != 501:
                 code, detail = "internal_error", "The service failed, not the request."
@@ -238,12 +246,28 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     def received(self, data: bytes) -> bool:
         if self.request is None:
             self._header_begun = time.monotonic()
-        taken = bool(super().received(data))
+        try:
+            taken = bool(super().received(data))
+        except OSError:
+            _log.exception("request.not_kept")
+            taken = self._end_without_room()
         self._idle_since = time.monotonic() if self.request is None else None
         request = self.request
         if request is not None and request.asks:
             self.server.ask(self, request)
         return taken
+
+    def _end_without_room(self) -> bool:
+        """Answer a request whose body could not be kept on the disk."""
+        with self.requests_lock:
+            request, self.request = self.request, None
+            if request is None:
+                return False
+            request.error = NoRoom("")
+            self.requests.append(request)
+            if len(self.requests) == 1:
+                self.server.add_task(self)
+        return True
 
     def handle_write(self) -> None:
         if not (self._rest_is_unread and self.close_when_flushed):
@@ -325,6 +349,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         lanes: Lanes,
         most: int,
         public_url: str,
+        keeps_forwarded: bool,
         longest_body: Callable[[WSGIEnvironment], int],
     ) -> None:
         self.lanes = lanes
@@ -333,6 +358,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._longest_body = longest_body
         settings = Adjustments(
             ident="cleanplate",
+            clear_untrusted_proxy_headers=not keeps_forwarded,
             recv_bytes=_RECEIVED_AT_ONCE,
             # The worker's loop tends the connections, see `tend`.
             cleanup_interval=1 << 30,

@@ -203,6 +203,14 @@ EXAMPLES: JsonObject = {
     "JobPage": {"data": [_JOB_BODY], "next_cursor": None},
     "Image": _IMAGE_BODY,
     "ImagePage": {"data": [_IMAGE_BODY], "next_cursor": "aW1hZ2U6MA"},
+    "Usage": {
+        "since": "2026-05-01",
+        "until": "2026-05-31",
+        "data": [
+            {"day": "2026-05-01", "images": 4200, "megapixels": 8064.0, "bytes": 1260000000, "device_seconds": 2100.5}
+        ],
+        "total": {"images": 4200, "megapixels": 8064.0, "bytes": 1260000000, "device_seconds": 2100.5},
+    },
     "Devices": {
         "data": [
             {
@@ -251,6 +259,7 @@ EXAMPLES: JsonObject = {
         "height": 1600,
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "bytes": 184_320,
+        "file_name": "shirt-01.jpg",
         "result_url": f"/v1/images/{IMAGE_ID}/result",
         "destination_url": None,
     },

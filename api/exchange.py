@@ -1,6 +1,7 @@
 """Adds to every request and answer: a request id, one access event in the log, security headers.
 
-The access event names the route's rule and never the path or the query, because those can hold a signed token.
+The access event names the route's rule and the ids in the path, and never the path or the query, because those can
+hold a signed token. It also names the key, and so says who asked for what.
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ from flask import Response, g, request
 from uuid6 import uuid7
 
 from cleanplate.telemetry import meters
+from storage.records import Caller
 
 _log = structlog.get_logger("api.access")
 
+#: Ids in paths, by the names of their fields in the log.
+_IN_PATH = {
+    "job_id": "job",
+    "image_id": "image",
+    "upload_id": "upload",
+    "template_id": "template",
+    "webhook_id": "webhook",
+    "delivery_id": "delivery",
+}
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -72,9 +83,16 @@ def register(app: APIFlask) -> None:
             route=request.url_rule.rule if request.url_rule else None,
             status=answer.status_code,
             code=g.get("problem_code"),
-            tenant=g.get("flask_httpauth_user"),
+            **_ids(),
             bytes_in=request.content_length,
             bytes_out=answer.content_length,
             seconds=round(time.perf_counter() - g.began, 4),
         )
         return answer
+
+
+def _ids() -> dict[str, str | None]:
+    """Who asks, and for what: the tenant, its key, and the ids in the path."""
+    caller: Caller | None = g.get("caller")
+    named = {_IN_PATH[name]: value for name, value in (request.view_args or {}).items() if name in _IN_PATH}
+    return {"tenant": caller and caller.tenant_id, "key": caller and caller.key_id, **named}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import PurePosixPath
 
 from cleanplate.base.names import stem_and_extension
+from storage import records
 
 MAX_BYTES = 255
 MAX_PATH_BYTES = 1024
@@ -54,3 +56,10 @@ def _capped(name: str) -> str:
     if len(tail) > 16:
         stem, tail = name, b""
     return stem.encode()[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip() + tail.decode()
+
+
+def download_name(image: records.Image | records.Result) -> str:
+    """The picture's name, with the ending of its result: of its format, or the picture's own where the job keeps it."""
+    current = image.current if isinstance(image, records.Image) else image
+    stem, extension = stem_and_extension(image.name if image.path is None else image.path.rpartition("/")[2])
+    return stem + (PurePosixPath(current.result_key or "").suffix or extension)

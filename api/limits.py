@@ -1,11 +1,13 @@
 """Rate limits: a number of requests a minute for each API key, counted in Redis, or in each process when embedded.
 
-A request without a valid key counts for its address. When Redis is away or does not answer, each process counts for
+A request without a valid key counts for its address, which behind proxies is the one that they state
+(``CLEANPLATE_PROXIES``). When Redis is away or does not answer, each process counts for
 itself until Redis is back: requests are answered rather than refused, and the log says so.
 """
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIFlask
@@ -19,12 +21,17 @@ from cleanplate.base.settings import Settings
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 #: Seconds that Redis may take for a connection or an answer: every request waits for it.
 _REDIS_TIMEOUT_S = 0.25
+#: Refused attempts to sign in, a minute for each address.
+_SIGN_INS = 20
 #: Where Flask-Limiter puts the seconds to wait, on every answer.
 _WAIT = "X-RateLimit-Wait"
 
 
 def register(app: APIFlask, settings: Settings) -> None:
-    """Limit the requests to ``app`` under /v1; the rest is for machines that watch and people that read."""
+    """Limit the requests to ``app`` under /v1, and refused attempts to sign in; the rest is for machines that watch.
+
+    Call it after the routes are there.
+    """
     if not settings.rate_limit_per_minute:
         return
     redis_url = settings.broker_url.get_secret_value()
@@ -37,7 +44,7 @@ def register(app: APIFlask, settings: Settings) -> None:
             answer.headers["Retry-After"] = str(max(1, int(wait)))
         return answer
 
-    Limiter(
+    limiter = Limiter(
         key_func=_counted_for,
         app=app,
         application_limits=[f"{settings.rate_limit_per_minute}/minute"],
@@ -59,6 +66,15 @@ def register(app: APIFlask, settings: Settings) -> None:
         swallow_errors=True,
         in_memory_fallback_enabled=True,
     )
+    refused = limiter.shared_limit(
+        f"{_SIGN_INS}/minute",
+        scope="login",
+        key_func=lambda: request.remote_addr or "",
+        deduct_when=lambda answer: answer.status_code == HTTPStatus.FORBIDDEN,
+    )
+    for endpoint in ("login.sign_in", "login.sign_in_by_link"):
+        sign_in: Any = app.view_functions[endpoint]
+        app.view_functions[endpoint] = refused(sign_in)
 
 
 def _redis_options() -> dict[str, Any]:

@@ -204,6 +204,7 @@ def _add_common_problems(path: str, operation: JsonObject) -> None:
     """Adds the errors that follow from an operation's parameters and body. Routes list only their own."""
     body = operation.get("requestBody", {}).get("content", {})
     codes = ["key_missing", "key_wrong", "scope_missing", "rate_limited", "ledger_unavailable", "service_busy"]
+    codes.append("storage_full")
     if "{" in path:
         codes.append("not_found")
     if body:

@@ -23,7 +23,7 @@ from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import UNION_TAGS
 from cleanplate.telemetry.logs import redact_text
 from model.errors import ModelError
-from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError
+from storage.errors import BlobNotFound, IdempotencyKeyBusy, QuotaExceeded, StorageError, StorageFull
 
 MEDIA_TYPE = "application/problem+json"
 #: Faults listed in one answer; of a job with 100,000 bad lines it lists the first.
@@ -102,9 +102,13 @@ CATALOGUE: dict[str, Kind] = {
     "image_empty": Kind(422, "The picture has no pixels"),
     "image_too_many_pixels": Kind(422, "The picture has too many pixels"),
     "image_format_unsupported": Kind(422, "Files of this kind are not supported"),
+    "image_too_many_parts": Kind(422, "The file has too many frames, pages or parts"),
+    "image_needs_too_much_memory": Kind(422, "The picture needs too much memory"),
+    "image_takes_too_long": Kind(422, "The picture takes too long to decode"),
     "mask_unreadable": Kind(422, "The mask is not a readable picture"),
     "mask_empty": Kind(422, "The mask marks nothing"),
     "mask_too_many_pixels": Kind(422, "The mask has too many pixels"),
+    "mask_too_many_parts": Kind(422, "The mask's file has too many parts"),
     "mask_format_unsupported": Kind(422, "Unsupported mask format"),
     "mask_size_mismatch": Kind(422, "The mask's size differs from its picture's"),
     "rate_limited": Kind(429, "Too many requests"),
@@ -115,6 +119,7 @@ CATALOGUE: dict[str, Kind] = {
     "not_ready": Kind(503, "The service is not ready"),
     "ledger_unavailable": Kind(503, "The ledger is unavailable"),
     "blob_store_unavailable": Kind(503, "The object store is unavailable"),
+    "storage_full": Kind(507, "No room is left"),
     "blob_store_refused": Kind(503, "The object store refuses the service"),
 }
 
@@ -273,7 +278,10 @@ def _from_our_own(error: StorageError | ModelError) -> Problem | None:
     if CATALOGUE[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The reason may name hosts and folders: it is for the log.
         _log.warning("request.unavailable", code=error.code, error=str(error))
-        return Problem(error.code, "The request is not at fault. Repeat it shortly.")
+        full = "The disk of the service is full. Its operator has to make room first."
+        return Problem(
+            error.code, full if isinstance(error, StorageFull) else "The request is not at fault. Repeat it shortly."
+        )
     return Problem(error.code, str(error))
 
 

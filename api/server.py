@@ -120,6 +120,7 @@ class _Worker(Worker):
                 lanes=lanes,
                 most=_most_connections(),
                 public_url=settings.public_url.rstrip("/"),
+                keeps_forwarded=settings.proxies > 0,
                 longest_body=lambda environ: bodies.longest_body(application, environ),
             )
             for listener in self.sockets

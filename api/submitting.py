@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import structlog
 from flask import request
 
 from api import answers, auth
@@ -39,6 +40,8 @@ def submit_to_ledger(
             stores, tenant, replace(job, trace=span.context, key_id=auth.caller().key_id), once, webhook_field
         )
         span.tell(job=answer.id, replayed=replayed)
+    # For the access event, whose path has no id yet.
+    structlog.contextvars.bind_contextvars(job=answer.id)
     if not replayed:
         meters.JOBS_SUBMITTED.labels(job.priority.value).inc()
         meters.IMAGES_SUBMITTED.labels(job.priority.value).inc(len(job.images))

@@ -84,7 +84,7 @@ def measure(original: Pixels, mask: Pixels, inpainter: LaMaInpainter) -> list[St
     methods: dict[str, Callable[[], Pixels]] = {
         "Telea": telea,
         "network alone": unmatched,
-        "Cleanplate": lambda: inpainter(source, mask, feather_px=feather),
+        "Cleanplate": lambda: inpainter(source, mask, feather_px=feather, method="fill"),
     }
     original_step = float(border_steps(original, hole).mean())
     steps = []

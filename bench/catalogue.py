@@ -77,12 +77,12 @@ def shaded(width: int) -> Mark:
     height = width // 2
     shape = Image.new("L", (4 * width, 4 * height), 0)
     ImageDraw.Draw(shape).rounded_rectangle((4, 4, 4 * width - 5, 4 * height - 5), 2 * height, fill=255)
-    coverage = np.asarray(shape, np.float32) / 255
+    coverage = np.asarray(np.asarray(shape, np.float32) / 255, np.float32)
     run = np.linspace(0, 1, 4 * width, dtype=np.float32)[None, :, None]
     colour = np.array((250, 150, 20), np.float32) * (1 - run) + np.array((120, 40, 200), np.float32) * run
     colour = np.broadcast_to(colour, (*coverage.shape, 3)).copy()
     light = coverage - np.roll(cv2.GaussianBlur(coverage, (0, 0), 6), (12, 12), (0, 1))
-    colour = np.clip(colour + 120 * np.clip(light, -1, 1)[..., None], 0, 255)
+    colour = np.asarray(np.clip(colour + 120 * np.clip(light, -1, 1)[..., None], 0, 255), np.float32)
     return _reduced(coverage, colour, width)
 
 

@@ -93,9 +93,11 @@ def pixels_of(data: bytes) -> Iterator[Samples]:
                 4 if data[data.find(b"av1C") + 6] & 0x20 else 6
             )  # the flag is set for 12 bits, else there are 10
             return
-        for frame in range(getattr(image, "n_frames", 1)):
+        # Pictures behind a JPEG (MPO) are left out of a result.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        for frame in range(frames):
             image.seek(frame)
-            several = getattr(image, "n_frames", 1) > 1
+            several = frames > 1
             shown = image.convert("RGBA") if several or image.mode == "P" else image
             yield np.array(shown)
 
@@ -145,7 +147,10 @@ def _of_avif(data: bytes) -> list[bytes]:
 
 
 def _exif(image: Image.Image) -> dict[int, Any]:
-    return {tag: value for tag, value in image.getexif().items() if tag not in _PLACES}
+    try:
+        return {tag: value for tag, value in image.getexif().items() if tag not in _PLACES}
+    except (ValueError, SyntaxError):
+        return {}  # text of a PNG that says it is EXIF, and is not
 
 
 def _tags(image: Image.Image) -> dict[int, Any]:

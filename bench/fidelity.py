@@ -1,12 +1,17 @@
 """Fidelity outside the mark: every kind of file through the whole pipeline, compared with its source.
 
     python -m bench.fidelity PHOTO… [--place corner] [--only jpeg] [--out fidelity.json]
+    python -m bench.fidelity FOLDER --as-they-are [--out strangers.json]
 
 Each photo gets an address as a mark, in a corner or across it, and is written as each file of the corpus. The script
 compares format, size, mode, depth, profile and metadata. It counts the pixels that changed outside the widened mask
 (lossless files), or the DCT coefficients that changed outside the touched MCUs (JPEG). A JPEG's size is compared with
 three others: that of the source; that of the source written without a repair, which is the cost of writing; and that of
 the same photo without the mark, saved in the same way, which a perfect repair would reach.
+
+With ``--as-they-are`` the files of a folder are not photos to make files from, but files of strangers. Each is sent
+through reading and writing (:mod:`bench.strangers`), and the script prints how many came back right, were refused
+rightly or wrongly, or came back wrong, by format.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench import strangers
 from bench.comparing import changed_coefficients, changed_in_strips, holes_of, lost_of, pixels_of
 from bench.corpus import Case, cases
 from bench.corpus.mark import PLACES, Mask, Place, letters, png, signed
@@ -198,7 +204,14 @@ def main() -> None:
         "--only", default="", metavar="KIND", help="only files whose names begin with this, such as jpeg"
     )
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--as-they-are", action="store_true", help="send the files themselves, of any kind")
     options = parser.parse_args()
+    if options.as_they_are:
+        ends = [end for folder in options.photos for end in strangers.outcomes(folder)]
+        strangers.report(ends)
+        if options.out:
+            options.out.write_text(json.dumps([asdict(end) for end in ends], indent=1) + "\n")
+        return
     files = [file for path in options.photos for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     rows: dict[str, list[Row]] = {}
     with LaMaInpainter(device="cpu") as inpainter:

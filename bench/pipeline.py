@@ -47,7 +47,8 @@ from workers.device.images.pipeline import run_shard
 from workers.device.resources import Resources
 
 Answers = SimpleQueue["Figures"]
-STAGES = ("fetch", "decode", "network", "encode", "store")
+#: ``read_back``: the written file is decoded again and compared.
+STAGES = ("fetch", "decode", "network", "encode", "read_back", "store")
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     original = upright(options.photo)
     mask = KINDS["tiled"](np.random.default_rng(options.seed), HEIGHT, WIDTH)
-    task = read(png(marked(original, mask)), png(mask), limits=LIMITS)
+    task = read(png(marked(original, mask)), png(mask), limits=LIMITS, method="fill")
     networks = read_networks(options.networks)
     inpainter = LaMaInpainter(device="cpu")
     methods: dict[str, Method] = {name: whole_picture(networks[name]) for name in PEERS if name in networks}

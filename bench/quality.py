@@ -6,7 +6,8 @@ Every photo of FOLDER is cut to its central square and scaled, then blended with
 tiled, wide), white at opacity 0.5. Every method gets the *marked* picture and the same widened hole. PSNR and CIEDE2000
 cover the painted mask, SSIM and LPIPS the whole square, the border ratio the hole's border. Seconds are CPU seconds of
 all threads, which other programs on the machine hardly change. NETWORKS is the folder that ``bench.ablation train``
-wrote. A run adds its sizes to the file of ``--out`` and keeps the others.
+wrote. A run adds its sizes to the file of ``--out`` and keeps the others. ``--looks`` names other marks and masks than
+the exact ones: soft edges, JPEG, other opacities, careless masks (:data:`bench.subjects.LOOKS`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import argparse
 import json
 import time
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,10 +32,12 @@ from bench.lpips import Lpips
 from bench.methods import Method, classical, fetch_migan, migan, nothing, prefill, whole_picture
 from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
 from bench.product_sheet import caption
-from bench.subjects import MARKS, Pixels, Subject, subjects
+from bench.subjects import LOOKS, MARKS, Pixels, Subject, subjects
 from model.engine.inpainter import LaMaInpainter
 from model.networks.weights import load_network
 
+#: The product's methods.
+WAYS: tuple[Literal["fill"], Literal["auto"]] = ("fill", "auto")
 METRICS = ("psnr_db", "ssim", "lpips", "delta_e", "border_ratio", "seconds")
 
 
@@ -63,7 +68,8 @@ def methods_of(options: argparse.Namespace) -> dict[str, tuple[Method, int]]:
         inpainter = LaMaInpainter(name, "cpu", threads=options.threads)
         count = sum(parameter.numel() for parameter in load_network(Path(name))[0].parameters()) if name else 0
         label = Path(name).stem if name else "cleanplate (shipped)"
-        methods[label] = (_product(inpainter), count or shipped_parameters())
+        for way in WAYS:
+            methods[f"{label}, {way}"] = (_product(inpainter, way), count or shipped_parameters())
     return methods
 
 
@@ -74,8 +80,8 @@ def shipped_parameters() -> int:
     return sum(parameter.numel() for parameter in load_network(SHIPPED)[0].parameters())
 
 
-def _product(inpainter: LaMaInpainter) -> Method:
-    return lambda task: inpainter.run(task, lambda _: None)
+def _product(inpainter: LaMaInpainter, way: Literal["fill", "auto"]) -> Method:
+    return lambda task: inpainter.run(replace(task, method=way), lambda _: None)
 
 
 def _parameters_in_onnx(data: bytes) -> int:
@@ -107,21 +113,25 @@ def measure(
     """Run all methods; the rows of the table, and strips of samples: the original, then every method's result."""
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {name: {} for name in methods}
     strips: list[Pixels] = []
-    for size, photos in zip(options.sizes, options.photos, strict=True):
+    for (size, photos), look in product(zip(options.sizes, options.photos, strict=True), options.looks):
         values: dict[str, dict[str, list[tuple[float, ...]]]] = {name: {} for name in methods}
-        chosen = subjects(options.folder, size, photos=photos or None, seed=options.seed)
-        for number, subject in enumerate(track(chosen, f"{size} px", console=Console(stderr=True))):
+        chosen = subjects(options.folder, size, photos=photos or None, seed=options.seed, look=LOOKS[look])
+        for number, subject in enumerate(track(chosen, f"{size} px, {look}", console=Console(stderr=True))):
             strip = [subject.original]
             for name, (method, _) in methods.items():
                 result, scores = score(subject, method, distance)
                 values[name].setdefault(subject.kind, []).append(scores)
                 strip.append(result)
-            if size == options.sizes[0] and number % 5 == 0 and len(strips) < 8:
+            if (size, look) == (options.sizes[0], options.looks[0]) and number % 5 == 0 and len(strips) < 8:
                 strips.append(np.hstack(strip))
         for name, kinds in values.items():
             every = {**kinds, "all": [one for scores in kinds.values() for one in scores]}
-            figures[name][str(size)] = {kind: _means(scores) for kind, scores in every.items()}
+            figures[name][_setting(size, look)] = {kind: _means(scores) for kind, scores in every.items()}
     return [Row(name, count, figures[name]) for name, (_, count) in methods.items()], strips
+
+
+def _setting(size: int, look: str) -> str:
+    return str(size) if look == "exact" else f"{size} {look}"
 
 
 def _means(scores: list[tuple[float, ...]]) -> dict[str, float]:
@@ -139,9 +149,9 @@ def merged(rows: list[Row], file: Path) -> list[Row]:
     return [replace(row, figures={**before.get(row.method, {}), **row.figures}) for row in rows]
 
 
-def report(rows: list[Row], sizes: list[int], console: Console) -> None:
-    """A table for each size: PSNR / LPIPS by kind, the other figures over all kinds."""
-    for size in map(str, sizes):
+def report(rows: list[Row], settings: list[str], console: Console) -> None:
+    """A table for each size and look: PSNR / LPIPS by kind, the other figures over all kinds."""
+    for size in settings:
         heads = (*MARKS, "all", "SSIM", "dE", "border", "s", "parameters")
         table = Table("method", *heads, title=f"{size} px: masked PSNR in dB / LPIPS, means")
         for row in rows:
@@ -167,6 +177,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--photos", type=int, nargs="+", help="photos at each size, evenly chosen; 0: all (default: all)"
     )
+    parser.add_argument("--looks", nargs="+", default=["exact"], choices=LOOKS, help="marks and masks (default: exact)")
     parser.add_argument("--threads", type=int, default=0, help="threads of the network (default: all cores)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
@@ -174,7 +185,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.photos = options.photos or [0] * len(options.sizes)
     rows, strips = measure(methods_of(options), options, Lpips(options.lpips))
-    report(rows, options.sizes, Console(width=170))
+    settings = [_setting(size, look) for size, look in product(options.sizes, options.looks)]
+    report(rows, settings, Console(width=170))
     if options.out:
         figures = [vars(row) for row in merged(rows, options.out)]
         options.out.write_text(json.dumps(figures, indent=1) + "\n")

@@ -4,6 +4,9 @@ A simulated device takes shards from the queue as a worker does, leases them and
 It finishes them through the product's own lease, heartbeat and finisher. The product's dispatcher runs beside it and
 posts the event of every image to a receiver. Postgres syncs each commit, as in production.
 Run: ``python -m bench.scale --rate 10 --devices 1 2 4 8 16 32 64``; ``--rate 0`` does not sleep.
+
+With ``--ended 1000000`` each run is made twice, the second time beside so many images that have ended; with
+``--pooler`` the second time through PgBouncer. Exit status 1: the second has less than 90 % of the first's images/s.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import psycopg
 from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, select, text
 
@@ -37,13 +41,19 @@ from storage.ledger.tenants.uploads import create_uploads
 from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.migrate import migrate
 from storage.records import ImageState, NewImage, NewJob, Outcome, Priority, Rights, RightsBasis
-from storage.tables import images
-from tests.servers import PostgresServer, RedisServer, start_server
+from storage.tables import job_deltas, jobs
+from tests.crowded import EACH, add_ended_jobs
+from tests.servers import PgBouncer, PostgresServer, RedisServer, start_server
 from workers.device.images.finisher import Finisher
 from workers.device.lease import LeaseHeartbeat, lease_on_images
 from workers.leader import dispatcher
 from workers.shared.queue import make_celery
 
+TENANT = "bench"
+#: Images of ended jobs that are written in one transaction.
+ENDED_AT_ONCE = 100_000
+#: Smallest share of the images/s beside ended images, or through a pooler.
+LEAST_SHARE = 0.9
 #: One image in this number fails, so that the outbox carries events of images too.
 FAILS = 100
 RECORD = ImageRecord(
@@ -232,11 +242,21 @@ HEAD = (
 
 
 def measure(
-    settings: Settings, database: Database, servers: dict[str, int], *, count: int, rate: float, seconds: float
+    settings: Settings,
+    leading: Settings,
+    database: Database,
+    servers: dict[str, int],
+    *,
+    count: int,
+    rate: float,
+    seconds: float,
 ) -> Figures:
-    """Run ``count`` devices until their pace is even, then measure for ``seconds``; the start-up does not count."""
+    """Run ``count`` devices until their pace is even, then measure for ``seconds``; the start-up does not count.
+
+    ``leading``: the dispatcher's settings.
+    """
     receiver = Receiver()
-    tenant = ensure_tenant(database, "bench")
+    tenant = ensure_tenant(database, TENANT)
     endpoint = create_endpoint(database, tenant, receiver.url, ["job.*", "image.*"])[0].id
     for _ in range(4):
         submit(database, tenant, endpoint, max(int((seconds + 10) * (min(count * rate, 2500) or 2500) / 4), 1024))
@@ -248,7 +268,7 @@ def measure(
     processes = [
         context.Process(target=devices, args=(settings, n, rate, stop, counts[at])) for at, n in enumerate(shares)
     ]
-    leader = context.Process(target=dispatch, args=(settings, counts[-1]))
+    leader = context.Process(target=dispatch, args=(leading, counts[-1]))
     for process in (*processes, leader):
         process.start()
     own = [process.pid for process in processes]
@@ -307,9 +327,14 @@ def measure(
 
 
 def ended(database: Database) -> int:
-    """Number of ended images."""
+    """Number of images that have ended in this run, by the counts of its jobs."""
+    mine = select(jobs.c.id).where(jobs.c.tenant_id == ensure_tenant(database, TENANT))
+    done = [
+        select(func.coalesce(func.sum(table.c.succeeded + table.c.failed), 0)).where(job_id.in_(mine)).scalar_subquery()
+        for table, job_id in ((jobs, jobs.c.id), (job_deltas, job_deltas.c.job_id))
+    ]
     with database.read() as connection:
-        return int(connection.scalar(select(func.count()).where(images.c.finished_at.is_not(None))) or 0)
+        return int(connection.scalar(select(done[0] + done[1])) or 0)
 
 
 def wal_bytes(database: Database) -> int:
@@ -325,31 +350,38 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=32.0, help="length of each measurement; it should span many shards"
     )
+    parser.add_argument("--ended", type=int, default=0, help="ended images beside the second of two runs")
+    parser.add_argument("--pooler", action="store_true", help="make the second of two runs through PgBouncer")
     parser.add_argument("-o", "--output", type=Path, help="write the figures to this JSON file; other rates in it stay")
     arguments = parser.parse_args()
     postgres, redis = start_server(lambda: PostgresServer(durable=True)), start_server(RedisServer)
+    pooler = start_server(lambda: PgBouncer(postgres, pool_size=20)) if arguments.pooler else None
     figures: list[Figures] = []
+    shares: list[float] = []
     print(HEAD)
     try:
         postgres.make_template(migrate)
         for count in arguments.devices:
-            name = postgres.new_database()
-            settings = Settings(
-                home=Path(tempfile.mkdtemp()),
-                database_url=SecretStr(postgres.url(name)),
-                broker_url=SecretStr(redis.new_database()),
-                webhook_allow_private=True,
-                log_level="error",
-            )
-            database = Database.connect(settings.sqlalchemy_url)
-            servers = {"postgres": postgres.pid, "redis": redis.pid}
-            figures.append(
-                measure(settings, database, servers, count=count, rate=arguments.rate, seconds=arguments.seconds)
-            )
-            print(figures[-1].line(), flush=True)
-            database.close()
-            postgres.drop_database(name)
+            pair = []
+            for second in (False, True) if arguments.ended or pooler else (False,):
+                run = _run(
+                    postgres,
+                    redis,
+                    pooler if second else None,
+                    ended=arguments.ended if second else 0,
+                    count=count,
+                    rate=arguments.rate,
+                    seconds=arguments.seconds,
+                )
+                print(run.line(), flush=True)
+                pair.append(run)
+            figures.append(pair[0])
+            if len(pair) > 1:
+                shares.append(pair[1].images_per_s / pair[0].images_per_s)
+                print(f"share of the first run's images/s: {shares[-1]:.3f}")
     finally:
+        if pooler is not None:
+            pooler.close()
         redis.close()
         postgres.close()
     print(f"most: {max(run.images_per_s for run in figures):.0f} images/s")
@@ -357,6 +389,50 @@ def main() -> None:
         kept = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
         kept[f"{arguments.rate:g}"] = [asdict(run) for run in figures]
         arguments.output.write_text(json.dumps(kept, indent=1) + "\n")
+    raise SystemExit(any(share < LEAST_SHARE for share in shares))
+
+
+def _run(
+    postgres: PostgresServer,
+    redis: RedisServer,
+    pooler: PgBouncer | None,
+    *,
+    ended: int,
+    count: int,
+    rate: float,
+    seconds: float,
+) -> Figures:
+    """One run on a new database, beside ``ended`` images; devices go through the pooler, where there is one."""
+    name = postgres.new_database()
+    leading = Settings(
+        home=Path(tempfile.mkdtemp()),
+        database_url=SecretStr(postgres.url(name)),
+        broker_url=SecretStr(redis.new_database()),
+        webhook_allow_private=True,
+        log_level="error",
+    )
+    settings = leading
+    servers = {"postgres": postgres.pid, "redis": redis.pid}
+    if pooler is not None:
+        settings = leading.model_copy(update={"database_url": SecretStr(pooler.url(name)), "database_pooler": True})
+        servers["pgbouncer"] = pooler.pid
+    database = Database.connect(leading.sqlalchemy_url)
+    if ended:
+        _add_ended(database, postgres.url(name), ended)
+    figures = measure(settings, leading, database, servers, count=count, rate=rate, seconds=seconds)
+    database.close()
+    postgres.drop_database(name)
+    return figures
+
+
+def _add_ended(database: Database, url: str, count: int) -> None:
+    tenant = ensure_tenant(database, "kept")
+    endpoint = create_endpoint(database, tenant, "https://shop.example", ["*"])[0].id
+    step = ENDED_AT_ONCE // EACH
+    with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        for first in range(1, count // EACH + 1, step):
+            add_ended_jobs(connection, tenant, endpoint, first=first, last=min(first + step - 1, count // EACH))
+        connection.execute("VACUUM (ANALYZE)")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,32 @@ LIMITS = Limits(max_bytes=10**9, max_pixels=10**9)
 OPACITY = 0.5
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a mark lies on the photo, and how a person painted over it."""
+
+    opacity: float = OPACITY
+    colour: tuple[int, int, int] = (255, 255, 255)
+    #: Blur of its edges: a sigma in px.
+    softness: float = 0.0
+    #: Quality of the JPEG that the marked photo was saved as; ``None``: a PNG.
+    quality: int | None = None
+    #: The mask is painted this much wider than the mark, in px; up to this much where ``jagged``.
+    wider: int = 0
+    jagged: bool = False
+
+
+LOOKS = {
+    "exact": Look(),
+    "soft": Look(softness=0.7, quality=85, wider=2),
+    "faint": Look(opacity=0.2, softness=0.7, quality=90, wider=2),
+    "dark": Look(opacity=0.4, colour=(0, 0, 0), softness=0.5, quality=90, wider=3),
+    "dense": Look(opacity=0.7, softness=0.7, quality=80, wider=6),
+    "careless": Look(softness=0.7, quality=85, wider=6, jagged=True),
+    "opaque": Look(opacity=1.0, colour=(200, 20, 30), softness=0.6, quality=90, wider=2),
+}
+
+
 def _wide(rng: np.random.Generator, height: int, width: int) -> Mask:
     """LaMa's wide strokes and boxes."""
     canvas = np.zeros((height, width), np.uint8)
@@ -52,7 +78,13 @@ class Subject:
 
 
 def subjects(
-    folder: Path, size: int, *, kinds: Sequence[str] = tuple(MARKS), photos: int | None = None, seed: int = 0
+    folder: Path,
+    size: int,
+    *,
+    kinds: Sequence[str] = tuple(MARKS),
+    photos: int | None = None,
+    seed: int = 0,
+    look: Look = LOOKS["exact"],
 ) -> Iterator[Subject]:
     """Every photo of ``folder`` at ``size`` px under a mark of each kind; ``photos`` limits them, evenly chosen."""
     every = load_photos(folder, longest=1 << 14)
@@ -62,8 +94,9 @@ def subjects(
         for kind in kinds:
             mask = MARKS[kind](np.random.default_rng((seed, index, list(MARKS).index(kind))), size, size)
             if mask.any():
-                task = read(png(marked(original, mask)), png(mask), limits=LIMITS)
-                yield Subject(kind, original, mask, task)
+                picture = file_of(marked(original, mask, look), look)
+                drawn = painted(np.random.default_rng((seed, index)), mask, look)
+                yield Subject(kind, original, mask, read(picture, png(drawn), limits=LIMITS, max_marked_share=1))
 
 
 def square(photo: Pixels, size: int) -> Pixels:
@@ -75,10 +108,32 @@ def square(photo: Pixels, size: int) -> Pixels:
     return np.asarray(cv2.resize(piece, (size, size), interpolation=how), np.uint8)
 
 
-def marked(original: Pixels, mask: Pixels) -> Pixels:
-    """``original`` under a white mark of the shape of ``mask``."""
-    alpha = OPACITY * (mask > 0)[..., None]
-    return np.rint(original * (1 - alpha) + 255 * alpha).astype(np.uint8)
+def marked(original: Pixels, mask: Pixels, look: Look = LOOKS["exact"]) -> Pixels:
+    """``original`` under a mark of the shape of ``mask``."""
+    alpha = look.opacity * (mask > 0)
+    if look.softness:
+        alpha = cv2.GaussianBlur(alpha, (0, 0), look.softness)
+    return np.rint(original * (1 - alpha[..., None]) + np.array(look.colour) * alpha[..., None]).astype(np.uint8)
+
+
+def painted(rng: np.random.Generator, mask: Pixels, look: Look) -> Pixels:
+    """The mask as a person paints it over a mark of the shape of ``mask``."""
+    if not look.wider:
+        return mask
+    away = cv2.distanceTransform(np.where(mask > 0, np.uint8(0), np.uint8(255)), cv2.DIST_L2, cv2.DIST_MASK_5)
+    reach = np.full(mask.shape, look.wider, np.float32)
+    if look.jagged:
+        noise = cv2.GaussianBlur(rng.standard_normal(mask.shape).astype(np.float32), (0, 0), 4)
+        reach *= (noise - noise.min()) / max(float(np.ptp(noise)), 1e-6)
+    return np.where(away <= reach, np.uint8(255), np.uint8(0))
+
+
+def file_of(pixels: Pixels, look: Look) -> bytes:
+    """The marked photo as a file."""
+    if look.quality is None:
+        return png(pixels)
+    stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, look.quality])[1])
 
 
 def png(pixels: Pixels) -> bytes:

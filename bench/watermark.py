@@ -32,11 +32,12 @@ from model.engine.inpainter import LaMaInpainter
 from model.errors import TemplateRefused
 from model.imaging import Limits
 from model.repair.hole import dilate
+from model.repair.noise import noise_of
 from model.repair.seam import lab_of
 from model.watermark.estimate import estimate
 from model.watermark.files import clean
 from model.watermark.ghost import ghost_score
-from model.watermark.remove import PreparedMark, finish, noise_of, prepare, remove
+from model.watermark.remove import PreparedMark, finish, prepare, remove
 from model.watermark.samples import Sample
 from model.watermark.sighting import look, shown_mask
 from model.watermark.template import Template
@@ -290,7 +291,7 @@ def main() -> None:
     report: dict[str, Any] = {"rows": {}}
 
     def fill(pixels: Pixels, hole: Pixels) -> Pixels:
-        return inpainter(pixels, hole, dilation_px=0)
+        return inpainter(pixels, hole, dilation_px=0, method="fill")
 
     def template_of(scene: Scene) -> Template:
         rng = np.random.default_rng(50)

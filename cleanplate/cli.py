@@ -31,6 +31,7 @@ from cleanplate.commands import (
     tenant_jobs,
     tenants,
     train,
+    usage,
     weights,
 )
 from cleanplate.commands.extras import needs
@@ -99,6 +100,7 @@ app.command()(download.download)
 app.command()(sync.sync)
 app.command()(submit.approve)
 app.add_typer(tenant_jobs.app, name="jobs")
+app.command()(usage.usage)
 app.command(cls=needs("worker"))(inpaint.inpaint)
 app.command(cls=needs("service", "worker"))(demo.demo)
 app.command(cls=needs("service"))(service.serve)

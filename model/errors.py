@@ -5,12 +5,14 @@
     ModelError
     ├── ImageRejected      image_unreadable, image_truncated, image_empty, image_too_large, image_too_many_pixels,
     │                      image_format_unsupported, image_mode_unsupported, image_output_unsupported,
-    │                      image_needs_too_much_memory
-    ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty, mask_covers_nearly_all
+    │                      image_needs_too_much_memory, image_too_many_parts, image_takes_too_long
+    ├── ResultDiffers      result_differs
+    ├── MaskRejected       mask_unreadable, mask_size_mismatch, mask_empty, mask_covers_nearly_all,
+    │                      mask_too_many_parts
     ├── WeightsRejected    weights_unreadable, weights_mismatch
     │   └── UnknownNetwork
     ├── TemplateRejected   template_unreadable, template_version_unknown
-    ├── TemplateRefused    samples_too_few, mark_not_found
+    ├── TemplateRefused    samples_too_few, mark_not_found, template_unproven
     ├── TextReaderMissing  text_marks_missing (transient: another worker may have it)
     ├── EngineClosed       engine_closed (transient)
     ├── DeviceFull         device_out_of_memory (transient)
@@ -55,6 +57,19 @@ class MaskRejected(ModelError):
         self.code = code
 
 
+class ResultDiffers(ModelError):
+    """A written file that, read back, is not what was to be written."""
+
+    code = "result_differs"
+
+    def __init__(self, format_name: str, similarity_db: float | None = None) -> None:
+        measured = "" if similarity_db is None else f" ({similarity_db:.1f} dB)"
+        super().__init__(
+            f"The result, read back, differs from the picture where nothing may change{measured}: it is not handed "
+            f"out. Save the picture in another format than {format_name}, or report it with the picture."
+        )
+
+
 class WeightsRejected(ModelError):
     """A file that is not a network's weights, or another network's."""
 
@@ -91,6 +106,13 @@ class TextReaderMissing(ModelError):
         )
 
 
+#: The ways that remain where pictures give no template.
+WAYS = (
+    "Other ways: `cleanplate template from-logo LOGO.png FOLDER` with the logo's file, `cleanplate template from-mark` "
+    "with the mark painted over in one picture, `cleanplate submit FOLDER --text WORDS` for a text, or a painted mask."
+)
+
+
 class TemplateRefused(ModelError):
     """Pictures that give no template, or no reliable one."""
 
@@ -106,7 +128,7 @@ class TemplateRefused(ModelError):
         more = wanted - samples
         return cls(
             "samples_too_few",
-            f"{samples} different pictures are too few to find a mark in: at least {more} more are needed.",
+            f"{samples} different pictures are too few to find a mark in: at least {more} more are needed. {WAYS}",
             more,
         )
 
@@ -117,8 +139,27 @@ class TemplateRefused(ModelError):
         return cls(
             "samples_too_few",
             f"Only {known:.0f} of {samples} pictures say something about a pixel of the mark; {wanted} are wanted: "
-            f"about {more} more pictures like these are needed.",
+            f"about {more} more pictures like these are needed. {WAYS}",
             more,
+        )
+
+    @classmethod
+    def logo_unseen(cls, pictures: int) -> Self:
+        """No picture shows the logo."""
+        return cls(
+            "mark_not_found",
+            f"The logo was found in none of {pictures} pictures, in any size from .3 to 3 of its file and in four "
+            "colours. Cut its file to the mark as the pictures show it; or paint the mark over in one picture and use "
+            "`cleanplate template from-mark`.",
+        )
+
+    @classmethod
+    def unproven(cls, tested: int, found: int, clean: int) -> Self:
+        """The template fails on its own samples."""
+        return cls(
+            "template_unproven",
+            f"The template was found again in {found} of {tested} of its own pictures, and {clean} were clean "
+            f"after its removal: it is not the mark, or not all of it. {WAYS}",
         )
 
     @classmethod
@@ -126,7 +167,7 @@ class TemplateRefused(ModelError):
         """The pictures share no mark, or are too few for it to stand out."""
         more = max(0, wanted - samples)
         few = f" In so few a faint one cannot be told: at least {more} more are needed." if more else ""
-        return cls("mark_not_found", f"{samples} pictures share no mark that stands out from chance.{few}", more)
+        return cls("mark_not_found", f"{samples} pictures share no mark that stands out from chance.{few} {WAYS}", more)
 
 
 class EngineClosed(ModelError):

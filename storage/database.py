@@ -6,7 +6,7 @@ server's, because the clocks of worker machines differ. On SQLite all processes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,9 +17,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage.breaker import Breaker
 from storage.engine import WRITES, open_engine
-from storage.errors import LedgerUnavailable
+from storage.errors import LedgerFull, LedgerUnavailable
 from storage.migrate import is_current
 from storage.tables import UtcDateTime
+
+#: Postgres' code for a write to a standby, or to a primary that has become one.
+_READ_ONLY = "25006"
+#: Postgres' ``disk_full``.
+_FULL = "53100"
 
 Clock = Callable[[], datetime]
 
@@ -36,7 +41,7 @@ class Database:
         # SQLite has no server; a lock that is held for long is no reason to refuse readers.
         self._breaker = breaker if self.on_postgres else None
         self._writing = engine.execution_options(**{WRITES: True})
-        self._built: dict[Callable[[Database], Select[Any]], Select[Any]] = {}
+        self._built: dict[tuple[Hashable, ...], Select[Any]] = {}
         self._clock = clock
         if clock is None and not self.on_postgres:
             self._clock = _utc_now
@@ -81,14 +86,15 @@ class Database:
             return bindparam(None, callable_=lambda: clock() + delay, type_=UtcDateTime())
         return func.now() + literal(delay, Interval())
 
-    def built_once(self, build: Callable[[Database], Select[Any]]) -> Select[Any]:
-        """The statement that ``build`` makes, made at the first call and kept; its times are those of each execution.
+    def built_once(self, build: Callable[..., Select[Any]], *values: Hashable) -> Select[Any]:
+        """The statement that ``build`` makes of ``values``, kept after the first call; its times are each execution's.
 
-        For statements that run at every tick and take no values: building one costs more than sending it.
+        For statements that run at every tick with few different values: building one costs more than sending it.
         """
-        if build not in self._built:
-            self._built[build] = build(self)
-        return self._built[build]
+        key = (build, *values)
+        if key not in self._built:
+            self._built[key] = build(self, *values)
+        return self._built[key]
 
     def check(self) -> None:
         """Sends one trivial statement. Raises LedgerUnavailable."""
@@ -114,9 +120,18 @@ def _transaction(engine: Engine, breaker: Breaker | None) -> Iterator[Connection
     except PoolTimeout as error:
         raise LedgerUnavailable("All connections to the ledger are in use. Try again shortly.") from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+            # All of the pool's connections may lead to it.
+            engine.dispose()
+            raise LedgerUnavailable("The ledger's database is a standby, which takes no writes.") from error
         if isinstance(error, OperationalError) or error.connection_invalidated:
             if breaker is not None:
                 breaker.failed()
             lines = str(error.orig).strip().splitlines()
+            if (
+                getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL"
+                or getattr(error.orig, "sqlstate", "") == _FULL
+            ):
+                raise LedgerFull("The ledger's disk is full.") from error
             raise LedgerUnavailable(f"The ledger's database failed: {lines[0] if lines else error.orig!r}") from error
         raise

@@ -177,6 +177,21 @@ class BlobStoreUnavailable(StorageError):
     transient = True
 
 
+class StorageFull(StorageError):
+    """No room is left on the disk of the ledger or the blobs, or in the quota of their owner."""
+
+    code = "storage_full"
+    transient = True
+
+
+class BlobStoreFull(StorageFull, BlobStoreUnavailable):
+    """The folder of the blobs has no room."""
+
+
+class LedgerFull(StorageFull, LedgerUnavailable):
+    """The ledger's database has no room."""
+
+
 class BlobStoreRefused(StorageError):
     """The object store refuses: credentials, permissions, or a missing bucket."""
 

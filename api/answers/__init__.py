@@ -19,6 +19,7 @@ from api.answers.jobs import (
 )
 from api.answers.templates import Template, TemplatePage
 from api.answers.uploads import StoredUpload, Upload, UploadPart, UploadParts, Uploads
+from api.answers.usage import Usage, UsageDay, Work
 from api.answers.webhooks import (
     Delivery,
     DeliveryAttempt,
@@ -67,7 +68,10 @@ __all__ = [
     "UploadPart",
     "UploadParts",
     "Uploads",
+    "Usage",
+    "UsageDay",
     "Webhook",
     "WebhookPage",
     "WebhookWithSecret",
+    "Work",
 ]

@@ -10,6 +10,7 @@ from pydantic import Field
 from api.answers.base import Answer
 from api.answers.jobs import ImageError
 from api.example_ids import IMAGE_ID, JOB_ID
+from api.filenames import download_name
 from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.masks import ImageMask
 from cleanplate.base.options import ImageOptions
@@ -115,30 +116,33 @@ class ResultLine(Answer):
     height: int | None
     sha256: str | None = Field(description="SHA-256 of the result's file, in hexadecimal.")
     bytes: int | None = Field(description="Its size; null for results of earlier versions.")
+    file_name: str = Field(
+        description="Name of the result's file: the picture's, with the ending of the result's format or the kept one."
+    )
     result_url: str
     destination_url: str | None = Field(description="Where it was written as well.")
 
     @classmethod
-    def of(cls, image: records.Image) -> Self:
+    def of(cls, result: records.Result) -> Self:
         """The answer of the ledger's record."""
-        current = image.current
         return cls(
-            custom_id=image.custom_id,
-            metadata=image.metadata,
-            name=image.name,
-            path=image.path,
-            image_id=image.id,
-            position=image.position,
-            state=current.state,
-            review=image.review,
-            replaced_by=None if image.replacement is None else image.replacement.id,
-            content_type=current.content_type,
-            width=current.width,
-            height=current.height,
-            sha256=current.record.sha256.result if current.record.sha256 is not None else None,
-            bytes=current.result_bytes,
-            result_url=f"/v1/images/{image.id}/result",
-            destination_url=current.destination_url,
+            file_name=download_name(result),
+            custom_id=result.custom_id,
+            metadata=result.metadata,
+            name=result.name,
+            path=result.path,
+            image_id=result.id,
+            position=result.position,
+            state=result.state,
+            review=result.review,
+            replaced_by=result.replaced_by,
+            content_type=result.content_type,
+            width=result.width,
+            height=result.height,
+            sha256=result.sha256,
+            bytes=result.bytes,
+            result_url=f"/v1/images/{result.id}/result",
+            destination_url=result.destination_url,
         )
 
 

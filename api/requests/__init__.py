@@ -25,6 +25,7 @@ from api.requests.jobs import (
 from api.requests.masks import ImageMaskFields, JobMaskFields, MaskPlace
 from api.requests.templates import EstimateSource, LogoSource, NewTemplate, TemplatesQuery
 from api.requests.uploads import FileForm, NewUpload, NewUploads, SentPart, SentParts, WantedParts
+from api.requests.usage import UsageQuery
 from api.requests.webhooks import DeliveriesQuery, Events, NewWebhook, OwnWebhook, Recovery, Rotation, WebhookChanges
 from cleanplate.base.documents import Id
 
@@ -71,6 +72,7 @@ __all__ = [
     "SentParts",
     "TemplatesQuery",
     "Url",
+    "UsageQuery",
     "WaitQuery",
     "WantedParts",
     "WebhookChanges",

@@ -15,6 +15,7 @@ from api.routes.redoing import blueprint as redoing
 from api.routes.results import blueprint as results
 from api.routes.templates import blueprint as templates
 from api.routes.uploads import blueprint as uploads
+from api.routes.usage import blueprint as usage
 from api.routes.webhooks import blueprint as webhooks
 from api.web.admin import blueprint as admin
 from api.web.jobs import blueprint as job_pages
@@ -34,6 +35,7 @@ BLUEPRINTS = (
     pauses,
     webhooks,
     deliveries,
+    usage,
     devices,
     blobs,
     health,

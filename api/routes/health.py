@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -48,7 +49,11 @@ def alive() -> answers.Health:
 def ready() -> answers.Readiness:
     backend = stores()
     until = time.monotonic() + _PATIENCE_S
-    looks = [_look_at("ledger", _against_ledger, backend), _look_at("object store", _against_blobs, backend)]
+    looks = [
+        _look_at("ledger", _against_ledger, backend),
+        _look_at("object store", _against_blobs, backend),
+        _look_at("disk", _against_disk, backend),
+    ]
     reasons = [reason for look in looks if (reason := look.reason(until))]
     if reasons:
         raise Problem("not_ready", " ".join(reasons))
@@ -94,6 +99,19 @@ def _against_ledger(backend: Stores) -> str | None:
             return "The ledger lacks tables of this version: run `cleanplate migrate`."
     except StorageError as error:
         return f"The ledger cannot be reached ({error.code})."
+    return None
+
+
+def _against_disk(backend: Stores) -> str | None:
+    settings = backend.settings
+    if settings.database_url.get_secret_value():
+        return None
+    try:
+        free = shutil.disk_usage(settings.home).free
+    except OSError as error:
+        return f"The home folder cannot be read ({error.strerror})."
+    if free < settings.min_free_bytes:
+        return f"The disk is full: {free >> 20} MiB are free, and {settings.min_free_bytes >> 20} MiB are needed."
     return None
 
 

@@ -7,8 +7,8 @@ from flask import Response
 
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json
+from api.filenames import download_name
 from api.problems import Problem, responses
-from api.routes.results import download_name
 from api.stores import stores
 from storage.ledger.jobs.reading import Place, find_images, get_image
 from storage.ledger.jobs.redoing import review_images

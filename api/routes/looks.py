@@ -12,7 +12,7 @@ from api import answers, auth, concurrency
 from api.problems import Problem, responses
 from api.stores import stores
 from model.imaging import Limits
-from model.imaging.view import view
+from model.imaging.apart import view_apart
 from storage.blobs.keys import preview_key
 from storage.ledger.jobs.overviews import overview
 from storage.ledger.jobs.reading import get_image
@@ -43,6 +43,9 @@ _UNSEEN = (
     "image_empty",
     "image_too_many_pixels",
     "image_format_unsupported",
+    "image_too_many_parts",
+    "image_needs_too_much_memory",
+    "image_takes_too_long",
     "blob_store_unavailable",
 )
 #: Decoded pictures are large: each process holds one.
@@ -121,7 +124,7 @@ def _seen(key: str) -> Response:
     if not _one_at_a_time.acquire(timeout=concurrency.PATIENCE_S):
         raise concurrency.busy()
     try:
-        picture = view(data, limits)
+        picture = view_apart(data, limits)
     finally:
         _one_at_a_time.release()
     answer = Response(picture.data, mimetype=picture.content_type)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -18,12 +17,12 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from api import answers, auth, concurrency
 from api.archive import ZipPlan, ZipStream
+from api.filenames import download_name
 from api.problems import Problem, responses
 from api.stores import Stores, stores
-from cleanplate.base.names import stem_and_extension
 from storage import records
 from storage.ledger.jobs.filters import ImageFilter
-from storage.ledger.jobs.reading import get_job, list_images
+from storage.ledger.jobs.reading import get_job, list_images, list_results
 from storage.ledger.tenants.sessions import select_valid
 from storage.records import ImageState, JobState, Scope
 
@@ -68,8 +67,7 @@ class DownloadEnded(ConnectionError):
 def results(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
-    lines = (answers.ResultLine.of(image) for image in _images(backend, tenant, job_id) if image.current.result_key)
-    return _lines(lines)
+    return _lines(map(answers.ResultLine.of, page) for page in _results(backend, tenant, job_id))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/errors")
@@ -88,8 +86,7 @@ def results(job_id: str) -> Response:
 def errors(job_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
     get_job(backend.database, tenant, job_id)
-    failed = _images(backend, tenant, job_id, ImageState.FAILED)
-    return _lines(answers.ErrorLine.of(image) for image in failed)
+    return _lines(map(answers.ErrorLine.of, page) for page in _failed_images(backend, tenant, job_id))
 
 
 @blueprint.get("/v1/jobs/<id:job_id>/archive")
@@ -150,7 +147,7 @@ def _plan(plan: ZipPlan, backend: Stores, tenant: str, job: records.Job) -> None
             if current.result_key is not None:
                 crc = current.result_crc32
                 if size is None or crc is None:
-                    # A version before 0019 kept neither.
+                    # A version before 0021 kept neither.
                     size, crc = _measure(backend.blobs.read(current.result_key))
                 ended_at = current.finished_at or current.created_at
                 file = plan.add(result_path(image), ended_at, size=size, crc=crc, key=current.result_key)
@@ -172,13 +169,6 @@ def result_path(image: records.Image) -> str:
     """The picture's path, or its name where it has none, with the extension of its result's format."""
     folder, slash, _ = (image.path or "").rpartition("/")
     return folder + slash + download_name(image)
-
-
-def download_name(image: records.Image) -> str:
-    """The picture's name, with the extension of its result's format."""
-    name = image.name if image.path is None else image.path.rpartition("/")[2]
-    stem, extension = stem_and_extension(name)
-    return stem + (PurePosixPath(image.current.result_key or "").suffix or extension)
 
 
 def _permission(backend: Stores) -> Callable[[], bool]:
@@ -206,13 +196,30 @@ def _while(goes_on: Callable[[], bool], pieces: Iterator[bytes]) -> Iterator[byt
         yield piece
 
 
-def _lines(items: Iterator[answers.ResultLine] | Iterator[answers.ErrorLine]) -> Response:
+def _lines(pages: Iterable[Iterable[answers.Answer]]) -> Response:
+    """A page is sent in one piece: each piece costs the server more than its lines do."""
     concurrency.start_sending()
-    return Response((f"{item.model_dump_json()}\n" for item in items), mimetype=LINES)
+    return Response(("".join(f"{item.model_dump_json()}\n" for item in page) for page in pages), mimetype=LINES)
 
 
-def _images(backend: Stores, tenant: str, job_id: str, state: ImageState | None = None) -> Iterator[records.Image]:
-    only, after = ImageFilter(state=state), None
-    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, only=only):
+def _results(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Result]]:
+    after: int | None = None
+    while page := list_results(backend.database, tenant, job_id, limit=_PAGE, after=after):
+        yield page
+        after = page[-1].position
+
+
+def _failed_images(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Image]]:
+    yield from _pages_of_images(backend, tenant, job_id, ImageFilter(state=ImageState.FAILED))
+
+
+def _images(backend: Stores, tenant: str, job_id: str) -> Iterator[records.Image]:
+    for page in _pages_of_images(backend, tenant, job_id, ImageFilter()):
         yield from page
+
+
+def _pages_of_images(backend: Stores, tenant: str, job_id: str, only: ImageFilter) -> Iterator[list[records.Image]]:
+    after: int | None = None
+    while page := list_images(backend.database, tenant, job_id, limit=_PAGE, after=after, only=only):
+        yield page
         after = page[-1].position

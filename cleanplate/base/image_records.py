@@ -41,6 +41,13 @@ class ExtensionChange(BaseModel):
         return cls(**{"from": source, "to": to})
 
 
+class ExtensionKept(Report):
+    """A file name's ending that was kept although it belongs to another format."""
+
+    name: str | None = Field(default=None, description="The ending of the name.", examples=[".png"])
+    format: str | None = Field(default=None, description="The usual ending of the result's format.", examples=[".webp"])
+
+
 class ImageRecord(Report):
     """The worker's report on an image: method, device, file and marks."""
 
@@ -55,9 +62,13 @@ class ImageRecord(Report):
     seconds: dict[str, float] | None = Field(
         default=None, description="Seconds by stage.", examples=[{"decode": 0.02, "network": 0.012}]
     )
+    bytes: int | None = Field(default=None, description="Of the result's file.")
     preview: PreviewSize | None = Field(default=None, description="The stored preview; missing: there is none.")
     extension_changed: ExtensionChange | None = Field(
         default=None, description="The result's ending differs from that of the image's name."
+    )
+    extension_kept: ExtensionKept | None = Field(
+        default=None, description="The name kept its ending, as the job asked, although the format has another."
     )
     format: str | None = Field(default=None, description="The result's format.", examples=["JPEG"])
     written: str | None = Field(
@@ -67,6 +78,14 @@ class ImageRecord(Report):
     )
     reason: str | None = Field(
         default=None, description="Sentences about the file's repair; `text_not_found`: why it was skipped."
+    )
+    outside_db: float | None = Field(
+        default=None,
+        description="Similarity to the source outside the mask (PSNR, dB), as read back; missing: equal there.",
+        examples=[46.3],
+    )
+    size_ratio: float | None = Field(
+        default=None, description="Size of a file that was coded again over that of its source.", examples=[1.2]
     )
     left_out: list[str] | None = Field(default=None, description="Parts of the source that the result lacks.")
     alpha: str | None = Field(
@@ -79,6 +98,12 @@ class ImageRecord(Report):
     dilation_px: int | None = Field(default=None, description="Pixels by which the mask was widened.")
     feather_px: int | None = Field(default=None, description="Pixels over which the repair fades in.")
     masked_share: float | None = Field(default=None, description="Share of the picture that was repaired, 0 to 1.")
+    recovered: float | None = Field(
+        default=None,
+        description="Share of the mask's area that was recovered from under a translucent mark, 0 to 1; the rest was "
+        "invented. Missing: all was.",
+    )
+    opacity: list[float] | None = Field(default=None, description="Of the translucent marks that were removed, 0 to 1.")
     template: str | None = Field(default=None, description="The first template whose mark was removed.")
     templates: list[str] | None = Field(default=None, description="The templates whose marks were looked for.")
     marks: int | None = Field(default=None, description="Number of marks that were removed.")

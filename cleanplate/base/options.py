@@ -27,6 +27,14 @@ class _Options(BaseModel):
         le=32,
         description="Pixels over which the repair fades into the picture at the widened mask's edge. Null: 2.",
     )
+    method: Literal["auto", "recover", "fill"] = Field(
+        default="auto",
+        description=(
+            "How painted and text marks are repaired. `auto`: the picture under a translucent mark is recovered where "
+            "the evidence is sure, the rest is filled. `recover`: also where it is not sure. `fill`: all is filled. "
+            "The record's `recovered` is the share of the mask that was recovered."
+        ),
+    )
     mask_inverted: bool = Field(
         default=False, description="Whether the mask is black, not white, where the picture is to be repaired."
     )
@@ -50,6 +58,13 @@ class _Options(BaseModel):
     )
     output: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = Field(
         default=None, description="Format of the results. Null: the format of each picture."
+    )
+    keep_extension: bool = Field(
+        default=False,
+        description=(
+            "Whether a result keeps the ending of its picture's name, so that links to it go on to work, even where "
+            "its format has another; the record then has `extension_kept`, else `extension_changed`."
+        ),
     )
     label: bool = Field(
         default=False,

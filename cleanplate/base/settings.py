@@ -88,7 +88,7 @@ class Settings(BaseModel):
     )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="S3 secret key.")
     s3_timeout_s: float = Field(
-        default=300, gt=0, description="Seconds that the S3 server has to send the whole of one object."
+        default=120, gt=0, description="Seconds that the S3 server has to send the whole of one object."
     )
 
     public_url: str = Field(
@@ -96,6 +96,13 @@ class Settings(BaseModel):
     )
     host: str = Field(default="127.0.0.1", description="Address that the API binds.")
     port: int = Field(default=8787, ge=0, le=65535, description="Port that the API binds.")
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Proxies before the API that each add an address to X-Forwarded-For, by which requests without a "
+        "key are counted. 0: the header is ignored.",
+    )
     api_workers: int = Field(default=2, ge=1, le=64, description="API processes.")
     api_threads: int = Field(
         default=8, ge=1, le=256, description="Requests that each API process handles at once; others queue."
@@ -141,6 +148,11 @@ class Settings(BaseModel):
     max_job_images: int = Field(default=100_000, ge=1, description="Most images in one job.")
     max_manifest_bytes: int = Field(
         default=256 * MIB, ge=1, description="Largest manifest read from the object store, in bytes."
+    )
+    min_free_bytes: int = Field(
+        default=256 * MIB,
+        ge=0,
+        description="Free bytes on the disk of the embedded ledger and blobs below which /readyz answers 503.",
     )
     upload_expiry_s: int = Field(default=24 * 3600, ge=1, description="Seconds in which an upload must be used.")
     retention_days: int = Field(
@@ -199,7 +211,7 @@ class Settings(BaseModel):
         default=15, gt=2, description="Seconds without a heartbeat after which a worker's process is replaced."
     )
     stuck_s: float = Field(
-        default=600,
+        default=240,
         gt=0,
         description="Seconds for one fetch, decoding, pass of the network, encoding or storing; a process that takes "
         "longer is replaced.",

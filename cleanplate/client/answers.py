@@ -5,7 +5,7 @@ A newer service may send more fields than this client knows. Fields that an olde
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -302,6 +302,8 @@ class ResultLine(_Answer):
     sha256: str | None
     #: Its size.
     bytes: int | None = None
+    #: Name of the result's file; ``None``: the service is older.
+    file_name: str | None = None
     #: Path of the result.
     result_url: str | None = None
     #: Where it was written as well.
@@ -400,6 +402,33 @@ class ReadinessAnswer(_Answer):
     starting: int = 0
     #: Why a worker, or another program of ``cleanplate up``, does not run, as a code.
     reason: str | None = None
+
+
+class UsageWork(_Answer):
+    """The service's work on images that ended with a result."""
+
+    images: int
+    #: Of the results, in millions of pixels.
+    megapixels: float
+    #: Of the results' files.
+    bytes: int
+    #: Seconds in which devices worked on them.
+    device_seconds: float
+
+
+class UsageDay(UsageWork):
+    """The work of one day of UTC."""
+
+    day: date
+
+
+class UsageAnswer(_Answer):
+    """The work for the key's tenant from ``since`` to ``until``: the days with any, oldest first, and their sum."""
+
+    since: date
+    until: date
+    data: list[UsageDay]
+    total: UsageWork
 
 
 class DeviceAnswer(_Answer):

@@ -111,15 +111,19 @@ class Calls:
 
     def lines(self, kind: type[Answer], path: str) -> Iterator[Answer]:
         """All lines of a JSON Lines file."""
+        for line in self.text(path).splitlines():
+            yield self.parse(kind, line)
+
+    def text(self, path: str, **how: Any) -> str:
+        """The answer's text; ``how`` is that of :meth:`send`."""
 
         def fetch() -> str:
-            response = self.send("GET", path)
+            response = self.send("GET", path, **how)
             if not response.is_success:
                 raise refusal(response)
             return response.text
 
-        for line in self.repeat(fetch).splitlines():
-            yield self.parse(kind, line)
+        return self.repeat(fetch)
 
     def parse(self, kind: type[Answer], text: str) -> Answer:
         """JSON text as ``kind``."""

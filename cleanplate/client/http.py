@@ -12,6 +12,7 @@ Pictures go straight to the object store through presigned links, several at a t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, Unpack
@@ -35,6 +36,7 @@ from cleanplate.client.answers import (
     Reviewed,
     Rights,
     SkippedLine,
+    UsageAnswer,
 )
 from cleanplate.client.calls import TIMEOUT, Calls
 from cleanplate.client.endpoints import Webhooks
@@ -406,6 +408,14 @@ class Client:
         """
         return self._calls.call(ReadinessAnswer, "GET", "/readyz")
 
+    def usage(self, since: date | None = None, until: date | None = None) -> UsageAnswer:
+        """The service's work for the key's tenant by day of UTC, up to 30 days ago by default."""
+        return self._calls.call(UsageAnswer, "GET", "/v1/usage", params=_days(since, until))
+
+    def usage_csv(self, since: date | None = None, until: date | None = None) -> str:
+        """As :meth:`usage`, as CSV with a header."""
+        return self._calls.text("/v1/usage.csv", params=_days(since, until))
+
     def devices(self) -> list[DeviceAnswer]:
         """The devices of all worker machines; for keys of an operator."""
         return [self._calls.read(DeviceAnswer, device) for device in self._calls.json("GET", "/v1/devices")["data"]]
@@ -506,3 +516,7 @@ class Client:
 
 def _job_path(job_id: str, part: str = "") -> str:
     return f"/v1/jobs/{job_id}" + (f"/{part}" if part else "")
+
+
+def _days(since: date | None, until: date | None) -> dict[str, str]:
+    return {name: day.isoformat() for name, day in (("since", since), ("until", until)) if day is not None}

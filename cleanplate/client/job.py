@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Unpack
 
 from cleanplate.base.files import make_folder
-from cleanplate.base.names import candidates, safe_path, stem_and_extension
+from cleanplate.base.names import candidates, safe_name, safe_path, stem_and_extension
 from cleanplate.client.answers import (
     ErrorLine,
     ImageAnswer,
@@ -175,8 +175,13 @@ def _place(folder: Path, line: ResultLine, taken_paths: set[str]) -> tuple[Path,
 
 
 def result_path(line: ResultLine) -> PurePosixPath:
-    """The picture's path, or its name where it has none: safe on every system, with the result's extension."""
+    """The result's path, or its name where it has none: safe on every system.
+
+    By an older service, which does not say the file's name, the picture's with the ending of the format.
+    """
     plain = PurePosixPath(safe_path(line.path or line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"))
+    if line.file_name is not None:
+        return plain.with_name(safe_name(line.file_name.lstrip(".") or "image"))
     stem, extension = stem_and_extension(plain.name)
     extensions = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
     return plain if extension.lower() in extensions else plain.with_name(stem + extensions[0])

@@ -1,4 +1,4 @@
-"""``audit verify|export``: the log of submissions and rights, straight from the ledger."""
+"""``audit job|verify|export``: the log of submissions and rights, straight from the ledger."""
 
 from __future__ import annotations
 
@@ -48,6 +48,32 @@ def export(
     with ledger() as database:
         for entry in chained_entries(database, _tenant_id(database, tenant)):
             typer.echo(json.dumps({**as_json(entry), "hash": entry.hash}, sort_keys=True))
+
+
+@app.command(cls=needs("ledger"))
+def job(job_id: Annotated[str, typer.Argument(metavar="JOB", help="The job, by its id; it may be deleted.")]) -> None:
+    """Print what was done to a job, when and by whom: submitted, paused, canceled, retried, deleted.
+
+    Example: `cleanplate audit job job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
+    """
+    from cleanplate.commands.keys import ledger
+    from cleanplate.errors import UsageError
+    from cleanplate.terminal.tables import print_table
+    from storage.ledger.operations.audit import entries_of_job
+    from storage.ledger.tenants.tenants import list_keys
+
+    with ledger() as database:
+        entries = entries_of_job(database, job_id)
+        names = {f"key:{key.id}": key.name for key in list_keys(database)}
+    if not entries:
+        raise UsageError(f"The audit log has no entry of {job_id}.")
+    print_table(
+        ("at", "action", "by", "key's name"),
+        (
+            (entry.at.isoformat(timespec="seconds"), entry.action, entry.actor, names.get(entry.actor, ""))
+            for entry in entries
+        ),
+    )
 
 
 @app.command(cls=needs("ledger"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,10 +12,13 @@ if TYPE_CHECKING:
     from cleanplate.base.masks import TextMask
     from model.formats import Format
     from model.imaging import Limits, Probe
+    from model.repair.records import RepairRecord
+    from model.repair.recovery import Recovery
     from model.repair.task import Task
 
 
 OutputFormat = Literal["jpeg", "png", "webp", "avif", "tiff"]
+RepairMethod = Literal["auto", "recover", "fill"]
 #: Help texts of the options for text marks, here and in `submit`.
 TEXT = "Instead of a mask: the words of a text mark; may be given several times. Case and misread letters are ignored."
 AREA = (
@@ -52,6 +56,13 @@ def inpaint(
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
     any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
+    method: Annotated[
+        RepairMethod,
+        typer.Option(
+            help="`auto`: recover the picture under a translucent mark where that is sure, and fill the rest; "
+            "`recover`: also where it is not sure; `fill`: fill everything."
+        ),
+    ] = "auto",
     weights: Annotated[
         str | None, typer.Option(help="A name from `cleanplate weights list`, or a file.", show_default="as set")
     ] = None,
@@ -103,8 +114,9 @@ def inpaint(
             mask_inverted=mask_inverted,
             mask_threshold=mask_threshold,
             max_marked_share=max_marked_share,
+            method=method,
         )
-    elif (text_task := _text(source, mark, limits, settings.torch_threads)) is not None:
+    elif (text_task := _text(source, mark, limits, settings.torch_threads, method)) is not None:
         task = text_task
     else:
         if output and OUTPUTS[output].name != facts.format:
@@ -123,12 +135,23 @@ def inpaint(
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         bar = progress.add_task(image.name, total=task.tiles_total)
-        results = repair.fill_parts(task, inpainter.run, lambda done: progress.update(bar, completed=done))
+        recoveries: list[Recovery] = []
+        run = functools.partial(inpainter.run, on_recovery=recoveries.append)
+        results = repair.fill_parts(task, run, lambda done: progress.update(bar, completed=done))
     written = repair.write(task, results, output=output)
     with replacing(out) as file:
         file.write(written.data)
-    if reason := written.record.get("reason"):
-        typer.echo(f"{out}: {reason}", err=True)
+    for note in _notes(written.record, recoveries):
+        typer.echo(f"{out}: {note}", err=True)
+
+
+def _notes(record: RepairRecord, recoveries: list[Recovery]) -> list[str]:
+    """What a person should know of the result."""
+    from model.repair.recovery import recovery_record
+
+    share = recovery_record(recoveries).get("recovered")
+    notes = [] if share is None else [f"recovered {share:.0%}, invented {1 - share:.0%} of the mask's area."]
+    return [*notes, *([record["reason"]] if "reason" in record else [])]
 
 
 def _other_ending(image: Path, out: Path, facts: Probe, result_format: Format) -> str:
@@ -144,7 +167,7 @@ def _other_ending(image: Path, out: Path, facts: Probe, result_format: Format) -
     return sentence if wanted is None else f"{sentence} Or convert it with --output {wanted}."
 
 
-def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int) -> Task | None:
+def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int, method: RepairMethod) -> Task | None:
     """The repair of the text mark; ``None``: the picture has none."""
     from model.text.files import find
     from model.text.reading import TextReader
@@ -152,7 +175,7 @@ def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int) ->
 
     assert mark is not None
     text = wanted(mark.texts or (), mark.areas or ())
-    return find(source, text, TextReader(threads), limits=limits).task
+    return find(source, text, TextReader(threads), limits=limits, method=method).task
 
 
 def _bytes(path: Path, most: int) -> bytes:

@@ -22,6 +22,7 @@ from model.imaging import Limits
 
 if TYPE_CHECKING:
     from model.watermark.remove import Fill
+    from model.watermark.samples import Sample
     from model.watermark.template import Rule, Template
 
 Pixels = NDArray[np.uint8]
@@ -44,7 +45,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one file: ``cleaned``, ``skipped`` (no mark), ``there`` (of an earlier run) or ``failed``."""
+    """The outcome of one file.
+
+    ``cleaned``; ``flagged``: the mark is in it and may still show; ``skipped``: no mark; ``there``: of an earlier run;
+    ``failed``.
+    """
 
     name: str
     state: str
@@ -93,6 +98,60 @@ def estimate_templates(files: Sequence[Path], limits: Limits, *, force: bool, on
         TemplateRefused: there are too few pictures, or they share no mark.
     """
     from model.watermark.estimate import estimate
+
+    samples, unreadable = _samples(files, limits)
+    made = estimate(samples, force=force, on_progress=on_progress)
+    return Estimate(made.templates, made.warnings, made.duplicates, unreadable)
+
+
+def template_from_logo(logo: Path, files: Sequence[Path], limits: Limits, *, on_progress: Progress) -> Estimate:
+    """The template of a logo's file as the pictures carry it.
+
+    Raises:
+        UsageError: the logo cannot be read, or has no transparency.
+        TemplateRefused: no picture shows it.
+    """
+    from model.imaging.coding import decode
+    from model.watermark.known import from_logo
+
+    try:
+        page = decode(logo.read_bytes(), limits).pages[0]
+    except (ModelError, OSError) as error:
+        raise UsageError(f"{logo} cannot be read: {error}") from None
+    if not page.alpha:
+        raise UsageError(f"{logo} has no transparency: save the logo as a PNG without its ground.")
+    alpha = page.samples[..., -1].astype(np.float32) / np.float32(np.iinfo(page.samples.dtype).max)
+    samples, unreadable = _samples(files, limits)
+    made = from_logo(alpha, page.views()[0].pixels.astype(np.float32), samples, on_progress=on_progress)
+    return Estimate(made.templates, made.warnings, made.duplicates, unreadable)
+
+
+def template_from_mark(
+    picture: Path, mask: Path, files: Sequence[Path], limits: Limits, *, on_progress: Progress
+) -> Estimate:
+    """The template of the mark that a mask paints over in one picture, as the other pictures carry it.
+
+    Raises:
+        UsageError: the picture or the mask cannot be read, or their sizes differ.
+        TemplateRefused: the mark does not stand out.
+    """
+    from model.imaging.mask_files import pixel_mask
+    from model.watermark.known import from_mark
+
+    try:
+        pixels, painted = _upright(picture.read_bytes(), limits), pixel_mask(mask.read_bytes(), limits)
+    except (ModelError, OSError) as error:
+        raise UsageError(f"{picture} or {mask} cannot be read: {error}") from None
+    if painted.shape != pixels.shape[:2]:
+        sizes = [f"{one.shape[1]}x{one.shape[0]} px" for one in (painted, pixels)]
+        raise UsageError(f"The mask has {sizes[0]} and its picture {sizes[1]}: they must be equal.")
+    samples, unreadable = _samples([path for path in files if path.resolve() != picture.resolve()], limits)
+    made = from_mark(pixels, painted, samples, on_progress=on_progress)
+    return Estimate(made.templates, made.warnings, made.duplicates, unreadable)
+
+
+def _samples(files: Sequence[Path], limits: Limits) -> tuple[list[Sample], list[tuple[str, str]]]:
+    """The files as samples, and a list that gets name and reason of each that cannot be read."""
     from model.watermark.samples import Sample
 
     unreadable: list[tuple[str, str]] = []
@@ -104,21 +163,26 @@ def estimate_templates(files: Sequence[Path], limits: Limits, *, force: bool, on
             unreadable.append((path.name, str(error)))
             return None
 
-    samples = [Sample(path.name, lambda path=path: read(path)) for path in files]  # type: ignore[misc]
-    made = estimate(samples, force=force, on_progress=on_progress)
-    return Estimate(made.templates, made.warnings, made.duplicates, unreadable)
+    return [Sample(path.name, lambda path=path: read(path)) for path in files], unreadable  # type: ignore[misc]
 
 
 def description(path: Path, sheet: Path, template: Template) -> str:
     """A template in a few lines of text."""
     quality, rule = template.quality, template.rule
     height, width = template.mask.shape
-    place = "repeated over the whole picture" if rule.lattice else f"{rule.anchor}, measured in {rule.scale}"
+    if rule.lattice:
+        place = "repeated over the whole picture"
+    elif rule.anywhere:
+        place = "anywhere in the picture"
+    else:
+        place = " or ".join((rule.anchor, *rule.also)) + f", measured in {rule.scale}"
+    proof = f"found again in {quality.found} of {quality.tested} of them, clean in {quality.clean}"
     return "\n".join(
         (
             f"{path}: a mark of {width}x{height} px, {place}, opacity {quality.opacity:.2f}",
             f"  from {quality.samples} pictures ({quality.without} without it), "
             f"{quality.informative:.0f} inform about a pixel of it; opacity is off by about {quality.error:.3f}",
+            f"  self-test: {proof}" if quality.tested else "  not tested",
             f"  look at {sheet} before you use it",
         )
     )
@@ -181,7 +245,7 @@ def fill_of(settings: Settings) -> AbstractContextManager[Fill | None]:
         from model.engine.inpainter import LaMaInpainter
 
         with LaMaInpainter(chosen, settings.device, threads=settings.torch_threads) as inpainter:
-            yield lambda pixels, hole: inpainter(pixels, hole, dilation_px=0)
+            yield lambda pixels, hole: inpainter(pixels, hole, dilation_px=0, method="fill")
 
     return opened()
 
@@ -222,8 +286,10 @@ def apply_templates(
         except OSError as error:
             yield Outcome(path.name, "failed", f"unreadable: {error.strerror or error}")
         else:
-            note = "the mark may still show: look at it" if cleaned.residual else ""
-            yield Outcome(path.name, "skipped" if cleaned.skipped else "cleaned", note)
+            if cleaned.residual:
+                yield Outcome(path.name, "flagged", "the mark may still show: look at it")
+            else:
+                yield Outcome(path.name, "skipped" if cleaned.skipped else "cleaned")
 
 
 def _upright(data: bytes, limits: Limits) -> Pixels:

@@ -39,6 +39,11 @@ QUEUE_DEPTH = Gauge(
 SHARDS_PUBLISHED = Counter("cleanplate_shards_published", "Shards put into the queue.", ["queue"])
 LEASES_REAPED = Counter("cleanplate_leases_reaped", "Expired leases, by what follows.", ["outcome"])
 IMAGES_LATE = Counter("cleanplate_images_late", "Images that failed because their deadline passed.")
+WORK = Counter(
+    "cleanplate_account_work",
+    "Work in the tenants' accounts: images with a result, their pixels and bytes, milliseconds of devices.",
+    ["tenant", "kind"],
+)
 TICK_SECONDS = Histogram(
     "cleanplate_dispatcher_tick_seconds", "Duration of one round of the dispatcher.", buckets=_SECONDS
 )

@@ -30,7 +30,8 @@ from model.errors import DeviceUnusable, ImageRejected, MaskRejected, WeightsRej
 from model.networks.precision import Precision, best_precision
 from model.networks.weights import SHIPPED, load_network
 from model.repair.hole import Mask, dilate, lay, rim
-from model.repair.task import Task, composite
+from model.repair.recovery import Method, Recovery, recover
+from model.repair.task import Task, composite, recovered
 
 Pixels = NDArray[np.uint8]
 #: Most tiles of one picture in the engine at once; more would only wait there.
@@ -88,12 +89,16 @@ class LaMaInpainter:
         dilation_px: int | None = None,
         feather_px: int | None = None,
         ffc_lambda: float = 1.0,
+        method: Method = "auto",
     ) -> Pixels:
         """The clean picture in the shape of ``image``: ``uint8 [H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (alpha kept).
 
         ``mask``: ``uint8`` or ``bool [H, W]``, repaired where it is over half. It is widened by ``dilation_px``
         (``None``: 3 to 5 by the size); outside the widened mask nothing changes. ``ffc_lambda`` scales the network's
         spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
+
+        ``method``: ``auto`` recovers the picture under a translucent mark where that is sure, and fills the rest;
+        ``recover`` also where it is not; ``fill`` lets the network fill everything.
 
         Raises:
             ImageRejected: another type or shape.
@@ -105,6 +110,8 @@ class LaMaInpainter:
         hole = _as_hole(mask, image, reach)
         fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), ffc_lambda, lambda _: None)
         clean = lay(colour, fill, hole, feather)
+        painted = np.where(mask if mask.dtype == np.bool_ else mask > 127, np.uint8(255), np.uint8(0))
+        clean = recover(colour, clean, painted, hole, method=method).pixels
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])
         return clean if image.shape[2] == 3 else np.dstack((clean, image[..., 3]))
@@ -127,11 +134,13 @@ class LaMaInpainter:
         on_note: Callable[[str], None] | None = None,
         *,
         ffc_lambda: float = 1.0,
+        on_recovery: Callable[[Recovery], None] | None = None,
     ) -> Pixels:
         """The clean picture of a task: ``uint8 [H, W, 3]``, equal to the source outside ``task.hole``.
 
         ``on_tile`` is called with the number of finished tiles after each; an exception it raises ends the work and
-        propagates. ``on_note`` is called with each of the engine's notes (``model.engine.engine.Filled.notes``).
+        propagates. ``on_note`` is called with each of the engine's notes (``model.engine.engine.Filled.notes``),
+        ``on_recovery`` with what could be recovered and what was invented.
 
         Raises:
             ResultNotFinite: the network's result is not numbers.
@@ -140,7 +149,10 @@ class LaMaInpainter:
         if on_note is not None:
             for note in notes:
                 on_note(note)
-        return composite(task, fill)
+        recovery = recovered(task, composite(task, fill))
+        if on_recovery is not None:
+            on_recovery(recovery)
+        return recovery.pixels
 
     @property
     def costs(self) -> Costs:

@@ -18,9 +18,12 @@ from model.imaging.metadata.reading import xmp_of
 from model.imaging.metadata.xmp import with_xmp_thumbnails
 from model.imaging.picture import Document, Edit, Page, Written
 from model.imaging.probing import Limits, Probe, check_sound, facts, opened, orientation
+from model.imaging.proof import read_back
 from model.imaging.side_pictures import left_out, without_promises
 
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "GIF"})
+#: Results may be larger than sources may be.
+ANY = Limits(max_bytes=1 << 40, max_pixels=1 << 40)
 
 
 def decode(data: bytes, limits: Limits) -> Document:
@@ -46,7 +49,12 @@ def decode(data: bytes, limits: Limits) -> Document:
 def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> Written:
     """The document's file with its pages edited; ``xmp`` replaces its XMP packet.
 
-    ``edits``: one for each page, as seen. Side pictures are left out, with the metadata that promises them.
+    ``edits``: one for each page, as seen. Side pictures are left out, with the metadata that promises them. The file
+    is read back and compared.
+
+    Raises:
+        ImageRejected: the file's coding cannot be written back.
+        ResultDiffers: the file, read back, is not what was to be written.
     """
     data = document.data
     side_pictures = left_out(data, document.probe.format)
@@ -61,8 +69,8 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
         case "PNG":
             written = Written(_with_png_exif(png.write(data, stored, xmp), thumbnail), "lossless")
         case "WEBP":
-            file = _with_webp_exif(webp.write(data, stored, document.lossless, xmp), thumbnail)
-            written = Written(file, "lossless" if document.lossless else "recoded")
+            written = webp.write(data, stored, document.lossless, xmp)
+            written = replace(written, data=_with_webp_exif(written.data, thumbnail))
         case "GIF":
             written = Written(gif.write(data, stored, xmp), "lossless")
         case "BMP":
@@ -73,6 +81,7 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
             written = avif.write(data, first, thumbnail, xmp)
         case _:
             written = heic.write(data, first, thumbnail, xmp)
+    written = read_back(document, edits, written, lambda file: decode(file, ANY).pages)
     return replace(written, left_out=(*side_pictures, *written.left_out))
 
 

@@ -7,6 +7,8 @@ transparent pictures get a white background.
 from __future__ import annotations
 
 import io
+import math
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,25 +17,63 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
-from model.errors import ImageRejected
+from model.errors import ImageRejected, ResultDiffers
 from model.formats import READ
+from model.imaging.coding import ANY, decode
 from model.imaging.formats import png, png_chunks
+from model.imaging.loss import similarity_db
 from model.imaging.metadata.exif import thumbnail_of
 from model.imaging.metadata.reading import xmp_of
 from model.imaging.metadata.xmp import with_xmp_thumbnails
-from model.imaging.picture import Document, Edit, Page, Samples
+from model.imaging.picture import Document, Edit, Page, Samples, Written
 from model.imaging.probing import exif
 
 _QUALITY = {"JPEG": 92, "WEBP": 90, "AVIF": 80}
 _ORIENTATION = 0x0112
+#: Least similarity of a lossless copy: an animation's transparent colours may change where frames are laid together.
+_LOSSLESS_DB = 60.0
 
 
-def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | None = None) -> bytes:
+def convert(document: Document, edits: list[Edit], target: str, xmp: bytes | None = None) -> Written:
     """The pages as a file of the format ``target`` (Pillow's name), without the smaller copies after them.
 
     Raises:
         ImageRejected: the document has several pages and the format holds one.
+        ResultDiffers: the file, read back, is not what was to be written.
     """
+    data = _converted(document, edits, target, xmp)
+    begun = time.perf_counter()
+    similarity = _read_back(document, edits[: document.probe.frames], data, target)
+    return Written(data, "converted", similarity_db=similarity, read_back_s=time.perf_counter() - begun)
+
+
+def _read_back(document: Document, edits: list[Edit], data: bytes, target: str) -> float | None:
+    """The similarity of the converted file to the edits outside the mask, in dB; ``None``: its colours are others.
+
+    PNG and TIFF have to be equal where they have the source's depth and channels.
+    """
+    try:
+        pages = decode(data, ANY).pages
+    except ImageRejected as error:
+        raise ResultDiffers(target) from error
+    if [page.samples.shape[:2] for page in pages] != [edit.samples.shape[:2] for edit in edits]:
+        raise ResultDiffers(target)
+    least = math.inf
+    for source, page, edit in zip(document.pages, pages, edits, strict=False):
+        if (page.colour, page.samples.shape, page.samples.dtype) != (
+            source.colour,
+            edit.samples.shape,
+            edit.samples.dtype,
+        ):
+            return None
+        outside = np.where(edit.hole > 0, np.uint8(0), np.uint8(255))
+        least = min(least, similarity_db(edit.samples, page.samples, outside, alpha=page.alpha))
+    if target in ("PNG", "TIFF") and least < _LOSSLESS_DB:
+        raise ResultDiffers(target, least)
+    return least
+
+
+def _converted(document: Document, edits: list[Edit], target: str, xmp: bytes | None) -> bytes:
     edits = edits[: document.probe.frames]
     if len(edits) > 1 and not READ[target].holds_several:
         raise ImageRejected(

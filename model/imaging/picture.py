@@ -41,8 +41,6 @@ class Page:
     alpha: bool = False
     #: EXIF orientation of the stored samples, 1 to 8.
     orientation: int = 1
-    #: Whether the colours are stored multiplied by alpha.
-    premultiplied: bool = False
 
     @property
     def height(self) -> int:
@@ -135,3 +133,7 @@ class Written:
     reason: str = ""
     #: Codes of what the source holds and the file does not.
     left_out: tuple[str, ...] = ()
+    #: Similarity to the source outside the hole, in dB, by a decoder; ``None`` where they are equal there.
+    similarity_db: float | None = None
+    #: Seconds that reading the file back took; the part of it that an encoder's search takes is not counted.
+    read_back_s: float = 0.0

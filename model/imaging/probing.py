@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from model.errors import ImageRejected, MaskRejected, ModelError
 from model.formats import READ
 from model.imaging.formats import png_chunks, segments
+from model.imaging.parts import check_parts
 
 pillow_heif.register_heif_opener()
 
@@ -30,6 +31,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 DAMAGE = (
     OSError, ValueError, SyntaxError, struct.error, OverflowError, EOFError, IndexError, KeyError, TypeError,
     RuntimeError, AttributeError, ZeroDivisionError, AssertionError, NotImplementedError,
+    Image.DecompressionBombError,  # a frame that is larger than the picture says
 )  # fmt: skip
 
 #: Bytes per pixel by mode, at the peak of decoding, repairing and encoding (``bench/pipeline.py``).
@@ -98,6 +100,7 @@ def opened(data: bytes, limits: Limits, rejected: Rejection, noun: str) -> Itera
         raise rejected(f"{noun}_unreadable", f"The {noun} file is empty: send it again.")
     if len(data) > limits.max_bytes:
         raise rejected(f"{noun}_too_large", f"The {noun} file has {len(data)} bytes; the limit is {limits.max_bytes}.")
+    check_parts(data, rejected, noun)
     with _open(segments.ended(data), limits, rejected, noun) as image:
         _hold(image, limits, rejected, noun)
         if format_of(image) == "JPEG" and segments.scans(data, MOST_SCANS) > MOST_SCANS:
@@ -270,8 +273,8 @@ def _hold(image: Image.Image, limits: Limits, rejected: Rejection, noun: str) ->
 
 
 def _frames(image: Image.Image, rejected: Rejection, noun: str) -> int:
-    if image.format == "MPO":
-        return 1
+    if image.format in ("MPO", "HEIF"):
+        return 1  # programs show the first of an MPO, the primary one of a HEIC
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+import pillow_heif
+
 from model.imaging.formats import boxes, segments
 
 GAIN_MAP, DEPTH_MAP, VIDEO = "gain_map", "depth_map", "video"
@@ -25,15 +27,33 @@ _MPF_COUNT = re.compile(rb"\xb0\x01\x00\x04\x00\x00\x00\x01(....)|\x01\xb0\x04\x
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 _DEPTH = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth", b"urn:mpeg:hevc:2015:auxid:2")
 
-_NAMESPACES = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/")
-_CONTAINER = b"http://ns.google.com/photos/1.0/container/"
+#: XMP that describes a side picture, by the code of that. Google's photos list what lies behind them in a container,
+#: as items; the older forms of its depth maps hold the map itself, in extended XMP.
+_CONTAINER, _ITEM = b"http://ns.google.com/photos/1.0/container/", b"http://ns.google.com/photos/1.0/container/item/"
+_CAMERA = b"http://ns.google.com/photos/1.0/camera/"
+_GOOGLE_IMAGE = b"http://ns.google.com/photos/1.0/image/"
+_NAMESPACES = {
+    GAIN_MAP: (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/"),
+    DEPTH_MAP: (
+        b"http://ns.google.com/photos/1.0/depthmap/",
+        b"http://ns.google.com/photos/1.0/focus/",
+        b"http://ns.google.com/photos/dd/1.0/device/",
+        _GOOGLE_IMAGE,
+    ),
+    FURTHER_PICTURES: (_GOOGLE_IMAGE,),
+}
+#: Digest, length and place stand before a part of extended XMP.
+_EXTENSION_HEADER = 40
+#: Properties of the camera's namespace that promise a video behind the picture; others describe the picture.
+_MOTION = re.compile(rb"(?:MotionPhoto|MicroVideo)\w*")
 
 
 def left_out(data: bytes, format_name: str) -> tuple[str, ...]:
     """Codes of what ``data`` holds besides its picture, in the order of the alphabet."""
     if format_name == "JPEG":
-        return tuple(sorted(_behind(data)))
-    return tuple(sorted(_beside(data))) if format_name in ("AVIF", "HEIF") else ()
+        headers, _ = segments.split(data)
+        return tuple(sorted(_behind(data) | in_extended_xmp(headers)))
+    return tuple(sorted(_beside(data, format_name))) if format_name in ("AVIF", "HEIF") else ()
 
 
 def sentence(codes: tuple[str, ...]) -> str:
@@ -43,18 +63,48 @@ def sentence(codes: tuple[str, ...]) -> str:
 
 def without_promises(packet: bytes, codes: tuple[str, ...]) -> bytes:
     """An XMP packet without the properties that describe a gain map, and the list of side pictures, left out."""
-    namespaces = [*(_NAMESPACES if GAIN_MAP in codes else ()), *((_CONTAINER,) if codes else ())]
-    for namespace in namespaces:
-        for prefix in re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(namespace) + rb"[\"']", packet):
-            packet = _without(packet, prefix)
+    namespaces = [namespace for code in codes for namespace in _NAMESPACES.get(code, ())]
+    for namespace in dict.fromkeys([*namespaces, *((_CONTAINER, _ITEM) if codes else ())]):
+        for prefix in _prefixes(packet, namespace):
+            packet = _without(packet, re.escape(prefix) + rb":[\w.-]+")
+    if VIDEO in codes:
+        for prefix in _prefixes(packet, _CAMERA):
+            packet = _without(packet, re.escape(prefix) + b":" + _MOTION.pattern)
     return packet
 
 
-def _without(packet: bytes, prefix: bytes) -> bytes:
-    """``packet`` without the properties whose names begin with ``prefix``, as attributes and as elements."""
-    name = re.escape(prefix)
-    packet = re.sub(rb"\s" + name + rb":[\w.-]+\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", packet)
-    opening = re.compile(rb"<(" + name + rb":[\w.-]+)(?:\s[^<>]*)?>")
+def in_extended_xmp(headers: list[segments.Segment]) -> set[str]:
+    """Codes of the pictures in a JPEG's extended XMP (XMP specification part 3, section 1.1.3.1), as base64."""
+    parts = [part.content for part in headers if part.marker == segments.APP1]
+    extended = b"".join(
+        part[len(segments.XMP_EXTENSION) + _EXTENSION_HEADER :]
+        for part in parts
+        if part.startswith(segments.XMP_EXTENSION)
+    )
+    codes = set()
+    if b"http://ns.google.com/photos/1.0/depthmap/" in extended or b"http://ns.google.com/photos/dd/" in extended:
+        codes.add(DEPTH_MAP)
+    if _GOOGLE_IMAGE in extended:
+        codes.add(FURTHER_PICTURES)
+    return codes
+
+
+def without_extension(packet: bytes) -> bytes:
+    """An XMP packet that no longer says that it goes on in extended XMP."""
+    for prefix in _prefixes(packet, b"http://ns.adobe.com/xmp/note/"):
+        packet = _without(packet, re.escape(prefix) + b":HasExtendedXMP")
+    return packet
+
+
+def _prefixes(packet: bytes, namespace: bytes) -> list[bytes]:
+    """The prefixes that stand for ``namespace``."""
+    return re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(namespace) + rb"[\"']", packet)
+
+
+def _without(packet: bytes, name: bytes) -> bytes:
+    """``packet`` without the properties of this ``name`` (a pattern), as attributes and as elements."""
+    packet = re.sub(rb"\s" + name + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", packet)
+    opening = re.compile(rb"<(" + name + rb")(?:\s[^<>]*)?>")
     out, at = [], 0
     while match := opening.search(packet, at):
         closing = b"</" + match[1] + b">"
@@ -90,7 +140,7 @@ def _behind(data: bytes) -> set[str]:
     return codes or {DATA_BEHIND}
 
 
-def _beside(data: bytes) -> set[str]:
+def _beside(data: bytes, format_name: str) -> set[str]:
     """The items of an AVIF or HEIC that are neither its picture nor its alpha nor metadata."""
     codes = set()
     for auxiliary in boxes.auxiliary_types(data):
@@ -104,4 +154,6 @@ def _beside(data: bytes) -> set[str]:
         codes.add(GAIN_MAP)
     if b"thmb" in boxes.reference_types(data):
         codes.add(THUMBNAIL)
+    if format_name == "HEIF" and len(pillow_heif.open_heif(data)) > 1:
+        codes.add(FURTHER_PICTURES)
     return codes

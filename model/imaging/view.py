@@ -18,6 +18,8 @@ from model.imaging.probing import Limits, check_sound, facts, load, opened, orie
 #: Pixels of a view, and its longest side: WebP takes no more than 16,383.
 MOST_PIXELS, LONGEST_SIDE = 4_000_000, 16_000
 _QUALITY = 85
+#: Modes whose pixels may be averaged as they are.
+_REDUCED = frozenset({"L", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,13 +46,17 @@ def view(data: bytes, limits: Limits) -> View:
     with opened(data, limits, ImageRejected, "image") as image:
         header, turn = facts(data, image, ImageRejected, "image"), orientation(data, image)
         check_sound(data, image, ImageRejected, "image")
+        width, height = image.size
+        scale = min(1.0, math.sqrt(MOST_PIXELS / (width * height)), LONGEST_SIDE / max(width, height))
+        size = max(1, int(width * scale)), max(1, int(height * scale))
+        # A JPEG is decoded in a half, a quarter or an eighth of its size.
+        image.draft(None, size)
         load(image, ImageRejected, "image")
         profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA"} else None
-        seen = _eight_bits(image)
-        pixels = seen.width * seen.height
-        scale = min(1.0, math.sqrt(MOST_PIXELS / pixels), LONGEST_SIDE / max(seen.size))
-        if scale < 1:
-            size = max(1, int(seen.width * scale)), max(1, int(seen.height * scale))
+        # Reduced before its colours are converted, so that the whole is not held twice.
+        factor = min(image.width // size[0], image.height // size[1]) // 2
+        seen = _eight_bits(image.reduce(factor) if factor > 1 and image.mode in _REDUCED else image)
+        if seen.size != size:
             seen = seen.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
         if turn in _TURNS:
             seen = seen.transpose(_TURNS[turn])

@@ -14,6 +14,10 @@ class RepairRecord(TypedDict, total=False):
     written: str
     #: Sentences about what could not be kept.
     reason: str
+    #: Similarity to the source outside the mask in dB, as read back; missing where they are equal.
+    outside_db: float
+    #: Size of a file that was coded again over that of its source.
+    size_ratio: float
     #: Parts of the source that the result lacks.
     left_out: list[str]
     #: Transparency under the mark: ``repaired`` or ``kept``.
@@ -43,3 +47,12 @@ class MarksRecord(RepairRecord, total=False):
     shift: list[tuple[int, int]]
     #: Whether a mark still shows.
     residual_mark: bool
+
+
+class RecoveryRecord(TypedDict, total=False):
+    """The facts of a picture that was recovered from under translucent marks; empty where all was filled."""
+
+    #: Share of the mask's area that comes from the picture, 0 to 1; the rest was invented.
+    recovered: float
+    #: Of the marks, 0 to 1, each value once.
+    opacity: list[float]

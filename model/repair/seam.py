@@ -25,11 +25,13 @@ _TEXTURE = 40.0
 _ENOUGH_PIXELS = 1 << 21
 #: Distance in px within which parts of the hole share one rim, and the width of the rim around them.
 _GROUP_PX, _RIM_PX = 8, 8
-#: Least share of the rim with exactly one colour, for the background to be flat. Photographs have grain and are not.
+#: Least share of the rim with exactly one colour, for the background to be uniform. Photographs have grain and are not.
 _COMMON_SHARE = 0.3
-#: If this share of the rim is within this many levels of that colour, the whole part takes it. Else fill within the
-#: second number of levels takes it.
-_FLAT_SHARE, _FLAT_LEVELS, _NEAR_LEVELS = 0.97, 2, 4
+#: If this share of the rim is within this many levels of its median, the part is flat and takes one colour. Else
+#: fill within the second number of levels of the common colour takes it.
+_FLAT_SHARE, _GRAIN_LEVELS, _NEAR_LEVELS = 0.97, 3, 4
+#: JPEG lets a mark ring into a flat rim by up to so many levels; this share of it keeps exactly one colour.
+_RINGING_LEVELS, _RINGING_SHARE = 6, 0.5
 _MOST_PARTS = 512
 
 
@@ -68,8 +70,8 @@ def rim_matched(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
 def keep_flat(samples: NDArray[Any], fill: NDArray[Any], hole: Mask) -> NDArray[Any]:
     """``fill`` (``[h, w, C]``, any depth) with flat backgrounds of ``samples`` continued exactly.
 
-    If nearly all of the rim around a part has one colour, the part takes it. If much of the rim has one colour, fill
-    that is near to it takes it. So a white background stays exactly white.
+    If nearly all of the rim around a part has one colour but for fine grain, the part takes it. If much of the rim has
+    one colour, fill that is near to it takes it. So a white background stays exactly white.
     """
     grouped = cv2.dilate(hole, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(grouped, connectivity=8)
@@ -94,13 +96,20 @@ def _flatten(
     samples: NDArray[Any], out: NDArray[Any], part: NDArray[np.bool_], rim: NDArray[np.bool_], step: int
 ) -> None:
     around = samples[rim]
+    middle = np.median(around, axis=0)
+    if (np.abs(around - middle) <= _GRAIN_LEVELS * step).all(axis=1).mean() >= _FLAT_SHARE:
+        # With so little grain the median is nearer to the truth than any fill.
+        exact, counts = np.unique(around, axis=0, return_counts=True)
+        is_uniform = counts.max() / len(around) >= _COMMON_SHARE
+        out[part] = exact[np.argmax(counts)] if is_uniform else np.rint(middle)
+        return
     values, counts = np.unique(around, axis=0, return_counts=True)
     common = values[np.argmax(counts)].astype(np.int32)
     exactly = counts.max() / len(around)
     if exactly < _COMMON_SHARE:
         return
-    near_rim = (np.abs(around.astype(np.int32) - common) <= _FLAT_LEVELS * step).all(axis=1).mean()
-    if near_rim >= _FLAT_SHARE:
+    near_rim = (np.abs(around.astype(np.int32) - common) <= _RINGING_LEVELS * step).all(axis=1).mean()
+    if exactly >= _RINGING_SHARE and near_rim >= _FLAT_SHARE:
         out[part] = common
         return
     inside = out[part]
@@ -109,7 +118,10 @@ def _flatten(
 
 
 def spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
-    """``weighted / weight`` where there is weight, and a smooth continuation of it elsewhere."""
+    """``weighted / weight`` where there is weight, and a smooth continuation of it elsewhere.
+
+    ``weighted``: ``float32 [H, W, C]``; ``weight``: ``float32 [H, W]``.
+    """
     height, width = weight.shape
     if min(height, width) == 1 or max(height, width) <= 2:
         mean = weighted.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
@@ -118,11 +130,15 @@ def spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
         size = (width + 1) // 2, (height + 1) // 2
         less = spread(
             *(
-                np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+                # OpenCV drops the last axis of one channel.
+                np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32).reshape(
+                    *reversed(size), *part.shape[2:]
+                )
                 for part in (weighted, weight)
             )
         )
         coarse = np.asarray(cv2.resize(less, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        coarse = coarse.reshape(weighted.shape)
     # A little of the coarse level everywhere keeps noise of single rim pixels out of the hole.
     share = (weight / (weight + 0.05))[..., None]
     return np.asarray(share * weighted / np.maximum(weight, 1e-6)[..., None] + (1 - share) * coarse, np.float32)

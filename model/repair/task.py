@@ -7,6 +7,7 @@ pages of a document, the two views of a CMYK page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from model.formats import OUTPUTS, READ
 from model.imaging import Limits
 from model.imaging.coding import decode, encode
 from model.imaging.converting import convert
+from model.imaging.formats.sizing import LEAST_DB
 from model.imaging.mask_files import MAX_MARKED_SHARE, check_fit, decode_mask
 from model.imaging.metadata.provenance import COMPOSITE, Label, labelled
 from model.imaging.metadata.reading import has_c2pa, xmp_of
@@ -30,10 +32,14 @@ from model.imaging.side_pictures import left_out, sentence, without_promises
 from model.repair import cutouts
 from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay, rim, split_soft
+from model.repair.noise import coding_noise
 from model.repair.records import RepairRecord
+from model.repair.recovery import Method, Recovery, recover
 from model.repair.seam import keep_flat
 
 Pixels = NDArray[np.uint8]
+#: Growth of a file that is coded again from which on its record says why.
+_TOLD_GROWTH = 1.1
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class Task:
     feather_px: int
     #: Where the mask was painted softly: the strength with which the fill is laid in.
     soft: Mask | None = None
+    #: The mask as painted, and the way in which it is repaired. Without ``painted`` everything is filled.
+    painted: Mask | None = None
+    method: Method = "fill"
+    #: Error of the picture's coding, in levels.
+    noise: float = 2.0
     #: The number of its page in the file.
     page: int = 0
     #: The repair of the page's alpha, at the first of its parts; where it has a hole, the last part fills that.
@@ -94,6 +105,8 @@ class Repaired:
     extension: str
     #: Facts of the repair, for the image's record.
     record: RepairRecord
+    #: Seconds that reading the file back took.
+    read_back_s: float = 0.0
 
 
 def read(
@@ -107,6 +120,7 @@ def read(
     mask_threshold: int | None = None,
     max_marked_share: float | None = None,
     placement: Placement | None = None,
+    method: Method = "auto",
     costs: Costs | None = None,
 ) -> Task:
     """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
@@ -114,7 +128,8 @@ def read(
     ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
     ``mask_threshold`` and ``max_marked_share`` (``None``: 0.9): see :func:`model.imaging.mask_files.decode_mask`.
 
-    ``costs``: of the network and device that will do it; the plan is the cheapest by them.
+    ``method``: see :func:`model.repair.recovery.recover`. ``costs``: of the network and device that will do it; the
+    plan is the cheapest by them.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
@@ -152,7 +167,7 @@ def read(
                 painted[size] = np.array(scaled, np.uint8)
         return painted[size]
 
-    task = planned(document, painted_on, dilation_px=dilation_px, feather_px=feather_px, costs=costs)
+    task = planned(document, painted_on, dilation_px=dilation_px, feather_px=feather_px, method=method, costs=costs)
     if not all(part.hole.any() for part in task.parts):
         raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
     return task
@@ -164,11 +179,13 @@ def planned(
     *,
     dilation_px: int | None = None,
     feather_px: int | None = None,
+    method: Method = "auto",
     costs: Costs | None = None,
 ) -> Task:
     """The work on a decoded file; ``painted_on`` gives the mask of each page, which may be empty for some."""
     tasks: list[Task] = []
     known: dict[int, tuple[Mask, Task]] = {}
+    noise = coding_noise(document)
     for number, page in enumerate(document.pages):
         painted = painted_on(page)
         reach, feather = rim(page.height, page.width, dilation_px, feather_px)
@@ -177,25 +194,22 @@ def planned(
         hole, soft = (shared.hole, shared.soft) if shared else split_soft(painted, reach)
         plan = shared.plan if shared else make_plan(hole, costs)
         views = cutouts.views(page, hole) if page.alpha else page.views()
-        parts = [Task(view, hole, plan, reach, feather, soft, number) for view in views]
+        # The two views of a CMYK page, and colours under transparency, are no picture in which a mark was blended.
+        chosen: Method = method if len(views) == 1 and _is_opaque(page) else "fill"
+        parts = [Task(view, hole, plan, reach, feather, soft, painted, chosen, noise, page=number) for view in views]
         known[id(painted)] = painted, parts[0]
-        if page.alpha and _repairs_alpha(document, page):
+        if page.alpha:
             cutout = cutouts.cutout_of(page, painted, hole)
             parts[0] = replace(parts[0], cutout=cutout)
             if cutout.hole.any():
                 plan = make_plan(cutout.hole, costs)
-                parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, number))
+                parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, page=number))
         tasks += parts
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
 
 
-def _repairs_alpha(document: Document, page: Page) -> bool:
-    """Whether the page's alpha can change and be written.
-
-    A transparent pixel of an animation may show the frame before it; BMP does not state alpha.
-    """
-    animated = document.probe.frames > 1 and document.probe.format != "TIFF"
-    return not animated and not page.premultiplied and document.probe.format != "BMP"
+def _is_opaque(page: Page) -> bool:
+    return not page.alpha or bool((page.samples[..., -1] == np.iinfo(page.samples.dtype).max).all())
 
 
 def fill_parts(
@@ -216,6 +230,13 @@ def composite(task: Task, fill: Pixels) -> Pixels:
     return lay(task.picture.pixels, fill, task.hole, task.feather_px, task.soft)
 
 
+def recovered(task: Task, filled: Pixels) -> Recovery:
+    """``filled``, the composite of a task's first part, with what can be recovered of the picture below the mark."""
+    if task.painted is None:
+        return Recovery(filled, 0.0)
+    return recover(task.picture.pixels, filled, task.painted, task.hole, method=task.method, noise=task.noise)
+
+
 def write(
     task: Task, pixels: Pixels | Sequence[Pixels], *, output: str | None = None, label: Label | None = None
 ) -> Repaired:
@@ -226,6 +247,7 @@ def write(
 
     Raises:
         ImageRejected: the picture cannot be had in the format that ``output`` names.
+        ResultDiffers: the file, read back, is not what was to be written.
     """
     document = task.document
     if document is None:
@@ -240,7 +262,7 @@ def write(
     else:
         own = xmp if xmp is not None else xmp_of(document.data, source_format)
         xmp = without_promises(own, side_pictures) if own is not None and side_pictures else xmp
-        written = Written(convert(document, edits, target, xmp), "converted", left_out=side_pictures)
+        written = replace(convert(document, edits, target, xmp), left_out=side_pictures)
     record: RepairRecord = {
         "format": target,
         "written": written.how,
@@ -253,7 +275,12 @@ def write(
     }
     if written.left_out:
         record["left_out"] = list(written.left_out)
-    reasons = [reason for reason in (document.mended, written.reason, sentence(side_pictures)) if reason]
+    if written.similarity_db is not None and math.isfinite(written.similarity_db):
+        record["outside_db"] = round(written.similarity_db, 1)
+    if written.how == "recoded":
+        record["size_ratio"] = round(len(written.data) / len(document.data), 3)
+    grown = _growth(document, written)
+    reasons = [reason for reason in (document.mended, written.reason, grown, sentence(side_pictures)) if reason]
     if any((edit.samples[..., -1] != page.samples[..., -1]).any() for page, edit in _pages_with_alpha(document, edits)):
         record["alpha"] = "repaired"
     elif _kept_alpha(task, document):
@@ -265,7 +292,7 @@ def write(
         record["reason"] = " ".join(reasons)
     if document.probe.frames > 1:
         record["frames"] = document.probe.frames
-    return Repaired(written.data, READ[target].content_type, READ[target].ending, record)
+    return Repaired(written.data, READ[target].content_type, READ[target].ending, record, written.read_back_s)
 
 
 def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
@@ -286,12 +313,20 @@ def _edits(task: Task, document: Document, results: list[Pixels]) -> list[Edit]:
     return edits
 
 
+def _growth(document: Document, written: Written) -> str:
+    """What the bound on the loss costs, in words; empty where the file hardly grows."""
+    ratio = len(written.data) / len(document.data)
+    if written.how != "recoded" or ratio <= _TOLD_GROWTH:
+        return ""
+    return f"It is {ratio:.1f} times as large as its source, to keep {LEAST_DB:.0f} dB to it outside the mask."
+
+
 def _pages_with_alpha(document: Document, edits: list[Edit]) -> list[tuple[Page, Edit]]:
     return [(page, edit) for page, edit in zip(document.pages, edits, strict=True) if page.alpha]
 
 
 def _kept_alpha(task: Task, document: Document) -> bool:
-    """Whether a page is transparent under the mark, and its alpha is of a kind that is not repaired."""
+    """Whether a page is transparent under a mark that was un-blended, which leaves alpha as it is."""
     firsts = {part.page: part for part in reversed(task.parts)}
     return any(
         page.alpha

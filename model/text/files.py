@@ -18,6 +18,7 @@ from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.picture import Document, Page
 from model.repair.hole import Mask
+from model.repair.recovery import Method
 from model.repair.task import Task, planned
 from model.text.reading import Line, TextReader
 from model.text.strokes import mask_of
@@ -46,6 +47,7 @@ def find(
     limits: Limits,
     dilation_px: int | None = None,
     feather_px: int | None = None,
+    method: Method = "auto",
     costs: Costs | None = None,
     step: Callable[[], AbstractContextManager[None]] = nullcontext,
     on_page: Callable[[], None] = lambda: None,
@@ -80,7 +82,12 @@ def find(
     else:
         by_page = {id(page): mask for page, mask in zip(document.pages, masks, strict=True)}
     task = planned(
-        document, lambda page: by_page[id(page)], dilation_px=dilation_px, feather_px=feather_px, costs=costs
+        document,
+        lambda page: by_page[id(page)],
+        dilation_px=dilation_px,
+        feather_px=feather_px,
+        method=method,
+        costs=costs,
     )
     return TextMarks(task, tuple(marks), seen)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from model.watermark.alignment import NULL_PX, match
-from model.watermark.fields import LOCAL_PX, Sum, field_of, luma_field
+from model.watermark.evidence import Evidence, evidence, shared
+from model.watermark.fields import LOCAL_PX, Sum, field_of
 from model.watermark.frames import ANCHORS, Frame, hypotheses
-from model.watermark.outline import edges, score
+from model.watermark.outline import edges
 from model.watermark.samples import Spool
 from model.watermark.template import Rule
 from model.watermark.windows import Windows
@@ -22,8 +22,10 @@ Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
 Progress = Callable[[str, int, int], None]
 
-#: Number of samples that frames are compared with, and of alignment rounds.
+#: Number of samples that evidence is looked for in, and of alignment rounds.
 _SCORED, _ROUNDS = 60, 3
+#: Number of samples that frames are compared with, and longest side of their reduced views, in px.
+_COMPARED, _COMPARED_PX = 30, 360
 #: Largest distance of a mark from the place of its rule, in px.
 REACH = 5
 #: Context around the mark in a window, in px, from which the background is continued.
@@ -37,47 +39,61 @@ _PRESENT_Z, _PRESENT_SHARE = 4.0, 0.3
 def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Windows | None:
     """The windows of the samples that share a mark; ``None`` without a shared mark."""
     frame, margin = _frame(spool, indices, on_progress)
-    search = _Search(spool, indices, frame, on_progress)
-    total = search.summed()
-    where = search.one_mark(edges(total), total)
+    some = indices[:_SCORED]
+    views = [frame.view(spool[int(index)]) for index in some]
+    alike = spool.alike(some)
+    shared_mark = evidence(views, alike)
+    if shared_mark is None:
+        return None
+    search = _Search(spool, indices, frame, shared_mark, on_progress)
+    where = search.edges(views, alike)
     for _ in range(_ROUNDS):
         if where.sum() < _LEAST_EDGES:
             return None
         before = search.shifts, search.present
-        search.match(total.mean(), where)
+        search.match(where)
         if search.present.sum() < 3:
             return None
         if (search.shifts == before[0]).all() and (search.present == before[1]).all():
             break
-        total = search.summed()
-        where = search.one_mark(edges(total), total)
+        where = search.edges(views, alike)
     return search.cut(where, margin) if where.sum() >= _LEAST_EDGES else None
 
 
 def _frame(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> tuple[Frame, float]:
-    """The frame with the highest score, and its score over the runner-up's; 0 with a single candidate."""
+    """The frame with the strongest evidence, and its strength over the runner-up's; 0 with a single candidate."""
     frames = hypotheses([spool.sizes[index] for index in indices])
     if len(frames) == 1:
         return frames[0], 0.0
-    sums = [Sum((frame.height, frame.width), 1) for frame in frames]
-    some = indices[:_SCORED]
-    for number, index in enumerate(some):
-        on_progress("place", number, len(some))
-        pixels = spool[int(index)]
-        for frame, total in zip(frames, sums, strict=True):
-            total.add(luma_field(frame.view(pixels))[None])
-    scores = [score(total) for total in sums]
-    order = np.argsort(scores)[::-1]
+    some = [spool[int(index)] for index in indices[:_COMPARED]]
+    alike = spool.alike(indices[:_COMPARED])
+    scores = []
+    for number, frame in enumerate(frames):
+        on_progress("place", number, len(frames))
+        shared_mark = evidence([frame.view(pixels) for pixels in some], alike, _COMPARED_PX, colour=False)
+        scores.append(shared_mark.total if shared_mark is not None else 0.0)
+    order = np.argsort(scores, kind="stable")[::-1]
     return frames[order[0]], scores[order[0]] / max(scores[order[1]], 1.0)
 
 
 class _Search:
     """The samples in one frame, each with its shift, and with a flag whether it carries the mark."""
 
-    def __init__(self, spool: Spool, indices: NDArray[np.intp], frame: Frame, on_progress: Progress) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        indices: NDArray[np.intp],
+        frame: Frame,
+        shared_mark: Evidence,
+        on_progress: Progress,
+    ) -> None:
         self._spool, self._indices, self._frame, self._told = spool, indices, frame, on_progress
+        self._region = shared_mark.region
         self.shifts = np.zeros((len(indices), 2), np.intp)
-        self.present = np.ones(len(indices), np.bool_)
+        self._carriers = np.zeros(len(indices), np.bool_)
+        self._carriers[: len(shared_mark.carriers)] = shared_mark.carriers
+        self.present = self._carriers
+        self._mean: Values = np.zeros(0, np.float32)
 
     def _view(self, number: int) -> Pixels:
         return self._frame.view(self._spool[int(self._indices[number])])
@@ -90,59 +106,28 @@ class _Search:
         rows, columns = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
         return np.asarray(field_of(part)[..., rows, columns], np.float32)
 
-    def summed(self) -> Sum:
-        """The sum of the aligned gradients of the samples that carry the mark."""
+    def edges(self, views: list[Pixels], alike: Mask) -> Mask:
+        """The edges that the samples with the mark share, without those of look-alikes: ``bool [H, W]``."""
         total = Sum((self._frame.height, self._frame.width))
         for number in range(len(self._indices)):
             self._told("align", number, len(self._indices))
             if self.present[number]:
                 total.add(_moved(field_of(self._view(number)), self.shifts[number]))
-        return total
-
-    def one_mark(self, edge: Mask, total: Sum) -> Mask:
-        """The shared edges of one mark: the parts on the same samples as the strongest part.
-
-        Two marks in one set lie on different samples; parts of one mark lie on the same.
-        """
-        near = cv2.dilate(edge.astype(np.uint8), np.ones((31, 31), np.uint8))
-        count, labels = cv2.connectedComponents(near, connectivity=8)
-        if count <= 2:
-            return edge
-        mean = total.mean()
-        parts = [edge & (labels == label) for label in range(1, count)]
-        parts = [part for part in sorted(parts, key=lambda part: -int(part.sum()))[:12] if part.sum() >= 12]
-        if len(parts) < 2:
-            return edge & np.isin(labels, [int(np.median(labels[part])) for part in parts])
-        carried = np.zeros((len(self._indices), len(parts)))
-        # All parts, with a border as wide as the largest shift.
-        (rows, columns), reach = _box(np.logical_or.reduce(parts), REACH + 1)
-        box = _part(rows, reach, edge.shape[0]), _part(columns, reach, edge.shape[1])
-        inside = [part[box] for part in parts]
-        wanted = [mean[:, :, part] for part in parts]
-        for number in range(len(self._indices)):
-            field = _moved(self._field(number, box), self.shifts[number])
-            for column, (part, expected) in enumerate(zip(inside, wanted, strict=True)):
-                carried[number, column] = float(
-                    (field[:, :, part] * expected).sum() / max(float((expected**2).sum()), 1e-6)
-                )
-        power = [float((mean[:, :, part] ** 2).sum()) for part in parts]
-        main = int(np.argmax(power))
-        lead = carried[:, main] > 0.5 * np.median(
-            carried[:, main][carried[:, main] > 0.2] if (carried[:, main] > 0.2).any() else 1
-        )
-        if lead.mean() > 0.85:
-            return edge
-        kept = np.zeros(edge.shape, np.bool_)
-        for column, part in enumerate(parts):
-            inside, outside = carried[lead, column].mean(), carried[~lead, column].mean()
-            if inside > 2 * max(outside, 0.05):
-                kept |= part
+        self._mean = total.mean()
+        edge = edges(total) & self._region
+        (rows, columns), padding = _box(self._region, REACH)
+        rows, columns = _part(rows, padding, edge.shape[0]), _part(columns, padding, edge.shape[1])
+        some = np.flatnonzero(self.present[: len(views)])
+        windows = np.stack([np.roll(views[n], tuple(-self.shifts[n]), (0, 1))[rows, columns] for n in some])
+        kept = np.zeros_like(edge)
+        kept[rows, columns] = shared(windows, alike[np.ix_(some, some)], edge[rows, columns])
         return kept
 
-    def match(self, mean: Values, where: Mask) -> None:
+    def match(self, where: Mask) -> None:
         """Find each sample's shift, and whether it carries the mark."""
         box, padding = _box(where, NULL_PX + REACH + 4)
-        wanted = np.pad(mean * where, ((0, 0), (0, 0), (padding, padding), (padding, padding)))[..., box[0], box[1]]
+        borders = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+        wanted = np.pad(self._mean * where, borders)[..., box[0], box[1]]
         shifts = np.zeros_like(self.shifts)
         agreements, heights = np.zeros(len(shifts)), np.zeros(len(shifts))
         # The visible part of the box, in coordinates of the picture and of the box.
@@ -157,6 +142,9 @@ class _Search:
         sure = heights > _PRESENT_Z
         typical = float(np.median(agreements[sure])) if sure.any() else 1.0
         present = sure & (agreements > _PRESENT_SHARE * typical)
+        # A mark of middling brightness is light on some pictures and dark on others, and disagrees with the mean there.
+        shifts[self._carriers & ~present] = 0
+        present |= self._carriers
         if present.any():
             shifts -= np.rint(np.median(shifts[present], axis=0)).astype(np.intp)
         shifts[~present] = 0
@@ -178,16 +166,21 @@ class _Search:
             pixels[place] = view[np.ix_(y, x)]
         low, right_of = ANCHORS[frame.anchor]
         sizes = [self._spool.sizes[int(index)] for index in self._indices]
-        reference = frame.reference_width or int(np.median([width for _, width in sizes]))
+        middle = int(np.median([height for height, _ in sizes])), int(np.median([width for _, width in sizes]))
+        reference = middle if frame.scale == "pixels" else frame.reference
         rule = Rule(
             frame.anchor,
             frame.scale,
             top - low * frame.height,
             left - right_of * frame.width,
-            reference,
+            reference[1],
+            reference[0],
             sizes=tuple(sorted({sizes[number] for number in carrying})),
+            shares=frame.shares,
         )
-        return Windows(pixels, self._indices[carrying], self.shifts[carrying], rule, int((~self.present).sum()), margin)
+        without = int((~self.present).sum())
+        owners = self._indices[carrying]
+        return Windows(pixels, owners, self.shifts[carrying], rule, without, margin, self._spool.alike(owners))
 
 
 def _moved(field: Values, shift: NDArray[np.intp]) -> Values:

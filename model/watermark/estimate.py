@@ -8,7 +8,7 @@ shared gradients of the pictures (:mod:`model.watermark.outline`), then a regres
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
 from model.watermark import anchored, tiled
+from model.watermark.evidence import shared
 from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
+from model.watermark.growth import grown
 from model.watermark.matte import Matte, regress
 from model.watermark.outline import edges, rough_mask
 from model.watermark.placings import likeliest
+from model.watermark.remove import remove
 from model.watermark.samples import Sample, Spool, chosen
 from model.watermark.sighting import look
 from model.watermark.template import Quality, Template
@@ -32,9 +35,12 @@ Mask = NDArray[np.bool_]
 Progress = Callable[[str, int, int], None]
 
 #: Least number of samples, and least number of samples that inform about a pixel (unless forced).
-FEWEST, INFORMATIVE = 5, 20
+FEWEST, INFORMATIVE = 5, 8
 #: A template is doubtful if its edges stand less than this above chance, or if its ghost is stronger than this.
 _DOUBTFUL_Z, _DOUBTFUL_GHOST = 4.0, 0.3
+#: Most samples of the self-test, the coding error of its pictures, and the least shares of them in which the mark must
+#: be found again and no longer show.
+_TESTED, _TEST_NOISE, _LEAST_FOUND, _LEAST_CLEAN = 30, 3.0, 0.8, 0.6
 #: Most marks that are searched in one set.
 _MOST_MARKS = 4
 #: Border of the template around the mark, in px.
@@ -80,15 +86,17 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
         warnings: list[str] = []
         remaining = np.arange(len(spool))
         while len(templates) < _MOST_MARKS and len(remaining) >= FEWEST:
-            template = windows = None
-            for gather in (tiled.gather, anchored.gather):
-                windows = gather(spool, remaining, on_progress)
-                template = _template(windows, on_progress) if windows is not None else None
-                if template is not None:
-                    break
-            if template is None or windows is None or (templates and template.quality.informative < INFORMATIVE):
+            mark = _one_mark(spool, remaining, on_progress)
+            if mark is None or (templates and mark[0].quality.informative < INFORMATIVE):
                 break
-            warnings += _judged(template, force)
+            template, windows = mark
+            template = tested(template, spool, windows.owners, on_progress)
+            try:
+                warnings += _judged(template, force)
+            except TemplateRefused:
+                if not templates:
+                    raise
+                break
             templates.append(template)
             others = [int(index) for index in np.setdiff1d(remaining, windows.owners)]
             remaining = np.array([index for index in others if look(spool[index], template) is None], np.intp)
@@ -97,7 +105,22 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
         return Estimate(templates, warnings, len(spool), duplicates)
 
 
-def _template(windows: Windows, on_progress: Progress) -> Template | None:
+def _one_mark(spool: Spool, remaining: NDArray[np.intp], on_progress: Progress) -> tuple[Template, Windows] | None:
+    """The template of the mark that most of the remaining samples share, and its windows."""
+    windows = tiled.gather(spool, remaining, on_progress)
+    template = template_of(windows, on_progress) if windows is not None else None
+    if windows is not None and template is not None:
+        return template, windows
+    windows = anchored.gather(spool, remaining, on_progress)
+    template = template_of(windows, on_progress) if windows is not None else None
+    if windows is None or template is None:
+        return None
+    wider = grown(spool, remaining, template, windows, on_progress)
+    again = template_of(wider, on_progress) if wider is not None else None
+    return (again, wider) if wider is not None and again is not None else (template, windows)
+
+
+def template_of(windows: Windows, on_progress: Progress) -> Template | None:
     """The template from aligned windows; ``None`` if the windows share no mark."""
     pixels = windows.pixels
     total = Sum(pixels.shape[1:3])
@@ -105,6 +128,8 @@ def _template(windows: Windows, on_progress: Progress) -> Template | None:
         on_progress("outline", index, len(pixels))
         total.add(field_of(pixels[index]))
     edge = edges(total)
+    if windows.rule.lattice is None:
+        edge = shared(pixels[:_OUTLINED], windows.alike[:_OUTLINED, :_OUTLINED], edge)
     if edge.sum() < 40:
         return None
     hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
@@ -158,7 +183,7 @@ def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
         )  # fmt: skip
     view = slice(box[0], box[2]), slice(box[1], box[3])
     rule = windows.rule_of(box[0], box[1])
-    if rule.sizes:
+    if rule.sizes and not rule.fixed:
         rule = likeliest(rule, (box[2] - box[0], box[3] - box[1]))
     z = strength_map(total.z())
     edge = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
@@ -216,6 +241,20 @@ def _ghost(windows: Windows, alpha: Values, colour: Values, strength: Values) ->
     return float(np.median(scores))
 
 
+def tested(template: Template, spool: Spool, owners: NDArray[np.intp], on_progress: Progress) -> Template:
+    """The template with the figures of its self-test: it is looked for in its own samples, and taken off them."""
+    every = np.unique(owners)
+    most = _TESTED if template.rule.lattice is None else _TESTED // 2
+    some = every[np.unique(np.linspace(0, len(every) - 1, min(len(every), most)).astype(np.intp))]
+    found = clean = 0
+    for number, index in enumerate(some):
+        on_progress("test", number, len(some))
+        removal = remove(spool[int(index)], template, noise=_TEST_NOISE)
+        found += removal is not None
+        clean += removal is not None and not removal.residual
+    return replace(template, quality=replace(template.quality, tested=len(some), found=found, clean=clean))
+
+
 def _judged(template: Template, force: bool) -> list[str]:
     """Warnings about a template.
 
@@ -230,6 +269,11 @@ def _judged(template: Template, force: bool) -> list[str]:
         if not force:
             raise refusal
         warnings.append(str(refusal))
+    if quality.found < _LEAST_FOUND * quality.tested or quality.clean < _LEAST_CLEAN * quality.tested:
+        unproven = TemplateRefused.unproven(quality.tested, quality.found, quality.clean)
+        if not force:
+            raise unproven
+        warnings.append(str(unproven))
     if quality.z < _DOUBTFUL_Z or quality.ghost > _DOUBTFUL_GHOST:
         warnings.append(
             "What the pictures share hardly stands out from them, or still shows when it is taken off: it may be no "

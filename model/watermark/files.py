@@ -5,23 +5,22 @@ A file without a found mark is returned bit for bit.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from model.engine.plan import make_plan
 from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.metadata.provenance import Label
-from model.imaging.picture import Document, Page
+from model.imaging.picture import Page
 from model.repair.hole import Mask
+from model.repair.noise import coding_noise
 from model.repair.records import MarksRecord
 from model.repair.task import Task, write
-from model.watermark.remove import Fill, Removal, finish, noise_of, prepare
+from model.watermark.remove import Fill, Removal, finish, prepare
 from model.watermark.template import Template
 
 Pixels = NDArray[np.uint8]
@@ -69,7 +68,7 @@ def clean(
         ImageRejected: the picture cannot be worked on.
     """
     document = decode(source, limits)
-    noise = _noise(document)
+    noise = coding_noise(document)
     tasks, results, removals = [], [], []
     for number, page in enumerate(document.pages):
         for view in page.views():
@@ -79,6 +78,8 @@ def clean(
             removals += view_removals
     if not removals:
         return Cleaned(source, (), {"marks": 0})
+    if not any(removal.changed.any() for removal in removals):
+        return Cleaned(source, tuple(removals), {"format": document.probe.format, **_record(removals)})
     whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
     repaired = write(whole, results, output=output, label=label)
     return Cleaned(repaired.data, tuple(removals), {**repaired.record, **_record(removals)}, whole, tuple(results))
@@ -98,14 +99,6 @@ def _view_cleaned(
         pixels, changed = removal.pixels, np.maximum(changed, removal.changed)
         done.append(removal)
     return pixels, changed, done
-
-
-def _noise(document: Document) -> float:
-    tables = None
-    if document.probe.format == "JPEG":
-        with Image.open(io.BytesIO(document.data)) as image:
-            tables = getattr(image, "quantization", None)
-    return noise_of(tables, lossless=document.lossless)
 
 
 def _record(removals: Sequence[Removal]) -> MarksRecord:

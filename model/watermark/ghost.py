@@ -1,4 +1,4 @@
-"""Ghost score: the correlation of a cleaned picture's gradients with the gradients of the mark."""
+"""What remains of a mark in a cleaned picture: as edges (the ghost score), and as a step of colour along its rim."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ Values = NDArray[np.float32]
 #: Least score and least height, in levels, of a visible ghost. The height matters because smooth pictures agree with
 #: the faintest remainder of a mark.
 SCORE, LEVELS = 0.25, 1.5
+#: Least agreement with the mark, and least height in levels, of a visible step.
+_STEP_SCORE, _STEP_LEVELS = 0.5, 4.0
+#: Blur of the picture and of the mark before their steps are compared, in px.
+_BLUR = 2.5
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,18 @@ class Ghost:
     score: float
     #: Remaining height of its edges, in levels.
     levels: float
+    #: The bounds of score and levels from which it is visible.
+    bounds: tuple[float, float] = (SCORE, LEVELS)
 
     @property
     def shows(self) -> bool:
         """Whether a person would see it: it stands out of the picture's texture, and is not too faint."""
-        return abs(self.score) > SCORE and abs(self.levels) > LEVELS
+        return abs(self.score) > self.bounds[0] and abs(self.levels) > self.bounds[1]
+
+    @property
+    def excess(self) -> float:
+        """The levels over their bound; 0 where it is not visible."""
+        return abs(self.levels) / self.bounds[1] if self.shows else 0.0
 
 
 def ghost_score(clean: Values, alpha: Values, colour: Values) -> float:
@@ -54,3 +65,32 @@ def ghost_of(clean: Values, alpha: Values, colour: Values) -> Ghost:
     score = both / max(own * float(np.sqrt((visible_edges**2).sum())), 1e-6)
     # The remaining share of the mark times its edges, over both directions and three channels of each pixel.
     return Ghost(score, both / max(own, 1e-6) / float(np.sqrt(3 * where.sum())))
+
+
+def step_of(clean: Values, alpha: Values) -> Ghost:
+    """The remainder of the mark as a colour step along its rim, in any of the three colours.
+
+    A smooth remainder has no edges, and need not have the mark's colour: blurred, its gradients follow the opacity's.
+    """
+    expected = steps(_blurred(alpha))
+    energy = (expected**2).sum(axis=0)
+    where = energy > 0.05 * float(energy.max() or 1)
+    if where.sum() < 12 or not energy.any():
+        return Ghost(0.0, 0.0)
+    edge = expected[:, where]
+    own = float(np.sqrt((edge**2).sum()))
+    remains = []
+    for channel in range(3):
+        visible = steps(_blurred(clean[..., channel]))[:, where]
+        # Strong edges of the picture itself must not decide.
+        bound = 3 * float(np.median(np.abs(visible))) + 0.5
+        visible = np.clip(visible, -bound, bound)
+        both = float((edge * visible).sum())
+        score = both / max(own * float(np.sqrt((visible**2).sum())), 1e-6)
+        remains.append(Ghost(score, both / own**2 * float(alpha.max()), (_STEP_SCORE, _STEP_LEVELS)))
+    return max(remains, key=lambda one: (one.excess, abs(one.score)))
+
+
+def _blurred(plane: Values) -> Values:
+    """``float32 [h, w, 1]`` of ``[h, w]``."""
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), _BLUR), np.float32)[..., None]

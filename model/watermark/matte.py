@@ -31,6 +31,9 @@ _MIXED = 0.9
 _BLED = 0.06
 #: Least distance of the mark's colour and the background, in levels, for a sample to inform.
 _VISIBLE = 24
+#: Colours are free where their mean over this many px differs from the palette's by more levels, if that holds for this
+#: share of the mark.
+_SMOOTH, _OFF, _GRADIENT = 7, 10.0, 0.15
 #: Error of a sample's strength from the guess of the background.
 _GUESSED = 0.04
 
@@ -75,7 +78,7 @@ def regress(windows: Pixels, hole: Mask, used: NDArray[np.intp]) -> Matte:
         error = data.plane(hole.shape, fit.error)
         alpha = _levelled(data.plane(hole.shape, fit.alpha), error, _bled(data, hole.shape, fit))
         fit.alpha = alpha[data.rows, data.columns]
-        _recolour(data, fit, strength)
+        _recolour(data, fit, strength, _off_palette(data, (hole.shape[0], hole.shape[1]), fit, strength))
         if not last:
             strength = _strengths(windows, data, used, alpha, data.plane(hole.shape, fit.colour))
             fit = _explained(data, palette, strength)
@@ -209,18 +212,36 @@ def _judged(rest: Values, weight: Values, base: Values, across: Values, apart: V
     return error, used, cost
 
 
-def _recolour(data: Guesses, fit: _Fit, strength: Values) -> None:
-    """Recompute the colour of mixed pixels from the levelled opacity."""
+def _off_palette(data: Guesses, shape: tuple[int, int], fit: _Fit, strength: Values) -> Mask:
+    """Pixels whose own colour differs from their palette's, as in gradients and photographs: ``bool [P]``."""
+    own = np.zeros((len(data.rows), 3), np.float32)
     for part in data.chunks():
-        mixed = fit.mixed[part] & (fit.alpha[part] > 0.1)
+        x, y, base = data.part(part)
+        own[part] = _own_colour(x, y, base, fit.alpha[part], strength)
+    sure = (fit.alpha > 0.1).astype(np.float32)
+    weight = cv2.blur(data.plane(shape, sure), (_SMOOTH, _SMOOTH))
+    apart = data.plane(shape, (own - fit.colour) * sure[:, None])
+    smooth = cv2.blur(apart, (_SMOOTH, _SMOOTH)) / np.maximum(weight, 1e-3)[..., None]
+    off = (np.abs(smooth).max(axis=2) > _OFF)[data.rows, data.columns] & (sure > 0)
+    return np.asarray(off if off.sum() > _GRADIENT * sure.sum() else np.zeros_like(off))
+
+
+def _own_colour(x: Values, y: Values, base: Values, opacity: Values, strength: Values) -> Values:
+    """The colour ``[P, 3]`` that explains the samples best, given the opacity."""
+    alpha = opacity[None, :] * strength[:, None]
+    weight = base * alpha
+    left = (weight * (y - (1 - alpha) * x)).sum(axis=1)
+    return np.asarray(np.clip(left / np.maximum((weight * alpha).sum(axis=0), 1e-6), 0, 255).T, np.float32)
+
+
+def _recolour(data: Guesses, fit: _Fit, strength: Values, free: Mask) -> None:
+    """Recompute the colour of mixed pixels, and of those in ``free``, from the levelled opacity."""
+    for part in data.chunks():
+        mixed = (fit.mixed[part] | free[part]) & (fit.alpha[part] > 0.1)
         if not mixed.any():
             continue
         x, y, base = (values[..., mixed] for values in data.part(part))
-        alpha = fit.alpha[part][mixed][None, :] * strength[:, None]
-        weight = base * alpha
-        left = (weight * (y - (1 - alpha) * x)).sum(axis=1)
-        colour = left / np.maximum((weight * alpha).sum(axis=0), 1e-6)
-        fit.colour[part][mixed] = np.clip(colour, 0, 255).T
+        fit.colour[part][mixed] = _own_colour(x, y, base, fit.alpha[part][mixed], strength)
 
 
 def _strengths(windows: Pixels, data: Guesses, used: NDArray[np.intp], alpha: Values, colour: Values) -> Values:

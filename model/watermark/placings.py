@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 
-from model.watermark.frames import ANCHORS, Scale
+from model.watermark.frames import ANCHORS, SCALES
 from model.watermark.template import Rule
 
 Size = tuple[int, int]
@@ -21,7 +21,6 @@ Box = tuple[float, float, float, float]
 _SAME_PLACE, _SAME_EXTENT = 3.0, 1.5
 #: Least share of a mark inside the picture.
 _LEAST_INSIDE = 0.9
-_SCALES: tuple[Scale, ...] = ("pixels", "width", "height")
 
 
 def placings(rule: Rule, mark: Size, picture: Size) -> list[Rule]:
@@ -29,7 +28,7 @@ def placings(rule: Rule, mark: Size, picture: Size) -> list[Rule]:
 
     ``mark``, ``picture``: height and width. Only ``rule`` if a sample had this size.
     """
-    if picture in rule.sizes or not rule.sizes:
+    if picture in rule.sizes or not rule.sizes or rule.fixed:
         return [rule]
     rules, boxes = [rule], [_box(rule, mark, picture)]
     for other in _open(rule, mark):
@@ -57,7 +56,7 @@ def _open(rule: Rule, mark: Size) -> tuple[Rule, ...]:
     factor = rule.factor(height, width)
     top, left = rule.corner(height, width)
     rules = []
-    for scale, (anchor, (down, across)) in product(_SCALES, ANCHORS.items()):
+    for scale, (anchor, (down, across)) in product(SCALES, ANCHORS.items()):
         if scale == "pixels" and abs(factor - 1) > 0.01:
             continue
         other = replace(

@@ -30,6 +30,9 @@ FAINT = 0.004
 _ROUNDS = 60
 #: Trust in the fill's gradients: its details are likely, but seldom the real ones.
 _FILL_SHARE = 0.5
+#: Around a part of the mark: a gap for its soft rim, then a ring, in px. Least pixels of a ring; largest spread of a
+#: flat one, and the error of its colour, in levels.
+_GAP, _RING, _LEAST_RING, _FLAT, _GROUND_ERROR = 2, 6, 24, 3.0, 0.5
 #: Error of the template's opacity that is added to the estimated one.
 _ALPHA_ERROR = 0.008
 
@@ -55,7 +58,7 @@ class Recovery:
     @property
     def wants_fill(self) -> bool:
         """Whether the network's fill would improve the un-blended values."""
-        return bool((self.alpha > WORTH_FILL).any())
+        return bool(((self.alpha > WORTH_FILL) & (self.error > _GROUND_ERROR)).any())
 
 
 def distrusted(recovery: Recovery, factor: float) -> Recovery:
@@ -96,6 +99,39 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
     error = np.hypot(noise, wrong) / through
     error[alpha >= OPAQUE] = 1e4
     return Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
+
+
+def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
+    """The recovery with the ground's colour where the mark lies on a flat one, as on a catalogue's white.
+
+    A part of the mark lies on flat ground if the ring around it is flat. A pixel takes the ring's colour if its
+    un-blended value is within ``doubt`` errors of it; else there is something under the mark.
+    """
+    parts, labels = cv2.connectedComponents(_wider(recovery.hole, _GAP).astype(np.uint8), connectivity=8)
+    value, error = recovery.value.copy(), recovery.error.copy()
+    outside = ~recovery.hole
+    for part in range(1, parts):
+        own = labels == part
+        rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+        box = (
+            slice(max(int(rows[0]) - _RING, 0), int(rows[-1]) + 1 + _RING),
+            slice(max(int(columns[0]) - _RING, 0), int(columns[-1]) + 1 + _RING),
+        )
+        inner = own[box]
+        ring = recovery.given[box][_wider(inner, _RING) & ~inner & outside[box] & (labels[box] == 0)]
+        if len(ring) < _LEAST_RING or float(ring.std(axis=0).max()) > _FLAT:
+            continue
+        ground = np.median(ring, axis=0).astype(np.float32)
+        if float(np.abs(np.quantile(ring, (0.02, 0.98), axis=0) - ground).max()) > 3 * _FLAT:
+            continue
+        apart = np.abs(value[box] - ground).max(axis=2)
+        same = inner & recovery.hole[box] & (apart <= doubt * error[box] + _FLAT)
+        value[box][same], error[box][same] = ground, _GROUND_ERROR
+    return replace(recovery, value=value, error=error)
+
+
+def _wider(mask: Mask, px: int) -> Mask:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * px + 1, 2 * px + 1), np.uint8)) > 0)
 
 
 def fused(recovery: Recovery, fill: Values | None) -> Values:

@@ -6,16 +6,17 @@ needed; :func:`finish` takes the fill, or none, and judges the outcome by its gh
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from model.repair.hole import dilate
-from model.watermark.ghost import Ghost, ghost_of
-from model.watermark.recover import Recovery, distrusted, fused, unblend
+from model.watermark.ghost import Ghost, ghost_of, step_of
+from model.watermark.recover import Recovery, distrusted, fused, grounded, unblend
 from model.watermark.sighting import Sighting, look
 from model.watermark.template import Template
 
@@ -27,6 +28,8 @@ Fill = Callable[[Pixels, Mask], Pixels]
 
 #: Factors on the errors of the un-blended values, tried in turn while a ghost is visible.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
+#: Radius of Telea's method, in px.
+_TELEA_PX = 3
 
 
 class Method(Enum):
@@ -38,6 +41,33 @@ class Method(Enum):
     FUSED = "fused"
     #: All pixels were filled.
     INPAINTED = "inpainted"
+    #: No way left less of the mark than the picture shows: it stays unchanged.
+    UNREMOVED = "unremoved"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One way to remove a mark: the window after it (``float32 [h, w, 3]``), and what remains of the mark."""
+
+    window: Values
+    #: ``bool [h, w]``: pixels that may differ.
+    changed: NDArray[np.bool_]
+    method: Method
+    #: The remainder as edges, and as a step of colour along the rim.
+    ghost: Ghost
+    step: Ghost
+    #: Whether the mark shows for certain, whatever the remainders say.
+    certain: bool = False
+
+    @property
+    def shows(self) -> bool:
+        """Whether a person would still see the mark."""
+        return self.certain or self.ghost.shows or self.step.shows
+
+    @property
+    def excess(self) -> float:
+        """How far the remainder is visible; 0: not."""
+        return self.ghost.excess + self.step.excess
 
 
 @dataclass(frozen=True)
@@ -47,19 +77,18 @@ class PreparedMark:
     pixels: Pixels
     sighting: Sighting
     recovery: Recovery
-    #: The window after un-blending alone: ``float32 [h, w, 3]``; and its ghost.
-    plain: Values
-    remains: Ghost
+    #: Un-blending alone.
+    plain: Outcome
 
     @property
     def ghost(self) -> float:
         """The ghost score of ``plain``."""
-        return self.remains.score
+        return self.plain.ghost.score
 
     @property
     def wants_fill(self) -> bool:
         """Whether a fill is needed: the mark is dense, or a ghost of it is visible after un-blending."""
-        return self.recovery.wants_fill or self.remains.shows
+        return self.recovery.wants_fill or self.plain.shows
 
     @property
     def hole(self) -> Mask:
@@ -89,52 +118,68 @@ class Removal:
     shift: tuple[int, int]
 
 
-def noise_of(tables: dict[int, list[int]] | None, *, lossless: bool) -> float:
-    """The error of a picture's coding, in levels: from a JPEG's quantisation tables where it has them."""
-    if lossless:
-        return 0.6
-    if not tables:
-        return 3.5
-    # Steps of the lower frequencies only: higher ones are small and mostly rounded to zero.
-    low = np.sort(np.asarray(tables[0], np.float64))[:36]
-    return float(np.clip(0.9 * np.sqrt((low**2).mean() / 12) + 0.5, 0.8, 12))
-
-
 def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark | None:
     """The mark in ``pixels`` (``uint8 [H, W, 3]``), un-blended; ``None`` if the picture does not carry it."""
     sighting = look(pixels, template)
     if sighting is None:
         return None
-    recovery = unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error)
-    plain = fused(recovery, None)
-    return PreparedMark(pixels, sighting, recovery, plain, ghost_of(plain, recovery.alpha, recovery.colour))
+    recovery = grounded(unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error))
+    return PreparedMark(pixels, sighting, recovery, _judged(recovery, fused(recovery, None), Method.UNBLENDED))
 
 
 def finish(prepared: PreparedMark, filled: Pixels | None) -> Removal:
-    """``filled``: the picture with ``found.hole`` filled, or ``None`` without a fill."""
-    recovery, window, ghost, method = prepared.recovery, prepared.plain, prepared.remains, Method.UNBLENDED
-    changed = prepared.recovery.hole
-    if filled is not None:
-        fill, method = filled[recovery.view].astype(np.float32), Method.FUSED
-        # While a ghost is visible, the un-blended values lose weight against the fill step by step: even there they are
-        # mostly closer to the original than the network's fill.
-        for doubt in _DOUBTS:
-            window = fused(distrusted(recovery, doubt), fill)
-            ghost = ghost_of(window, recovery.alpha, recovery.colour)
-            if not ghost.shows:
-                break
-        else:
-            other = ghost_of(fill, recovery.alpha, recovery.colour)
-            if abs(other.score) < abs(ghost.score):
-                window, ghost, method = fill, other, Method.INPAINTED
-                changed = prepared.hole[recovery.view] > 0
+    """The mark removed: the first way of several after which it no longer shows, else the way that leaves least of it.
+
+    ``filled``: the picture with ``prepared.hole`` filled by the network. Without it, Telea's method fills the hole
+    where un-blending is not enough.
+    """
+    best = prepared.plain
+    if filled is not None or prepared.wants_fill:
+        fill = (_continued(prepared) if filled is None else filled)[prepared.recovery.view].astype(np.float32)
+        best = min(_ways(prepared, fill), key=lambda way: way.excess)
+    if best.shows:
+        unchanged = np.zeros_like(best.changed)
+        given = _judged(prepared.recovery, prepared.recovery.given, Method.UNREMOVED, unchanged)
+        best = min(best, replace(given, certain=True), key=lambda way: way.excess)
     result = prepared.pixels.copy()
-    part = result[recovery.view]
-    part[changed] = np.rint(window[changed]).astype(np.uint8)
+    result[prepared.recovery.view][best.changed] = np.rint(best.window[best.changed]).astype(np.uint8)
     where = np.zeros(prepared.pixels.shape[:2], np.uint8)
-    where[recovery.view][changed] = 255
+    where[prepared.recovery.view][best.changed] = 255
     sighting = prepared.sighting
-    return Removal(result, where, method, ghost.score, ghost.shows, sighting.strength, sighting.shift)
+    return Removal(result, where, best.method, best.ghost.score, best.shows, sighting.strength, sighting.shift)
+
+
+def _ways(prepared: PreparedMark, fill: Values) -> Iterator[Outcome]:
+    """Ways to remove the mark, until one leaves nothing of it."""
+    recovery = prepared.recovery
+    # While a ghost is visible, the un-blended values lose weight against the fill step by step: even there they are
+    # mostly closer to the original than the fill.
+    for doubt in _DOUBTS:
+        way = _judged(recovery, fused(distrusted(recovery, doubt), fill), Method.FUSED)
+        yield way
+        if not way.shows:
+            return
+    # On flat ground the ground's colour needs no proof by values that left a ghost.
+    flat = grounded(distrusted(recovery, _DOUBTS[-1]), doubt=np.inf)
+    changed = prepared.hole[recovery.view] > 0
+    yield _judged(recovery, fused(flat, fill), Method.FUSED)
+    yield _judged(recovery, np.where(changed[..., None], fill, recovery.given), Method.INPAINTED, changed)
+    yield prepared.plain
+
+
+def _continued(prepared: PreparedMark) -> Pixels:
+    """The picture with the hole filled from its rim (Telea, "An image inpainting technique", 2004)."""
+    out = prepared.pixels.copy()
+    rows, columns = (slice(max(one.start - 8, 0), one.stop + 8) for one in prepared.recovery.view)
+    part = np.ascontiguousarray(out[rows, columns])
+    out[rows, columns] = cv2.inpaint(part, prepared.hole[rows, columns], _TELEA_PX, cv2.INPAINT_TELEA)
+    return out
+
+
+def _judged(recovery: Recovery, window: Values, method: Method, changed: NDArray[np.bool_] | None = None) -> Outcome:
+    ghost = ghost_of(window, recovery.alpha, recovery.colour)
+    step = step_of(window, recovery.alpha)
+    return Outcome(window, recovery.hole if changed is None else changed, method, ghost, step)
 
 
 def remove(pixels: Pixels, template: Template, *, noise: float, fill: Fill | None = None) -> Removal | None:

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.watermark.evidence import look_alikes
+
 Pixels = NDArray[np.uint8]
 
 #: Most samples, beyond which an estimate hardly improves, and most bytes of samples on disk.
@@ -80,6 +82,11 @@ class Spool:
     def __getitem__(self, index: int) -> Pixels:
         path, size = self._files[index]
         return np.fromfile(path, np.uint8).reshape(*size, 3)
+
+    def alike(self, indices: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of these pictures look alike: ``bool [N, N]``."""
+        every = look_alikes(np.stack(self._thumbs))
+        return np.asarray(every[np.ix_(indices, indices)])
 
     def windows(self, count: int, height: int, width: int) -> Pixels:
         """An array on disk for ``count`` windows: ``uint8 [count, height, width, 3]``."""

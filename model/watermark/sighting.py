@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from model.watermark.alignment import NULL_PX, match
 from model.watermark.fields import field_of, gradients, normalised
+from model.watermark.frames import resized
 from model.watermark.lattice import phases
 from model.watermark.placings import placings
 from model.watermark.poisson import continued
+from model.watermark.search import Searched, Shape
 from model.watermark.strength import Edges
 from model.watermark.template import Rule, Template
 
@@ -25,6 +28,11 @@ REACH = 5
 PRESENT_Z, PRESENT_SHARE = 6.0, 0.25
 #: The same for a search by many rules, one of which may agree by chance.
 _GUESSED_Z, _GUESSED_SHARE = 7.0, 0.35
+#: Longest side of a picture in which the mark is searched anywhere, in px; least agreement and deviation of a hit.
+_SEARCHED_PX, _HIT_COSINE, _HIT_Z = 720, 0.5, 14.0
+#: Deviation above chance from which a mark is certainly there, whatever its strength comes out as (bench/catalogue.py:
+#: clean pictures reach 4).
+_CERTAIN_Z = 10.0
 #: Plausible range of the strength.
 _WEAKEST, _STRONGEST = 0.35, 1.8
 #: Rounds of conjugate gradients for the continuation under the mark.
@@ -60,14 +68,36 @@ class Sighting:
 
 def look(pixels: Pixels, template: Template) -> Sighting | None:
     """The mark in ``pixels`` (``uint8 [H, W, 3]``); ``None`` if it is absent or invisible."""
-    if template.rule.lattice is not None:
+    rule = template.rule
+    if rule.lattice is not None:
         return _repeated(pixels, template)
-    size = int(pixels.shape[0]), int(pixels.shape[1])
-    rules = placings(template.rule, (template.alpha.shape[0], template.alpha.shape[1]), size)
+    size, mark = (int(pixels.shape[0]), int(pixels.shape[1])), (template.alpha.shape[0], template.alpha.shape[1])
+    rules = [*placings(rule, mark, size), *rule.mirrored(mark)]
     if len(rules) == 1:
-        return _at(pixels, template, rules[0])
-    sightings = [_at(pixels, template, rule, guessed=True) for rule in rules]
-    return max((one for one in sightings if one is not None), key=lambda one: one.z, default=None)
+        best = _at(pixels, template, rules[0])
+    else:
+        sightings = [_at(pixels, template, one, guessed=True) for one in rules]
+        best = max((one for one in sightings if one is not None), key=lambda one: one.z, default=None)
+    if best is None and rule.anywhere:
+        best = search(pixels, template, [rule.factor(*size)])
+    return best
+
+
+def search(pixels: Pixels, template: Template, factors: Sequence[float]) -> Sighting | None:
+    """The mark anywhere in ``pixels``, in one of the sizes ``factors`` (px of the picture per px of the template)."""
+    size = int(pixels.shape[0]), int(pixels.shape[1])
+    reduced = min(1.0, _SEARCHED_PX / max(size))
+    searched = Searched(resized(pixels, reduced) if reduced < 1 else pixels)
+    shape = Shape(template.alpha, template.colour)
+    hits = [(hit, factor) for factor in factors for hit in searched.hits(shape.scaled(factor * reduced))]
+    sure = [(hit, factor) for hit, factor in hits if hit.cosine > _HIT_COSINE and hit.z > _HIT_Z]
+    if not sure:
+        return None
+    hit, factor = max(sure, key=lambda one: one[0].cosine)
+    top, left = hit.top / reduced, hit.left / reduced
+    # A rule for this one place: nothing scales it but the picture it is made for.
+    there = Rule("top-left", "width", top / factor, left / factor, size[1] / factor, size[0] / factor, sizes=(size,))
+    return _at(pixels, template, there, guessed=True)
 
 
 def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) -> NDArray[np.bool_]:
@@ -102,7 +132,7 @@ def _at(pixels: Pixels, template: Template, rule: Rule, *, guessed: bool = False
     guess = _guessed(values, _reached(wide_alpha, reach))
     best = match(field_of(window), _expected(guess, wide_alpha, wide_colour), reach)
     least_z, least_share = (_GUESSED_Z, _GUESSED_SHARE) if guessed else (PRESENT_Z, PRESENT_SHARE)
-    if best.z < least_z or best.agreement < least_share:
+    if best.z < least_z or (best.agreement < least_share and best.z < _CERTAIN_Z):
         return None
     top, left = top + best.down, left + best.across
     box = _clipped(pixels, top, left, *alpha.shape)
@@ -115,7 +145,10 @@ def _at(pixels: Pixels, template: Template, rule: Rule, *, guessed: bool = False
     )
     strength, error = Edges(*moved).fit(values, _guessed(values, _reached(moved[0], 1)))
     if not _WEAKEST < strength < _STRONGEST:
-        return None
+        if best.z < _CERTAIN_Z:
+            return None
+        # The mark is certainly there: the template's own strength is tried, and what remains is judged and told.
+        strength, error = 1.0, 0.0
     strength = _drawn(strength, error, template.quality.strength_spread)
     return Sighting(
         box[0],
@@ -153,11 +186,13 @@ def _repeated(pixels: Pixels, template: Template) -> Sighting | None:
         start = start[0] + best.across, start[1] + best.down
         alpha, colour = _laid(template, pixels.shape[:2], start)
         guess = _guessed(values, _reached(alpha, 1))
-    if best.z < PRESENT_Z or best.agreement < PRESENT_SHARE:
+    if best.z < PRESENT_Z or (best.agreement < PRESENT_SHARE and best.z < _CERTAIN_Z):
         return None
     strength, error = Edges(alpha, colour).fit(values, guess)
     if not _WEAKEST < strength < _STRONGEST:
-        return None
+        if best.z < _CERTAIN_Z:
+            return None
+        strength, error = 1.0, 0.0
     strength = _drawn(strength, error, template.quality.strength_spread)
     shift = best.down, best.across
     return Sighting(0, 0, np.clip(alpha * strength, 0, 1), colour, strength, shift, best.z, template.rule, start)

@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float32]
 
+#: An edge counts from this share of the energy of the mark's strong edges. Those are a high quantile of all edges: the
+#: maximum may be a scrap. Steps below ``_LEAST_STEP`` of opacity are no edges.
+_SHARE, _STRONG, _LEAST_STEP = 0.1, 0.9, 0.02
+
 
 class Edges:
     """The edges of a mark, prepared once for many pictures."""
@@ -17,7 +21,9 @@ class Edges:
         self._alpha, self._colour = alpha[..., None], colour
         # Away from the mark's edges, the expected gradients are only those of the guess.
         own = _squared(self._alpha * colour) + 255**2 * _squared(self._alpha)
-        self._rows, self._columns = np.nonzero(own > 0.1 * float(own.max() or 1))
+        edges = own[own > (255 * _LEAST_STEP) ** 2]
+        strong = float(np.quantile(edges, _STRONG)) if edges.size else 1.0
+        self._rows, self._columns = np.nonzero(own > _SHARE * strong)
 
     def fit(self, window: Values, guess: Values) -> tuple[float, float]:
         """The strength, and its standard error.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.errors import TemplateRejected
-from model.watermark.frames import ANCHORS, Scale
+from model.watermark.frames import ANCHORS, SCALES, Scale, side
 from model.watermark.lattice import Lattice
 
 Values = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
-VERSION = 2
-#: Versions that can be read. The first has no sizes of samples.
-_KNOWN = (1, 2)
+VERSION = 3
+#: Versions that can be read. The first has no sizes of samples, the second no margins apart from the scale.
+_KNOWN = (1, 2, 3)
 #: Most px on a side of a mark, and most bytes of an unpacked file.
 _LONGEST, _MOST_BYTES = 8192, 256 << 20
 #: Number of steps of the stored opacity.
@@ -38,36 +38,71 @@ class Rule:
 
     #: One of :data:`model.watermark.frames.ANCHORS`.
     anchor: str
-    #: ``pixels``: the same size in every picture; ``width``, ``height``: scaled with the picture's.
+    #: ``pixels``: the same size in every picture; else scaled with that side of the picture.
     scale: Scale
-    #: Top and left of the mark, counted from the anchor's place in the picture, in px of the reference.
+    #: Top and left of the mark, counted from the anchor's place in the picture, in px of the reference: they scale with
+    #: the mark.
     down: float
     across: float
     #: Width of the pictures that ``scale`` is relative to; for ``pixels``, of most of the samples; and their height,
     #: which counts where ``scale`` says so.
-    reference_width: int
-    reference_height: int = 0
+    reference_width: float
+    reference_height: float = 0
     #: Heights and widths of the samples; empty for a rule that does not come from samples. Other rules may fit them
     #: too: see :mod:`model.watermark.placings`.
     sizes: tuple[tuple[int, int], ...] = ()
     #: The period of a mark that is repeated over the whole picture.
     lattice: Lattice | None = None
+    #: Shares of the height and of the width to count from instead of the anchor's: margins in per cent of the sides.
+    shares: tuple[float, float] | None = None
+    #: Further distance from there in px, which does not scale.
+    margin: tuple[float, float] = (0.0, 0.0)
+    #: Other anchors at which the mark lies with the same margins in some pictures.
+    also: tuple[str, ...] = ()
+    #: The mark lies anywhere: this rule is only the most frequent place.
+    anywhere: bool = False
 
     def factor(self, height: int, width: int) -> float:
         """Pixels of a picture of this size per pixel of the mark."""
-        match self.scale:
-            case "pixels":
-                return 1.0
-            case "width":
-                return width / self.reference_width
-            case "height":
-                return height / self.reference_height
+        own = side(self.scale, (height, width))
+        return own / side(self.scale, (self.reference_height or self.reference_width, self.reference_width))
 
     def corner(self, height: int, width: int) -> tuple[int, int]:
         """Top and left of the mark in a picture of this size."""
-        down, across = ANCHORS[self.anchor]
+        down, across = self.shares or ANCHORS[self.anchor]
         factor = self.factor(height, width)
-        return int(np.floor(down * height + self.down * factor)), int(np.floor(across * width + self.across * factor))
+        return (
+            int(np.floor(down * height + self.down * factor + self.margin[0])),
+            int(np.floor(across * width + self.across * factor + self.margin[1])),
+        )
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the samples leave no other rule open: their sizes told margins, corners or free places."""
+        return self.shares is not None or self.margin != (0.0, 0.0) or bool(self.also) or self.anywhere
+
+    def mirrored(self, mark: tuple[int, int]) -> list[Rule]:
+        """The rules for ``also``: the margins of this rule at other anchors. ``mark``: height and width."""
+        return [replace(self._at(anchor, mark), also=()) for anchor in self.also]
+
+    def _at(self, anchor: str, mark: tuple[int, int]) -> Rule:
+        """This rule at an anchor on the other side, or on the same, along each axis."""
+        own, other, shares = ANCHORS[self.anchor], ANCHORS[anchor], self.shares or ANCHORS[self.anchor]
+        turned = [mine != its for mine, its in zip(own, other, strict=True)]
+        offsets = [
+            -(offset + extent) if turn else offset
+            for offset, extent, turn in zip((self.down, self.across), mark, turned, strict=True)
+        ]
+        margin = [-value if turn else value for value, turn in zip(self.margin, turned, strict=True)]
+        new = [1 - share if turn else share for share, turn in zip(shares, turned, strict=True)]
+        return replace(
+            self,
+            anchor=anchor,
+            down=offsets[0],
+            across=offsets[1],
+            margin=(margin[0], margin[1]),
+            shares=(new[0], new[1]) if self.shares else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +127,11 @@ class Quality:
     #: Spread of the strength over the samples, and spread of the place in px.
     strength_spread: float
     jitter_px: float
+    #: The self-test: samples that the template was looked for in, those that it was found in again, and those of them
+    #: in which it no longer shows after its removal. 0, 0, 0: not tested.
+    tested: int = 0
+    found: int = 0
+    clean: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,6 +187,10 @@ class Template:
                 colour = _read(archive.read("colour.png"), "RGB", size).astype(np.float32)
                 mask = _read(archive.read("mask.png"), "L", size)
                 rule = {name: value for name, value in document["rule"].items() if name != "proven"}
+                for name in ("shares", "margin"):
+                    if rule.get(name) is not None:
+                        rule[name] = _vector(rule[name])
+                rule["also"] = tuple(str(anchor) for anchor in rule.get("also", ()))
                 rule["sizes"] = tuple((int(high), int(wide)) for high, wide in rule.get("sizes", ()))
                 periods = rule.pop("lattice")
                 lattice = Lattice(*(_vector(periods[name]) for name in ("first", "second"))) if periods else None
@@ -162,7 +206,8 @@ class Template:
             raise TemplateRejected("template_unreadable", f"This is not a template's file ({error}).") from None
         if (
             template.rule.anchor not in ANCHORS
-            or template.rule.scale not in ("pixels", "width")
+            or template.rule.scale not in SCALES
+            or not set(template.rule.also) <= set(ANCHORS)
             or template.rule.reference_width < 1
             or any(min(size) < 1 for size in template.rule.sizes)
         ):

@@ -56,9 +56,8 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
     reference = int(np.median([width for _, width in sizes]))
     owners = np.array([owner for owner, _, _ in places], np.intp)
     rule = Rule("top-left", "pixels", 0, 0, reference, lattice=lattice)
-    return Windows(
-        pixels, owners, np.zeros((len(places), 2), np.intp), rule, len(indices) - len(set(owners.tolist())), 0.0
-    )
+    without = len(indices) - len(set(owners.tolist()))
+    return Windows(pixels, owners, np.zeros((len(places), 2), np.intp), rule, without, 0.0, spool.alike(owners))
 
 
 def _extent(lattice: Lattice) -> tuple[int, int]:

@@ -26,6 +26,8 @@ class Windows:
     without: int
     #: The score of the rule over the runner-up's; 0 with a single candidate.
     margin: float
+    #: Which windows are of pictures that look alike: ``bool [N, N]``.
+    alike: NDArray[np.bool_]
 
     def rule_of(self, top: int, left: int) -> Rule:
         """The rule for the part of the window that begins at this row and column."""

@@ -23,13 +23,15 @@ from typing import IO, Any, BinaryIO
 from cleanplate.base.files import make_home_folder
 from storage.blobs.base import BlobStat, PresignedRequest, check_key
 from storage.blobs.links import Link, LinkSigner
-from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, InvalidKey, PartsInvalid
+from storage.errors import BlobNotFound, BlobStoreFull, BlobStoreUnavailable, BlobTooLarge, InvalidKey, PartsInvalid
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A folder instead of a file, a file instead of a folder, or a symbolic link instead of either.
 _MISPLACED = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+#: A file cannot grow: the disk, a quota or a limit of the process.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _COPIED_AT_ONCE = 1024 * 1024
 
@@ -252,6 +254,8 @@ def _translated(key: str, *, writing: bool = False) -> Iterator[None]:
             raise InvalidKey(f"{key!r} is in the way of another key.") from error
         if error.errno in _MISPLACED or (error.errno == errno.ENOENT and not writing):
             raise BlobNotFound(key) from error
+        if error.errno in _FULL:
+            raise BlobStoreFull(f"The folder of the blobs has no room: {error.strerror}.") from error
         raise BlobStoreUnavailable(f"The folder of the blobs failed: {error.strerror}.") from error
 
 

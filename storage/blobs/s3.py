@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
 from storage.blobs.s3_calls import MISSING, Clients, error_code, guarded, pieces, translated
 from storage.blobs.s3_cors import let_page_in
+from storage.blobs.signing import Address, signed_link
 from storage.breaker import Breaker
 from storage.errors import PartsInvalid
 
@@ -88,6 +89,8 @@ class S3Blobs:
         self._public_endpoint_url = public_endpoint_url or endpoint_url
         self._region = region
         self._clients = Clients(region, access_key_id, secret_access_key)
+        #: Of the bucket in presigned links, once one was made.
+        self._address: Address | None = None
 
     def ensure_bucket(self) -> None:
         """Creates the bucket if it does not exist, and adds CORS rules for the web page if there are none."""
@@ -149,15 +152,14 @@ class S3Blobs:
         self, key: str, *, content_type: str, expires_s: int, size: int | None = None
     ) -> PresignedRequest:
         headers = {"Content-Type": content_type}
-        signed: dict[str, Any] = {"ContentType": content_type}
         if size is not None:
-            headers["Content-Length"], signed["ContentLength"] = str(size), size
-        url, expires_at = self._presigned("put_object", key, expires_s, **signed)
+            headers["Content-Length"] = str(size)
+        url, expires_at = self._presigned("PUT", key, expires_s, headers=headers)
         return PresignedRequest("PUT", url, headers, expires_at)
 
     def presigned_get(self, key: str, *, filename: str, expires_s: int) -> PresignedRequest:
-        disposition = attachment(filename)
-        url, expires_at = self._presigned("get_object", key, expires_s, ResponseContentDisposition=disposition)
+        saved_as = {"response-content-disposition": attachment(filename)}
+        url, expires_at = self._presigned("GET", key, expires_s, query=saved_as)
         return PresignedRequest("GET", url, {}, expires_at)
 
     def presigned_post(
@@ -182,10 +184,11 @@ class S3Blobs:
         return str(answer["UploadId"])
 
     def presigned_part(self, key: str, parts_id: str, number: int, *, size: int, expires_s: int) -> PresignedRequest:
+        headers = {"Content-Length": str(size)}
         url, expires_at = self._presigned(
-            "upload_part", key, expires_s, UploadId=parts_id, PartNumber=number, ContentLength=size
+            "PUT", key, expires_s, query={"uploadId": parts_id, "partNumber": str(number)}, headers=headers
         )
-        return PresignedRequest("PUT", url, {"Content-Length": str(size)}, expires_at)
+        return PresignedRequest("PUT", url, headers, expires_at)
 
     def join_parts(self, key: str, parts_id: str, etags: Sequence[str], *, content_type: str) -> None:
         name = self._name(key)
@@ -220,12 +223,31 @@ class S3Blobs:
             if error_code(error) != "NoSuchUpload":  # joined or dropped meanwhile
                 raise
 
-    def _presigned(self, operation: str, key: str, expires_s: int, **params: Any) -> tuple[str, datetime]:
-        params = {"Bucket": self._bucket, "Key": self._name(key), **params}
-        expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
+    def _presigned(
+        self,
+        method: str,
+        key: str,
+        expires_s: int,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[str, datetime]:
+        name, now = self._name(key), datetime.now(UTC)
         with translated(key):
-            client = self._clients.at(self._public_endpoint_url)
-            return str(client.generate_presigned_url(operation, Params=params, ExpiresIn=expires_s)), expires_at
+            if self._address is None:
+                self._address = Address.of(self._clients.at(self._public_endpoint_url), self._bucket)
+            url = signed_link(
+                self._address,
+                self._clients.credentials(self._public_endpoint_url),
+                self._region,
+                method=method,
+                name=name,
+                at=now,
+                expires_s=expires_s,
+                query=query or {},
+                headers=headers or {},
+            )
+        return url, now + timedelta(seconds=expires_s)
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)

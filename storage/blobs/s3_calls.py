@@ -46,6 +46,10 @@ class Clients:
                 self._clients[place] = self._connect(endpoint_url)
             return self._clients[place]
 
+    def credentials(self, endpoint_url: str) -> Any:
+        """Those of the client for an address, as botocore holds them; ``None``: there are none."""
+        return self.at(endpoint_url)._request_signer._credentials
+
     def _connect(self, endpoint_url: str) -> Any:
         client = boto3.session.Session().client(
             "s3",

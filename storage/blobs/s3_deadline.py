@@ -1,8 +1,8 @@
 """Connections to S3 with a deadline for sending a request and receiving the answer's header.
 
 A socket's timeout bounds each wait alone, so a server that sends single bytes could hold a call for ever. One thread of
-the process shuts the sockets down whose time is over. A socket that ends can look like an answer (``http.client`` takes
-the end of the stream for the end of the header), so a call whose time is over always raises.
+the process shuts the sockets down whose time is over. ``http.client`` takes the end of the stream for the end of the
+header, so that a connection cut there looks like success: here it raises.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import time
+from http.client import HTTPResponse, RemoteDisconnected
 from typing import Any
 
 from botocore.awsrequest import (
@@ -68,7 +69,38 @@ _watch = _Watch()
 os.register_at_fork(after_in_child=_watch.forget)
 
 
+class _Lines:
+    """The stream of an answer's header. Raises RemoteDisconnected where it ends within the header."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self.stream.readline(limit)
+        if not line.endswith(b"\n") and len(line) < limit:
+            raise RemoteDisconnected("the answer's header broke off")
+        return line
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+class _WholeHeader(HTTPResponse):
+    def begin(self) -> None:
+        self.fp: Any = _Lines(self.fp)
+        try:
+            super().begin()
+        finally:
+            if isinstance(self.fp, _Lines):
+                self.fp = self.fp.stream
+
+
 class _Bounded(AWSHTTPConnection):  # type: ignore[misc]
+    response_class = _WholeHeader
+
     def request(self, method: str, url: str, body: Any = None, *arguments: Any, **named: Any) -> Any:
         length = len(body) if isinstance(body, bytes | bytearray) else 0
         _watch.add(self, CALL_S + length / SLOWEST)

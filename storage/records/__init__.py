@@ -5,13 +5,14 @@
 
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.templates import Review, ReviewError
-from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Rights, SkippedRow
+from storage.records.jobs import Counts, Image, Job, NewImage, NewJob, Result, Rights, SkippedRow
 from storage.records.specs import EstimateSpec, LogoSpec, MaskSpec, TemplateSpec
 from storage.records.states import (
     BATCH_EVENT,
     ENDED,
     HELD_JOB,
     PING_EVENT,
+    WITH_RESULT,
     DeliveryState,
     EventFilter,
     ImageReview,
@@ -26,7 +27,7 @@ from storage.records.states import (
     TemplateState,
 )
 from storage.records.templates import LeasedTemplate, MadeTemplate, NewTemplate, SampleSource, Template, UsedTemplate
-from storage.records.tenants import ApiKey, AuditEntry, Caller, Quota, Upload, Usage
+from storage.records.tenants import AccountDay, ApiKey, AuditEntry, Caller, Quota, Upload, Usage, Work
 from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, JobWebhook, WebhookEndpoint
 from storage.records.work import Backlog, ImageOfJob, LeasedImage, Outcome, Shard, Taken, Waiting
 
@@ -35,6 +36,8 @@ __all__ = [
     "ENDED",
     "HELD_JOB",
     "PING_EVENT",
+    "WITH_RESULT",
+    "AccountDay",
     "ApiKey",
     "AuditEntry",
     "Backlog",
@@ -67,6 +70,7 @@ __all__ = [
     "PausedBy",
     "Priority",
     "Quota",
+    "Result",
     "Review",
     "ReviewError",
     "Rights",
@@ -85,4 +89,5 @@ __all__ = [
     "UsedTemplate",
     "Waiting",
     "WebhookEndpoint",
+    "Work",
 ]

@@ -59,7 +59,7 @@ class SkippedRow:
     #: Line of the file, from 1.
     line: int
     custom_id: str | None
-    #: ``None``: not kept (before 0020).
+    #: ``None``: not kept (before 0022).
     code: str | None
     detail: str
 
@@ -179,6 +179,32 @@ class Job:
     queue_position: int | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """An image with a result: the part of it that a list of a job's results needs."""
+
+    id: str
+    position: int
+    name: str
+    custom_id: str | None
+    state: ImageState
+    result_key: str
+    content_type: str | None
+    width: int | None
+    height: int | None
+    #: Of the result's file, in hexadecimal digits.
+    sha256: str | None
+    finished_at: datetime | None
+    path: str | None
+    metadata: dict[str, str]
+    review: ImageReview
+    #: Size of the result's file; ``None``: not kept.
+    bytes: int | None
+    destination_url: str | None
+    #: The image that did it again, whose result this is.
+    replaced_by: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """One image of a job."""
@@ -209,9 +235,9 @@ class Image:
     options: ImageOptions | None
     #: ``None`` until it has ended with a result.
     result_key: str | None
-    #: In hexadecimal; ``None``: no result, or not kept (before 0018).
+    #: In hexadecimal; ``None``: no result, or not kept (before 0020).
     result_sha256: str | None
-    #: Of the result's file; ``None``: no result, or not kept (before 0019).
+    #: Of the result's file; ``None``: no result, or not kept (before 0021).
     result_bytes: int | None
     result_crc32: int | None
     #: Where the worker has written it as well.

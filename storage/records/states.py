@@ -96,6 +96,8 @@ class PausedBy(StrEnum):
 #: Jobs whose images wait until the mark is known.
 HELD_JOB = (JobState.ESTIMATING, JobState.NEEDS_REVIEW)
 ENDED = frozenset({ImageState.SUCCEEDED, ImageState.SKIPPED, ImageState.FAILED, ImageState.CANCELED})
+#: States of an image with a result.
+WITH_RESULT = frozenset({ImageState.SUCCEEDED, ImageState.SKIPPED})
 
 
 class RightsBasis(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from cleanplate.base.documents import JsonObject
 from storage.records.states import Scope
@@ -57,6 +57,35 @@ class Usage:
     images_today: int
     images_in_flight: int
     bytes_today: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """The service's work on images that ended with a result."""
+
+    images: int = 0
+    #: Of the results, over all images.
+    pixels: int = 0
+    #: Of the results' files.
+    bytes: int = 0
+    #: Milliseconds in which devices worked on the images.
+    device_ms: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.images + other.images,
+            self.pixels + other.pixels,
+            self.bytes + other.bytes,
+            self.device_ms + other.device_ms,
+        )
+
+
+@dataclass(frozen=True)
+class AccountDay:
+    """The work for a tenant on one day of UTC."""
+
+    day: date
+    work: Work
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ from storage.tables.sessions import login_links, sessions
 from storage.tables.templates import job_templates, templates
 from storage.tables.tenants import (
     IS_UNUSED,
+    account_deltas,
+    accounts,
     api_keys,
     audit_log,
     blob_deletions,
@@ -28,6 +30,8 @@ __all__ = [
     "SERIAL",
     "UtcDateTime",
     "Word",
+    "account_deltas",
+    "accounts",
     "api_keys",
     "attempts",
     "audit_log",

@@ -25,7 +25,7 @@ jobs = Table(
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", Word(JobState), nullable=False),
-    # Rows of before 0018 are all `catalogue`.
+    # Rows of before 0020 are all `catalogue`.
     Column("kind", Word(JobKind), nullable=False, server_default="catalogue"),
     # For people and for the tenant's own programs. Empty: none.
     Column("name", String(200)),
@@ -34,7 +34,7 @@ jobs = Table(
     # The job whose images it does again, and whether its results replace theirs. No foreign key: it may be deleted.
     Column("parent_job_id", ID),
     Column("replaces", Boolean, nullable=False, server_default=text("false")),
-    # The API key that submitted it. Empty: not submitted over the API, or before 0018. No foreign key: no lock.
+    # The API key that submitted it. Empty: not submitted over the API, or before 0020. No foreign key: no lock.
     Column("key_id", ID),
     # Where its results are written beside the service's store. Empty: nowhere.
     Column("destination", JSON_DOCUMENT),
@@ -76,6 +76,15 @@ jobs = Table(
     time_column("finished_at"),
     state_check(JobState),
     Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+    Index("ix_jobs_tenant_id_state_id", "tenant_id", "state", "id"),
+    Index("ix_jobs_tenant_id_finished_at", "tenant_id", "finished_at"),
+    Index(
+        "ix_jobs_open_of_tenant",
+        "tenant_id",
+        "id",
+        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+    ),
     Index(
         "ix_jobs_expires_at",
         "expires_at",
@@ -83,11 +92,12 @@ jobs = Table(
         sqlite_where=text("expires_at IS NOT NULL"),
     ),
     Index("ix_jobs_queued", "id", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
+    # Open jobs alone: those that have ended keep their deadline.
     Index(
-        "ix_jobs_deadline",
+        "ix_jobs_open_deadline",
         "deadline",
-        postgresql_where=text("deadline IS NOT NULL"),
-        sqlite_where=text("deadline IS NOT NULL"),
+        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
     ),
     Index(
         "ix_jobs_open",
@@ -149,9 +159,9 @@ images = Table(
     # Its own options, which win over the job's. Empty: none.
     Column("options", JSON_DOCUMENT),
     Column("result_key", String(300)),
-    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0018.
+    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0020.
     Column("result_sha256", String(64)),
-    # Size and CRC-32 of that file. Empty: no result, or one of before 0019.
+    # Size and CRC-32 of that file. Empty: no result, or one of before 0021.
     Column("result_bytes", BigInteger),
     Column("result_crc32", BigInteger),
     # Where the worker has written it as well. Empty: nowhere.
@@ -194,6 +204,23 @@ images = Table(
         postgresql_where=text("lease_token IS NOT NULL"),
         sqlite_where=text("lease_token IS NOT NULL"),
     ),
+    # Pages of a job's images by state. Without running ones: each heartbeat would write it.
+    Index(
+        "ix_images_of_state",
+        "job_id",
+        "state",
+        "position",
+        postgresql_where=text("state <> 'running'"),
+        sqlite_where=text("state <> 'running'"),
+    ),
+    Index(
+        "ix_images_failed",
+        "job_id",
+        "error_code",
+        "position",
+        postgresql_where=text("state = 'failed'"),
+        sqlite_where=text("state = 'failed'"),
+    ),
     # Which job made this file; where is this product.
     Index(
         "ix_images_result_sha256",
@@ -235,7 +262,7 @@ skipped_rows = Table(
     # Line of the file, from 1.
     Column("line", Integer, primary_key=True, autoincrement=False),
     Column("custom_id", String(200)),
-    # Empty in rows of before 0020.
+    # Empty in rows of before 0022.
     Column("code", String(60)),
     Column("detail", Text, nullable=False),
 )

@@ -62,6 +62,30 @@ usage = Table(
     Column("images", Integer, nullable=False, server_default="0"),
     Column("bytes", BigInteger, nullable=False, server_default="0"),
 )
+# What the service has done for a tenant on a day (UTC): images that ended with a result, the pixels and bytes of their
+# results, and the time in which devices worked on them. Kept for good.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("tenant_id", ID, ForeignKey("tenants.id"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("images", BigInteger, nullable=False, server_default="0"),
+    Column("pixels", BigInteger, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("device_ms", BigInteger, nullable=False, server_default="0"),
+)
+# Work that is not in the accounts yet: rows live for seconds.
+account_deltas = Table(
+    "account_deltas",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("tenant_id", ID, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("images", BigInteger, nullable=False, server_default="0"),
+    Column("pixels", BigInteger, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("device_ms", BigInteger, nullable=False, server_default="0"),
+)
 # Answers to requests that must not be done twice, written in the transaction of the request.
 idempotency_keys = Table(
     "idempotency_keys",
@@ -79,7 +103,7 @@ uploads = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False, index=True),
-    Column("key", String(300), nullable=False),
+    Column("key", String(300), nullable=False, index=True),
     Column("filename", String(255), nullable=False),
     Column("content_type", String(100), nullable=False),
     # In bytes, as announced; the link accepts no other size. Empty: not announced.
@@ -128,6 +152,13 @@ audit_log = Table(
     Column("sequence", BigInteger),
     Column("hash", String(64)),
     UniqueConstraint("tenant_id", "sequence"),
+    # Entries of jobs as a whole: few beside those of images.
+    Index(
+        "ix_audit_log_job_id",
+        "job_id",
+        postgresql_where=text("image_id IS NULL"),
+        sqlite_where=text("image_id IS NULL"),
+    ),
     Index(
         "ix_audit_log_unchained",
         "id",

@@ -50,7 +50,7 @@ webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
     # Empty for an event of no job.
     Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
     Column("event_type", String(60), nullable=False),
@@ -65,6 +65,8 @@ webhook_deliveries = Table(
     time_column("next_attempt_at", nullable=False),
     time_column("created_at", nullable=False),
     time_column("delivered_at"),
+    Index("ix_webhook_deliveries_endpoint_id_id", "endpoint_id", "id"),
+    Index("ix_webhook_deliveries_endpoint_id_state_id", "endpoint_id", "state", "id"),
     Index("ix_webhook_deliveries_order", "endpoint_id", "job_id", "sequence"),
     Index(
         "ix_webhook_deliveries_due",

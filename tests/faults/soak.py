@@ -1,7 +1,8 @@
-"""Random kills, for as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000 --kills 200``.
+"""Random kills, freezes and cuts, for as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000``.
 
-The soak kills null workers and the dispatcher with ``kill -9`` while they run jobs on a real Postgres and Redis; at the
-end all accounts must balance. It prints the time after which images of dead workers were queued again and leased again.
+The soak kills null workers and the dispatcher with ``kill -9`` while they run jobs on a real Postgres and Redis, stops
+them for up to longer than a lease, and cuts their connections; at the end all accounts must balance. It prints the time
+after which images of dead workers were queued again and leased again.
 Few kills show the cost of one death. With one kill for every 25 images, most images of the run belong to dead workers:
 each travels alone and waits for the others, and a dispatcher that is killed too waits for heartbeats before it reaps.
 """
@@ -10,19 +11,22 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from cleanplate.base.masks import FileMask
 from cleanplate.base.settings import Settings
@@ -46,6 +50,10 @@ JOB = 500
 DISPATCH = ["cleanplate", "dispatch"]
 #: One kill in this number is the dispatcher's.
 DISPATCHER_SHARE = 12
+#: Of six troubles, these numbers are a process that is stopped, and connections that are cut; the others kill.
+FREEZES, CUTS = 1, 1
+#: Seconds for which a process is stopped, in leases.
+FROZEN_LEASES = (0.1, 1.5)
 #: Seconds between two checks, each of which may kill once.
 PAUSES_S = (0.05, 0.5)
 
@@ -55,7 +63,7 @@ class Report:
     """The result of a soak."""
 
     images: int
-    kills: int
+    troubles: Counter[str]
     seconds: float
     imbalances: list[str]
     lost: int
@@ -67,7 +75,8 @@ class Report:
 
     def lines(self) -> list[str]:
         return [
-            f"{self.kills} kills over {self.images} images in {self.seconds:.0f} s",
+            f"{self.troubles['kill']} kills, {self.troubles['freeze']} freezes and {self.troubles['cut']} cuts over "
+            f"{self.images} images in {self.seconds:.0f} s",
             f"{self.lost} lost, {self.twice} counted twice, {len(self.imbalances)} accounts out of balance",
             f"{len(self.returns_s)} images of dead workers, from the last heartbeat on: "
             + ", ".join(
@@ -84,7 +93,10 @@ class Processes:
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
         self._environment = clean_environment(environment(settings))
         self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
+        self._lease_s = settings.lease_s
         self._running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
+        #: Stopped processes, each with the time at which it goes on.
+        self._frozen: dict[int, float] = {}
         #: Times of death, by the process id of the killed worker.
         self.died: dict[int, datetime] = {}
         for arguments in [DISPATCH, *[["tests.faults.null_worker"]] * WORKERS]:
@@ -102,28 +114,50 @@ class Processes:
         )
         self._running.append((arguments, process))
 
-    def kill_one(self, chance: random.Random, database: Database) -> bool:
-        """Kill the dispatcher, or a worker that has leased images; whether there was one."""
+    def trouble_one(self, chance: random.Random, database: Database) -> str | None:
+        """Kill or stop the dispatcher or a worker that has leased images, or cut connections; what was done."""
+        kind = chance.choices(["kill", "freeze", "cut"], [6 - FREEZES - CUTS, FREEZES, CUTS])[0]
+        if kind == "cut" and database.on_postgres:
+            cut_connections(database)
+            return kind
+        victim = self._victim(chance, database)
+        if victim is None:
+            return None
+        if kind == "freeze":
+            pid = victim[1].pid
+            os.kill(pid, signal.SIGSTOP)
+            self._frozen[pid] = time.monotonic() + chance.uniform(*FROZEN_LEASES) * self._lease_s
+            return kind
+        self._kill(*victim)
+        return "kill"
+
+    def _victim(self, chance: random.Random, database: Database) -> tuple[list[str], subprocess.Popen[bytes]] | None:
+        """The dispatcher, or a worker that has leased images, which is not stopped."""
         at_work = _at_work(database, self.workers)
         victims = [
             running
             for running in self._running
             if (running[1].pid in at_work if running[0] != DISPATCH else chance.randrange(DISPATCHER_SHARE) == 0)
         ]
+        victims = [running for running in victims if running[1].pid not in self._frozen]
         if not victims:
-            return False
+            return None
         # The dispatcher is the first of all processes; where it is among the victims, it is the one.
-        arguments, process = victims[0] if victims[0][0] == DISPATCH else chance.choice(victims)
+        return victims[0] if victims[0][0] == DISPATCH else chance.choice(victims)
+
+    def _kill(self, arguments: list[str], process: subprocess.Popen[bytes]) -> None:
         self._running.remove((arguments, process))
         self.died[process.pid] = datetime.now(UTC)
         kill(process.pid)
         process.wait()
         self._start(arguments)
         self._running.sort(key=lambda running: running[0] != DISPATCH)
-        return True
 
     def tend(self) -> None:
-        """Start processes again that ended by themselves, as a supervisor does."""
+        """Let stopped processes go on, and start processes again that ended by themselves, as a supervisor does."""
+        for pid in [pid for pid, until in self._frozen.items() if until <= time.monotonic()]:
+            del self._frozen[pid]
+            os.kill(pid, signal.SIGCONT)
         for running in [running for running in self._running if running[1].poll() is not None]:
             self._running.remove(running)
             self._start(running[0])
@@ -141,11 +175,12 @@ class Processes:
 
 
 def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: float = 0) -> Report:
-    """Submit ``count`` images and kill ``kills`` times while they run; submit more for ``minutes``."""
+    """Submit ``count`` images and make ``kills`` troubles while they run; submit more for ``minutes``."""
     chance = random.Random(seed)
     started_at = time.monotonic()
     database, blobs = Database.connect(settings.sqlalchemy_url), open_blobs(settings)
-    total = done = 0
+    total = 0
+    troubles: Counter[str] = Counter()
 
     with ExitStack() as stack:
         processes = Processes(settings, stack)
@@ -160,15 +195,26 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
             processes.tend()
             if going and not open_jobs(database):
                 total += submit(database, blobs, JOB)
-            if ended(database) >= due and processes.kill_one(chance, database):
-                done += 1
-                due = (done + chance.uniform(0, 1)) * step
+            if ended(database) >= due and (trouble := processes.trouble_one(chance, database)):
+                troubles[trouble] += 1
+                due = (troubles.total() + chance.uniform(0, 1)) * step
             time.sleep(chance.uniform(*PAUSES_S))
     report = _report(database, processes.died, settings)
     report.imbalances.extend(imbalances(database, blobs))
-    report.images, report.kills, report.seconds = total, done, time.monotonic() - started_at
+    report.images, report.troubles, report.seconds = total, troubles, time.monotonic() - started_at
     database.close()
     return report
+
+
+def cut_connections(database: Database) -> None:
+    """End all sessions of the ledger but the soak's own, whatever they do."""
+    with database.read() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
 
 
 def submit(database: Database, blobs: Blobs, number: int) -> int:
@@ -229,7 +275,7 @@ def _report(database: Database, died: dict[int, datetime], settings: Settings) -
         ]
     returns = [(row.ended_at - heard).total_seconds() for row, heard in recovered]
     recoveries = [(row.started_at - heard).total_seconds() for row, heard in recovered]
-    return Report(0, 0, 0.0, [], int(lost or 0), twice, returns, recoveries)
+    return Report(0, Counter(), 0.0, [], int(lost or 0), twice, returns, recoveries)
 
 
 def main() -> None:

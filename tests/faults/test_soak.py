@@ -26,5 +26,5 @@ def test_random_kills_lose_no_image(server_settings: Settings) -> None:
 def test_hundreds_of_random_kills_lose_no_image(server_settings: Settings) -> None:
     report = soak(hasty(server_settings), seed=12, count=5000, kills=200)
     assert_balanced(report)
-    assert report.kills >= 200
+    assert report.troubles.total() >= 200
     assert report.recoveries_s

@@ -16,13 +16,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
+from structlog.testing import capture_logs
 
 from storage.database import Database
 from storage.errors import SchemaNewer
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.migrate import migrate
 from storage.tables import images, jobs, metadata
-from tests.running import REPOSITORY
+from tests.running import REPOSITORY, until
 from tests.servers import PostgresServer
 
 
@@ -105,6 +106,53 @@ def test_several_migrators_at_once_are_safe(empty_url: str) -> None:
     db = Database.connect(empty_url)
     assert db.schema_is_current()
     db.close()
+
+
+def test_indexes_that_are_missing_or_were_left_unfinished_are_built(postgres_url: str) -> None:
+    db = Database.connect(postgres_url)
+    unfinished = text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_uploads_key'::regclass")
+    valid = text(
+        "SELECT count(*) FROM pg_index WHERE indisvalid"
+        " AND indexrelid IN (to_regclass('ix_uploads_key'), to_regclass('ix_images_of_state'))"
+    )
+    with db.write() as connection:
+        connection.execute(text("DROP INDEX ix_images_of_state"))
+        connection.execute(unfinished)
+    migrate(postgres_url)
+    with db.read() as connection:
+        assert connection.scalar(valid) == 2
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    db.close()
+
+
+def test_a_migration_that_waits_for_a_table_stops_no_reader(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.migrate._LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("storage.migrate._PAUSE_S", 0.1)
+    name = postgres_server.new_database(empty=True)
+    url = postgres_server.url(name)
+    migrate(url, "0017")
+    db = Database.connect(url)
+    tenant, now = ensure_tenant(db, "shop"), datetime(2026, 5, 1, tzinfo=UTC)
+    job = {"id": "job_0", "tenant_id": tenant, "state": "queued", "options": {}, "total": 1, "created_at": now}
+    with db.write() as connection:
+        connection.execute(insert(jobs).values(job))
+        connection.execute(insert(images).values(**_image(0, 0, tenant, now), mask=None, mask_key="", record={}))
+    with ThreadPoolExecutor(1) as pool:
+        with db.read() as connection, capture_logs() as logged:
+            connection.execute(select(jobs.c.id))
+            migrating = pool.submit(migrate, url)
+            until(lambda: any(event["event"] == "migration.waits_for_lock" for event in logged), "it does not wait")
+            with db.read() as reader:
+                assert reader.scalar(select(jobs.c.state)) == "queued"
+        migrating.result()
+    assert db.schema_is_current()
+    with db.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.scalar(select(images.c.state)) == "queued"
+    db.close()
+    postgres_server.drop_database(name)
 
 
 def test_migrations_take_nothing_away_that_the_version_before_uses(tmp_path: Path) -> None:

@@ -34,8 +34,10 @@ from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.traces import trace_contexts
 from storage.ledger.operations import audit
 from storage.ledger.operations.devices import forget_devices
+from storage.ledger.story import log_images
 from storage.ledger.templates.leases import reap_templates, take_templates
 from storage.ledger.tenants import idempotency
+from storage.ledger.tenants.accounts import fold_accounts
 from storage.records import ImageOfJob, Shard
 from workers.leader.pace import Pace
 from workers.leader.sweeper import Sweeper
@@ -53,8 +55,6 @@ BACKLOG_S = 5.0
 FOLD_S = 2.0
 #: Seconds between two deletions of old idempotent answers and device reports.
 FORGET_S = 60.0
-#: Images named in one line of the log.
-IMAGES_PER_LINE = 100
 #: Seconds after which published images that are neither in the queue nor leased count as lost.
 LOST_S = 5.0
 #: Number of heartbeats for which expired leases are left alone after a time without ticks. It is small, so that the
@@ -152,6 +152,9 @@ class Dispatcher:
             self._folded_at = now
             self._pace.count_ended(fold_deltas(self._database).ended)
             audit.chain(self._database, self._audit_key)
+            for tenant_id, work in fold_accounts(self._database).items():
+                for kind, amount in vars(work).items():
+                    meters.WORK.labels(tenant_id, kind).inc(amount)
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
             idempotency.forget_old_answers(self._database)
@@ -183,7 +186,7 @@ class Dispatcher:
                 with tracing.span("shard.publish", trace, job=shard.job_id, images=images, queue=shard.queue.value):
                     publish_shard(self._celery, shard.image_ids, shard.queue)
                 meters.SHARDS_PUBLISHED.labels(shard.queue.value).inc()
-                log.debug("shard.published", job=shard.job_id, images=len(shard.image_ids), queue=shard.queue.value)
+                log.debug("shard.published", job=shard.job_id, images=shard.image_ids, queue=shard.queue.value)
             self._unsent.popleft()
 
     def _publish_timeout(self, pending: PendingWork) -> float:
@@ -220,11 +223,9 @@ class Dispatcher:
 
 
 def _log_images(write: Callable[..., object], event: str, images: list[ImageOfJob], **facts: str) -> None:
-    """Log the ids of all images, in one or several lines for each job."""
+    """Log the ids of all images, by job."""
     for job_id, of_job in groupby(sorted(images), key=attrgetter("job_id")):
-        ids = [image.image_id for image in of_job]
-        for start in range(0, len(ids), IMAGES_PER_LINE):
-            write(event, job=job_id, images=ids[start : start + IMAGES_PER_LINE], **facts)
+        log_images(write, event, [image.image_id for image in of_job], job=job_id, **facts)
 
 
 def run(settings: Settings) -> int:

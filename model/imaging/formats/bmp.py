@@ -23,6 +23,8 @@ _RLE = {1, 2}
 _BITFIELDS = 3
 #: Size of the file header, size of the OS/2 1.x header, and the place of the colour masks.
 _FILE_HEADER, _OS2_HEADER, _MASKS_AT = 14, 12, 54
+#: The place of the mask of alpha, and the size of the headers from which on there is one (version 3 and later).
+_ALPHA_MASK_AT, _WITH_ALPHA = 66, 56
 _MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0xFF00, 0xFF)}
 
 
@@ -40,7 +42,7 @@ class _Layout:
     table: int
     entry: int
     colours: int
-    #: Bits of red, green and blue in a pixel of 16 or 32.
+    #: Bits of red, green, blue and, where the header states them, alpha in a pixel of 16 or 32.
     masks: tuple[int, ...]
 
     @property
@@ -80,12 +82,13 @@ def _layout(data: bytes) -> _Layout:
         width, rows, _, depth, coding = struct.unpack_from("<iiHHI", data, 18)
         colours, entry = struct.unpack_from("<I", data, 46)[0], 4
     masks = struct.unpack_from("<III", data, _MASKS_AT) if coding == _BITFIELDS else ()
+    alpha = struct.unpack_from("<I", data, _ALPHA_MASK_AT)[0] if coding == _BITFIELDS and header >= _WITH_ALPHA else 0
     table = _FILE_HEADER + header
     colours = colours or 1 << depth
     if depth <= 8 and start in (0, table):
         start = table + entry * colours
     colours = min(colours, 1 << depth, (len(data) - table) // entry)
-    masks = masks if any(masks) else _MASKS.get(depth, ())
+    masks = (*(masks if any(masks) else _MASKS.get(depth, ())), *((alpha,) if alpha else ()))
     return _Layout(start or table, width, abs(rows), rows > 0, depth, coding, table, entry, colours, masks)
 
 
@@ -93,7 +96,7 @@ def _plain(data: bytes, layout: _Layout) -> bytes:
     """The file with uncompressed rows, in the depth that it states."""
     with Image.open(io.BytesIO(data)) as image:
         load(image, ImageRejected, "image")
-        indices = np.array(image, np.uint8)[::-1]
+        indices = np.array(image, np.uint8)[:: -1 if layout.upside_down else 1]
     packed = packed_bits(indices, layout.depth)
     rows = np.pad(packed, ((0, 0), (0, layout.row - packed.shape[1]))).tobytes()
     head = bytearray(data[: layout.start])
@@ -136,9 +139,9 @@ def _unpacked(rows: Pixels, layout: _Layout) -> NDArray[np.uint8]:
 
 
 def _mixed(old: NDArray[Any], samples: Pixels, masks: tuple[int, ...]) -> NDArray[np.uint32]:
-    """Pixels (``[n]``) with the colours ``samples`` (``[n, 3 or more]``) where ``masks`` say; other bits stay."""
+    """Pixels (``[n]``) with the colours ``samples`` (``[n, 3 or 4]``) where ``masks`` say; other bits stay."""
     new = old.astype(np.uint32)
-    for channel, mask in enumerate(masks):
+    for channel, mask in enumerate(masks[: samples.shape[1]]):
         shift = (mask & -mask).bit_length() - 1
         value = np.rint(samples[:, channel] * ((mask >> shift) / 255)).astype(np.uint32)
         new = (new & ~np.uint32(mask)) | (value << np.uint32(shift))

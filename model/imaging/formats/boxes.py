@@ -18,6 +18,8 @@ _DESCRIBING = frozenset(
 )
 #: Properties that a viewer must apply: turn and cut.
 _ESSENTIAL = frozenset({b"irot", b"imir", b"clap"})
+#: The media type of an XMP packet's item.
+XMP_TYPE = b"application/rdf+xml"
 #: Header size of a full box: version and flags follow its size and type.
 _FULL = 12
 
@@ -82,6 +84,14 @@ def item_types(data: bytes) -> list[bytes]:
     ]
 
 
+def described_items(data: bytes) -> list[Item]:
+    """EXIF and XMP as the file holds them, each found by its place (iloc); empty if the file does not list them."""
+    try:
+        return _described_items(data)
+    except (KeyError, IndexError, struct.error):
+        return []
+
+
 def reference_types(data: bytes) -> list[bytes]:
     """The types of the references between items (iref, ISO/IEC 14496-12, 8.11.12)."""
     return [kind for kind, _ in boxes(_metadata(data).get(b"iref", b"")[_FULL:])]
@@ -138,6 +148,59 @@ def described(coded: bytes, descriptive: list[bytes], items: list[Item]) -> byte
     parts[b"iloc"] = _listed(places)
     data = mdat[8:] + b"".join(item.content for item in items)
     return outer[0][1] + _box(b"meta", meta[8:_FULL] + b"".join(parts.values())) + _box(b"mdat", data)
+
+
+def _described_items(data: bytes) -> list[Item]:
+    parts = _metadata(data)
+    extents = _extents(parts[b"iloc"])
+    stored = {0: data, 1: parts.get(b"idat", b"")[8:]}
+    listed = parts[b"iinf"]
+    items = []
+    for kind, box in boxes(listed[_FULL + (2 if listed[8:9] == b"\0" else 4) :]):
+        if kind != b"infe" or box[8:9] < b"\2":
+            continue
+        number, start = (int.from_bytes(box[12:14]), 16) if box[8:9] == b"\2" else (int.from_bytes(box[12:16]), 18)
+        item_type = box[start : start + 4]
+        media_type = box[start + 4 :].split(b"\0")[1] if item_type == b"mime" else b""
+        if item_type != b"Exif" and media_type != XMP_TYPE:
+            continue
+        method, places = extents[number]
+        content = b"".join(stored[method][at : at + length] for at, length in places)
+        items.append(Item(item_type, content, media_type))
+    return items
+
+
+def _extents(iloc: bytes) -> dict[int, tuple[int, list[tuple[int, int]]]]:
+    """Of each item, how it is stored (0: in the file, 1: in idat) and its parts, each a start and a length.
+
+    ISO/IEC 14496-12, section 8.11.3.
+    """
+    version, at = iloc[8], 14
+    sizes = [iloc[12] >> 4, iloc[12] & 15, iloc[13] >> 4, iloc[13] & 15 if version else 0]
+    long_ids = version == 2
+    count = int.from_bytes(iloc[at : at + (4 if long_ids else 2)])
+    at += 4 if long_ids else 2
+
+    def number(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > len(iloc):
+            raise IndexError("the list of places is cut off")
+        return int.from_bytes(iloc[at - size : at])
+
+    listed = {}
+    for _ in range(count):
+        item = number(4 if long_ids else 2)
+        method = number(2) & 15 if version else 0
+        number(2)
+        base = number(sizes[2])
+        parts = []
+        for _ in range(number(2)):
+            number(sizes[3])
+            start = base + number(sizes[0])
+            parts.append((start, number(sizes[1])))
+        listed[item] = method, parts
+    return listed
 
 
 def _properties(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -29,3 +29,9 @@ def page_of(image: Image.Image, deep: Callable[[], Samples | None]) -> Page:
         samples = np.array(image, np.uint8).reshape(image.height, image.width, -1)
     channels = samples.shape[2]
     return Page(samples, "grey" if channels < 3 else "rgb", alpha=channels in (2, 4))
+
+
+def with_channels(samples: Samples, channels: int) -> Samples:
+    """``samples`` of grey in ``channels`` of red, green and blue, or the other way round; alpha stays alpha."""
+    order = {(1, 3): [0, 0, 0], (2, 4): [0, 0, 0, 1], (3, 1): [0], (4, 2): [0, 3]}.get((samples.shape[2], channels))
+    return samples if order is None else samples[..., order]

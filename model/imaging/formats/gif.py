@@ -57,20 +57,20 @@ def write(data: bytes, edits: list[Edit], xmp: bytes | None = None) -> bytes:
     shared, stored = _frames(data)
     out, at = [], 0
     for frame, edit in zip(stored, edits, strict=False):
-        out += [data[at : frame.start], _repaired(data, frame, shared, edit, still=len(edits) == 1)]
+        out += [data[at : frame.start], _repaired(data, frame, shared, edit, is_still=len(edits) == 1)]
         at = frame.end
     return _with_xmp(b"".join(out) + data[at:], len(_head(data)[0]), xmp)
 
 
-def _repaired(data: bytes, frame: _Frame, shared: bytes, edit: Edit, *, still: bool) -> bytes:
-    """The frame's block after the repair; a pixel of a still picture may become transparent, or cease to be."""
+def _repaired(data: bytes, frame: _Frame, shared: bytes, edit: Edit, *, is_still: bool) -> bytes:
+    """The frame's block after the repair; pixels may become transparent and, in a still picture, cease to be."""
     window = np.s_[frame.top : frame.top + frame.height, frame.left : frame.left + frame.width]
     inside = edit.hole[window] > 0
     own = data[frame.start : frame.end]
     if not inside.any() or not (frame.table or shared):
         return own
     indices = _indices(frame, shared)[: inside.shape[0], : inside.shape[1]]
-    if frame.transparent is not None and not still:
+    if frame.transparent is not None and not is_still:
         inside &= indices != frame.transparent
     if not inside.any():
         return own

@@ -16,14 +16,19 @@ from model.errors import ImageRejected
 from model.imaging.formats import segments
 from model.imaging.formats.coefficients import NotSpliceable
 from model.imaging.formats.segments import Segment
+from model.imaging.formats.sizing import LEAST_DB
 from model.imaging.formats.splice import splice, touched_mcus
+from model.imaging.loss import similarity_db
 from model.imaging.metadata.exif import Thumbnail, with_thumbnail
 from model.imaging.metadata.photoshop import is_cut_off, with_photoshop_thumbnail
 from model.imaging.picture import Edit, Mask, Page, Samples, Written
 from model.imaging.probing import damaged, load
+from model.imaging.side_pictures import in_extended_xmp, without_extension
 
 #: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
 _SMOOTHING = 4
+#: Divides every entry of a quantisation table to 1.
+_FINEST = 1 << 16
 
 
 def read(data: bytes, image: Image.Image) -> list[Page]:
@@ -52,7 +57,7 @@ def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: b
         coded = splice(data, edit.samples, edit.hole)
         _prove(data, coded, before, edit)
     except NotSpliceable as reason:
-        return Written(_recoded(data, edit.samples, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
+        return Written(_recoded(data, edit, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
     headers, _ = segments.split(data)
     file = segments.under(_described(headers, thumbnail, xmp), coded)
     if any(segment.marker == segments.DRI and any(segment.content) for segment in headers):
@@ -102,8 +107,9 @@ def sampling_mcu(data: bytes) -> tuple[int, int]:
     return 8 * max(factor >> 4 for factor in factors), 8 * max(factor & 15 for factor in factors)
 
 
-def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | None) -> bytes:
-    """All of it encoded again with the source's tables and, where Pillow has a name for it, its sampling."""
+def _recoded(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None) -> bytes:
+    """All of it encoded again with the source's tables and sampling; with finer ones where those lose too much."""
+    samples = edit.samples
     with Image.open(io.BytesIO(data)) as source:
         tables = source.quantization  # type: ignore[attr-defined]
         # A sampling without a name (-1) becomes 4:4:4, which loses nothing.
@@ -113,9 +119,16 @@ def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | N
         np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples),
         {1: "L", 3: "RGB", 4: "CMYK"}[samples.shape[2]],
     )
-    out = io.BytesIO()
-    image.save(out, "JPEG", qtables=tables, subsampling=subsampling, progressive=progressive, optimize=True)
-    coded = out.getvalue()
+    outside = np.where(edit.hole > 0, np.uint8(0), np.uint8(255))
+    for divisor, sampling in ((1, subsampling), (2, subsampling), (4, 0), (_FINEST, 0)):
+        finer = {number: [max(1, value // divisor) for value in table] for number, table in tables.items()}
+        out = io.BytesIO()
+        image.save(out, "JPEG", qtables=finer, subsampling=sampling, progressive=progressive, optimize=True)
+        coded = out.getvalue()
+        with Image.open(io.BytesIO(coded)) as written:
+            after = np.array(written, np.uint8).reshape(samples.shape)
+        if similarity_db(samples, after, outside, alpha=False) >= LEAST_DB:
+            break
     own, _ = segments.split(coded)
     headers, _ = segments.split(data)
     # The new file's Adobe marker states how its colours are coded, not the source's.
@@ -129,10 +142,16 @@ def _recoded(data: bytes, samples: Samples, thumbnail: Thumbnail, xmp: bytes | N
 def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) -> list[Segment]:
     """The segments that describe the picture, with thumbnails renewed.
 
-    What points at pictures behind the first (MPF, ISO 21496-1) goes, as those do: they would still show the mark.
+    What points at pictures behind the first (MPF, ISO 21496-1) goes, as those do: they would still show the mark. So
+    does extended XMP with pictures in it.
     """
     if xmp is not None and len(segments.XMP) + len(xmp) > segments.LONGEST:
         xmp = None  # longer than a segment: the source's own stays
+    drops_extension = bool(in_extended_xmp(headers))
+    if drops_extension:
+        own = next((part.content for part in headers if part.content.startswith(segments.XMP)), segments.XMP)
+        xmp = without_extension(own[len(segments.XMP) :] if xmp is None else xmp) or None
+    replaced = (*((segments.XMP,) if xmp is not None else ()), *((segments.XMP_EXTENSION,) if drops_extension else ()))
     kept: list[Segment] = []
     photoshop = _photoshop(headers, thumbnail)
     for segment in headers:
@@ -148,7 +167,7 @@ def _described(headers: list[Segment], thumbnail: Thumbnail, xmp: bytes | None) 
                 content = content[:12] + b"\0\0"
         elif segment.marker == segments.APP1 and content.startswith(segments.EXIF):
             content = segments.EXIF + with_thumbnail(content[6:], thumbnail, segments.LONGEST - 6)
-        elif segment.marker == segments.APP1 and content.startswith(segments.XMP) and xmp is not None:
+        elif segment.marker == segments.APP1 and content.startswith(replaced):
             continue
         elif _is_photoshop(segment):
             kept += photoshop

@@ -35,6 +35,8 @@ from model.imaging.formats.png_chunks import (
 from model.imaging.picture import Edit, Page, Samples
 from model.imaging.probing import DAMAGE, damaged, each_frame, load
 
+#: The place of the kind of blending in fcTL: 1 lays a frame over the one before.
+_BLENDING_AT = 25
 _MODES = {GREY: "L", RGB: "RGB", GREY_ALPHA: "LA", RGB_ALPHA: "RGBA"}
 
 #: First row and column of each pass of an interlaced picture, and the steps between them.
@@ -70,6 +72,8 @@ def _still(data: bytes, image: Image.Image) -> Page:
     load(image, ImageRejected, "image")
     if head.kind == PALETTE:
         alpha = "transparency" in image.info
+        if not len(_palette(list(chunks(data))).colours):
+            raise ImageRejected("image_unreadable", "The image's palette has no colours: export it again.")
         return Page(np.array(image.convert("RGBA" if alpha else "RGB"), np.uint8), "rgb", alpha)
     alpha = head.kind in (GREY_ALPHA, RGB_ALPHA)
     grey = head.kind in (GREY, GREY_ALPHA)
@@ -171,7 +175,7 @@ def _indices(still: bytes, head: Header) -> Samples:
 
 def _palette(parts: list[Chunk]) -> Palette:
     named = dict(reversed(parts))
-    return Palette.of(named[b"PLTE"], named.get(b"tRNS", b""))
+    return Palette.of(named.get(b"PLTE", b""), named.get(b"tRNS", b""))
 
 
 def _keyed(parts: list[Chunk], head: Header) -> Samples | None:
@@ -233,13 +237,16 @@ def _frame(head: Header, shared: list[Chunk], control: bytes, content: bytes, ed
     with Image.open(io.BytesIO(still)) as image:
         before = _still(still, image)
     samples = before.samples.copy()
-    if before.alpha:
+    if before.alpha and control[_BLENDING_AT : _BLENDING_AT + 1] == b"\1":
         # Transparent pixels of a frame show the frame before it, which is repaired as well.
         inside &= samples[..., -1] > 0
-    colour = edit.samples[top : top + height, left : left + width, : 1 if before.colour == "grey" else 3]
+    meant = edit.samples[top : top + height, left : left + width]
     if samples.dtype == np.uint16:
-        colour = colour.astype(np.uint16) * 257
-    samples[..., : colour.shape[2]][inside] = colour[inside]
+        meant = meant.astype(np.uint16) * 257
+    channels = 1 if before.colour == "grey" else 3
+    samples[..., :channels][inside] = meant[..., :channels][inside]
+    if before.alpha:
+        samples[..., -1][inside] = meant[..., -1][inside]
     if head.kind == PALETTE:
         palette, indices = _palette(shared), _indices(still, own)
         palette.paint(indices, samples, inside)

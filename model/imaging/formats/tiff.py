@@ -24,10 +24,12 @@ from model.imaging.probing import DAMAGE, Limits, damaged
 
 #: ExtraSamples: colours are multiplied by alpha.
 _ASSOCIATED = 1
+_TWELVE = 12
+_WHOLE = (np.uint8, np.uint16, np.int8, np.int16)
 _ORIENTATION, _XMP, _PHOTOSHOP = 274, 700, 34377
 _CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4, PALETTE: 1, YCBCR: 3}
 _COLOURS, _PACKING = "save it as grey, RGB, palette or CMYK", "pack it with LZW or Deflate"
-_DEPTHS = "save it with 8 or 16 bits a sample (grey and palette: 1, 2 and 4 too)"
+_DEPTHS = "save it with 8, 12 or 16 bits a sample (grey and palette: 1, 2 and 4 too)"
 _COMPLAINTS = (*DAMAGE, tifffile.TiffFileError)
 
 
@@ -114,6 +116,8 @@ def _reason_against(page: Any) -> str | None:
             reason = f"packed with JPEG, of {page.bitspersample} bits or of further channels: {_PACKING}"
     elif page.compression not in tiff_strips.LOSSLESS:
         reason = f"packed with {_name(page.compression)}: {_PACKING}"
+    elif page.compression in tiff_strips.FAX and (page.bitspersample, page.samplesperpixel) != (1, 1):
+        reason = f"packed as a fax, of {page.bitspersample} bits a sample: {_PACKING}"
     elif page.photometric == YCBCR:
         reason = f"of YCbCr colours without JPEG: {_COLOURS}"
     elif not _whole(page):
@@ -125,7 +129,9 @@ def _whole(page: Any) -> bool:
     """Whether the samples are integers of a size that can be written back."""
     if page.bitspersample < 8:
         return page.bitspersample in (1, 2, 4) and page.samplesperpixel == 1
-    return page.bitspersample in (8, 16) and np.dtype(page.dtype) in (np.uint8, np.uint16)
+    if page.bitspersample == _TWELVE:
+        return int(page.predictor) == 1 and int(page.photometric) != PALETTE
+    return page.bitspersample in (8, 16) and np.dtype(page.dtype) in _WHOLE
 
 
 def _kind(page: Any) -> str:
@@ -140,6 +146,10 @@ def _name(code: Any) -> str:
 def _stored(page: Any) -> Samples:
     """The stored samples, ``[H, W, C]``."""
     samples = page.asarray()
+    if samples.dtype.kind == "i":
+        # Signed samples are shown from the least value on: without their sign bit's meaning.
+        unsigned = samples.view(np.dtype(f"u{samples.dtype.itemsize}").newbyteorder(samples.dtype.byteorder))
+        samples = unsigned ^ unsigned.dtype.type(1 << (8 * samples.dtype.itemsize - 1))
     if page.planarconfig == 2 and samples.ndim == 3:
         samples = samples.transpose(1, 2, 0)
     return np.asarray(samples.reshape(page.imagelength, page.imagewidth, -1))
@@ -157,13 +167,17 @@ def _shown(page: Any, stored: Samples) -> Page:
         )
     if page.bitspersample < 8:
         stored = stored.astype(np.uint8) * np.uint8(255 // _top(page))
+    elif page.bitspersample == _TWELVE:
+        stored = stored << 4 | stored >> 8
     colour = stored[..., :channels]
     if page.photometric == WHITE_IS_ZERO:
         colour = np.iinfo(colour.dtype).max - colour
     kind: Colour = "grey" if channels == 1 else "rgb" if channels == 3 else "cmyk"
     if alpha is not None and kind != "cmyk":
-        samples = np.concatenate((colour, stored[..., alpha : alpha + 1]), axis=2)
-        return Page(samples, kind, True, turn, premultiplied=int(page.extrasamples[0]) == _ASSOCIATED)
+        opacity = stored[..., alpha : alpha + 1]
+        if _is_premultiplied(page):
+            colour = _divided(colour, opacity)
+        return Page(np.concatenate((colour, opacity), axis=2), kind, True, turn)
     return Page(np.ascontiguousarray(colour), kind, False, turn)
 
 
@@ -172,6 +186,18 @@ def _alpha_at(page: Any) -> int | None:
     channels = _CHANNELS[page.photometric]
     extra = [int(kind) for kind in page.extrasamples]
     return channels if extra and extra[0] in (1, 2) and page.samplesperpixel > channels else None
+
+
+def _is_premultiplied(page: Any) -> bool:
+    """Whether the colours are stored multiplied by alpha."""
+    return int(page.extrasamples[0]) == _ASSOCIATED and page.photometric != WHITE_IS_ZERO
+
+
+def _divided(colour: Samples, opacity: Samples) -> Samples:
+    """Colours that are multiplied by alpha, without that; 0 where alpha is."""
+    top = np.iinfo(colour.dtype).max
+    straight = colour.astype(np.float32) * (top / np.maximum(opacity, 1).astype(np.float32))
+    return np.where(opacity > 0, np.rint(straight.clip(0, top)), 0).astype(colour.dtype)
 
 
 def _edited(page: Any, stored: Samples, edit: Edit) -> Samples:
@@ -186,14 +212,20 @@ def _edited(page: Any, stored: Samples, edit: Edit) -> Samples:
         stored[..., 0] = indices
         return stored
     new = edit.samples[..., :channels][inside]
+    alpha = _alpha_at(page)
+    if alpha is not None and edit.samples.shape[2] > channels and _is_premultiplied(page):
+        top = np.iinfo(new.dtype).max
+        new = np.rint(new * (edit.samples[..., channels:][inside] / top)).astype(new.dtype)
     if page.photometric == WHITE_IS_ZERO:
         new = np.iinfo(new.dtype).max - new
     if page.bitspersample < 8:
         new = np.rint(new * (_top(page) / 255)).astype(stored.dtype)
+    elif page.bitspersample == _TWELVE:
+        new = new >> 4
     stored[..., :channels][inside] = new
-    alpha = _alpha_at(page)
     if alpha is not None and edit.samples.shape[2] > channels:
-        stored[..., alpha][inside] = edit.samples[..., channels][inside]
+        opacity = edit.samples[..., channels][inside]
+        stored[..., alpha][inside] = opacity >> 4 if page.bitspersample == _TWELVE else opacity
     return stored
 
 

@@ -5,6 +5,7 @@ Strips coded as JPEG (TIFF Technical Note 2) are spliced, as JPEG files are.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from model.imaging.formats import segments
 from model.imaging.formats.palettes import packed_bits
@@ -19,9 +21,15 @@ from model.imaging.formats.splice import splice
 from model.imaging.picture import Edit, Mask, Samples
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
-PLAIN, LZW, JPEG, ADOBE_DEFLATE, PACKBITS, DEFLATE = 1, 5, 7, 8, 32773, 32946
+PLAIN, LZW, JPEG, ADOBE_DEFLATE, PACKBITS, DEFLATE, LZMA, ZSTD = 1, 5, 7, 8, 32773, 32946, 34925, 50000
+#: Codings of faxes (ITU-T T.4 and T.6; TIFF 6.0, sections 10 and 11), by libtiff's names in Pillow.
+FAX = {2: "tiff_ccitt", 3: "group3", 4: "group4"}
 #: Codings that can be made again strip by strip without loss.
-LOSSLESS = {PLAIN, LZW, ADOBE_DEFLATE, PACKBITS, DEFLATE}
+LOSSLESS = {PLAIN, LZW, ADOBE_DEFLATE, PACKBITS, DEFLATE, LZMA, ZSTD, *FAX}
+#: T4Options: one or two dimensions, fill bits.
+_T4_OPTIONS = 292
+#: Samples of 12 bits, two in three bytes.
+_TWELVE = 12
 _REVERSED_BITS = 2
 #: How a JPEG strip's components follow from its samples.
 _KINDS = {BLACK_IS_ZERO: "grey", RGB: "plain", SEPARATED: "plain", YCBCR: "ycc"}
@@ -93,10 +101,16 @@ def _coded(page: Any, samples: Samples, order: str) -> bytes:
 def _packed(page: Any, samples: Samples, order: str) -> bytes:
     """A strip's or tile's samples ``[h, w, c]``, compressed, with the first bit of each byte as its highest."""
     depth = page.bitspersample
-    if depth < 8:
-        rows: NDArray[Any] = packed_bits(samples.reshape(samples.shape[0], -1).astype(np.uint8), depth)
+    if page.compression in FAX:
+        return _faxed(page, samples)
+    if depth == _TWELVE:
+        rows: NDArray[Any] = _packed_twelve(samples.reshape(samples.shape[0], -1))
+    elif depth < 8:
+        rows = packed_bits(samples.reshape(samples.shape[0], -1).astype(np.uint8), depth)
     else:
         rows = samples
+        if np.dtype(page.dtype).kind == "i":
+            rows = rows ^ rows.dtype.type(1 << (depth - 1))
         if page.predictor == 2:
             rows = np.concatenate((rows[:, :1], rows[:, 1:] - rows[:, :-1]), axis=1)  # modulo the sample's range
         rows = rows.astype(rows.dtype.newbyteorder("<" if order == "<" else ">"))
@@ -107,3 +121,29 @@ def _packed(page: Any, samples: Samples, order: str) -> bytes:
         rows = rows.reshape(rows.shape[0], -1)
         return b"".join(bytes(tifffile.TIFF.COMPRESSORS[PACKBITS](row.tobytes())) for row in rows)
     return bytes(tifffile.TIFF.COMPRESSORS[page.compression](plain))
+
+
+def _packed_twelve(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """Rows of samples of 12 bits, each row from a byte on."""
+    even = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).astype(np.uint16)
+    first, second = even[:, ::2], even[:, 1::2]
+    packed = np.stack((first >> 4, (first & 15) << 4 | second >> 8, second & 255), axis=2).astype(np.uint8)
+    return packed.reshape(len(rows), -1)[:, : -(-rows.shape[1] * _TWELVE // 8)]
+
+
+def _faxed(page: Any, samples: Samples) -> bytes:
+    """A strip of one bit a pixel as libtiff codes it."""
+    bits = samples[..., 0].astype(bool)
+    # Pillow stores black as 0 in a picture whose 0 is black; the strip keeps the file's own values.
+    tags: dict[int, int] = {262: BLACK_IS_ZERO}
+    options = page.tags.valueof(_T4_OPTIONS)
+    if page.compression == 3 and options is not None:
+        tags[_T4_OPTIONS] = int(options)
+    out = io.BytesIO()
+    image = Image.fromarray(np.where(bits, np.uint8(255), np.uint8(0))).convert("1", dither=Image.Dither.NONE)
+    image.save(out, "TIFF", compression=FAX[int(page.compression)], tiffinfo=tags, strip_size=1 << 30)
+    out.seek(0)
+    with tifffile.TiffFile(out) as file:
+        coded = file.pages[0]
+        offset, count = coded.dataoffsets[0], coded.databytecounts[0]
+    return out.getvalue()[offset : offset + count]

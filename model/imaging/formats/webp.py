@@ -1,25 +1,31 @@
 """WebP and animated WebP, chunk by chunk: only the bitstreams are encoded again, every other chunk is copied.
 
-WebP Container Specification (RFC 9649). A lossy file is encoded again at the quality whose size is nearest to its own.
+WebP Container Specification (RFC 9649). A lossy file is encoded again near its own size, within the bound on the loss.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import math
+from dataclasses import dataclass, field
 
+import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from model.errors import ImageRejected
-from model.imaging.formats.sizing import nearest_size
-from model.imaging.picture import Edit, Page, Pixels, Samples
+from model.imaging.formats.sizing import LEAST_DB, Coded, within_bound
+from model.imaging.loss import similarity_db
+from model.imaging.picture import Edit, Page, Pixels, Samples, Written
 from model.imaging.probing import each_frame, load
 
 Chunk = tuple[bytes, bytes]
 _BITSTREAM = {b"VP8 ", b"VP8L", b"ALPH"}
 #: Flags of VP8X.
 _ANIMATION, _XMP, _ALPHA = 0x02, 0x04, 0x10
+#: Flag of a frame: it replaces what is below it, transparent pixels too.
+_NO_BLENDING = 0x02
 
 
 def chunks(data: bytes) -> list[Chunk]:
@@ -57,30 +63,57 @@ def read(image: Image.Image, frames: int) -> list[Page]:
     return [Page(np.array(frame, np.uint8), "rgb", alpha=frame.mode == "RGBA") for frame in each_frame(image, frames)]
 
 
-def write(data: bytes, edits: list[Edit], lossless: bool, xmp: bytes | None = None) -> bytes:
+def write(data: bytes, edits: list[Edit], lossless: bool, xmp: bytes | None = None) -> Written:
     """``data`` with its pages edited; ``xmp`` replaces its XMP packet."""
     parts = chunks(data)
     out: list[Chunk] = []
     frames = iter(edits)
     animated = any(name == b"ANMF" for name, _ in parts)
+    coded_parts: list[_Bitstream] = []
     for name, content in parts:
         if name == b"ANMF":
-            out.append((name, _frame(content, next(frames))))
+            edit = next(frames)
+            frame = _frame(content, edit)
+            if frame is None:
+                out.append((name, content))
+                continue
+            inner = [part for part in _inner(content) if part[0] not in _BITSTREAM]
+            out.append((name, content[:16] + _listed([*frame.parts, *inner])))
+            coded_parts.append(frame)
         elif name not in _BITSTREAM:
             out.append((name, content))
         elif name in (b"VP8 ", b"VP8L") and not animated:
             size = len(content) + sum(len(other) for also, other in parts if also == b"ALPH")
-            out += _bitstream(edits[0].samples, lossless, size)
-    return joined(_extended(out, edits[0].samples, xmp))
+            still = _bitstream(edits[0].samples, edits[0].hole > 0, lossless, size)
+            out += still.parts
+            coded_parts.append(still)
+    file = joined(_extended(out, edits[0].samples, xmp))
+    if lossless:
+        return Written(file, "lossless")
+    similarity = min((part.similarity_db for part in coded_parts), default=math.inf)
+    reason = ""
+    if any(part.became_lossless for part in coded_parts):
+        reason = f"It is coded without loss, as no lossy quality keeps the bound of {LEAST_DB:.0f} dB."
+    return Written(file, "recoded", reason, similarity_db=similarity)
 
 
-def _frame(content: bytes, edit: Edit) -> bytes:
-    """One ANMF chunk after the repair; the source's chunk if it shows no repaired pixel."""
+@dataclass(frozen=True)
+class _Bitstream:
+    """The chunks of a coded picture or frame."""
+
+    parts: list[Chunk] = field(repr=False)
+    similarity_db: float
+    #: Whether it is lossless where the source was not.
+    became_lossless: bool = False
+
+
+def _frame(content: bytes, edit: Edit) -> _Bitstream | None:
+    """The bitstream of an ANMF chunk after the repair; ``None`` if it shows no repaired pixel."""
     left, top, width, height = (int.from_bytes(content[at : at + 3], "little") for at in (0, 3, 6, 9))
     window = np.s_[2 * top : 2 * top + height + 1, 2 * left : 2 * left + width + 1]
     inside = edit.hole[window] > 0
     if not inside.any():
-        return content
+        return None
     inner = _inner(content)
     still = [part for part in inner if part[0] in _BITSTREAM]
     if any(name == b"ALPH" for name, _ in still):
@@ -89,30 +122,49 @@ def _frame(content: bytes, edit: Edit) -> bytes:
     with Image.open(io.BytesIO(joined(still))) as image:
         load(image, ImageRejected, "image")
         samples = np.array(image, np.uint8)
-    if samples.shape[2] == 4:
+    meant = edit.samples[window]
+    if samples.shape[2] == 4 and not content[15] & _NO_BLENDING:
         # Transparent pixels of a frame show the frame before it, which is repaired as well.
         inside &= samples[..., 3] > 0
-    samples[..., :3][inside] = edit.samples[window][..., :3][inside]
+    channels = min(samples.shape[2], meant.shape[2])
+    samples[..., :channels][inside] = meant[..., :channels][inside]
     lossless = all(name != b"VP8 " for name, _ in still)
     size_before = sum(len(part) for name, part in inner if name in _BITSTREAM)
-    kept = [part for part in inner if part[0] not in _BITSTREAM]
-    return content[:16] + _listed([*_bitstream(samples, lossless, size_before), *kept])
+    return _bitstream(samples, inside, lossless, size_before)
 
 
-def _bitstream(samples: Samples, lossless: bool, size: int) -> list[Chunk]:
+def _bitstream(samples: Samples, inside: NDArray[np.bool_], lossless: bool, size: int) -> _Bitstream:
+    """``samples`` coded near ``size`` bytes, and within the bound on the loss where ``inside`` does not hold."""
     image = Image.fromarray(np.ascontiguousarray(samples))
-    encode = _encoder(image, lossless)
-    file = encode(80) if lossless else nearest_size(encode, size)
-    return [part for part in chunks(file) if part[0] in _BITSTREAM]
+    outside = np.where(inside, np.uint8(0), np.uint8(255))
+
+    def encode(quality: int) -> Coded:
+        file = _encoded(image, quality, lossless=False)
+        written = samples_of(file, samples)
+        similarity = similarity_db(samples, written, outside, alpha=samples.shape[2] == 4)
+        return Coded(file, similarity)
+
+    coded = None if lossless else within_bound(encode, size)
+    file = coded.data if coded else _encoded(image, 80, lossless=True)
+    parts = [part for part in chunks(file) if part[0] in _BITSTREAM]
+    return _Bitstream(parts, coded.similarity_db if coded else math.inf, coded is None and not lossless)
 
 
-def _encoder(image: Image.Image, lossless: bool) -> Callable[[int], bytes]:
-    def encode(quality: int) -> bytes:
-        out = io.BytesIO()
-        image.save(out, "WEBP", quality=quality, method=4, lossless=lossless, exact=True, alpha_quality=100)
-        return out.getvalue()
+def samples_of(data: bytes, like: Samples) -> Samples:
+    """The samples of a still file, by another decoder than the one that reads sources, with the channels of ``like``.
 
-    return encode
+    An alpha channel that a file leaves out because all of it is opaque is added.
+    """
+    decoded = np.asarray(imagecodecs.webp_decode(data))
+    if decoded.shape[2] < like.shape[2]:
+        decoded = np.dstack((decoded, np.full(decoded.shape[:2], 255, np.uint8)))
+    return decoded
+
+
+def _encoded(image: Image.Image, quality: int, *, lossless: bool) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=quality, method=4, lossless=lossless, exact=True, alpha_quality=100)
+    return out.getvalue()
 
 
 def _extended(parts: list[Chunk], samples: Pixels, xmp: bytes | None) -> list[Chunk]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, distinct, exists, func, not_, or_, select, update
 
 from storage.database import Database
 from storage.ledger import bulk
@@ -39,14 +39,18 @@ def take_shards(db: Database, *, depth: int, shard_size: int, publish_timeout_s:
     a shard for itself, so that an image that kills its worker takes no neighbour with it. It goes before the rest of
     its job, so that it waits for a worker and not for the backlog.
     """
-    forgotten = db.after(-publish_timeout_s)
     with db.write() as connection:
-        under_way = _under_way(connection, forgotten)
-        taking = _Taking(db, connection, shard_size, forgotten)
-        taking.interactive(depth * shard_size - under_way[Priority.INTERACTIVE], overtaken)
-        taking.bulk(depth * shard_size - under_way[Priority.BULK])
+        rows = connection.execute(db.built_once(_count_under_way, publish_timeout_s))
+        under_way = Counter({Priority(row.priority): int(row.images) for row in rows})
+        room = {priority: depth * shard_size - under_way[priority] for priority in Priority}
+        if max(room.values()) <= 0:
+            return Taken(shards=[], under_way=under_way.total())
+        taking = _Taking(db, connection, shard_size, publish_timeout_s)
+        taking.interactive(room[Priority.INTERACTIVE], overtaken)
+        taking.bulk(room[Priority.BULK])
         taking.mark()
-        _note_turns(db, connection, taking)
+        if taking.shards:
+            _note_turns(db, connection, taking)
     return Taken(shards=taking.shards, under_way=under_way.total())
 
 
@@ -104,27 +108,54 @@ def read_backlog(db: Database) -> Backlog:
     )
 
 
-def _under_way(connection: Connection, forgotten: ColumnElement[datetime]) -> Counter[Priority]:
-    """Images published after ``forgotten`` and not leased yet, by their jobs' priority."""
-    rows = connection.execute(
+def _count_under_way(db: Database, publish_timeout_s: float) -> Select[Any]:
+    """Number of images that were published within this time and are not leased yet, by their jobs' priority."""
+    return (
         select(jobs.c.priority, func.count().label("images"))
         .join(jobs, jobs.c.id == images.c.job_id)
-        .where(images.c.state == ImageState.QUEUED, images.c.published_at > forgotten)
+        .where(images.c.state == ImageState.QUEUED, images.c.published_at > db.after(-publish_timeout_s))
         .group_by(jobs.c.priority)
     )
-    return Counter({Priority(row.priority): int(row.images) for row in rows})
+
+
+def _select_ready_jobs(db: Database, priority: Priority, published_before_s: float) -> Select[Any]:
+    """Jobs with ready images, those with the longest wait first."""
+    return (
+        select(jobs.c.tenant_id, jobs.c.id, tenants.c.weight, tenants.c.turn_began, tenants.c.turn_ended)
+        .join(tenants, tenants.c.id == jobs.c.tenant_id)
+        .where(
+            jobs.c.state.in_(GOING_JOB),
+            jobs.c.priority == priority,
+            is_in_time(db),
+            not_(is_paused(jobs.c.id, jobs.c.tenant_id)),
+            exists().where(images.c.job_id == jobs.c.id, _is_ready(db, published_before_s)),
+        )
+        .order_by(
+            tenants.c.dispatched_at.asc().nulls_first(),
+            tenants.c.id,
+            jobs.c.dispatched_at.asc().nulls_first(),
+            jobs.c.id,
+        )
+    )
+
+
+def _is_ready(db: Database, published_before_s: float) -> ColumnElement[bool]:
+    """Whether an image is due, and was not put into the queue within this time."""
+    return and_(
+        images.c.state == ImageState.QUEUED,
+        images.c.available_at <= db.now(),
+        or_(images.c.published_at.is_(None), images.c.published_at <= db.after(-published_before_s)),
+    )
 
 
 class _Taking:
     """One round of taking shards, in one transaction."""
 
-    def __init__(
-        self, db: Database, connection: Connection, shard_size: int, forgotten: ColumnElement[datetime]
-    ) -> None:
+    def __init__(self, db: Database, connection: Connection, shard_size: int, forgotten_s: float) -> None:
         self._db = db
         self._connection = connection
         self._shard_size = shard_size
-        self._forgotten = forgotten
+        self._forgotten_s = forgotten_s
         self.shards: list[Shard] = []
         #: Shards that were read and not taken yet, by job and queue.
         self._read: dict[tuple[str, Priority], deque[list[str]]] = {}
@@ -134,26 +165,10 @@ class _Taking:
         self._marked: dict[str, bool] = {}
         self.queue = FairQueue(now=float(connection.scalar(select(func.max(tenants.c.turn_began))) or 0.0))
 
-    def _join(self, priority: Priority, published_before: ColumnElement[datetime]) -> None:
+    def _join(self, priority: Priority, published_before_s: float) -> None:
         """Adds jobs with ready images to the queue, those with the longest wait first."""
-        rows = self._connection.execute(
-            select(jobs.c.tenant_id, jobs.c.id, tenants.c.weight, tenants.c.turn_began, tenants.c.turn_ended)
-            .join(tenants, tenants.c.id == jobs.c.tenant_id)
-            .where(
-                jobs.c.state.in_(GOING_JOB),
-                jobs.c.priority == priority,
-                is_in_time(self._db),
-                not_(is_paused(jobs.c.id, jobs.c.tenant_id)),
-                exists().where(images.c.job_id == jobs.c.id, self._ready(published_before)),
-            )
-            .order_by(
-                tenants.c.dispatched_at.asc().nulls_first(),
-                tenants.c.id,
-                jobs.c.dispatched_at.asc().nulls_first(),
-                jobs.c.id,
-            )
-        )
-        for row in rows:
+        ready_jobs = self._db.built_once(_select_ready_jobs, priority, published_before_s)
+        for row in self._connection.execute(ready_jobs):
             turns = Turns(row.tenant_id, row.weight, row.turn_began, row.turn_ended, rank=len(self.queue.tenants))
             self.queue.join(turns, priority, row.id)
 
@@ -161,39 +176,30 @@ class _Taking:
         """Fills the queue of interactive shards, with bulk's turns in it."""
         if room <= 0:
             return
-        patience = self._db.after(-_BULK_PATIENCE_S)
-        self._join(Priority.INTERACTIVE, self._forgotten)
+        self._join(Priority.INTERACTIVE, self._forgotten_s)
         if self.queue.waits(Priority.INTERACTIVE):
-            self._join(Priority.BULK, patience)
+            self._join(Priority.BULK, _BULK_PATIENCE_S)
         while room > 0 and self.queue.waits(Priority.INTERACTIVE):
-            if overtaken >= BULK_TURN and (taken := self._take(Priority.BULK, Priority.INTERACTIVE, patience)):
+            if overtaken >= BULK_TURN and (taken := self._take(Priority.BULK, Priority.INTERACTIVE, _BULK_PATIENCE_S)):
                 overtaken = 0
                 room -= taken
-            elif taken := self._take(Priority.INTERACTIVE, Priority.INTERACTIVE, self._forgotten):
+            elif taken := self._take(Priority.INTERACTIVE, Priority.INTERACTIVE, self._forgotten_s):
                 overtaken += 1
                 room -= taken
 
     def bulk(self, room: int) -> None:
         """Fills the queue of bulk shards."""
         if room > 0 and not self.queue.waits(Priority.BULK):
-            self._join(Priority.BULK, self._forgotten)
+            self._join(Priority.BULK, self._forgotten_s)
         while room > 0 and self.queue.waits(Priority.BULK):
-            room -= self._take(Priority.BULK, Priority.BULK, self._forgotten)
+            room -= self._take(Priority.BULK, Priority.BULK, self._forgotten_s)
 
-    def _ready(self, published_before: ColumnElement[datetime]) -> ColumnElement[bool]:
-        """Whether an image is due, and not in the queue as far as the ledger knows."""
-        return and_(
-            images.c.state == ImageState.QUEUED,
-            images.c.available_at <= self._db.now(),
-            or_(images.c.published_at.is_(None), images.c.published_at <= published_before),
-        )
-
-    def _take(self, priority: Priority, queue: Priority, published_before: ColumnElement[datetime]) -> int:
+    def _take(self, priority: Priority, queue: Priority, published_before_s: float) -> int:
         """Takes the next shard of a priority; returns its number of images, 0: there is none."""
         if not self.queue.waits(priority):
             return 0
         tenant_id, job_id = self.queue.next(priority)
-        ids = self._next_of(job_id, queue, published_before)
+        ids = self._next_of(job_id, queue, published_before_s)
         if not ids:
             self.queue.leave(priority, tenant_id, job_id)
             return 0
@@ -202,26 +208,26 @@ class _Taking:
         self._marked.update(dict.fromkeys(ids, False))
         return len(ids)
 
-    def _next_of(self, job_id: str, queue: Priority, published_before: ColumnElement[datetime]) -> list[str]:
+    def _next_of(self, job_id: str, queue: Priority, published_before_s: float) -> list[str]:
         """The next shard of a job: retries first, each alone, then the others in their order."""
         read = self._read.setdefault((job_id, queue), deque())
         while True:
             if not read:
-                read.extend(self._read_of(job_id, published_before))
+                read.extend(self._read_of(job_id, published_before_s))
             if not read:
                 return []
             # A bulk job is read for both queues: the other one may have taken its images.
             if ids := [image_id for image_id in read.popleft() if image_id not in self._marked]:
                 return ids
 
-    def _read_of(self, job_id: str, published_before: ColumnElement[datetime]) -> Iterator[list[str]]:
+    def _read_of(self, job_id: str, published_before_s: float) -> Iterator[list[str]]:
         if job_id in self._jobs_read:
             self.mark()
         self._jobs_read.add(job_id)
         limit = _READ_SHARDS * self._shard_size
         ready = self._connection.execute(
             select(images.c.id, images.c.attempt)
-            .where(images.c.job_id == job_id, self._ready(published_before))
+            .where(images.c.job_id == job_id, _is_ready(self._db, published_before_s))
             .order_by(images.c.attempt.desc(), images.c.available_at, images.c.id)
             .limit(limit)
             .with_for_update(key_share=True, skip_locked=True)
@@ -249,8 +255,7 @@ def _note_turns(db: Database, connection: Connection, taking: _Taking) -> None:
         .with_for_update(key_share=True)
         .cte("served")
     )
-    if taking.shards:
-        connection.execute(update(jobs).where(jobs.c.id.in_(select(served.c.id))).values(dispatched_at=db.now()))
+    connection.execute(update(jobs).where(jobs.c.id.in_(select(served.c.id))).values(dispatched_at=db.now()))
     for turns in taking.queue.had_turns():
         connection.execute(
             update(tenants)

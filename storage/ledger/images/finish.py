@@ -14,12 +14,14 @@ from storage.ledger.images.leases import held_by
 from storage.ledger.lifecycle.images import AttemptEnd, Branch, move_images
 from storage.ledger.lifecycle.transitions import BACK_OFF, WORKER_ENDS
 from storage.ledger.operations import audit
-from storage.records import ENDED, ImageState, Outcome
+from storage.records import ENDED, WITH_RESULT, ImageState, Outcome, Work
 from storage.tables import JSON_DOCUMENT, images
 
 #: Backoff after a transient failure, in seconds: doubles up to the longest, with up to a half of jitter.
 _FIRST_WAIT_S = 2.0
 _LONGEST_WAIT_S = 300.0
+#: Stages of an image in which a device works on it.
+_DEVICE_STAGES = ("network", "unblend")
 
 
 def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_attempts: int) -> set[str]:
@@ -46,6 +48,7 @@ def finish_images(db: Database, token: str, outcomes: list[Outcome], *, max_atte
             given=images.c.id == given.c.image_id,
             attempt_end=attempt_end,
             audit_entry=lambda row: _entry(row, outcomes_by_id[row.id]),
+            work=lambda row: _work(outcomes_by_id[row.id]),
         )
         return {row.id for row in rows}
 
@@ -80,7 +83,7 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
 
 
 def _entry(row: Any, outcome: Outcome) -> audit.Event:
-    """The entry of an image's end in the audit log: hashes of source and result, method and template."""
+    """The entry of an image's end in the audit log: hashes of source and result, method and template, work."""
     record = outcome.record
     data = {
         "name": row.name,
@@ -90,8 +93,20 @@ def _entry(row: Any, outcome: Outcome) -> audit.Event:
         "template": record.template,
         "error_code": row.error_code,
     }
+    if row.state in WITH_RESULT:
+        data["work"] = vars(_work(outcome))
     actor = f"worker:{record.worker or ''}"[:250]
     return audit.Event(row.tenant_id, f"image.{row.state}", actor, row.job_id, row.id, data)
+
+
+def _work(outcome: Outcome) -> Work:
+    seconds = outcome.record.seconds or {}
+    return Work(
+        images=1,
+        pixels=(outcome.width or 0) * (outcome.height or 0),
+        bytes=outcome.record.bytes or 0,
+        device_ms=round(1000 * sum(seconds.get(stage, 0.0) for stage in _DEVICE_STAGES)),
+    )
 
 
 def _given(db: Database, outcomes: list[Outcome]) -> CTE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from sqlalchemy import select, update
 
 from storage.database import Database
@@ -25,6 +26,8 @@ from storage.ledger.templates import template_use
 from storage.ledger.tenants import quotas
 from storage.records import Job, JobState
 from storage.tables import jobs
+
+log = structlog.get_logger(__name__)
 
 
 def describe_job(
@@ -58,7 +61,10 @@ def cancel_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
             data = {"images": sum(group.images for group in locked)}
             entry = audit.Event(tenant_id, "job.canceled", actor, job_id, None, data)
             move_job(db, connection, CANCEL_JOB, job_id, entry=entry)
-        return read_one_job(db, connection, tenant_id, job_id)
+        canceled = read_one_job(db, connection, tenant_id, job_id)
+    if locked:
+        log.info("job.canceled", job=job_id, tenant=tenant_id, actor=actor, **data)
+    return canceled
 
 
 def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> Job:
@@ -87,7 +93,9 @@ def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audi
         if not move_job(db, connection, transition, job_id, entry=entry):
             raise JobCanceled(job_id)
         move_images_of_job(db, connection, job_id, RETRY, locked)
-        return read_one_job(db, connection, tenant_id, job_id)
+        retried = read_one_job(db, connection, tenant_id, job_id)
+    log.info("job.retried", job=job_id, tenant=tenant_id, actor=actor, images=count)
+    return retried
 
 
 def _retry_of(job: Job) -> JobTransition:

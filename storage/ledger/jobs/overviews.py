@@ -39,15 +39,22 @@ class Overview:
 
 def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
     """A job's overview at one moment. Raises NotFound."""
-    failed = (
-        select(
-            images.c.error_code,
-            func.count().label("images"),
-            func.min(images.c.error_detail).label("detail"),
-        )
-        .where(images.c.job_id == job_id, images.c.state == ImageState.FAILED)
+    failed_images = (images.c.job_id == job_id, images.c.state == ImageState.FAILED)
+    # Counted in the index of failed images; one row of each code is read for its sentence.
+    counted = (
+        select(images.c.error_code, func.count().label("images"))
+        .where(*failed_images)
         .group_by(images.c.error_code)
-        .order_by(func.count().desc(), images.c.error_code)
+        .subquery("counted")
+    )
+    first = (
+        select(images.c.error_detail)
+        .where(*failed_images, images.c.error_code == counted.c.error_code)
+        .order_by(images.c.position)
+        .limit(1)
+    )
+    failed = select(counted, first.scalar_subquery().label("detail")).order_by(
+        counted.c.images.desc(), counted.c.error_code
     )
     done = (
         select(images.c.record)
@@ -67,6 +74,6 @@ def overview(db: Database, tenant_id: str, job_id: str) -> Overview:
             for stage, value in (read_image_record(record).seconds or {}).items():
                 seconds[stage].append(value)
     means = {stage: round(sum(values) / len(values), 4) for stage, values in seconds.items()}
-    known = [stage for stage in ("fetch", "decode", "network", "encode", "store") if stage in means]
+    known = [stage for stage in ("fetch", "decode", "network", "encode", "read_back", "store") if stage in means]
     others = sorted(means.keys() - set(known))
     return Overview(reasons=reasons, stages={stage: means[stage] for stage in [*known, *others]})

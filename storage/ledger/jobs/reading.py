@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, or_, select
 
 from storage.database import Database
 from storage.errors import NotFound
@@ -14,9 +14,11 @@ from storage.json_columns import read_image_mask, read_image_options, read_image
 from storage.ledger import bulk
 from storage.ledger.jobs.counting import read_job, select_jobs
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
-from storage.records import Image, ImageReview, ImageState, Job, JobKind, JobState, SkippedRow
+from storage.records import Image, ImageReview, ImageState, Job, JobKind, JobState, Result, SkippedRow
 from storage.tables import images, jobs, skipped_rows
 
+_STATES = {state.value: state for state in ImageState}
+_REVIEWS = {review.value: review for review in ImageReview}
 #: Images that one search over many jobs reads at most, beside those of its first job; and the jobs.
 MOST_READ = 200_000
 MOST_SEARCHED = 500
@@ -24,6 +26,8 @@ MOST_SEARCHED = 500
 _GENERATIONS = 20
 #: Jobs whose pace is averaged.
 _PACED_JOBS = 20
+#: The end of an image that did another again, with a result.
+_WITH_RESULT = (ImageState.SUCCEEDED, ImageState.SKIPPED)
 
 
 def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
@@ -164,6 +168,120 @@ def _behind(place: Place) -> ColumnElement[bool]:
     if place.position is None:
         return later
     return or_(later, and_(images.c.job_id == place.job_id, images.c.position > place.position))
+
+
+def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int | None) -> list[Result]:
+    """A job's images with a result by position, as :func:`list_images`, and without what lists of results leave out.
+
+    A list of 100,000 results reads them all: each column costs.
+    """
+    child, of_child = images.alias("child"), jobs.alias("of_child")
+    is_replaced = exists(
+        select(child.c.id)
+        .join(of_child, of_child.c.id == child.c.job_id)
+        .where(child.c.redo_of == images.c.id, child.c.state.in_(_WITH_RESULT), of_child.c.replaces)
+    )
+    query = (
+        select(
+            images.c.id,
+            images.c.position,
+            images.c.name,
+            images.c.custom_id,
+            images.c.state,
+            images.c.result_key,
+            images.c.content_type,
+            images.c.width,
+            images.c.height,
+            images.c.record["sha256", "result"].as_string().label("sha256"),
+            images.c.finished_at,
+            images.c.path,
+            images.c.metadata,
+            images.c.review,
+            images.c.result_bytes,
+            images.c.destination_url,
+        )
+        .where(
+            images.c.job_id == job_id,
+            images.c.tenant_id == tenant_id,
+            or_(images.c.result_key.is_not(None), is_replaced),
+        )
+        .order_by(images.c.position)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(images.c.position > after)
+    with db.read() as connection:
+        listed = [
+            Result(
+                id=image_id,
+                position=position,
+                name=name,
+                custom_id=custom_id,
+                state=_STATES[state],
+                result_key=key or "",
+                content_type=content_type,
+                width=width,
+                height=height,
+                sha256=sha256,
+                finished_at=finished_at,
+                path=path,
+                metadata=metadata or {},
+                review=_REVIEWS[review],
+                bytes=size,
+                destination_url=destination_url,
+            )
+            for (
+                image_id,
+                position,
+                name,
+                custom_id,
+                state,
+                key,
+                content_type,
+                width,
+                height,
+                sha256,
+                finished_at,
+                path,
+                metadata,
+                review,
+                size,
+                destination_url,
+            ) in connection.execute(query)
+        ]
+        return _with_replaced(db, connection, tenant_id, job_id, listed)
+
+
+def _with_replaced(
+    db: Database, connection: Connection, tenant_id: str, job_id: str, listed: list[Result]
+) -> list[Result]:
+    """The results, those of images that were done again in place of their own."""
+    ids = [result.id for result in listed]
+    again = select(images.c.redo_of).where(bulk.in_array(db, images.c.redo_of, ids), images.c.tenant_id == tenant_id)
+    redone = set(connection.scalars(again)) if ids else set()
+    if not redone:
+        return listed
+    originals = read_images(db, connection, tenant_id, job_id, ids=redone, only=ImageFilter(), limit=len(redone))
+    current = {image.id: image.replacement for image in with_replacements(connection, tenant_id, originals)}
+    return [_replaced(result, current.get(result.id)) for result in listed]
+
+
+def _replaced(result: Result, by: Image | None) -> Result:
+    if by is None:
+        return result
+    return replace(
+        result,
+        state=by.state,
+        result_key=by.result_key or "",
+        content_type=by.content_type,
+        width=by.width,
+        height=by.height,
+        sha256=by.record.sha256.result if by.record.sha256 is not None else None,
+        finished_at=by.finished_at,
+        bytes=by.result_bytes,
+        destination_url=by.destination_url,
+        replaced_by=by.id,
+    )
 
 
 def get_image(db: Database, tenant_id: str, image_id: str) -> Image:

@@ -120,7 +120,7 @@ def _submit_child(
     if any(image.state not in ENDED for image in chosen) or parent.state in OPEN_JOB:
         raise JobNotEnded(job_id)
     child = _child(parent, parent.rights, chosen, redo)
-    return write_job(db, connection, tenant_id, child, actor)
+    return write_job(db, connection, tenant_id, child, actor)[0]
 
 
 def _child(parent: Job, rights: Rights, chosen: list[Image], redo: Redo) -> NewJob:

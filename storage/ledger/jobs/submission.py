@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
+import structlog
 from sqlalchemy import Connection
 
 from cleanplate.base.documents import JsonObject
@@ -16,6 +17,7 @@ from storage.ledger.lifecycle.images import insert_images
 from storage.ledger.lifecycle.jobs import insert_job
 from storage.ledger.lifecycle.transitions import SUBMIT_JOB, SUBMIT_UNMARKED
 from storage.ledger.operations import audit
+from storage.ledger.story import log_images
 from storage.ledger.templates import template_use
 from storage.ledger.tenants import idempotency, quotas
 from storage.ledger.tenants.idempotency import Once
@@ -24,6 +26,8 @@ from storage.ledger.webhooks.endpoints import endpoints_of_all_jobs, insert_own_
 from storage.records import Job, JobKind, NewImage, NewJob
 from storage.tables import new_id, skipped_rows
 from storage.tables.columns import ColumnValues
+
+log = structlog.get_logger(__name__)
 
 
 def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.SERVICE) -> Job:
@@ -37,7 +41,9 @@ def submit_job(db: Database, tenant_id: str, job: NewJob, *, actor: str = audit.
         ValueError: no images, or an image without a mask where the job has none either.
     """
     with db.write() as connection:
-        return write_job(db, connection, tenant_id, job, actor)
+        submitted, image_ids = write_job(db, connection, tenant_id, job, actor)
+    _log(submitted, image_ids, actor)
+    return submitted
 
 
 def submit_once(
@@ -60,13 +66,19 @@ def submit_once(
         stored = idempotency.hold_key(db, connection, tenant_id, once)
         if stored is not None:
             return stored, True
-        answer = answer_of(write_job(db, connection, tenant_id, job, actor))
+        submitted, image_ids = write_job(db, connection, tenant_id, job, actor)
+        answer = answer_of(submitted)
         idempotency.remember_answer(db, connection, tenant_id, once, answer)
-        return answer, False
+    _log(submitted, image_ids, actor)
+    return answer, False
 
 
-def write_job(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> Job:
-    """As :func:`submit_job`, within a transaction."""
+def _log(job: Job, image_ids: list[str], actor: str) -> None:
+    log_images(log.info, "images.submitted", image_ids, job=job.id, tenant=job.tenant_id, actor=actor)
+
+
+def write_job(db: Database, connection: Connection, tenant_id: str, job: NewJob, actor: str) -> tuple[Job, list[str]]:
+    """As :func:`submit_job`, within a transaction: the job, and the ids of its images."""
     if not job.images:
         raise ValueError("A job has at least one image.")
     if job.mask is None and any(image.mask is None for image in job.images):
@@ -117,23 +129,25 @@ def write_job(db: Database, connection: Connection, tenant_id: str, job: NewJob,
         submitted["parent_job_id"] = job.parent_job_id
     entry = audit.Event(tenant_id, "job.submitted", actor, job_id, None, submitted)
     insert_job(db, connection, SUBMIT_UNMARKED if isinstance(job.mask, AutoMask) else SUBMIT_JOB, values, entry)
-    rows = (_row(position, job, image, files) for position, image in enumerate(job.images))
+    image_ids = [new_id("img") for _ in job.images]
+    rows = (
+        {"id": image_id, "position": position, **_row(job, image, files)}
+        for position, (image_id, image) in enumerate(zip(image_ids, job.images, strict=True))
+    )
     insert_images(db, connection, rows, job_id=job_id, tenant_id=tenant_id)
     template_use.note(db, connection, job_id, used)
     if isinstance(job.mask, AutoMask):
         template_use.begin_estimate(db, connection, tenant_id, job_id, job.mask)
     skipped = (asdict(row) for row in job.skipped)
     bulk.insert_rows(db, connection, skipped_rows, skipped, job_id=job_id)
-    return read_one_job(db, connection, tenant_id, job_id)
+    return read_one_job(db, connection, tenant_id, job_id), image_ids
 
 
-def _row(position: int, job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> ColumnValues:
-    """An image as a row; ``files`` are keys and names by upload."""
+def _row(job: NewJob, image: NewImage, files: dict[str, tuple[str, str]]) -> ColumnValues:
+    """An image's own columns; ``files`` are keys and names by upload."""
     source_key, filename = files.get(image.source_upload_id or "", ("", ""))
     mask_upload_id = job.mask_upload_id if image.mask is None else image.mask_upload_id
     return {
-        "id": new_id("img"),
-        "position": position,
         "name": image.name or filename,
         "path": image.path,
         "redo_of": image.redo_of,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, select, tuple_, union_all
 
 from storage.database import Database
 from storage.ledger.jobs.counting import read_job, select_jobs
@@ -18,7 +18,7 @@ from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import Job, JobKind
 from storage.tables import jobs
 
-#: Most jobs of one tenant in one look: the newest.
+#: Most jobs of one tenant and one kind in one look: the newest.
 MOST_OF_A_TENANT = 500
 
 
@@ -37,18 +37,19 @@ def look_at(
 
     Of a tenant only jobs of the kind ``catalogue``: its lists show no others.
     """
-    recent: ColumnElement[bool] = jobs.c.state.in_(OPEN_JOB)
+    recent: list[ColumnElement[bool]] = [jobs.c.state.in_(OPEN_JOB)]
     if made_after is not None:
-        recent = or_(recent, jobs.c.id >= _first_id(made_after))
-    return _look(db, [*_named(named), *(_newest(tenant_id, recent) for tenant_id in sorted(tenants))])
+        recent.append(jobs.c.id >= _first_id(made_after))
+    newest = [_newest(tenant_id, wanted, jobs.c.id) for tenant_id in sorted(tenants) for wanted in recent]
+    return _look(db, [*_named(named), *newest])
 
 
 def look_since(db: Database, tenant_id: str, since: datetime | None) -> Look:
     """A tenant's newest jobs that are open, or have ended ``since`` then."""
-    wanted: ColumnElement[bool] = jobs.c.state.in_(OPEN_JOB)
+    parts = [_newest(tenant_id, jobs.c.state.in_(OPEN_JOB), jobs.c.id)]
     if since is not None:
-        wanted = or_(wanted, jobs.c.finished_at >= since)
-    return _look(db, [_newest(tenant_id, wanted)])
+        parts.append(_newest(tenant_id, jobs.c.finished_at >= since, jobs.c.finished_at))
+    return _look(db, parts)
 
 
 def _look(db: Database, parts: list[Select[tuple[str]]]) -> Look:
@@ -65,11 +66,12 @@ def _named(named: Collection[tuple[str, str]]) -> list[Select[tuple[str]]]:
     return [select(jobs.c.id).where(tuple_(jobs.c.tenant_id, jobs.c.id).in_(sorted(named)))] if named else []
 
 
-def _newest(tenant_id: str, wanted: ColumnElement[bool]) -> Select[Any]:
+def _newest(tenant_id: str, wanted: ColumnElement[bool], newest_by: ColumnElement[Any]) -> Select[Any]:
+    """One condition at a time: an ``OR`` of two would have no index and read all jobs of the tenant."""
     newest = (
         select(jobs.c.id)
         .where(jobs.c.tenant_id == tenant_id, jobs.c.kind == JobKind.CATALOGUE, wanted)
-        .order_by(jobs.c.id.desc())
+        .order_by(newest_by.desc())
         .limit(MOST_OF_A_TENANT)
     )
     return select(newest.subquery().c.id)

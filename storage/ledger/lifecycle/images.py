@@ -21,10 +21,10 @@ from sqlalchemy import (
     String,
     Text,
     Update,
-    bindparam,
     case,
     delete,
     func,
+    literal_column,
     select,
     tuple_,
     update,
@@ -43,8 +43,9 @@ from storage.ledger.lifecycle.transitions import (
     Tiles,
 )
 from storage.ledger.operations import audit
+from storage.ledger.tenants.accounts import note_work
 from storage.ledger.webhooks import outbox
-from storage.records import ENDED, ImageState
+from storage.records import ENDED, WITH_RESULT, ImageState, Work
 from storage.tables import attempts, images, job_deltas, webhook_outbox
 from storage.tables.columns import ColumnValues
 
@@ -94,18 +95,20 @@ def locked_images(
 ) -> CTE:
     """The ids, states and tiles of images, locked in the order that all transactions keep.
 
-    Without a ``limit`` the conditions name the images, by id, token or job. The state is then a bound value, so that
-    Postgres reads them by these, and not all queued or running images by the partial index of their state.
+    Without a ``limit`` the conditions name the images, by id, token or job. The state is then an expression that no
+    partial index matches, so that Postgres reads them by these also while a table has no statistics, and not all
+    queued or running images. With a ``limit`` the order is that of an expression: Postgres would else read the table in
+    the order of its ids until it has found so many.
     """
     if limit is None:
-        named = bindparam(None, [state.value for state in states], type_=String(), expanding=True)
-        in_states: ColumnElement[bool] = images.c.state.in_(named)
+        words: list[ColumnElement[str]] = [literal_column(f"'{state.value}'") for state in states]
+        in_states: ColumnElement[bool] = func.coalesce(images.c.state, "", type_=String()).in_(words)
     else:
         in_states = _in_states(states)
     query: Select[Any] = (
         select(images.c.id, images.c.state, images.c.tiles_done)
         .where(in_states, *conditions)
-        .order_by(images.c.id)
+        .order_by(images.c.id if limit is None else images.c.id + literal_column("''"))
         .with_for_update(key_share=True, skip_locked=skip_locked, of=images)
     )
     return (query if limit is None else query.limit(limit)).cte("locked")
@@ -123,11 +126,12 @@ def move_images(
     worker: str = "",
     attempt_end: Callable[[Row[Any]], AttemptEnd] | None = None,
     audit_entry: Callable[[Row[Any]], audit.Event] | None = None,
+    work: Callable[[Row[Any]], Work] | None = None,
 ) -> Sequence[Row[Any]]:
     """Moves the images that fulfil the conditions and are in a source state; their rows as they are afterwards.
 
     ``given`` joins rows that bring values. ``worker`` holds the attempts that are opened, ``attempt_end`` closes
-    others, ``audit_entry`` tells of images that end.
+    others, ``audit_entry`` tells of images that end, ``work`` goes into the accounts for those with a result.
     """
     transitions = {
         transition.target.value: transition
@@ -184,6 +188,8 @@ def move_images(
         if audit_entry is None:
             raise ValueError("The audit log has an entry for each image, and nothing says what it holds.")
         audit.append_with(db, batch, [audit_entry(row) for row in audited])
+    with_result = [row for row in ended if row.state in WITH_RESULT]
+    note_work(db, batch, [] if work is None else [(row.tenant_id, work(row)) for row in with_result])
     batch.write(connection)
     return rows
 

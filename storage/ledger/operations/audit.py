@@ -225,6 +225,18 @@ def unchained(db: Database, *, older_than_s: float = 0) -> int:
         return int(connection.scalar(select(func.count()).select_from(audit_log).where(*waiting)) or 0)
 
 
+def entries_of_job(db: Database, job_id: str) -> list[AuditEntry]:
+    """What was done to a job as a whole, and by whom, oldest first; also after its deletion. Images are left out."""
+    query = (
+        select(audit_log).where(audit_log.c.job_id == job_id, audit_log.c.image_id.is_(None)).order_by(audit_log.c.id)
+    )
+    with db.read() as connection:
+        return [
+            AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "")
+            for row in connection.execute(query)
+        ]
+
+
 class Verification:
     """Verifies entries in chain order; ``flaws`` holds the first of each chain, ``heads`` their ends.
 
@@ -271,10 +283,13 @@ class Verification:
 def latest_entries(db: Database, tenant_id: str | None, *, limit: int) -> list[AuditEntry]:
     """The newest entries, of one tenant or of all; entries not chained yet have the sequence 0 and no hash."""
     query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
-    if tenant_id is not None:
-        query = query.where(audit_log.c.tenant_id == tenant_id)
     with db.read() as connection:
-        return [
-            AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "")
-            for row in connection.execute(query)
-        ]
+        if tenant_id is None:
+            rows = list(connection.execute(query))
+        else:
+            # Those that are not chained are the newest, and few; the chain has an index by tenant.
+            mine = audit_log.c.tenant_id == tenant_id
+            chained = select(audit_log).where(mine, audit_log.c.sequence.is_not(None))
+            rows = list(connection.execute(query.where(mine, audit_log.c.hash.is_(None))))
+            rows += connection.execute(chained.order_by(audit_log.c.sequence.desc()).limit(limit - len(rows)))
+    return [AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "") for row in rows]

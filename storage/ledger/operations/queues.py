@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from storage.database import Database
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.records import ImageState
-from storage.tables import attempts, images, jobs
+from storage.tables import attempts, images, job_deltas, jobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,28 +37,39 @@ class BusyWorker:
 
 def queues(db: Database, tenant_id: str | None) -> list[TenantQueue]:
     """The queue of one tenant, or of all tenants with open jobs, the oldest first."""
-    open_jobs = select(jobs.c.id, jobs.c.tenant_id, jobs.c.created_at).where(jobs.c.state.in_(OPEN_JOB))
+    open_jobs = select(jobs.c.id, jobs.c.tenant_id, jobs.c.queued, jobs.c.running, jobs.c.created_at).where(
+        jobs.c.state.in_(OPEN_JOB)
+    )
     if tenant_id is not None:
         open_jobs = open_jobs.where(jobs.c.tenant_id == tenant_id)
     chosen = open_jobs.cte("chosen")
-    by_tenant = select(
-        chosen.c.tenant_id, func.count().label("jobs"), func.min(chosen.c.created_at).label("since")
-    ).group_by(chosen.c.tenant_id)
-    counted = (
-        select(images.c.tenant_id, images.c.state, func.count().label("images"))
-        .where(images.c.job_id.in_(select(chosen.c.id)), images.c.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
-        .group_by(images.c.tenant_id, images.c.state)
+    pending = (
+        select(
+            job_deltas.c.job_id,
+            func.sum(job_deltas.c.queued).label("queued"),
+            func.sum(job_deltas.c.running).label("running"),
+        )
+        .where(job_deltas.c.job_id.in_(select(chosen.c.id)))
+        .group_by(job_deltas.c.job_id)
+        .subquery("pending")
+    )
+    # The jobs' counts: an image is not counted again for each look at its queue.
+    by_tenant = (
+        select(
+            chosen.c.tenant_id,
+            func.count().label("jobs"),
+            func.sum(chosen.c.queued + func.coalesce(pending.c.queued, 0)).label("queued"),
+            func.sum(chosen.c.running + func.coalesce(pending.c.running, 0)).label("running"),
+            func.min(chosen.c.created_at).label("since"),
+        )
+        .outerjoin(pending, pending.c.job_id == chosen.c.id)
+        .group_by(chosen.c.tenant_id)
     )
     with db.read() as connection:
-        moving = {(row.tenant_id, row.state): int(row.images) for row in connection.execute(counted)}
         rows = connection.execute(by_tenant).all()
     tenant_queues = [
         TenantQueue(
-            tenant_id=row.tenant_id,
-            jobs=row.jobs,
-            queued=moving.get((row.tenant_id, ImageState.QUEUED), 0),
-            running=moving.get((row.tenant_id, ImageState.RUNNING), 0),
-            since=row.since,
+            tenant_id=row.tenant_id, jobs=row.jobs, queued=int(row.queued), running=int(row.running), since=row.since
         )
         for row in rows
     ]

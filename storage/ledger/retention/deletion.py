@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, or_, select, update
+import structlog
+from sqlalchemy import ColumnElement, any_, case, delete, func, select, union, update
 
 from storage.database import Database
 from storage.errors import NotFound
@@ -15,6 +16,8 @@ from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import note_blobs
 from storage.tables import images, uploads, webhook_endpoints
 
+log = structlog.get_logger(__name__)
+
 
 def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> None:
     """Deletes a job with its images, and soon after their results and the uploads that no other job uses.
@@ -24,11 +27,9 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
     with db.write() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
-        named = select(images.c.source_key).where(images.c.job_id == job_id)
-        named_masks = select(images.c.mask_key).where(images.c.job_id == job_id)
         held = (
             select(uploads.c.id)
-            .where(uploads.c.tenant_id == tenant_id, or_(uploads.c.key.in_(named), uploads.c.key.in_(named_masks)))
+            .where(uploads.c.tenant_id == tenant_id, _named_by(db, job_id))
             .order_by(uploads.c.id)
             .with_for_update(key_share=True)
             .cte("held")
@@ -45,6 +46,19 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
             raise NotFound("job", job_id)
         note_blobs(db, connection, [(f"t/{tenant_id}/jobs/{job_id}/", None)])
         audit.append(db, connection, [audit.Event(tenant_id, "job.deleted", actor, job_id, None, {"images": count})])
+    log.info("job.deleted", job=job_id, tenant=tenant_id, actor=actor, images=count)
+
+
+def _named_by(db: Database, job_id: str) -> ColumnElement[bool]:
+    """Whether an image of the job names the upload.
+
+    An array on Postgres, because a join with a subselect reads all uploads where the planner expects many images.
+    """
+    keys = (images.c.source_key, images.c.mask_key)
+    named = union(*(select(key).where(images.c.job_id == job_id, key != "") for key in keys))
+    if db.on_postgres:
+        return uploads.c.key == any_(func.array(named.scalar_subquery()))
+    return uploads.c.key.in_(named)
 
 
 def _sooner(db: Database) -> ColumnElement[Any]:

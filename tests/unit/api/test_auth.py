@@ -47,6 +47,8 @@ ROUTES = [
     ("POST", "/v1/templates/tpl_1/approve"),
     ("POST", "/v1/templates/tpl_1/reject"),
     ("GET", "/v1/templates/tpl_1/previews/pre_1"),
+    ("GET", "/v1/usage"),
+    ("GET", "/v1/usage.csv"),
     ("GET", "/v1/devices"),
     ("GET", "/v1/pause"),
     ("PUT", "/v1/pause"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import shutil
 import socket
 import sqlite3
@@ -13,6 +14,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from api.stores import Stores
@@ -20,13 +22,13 @@ from cleanplate.base.settings import Settings
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests import patient
 from tests.api_process import SERVE, served
+from tests.faults.test_killed_processes import children
+from tests.running import until
 from tests.servers import free_port
 
 #: The server with limits that a test can wait for.
 IMPATIENT = (
-    "import api.connections, api.concurrency; "
-    "api.connections.HEADER_S = api.connections.GRACE_S = 2.0; api.connections.IDLE_S = 3.0; "
-    "api.concurrency.PATIENCE_S = 0.5; "
+    "import api.connections; api.connections.HEADER_S = api.connections.GRACE_S = 2.0; api.connections.IDLE_S = 3.0; "
 )
 
 
@@ -35,6 +37,7 @@ class Api:
     settings: Settings
     key: str
     log: Path
+    pid: int = 0
 
     def connect(self) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.settings.port), timeout=60)
@@ -95,7 +98,8 @@ def api(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     settings = settings_for(_sqlite_template, tmp_path_factory.mktemp("home"))
     log = settings.home / "log"
     api = Api(settings, key_in(settings), log)
-    with served(settings, log):
+    with served(settings, log) as process:
+        api.pid = process.pid
         yield api
 
 
@@ -183,31 +187,34 @@ def test_a_caller_continues_with_a_large_body(api: Api) -> None:
         assert b"json_invalid" in read_all(connection)
 
 
-def test_health_is_answered_and_others_are_told_to_come_back_while_all_places_are_taken(impatient: Api) -> None:
-    auth = {"Authorization": f"Bearer {impatient.key}"}
+def test_health_is_answered_and_others_are_told_to_come_back_while_all_places_are_taken(api: Api) -> None:
+    auth = {"Authorization": f"Bearer {api.key}"}
     wanted = {"files": [{"filename": "a.png", "content_type": "image/png"}]}
-    url = impatient.settings.public_url
+    url = api.settings.public_url
     answers: list[int] = []
 
     def upload() -> None:
         answers.append(patient.post(f"{url}/v1/uploads", json=wanted, headers=auth).status_code)
 
-    with closing(sqlite3.connect(impatient.settings.home / "ledger.sqlite3", isolation_level=None)) as ledger:
+    with closing(sqlite3.connect(api.settings.home / "ledger.sqlite3", isolation_level=None)) as ledger:
         ledger.execute("BEGIN IMMEDIATE")
         writers = [threading.Thread(target=upload) for _ in range(2)]
         for writer in writers:
             writer.start()
-        while (busy := patient.get(f"{url}/login")).status_code == 200:
-            pass
-        assert busy.status_code == 503
+        busy = until(lambda: refusal(f"{url}/login"), "a request found a place")
         assert busy.json()["code"] == "service_busy"
         assert int(busy.headers["Retry-After"]) > 0
-        assert impatient.get("/healthz") == 200
-        assert impatient.get("/readyz") == 200
+        assert api.get("/healthz") == 200
+        assert api.get("/readyz") == 200
         ledger.execute("ROLLBACK")
     for writer in writers:
         writer.join()
     assert answers == [201, 201]
+
+
+def refusal(url: str) -> httpx.Response | None:
+    answer = patient.get(url)
+    return answer if answer.status_code == 503 else None
 
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -276,3 +283,18 @@ def test_requests_in_one_piece_are_answered_in_their_order(api: Api) -> None:
     ]
     answer = api.exchange(b"".join(requests))
     assert answer.index(b"HTTP/1.1 200") < answer.index(b"HTTP/1.1 404")
+
+
+def test_a_full_disk_is_told_as_such(api: Api) -> None:
+    stores = Stores(api.settings)
+    with closing(stores):
+        link = stores.blobs.presigned_put("t/tnt_1/uploads/upl_1", content_type="image/png", expires_s=600)
+    [worker] = children(api.pid)
+    before = resource.prlimit(worker, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    try:
+        # The second does not even fit into the server's own copy of the body.
+        answers = [patient.put(link.url, headers=link.headers, content=b"x" * size) for size in (60_000, 250_000)]
+    finally:
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, before)
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(507, "storage_full")] * 2
+    assert patient.put(link.url, headers=link.headers, content=b"x" * 250_000).status_code == 204

@@ -79,3 +79,10 @@ def test_stores_are_opened_at_the_first_use(make_service: MakeService, embedded_
     assert not (service.settings.home / "blobs").exists()
     service.stranger().get("/readyz")
     assert (service.settings.home / "blobs").exists()
+
+
+def test_a_service_whose_disk_is_full_is_not_ready(make_service: MakeService, embedded_settings: Settings) -> None:
+    service = make_service(embedded_settings.model_copy(update={"min_free_bytes": 1 << 62}))
+    problem = service.stranger().problem("GET", "/readyz", 503, "not_ready")
+    assert "disk is full" in problem["detail"]
+    assert service.stranger().get("/healthz").json == {"status": "ok"}

@@ -169,3 +169,29 @@ def test_a_size_over_the_limit_is_refused_at_once(service: Service, shop: Caller
     wanted = {"filename": "a.png", "content_type": "image/png", "size": service.settings.max_image_bytes + 1}
     problem = shop.problem("POST", "/v1/uploads", 413, "image_too_large", json={"files": [wanted]})
     assert problem["errors"][0]["pointer"] == "#/files/0/size"
+
+
+def test_refused_attempts_to_sign_in_are_limited_by_address(
+    make_service: MakeService, embedded_settings: Settings
+) -> None:
+    service = make_service(embedded_settings.model_copy(update={"proxies": 1}))
+    client = service.app.test_client()
+
+    def sign_in(address: str) -> int:
+        return client.post("/login", data={"key": "x"}, headers={"X-Forwarded-For": address}).status_code
+
+    assert [sign_in("203.0.113.1") for _ in range(21)] == [403] * 20 + [429]
+    assert sign_in("203.0.113.2") == 403
+    # What a client adds before its proxy's own entry changes nothing.
+    assert sign_in("203.0.113.9, 203.0.113.1") == 429
+
+
+def test_an_address_that_no_proxy_vouches_for_is_ignored(
+    make_service: MakeService, embedded_settings: Settings
+) -> None:
+    client = make_service(embedded_settings).app.test_client()
+    statuses = [
+        client.post("/login", data={"key": "x"}, headers={"X-Forwarded-For": f"203.0.113.{n}"}).status_code
+        for n in range(21)
+    ]
+    assert statuses == [403] * 20 + [429]

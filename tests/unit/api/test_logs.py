@@ -44,6 +44,27 @@ def test_a_request_names_its_tenant_and_its_problem(service: Service, capsys: py
     assert (event["tenant"], event["code"]) == (service.tenant("shop"), "not_found")
 
 
+def test_a_request_names_its_key_and_the_ids_in_its_path(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    caller = service.caller()
+    with restored_logging(service.settings):
+        job = caller.submit()
+        submitted = lines(capsys)
+        image = caller.get(job["links"]["images"]).json["data"][0]
+        caller.get(f"/v1/images/{image['id']}")
+        *_, of_image = lines(capsys)
+        caller("DELETE", f"/v1/jobs/{job['id']}", status=204)
+        *_, deleted = lines(capsys)
+        service.stranger().get("/healthz", 200)
+        (of_nobody,) = lines(capsys)
+    events = {line["event"]: line for line in submitted if line.get("job") == job["id"]}
+    assert events["request"]["key"] == of_image["key"] == deleted["key"]
+    assert events["images.submitted"]["images"] == [image["id"]]
+    assert events["images.submitted"]["actor"] == f"key:{deleted['key']}"
+    assert of_image["image"] == image["id"]
+    assert (deleted["method"], deleted["job"]) == ("DELETE", job["id"])
+    assert (of_nobody["key"], of_nobody["tenant"]) == (None, None)
+
+
 def test_no_key_token_or_query_is_logged(
     make_service: MakeService, embedded_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from bench.deepfill import ContextualAttention, DeepFill
 from bench.lpips import Lpips
 from bench.methods import nothing, prefill, whole_picture
 from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
-from bench.subjects import MARKS, marked, square, subjects
+from bench.subjects import LOOKS, MARKS, file_of, marked, painted, square, subjects
 from model.training.checkpoint import write_checkpoint
 
 
@@ -61,6 +61,19 @@ def test_figures_are_right_on_pictures_whose_error_is_known() -> None:
     assert ssim(off, original) < 0.95
     assert (marked(original, mask)[15, 15] == 178).all()
     assert square(np.zeros((90, 120, 3), np.uint8), 64).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_changes_the_mark_and_never_paints_less_than_it(name: str) -> None:
+    look = LOOKS[name]
+    original, mask = np.full((60, 60, 3), 100, np.uint8), np.zeros((60, 60), np.uint8)
+    mask[20:40, 20:40] = 255
+    drawn = painted(np.random.default_rng(0), mask, look)
+    assert (drawn[mask > 0] == 255).all()
+    assert (drawn > 0).sum() == (mask > 0).sum() if not look.wider else (drawn > 0).sum() > (mask > 0).sum()
+    centre = (1 - look.opacity) * 100 + look.opacity * np.array(look.colour)
+    assert np.abs(marked(original, mask, look)[30, 30] - centre).max() <= 1
+    assert file_of(original, look)[:2] == (b"\x89P" if look.quality is None else b"\xff\xd8")
 
 
 def test_structural_similarity_falls_with_noise_and_is_symmetric() -> None:
@@ -176,14 +189,15 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
     assert [row["method"] for row in rows] == [
         "do nothing", "Telea", "Navier-Stokes", "push-pull prefill",
         "fourier-unet, small budget", "fourier-unet, plain skips, small budget", "DeepFill v2, small budget",
-        "cleanplate (shipped)",
+        "cleanplate (shipped), fill", "cleanplate (shipped), auto",
     ]  # fmt: skip
     assert rows[-1]["figures"]["80"]["all"]["psnr_db"] > rows[0]["figures"]["80"]["all"]["psnr_db"]
     quality.main([
-        str(folder), "--lpips", str(lpips), "--sizes", "96", "--photos", "1", "--out", str(out)
+        str(folder), "--lpips", str(lpips), "--sizes", "96", "--photos", "1", "--out", str(out),
+        "--looks", "exact", "careless",
     ])  # fmt: skip
     later = json.loads(out.read_text())
-    assert later[0]["figures"].keys() == {"80", "96"}
+    assert later[0]["figures"].keys() == {"80", "96", "96 careless"}
     assert later[0]["figures"]["80"] == rows[0]["figures"]["80"]
     assert (tmp_path / "sheet.jpg").stat().st_size > 0
 

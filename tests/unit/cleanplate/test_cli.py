@@ -40,7 +40,7 @@ def test_the_commands_of_the_service_are_there() -> None:
         "jobs retry", "jobs pause", "jobs resume", "jobs delete", "serve", "worker", "dispatch", "migrate",
         "migrate-home", "healthy", "settings", "doctor", "pause", "resume", "tenants weight",
         "keys create", "keys list", "keys revoke", "audit export", "tenants list", "tenants quota", "audit verify",
-        "inpaint", "train", "template estimate", "template apply",
+        "inpaint", "train", "template estimate", "template apply", "template from-logo", "template from-mark",
         "weights list", "weights pull", "weights convert", "weights verify",
     }  # fmt: skip
 

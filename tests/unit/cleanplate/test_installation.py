@@ -24,15 +24,17 @@ from tests.unit.cleanplate.test_cli import COMMANDS
 NEEDS = {
     "up": "service,worker", "demo": "service,worker", "serve": "service", "dispatch": "service", "worker": "worker",
     "inpaint": "worker", "train": "worker", "template estimate": "worker", "template apply": "worker",
+    "template from-logo": "worker", "template from-mark": "worker",
     "weights list": "worker", "weights pull": "worker", "weights convert": "worker", "weights verify": "worker",
     "migrate": "ledger", "healthy": "ledger", "pause": "ledger", "resume": "ledger", "keys create": "ledger",
     "keys list": "ledger", "keys revoke": "ledger", "tenants list": "ledger", "tenants quota": "ledger",
-    "tenants weight": "ledger", "audit export": "ledger", "audit verify": "ledger", "link": "service",
-    "reconcile": "ledger",
+    "tenants weight": "ledger", "audit export": "ledger", "audit job": "ledger", "audit verify": "ledger",
+    "link": "service", "reconcile": "ledger",
 }  # fmt: skip
 #: Words for the arguments that a command insists on.
 WORDS = {
     "inpaint": ["a.png", "m.png", "-o", "b.png"], "train": ["recipe", "run"], "template estimate": ["in", "-o", "t"],
+    "template from-logo": ["l", "in", "-o", "t"], "template from-mark": ["a", "m", "in", "-o", "t"],
     "template apply": ["t", "in", "-o", "out"], "weights pull": ["w"], "weights convert": ["w"],
     "weights verify": ["w"], "healthy": ["serve"], "keys create": ["k"], "keys revoke": ["k"],
     "tenants quota": ["t"], "tenants weight": ["t", "1"], "watch": ["job_1"], "approve": ["job_1"],
@@ -40,8 +42,8 @@ WORDS = {
         "in", "--mask", "in", "--out", "out", "--rights-basis", "owner", "--attested-by", "A",
         "--rights-reference", "R",
     ],
-    "jobs show": ["job_1"], "jobs cancel": ["job_1"], "jobs retry": ["job_1"], "jobs pause": ["job_1"],
-    "jobs resume": ["job_1"], "jobs delete": ["job_1", "--yes"],
+    "audit job": ["job_1"], "jobs show": ["job_1"], "jobs cancel": ["job_1"], "jobs retry": ["job_1"],
+    "jobs pause": ["job_1"], "jobs resume": ["job_1"], "jobs delete": ["job_1", "--yes"],
 }  # fmt: skip
 
 RUN_ALL = """

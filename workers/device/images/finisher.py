@@ -102,7 +102,13 @@ def _log_fields(batch: Batch) -> dict[str, list[str]]:
 
 def _report(image: LeasedImage, outcome: Outcome, *, counted: bool) -> None:
     """Log one image's end and count it in the metrics."""
-    names = {"image": image.id, "job": image.job_id, "attempt": image.attempt}
+    names = {
+        "image": image.id,
+        "job": image.job_id,
+        "tenant": image.tenant_id,
+        "attempt": image.attempt,
+        "worker": outcome.record.worker,
+    }
     if not counted:
         meters.LEASES_LOST.inc()
         log.warning("lease.lost", **names)

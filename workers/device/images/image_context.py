@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.telemetry import tracing
 from model.imaging.metadata.provenance import Label
+from model.repair.recovery import Recovery
 from model.repair.task import Task
 from storage.records import LeasedImage
 
@@ -38,6 +39,8 @@ class ImageContext:
     tiles: int = 0
     #: The part of the image's record about its text mark.
     text_record: ImageRecord = field(default_factory=ImageRecord)
+    #: What the repair of each part recovered, and what it invented.
+    recoveries: list[Recovery] = field(default_factory=list)
     #: Deviations of the engine on this device, for the record.
     notes: set[str] = field(default_factory=set)
     #: The span of the whole image; those of the stages are its children.
@@ -58,7 +61,8 @@ class ImageContext:
     def method(self) -> str:
         """The method of the repair, in words for the image's owner."""
         network = None if self.network is None else f"FFC inpainting ({self.network.architecture})"
-        steps = ["un-blending" if self.image.templates else None, network]
+        unblended = self.image.templates or any(recovery.veils for recovery in self.recoveries)
+        steps = ["un-blending" if unblended else None, network]
         return ", ".join(step for step in steps if step is not None)
 
     @property

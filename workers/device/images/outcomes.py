@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from dataclasses import dataclass
 
 import structlog
 
-from cleanplate.base.image_records import ExtensionChange, FileHashes, ImageRecord, PreviewSize
+from cleanplate.base.image_records import ExtensionChange, ExtensionKept, FileHashes, ImageRecord, PreviewSize
 from cleanplate.base.names import stem_and_extension
 from model.errors import ModelError
+from model.formats import ENDINGS_BY_TYPE
 from model.repair.preview import Preview
 from storage.errors import BlobNotFound, StorageError
 from storage.records import ImageState, LeasedImage, Outcome
@@ -28,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 #: Longest error detail, in characters.
 LONGEST_DETAIL = 1000
+#: An ending that may be a part of a key.
+_PLAIN_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,10}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,8 @@ def success(
 ) -> Outcome:
     """The outcome of a picture whose result lies under ``key``: succeeded, or skipped where nothing changed."""
     _, own_extension = stem_and_extension(context.image.name)
-    renamed = own_extension.lower() != result.extension
+    is_right = own_extension.lower() in ENDINGS_BY_TYPE[result.content_type]
+    is_kept = not is_right and result_extension(context, result) == own_extension
     network, small = context.network, result.preview
     attempt = ImageRecord(
         worker=worker,
@@ -62,8 +67,10 @@ def success(
         device_notes=sorted(context.notes),
         sha256=context.sha256.with_fields(FileHashes(result=sha256(result.data))),
         seconds={stage: round(seconds, 4) for stage, seconds in context.seconds.items()},
+        bytes=len(result.data),
         preview=None if small is None else PreviewSize(width=small.width, height=small.height),
-        extension_changed=ExtensionChange.of(own_extension, result.extension) if renamed else None,
+        extension_changed=None if is_right or is_kept else ExtensionChange.of(own_extension, result.extension),
+        extension_kept=ExtensionKept(name=own_extension, format=result.extension) if is_kept else None,
     )
     return Outcome(
         image_id=context.image.id,
@@ -78,6 +85,14 @@ def success(
         tiles_done=context.tiles,
         record=result.record.with_fields(context.text_record, attempt),
     )
+
+
+def result_extension(context: ImageContext, result: ResultFile) -> str:
+    """The ending of the result's name: the picture's own where the format has it, or the job keeps it."""
+    _, own_extension = stem_and_extension(context.image.name)
+    is_right = own_extension.lower() in ENDINGS_BY_TYPE[result.content_type]
+    is_kept = context.image.options.keep_extension and _PLAIN_EXTENSION.fullmatch(own_extension) is not None
+    return own_extension if is_right or is_kept else result.extension
 
 
 def failure(image: LeasedImage, error: Exception, record: ImageRecord) -> Outcome:

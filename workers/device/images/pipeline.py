@@ -12,6 +12,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from storage.ledger.images.leases import lease_images, release_images
+from storage.ledger.story import log_images
 from workers.device.images.finisher import Finisher
 from workers.device.images.shard_executor import ShardExecutor
 from workers.device.images.steps import Steps
@@ -36,6 +37,9 @@ def run_shard(image_ids: list[str], resources: Resources) -> bool:
         log.info("shard.nothing_to_lease", images=image_ids)
         return True
     leased_ids = [image.id for image in images]
+    log_images(
+        log.info, "images.leased", leased_ids, job=images[0].job_id, worker=resources.worker, lease_s=settings.lease_s
+    )
     lease = lease_on_images(database, token, leased_ids, lease_s=settings.lease_s, taken_at=taken_at)
     finisher = Finisher(database, lease, max_attempts=settings.max_attempts)
     executor = ShardExecutor(resources, lease, finisher, images)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
+from model.imaging.apart import try_decode
 from model.imaging.memory import bounded
 from model.repair.preview import preview
+from model.repair.recovery import recovery_record
 from model.repair.task import fill_parts, read, write
 from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
@@ -24,7 +26,7 @@ from storage.blobs.keys import preview_key, result_key
 from workers.device.images.delivery import deliver
 from workers.device.images.fetching import boxes_file, placement_of
 from workers.device.images.image_context import ImageContext
-from workers.device.images.outcomes import ResultFile, sha256, success
+from workers.device.images.outcomes import ResultFile, result_extension, sha256, success
 from workers.device.images.shard_executor import ShardExecutor
 from workers.device.images.shared_files import SharedFiles
 from workers.device.images.text_marks import source_as_result, text_record
@@ -52,6 +54,9 @@ class Steps:
         image = context.image
         with self._resources.activity.step(), context.timed("fetch"):
             source = self._resources.fetcher.source(image)
+            if image.attempt > 1:
+                # The attempt before may have ended in a decoder that hangs or crashes: this process stays out of it.
+                try_decode(source, self._limits)
             if image.templates:
                 templates = self._templates.templates_of(image)
                 next_step = functools.partial(self._unblend, context, source, templates)
@@ -78,6 +83,7 @@ class Steps:
                 mask_threshold=options.mask_threshold,
                 max_marked_share=options.max_marked_share,
                 placement=placement_of(context.image),
+                method=options.method,
                 costs=inpainter.costs,
             )
             context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
@@ -95,6 +101,7 @@ class Steps:
                 limits=self._limits,
                 dilation_px=options.dilation_px,
                 feather_px=options.feather_px,
+                method=options.method,
                 costs=inpainter.costs,
                 step=resources.activity.step,
                 on_page=functools.partial(self._executor.check_may_go_on, context.image.id),
@@ -131,7 +138,12 @@ class Steps:
             self._resources.networks.use(options) as inpainter,
         ):
             context.network = inpainter
-            run = functools.partial(inpainter.run, on_note=context.notes.add, ffc_lambda=ffc_lambda_of(options))
+            run = functools.partial(
+                inpainter.run,
+                on_note=context.notes.add,
+                on_recovery=context.recoveries.append,
+                ffc_lambda=ffc_lambda_of(options),
+            )
             pixels = fill_parts(task, run, lambda done: self._on_tile(image.id, done, task.tiles_total))
         context.tiles = task.tiles_total
         self._executor.submit_store(context, functools.partial(self._encode_and_store, context, pixels))
@@ -148,13 +160,15 @@ class Steps:
         with activity.step(), context.timed("encode"), bounded(context.nbytes):
             repaired = write(task, pixels, output=options.output, label=label)
             small = preview(task, pixels)
+        context.seconds["encode"] -= repaired.read_back_s
+        context.seconds["read_back"] = repaired.read_back_s
         result = ResultFile(
             data=repaired.data,
             content_type=repaired.content_type,
             extension=repaired.extension,
             width=task.width,
             height=task.height,
-            record=ImageRecord(method=context.method, **repaired.record),
+            record=ImageRecord(method=context.method, **repaired.record, **recovery_record(context.recoveries)),
             preview=small,
         )
         self._store(context, result)
@@ -164,7 +178,7 @@ class Steps:
         image = context.image
         self._lease.check(image.id)
         names = (image.tenant_id, image.job_id, image.id)
-        key, blobs = result_key(*names, result.extension), self._resources.blobs
+        key, blobs = result_key(*names, result_extension(context, result)), self._resources.blobs
         with self._resources.activity.step(), context.timed("store"):
             if result.preview is not None:
                 blobs.put(preview_key(*names), result.preview.data, content_type=result.preview.content_type)

@@ -1,7 +1,7 @@
 """The confidence of a template, 0 to 1: the rule by which a job may begin without review.
 
-It is the least of five figures of the template's quality, each scaled between the value of no confidence and the value
-of full confidence.
+It is the least of some figures of the template's quality, each scaled between the value of no confidence and the value
+of full confidence; the shares of the self-test are two of them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,16 @@ _SPANS = {
     "jitter_px": (6.0, 2.0),
 }
 
+#: The same for the shares of its own samples in which the template is found again, and no longer shows.
+_FOUND, _CLEAN = (0.7, 0.95), (0.5, 0.9)
+
 
 def confidence(quality: Quality) -> float:
-    """The least of the scaled figures."""
-    return round(min(_scaled(getattr(quality, name), *span) for name, span in _SPANS.items()), 3)
+    """The least of the scaled figures of ``quality``."""
+    figures = [_scaled(getattr(quality, name), *span) for name, span in _SPANS.items()]
+    if quality.tested:
+        figures += [_scaled(quality.found / quality.tested, *_FOUND), _scaled(quality.clean / quality.tested, *_CLEAN)]
+    return round(min(figures), 3)
 
 
 def _scaled(value: float, none: float, full: float) -> float:

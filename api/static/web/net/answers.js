@@ -77,8 +77,12 @@
  * What the worker did to an image: the part that the pages show.
  * @typedef {{
  *   preview?: { width: number, height: number },
+ *   recovered?: number,
  *   residual_mark?: boolean,
  *   texts?: string[],
+ *   left_out?: string[],
+ *   extension_changed?: { from: string, to: string },
+ *   extension_kept?: { name: string, format: string },
  * }} ImageRecord
  */
 

@@ -191,6 +191,10 @@ async function repairStep({ picture: source, upload }, statement, signal) {
   const picture = await openResult(result, source.name, limits);
   signal.throwIfAborted(); // the steps may be another picture's by now
   steps.add({ picture, upload: new BackgroundUpload(picture) });
+  const { recovered } = result.image.record;
+  if (typeof recovered !== "number") return;
+  const share = Math.round(100 * recovered);
+  notify("info", t("Recovered {recovered} %, invented {invented} %", { recovered: number(share), invented: number(100 - share) }));
 }
 
 function stop() {

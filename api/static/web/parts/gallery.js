@@ -4,6 +4,7 @@ import { cloneTemplate, createElement, setText } from "../frame/dom.js";
 import { callApi, delay, isTransient } from "../net/api.js";
 import { below } from "../net/below.js";
 import { reasonOf } from "../words/reasons.js";
+import { remarksOf } from "../words/remarks.js";
 import { showState } from "../words/states.js";
 import { number, t } from "../words/texts.js";
 
@@ -226,7 +227,8 @@ function showImage(card, image) {
   state.hidden = image.state === "succeeded";
   open.disabled = !image.preview_url;
   const note = noteOf(image);
-  label.hidden = !note || (Boolean(image.preview_url) && !image.record.residual_mark);
+  const isRemarkable = Boolean(image.record.residual_mark) || remarksOf(image.record).length > 0;
+  label.hidden = !note || (Boolean(image.preview_url) && !isRemarkable);
   setText(label, note);
   open.setAttribute("aria-label", image.preview_url ? t("{name}, before and after", { name: image.name }) : [image.name, note].filter(Boolean).join(", "));
   if (image.preview_url && image.record.preview && preview.hidden) showPreview(preview, image.preview_url, image.record.preview);
@@ -237,6 +239,7 @@ function noteOf(image) {
   if (image.error) return reasonOf(image.error.code)[0];
   if (image.state === "skipped") return t("Left as it is: the mark is not in it");
   if (image.record.residual_mark) return t("A rest of the mark may show");
+  if (image.state === "succeeded") return remarksOf(image.record).join("; ");
   if (image.state !== "running" || !image.tiles_total) return "";
   return t("tile {done} of {total}", { done: number(image.tiles_done), total: number(image.tiles_total) });
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -62,7 +62,10 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "SkippedLine": answers.SkippedLine,
     "Template": answers.TemplateAnswer,
     "TemplateProgress": templates.TemplateProgress,
+    "Usage": answers.UsageAnswer,
+    "UsageDay": answers.UsageDay,
     "WebhookWithSecret": answers.WebhookAnswer,
+    "Work": answers.UsageWork,
 }
 
 
@@ -131,6 +134,7 @@ def test_the_client_reaches_every_operation_and_every_filter(shop: Shop, tmp_pat
             use_webhooks(client)
             use_templates(client, pictures, out)
             use_jobs(shop, client, pictures, out)
+            use_account(client)
             assert client.devices() == []
             assert client.readiness().workers == 0
             # The client closes only connections that it opened.
@@ -140,6 +144,13 @@ def test_the_client_reaches_every_operation_and_every_filter(shop: Shop, tmp_pat
     assert declared.keys() - requests.sent.keys() == NOT_NEEDED.keys() - requests.sent.keys()
     missing = {name: declared[name] - requests.sent[name] - OF_PAGES for name in requests.sent}
     assert {name: parameters for name, parameters in missing.items() if parameters} == {}
+
+
+def use_account(client: Client) -> None:
+    account = client.usage()
+    assert account.total.images == sum(day.images for day in account.data) > 0
+    assert client.usage(since=date(2020, 1, 1), until=date(2020, 1, 31)).data == []
+    assert client.usage_csv(since=date(2020, 1, 1), until=date(2020, 1, 31)).startswith("day,images,megapixels,")
 
 
 def use_webhooks(client: Client) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import imagecodecs
 import numpy as np
+import pillow_heif
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.imaging.formats import png_chunks, segments
+from model.imaging.formats import boxes, png_chunks, segments
 
 
 def noise(*shape: int, top: int = 256) -> NDArray[np.uint8]:
@@ -80,6 +83,62 @@ def animation(frames: int, said: int, shown_first: bool) -> bytes:
         for name, content in png_chunks.chunks(file.getvalue())
     ]
     return png_chunks.joined(parts)
+
+
+def cutout(turn: int = 0) -> Image.Image:
+    """A disc on transparent ground, moved by ``turn`` pixels."""
+    down, across = np.mgrid[0:70, 0:64]
+    alpha = np.where((down - 30) ** 2 + (across - 30 - turn) ** 2 < 500, np.uint8(255), np.uint8(0))
+    return Image.fromarray(np.dstack((noise(70, 64, 3), alpha)))
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def with_alpha() -> list[bytes]:
+    """Cut-outs, still and moving, in each format that has alpha."""
+    moving = {"save_all": True, "append_images": [cutout(turn) for turn in range(1, 7)], "duration": 50}
+    multiplied = io.BytesIO()
+    tifffile.imwrite(multiplied, np.asarray(cutout()), photometric="rgb", extrasamples=["assocalpha"], metadata=None)
+    return [
+        *(saved(cutout(), kind) for kind in ("PNG", "WEBP", "TIFF", "AVIF", "HEIF", "GIF", "BMP")),
+        saved(cutout(), "WEBP", lossless=True),
+        saved(cutout().convert("LA"), "PNG"),
+        saved(cutout().quantize(40, method=Image.Quantize.FASTOCTREE), "PNG"),
+        multiplied.getvalue(),
+        saved(cutout(), "GIF", disposal=2, **moving),
+        saved(cutout(), "PNG", blend=1, disposal=1, **moving),
+        saved(cutout(), "WEBP", lossless=True, **moving),
+        saved(cutout(), "WEBP", quality=70, **moving),
+        saved(cutout(), "TIFF", save_all=True, append_images=moving["append_images"], compression="tiff_lzw"),
+    ]
+
+
+def with_side_pictures() -> list[bytes]:
+    """Pictures with others beside or behind them, and with what promises those."""
+    picture, small = cutout().convert("RGB"), cutout().convert("L").resize((32, 35))
+    jpeg, behind = saved(picture, "JPEG"), saved(small, "JPEG")
+    own = [segment for segment in segments.split(jpeg)[0] if segments.describes(segment)]
+    names = {"hdrgm": "adobe.com/hdr-gain-map", "C": "google.com/photos/1.0/container", "GDepth": "google.com/photos"}
+    stated = "".join(f' xmlns:{name}="http://ns.{path}/" {name}:A="1"' for name, path in names.items()).encode()
+    xmp = segments.Segment(segments.APP1, segments.XMP + b"<x:xmpmeta" + stated + b"><C:D>1</C:D></x:xmpmeta>")
+    extension = segments.XMP_EXTENSION + b"0" * 40 + b'<x xmlns:G="http://ns.google.com/photos/1.0/image/"/>'
+    heif = pillow_heif.from_pillow(picture)
+    heif.add_from_pillow(small)
+    several = io.BytesIO()
+    heif.save(several)
+    return [
+        segments.under([*own, xmp], jpeg) + behind,
+        segments.under([*own, xmp, segments.Segment(segments.APP1, extension)], jpeg),
+        segments.under(own, jpeg) + b"\0\0\0\x18ftypmp42" + bytes(100),
+        saved(picture, "MPO", save_all=True, append_images=[small.convert("RGB")]),
+        saved(picture, "HEIF", thumbnails=[16]),
+        several.getvalue(),
+        boxes.described(saved(picture, "AVIF"), [], [boxes.Item(b"tmap", bytes(62))]),
+    ]
 
 
 def strangers() -> list[bytes]:

@@ -66,7 +66,25 @@ def test_primaries_and_transfer_are_the_source_s(bits: int, stated: tuple[int, i
 
 
 def test_alpha_does_not_cost_the_colours_their_quality() -> None:
-    samples = np.random.default_rng(5).integers(0, 256, (64, 96, 4), dtype=np.uint8)
+    samples = ramp(8, 4)
+    samples[..., 3] = np.random.default_rng(5).integers(0, 256, (64, 96), dtype=np.uint8)
     out = io.BytesIO()
-    Image.fromarray(samples).save(out, "AVIF", quality=80, speed=8)
+    Image.fromarray(samples).save(out, "AVIF", quality=90, speed=8)
     assert len(written(out.getvalue())) < 1.1 * len(out.getvalue())
+
+
+def test_a_grey_picture_of_twelve_bits_stays_one_and_does_not_grow_many_times() -> None:
+    grey = np.random.default_rng(5).integers(1800, 2300, (200, 300)).astype(np.uint16)
+    source = bytes(imagecodecs.avif_encode(np.dstack([grey] * 3), level=60, bitspersample=12, pixelformat="400"))
+    result = written(source)
+    assert len(result) < 4 * len(source)
+    assert [file[file.find(b"av1C") + 6] & 0x7C for file in (source, result)] == [0x7C, 0x7C]
+
+
+def test_a_property_s_turn_adds_no_orientation_to_the_exif() -> None:
+    coded = bytes(imagecodecs.avif_encode(ramp(8, 3), level=90, speed=10))
+    turn = (9).to_bytes(4, "big") + b"irot\1"
+    assert b"Exif" not in written(boxes.described(coded, [turn], []))
+    own = boxes.Item(b"Exif", bytes(4) + Image.Exif().tobytes()[6:])
+    kept = boxes.described_items(written(boxes.described(coded, [turn], [own])))
+    assert kept == [own]

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -70,6 +71,67 @@ FILES = {
 }
 
 
+CAMERA, NOTE = b"http://ns.google.com/photos/1.0/camera/", b"http://ns.adobe.com/xmp/note/"
+MOTION = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:GCamera="' + CAMERA + b'" xmlns:n="' + NOTE + b'" GCamera:MotionPhoto="1"'
+    b' GCamera:MicroVideoOffset="4711" GCamera:SpecialTypeID="kept" n:HasExtendedXMP="0123"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def extended(namespace: bytes) -> Segment:
+    """A part of extended XMP with a picture in it."""
+    packet = b'<x xmlns:G="' + namespace + b'" G:Data="' + b"QUJD" * 100 + b'"/>'
+    head = b"0" * 32 + len(packet).to_bytes(4) + bytes(4)
+    return Segment(segments.APP1, segments.XMP_EXTENSION + head + packet)
+
+
+def test_what_promises_a_video_goes_with_it_and_the_rest_of_the_camera_s_notes_stays() -> None:
+    video = b"\0\0\0\x18ftypmp42" + bytes(200)
+    result = repaired(jpeg(video, Segment(segments.APP1, segments.XMP + MOTION)))
+    packet = xmp_of(result.data, "JPEG") or b""
+    assert result.record["left_out"] == ["video"]
+    assert b"MotionPhoto" not in packet
+    assert b"MicroVideo" not in packet
+    assert b'GCamera:SpecialTypeID="kept"' in packet
+    assert b"HasExtendedXMP" in packet
+
+
+@pytest.mark.parametrize(
+    ("namespace", "code"),
+    [(b"http://ns.google.com/photos/1.0/depthmap/", "depth_map"),
+     (b"http://ns.google.com/photos/1.0/image/", "further_pictures")],
+)  # fmt: skip
+def test_pictures_in_extended_xmp_are_left_out_with_what_points_at_them(namespace: bytes, code: str) -> None:
+    main = Segment(segments.APP1, segments.XMP + MOTION)
+    result = repaired(jpeg(b"", main, extended(namespace)))
+    assert result.record["left_out"] == [code]
+    assert b"QUJDQUJD" not in result.data
+    packet = xmp_of(result.data, "JPEG") or b""
+    assert b"HasExtendedXMP" not in packet
+    assert b"MotionPhoto" in packet
+
+
+def test_extended_xmp_without_pictures_stays() -> None:
+    main = Segment(segments.APP1, segments.XMP + MOTION)
+    history = extended(b"http://ns.adobe.com/camera-raw-settings/1.0/")
+    result = repaired(jpeg(b"", main, history))
+    assert "left_out" not in result.record
+    assert {main, history} <= {*segments.split(result.data)[0]}
+
+
+def test_a_heic_of_several_pictures_keeps_the_primary_one() -> None:
+    heif = pillow_heif.from_pillow(Image.new("RGB", (64, 48), "red"))
+    heif.add_from_pillow(Image.new("RGB", (64, 48), "blue"))
+    out = io.BytesIO()
+    heif.save(out, primary_index=1)
+    result = repaired(out.getvalue())
+    assert result.record["left_out"] == ["further_pictures"]
+    with Image.open(io.BytesIO(result.data)) as image:
+        assert getattr(image, "n_frames", 1) == 1
+        assert image.convert("RGB").getpixel((50, 40))[2] > 240  # type: ignore[index]
+
+
 @pytest.mark.parametrize("kind", FILES)
 def test_what_is_left_out_is_listed(kind: str) -> None:
     data, codes = FILES[kind]
@@ -104,7 +166,7 @@ def test_auxiliary_pictures_are_told_by_their_types() -> None:
     def of(urn: bytes) -> tuple[str, ...]:
         box = boxes._box(b"auxC", bytes(4) + urn + b"\0")
         properties = boxes._box(b"iprp", boxes._box(b"ipco", box))
-        return left_out(boxes._box(b"ftyp", b"heic") + boxes._box(b"meta", bytes(4) + properties), "HEIF")
+        return left_out(boxes._box(b"ftyp", b"heic") + boxes._box(b"meta", bytes(4) + properties), "AVIF")
 
     assert of(b"urn:com:apple:photo:2020:aux:hdrgainmap") == ("gain_map",)
     assert of(b"urn:mpeg:hevc:2015:auxid:2") == ("depth_map",)

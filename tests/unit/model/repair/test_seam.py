@@ -71,6 +71,33 @@ def test_a_flat_background_is_continued_exactly(white: int) -> None:
     assert (keep_flat(source, fill, hole) == white).all()
 
 
+def test_a_flat_rim_with_fine_grain_gives_its_median() -> None:
+    random, hole = np.random.default_rng(4), box_hole()
+    source = (200 + random.integers(-2, 3, (120, 160, 3))).astype(np.uint8)
+    fill = source.copy()
+    fill[hole > 0] = 150
+    flat = keep_flat(source, fill, hole)[hole > 0]
+    assert np.abs(flat.astype(int) - 200).max() <= 1
+
+
+def test_a_mark_that_rings_into_a_uniform_rim_does_not_hide_that_it_is_flat() -> None:
+    random, hole = np.random.default_rng(5), box_hole()
+    source = np.full((120, 160, 3), 255, np.uint8)
+    ringing = random.random((120, 160)) < 0.12
+    source[ringing] -= 5
+    fill = source.copy()
+    fill[hole > 0] = 230
+    assert (keep_flat(source, fill, hole)[hole > 0] == 255).all()
+
+
+def test_a_textured_rim_keeps_the_fill() -> None:
+    random, hole = np.random.default_rng(6), box_hole()
+    source = random.integers(180, 220, (120, 160, 3)).astype(np.uint8)
+    fill = source.copy()
+    fill[hole > 0] = 150
+    assert (keep_flat(source, fill, hole)[hole > 0] == 150).all()
+
+
 def test_a_white_background_stays_white_beside_the_product() -> None:
     source, hole = np.full((120, 160, 3), 255, np.uint8), box_hole()
     source[:, 85:] = (150, 40, 60)

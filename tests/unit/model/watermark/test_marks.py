@@ -132,9 +132,9 @@ def test_pictures_without_a_common_mark_are_refused() -> None:
 
 def test_few_pictures_in_which_nothing_stands_out_are_refused_with_the_number_that_is_missing() -> None:
     rng = np.random.default_rng(7)
-    with pytest.raises(TemplateRefused, match=r"9 pictures share no mark .* 11 more are needed") as refused:
-        estimate(samples([texture(rng, 150, 200) for _ in range(9)]), force=True)
-    assert (refused.value.code, refused.value.needed) == ("mark_not_found", 11)
+    with pytest.raises(TemplateRefused, match=r"6 pictures share no mark .* 2 more are needed") as refused:
+        estimate(samples([texture(rng, 150, 200) for _ in range(6)]), force=True)
+    assert (refused.value.code, refused.value.needed) == ("mark_not_found", 2)
 
 
 def on_a_backdrop(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -153,7 +153,7 @@ def test_the_edge_of_a_backdrop_is_no_mark_or_comes_with_a_warning_and_no_confid
     try:
         result = estimate(samples([on_a_backdrop(rng) for _ in range(30)]))
     except TemplateRefused as refused:
-        assert refused.code == "mark_not_found"
+        assert refused.code in {"mark_not_found", "template_unproven"}
     else:
         assert any("backdrop" in warning for warning in result.warnings)
         assert all(confidence(one.quality) == 0 for one in result.templates)
@@ -162,11 +162,11 @@ def test_the_edge_of_a_backdrop_is_no_mark_or_comes_with_a_warning_and_no_confid
 
 def test_too_few_pictures_are_refused_with_the_number_that_is_missing_unless_forced() -> None:
     rng = np.random.default_rng(8)
-    few = samples([marked(SCENE, rng)[0] for _ in range(12)])
+    few = samples([marked(SCENE, rng)[0] for _ in range(7)])
     with pytest.raises(TemplateRefused) as refused:
         estimate(few)
     assert refused.value.code == "samples_too_few"
-    assert 6 <= refused.value.needed <= 12 and str(refused.value.needed) in str(refused.value)
+    assert 1 <= refused.value.needed <= 4 and str(refused.value.needed) in str(refused.value)
     assert estimate(few, force=True).warnings
     with pytest.raises(TemplateRefused):
         estimate(few[:3], force=True)
@@ -174,10 +174,10 @@ def test_too_few_pictures_are_refused_with_the_number_that_is_missing_unless_for
 
 def test_duplicates_count_once_and_unreadable_samples_not_at_all() -> None:
     rng = np.random.default_rng(8)
-    shown = [marked(SCENE, rng)[0] for _ in range(8)]
+    shown = [marked(SCENE, rng)[0] for _ in range(7)]
     duplicated = samples([*shown, *shown])
     duplicated[0] = type(duplicated[0])("broken", lambda: None)
-    with pytest.raises(TemplateRefused, match=r"of 8 pictures"):
+    with pytest.raises(TemplateRefused, match=r"of 7 pictures"):
         estimate(duplicated)
 
 
@@ -219,7 +219,7 @@ def test_a_template_survives_its_file_and_what_is_none_is_refused() -> None:
     newer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(kept.to_bytes())) as old, zipfile.ZipFile(newer, "w") as new:
         for entry in old.infolist():
-            new.writestr(entry, old.read(entry).replace(b'"version": 2', b'"version": 9'))
+            new.writestr(entry, old.read(entry).replace(b'"version": 3', b'"version": 9'))
     with pytest.raises(TemplateRejected) as refused:
         Template.from_bytes(newer.getvalue())
     assert refused.value.code == "template_version_unknown"
@@ -342,7 +342,7 @@ def test_a_ghost_is_given_to_the_fill_only_by_as_much_as_it_takes() -> None:
     known = template()
     wrong = replace(known, alpha=(known.alpha * np.float32(0.8)), quality=replace(known.quality, strength_spread=0.0))
     prepared = prepare(given_, wrong, noise=0.6)
-    assert prepared is not None and prepared.remains.shows and prepared.wants_fill
+    assert prepared is not None and prepared.plain.shows and prepared.wants_fill
     removal = finish(prepared, original)
     assert not removal.residual
     assert abs(removal.ghost) < abs(prepared.ghost)

@@ -128,7 +128,7 @@ def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clo
     assert drop_expired_uploads(shop.db) == 4
     relay_events(shop.db)  # pending events of the job are dropped
     kept = {name for name, count in rows(shop.db).items() if count}
-    assert kept == {"tenants", "usage", "webhook_endpoints", "blob_deletions", "audit_log"}
+    assert kept == {"tenants", "usage", "account_deltas", "webhook_endpoints", "blob_deletions", "audit_log"}
 
     assert claim_blob_deletions(shop.db, claim_s=60) == {}  # a worker may still be writing
     clock.advance(A_WHILE_S)

@@ -22,12 +22,14 @@ from storage.database import Database
 from storage.leader import leadership
 from storage.ledger.images.leases import lease_images
 from storage.ledger.jobs.pauses import pause_job
+from storage.ledger.retention.deletion import delete_job
 from storage.ledger.templates.leases import extend_template, lease_template
 from storage.ledger.templates.templates import create_template
 from storage.records import Counts, EstimateSpec, JobState, NewTemplate, PausedBy, Priority
 from storage.tables import images
 from tests.catalogue import bar_mask, catalogue_in, picture, png
 from tests.servers import RedisServer, free_port
+from tests.unit.logging import restored_logging
 from tests.unit.workers.conftest import WorkerOn
 from workers.device.images.pipeline import run_shard
 from workers.leader.dispatcher import HEARTBEATS_HEARD, LOST_S, Dispatcher
@@ -73,6 +75,26 @@ def test_job_is_done_by_ticks_and_shards(settings: Settings, worker_on: WorkerOn
         dispatcher.tick()
         done = catalogue.job(job)
         assert (done.state, done.counts) == (JobState.COMPLETED, Counts(succeeded=2))
+
+
+def test_a_search_for_an_image_in_the_logs_finds_its_story(
+    embedded_settings: Settings, worker_on: WorkerOn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with restored_logging(embedded_settings), catalogue_in(embedded_settings) as catalogue:
+        job = catalogue.submit([SOURCE, SOURCE[:-100]], MASK)
+        whole, broken = catalogue.ids(job)
+        run_shard([whole, broken], worker_on(embedded_settings))
+        delete_job(catalogue.database, catalogue.tenant_id, job.id, actor="key:key_1")
+        logged = capsys.readouterr().err.splitlines()
+    lines = [json.loads(line) for line in logged if whole in line]
+    assert [line["event"] for line in lines] == ["images.submitted", "images.leased", "image.succeeded"]
+    assert {line["job"] for line in lines} == {job.id}
+    assert [line.get("worker") for line in lines] == [None, "here:1:cpu", "here:1:cpu"]
+    assert lines[2]["attempt"] == 1
+    failed = [json.loads(line) for line in logged if broken in line and "image.failed" in line]
+    assert [(line["worker"], line["code"]) for line in failed] == [("here:1:cpu", "image_truncated")]
+    deleted = json.loads(logged[-1])
+    assert (deleted["event"], deleted["job"], deleted["actor"]) == ("job.deleted", job.id, "key:key_1")
 
 
 def test_message_that_was_lost_is_published_again(server_settings: Settings, redis_server: RedisServer) -> None:

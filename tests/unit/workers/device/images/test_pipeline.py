@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
-from cleanplate.base.image_records import ExtensionChange
+from cleanplate.base.image_records import ExtensionChange, ExtensionKept
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
 from model.repair.hole import default_dilation, dilate
+from storage import tables
 from storage.blobs.base import Blobs
 from storage.ledger.images.reaper import close_jobs, fold_deltas
 from storage.ledger.operations import audit
@@ -46,7 +47,7 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
             assert image.tiles_done == image.tiles_total == 1
             assert (image.record.worker, image.record.device) == ("here:1:cpu", "cpu")
             assert (image.record.precision, image.record.device_notes) == ("fp32", [])
-            assert set(image.record.seconds) == {"fetch", "decode", "network", "encode", "store"}
+            assert set(image.record.seconds) == {"fetch", "decode", "network", "encode", "read_back", "store"}
             result = pixels_of(catalogue.blobs.get(image.result_key))
             assert np.array_equal(result[outside], source[outside])
             assert not np.array_equal(result, source)
@@ -65,6 +66,32 @@ def test_the_record_says_that_a_results_extension_is_not_that_of_the_pictures_na
     assert (misnamed.name, misnamed.content_type) == ("0.png", "image/webp")
     assert misnamed.record.extension_changed == ExtensionChange.of(".png", ".webp")
     assert named.record.extension_changed is None
+
+
+def test_a_name_is_kept_whole_where_the_job_asks_for_it(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    out = io.BytesIO()
+    Image.fromarray(picture()).save(out, "WEBP", lossless=True)
+    job = catalogue.submit([out.getvalue()], MASK, options={"keep_extension": True})
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    (misnamed,) = catalogue.images(job)
+    assert misnamed.record.extension_kept == ExtensionKept(name=".png", format=".webp")
+    assert misnamed.record.extension_changed is None
+    assert (misnamed.result_key or "").endswith(".png")
+    assert misnamed.content_type == "image/webp"
+
+
+def test_a_second_attempt_refuses_what_a_process_of_its_own_cannot_decode(
+    catalogue: Catalogue, worker_on: WorkerOn
+) -> None:
+    hole = bytearray(png(picture()))
+    hole[len(hole) // 2 : len(hole) // 2 + 40] = bytes(40)
+    job = catalogue.submit([bytes(hole)], MASK)
+    with catalogue.database.write() as connection:
+        connection.execute(update(tables.images).values(attempt=1))
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    (image,) = catalogue.images(job)
+    assert (image.state, image.attempt) == (ImageState.FAILED, 2)
+    assert image.error_code in ("image_unreadable", "image_truncated")
 
 
 def test_the_audit_log_names_the_worker_at_which_an_image_failed(catalogue: Catalogue, worker_on: WorkerOn) -> None:

@@ -3,15 +3,15 @@
 New columns are empty or have a constant default, so that no row is rewritten. The two indexes are built while the table
 takes no writes: the one of hashes has no entry yet, the other has those of images with a `custom_id`.
 
-Revision 0018, after 0017.
+Revision 0020, after 0019.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0018"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -2,15 +2,15 @@
 
 The columns are empty, or have a constant default, in rows of before.
 
-Revision 0021, after 0020.
+Revision 0023, after 0022.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0021"
-down_revision = "0020"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

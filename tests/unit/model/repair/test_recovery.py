@@ -1,0 +1,153 @@
+"""The picture under a translucent mark comes back; opaque marks, objects and unmarked pictures keep the fill."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.engine.inpainter import LaMaInpainter
+from model.imaging import Limits
+from model.repair.hole import dilate
+from model.repair.opacity import WHITE, fit_paints
+from model.repair.recovery import Method, Recovery, recover, recovery_record
+from model.repair.task import read
+from model.repair.veil import contrast_opacity
+
+Pixels = NDArray[np.uint8]
+LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)
+SAMPLES = Path(__file__).parents[4] / "samples"
+
+
+def photo(name: str, size: int = 256) -> Pixels:
+    stored = cv2.imread(str(next((SAMPLES / "originals").glob(name))))
+    assert stored is not None
+    side = min(stored.shape[:2])
+    top, left = (stored.shape[0] - side) // 2, (stored.shape[1] - side) // 2
+    piece = stored[top : top + side, left : left + side, ::-1]
+    return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def png(pixels: Pixels) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def text_mask(size: int = 256) -> Pixels:
+    mask = np.zeros((size, size), np.uint8)
+    cv2.putText(mask, "SHOP", (20, 150), cv2.FONT_HERSHEY_DUPLEX, 2.6, 255, 7, cv2.LINE_8)
+    return np.where(mask > 127, np.uint8(255), np.uint8(0))
+
+
+def under(original: Pixels, mask: Pixels, opacity: float, colour: tuple[int, int, int], *, soft: float = 0) -> Pixels:
+    alpha = opacity * (mask > 0).astype(np.float32)
+    alpha = (cv2.GaussianBlur(alpha, (0, 0), soft) if soft else alpha)[..., None]
+    return np.rint(original * (1 - alpha) + np.float32(colour) * alpha).astype(np.uint8)
+
+
+def repaired(marked: Pixels, painted: Pixels, method: Method = "auto") -> tuple[Recovery, Pixels, Pixels]:
+    """The recovery, the fill and the hole; the fill is Telea's, so that no network is needed."""
+    hole = dilate(painted, 3)
+    filled = np.asarray(cv2.inpaint(marked, hole, 3, cv2.INPAINT_TELEA), np.uint8)
+    return recover(marked, filled, painted, hole, method=method, noise=0.8), filled, hole
+
+
+def psnr(result: Pixels, original: Pixels, mask: Pixels) -> float:
+    error = np.square(result[mask > 0].astype(np.float64) - original[mask > 0]).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+@pytest.mark.parametrize(
+    ("opacity", "colour", "soft", "wider"),
+    [(0.5, (255, 255, 255), 0, 0), (0.3, (255, 255, 255), 0.7, 2), (0.4, (0, 0, 0), 0.5, 2)],
+    ids=str,
+)
+def test_the_picture_under_a_translucent_mark_is_recovered(
+    opacity: float, colour: tuple[int, int, int], soft: float, wider: int
+) -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    marked = under(original, mask, opacity, colour, soft=soft)
+    recovery, filled, hole = repaired(marked, dilate(mask, wider))
+    assert recovery.veils
+    assert recovery.veils[0].opacity == pytest.approx(opacity, abs=0.06)
+    assert psnr(recovery.pixels, original, mask) > psnr(filled, original, mask) + 5
+    assert (recovery.pixels == marked)[hole == 0].all()
+    assert recovery.recovered > 0.5
+    assert recovery_record([recovery])["recovered"] == pytest.approx(recovery.recovered, abs=1e-3)
+
+
+def test_a_file_and_an_array_take_the_same_way_and_fill_leaves_all_to_the_network() -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    marked = under(original, mask, 0.5, (255, 255, 255))
+    task = read(png(marked), png(mask), limits=LIMITS)
+    recoveries: list[Recovery] = []
+    with LaMaInpainter(device="cpu") as inpainter:
+        result = inpainter.run(task, lambda _: None, on_recovery=recoveries.append)
+        filled = inpainter.run(replace(task, method="fill"), lambda _: None, on_recovery=recoveries.append)
+        by_array, filled_array = (inpainter(marked, mask, method=method) for method in ("auto", "fill"))
+    assert [bool(recovery.veils) for recovery in recoveries] == [True, False]
+    assert psnr(result, original, mask) > psnr(filled, original, mask) + 5
+    assert psnr(by_array, original, mask) > psnr(filled, original, mask) + 5
+    assert np.array_equal(filled_array, filled)
+
+
+def test_the_colours_of_a_picture_with_transparency_are_filled() -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    alpha = np.full(mask.shape, 255, np.uint8)
+    assert read(png(np.dstack((original, alpha))), png(mask), limits=LIMITS).method == "auto"
+    alpha[:20] = 0
+    assert read(png(np.dstack((original, alpha))), png(mask), limits=LIMITS).method == "fill"
+
+
+@pytest.mark.parametrize("kind", ["opaque white", "opaque red", "object", "unmarked"])
+def test_what_is_not_translucent_keeps_the_fill_bit_for_bit(kind: str) -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    if kind == "object":
+        marked = np.where(mask[..., None] > 0, original[::-1, ::-1], original)
+    elif kind == "unmarked":
+        marked = original
+    else:
+        marked = under(original, mask, 1, (255, 255, 255) if kind == "opaque white" else (200, 20, 30), soft=0.6)
+    recovery, filled, _ = repaired(marked, dilate(mask, 2))
+    assert np.array_equal(recovery.pixels, filled)
+    assert not recovery.veils
+    assert recovery_record([recovery]) == {}
+
+
+def test_the_method_overrules_the_evidence() -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    marked = under(original, mask, 0.5, (255, 255, 255))
+    recovery, filled, _ = repaired(marked, mask, "fill")
+    assert np.array_equal(recovery.pixels, filled)
+    recovery, filled, _ = repaired(under(original, mask, 1, (200, 20, 30)), mask, "recover")
+    assert recovery.veils
+
+
+def test_opacity_and_colour_are_fitted_to_pixels() -> None:
+    random = np.random.default_rng(0)
+    below = random.uniform(20, 230, (2000, 3)).astype(np.float32)
+    marked = np.where(np.arange(2000)[:, None] < 1400, below * 0.6 + WHITE * 0.4, below).astype(np.float32)
+    guess = below + random.normal(0, 4, below.shape).astype(np.float32)
+    paint = fit_paints(marked, guess, np.full(2000, 4, np.float32), noise=1)[0]
+    assert paint.opacity == pytest.approx(0.4, abs=0.04)
+    assert paint.colour == pytest.approx(WHITE, abs=12)
+    assert fit_paints(marked[:3], guess[:3], np.ones(3, np.float32), noise=1) == []
+    with pytest.raises(ValueError, match="belong together"):
+        fit_paints(marked, guess[:5], np.ones(2000, np.float32), noise=1)
+
+
+@pytest.mark.parametrize("opacity", [0.35, 1.0])
+def test_the_contrast_under_a_mark_tells_its_opacity(opacity: float) -> None:
+    below = photo("garment-dfd99721.png").astype(np.float32)
+    marked = (below * (1 - opacity) + 200 * opacity).astype(np.float32)
+    ones = np.ones(below.shape[:2], np.float32)
+    read, error = contrast_opacity(marked, below, ones, ones, ones, noise=1)
+    assert read == pytest.approx(opacity, abs=0.02)
+    assert error < 0.05
