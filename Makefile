@@ -9,6 +9,8 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 
 # The checks of the page's scripts, with packages of their own: the product needs neither Node nor them.
 SCRIPTS := tests/js
+# The JavaScript client, with the packages of its own checks.
+JS_CLIENT := clients/js
 
 SEED ?= 1
 IMAGES ?= 5000
@@ -155,12 +157,14 @@ define scripts
 		echo "The page's scripts are checked with Node 20.19 or newer; $$(command -v node) is $$(node --version)" >&2; \
 		exit 1; \
 	}; \
-	stamp=$(SCRIPTS)/node_modules/installed-$$(node -p 'process.version + "-" + require("crypto").createHash("sha256").update(require("fs").readFileSync("$(SCRIPTS)/package-lock.json")).digest("hex").slice(0, 16)'); \
-	if [ ! -e "$$stamp" ]; then \
-		echo "Installing the packages that check the page's scripts (once)"; \
-		npm ci --prefix $(SCRIPTS) --no-audit --no-fund --loglevel=error >/dev/null || exit 1; \
-		touch "$$stamp"; \
-	fi
+	for folder in $(SCRIPTS) $(JS_CLIENT); do \
+		stamp=$$folder/node_modules/installed-$$(node -p 'process.version + "-" + require("crypto").createHash("sha256").update(require("fs").readFileSync(process.argv[1])).digest("hex").slice(0, 16)' $$folder/package-lock.json); \
+		if [ ! -e "$$stamp" ]; then \
+			echo "Installing the packages that check $$folder (once)"; \
+			npm ci --prefix $$folder --no-audit --no-fund --loglevel=error >/dev/null || exit 1; \
+			touch "$$stamp"; \
+		fi; \
+	done
 endef
 
 comma := ,

@@ -8,7 +8,7 @@ import re
 
 from api.problems import Problem
 
-_SHAPE = re.compile(r"(?P<kind>[a-z]+):(?P<place>[A-Za-z0-9_-]{1,40})")
+_SHAPE = re.compile(r"(?P<kind>[a-z]+):(?P<place>[A-Za-z0-9_-]{1,60})")
 
 
 def encode(kind: str, place: str | int) -> str:
@@ -37,8 +37,11 @@ def decode(kind: str, cursor: str | None) -> str | None:
 def decode_position(kind: str, cursor: str | None) -> int | None:
     """Like :func:`decode`, for lists in order of a number."""
     place = decode(kind, cursor)
-    if place is None:
-        return None
-    if not place.isdecimal() or int(place) > 2**31 - 1:
+    return None if place is None else position_of(place)
+
+
+def position_of(text: str) -> int:
+    """The number in a cursor. Raises Problem: ``cursor_invalid``."""
+    if not text.isdecimal() or int(text) > 2**31 - 1:
         raise Problem("cursor_invalid", "Pass the next_cursor of the answer before, or no cursor to begin again.")
-    return int(place)
+    return int(text)

@@ -1,6 +1,7 @@
 """Ids as the documentation shows them, the same in requests, answers and examples."""
 
 DELIVERY_ID = "evt_019aab5d3044711ea0c1b2d3e4f5a697"
+KEY_ID = "key_019aab5a10447d3fa0c1b2d3e4f5a696"
 IMAGE_ID = "img_019aab5d10447d3fa0c1b2d3e4f5a697"
 JOB_ID = "job_019aab5d10437c2e8f6b5a4d3c2b1a09"
 MASK_ID = "upl_019aab5c2f6f7c21a4b1d0e9f8a7c652"

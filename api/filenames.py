@@ -10,6 +10,7 @@ from cleanplate.base.names import stem_and_extension
 from storage import records
 
 MAX_BYTES = 255
+MAX_PATH_BYTES = 1024
 # Marks that reverse the writing direction: they can make ``gpj.exe`` look like a picture.
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -30,6 +31,23 @@ def clean_filename(name: str) -> str:
     return _capped(kept)
 
 
+def clean_path(path: str) -> str:
+    """A relative path of such names, separated by slashes, at most 1024 bytes.
+
+    Raises:
+        ValueError: it leaves its folder, is too long, or nothing is left of a part.
+    """
+    parts = [part for part in re.split(r"[/\\]", path) if part not in {"", "."}]
+    if ".." in parts:
+        raise ValueError(f"{path[:40]!r} leaves its folder")
+    if not parts:
+        raise ValueError(f"{path[:40]!r} is not the path of a file")
+    cleaned = "/".join(clean_filename(part) for part in parts)
+    if len(cleaned.encode()) > MAX_PATH_BYTES:
+        raise ValueError(f"the path is longer than {MAX_PATH_BYTES} bytes")
+    return cleaned
+
+
 def _capped(name: str) -> str:
     if len(name.encode()) <= MAX_BYTES:
         return name
@@ -42,5 +60,6 @@ def _capped(name: str) -> str:
 
 def download_name(image: records.Image | records.Result) -> str:
     """The picture's name, with the ending of its result: of its format, or the picture's own where the job keeps it."""
-    stem, extension = stem_and_extension(image.name)
-    return stem + (PurePosixPath(image.result_key or "").suffix or extension)
+    current = image.current if isinstance(image, records.Image) else image
+    stem, extension = stem_and_extension(image.name if image.path is None else image.path.rpartition("/")[2])
+    return stem + (PurePosixPath(current.result_key or "").suffix or extension)

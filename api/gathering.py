@@ -12,16 +12,20 @@ from typing import IO
 
 from api import requests
 from api.answers import Fault
+from api.destinations import check_destination, read_destination
+from api.filenames import clean_path
 from api.images import Refused, check_model, check_text, name_of, new_image
 from api.manifests import Reading, read_manifest
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
+from api.webhook_urls import check_webhook_url
+from cleanplate.base.destinations import Destination
 from cleanplate.base.masks import FileMask
 from model.formats import is_picture_name
 from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.ledger.tenants.uploads import get_upload, known_uploads
-from storage.records import NewImage, NewJob, SkippedRow
+from storage.records import JobWebhook, NewImage, NewJob, SkippedRow
 
 #: Bytes of a manifest that is read in memory; larger ones are read from disk.
 _IN_MEMORY = 1 << 20
@@ -36,13 +40,12 @@ def gather_job(stores: Stores, tenant: str, body: requests.NewJob) -> NewJob:
     skipped: list[SkippedRow] = []
     if body.images is not None:
         images = _list(stores, body.images)
-    elif body.folder is not None:
-        images = _list_folder(stores, body.folder)
+    elif body.manifest is None:
+        images, skipped = _list_folders(stores, body, read_destination(body.destination))
     else:
-        assert body.manifest is not None
         with _download(stores, tenant, body.manifest) as file:
             images, skipped = read_images(stores, tenant, file, body, body.manifest)
-    return with_terms(stores, body, images, skipped)
+    return with_terms(stores, tenant, body, images, skipped)
 
 
 def read_images(
@@ -64,23 +67,33 @@ def read_images(
     return manifest.images, manifest.bad
 
 
-def with_terms(stores: Stores, terms: requests.JobTerms, images: list[NewImage], skipped: list[SkippedRow]) -> NewJob:
+def with_terms(
+    stores: Stores, tenant: str, terms: requests.JobTerms, images: list[NewImage], skipped: list[SkippedRow]
+) -> NewJob:
     """The job of these images. Raises Problem: ``mask_missing``, or what the service does not offer."""
     try:
         check_model(terms.options, stores.settings)
         check_text(terms.mask, stores.settings, "mask/mode")
     except Refused as error:
         raise _problem(error, ()) from error
+    destination = read_destination(terms.destination)
     job = NewJob(
         images=images,
+        destination=destination,
         mask=terms.chosen_mask,
         options=terms.options,
         rights=terms.rights,
         retention_s=stores.settings.retention_s(terms.retention_days),
         webhook_endpoint_id=terms.webhook_id,
+        further_webhooks=terms.webhook_ids or [],
+        own_webhook=_own_webhook(stores, terms.webhook),
         priority=terms.priority,
         deadline=terms.deadline,
         skipped=skipped,
+        kind=terms.kind,
+        name=terms.name,
+        labels=terms.labels or [],
+        metadata=terms.metadata or {},
     )
     without_mask = [index for index, image in enumerate(images) if job.mask is None and image.mask is None]
     if without_mask:
@@ -92,7 +105,16 @@ def with_terms(stores: Stores, terms: requests.JobTerms, images: list[NewImage],
                 for index in without_mask[:MAX_FAULTS]
             ],
         )
+    check_destination(stores, tenant, job)
     return job
+
+
+def _own_webhook(stores: Stores, given: requests.OwnWebhook | None) -> JobWebhook | None:
+    """The webhook of this job alone. Raises Problem: ``url_not_allowed``."""
+    if given is None:
+        return None
+    check_webhook_url(given.url, allow_private=stores.settings.webhook_allow_private, path=("webhook",))
+    return JobWebhook(url=given.url, events=tuple(given.events), secret=given.secret)
 
 
 def places_of(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
@@ -125,31 +147,72 @@ def _list(stores: Stores, listed: list[requests.NewImage]) -> list[NewImage]:
     return images
 
 
-def _list_folder(stores: Stores, url: str) -> list[NewImage]:
-    url = url if url.endswith("/") else f"{url}/"
-    reason = reason_against_folder(url, stores.settings)
-    if reason is not None:
-        raise _problem(Refused("url_not_allowed", "folder", reason), ())
-    bucket = url.split("/")[2]
-    prefix = url.removeprefix(f"s3://{bucket}/")
-    try:
-        keys = [key for key in stores.buckets.list(url) if is_picture_name(key)]
-    except (BlobNotFound, BlobStoreRefused) as error:
-        raise _unreadable("folder") from error
-    check_count(stores, len(keys))
-    if not keys:
+def _list_folders(
+    stores: Stores, body: requests.NewJob, destination: Destination | None
+) -> tuple[list[NewImage], list[SkippedRow]]:
+    """The pictures of folders in S3, and the keys that are left out, each with its number in the listing."""
+    field = "folder" if body.folder is not None else "source"
+    most = stores.settings.max_job_images
+    images: list[NewImage] = []
+    skipped: list[SkippedRow] = []
+    taken: set[str] = set()
+    number = 0
+    for url in body.folders:
+        reason = reason_against_folder(url, stores.settings)
+        if reason is not None:
+            raise _problem(Refused("url_not_allowed", field, reason), ())
+        bucket = url.split("/")[2]
+        prefix = url.removeprefix(f"s3://{bucket}/")
+        try:
+            for key in stores.buckets.list(url):
+                address = f"s3://{bucket}/{key}"
+                if key.endswith("/") or address in taken:
+                    continue
+                number += 1
+                taken.add(address)
+                left_out = _reason_against_key(address, url, destination)
+                if left_out is None:
+                    images.append(_image_at(address, key.removeprefix(prefix)))
+                else:
+                    code, detail = left_out
+                    skipped.append(SkippedRow(line=number, custom_id=None, code=code, detail=f"{address}: {detail}"))
+                check_count(stores, len(images))
+                if len(skipped) > most:
+                    detail = f"More than {most} keys under it are no pictures: name a narrower prefix."
+                    raise Problem("too_many_images", detail, faults=[Fault(pointer=pointer(field), detail=detail)])
+        except (BlobNotFound, BlobStoreRefused) as error:
+            raise _unreadable(field) from error
+    if not images:
         detail = "There are no pictures in this folder."
-        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("folder"), detail=detail)])
-    addresses = ((f"s3://{bucket}/{key}", key.removeprefix(prefix)) for key in keys)
-    return [
-        NewImage(
-            name=name_of(address),
-            source_url=address,
-            # A name that custom_id cannot hold is still part of the address.
-            custom_id=inner if len(inner) <= 200 and inner.isprintable() else None,
-        )
-        for address, inner in addresses
-    ]
+        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer(field), detail=detail)])
+    return images, skipped
+
+
+def _reason_against_key(address: str, folder: str, destination: Destination | None) -> tuple[str, str] | None:
+    """Code and sentence of a key that is left out; ``None``: it is taken."""
+    if not is_picture_name(address):
+        return "not_a_picture", "It is not a picture by its name."
+    if destination is not None and address.startswith(destination.folder) and not folder.startswith(destination.folder):
+        return "in_destination", "It lies in the job's destination."
+    return None
+
+
+def _image_at(address: str, inner: str) -> NewImage:
+    return NewImage(
+        name=name_of(address),
+        source_url=address,
+        path=path_of(inner),
+        # A name that custom_id cannot hold is still part of the address.
+        custom_id=inner if len(inner) <= 200 and inner.isprintable() else None,
+    )
+
+
+def path_of(key: str) -> str | None:
+    """The key after the folder as a path; ``None``: it cannot be one, and is still part of the address."""
+    try:
+        return clean_path(key)
+    except ValueError:
+        return None
 
 
 def check_count(stores: Stores, count: int) -> None:

@@ -1,7 +1,7 @@
 """The header ``Idempotency-Key``: a repeated request gets the first answer again and has no second effect.
 
-Two requests are equal if their contents are: the JSON as sent, or a form's fields and the bytes of its files, because a
-client draws a new boundary for each try.
+Two requests are equal if their contents are: the JSON's value, whatever the order of its keys and its blanks, or a
+form's fields and the bytes of its files, because a client draws a new boundary for each try.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import cast
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 from flask import request
 
 from api.bodies import StrictRequest
 from api.problems import Problem
-from storage.ledger.tenants.idempotency import Once
+from storage.ledger.tenants.idempotency import Done, Once
 
 HEADER = "Idempotency-Key"
 #: The answer's header that marks a repeated answer.
 REPLAYED = "Idempotency-Replayed"
+Made = TypeVar("Made")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -39,6 +41,9 @@ def once() -> Once | None:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
+    if request.is_json:
+        digest.update(json.dumps(request.get_json(), sort_keys=True, separators=(",", ":")).encode())
+        return digest.hexdigest()
     if request.mimetype != "multipart/form-data":
         digest.update(request.get_data(cache=True))
         return digest.hexdigest()
@@ -49,3 +54,13 @@ def _fingerprint() -> str:
         content = hashlib.file_digest(part.stream, "sha256").hexdigest()  # type: ignore[arg-type]
         digest.update(json.dumps([name, part.filename, content]).encode())
     return digest.hexdigest()
+
+
+def done_once(write: Callable[[Once | None], Done[Made]]) -> tuple[Made, dict[str, str]]:
+    """What a request made, by itself or at an earlier try, and the headers that say so.
+
+    Raises:
+        Problem: ``idempotency_key_invalid``.
+    """
+    done = write(once())
+    return done.made, {REPLAYED: "true"} if done.replayed else {}

@@ -43,13 +43,19 @@ def new_image(image: requests.NewImage, settings: Settings) -> NewImage:
         check_model(image.options, settings)
     check_text(image.mask, settings, "mask/mode")
     return NewImage(
-        name=image.name or (name_of(image.url) if image.url is not None else None),
+        name=image.name or _last_part(image.path) or (name_of(image.url) if image.url is not None else None),
+        path=image.path,
         source_upload_id=image.upload_id,
         source_url=image.url,
         mask=image.chosen_mask,
         options=image.options,
         custom_id=image.custom_id,
+        metadata=image.metadata,
     )
+
+
+def _last_part(path: str | None) -> str | None:
+    return None if path is None else path.rpartition("/")[2]
 
 
 def check_model(options: JobOptions | ImageOptions, settings: Settings) -> None:

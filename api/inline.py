@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from typing import cast
 
 from flask import request
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from werkzeug.datastructures import FileStorage
 
 from api.answers import Fault
 from api.bodies import StrictRequest
-from api.filenames import clean_filename
+from api.filenames import clean_filename, clean_path
 from api.images import Refused, check_text
 from api.problems import Problem, pointer, validation_problem
 from api.requests import InlineJob, MaskPlace
+from api.requests.fields import Labels
+from api.requests.jobs import labels_of
 from api.rights import require_rights
 from api.stores import Stores
 from cleanplate.base.masks import BoxesMask, FileMask, TextMask
@@ -45,6 +47,8 @@ class _File:
     """A good part. Its bytes stay where the form parser put them: in memory if small, else on disk."""
 
     name: str
+    #: Of a file that was sent with its folders.
+    path: str | None
     probe: Probe | MaskProbe
     part: FileStorage
     #: In bytes.
@@ -83,7 +87,7 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         shared_mask = FileMask(upload_id=mask_ids[0], **form.place.placement.document())
     return NewJob(
         images=[
-            NewImage(name=file.name, source_upload_id=upload.id, mask=mask)
+            NewImage(name=file.name, path=file.path, source_upload_id=upload.id, mask=mask)
             for file, upload, mask in zip(images, uploads, own_masks, strict=False)
         ],
         mask=shared_mask,
@@ -93,6 +97,9 @@ def read_inline_job(stores: Stores, tenant: str) -> NewJob:
         webhook_endpoint_id=form.basics.webhook,
         priority=form.basics.priority,
         deadline=form.basics.deadline,
+        name=form.basics.name,
+        labels=form.labels,
+        metadata=form.basics.metadata or {},
     )
 
 
@@ -101,6 +108,7 @@ class _Form:
     options: JobOptions
     place: MaskPlace
     basics: InlineJob
+    labels: list[str]
 
 
 def _check_form(settings: Settings) -> _Form:
@@ -150,9 +158,10 @@ def _check_form(settings: Settings) -> _Form:
         raise validation_problem(error, prefix=("options",)) from error
     try:
         basics = InlineJob.model_validate({"images": [], **request.form.to_dict()})
+        labels = TypeAdapter(Labels).validate_python(labels_of(basics.labels))
     except ValidationError as error:
         raise validation_problem(error) from error
-    return _Form(options, place, basics)
+    return _Form(options, place, basics, labels)
 
 
 def _check_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], list[_File]]:
@@ -233,7 +242,9 @@ def _check_marked_shares(settings: Settings, form: _Form, masks: list[_File]) ->
 def _check(part: FileStorage, settings: Settings, noun: str, place: str, faults: list[_CodedFault]) -> _File | None:
     """The part as a file; ``None``: it is refused, and its fault is added to ``faults``."""
     try:
-        name = clean_filename(part.filename or "")
+        filename = part.filename or ""
+        name = clean_filename(filename)
+        path = clean_path(filename) if "/" in filename else None
     except ValueError as error:
         faults.append(("validation_failed", Fault(pointer=place, detail=f"{error}.")))
         return None
@@ -246,7 +257,7 @@ def _check(part: FileStorage, settings: Settings, noun: str, place: str, faults:
     probe_part: Callable[[bytes, Limits], Probe | MaskProbe] = probe if noun == "image" else probe_mask
     part.stream.seek(0)
     try:
-        return _File(name, probe_part(part.stream.read(), limits), part, size)
+        return _File(name, path, probe_part(part.stream.read(), limits), part, size)
     except (ImageRejected, MaskRejected) as error:
         faults.append((error.code, Fault(pointer=place, detail=str(error))))
         return None

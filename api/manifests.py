@@ -29,7 +29,8 @@ LONGEST_LINE = 64 * 1024
 #: Rows whose uploads are looked up in one query.
 _LOOKED_UP = 2000
 _COLUMNS = frozenset(requests.NewImage.model_fields)
-_OPTION = "options."
+#: Columns of CSV with a JSON object; `options.output` is one field of one.
+_OBJECTS = ("options", "metadata")
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,9 @@ class _Reader:
         if len(self._faults) < MAX_FAULTS:
             self._faults.append(Fault(line=line, code=error.code, detail=str(error)))
         if self._reading.skips:
-            self._manifest.bad.append(SkippedRow(line=line, custom_id=error.custom_id, detail=str(error)))
+            self._manifest.bad.append(
+                SkippedRow(line=line, custom_id=error.custom_id, code=error.code, detail=str(error))
+            )
 
 
 def _validate(row: str | Cells) -> requests.NewImage:
@@ -181,27 +184,29 @@ def _custom_id(row: str | Cells) -> str | None:
 
 
 def _fields_of(cells: Cells) -> JsonObject:
-    """A row of CSV as the fields of an image. Empty cells are left out; ``mask`` and ``options`` are JSON.
+    """A row of CSV as the fields of an image. Empty cells are left out; ``mask``, ``options``, ``metadata`` are JSON.
 
-    A column ``options.dilation_px`` is a field of ``options``.
+    A column ``options.dilation_px`` is a field of ``options``, ``metadata.season`` one of ``metadata``.
     """
     fields: JsonObject = {}
-    options: dict[str, str] = {}
+    parts: dict[str, dict[str, str]] = {name: {} for name in _OBJECTS}
     for name, text in cells.items():
         if text == "":
             continue
-        if name.startswith(_OPTION):
-            options[name.removeprefix(_OPTION)] = text
-        elif name in {"mask", "options"}:
+        whole, dot, part = name.partition(".")
+        if dot and whole in parts:
+            parts[whole][part] = text
+        elif name in {"mask", *_OBJECTS}:
             try:
                 fields[name] = json.loads(text)
             except (ValueError, RecursionError):
                 raise _BadRow("validation_failed", f"{name}: The cell is not JSON.", _custom_id(cells)) from None
         else:
             fields[name] = text
-    if options:
-        column = fields.get("options", {})
-        fields["options"] = {**column, **options} if isinstance(column, dict) else column
+    for name, own in parts.items():
+        if own:
+            column = fields.get(name, {})
+            fields[name] = {**column, **own} if isinstance(column, dict) else column
     return fields
 
 
@@ -232,18 +237,24 @@ def _json_lines(text: io.TextIOWrapper) -> Iterator[Row]:
         yield number, _BadRow("validation_failed", f"The line is longer than {LONGEST_LINE} characters.")
 
 
+def _is_part(column: str) -> bool:
+    """Whether a column of CSV is a field of an object."""
+    whole, dot, part = column.partition(".")
+    return bool(dot and part) and whole in _OBJECTS
+
+
 def _csv(text: io.TextIOWrapper) -> Iterator[Row]:
     reader = csv.reader(text, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        wrong = sorted(name for name in header if name not in _COLUMNS and not name.startswith(_OPTION))
+        wrong = sorted(name for name in header if name not in _COLUMNS and not _is_part(name))
         if wrong or len(set(header)) < len(header) or not {"upload_id", "url"} & set(header):
             known = ", ".join(sorted(_COLUMNS))
             named = f" There is no column {wrong[0]!r}." if wrong else ""
             raise Problem(
                 "manifest_unreadable",
-                f"The first line of a CSV names its columns, upload_id or url among them.{named} Known are {known} and "
-                "options.<name>.",
+                f"The first line of a CSV names its columns, upload_id or url among them.{named} Known are {known}, "
+                "options.<name> and metadata.<key>.",
             )
         for cells in reader:
             if cells and len(cells) != len(header):

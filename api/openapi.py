@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from apiflask import APIFlask
@@ -17,6 +19,15 @@ from cleanplate.base.documents import JsonObject
 from cleanplate.base.options import JobOptions
 
 _REF = "#/components/schemas/"
+#: Requests that make something, and take an Idempotency-Key.
+_MADE_ONCE = (
+    "/v1/jobs",
+    "/v1/jobs/manifest",
+    "/v1/jobs/{job_id}/redo",
+    "/v1/uploads",
+    "/v1/templates",
+    "/v1/webhooks",
+)
 _LIMITS = dict(
     zip(
         HEADERS,
@@ -61,7 +72,9 @@ def _made_exact(document: JsonObject) -> JsonObject:
         answers.Problem,
         answers.ResultLine,
         answers.ErrorLine,
+        answers.ManifestLine,
         answers.JobEvent,
+        answers.DryRun,
         answers.SkippedLine,
         requests.ManifestJob,
         requests.ManifestTerms,
@@ -92,7 +105,7 @@ def _made_exact(document: JsonObject) -> JsonObject:
         "required": True,
         "content": {"multipart/form-data": {"schema": {"$ref": f"{_REF}ManifestJob"}}},
     }
-    for path in ("/v1/jobs", "/v1/jobs/manifest"):
+    for path in _MADE_ONCE:
         _add_once(document["paths"][path]["post"])
     binary = {"schema": {"type": "string", "format": "binary"}}
     document["paths"]["/blobs/{token}"]["put"]["requestBody"] = {
@@ -115,7 +128,48 @@ def _made_exact(document: JsonObject) -> JsonObject:
                 _add_common_problems(path, operation)
                 _add_limits(operation)
             _add_examples(document, operation)
+    for name in _sent_schemas(document):
+        _move_defaults(document["components"]["schemas"][name])
     return document
+
+
+def _sent_schemas(document: JsonObject) -> set[str]:
+    """The names of the schemas that request bodies consist of."""
+    schemas = document["components"]["schemas"]
+    bodies = [
+        operation["requestBody"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        if "requestBody" in operation
+    ]
+    names = set(_references(bodies))
+    new = names
+    while new:
+        new = {name for known in new for name in _references(schemas[known])} - names
+        names = names | new
+    return names
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _references(item)
+    elif isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].removeprefix(_REF)
+        for item in node.values():
+            yield from _references(item)
+
+
+def _move_defaults(schema: JsonObject) -> None:
+    """Moves the defaults of a request's fields into their descriptions.
+
+    Generators of code take a field with a default for one that is always there, and would require it in requests.
+    """
+    for field in schema.get("properties", {}).values():
+        default = field.pop("default", None)
+        if default is not None and default != {} and "description" in field:
+            field["description"] = f"{field['description']} Default: `{json.dumps(default)}`."
 
 
 def _answers_json(operation: JsonObject) -> bool:
@@ -137,10 +191,13 @@ def _add_once(operation: JsonObject) -> None:
             },
         }
     )
-    operation["responses"]["202"]["headers"] = {
-        "Location": _header("string", "Path of the job."),
-        idempotency.REPLAYED: _header("string", "`true` where the answer is that of an earlier try."),
-    }
+    replayed = {idempotency.REPLAYED: _header("string", "`true` where an earlier try made it.")}
+    for status in operation["responses"].keys() & {"201", "202"}:
+        operation["responses"][status]["headers"] = replayed
+        if operation["responses"][status]["description"].find("`Location`") >= 0:
+            operation["responses"][status]["headers"] = {"Location": _header("string", "Path of the job."), **replayed}
+    for code in ("idempotency_key_busy", "idempotency_key_invalid", "idempotency_key_reused"):
+        _add_problem(operation, code)
 
 
 def _add_common_problems(path: str, operation: JsonObject) -> None:
@@ -157,11 +214,16 @@ def _add_common_problems(path: str, operation: JsonObject) -> None:
     if any(parameter["in"] == "query" for parameter in operation.get("parameters", [])):
         codes.append("validation_failed")
     for code in codes:
-        status = CATALOGUE[code].status
-        described = responses(code)[status]
-        known = operation["responses"].setdefault(str(status), described)
-        if f"`{code}`" not in known["description"]:
-            known["description"] += f"; {described['description']}"
+        _add_problem(operation, code)
+
+
+def _add_problem(operation: JsonObject, code: str) -> None:
+    """Adds an error to an operation's answers, beside those of the same status."""
+    status = CATALOGUE[code].status
+    described = responses(code)[status]
+    known = operation["responses"].setdefault(str(status), described)
+    if f"`{code}`" not in known["description"]:
+        known["description"] += f"; {described['description']}"
 
 
 def _add_limits(operation: JsonObject) -> None:

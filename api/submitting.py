@@ -36,7 +36,9 @@ def submit_to_ledger(
         Problem: ``webhook_unknown``.
     """
     with tracing.span("job.submit", request.headers.get("traceparent"), images=len(job.images)) as span:
-        answer, replayed = _write(stores, tenant, replace(job, trace=span.context), once, webhook_field)
+        answer, replayed = _write(
+            stores, tenant, replace(job, trace=span.context, key_id=auth.caller().key_id), once, webhook_field
+        )
         span.tell(job=answer.id, replayed=replayed)
     # For the access event, whose path has no id yet.
     structlog.contextvars.bind_contextvars(job=answer.id)

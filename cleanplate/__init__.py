@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from cleanplate.base.masks import AutoMask, BoxesMask, FileMask, TemplateMask, TemplatesMask, TextMask
     from cleanplate.base.options import ImageOptions, JobOptions
     from cleanplate.client.answers import Rights
+    from cleanplate.client.asynchronous import AsyncClient
     from cleanplate.client.http import Client
     from cleanplate.client.job import Job
     from cleanplate.client.requests import Picture
     from cleanplate.client.webhooks import verify
 
 __all__ = [
+    "AsyncClient",
     "AutoMask",
     "BoxesMask",
     "Client",
@@ -39,6 +41,7 @@ _HOMES = {
     **dict.fromkeys(_MASKS, "cleanplate.base.masks"),
     "ImageOptions": "cleanplate.base.options",
     "JobOptions": "cleanplate.base.options",
+    "AsyncClient": "cleanplate.client.asynchronous",
     "Client": "cleanplate.client.http",
     "Job": "cleanplate.client.job",
     "Picture": "cleanplate.client.requests",

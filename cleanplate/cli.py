@@ -16,6 +16,7 @@ from cleanplate.commands import (
     audit,
     demo,
     doctor,
+    download,
     health,
     inpaint,
     keys,
@@ -25,6 +26,7 @@ from cleanplate.commands import (
     service,
     settings,
     submit,
+    sync,
     template,
     tenant_jobs,
     tenants,
@@ -94,6 +96,8 @@ app.command(cls=needs("service", "worker"))(service.up)
 app.command(cls=needs("service"))(service.link)
 app.command()(submit.submit)
 app.command()(submit.watch)
+app.command()(download.download)
+app.command()(sync.sync)
 app.command()(submit.approve)
 app.add_typer(tenant_jobs.app, name="jobs")
 app.command()(usage.usage)

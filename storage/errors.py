@@ -204,6 +204,21 @@ class LinkInvalid(StorageError):
     code = "link_invalid"
 
 
+class JobNotEnded(StorageError):
+    """The job, or an image that is to be done again, has not ended."""
+
+    code = "job_not_finished"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Images of {job_id} have not ended: ask again when they have.")
+
+
+class NothingToRedo(StorageError):
+    """No image can be done again."""
+
+    code = "nothing_to_redo"
+
+
 class JobCanceled(StorageError):
     """The call is not possible for a job that was canceled."""
 

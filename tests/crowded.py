@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -22,6 +22,7 @@ from storage.ledger.images.leases import heartbeat, lease_images, release_images
 from storage.ledger.images.pending_work import pending_work
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.ledger.jobs.overviews import overview
 from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.reading import get_job, list_images, list_jobs
@@ -165,7 +166,8 @@ def take(crowded: Crowded) -> None:
 def work(crowded: Crowded) -> None:
     """One image from lease to end."""
     db = crowded.shop.db
-    queued = list_images(db, crowded.shop.tenant, crowded.job_id, limit=2, after=None, state=ImageState.QUEUED)
+    only = ImageFilter(state=ImageState.QUEUED)
+    queued = list_images(db, crowded.shop.tenant, crowded.job_id, limit=2, after=None, only=only)
     ids = [image.id for image in queued]
     token, leased = lease_images(db, ids, worker="w", lease_s=60)
     assert len(leased) == 2
@@ -184,8 +186,9 @@ def delete_ended(crowded: Crowded) -> None:
     crowded.next_deleted += 1
 
 
-def _images(crowded: Crowded, job_id: str, **conditions: object) -> object:
-    return list_images(crowded.shop.db, crowded.shop.tenant, job_id, limit=50, after=None, **conditions)  # type: ignore[arg-type]
+def _images(crowded: Crowded, job_id: str, **conditions: Any) -> object:
+    only = ImageFilter(**conditions)
+    return list_images(crowded.shop.db, crowded.shop.tenant, job_id, limit=50, after=None, only=only)
 
 
 Call = Callable[[Crowded], object]
@@ -210,7 +213,7 @@ HOT: dict[str, Call] = {
     "jobs": lambda crowded: list_jobs(crowded.shop.db, crowded.shop.tenant, limit=50, after=None),
     "open jobs": lambda crowded: look_since(crowded.shop.db, crowded.shop.tenant, datetime.now(UTC)),
     "jobs by state": lambda crowded: list_jobs(
-        crowded.shop.db, crowded.shop.tenant, limit=50, after=None, state=JobState.RUNNING
+        crowded.shop.db, crowded.shop.tenant, limit=50, after=None, only=JobFilter(state=JobState.RUNNING)
     ),
     "page of images": lambda crowded: list_images(
         crowded.shop.db, crowded.shop.tenant, crowded.job_id, limit=50, after=10

@@ -54,6 +54,7 @@ class Shop:
         retention_s: int | None = None,
         priority: Priority = Priority.BULK,
         deadline: datetime | None = None,
+        **fields: Any,
     ) -> NewJob:
         """Create uploads and return an unsubmitted job of them; ``sizes`` are those of the images and the mask."""
         files = [(f"{n}.jpg", "image/jpeg") for n in range(images)]
@@ -68,6 +69,7 @@ class Shop:
             retention_s=retention_s,
             priority=priority,
             deadline=deadline,
+            **fields,
         )
 
     def job(self, job_id: str) -> Job:

@@ -13,6 +13,8 @@
     ├── TemplateGone     an image's template was deleted
     ├── TemplateUnmade   a template cannot be made of its sources
     ├── ModelMissing     the weights of the network are not on this machine
+    ├── DestinationRefused      a result cannot be written where its job wants it
+    ├── DestinationUnavailable  its bucket does not answer
     └── SourceError      a picture could not be fetched from its address
         ├── UrlNotAllowed       the service never fetches from this address
         ├── SourceRefused       the server refuses
@@ -132,6 +134,19 @@ class TemplateUnmade(WorkerError):
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class DestinationRefused(WorkerError):
+    """The bucket refuses the result, or the service may not write there any more."""
+
+    code = "destination_refused"
+
+
+class DestinationUnavailable(WorkerError):
+    """The bucket does not answer; a later attempt may write the result."""
+
+    code = "destination_unavailable"
+    transient = True
 
 
 class SourceError(WorkerError):

@@ -2,14 +2,16 @@
 
 from api.answers.base import Answer, Fault, Health, Problem, Readiness
 from api.answers.devices import Device, Devices
-from api.answers.images import ErrorLine, Image, ImagePage, ResultLine, SkippedLine
+from api.answers.images import ErrorLine, Image, ImagePage, ManifestLine, ResultLine, Reviewed, SkippedLine
 from api.answers.jobs import (
     Counts,
+    DryRun,
     ImageError,
     Job,
     JobEvent,
     JobLinks,
     JobPage,
+    LeftOutKey,
     Overview,
     Pause,
     Reason,
@@ -18,7 +20,15 @@ from api.answers.jobs import (
 from api.answers.templates import Template, TemplatePage
 from api.answers.uploads import StoredUpload, Upload, UploadPart, UploadParts, Uploads
 from api.answers.usage import Usage, UsageDay, Work
-from api.answers.webhooks import Delivery, DeliveryAttempt, DeliveryPage, Webhook, WebhookPage, WebhookWithSecret
+from api.answers.webhooks import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryPage,
+    Recovered,
+    Webhook,
+    WebhookPage,
+    WebhookWithSecret,
+)
 
 __all__ = [
     "Answer",
@@ -28,6 +38,7 @@ __all__ = [
     "DeliveryPage",
     "Device",
     "Devices",
+    "DryRun",
     "ErrorLine",
     "Fault",
     "Health",
@@ -38,12 +49,16 @@ __all__ = [
     "JobEvent",
     "JobLinks",
     "JobPage",
+    "LeftOutKey",
+    "ManifestLine",
     "Overview",
     "Pause",
     "Problem",
     "Readiness",
     "Reason",
+    "Recovered",
     "ResultLine",
+    "Reviewed",
     "Rights",
     "SkippedLine",
     "StoredUpload",

@@ -8,13 +8,15 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator
 
 from api.answers.base import Answer
-from api.example_ids import JOB_ID
+from api.example_ids import JOB_ID, KEY_ID
+from cleanplate.base.destinations import Destination
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.templates import Review
 from storage import records
 from storage.json_columns import read_job_mask
 from storage.records import (
+    JobKind,
     JobState,
     PausedBy,
     Priority,
@@ -75,6 +77,15 @@ class Job(Answer):
 
     id: str = Field(examples=[JOB_ID])
     state: JobState = Field(description="`completed`: every image has ended; not all need have succeeded.")
+    kind: JobKind = Field(default=JobKind.CATALOGUE, description="`repair`: a picture repaired by hand on the page.")
+    name: str | None = Field(default=None, description="Its name for people.", examples=["Spring catalogue, shirts"])
+    labels: list[str] = Field(default=[], examples=[["spring", "shirts"]])
+    metadata: dict[str, str] = Field(default={}, description="Texts of your own.", examples=[{"season": "2026-spring"}])
+    key_id: str | None = Field(
+        default=None, description="The API key that submitted it; null where it is not known.", examples=[KEY_ID]
+    )
+    parent_job_id: str | None = Field(default=None, description="The job whose images this one does again.")
+    replaces: bool = Field(default=False, description="Whether its results replace those of its parent.")
     total: int = Field(description="Images in all.")
     counts: Counts
     progress: float = Field(description="Share of the images that have ended, 0 to 1.", examples=[0.25])
@@ -83,6 +94,9 @@ class Job(Answer):
     eta_s: float | None = Field(description="Seconds until the end at that rate; null where unknown.")
     queue_position: int | None = Field(
         description="Its place among the jobs that have not begun, from 1 to 1000; null once it has begun."
+    )
+    destination: Destination | None = Field(
+        default=None, description="Where its results are written as well; null: nowhere."
     )
     options: JobOptions = Field(description="The options of all images, with their defaults.")
     mask: JobMask | None = Field(
@@ -97,6 +111,9 @@ class Job(Answer):
     rows_skipped: int = Field(description="Rows of its manifest that were left out; `links.skipped` lists them.")
     rights: Rights | None = Field(description="Null for jobs of versions that did not ask for it.")
     webhook_id: str | None
+    webhook_ids: list[str] = Field(
+        default=[], description="Further webhooks: named, of all jobs, or of this job alone. Some may be deleted."
+    )
     priority: Priority
     deadline: datetime | None = Field(description="Images that wait for a worker at this time fail.")
     paused: bool = Field(description="Whether it, its tenant or the whole service is paused.")
@@ -120,6 +137,14 @@ class Job(Answer):
         return cls(
             id=job.id,
             state=job.state,
+            kind=job.kind,
+            name=job.name,
+            labels=job.labels,
+            metadata=job.metadata,
+            key_id=job.key_id,
+            parent_job_id=job.parent_job_id,
+            replaces=job.replaces,
+            destination=job.destination,
             total=job.total,
             counts=Counts.model_validate(job.counts),
             progress=round(job.counts.ended / job.total, 6) if job.total else 1.0,
@@ -133,6 +158,7 @@ class Job(Answer):
             rows_skipped=job.rows_skipped,
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
+            webhook_ids=job.further_webhooks,
             priority=job.priority,
             deadline=job.deadline,
             paused=job.paused,
@@ -142,6 +168,30 @@ class Job(Answer):
             expires_at=job.expires_at,
             links=JobLinks.of(job.id),
         )
+
+
+class LeftOutKey(Answer):
+    """A key or a row that the job would leave out."""
+
+    code: str | None = Field(examples=["not_a_picture"])
+    detail: str
+
+
+class DryRun(Answer):
+    """The job that a request with `dry_run` would make. Nothing was written."""
+
+    images: int = Field(description="Images that it would have; each counts against the quota of images a day.")
+    rows_skipped: int = Field(description="Rows or keys that it would leave out.")
+    skipped: list[LeftOutKey] = Field(description="The first hundred of them.")
+    masks: dict[str, int] = Field(
+        description="Images by the kind of their mask: `file`, `boxes`, `template`, `templates`, `text`, `auto`.",
+        examples=[{"template": 1990, "file": 10}],
+    )
+    destinations: list[str] = Field(description="The first hundred addresses of results, where there is a destination.")
+    images_per_second: float | None = Field(
+        description="The pace of the tenant's latest jobs that have ended; null where there are none."
+    )
+    seconds: float | None = Field(description="The time that the images would take at that pace.")
 
 
 class JobEvent(Answer):

@@ -22,6 +22,8 @@ class Webhook(Answer):
     id: str = Field(examples=[WEBHOOK_ID])
     url: str = Field(examples=["https://shop.example/hooks/cleanplate"])
     events: list[str] = Field(description="The events that it gets.", examples=[["job.*", "image.failed"]])
+    all_jobs: bool = Field(default=False, description="Whether every new job tells it.")
+    job_id: str | None = Field(default=None, description="The job to which it belongs; null: the tenant's.")
     created_at: datetime
     previous_secret_expires_at: datetime | None = Field(
         description="The time until which the previous secret signs too; null where there is none."
@@ -92,3 +94,10 @@ class DeliveryPage(Answer):
 
     data: list[Delivery]
     next_cursor: str | None = Field(description="For the next part; null at the end.")
+
+
+class Recovered(Answer):
+    """Deliveries that are queued again."""
+
+    queued: int
+    more: bool = Field(description="Whether others have failed: repeat the call.")

@@ -6,9 +6,11 @@ Unknown fields are refused, so that a misspelt option is an error and not silent
 from api.requests.fields import ContentType, FileName, FilePart, Line, PageQuery, Request, Url, WaitQuery
 from api.requests.jobs import (
     Approve,
+    ImageSearch,
     ImagesQuery,
     InlineJob,
     JobBasics,
+    JobChanges,
     JobsQuery,
     JobTerms,
     ManifestJob,
@@ -16,12 +18,15 @@ from api.requests.jobs import (
     ManifestTerms,
     NewImage,
     NewJob,
+    NewRedo,
+    NewReview,
+    NewReviews,
 )
 from api.requests.masks import ImageMaskFields, JobMaskFields, MaskPlace
 from api.requests.templates import EstimateSource, LogoSource, NewTemplate, TemplatesQuery
 from api.requests.uploads import FileForm, NewUpload, NewUploads, SentPart, SentParts, WantedParts
 from api.requests.usage import UsageQuery
-from api.requests.webhooks import DeliveriesQuery, Events, NewWebhook, Rotation, WebhookChanges
+from api.requests.webhooks import DeliveriesQuery, Events, NewWebhook, OwnWebhook, Recovery, Rotation, WebhookChanges
 from cleanplate.base.documents import Id
 
 __all__ = [
@@ -35,9 +40,11 @@ __all__ = [
     "FilePart",
     "Id",
     "ImageMaskFields",
+    "ImageSearch",
     "ImagesQuery",
     "InlineJob",
     "JobBasics",
+    "JobChanges",
     "JobMaskFields",
     "JobTerms",
     "JobsQuery",
@@ -49,11 +56,16 @@ __all__ = [
     "MaskPlace",
     "NewImage",
     "NewJob",
+    "NewRedo",
+    "NewReview",
+    "NewReviews",
     "NewTemplate",
     "NewUpload",
     "NewUploads",
     "NewWebhook",
+    "OwnWebhook",
     "PageQuery",
+    "Recovery",
     "Request",
     "Rotation",
     "SentPart",

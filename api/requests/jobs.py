@@ -9,19 +9,27 @@ from pydantic import (
     AwareDatetime,
     ConfigDict,
     Field,
+    Json,
+    StringConstraints,
     ValidationError,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 
-from api.example_ids import MASK_ID, TEMPLATE_ID, UPLOAD_ID
-from api.requests.fields import FileName, FilePart, Line, PageQuery, Request, Url
+from api.example_ids import IMAGE_ID, KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID
+from api.requests.fields import FileName, FilePart, FilePath, Labels, Line, Metadata, PageQuery, Request, Sha256, Url
 from api.requests.masks import ImageMaskFields, JobMaskFields
+from api.requests.webhooks import OwnWebhook
+from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import Id
+from cleanplate.base.masks import AutoMask
 from cleanplate.base.options import ImageOptions, JobOptions
+from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.records import (
+    ImageReview,
     ImageState,
+    JobKind,
     JobState,
     Priority,
     Rights,
@@ -30,6 +38,15 @@ from storage.records import (
 
 #: Images validated at once.
 _SLICE = 1000
+
+
+def labels_of(text: str | None) -> list[str]:
+    """Labels that commas separate."""
+    return [label for label in (part.strip() for part in (text or "").split(",")) if label]
+
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+ListedLabels = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
 class NewImage(ImageMaskFields):
@@ -42,7 +59,15 @@ class NewImage(ImageMaskFields):
         examples=["https://shop.example/pictures/shirt-01.jpg"],
     )
     name: FileName | None = Field(
-        default=None, description="The file name. Missing: the upload's, or the last part of the address."
+        default=None, description="The file name. Missing: the path's, the upload's, or the address's last part."
+    )
+    path: FilePath | None = Field(
+        default=None,
+        description=(
+            "Where the picture lies in your own folders, with its file name. Results, events, ZIP and destination keep "
+            "it. Parts are separated by slashes; none may be `..`."
+        ),
+        examples=["shirts/front/01.jpg"],
     )
     options: ImageOptions | None = Field(
         default=None, description="The image's own options: the fields that they name win over the job's."
@@ -52,6 +77,11 @@ class NewImage(ImageMaskFields):
         max_length=200,
         description="The image's name in your own books; every list, results and errors repeat it.",
         examples=["sku-4711-front"],
+    )
+    metadata: Metadata | None = Field(
+        default=None,
+        description="Up to 16 texts of your own by key; every list repeats them, and filters by them.",
+        examples=[{"colour": "teal"}],
     )
 
     @model_validator(mode="after")
@@ -134,11 +164,44 @@ class JobBasics(Request):
         return Rights(basis=self.rights_basis, attested_by=self.attested_by, reference=self.rights_reference)
 
 
-class JobTerms(JobBasics, JobMaskFields):
+class JobNames(Request):
+    """The fields by which a job is found again."""
+
+    name: Line | None = Field(
+        default=None, max_length=200, description="A name for people.", examples=["Spring catalogue, shirts"]
+    )
+    labels: Labels | None = Field(
+        default=None, description="Up to 16 words; lists filter by them.", examples=[["spring", "shirts"]]
+    )
+    metadata: Metadata | None = Field(
+        default=None,
+        description="Up to 16 texts of your own by key; lists filter by them.",
+        examples=[{"season": "2026-spring"}],
+    )
+
+
+class JobTerms(JobBasics, JobNames, JobMaskFields):
     """The fields of every JSON job, wherever its pictures come from."""
 
+    kind: JobKind = Field(
+        default=JobKind.CATALOGUE,
+        description="`repair`: a picture that a person repairs by hand; lists of jobs leave it out unless asked.",
+    )
+
     options: JobOptions = Field(default_factory=JobOptions, description="How all images are repaired.")
+    destination: Destination | Url | None = Field(
+        default=None,
+        description=(
+            "A bucket of yours into which each result is written as well: an address with places in braces, such as "
+            "`s3://catalogue/clean/{path}`, or with headers."
+        ),
+        examples=["s3://catalogue/clean/{path}"],
+    )
     webhook_id: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
+    webhook_ids: Annotated[list[Id], Field(min_length=1, max_length=8)] | None = Field(
+        default=None, description="Up to 8 further webhooks; each gets the events that it asks for."
+    )
+    webhook: OwnWebhook | None = Field(default=None, description="An address that gets the events of this job alone.")
 
 
 class NewJob(JobTerms):
@@ -167,6 +230,16 @@ class NewJob(JobTerms):
         examples=["s3://catalogue/spring/"],
     )
 
+    source: Url | Annotated[list[Url], Field(min_length=1, max_length=100)] | None = Field(
+        default=None,
+        description=("As `folder`, or several of them. Keys under it that are left out are told, see `links.skipped`."),
+        examples=["s3://catalogue/spring/"],
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Submits nothing and answers 200 with what the job would be, see `DryRun`.",
+    )
+
     @field_validator("images", mode="wrap")
     @classmethod
     def _stop_at_faults(cls, listed: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -184,9 +257,16 @@ class NewJob(JobTerms):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
-        if sum(way is not None for way in (self.images, self.manifest, self.folder)) != 1:
-            raise ValueError("give one of images, manifest and folder")
+        if sum(way is not None for way in (self.images, self.manifest, self.folder, self.source)) != 1:
+            raise ValueError("give one of images, manifest, folder and source")
         return self
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders in S3 whose pictures are taken, with a slash at their ends."""
+        named = [self.folder] if self.folder is not None else self.source
+        urls = [named] if isinstance(named, str) else named or []
+        return [url if url.endswith("/") else f"{url}/" for url in urls]
 
 
 class ManifestTerms(JobTerms):
@@ -269,6 +349,13 @@ class InlineJob(JobBasics):
     options: str | None = Field(
         default=None, description="How all images are repaired: a JSON object, see `JobOptions`."
     )
+    name: Line | None = Field(default=None, max_length=200, description="A name for people.")
+    labels: ListedLabels | None = Field(default=None, description="Labels, separated by commas.")
+    metadata: Json[Metadata] | None = Field(
+        default=None,
+        description="A JSON object: up to 16 texts of your own by key.",
+        examples=['{"season": "2026-spring"}'],
+    )
     webhook: Id | None = Field(default=None, description="The webhook that gets `job.completed` and `image.failed`.")
 
 
@@ -285,16 +372,210 @@ class Approve(Request):
     )
 
 
-class JobsQuery(PageQuery):
+class JobChanges(JobNames):
+    """Changes of a job; missing fields stay as they are, an empty list or object removes what there is."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "Spring, second try", "labels": ["spring"]}})
+
+
+class _JobFields(PageQuery):
+    """Filters by fields of jobs."""
+
+    kind: Literal["catalogue", "repair", "any"] = Field(
+        default="catalogue", description="Only jobs of this kind. `repair`: those of the page that repairs one picture."
+    )
+    created_after: AwareDatetime | None = Field(
+        default=None, description="Only jobs made at this time or later.", examples=["2026-05-01T00:00:00Z"]
+    )
+    created_before: AwareDatetime | None = Field(
+        default=None, description="Only jobs made before this time.", examples=["2026-05-08T00:00:00Z"]
+    )
+    key_id: Id | None = Field(default=None, description="Only jobs that this API key submitted.", examples=[KEY_ID])
+    webhook_id: Id | None = Field(default=None, description="Only jobs that name this webhook.")
+
+    @property
+    def only_kind(self) -> JobKind | None:
+        """The kind that the list is restricted to."""
+        return None if self.kind == "any" else JobKind(self.kind)
+
+
+class JobsQuery(_JobFields):
     """The part of the list of jobs to read."""
 
     state: JobState | None = Field(default=None, description="Only jobs in this state.")
+    label: ListedLabels | None = Field(
+        default=None, description="Only jobs with all of these labels, separated by commas.", examples=["spring,shirts"]
+    )
+    metadata: Json[Metadata] | None = Field(
+        default=None,
+        description="A JSON object: only jobs whose metadata has these texts.",
+        examples=['{"season": "2026-spring"}'],
+    )
+    q: Words | None = Field(
+        default=None, description="Only jobs whose name contains all of these words.", examples=["spring shirts"]
+    )
+    order: Literal["newest", "oldest"] = Field(default="newest", description="The job that comes first.")
+
+    @property
+    def filter(self) -> JobFilter:
+        """The filter of the ledger's list."""
+        return JobFilter(
+            state=self.state,
+            kind=self.only_kind,
+            labels=labels_of(self.label),
+            metadata=self.metadata or {},
+            created_after=self.created_after,
+            created_before=self.created_before,
+            key_id=self.key_id,
+            webhook_id=self.webhook_id,
+            words=self.q,
+        )
 
 
-class ImagesQuery(PageQuery):
-    """The part of a job's images to read."""
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=r"^[^\x00]*$")]
+
+
+class NewReview(Request):
+    """A person's judgement of an image's result."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"review": "rejected", "note": "The collar is smeared."}})
+
+    review: ImageReview = Field(
+        description="`kept`: it is good; `rejected`: it is to be done again; `unseen`: neither."
+    )
+    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=r"^[^\x00]*$")] | None = (
+        Field(default=None, description="Why, for people.")
+    )
+
+
+class NewReviews(NewReview):
+    """A person's judgement of several images of a job."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"review": "kept", "images": [IMAGE_ID]}})
+
+    images: list[Id] = Field(min_length=1, max_length=1000, description="Up to 1000 images of the job.")
+
+
+class NewRedo(JobMaskFields):
+    """Images of a job to be done again, as a child of the job. Without a selection: those that were rejected."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"review": "rejected", "mask": {"template": TEMPLATE_ID}, "replace": True}}
+    )
+
+    images: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="Up to 1000 images of the job, by their ids."
+    )
+    state: ImageState | None = Field(default=None, description="Instead: those in this state.")
+    error_code: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]{1,60}$", description="Instead: those that failed with this code."
+    )
+    review: ImageReview | None = Field(default=None, description="Instead: those that were judged so.")
+    options: ImageOptions | None = Field(
+        default=None, description="Options that win over those of the job and of its images, field by field."
+    )
+    replace: bool = Field(
+        default=True,
+        description="Whether the results replace those of the images, in results and ZIP. Else they stand beside.",
+    )
+    name: Line | None = Field(default=None, max_length=200, description="The child's name. Missing: the job's.")
+    priority: Priority | None = Field(default=None, description="Missing: the job's.")
+    destination: Destination | Url | None = Field(
+        default=None, description="Missing: the job's where results replace its own, else none."
+    )
+    webhook_id: Id | None = Field(default=None, description="Missing: the job's.")
+    retention_days: int | None = Field(default=None, ge=1, le=3650, description="As for any job.")
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> Self:
+        named = [self.images, self.state, self.error_code, self.review]
+        if sum(selection is not None for selection in named) > 1:
+            raise ValueError("give one of images, state, error_code and review")
+        if isinstance(self.mask, AutoMask):
+            raise ValueError("name a template: a mark is not searched for again")
+        return self
+
+    @property
+    def filter(self) -> ImageFilter:
+        """The filter of images that are not named by id."""
+        if self.images is not None:
+            return ImageFilter()
+        if self.state is None and self.error_code is None:
+            return ImageFilter(review=self.review or ImageReview.REJECTED)
+        return ImageFilter(state=self.state, error_code=self.error_code)
+
+
+class _ImageFields(Request):
+    """Filters by fields of images."""
+
+    review: ImageReview | None = Field(default=None, description="Only images that were judged so.")
 
     state: ImageState | None = Field(default=None, description="Only images in this state.")
     error_code: str | None = Field(
         default=None, pattern=r"^[a-z0-9_]{1,60}$", description="Only images that failed with this code."
     )
+    custom_id: Line | None = Field(default=None, max_length=200, description="Only images with this `custom_id`.")
+    metadata: Json[Metadata] | None = Field(
+        default=None,
+        description="A JSON object: only images whose metadata has these texts.",
+        examples=['{"colour": "teal"}'],
+    )
+    q: Words | None = Field(
+        default=None, description="Only images whose name or `custom_id` contains all of these words."
+    )
+
+
+class ImagesQuery(PageQuery, _ImageFields):
+    """The part of a job's images to read."""
+
+    @property
+    def filter(self) -> ImageFilter:
+        """The filter of the ledger's list."""
+        return ImageFilter(
+            state=self.state,
+            error_code=self.error_code,
+            custom_id=self.custom_id,
+            metadata=self.metadata or {},
+            words=self.q,
+            review=self.review,
+        )
+
+
+class ImageSearch(_JobFields, _ImageFields):
+    """The images to find among those of all jobs."""
+
+    sha256: Sha256 | None = Field(default=None, description="Only the image whose result has this SHA-256.")
+    job_label: ListedLabels | None = Field(
+        default=None, description="Only images of jobs with all of these labels, separated by commas."
+    )
+    job_metadata: Json[Metadata] | None = Field(
+        default=None, description="A JSON object: only images of jobs whose metadata has these texts."
+    )
+    job_q: Words | None = Field(default=None, description="Only images of jobs whose name contains all of these words.")
+
+    @property
+    def image_filter(self) -> ImageFilter:
+        """The filter by fields of images."""
+        return ImageFilter(
+            state=self.state,
+            error_code=self.error_code,
+            custom_id=self.custom_id,
+            sha256=self.sha256,
+            metadata=self.metadata or {},
+            words=self.q,
+            review=self.review,
+        )
+
+    @property
+    def job_filter(self) -> JobFilter:
+        """The filter by fields of their jobs."""
+        return JobFilter(
+            kind=self.only_kind,
+            labels=labels_of(self.job_label),
+            metadata=self.job_metadata or {},
+            created_after=self.created_after,
+            created_before=self.created_before,
+            key_id=self.key_id,
+            webhook_id=self.webhook_id,
+            words=self.job_q,
+        )

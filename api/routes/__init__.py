@@ -11,6 +11,7 @@ from api.routes.jobs import blueprint as jobs
 from api.routes.looks import blueprint as looks
 from api.routes.manifests import blueprint as manifests
 from api.routes.pauses import blueprint as pauses
+from api.routes.redoing import blueprint as redoing
 from api.routes.results import blueprint as results
 from api.routes.templates import blueprint as templates
 from api.routes.uploads import blueprint as uploads
@@ -28,6 +29,7 @@ BLUEPRINTS = (
     manifests,
     events,
     results,
+    redoing,
     images,
     looks,
     pauses,

@@ -1,13 +1,14 @@
-"""Deliveries of webhooks with their attempts; a test post, a repeated post, and a new secret."""
+"""Deliveries of webhooks with their attempts; a test post, repeated posts, and a new secret."""
 
 from __future__ import annotations
 
 from apiflask import APIBlueprint
 
 from api import answers, auth, cursors, requests
+from api.bodies import must_be_json
 from api.problems import responses
 from api.stores import stores
-from storage.ledger.webhooks.deliveries import get_delivery, list_deliveries, redeliver
+from storage.ledger.webhooks.deliveries import get_delivery, list_deliveries, recover, redeliver
 from storage.ledger.webhooks.endpoints import ping, rotate_secret
 from storage.records import Scope
 
@@ -15,6 +16,7 @@ blueprint = APIBlueprint(
     "deliveries", __name__, tag={"name": "Webhook deliveries", "description": "What was posted, and what came back."}
 )
 auth.protect(blueprint, writes=Scope.ADMIN)
+must_be_json(blueprint, "deliveries.recover_failed")
 
 
 @blueprint.post("/v1/webhooks/<id:webhook_id>/rotate")
@@ -65,6 +67,7 @@ def index(webhook_id: str, query_data: requests.DeliveriesQuery) -> answers.Deli
         after=cursors.decode("delivery", query_data.cursor),
         state=query_data.state,
         job_id=query_data.job_id,
+        event=query_data.event,
     )
     page = deliveries[: query_data.limit]
     return answers.DeliveryPage(
@@ -89,3 +92,19 @@ def show(webhook_id: str, delivery_id: str) -> answers.Delivery:
 )
 def again(webhook_id: str, delivery_id: str) -> answers.Delivery:
     return answers.Delivery.of(redeliver(stores().database, auth.tenant(), webhook_id, delivery_id))
+
+
+@blueprint.post("/v1/webhooks/<id:webhook_id>/recover")
+@blueprint.input(requests.Recovery, location="json")
+@blueprint.output(answers.Recovered, status_code=202, description="Queued again.")
+@blueprint.doc(
+    summary="Redeliver all failed events since a time or an event",
+    description=(
+        "Also those that a disabled webhook missed: enable it first. They keep their order and their `webhook-id`. One "
+        "call queues up to 10,000; repeat it while `more` is true."
+    ),
+    responses=responses("webhook_disabled"),
+)
+def recover_failed(webhook_id: str, json_data: requests.Recovery) -> answers.Recovered:
+    queued, more = recover(stores().database, auth.tenant(), webhook_id, since=json_data.since, after=json_data.after)
+    return answers.Recovered(queued=queued, more=more)

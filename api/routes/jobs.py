@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json, unsupported
 from api.concurrency import waiting
+from api.dry_runs import dry_run
 from api.gathering import check_count, gather_job, places_of
 from api.idempotency import once
 from api.inline import read_inline_job
@@ -18,13 +19,13 @@ from api.stores import Stores, stores
 from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.changes import cancel_job, describe_job, retry_failed
 from storage.ledger.jobs.reading import get_job, list_images, list_jobs
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.templates.review import approve_job
 from storage.ledger.tenants.idempotency import Once, recall_answer
-from storage.records import JobState, Scope
+from storage.records import Scope
 
 blueprint = APIBlueprint(
     "jobs",
@@ -32,7 +33,7 @@ blueprint = APIBlueprint(
     tag={"name": "Jobs", "description": "Submit pictures to be cleaned, and follow them."},
 )
 auth.protect(blueprint, writes=Scope.SUBMIT)
-must_be_json(blueprint, "jobs.approve")
+must_be_json(blueprint, "jobs.approve", "jobs.describe")
 
 
 @blueprint.post("/v1/jobs")
@@ -79,10 +80,19 @@ must_be_json(blueprint, "jobs.approve")
         "mask_format_unsupported",
         "mask_too_many_parts",
         "mask_size_mismatch",
+        "destination_not_allowed",
+        "destination_refused",
+        "destination_collides",
         "blob_store_unavailable",
+        also={
+            200: {
+                "description": "With `dry_run`: what the job would be.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/DryRun"}}},
+            }
+        },
     ),
 )
-def submit() -> tuple[answers.Job, int, dict[str, str]]:
+def submit() -> tuple[answers.Job | answers.DryRun, int, dict[str, str]]:
     backend, tenant = stores(), auth.tenant()
     if not request.is_json and request.mimetype != "multipart/form-data":
         raise unsupported("application/json", "multipart/form-data")
@@ -91,7 +101,10 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     if given is not None:
         return accepted(answers.Job.model_validate(given), replayed=True)
     if request.is_json:
-        job, replayed = _submit_uploaded(backend, tenant, attempt)
+        body = _read_body(backend)
+        if body.dry_run:
+            return dry_run(backend, tenant, gather_job(backend, tenant, body)), 200, {}
+        job, replayed = _submit_uploaded(backend, tenant, attempt, body)
     else:
         job, replayed = submit_to_ledger(
             backend, tenant, read_inline_job(backend, tenant), attempt, webhook_field="webhook"
@@ -99,16 +112,21 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     return accepted(job, replayed=replayed)
 
 
-def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tuple[answers.Job, bool]:
+def _read_body(backend: Stores) -> requests.NewJob:
     given = request.get_json()
     if isinstance(given, dict):
         require_rights(given)
         if isinstance(given.get("images"), list):
             check_count(backend, len(given["images"]))
     try:
-        body = requests.NewJob.model_validate(given)
+        return requests.NewJob.model_validate(given)
     except ValidationError as error:
         raise validation_problem(error) from error
+
+
+def _submit_uploaded(
+    backend: Stores, tenant: str, attempt: Once | None, body: requests.NewJob
+) -> tuple[answers.Job, bool]:
     job = gather_job(backend, tenant, body)
     try:
         return submit_to_ledger(backend, tenant, job, attempt, webhook_field="webhook_id")
@@ -118,22 +136,29 @@ def _submit_uploaded(backend: Stores, tenant: str, attempt: Once | None) -> tupl
 
 @blueprint.get("/v1/jobs")
 @blueprint.input(requests.JobsQuery, location="query")
-@blueprint.output(answers.JobPage, description="Jobs, newest first.")
+@blueprint.output(answers.JobPage, description="Jobs, newest first unless `order` says otherwise.")
 @blueprint.doc(
     summary="List jobs",
+    description="All filters hold together. Repairs made by hand on the page are listed only by `kind`.",
     responses=responses(
         "cursor_invalid",
     ),
 )
 def index(query_data: requests.JobsQuery) -> answers.JobPage:
-    return page_of_jobs(limit=query_data.limit, cursor=query_data.cursor, state=query_data.state)
+    return page_of_jobs(query_data)
 
 
-def page_of_jobs(*, limit: int, cursor: str | None, state: JobState | None) -> answers.JobPage:
+def page_of_jobs(query: requests.JobsQuery) -> answers.JobPage:
     """One page of the caller's jobs. Raises Problem ``cursor_invalid``."""
-    after = cursors.decode("job", cursor)
-    jobs = list_jobs(stores().database, auth.tenant(), limit=limit + 1, after=after, state=state)
-    page = jobs[:limit]
+    jobs = list_jobs(
+        stores().database,
+        auth.tenant(),
+        limit=query.limit + 1,
+        after=cursors.decode("job", query.cursor),
+        only=query.filter,
+        oldest_first=query.order == "oldest",
+    )
+    page = jobs[: query.limit]
     more = len(jobs) > len(page)
     return answers.JobPage(
         data=[answers.Job.of(job) for job in page],
@@ -171,6 +196,25 @@ def _await_news(backend: Stores, job: answers.Job, wait_s: float) -> None:
         backend.watcher.unsubscribe(subscription)
     if subscription.revoked:
         raise auth.key_ended()
+
+
+@blueprint.patch("/v1/jobs/<id:job_id>")
+@blueprint.input(requests.JobChanges, location="json")
+@blueprint.output(answers.Job, description="The job as it is now.")
+@blueprint.doc(
+    summary="Rename or label a job",
+    description="Changes `name`, `labels` and `metadata`, each as a whole; missing fields stay as they are.",
+)
+def describe(job_id: str, json_data: requests.JobChanges) -> answers.Job:
+    job = describe_job(
+        stores().database,
+        auth.tenant(),
+        job_id,
+        name=json_data.name,
+        labels=json_data.labels,
+        metadata=json_data.metadata,
+    )
+    return answers.Job.of(job)
 
 
 @blueprint.post("/v1/jobs/<id:job_id>/cancel")
@@ -246,8 +290,7 @@ def images(job_id: str, query_data: requests.ImagesQuery) -> answers.ImagePage:
         job_id,
         limit=query_data.limit + 1,
         after=after,
-        state=query_data.state,
-        error_code=query_data.error_code,
+        only=query_data.filter,
     )
     page = images[: query_data.limit]
     more = len(images) > len(page)

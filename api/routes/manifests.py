@@ -70,7 +70,7 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
     file = request.files["manifest"].stream
     file.seek(0)
     images, skipped = read_images(backend, tenant, file, terms, terms)
-    new = with_terms(backend, terms, images, skipped)
+    new = with_terms(backend, tenant, terms, images, skipped)
     job, replayed = submit_to_ledger(backend, tenant, new, attempt, webhook_field="job/webhook_id")
     return accepted(job, replayed=replayed)
 

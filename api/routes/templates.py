@@ -8,13 +8,14 @@ from flask import Response
 from api import answers, auth, cursors, requests
 from api.answers import Fault
 from api.bodies import must_be_json
+from api.idempotency import done_once
 from api.problems import Problem, pointer, responses
 from api.stores import stores
 from cleanplate.base.masks import LogoPlace
 from storage import records
 from storage.errors import NotFound, UploadUnknown
 from storage.ledger.templates.review import approve_template, reject_template
-from storage.ledger.templates.templates import create_template, delete_template, get_template, list_templates
+from storage.ledger.templates.templates import create_template_once, delete_template, get_template, list_templates
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -43,9 +44,10 @@ must_be_json(blueprint, "templates.create")
         "webhook_unknown",
     ),
 )
-def create(json_data: requests.NewTemplate) -> answers.Template:
+def create(json_data: requests.NewTemplate) -> tuple[answers.Template, int, dict[str, str]]:
+    database, tenant, new = stores().database, auth.tenant(), _new(json_data)
     try:
-        made = create_template(stores().database, auth.tenant(), _new(json_data), actor=auth.actor())
+        made, headers = done_once(lambda once: create_template_once(database, tenant, once, new, actor=auth.actor()))
     except UploadUnknown as error:
         raise Problem(error.code, str(error), faults=_places_of(json_data, set(error.identifiers))) from error
     except NotFound as error:
@@ -55,7 +57,7 @@ def create(json_data: requests.NewTemplate) -> answers.Template:
         detail = f"There is no {error.kind} {error.identifier!r}."
         faults = [Fault(pointer=place, detail=detail)]
         raise Problem("job_unknown" if job else "webhook_unknown", detail, faults=faults) from error
-    return answers.Template.of(made)
+    return answers.Template.of(made), 202, headers
 
 
 def _new(body: requests.NewTemplate) -> records.NewTemplate:

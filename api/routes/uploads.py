@@ -8,12 +8,13 @@ from flask import Response
 from api import answers, auth, requests
 from api.answers import Fault
 from api.bodies import only_json
+from api.idempotency import done_once
 from api.problems import Problem, pointer, responses
 from api.stores import Stores, stores
 from storage.blobs.base import part_sizes
 from storage.errors import NotFound, PartsInvalid
 from storage.ledger.tenants.parts import drop_upload, find_upload, mark_complete, name_parts
-from storage.ledger.tenants.uploads import create_uploads
+from storage.ledger.tenants.uploads import create_uploads_once
 from storage.records import Scope, Upload
 
 blueprint = APIBlueprint(
@@ -43,36 +44,40 @@ _MAX_PARTS = 10_000
         "blob_store_unavailable",
     ),
 )
-def create(json_data: requests.NewUploads) -> answers.Uploads:
-    backend = stores()
+def create(json_data: requests.NewUploads) -> tuple[answers.Uploads, int, dict[str, str]]:
+    backend, tenant = stores(), auth.tenant()
     for index, file in enumerate(json_data.files):
         if file.size is not None and file.size > backend.settings.max_image_bytes:
             detail = f"The file may have {backend.settings.max_image_bytes} bytes at most."
             place = pointer("files", index, "size")
             raise Problem("image_too_large", detail, faults=[Fault(pointer=place, detail=detail)])
     _hold_parts(json_data.files)
-    created = create_uploads(
-        backend.database,
-        auth.tenant(),
-        [(file.filename, file.content_type) for file in json_data.files],
-        expires_in_s=backend.settings.upload_expiry_s,
-        sizes=[file.size for file in json_data.files],
-        in_parts=[file.method == "multipart" for file in json_data.files],
+    created, headers = done_once(
+        lambda once: create_uploads_once(
+            backend.database,
+            tenant,
+            once,
+            [(file.filename, file.content_type) for file in json_data.files],
+            expires_in_s=backend.settings.upload_expiry_s,
+            sizes=[file.size for file in json_data.files],
+            in_parts=[file.method == "multipart" for file in json_data.files],
+        )
     )
+    # A repeat finds the transfer of a file in parts begun, or ended: then it has no links.
+    begun = {upload.id: upload.parts_id for upload in created if upload.parts_id}
     opened = {
         upload.id: backend.blobs.begin_parts(upload.key, content_type=upload.content_type)
         for upload in created
-        if upload.parts_id is not None
+        if upload.parts_id == ""
     }
     name_parts(backend.database, opened)
-    return answers.Uploads(
-        uploads=[
-            _in_parts(backend, upload, opened[upload.id])
-            if file.method == "multipart"
-            else _in_one(backend, upload, by_form=file.method == "post")
-            for upload, file in zip(created, json_data.files, strict=True)
-        ]
-    )
+    places = [
+        _in_parts(backend, upload, (opened | begun).get(upload.id))
+        if file.method == "multipart"
+        else _in_one(backend, upload, by_form=file.method == "post")
+        for upload, file in zip(created, json_data.files, strict=True)
+    ]
+    return answers.Uploads(uploads=places), 201, headers
 
 
 @blueprint.post("/v1/uploads/<id:upload_id>/parts")
@@ -190,9 +195,9 @@ def _in_one(backend: Stores, upload: Upload, *, by_form: bool) -> answers.Upload
     )
 
 
-def _in_parts(backend: Stores, upload: Upload, parts_id: str) -> answers.Upload:
-    sizes = part_sizes(upload.size or 0)
-    parts = [_part(backend, upload, parts_id, number, size) for number, size in enumerate(sizes, 1)]
+def _in_parts(backend: Stores, upload: Upload, parts_id: str | None) -> answers.Upload:
+    sizes = part_sizes(upload.size or 0) if parts_id is not None else []
+    parts = [_part(backend, upload, parts_id or "", number, size) for number, size in enumerate(sizes, 1)]
     return answers.Upload(
         id=upload.id,
         filename=upload.filename,
@@ -201,7 +206,7 @@ def _in_parts(backend: Stores, upload: Upload, parts_id: str) -> answers.Upload:
         headers={},
         fields={},
         parts=parts,
-        expires_at=parts[0].expires_at,
+        expires_at=parts[0].expires_at if parts else upload.expires_at,
     )
 
 

@@ -7,12 +7,13 @@ from flask import Response
 
 from api import answers, auth, requests
 from api.bodies import only_json
+from api.idempotency import done_once
 from api.problems import responses
 from api.stores import stores
 from api.webhook_urls import check_webhook_url
 from storage.ledger.webhooks.endpoints import (
     change_endpoint,
-    create_endpoint,
+    create_endpoint_once,
     delete_endpoint,
     get_endpoint,
     list_endpoints,
@@ -41,13 +42,21 @@ only_json(blueprint)
         "url_not_allowed",
     ),
 )
-def create(json_data: requests.NewWebhook) -> answers.WebhookWithSecret:
-    backend = stores()
+def create(json_data: requests.NewWebhook) -> tuple[answers.WebhookWithSecret, int, dict[str, str]]:
+    backend, tenant = stores(), auth.tenant()
     check_webhook_url(json_data.url, allow_private=backend.settings.webhook_allow_private)
-    endpoint, secret = create_endpoint(
-        backend.database, auth.tenant(), json_data.url, json_data.events, actor=auth.actor()
+    (endpoint, secret), headers = done_once(
+        lambda once: create_endpoint_once(
+            backend.database,
+            tenant,
+            once,
+            json_data.url,
+            json_data.events,
+            all_jobs=json_data.all_jobs,
+            actor=auth.actor(),
+        )
     )
-    return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
+    return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint)), 201, headers
 
 
 @blueprint.get("/v1/webhooks")
@@ -89,6 +98,7 @@ def change(webhook_id: str, json_data: requests.WebhookChanges) -> answers.Webho
         webhook_id,
         url=json_data.url,
         events=json_data.events,
+        all_jobs=json_data.all_jobs,
         enable=bool(json_data.enabled),
         actor=auth.actor(),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from api import answers, auth, text_marks
+from api import answers, auth, requests, text_marks
 from api.problems import Problem
 from api.routes.jobs import page_of_jobs
 from api.stores import stores
@@ -25,7 +25,7 @@ _PART = 30
 def index() -> Response:
     asked = request.args.get("state")
     state = JobState(asked) if asked in set(JobState) else None
-    page = page_of_jobs(limit=_PART, cursor=None, state=state)
+    page = page_of_jobs(requests.JobsQuery(limit=_PART, state=state))
     return show("jobs.html", first=page.model_dump(mode="json"), state=state, part=_PART, **_rights())
 
 

@@ -173,6 +173,10 @@ class Settings(BaseModel):
         default=(),
         description="Buckets, or bucket/folder, that every tenant's jobs may read pictures from by s3:// (JSON list).",
     )
+    destination_buckets: JsonList[str] = Field(
+        default=(),
+        description="Buckets, or bucket/folder, into which every tenant's jobs may write results by s3:// (JSON list).",
+    )
     models: JsonList[str] = Field(
         default=(),
         description="Names of weights that jobs may choose beside the service's own; workers need them (JSON list).",

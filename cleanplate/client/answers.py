@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import ImageMask, JobMask
@@ -19,6 +20,8 @@ from cleanplate.base.templates import Review, TemplatePlace, TemplateProgress, T
 DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
 JobState = Literal["estimating", "needs_review", "queued", "running", "completed", "canceled"]
+JobKind = Literal["catalogue", "repair"]
+ImageReview = Literal["unseen", "kept", "rejected"]
 ImageState = Literal["queued", "running", "succeeded", "skipped", "failed", "canceled"]
 
 
@@ -97,6 +100,19 @@ class JobAnswer(_Answer):
 
     id: str
     state: JobState
+    #: ``repair``: a picture repaired by hand on the page.
+    kind: JobKind = "catalogue"
+    #: For people.
+    name: str | None = None
+    labels: list[str] = []
+    metadata: dict[str, str] = {}
+    #: The API key that submitted it; ``None``: not known.
+    key_id: str | None = None
+    #: The job whose images it does again, and whether its results replace theirs.
+    parent_job_id: str | None = None
+    replaces: bool = False
+    #: Where its results are written as well.
+    destination: Destination | JsonObject | None = Field(default=None, union_mode="left_to_right")
     total: int
     counts: JobCounts
     #: Share of the images that have ended, 0 to 1.
@@ -122,6 +138,8 @@ class JobAnswer(_Answer):
     #: Rows of its manifest that were left out.
     rows_skipped: int = 0
     webhook_id: str | None = None
+    #: Further ones: named, of all jobs, or of this job alone.
+    webhook_ids: list[str] = []
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -132,6 +150,30 @@ class JobAnswer(_Answer):
     @property
     def ended(self) -> bool:
         return self.state in {"completed", "canceled"}
+
+
+class LeftOutKey(_Answer):
+    """A key or a row that a job would leave out."""
+
+    code: str | None
+    detail: str
+
+
+class DryRun(_Answer):
+    """What a job would be; nothing was written."""
+
+    images: int
+    rows_skipped: int
+    #: The first hundred of them.
+    skipped: list[LeftOutKey]
+    #: Images by the kind of their mask.
+    masks: dict[str, int]
+    #: The first hundred addresses of results.
+    destinations: list[str]
+    #: The pace of the latest jobs; ``None`` where there are none.
+    images_per_second: float | None
+    #: The time of the images at that pace.
+    seconds: float | None
 
 
 class FailureReason(_Answer):
@@ -196,8 +238,17 @@ class ImageAnswer(_Answer):
     #: 0-based place in the job.
     position: int
     name: str
+    #: Where it lies in the submitter's folders.
+    path: str | None = None
     #: The submitter's own name for it.
     custom_id: str | None = None
+    metadata: dict[str, str] = {}
+    #: A person's judgement of its result.
+    review: ImageReview = "unseen"
+    review_note: str | None = None
+    #: The image of the parent job that it does again, and the image whose result replaces its own.
+    redo_of: str | None = None
+    replaced_by: str | None = None
     #: The address that the service fetches it from; ``None`` for uploads.
     source_url: str | None = None
     #: Its own mask and options, as submitted; ``None``: the job's.
@@ -216,10 +267,18 @@ class ImageAnswer(_Answer):
     record: ImageRecord = ImageRecord()
     #: Paths of its result and its preview; ``None`` while there is none.
     result_url: str | None
+    #: Where the result was written as well.
+    destination_url: str | None = None
     preview_url: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+class Reviewed(_Answer):
+    """Images whose judgement was written."""
+
+    changed: int
 
 
 class ResultLine(_Answer):
@@ -227,19 +286,28 @@ class ResultLine(_Answer):
 
     image_id: str
     custom_id: str | None
+    metadata: dict[str, str] = {}
     name: str
+    path: str | None = None
     position: int
     state: ImageState = "succeeded"
+    review: ImageReview = "unseen"
+    #: The image of a child job whose result this is.
+    replaced_by: str | None = None
     content_type: str | None
     #: Pixels.
     width: int | None = None
     height: int | None = None
     #: Of the result's file, in hexadecimal digits.
     sha256: str | None
+    #: Its size.
+    bytes: int | None = None
     #: Name of the result's file; ``None``: the service is older.
     file_name: str | None = None
     #: Path of the result.
     result_url: str | None = None
+    #: Where it was written as well.
+    destination_url: str | None = None
 
 
 class ErrorLine(_Answer):
@@ -247,16 +315,19 @@ class ErrorLine(_Answer):
 
     image_id: str
     custom_id: str | None
+    metadata: dict[str, str] = {}
     name: str
+    path: str | None = None
     position: int
     error: ImageError
 
 
 class SkippedLine(_Answer):
-    """A row of a job's manifest that was left out; ``line`` counts from 1."""
+    """A row of a job's manifest, or a key of its source, that was left out; ``line`` counts from 1."""
 
     custom_id: str | None
     line: int
+    code: str | None = None
     detail: str
 
 
@@ -267,6 +338,10 @@ class WebhookAnswer(_Answer):
     url: str
     events: list[str] = []
     secret: str | None = None
+    #: Whether every new job tells it.
+    all_jobs: bool = False
+    #: The job to which it belongs; ``None``: the tenant's.
+    job_id: str | None = None
     created_at: datetime | None = None
     #: Until this time posts carry a signature by the previous secret too.
     previous_secret_expires_at: datetime | None = None
@@ -275,6 +350,13 @@ class WebhookAnswer(_Answer):
     #: Nothing has been posted to it since then; ``None`` while it is enabled.
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
+
+
+class Recovered(_Answer):
+    """Deliveries that are queued again; ``more``: others have failed, repeat the call."""
+
+    queued: int
+    more: bool
 
 
 class DeliveryAttempt(_Answer):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from cleanplate.base.documents import JsonObject
-from cleanplate.client.answers import DeliveryAnswer, DeliveryState, WebhookAnswer
+from cleanplate.client.answers import DeliveryAnswer, DeliveryState, Recovered, WebhookAnswer
 from cleanplate.client.calls import Calls
 
 _PATH = "/v1/webhooks"
@@ -17,9 +18,12 @@ class Webhooks:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def create(self, url: str, *, events: Sequence[str] | None = None) -> WebhookAnswer:
-        """Create an endpoint for the usual events or ``events``; only this answer holds its ``secret``."""
-        body: JsonObject = {"url": url} | ({} if events is None else {"events": list(events)})
+    def create(self, url: str, *, events: Sequence[str] | None = None, all_jobs: bool = False) -> WebhookAnswer:
+        """Create an endpoint for the usual events or ``events``; only this answer holds its ``secret``.
+
+        ``all_jobs``: every job from now on tells it.
+        """
+        body: JsonObject = {"url": url, "all_jobs": all_jobs} | ({} if events is None else {"events": list(events)})
         return self._calls.call(WebhookAnswer, "POST", _PATH, json=body, repeatable=False)
 
     def list(self) -> Iterator[WebhookAnswer]:
@@ -31,10 +35,18 @@ class Webhooks:
         return self._calls.call(WebhookAnswer, "GET", f"{_PATH}/{webhook_id}")
 
     def change(
-        self, webhook_id: str, *, url: str | None = None, events: Sequence[str] | None = None, enable: bool = False
+        self,
+        webhook_id: str,
+        *,
+        url: str | None = None,
+        events: Sequence[str] | None = None,
+        all_jobs: bool | None = None,
+        enable: bool = False,
     ) -> WebhookAnswer:
         """Change an endpoint's address or events, or ``enable`` it after the service disabled it."""
         body: JsonObject = {} if url is None else {"url": url}
+        if all_jobs is not None:
+            body["all_jobs"] = all_jobs
         if events is not None:
             body["events"] = list(events)
         if enable:
@@ -55,10 +67,30 @@ class Webhooks:
         return self._calls.call(DeliveryAnswer, "POST", f"{_PATH}/{webhook_id}/ping", repeatable=False)
 
     def deliveries(
-        self, webhook_id: str, *, state: DeliveryState | None = None, job_id: str | None = None
+        self,
+        webhook_id: str,
+        *,
+        state: DeliveryState | None = None,
+        job_id: str | None = None,
+        event: str | None = None,
     ) -> Iterator[DeliveryAnswer]:
-        """An endpoint's deliveries, newest first."""
-        return self._calls.pages(DeliveryAnswer, f"{_PATH}/{webhook_id}/deliveries", {"state": state, "job_id": job_id})
+        """An endpoint's deliveries, newest first; ``event`` is a type, or a kind (``image.*``)."""
+        query = {"state": state, "job_id": job_id, "event": event}
+        return self._calls.pages(DeliveryAnswer, f"{_PATH}/{webhook_id}/deliveries", query)
+
+    def recover(self, webhook_id: str, *, since: datetime | None = None, after: str | None = None) -> int:
+        """Send all failed deliveries again since a time, or behind a delivery; how many.
+
+        Those that a disabled endpoint missed are among them: enable it first.
+        """
+        start = {"after": after} if since is None else {"since": since.astimezone().isoformat()}
+        queued = 0
+        while True:
+            path = f"{_PATH}/{webhook_id}/recover"
+            answer = self._calls.call(Recovered, "POST", path, json=start, repeatable=False)
+            queued += answer.queued
+            if not answer.more:
+                return queued
 
     def delivery(self, webhook_id: str, delivery_id: str) -> DeliveryAnswer:
         """One delivery with all its attempts."""

@@ -23,15 +23,17 @@ import httpx
 from cleanplate.base.documents import JsonObject
 from cleanplate.client.answers import (
     DeviceAnswer,
+    DryRun,
     ErrorLine,
     ImageAnswer,
+    ImageReview,
     ImageState,
     JobAnswer,
     JobOverview,
-    JobState,
     PauseAnswer,
     ReadinessAnswer,
     ResultLine,
+    Reviewed,
     Rights,
     SkippedLine,
     UsageAnswer,
@@ -42,7 +44,21 @@ from cleanplate.client.following import RESUME_S, Event, Patience, follow
 from cleanplate.client.job import Job
 from cleanplate.client.journal import Journal
 from cleanplate.client.refusals import refusal
-from cleanplate.client.requests import Mask, Picture, Terms, mask_fields, pictures_of, terms_body
+from cleanplate.client.requests import (
+    ImageFilters,
+    JobFilters,
+    Mask,
+    Picture,
+    RedoTerms,
+    Terms,
+    image_query,
+    job_query,
+    mask_fields,
+    pictures_of,
+    redo_body,
+    search_query,
+    terms_body,
+)
 from cleanplate.client.retries import Retries
 from cleanplate.client.templates import Templates
 from cleanplate.client.transfers import Transfers
@@ -50,6 +66,8 @@ from cleanplate.errors import Refused
 
 #: Seconds that the service may hold a long poll; less than the time-out of an answer.
 LONG_POLL_S = 25
+#: Images that one request judges.
+REVIEWED_AT_ONCE = 1000
 #: Files with more bytes are sent in parts.
 WHOLE_BYTES = 64 * 1024 * 1024
 
@@ -164,19 +182,31 @@ class Client:
 
     def submit_folder(
         self,
-        url: str,
+        url: str | Sequence[str],
         *,
         rights: Rights,
         mask: Mask,
         idempotency_key: str | None = None,
         **terms: Unpack[Terms],
     ) -> Job:
-        """Submit every picture under ``s3://bucket/prefix/`` as one job; its ``custom_id`` is the rest of its key."""
+        """Submit every picture under ``s3://bucket/prefix/`` as one job; its ``custom_id`` is the rest of its key.
+
+        ``url`` may be several prefixes. Keys that are left out are told by :meth:`skipped`.
+        """
         return self._submit(
-            lambda uploads: {"folder": url, **mask_fields(mask, uploads)},
+            lambda uploads: {"source": url if isinstance(url, str) else list(url), **mask_fields(mask, uploads)},
             files=[mask] if isinstance(mask, Path) else [],
             rights=rights, terms=terms, key=idempotency_key, journal=None, on_uploaded=None,
         )  # fmt: skip
+
+    def dry_run(
+        self, url: str | Sequence[str], *, rights: Rights, mask: Mask | None = None, **terms: Unpack[Terms]
+    ) -> DryRun:
+        """What :meth:`submit_folder` would make a job of; nothing is submitted. A mask's file is uploaded."""
+        uploads = self.upload([mask]) if isinstance(mask, Path) else {}
+        source = url if isinstance(url, str) else list(url)
+        body = {"source": source, "dry_run": True, **mask_fields(mask, uploads), **terms_body(rights, terms)}
+        return self._calls.call(DryRun, "POST", "/v1/jobs", json=body)
 
     def upload(
         self,
@@ -204,9 +234,28 @@ class Client:
         """A job that was submitted before."""
         return Job(self, self.job(job_id))
 
-    def jobs(self, *, state: JobState | None = None) -> Iterator[JobAnswer]:
-        """The tenant's jobs, newest first, fetched page by page."""
-        return self._calls.pages(JobAnswer, "/v1/jobs", {"state": state})
+    def jobs(
+        self, *, order: Literal["newest", "oldest"] = "newest", **filters: Unpack[JobFilters]
+    ) -> Iterator[JobAnswer]:
+        """The tenant's jobs, newest first, fetched page by page. Repairs of the page only by ``kind``."""
+        return self._calls.pages(JobAnswer, "/v1/jobs", {**job_query(filters), "order": order})
+
+    def describe(
+        self,
+        job_id: str,
+        *,
+        name: str | None = None,
+        labels: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> JobAnswer:
+        """Change the job's name, labels or metadata, each as a whole; what is ``None`` stays."""
+        given = {
+            "name": name,
+            "labels": None if labels is None else list(labels),
+            "metadata": None if metadata is None else dict(metadata),
+        }
+        body = {field: value for field, value in given.items() if value is not None}
+        return self._calls.call(JobAnswer, "PATCH", _job_path(job_id), json=body)
 
     def cancel(self, job_id: str) -> JobAnswer:
         """Cancel the job: images that have not ended end as ``canceled``."""
@@ -245,15 +294,66 @@ class Client:
         """Resume all jobs of the tenant, except those that are paused themselves."""
         return self._calls.call(PauseAnswer, "DELETE", "/v1/pause")
 
-    def images(
-        self, job_id: str, *, state: ImageState | None = None, error_code: str | None = None
-    ) -> Iterator[ImageAnswer]:
+    def images(self, job_id: str, **filters: Unpack[ImageFilters]) -> Iterator[ImageAnswer]:
         """The job's images by position, fetched page by page."""
-        return self._calls.pages(ImageAnswer, _job_path(job_id, "images"), {"state": state, "error_code": error_code})
+        return self._calls.pages(ImageAnswer, _job_path(job_id, "images"), image_query(filters))
+
+    def find_images(
+        self, *, sha256: str | None = None, job: JobFilters | None = None, **filters: Unpack[ImageFilters]
+    ) -> Iterator[ImageAnswer]:
+        """Images of all jobs, those of the newest job first; ``sha256`` is that of a result's file."""
+        return self._calls.pages(ImageAnswer, "/v1/images", search_query(sha256, job or {}, filters))
 
     def image(self, image_id: str) -> ImageAnswer:
         """One image's current state."""
         return self._calls.call(ImageAnswer, "GET", f"/v1/images/{image_id}")
+
+    def review(self, image_id: str, review: ImageReview, *, note: str | None = None) -> ImageAnswer:
+        """Judge an image's result: ``kept``, ``rejected`` or ``unseen``."""
+        body = {"review": review, **({} if note is None else {"note": note})}
+        return self._calls.call(ImageAnswer, "PATCH", f"/v1/images/{image_id}", json=body)
+
+    def review_images(
+        self, job_id: str, image_ids: Sequence[str], review: ImageReview, *, note: str | None = None
+    ) -> int:
+        """Judge several images of a job; the number of images that are the job's."""
+        changed = 0
+        for start in range(0, len(image_ids), REVIEWED_AT_ONCE):
+            part = list(image_ids[start : start + REVIEWED_AT_ONCE])
+            body = {"images": part, "review": review, **({} if note is None else {"note": note})}
+            changed += self._calls.call(Reviewed, "POST", _job_path(job_id, "review"), json=body).changed
+        return changed
+
+    def redo(
+        self,
+        job_id: str,
+        *,
+        images: Sequence[str] | None = None,
+        state: ImageState | None = None,
+        error_code: str | None = None,
+        review: ImageReview | None = None,
+        mask: Mask | None = None,
+        **terms: Unpack[RedoTerms],
+    ) -> Job:
+        """Do images of a job again, as a child job; without a selection those that were rejected.
+
+        ``mask`` takes the place of all masks. Each result that succeeds replaces the image's own, unless ``replace`` is
+        false.
+        """
+        uploads = self.upload([mask]) if isinstance(mask, Path) else {}
+        selection = {
+            "images": None if images is None else list(images),
+            "state": state,
+            "error_code": error_code,
+            "review": review,
+        }
+        body = {
+            **{name: value for name, value in selection.items() if value is not None},
+            **mask_fields(mask, uploads),
+            **redo_body(terms),
+        }
+        answer = self._calls.call(JobAnswer, "POST", _job_path(job_id, "redo"), json=body, repeatable=False)
+        return Job(self, answer)
 
     def results(self, job_id: str) -> Iterator[ResultLine]:
         """The manifest of the job's results, in the job's order."""
@@ -272,8 +372,8 @@ class Client:
         return self._calls.call(JobOverview, "GET", _job_path(job_id, "overview"))
 
     def archive(self, job_id: str, path: Path) -> None:
-        """Fetch all results of an ended job as a ZIP into ``path``."""
-        self._transfers.fetch_body(_job_path(job_id, "archive"), path)
+        """Fetch all results of an ended job as a ZIP into ``path``; an interrupted call is continued by the next."""
+        self._transfers.fetch_resumable(_job_path(job_id, "archive"), path)
 
     def download(self, image: ImageAnswer | ResultLine, path: Path) -> None:
         """Fetch an image's result into ``path``, whole or not at all; a SHA-256 that the answer states is checked."""

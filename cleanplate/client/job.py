@@ -10,23 +10,22 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Unpack
 
 from cleanplate.base.files import make_folder
-from cleanplate.base.names import candidates, stem_and_extension
+from cleanplate.base.names import candidates, safe_name, safe_path, stem_and_extension
 from cleanplate.client.answers import (
     ErrorLine,
     ImageAnswer,
-    ImageState,
     JobAnswer,
     JobCounts,
     JobOverview,
     JobState,
     ResultLine,
 )
+from cleanplate.client.requests import ImageFilters
 from model.formats import ENDINGS_BY_TYPE
 
 if TYPE_CHECKING:
@@ -111,9 +110,20 @@ class Job:
         self.answer = self._client.approve(self.id, templates)
         return self
 
-    def images(self, *, state: ImageState | None = None, error_code: str | None = None) -> Iterator[ImageAnswer]:
+    def describe(
+        self,
+        *,
+        name: str | None = None,
+        labels: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Job:
+        """Change its name, labels or metadata, each as a whole; what is ``None`` stays."""
+        self.answer = self._client.describe(self.id, name=name, labels=labels, metadata=metadata)
+        return self
+
+    def images(self, **filters: Unpack[ImageFilters]) -> Iterator[ImageAnswer]:
         """Its images by position."""
-        return self._client.images(self.id, state=state, error_code=error_code)
+        return self._client.images(self.id, **filters)
 
     def errors(self) -> Iterator[ErrorLine]:
         """Its failed images, with the reasons."""
@@ -126,7 +136,8 @@ class Job:
     def download(self, folder: Path, *, on_done: Callable[[int], None] | None = None) -> dict[str, Path]:
         """Fetch all results into ``folder`` (made if missing), once the job has ended; the files by image id.
 
-        Each file appears whole or not at all, under its picture's name; a name that another file has gets a number.
+        Each file appears whole or not at all, under its picture's path or name; a name that another file has gets a
+        number.
         A file that is already there with the right SHA-256 is not fetched again, so an interrupted call can be
         repeated.
         """
@@ -134,12 +145,13 @@ class Job:
         make_folder(folder)
         missing: dict[Path, ResultLine] = {}
         files: dict[str, Path] = {}
-        taken_names: set[str] = set()
+        taken_paths: set[str] = set()
         for line in self._client.results(self.id):
-            path, is_there = _place(folder, line, taken_names)
-            taken_names.add(path.name.casefold())
+            path, is_there = _place(folder, line, taken_paths)
+            taken_paths.add(str(path).casefold())
             files[line.image_id] = path
             if not is_there:
+                make_folder(path.parent)
                 missing[path] = line
             elif on_done is not None:
                 on_done(1)
@@ -147,12 +159,14 @@ class Job:
         return files
 
 
-def _place(folder: Path, line: ResultLine, taken_names: set[str]) -> tuple[Path, bool]:
+def _place(folder: Path, line: ResultLine, taken_paths: set[str]) -> tuple[Path, bool]:
     """The path of a result, and whether the result is already there."""
-    for name in candidates(result_name(line)):
-        if name.casefold() in taken_names:
+    inner = result_path(line)
+    parent = folder / inner.parent
+    for name in candidates(inner.name):
+        path = parent / name
+        if str(path).casefold() in taken_paths:
             continue
-        path = folder / name
         if not path.exists():
             return path, False
         if line.sha256 is not None and path.is_file() and sha256_of(path) == line.sha256:
@@ -160,14 +174,17 @@ def _place(folder: Path, line: ResultLine, taken_names: set[str]) -> tuple[Path,
     raise AssertionError("candidates never end")
 
 
-def result_name(line: ResultLine) -> str:
-    """The result's name as a plain file name; by an older service, the picture's with the ending of the format."""
-    plain = re.sub(r"[/\\:]", "_", line.file_name or line.name).lstrip(".") or "image"
+def result_path(line: ResultLine) -> PurePosixPath:
+    """The result's path, or its name where it has none: safe on every system.
+
+    By an older service, which does not say the file's name, the picture's with the ending of the format.
+    """
+    plain = PurePosixPath(safe_path(line.path or line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"))
     if line.file_name is not None:
-        return plain
-    stem, extension = stem_and_extension(plain)
+        return plain.with_name(safe_name(line.file_name.lstrip(".") or "image"))
+    stem, extension = stem_and_extension(plain.name)
     extensions = ENDINGS_BY_TYPE.get(line.content_type or "", (extension,))
-    return plain if extension.lower() in extensions else stem + extensions[0]
+    return plain if extension.lower() in extensions else plain.with_name(stem + extensions[0])
 
 
 def sha256_of(path: Path) -> str:

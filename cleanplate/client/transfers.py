@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -125,6 +126,42 @@ class Transfers:
 
         self._calls.repeat(fetch)
 
+    def fetch_resumable(self, api_path: str, path: Path) -> None:
+        """Fetch a large body with an ETag into ``path``.
+
+        The part that has arrived lies beside it under the ETag's name; the next attempt, or call, continues it.
+        """
+
+        def fetch() -> Path:
+            partial = next(iter(sorted(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))), None)
+            headers = {"Accept-Encoding": "identity"}
+            if partial is not None and partial.stat().st_size:
+                tag = partial.name.removeprefix(f".{path.name}.").removesuffix(".partial")
+                headers |= {"Range": f"bytes={partial.stat().st_size}-", "If-Range": f'"{tag}"'}
+            with self._calls.stream(api_path, headers=headers) as response:
+                if partial is not None and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    # Another ZIP, or the whole one: its length decides.
+                    response.read()
+                    if _length(response) != partial.stat().st_size:
+                        partial.unlink()
+                        raise httpx.RemoteProtocolError("the part that had arrived is of another file")
+                    return partial
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                tag = _etag(response)
+                named = path.with_name(f".{path.name}.{tag}.partial")
+                continues = partial == named and response.status_code == httpx.codes.PARTIAL_CONTENT
+                if partial is not None and not continues:
+                    partial.unlink()
+                with named.open("ab" if continues else "wb") as file:
+                    _copy(response, file)
+                if named.stat().st_size != _length(response):
+                    raise httpx.RemoteProtocolError("the file arrived with another length than was stated")
+                return named
+
+        self._calls.repeat(fetch).replace(path)
+
     def _send(self, file: Path, slot: UploadSlot) -> None:
         def put() -> None:
             if slot.url is None:
@@ -146,6 +183,19 @@ class Transfers:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _etag(response: httpx.Response) -> str:
+    tag = str(response.headers.get("etag", "")).strip('"')
+    if not tag.isalnum():
+        raise httpx.RemoteProtocolError("the answer has no ETag")
+    return tag
+
+
+def _length(response: httpx.Response) -> int | None:
+    """The whole file's size in bytes: of a part, ``Content-Range`` tells it."""
+    stated = response.headers.get("content-range", "").rpartition("/")[2] or response.headers.get("content-length", "")
+    return int(stated) if stated.isdecimal() else None
 
 
 def _copy(response: httpx.Response, file: _Sink) -> str:

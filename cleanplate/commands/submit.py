@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cleanplate.commands.inpaint import ANY_TEXT, AREA, TEXT
+from cleanplate.commands.tenant_jobs import metadata_of
 
 if TYPE_CHECKING:
     from cleanplate.base.masks import AutoMask, JobMask, TextMask
@@ -39,7 +40,7 @@ def submit(
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the results, which keep the pictures' names.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results, which keep the pictures' folders and names.")],
     rights_basis: Annotated[Basis, typer.Option(help="The right by which the marks may be removed.")],
     attested_by: Annotated[str, typer.Option(help="Name of the person who answers for that right.")],
     rights_reference: Annotated[
@@ -72,6 +73,18 @@ def submit(
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
     any_text: Annotated[bool, typer.Option("--any-text", help=ANY_TEXT)] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Also the pictures of subfolders.")
+    ] = True,
+    glob: Annotated[
+        list[str] | None,
+        typer.Option(help="Only pictures whose path or name matches, for example `shirts/*.jpg`; may be given again."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="A name for the job; the folder's if missing.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="A label of the job; may be given again.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=TEXT", help="A text of your own; may be given again.")
+    ] = None,
     webhook_id: Annotated[
         str | None, typer.Option(help="Webhook endpoint (of POST /v1/webhooks) that gets the events.")
     ] = None,
@@ -119,12 +132,9 @@ def submit(
     elif chosen_mask is None:
         raise UsageError("State the pixels to repair with --mask; or give --find-mark, or --text.")
     else:
-        work = gather(source, chosen_mask)
-    if isinstance(work, Work) and work.left_out:
-        typer.echo(
-            f"Left out, not pictures by their name: {', '.join(path.name for path in work.left_out)}",
-            err=True,
-        )
+        work = gather(source, chosen_mask, recursive=recursive, globs=glob or (), apart=out)
+    for group in work.left_out if isinstance(work, Work) else []:
+        typer.echo(f"Left out: {group.text(source)}", err=True)
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
     with connect() as client:
         report = clean(
@@ -133,6 +143,9 @@ def submit(
             out,
             rights=rights,
             console=Console(stderr=True),
+            name=name or source.resolve().name[:200],
+            labels=label,
+            metadata=metadata_of(metadata) or None,
             webhook_id=webhook_id,
             priority=priority.value,
             deadline=deadline,
@@ -153,6 +166,9 @@ def submit(
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
         typer.echo(f"{image.name}  {reason}", err=True)
     typer.echo(f"{len(report.results)} of {report.job.total} images are clean, in {out}.")
+    if isinstance(work, Work) and work.left_out:
+        count = sum(len(group.paths) for group in work.left_out)
+        typer.echo(f"{count} files or folders of {source} were left out; see above.")
     if report.unfinished:
         raise typer.Exit(1)
 

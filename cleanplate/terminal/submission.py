@@ -7,7 +7,7 @@ fetches only missing files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
@@ -20,9 +20,9 @@ from cleanplate.base.masks import JobMask
 from cleanplate.client.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
-from cleanplate.client.requests import Terms
+from cleanplate.client.requests import Picture, Terms
 from cleanplate.errors import UsageError
-from model.formats import is_picture_name
+from cleanplate.terminal.folders import LeftOut, walk_pictures
 
 #: The journal's name in the folder of the results.
 JOURNAL = ".cleanplate-submit.jsonl"
@@ -30,13 +30,18 @@ JOURNAL = ".cleanplate-submit.jsonl"
 
 @dataclass(frozen=True)
 class Work:
-    """Pictures and the mask of each; ``left_out`` are files of the folder whose names are not those of pictures."""
+    """The pictures of a folder and the mask of each."""
 
+    folder: Path
     pictures: list[Path]
     #: Empty where ``mask`` is the mask of all pictures.
     masks: list[Path]
-    left_out: list[Path]
+    left_out: list[LeftOut]
     mask: JobMask | None = None
+
+    def path_of(self, picture: Path) -> str:
+        """Where a picture lies in the folder, with slashes."""
+        return picture.relative_to(self.folder).as_posix()
 
 
 @dataclass(frozen=True)
@@ -56,43 +61,53 @@ class Report:
     unfinished: list[ImageAnswer]
 
 
-def gather(folder: Path, mask: Path | JobMask) -> Work:
-    """The pictures of ``folder``, each with ``mask``, or with the file of its stem where ``mask`` is a folder.
+def gather(
+    folder: Path, mask: Path | JobMask, *, recursive: bool = True, globs: Sequence[str] = (), apart: Path | None = None
+) -> Work:
+    """The pictures of ``folder`` and its subfolders, each with ``mask``.
+
+    Where ``mask`` is a folder, a picture has the file of its path and stem in it, or else the only one of its stem.
+    ``globs`` are patterns of which a picture's path must match one; ``apart`` is a folder that is not searched.
 
     Raises:
         UsageError: no picture, or a picture without exactly one mask.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    pictures = [path for path in files if is_picture_name(path)]
+    others = [path for path in (apart, mask) if isinstance(path, Path) and path.is_dir()]
+    walk = walk_pictures(folder, recursive=recursive, globs=globs, apart=others)
+    pictures = walk.pictures
     if not pictures:
-        raise UsageError(f"{folder} holds no pictures.")
-    left_out = [path for path in files if path not in set(pictures)]
+        reasons = "; ".join(group.text(folder) for group in walk.left_out)
+        raise UsageError(f"{folder} holds no pictures{': ' + reasons if reasons else ''}.")
     if not isinstance(mask, Path):
-        return Work(pictures, [], left_out, mask)
+        return Work(folder, pictures, [], walk.left_out, mask)
     if mask.is_file():
         masks = [mask] * len(pictures)
     elif mask.is_dir():
-        masks = _masks_by_stem(mask, pictures)
+        masks = _masks_by_stem(mask, folder, pictures)
     else:
         raise UsageError(f"There is no mask {mask}.")
-    return Work(pictures, masks, left_out)
+    return Work(folder, pictures, masks, walk.left_out)
 
 
-def _masks_by_stem(folder: Path, pictures: list[Path]) -> list[Path]:
-    masks_by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and is_picture_name(path):
-            masks_by_stem[path.stem].append(path)
-    wrong = [picture for picture in pictures if len(masks_by_stem[picture.stem]) != 1]
+def _masks_by_stem(folder: Path, root: Path, pictures: list[Path]) -> list[Path]:
+    by_path: dict[Path, list[Path]] = defaultdict(list)
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    for path in walk_pictures(folder).pictures:
+        by_path[path.relative_to(folder).with_suffix("")].append(path)
+        by_stem[path.stem].append(path)
+    fitting = [
+        by_path.get(picture.relative_to(root).with_suffix("")) or by_stem.get(picture.stem, []) for picture in pictures
+    ]
+    wrong = [picture for picture, masks in zip(pictures, fitting, strict=True) if len(masks) != 1]
     if wrong:
-        shown = ", ".join(picture.name for picture in wrong[:5]) + (f" and {len(wrong) - 5} more" * (len(wrong) > 5))
+        names = [picture.relative_to(root).as_posix() for picture in wrong[:5]]
+        shown = ", ".join(names) + (f" and {len(wrong) - 5} more" * (len(wrong) > 5))
         raise UsageError(
-            f"{folder} must hold exactly one mask of the same stem for each picture; it does not for {shown}."
+            f"{folder} must hold exactly one mask of the same path or stem for each picture; it does not for {shown}."
         )
-
-    return [masks_by_stem[picture.stem][0] for picture in pictures]
+    return [masks[0] for masks in fitting]
 
 
 def clean(
@@ -133,7 +148,7 @@ def clean(
 
         if isinstance(work, Work):
             job = client.submit(
-                work.pictures,
+                [Picture(file=picture, path=work.path_of(picture)) for picture in work.pictures],
                 masks=work.masks,
                 mask=work.mask,
                 rights=rights,

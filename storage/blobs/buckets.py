@@ -1,12 +1,12 @@
-"""Tenants' own S3 buckets, as far as the operator allows them: pictures are read from there, nothing is written.
+"""Tenants' own S3 buckets, as far as the operator allows them: pictures are read from some, results written to some.
 
-They are read with the service's credentials, so an allowed bucket is allowed for every tenant. The bucket of the blob
+The service uses its own credentials, so an allowed bucket is allowed for every tenant. The bucket of the blob
 store, which holds all tenants' files, is never allowed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 from urllib.parse import urlsplit
@@ -48,7 +48,17 @@ def reason_against_folder(url: str, settings: Settings) -> str | None:
     return "The address must be s3://bucket/prefix/." if place is None else _reason_against_place(place, settings)
 
 
-def _reason_against_place(place: Place, settings: Settings) -> str | None:
+def reason_against_destination(url: str, settings: Settings) -> str | None:
+    """Why the service writes nothing to ``s3://bucket/key``, as a sentence; ``None``: it may."""
+    place = Place.of(url)
+    if place is None:
+        return "The address must be s3://bucket/prefix/."
+    return _reason_against_place(place, settings, settings.destination_buckets, "write to")
+
+
+def _reason_against_place(
+    place: Place, settings: Settings, allowed_buckets: Sequence[str] | None = None, verb: str = "read"
+) -> str | None:
     if any(ord(character) < 32 or ord(character) == 127 for character in place.key) or len(place.key.encode()) > 1024:
         return "The key holds characters that no key has, or is longer than 1024 bytes."
     if {".", ".."} & set(place.key.split("/")):
@@ -56,15 +66,19 @@ def _reason_against_place(place: Place, settings: Settings) -> str | None:
     own = urlsplit(settings.blobs_url)
     if own.scheme == "s3" and own.netloc == place.bucket:
         return "This bucket is the service's own: name a picture in it by its upload's id."
-    for allowed in settings.source_buckets:
+    buckets = settings.source_buckets if allowed_buckets is None else allowed_buckets
+    for allowed in buckets:
         bucket, _, folder = allowed.removeprefix(_SCHEME).strip("/").partition("/")
         if bucket == place.bucket and (not folder or place.key.startswith(f"{folder}/")):
             return None
-    return f"The bucket {place.bucket} is not one that this service may read: ask its operator to allow it."
+    return f"The bucket {place.bucket} is not one that this service may {verb}: ask its operator to allow it."
 
 
 class Buckets:
-    """Reads from buckets; the caller has checked that they are allowed. Thread-safe; may be made before a fork."""
+    """Reads from buckets and writes to them; the caller has checked that they are allowed.
+
+    Thread-safe; may be made before a fork.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._reader = S3Reader(
@@ -101,3 +115,23 @@ class Buckets:
         if place is None:
             raise ValueError(f"not an address in S3: {url!r}")
         return self._reader.keys(place.bucket, place.key)
+
+    def put(
+        self, url: str, data: bytes, *, content_type: str, cache_control: str | None, metadata: Mapping[str, str]
+    ) -> None:
+        """Writes an object with these headers. Raises like :meth:`get`."""
+        place = Place.of(url)
+        if place is None:
+            raise ValueError(f"not an address in S3: {url!r}")
+        headers = {"ContentType": content_type, "Metadata": dict(metadata)}
+        if cache_control is not None:
+            headers["CacheControl"] = cache_control
+        self._reader.write(place.bucket, place.key, data, headers)
+
+    def probe(self, folder: str, name: str) -> None:
+        """Writes a small object into ``s3://bucket/prefix/`` and deletes it. Raises like :meth:`get`."""
+        place = Place.of(folder + name)
+        if place is None:
+            raise ValueError(f"not an address in S3: {folder!r}")
+        self._reader.write(place.bucket, place.key, b"", {"ContentType": "text/plain"})
+        self._reader.delete(place.bucket, place.key)

@@ -20,7 +20,7 @@ _BAD_PARTS = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 
 
 class S3Reader:
-    """Reads objects of any bucket by any key."""
+    """Reads and writes objects of any bucket by any key."""
 
     def __init__(
         self, *, endpoint_url: str, region: str, access_key_id: str, secret_access_key: str, timeout_s: float
@@ -45,6 +45,16 @@ class S3Reader:
             pages = self._clients.at(self._endpoint_url).get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=bucket, Prefix=prefix):
                 yield from (entry["Key"] for entry in page.get("Contents", []))
+
+    def write(self, bucket: str, key: str, data: bytes, headers: Mapping[str, Any]) -> None:
+        """Writes an object, with these parameters of ``PutObject``."""
+        with translated(f"s3://{bucket}/{key}"):
+            self._clients.at(self._endpoint_url).put_object(Bucket=bucket, Key=key, Body=data, **headers)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Deletes an object."""
+        with translated(f"s3://{bucket}/{key}"):
+            self._clients.at(self._endpoint_url).delete_object(Bucket=bucket, Key=key)
 
 
 class S3Blobs:

@@ -15,7 +15,9 @@ from storage.records.states import (
     WITH_RESULT,
     DeliveryState,
     EventFilter,
+    ImageReview,
     ImageState,
+    JobKind,
     JobState,
     PausedBy,
     Priority,
@@ -26,7 +28,7 @@ from storage.records.states import (
 )
 from storage.records.templates import LeasedTemplate, MadeTemplate, NewTemplate, SampleSource, Template, UsedTemplate
 from storage.records.tenants import AccountDay, ApiKey, AuditEntry, Caller, Quota, Upload, Usage, Work
-from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, WebhookEndpoint
+from storage.records.webhooks import Delivery, DeliveryAttempt, DeliveryRecord, JobWebhook, WebhookEndpoint
 from storage.records.work import Backlog, ImageOfJob, LeasedImage, Outcome, Shard, Taken, Waiting
 
 __all__ = [
@@ -50,9 +52,12 @@ __all__ = [
     "Image",
     "ImageOfJob",
     "ImageRecord",
+    "ImageReview",
     "ImageState",
     "Job",
+    "JobKind",
     "JobState",
+    "JobWebhook",
     "LeasedImage",
     "LeasedTemplate",
     "LogoSpec",

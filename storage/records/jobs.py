@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cleanplate.base.destinations import Destination
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.templates import Review
-from storage.records.states import ImageState, JobState, Priority, RightsBasis
+from storage.records.states import ImageReview, ImageState, JobKind, JobState, Priority, RightsBasis
+from storage.records.webhooks import JobWebhook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,11 @@ class NewImage:
     options: ImageOptions | None = None
     #: Its name in the tenant's own system.
     custom_id: str | None = None
+    metadata: dict[str, str] | None = None
+    #: Where it lies in the tenant's folders: ``shirts/front/01.jpg``.
+    path: str | None = None
+    #: The image of the parent job that it does again.
+    redo_of: str | None = None
 
     @property
     def mask_upload_id(self) -> str | None:
@@ -52,6 +59,8 @@ class SkippedRow:
     #: Line of the file, from 1.
     line: int
     custom_id: str | None
+    #: ``None``: not kept (before 0022).
+    code: str | None
     detail: str
 
 
@@ -65,6 +74,9 @@ class NewJob:
     options: JobOptions = field(default_factory=JobOptions)
     rights: Rights
     webhook_endpoint_id: str | None = None
+    #: Endpoints beside that one, and one that is made for this job alone.
+    further_webhooks: list[str] = field(default_factory=list)
+    own_webhook: JobWebhook | None = None
     #: Seconds from its end to its deletion; ``None``: never deleted.
     retention_s: int | None = None
     #: Rows of its manifest that are not among the images.
@@ -74,6 +86,18 @@ class NewJob:
     deadline: datetime | None = None
     #: W3C ``traceparent`` of its submission; ``None``: not traced.
     trace: str | None = None
+    kind: JobKind = JobKind.CATALOGUE
+    #: For people.
+    name: str | None = None
+    labels: list[str] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    #: Where its results are written beside the service's store.
+    destination: Destination | None = None
+    #: The job whose images it does again, and whether its results replace theirs.
+    parent_job_id: str | None = None
+    replaces: bool = False
+    #: The API key of the request; ``None``: not submitted over the API.
+    key_id: str | None = None
 
     @property
     def mask_upload_id(self) -> str | None:
@@ -108,10 +132,24 @@ class Job:
     id: str
     tenant_id: str
     state: JobState
+    kind: JobKind
+    #: For people; ``None``: it has none.
+    name: str | None
+    labels: list[str]
+    metadata: dict[str, str]
+    #: The job whose images it does again, and whether its results replace theirs.
+    parent_job_id: str | None
+    replaces: bool
+    #: The API key that submitted it; ``None``: not known.
+    key_id: str | None
+    #: Where its results are written beside the service's store.
+    destination: Destination | None
     options: JobOptions
     #: ``None`` for jobs that were submitted before the API required it.
     rights: Rights | None
     webhook_endpoint_id: str | None
+    #: Ids of further endpoints; some may have been deleted since.
+    further_webhooks: list[str]
     priority: Priority
     #: Images that still wait for a worker at this time fail.
     deadline: datetime | None
@@ -157,6 +195,14 @@ class Result:
     #: Of the result's file, in hexadecimal digits.
     sha256: str | None
     finished_at: datetime | None
+    path: str | None
+    metadata: dict[str, str]
+    review: ImageReview
+    #: Size of the result's file; ``None``: not kept.
+    bytes: int | None
+    destination_url: str | None
+    #: The image that did it again, whose result this is.
+    replaced_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +215,15 @@ class Image:
     #: 0-based place in the job.
     position: int
     name: str
+    #: Where it lies in the tenant's folders; ``None``: not stated.
+    path: str | None
     custom_id: str | None
+    metadata: dict[str, str]
+    #: A person's judgement of its result.
+    review: ImageReview
+    review_note: str | None
+    #: The image of the parent job that it does again.
+    redo_of: str | None
     state: ImageState
     #: Blank where the picture comes from ``source_url``.
     source_key: str
@@ -181,6 +235,13 @@ class Image:
     options: ImageOptions | None
     #: ``None`` until it has ended with a result.
     result_key: str | None
+    #: In hexadecimal; ``None``: no result, or not kept (before 0020).
+    result_sha256: str | None
+    #: Of the result's file; ``None``: no result, or not kept (before 0021).
+    result_bytes: int | None
+    result_crc32: int | None
+    #: Where the worker has written it as well.
+    destination_url: str | None
     content_type: str | None
     width: int | None
     height: int | None
@@ -195,3 +256,10 @@ class Image:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    #: The image that did it again last, if its result replaces this one's.
+    replacement: Image | None = None
+
+    @property
+    def current(self) -> Image:
+        """The image whose result counts: its replacement, or itself."""
+        return self if self.replacement is None else self.replacement

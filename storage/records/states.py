@@ -66,6 +66,26 @@ class Priority(StrEnum):
     BULK = "bulk"
 
 
+class JobKind(StrEnum):
+    """The kind of a job: lists show one kind."""
+
+    #: Pictures of a catalogue.
+    CATALOGUE = "catalogue"
+    #: One picture that a person repairs on the page.
+    REPAIR = "repair"
+
+
+class ImageReview(StrEnum):
+    """What a person thinks of an image's result."""
+
+    #: Nobody has said anything.
+    UNSEEN = "unseen"
+    #: It is good.
+    KEPT = "kept"
+    #: It is not good: redo it.
+    REJECTED = "rejected"
+
+
 class PausedBy(StrEnum):
     #: By the command line or an operator's page.
     OPERATOR = "operator"

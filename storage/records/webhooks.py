@@ -18,6 +18,10 @@ class WebhookEndpoint:
     url: str
     #: Filters (:class:`EventFilter`).
     events: list[str]
+    #: Whether every new job names it.
+    all_jobs: bool
+    #: Of one job, with which it goes; ``None``: the tenant's.
+    job_id: str | None
     created_at: datetime
     #: Until then the previous secret also signs; ``None``: there is no previous secret.
     previous_secret_expires_at: datetime | None
@@ -25,6 +29,15 @@ class WebhookEndpoint:
     failing_since: datetime | None
     disabled_at: datetime | None
     disabled_reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobWebhook:
+    """An endpoint to be made for one job; the tenant knows its secret."""
+
+    url: str
+    events: tuple[str, ...]
+    secret: str
 
 
 @dataclass(frozen=True, kw_only=True)

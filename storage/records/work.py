@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from cleanplate.base.destinations import Destination
 from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.masks import JobMask, Placement
 from cleanplate.base.options import JobOptions
@@ -79,6 +80,10 @@ class LeasedImage:
     job_id: str
     tenant_id: str
     name: str
+    path: str | None = None
+    custom_id: str | None = None
+    #: Where its result is written beside the service's store.
+    destination: Destination | None = None
     #: Blank where the picture comes from ``source_url``.
     source_key: str
     source_url: str | None
@@ -123,6 +128,11 @@ class Outcome:
     #: SUCCEEDED, SKIPPED or FAILED.
     state: ImageState
     result_key: str | None = None
+    #: Size and CRC-32 of the result's file.
+    result_bytes: int | None = None
+    result_crc32: int | None = None
+    #: Where the result is written beside the service's store.
+    destination_url: str | None = None
     content_type: str | None = None
     width: int | None = None
     height: int | None = None

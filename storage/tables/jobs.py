@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -15,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.records.states import ImageState, JobState, PausedBy, Priority
+from storage.records.states import ImageReview, ImageState, JobKind, JobState, PausedBy, Priority
 from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, state_check, time_column
 
 jobs = Table(
@@ -24,6 +25,19 @@ jobs = Table(
     Column("id", ID, primary_key=True),
     Column("tenant_id", ID, ForeignKey("tenants.id"), nullable=False),
     Column("state", Word(JobState), nullable=False),
+    # Rows of before 0020 are all `catalogue`.
+    Column("kind", Word(JobKind), nullable=False, server_default="catalogue"),
+    # For people and for the tenant's own programs. Empty: none.
+    Column("name", String(200)),
+    Column("labels", JSON_DOCUMENT),
+    Column("metadata", JSON_DOCUMENT),
+    # The job whose images it does again, and whether its results replace theirs. No foreign key: it may be deleted.
+    Column("parent_job_id", ID),
+    Column("replaces", Boolean, nullable=False, server_default=text("false")),
+    # The API key that submitted it. Empty: not submitted over the API, or before 0020. No foreign key: no lock.
+    Column("key_id", ID),
+    # Where its results are written beside the service's store. Empty: nowhere.
+    Column("destination", JSON_DOCUMENT),
     Column("options", JSON_DOCUMENT, nullable=False),
     # Of images without their own: see cleanplate/base/masks.py. Empty: each image has its own.
     Column("mask", JSON_DOCUMENT),
@@ -33,6 +47,8 @@ jobs = Table(
     # Images that still wait for a worker at this time fail. Empty: no deadline.
     time_column("deadline"),
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
+    # Ids of further endpoints, as of its submission; some may have been deleted since. Empty: none.
+    Column("further_webhooks", JSON_DOCUMENT),
     # Empty for jobs that were submitted before the API required it.
     Column("rights_basis", String(20)),
     Column("attested_by", String(200)),
@@ -120,8 +136,17 @@ images = Table(
     Column("tenant_id", ID, nullable=False),
     Column("position", Integer, nullable=False),
     Column("name", String(255), nullable=False),
+    # Where it lies in the tenant's folders, with its file name; parts are separated by slashes. Empty: not stated.
+    Column("path", String(1024)),
     # Its name in the tenant's own system.
     Column("custom_id", String(200)),
+    # Of the tenant. Empty: none.
+    Column("metadata", JSON_DOCUMENT),
+    # A person's judgement of its result.
+    Column("review", Word(ImageReview), nullable=False, server_default="unseen"),
+    Column("review_note", String(1000)),
+    # The image of the parent job that it does again. No foreign key: it may be deleted.
+    Column("redo_of", ID),
     Column("state", Word(ImageState), nullable=False),
     # Blank where the picture comes from a URL.
     Column("source_key", String(300), nullable=False),
@@ -134,6 +159,13 @@ images = Table(
     # Its own options, which win over the job's. Empty: none.
     Column("options", JSON_DOCUMENT),
     Column("result_key", String(300)),
+    # SHA-256 of the result's file, in hexadecimal. Empty: no result, or one of before 0020.
+    Column("result_sha256", String(64)),
+    # Size and CRC-32 of that file. Empty: no result, or one of before 0021.
+    Column("result_bytes", BigInteger),
+    Column("result_crc32", BigInteger),
+    # Where the worker has written it as well. Empty: nowhere.
+    Column("destination_url", String(2000)),
     Column("content_type", String(100)),
     Column("width", Integer),
     Column("height", Integer),
@@ -189,6 +221,27 @@ images = Table(
         postgresql_where=text("state = 'failed'"),
         sqlite_where=text("state = 'failed'"),
     ),
+    # Which job made this file; where is this product.
+    Index(
+        "ix_images_result_sha256",
+        "tenant_id",
+        "result_sha256",
+        postgresql_where=text("result_sha256 IS NOT NULL"),
+        sqlite_where=text("result_sha256 IS NOT NULL"),
+    ),
+    Index(
+        "ix_images_custom_id",
+        "tenant_id",
+        "custom_id",
+        postgresql_where=text("custom_id IS NOT NULL"),
+        sqlite_where=text("custom_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_images_redo_of",
+        "redo_of",
+        postgresql_where=text("redo_of IS NOT NULL"),
+        sqlite_where=text("redo_of IS NOT NULL"),
+    ),
 )
 
 # The order in which a job's images are published: retries come first.
@@ -209,6 +262,8 @@ skipped_rows = Table(
     # Line of the file, from 1.
     Column("line", Integer, primary_key=True, autoincrement=False),
     Column("custom_id", String(200)),
+    # Empty in rows of before 0022.
+    Column("code", String(60)),
     Column("detail", Text, nullable=False),
 )
 attempts = Table(

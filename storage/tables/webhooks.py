@@ -29,11 +29,22 @@ webhook_endpoints = Table(
     time_column("previous_secret_expires_at"),
     # A list of filters: exact types, ``job.*``, ``*``.
     Column("events", JSON_DOCUMENT, nullable=False, server_default='["job.completed", "image.failed"]'),
+    # Whether jobs that are submitted from now on name it without being asked.
+    Column("all_jobs", Boolean, nullable=False, server_default=text("false")),
+    # Of an endpoint that belongs to one job and goes with it. Empty: the tenant's. No foreign key: both tables name
+    # each other.
+    Column("job_id", ID),
     # When the first post failed after the last success.
     time_column("failing_since"),
     time_column("created_at", nullable=False),
     time_column("disabled_at"),
     Column("disabled_reason", String(500)),
+    Index(
+        "ix_webhook_endpoints_job_id",
+        "job_id",
+        postgresql_where=text("job_id IS NOT NULL"),
+        sqlite_where=text("job_id IS NOT NULL"),
+    ),
 )
 webhook_deliveries = Table(
     "webhook_deliveries",

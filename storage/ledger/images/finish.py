@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from sqlalchemy import CTE, Boolean, Integer, Row, Text, and_, case, cast, func
+from sqlalchemy import CTE, BigInteger, Boolean, Integer, Row, Text, and_, case, cast, func
 from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
@@ -57,6 +57,10 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
     """Back to the queue for a transient failure with attempts left, else the end that the worker reports."""
     results = {
         "result_key": given.c.result_key,
+        "result_sha256": given.c.result_sha256,
+        "result_bytes": cast(given.c.result_bytes, BigInteger),
+        "result_crc32": cast(given.c.result_crc32, BigInteger),
+        "destination_url": given.c.destination_url,
         "content_type": given.c.content_type,
         # Cast, because to Postgres a column of VALUES that is NULL throughout is text.
         "width": func.coalesce(cast(given.c.width, Integer), images.c.width),
@@ -116,6 +120,10 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
             outcome.state.value,
             outcome.retry and outcome.state is ImageState.FAILED,
             outcome.result_key,
+            outcome.record.sha256.result if outcome.record.sha256 is not None else None,
+            outcome.result_bytes,
+            outcome.result_crc32,
+            outcome.destination_url,
             outcome.content_type,
             outcome.width,
             outcome.height,
@@ -131,6 +139,10 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
         "state": Text(),
         "retry": Boolean(),
         "result_key": Text(),
+        "result_sha256": Text(),
+        "result_bytes": BigInteger(),
+        "result_crc32": BigInteger(),
+        "destination_url": Text(),
         "content_type": Text(),
         "width": Integer(),
         "height": Integer(),

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, case, select, update
 
+from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import JobMask
 from storage.database import Database
@@ -135,6 +136,9 @@ def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
         job_id=row.job_id,
         tenant_id=row.tenant_id,
         name=row.name,
+        path=row.path,
+        custom_id=row.custom_id,
+        destination=None if job.destination is None else Destination.model_validate(job.destination),
         source_key=row.source_key,
         source_url=row.source_url,
         mask_document=job.mask if row.mask is None else row.mask,
@@ -151,7 +155,9 @@ def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:
     """Moves queued jobs to ``running``; returns options, mask and trace of all, by id."""
     rows = connection.execute(
-        select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace).where(jobs.c.id.in_(job_ids))
+        select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace, jobs.c.destination).where(
+            jobs.c.id.in_(job_ids)
+        )
     ).all()
     for job_id in sorted(row.id for row in rows if row.state == JobState.QUEUED):
         move_job(db, connection, BEGIN, job_id)

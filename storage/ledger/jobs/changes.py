@@ -1,9 +1,11 @@
-"""A tenant's changes of a submitted job: cancel it, or retry the failed images."""
+"""A tenant's changes of a submitted job: rename it, cancel it, or retry the failed images."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from storage.database import Database
 from storage.errors import JobCanceled
@@ -26,6 +28,25 @@ from storage.records import Job, JobState
 from storage.tables import jobs
 
 log = structlog.get_logger(__name__)
+
+
+def describe_job(
+    db: Database,
+    tenant_id: str,
+    job_id: str,
+    *,
+    name: str | None = None,
+    labels: list[str] | None = None,
+    metadata: dict[str, str] | None = None,
+) -> Job:
+    """Changes a job's name, labels and metadata, each as a whole; ``None`` keeps it. Raises NotFound."""
+    given = {"name": name, "labels": labels, "metadata": metadata}
+    changes: dict[str, Any] = {column: value or None for column, value in given.items() if value is not None}
+    with db.write() as connection:
+        if changes:
+            mine = update(jobs).where(jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
+            connection.execute(mine.values(**changes))
+        return read_one_job(db, connection, tenant_id, job_id)
 
 
 def cancel_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> Job:

@@ -25,10 +25,11 @@ from sqlalchemy import (
     update,
 )
 
+from cleanplate.base.destinations import Destination
 from storage.database import Database
 from storage.json_columns import read_job_mask, read_job_options, read_review
 from storage.ledger.images.eligibility import is_paused
-from storage.records import Counts, ImageState, Job, JobState, Priority, Rights, RightsBasis
+from storage.records import Counts, ImageState, Job, JobKind, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
 from storage.tables.columns import ColumnValues
 
@@ -60,7 +61,7 @@ class Moves:
             connection.execute(insert(job_deltas), rows)
 
 
-def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
+def select_jobs(db: Database, page: Select[tuple[str]], *, oldest_first: bool = False) -> Select[Any]:
     """The jobs whose ids ``page`` selects, counted, newest first, in one statement: one snapshot on Postgres.
 
     Columns: those of ``jobs`` that :func:`read_job` needs, ``seconds`` is computed from ``read_at``.
@@ -82,7 +83,7 @@ def select_jobs(db: Database, page: Select[tuple[str]]) -> Select[Any]:
         .join(chosen, chosen.c.id == jobs.c.id)
         .outerjoin(pending, pending.c.job_id == jobs.c.id)
         .outerjoin(live, live.c.job_id == jobs.c.id)
-        .order_by(jobs.c.id.desc())
+        .order_by(jobs.c.id if oldest_first else jobs.c.id.desc())
     )
 
 
@@ -115,9 +116,18 @@ def read_job(row: Row[Any]) -> Job:
         id=fields["id"],
         tenant_id=fields["tenant_id"],
         state=state,
+        kind=JobKind(fields["kind"]),
+        name=fields["name"],
+        labels=fields["labels"] or [],
+        metadata=fields["metadata"] or {},
+        key_id=fields["key_id"],
+        parent_job_id=fields["parent_job_id"],
+        replaces=bool(fields["replaces"]),
+        destination=None if fields["destination"] is None else Destination.model_validate(fields["destination"]),
         options=read_job_options(fields["options"]),
         rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],
+        further_webhooks=fields["further_webhooks"] or [],
         priority=Priority(fields["priority"]),
         deadline=fields["deadline"],
         paused=bool(fields["paused"]),

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, or_, select
 
 from storage.database import Database
 from storage.errors import NotFound
 from storage.json_columns import read_image_mask, read_image_options, read_image_record
+from storage.ledger import bulk
 from storage.ledger.jobs.counting import read_job, select_jobs
-from storage.records import Image, ImageState, Job, JobState, Result, SkippedRow
+from storage.ledger.jobs.filters import ImageFilter, JobFilter
+from storage.records import Image, ImageReview, ImageState, Job, JobKind, JobState, Result, SkippedRow
 from storage.tables import images, jobs, skipped_rows
 
 _STATES = {state.value: state for state in ImageState}
+_REVIEWS = {review.value: review for review in ImageReview}
+#: Images that one search over many jobs reads at most, beside those of its first job; and the jobs.
+MOST_READ = 200_000
+MOST_SEARCHED = 500
+#: Times that one image may have been done again, one result replacing the other.
+_GENERATIONS = 20
+#: Jobs whose pace is averaged.
+_PACED_JOBS = 20
+#: The end of an image that did another again, with a result.
+_WITH_RESULT = (ImageState.SUCCEEDED, ImageState.SKIPPED)
 
 
 def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
@@ -23,16 +37,21 @@ def get_job(db: Database, tenant_id: str, job_id: str) -> Job:
 
 
 def list_jobs(
-    db: Database, tenant_id: str, *, limit: int, after: str | None, state: JobState | None = None
+    db: Database,
+    tenant_id: str,
+    *,
+    limit: int,
+    after: str | None,
+    only: JobFilter | None = None,
+    oldest_first: bool = False,
 ) -> list[Job]:
     """A tenant's jobs, newest first; ``after`` is the id of the last one already seen."""
-    page = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id).order_by(jobs.c.id.desc()).limit(limit)
+    page = select(jobs.c.id).where(jobs.c.tenant_id == tenant_id, *(only or JobFilter()).conditions(db)).limit(limit)
+    page = page.order_by(jobs.c.id if oldest_first else jobs.c.id.desc())
     if after is not None:
-        page = page.where(jobs.c.id < after)
-    if state is not None:
-        page = page.where(jobs.c.state == state)
+        page = page.where(jobs.c.id > after if oldest_first else jobs.c.id < after)
     with db.read() as connection:
-        return [read_job(row) for row in connection.execute(select_jobs(db, page))]
+        return [read_job(row) for row in connection.execute(select_jobs(db, page, oldest_first=oldest_first))]
 
 
 def list_images(
@@ -42,26 +61,113 @@ def list_images(
     *,
     limit: int,
     after: int | None,
-    state: ImageState | None = None,
-    error_code: str | None = None,
+    only: ImageFilter | None = None,
 ) -> list[Image]:
     """A job's images by position; ``after`` is the last position already seen. Raises NotFound for the job."""
     query = (
         select(images)
-        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id)
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, *(only or ImageFilter()).conditions())
         .order_by(images.c.position)
         .limit(limit)
     )
     if after is not None:
         query = query.where(images.c.position > after)
-    if state is not None:
-        query = query.where(images.c.state == state)
-    if error_code is not None:
-        query = query.where(images.c.state == ImageState.FAILED, images.c.error_code == error_code)
     with db.read() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
-        return [_image(row) for row in connection.execute(query)]
+        return with_replacements(connection, tenant_id, [_image(row) for row in connection.execute(query)])
+
+
+def read_images(
+    db: Database,
+    connection: Connection,
+    tenant_id: str,
+    job_id: str,
+    *,
+    ids: Collection[str],
+    only: ImageFilter,
+    limit: int,
+) -> list[Image]:
+    """Images of a job by position, within a transaction: those of ``ids``, or all, that match."""
+    query = (
+        select(images)
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, *only.conditions())
+        .order_by(images.c.position)
+        .limit(limit)
+    )
+    if ids:
+        query = query.where(bulk.in_array(db, images.c.id, sorted(set(ids))))
+    return [_image(row) for row in connection.execute(query)]
+
+
+class Place(NamedTuple):
+    """A place in a list over many jobs: behind this position of a job, or behind all its images."""
+
+    job_id: str
+    #: ``None``: behind the job's last image.
+    position: int | None
+
+
+class FoundImages(NamedTuple):
+    """A part of a list over many jobs; ``then`` is where it goes on, ``None`` at its end."""
+
+    images: list[Image]
+    then: Place | None
+
+
+def find_images(
+    db: Database, tenant_id: str, *, limit: int, after: Place | None, job: JobFilter, image: ImageFilter
+) -> FoundImages:
+    """Images of all a tenant's jobs that match, by job, newest first, then by position.
+
+    Where no index finds them, one call reads the images of the newest jobs up to ``MOST_READ`` images, and may return
+    fewer than ``limit`` with a place to go on.
+    """
+    query = (
+        select(images)
+        .join(jobs, jobs.c.id == images.c.job_id)
+        .where(images.c.tenant_id == tenant_id, jobs.c.tenant_id == tenant_id, *image.conditions(), *job.conditions(db))
+        .order_by(images.c.job_id.desc(), images.c.position)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(_behind(after))
+    with db.read() as connection:
+        then: Place | None = None
+        if not image.names_few:
+            job_ids, then = _next_jobs(db, connection, tenant_id, after, job)
+            query = query.where(images.c.job_id.in_(job_ids))
+        found = with_replacements(connection, tenant_id, [_image(row) for row in connection.execute(query)])
+    if len(found) > limit:
+        last = found[limit - 1]
+        return FoundImages(found[:limit], Place(last.job_id, last.position))
+    return FoundImages(found, then)
+
+
+def _next_jobs(
+    db: Database, connection: Connection, tenant_id: str, after: Place | None, job: JobFilter
+) -> tuple[list[str], Place | None]:
+    """The next jobs to search, and the place behind them where others follow."""
+    query = select(jobs.c.id, jobs.c.total).where(jobs.c.tenant_id == tenant_id, *job.conditions(db))
+    if after is not None:
+        query = query.where(jobs.c.id < after.job_id if after.position is None else jobs.c.id <= after.job_id)
+    rows = connection.execute(query.order_by(jobs.c.id.desc()).limit(MOST_SEARCHED + 1)).all()
+    job_ids: list[str] = []
+    count = 0
+    for row in rows[:MOST_SEARCHED]:
+        if job_ids and count + row.total > MOST_READ:
+            break
+        job_ids.append(row.id)
+        count += row.total
+    more = len(job_ids) < len(rows)
+    return job_ids, Place(job_ids[-1], None) if more and job_ids else None
+
+
+def _behind(place: Place) -> ColumnElement[bool]:
+    later = images.c.job_id < place.job_id
+    if place.position is None:
+        return later
+    return or_(later, and_(images.c.job_id == place.job_id, images.c.position > place.position))
 
 
 def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int | None) -> list[Result]:
@@ -69,6 +175,12 @@ def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after
 
     A list of 100,000 results reads them all: each column costs.
     """
+    child, of_child = images.alias("child"), jobs.alias("of_child")
+    is_replaced = exists(
+        select(child.c.id)
+        .join(of_child, of_child.c.id == child.c.job_id)
+        .where(child.c.redo_of == images.c.id, child.c.state.in_(_WITH_RESULT), of_child.c.replaces)
+    )
     query = (
         select(
             images.c.id,
@@ -82,27 +194,41 @@ def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after
             images.c.height,
             images.c.record["sha256", "result"].as_string().label("sha256"),
             images.c.finished_at,
+            images.c.path,
+            images.c.metadata,
+            images.c.review,
+            images.c.result_bytes,
+            images.c.destination_url,
         )
-        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, images.c.result_key.is_not(None))
+        .where(
+            images.c.job_id == job_id,
+            images.c.tenant_id == tenant_id,
+            or_(images.c.result_key.is_not(None), is_replaced),
+        )
         .order_by(images.c.position)
         .limit(limit)
     )
     if after is not None:
         query = query.where(images.c.position > after)
     with db.read() as connection:
-        return [
+        listed = [
             Result(
                 id=image_id,
                 position=position,
                 name=name,
                 custom_id=custom_id,
                 state=_STATES[state],
-                result_key=key,
+                result_key=key or "",
                 content_type=content_type,
                 width=width,
                 height=height,
                 sha256=sha256,
                 finished_at=finished_at,
+                path=path,
+                metadata=metadata or {},
+                review=_REVIEWS[review],
+                bytes=size,
+                destination_url=destination_url,
             )
             for (
                 image_id,
@@ -116,8 +242,46 @@ def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after
                 height,
                 sha256,
                 finished_at,
+                path,
+                metadata,
+                review,
+                size,
+                destination_url,
             ) in connection.execute(query)
         ]
+        return _with_replaced(db, connection, tenant_id, job_id, listed)
+
+
+def _with_replaced(
+    db: Database, connection: Connection, tenant_id: str, job_id: str, listed: list[Result]
+) -> list[Result]:
+    """The results, those of images that were done again in place of their own."""
+    ids = [result.id for result in listed]
+    again = select(images.c.redo_of).where(bulk.in_array(db, images.c.redo_of, ids), images.c.tenant_id == tenant_id)
+    redone = set(connection.scalars(again)) if ids else set()
+    if not redone:
+        return listed
+    originals = read_images(db, connection, tenant_id, job_id, ids=redone, only=ImageFilter(), limit=len(redone))
+    current = {image.id: image.replacement for image in with_replacements(connection, tenant_id, originals)}
+    return [_replaced(result, current.get(result.id)) for result in listed]
+
+
+def _replaced(result: Result, by: Image | None) -> Result:
+    if by is None:
+        return result
+    return replace(
+        result,
+        state=by.state,
+        result_key=by.result_key or "",
+        content_type=by.content_type,
+        width=by.width,
+        height=by.height,
+        sha256=by.record.sha256.result if by.record.sha256 is not None else None,
+        finished_at=by.finished_at,
+        bytes=by.result_bytes,
+        destination_url=by.destination_url,
+        replaced_by=by.id,
+    )
 
 
 def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
@@ -125,15 +289,39 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
     query = select(images).where(images.c.id == image_id, images.c.tenant_id == tenant_id)
     with db.read() as connection:
         row = connection.execute(query).first()
-    if row is None:
-        raise NotFound("image", image_id)
-    return _image(row)
+        if row is None:
+            raise NotFound("image", image_id)
+        return with_replacements(connection, tenant_id, [_image(row)])[0]
+
+
+def with_replacements(connection: Connection, tenant_id: str, listed: list[Image]) -> list[Image]:
+    """The images, each with the one whose result replaces its own: done again last, also over several generations."""
+    current = {image.id: image for image in listed}
+    for _ in range(_GENERATIONS):
+        by_redone = {image.id: first for first, image in current.items()}
+        query = (
+            select(images)
+            .join(jobs, jobs.c.id == images.c.job_id)
+            .where(
+                images.c.redo_of.in_(sorted(by_redone)),
+                images.c.tenant_id == tenant_id,
+                images.c.state.in_((ImageState.SUCCEEDED, ImageState.SKIPPED)),
+                jobs.c.replaces,
+            )
+            .order_by(images.c.id)
+        )
+        found = [_image(row) for row in connection.execute(query)] if by_redone else []
+        if not found:
+            break
+        for image in found:
+            current[by_redone[image.redo_of or ""]] = image
+    return [image if current[image.id] is image else replace(image, replacement=current[image.id]) for image in listed]
 
 
 def list_skipped_rows(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int) -> list[SkippedRow]:
     """The skipped rows of a job's manifest after line ``after``, by line. Raises NotFound for the job."""
     query = (
-        select(skipped_rows.c.line, skipped_rows.c.custom_id, skipped_rows.c.detail)
+        select(skipped_rows.c.line, skipped_rows.c.custom_id, skipped_rows.c.code, skipped_rows.c.detail)
         .where(skipped_rows.c.job_id == job_id, skipped_rows.c.line > after)
         .order_by(skipped_rows.c.line)
         .limit(limit)
@@ -142,6 +330,25 @@ def list_skipped_rows(db: Database, tenant_id: str, job_id: str, *, limit: int, 
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
         return [SkippedRow(**row._asdict()) for row in connection.execute(query)]
+
+
+def recent_pace(db: Database, tenant_id: str) -> float | None:
+    """Images a second of the tenant's latest completed jobs, up to 20; ``None`` where there are none."""
+    query = (
+        select(jobs.c.total, jobs.c.started_at, jobs.c.finished_at)
+        .where(
+            jobs.c.tenant_id == tenant_id,
+            jobs.c.state == JobState.COMPLETED,
+            jobs.c.kind == JobKind.CATALOGUE,
+            jobs.c.started_at.is_not(None),
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(_PACED_JOBS)
+    )
+    with db.read() as connection:
+        rows = connection.execute(query).all()
+    seconds = sum((row.finished_at - row.started_at).total_seconds() for row in rows)
+    return round(sum(row.total for row in rows) / seconds, 4) if seconds > 0 else None
 
 
 def one_job(tenant_id: str, job_id: str) -> Select[tuple[str]]:
@@ -165,6 +372,8 @@ def _image(row: Row[Any]) -> Image:
         "state": ImageState(row.state),
         "mask": read_image_mask(row.mask, row.mask_key),
         "options": read_image_options(row.options),
+        "metadata": row.metadata or {},
+        "review": ImageReview(row.review),
         "record": read_image_record(row.record),
     }
     return Image(**fields | typed)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, select, tuple_, union_all
 from storage.database import Database
 from storage.ledger.jobs.counting import read_job, select_jobs
 from storage.ledger.lifecycle.transitions import OPEN_JOB
-from storage.records import Job
+from storage.records import Job, JobKind
 from storage.tables import jobs
 
 #: Most jobs of one tenant and one kind in one look: the newest.
@@ -33,7 +33,10 @@ class Look:
 def look_at(
     db: Database, named: Collection[tuple[str, str]], tenants: Collection[str], *, made_after: datetime | None = None
 ) -> Look:
-    """The jobs that are ``named`` (tenant's and own id), and the newest of ``tenants``: open, or made lately."""
+    """The jobs that are ``named`` (tenant's and own id), and the newest of ``tenants``: open, or made lately.
+
+    Of a tenant only jobs of the kind ``catalogue``: its lists show no others.
+    """
     recent: list[ColumnElement[bool]] = [jobs.c.state.in_(OPEN_JOB)]
     if made_after is not None:
         recent.append(jobs.c.id >= _first_id(made_after))
@@ -67,7 +70,7 @@ def _newest(tenant_id: str, wanted: ColumnElement[bool], newest_by: ColumnElemen
     """One condition at a time: an ``OR`` of two would have no index and read all jobs of the tenant."""
     newest = (
         select(jobs.c.id)
-        .where(jobs.c.tenant_id == tenant_id, wanted)
+        .where(jobs.c.tenant_id == tenant_id, jobs.c.kind == JobKind.CATALOGUE, wanted)
         .order_by(newest_by.desc())
         .limit(MOST_OF_A_TENANT)
     )

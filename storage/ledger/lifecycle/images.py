@@ -155,7 +155,7 @@ def move_images(
         # SQLite returns columns of the table that it changes, and of no other.
         told = outbox.select_listeners().subquery("told")
         statement = statement.where(told.c.job_id == images.c.job_id).returning(
-            told.c.endpoint_id, told.c.events, told.c.total
+            told.c.endpoint_id, told.c.events, told.c.total, told.c.further_webhooks
         )
     rows = connection.execute(statement).all()
     if not rows:
@@ -179,7 +179,7 @@ def move_images(
     ended = [row for row in rows if row.state in ENDED]
     if sends_events and ended:
         if db.on_postgres:
-            listeners = outbox.listeners_in(ended)
+            listeners = outbox.listeners_in(connection, ended)
         else:
             listeners = outbox.listeners(connection, {row.job_id for row in ended})
         batch.insert(webhook_outbox, outbox.image_rows(ended, listeners))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, any_, case, func, select, union, update
+from sqlalchemy import ColumnElement, any_, case, delete, func, select, union, update
 
 from storage.database import Database
 from storage.errors import NotFound
@@ -14,7 +14,7 @@ from storage.ledger.lifecycle.images import delete_images
 from storage.ledger.lifecycle.jobs import delete_job_row
 from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import note_blobs
-from storage.tables import images, uploads
+from storage.tables import images, uploads, webhook_endpoints
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
             .values(uses=uploads.c.uses - 1, expires_at=_sooner(db))
         )
         count = delete_images(connection, job_id)
+        connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.job_id == job_id))
         if not delete_job_row(connection, job_id):
             raise NotFound("job", job_id)
         note_blobs(db, connection, [(f"t/{tenant_id}/jobs/{job_id}/", None)])

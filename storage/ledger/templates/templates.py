@@ -23,6 +23,7 @@ from storage.ledger.lifecycle.transitions import OPEN_JOB, REQUEST_TEMPLATE
 from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import note_blobs
 from storage.ledger.tenants import quotas
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.ledger.tenants.uploads import hold_uploads
 from storage.ledger.webhooks.endpoints import lock_endpoint
 from storage.records import EstimateSpec, JobState, NewTemplate, Template, TemplateKind, TemplateSpec, TemplateState
@@ -39,27 +40,44 @@ def create_template(db: Database, tenant_id: str, new: NewTemplate, *, actor: st
         UploadUnknown: uploads that do not exist, have expired, or belong to another tenant.
         NotFound: no such job or webhook endpoint of this tenant.
     """
+    return create_template_once(db, tenant_id, None, new, actor=actor).made
+
+
+def create_template_once(
+    db: Database, tenant_id: str, once: Once | None, new: NewTemplate, *, actor: str = audit.SERVICE
+) -> Done[Template]:
+    """As :func:`create_template`, for a request that may have an idempotency key; a repeat gets it as it is now."""
+    return make_once(
+        db,
+        tenant_id,
+        once,
+        make=lambda connection: _write_template(db, connection, tenant_id, new, actor),
+        answer_of=lambda template: {"id": template.id},
+        again=lambda connection, stored: read_template(connection, tenant_id, stored["id"]),
+    )
+
+
+def _write_template(db: Database, connection: Connection, tenant_id: str, new: NewTemplate, actor: str) -> Template:
     template_id = new_id("tpl")
-    with db.write() as connection:
-        lock_endpoint(connection, tenant_id, new.webhook_endpoint_id)
-        if new.source_job_id is not None and connection.execute(one_job(tenant_id, new.source_job_id)).first() is None:
-            raise NotFound("job", new.source_job_id)
-        hold_uploads(db, connection, tenant_id, sorted(set(new.spec.upload_ids)))
-        version = next_version(db, connection, tenant_id, new.name)
-        values = {
-            "id": template_id,
-            "tenant_id": tenant_id,
-            "name": new.name,
-            "version": version,
-            "kind": new.kind,
-            "spec": new.spec.model_dump(mode="json"),
-            "source_job_id": new.source_job_id,
-            "webhook_endpoint_id": new.webhook_endpoint_id,
-        }
-        details = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
-        entry = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, details)
-        insert_template(db, connection, REQUEST_TEMPLATE, values, entry=entry)
-        return read_template(connection, tenant_id, template_id)
+    lock_endpoint(connection, tenant_id, new.webhook_endpoint_id)
+    if new.source_job_id is not None and connection.execute(one_job(tenant_id, new.source_job_id)).first() is None:
+        raise NotFound("job", new.source_job_id)
+    hold_uploads(db, connection, tenant_id, sorted(set(new.spec.upload_ids)))
+    version = next_version(db, connection, tenant_id, new.name)
+    values = {
+        "id": template_id,
+        "tenant_id": tenant_id,
+        "name": new.name,
+        "version": version,
+        "kind": new.kind,
+        "spec": new.spec.model_dump(mode="json"),
+        "source_job_id": new.source_job_id,
+        "webhook_endpoint_id": new.webhook_endpoint_id,
+    }
+    details = {"template": template_id, "name": new.name, "version": version, "kind": new.kind.value}
+    entry = audit.Event(tenant_id, "template.created", actor, new.source_job_id, None, details)
+    insert_template(db, connection, REQUEST_TEMPLATE, values, entry=entry)
+    return read_template(connection, tenant_id, template_id)
 
 
 def next_version(db: Database, connection: Connection, tenant_id: str, name: str) -> int:

@@ -8,7 +8,9 @@ queue up: a repeat waits, and then gets the same answer.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -16,6 +18,8 @@ from cleanplate.base.documents import JsonObject
 from storage.database import Database
 from storage.errors import IdempotencyKeyBusy, IdempotencyKeyReused
 from storage.tables import idempotency_keys
+
+Made = TypeVar("Made")
 
 #: Seconds for which an answer is kept.
 KEPT_S = 24 * 3600.0
@@ -29,6 +33,40 @@ class Once:
 
     key: str
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Done(Generic[Made]):
+    """What a request has made; ``replayed``: an earlier try made it."""
+
+    made: Made
+    replayed: bool
+
+
+def make_once(
+    db: Database,
+    tenant_id: str,
+    once: Once | None,
+    *,
+    make: Callable[[Connection], Made],
+    answer_of: Callable[[Made], dict[str, Any]],
+    again: Callable[[Connection, dict[str, Any]], Made],
+) -> Done[Made]:
+    """Makes something in one transaction, once for each key; without a key, at each call.
+
+    ``answer_of`` is what is stored, of which ``again`` makes the answer to a repeat.
+
+    Raises:
+        IdempotencyKeyBusy, IdempotencyKeyReused: as :func:`hold_key`.
+    """
+    with db.write() as connection:
+        stored = None if once is None else hold_key(db, connection, tenant_id, once)
+        if stored is not None:
+            return Done(again(connection, stored), True)
+        made = make(connection)
+        if once is not None:
+            remember_answer(db, connection, tenant_id, once, answer_of(made))
+        return Done(made, False)
 
 
 def recall_answer(db: Database, tenant_id: str, once: Once) -> JsonObject | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 
 from storage.database import Database
 from storage.errors import UploadUnknown
 from storage.ledger import bulk
 from storage.ledger.tenants import quotas
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.records import Upload
 from storage.tables import new_id, uploads
 
@@ -29,6 +31,25 @@ def create_uploads(
     ``sizes`` in bytes, ``None``: not announced; ``in_parts``: whether a file is sent in parts. A job cannot use such an
     upload before it is complete (:mod:`storage.ledger.tenants.parts`). Raises QuotaExceeded, SizeMissing.
     """
+    return create_uploads_once(
+        db, tenant_id, None, files, expires_in_s=expires_in_s, sizes=sizes, in_parts=in_parts
+    ).made
+
+
+def create_uploads_once(
+    db: Database,
+    tenant_id: str,
+    once: Once | None,
+    files: list[tuple[str, str]],
+    *,
+    expires_in_s: float,
+    sizes: list[int | None] | None = None,
+    in_parts: list[bool] | None = None,
+) -> Done[list[Upload]]:
+    """As :func:`create_uploads`, for a request that may have an idempotency key.
+
+    A repeat gets the same uploads. Raises UploadUnknown: one of them has been deleted meanwhile.
+    """
     sizes = sizes if sizes is not None else [None] * len(files)
     in_parts = in_parts if in_parts is not None else [False] * len(files)
     rows = []
@@ -46,8 +67,9 @@ def create_uploads(
             }
         )
     if not rows:
-        return []
-    with db.write() as connection:
+        return Done([], False)
+
+    def make(connection: Connection) -> list[Upload]:
         quotas.use(db, connection, tenant_id, sizes=sizes)
         created = connection.execute(
             insert(uploads)
@@ -56,6 +78,25 @@ def create_uploads(
             rows,
         )
         return [Upload(**row._asdict()) for row in created]
+
+    def again(connection: Connection, stored: dict[str, Any]) -> list[Upload]:
+        ids: list[str] = stored["ids"]
+        query = select(*(uploads.c[column.name] for column in fields(Upload))).where(
+            uploads.c.tenant_id == tenant_id, bulk.in_array(db, uploads.c.id, ids)
+        )
+        made = {row.id: Upload(**row._asdict()) for row in connection.execute(query)}
+        if len(made) < len(ids):
+            raise UploadUnknown([upload_id for upload_id in ids if upload_id not in made])
+        return [made[upload_id] for upload_id in ids]
+
+    return make_once(
+        db,
+        tenant_id,
+        once,
+        make=make,
+        answer_of=lambda made: {"ids": [upload.id for upload in made]},
+        again=again,
+    )
 
 
 def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> set[str]:
@@ -67,22 +108,32 @@ def known_uploads(db: Database, tenant_id: str, upload_ids: Iterable[str]) -> se
     return known
 
 
-def _usable(db: Database, tenant_id: str, upload_ids: list[str]) -> tuple[ColumnElement[bool], ...]:
+def _usable(
+    db: Database, tenant_id: str, upload_ids: list[str], *, even_expired: bool = False
+) -> tuple[ColumnElement[bool], ...]:
+    is_kept: ColumnElement[bool] = uploads.c.expires_at > db.now()
+    if even_expired:
+        is_kept = or_(is_kept, uploads.c.uses > 0)
     return (
         bulk.in_array(db, uploads.c.id, upload_ids),
         uploads.c.tenant_id == tenant_id,
-        uploads.c.expires_at > db.now(),
+        is_kept,
         uploads.c.parts_id.is_(None),
     )
 
 
-def hold_uploads(db: Database, connection: Connection, tenant_id: str, wanted: list[str]) -> dict[str, tuple[str, str]]:
-    """Holds uploads for one more job; returns their keys and names by id. Raises UploadUnknown."""
+def hold_uploads(
+    db: Database, connection: Connection, tenant_id: str, wanted: list[str], *, even_expired: bool = False
+) -> dict[str, tuple[str, str]]:
+    """Holds uploads for one more job; returns their keys and names by id. Raises UploadUnknown.
+
+    ``even_expired``: also uploads that have expired and that a job still holds.
+    """
     files: dict[str, tuple[str, str]] = {}
     for chunk in bulk.chunks(wanted):
         held = (
             select(uploads.c.id)
-            .where(*_usable(db, tenant_id, chunk))
+            .where(*_usable(db, tenant_id, chunk, even_expired=even_expired))
             .order_by(uploads.c.id)
             .with_for_update(key_share=True)
             .cte("held")
@@ -107,3 +158,15 @@ def get_upload(db: Database, tenant_id: str, upload_id: str) -> Upload:
     if row is None:
         raise UploadUnknown([upload_id])
     return Upload(**row._asdict())
+
+
+def upload_names(db: Database, tenant_id: str, upload_ids: Collection[str]) -> dict[str, str]:
+    """The file names of those uploads that exist and have not expired, by id."""
+    names: dict[str, str] = {}
+    with db.read() as connection:
+        for chunk in bulk.chunks(sorted(upload_ids)):
+            query = select(uploads.c.id, uploads.c.filename).where(
+                uploads.c.tenant_id == tenant_id, bulk.in_array(db, uploads.c.id, chunk)
+            )
+            names.update({row.id: row.filename for row in connection.execute(query)})
+    return names

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, exists, func, insert, select, update
@@ -24,6 +25,8 @@ from storage.tables.columns import ColumnValues
 #: The longest wait that a receiver may ask for, in seconds.
 _LONGEST_RETRY_AFTER_S = 24 * 3600.0
 _TEXT_LENGTH = 500
+#: Deliveries that one call recovers.
+MOST_RECOVERED = 10_000
 #: Attempts during which a delivery holds back those after it.
 _HOLDS_BACK = 3
 
@@ -173,15 +176,7 @@ def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) 
         WebhookDisabled: nothing is posted to the endpoint.
     """
     with db.write() as connection:
-        endpoint = connection.execute(
-            select(webhook_endpoints.c.id, webhook_endpoints.c.disabled_at)
-            .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
-            .with_for_update(key_share=True)
-        ).first()
-        if endpoint is None:
-            raise NotFound("webhook endpoint", endpoint_id)
-        if endpoint.disabled_at is not None:
-            raise WebhookDisabled(endpoint_id)
+        _lock_enabled(connection, tenant_id, endpoint_id)
         moved = connection.execute(
             update(webhook_deliveries)
             .where(_columns.id == delivery_id, _columns.endpoint_id == endpoint_id)
@@ -190,6 +185,36 @@ def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) 
         if not moved:
             raise NotFound("delivery", delivery_id)
     return get_delivery(db, tenant_id, endpoint_id, delivery_id)
+
+
+def recover(
+    db: Database, tenant_id: str, endpoint_id: str, *, since: datetime | None, after: str | None
+) -> tuple[int, bool]:
+    """Queues an endpoint's failed deliveries again, in their order and under their ids.
+
+    ``since``: those made at this time or later; ``after``: those behind this delivery. One call queues up to
+    ``MOST_RECOVERED``; returns how many, and whether there are more.
+
+    Raises:
+        NotFound: no such endpoint of this tenant.
+        WebhookDisabled: nothing is posted to it.
+    """
+    query = select(_columns.id).where(_columns.endpoint_id == endpoint_id, _columns.state == DeliveryState.FAILED)
+    if since is not None:
+        query = query.where(_columns.created_at >= since)
+    if after is not None:
+        query = query.where(_columns.id > after)
+    with db.write() as connection:
+        _lock_enabled(connection, tenant_id, endpoint_id)
+        chosen = list(connection.scalars(query.order_by(_columns.id).limit(MOST_RECOVERED + 1)))
+        named = chosen[:MOST_RECOVERED]
+        for chunk in bulk.chunks(named):
+            connection.execute(
+                update(webhook_deliveries)
+                .where(bulk.in_array(db, _columns.id, chunk))
+                .values(state=DeliveryState.PENDING, next_attempt_at=db.now(), attempts_before=_columns.attempts)
+            )
+        return len(named), len(chosen) > len(named)
 
 
 def list_deliveries(
@@ -201,8 +226,12 @@ def list_deliveries(
     after: str | None,
     state: DeliveryState | None = None,
     job_id: str | None = None,
+    event: str | None = None,
 ) -> list[DeliveryRecord]:
-    """An endpoint's deliveries with their attempts, newest first; ``after``: the last id seen. Raises NotFound."""
+    """An endpoint's deliveries with their attempts, newest first; ``after``: the last id seen. Raises NotFound.
+
+    ``event``: of this type, or of a kind (``image.*``).
+    """
     query = select(webhook_deliveries).where(_columns.endpoint_id == endpoint_id)
     if after is not None:
         query = query.where(_columns.id < after)
@@ -210,6 +239,9 @@ def list_deliveries(
         query = query.where(_columns.state == state)
     if job_id is not None:
         query = query.where(_columns.job_id == job_id)
+    if event is not None:
+        kind = event.removesuffix("*")
+        query = query.where(_columns.event_type == event if event == kind else _columns.event_type.startswith(kind))
     owned = select(webhook_endpoints.c.id).where(
         webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id
     )
@@ -264,6 +296,19 @@ def _with_log(connection: Connection, rows: Collection[Row[Any]]) -> list[Delive
         )
         for row in rows
     ]
+
+
+def _lock_enabled(connection: Connection, tenant_id: str, endpoint_id: str) -> None:
+    """Locks a tenant's endpoint. Raises NotFound, WebhookDisabled."""
+    endpoint = connection.execute(
+        select(webhook_endpoints.c.id, webhook_endpoints.c.disabled_at)
+        .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+        .with_for_update(key_share=True)
+    ).first()
+    if endpoint is None:
+        raise NotFound("webhook endpoint", endpoint_id)
+    if endpoint.disabled_at is not None:
+        raise WebhookDisabled(endpoint_id)
 
 
 def _lock(db: Database, connection: Connection, delivery_id: str, disable_after_s: float) -> Row[Any] | None:

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
 from storage.ledger.operations import audit
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.ledger.webhooks.outbox import event
 from storage.ledger.webhooks.relay import last_sequences
-from storage.records import PING_EVENT, DeliveryState, EventFilter, WebhookEndpoint
+from storage.records import PING_EVENT, DeliveryState, EventFilter, JobWebhook, WebhookEndpoint
 from storage.tables import jobs, new_id, webhook_deliveries, webhook_endpoints
 from storage.tables.columns import ColumnValues
 
@@ -28,11 +29,35 @@ def new_secret() -> str:
 
 
 def create_endpoint(
-    db: Database, tenant_id: str, url: str, events: Sequence[str] = USUAL_EVENTS, *, actor: str = audit.SERVICE
+    db: Database,
+    tenant_id: str,
+    url: str,
+    events: Sequence[str] = USUAL_EVENTS,
+    *,
+    all_jobs: bool = False,
+    actor: str = audit.SERVICE,
 ) -> tuple[WebhookEndpoint, str]:
-    """Creates an endpoint; returns it with the secret that signs its posts."""
+    """Creates an endpoint, with ``all_jobs`` of every job from now on; returns it with the secret of its posts."""
+    return create_endpoint_once(db, tenant_id, None, url, events, all_jobs=all_jobs, actor=actor).made
+
+
+def create_endpoint_once(
+    db: Database,
+    tenant_id: str,
+    once: Once | None,
+    url: str,
+    events: Sequence[str] = USUAL_EVENTS,
+    *,
+    all_jobs: bool = False,
+    actor: str = audit.SERVICE,
+) -> Done[tuple[WebhookEndpoint, str]]:
+    """As :func:`create_endpoint`, for a request that may have an idempotency key.
+
+    A repeat gets the endpoint as it is now. Raises NotFound: it was deleted meanwhile.
+    """
     secret = new_secret()
-    with db.write() as connection:
+
+    def make(connection: Connection) -> tuple[WebhookEndpoint, str]:
         row = connection.execute(
             insert(webhook_endpoints)
             .values(
@@ -41,12 +66,25 @@ def create_endpoint(
                 url=url,
                 secret=secret,
                 events=list(events),
+                all_jobs=all_jobs,
                 created_at=db.now(),
             )
             .returning(webhook_endpoints)
         ).one()
         _tell_audit(db, connection, row, "created", actor)
-    return _endpoint(row), secret
+        return _endpoint(row), secret
+
+    def again(connection: Connection, stored: dict[str, Any]) -> tuple[WebhookEndpoint, str]:
+        row = connection.execute(
+            select(webhook_endpoints).where(
+                webhook_endpoints.c.id == stored["id"], webhook_endpoints.c.tenant_id == tenant_id
+            )
+        ).first()
+        if row is None:
+            raise NotFound("webhook endpoint", stored["id"])
+        return _endpoint(row), row.secret
+
+    return make_once(db, tenant_id, once, make=make, answer_of=lambda made: {"id": made[0].id}, again=again)
 
 
 def list_endpoints(db: Database, tenant_id: str) -> list[WebhookEndpoint]:
@@ -76,6 +114,7 @@ def change_endpoint(
     *,
     url: str | None = None,
     events: Sequence[str] | None = None,
+    all_jobs: bool | None = None,
     enable: bool = False,
     actor: str = audit.SERVICE,
 ) -> WebhookEndpoint:
@@ -85,6 +124,8 @@ def change_endpoint(
         changes["url"] = url
     if events is not None:
         changes["events"] = list(events)
+    if all_jobs is not None:
+        changes["all_jobs"] = all_jobs
     if enable:
         changes |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
     if not changes:
@@ -144,6 +185,35 @@ def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str, *, actor: st
             delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id).returning(webhook_endpoints)
         ).one()
         _tell_audit(db, connection, row, "deleted", actor)
+
+
+def endpoints_of_all_jobs(connection: Connection, tenant_id: str) -> list[str]:
+    """Ids of the tenant's endpoints that every new job names, oldest first."""
+    query = select(webhook_endpoints.c.id).where(
+        webhook_endpoints.c.tenant_id == tenant_id, webhook_endpoints.c.all_jobs, webhook_endpoints.c.job_id.is_(None)
+    )
+    return list(connection.scalars(query.order_by(webhook_endpoints.c.id)))
+
+
+def insert_own_endpoint(
+    db: Database, connection: Connection, tenant_id: str, job_id: str, webhook: JobWebhook, *, actor: str
+) -> str:
+    """Writes the endpoint of one job, in the job's transaction; returns its id."""
+    row = connection.execute(
+        insert(webhook_endpoints)
+        .values(
+            id=new_id("whe"),
+            tenant_id=tenant_id,
+            job_id=job_id,
+            url=webhook.url,
+            secret=webhook.secret,
+            events=list(webhook.events),
+            created_at=db.now(),
+        )
+        .returning(webhook_endpoints)
+    ).one()
+    _tell_audit(db, connection, row, "created", actor)
+    return str(row.id)
 
 
 def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | None) -> None:

@@ -7,11 +7,11 @@ takes no lock; :mod:`storage.ledger.webhooks.relay` makes deliveries of it short
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select
 
 from cleanplate.base.documents import JsonObject
 from storage.records import EventFilter, Job
@@ -28,7 +28,9 @@ ENDED_IMAGE = (
     images.c.job_id,
     images.c.tenant_id,
     images.c.name,
+    images.c.path,
     images.c.custom_id,
+    images.c.redo_of,
     images.c.attempt,
     images.c.state,
     images.c.error_code,
@@ -38,12 +40,16 @@ ENDED_IMAGE = (
 
 
 class Listener(NamedTuple):
-    """The endpoint that gets a job's events."""
+    """An endpoint that gets a job's events."""
 
     endpoint_id: str
-    events: list[str]
+    events: tuple[str, ...]
     #: Whether one delivery may carry many images.
     together: bool
+
+
+#: By job.
+Listeners = dict[str, list[Listener]]
 
 
 def wants(filters: Iterable[str], event_type: str) -> bool:
@@ -54,24 +60,26 @@ def wants(filters: Iterable[str], event_type: str) -> bool:
     )
 
 
-def image_rows(ended: Iterable[Row[Any]], listeners: dict[str, Listener]) -> list[ColumnValues]:
-    """Rows of ``webhook_outbox`` for images that ended (rows of ``ENDED_IMAGE``); ``listeners`` by job."""
-    events: defaultdict[str, list[JsonObject]] = defaultdict(list)
+def image_rows(ended: Iterable[Row[Any]], listeners: Listeners) -> list[dict[str, Any]]:
+    """Rows of ``webhook_outbox`` for images that ended (rows of ``ENDED_IMAGE``)."""
+    events: defaultdict[tuple[str, Listener], list[JsonObject]] = defaultdict(list)
     for row in ended:
-        listener, event_type = listeners.get(row.job_id), f"image.{row.state}"
-        if listener is not None and event_type in set(EventFilter) and wants(listener.events, event_type):
-            data = {"id": row.id, "job_id": row.job_id, "name": row.name, "custom_id": row.custom_id}
-            if row.error_code is not None:
-                data["error"] = {"code": row.error_code, "detail": (row.error_detail or "")[:_DETAIL_LENGTH]}
-            events[row.job_id].append(event(event_type, row.finished_at, data))
+        event_type = f"image.{row.state}"
+        if event_type not in set(EventFilter):
+            continue
+        wanted = [listener for listener in listeners.get(row.job_id, ()) if wants(listener.events, event_type)]
+        if not wanted:
+            continue
+        data = {"id": row.id, "job_id": row.job_id, "name": row.name, "path": row.path, "custom_id": row.custom_id}
+        if row.redo_of is not None:
+            data["redo_of"] = row.redo_of
+        if row.error_code is not None:
+            data["error"] = {"code": row.error_code, "detail": (row.error_detail or "")[:_DETAIL_LENGTH]}
+        for listener in wanted:
+            events[row.job_id, listener].append(event(event_type, row.finished_at, data))
     return [
-        {
-            "endpoint_id": listeners[job_id].endpoint_id,
-            "job_id": job_id,
-            "together": listeners[job_id].together,
-            "events": of_job,
-        }
-        for job_id, of_job in events.items()
+        {"endpoint_id": listener.endpoint_id, "job_id": job_id, "together": listener.together, "events": of_job}
+        for (job_id, listener), of_job in events.items()
     ]
 
 
@@ -79,39 +87,37 @@ def job_ended(connection: Connection, job: Job) -> None:
     """Writes ``job.completed`` or ``job.canceled``; ``job`` as it is afterwards."""
     if job.finished_at is None:
         raise ValueError("The job has not finished.")
-    listener = listeners(connection, {job.id}).get(job.id)
     event_type = f"job.{job.state}"
-    if listener is None or not wants(listener.events, event_type):
-        return
     counts = {
         name: getattr(job.counts, name) for name in ("queued", "running", "succeeded", "skipped", "failed", "canceled")
     }
-    data = {"id": job.id, "state": job.state.value, "total": job.total, "counts": counts}
-    events = [event(event_type, job.finished_at, data)]
-    _write(
-        connection,
-        [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": events}],
-    )
+    data = {
+        "id": job.id,
+        "name": job.name,
+        "labels": job.labels,
+        "metadata": job.metadata,
+        "parent_job_id": job.parent_job_id,
+        "state": job.state.value,
+        "total": job.total,
+        "counts": counts,
+    }
+    _tell(connection, job.id, event(event_type, job.finished_at, data))
 
 
 def job_needs_review(connection: Connection, job: Job, at: datetime) -> None:
     """Writes ``job.needs_review``: the templates found in the job's pictures, or why there are none."""
     if job.review is None:
         raise ValueError("Nothing has been looked for in the pictures of the job.")
-    listener = listeners(connection, {job.id}).get(job.id)
-    if listener is None or not wants(listener.events, EventFilter.JOB_NEEDS_REVIEW):
-        return
     error = None if job.review.error is None else job.review.error.model_dump(exclude_none=True)
     data = {"id": job.id, "state": "needs_review", "templates": job.review.templates, "error": error}
-    events = [event(EventFilter.JOB_NEEDS_REVIEW, at, data)]
-    _write(connection, [{"endpoint_id": listener.endpoint_id, "job_id": job.id, "together": False, "events": events}])
+    _tell(connection, job.id, event(EventFilter.JOB_NEEDS_REVIEW, at, data))
 
 
 def template_event(connection: Connection, template: Row[Any], at: datetime) -> None:
     """Writes ``template.ready``, ``template.needs_review`` or ``template.failed``; ``template`` as it is afterwards."""
     endpoint = connection.execute(
         select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
-            webhook_endpoints.c.id == template.webhook_endpoint_id, webhook_endpoints.c.disabled_at.is_(None)
+            webhook_endpoints.c.id == template.webhook_endpoint_id
         )
     ).first()
     event_type = f"template.{template.state}"
@@ -149,26 +155,59 @@ def event(event_type: str, at: datetime, data: JsonObject) -> JsonObject:
     return {"type": event_type, "timestamp": at.isoformat(), "data": data}
 
 
-def listeners(connection: Connection, job_ids: set[str]) -> dict[str, Listener]:
-    """The listeners of jobs, by job id."""
-    return listeners_in(connection.execute(select_listeners().where(jobs.c.id.in_(sorted(job_ids)))))
+def listeners(connection: Connection, job_ids: set[str]) -> Listeners:
+    """The listeners of jobs, by job id. A disabled one is among them: its deliveries wait for :func:`recover`."""
+    return listeners_in(connection, connection.execute(select_listeners().where(jobs.c.id.in_(sorted(job_ids)))).all())
 
 
 def select_listeners() -> Select[Any]:
     """A row for each job, with what :func:`listeners_in` reads."""
-    heard = and_(webhook_endpoints.c.id == jobs.c.webhook_endpoint_id, webhook_endpoints.c.disabled_at.is_(None))
+    heard = webhook_endpoints.c.id == jobs.c.webhook_endpoint_id
     return select(
-        jobs.c.id.label("job_id"), jobs.c.total, webhook_endpoints.c.id.label("endpoint_id"), webhook_endpoints.c.events
+        jobs.c.id.label("job_id"),
+        jobs.c.total,
+        jobs.c.further_webhooks,
+        webhook_endpoints.c.id.label("endpoint_id"),
+        webhook_endpoints.c.events,
     ).outerjoin(webhook_endpoints, heard)
 
 
-def listeners_in(rows: Iterable[Row[Any]]) -> dict[str, Listener]:
-    """As :func:`listeners`, from rows that carry the columns of :func:`select_listeners`."""
-    return {
-        row.job_id: Listener(row.endpoint_id, row.events, row.total >= TOGETHER_FROM)
-        for row in rows
-        if row.endpoint_id is not None
-    }
+def listeners_in(connection: Connection, rows: Sequence[Row[Any]]) -> Listeners:
+    """As :func:`listeners`, from rows that carry the columns of :func:`select_listeners`.
+
+    Jobs with further endpoints cost one statement more.
+    """
+    jobs_by_id = {row.job_id: row for row in rows}
+    further = {endpoint_id for row in jobs_by_id.values() for endpoint_id in row.further_webhooks or ()}
+    events_by_id: dict[str, list[str]] = {}
+    if further:
+        query = select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
+            webhook_endpoints.c.id.in_(sorted(further))
+        )
+        events_by_id = {row.id: row.events for row in connection.execute(query)}
+    found: Listeners = {}
+    for job_id, row in jobs_by_id.items():
+        together = row.total >= TOGETHER_FROM
+        named = [] if row.endpoint_id is None else [Listener(row.endpoint_id, tuple(row.events), together)]
+        named += [
+            Listener(endpoint_id, tuple(events_by_id[endpoint_id]), together)
+            for endpoint_id in row.further_webhooks or ()
+            if endpoint_id in events_by_id
+        ]
+        if named:
+            found[job_id] = named
+    return found
+
+
+def _tell(connection: Connection, job_id: str, told: JsonObject) -> None:
+    """Writes an event of a job for all its listeners that want it."""
+    named = listeners(connection, {job_id}).get(job_id, ())
+    rows = [
+        {"endpoint_id": listener.endpoint_id, "job_id": job_id, "together": False, "events": [told]}
+        for listener in named
+        if wants(listener.events, told["type"])
+    ]
+    _write(connection, rows)
 
 
 def _write(connection: Connection, rows: list[ColumnValues]) -> None:

@@ -69,14 +69,14 @@ def _collect_batch(db: Database, connection: Connection) -> int:
     named = sorted(set(connection.scalars(waiting)))
     if not named:
         return 0
-    listening = set(
-        connection.scalars(
-            select(webhook_endpoints.c.id)
-            .where(webhook_endpoints.c.id.in_(named), webhook_endpoints.c.disabled_at.is_(None))
-            .order_by(webhook_endpoints.c.id)
-            .with_for_update(key_share=True)
-        )
+    locked = connection.execute(
+        select(webhook_endpoints.c.id, webhook_endpoints.c.disabled_at)
+        .where(webhook_endpoints.c.id.in_(named))
+        .order_by(webhook_endpoints.c.id)
+        .with_for_update(key_share=True)
     )
+    # Nothing is posted to a disabled endpoint: what it misses is kept as failed, to be recovered.
+    states = {row.id: DeliveryState.PENDING if row.disabled_at is None else DeliveryState.FAILED for row in locked}
     # Read after the lock: another process may have taken rows before it.
     rows = connection.execute(
         select(webhook_outbox)
@@ -87,7 +87,7 @@ def _collect_batch(db: Database, connection: Connection) -> int:
     living = _living_jobs(connection, {row.job_id for row in rows if row.job_id is not None})
     channels: dict[_Channel, list[Any]] = {}
     for row in rows:
-        if row.endpoint_id in listening and (row.job_id is None or row.job_id in living):
+        if row.endpoint_id in states and (row.job_id is None or row.job_id in living):
             channels.setdefault((row.endpoint_id, row.job_id), []).append(row)
     numbers = last_sequences(connection, channels) if channels else {}
     made = []
@@ -101,7 +101,7 @@ def _collect_batch(db: Database, connection: Connection) -> int:
                     "event_type": payload["type"],
                     "sequence": number,
                     "payload": {**payload, "sequence": number},
-                    "state": DeliveryState.PENDING,
+                    "state": states[channel[0]],
                 }
             )
     if made:

@@ -89,3 +89,44 @@ def test_invalid_idempotency_keys_are_refused(shop: Caller, key: str) -> None:
 
 def test_keys_are_looked_at_after_the_right_to_submit(service: Service) -> None:
     service.stranger().problem("POST", "/v1/jobs", 401, "key_missing", headers=KEY, data=json.dumps({}))
+
+
+def test_the_same_json_in_another_order_is_the_same_request(shop: Caller) -> None:
+    sent = body(shop, name="spring", metadata={"a": "1", "b": "2"})
+    turned = {name: sent[name] for name in reversed(sent)} | {"metadata": {"b": "2", "a": "1"}}
+    headers = {"Idempotency-Key": "order-1", "Content-Type": "application/json"}
+    rights = {"rights_basis": "owner", "attested_by": "Jo Doe", "rights_reference": "own photographs"}
+    first = shop.post("/v1/jobs", 202, data=json.dumps({**sent, **rights}), headers=headers)
+    again = shop.post("/v1/jobs", 202, data=json.dumps({**rights, **turned}, indent=2), headers=headers)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json == first.json
+
+
+@pytest.mark.parametrize("path", ["/v1/uploads", "/v1/webhooks", "/v1/templates"])
+def test_every_request_that_makes_something_is_done_once(shop: Caller, path: str) -> None:
+    file = {"filename": "a.jpg", "content_type": "image/jpeg", "size": 9}
+    large = {"filename": "b.tif", "content_type": "image/tiff", "size": 12_000_000, "method": "multipart"}
+    (mask_id,) = shop.upload(("mask.png", mask()))
+    sent: dict[str, Any] = {
+        "/v1/uploads": {"files": [file, large]},
+        "/v1/webhooks": {"url": "https://shop.example/hook"},
+        "/v1/templates": {"name": "spring", "mask": {"upload_id": mask_id, "anchor": "center"}},
+    }[path]
+    status = 202 if path == "/v1/templates" else 201
+    first = shop.post(path, status, json=sent, headers={"Idempotency-Key": "k"})
+    again = shop.post(path, status, json=sent, headers={"Idempotency-Key": "k"})
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    if path == "/v1/uploads":
+        ids = [[upload["id"] for upload in answer.json["uploads"]] for answer in (first, again)]
+        assert ids[0] == ids[1]
+        assert len(again.json["uploads"][1]["parts"]) == len(first.json["uploads"][1]["parts"])
+    else:
+        assert again.json == first.json
+        assert len(shop.get(path).json["data"]) == 1
+    sent["files" if path == "/v1/uploads" else "url" if path == "/v1/webhooks" else "name"] = (
+        [file] if path == "/v1/uploads" else "https://shop.example/other" if path == "/v1/webhooks" else "autumn"
+    )
+    shop.problem("POST", path, 422, "idempotency_key_reused", json=sent, headers={"Idempotency-Key": "k"})
+    other = shop.post(path, status, json=sent, headers={"Idempotency-Key": "l"})
+    assert other.json != first.json

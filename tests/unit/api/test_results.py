@@ -89,8 +89,56 @@ def test_results_and_errors_are_listed_with_the_tenants_own_ids(make_service: Ma
     with zipfile.ZipFile(io.BytesIO(answer.get_data())) as archive:
         assert archive.testzip() is None
         # All results are PNG, and names are unique even without case.
-        assert archive.namelist() == ["a.png", "a (2).png", "A (3).png"]
-        assert [archive.read(name) for name in archive.namelist()] == [b"clean 0", b"clean 1", b"clean 2"]
+        assert archive.namelist() == ["a.png", "a (2).png", "A (3).png", "manifest.jsonl"]
+        assert [archive.read(name) for name in archive.namelist()[:3]] == [b"clean 0", b"clean 1", b"clean 2"]
+        manifest = [json.loads(line) for line in archive.read("manifest.jsonl").splitlines()]
+    assert [(line["file"], line["custom_id"], line["state"], line["code"]) for line in manifest] == [
+        ("a.png", "sku 0", "succeeded", None),
+        ("a (2).png", "sku 1", "succeeded", None),
+        ("A (3).png", "sku 2", "succeeded", None),
+        (None, "sku 3", "failed", "image_truncated"),
+    ]
+
+
+def test_folders_come_back_in_lists_and_in_a_zip_that_every_system_unpacks(service: Service, shop: Caller) -> None:
+    paths = ["w/s/front.jpg", "W/s/front.jpg", "con.jpg", "a: b/..c?.jpg", "/x//y.jpg", "d.png/e.jpg"]
+    *images, marks = shop.upload(*[("f.jpg", picture()) for _ in paths], ("mask.png", mask()))
+    body = {
+        "images": [{"upload_id": image, "path": path} for image, path in zip(images, paths, strict=True)],
+        "mask_upload_id": marks,
+    }
+    job = shop.post("/v1/jobs", 202, json=body).json
+    end(service, job["id"])
+    kept = ["w/s/front.jpg", "W/s/front.jpg", "con.jpg", "a_ b/..c?.jpg", "x/y.jpg", "d.png/e.jpg"]
+    assert [image["path"] for image in shop.get(job["links"]["images"]).json["data"]] == kept
+    assert [line["path"] for line in lines(shop, job["links"]["results"])] == kept
+    with zipfile.ZipFile(io.BytesIO(shop.get(job["links"]["archive"]).get_data())) as archive:
+        assert archive.namelist() == [
+            "w/s/front.png", "w/s/front (2).png", "_con.png", "a_ b/..c_.png", "x/y.png", "d.png/e.png",
+            "manifest.jsonl",
+        ]  # fmt: skip
+    body = {"images": [{"upload_id": images[0], "path": "a/../b.jpg"}], "mask_upload_id": marks}
+    problem = shop.problem("POST", "/v1/jobs", 422, "validation_failed", json=body)
+    assert problem["errors"][0]["pointer"] == "#/images/0/path"
+
+
+def test_a_zip_can_be_continued_from_any_byte(service: Service, shop: Caller) -> None:
+    job = submit(shop, NAMES)
+    end(service, job["id"])
+    path = job["links"]["archive"]
+    answer = shop.get(path)
+    whole, tag = answer.get_data(), answer.headers["ETag"]
+    assert answer.headers["Content-Length"] == str(len(whole))
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    for start in (0, 1, 29, 40, len(whole) // 2, len(whole) - 30, len(whole) - 1):
+        part = shop.get(path, 206, headers={"Range": f"bytes={start}-", "If-Range": tag})
+        assert part.get_data() == whole[start:]
+        assert part.headers["Content-Range"] == f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+    middle = shop.get(path, 206, headers={"Range": "bytes=35-90"})
+    assert middle.get_data() == whole[35:91]
+    assert shop.get(path, headers={"Range": "bytes=1-", "If-Range": '"other"'}).get_data() == whole
+    assert shop.get(path, 304, headers={"If-None-Match": tag}).get_data() == b""
+    shop.problem("GET", path, 416, "range_unsatisfiable", headers={"Range": f"bytes={len(whole)}-"})
 
 
 def test_more_images_than_a_page_are_all_in_the_manifest(service: Service, shop: Caller) -> None:
@@ -110,7 +158,7 @@ def test_a_zip_of_a_job_under_way_is_refused(shop: Caller) -> None:
     shop.problem("GET", job["links"]["archive"], 409, "job_not_finished")
     shop.post(f"/v1/jobs/{job['id']}/cancel", 200)
     with zipfile.ZipFile(io.BytesIO(shop.get(job["links"]["archive"]).get_data())) as archive:
-        assert archive.namelist() == []
+        assert archive.namelist() == ["manifest.jsonl"]
 
 
 def test_failed_images_are_tried_again(service: Service, shop: Caller) -> None:

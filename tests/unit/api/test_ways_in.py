@@ -232,6 +232,11 @@ def test_pictures_and_manifests_come_from_buckets_that_are_allowed(
     ]
     manifest = {"manifest": {"url": f"s3://{bucket}/spring/list.csv"}, "mask": BOXES}
     assert shop.post("/v1/jobs", 202, json=manifest).json["total"] == 1
+    several = {"source": [f"s3://{bucket}/spring/b", f"s3://{bucket}/spring/"], "mask": BOXES}
+    job = shop.post("/v1/jobs", 202, json=several).json
+    assert [image["path"] for image in images_of(shop, job)] == ["Größe 1.JPG", "a.png"]
+    left_out = shop.get(job["links"]["skipped"]).get_data(as_text=True).splitlines()
+    assert [json.loads(line)["code"] for line in left_out] == ["not_a_picture", "not_a_picture"]
     own = server_settings.blobs_url.removeprefix("s3://")
     for change in (
         {"folder": f"s3://{bucket}/winter/"},

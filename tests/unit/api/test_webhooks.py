@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from cleanplate.base.settings import Settings
@@ -151,3 +153,36 @@ def test_deliveries_are_paged(shop: Caller) -> None:
     second = shop.get(f"/v1/webhooks/{webhook}/deliveries?limit=2&cursor={first['next_cursor']}").json
     assert [delivery["id"] for delivery in first["data"] + second["data"]] == sent[::-1]
     assert second["next_cursor"] is None
+
+
+def test_a_job_names_several_webhooks_and_an_address_of_its_own(shop: Caller) -> None:
+    first, second = (shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json for _ in range(2))
+    secret = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    own = {"url": "https://shop.example/spring", "secret": secret, "events": ["job.*"]}
+    job = shop.submit(1, webhook_id=first["id"], webhook_ids=[second["id"]], webhook=own)
+    assert (job["webhook_id"], job["webhook_ids"][0], len(job["webhook_ids"])) == (first["id"], second["id"], 2)
+    made = shop.get(f"/v1/webhooks/{job['webhook_ids'][1]}").json
+    assert (made["url"], made["events"], made["job_id"]) == (own["url"], ["job.*"], job["id"])
+    assert "secret" not in made
+    for webhook in (first, second, made):
+        listed = shop.get(f"/v1/jobs?webhook_id={webhook['id']}").json["data"]
+        assert [one["id"] for one in listed] == [job["id"]]
+    body = {"images": [{"upload_id": "upl_1"}], "mask_upload_id": "upl_2"}
+    for wrong, code, place in (
+        ({**own, "secret": "whsec_short"}, "validation_failed", "#/webhook/secret"),
+        ({**own, "secret": "whsec_" + "A" * 33}, "validation_failed", "#/webhook/secret"),
+        ({**own, "url": "https://127.0.0.1/"}, "url_not_allowed", "#/webhook/url"),
+    ):
+        problem = shop.problem("POST", "/v1/jobs", 422, code, json={**body, "webhook": wrong})
+        assert [fault["pointer"] for fault in problem["errors"]] == [place]
+
+
+def test_failed_deliveries_are_recovered_and_a_start_must_be_named(shop: Caller) -> None:
+    webhook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook", "all_jobs": True}).json
+    path = f"/v1/webhooks/{webhook['id']}"
+    assert shop.post(f"{path}/recover", 202, json={"after": "evt_0"}).json == {"queued": 0, "more": False}
+    shop.problem("POST", f"{path}/recover", 422, "validation_failed", json={})
+    shop.problem("POST", "/v1/webhooks/whe_0/recover", 404, "not_found", json={"after": "evt_0"})
+    assert shop.get(f"{path}/deliveries?event=image.*&state=failed").json["data"] == []
+    shop.problem("GET", f"{path}/deliveries?event=*", 422, "validation_failed")
+    assert not shop("PATCH", path, status=200, json={"all_jobs": False}).json["all_jobs"]

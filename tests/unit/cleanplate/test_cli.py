@@ -39,7 +39,8 @@ COMMANDS = dict(commands())
 
 def test_the_commands_of_the_service_are_there() -> None:
     assert set(COMMANDS) == {
-        "up", "link", "submit", "watch", "approve", "demo", "reconcile", "jobs list", "jobs show", "jobs cancel",
+        "up", "link", "submit", "watch", "download", "sync", "approve", "demo", "reconcile", "jobs list", "jobs find",
+        "jobs label", "jobs judge", "jobs redo", "jobs show", "jobs cancel",
         "jobs retry", "jobs pause", "jobs resume", "jobs delete", "serve", "worker", "dispatch", "migrate",
         "migrate-home", "healthy", "settings", "doctor", "pause", "resume", "tenants weight",
         "keys create", "keys list", "keys revoke", "audit export", "tenants list", "tenants quota", "audit verify",

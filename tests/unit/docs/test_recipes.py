@@ -22,6 +22,7 @@ import pytest
 from flask import Flask
 from standardwebhooks import Webhook
 
+from api.requests import NewJob
 from cleanplate.base.settings import Settings
 from tests import patient
 from tests.api_process import served
@@ -157,6 +158,37 @@ def posts() -> list[tuple[dict[str, str], bytes, bool]]:
         ({**good, "webhook-signature": good["webhook-signature"].replace("v1,", "v2,")}, body.encode(), False),
         ({"webhook-id": "evt_1"}, body.encode(), False),
     ]
+
+
+def test_a_bucket_is_cleaned_in_one_call_and_its_events_begin_jobs(server_settings: Settings, tmp_path: Path) -> None:
+    bucket = server_settings.blobs_url.removeprefix("s3://") + "-catalogue"
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=server_settings.s3_endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=server_settings.s3_access_key_id.get_secret_value(),
+        aws_secret_access_key=server_settings.s3_secret_access_key.get_secret_value(),
+    )
+    s3.create_bucket(Bucket=bucket)
+    for key in ("spring/w/s/front.png", "spring/list.csv"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"picture")
+    settings = server_settings.model_copy(update={"source_buckets": (bucket,), "destination_buckets": (bucket,)})
+    places = {"SOURCE": f"s3://{bucket}/spring/", "DESTINATION": f"s3://{bucket}/clean/"}
+    with serving(settings, tmp_path) as (shop, environment):
+        program = recipe("A whole bucket in one call")
+        output = done_by_the_shop(shop, program, tmp_path, {**environment, **places})
+        assert output.startswith("1 pictures, 1 keys left out")
+        entry = {"bucket": {"name": bucket}, "object": {"key": "spring/w/s/front.png", "eTag": "0123"}}
+        call = f"print(handler({{'Records': [{{'s3': {entry!r}}}]}}, None))"
+        program = f"{recipe('A bucket.s event begins a job')}\n{call}"
+        made = [run(program, tmp_path, {**environment, **places}) for _ in range(2)]
+        assert made[0] == made[1]
+        assert len(shop.jobs()) == 2
+
+
+def test_the_body_for_n8n_is_a_job() -> None:
+    body = NewJob.model_validate_json(recipe("n8n"))
+    assert (body.folders, body.webhook is not None) == (["s3://catalogue/spring/"], True)
 
 
 def test_the_receiver_in_flask_takes_what_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:

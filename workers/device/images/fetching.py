@@ -38,7 +38,7 @@ class Fetcher:
     def __init__(self, settings: Settings, blobs: Blobs) -> None:
         self._settings = settings
         self._blobs = blobs
-        self._buckets = Buckets(settings)
+        self.buckets = Buckets(settings)
 
     def source(self, image: LeasedImage | SampleSource) -> bytes:
         """The picture's file.
@@ -63,7 +63,7 @@ class Fetcher:
 
     def _from_bucket(self, url: str) -> bytes:
         try:
-            return self._buckets.get(url, max_bytes=self._settings.max_image_bytes)
+            return self.buckets.get(url, max_bytes=self._settings.max_image_bytes)
         except BlobNotFound as error:
             raise SourceRefused("There is no such object in the bucket.") from error
         except BlobStoreRefused as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from dataclasses import dataclass
 
 import structlog
@@ -16,7 +17,14 @@ from model.repair.preview import Preview
 from storage.errors import BlobNotFound, StorageError
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.image_context import ImageContext
-from workers.errors import ModelMissing, ResidualMark, SourceError, TemplateGone
+from workers.errors import (
+    DestinationRefused,
+    DestinationUnavailable,
+    ModelMissing,
+    ResidualMark,
+    SourceError,
+    TemplateGone,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +52,9 @@ class ResultFile:
     changed: bool = True
 
 
-def success(context: ImageContext, result: ResultFile, key: str, worker: str) -> Outcome:
+def success(
+    context: ImageContext, result: ResultFile, key: str, worker: str, *, destination_url: str | None = None
+) -> Outcome:
     """The outcome of a picture whose result lies under ``key``: succeeded, or skipped where nothing changed."""
     _, own_extension = stem_and_extension(context.image.name)
     is_right = own_extension.lower() in ENDINGS_BY_TYPE[result.content_type]
@@ -66,6 +76,9 @@ def success(context: ImageContext, result: ResultFile, key: str, worker: str) ->
         image_id=context.image.id,
         state=ImageState.SUCCEEDED if result.changed else ImageState.SKIPPED,
         result_key=key,
+        result_bytes=len(result.data),
+        result_crc32=zlib.crc32(result.data),
+        destination_url=destination_url,
         content_type=result.content_type,
         width=result.width,
         height=result.height,
@@ -95,7 +108,16 @@ def failure(image: LeasedImage, error: Exception, record: ImageRecord) -> Outcom
                 error.code,
                 "Its bytes, or its mask's, never arrived: put them to the upload's address, then submit again.",
             )
-        case ModelError() | StorageError() | SourceError() | ModelMissing() | ResidualMark() | TemplateGone():
+        case (
+            ModelError()
+            | StorageError()
+            | SourceError()
+            | DestinationRefused()
+            | DestinationUnavailable()
+            | ModelMissing()
+            | ResidualMark()
+            | TemplateGone()
+        ):
             return _failed(image, record, error.code, str(error), retry=error.transient)
         case _:
             log.error("image.internal_error", image=image.id, job=image.job_id, exc_info=error)

@@ -23,6 +23,7 @@ from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
+from workers.device.images.delivery import deliver
 from workers.device.images.fetching import boxes_file, placement_of
 from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import ResultFile, result_extension, sha256, success
@@ -182,4 +183,5 @@ class Steps:
             if result.preview is not None:
                 blobs.put(preview_key(*names), result.preview.data, content_type=result.preview.content_type)
             blobs.put(key, result.data, content_type=result.content_type)
-        self._executor.end(image, success(context, result, key, self._resources.worker))
+            written = deliver(image, result, self._resources.fetcher.buckets, self._resources.settings)
+        self._executor.end(image, success(context, result, key, self._resources.worker, destination_url=written))

@@ -54,6 +54,7 @@
 /**
  * @typedef {{
  *   id: string,
+ *   name: string | null,
  *   state: JobState,
  *   total: number,
  *   counts: Counts,

@@ -162,7 +162,7 @@ export async function repairPicture(upload, name, mask, rights, { onProgress, on
   onProgress({ stage: "sending", share: 0 });
   const source = await upload.id({ onProgress: (share) => { onProgress({ stage: "sending", share }); }, ...options });
   const maskId = await uploadFile("mask.json", mask, options);
-  const body = { images: [{ upload_id: source, name }], mask_upload_id: maskId, ...rights };
+  const body = { kind: "repair", images: [{ upload_id: source, name }], mask_upload_id: maskId, ...rights };
   const headers = { "Idempotency-Key": crypto.randomUUID() };
   const job = /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, ...options }));
   onJob({ links: job.links });

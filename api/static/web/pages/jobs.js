@@ -33,7 +33,7 @@ function showJob(job) {
 /** @param {Job} job */
 function addRow(job) {
   const row = newRow();
-  row.name.textContent = `${picturesText(job.total)}, ${moment(job.created_at)}`;
+  row.name.textContent = [job.name, picturesText(job.total), moment(job.created_at)].filter(Boolean).join(", ");
   row.name.href = below(`/jobs/${job.id}`);
   row.root.dataset.job = job.id;
   // Ids grow with time, and the newest job is first.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 from standardwebhooks import Webhook
 
@@ -260,3 +261,40 @@ def test_webhooks_are_verified_for_receivers() -> None:
             verify(secret, body, wrong)
     with pytest.raises(WebhookRefused):
         verify(secret, body + " ", headers)
+
+
+def test_a_zip_that_was_cut_off_is_continued(shop: Shop, tmp_path: Path) -> None:
+    files = pictures(tmp_path / "in", *(f"{n}.png" for n in range(20)))
+    whole, cut = tmp_path / "whole.zip", tmp_path / "cut.zip"
+    asked: list[str | None] = []
+    with served(shop.settings, tmp_path / "log"):
+        hooks = {"request": [lambda request: asked.append(request.headers.get("range"))]}
+        with (
+            httpx.Client(event_hooks=hooks, timeout=60) as http,
+            Client(shop.settings.public_url, shop.key, http=http) as client,
+        ):
+            job = client.submit(files, masks=files[0], rights=RIGHTS)
+            shop.work(job.id)
+            client.archive(job.id, whole)
+            tag = (
+                http.get(
+                    f"{shop.settings.public_url}/v1/jobs/{job.id}/archive",
+                    headers={"Authorization": f"Bearer {shop.key}"},
+                )
+                .headers["etag"]
+                .strip('"')
+            )
+            data = whole.read_bytes()
+            partial = tmp_path / f".cut.zip.{tag}.partial"
+            partial.write_bytes(data[:700])
+            client.archive(job.id, cut)
+            assert asked[-1] == "bytes=700-"
+            assert cut.read_bytes() == data
+            # Another ZIP's part, and one that is whole already.
+            partial.with_name(".cut.zip.0123.partial").write_bytes(b"of another")
+            client.archive(job.id, cut)
+            assert cut.read_bytes() == data
+            partial.write_bytes(data)
+            client.archive(job.id, cut)
+            assert cut.read_bytes() == data
+    assert [path.name for path in tmp_path.glob(".cut*")] == []

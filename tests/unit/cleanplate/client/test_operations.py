@@ -21,7 +21,7 @@ from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.client import answers
 from cleanplate.client.journal import Journal
-from cleanplate.client.requests import Terms, mask_fields, terms_body
+from cleanplate.client.requests import ImageFilters, JobFilters, Terms, mask_fields, terms_body
 from cleanplate.errors import Refused
 from tests.api_process import served
 from tests.running import until
@@ -42,6 +42,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "Counts": answers.JobCounts,
     "Delivery": answers.DeliveryAnswer,
     "DeliveryAttempt": answers.DeliveryAttempt,
+    "DryRun": answers.DryRun,
+    "LeftOutKey": answers.LeftOutKey,
     "Device": answers.DeviceAnswer,
     "ErrorLine": answers.ErrorLine,
     "Image": answers.ImageAnswer,
@@ -55,6 +57,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "ResultLine": answers.ResultLine,
     "Review": templates.Review,
     "ReviewError": templates.ReviewError,
+    "Reviewed": answers.Reviewed,
     "Rights": answers.Rights,
     "SkippedLine": answers.SkippedLine,
     "Template": answers.TemplateAnswer,
@@ -154,12 +157,13 @@ def use_webhooks(client: Client) -> None:
     webhook = client.webhooks.create("http://127.0.0.1:1/hook", events=["job.*"])
     assert webhook.secret is not None
     assert [one.id for one in client.webhooks.list()] == [webhook.id]
-    assert client.webhooks.change(webhook.id, events=["*"], enable=True).events == ["*"]
+    assert client.webhooks.change(webhook.id, events=["*"], all_jobs=True, enable=True).all_jobs
     assert client.webhooks.rotate(webhook.id, keep_s=60).secret != webhook.secret
     ping = client.webhooks.ping(webhook.id)
     assert client.webhooks.delivery(webhook.id, ping.id).event_type == "ping"
     assert client.webhooks.redeliver(webhook.id, ping.id).id == ping.id
-    assert list(client.webhooks.deliveries(webhook.id, state="failed", job_id="job_0")) == []
+    assert list(client.webhooks.deliveries(webhook.id, state="failed", job_id="job_0", event="image.*")) == []
+    assert client.webhooks.recover(webhook.id, after="evt_0") == 0
     assert client.webhooks.get(webhook.id).secret is None
     client.webhooks.delete(webhook.id)
     assert list(client.webhooks.list()) == []
@@ -189,7 +193,7 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
     own_mask = BoxesMask(boxes=[(0, 0, 0.5, 0.5)], units="relative")
     job = client.submit(
         [
-            Picture(file=first, custom_id="sku-1", options={"feather_px": 1}),
+            Picture(file=first, custom_id="sku-1", metadata={"row": "1"}, options={"feather_px": 1}),
             Picture(file=second, name="front.png", mask=own_mask),
         ],
         mask=second,
@@ -198,6 +202,9 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
         priority="interactive",
         deadline=datetime.now(UTC) + timedelta(days=1),
         retention_days=7,
+        name="Spring shirts",
+        labels=["spring"],
+        metadata={"season": "spring"},
     )
     assert (job.answer.options, job.answer.priority) == (JobOptions(dilation_px=2), "interactive")
     one, other = job.images(state="queued", error_code=None)
@@ -234,9 +241,36 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
         with pytest.raises(Refused):
             look(other.id, out)
 
+    assert client.review(other.id, "rejected", note="Smeared.").review_note == "Smeared."
+    assert client.review_images(job.id, [one.id], "kept") == 1
+    assert [image.id for image in job.images(review="rejected")] == [other.id]
+    assert [image.id for image in client.find_images(review="kept")] == [one.id]
+    child = client.redo(job.id, mask=second, options={"label": True}, name="again", retention_days=1)
+    assert (child.answer.parent_job_id, child.answer.replaces, child.total) == (job.id, True, 1)
+    shop.work(child.id)
+    assert [line.replaced_by is not None for line in client.results(job.id)] == [True]
+    with pytest.raises(Refused):
+        client.redo(job.id, error_code="none", replace=False)
+    child.delete()
     assert job.retry().counts.failed == 0
     assert job.cancel().state == "canceled"
-    assert [known.id for known in client.jobs(state="canceled")] == [job.id]
+    filters = JobFilters(
+        kind="any",
+        labels=["spring"],
+        metadata={"season": "spring"},
+        created_after=datetime.now(UTC) - timedelta(days=1),
+        created_before=datetime.now(UTC) + timedelta(days=1),
+        key_id=job.answer.key_id,
+        webhook_id=None,
+        words="shirts",
+    )
+    assert [known.id for known in client.jobs(state="canceled", order="oldest", **filters)] == [job.id]
+    assert list(client.jobs(webhook_id="whe_0")) == []
+    of_image = ImageFilters(state="canceled", custom_id="sku-1", metadata={"row": "1"}, words="0", review="kept")
+    assert [image.id for image in job.images(**of_image)] == [one.id]
+    assert [image.id for image in client.find_images(job=filters, **of_image)] == [one.id]
+    assert list(client.find_images(sha256="0" * 64, job={"webhook_id": "whe_0"}, error_code="none")) == []
+    assert job.describe(name="renamed", labels=[], metadata={}).answer.name == "renamed"
     with pytest.raises(Refused):
         job.approve(["tpl_0"])
     job.delete()
@@ -257,12 +291,27 @@ def test_an_answer_has_every_field_and_every_word_of_its_schema(name: str, docum
 def test_a_submission_can_state_every_field_of_its_schema(name: str, document: dict[str, Any]) -> None:
     file, mask = Path("a.png"), Path("mask.png")
     uploads = {file: "upl_1", mask: "upl_2"}
-    terms = Terms(options={}, webhook_id="whk_1", priority="bulk", deadline=datetime.now(UTC), retention_days=1)
+    terms = Terms(
+        options={},
+        webhook_id="whk_1",
+        webhook_ids=["whk_2"],
+        webhook={"url": "https://shop.example/hook", "secret": "whsec_1"},
+        priority="bulk",
+        deadline=datetime.now(UTC),
+        retention_days=1,
+        name="spring",
+        labels=["spring"],
+        metadata={"season": "spring"},
+        kind="catalogue",
+        destination="s3://catalogue/clean/",
+    )
     stated = (
         {
-            "NewJob": {"images", "manifest", "folder", *terms_body(RIGHTS, terms)},
+            "NewJob": {"images", "manifest", "folder", "source", "dry_run", *terms_body(RIGHTS, terms)},
             "NewImage": {
-                *Picture(file=file, name="b.png", custom_id="c", options={"label": True}).body(uploads),
+                *Picture(
+                    file=file, name="b.png", path="a/b.png", custom_id="c", metadata={}, options={"label": True}
+                ).body(uploads),
                 *Picture(url="https://shop.example/a.png").body(uploads),
             },
         }[name]

@@ -24,12 +24,50 @@ def touch(folder: Path, *names: str) -> Path:
 
 def test_pictures_are_sorted_and_everything_else_is_left_out_by_name(tmp_path: Path) -> None:
     folder = touch(tmp_path / "in", "b.JPG", "a.png", "a.jpg", "c.jfif", "d.jp2", "notes.txt", ".hidden.png")
-    (folder / "deeper").mkdir()
+    (folder / "empty").mkdir()
     mask = touch(tmp_path, "mask.png") / "mask.png"
     work = gather(folder, mask)
     assert [path.name for path in work.pictures] == ["a.jpg", "a.png", "b.JPG", "c.jfif"]
     assert work.masks == [mask] * 4
-    assert [path.name for path in work.left_out] == ["d.jp2", "notes.txt"]
+    assert [group.text(folder) for group in work.left_out] == [
+        "1 hidden (.hidden.png)",
+        "2 not pictures by their name (d.jp2, notes.txt)",
+    ]
+
+
+def test_pictures_of_subfolders_keep_their_paths_and_what_is_left_out_is_told(tmp_path: Path) -> None:
+    folder = touch(tmp_path / "in", "top.jpg")
+    for inner in ("b/c", "a", "out", "masks"):
+        touch(folder / inner, "one.jpg", "two.png")
+    (folder / "link").symlink_to(folder / "a")
+    mask = touch(tmp_path, "mask.png") / "mask.png"
+    work = gather(folder, mask, apart=folder / "out", globs=["*.jpg"])
+    paths = ["a/one.jpg", "b/c/one.jpg", "masks/one.jpg", "top.jpg"]
+    assert [work.path_of(picture) for picture in work.pictures] == paths
+    assert [group.text(folder) for group in work.left_out] == [
+        "3 not matched by --glob (a/two.png, b/c/two.png, masks/two.png)",
+        "1 links to folders (link)",
+        "1 folders of masks or results (out)",
+    ]
+    flat = gather(folder, mask, recursive=False)
+    assert [work.path_of(picture) for picture in flat.pictures] == ["top.jpg"]
+    assert "4 subfolders, without --recursive (a, b, masks, out)" in [group.text(folder) for group in flat.left_out]
+
+
+def test_a_mask_of_the_same_path_wins_over_one_of_the_same_stem(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for inner in ("a", "b"):
+        touch(folder / inner, "front.jpg")
+    touch(folder / "c", "back.jpg")
+    masks = tmp_path / "masks"
+    for inner in ("a", "b"):
+        touch(masks / inner, "front.png")
+    touch(masks, "back.png")
+    work = gather(folder, masks)
+    assert [mask.relative_to(masks).as_posix() for mask in work.masks] == ["a/front.png", "b/front.png", "back.png"]
+    touch(folder / "c", "front.jpg")
+    with pytest.raises(UsageError, match=r"does not for c/front\.jpg"):
+        gather(folder, masks)
 
 
 def test_masks_of_a_folder_belong_to_the_pictures_of_their_stem(tmp_path: Path) -> None:

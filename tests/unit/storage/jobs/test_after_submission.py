@@ -15,6 +15,7 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas
 from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.filters import JobFilter
 from storage.ledger.jobs.reading import list_jobs
 from storage.ledger.jobs.submission import submit_job
 from storage.ledger.operations.audit import chain, chained_entries
@@ -217,4 +218,6 @@ def test_a_retried_job_does_not_expire_while_it_is_open(shop: Shop, clock: Clock
 def test_jobs_are_listed_by_state(shop: Shop) -> None:
     done, waiting = ended(shop, 1), shop.submit(1)
     for state, expected in ((JobState.COMPLETED, [done.id]), (JobState.QUEUED, [waiting.id]), (JobState.CANCELED, [])):
-        assert [job.id for job in list_jobs(shop.db, shop.tenant, limit=9, after=None, state=state)] == expected
+        assert [
+            job.id for job in list_jobs(shop.db, shop.tenant, limit=9, after=None, only=JobFilter(state=state))
+        ] == expected

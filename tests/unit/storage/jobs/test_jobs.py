@@ -15,6 +15,7 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas
 from storage.ledger.jobs.changes import cancel_job
+from storage.ledger.jobs.filters import ImageFilter
 from storage.ledger.jobs.reading import get_image, get_job, list_images, list_jobs
 from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
@@ -127,7 +128,7 @@ def test_images_are_listed_in_pages_and_by_state(shop: Shop) -> None:
     rest = list_images(shop.db, shop.tenant, job.id, limit=3, after=first[-1].position)
     assert [image.position for image in first + rest] == [0, 1, 2, 3, 4]
     lease_images(shop.db, [first[1].id], worker="w", lease_s=60)
-    running = list_images(shop.db, shop.tenant, job.id, limit=3, after=None, state=ImageState.RUNNING)
+    running = list_images(shop.db, shop.tenant, job.id, limit=3, after=None, only=ImageFilter(state=ImageState.RUNNING))
     assert [image.id for image in running] == [first[1].id]
 
 

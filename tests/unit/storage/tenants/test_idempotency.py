@@ -120,7 +120,7 @@ def mixed(shop: Shop) -> NewJob:
         )
         for n in range(2)
     ]
-    skipped = [SkippedRow(line=n, custom_id=None, detail="The row is bad.") for n in (2, 4, 9)]
+    skipped = [SkippedRow(line=n, custom_id=None, code="mask_missing", detail="The row is bad.") for n in (2, 4, 9)]
     return replace(job, images=[*job.images, *addresses], skipped=skipped)
 
 

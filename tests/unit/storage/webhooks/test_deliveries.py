@@ -21,12 +21,21 @@ from storage.ledger.webhooks.deliveries import (
     get_delivery,
     list_deliveries,
     record_delivery,
+    recover,
     redeliver,
 )
-from storage.ledger.webhooks.endpoints import change_endpoint, create_endpoint, get_endpoint, ping, rotate_secret
+from storage.ledger.webhooks.endpoints import (
+    change_endpoint,
+    create_endpoint,
+    delete_endpoint,
+    get_endpoint,
+    list_endpoints,
+    ping,
+    rotate_secret,
+)
 from storage.ledger.webhooks.outbox import wants
 from storage.ledger.webhooks.relay import relay_events
-from storage.records import Delivery, DeliveryState, EventFilter, ImageState, Outcome
+from storage.records import Delivery, DeliveryState, EventFilter, ImageState, JobWebhook, Outcome
 from storage.tables import jobs, webhook_outbox
 from tests.shop import Clock, Shop, failed, succeeded
 
@@ -305,3 +314,69 @@ def test_old_deliveries_of_no_job_are_forgotten_and_their_numbers_go_on(shop: Sh
     relay_events(shop.db)
     newest = list_deliveries(shop.db, shop.tenant, hook, limit=1, after=None)
     assert [one.sequence for one in newest] == [5]
+
+
+def test_what_a_disabled_endpoint_missed_is_recovered_in_order_and_under_its_ids(shop: Shop, clock: Clock) -> None:
+    mine = endpoint(shop, "*")
+    end_all(shop, shop.submit(1, webhook=mine).id)
+    (first,) = claim(shop.db)
+    record(shop.db, first, 410)
+    clock.advance(60)
+    disabled_since = clock.time
+    missed = shop.submit(2, webhook=mine)
+    end_all(shop, missed.id)
+    close_jobs(shop.db)
+    relay_events(shop.db)
+    assert claim(shop.db) == []
+    # Those of the other job, and the end of the first.
+    kept = [one for one in list_deliveries(shop.db, shop.tenant, mine, limit=9, after=None) if one.id != first.id]
+    assert next(one.event_type for one in kept if one.job_id == missed.id) == "job.completed"
+    assert {delivery.state for delivery in kept} == {DeliveryState.FAILED}
+    with pytest.raises(WebhookDisabled):
+        recover(shop.db, shop.tenant, mine, since=disabled_since, after=None)
+    change_endpoint(shop.db, shop.tenant, mine, enable=True)
+    with pytest.raises(NotFound):
+        recover(shop.db, "tnt_0", mine, since=disabled_since, after=None)
+    assert recover(shop.db, shop.tenant, mine, since=disabled_since, after=None) == (len(kept), False)
+    posted = []
+    while claimed := claim(shop.db):
+        posted += claimed
+        for delivery in claimed:
+            record(shop.db, delivery, 200)
+    assert {delivery.id for delivery in posted} == {delivery.id for delivery in kept}
+    assert [one.payload["sequence"] for one in posted if one.job_id == missed.id] == [1, 2, 3]
+    # The first one failed before that time; it is behind no event.
+    assert recover(shop.db, shop.tenant, mine, since=None, after=first.id) == (0, False)
+    assert recover(shop.db, shop.tenant, mine, since=None, after="evt_0") == (1, False)
+
+
+def test_every_webhook_of_a_job_hears_what_it_asks_for(shop: Shop, rival: Shop, clock: Clock) -> None:
+    named, further = endpoint(shop, "image.*"), endpoint(shop, "job.*")
+    everywhere = create_endpoint(shop.db, shop.tenant, "https://shop.example/all", ["*"], all_jobs=True)[0].id
+    create_endpoint(rival.db, rival.tenant, "https://rival.example/all", ["*"], all_jobs=True)
+    own = JobWebhook(url="https://shop.example/own", events=("job.completed",), secret="whsec_" + "A" * 32)
+    job = shop.submit(1, webhook=named, further_webhooks=[further], own_webhook=own)
+    (own_id,) = set(shop.job(job.id).further_webhooks) - {further, everywhere}
+    end_all(shop, job.id)
+    close_jobs(shop.db)
+    relay_events(shop.db)
+
+    def heard(endpoint_id: str, event: str | None = None) -> list[str]:
+        listed = list_deliveries(shop.db, shop.tenant, endpoint_id, limit=9, after=None, event=event)
+        return [delivery.event_type for delivery in reversed(listed)]
+
+    assert heard(named) == ["image.succeeded"]
+    assert heard(further) == ["job.completed"]
+    assert heard(everywhere) == ["image.succeeded", "job.completed"]
+    assert heard(everywhere, "image.*") == ["image.succeeded"]
+    assert heard(everywhere, "job.completed") == ["job.completed"]
+    assert heard(own_id) == ["job.completed"]
+    assert get_endpoint(shop.db, shop.tenant, own_id).job_id == job.id
+    # A deleted one is heard no more, and a job's own goes with it.
+    delete_endpoint(shop.db, shop.tenant, further)
+    delete_job(shop.db, shop.tenant, job.id)
+    assert {one.id for one in list_endpoints(shop.db, shop.tenant)} == {named, everywhere}
+    other = shop.submit(1)
+    assert shop.job(other.id).further_webhooks == [everywhere]
+    with pytest.raises(NotFound):
+        shop.submit(1, further_webhooks=["whe_0"])

@@ -168,9 +168,10 @@ def test_a_receiver_that_is_gone_disables_its_endpoint(shop: Shop, clock: Clock,
     assert listed.disabled_reason
     clock.advance(100_000)
     assert claim(shop.db) == []
-    # New events are not written for it, and its jobs go on.
+    # New events are kept for it and not posted, and its jobs go on.
     job_id = fail_images(shop, endpoint)
-    assert shop.events(job_id) == []
+    assert [event["type"] for event in shop.events(job_id)] == ["image.failed"]
+    assert claim(shop.db) == []
     assert close_jobs(shop.db)[-1] == job_id
 
 
