@@ -39,13 +39,6 @@ def edges(total: Sum) -> Mask:
     return shared
 
 
-def score(total: Sum) -> float:
-    """The strength of the shared gradients, in squared deviations, by which frames are compared."""
-    z = strength_map(total.z())
-    kept = significant(z, HIGH_Z, LOW_Z, _LEAST)
-    return float((z[kept] ** 2).sum())
-
-
 def rough_mask(windows: Pixels, edge: Mask, weights: Values) -> Mask:
     """A mask that contains the whole mark and little more: ``bool [h, w]``.
 
