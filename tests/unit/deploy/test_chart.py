@@ -168,15 +168,22 @@ def test_variables_of_the_pods_are_settings_with_good_values(
         assert settings.metrics_host == "0.0.0.0"
 
 
-def test_values_name_every_secret_setting_and_only_the_api_signs() -> None:
+def test_values_name_every_secret_setting_and_each_key_goes_to_one_program() -> None:
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(defaults["secret"]["keys"]) == SECRETS
-    signing = {
-        name
-        for name, pod in pods(LEAST)
-        if any(variable["name"] == "CLEANPLATE_SIGNING_KEY" for variable in pod["containers"][0]["env"])
-    }
-    assert signing == {"shop-api"}
+    for variable, holder in (("CLEANPLATE_SIGNING_KEY", "shop-api"), ("CLEANPLATE_AUDIT_KEY", "shop-dispatcher")):
+        assert {name for name, pod in pods(LEAST) if variable in names_in(pod)} == {holder}
+
+
+def test_the_api_counts_addresses_behind_an_ingress_only() -> None:
+    for enabled, holders in ((True, {"shop-api"}), (False, set())):
+        values = LEAST | {"ingress": {"enabled": enabled}}
+        assert {name for name, pod in pods(values) if "CLEANPLATE_PROXIES" in names_in(pod)} == holders
+
+
+def names_in(pod: dict[str, Any]) -> set[str]:
+    """The names of the variables of a pod's program."""
+    return {variable["name"] for variable in pod["containers"][0]["env"]}
 
 
 def test_a_secret_whose_key_is_empty_is_not_asked_for() -> None:

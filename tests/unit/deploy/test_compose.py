@@ -151,9 +151,11 @@ def test_networks_lead_only_where_a_service_must_go() -> None:
             assert "metrics" in networks[name]
 
 
-def test_only_the_api_signs_and_its_key_outlives_it() -> None:
-    holders = {name for name, service in OURS.items() if "CLEANPLATE_SIGNING_KEY" in service["environment"]}
-    assert holders == {"api"}
+def test_each_key_goes_to_one_program_and_outlives_it() -> None:
+    for variable, holder in (
+        ("CLEANPLATE_SIGNING_KEY", "api"), ("CLEANPLATE_PROXIES", "api"), ("CLEANPLATE_AUDIT_KEY", "dispatch")
+    ):  # fmt: skip
+        assert {name for name, service in OURS.items() if variable in service["environment"]} == {holder}
 
 
 def test_prometheus_asks_the_ports_that_the_programs_open() -> None:
