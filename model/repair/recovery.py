@@ -49,6 +49,10 @@ _MOST_IMPOSSIBLE, _LEAST_AGAINST_NOTHING, _LEAST_TOTAL_AGAINST_NOTHING = 0.1, 0.
 _CONFIRMED, _UNCONFIRMED = (2.6, 2.4, 1.6, -0.6), (1.6, 1.9, 1.3, 0.5)
 #: The contrast confirms an opacity that is this near, if its own error is this small.
 _NEAR, _PRECISE = 0.1, 0.05
+#: The same bounds where a translucent mark is evident: the contrast agrees within ``_EVIDENTLY_NEAR``, with this small
+#: an error, on an opacity of at most ``_MOST_EVIDENT_OPACITY``. The rim of thin letters on fine detail is rough.
+_EVIDENT, _EVIDENTLY_NEAR, _EVIDENTLY_PRECISE, _MOST_EVIDENT_OPACITY = (4.2, 2.6, 1.3, 2.0), 0.08, 0.03, 0.8
+_MOST_INTERIOR_EVIDENT = 2.0
 #: It speaks against one that is further off, and against any where it reads nearly 1, unless its error is this large.
 #: A carved shape follows the picture's own edges more easily: it must agree better.
 _MOST_APART, _MOST_APART_CARVED, _MOST_CONTRAST_OPACITY, _SILENT = 0.25, 0.11, 0.92, 0.15
@@ -134,6 +138,14 @@ def is_sure(veil: Veil) -> bool:
     evidence = veil.evidence
     apart = abs(evidence.contrast_opacity - veil.opacity)
     confirmed = evidence.contrast_error < _PRECISE and apart < _NEAR
+    if (
+        veil.opacity < _MOST_EVIDENT_OPACITY
+        and evidence.against_object > _EVIDENT[3]
+        and evidence.contrast_error < _EVIDENTLY_PRECISE
+        and apart < _EVIDENTLY_NEAR
+        and evidence.interior < _MOST_INTERIOR_EVIDENT
+    ):
+        return _passes(veil, _EVIDENT, _LEAST_COVERAGE_CARVED)
     most_roughness, most_disagreement, most_rest, least_against_object = _CONFIRMED if confirmed else _UNCONFIRMED
     most_apart = (_MOST_APART_CARVED if veil.carved else _MOST_APART) + 2 * evidence.contrast_error
     if veil.carved:
@@ -141,9 +153,19 @@ def is_sure(veil: Veil) -> bool:
         least_against_object = _UNCONFIRMED[3]
     # Flat ground tells nothing of contrast; there the other evidence decides.
     silent = evidence.contrast_error > _SILENT
+    bounds = most_roughness, most_disagreement, most_rest, least_against_object
+    return _passes(veil, bounds, _LEAST_COVERAGE_CARVED if veil.carved else _LEAST_COVERAGE) and (
+        silent or (evidence.contrast_opacity < _MOST_CONTRAST_OPACITY and apart < most_apart)
+    )
+
+
+def _passes(veil: Veil, bounds: tuple[float, float, float, float], least_coverage: float) -> bool:
+    """Whether the evidence keeps ``bounds`` (most roughness, disagreement and rest, least against an object)."""
+    evidence = veil.evidence
+    most_roughness, most_disagreement, most_rest, least_against_object = bounds
     return (
         veil.opacity < _MOST_OPACITY
-        and evidence.coverage > (_LEAST_COVERAGE_CARVED if veil.carved else _LEAST_COVERAGE)
+        and evidence.coverage > least_coverage
         and evidence.visible > _LEAST_VISIBLE
         and evidence.tint < _MOST_TINT
         and max(evidence.rim, evidence.interior) < most_roughness
@@ -153,7 +175,6 @@ def is_sure(veil: Veil) -> bool:
         and evidence.against_object > least_against_object
         and evidence.against_nothing > _LEAST_AGAINST_NOTHING
         and evidence.against_nothing * evidence.pixels > _LEAST_TOTAL_AGAINST_NOTHING
-        and (silent or (evidence.contrast_opacity < _MOST_CONTRAST_OPACITY and apart < most_apart))
     )
 
 
