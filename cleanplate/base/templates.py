@@ -38,6 +38,9 @@ class TemplateQuality(Report):
     ghost: float | None = Field(default=None, description="Visible rest of the mark in the samples; 0 is clean.")
     strength_spread: float | None = Field(default=None, description="Spread of the mark's strength over the samples.")
     jitter_px: float | None = Field(default=None, description="Spread of the mark's place, in pixels.")
+    tested: int | None = Field(default=None, description="Number of samples from which the mark was removed as a test.")
+    found: int | None = Field(default=None, description="Number of these in which the mark was found again.")
+    clean: int | None = Field(default=None, description="Number of these in which it no longer shows afterwards.")
 
 
 class MarkLattice(Report):
@@ -54,7 +57,8 @@ class MarkPlace(Report):
         description="The point of the picture from which the mark's distance counts.", examples=["bottom-right"]
     )
     scale: str = Field(
-        description="`pixels`: one size in every picture; `width`, `height`: it grows with the picture's.",
+        description="`pixels`: one size in every picture; `width`, `height`, `shorter`, `longer`: it grows with that "
+        "side.",
         examples=["pixels"],
     )
     down: float = Field(description="The mark's top, from the anchor, in pixels of the reference.")
@@ -63,6 +67,19 @@ class MarkPlace(Report):
     reference_height: int | None = Field(default=None, description="Their height, where `scale` needs it.")
     lattice: MarkLattice | None = Field(
         default=None, description="The periods of a repeated mark; missing: the mark stands once."
+    )
+    shares: tuple[float, float] | None = Field(
+        default=None,
+        description="Shares of the height and width to count from instead of the anchor: margins in per cent.",
+    )
+    margin: tuple[float, float] | None = Field(
+        default=None, description="Further distance from there, down and across, in pixels that do not scale."
+    )
+    also: tuple[str, ...] | None = Field(
+        default=None, description="Other anchors at which the mark lies with the same margins in some pictures."
+    )
+    anywhere: bool | None = Field(
+        default=None, description="Whether the mark lies anywhere: the place is only the most frequent one."
     )
     width: int | None = Field(default=None, description="Width of the mark, in pixels.")
     height: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -203,8 +203,15 @@ def test_s3_expired_links_are_refused(s3_settings: Settings, monkeypatch: pytest
     blobs = s3_blobs(s3_settings)
     blobs.put("signed/d", b"1", content_type="image/png")
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    # botocore signs with this clock; the server checks with its own.
-    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_, **__: yesterday.replace(tzinfo=None))
+
+    class Yesterday(datetime):
+        """The clock by which links are signed; the server checks with its own."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Yesterday:
+            return cls.fromtimestamp(yesterday.timestamp(), tz)
+
+    monkeypatch.setattr("storage.blobs.s3.datetime", Yesterday)
     stale = blobs.presigned_get("signed/d", filename="d.png", expires_s=3600)
     monkeypatch.undo()
     assert yesterday.strftime("X-Amz-Date=%Y%m%d") in stale.url
