@@ -202,8 +202,10 @@ def twelve() -> bytes:
 
 def imaged(**options: object) -> bytes:
     out = io.BytesIO()
-    samples = np.random.default_rng(7).integers(0, 200, (64, 48))
-    tifffile.imwrite(out, samples.astype(str(options.pop("dtype", "uint8"))), metadata=None, **options)  # type: ignore[arg-type]
+    samples, dtype = np.random.default_rng(7).integers(0, 200, (64, 48)), str(options.pop("dtype", "uint8"))
+    # Over the range of the type: 200 of 65,536 levels would be flat ground.
+    wide = samples * (np.iinfo(dtype).max // 256 or 1)
+    tifffile.imwrite(out, wide.astype(dtype), metadata=None, **options)  # type: ignore[arg-type]
     return out.getvalue()
 
 

@@ -63,6 +63,7 @@ def test_an_image_that_loses_every_worker_fails_with_an_event(shop: Shop, clock:
             "id": image,
             "job_id": job.id,
             "name": "0.jpg",
+            "path": None,
             "custom_id": None,
             "error": {"code": "worker_lost", "detail": dead.error_detail},
         },
@@ -140,6 +141,10 @@ def test_a_job_completes_when_its_last_image_has_ended(shop: Shop, clock: Clock)
             "sequence": 1,
             "data": {
                 "id": job.id,
+                "name": None,
+                "labels": [],
+                "metadata": {},
+                "parent_job_id": None,
                 "state": "completed",
                 "total": 2,
                 "counts": {"queued": 0, "running": 0, "succeeded": 2, "skipped": 0, "failed": 0, "canceled": 0},
