@@ -145,7 +145,9 @@ def test_the_statement_of_rights_is_asked_for_once(browser: Browser, service: Em
         bench.page.keyboard.press("b")
         bench.drag((0.6, 0.6), (0.7, 0.6))
         bench.erase(2)
-    jobs = patient.get(f"{service.url}/v1/jobs?kind=repair", headers={"Authorization": f"Bearer {service.key}"}).json()["data"]
+    jobs = patient.get(f"{service.url}/v1/jobs?kind=repair", headers={"Authorization": f"Bearer {service.key}"}).json()[
+        "data"
+    ]
     assert jobs[0]["rights"] == {"basis": "owner", "attested_by": "Jo <b>Doe</b>", "reference": "own photographs"}
 
 

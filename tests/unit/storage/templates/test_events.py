@@ -14,6 +14,9 @@ from storage.records import EventFilter, ImageState, Job, Outcome
 from tests.shop import Shop, succeeded
 from tests.unit.storage.templates.test_templates import LEASE_S, auto_job, estimate_of, leased, made
 
+#: What events tell of a job to which nobody gave a name.
+UNNAMED = {"name": None, "labels": [], "metadata": {}, "parent_job_id": None}
+
 
 def told_job(shop: Shop, *events: EventFilter, **mask: Any) -> Job:
     """A job with ``mode: auto`` whose webhook wants ``events``, or the usual ones."""
@@ -62,7 +65,7 @@ def test_a_sure_job_tells_its_end_alone(shop: Shop) -> None:
     token, images = lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=LEASE_S)
     finish_images(shop.db, token, [succeeded(image.id) for image in images], max_attempts=1)
     assert close_jobs(shop.db) == [job.id]
-    ended = {"id": job.id, "state": "completed", "total": 6, "counts": counts(succeeded=6)}
+    ended = {**UNNAMED, "id": job.id, "state": "completed", "total": 6, "counts": counts(succeeded=6)}
     assert heard(shop, job) == [("job.completed", ended)]
 
 
@@ -89,10 +92,12 @@ def test_an_approved_job_tells_of_marks_that_still_show_and_its_end_counts_pictu
         "id": first.id,
         "job_id": job.id,
         "name": first.name,
+        "path": None,
         "custom_id": None,
         "error": {"code": "residual_mark", "detail": "The mark still shows."},
     }
     assert end == {
+        **UNNAMED,
         "id": job.id,
         "state": "completed",
         "total": 6,
