@@ -108,7 +108,7 @@ def test_too_few_pictures_say_how_many_more_and_another_template_will_do(
     page.goto(f"/jobs/{few.id}")
     title = page.locator("#review-title")
     expect(title).to_have_text("There are too few pictures to find the mark in", timeout=LONG_MS)
-    expect(page.locator("#review-needed")).to_have_text("At least 17 more pictures are needed.")
+    expect(page.locator("#review-needed")).to_have_text("At least 5 more pictures are needed.")
     assert_accessible(page)
     estimates = HeldRequests(page, "**/v1/templates?job_id=*")
     with page.expect_response("**/v1/templates") as begun:
