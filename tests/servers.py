@@ -356,6 +356,8 @@ class S3Server(Server):
             "mini",
             f"-dir={self.folder / 'data'}",
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false", "-webdav=false"),
+            # Each bucket takes volumes of its own, and the disk's free space over this size is the most of them.
+            "-master.volumeSizeLimitMB=16",
             # 0 switches off services on fixed ports, which would keep a second server from starting.
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),
             f"-filer.localSocket={self.folder / 'filer.sock'}",
