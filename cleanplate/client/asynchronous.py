@@ -130,6 +130,8 @@ class AsyncClient:
     preview = _awaited(Client.preview)
     readiness = _awaited(Client.readiness)
     devices = _awaited(Client.devices)
+    usage = _awaited(Client.usage)
+    usage_csv = _awaited(Client.usage_csv)
     wait = _awaited(Client.wait)
     events = _iterated(Client.events)
     all_events = _iterated(Client.all_events)
