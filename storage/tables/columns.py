@@ -16,11 +16,13 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
+    Index,
     Integer,
     MetaData,
     String,
     TypeDecorator,
     literal_column,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.operators import OperatorType
@@ -111,3 +113,8 @@ metadata = MetaData(
 
 def time_column(name: str, *, nullable: bool = True, index: bool = False) -> Column[Any]:
     return Column(name, UtcDateTime(), nullable=nullable, index=index)
+
+
+def partial_index(name: str, *columns: str | ColumnElement[Any], where: str, unique: bool = False) -> Index:
+    """An index of the rows for which ``where`` holds, on Postgres and on SQLite."""
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))

@@ -17,7 +17,10 @@ from sqlalchemy import (
 )
 
 from storage.records.states import ImageReview, ImageState, JobKind, JobState, PausedBy, Priority
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, state_check, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, partial_index, state_check, time_column
+
+#: A job that has not ended.
+_OPEN = "state IN ('estimating', 'needs_review', 'queued', 'running')"
 
 jobs = Table(
     "jobs",
@@ -78,32 +81,28 @@ jobs = Table(
     Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
     Index("ix_jobs_tenant_id_state_id", "tenant_id", "state", "id"),
     Index("ix_jobs_tenant_id_finished_at", "tenant_id", "finished_at"),
-    Index(
+    partial_index(
         "ix_jobs_open_of_tenant",
         "tenant_id",
         "id",
-        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
-        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        where=_OPEN,
     ),
-    Index(
+    partial_index(
         "ix_jobs_expires_at",
         "expires_at",
-        postgresql_where=text("expires_at IS NOT NULL"),
-        sqlite_where=text("expires_at IS NOT NULL"),
+        where="expires_at IS NOT NULL",
     ),
-    Index("ix_jobs_queued", "id", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
+    partial_index("ix_jobs_queued", "id", where="state = 'queued'"),
     # Open jobs alone: those that have ended keep their deadline.
-    Index(
+    partial_index(
         "ix_jobs_open_deadline",
         "deadline",
-        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
-        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        where=_OPEN,
     ),
-    Index(
+    partial_index(
         "ix_jobs_open",
         "dispatched_at",
-        postgresql_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
-        sqlite_where=text("state IN ('estimating', 'needs_review', 'queued', 'running')"),
+        where=_OPEN,
     ),
 )
 # Subjects that no worker may begin: a job's id, a tenant's id, or `everything`. Hence no foreign key.
@@ -186,73 +185,64 @@ images = Table(
     time_column("finished_at"),
     state_check(ImageState),
     UniqueConstraint("job_id", "position"),
-    Index(
+    partial_index(
         "ix_images_published",
         "published_at",
-        postgresql_where=text("state = 'queued' AND published_at IS NOT NULL"),
-        sqlite_where=text("state = 'queued' AND published_at IS NOT NULL"),
+        where="state = 'queued' AND published_at IS NOT NULL",
     ),
-    Index(
+    partial_index(
         "ix_images_leased",
         "lease_expires_at",
-        postgresql_where=text("state = 'running'"),
-        sqlite_where=text("state = 'running'"),
+        where="state = 'running'",
     ),
-    Index(
+    partial_index(
         "ix_images_lease_token",
         "lease_token",
-        postgresql_where=text("lease_token IS NOT NULL"),
-        sqlite_where=text("lease_token IS NOT NULL"),
+        where="lease_token IS NOT NULL",
     ),
     # Pages of a job's images by state. Without running ones: each heartbeat would write it.
-    Index(
+    partial_index(
         "ix_images_of_state",
         "job_id",
         "state",
         "position",
-        postgresql_where=text("state <> 'running'"),
-        sqlite_where=text("state <> 'running'"),
+        where="state <> 'running'",
     ),
-    Index(
+    partial_index(
         "ix_images_failed",
         "job_id",
         "error_code",
         "position",
-        postgresql_where=text("state = 'failed'"),
-        sqlite_where=text("state = 'failed'"),
+        where="state = 'failed'",
     ),
     # Which job made this file; where is this product.
-    Index(
+    partial_index(
         "ix_images_result_sha256",
         "tenant_id",
         "result_sha256",
-        postgresql_where=text("result_sha256 IS NOT NULL"),
-        sqlite_where=text("result_sha256 IS NOT NULL"),
+        where="result_sha256 IS NOT NULL",
     ),
-    Index(
+    partial_index(
         "ix_images_custom_id",
         "tenant_id",
         "custom_id",
-        postgresql_where=text("custom_id IS NOT NULL"),
-        sqlite_where=text("custom_id IS NOT NULL"),
+        where="custom_id IS NOT NULL",
     ),
-    Index(
+    partial_index(
         "ix_images_redo_of",
         "redo_of",
-        postgresql_where=text("redo_of IS NOT NULL"),
-        sqlite_where=text("redo_of IS NOT NULL"),
+        where="redo_of IS NOT NULL",
     ),
 )
 
 # The order in which a job's images are published: retries come first.
-Index(
+partial_index(
     "ix_images_queued",
     images.c.job_id,
     images.c.attempt.desc(),
     images.c.available_at,
     images.c.id,
-    postgresql_where=text("state = 'queued'"),
-    sqlite_where=text("state = 'queued'"),
+    where="state = 'queued'",
 )
 # Rows of a manifest that are invalid and were skipped at the tenant's request.
 skipped_rows = Table(

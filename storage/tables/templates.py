@@ -12,11 +12,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 from storage.records.states import TemplateKind, TemplateState
-from storage.tables.columns import ID, JSON_DOCUMENT, Word, metadata, state_check, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, Word, metadata, partial_index, state_check, time_column
 
 # Watermarks that many images share. A new row is the work of making it, leased and fenced like an image.
 templates = Table(
@@ -65,11 +64,10 @@ templates = Table(
     state_check(TemplateState),
     UniqueConstraint("tenant_id", "name", "version"),
     Index("ix_templates_tenant_id_id", "tenant_id", "id"),
-    Index(
+    partial_index(
         "ix_templates_estimating",
         "available_at",
-        postgresql_where=text("state = 'estimating'"),
-        sqlite_where=text("state = 'estimating'"),
+        where="state = 'estimating'",
     ),
 )
 # The templates that a job's images use.

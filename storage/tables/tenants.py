@@ -14,10 +14,9 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     literal_column,
-    text,
 )
 
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, metadata, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, metadata, partial_index, time_column
 
 tenants = Table(
     "tenants",
@@ -114,11 +113,10 @@ uploads = Table(
     Column("uses", Integer, nullable=False, server_default="0"),
     time_column("created_at", nullable=False),
     time_column("expires_at", nullable=False),
-    Index(
+    partial_index(
         "ix_uploads_unused",
         "expires_at",
-        postgresql_where=text("uses = 0"),
-        sqlite_where=text("uses = 0"),
+        where="uses = 0",
     ),
 )
 #: Whether a row of ``uploads`` belongs to no job: a constant, so that a plan without values matches the index.
@@ -153,16 +151,14 @@ audit_log = Table(
     Column("hash", String(64)),
     UniqueConstraint("tenant_id", "sequence"),
     # Entries of jobs as a whole: few beside those of images.
-    Index(
+    partial_index(
         "ix_audit_log_job_id",
         "job_id",
-        postgresql_where=text("image_id IS NULL"),
-        sqlite_where=text("image_id IS NULL"),
+        where="image_id IS NULL",
     ),
-    Index(
+    partial_index(
         "ix_audit_log_unchained",
         "id",
-        postgresql_where=text("hash IS NULL"),
-        sqlite_where=text("hash IS NULL"),
+        where="hash IS NULL",
     ),
 )

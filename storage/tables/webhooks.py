@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from storage.records.states import DeliveryState
-from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, time_column
+from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, Word, metadata, partial_index, time_column
 
 webhook_endpoints = Table(
     "webhook_endpoints",
@@ -39,11 +39,10 @@ webhook_endpoints = Table(
     time_column("created_at", nullable=False),
     time_column("disabled_at"),
     Column("disabled_reason", String(500)),
-    Index(
+    partial_index(
         "ix_webhook_endpoints_job_id",
         "job_id",
-        postgresql_where=text("job_id IS NOT NULL"),
-        sqlite_where=text("job_id IS NOT NULL"),
+        where="job_id IS NOT NULL",
     ),
 )
 webhook_deliveries = Table(
@@ -68,11 +67,10 @@ webhook_deliveries = Table(
     Index("ix_webhook_deliveries_endpoint_id_id", "endpoint_id", "id"),
     Index("ix_webhook_deliveries_endpoint_id_state_id", "endpoint_id", "state", "id"),
     Index("ix_webhook_deliveries_order", "endpoint_id", "job_id", "sequence"),
-    Index(
+    partial_index(
         "ix_webhook_deliveries_due",
         "next_attempt_at",
-        postgresql_where=text("state = 'pending'"),
-        sqlite_where=text("state = 'pending'"),
+        where="state = 'pending'",
     ),
 )
 # Events, written in the transaction of their cause, until the relay makes deliveries of them. No foreign keys: writing
