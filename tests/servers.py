@@ -132,12 +132,16 @@ class PostgresServer(Server):
                 shutil.chown(path, self._user)
         if self._user is not None and not _open_to_all(self._binaries):
             self._copy_wheel()
+        self._make_data(
+            "initdb",
+            *("-U", "cleanplate", "-A", "scram-sha-256", "--pwfile", password_file),
+            *("-E", "UTF8", "--locale=C", "--no-sync"),
+        )
+
+    def _make_data(self, program: str, *options: str | Path) -> None:
+        """Make the data folder by one of Postgres' programs, as the user whose server it is."""
         made = subprocess.run(
-            [
-                self._binaries / "initdb",
-                *("-D", self._data, "-U", "cleanplate", "-A", "scram-sha-256", "--pwfile", password_file),
-                *("-E", "UTF8", "--locale=C", "--no-sync"),
-            ],
+            [self._binaries / program, "-D", self._data, *options],
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -147,7 +151,7 @@ class PostgresServer(Server):
             extra_groups=[] if self._user else None,
         )
         if made.returncode != 0:
-            raise ServerFailed(f"initdb failed:\n{made.stderr}")
+            raise ServerFailed(f"{program} failed:\n{made.stderr}")
 
     def _copy_wheel(self) -> None:
         """Copy the wheel's binaries and their libraries to a folder that every user may read."""
@@ -183,21 +187,7 @@ class StandbyServer(PostgresServer):
             shutil.chown(self.folder, self._user)
             if not _open_to_all(self._binaries):
                 self._copy_wheel()
-        copied = subprocess.run(
-            [
-                self._binaries / "pg_basebackup",
-                *("-D", self._data, "-d", self._primary.url("postgres"), "-R", "-c", "fast", "-X", "stream"),
-            ],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            user=self._user,
-            extra_groups=[] if self._user else None,
-        )
-        if copied.returncode != 0:
-            raise ServerFailed(f"pg_basebackup failed:\n{copied.stderr}")
+        self._make_data("pg_basebackup", "-d", self._primary.url("postgres"), "-R", "-c", "fast", "-X", "stream")
 
 
 class PgBouncer(Server):
