@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from cleanplate.local import marks
     from model.imaging import Limits
 
+Out = Annotated[Path, typer.Option("--out", "-o", help="Template to write.")]
+Sheet = Annotated[Path | None, typer.Option(help="Contact sheet to write.", show_default="beside the template, .png")]
+Overwrite = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
+
 app = typer.Typer(
     help="Marks that many pictures share: estimate them from the pictures, then remove them from each picture.",
     no_args_is_help=True,
@@ -27,9 +31,7 @@ app = typer.Typer(
 def estimate(
     folder: Annotated[Path, typer.Argument(help="Folder of marked pictures, about 20 different ones.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Template to write; further marks go to NAME-2, NAME-3.")],
-    sheet: Annotated[
-        Path | None, typer.Option(help="Contact sheet to write.", show_default="beside the template, .png")
-    ] = None,
+    sheet: Sheet = None,
     force: Annotated[
         bool, typer.Option("--force", help="Continue with too few pictures, and overwrite existing files.")
     ] = False,
@@ -53,11 +55,9 @@ def estimate(
 def from_logo(
     logo: Annotated[Path, typer.Argument(help="The logo's file: a PNG with transparency.")],
     folder: Annotated[Path, typer.Argument(help="Folder of marked pictures; one picture is enough.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Template to write.")],
-    sheet: Annotated[
-        Path | None, typer.Option(help="Contact sheet to write.", show_default="beside the template, .png")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    out: Out,
+    sheet: Sheet = None,
+    force: Overwrite = False,
 ) -> None:
     """Find a logo in the pictures of a folder: its place, size, opacity and colour.
 
@@ -79,11 +79,9 @@ def from_mark(
     mask: Annotated[Path, typer.Argument(help="A picture of the same size, white where the mark is.")],
     folder: Annotated[Path, typer.Argument(help="Folder of pictures with the same mark.")],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Template to write.")],
-    sheet: Annotated[
-        Path | None, typer.Option(help="Contact sheet to write.", show_default="beside the template, .png")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    out: Out,
+    sheet: Sheet = None,
+    force: Overwrite = False,
 ) -> None:
     """Find a mark that is painted over in one picture in all pictures of a folder.
 

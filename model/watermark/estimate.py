@@ -72,14 +72,7 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
     if len(samples) < FEWEST:
         raise TemplateRefused.too_few(len(samples), INFORMATIVE)
     with Spool() as spool:
-        duplicates, order = 0, chosen(samples)
-        for number, sample in enumerate(order):
-            if spool.full:
-                break
-            on_progress("read", number, min(len(order), spool.most))
-            pixels = sample.load()
-            if pixels is not None:
-                duplicates += not spool.add(sample.name, pixels)
+        duplicates = read_into(spool, samples, on_progress)
         if len(spool) < FEWEST:
             raise TemplateRefused.too_few(len(spool), INFORMATIVE)
         templates: list[Template] = []
@@ -103,6 +96,19 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
         if not templates:
             raise TemplateRefused.nothing(len(spool), INFORMATIVE)
         return Estimate(templates, warnings, len(spool), duplicates)
+
+
+def read_into(spool: Spool, samples: Sequence[Sample], on_progress: Progress) -> int:
+    """Read samples into ``spool`` until it is full; returns the number of duplicates, which it leaves out."""
+    duplicates, order = 0, chosen(samples)
+    for number, sample in enumerate(order):
+        if spool.full:
+            break
+        on_progress("read", number, min(len(order), spool.most))
+        pixels = sample.load()
+        if pixels is not None:
+            duplicates += not spool.add(sample.name, pixels)
+    return duplicates
 
 
 def _one_mark(spool: Spool, remaining: NDArray[np.intp], on_progress: Progress) -> tuple[Template, Windows] | None:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
-from model.watermark.estimate import INFORMATIVE, Estimate, Progress, template_of, tested
+from model.watermark.estimate import INFORMATIVE, Estimate, Progress, read_into, template_of, tested
 from model.watermark.frames import resized
 from model.watermark.growth import Placement, grown, rule_of
 from model.watermark.remove import prepare
-from model.watermark.samples import Sample, Spool, chosen
+from model.watermark.samples import Sample, Spool
 from model.watermark.search import Hit, Searched, Shape
 from model.watermark.template import Quality, Rule, Template
 from model.watermark.windows import Windows
@@ -68,7 +68,7 @@ def from_logo(
     box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     shapes = _variants(Shape(np.ascontiguousarray(alpha[box]), np.ascontiguousarray(colour[box])))
     with Spool() as spool:
-        duplicates = _read(spool, samples, on_progress)
+        duplicates = read_into(spool, samples, on_progress)
         certain: list[_Found] = []
         for index in range(min(len(spool), _SEARCHED)):
             on_progress("search", index, min(len(spool), _SEARCHED))
@@ -100,7 +100,7 @@ def from_mark(
     shape, top, left = _painted(picture, mask)
     with Spool() as spool:
         spool.add("painted", picture)
-        duplicates = _read(spool, samples, on_progress)
+        duplicates = read_into(spool, samples, on_progress)
         size = spool.sizes[0]
         rule = Rule("top-left", "pixels", top, left, size[1], size[0], sizes=(size,))
         first = _known_template(shape, rule, 1)
@@ -170,18 +170,6 @@ def _remains(template: Template, spool: Spool, owners: NDArray[np.intp]) -> floa
         else:
             left.append(abs(prepared.plain.ghost.levels) + abs(prepared.plain.step.levels))
     return float(np.mean(left))
-
-
-def _read(spool: Spool, samples: Sequence[Sample], on_progress: Progress) -> int:
-    duplicates, order = 0, chosen(samples)
-    for number, sample in enumerate(order):
-        if spool.full:
-            break
-        on_progress("read", number, min(len(order), spool.most))
-        pixels = sample.load()
-        if pixels is not None:
-            duplicates += not spool.add(sample.name, pixels)
-    return duplicates
 
 
 def _variants(shape: Shape) -> list[Shape]:

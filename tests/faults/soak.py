@@ -34,6 +34,7 @@ from cleanplate.telemetry import logs
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
+from storage.errors import LedgerUnavailable
 from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
@@ -163,6 +164,14 @@ class Processes:
             self._running.remove(running)
             self._start(running[0])
         self._running.sort(key=lambda running: running[0] != DISPATCH)
+
+    def are_through(self, database: Database) -> bool:
+        """Tend the processes; whether all jobs have ended. Not while the ledger is away."""
+        self.tend()
+        try:
+            return not open_jobs(database)
+        except LedgerUnavailable:
+            return False
 
     @property
     def workers(self) -> list[int]:

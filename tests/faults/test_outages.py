@@ -14,11 +14,10 @@ from sqlalchemy import select
 from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
-from storage.errors import LedgerUnavailable
 from storage.records import ImageState, Priority
 from storage.tables import images
 from tests.faults.balance import imbalances
-from tests.faults.soak import Processes, ended, open_jobs, submit
+from tests.faults.soak import Processes, ended, submit
 from tests.faults.test_soak import hasty
 from tests.running import until
 from tests.servers import PostgresServer, RedisServer
@@ -39,14 +38,7 @@ def run_through(settings: Settings, fault: Fault, count: int = 200) -> None:
         until(lambda: ended(database), "nothing ended")
         fault(processes, database)
 
-        def over() -> bool:
-            processes.tend()
-            try:
-                return not open_jobs(database)
-            except LedgerUnavailable:
-                return False
-
-        until(over, lambda: f"{ended(database)} of {count} images ended")
+        until(lambda: processes.are_through(database), lambda: f"{ended(database)} of {count} images ended")
     assert imbalances(database, blobs) == []
     database.close()
 

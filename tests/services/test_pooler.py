@@ -17,11 +17,10 @@ from api.app import create_app
 from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.database import Database
-from storage.errors import LedgerUnavailable
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.migrate import migrate
 from tests.faults.balance import imbalances
-from tests.faults.soak import Processes, ended, open_jobs, submit
+from tests.faults.soak import Processes, ended, submit
 from tests.faults.test_soak import hasty
 from tests.running import until
 from tests.servers import PgBouncer, PostgresServer, start_server
@@ -95,14 +94,11 @@ def test_a_job_loses_nothing_when_postgres_restarts_behind_the_pooler(
         until(lambda: read(client, "/v1/jobs") == 200, "the API does not answer")
         record_property("api_answers_after_s", round(time.monotonic() - back_at, 2))
 
-        def over() -> bool:
-            processes.tend()
-            try:
-                return not open_jobs(database)
-            except LedgerUnavailable:
-                return False
-
-        until(over, lambda: f"{ended(database)} of {IMAGES} images ended", within_s=400)
+        until(
+            lambda: processes.are_through(database),
+            lambda: f"{ended(database)} of {IMAGES} images ended",
+            within_s=400,
+        )
     assert imbalances(database, blobs) == []
     assert ended(database) == IMAGES
     database.close()
