@@ -179,7 +179,7 @@ class StandbyServer(PostgresServer):
 
     def has_caught_up(self) -> bool:
         """Whether it has all that the primary has written."""
-        written = self._primary._execute("SELECT pg_current_wal_lsn()")
+        written = self._primary._execute("SELECT pg_current_wal_insert_lsn()")
         return bool(self._execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", written))
 
     def _initialise(self) -> None:
