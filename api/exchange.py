@@ -92,7 +92,9 @@ def register(app: APIFlask) -> None:
 
 
 def _ids() -> dict[str, str | None]:
-    """Who asks, and for what: the tenant, its key, and the ids in the path."""
+    """Who asks, and for what: the tenant, its key, the ids in the path, and the job of an image."""
     caller: Caller | None = g.get("caller")
     named = {_IN_PATH[name]: value for name, value in (request.view_args or {}).items() if name in _IN_PATH}
+    if "job_id" in g:
+        named["job"] = g.job_id
     return {"tenant": caller and caller.tenant_id, "key": caller and caller.key_id, **named}

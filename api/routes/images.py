@@ -6,11 +6,12 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth, cursors, requests
+from api.asked import asked_image
 from api.bodies import must_be_json
 from api.filenames import download_name
 from api.problems import Problem, responses
 from api.stores import stores
-from storage.ledger.jobs.reading import Place, find_images, get_image
+from storage.ledger.jobs.reading import Place, find_images
 from storage.ledger.jobs.redoing import review_images
 from storage.records import ENDED, ImageState, Scope
 
@@ -66,7 +67,7 @@ def _place(cursor: str | None) -> Place | None:
 @blueprint.output(answers.Image, description="The image.")
 @blueprint.doc(summary="Get an image")
 def show(image_id: str) -> answers.Image:
-    return answers.Image.of(get_image(stores().database, auth.tenant(), image_id))
+    return answers.Image.of(asked_image(image_id))
 
 
 @blueprint.get("/v1/images/<id:image_id>/result")
@@ -88,7 +89,7 @@ def show(image_id: str) -> answers.Image:
 )
 def result(image_id: str) -> Response:
     backend = stores()
-    asked = get_image(backend.database, auth.tenant(), image_id)
+    asked = asked_image(image_id)
     image = asked.current
     if image.state is ImageState.FAILED:
         raise Problem("image_failed", f"{image.error_code}: {image.error_detail}")
@@ -112,4 +113,4 @@ def result(image_id: str) -> Response:
 def judge(image_id: str, json_data: requests.NewReview) -> answers.Image:
     database, tenant = stores().database, auth.tenant()
     review_images(database, tenant, [image_id], json_data.review, json_data.note)
-    return answers.Image.of(get_image(database, tenant, image_id))
+    return answers.Image.of(asked_image(image_id))

@@ -9,13 +9,13 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import answers, auth, concurrency
+from api.asked import asked_image
 from api.problems import Problem, responses
 from api.stores import stores
 from model.imaging import Limits
 from model.imaging.apart import view_apart
 from storage.blobs.keys import preview_key
 from storage.ledger.jobs.overviews import overview
-from storage.ledger.jobs.reading import get_image
 from storage.ledger.tenants.parts import find_upload
 from storage.records import Scope
 
@@ -85,7 +85,7 @@ def of_job(job_id: str) -> answers.Overview:
 )
 def preview(image_id: str) -> Response:
     backend, tenant = stores(), auth.tenant()
-    image = get_image(backend.database, tenant, image_id)
+    image = asked_image(image_id)
     if image.record.preview is None:
         raise Problem("not_found", "The image has no preview: those that succeeded have one.")
     data = backend.blobs.get(preview_key(tenant, image.job_id, image.id), max_bytes=_MAX_BYTES)
@@ -111,7 +111,7 @@ def of_upload(upload_id: str) -> Response:
     responses=responses(*_UNSEEN, also=_SEEN),
 )
 def of_result(image_id: str) -> Response:
-    image = get_image(stores().database, auth.tenant(), image_id)
+    image = asked_image(image_id)
     if image.result_key is None:
         raise Problem("not_found", "The image has no result; its state says whether it will have one.")
     return _seen(image.result_key)
@@ -142,7 +142,7 @@ def _seen(key: str) -> Response:
 )
 def source(image_id: str) -> Response:
     backend = stores()
-    image = get_image(backend.database, auth.tenant(), image_id)
+    image = asked_image(image_id)
     if image.source_url is not None:
         raise Problem("not_found", "The picture was submitted by its address and is not stored here.")
     link = backend.blobs.presigned_get(image.source_key, filename=image.name, expires_s=backend.settings.link_expiry_s)

@@ -56,8 +56,9 @@ class Evidence:
 
 def look_alikes(thumbs: Values) -> Mask:
     """Which pictures look alike, by thumbnails ``float32 [N, h, w, 3]``: ``bool [N, N]``, true on the diagonal."""
-    own = (thumbs - np.median(thumbs, axis=0)).reshape(len(thumbs), -1)
-    own -= own.mean(axis=1, keepdims=True)
+    own = thumbs - np.median(thumbs, axis=0)
+    # A tint of the whole picture is no likeness: many pictures are reddish.
+    own = (own - own.mean(axis=(1, 2), keepdims=True)).reshape(len(thumbs), -1)
     own /= np.linalg.norm(own, axis=1, keepdims=True) + 1e-6
     return np.asarray((own @ own.T > _ALIKE) | np.eye(len(own), dtype=np.bool_))
 

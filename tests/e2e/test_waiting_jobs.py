@@ -80,12 +80,12 @@ def test_pictures_without_a_common_mark_wait_and_the_reason_is_said(up: Embedded
 
 
 def test_few_pictures_are_refused_with_a_number_and_go_on_when_they_are_forced(up: Embedded, tmp_path: Path) -> None:
-    command = (marked(tmp_path / "in", 12), "--find-mark", "--out", tmp_path / "clean")
+    command = (marked(tmp_path / "in", 6), "--find-mark", "--out", tmp_path / "clean")
     status, output, errors = submit(up, *command)
     assert status == 3, errors
     assert "more pictures like these are needed" in output and "--force" in output
     status, output, errors = submit(up, *command, "--force")
-    assert (status, "Warning: Only 12 of 12 pictures" in output) == (3, True), errors
+    assert (status, "Warning: Only 6 of 6 pictures" in output) == (3, True), errors
     status, output, errors = submit(up, *command, "--force", "--approve")
-    assert (status, "12 of 12 images" in output) == (0, True), errors
+    assert (status, "6 of 6 images" in output) == (0, True), errors
     assert submit(up, tmp_path / "in", "--text", "Doe", "--force", "--out", tmp_path / "no")[0] == 2

@@ -150,7 +150,7 @@ def test_a_search_that_waits_says_so(page: Page, service: Embedded, tmp_path: Pa
     expect(page.locator("#review-stage")).to_have_text("Waiting for a worker")
     assert_accessible(page)
     assert patient.delete(f"{service.url}/v1/pause", **with_key).status_code == 200  # type: ignore[arg-type]
-    expect(page.locator("#review-needed")).to_contain_text("17 more", timeout=LONG_MS)
+    expect(page.locator("#review-needed")).to_contain_text("5 more", timeout=LONG_MS)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_mark_to_look_at_is_accessible_and_fits(
         assert_accessible(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
         page.goto("/jobs/new")
-        for way in ("自动查找水印", "模板"):
+        for way in ("自动查找水印", "已知水印"):
             page.locator("#ways-of-marking").get_by_text(way, exact=True).click()
             assert_accessible(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]

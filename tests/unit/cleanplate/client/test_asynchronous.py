@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,9 @@ def test_jobs_are_submitted_followed_and_fetched_on_a_loop(embedded_settings: Se
                 await client.job("job_0")
 
     try:
-        with served(shop.settings, tmp_path / "log"):
-            asyncio.run(clean())
+        # A thread of its own: a browser of other tests may hold this thread's loop.
+        with served(shop.settings, tmp_path / "log"), ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, clean()).result()
     finally:
         shop.close()
 
