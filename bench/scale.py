@@ -225,6 +225,11 @@ class Figures:
     posts: int
     load: float
 
+    @property
+    def all_cpu_ms(self) -> float:
+        """Of all processes: on a machine with other work the images/s say how busy it is, and this says the cost."""
+        return sum(self.cpu_ms.values())
+
     def line(self) -> str:
         share = "-" if self.efficiency is None else f"{self.efficiency:.3f}"
         by = " ".join(f"{value:.3f}" for value in self.statements.values())
@@ -379,7 +384,8 @@ def main() -> None:
             figures.append(pair[0])
             if len(pair) > 1:
                 shares.append(pair[1].images_per_s / pair[0].images_per_s)
-                print(f"share of the first run's images/s: {shares[-1]:.3f}")
+                cpu = pair[0].all_cpu_ms / pair[1].all_cpu_ms
+                print(f"share of the first run's images/s: {shares[-1]:.3f}; by CPU seconds: {cpu:.3f}")
     finally:
         if pooler is not None:
             pooler.close()

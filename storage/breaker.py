@@ -1,6 +1,7 @@
 """Spares callers the wait for a server that does not answer: after some failures in a row, calls fail at once.
 
-While the breaker is open, one call at a time is let through after a pause; its answer closes the breaker.
+While the breaker is open, one call at a time is let through, soon after the one before it has failed; its answer closes
+the breaker.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Callable
 
 #: Failures in a row that open the breaker.
 FAILURES = 3
-#: Seconds until a call is let through: the first pause and the longest, which doubling reaches.
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 8.0
+#: Seconds between a try that failed and the next: callers learn within them that the server is back.
+PAUSE_S = 0.25
+#: Seconds for which a try holds back the next one, should its outcome never be reported.
+LONGEST_TRY_S = 10.0
 
 
 class Breaker:
@@ -23,7 +25,6 @@ class Breaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
-        self._pause = FIRST_PAUSE_S
         self._next_try = 0.0
 
     def allows(self) -> bool:
@@ -33,19 +34,16 @@ class Breaker:
                 return True
             if self._clock() < self._next_try:
                 return False
-            self._next_try = self._clock() + self._pause
+            self._next_try = self._clock() + LONGEST_TRY_S
             return True
 
     def answered(self) -> None:
         """A call was answered, whatever the answer says."""
         with self._lock:
             self._failures = 0
-            self._pause = FIRST_PAUSE_S
 
     def failed(self) -> None:
         """A call was not answered."""
         with self._lock:
             self._failures += 1
-            if self._failures > FAILURES:
-                self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
-            self._next_try = self._clock() + self._pause
+            self._next_try = self._clock() + PAUSE_S

@@ -204,9 +204,13 @@ def _lines(pages: Iterable[Iterable[answers.Answer]]) -> Response:
 
 def _results(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Result]]:
     after: int | None = None
-    while page := list_results(backend.database, tenant, job_id, limit=_PAGE, after=after):
-        yield page
-        after = page[-1].position
+    while True:
+        page = list_results(backend.database, tenant, job_id, limit=_PAGE, after=after)
+        if page.results:
+            yield page.results
+        if page.then is None:
+            return
+        after = page.then
 
 
 def _failed_images(backend: Stores, tenant: str, job_id: str) -> Iterator[list[records.Image]]:

@@ -93,6 +93,12 @@ jobs = Table(
         where="expires_at IS NOT NULL",
     ),
     partial_index("ix_jobs_queued", "id", where="state = 'queued'"),
+    # An endpoint that is deleted leaves its jobs.
+    partial_index(
+        "ix_jobs_webhook_endpoint_id",
+        "webhook_endpoint_id",
+        where="webhook_endpoint_id IS NOT NULL",
+    ),
     # Open jobs alone: those that have ended keep their deadline.
     partial_index(
         "ix_jobs_open_deadline",
@@ -214,6 +220,14 @@ images = Table(
         "error_code",
         "position",
         where="state = 'failed'",
+    ),
+    # Those that a person has judged.
+    partial_index(
+        "ix_images_judged",
+        "job_id",
+        "review",
+        "position",
+        where="review <> 'unseen'",
     ),
     # Which job made this file; where is this product.
     partial_index(

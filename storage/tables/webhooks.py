@@ -66,6 +66,7 @@ webhook_deliveries = Table(
     time_column("delivered_at"),
     Index("ix_webhook_deliveries_endpoint_id_id", "endpoint_id", "id"),
     Index("ix_webhook_deliveries_endpoint_id_state_id", "endpoint_id", "state", "id"),
+    Index("ix_webhook_deliveries_endpoint_id_event_type_id", "endpoint_id", "event_type", "id"),
     Index("ix_webhook_deliveries_order", "endpoint_id", "job_id", "sequence"),
     partial_index(
         "ix_webhook_deliveries_due",

@@ -67,8 +67,10 @@ def select_jobs(db: Database, page: Select[tuple[str]], *, oldest_first: bool = 
     Columns: those of ``jobs`` that :func:`read_job` needs, ``seconds`` is computed from ``read_at``.
     """
     chosen = page.cte("page")
-    pending = _sum_by_job(job_deltas, chosen, _COUNTED).subquery("pending")
-    live = _sum_by_job(images, chosen, ("tiles_done",)).where(images.c.state == ImageState.RUNNING).subquery("live")
+    pending = _sum_by_job(job_deltas, select(chosen.c.id), _COUNTED).subquery("pending")
+    # No other job has running images, and a lookup for each of a page's jobs costs more than all else of the page.
+    working = select(jobs.c.id).join(chosen, chosen.c.id == jobs.c.id).where(jobs.c.state == JobState.RUNNING)
+    live = _sum_by_job(images, working, ("tiles_done",)).where(images.c.state == ImageState.RUNNING).subquery("live")
     counts = [(jobs.c[name] + func.coalesce(pending.c[name], 0)).label(f"{name}_now") for name in STATES]
     tiles = jobs.c.tiles_done + func.coalesce(pending.c.tiles_done, 0) + func.coalesce(live.c.tiles_done, 0)
     return (
@@ -186,9 +188,9 @@ def fold(connection: Connection, *, limit: int) -> Folded:
     return Folded(len(deleted), ended)
 
 
-def _sum_by_job(table: FromClause, chosen: FromClause, names: Iterable[str]) -> Select[Any]:
+def _sum_by_job(table: FromClause, job_ids: Select[tuple[str]], names: Iterable[str]) -> Select[Any]:
     return (
         select(table.c.job_id, *(func.sum(table.c[name]).label(name) for name in names))
-        .where(table.c.job_id.in_(select(chosen.c.id)))
+        .where(table.c.job_id.in_(job_ids))
         .group_by(table.c.job_id)
     )

@@ -72,6 +72,7 @@ class ImageFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
     #: Words that its name or its custom id contains.
     words: str | None = None
+    #: Has an index, but for ``unseen``.
     review: ImageReview | None = None
 
     @property

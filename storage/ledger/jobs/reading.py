@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 
 from storage.database import Database
 from storage.errors import NotFound
@@ -22,8 +22,14 @@ _REVIEWS = {review.value: review for review in ImageReview}
 #: Images that one search over many jobs reads at most, beside those of its first job; and the jobs.
 MOST_READ = 200_000
 MOST_SEARCHED = 500
+#: Jobs that one statement of a search reads at most.
+_MOST_AT_ONCE = 128
+#: Images of a job that a search reads by itself.
+_LARGE = 1000
 #: Times that one image may have been done again, one result replacing the other.
 _GENERATIONS = 20
+#: Images whose replacements one statement looks for.
+_REDONE_AT_ONCE = 100
 #: Jobs whose pace is averaged.
 _PACED_JOBS = 20
 #: The end of an image that did another again, with a result.
@@ -75,7 +81,7 @@ def list_images(
     with db.read() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
-        return with_replacements(connection, tenant_id, [_image(row) for row in connection.execute(query)])
+        return with_replacements(db, connection, tenant_id, [_image(row) for row in connection.execute(query)])
 
 
 def read_images(
@@ -125,29 +131,54 @@ def find_images(
     """
     query = (
         select(images)
-        .join(jobs, jobs.c.id == images.c.job_id)
-        .where(images.c.tenant_id == tenant_id, jobs.c.tenant_id == tenant_id, *image.conditions(), *job.conditions(db))
+        .where(images.c.tenant_id == tenant_id, *image.conditions())
         .order_by(images.c.job_id.desc(), images.c.position)
-        .limit(limit + 1)
     )
     if after is not None:
         query = query.where(_behind(after))
     with db.read() as connection:
         then: Place | None = None
-        if not image.names_few:
-            job_ids, then = _next_jobs(db, connection, tenant_id, after, job)
-            query = query.where(images.c.job_id.in_(job_ids))
-        found = with_replacements(connection, tenant_id, [_image(row) for row in connection.execute(query)])
+        if image.names_few:
+            of_jobs = query.join(jobs, jobs.c.id == images.c.job_id).where(*job.conditions(db))
+            rows = list(connection.execute(of_jobs.limit(limit + 1)))
+        else:
+            job_ids, large, then = _next_jobs(db, connection, tenant_id, after, job)
+            rows = []
+            for part in _growing(job_ids, large):
+                of_part = images.c.job_id == part[0] if len(part) == 1 else bulk.in_array(db, images.c.job_id, part)
+                rows += connection.execute(query.where(of_part).limit(limit + 1 - len(rows)))
+                if len(rows) > limit:
+                    break
+        found = with_replacements(db, connection, tenant_id, [_image(row) for row in rows])
     if len(found) > limit:
         last = found[limit - 1]
         return FoundImages(found[:limit], Place(last.job_id, last.position))
     return FoundImages(found, then)
 
 
+def _growing(job_ids: list[str], large: set[str]) -> Iterator[list[str]]:
+    """The ids in parts, each twice as long as the one before it: a page seldom needs more than the first jobs.
+
+    A large job is a part by itself, whose images an index has in their order; those of several are read and sorted.
+    """
+    part: list[str] = []
+    length = 1
+    for job_id in job_ids:
+        if part and (job_id in large or len(part) == length):
+            yield part
+            part, length = [], min(2 * length, _MOST_AT_ONCE)
+        part.append(job_id)
+        if job_id in large:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
 def _next_jobs(
     db: Database, connection: Connection, tenant_id: str, after: Place | None, job: JobFilter
-) -> tuple[list[str], Place | None]:
-    """The next jobs to search, and the place behind them where others follow."""
+) -> tuple[list[str], set[str], Place | None]:
+    """The next jobs to search, the large ones of them, and the place behind them where others follow."""
     query = select(jobs.c.id, jobs.c.total).where(jobs.c.tenant_id == tenant_id, *job.conditions(db))
     if after is not None:
         query = query.where(jobs.c.id < after.job_id if after.position is None else jobs.c.id <= after.job_id)
@@ -160,7 +191,8 @@ def _next_jobs(
         job_ids.append(row.id)
         count += row.total
     more = len(job_ids) < len(rows)
-    return job_ids, Place(job_ids[-1], None) if more and job_ids else None
+    large = {row.id for row in rows if row.total >= _LARGE}
+    return job_ids, large, Place(job_ids[-1], None) if more and job_ids else None
 
 
 def _behind(place: Place) -> ColumnElement[bool]:
@@ -170,17 +202,19 @@ def _behind(place: Place) -> ColumnElement[bool]:
     return or_(later, and_(images.c.job_id == place.job_id, images.c.position > place.position))
 
 
-def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int | None) -> list[Result]:
-    """A job's images with a result by position, as :func:`list_images`, and without what lists of results leave out.
+class ResultPage(NamedTuple):
+    """A part of a list of results; ``then`` is the position behind which it goes on, ``None`` at its end."""
 
-    A list of 100,000 results reads them all: each column costs.
+    results: list[Result]
+    then: int | None
+
+
+def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after: int | None) -> ResultPage:
+    """The results among a job's next ``limit`` images by position, without what lists of results leave out.
+
+    A list of 100,000 results reads them all: each column costs. Images without a result are read and left out here: a
+    condition on them, and on those that others have replaced, would let one page read the whole job.
     """
-    child, of_child = images.alias("child"), jobs.alias("of_child")
-    is_replaced = exists(
-        select(child.c.id)
-        .join(of_child, of_child.c.id == child.c.job_id)
-        .where(child.c.redo_of == images.c.id, child.c.state.in_(_WITH_RESULT), of_child.c.replaces)
-    )
     query = (
         select(
             images.c.id,
@@ -200,11 +234,7 @@ def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after
             images.c.result_bytes,
             images.c.destination_url,
         )
-        .where(
-            images.c.job_id == job_id,
-            images.c.tenant_id == tenant_id,
-            or_(images.c.result_key.is_not(None), is_replaced),
-        )
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id)
         .order_by(images.c.position)
         .limit(limit)
     )
@@ -249,20 +279,27 @@ def list_results(db: Database, tenant_id: str, job_id: str, *, limit: int, after
                 destination_url,
             ) in connection.execute(query)
         ]
-        return _with_replaced(db, connection, tenant_id, job_id, listed)
+        then = listed[-1].position if len(listed) == limit else None
+        current = _with_replaced(db, connection, tenant_id, job_id, listed)
+        return ResultPage([result for result in current if result.result_key], then)
 
 
 def _with_replaced(
     db: Database, connection: Connection, tenant_id: str, job_id: str, listed: list[Result]
 ) -> list[Result]:
-    """The results, those of images that were done again in place of their own."""
-    ids = [result.id for result in listed]
-    again = select(images.c.redo_of).where(bulk.in_array(db, images.c.redo_of, ids), images.c.tenant_id == tenant_id)
-    redone = set(connection.scalars(again)) if ids else set()
+    """The results, those of images that were done again in place of their own; a key is blank where there is none."""
+    if not listed:
+        return []
+    ids = {result.id for result in listed}
+    # Ids of a job lie together, so that one step into the index finds those of them that were done again.
+    again = select(images.c.redo_of).where(
+        images.c.redo_of.between(min(ids), max(ids)), images.c.tenant_id == tenant_id
+    )
+    redone = ids.intersection(connection.scalars(again))
     if not redone:
         return listed
     originals = read_images(db, connection, tenant_id, job_id, ids=redone, only=ImageFilter(), limit=len(redone))
-    current = {image.id: image.replacement for image in with_replacements(connection, tenant_id, originals)}
+    current = {image.id: image.replacement for image in with_replacements(db, connection, tenant_id, originals)}
     return [_replaced(result, current.get(result.id)) for result in listed]
 
 
@@ -291,26 +328,30 @@ def get_image(db: Database, tenant_id: str, image_id: str) -> Image:
         row = connection.execute(query).first()
         if row is None:
             raise NotFound("image", image_id)
-        return with_replacements(connection, tenant_id, [_image(row)])[0]
+        return with_replacements(db, connection, tenant_id, [_image(row)])[0]
 
 
-def with_replacements(connection: Connection, tenant_id: str, listed: list[Image]) -> list[Image]:
+def with_replacements(db: Database, connection: Connection, tenant_id: str, listed: list[Image]) -> list[Image]:
     """The images, each with the one whose result replaces its own: done again last, also over several generations."""
     current = {image.id: image for image in listed}
+    # Asked for each image: a join would read all jobs that replace others.
+    replaces = select(jobs.c.replaces).where(jobs.c.id == images.c.job_id).scalar_subquery()
     for _ in range(_GENERATIONS):
         by_redone = {image.id: first for first, image in current.items()}
-        query = (
-            select(images)
-            .join(jobs, jobs.c.id == images.c.job_id)
-            .where(
-                images.c.redo_of.in_(sorted(by_redone)),
-                images.c.tenant_id == tenant_id,
-                images.c.state.in_((ImageState.SUCCEEDED, ImageState.SKIPPED)),
-                jobs.c.replaces,
+        found: list[Image] = []
+        ids = sorted(by_redone)
+        for begin in range(0, len(ids), _REDONE_AT_ONCE):
+            query = (
+                select(images)
+                .where(
+                    bulk.in_array(db, images.c.redo_of, ids[begin : begin + _REDONE_AT_ONCE]),
+                    images.c.tenant_id == tenant_id,
+                    images.c.state.in_(_WITH_RESULT),
+                    replaces,
+                )
+                .order_by(images.c.id)
             )
-            .order_by(images.c.id)
-        )
-        found = [_image(row) for row in connection.execute(query)] if by_redone else []
+            found += [_image(row) for row in connection.execute(query)]
         if not found:
             break
         for image in found:

@@ -49,6 +49,9 @@ from storage.records import ENDED, WITH_RESULT, ImageState, Work
 from storage.tables import attempts, images, job_deltas, webhook_outbox
 from storage.tables.columns import ColumnValues
 
+#: Images that one statement deletes.
+_DELETED_AT_ONCE = 50
+
 
 class AttemptEnd(NamedTuple):
     """How an attempt ended."""
@@ -237,10 +240,23 @@ def move_images_of_job(
 
 def delete_images(connection: Connection, job_id: str) -> int:
     """Deletes all images of a job with their attempts; how many there were."""
-    mine = images.c.job_id == job_id
-    locked = select(images.c.id).where(mine, _in_states(DELETE.sources)).order_by(images.c.id).with_for_update()
-    connection.execute(select(func.count()).select_from(locked.cte("locked")))
-    return connection.execute(delete(images).where(mine)).rowcount
+    count, last = 0, -1
+    while True:
+        # By position, which is the order of their ids too.
+        some = (
+            select(images.c.id)
+            .where(images.c.job_id == job_id, images.c.position > last, _in_states(DELETE.sources))
+            .order_by(images.c.position)
+            .limit(_DELETED_AT_ONCE)
+            .with_for_update()
+            .cte("some")
+        )
+        deleted = delete(images).where(images.c.id.in_(select(some.c.id))).returning(images.c.position)
+        positions = connection.scalars(deleted).all()
+        count += len(positions)
+        if len(positions) < _DELETED_AT_ONCE:
+            return count
+        last = max(positions)
 
 
 def _in_states(states: Iterable[ImageState]) -> ColumnElement[bool]:

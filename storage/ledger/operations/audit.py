@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Text, func, select, update
+from sqlalchemy import BigInteger, Connection, Row, Text, func, select, tuple_, update
 
 from cleanplate.base.documents import JsonObject
 from storage.database import Database
@@ -118,15 +118,19 @@ def lost_heads(db: Database, known: dict[str, tuple[int, str]]) -> list[str]:
 
 
 def _ends(connection: Connection) -> dict[str, tuple[int, str]]:
-    last = (
-        select(audit_log.c.tenant_id, func.max(audit_log.c.sequence).label("sequence"))
-        .where(audit_log.c.sequence.is_not(None))
-        .group_by(audit_log.c.tenant_id)
-        .subquery()
+    """Steps from tenant to tenant in the index of chains: a maximum by group would read all entries."""
+    entry = audit_log.alias("entry")
+    first = select(func.min(audit_log.c.tenant_id).label("id")).where(audit_log.c.sequence.is_not(None))
+    owners = first.cte("owners", recursive=True)
+    following = select(func.min(entry.c.tenant_id)).where(
+        entry.c.sequence.is_not(None), entry.c.tenant_id > owners.c.id
     )
+    owners = owners.union_all(select(following.scalar_subquery()).where(owners.c.id.is_not(None)))
+    last = select(func.max(entry.c.sequence)).where(entry.c.tenant_id == owners.c.id)
+    ends = select(owners.c.id, last.scalar_subquery().label("sequence")).cte("ends")
     rows = connection.execute(
         select(audit_log.c.tenant_id, audit_log.c.sequence, audit_log.c.hash).join(
-            last, (audit_log.c.tenant_id == last.c.tenant_id) & (audit_log.c.sequence == last.c.sequence)
+            ends, (audit_log.c.tenant_id == ends.c.id) & (audit_log.c.sequence == ends.c.sequence)
         )
     )
     return {row.tenant_id: (row.sequence, row.hash) for row in rows}
@@ -205,10 +209,8 @@ def chained_entries(db: Database, tenant_id: str | None = None) -> Iterator[Audi
         if tenant_id is not None:
             query = query.where(audit_log.c.tenant_id == tenant_id, audit_log.c.sequence > number)
         else:
-            behind = (audit_log.c.tenant_id > owner) | (
-                (audit_log.c.tenant_id == owner) & (audit_log.c.sequence > number)
-            )
-            query = query.where(behind)
+            # One comparison, by which each page begins in the index where the last one ended.
+            query = query.where(tuple_(audit_log.c.tenant_id, audit_log.c.sequence) > tuple_(owner, number))
         with db.read() as connection:
             rows = connection.execute(query.order_by(audit_log.c.tenant_id, audit_log.c.sequence).limit(_BATCH)).all()
         for row in rows:

@@ -235,9 +235,10 @@ def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
     job = connection.execute(select(jobs.c.total).where(jobs.c.id == row.source_job_id)).first()
     if job is None:
         return []
+    spread = range(0, job.total, -(-job.total // MOST_SOURCES))
     query = (
         select(images.c.name, images.c.source_key, images.c.source_url)
-        .where(images.c.job_id == row.source_job_id, images.c.position % -(-job.total // MOST_SOURCES) == 0)
+        .where(images.c.job_id == row.source_job_id, images.c.position.in_(spread))
         .order_by(images.c.position)
     )
     if is_for_job(row):

@@ -12,13 +12,34 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    String,
+    case,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
 from storage.ledger import bulk
 from storage.ledger.webhooks import outbox
-from storage.records import Delivery, DeliveryAttempt, DeliveryRecord, DeliveryState
+from storage.records import (
+    BATCH_EVENT,
+    PING_EVENT,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryRecord,
+    DeliveryState,
+    EventFilter,
+)
 from storage.tables import webhook_attempts, webhook_deliveries, webhook_endpoints
 from storage.tables.columns import ColumnValues
 
@@ -46,7 +67,8 @@ def claim_deliveries(
         before.c.endpoint_id == _columns.endpoint_id,
         before.c.job_id == _columns.job_id,
         before.c.sequence < _columns.sequence,
-        before.c.state == DeliveryState.PENDING,
+        # An expression, which no partial index matches: Postgres would read all that waits for each that waits.
+        func.coalesce(before.c.state, "", type_=String()) == literal_column(f"'{DeliveryState.PENDING.value}'"),
         before.c.attempts - before.c.attempts_before < _HOLDS_BACK,
     )
     due = (
@@ -232,24 +254,44 @@ def list_deliveries(
 
     ``event``: of this type, or of a kind (``image.*``).
     """
-    query = select(webhook_deliveries).where(_columns.endpoint_id == endpoint_id)
+    conditions = [_columns.endpoint_id == endpoint_id]
     if after is not None:
-        query = query.where(_columns.id < after)
+        conditions.append(_columns.id < after)
     if state is not None:
-        query = query.where(_columns.state == state)
+        conditions.append(_columns.state == state)
+    newest: ColumnElement[Any] = _columns.id
     if job_id is not None:
-        query = query.where(_columns.job_id == job_id)
-    if event is not None:
-        kind = event.removesuffix("*")
-        query = query.where(_columns.event_type == event if event == kind else _columns.event_type.startswith(kind))
+        conditions.append(_columns.job_id == job_id)
+        if event is not None:
+            conditions.append(_columns.event_type.in_(_types(event)))
+        # An expression: in the order of ids Postgres would read what other jobs have had since.
+        newest = _columns.id + literal_column("''")
     owned = select(webhook_endpoints.c.id).where(
         webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id
     )
     with db.read() as connection:
         if connection.execute(owned).first() is None:
             raise NotFound("webhook endpoint", endpoint_id)
-        rows = connection.execute(query.order_by(_columns.id.desc()).limit(limit)).all()
-        return _with_log(connection, rows)
+        if event is not None and job_id is None:
+            conditions = [bulk.in_array(db, _columns.id, _newest_of(connection, conditions, event, limit))]
+        query = select(webhook_deliveries).where(*conditions).order_by(newest.desc()).limit(limit)
+        return _with_log(connection, connection.execute(query).all())
+
+
+def _newest_of(connection: Connection, conditions: list[ColumnElement[bool]], event: str, limit: int) -> list[str]:
+    """The newest ids that fulfil the conditions, of each type by itself: of several Postgres would read all."""
+    ids: list[str] = []
+    for name in _types(event):
+        # A constant: Postgres would else take any type for a common one.
+        of_type = select(_columns.id).where(*conditions, _columns.event_type == literal_column(f"'{name}'"))
+        ids += connection.scalars(of_type.order_by(_columns.id.desc()).limit(limit))
+    return sorted(ids)[-limit:]
+
+
+def _types(event: str) -> list[str]:
+    """The known types of a kind (``image.*``), or this type alone, where it is known."""
+    known = [*(name.value for name in EventFilter if not name.endswith("*")), BATCH_EVENT, PING_EVENT]
+    return [name for name in known if outbox.wants([event], name)]
 
 
 def get_delivery(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) -> DeliveryRecord:

@@ -6,7 +6,10 @@ import csv
 import io
 
 from cleanplate.client.answers import UsageAnswer
+from storage.ledger.operations.audit import chain, chained_entries
+from storage.ledger.retention.deletion import delete_job
 from storage.ledger.tenants.accounts import today
+from storage.records import ImageState
 from tests.unit.api.calling import Caller, Service
 
 
@@ -39,3 +42,21 @@ def test_usage_as_csv(service: Service, shop: Caller) -> None:
         ["day", "images", "megapixels", "bytes", "device_seconds"],
         [day, "2", "0.000768", "0", "0.0"],
     ]
+
+
+def test_usage_is_the_sum_of_the_audit_log_also_of_jobs_that_were_deleted(service: Service, shop: Caller) -> None:
+    kept, deleted, failed = shop.submit(2)["id"], shop.submit(1)["id"], shop.submit(1)["id"]
+    service.succeed(kept)
+    service.succeed(deleted)
+    service.finish(failed, state=ImageState.FAILED, error_code="image_truncated", error_detail="It ends early.")
+    delete_job(service.stores.database, service.tenant("shop"), deleted)
+    chain(service.stores.database)
+    logged = [entry.data["work"] for entry in chained_entries(service.stores.database) if "work" in entry.data]
+    total = {kind: sum(work[kind] for work in logged) for kind in ("images", "pixels", "bytes", "device_ms")}
+    assert total["images"] == 3
+    assert shop.get("/v1/usage").json["total"] == {
+        "images": total["images"],
+        "megapixels": total["pixels"] / 1e6,
+        "bytes": total["bytes"],
+        "device_seconds": total["device_ms"] / 1000,
+    }

@@ -114,6 +114,15 @@ def test_invalid_retries_are_refused(shop: Shop, rival: Shop) -> None:
         retry_failed(rival.db, rival.tenant, canceled.id)
 
 
+@pytest.fixture(params=["at once", "in parts"])
+def deleted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job's rows are deleted by one statement of a kind, or by several."""
+    if request.param == "in parts":
+        for number in ("retention.deletion._READ", "retention.deletion.", "lifecycle.images._DELETED"):
+            monkeypatch.setattr(f"storage.ledger.{number}_AT_ONCE", 1)
+
+
+@pytest.mark.usefixtures("deleted")
 def test_a_deleted_job_leaves_nothing_but_its_story(shop: Shop, rival: Shop, clock: Clock) -> None:
     endpoint, _ = create_endpoint(shop.db, shop.tenant, "https://shop.example")
     job = ended(shop, 3, good=1, webhook=endpoint.id)
@@ -156,6 +165,7 @@ def test_a_worker_of_a_deleted_job_finds_its_lease_gone(shop: Shop) -> None:
     assert fold_deltas(shop.db).rows == 0
 
 
+@pytest.mark.usefixtures("deleted")
 def test_an_upload_stays_while_any_job_uses_it(shop: Shop, clock: Clock) -> None:
     first_photo, second_photo, mask = create_uploads(shop.db, shop.tenant, [("a", "image/png")] * 3, expires_in_s=60)
     jobs = [

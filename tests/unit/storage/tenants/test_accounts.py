@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, timedelta
 
+import psycopg
 from sqlalchemy import select
 
+from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.retention.deletion import delete_job
-from storage.ledger.tenants.accounts import fold_accounts, list_account
+from storage.ledger.tenants.accounts import fold_accounts, list_account, today
+from storage.ledger.tenants.tenants import ensure_tenant
 from storage.records import AccountDay, ImageRecord, ImageState, Outcome, Work
 from storage.tables import audit_log
+from tests.running import REPOSITORY
 from tests.shop import Clock, Shop, failed, succeeded
 
 DAY = date(2026, 5, 1)
@@ -83,3 +88,20 @@ def test_the_audit_log_has_the_same_numbers_also_when_the_job_is_deleted(shop: S
         clock.advance(24 * 3600)
     assert [day.work.images for day in account(shop)] == [1, 3]
     assert account(shop) == in_audit_log(shop)
+
+
+def test_the_documented_query_shows_the_days_on_which_account_and_audit_log_differ(postgres_url: str) -> None:
+    page = (REPOSITORY / "docs" / "operations.md").read_text()
+    (query,) = re.findall(r"```sql\n(.*?FULL JOIN.*?)```", page, re.DOTALL)
+    db = Database.connect(postgres_url)
+    shop = Shop(db, ensure_tenant(db, "shop"))
+    ids = shop.image_ids(shop.submit(3).id)
+    end(shop, done(ids[0]), done(ids[1]), failed(ids[2]))
+    fold_accounts(db)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        assert connection.execute(query).fetchall() == []
+        connection.execute("UPDATE accounts SET pixels = pixels + 1")
+        assert connection.execute(query).fetchall() == [(shop.tenant, today(db), 2, 2)]
+        connection.execute("DELETE FROM accounts")
+        assert connection.execute(query).fetchall() == [(shop.tenant, today(db), None, 2)]
+    db.close()

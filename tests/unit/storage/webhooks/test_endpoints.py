@@ -196,6 +196,20 @@ def test_deleting_an_endpoint_takes_its_deliveries_and_leaves_its_jobs(shop: Sho
     assert close_jobs(shop.db) == [job_id]
 
 
+def test_an_endpoint_with_many_deliveries_is_deleted_in_parts(
+    shop: Shop, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.ledger.webhooks.endpoints._AT_ONCE", 2)
+    fail_images(shop, endpoint, jobs=5)
+    for delivery in claim(shop.db)[1:]:
+        assert record(shop.db, delivery, status=200) is DeliveryState.DELIVERED
+    delete_endpoint(shop.db, shop.tenant, endpoint)
+    with shop.db.read() as connection:
+        assert connection.execute(select(webhook_deliveries)).all() == []
+    with pytest.raises(NotFound):
+        delete_endpoint(shop.db, shop.tenant, endpoint)
+
+
 def test_an_endpoint_deleted_amid_the_work_disturbs_nobody(database: Database) -> None:
     shop = Shop(database, ensure_tenant(database, "shop"))
     for _ in range(8):
