@@ -28,6 +28,8 @@ Samples = NDArray[Any]
 
 #: The mark lies over alpha where alpha is at least its opacity, but for this error, in this share of its pixels.
 _ERROR, _SHARE = 0.06, 0.97
+#: Opacity from which the mark raises alpha by a level of 255.
+_LEAST = 0.5 / 255
 #: Alpha from which a pixel's own colour is certain.
 _SOLID = 250
 #: Distance in px by which the mark's soft rim reaches beyond it.
@@ -67,9 +69,9 @@ def clear(
     removal = finish(prepared, fill(seen, prepared.hole) if fill is not None and wanted else None)
     if not removal.changed.any():
         return Cleared(pixels, alpha, removal.changed, removal)
-    hole = dilate(removal.changed, _RIM_PX)
     opacity = np.zeros(opaque.shape, np.float32)
     opacity[prepared.recovery.view] = prepared.recovery.alpha
+    hole = dilate(np.where((removal.changed > 0) | (opacity > _LEAST), np.uint8(255), np.uint8(0)), _RIM_PX)
     cutout = cutout_of(replace(page, samples=alpha[..., None]), hole, hole, opacity)
     continued = None
     if cutout.hole.any():
