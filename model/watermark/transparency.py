@@ -99,7 +99,7 @@ def _on_ground(pixels: Pixels, alpha: Mask, ground: np.float32) -> Pixels:
 
 
 def _colours(pixels: Pixels, cleaned: Pixels, alpha: Mask, changed: Mask) -> Pixels:
-    """The goods' colours in ``changed``: those of ``cleaned``, on a ground, where solid; else those of near solid ones."""
+    """The goods' colours in ``changed``: those of ``cleaned``, on a ground, where solid, else of near solid ones."""
     inside = changed > 0
     rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     window = (
