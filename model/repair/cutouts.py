@@ -184,7 +184,7 @@ def _without(alpha: Mask, opacity: Opacity) -> Mask | None:
     if opacity.max() > _MOST_STRENGTH / 255:
         return None
     below = (alpha.astype(np.float32) - 255 * opacity) / (1 - opacity)
-    return np.rint(below.clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(below.clip(0, 255)), np.uint8)
 
 
 def _settled(alpha: Mask, cleaned: Mask) -> Mask:

@@ -172,7 +172,7 @@ def _whole(page: Any) -> bool:
     if page.bitspersample not in _DEPTHS_OF.get(kind, ()) or int(page.predictor) not in _PREDICTORS[kind]:
         return False
     if page.photometric == CIELAB:
-        return kind == "u" and page.bitspersample == 8
+        return bool(kind == "u" and page.bitspersample == 8)
     return page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) or page.bitspersample in (8, 16)
 
 

@@ -47,7 +47,7 @@ def stored(page: Any) -> Samples:
 def has_no_white(page: Any) -> bool:
     """Whether the page's samples are shown from their least to their greatest value."""
     dtype = np.dtype(page.dtype)
-    return dtype.kind == "f" or dtype.itemsize > 2
+    return bool(dtype.kind == "f" or dtype.itemsize > 2)
 
 
 def shown(page: Any, samples: Samples) -> Page:
@@ -153,7 +153,7 @@ def _of_lab(lab: Samples) -> NDArray[np.uint8]:
     lightness, chroma = lab[..., :1].astype(np.float32) * np.float32(100 / 255), lab[..., 1:]
     signed = np.ascontiguousarray(chroma).view(np.int8).astype(np.float32)
     rgb = cv2.cvtColor(np.concatenate((lightness, signed), axis=2), cv2.COLOR_Lab2RGB)
-    return np.rint(np.asarray(rgb).clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.asarray(rgb).clip(0, 1) * 255), np.uint8)
 
 
 def _lab_of(rgb: Samples) -> NDArray[np.uint8]:
