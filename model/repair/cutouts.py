@@ -145,6 +145,17 @@ def views(page: Page, hole: Mask) -> list[Picture]:
 
 
 def _extended(pixels: Pixels, alpha: Mask, hole: Mask) -> Pixels:
+    ground = ground_of(pixels, alpha, hole)
+    out = pixels.copy()
+    seen_through = (alpha < 255) & (hole == 0)
+    opacity = alpha[seen_through][:, None].astype(np.float32) / 255
+    mixed = pixels[seen_through] * opacity + ground[seen_through] * (1 - opacity)
+    out[seen_through] = np.rint(mixed).astype(np.uint8)
+    return out
+
+
+def ground_of(pixels: Pixels, alpha: Mask, hole: Mask) -> Pixels:
+    """A ground in the colours of ``pixels`` that can be seen outside ``hole``, continued smoothly over the picture."""
     weights = np.where(hole > 0, np.uint8(0), alpha)
     if not weights.any():
         return pixels
@@ -155,13 +166,7 @@ def _extended(pixels: Pixels, alpha: Mask, hole: Mask) -> Pixels:
     weighted = cv2.multiply(pixels, cv2.merge([weights] * 3), dtype=cv2.CV_16U)
     colours = np.asarray(cv2.resize(weighted, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
     ground = np.rint(spread(colours, share).clip(0, 255)).astype(np.uint8)
-    ground = np.asarray(cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    out = pixels.copy()
-    seen_through = (alpha < 255) & (hole == 0)
-    opacity = alpha[seen_through][:, None].astype(np.float32) / 255
-    mixed = pixels[seen_through] * opacity + ground[seen_through] * (1 - opacity)
-    out[seen_through] = np.rint(mixed).astype(np.uint8)
-    return out
+    return np.asarray(cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _unveiled(alpha: Mask, mark: NDArray[np.bool_]) -> Mask | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.imaging.picture import Page
-from model.repair.cutouts import cutout_of
+from model.repair.cutouts import cutout_of, ground_of
 from model.repair.hole import dilate
 from model.repair.seam import spread
 from model.watermark.remove import Fill, PreparedMark, Removal, finish, prepare
@@ -59,18 +59,15 @@ def clear(
     ``None``: the picture does not carry the mark, or carries it in its colours alone.
     """
     opaque = _eight_bits(alpha)
-    visible = template.alpha > template.alpha.max() / 2
-    ground = np.float32(0 if template.colour[visible].mean() > 127 else 255)
-    seen = _on_ground(pixels, opaque, ground)
-    prepared = prepare(seen, template, noise=noise)
-    if prepared is None or not _lies_over(opaque, prepared):
+    found = _found(pixels, opaque, template, noise)
+    if found is None:
         return None
+    seen, prepared = found
     wanted = fill is not None and prepared.wants_fill
     removal = finish(prepared, fill(seen, prepared.hole) if fill is not None and wanted else None)
     if not removal.changed.any():
         return Cleared(pixels, alpha, removal.changed, removal)
-    opacity = np.zeros(opaque.shape, np.float32)
-    opacity[prepared.recovery.view] = prepared.recovery.alpha
+    opacity = _opacity(prepared)
     hole = dilate(np.where((removal.changed > 0) | (opacity > _LEAST), np.uint8(255), np.uint8(0)), _RIM_PX)
     cutout = cutout_of(replace(page, samples=alpha[..., None]), hole, hole, opacity)
     continued = None
@@ -87,13 +84,40 @@ def clear(
     return Cleared(colours, cleared, changed, removal)
 
 
+def _found(pixels: Pixels, alpha: Mask, template: Template, noise: float) -> tuple[Pixels, PreparedMark] | None:
+    """The picture on a ground, and the mark in it; ``None``: there is none, or none over alpha.
+
+    The mark is found on a flat ground from which it differs, and removed on one that continues the goods' colours, so
+    that their outline is no edge that could blur into them.
+    """
+    visible = template.alpha > template.alpha.max() / 2
+    flat = np.full_like(pixels, 0 if template.colour[visible].mean() > 127 else 255)
+    seen = _on_ground(pixels, alpha, flat)
+    prepared = prepare(seen, template, noise=noise)
+    if prepared is None or not _lies_over(alpha, prepared):
+        return None
+    hole = dilate(np.where(_opacity(prepared) > _LEAST, np.uint8(255), np.uint8(0)), _RIM_PX)
+    smooth = _on_ground(pixels, alpha, ground_of(pixels, alpha, hole))
+    again = prepare(smooth, template, noise=noise)
+    if again is None or again.sighting.view != prepared.sighting.view:
+        return seen, prepared
+    return smooth, again
+
+
+def _opacity(prepared: PreparedMark) -> Values:
+    """The mark's opacity in the whole picture."""
+    opacity = np.zeros(prepared.pixels.shape[:2], np.float32)
+    opacity[prepared.recovery.view] = prepared.recovery.alpha
+    return opacity
+
+
 def _lies_over(alpha: Mask, prepared: PreparedMark) -> bool:
     opacity = prepared.recovery.alpha
     shown = alpha[prepared.recovery.view][prepared.sighting_mask].astype(np.float32) / 255
     return bool((shown >= opacity[prepared.sighting_mask] - _ERROR).mean() >= _SHARE)
 
 
-def _on_ground(pixels: Pixels, alpha: Mask, ground: np.float32) -> Pixels:
+def _on_ground(pixels: Pixels, alpha: Mask, ground: Pixels) -> Pixels:
     share = alpha[..., None].astype(np.float32) / 255
     return np.asarray(np.rint(pixels * share + ground * (1 - share)), np.uint8)
 
