@@ -16,6 +16,7 @@ from api.destinations import check_destination, read_destination
 from api.filenames import clean_path
 from api.images import Refused, check_model, check_text, name_of, new_image
 from api.manifests import Reading, read_manifest
+from api.marked_shares import check_uploaded_masks
 from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
 from api.webhook_urls import check_webhook_url
@@ -70,7 +71,11 @@ def read_images(
 def with_terms(
     stores: Stores, tenant: str, terms: requests.JobTerms, images: list[NewImage], skipped: list[SkippedRow]
 ) -> NewJob:
-    """The job of these images. Raises Problem: ``mask_missing``, or what the service does not offer."""
+    """The job of these images.
+
+    Raises:
+        Problem: ``mask_missing``, ``mask_covers_nearly_all``, or something that the service does not offer.
+    """
     try:
         check_model(terms.options, stores.settings)
         check_text(terms.mask, stores.settings, "mask/mode")
@@ -105,6 +110,7 @@ def with_terms(
                 for index in without_mask[:MAX_FAULTS]
             ],
         )
+    check_uploaded_masks(stores, tenant, job)
     check_destination(stores, tenant, job)
     return job
 

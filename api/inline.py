@@ -20,6 +20,7 @@ from api.answers import Fault
 from api.bodies import StrictRequest
 from api.filenames import clean_filename, clean_path
 from api.images import Refused, check_text
+from api.marked_shares import CODE, MASKS_LOOKED_AT, share_fault
 from api.problems import Problem, pointer, validation_problem
 from api.requests import InlineJob, MaskPlace
 from api.requests.fields import Labels
@@ -31,13 +32,9 @@ from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from model.errors import ImageRejected, MaskRejected
 from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
-from model.imaging.apart import marked_share
-from model.imaging.mask_files import MAX_MARKED_SHARE
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import NewImage, NewJob
 
-#: Most masks of a job whose pixels are looked at when it is submitted.
-_MASKS_LOOKED_AT = 3
 #: A fault, and the code of its problem.
 _CodedFault = tuple[str, Fault]
 
@@ -220,21 +217,17 @@ def _check_marked_shares(settings: Settings, form: _Form, masks: list[_File]) ->
 
     The first masks are looked at, where they are pictures and of their picture's shape.
     """
-    options, limits = form.options, Limits(settings.max_image_bytes, settings.max_image_pixels)
     is_laid = form.place.placement is not None and form.place.placement.anchor is not None
-    pictures = [mask for mask in masks[:_MASKS_LOOKED_AT] if mask.probe.content_type != "application/json"]
-    most = MAX_MARKED_SHARE if options.max_marked_share is None else options.max_marked_share
+    pictures = [mask for mask in masks[:MASKS_LOOKED_AT] if mask.probe.content_type != "application/json"]
     faults: list[_CodedFault] = []
     for index, mask in enumerate([] if is_laid else pictures):
         place = pointer("mask") if "mask" in request.files else pointer("masks", index)
         try:
-            share = marked_share(mask.read(), limits, inverted=options.mask_inverted, threshold=options.mask_threshold)
+            fault = share_fault(mask.read(), settings, form.options, place)
         except MaskRejected as error:
             faults.append((error.code, Fault(pointer=place, detail=str(error))))
-            continue
-        if share > most:
-            detail = f"The mask marks {share:.1%} of its pixels; the limit is {most:.0%}. Are black and white swapped?"
-            faults.append(("mask_covers_nearly_all", Fault(pointer=place, detail=detail)))
+        else:
+            faults += [(CODE, fault)] if fault is not None else []
     if 2 * len(faults) > len(pictures):
         _refuse(faults)
 

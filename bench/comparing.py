@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.imaging.formats import boxes, jpeg, png_chunks, tiff_strips
+from model.imaging.formats import boxes, jpeg, png_chunks, tiff_repacked, tiff_strips
 from model.imaging.formats.splice import touched_mcus
 from model.imaging.metadata.reading import has_c2pa
 from model.imaging.turning import as_stored
@@ -77,6 +77,9 @@ def pixels_of(data: bytes) -> Iterator[Samples]:
     with Image.open(io.BytesIO(data)) as image:
         if image.format == "TIFF":
             with tifffile.TiffFile(io.BytesIO(data)) as file:
+                if tiff_repacked.is_needed(list(file.pages)):
+                    yield np.array(image)
+                    return
                 for page in file.pages:
                     samples = page.asarray()
                     planes = getattr(page, "planarconfig", 1) == 2 and samples.ndim == 3

@@ -1,7 +1,7 @@
 """Fidelity outside the mark: every kind of file through the whole pipeline, compared with its source.
 
     python -m bench.fidelity PHOTO… [--place corner] [--only jpeg] [--out fidelity.json]
-    python -m bench.fidelity FOLDER --as-they-are [--out strangers.json]
+    python -m bench.fidelity FOLDER --as-they-are [--out strangers.jsonl]
 
 Each photo gets an address as a mark, in a corner or across it, and is written as each file of the corpus. The script
 compares format, size, mode, depth, profile and metadata. It counts the pixels that changed outside the widened mask
@@ -11,7 +11,8 @@ the same photo without the mark, saved in the same way, which a perfect repair w
 
 With ``--as-they-are`` the files of a folder are not photos to make files from, but files of strangers. Each is sent
 through reading and writing (:mod:`bench.strangers`), and the script prints how many came back right, were refused
-rightly or wrongly, or came back wrong, by format.
+rightly or wrongly, or came back wrong, by format. ``--out`` gets a line for each file as it ends; files in it are not
+tried again, so that an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -230,10 +231,7 @@ def main() -> None:
     parser.add_argument("--as-they-are", action="store_true", help="send the files themselves, of any kind")
     options = parser.parse_args()
     if options.as_they_are:
-        ends = [end for folder in options.photos for end in strangers.outcomes(folder)]
-        strangers.report(ends)
-        if options.out:
-            options.out.write_text(json.dumps([asdict(end) for end in ends], indent=1) + "\n")
+        strangers.report(strangers.noted(options.photos, options.out))
         return
     files = [file for path in options.photos for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     rows: dict[str, list[Row]] = {}

@@ -7,12 +7,14 @@ is needed. Every file runs in a process that is replaced when a file crashes it 
 from __future__ import annotations
 
 import io
+import json
 import multiprocessing
+import signal
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -33,8 +35,8 @@ from model.imaging.loss import similarity_db
 from model.repair.task import Task, read, write
 
 LIMITS = Limits(max_bytes=200 << 20, max_pixels=100_000_000)
-#: Seconds after which a file counts as hung.
-HUNG_S = 180
+#: Seconds of computing after which a file counts as hung, and seconds after which one that computes nothing does.
+HUNG_S, STILL_S = 180, 3600
 _BOX = b'{"units": "relative", "boxes": [[0.4, 0.4, 0.2, 0.15]]}'
 OUTCOMES = ("right", "refused rightly", "refused wrongly", "wrong", "untyped error", "hung")
 
@@ -166,14 +168,30 @@ def _serve(pipe: Connection) -> None:
     pillow_heif.register_heif_opener()
     cv2.setNumThreads(1)
     while (path := pipe.recv()) is not None:
+        # Its signal ends the process.
+        signal.setitimer(signal.ITIMER_PROF, HUNG_S)
         pipe.send(outcome(Path(path)))
 
 
-def outcomes(folder: Path) -> Iterator[Outcome]:
-    """The outcome of every picture in ``folder`` and below."""
+def noted(folders: Sequence[Path], out: Path | None) -> list[Outcome]:
+    """The outcomes of all pictures in ``folders``; each is noted in ``out`` as it ends, and not tried again."""
+    known = [Outcome(**json.loads(line)) for line in out.read_text().splitlines()] if out and out.exists() else []
+    tried = {end.path for end in known}
+    paths = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    ends = outcomes(path for path in paths if path.is_file() and is_picture_name(path) and str(path) not in tried)
+    for end in ends:
+        known.append(end)
+        if out:
+            with out.open("a") as file:
+                file.write(json.dumps(asdict(end)) + "\n")
+    return known
+
+
+def outcomes(paths: Iterable[Path]) -> Iterator[Outcome]:
+    """The outcome of each picture."""
     context = multiprocessing.get_context("spawn")
     process, pipe = None, None
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and is_picture_name(path)):
+    for path in paths:
         if process is None or pipe is None:
             pipe, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -181,13 +199,16 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
             theirs.close()
         pipe.send(str(path))
         try:
-            if pipe.poll(HUNG_S):
+            if pipe.poll(STILL_S):
                 yield pipe.recv()
                 continue
-            end = Outcome(str(path), "hung", "none", f"over {HUNG_S} s")
+            process.kill()
+            end = Outcome(str(path), "hung", "none", f"over {STILL_S} s")
         except EOFError:
+            process.join()
             end = Outcome(str(path), "untyped error", "none", "the process crashed")
-        process.kill()
+            if process.exitcode == -signal.SIGPROF:
+                end = Outcome(str(path), "hung", "none", f"over {HUNG_S} s of computing")
         process.join()
         process = None
         yield end

@@ -53,6 +53,7 @@ _PAGE = 1000
         "webhook_unknown",
         "manifest_invalid",
         "manifest_unreadable",
+        "mask_covers_nearly_all",
         "too_many_images",
         "blob_store_unavailable",
     ),

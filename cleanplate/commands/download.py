@@ -28,6 +28,7 @@ def download(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from cleanplate.terminal.connection import connect
+    from cleanplate.terminal.differences import differences
 
     with connect() as client:
         job = client.handle(job_id)
@@ -40,7 +41,10 @@ def download(
             with Progress(*columns, console=Console(stderr=True)) as progress:
                 bar = progress.add_task("", total=job.counts.succeeded + job.counts.skipped or None)
                 job.download(out, on_done=lambda count: progress.advance(bar, count))
+        sentences = differences(job.images())
     counts = job.counts
     typer.echo(f"{counts.succeeded + counts.skipped} of {job.total} images have a result, in {out}.")
+    for sentence in sentences:
+        typer.echo(sentence)
     if counts.failed or counts.canceled:
         raise typer.Exit(1)

@@ -166,6 +166,8 @@ def submit(
         reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
         typer.echo(f"{image.name}  {reason}", err=True)
     typer.echo(f"{len(report.results)} of {report.job.total} images are clean, in {out}.")
+    for sentence in report.differences:
+        typer.echo(sentence)
     if isinstance(work, Work) and work.left_out:
         count = sum(len(group.paths) for group in work.left_out)
         typer.echo(f"{count} files or folders of {source} were left out; see above.")
@@ -224,6 +226,7 @@ def watch(
     Example: `cleanplate watch job_0192f0c1a2b37c4d8e9f0a1b2c3d4e5f`
     """
     from cleanplate.terminal.connection import connect
+    from cleanplate.terminal.differences import differences
     from cleanplate.terminal.reviewing import next_steps
     from cleanplate.terminal.submission import pace, watch_job
 
@@ -240,7 +243,10 @@ def watch(
             Console(stderr=True),
             on_review=lambda job: next_steps(job, f"{client.url}/jobs/{job.id}"),
         )
+        sentences = differences(client.images(job_id))
     counts = ", ".join(f"{count} {state}" for state, count in ended.counts.model_dump().items() if count)
     typer.echo(f"{job_id} is {ended.state}: {counts}.")
+    for sentence in sentences:
+        typer.echo(sentence)
     if ended.counts.failed or ended.counts.canceled:
         raise typer.Exit(1)

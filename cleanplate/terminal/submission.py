@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
 
@@ -22,6 +22,7 @@ from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
 from cleanplate.client.requests import Picture, Terms
 from cleanplate.errors import UsageError
+from cleanplate.terminal.differences import differences
 from cleanplate.terminal.folders import LeftOut, walk_pictures
 
 #: The journal's name in the folder of the results.
@@ -59,6 +60,8 @@ class Report:
     job: JobAnswer
     results: list[Path]
     unfinished: list[ImageAnswer]
+    #: Sentences about results that differ from their sources in name or in contents.
+    differences: list[str] = field(default_factory=list)
 
 
 def gather(
@@ -183,7 +186,7 @@ def clean(
         fetching = progress.add_task("Fetching", total=len(images) - len(unfinished), pace="")
         files_of = job.download(out, on_done=lambda count: progress.advance(fetching, count))
     journal.close()
-    return Report(job.answer, sorted(files_of.values()), unfinished)
+    return Report(job.answer, sorted(files_of.values()), unfinished, differences(images))
 
 
 def watch_job(client: Client, job_id: str, console: Console, *, on_review: Callable[[JobAnswer], str]) -> JobAnswer:

@@ -38,7 +38,7 @@ def check_parts(data: bytes, rejected: Rejection, noun: str) -> None:
     """Count the parts of a file of any known format.
 
     Raises:
-        ModelError: made by ``rejected``: it has too many, or its pages lead in a circle.
+        ModelError: made by ``rejected``: it has too many.
     """
     frames = metadata = 0
     for count, (begun, described) in enumerate(_parts(data), start=1):
@@ -139,10 +139,8 @@ def _of_tiff(data: bytes) -> Iterator[Part]:
     following = [number(8 if big else 4, offset_size)]
     while following:
         at = following.pop()
-        if at == 0 or at >= len(data):
-            continue
-        if at in visited:
-            yield MOST_FRAMES + 1, 0  # pages that lead in a circle are pages without end
+        if at == 0 or at >= len(data) or at in visited:
+            continue  # where pages lead in a circle, decoders stop
         visited.add(at)
         yield 1, 0
         count = number(at, count_size)

@@ -137,3 +137,5 @@ class Written:
     similarity_db: float | None = None
     #: Seconds that reading the file back took; the part of it that an encoder's search takes is not counted.
     read_back_s: float = 0.0
+    #: Whether it was read back and compared where it was made.
+    is_proved: bool = False

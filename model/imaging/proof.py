@@ -2,7 +2,8 @@
 
 A second decoder reads the file where there is one: OpenCV for PNG and BMP, libtiff (by Pillow) for TIFF, imagecodecs
 for still WebP and AVIF. Other files, and those that the second decoder shows in another way, are read by the decoder
-that read the source. A spliced JPEG is compared where it is made (:mod:`model.imaging.formats.jpeg`).
+that read the source. A spliced JPEG is compared where it is made (:mod:`model.imaging.formats.jpeg`), and so is a TIFF
+without a white (:mod:`model.imaging.formats.tiff`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def read_back(document: Document, edits: list[Edit], written: Written, reader: R
     Raises:
         ResultDiffers: it cannot be read, or differs from the source outside the holes, or from the edits within them.
     """
-    if document.probe.format == "JPEG" and written.how == "spliced":
+    if written.is_proved or (document.probe.format == "JPEG" and written.how == "spliced"):
         return written
     begun = time.perf_counter()
     similarities = _second_opinion(document, edits, written)

@@ -21,6 +21,7 @@ from model.repair.seam import spread
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 Samples = NDArray[Any]
+Opacity = NDArray[np.float32]
 
 #: Parts of the hole this near to each other are taken together; the rim around them has this width.
 _GROUP_PX, _RIM_PX = 8, 8
@@ -34,6 +35,8 @@ _SIGMA_PX, _GAIN = 1.0, 2.5
 #: A mark has one strength where this share of its transparent pixels is so near to the most common value, if that
 #: is at most this: nearly opaque paint hides the outline.
 _STRENGTH_SHARE, _STRENGTH_LEVELS, _MOST_STRENGTH, _LEAST_VEILED = 0.5, 4, 230, 32
+#: Error of alpha from which a known mark was subtracted; such alpha is that around it where this share of it agrees.
+_SUBTRACTED_LEVELS, _AGREEING_SHARE = 24, 0.9
 #: Pixels in which colour under transparency is computed; larger pictures are reduced first, for it is smooth.
 _ENOUGH_PIXELS = 1 << 21
 
@@ -48,6 +51,12 @@ class Cutout:
     hole: Mask = field(repr=False)
     #: Those of them that an outline crosses.
     outlines: Mask = field(repr=False)
+
+    @classmethod
+    def of_alpha(cls, alpha: Samples) -> Cutout:
+        """A repair that is done: ``alpha`` is what it came to."""
+        nothing = np.zeros(alpha.shape, np.uint8)
+        return cls(alpha, nothing, nothing)
 
     @property
     def view(self) -> Picture:
@@ -68,8 +77,11 @@ class Cutout:
         return filled
 
 
-def cutout_of(page: Page, painted: Mask, hole: Mask) -> Cutout:
-    """The repair of the alpha of ``page``, its last channel, in ``hole``, which is the mask ``painted``, widened."""
+def cutout_of(page: Page, painted: Mask, hole: Mask, opacity: Opacity | None = None) -> Cutout:
+    """The repair of the alpha of ``page``, its last channel, in ``hole``, which is the mask ``painted``, widened.
+
+    ``opacity`` (``float32 [H, W]``, 0 to 1): that of a known mark, which is then subtracted from alpha.
+    """
     alpha = page.samples[..., -1].copy()
     step = 257 if alpha.dtype == np.uint16 else 1
     crossed, outlines = np.zeros_like(hole), np.zeros_like(hole)
@@ -80,15 +92,21 @@ def cutout_of(page: Page, painted: Mask, hole: Mask) -> Cutout:
         around = alpha[window][rim]
         values, counts = np.unique(around, return_counts=True)
         common = int(values[np.argmax(counts)])
-        if max(int(values[-1]) - common, common - int(values[0])) <= _FLAT_LEVELS * step:
+        veiled = _eight_bits(alpha[window])
+        known = None if opacity is None else _without(veiled, np.where(part, opacity[window], np.float32(0)))
+        is_flat = max(int(values[-1]) - common, common - int(values[0])) <= _FLAT_LEVELS * step
+        if is_flat and (known is None or _agrees(known[part], common // step)):
             alpha[window][part] = common
             continue
         between = (around > _CLEAR * step) & (around < _FULL * step)
         is_outline = between.mean() <= _OUTLINE_SHARE
-        veiled = _eight_bits(alpha[window])
-        unveiled = _unveiled(veiled, part & (painted[window] > 127)) if is_outline else None
+        unveiled = known
+        if opacity is None and is_outline:
+            unveiled = _unveiled(veiled, part & (painted[window] > 127))
         if unveiled is not None:
-            cleaned = _cleaned(unveiled, part)
+            cleaned = _cleaned(unveiled, part) if is_outline else unveiled
+            if is_outline and known is not None:
+                cleaned = _settled(known, cleaned)
             changed = part & (cleaned != veiled)
             alpha[window][changed] = cleaned[changed].astype(alpha.dtype) * step
             continue
@@ -127,6 +145,17 @@ def views(page: Page, hole: Mask) -> list[Picture]:
 
 
 def _extended(pixels: Pixels, alpha: Mask, hole: Mask) -> Pixels:
+    ground = ground_of(pixels, alpha, hole)
+    out = pixels.copy()
+    seen_through = (alpha < 255) & (hole == 0)
+    opacity = alpha[seen_through][:, None].astype(np.float32) / 255
+    mixed = pixels[seen_through] * opacity + ground[seen_through] * (1 - opacity)
+    out[seen_through] = np.rint(mixed).astype(np.uint8)
+    return out
+
+
+def ground_of(pixels: Pixels, alpha: Mask, hole: Mask) -> Pixels:
+    """A ground in the colours of ``pixels`` that can be seen outside ``hole``, continued smoothly over the picture."""
     weights = np.where(hole > 0, np.uint8(0), alpha)
     if not weights.any():
         return pixels
@@ -137,13 +166,7 @@ def _extended(pixels: Pixels, alpha: Mask, hole: Mask) -> Pixels:
     weighted = cv2.multiply(pixels, cv2.merge([weights] * 3), dtype=cv2.CV_16U)
     colours = np.asarray(cv2.resize(weighted, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
     ground = np.rint(spread(colours, share).clip(0, 255)).astype(np.uint8)
-    ground = np.asarray(cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    out = pixels.copy()
-    seen_through = (alpha < 255) & (hole == 0)
-    opacity = alpha[seen_through][:, None].astype(np.float32) / 255
-    mixed = pixels[seen_through] * opacity + ground[seen_through] * (1 - opacity)
-    out[seen_through] = np.rint(mixed).astype(np.uint8)
-    return out
+    return np.asarray(cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _unveiled(alpha: Mask, mark: NDArray[np.bool_]) -> Mask | None:
@@ -158,8 +181,28 @@ def _unveiled(alpha: Mask, mark: NDArray[np.bool_]) -> Mask | None:
     near = np.abs(veiled.astype(np.int16) - strength) <= _STRENGTH_LEVELS
     if strength > _MOST_STRENGTH or near.mean() < _STRENGTH_SHARE:
         return None
-    below = (alpha.astype(np.float32) - strength) * np.float32(255 / (255 - strength))
-    return np.where(mark, np.rint(below.clip(0, 255)).astype(np.uint8), alpha)
+    return _without(alpha, np.where(mark, np.float32(strength / 255), np.float32(0)))
+
+
+def _without(alpha: Mask, opacity: Opacity) -> Mask | None:
+    """``alpha`` without paint of this opacity over it; ``None``: it hides what is below it."""
+    if opacity.max() > _MOST_STRENGTH / 255:
+        return None
+    below = (alpha.astype(np.float32) - 255 * opacity) / (1 - opacity)
+    return np.asarray(np.rint(below.clip(0, 255)), np.uint8)
+
+
+def _settled(alpha: Mask, cleaned: Mask) -> Mask:
+    """``alpha``, from which a known mark was subtracted, where it is neither nearly clear nor nearly full."""
+    is_clear = (alpha <= _SUBTRACTED_LEVELS) | (cleaned == 0)
+    is_full = (alpha >= 255 - _SUBTRACTED_LEVELS) | (cleaned == 255)
+    return np.where(is_clear, np.uint8(0), np.where(is_full, np.uint8(255), alpha))
+
+
+def _agrees(alpha: Mask, common: int) -> bool:
+    """Whether nearly all of ``alpha``, from which a mark was subtracted, is near to ``common``."""
+    near = np.abs(alpha.astype(np.int16) - common) <= _SUBTRACTED_LEVELS
+    return float(near.mean()) >= _AGREEING_SHARE
 
 
 def _cleaned(alpha: Mask, part: NDArray[np.bool_]) -> Mask:

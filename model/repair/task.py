@@ -195,7 +195,7 @@ def planned(
         plan = shared.plan if shared else make_plan(hole, costs)
         views = cutouts.views(page, hole) if page.alpha else page.views()
         # The two views of a CMYK page, and colours under transparency, are no picture in which a mark was blended.
-        chosen: Method = method if len(views) == 1 and _is_opaque(page) else "fill"
+        chosen: Method = method if len(views) == 1 and is_opaque(page) else "fill"
         parts = [Task(view, hole, plan, reach, feather, soft, painted, chosen, noise, page=number) for view in views]
         known[id(painted)] = painted, parts[0]
         if page.alpha:
@@ -208,7 +208,8 @@ def planned(
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
 
 
-def _is_opaque(page: Page) -> bool:
+def is_opaque(page: Page) -> bool:
+    """Whether every pixel of the page is opaque."""
     return not page.alpha or bool((page.samples[..., -1] == np.iinfo(page.samples.dtype).max).all())
 
 

@@ -16,12 +16,14 @@ from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.metadata.provenance import Label
 from model.imaging.picture import Page
+from model.repair.cutouts import Cutout
 from model.repair.hole import Mask
 from model.repair.noise import coding_noise
 from model.repair.records import MarksRecord
-from model.repair.task import Task, write
+from model.repair.task import Task, is_opaque, write
 from model.watermark.remove import Fill, Removal, finish, prepare
 from model.watermark.template import Template
+from model.watermark.transparency import clear
 
 Pixels = NDArray[np.uint8]
 
@@ -72,10 +74,11 @@ def clean(
     tasks, results, removals = [], [], []
     for number, page in enumerate(document.pages):
         for view in page.views():
-            pixels, changed, view_removals = _view_cleaned(view.pixels, page, templates, noise, fill)
-            tasks.append(Task(view, changed, make_plan(changed), 0, 0, page=number))
-            results.append(pixels)
-            removals += view_removals
+            cleaned = _view_cleaned(view.pixels, page, templates, noise, fill)
+            plan = make_plan(cleaned.changed)
+            tasks.append(Task(view, cleaned.changed, plan, 0, 0, page=number, cutout=cleaned.cutout))
+            results.append(cleaned.pixels)
+            removals += cleaned.removals
     if not removals:
         return Cleaned(source, (), {"marks": 0})
     if not any(removal.changed.any() for removal in removals):
@@ -85,12 +88,31 @@ def clean(
     return Cleaned(repaired.data, tuple(removals), {**repaired.record, **_record(removals)}, whole, tuple(results))
 
 
+@dataclass(frozen=True)
+class _CleanedView:
+    """A view without the marks."""
+
+    pixels: Pixels
+    #: ``uint8 [H, W]``: 255 where pixels may differ.
+    changed: Mask
+    #: One for each mark.
+    removals: list[Removal]
+    #: The page's alpha, where a mark was subtracted from it.
+    cutout: Cutout | None = None
+
+
 def _view_cleaned(
     pixels: Pixels, page: Page, templates: Sequence[Template], noise: float, fill: Fill | None
-) -> tuple[Pixels, Mask, list[Removal]]:
-    """The view without the marks, the mask of changed pixels, and one removal for each mark."""
-    changed, done = np.zeros(pixels.shape[:2], np.uint8), []
+) -> _CleanedView:
+    changed, done, cutout = np.zeros(pixels.shape[:2], np.uint8), [], None
+    alpha = None if is_opaque(page) else page.samples[..., -1]
     for template in templates:
+        cleared = None if alpha is None else clear(page, pixels, alpha, template, noise=noise, fill=fill)
+        if cleared is not None:
+            pixels, alpha, removal = cleared.pixels, cleared.alpha, cleared.removal
+            changed, cutout = np.maximum(changed, cleared.changed), Cutout.of_alpha(alpha)
+            done.append(removal)
+            continue
         prepared = prepare(pixels, template, noise=noise)
         if prepared is None:
             continue
@@ -98,7 +120,7 @@ def _view_cleaned(
         removal = finish(prepared, fill(pixels, prepared.hole) if fill is not None and wanted else None)
         pixels, changed = removal.pixels, np.maximum(changed, removal.changed)
         done.append(removal)
-    return pixels, changed, done
+    return _CleanedView(pixels, changed, done, cutout)
 
 
 def _record(removals: Sequence[Removal]) -> MarksRecord:

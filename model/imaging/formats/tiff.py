@@ -12,24 +12,32 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from model.errors import ImageRejected
-from model.imaging.formats import tiff_places, tiff_strips
+from model.errors import ImageRejected, ResultDiffers
+from model.imaging.formats import tiff_places, tiff_repacked, tiff_strips
 from model.imaging.formats.coefficients import NotSpliceable
-from model.imaging.formats.palettes import Palette
-from model.imaging.formats.tiff_strips import BLACK_IS_ZERO, JPEG, PALETTE, RGB, SEPARATED, WHITE_IS_ZERO, YCBCR
+from model.imaging.formats.tiff_samples import CHANNELS, edited, has_no_white, shown, stored
+from model.imaging.formats.tiff_strips import (
+    BLACK_IS_ZERO,
+    CIELAB,
+    JPEG,
+    OLD_JPEG,
+    PALETTE,
+    RGB,
+    WHITE_IS_ZERO,
+    YCBCR,
+)
 from model.imaging.metadata.exif import Thumbnail
 from model.imaging.metadata.photoshop import with_photoshop_thumbnail
-from model.imaging.picture import Colour, Edit, Page, Samples, Written
+from model.imaging.picture import Edit, Page, Samples, Written
 from model.imaging.probing import DAMAGE, Limits, damaged
 
-#: ExtraSamples: colours are multiplied by alpha.
-_ASSOCIATED = 1
 _TWELVE = 12
-_WHOLE = (np.uint8, np.uint16, np.int8, np.int16)
-_ORIENTATION, _XMP, _PHOTOSHOP = 274, 700, 34377
-_CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4, PALETTE: 1, YCBCR: 3}
+#: Depths by the kind of numbers: unsigned, signed, floating point; and the predictors of whole numbers and of those.
+_DEPTHS_OF = {"u": (8, 16, 32), "i": (8, 16, 32), "f": (32,)}
+_PREDICTORS = {"u": (1, 2), "i": (1, 2), "f": (1, 3)}
+_XMP, _PHOTOSHOP = 700, 34377
 _COLOURS, _PACKING = "save it as grey, RGB, palette or CMYK", "pack it with LZW or Deflate"
-_DEPTHS = "save it with 8, 12 or 16 bits a sample (grey and palette: 1, 2 and 4 too)"
+_DEPTHS = "save it with 8, 12, 16 or 32 bits a sample (grey and palette: 1, 2 and 4 too)"
 _COMPLAINTS = (*DAMAGE, tifffile.TiffFileError)
 
 
@@ -43,8 +51,11 @@ def read(data: bytes, limits: Limits) -> list[Page]:
         with warnings.catch_warnings(), tifffile.TiffFile(io.BytesIO(data)) as file:
             warnings.simplefilter("ignore")
             pages = tiff_places.pages_of(file)
-            _hold(pages, limits, len(data))
-            return [_shown(page, _stored(page)) for page in pages]
+            repacks = tiff_repacked.is_needed(pages)
+            _hold(pages, limits, len(data), any_coding=repacks)
+            if repacks:
+                return [tiff_repacked.read(data)]
+            return [shown(page, stored(page)) for page in pages]
     except MemoryError:
         raise ImageRejected("image_too_many_pixels", "There is not enough memory to decode the image.") from None
     except _COMPLAINTS as error:
@@ -60,25 +71,46 @@ def write(data: bytes, edits: list[Edit], thumbnail: Thumbnail, xmp: bytes | Non
     with warnings.catch_warnings(), tifffile.TiffFile(io.BytesIO(data)) as file:
         warnings.simplefilter("ignore")
         pages = tiff_places.pages_of(file)
+        if tiff_repacked.is_needed(pages):
+            return tiff_repacked.write(data, edits[0], thumbnail, xmp)
         try:
+            meant = [edited(page, stored(page), edit) for page, edit in zip(pages, edits, strict=True)]
             strips = [
-                tiff_strips.recoded(file, page, _edited(page, _stored(page), edit), edit.hole)
-                for page, edit in zip(pages, edits, strict=True)
+                tiff_strips.recoded(file, page, samples, edit.hole)
+                for page, samples, edit in zip(pages, meant, edits, strict=True)
             ]
         except NotSpliceable as reason:
             raise ImageRejected(
                 "image_mode_unsupported", f"The image's JPEG strips cannot be written back: {reason}. Pack it with LZW."
             ) from None
         out = tiff_places.laid_in(data, file, strips)
+        is_proved = any(has_no_white(page) for page in pages)
+        if is_proved:
+            _prove(out, meant)
         how = "spliced" if any(page.compression == JPEG for page in pages) else "lossless"
         resources = pages[0].tags.valueof(_PHOTOSHOP)
     if isinstance(resources, bytes):
         out = tiff_places.with_tag(out, _PHOTOSHOP, with_photoshop_thumbnail(resources, thumbnail))
-    return Written(out if xmp is None else tiff_places.with_tag(out, _XMP, xmp), how)
+    return Written(out if xmp is None else tiff_places.with_tag(out, _XMP, xmp), how, is_proved=is_proved)
 
 
-def _hold(pages: list[Any], limits: Limits, size: int) -> None:
-    """Refuse pages of a file of ``size`` bytes that are too large or cannot be written back, before any decoding."""
+def _prove(out: bytes, meant: list[Samples]) -> None:
+    """Compare the stored samples of a file with the meant ones: how they are shown depends on all of them.
+
+    Raises:
+        ResultDiffers: they are not equal.
+    """
+    with tifffile.TiffFile(io.BytesIO(out)) as file:
+        for page, samples in zip(tiff_places.pages_of(file), meant, strict=True):
+            if stored(page).tobytes() != samples.tobytes():
+                raise ResultDiffers("TIFF")
+
+
+def _hold(pages: list[Any], limits: Limits, size: int, *, any_coding: bool) -> None:
+    """Refuse pages of a file of ``size`` bytes that are too large, before any decoding.
+
+    Without ``any_coding`` also pages that cannot be written back.
+    """
     total = 0
     for page in pages:
         total += page.imagewidth * page.imagelength * max(1, page.imagedepth)
@@ -90,11 +122,14 @@ def _hold(pages: list[Any], limits: Limits, size: int) -> None:
             )
         if len(page.dataoffsets) != len(page.databytecounts):
             raise ImageRejected("image_unreadable", "The image's strips have places without lengths: export it again.")
-        if page.compression == JPEG and _is_cut_off(page, size):
+        if page.compression in (JPEG, OLD_JPEG) and _is_cut_off(page, size):
             raise ImageRejected("image_truncated", "The image file ends before its pixels do: send it again.")
-        reason = _reason_against(page)
+        reason = None if any_coding else _reason_against(page)
         if reason is not None:
             raise ImageRejected("image_mode_unsupported", f"The image is a TIFF {reason}.")
+    if any(page.compression == JPEG for page in pages) and any(has_no_white(page) for page in pages):
+        reason = f"of pages packed with JPEG and of {pages[0].bitspersample} bits a sample: save them apart"
+        raise ImageRejected("image_mode_unsupported", f"The image is a TIFF {reason}.")
 
 
 def _is_cut_off(page: Any, size: int) -> bool:
@@ -104,7 +139,7 @@ def _is_cut_off(page: Any, size: int) -> bool:
 
 def _reason_against(page: Any) -> str | None:
     """Why a page could not be written back, and the remedy; ``None``: it can be."""
-    channels = _CHANNELS.get(page.photometric)
+    channels = CHANNELS.get(page.photometric)
     reason = None
     if channels is None:
         reason = f"of {_name(page.photometric)} colours: {_COLOURS}"
@@ -112,7 +147,7 @@ def _reason_against(page: Any) -> str | None:
         reason = f"of {page.samplesperpixel} samples a pixel in {page.imagedepth} planes of depth: {_COLOURS}"
     elif page.compression == JPEG:
         fitting = page.bitspersample == 8 and page.samplesperpixel == channels
-        if not fitting or page.photometric in (WHITE_IS_ZERO, PALETTE):
+        if not fitting or page.photometric in (WHITE_IS_ZERO, PALETTE, CIELAB):
             reason = f"packed with JPEG, of {page.bitspersample} bits or of further channels: {_PACKING}"
     elif page.compression not in tiff_strips.LOSSLESS:
         reason = f"packed with {_name(page.compression)}: {_PACKING}"
@@ -126,12 +161,19 @@ def _reason_against(page: Any) -> str | None:
 
 
 def _whole(page: Any) -> bool:
-    """Whether the samples are integers of a size that can be written back."""
+    """Whether the samples are numbers of a kind that can be written back."""
+    if page.dtype is None:
+        return False
     if page.bitspersample < 8:
         return page.bitspersample in (1, 2, 4) and page.samplesperpixel == 1
     if page.bitspersample == _TWELVE:
-        return int(page.predictor) == 1 and int(page.photometric) != PALETTE
-    return page.bitspersample in (8, 16) and np.dtype(page.dtype) in _WHOLE
+        return int(page.predictor) == 1 and int(page.photometric) not in (PALETTE, CIELAB)
+    kind = np.dtype(page.dtype).kind
+    if page.bitspersample not in _DEPTHS_OF.get(kind, ()) or int(page.predictor) not in _PREDICTORS[kind]:
+        return False
+    if page.photometric == CIELAB:
+        return bool(kind == "u" and page.bitspersample == 8)
+    return page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) or page.bitspersample in (8, 16)
 
 
 def _kind(page: Any) -> str:
@@ -141,94 +183,3 @@ def _kind(page: Any) -> str:
 def _name(code: Any) -> str:
     """The name in tifffile; the number of a nameless value."""
     return str(getattr(code, "name", code))
-
-
-def _stored(page: Any) -> Samples:
-    """The stored samples, ``[H, W, C]``."""
-    samples = page.asarray()
-    if samples.dtype.kind == "i":
-        # Signed samples are shown from the least value on: without their sign bit's meaning.
-        unsigned = samples.view(np.dtype(f"u{samples.dtype.itemsize}").newbyteorder(samples.dtype.byteorder))
-        samples = unsigned ^ unsigned.dtype.type(1 << (8 * samples.dtype.itemsize - 1))
-    if page.planarconfig == 2 and samples.ndim == 3:
-        samples = samples.transpose(1, 2, 0)
-    return np.asarray(samples.reshape(page.imagelength, page.imagewidth, -1))
-
-
-def _shown(page: Any, stored: Samples) -> Page:
-    channels = _CHANNELS[page.photometric]
-    alpha = _alpha_at(page)
-    turn = page.tags[_ORIENTATION].value if _ORIENTATION in page.tags else 1
-    turn = int(turn) if turn in range(1, 9) else 1
-    if page.photometric == PALETTE:
-        table = np.asarray(page.colormap)
-        return Page(
-            (table[:, stored[..., 0].astype(np.intp)] >> 8).astype(np.uint8).transpose(1, 2, 0), "rgb", False, turn
-        )
-    if page.bitspersample < 8:
-        stored = stored.astype(np.uint8) * np.uint8(255 // _top(page))
-    elif page.bitspersample == _TWELVE:
-        stored = stored << 4 | stored >> 8
-    colour = stored[..., :channels]
-    if page.photometric == WHITE_IS_ZERO:
-        colour = np.iinfo(colour.dtype).max - colour
-    kind: Colour = "grey" if channels == 1 else "rgb" if channels == 3 else "cmyk"
-    if alpha is not None and kind != "cmyk":
-        opacity = stored[..., alpha : alpha + 1]
-        if _is_premultiplied(page):
-            colour = _divided(colour, opacity)
-        return Page(np.concatenate((colour, opacity), axis=2), kind, True, turn)
-    return Page(np.ascontiguousarray(colour), kind, False, turn)
-
-
-def _alpha_at(page: Any) -> int | None:
-    """The index of the alpha channel (ExtraSamples 1 or 2); ``None`` without one."""
-    channels = _CHANNELS[page.photometric]
-    extra = [int(kind) for kind in page.extrasamples]
-    return channels if extra and extra[0] in (1, 2) and page.samplesperpixel > channels else None
-
-
-def _is_premultiplied(page: Any) -> bool:
-    """Whether the colours are stored multiplied by alpha."""
-    return int(page.extrasamples[0]) == _ASSOCIATED and page.photometric != WHITE_IS_ZERO
-
-
-def _divided(colour: Samples, opacity: Samples) -> Samples:
-    """Colours that are multiplied by alpha, without that; 0 where alpha is."""
-    top = np.iinfo(colour.dtype).max
-    straight = colour.astype(np.float32) * (top / np.maximum(opacity, 1).astype(np.float32))
-    return np.where(opacity > 0, np.rint(straight.clip(0, top)), 0).astype(colour.dtype)
-
-
-def _edited(page: Any, stored: Samples, edit: Edit) -> Samples:
-    """``stored`` with the repaired pixels, in the file's sample format."""
-    inside = edit.hole > 0
-    channels = _CHANNELS[page.photometric]
-    stored = stored.copy()
-    if page.photometric == PALETTE:
-        table = (np.asarray(page.colormap) >> 8).astype(np.uint8).T
-        indices = stored[..., 0].astype(np.uint8)
-        Palette.of(np.ascontiguousarray(table).tobytes()).paint(indices, edit.samples, inside)
-        stored[..., 0] = indices
-        return stored
-    new = edit.samples[..., :channels][inside]
-    alpha = _alpha_at(page)
-    if alpha is not None and edit.samples.shape[2] > channels and _is_premultiplied(page):
-        top = np.iinfo(new.dtype).max
-        new = np.rint(new * (edit.samples[..., channels:][inside] / top)).astype(new.dtype)
-    if page.photometric == WHITE_IS_ZERO:
-        new = np.iinfo(new.dtype).max - new
-    if page.bitspersample < 8:
-        new = np.rint(new * (_top(page) / 255)).astype(stored.dtype)
-    elif page.bitspersample == _TWELVE:
-        new = new >> 4
-    stored[..., :channels][inside] = new
-    if alpha is not None and edit.samples.shape[2] > channels:
-        opacity = edit.samples[..., channels][inside]
-        stored[..., alpha][inside] = opacity >> 4 if page.bitspersample == _TWELVE else opacity
-    return stored
-
-
-def _top(page: Any) -> int:
-    """The largest value of a sample."""
-    return (1 << int(page.bitspersample)) - 1

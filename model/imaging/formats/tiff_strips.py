@@ -20,8 +20,8 @@ from model.imaging.formats.palettes import packed_bits
 from model.imaging.formats.splice import splice
 from model.imaging.picture import Edit, Mask, Samples
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
-PLAIN, LZW, JPEG, ADOBE_DEFLATE, PACKBITS, DEFLATE, LZMA, ZSTD = 1, 5, 7, 8, 32773, 32946, 34925, 50000
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
+PLAIN, LZW, OLD_JPEG, JPEG, ADOBE_DEFLATE, PACKBITS, DEFLATE, LZMA, ZSTD = 1, 5, 6, 7, 8, 32773, 32946, 34925, 50000
 #: Codings of faxes (ITU-T T.4 and T.6; TIFF 6.0, sections 10 and 11), by libtiff's names in Pillow.
 FAX = {2: "tiff_ccitt", 3: "group3", 4: "group4"}
 #: Codings that can be made again strip by strip without loss.
@@ -31,6 +31,8 @@ _T4_OPTIONS = 292
 #: Samples of 12 bits, two in three bytes.
 _TWELVE = 12
 _REVERSED_BITS = 2
+#: The predictor of floating point (TIFF technical note 3).
+_OF_FLOATS = 3
 #: How a JPEG strip's components follow from its samples.
 _KINDS = {BLACK_IS_ZERO: "grey", RGB: "plain", SEPARATED: "plain", YCBCR: "ycc"}
 
@@ -114,6 +116,8 @@ def _packed(page: Any, samples: Samples, order: str) -> bytes:
         if page.predictor == 2:
             rows = np.concatenate((rows[:, :1], rows[:, 1:] - rows[:, :-1]), axis=1)  # modulo the sample's range
         rows = rows.astype(rows.dtype.newbyteorder("<" if order == "<" else ">"))
+        if page.predictor == _OF_FLOATS:
+            rows = imagecodecs.floatpred_encode(rows, axis=-2)
     plain = rows.tobytes()
     if page.compression == PLAIN:
         return plain

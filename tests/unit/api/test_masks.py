@@ -10,7 +10,7 @@ import pytest
 from api.answers import Job
 from storage.ledger.images.leases import lease_images
 from tests.unit.api.calling import Caller, Service, mask, picture
-from tests.unit.api.test_inline_jobs import part
+from tests.unit.api.test_inline_jobs import part, white
 from tests.unit.api.test_templates import auto_job, estimated, made_by_a_worker
 
 PICTURE = "https://shop.example/a.jpg"
@@ -93,6 +93,33 @@ def test_the_files_of_a_form_are_answered_as_their_uploads(service: Service, sho
     (image,) = shop.get(own["links"]["images"]).json["data"]
     _, (leased,) = lease_images(service.stores.database, [image["id"]], worker="test", lease_s=60)
     assert (own["mask"], image["mask"]) == (None, {"upload_id": leased.mask_key.rpartition("/")[2]})
+
+
+def test_uploaded_masks_that_mark_nearly_all_are_told_when_their_job_is_submitted(shop: Caller) -> None:
+    inverted, good = shop.upload(("white.png", white()), ("m.png", mask()))
+    shared = {"images": [{"url": PICTURE}, {"url": PICTURE}], "mask_upload_id": inverted}
+    for dry_run in (True, False):
+        body = {**shared, "dry_run": dry_run}
+        problem = shop.problem("POST", "/v1/jobs", 422, "mask_covers_nearly_all", json=body)
+        assert problem["errors"][0]["pointer"] == "#/mask"
+    rows = "\n".join(json.dumps({"url": PICTURE, "mask_upload_id": upload}) for upload in (inverted, inverted))
+    assert shop.submit_manifest(rows, 422)["code"] == "mask_covers_nearly_all"
+    own = [{"url": PICTURE, "mask": {"upload_id": inverted}, "options": {"max_marked_share": 1}}, {"url": PICTURE}]
+    for job in (
+        {**shared, "options": {"mask_inverted": True}},
+        {"images": own, "mask_upload_id": good},
+        {"images": [{"url": PICTURE, "mask_upload_id": inverted}, {"url": PICTURE}], "mask_upload_id": good},
+        {**shared, "images": [{"url": PICTURE}]},
+        {"images": shared["images"], "mask": {"upload_id": inverted, "anchor": "center"}},
+    ):
+        shop.post("/v1/jobs", 202, json=job)
+
+
+def test_a_job_need_not_wait_for_its_masks(shop: Caller) -> None:
+    wanted = {"files": [{"filename": "m.png", "content_type": "image/png"}]}
+    (upload,) = shop.post("/v1/uploads", 201, json=wanted).json["uploads"]
+    body = {"images": [{"url": PICTURE}, {"url": PICTURE}], "mask_upload_id": upload["id"]}
+    shop.post("/v1/jobs", 202, json=body)
 
 
 def test_an_approved_job_answers_the_templates_that_it_began_with(service: Service, shop: Caller) -> None:

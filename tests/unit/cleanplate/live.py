@@ -32,8 +32,8 @@ class Shop:
         """Ids of all jobs."""
         return [job.id for job in list_jobs(self.database, self.tenant, limit=100, after=None)]
 
-    def work(self, job_id: str, *, bad: int = 0) -> None:
-        """End all images of a job, the first ``bad`` as failed, and close it."""
+    def work(self, job_id: str, *, bad: int = 0, record: ImageRecord | None = None) -> None:
+        """End all images of a job, the first ``bad`` as failed, and close it; ``record`` tells of the others."""
         images = list_images(self.database, self.tenant, job_id, limit=1000, after=None)
         token, leased = lease_images(self.database, [image.id for image in images], worker="test", lease_s=60)
         outcomes = []
@@ -51,7 +51,9 @@ class Shop:
                     content_type="image/png",
                     width=1,
                     height=1,
-                    record=ImageRecord(sha256=FileHashes(result=hashlib.sha256(data).hexdigest())),
+                    record=(record or ImageRecord()).with_fields(
+                        ImageRecord(sha256=FileHashes(result=hashlib.sha256(data).hexdigest()))
+                    ),
                 )
             )
         finish_images(self.database, token, outcomes, max_attempts=1)

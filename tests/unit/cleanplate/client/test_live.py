@@ -13,6 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from cleanplate import BoxesMask, Client, ImageOptions, JobOptions, Picture, Rights, TextMask
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from cleanplate.client.journal import Journal
@@ -169,12 +170,16 @@ def test_submit_and_watch_on_the_command_line(shop: Shop, tmp_path: Path) -> Non
         submitting = pool.submit(cleanplate, *words, settings=environment)
         (job_id,) = until(shop.jobs, "no job was made")
         watching = pool.submit(cleanplate, "watch", job_id, settings=environment)
-        shop.work(job_id, bad=1)
+        shop.work(job_id, bad=1, record=ImageRecord(left_out=["gain_map"]))
         submitted, watched = submitting.result(120), watching.result(120)
         assert (submitted.returncode, watched.returncode) == (1, 1), submitted.stderr + watched.stderr
         assert "1 of 2 images are clean" in submitted.stdout
         assert "image_truncated" in submitted.stderr
-        assert watched.stdout == f"{job_id} is completed: 1 succeeded, 1 failed.\n"
+        lacking = "1 result lacks parts of the source: gain_map (1). The records list them (left_out).\n"
+        assert submitted.stdout.endswith(lacking)
+        assert watched.stdout == f"{job_id} is completed: 1 succeeded, 1 failed.\n{lacking}"
+        downloaded = cleanplate("download", job_id, "--out", str(tmp_path / "out"), settings=environment)
+        assert downloaded.stdout.endswith(lacking), downloaded.stderr
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
         assert cleanplate("watch", "job_0", settings=environment).returncode == 2
 

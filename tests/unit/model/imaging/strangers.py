@@ -141,6 +141,14 @@ def with_side_pictures() -> list[bytes]:
     ]
 
 
+def unusual_tiffs() -> list[bytes]:
+    """Values without a white, CIELAB, and a coding that cannot be written."""
+    floats, lab = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(floats, noise(70, 64).astype(np.float32), compression="lzw", predictor=3, metadata=None)
+    tifffile.imwrite(lab, noise(70, 64, 3), photometric="cielab", metadata=None)
+    return [floats.getvalue(), lab.getvalue(), saved(cutout(), "TIFF", compression="jpeg")]
+
+
 def strangers() -> list[bytes]:
     """One of each kind."""
     resources = resource(1028, noise(60_000).tobytes()) + thumbnail_resource((9, 9))
@@ -149,4 +157,5 @@ def strangers() -> list[bytes]:
         jpeg_with([resources[:60_100], resources[60_100:]]),
         animation(3, 2, shown_first=True),
         bytes(imagecodecs.jpeg8_encode(noise(70, 64, 3), lossless=True)),
+        *unusual_tiffs(),
     ]

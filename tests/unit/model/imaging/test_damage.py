@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import io
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from tests.running import REPOSITORY
 from tests.unit.model.imaging.strangers import strangers, with_alpha, with_side_pictures
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=2_000_000)
-#: Seconds after which a file counts as hung: the process then prints where it is and ends.
+#: Seconds of computing after which a file counts as hung: the process then prints where it is and ends.
 HUNG_S = 10
 
 
@@ -36,15 +37,18 @@ def seeds() -> list[bytes]:
 
 @pytest.fixture
 def watched() -> Iterator[None]:
+    # By the time of the CPU: on a busy machine a file may have to wait. The signal's usual end of the process follows.
+    faulthandler.register(signal.SIGPROF, file=sys.__stderr__, chain=True)
     yield
-    faulthandler.cancel_dump_traceback_later()
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    faulthandler.unregister(signal.SIGPROF)
 
 
 def survive(count: int, seed: int, whole: list[bytes] | None = None) -> dict[str, int]:
     """Damaged copies of ``whole`` through reading and writing; how they ended. An error without a type leaves this."""
     ends: dict[str, int] = {}
     for data in mutated(seeds() if whole is None else whole, count, seed):
-        faulthandler.dump_traceback_later(HUNG_S, exit=True, file=sys.__stderr__)
+        signal.setitimer(signal.ITIMER_PROF, HUNG_S)
         end = "repaired"
         with warnings.catch_warnings():
             # What a library says about a damaged file is not an error of ours.

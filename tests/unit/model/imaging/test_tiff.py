@@ -136,8 +136,6 @@ def of_floats(channels: int) -> bytes:
     ("data", "what", "remedy"),
     [
         (packed(photometric="rgb", compression="webp"), "WEBP", "pack it with LZW or Deflate"),
-        (packed(photometric="cielab"), "CIELAB", "save it as grey, RGB, palette or CMYK"),
-        (of_floats(1), "32 bits (floating point)", "save it with 8, 12 or 16 bits a sample"),
     ],
 )
 def test_refusals_name_the_cause_and_a_remedy(data: bytes, what: str, remedy: str) -> None:
@@ -216,6 +214,87 @@ UNUSUAL = {
     "signed 16, predicted": imaged(dtype="int16", compression="lzw", predictor=True),
     "zstd": imaged(compression="zstd"), "lzma": imaged(compression="lzma"),
 }  # fmt: skip
+
+
+def measured(dtype: str, **options: object) -> bytes:
+    """A picture of measured values: greater than 8 bits hold, or fractions, with one that is no number."""
+    samples = np.random.default_rng(7).normal(1000, 300, (64, 48)).astype(dtype)
+    if samples.dtype.kind == "f":
+        samples[2, 2] = np.nan
+    out = io.BytesIO()
+    tifffile.imwrite(out, samples, metadata=None, **options)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+MEASURED = {
+    "float": measured("float32"), "float, predicted": measured("float32", compression="deflate", predictor=3),
+    "float of other order": measured("float32", compression="lzw", predictor=3, byteorder=">"),
+    "signed 32, predicted": measured("int32", compression="lzw", predictor=2), "signed 32": measured("int32"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_values_without_a_white_are_repaired_between_the_least_and_the_greatest(kind: str) -> None:
+    data = MEASURED[kind]
+    task = read(data, BOX, limits=LIMITS)
+    before = tifffile.imread(io.BytesIO(data))
+    shown = task.picture.pixels[..., 0].astype(float)
+    rows = np.s_[40:60]
+    assert np.corrcoef(shown[rows].ravel(), before[rows].astype(float).ravel())[0, 1] > 0.99
+    filled = np.where(task.hole[..., None] > 0, np.uint8(255), task.picture.pixels)
+    after = tifffile.imread(io.BytesIO(write(task, filled).data))
+    assert (before.dtype, before.shape) == (after.dtype, after.shape)
+    outside = task.hole == 0
+    assert before[outside].tobytes() == after[outside].tobytes()
+    assert after[25:40, 12:34].min() == after[25:40, 12:34].max() == pytest.approx(np.nanmax(before), rel=0.01)
+
+
+def test_cielab_is_shown_and_written_back() -> None:
+    lightness = np.random.default_rng(7).integers(40, 200, (64, 48, 1))
+    lab = np.concatenate((lightness, np.full((64, 48, 2), (20, 256 - 30))), axis=2).astype(np.uint8)
+    out = io.BytesIO()
+    tifffile.imwrite(out, lab, photometric="cielab", metadata=None)
+    task = read(out.getvalue(), BOX, limits=LIMITS)
+    # a* is red, b* below zero blue.
+    red, green, blue = task.picture.pixels.reshape(-1, 3).mean(axis=0)
+    assert blue > red > green
+    meant = np.array((120, 90, 150), np.uint8)
+    result = write(task, np.where(task.hole[..., None] > 0, meant, task.picture.pixels)).data
+    before, after = (tifffile.imread(io.BytesIO(file)) for file in (out.getvalue(), result))
+    assert (before[task.hole == 0] == after[task.hole == 0]).all()
+    again = read(result, BOX, limits=LIMITS).picture.pixels[25:40, 12:34]
+    assert np.abs(again.astype(int) - meant).max() <= 3
+
+
+def of_jpeg_with_alpha() -> bytes:
+    out = io.BytesIO()
+    samples = np.random.default_rng(7).integers(60, 200, (64, 48, 4), dtype=np.uint8)
+    Image.fromarray(samples).save(out, "TIFF", compression="jpeg", tiffinfo={270: "a shirt", 40_000: 7})
+    return out.getvalue()
+
+
+def test_codings_that_cannot_be_written_are_packed_anew_without_loss() -> None:
+    data = of_jpeg_with_alpha()
+    task = read(data, BOX, limits=LIMITS)
+    done = write(task, [np.where(part.hole[..., None] > 0, np.uint8(9), part.picture.pixels) for part in task.parts])
+    assert done.record["written"] == "lossless"
+    assert "packed with Deflate, without loss" in done.record["reason"]
+    assert "Private and wrong tags are left out" in done.record["reason"]
+    with Image.open(io.BytesIO(data)) as before, Image.open(io.BytesIO(done.data)) as after:
+        assert after.tag_v2[259] == 8  # type: ignore[attr-defined]
+        assert after.tag_v2[270] == "a shirt"  # type: ignore[attr-defined]
+        outside = task.hole == 0
+        assert (np.asarray(before)[outside] == np.asarray(after)[outside]).all()
+
+
+def test_pages_that_lead_in_a_circle_end_where_it_closes() -> None:
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.full((64, 48), 90, np.uint8), metadata=None)
+    data = bytearray(out.getvalue())
+    first = struct.unpack_from("<I", data, 4)[0]
+    count = struct.unpack_from("<H", data, first)[0]
+    struct.pack_into("<I", data, first + 2 + 12 * count, first)
+    assert (tifffile.imread(io.BytesIO(repaired(bytes(data), 200)))[25:40, 12:34] == 200).all()
 
 
 @pytest.mark.parametrize("kind", UNUSUAL)
