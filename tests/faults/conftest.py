@@ -46,7 +46,7 @@ def hasty(settings: Settings) -> Settings:
             "webhook_allow_private": True,
             "source_allow_private": True,
             "source_timeout_s": 10.0,
-            "webhook_schedule_s": (0.1,) * 5,
+            "webhook_schedule_s": (0.5,) * 200,
         }
     )
 
@@ -149,7 +149,7 @@ class Service:
 
 
 @contextmanager
-def _started(settings: Settings, logs: Path, store: S3Proxy) -> Iterator[Service]:
+def started(settings: Settings, logs: Path, store: S3Proxy) -> Iterator[Service]:
     settings = hasty(settings)
     with receiver_running() as receiver, catalogue_in(settings) as catalogue:
         service = Service(settings, catalogue, receiver, logs, store)
@@ -180,7 +180,7 @@ def _service_on_servers(
         blobs = open_blobs(settings)
         assert isinstance(blobs, S3Blobs)
         blobs.ensure_bucket()
-        with _started(settings, tmp_path_factory.mktemp("logs"), store) as service:
+        with started(settings, tmp_path_factory.mktemp("logs"), store) as service:
             yield service
     postgres_server.drop_database(database)
 
@@ -197,5 +197,5 @@ def embedded(embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
     """Running on SQLite and folders."""
     logs = tmp_path / "logs"
     logs.mkdir()
-    with _started(embedded_settings, logs, S3Proxy()) as service:
+    with started(embedded_settings, logs, S3Proxy()) as service:
         yield service
