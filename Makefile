@@ -44,7 +44,7 @@ test-slow: ## Run the long suites
 	@$(call redis)
 	$(RUN)/python -m pytest -m slow --hypothesis-profile=searching
 
-soak: ## Kill, freeze and cut at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
+soak: ## Kill, freeze, cut and lose at random while images are worked off; SEED=7 IMAGES=5000 KILLS=200 MINUTES=0
 	@$(call install,test)
 	@$(call redis)
 	$(RUN)/python -m tests.faults.soak --seed $(SEED) --images $(IMAGES) --kills $(KILLS) --minutes $(MINUTES)

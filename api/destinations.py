@@ -43,16 +43,29 @@ def check_destination(stores: Stores, tenant: str, job: NewJob) -> None:
     """
     if job.destination is None:
         return
-    folder = job.destination.folder
-    reason = reason_against_destination(folder, stores.settings)
-    if reason is not None:
-        raise _problem("destination_not_allowed", reason)
+    _check_folder(stores, job.destination)
     expected_addresses(stores, tenant, job)
+    probe_destination(stores, job.destination)
+
+
+def probe_destination(stores: Stores, destination: Destination) -> None:
+    """Checks that the service may write into a destination, and can.
+
+    Raises:
+        Problem: ``destination_not_allowed``, ``destination_refused``.
+    """
+    _check_folder(stores, destination)
     try:
-        stores.buckets.probe(folder, f".cleanplate-probe-{token_hex(8)}")
+        stores.buckets.probe(destination.folder, f".cleanplate-probe-{token_hex(8)}")
     except (BlobNotFound, BlobStoreRefused) as error:
         detail = "This service cannot write there: the bucket does not exist, or access is denied."
         raise _problem("destination_refused", detail) from error
+
+
+def _check_folder(stores: Stores, destination: Destination) -> None:
+    reason = reason_against_destination(destination.folder, stores.settings)
+    if reason is not None:
+        raise _problem("destination_not_allowed", reason)
 
 
 def expected_addresses(stores: Stores, tenant: str, job: NewJob) -> list[str]:

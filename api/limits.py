@@ -15,6 +15,7 @@ from flask import Response, g, request
 from flask_limiter import HeaderNames, Limiter
 
 from api import auth
+from cleanplate.base.resolving import require_name
 from cleanplate.base.settings import Settings
 
 #: Headers with the limit, the requests left, and the second of the epoch at which the limit is whole again.
@@ -60,7 +61,7 @@ def register(app: APIFlask, settings: Settings) -> None:
         retry_after="delta-seconds",
         strategy="fixed-window",
         storage_uri=redis_url or "memory://",
-        storage_options=_redis_options() if redis_url else {},
+        storage_options=_redis_options(redis_url) if redis_url else {},
         key_prefix="cleanplate",
         # Requests that are at work when Redis stops answering are let through, and later ones counted here.
         swallow_errors=True,
@@ -77,12 +78,21 @@ def register(app: APIFlask, settings: Settings) -> None:
         app.view_functions[endpoint] = refused(sign_in)
 
 
-def _redis_options() -> dict[str, Any]:
+def _redis_options(url: str) -> dict[str, Any]:
     """One short try for each answer. Imports redis, which brings OpenTelemetry along where that is installed."""
     from redis.backoff import NoBackoff
+    from redis.connection import Connection, SSLConnection
     from redis.retry import Retry
 
+    kind = SSLConnection if url.startswith("rediss:") else Connection
+
+    class Bounded(kind):  # type: ignore[misc, valid-type]
+        def _connect(self) -> Any:
+            require_name(self.host, _REDIS_TIMEOUT_S)
+            return super()._connect()
+
     return {
+        "connection_class": Bounded,
         "socket_timeout": _REDIS_TIMEOUT_S,
         "socket_connect_timeout": _REDIS_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),

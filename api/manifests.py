@@ -20,12 +20,14 @@ from api.answers import Fault
 from api.images import Refused, new_image
 from api.problems import MAX_FAULTS, Problem, sentence
 from cleanplate.base.documents import JsonObject
-from cleanplate.base.masks import UNION_TAGS
+from cleanplate.base.masks import UNION_TAGS, BoxesMask
 from cleanplate.base.settings import Settings
 from storage.records import NewImage, SkippedRow
 
 #: Characters of a line; a longer one is a bad row.
 LONGEST_LINE = 64 * 1024
+#: Boxes of all rows together, for each image that a job may have. Each box takes about 200 bytes of memory.
+_BOXES_OF_IMAGE = 5
 #: Rows whose uploads are looked up in one query.
 _LOOKED_UP = 2000
 _COLUMNS = frozenset(requests.NewImage.model_fields)
@@ -74,7 +76,8 @@ def read_manifest(file: IO[bytes], reading: Reading) -> Manifest:
 
     Raises:
         Problem: ``manifest_invalid`` with the first hundred bad rows, where bad rows are not skipped or no row is
-            good; ``manifest_unreadable`` where the file is no manifest; ``too_many_images``.
+            good; ``manifest_unreadable`` where the file is no manifest; ``too_many_images``; ``request_too_large``
+            where its masks have too many boxes.
     """
     return _Reader(reading).read(file)
 
@@ -88,6 +91,7 @@ class _Reader:
         self._bad = 0
         #: Lines by their ``custom_id``.
         self._lines: dict[str, int] = {}
+        self._boxes = 0
         #: Good rows whose uploads are not looked up yet.
         self._waiting: list[tuple[int, NewImage]] = []
 
@@ -128,10 +132,19 @@ class _Reader:
                 raise _BadRow("custom_id_repeated", f"custom_id: It was on line {earlier} already.", given.custom_id)
         if not self._reading.has_mask and given.chosen_mask is None:
             raise _BadRow("mask_missing", "mask: The row has no mask, and the job has none either.", given.custom_id)
+        if isinstance(given.mask, BoxesMask):
+            self._count_boxes(len(given.mask.boxes))
         try:
             return new_image(given, self._reading.settings)
         except Refused as error:
             raise _BadRow(error.code, f"{error.field}: {error.detail}", given.custom_id) from error
+
+    def _count_boxes(self, count: int) -> None:
+        """Raises Problem ``request_too_large``."""
+        self._boxes += count
+        most = _BOXES_OF_IMAGE * self._most
+        if self._boxes > most:
+            raise Problem("request_too_large", f"The masks of a manifest may have {most} boxes in all. Split it.")
 
     def _look_up(self) -> None:
         """Accepts the waiting rows whose uploads exist, and refuses the others."""

@@ -16,6 +16,7 @@
     ├── TextReaderMissing  text_marks_missing (transient: another worker may have it)
     ├── EngineClosed       engine_closed (transient)
     ├── DeviceFull         device_out_of_memory (transient)
+    │   └── HostFull       (the same)
     ├── DeviceLost         device_lost (transient)
     ├── DeviceUnusable     device_unusable
     ├── ResultNotFinite    result_not_finite
@@ -188,6 +189,13 @@ class DeviceFull(ModelError):
 
     def __init__(self, device: str) -> None:
         super().__init__(f"Neither {device} nor the CPU beside it had memory for the smallest tile.")
+
+
+class HostFull(DeviceFull):
+    """The limits of the process leave too little memory for the picture."""
+
+    def __init__(self) -> None:
+        ModelError.__init__(self, "The worker's process may not allocate the memory that the picture needs.")
 
 
 class DeviceLost(ModelError):

@@ -26,12 +26,22 @@ REFUSED_BY_THEIR_TEXT = [
     *("http://shop.example/", "ftp://shop.example/a", "file:///etc/passwd", "gopher://127.0.0.1/"),
     *("data:image/png;base64,AA", "javascript:alert(1)", "dict://127.0.0.1/"),
     *("//shop.example/a.jpg", "shop.example/a.jpg", "https:///a.jpg", "https://"),
-    # Odd ports.
-    *("https://shop.example:22/", "https://shop.example:6379/", "https://shop.example:0/", "https://shop.example:80/"),
-    *("https://shop.example:65536/", "https://shop.example:https/"),
+    # Ports that are none.
+    *("https://shop.example:0/", "https://shop.example:65536/", "https://shop.example:https/"),
     # Texts that resolve to another address than they seem to.
     *("https://shop.example#@127.0.0.1/", "https://①②⑦.⓪.⓪.①/", "https://127。0。0。1/", "https://shop.example/\r\nHost:127.0.0.1"),
     *("https://sh op.example/", "https://[::1", "https://127.0.0.1%2f.shop.example/", "https://\t127.0.0.1/"),
     # Buckets that are not allowed.
     *("s3://bucket/key", "s3://bucket", "s3:///key", "s3://", "S3://bucket/key"),
+]  # fmt: skip
+
+#: Public addresses with a port at which no pictures are served; a webhook may have any.
+OF_OTHER_PORTS = ["https://shop.example:22/", "https://shop.example:6379/", "https://shop.example:80/"]
+
+#: Addresses in S3 of which none lies in the folder ``s3://shop/spring/``.
+OUTSIDE_A_FOLDER = [
+    *("s3://shop/spring/../winter/", "s3://shop/spring/./../winter/", "s3://shop/spring/..", "s3://shop/../shop/spring/"),
+    *("s3://shop/springs/", "s3://shop/", "s3://shop", "s3://shop-other/spring/", "s3://shop@other/spring/"),
+    *("s3://SHOP/spring/", "s3:///spring/", "s3://../shop/spring/", "s3://shop\\spring/", "s3:/shop/spring/"),
+    *("s3://shop/spring/\r\nHost: other/", "s3://shop/spring/\x00/", "s3://shop/spring/" + "a" * 1024 + "/"),
 ]  # fmt: skip

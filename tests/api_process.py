@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,11 +24,13 @@ SERVE_AND_PRINT = _IMPORTS + "status = run(load_settings()); print('ended', stat
 
 
 @contextmanager
-def served(settings: Settings, log: Path, program: str = SERVE) -> Iterator[subprocess.Popen[str]]:
-    """Run the server as a separate process, which answers while the block runs."""
+def served(
+    settings: Settings, log: Path, program: str = SERVE, prefix: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """Run the server as a separate process, which answers while the block runs; ``prefix``: a command that runs it."""
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [*prefix, sys.executable, "-c", program],
             env={**os.environ, **environment(settings)},
             stdout=subprocess.PIPE,
             stderr=stderr,

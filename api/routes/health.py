@@ -14,6 +14,8 @@ from apiflask import APIBlueprint
 from api import answers
 from api.problems import Problem, responses
 from api.stores import Stores, stores
+from cleanplate.base.files import require_writable
+from cleanplate.errors import FolderUnusable
 from storage.errors import BlobNotFound, StorageError
 from storage.ledger.operations.devices import worker_state
 
@@ -108,8 +110,11 @@ def _against_disk(backend: Stores) -> str | None:
         return None
     try:
         free = shutil.disk_usage(settings.home).free
+        require_writable(settings.home)
     except OSError as error:
         return f"The home folder cannot be read ({error.strerror})."
+    except FolderUnusable:
+        return "The home folder cannot be written: it is read-only, another user's, or on a full disk."
     if free < settings.min_free_bytes:
         return f"The disk is full: {free >> 20} MiB are free, and {settings.min_free_bytes >> 20} MiB are needed."
     return None

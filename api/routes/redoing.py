@@ -7,7 +7,7 @@ from apiflask import APIBlueprint
 from api import answers, auth, requests
 from api.answers import Fault
 from api.bodies import only_json
-from api.destinations import read_destination
+from api.destinations import probe_destination, read_destination
 from api.idempotency import once
 from api.images import Refused, check_model, check_text
 from api.problems import Problem, pointer, responses
@@ -59,6 +59,9 @@ def review(job_id: str, json_data: requests.NewReviews) -> answers.Reviewed:
         "templates_mixed",
         "text_marks_missing",
         "webhook_unknown",
+        "destination_not_allowed",
+        "destination_refused",
+        "blob_store_unavailable",
     ),
 )
 def redo(job_id: str, json_data: requests.NewRedo) -> tuple[answers.Job, int, dict[str, str]]:
@@ -72,6 +75,9 @@ def redo(job_id: str, json_data: requests.NewRedo) -> tuple[answers.Job, int, di
         field = pointer(*error.field.split("/"))
         fault = Fault(pointer=field, detail=error.detail)
         raise Problem(error.code, f"{field}: {error.detail}", faults=[fault]) from error
+    destination = read_destination(json_data.destination)
+    if destination is not None:
+        probe_destination(backend, destination)
     how = Redo(
         image_ids=json_data.images or (),
         only=json_data.filter,
@@ -80,7 +86,7 @@ def redo(job_id: str, json_data: requests.NewRedo) -> tuple[answers.Job, int, di
         replaces=json_data.replace,
         name=json_data.name,
         priority=json_data.priority,
-        destination=read_destination(json_data.destination),
+        destination=destination,
         webhook_endpoint_id=json_data.webhook_id,
         retention_s=backend.settings.retention_s(json_data.retention_days),
         key_id=auth.caller().key_id,

@@ -44,7 +44,7 @@ def check() -> None:
 
 
 def _check_origin() -> None:
-    origin = request.headers.get("Origin")
+    origin = request.headers.get("Origin") or request.headers.get("Referer")
     if origin is None:
         return
     public = urlsplit(str(current_app.config["PUBLIC_URL"])).netloc

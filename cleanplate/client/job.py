@@ -179,7 +179,10 @@ def result_path(line: ResultLine) -> PurePosixPath:
 
     By an older service, which does not say the file's name, the picture's with the ending of the format.
     """
-    plain = PurePosixPath(safe_path(line.path or line.name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"))
+    path = line.path or line.name.replace("/", "_")
+    # No hidden folder or file: some programs run what lies in one.
+    parts = [part.lstrip(".") or "_" for part in safe_path(path).split("/")]
+    plain = PurePosixPath("/".join(map(safe_name, parts)))
     if line.file_name is not None:
         return plain.with_name(safe_name(line.file_name.lstrip(".") or "image"))
     stem, extension = stem_and_extension(plain.name)

@@ -7,6 +7,7 @@ Above it an allocation fails, and so does the picture, but the process lives. Ot
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from model.errors import ImageRejected
+from model.errors import HostFull, ImageRejected
 
 if sys.platform == "linux":
     import resource
@@ -37,11 +38,15 @@ class _Allowances:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._base = self._total = 0
+        #: Bytes that limits from outside left when the first of the present allowances was taken.
+        self._room = math.inf
 
     def take(self, count: int) -> None:
         with self._lock:
             if self._total == 0:
-                self._base = allocated()
+                self._base, self._room = allocated(), _room()
+            if self._total + count > self._room:
+                raise HostFull
             self._total += count
             self._set(self._base + self._total + REST)
 
@@ -63,9 +68,24 @@ _allowances = _Allowances()
 
 def allocated() -> int:
     """Bytes that count towards the limit now."""
+    return _status("VmData") if sys.platform == "linux" else 0
+
+
+def _room() -> float:
+    """Bytes that the limits which the process was given leave it: of allocated memory, and of address space."""
     if sys.platform != "linux":
-        return 0
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+        return math.inf
+    given = {
+        "VmData": resource.getrlimit(resource.RLIMIT_DATA)[1],
+        "VmSize": resource.getrlimit(resource.RLIMIT_AS)[0],
+    }
+    return min(
+        math.inf if limit == resource.RLIM_INFINITY else limit - _status(field) for field, limit in given.items()
+    )
+
+
+def _status(field: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 
 
@@ -75,6 +95,7 @@ def bounded(count: int) -> Iterator[None]:
 
     Raises:
         ImageRejected: it needed more.
+        HostFull: the process may not allocate as much, so that the picture is not to blame.
     """
     allowance = count + OVERHEAD
     if count > _LARGE and _give_back is not None:

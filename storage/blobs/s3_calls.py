@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 from urllib3.exceptions import HTTPError
 
-from storage.blobs.s3_deadline import bound
+from storage.blobs.s3_deadline import CONNECT_S, bound
 from storage.breaker import Breaker
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobStoreUnavailable, BlobTooLarge
 
@@ -61,7 +61,7 @@ class Clients:
                 signature_version="s3v4",
                 s3={"addressing_style": "path" if endpoint_url else "auto"},
                 retries={"mode": "standard", "total_max_attempts": 2},
-                connect_timeout=2,
+                connect_timeout=CONNECT_S,
                 read_timeout=5,
                 max_pool_connections=32,
                 # Otherwise presigned links would require a checksum, which clients do not send.

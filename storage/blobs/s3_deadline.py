@@ -22,8 +22,12 @@ from botocore.awsrequest import (
     AWSHTTPSConnectionPool,
 )
 from botocore.handlers import add_expect_header
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import NameResolutionError, ReadTimeoutError
 
+from cleanplate.base.resolving import require_name
+
+#: Seconds for the look-up of the store's name, before the same time for the connection.
+CONNECT_S = 2.0
 #: Seconds for a request and the header of its answer, and bytes of a body for which one more is granted.
 CALL_S = 8.0
 SLOWEST = 1 << 20
@@ -100,6 +104,13 @@ class _WholeHeader(HTTPResponse):
 
 class _Bounded(AWSHTTPConnection):  # type: ignore[misc]
     response_class = _WholeHeader
+
+    def _new_conn(self) -> Any:
+        try:
+            require_name(self._dns_host, CONNECT_S)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        return super()._new_conn()
 
     def request(self, method: str, url: str, body: Any = None, *arguments: Any, **named: Any) -> Any:
         length = len(body) if isinstance(body, bytes | bytearray) else 0

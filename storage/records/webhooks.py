@@ -47,6 +47,7 @@ class Delivery:
     #: Also the ``webhook-id`` header: the same on every attempt.
     id: str
     endpoint_id: str
+    tenant_id: str
     #: ``None``: an event of no job.
     job_id: str | None = None
     url: str

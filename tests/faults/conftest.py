@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from storage.records import ImageState, Job, JobState
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, dotted_mask, picture, png
 from tests.faults.balance import imbalances
 from tests.faults.s3_proxy import S3Proxy, s3_proxy
-from tests.running import Running, running, until
+from tests.running import MODULE, Running, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server, environment
 from tests.webhook_receiver import Receiver, receiver_running
 
@@ -46,7 +46,7 @@ def hasty(settings: Settings) -> Settings:
             "webhook_allow_private": True,
             "source_allow_private": True,
             "source_timeout_s": 10.0,
-            "webhook_schedule_s": (0.1,) * 5,
+            "webhook_schedule_s": (0.5,) * 200,
         }
     )
 
@@ -58,7 +58,14 @@ class Service:
     dispatcher: Running
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, receiver: Receiver, logs: Path, store: S3Proxy
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        receiver: Receiver,
+        logs: Path,
+        store: S3Proxy,
+        *,
+        program: Sequence[str] = MODULE,
     ) -> None:
         self.settings = settings
         #: The object store that the worker sees.
@@ -66,6 +73,7 @@ class Service:
         self.catalogue = catalogue
         self.receiver = receiver
         self._logs = logs
+        self._program = program
         self._running = ExitStack()
         self.start_dispatcher()
         self.start_worker()
@@ -78,7 +86,10 @@ class Service:
 
     def _start(self, command: str) -> Running:
         log_path = self._logs / f"{len(list(self._logs.iterdir()))}-{command}.log"
-        return self._running.enter_context(running(command, settings=environment(self.settings), log_path=log_path))
+        settings = environment(self.settings)
+        return self._running.enter_context(
+            running(command, settings=settings, log_path=log_path, program=self._program)
+        )
 
     def restore(self) -> None:
         """Start the programs that an earlier test ended."""
@@ -149,10 +160,11 @@ class Service:
 
 
 @contextmanager
-def _started(settings: Settings, logs: Path, store: S3Proxy) -> Iterator[Service]:
+def started(settings: Settings, logs: Path, store: S3Proxy, program: Sequence[str] = MODULE) -> Iterator[Service]:
+    """The service during the block; ``program``: the words that begin its commands."""
     settings = hasty(settings)
     with receiver_running() as receiver, catalogue_in(settings) as catalogue:
-        service = Service(settings, catalogue, receiver, logs, store)
+        service = Service(settings, catalogue, receiver, logs, store, program=program)
         try:
             yield service
         finally:
@@ -180,7 +192,7 @@ def _service_on_servers(
         blobs = open_blobs(settings)
         assert isinstance(blobs, S3Blobs)
         blobs.ensure_bucket()
-        with _started(settings, tmp_path_factory.mktemp("logs"), store) as service:
+        with started(settings, tmp_path_factory.mktemp("logs"), store) as service:
             yield service
     postgres_server.drop_database(database)
 
@@ -197,5 +209,5 @@ def embedded(embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
     """Running on SQLite and folders."""
     logs = tmp_path / "logs"
     logs.mkdir()
-    with _started(embedded_settings, logs, S3Proxy()) as service:
+    with started(embedded_settings, logs, S3Proxy()) as service:
         yield service

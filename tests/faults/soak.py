@@ -1,8 +1,9 @@
-"""Random kills, freezes and cuts, for as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000``.
+"""Random kills, freezes, cuts and losses, as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000``.
 
 The soak kills null workers and the dispatcher with ``kill -9`` while they run jobs on a real Postgres and Redis, stops
-them for up to longer than a lease, and cuts their connections; at the end all accounts must balance. It prints the time
-after which images of dead workers were queued again and leased again.
+them for up to longer than a lease, cuts their connections, and empties Redis; at the end all accounts must balance. It
+prints the time after which images of dead workers were queued again and leased again, and the longest time without an
+image that ended, which is that of any loss.
 Few kills show the cost of one death. With one kill for every 25 images, most images of the run belong to dead workers:
 each travels alone and waits for the others, and a dispatcher that is killed too waits for heartbeats before it reaps.
 """
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import redis
 from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
@@ -52,8 +54,8 @@ JOB = 500
 DISPATCH = ["cleanplate", "dispatch"]
 #: One kill in this number is the dispatcher's.
 DISPATCHER_SHARE = 12
-#: Of six troubles, these numbers are a process that is stopped, and connections that are cut; the others kill.
-FREEZES, CUTS = 1, 1
+#: Of twelve troubles, so many are of each kind.
+TROUBLES = {"kill": 7, "freeze": 2, "cut": 2, "flush": 1}
 #: Seconds for which a process is stopped, in leases.
 FROZEN_LEASES = (0.1, 1.5)
 #: Seconds between two checks, each of which may kill once.
@@ -74,11 +76,13 @@ class Report:
     #: one for each image.
     returns_s: list[float] = field(default_factory=list)
     recoveries_s: list[float] = field(default_factory=list)
+    #: Longest time in which no image ended.
+    pause_s: float = 0.0
 
     def lines(self) -> list[str]:
         return [
-            f"{self.troubles['kill']} kills, {self.troubles['freeze']} freezes and {self.troubles['cut']} cuts over "
-            f"{self.images} images in {self.seconds:.0f} s",
+            ", ".join(f"{self.troubles[kind]} × {kind}" for kind in TROUBLES)
+            + f" over {self.images} images in {self.seconds:.0f} s; at most {self.pause_s:.1f} s without an end",
             f"{self.lost} lost, {self.twice} counted twice, {len(self.imbalances)} accounts out of balance",
             f"{len(self.returns_s)} images of dead workers, from the last heartbeat on: "
             + ", ".join(
@@ -96,6 +100,7 @@ class Processes:
         self._environment = clean_environment(environment(settings))
         self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
         self._lease_s = settings.lease_s
+        self._broker_url = settings.broker_url.get_secret_value()
         self._running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
         #: Stopped processes, each with the time at which it goes on.
         self._frozen: dict[int, float] = {}
@@ -117,10 +122,14 @@ class Processes:
         self._running.append((arguments, process))
 
     def trouble_one(self, chance: random.Random, database: Database) -> str | None:
-        """Kill or stop the dispatcher or a worker that has leased images, or cut connections; what was done."""
-        kind = chance.choices(["kill", "freeze", "cut"], [6 - FREEZES - CUTS, FREEZES, CUTS])[0]
+        """Kill or stop the dispatcher or a worker that has leased images, or harm a server; what was done."""
+        kind = chance.choices([*TROUBLES], [*TROUBLES.values()])[0]
         if kind == "cut" and database.on_postgres:
             cut_connections(database)
+            return kind
+        if kind == "flush" and self._broker_url.startswith("redis"):
+            with redis.Redis.from_url(self._broker_url) as client:
+                client.flushdb()
             return kind
         victim = self._victim(chance, database)
         if victim is None:
@@ -199,19 +208,24 @@ def soak(settings: Settings, *, seed: int, count: int, kills: int, minutes: floa
         # Kills follow the number of ended images, so that a slow machine sees as many kills for its work as a fast one.
         step = count / kills if kills else math.inf
         due = chance.uniform(0, step)
+        ended_before, ended_at, pause_s = 0, time.monotonic(), 0.0
         while (going := time.monotonic() - started_at < 60 * minutes) or open_jobs(database):
             if time.monotonic() - started_at > 60 * max(minutes, 1) + 30 * kills + count:
                 break
             processes.tend()
             if going and not open_jobs(database):
                 total += submit(database, blobs, JOB)
-            if ended(database) >= due and (trouble := processes.trouble_one(chance, database)):
+            if (ended_now := ended(database)) > ended_before:
+                pause_s = max(pause_s, time.monotonic() - ended_at if ended_before else 0.0)
+                ended_before, ended_at = ended_now, time.monotonic()
+            if ended_now >= due and (trouble := processes.trouble_one(chance, database)):
                 troubles[trouble] += 1
                 due = (troubles.total() + chance.uniform(0, 1)) * step
             time.sleep(chance.uniform(*PAUSES_S))
     report = _report(database, processes.died, settings)
     report.imbalances.extend(imbalances(database, blobs))
     report.images, report.troubles, report.seconds = total, troubles, time.monotonic() - started_at
+    report.pause_s = pause_s
     database.close()
     return report
 
@@ -296,22 +310,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0, help="submit more for this time")
     arguments = parser.parse_args()
     logs.configure(Settings(log_level="error"))
-    postgres, redis = start_server(PostgresServer), start_server(RedisServer)
+    postgres, broker = start_server(PostgresServer), start_server(RedisServer)
     try:
         postgres.make_template(migrate)
         settings = Settings(
             home=Path(tempfile.mkdtemp(prefix="cleanplate-soak-")),
             database_url=SecretStr(postgres.url(postgres.new_database())),
-            broker_url=SecretStr(redis.new_database()),
+            broker_url=SecretStr(broker.new_database()),
             max_attempts=100,
-            publish_timeout_s=10,
             log_level="warning",
         )
         report = soak(
             settings, seed=arguments.seed, count=arguments.images, kills=arguments.kills, minutes=arguments.minutes
         )
     finally:
-        redis.close()
+        broker.close()
         postgres.close()
     sys.stdout.write("\n".join([f"seed {arguments.seed}", *report.lines()]) + "\n")
     sys.exit(bool(report.lost or report.twice or report.imbalances))

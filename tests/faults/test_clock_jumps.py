@@ -1,4 +1,4 @@
-"""The ledger's clock jumps an hour while images are leased: each image still counts once."""
+"""The ledger's clock jumps an hour back, or a day ahead, while images are leased: each image still counts once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from tests.faults.balance import imbalances
 from tests.shop import Clock, Shop, succeeded
 
 HOUR = 3600
+DAY = 24 * HOUR
 
 
-@pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["ahead", "back"])
+@pytest.mark.parametrize("jump", [HOUR, DAY, -HOUR], ids=["ahead", "a day ahead", "back"])
 def test_a_clock_that_jumps_amid_the_work(database_url: str, embedded_settings: Settings, jump: int) -> None:
     clock = Clock()
     database, blobs = Database.connect(database_url, clock=clock), open_blobs(embedded_settings)

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import redis
 from pydantic import SecretStr
 from sqlalchemy import select
 
@@ -35,6 +36,7 @@ from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.records import ImageState, Outcome
 from tests import patient
 from tests.api_process import served
+from tests.faults.resolver import Answer, Resolver, resolver_in
 from tests.faults.tcp_proxy import TcpProxy, Way, tcp_proxy
 from tests.faults.test_killed_processes import children
 from tests.running import until
@@ -68,6 +70,7 @@ class Api:
     job: str
     postgres: TcpProxy
     s3: TcpProxy
+    resolver: Resolver
     log: Path
 
     def get(self, path: str) -> httpx.Response:
@@ -106,7 +109,9 @@ def api(
     home = tmp_path_factory.mktemp("home")
     database = postgres_server.new_database()
     url, endpoint, port = postgres_server.url(database), s3_server.endpoint_url, free_port()
+    names = tmp_path_factory.mktemp("names")
     with ExitStack() as stack:
+        resolver = stack.enter_context(resolver_in(names))
         postgres = stack.enter_context(tcp_proxy("127.0.0.1", port_of(url)))
         s3 = stack.enter_context(tcp_proxy("127.0.0.1", port_of(endpoint)))
         settings = Settings(
@@ -118,7 +123,7 @@ def api(
             database_url=SecretStr(url.replace(f":{port_of(url)}/", f":{postgres.port}/")),
             broker_url=SecretStr(redis_server.new_database()),
             blobs_url=f"s3://test-{secrets.token_hex(8)}",
-            s3_endpoint_url=endpoint.replace(str(port_of(endpoint)), str(s3.port)),
+            s3_endpoint_url=f"http://127.0.0.1:{s3.port}",
             s3_access_key_id=SecretStr(s3_server.access_key_id),
             s3_secret_access_key=SecretStr(s3_server.secret_access_key),
         )
@@ -139,8 +144,12 @@ def api(
             finish_images(db, token, [outcome], max_attempts=1)
         close_jobs(db)
         db.close()
-        api = Api(settings, key, job.id, postgres, s3, home / "log")
-        stack.enter_context(served(settings, api.log))
+        api = Api(settings, key, job.id, postgres, s3, resolver, home / "log")
+        by_name = {
+            "s3_endpoint_url": f"http://s3.test:{s3.port}",
+            "broker_url": SecretStr(settings.broker_url.get_secret_value().replace("127.0.0.1", "redis.test")),
+        }
+        stack.enter_context(served(settings.model_copy(update=by_name), api.log))
         api.assert_well()
         yield api
     postgres_server.drop_database(database)
@@ -175,6 +184,28 @@ def test_a_frozen_object_store_stops_only_what_needs_it(api: Api, s3_server: S3S
 def knows_at_once(api: Api) -> bool:
     """Whether the answer comes from the breaker and not from the object store's silence."""
     return "cannot be reached" in api.get("/readyz").json()["detail"]
+
+
+@pytest.mark.parametrize("answer", [Answer.HANGS, Answer.FAILS])
+def test_a_resolver_in_trouble_stops_only_what_needs_a_name(
+    api: Api, redis_server: RedisServer, answer: Answer
+) -> None:
+    api.resolver.answer(answer)
+    try:
+        with redis.Redis.from_url(api.settings.broker_url.get_secret_value()) as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        api.s3.way = Way.CUT
+        until(lambda: api.status("/readyz") == 503, "the object store was found without its name")
+        api.s3.way = Way.OPEN
+        assert api.status("/healthz") == 200
+        with ThreadPoolExecutor(20) as pool:
+            assert set(pool.map(api.status, ["/v1/jobs"] * 20)) == {200}
+        assert not api.whole_archive()
+        assert api.status("/healthz") == 200
+    finally:
+        api.s3.way = Way.OPEN
+        api.resolver.answer(Answer.ANSWERS)
+    api.assert_well()
 
 
 def test_a_frozen_ledger_is_told_and_answers_end(api: Api, postgres_server: PostgresServer) -> None:

@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -29,8 +30,11 @@ from workers.leader.webhook_post import Answer, post
 
 log = structlog.get_logger(__name__)
 
-#: Concurrent posts in all, and to one endpoint: a slow receiver leaves room for others.
-POSTS = 16
+#: Concurrent posts in all.
+POSTS = 32
+#: Concurrent posts of one tenant, and to one endpoint, from which on no more are claimed: receivers that never answer
+#: leave room for others. A claim takes at most as many again, less one.
+POSTS_OF_TENANT = 12
 POSTS_OF_ONE = 4
 #: Seconds between two searches for due rows.
 SEARCH_S = 0.5
@@ -64,14 +68,14 @@ class WebhookSender:
 
     def _run(self) -> None:
         pause = SEARCH_S
-        posts: dict[threading.Thread, str] = {}
+        posts: dict[threading.Thread, Delivery] = {}
         searched_at = collected_at = -math.inf
         while True:
             # Cleared before the search, so that no event during it is slept through.
             self._wake.clear()
             if self._stopped.is_set():
                 return
-            posts = {thread: endpoint for thread, endpoint in posts.items() if thread.is_alive()}
+            posts = {thread: delivery for thread, delivery in posts.items() if thread.is_alive()}
             try:
                 now = time.monotonic()
                 if now >= searched_at + SEARCH_S:
@@ -79,11 +83,11 @@ class WebhookSender:
                     if now >= collected_at + COLLECT_S or has_urgent_events(self._database):
                         collected_at = now
                         relay_events(self._database)
-                for delivery in self._claim(Counter(posts.values())):
+                for delivery in self._claim(posts.values()):
                     # Daemons: a stop does not wait for receivers.
                     thread = threading.Thread(target=self._deliver, args=(delivery,), name="post", daemon=True)
                     thread.start()
-                    posts[thread] = delivery.endpoint_id
+                    posts[thread] = delivery
                 pause = SEARCH_S
             except StorageError as error:
                 log.warning("webhook_sender.waits", code=error.code, error=str(error))
@@ -93,13 +97,21 @@ class WebhookSender:
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             self._wake.wait(pause)
 
-    def _claim(self, under_way: Counter[str]) -> list[Delivery]:
-        """Claim the deliveries that may be posted beside those ``under_way``, counted by endpoint."""
-        free = POSTS - under_way.total()
+    def _claim(self, under_way: Collection[Delivery]) -> list[Delivery]:
+        """Claim the deliveries that may be posted beside those ``under_way``."""
+        free = POSTS - len(under_way)
         if not free:
             return []
-        busy = [endpoint for endpoint, posts in under_way.items() if posts >= POSTS_OF_ONE]
-        return claim_deliveries(self._database, limit=free, claim_s=self._claim_s, each=POSTS_OF_ONE, busy=busy)
+        endpoints = Counter(delivery.endpoint_id for delivery in under_way)
+        tenants = Counter(delivery.tenant_id for delivery in under_way)
+        return claim_deliveries(
+            self._database,
+            limit=min(free, POSTS_OF_TENANT),
+            claim_s=self._claim_s,
+            each=POSTS_OF_ONE,
+            busy=[endpoint for endpoint, posts in endpoints.items() if posts >= POSTS_OF_ONE],
+            busy_tenants=[tenant for tenant, posts in tenants.items() if posts >= POSTS_OF_TENANT],
+        )
 
     @property
     def _claim_s(self) -> float:

@@ -56,12 +56,21 @@ _tries = webhook_deliveries.c.attempts - webhook_deliveries.c.attempts_before
 
 
 def claim_deliveries(
-    db: Database, *, limit: int, claim_s: float, each: int | None = None, busy: Collection[str] = ()
+    db: Database,
+    *,
+    limit: int,
+    claim_s: float,
+    each: int | None = None,
+    busy: Collection[str] = (),
+    busy_tenants: Collection[str] = (),
 ) -> list[Delivery]:
     """Claims deliveries that are due, the longest due first, for ``claim_s`` seconds.
 
-    ``each``: most of one endpoint, so that a slow receiver leaves room for others; ``busy``: endpoints to skip.
+    ``each``: most of one endpoint, so that a slow receiver leaves room for others; ``busy``, ``busy_tenants``:
+    endpoints to skip, by id and by tenant.
     """
+    of_busy_tenants = select(webhook_endpoints.c.id).where(webhook_endpoints.c.tenant_id.in_(sorted(busy_tenants)))
+    skipped = [_columns.endpoint_id.not_in(of_busy_tenants)] if busy_tenants else []
     before = webhook_deliveries.alias("before")
     held_back = exists().where(
         before.c.endpoint_id == _columns.endpoint_id,
@@ -77,6 +86,7 @@ def claim_deliveries(
             _columns.state == DeliveryState.PENDING,
             _columns.next_attempt_at <= db.now(),
             _columns.endpoint_id.not_in(sorted(busy)),
+            *skipped,
             ~held_back,
         )
         .order_by(_columns.next_attempt_at, _columns.id)
@@ -106,6 +116,7 @@ def _read(db: Database, connection: Connection, chosen: Select[str]) -> list[Del
         select(
             _columns.id,
             _columns.endpoint_id,
+            webhook_endpoints.c.tenant_id,
             _columns.job_id,
             webhook_endpoints.c.url,
             webhook_endpoints.c.secret,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from api import bodies
@@ -83,3 +85,16 @@ def test_a_numbered_name_that_is_taken_is_not_given_again() -> None:
         "A (3).JPG",
         "a (2) (2).jpg",
     ]
+
+
+@pytest.mark.parametrize("boxes", [5, 6])
+def test_the_rows_of_a_manifest_may_have_five_boxes_for_each_image_of_a_job(small: Service, boxes: int) -> None:
+    row = {"url": "https://shop.example/a.jpg", "mask": {"boxes": [[0, 0, 9, 9]] * boxes}}
+    answer = small.caller().submit_manifest("\n".join([json.dumps(row)] * 10), 202 if boxes == 5 else 413)
+    assert boxes == 5 or answer["code"] == "request_too_large"
+
+
+def test_the_list_of_images_may_have_as_many_boxes_as_a_manifest(small: Service) -> None:
+    images = [{"url": "https://shop.example/a.jpg", "mask": {"boxes": [[0, 0, 9, 9]] * 150}}] * 10
+    body = {**RIGHTS, "images": images}
+    small.caller().problem("POST", "/v1/jobs", 413, "request_too_large", json=body)

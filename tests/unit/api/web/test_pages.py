@@ -31,7 +31,7 @@ def signed_in(browser: FlaskClient, key: tuple[str, str], sign_in: SignIn) -> Fl
     return browser
 
 
-class _Parts(HTMLParser):
+class Parts(HTMLParser):
     """The inline and the loaded resources of a document."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def test_a_page_takes_the_pictures_that_the_service_reads(signed_in: FlaskClient
 @pytest.mark.parametrize("tag", LANGUAGES)
 def test_a_page_has_nothing_inline_and_loads_nothing_of_others(signed_in: FlaskClient, path: str, tag: str) -> None:
     answer = signed_in.get(path, headers={**PEOPLE, "Accept-Language": tag}, follow_redirects=True)
-    parts = _Parts()
+    parts = Parts()
     parts.feed(answer.text)
     assert parts.inline == []
     assert [address for address in parts.loaded if not address.startswith(("/", "#", "?"))] == []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -28,8 +29,8 @@ from storage.records import DeliveryState, ImageState, NewImage, NewJob, Outcome
 from storage.tables import webhook_attempts, webhook_deliveries
 from tests.running import until
 from tests.shop import RIGHTS
-from tests.webhook_receiver import Receiver, Reply
-from workers.leader.webhook_delivery import WebhookSender, sign_and_post
+from tests.webhook_receiver import Receiver, Reply, receiver_running
+from workers.leader.webhook_delivery import POSTS, POSTS_OF_TENANT, WebhookSender, sign_and_post
 
 
 class Shop:
@@ -207,3 +208,39 @@ def test_event_of_a_sender_that_died_is_posted_by_another(shop: Shop, receiver: 
     with delivered(shop, sending, DeliveryState.DELIVERED):
         ids = [received.headers["webhook-id"] for received in receiver.received]
     assert ids == [delivery.id] * 2
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nx-"])
+def test_receivers_that_never_end_their_answers_hold_up_no_other_tenant(
+    database: Database, sending: Settings, receiver: Receiver, answer: bytes
+) -> None:
+    """One tenant has more endpoints than there are places; their receiver answers nothing, or a byte now and then."""
+    over = threading.Event()
+    held = threading.Semaphore(0)
+
+    def hang(send: Callable[[bytes], object]) -> None:
+        held.release()
+        send(answer)
+        while not over.wait(0.2):
+            send(answer[-1:])
+
+    hostile = ensure_tenant(database, "hostile")
+    patient = sending.model_copy(update={"webhook_timeout_s": 60.0, "webhook_schedule_s": (0.0,) * 9})
+    with receiver_running() as hanging:
+        hanging.replies = [Reply(write=hang)]
+        for _ in range(POSTS):
+            endpoint = create_endpoint(database, hostile, hanging.url)[0]
+            ping(database, hostile, endpoint.id)
+        shop = Shop(database, receiver.url)
+        with WebhookSender(database, patient):
+            for _ in range(POSTS_OF_TENANT):
+                assert held.acquire(timeout=60)
+            shop.complete_a_job()
+            until(lambda: receiver.received, lambda: f"nothing arrived: {shop.deliveries()}")
+            # Each of the others is posted too, as places become free.
+            hanging.replies = [Reply(204)]
+            over.set()
+            until(
+                lambda: {row.state for row in shop.deliveries()} == {DeliveryState.DELIVERED},
+                lambda: f"still pending: {shop.deliveries()} {shop.attempts()}",
+            )

@@ -7,9 +7,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from tests.addresses import OF_OTHER_PORTS, OUTSIDE_A_FOLDER, REFUSED_BY_THEIR_TEXT
+from tests.unit.workers.device.images.test_fetching import connections
 from tests.webhook_receiver import Receiver, Reply, receiver_running
 from workers.leader.webhook_post import ANSWER_BYTES, EXCERPT_CHARACTERS, Answer, post, retry_after
 
@@ -128,6 +131,24 @@ def test_address_that_is_not_public_is_refused(host: str) -> None:
     answer = send(f"https://{host}/hooks", allow_private=False)
     assert answer.status is None
     assert answer.error == "address_refused: The address is in a private network."
+
+
+def test_no_address_of_the_corpus_is_connected_to_although_every_name_leads_inside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def inside(host: str, *given: Any, **named: Any) -> Any:
+        try:
+            return look_up(host, *given, **named | {"flags": socket.AI_NUMERICHOST})
+        except OSError:  # a name
+            return look_up("127.0.0.1", *given, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", inside)
+    with connections() as connected:
+        for url in [*REFUSED_BY_THEIR_TEXT, *OF_OTHER_PORTS, *OUTSIDE_A_FOLDER]:
+            assert send(url, allow_private=False, timeout_s=2).status is None, url
+    assert connected == []
 
 
 def test_plain_http_is_refused() -> None:

@@ -17,7 +17,7 @@ from cleanplate.base.settings import Settings
 from storage.blobs import open_blobs
 from storage.errors import BlobTooLarge
 from storage.records import LeasedImage
-from tests.addresses import REFUSED_BY_THEIR_TEXT
+from tests.addresses import OF_OTHER_PORTS, REFUSED_BY_THEIR_TEXT
 from tests.webhook_receiver import Receiver, Reply
 from workers.device.images.fetching import Fetcher, boxes_file, fetch
 from workers.device.images.outcomes import failure
@@ -105,6 +105,7 @@ def test_every_address_of_the_corpus_is_refused_and_none_connected_to(
     fetcher = Fetcher(settings, open_blobs(settings))
     spellings = [
         *REFUSED_BY_THEIR_TEXT,
+        *OF_OTHER_PORTS,
         *(f"https://{host}:{port}/a.jpg" for host in ("127.0.0.1", "2130706433", "0x7f.1", "0177.1")),
         *(f"https://{host}:{port}/a.jpg" for host in ("localhost", "[::1]", "[::ffff:127.0.0.1]")),
         *(f"https://{host}:{port}/a.jpg" for host in ("[::127.0.0.1]", "[64:ff9b::7f00:1]")),
