@@ -64,8 +64,7 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
     xmp = _renewed_xmp(document, thumbnail, side_pictures) if xmp is None else without_promises(xmp, side_pictures)
     match document.probe.format:
         case "JPEG":
-            before = _as_stored(Edit(document.pages[0].samples, edits[0].hole), document.pages[0]).samples
-            written = jpeg.write(data, before, first, thumbnail, xmp)
+            written = jpeg.write(data, first, thumbnail, xmp)
         case "PNG":
             written = Written(_with_png_exif(png.write(data, stored, xmp), thumbnail), "lossless")
         case "WEBP":
