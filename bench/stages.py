@@ -34,6 +34,7 @@ from bench.pipeline import corner
 from bench.plan import tiled_text
 from model.imaging import Limits, probe
 from model.imaging.coding import decode
+from model.repair.marking import Markings
 from model.repair.preview import preview
 from model.repair.task import Task, composite, read, recovered, write
 
@@ -124,7 +125,8 @@ def measure(photo: Pixels) -> dict[str, list[dict[str, float]]]:
 
 def reader(job: Job) -> Callable[[bytes, bytes], Task]:
     """How a worker reads a picture of this job with its mask."""
-    return lambda source, mask: read(source, mask, limits=LIMITS)
+    shared = None if job.own_masks else Markings()
+    return lambda source, mask: read(source, mask, limits=LIMITS, markings=shared)
 
 
 def run(checkout: Path, photo: Path) -> dict[str, list[dict[str, float]]]:

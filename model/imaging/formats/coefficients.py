@@ -61,8 +61,8 @@ class Coefficients:
 
     @property
     def mcu(self) -> tuple[int, int]:
-        """Width and height of an MCU in px."""
-        return 8 * max(part.across for part in self.components), 8 * max(part.down for part in self.components)
+        """Height and width of an MCU in px."""
+        return 8 * max(part.down for part in self.components), 8 * max(part.across for part in self.components)
 
     def blocks(self, component: int, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int16]:
         """A component's blocks ``[n, 8, 8]`` at ``rows`` and ``columns`` (``[n]``)."""

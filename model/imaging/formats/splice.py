@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
+from model.cells import touched_cells
 from model.imaging.formats import segments
 from model.imaging.formats.coefficients import Coefficients, NotSpliceable
 from model.imaging.formats.segments import Segment
@@ -39,7 +40,7 @@ def repaired(data: bytes, samples: Samples, hole: Mask, kind: str = "") -> Coeff
     coefficients = Coefficients(data)
     headers, _ = segments.split(data)
     kind = kind or _colour(headers, samples.shape[2])
-    mcus = np.argwhere(touched_mcus(hole, *coefficients.mcu))
+    mcus = np.argwhere(touched_cells(hole, *coefficients.mcu))
     for at in range(0, len(mcus), _BATCH):
         _repair(coefficients, mcus[at : at + _BATCH], samples, hole, kind)
     return coefficients
@@ -55,9 +56,9 @@ def prove(source: bytes, file: bytes, meant: Coefficients, hole: Mask) -> None:
     """
     if _coding(source) != _coding(file):
         raise NotSpliceable("the spliced file's headers differ from its own")
-    after = Coefficients(file)
-    _compare(after, meant, np.zeros(hole.shape, np.uint8), "the blocks that were to be written")
-    _compare(after, Coefficients(source), hole, "it outside the repaired blocks")
+    # One after the other: a large picture's coefficients take as much memory as its pixels.
+    _compare(Coefficients(file), meant, np.zeros_like(hole), "what was to be written")
+    _compare(Coefficients(source), meant, hole, "it outside the repaired blocks")
 
 
 def _coding(data: bytes) -> tuple[object, ...]:
@@ -65,21 +66,14 @@ def _coding(data: bytes) -> tuple[object, ...]:
     return segments.frame(headers).content, segments.adobe_transform(headers), segments.has_jfif(headers)
 
 
-def _compare(after: Coefficients, before: Coefficients, hole: Mask, where: str) -> None:
-    touched = touched_mcus(hole, *before.mcu)
-    across, down = before.mcu
-    for index, (part, other) in enumerate(zip(before.components, after.components, strict=True)):
+def _compare(read: Coefficients, meant: Coefficients, hole: Mask, where: str) -> None:
+    touched = touched_cells(hole, *meant.mcu)
+    down, across = meant.mcu
+    for index, (part, other) in enumerate(zip(meant.components, read.components, strict=True)):
         left_out = touched.repeat(down // part.down // 8, axis=0).repeat(across // part.across // 8, axis=1)
         left_out = left_out[: part.rows, : part.columns]
-        if (part.table != other.table).any() or not after.equal(before, index, left_out):
+        if (part.table != other.table).any() or not read.equal(meant, index, left_out):
             raise NotSpliceable(f"the spliced file differs from {where}")
-
-
-def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
-    """The MCUs of ``across`` x ``down`` px that hold a pixel of ``hole``: ``bool [rows, columns]``."""
-    padded = np.pad(hole > 0, ((0, -hole.shape[0] % down), (0, -hole.shape[1] % across)))
-    cells = padded.reshape(padded.shape[0] // down, down, padded.shape[1] // across, across)
-    return np.asarray(cells.any(axis=(1, 3)))
 
 
 def _colour(headers: list[Segment], channels: int) -> str:
@@ -99,7 +93,7 @@ def _colour(headers: list[Segment], channels: int) -> str:
 
 
 def _repair(coefficients: Coefficients, mcus: NDArray[np.intp], samples: Samples, hole: Mask, kind: str) -> None:
-    across, down = coefficients.mcu
+    down, across = coefficients.mcu
     # Beyond the picture's border the last row and column repeat, as in encoders.
     rows = np.minimum(mcus[:, :1] * down + np.arange(down), hole.shape[0] - 1)
     columns = np.minimum(mcus[:, 1:] * across + np.arange(across), hole.shape[1] - 1)

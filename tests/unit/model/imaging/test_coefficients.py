@@ -15,6 +15,7 @@ from PIL import Image
 
 from bench.corpus.mark import letters
 from bench.fidelity import subjects
+from model.cells import touched_cells
 from model.imaging.formats import coefficients, segments, splice
 from model.imaging.formats.coefficients import Coefficients, NotSpliceable
 from model.imaging.formats.segments import Segment
@@ -98,10 +99,10 @@ def test_a_single_changed_coefficient_is_found(name: str, library: str, use: Cal
     use(library)
     data = CORPUS[name]
     file, meant, hole = spliced(data)
-    touched = np.argwhere(splice.touched_mcus(hole, *meant.mcu))[0]
+    touched = np.argwhere(touched_cells(hole, *meant.mcu))[0]
     described = [segment for segment in segments.split(data)[0] if segments.describes(segment)]
     for component, part in enumerate(meant.components):
-        tall, wide = meant.mcu[1] // part.down // 8, meant.mcu[0] // part.across // 8
+        tall, wide = meant.mcu[0] // part.down // 8, meant.mcu[1] // part.across // 8
         # The first touched MCU; and the last block, which nothing touches.
         for row, column in ((touched[0] * tall, touched[1] * wide), (part.rows - 1, part.columns - 1)):
             wrong = Coefficients(file)
