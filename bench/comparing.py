@@ -16,8 +16,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.cells import touched_cells
 from model.imaging.formats import boxes, jpeg, png_chunks, tiff_repacked, tiff_strips
-from model.imaging.formats.splice import touched_mcus
 from model.imaging.metadata.reading import has_c2pa
 from model.imaging.turning import as_stored
 from model.repair.hole import Mask
@@ -31,7 +31,7 @@ _PLACES = {0x0201, 0x0202, 273, 279, 324, 325}
 def changed_coefficients(source: bytes, result: bytes, hole: Mask) -> int:
     """Number of DCT coefficients that differ outside the MCUs touched by ``hole`` (in the stored orientation)."""
     across, down = jpeg.sampling_mcu(source)
-    touched = touched_mcus(hole, across, down)
+    touched = touched_cells(hole, down, across)
     changed = 0
     for old, new in zip(_coefficients(source), _coefficients(result), strict=True):
         different = (old != new).any(axis=(2, 3))

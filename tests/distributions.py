@@ -81,7 +81,7 @@ def build(folder: Path) -> Built:
     """Build the project's wheel and sdist into ``folder``, from a copy of its source."""
     source = folder / "source"
     for package in PACKAGES:
-        shutil.copytree(REPOSITORY / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPOSITORY / package, source / package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source / name)
     ended = subprocess.run(

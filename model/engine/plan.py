@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.box import Box
+from model.cells import touched_cells
 from model.engine.costs import Costs, costs_for
 from model.repair.hole import Mask
 
@@ -113,9 +114,7 @@ def _region(box: Box, hole: Mask, costs: Costs) -> Region:
 
 def _parts(hole: Mask) -> list[Box]:
     """Boxes around groups of masked pixels; groups so near that their contexts would overlap are one."""
-    height, width = hole.shape
-    padded = np.pad(hole, ((0, -height % CELL), (0, -width % CELL)))
-    cells = padded.reshape(padded.shape[0] // CELL, CELL, padded.shape[1] // CELL, CELL).max(axis=(1, 3))
+    cells = touched_cells(hole, CELL, CELL).view(np.uint8)
     reach = CONTEXT_LEAST // CELL // 2
     near = cv2.dilate(cells, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     count, labels = cv2.connectedComponents(near, connectivity=8)

@@ -5,6 +5,7 @@ Pages are handed out the way a person sees them (EXIF orientation applied) and g
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -64,8 +65,7 @@ def encode(document: Document, edits: list[Edit], xmp: bytes | None = None) -> W
     xmp = _renewed_xmp(document, thumbnail, side_pictures) if xmp is None else without_promises(xmp, side_pictures)
     match document.probe.format:
         case "JPEG":
-            before = _as_stored(Edit(document.pages[0].samples, edits[0].hole), document.pages[0]).samples
-            written = jpeg.write(data, before, first, thumbnail, xmp)
+            written = jpeg.write(data, first, thumbnail, xmp)
         case "PNG":
             written = Written(_with_png_exif(png.write(data, stored, xmp), thumbnail), "lossless")
         case "WEBP":
@@ -118,9 +118,17 @@ def _as_stored(edit: Edit, page: Page) -> Edit:
 
 
 def _thumbnail(document: Document, edit: Edit) -> Thumbnail:
-    """Thumbnails of the first page's outcome, as stored (EXIF turns both alike)."""
-    page = replace(document.pages[0], samples=edit.samples)
-    return thumbnail_of(turning.as_stored(page.views()[0].pixels, page.orientation))
+    """Thumbnails of the first page's outcome, as stored (EXIF turns both alike); most files have none."""
+
+    @functools.cache
+    def reduced() -> Thumbnail:
+        page = replace(document.pages[0], samples=edit.samples)
+        return thumbnail_of(turning.as_stored(page.views()[0].pixels, page.orientation))
+
+    def made(side: int, quality: int) -> bytes:
+        return reduced()(side, quality)
+
+    return made
 
 
 def _renewed_xmp(document: Document, thumbnail: Thumbnail, side_pictures: tuple[str, ...]) -> bytes | None:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.cells import extent, touched_cells
 from model.repair.seam import keep_flat, rim_matched
 
 Mask = NDArray[np.uint8]
@@ -62,12 +63,21 @@ def split_soft(painted: Mask, reach: int) -> tuple[Mask, Mask | None]:
     Values of half and more are the mark, widened by ``reach`` px. Softer paint beyond it joins the hole too, and is
     blended by its strength. Values under ``_NOISE`` are JPEG noise around a hard edge.
     """
-    hole = dilate(np.where(painted > 127, np.uint8(255), np.uint8(0)), reach)
-    soft = (painted >= _NOISE) & (hole == 0)
-    if not soft.any():
+    hole = np.zeros_like(painted)
+    left, top, wide, tall = extent(painted)
+    if not wide:
         return hole, None
-    hole[soft] = 255
-    return hole, np.where(soft, painted, np.uint8(0))
+    box = slice(max(top - reach, 0), top + tall + reach), slice(max(left - reach, 0), left + wide + reach)
+    part = painted[box]
+    widened = dilate(np.where(part > 127, np.uint8(255), np.uint8(0)), reach)
+    is_soft = (part >= _NOISE) & (widened == 0)
+    if not is_soft.any():
+        hole[box] = widened
+        return hole, None
+    hole[box] = np.where(is_soft, np.uint8(255), widened)
+    soft = np.zeros_like(painted)
+    soft[box] = np.where(is_soft, part, np.uint8(0))
+    return hole, soft
 
 
 def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int, soft: Mask | None = None) -> Mask:
@@ -96,8 +106,7 @@ def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int, soft: Mask | None
 def _windows(hole: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
     """Windows of groups of the hole's parts, and in each the hole of its group: the cost follows the covered area."""
     height, width = hole.shape
-    padded = np.pad(hole, ((0, -height % _CELL), (0, -width % _CELL)))
-    cells = padded.reshape(padded.shape[0] // _CELL, _CELL, padded.shape[1] // _CELL, _CELL).max(axis=(1, 3))
+    cells = touched_cells(hole, _CELL, _CELL).view(np.uint8)
     count, labels = cv2.connectedComponents(cv2.dilate(cells, np.ones((3, 3), np.uint8)), connectivity=8)
     if count - 1 > _MOST_WINDOWS:
         count, labels = 2, np.ones_like(labels)

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.cells import extent
 from model.repair.opacity import Values
 from model.repair.records import RecoveryRecord
 from model.repair.veil import Ground, Veil, find_veil, veil_of
@@ -258,20 +259,25 @@ def _fullest(painted: Mask) -> tuple[slice, slice]:
 
 def _parts(core: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
     """Windows around groups of near parts of the mask, and in each the paint of its group."""
-    grouped = cv2.dilate(core, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
+    left, top, wide, tall = extent(core)
+    if not wide:
+        return
+    first_row, first_column = max(top - _CONTEXT_PX, 0), max(left - _CONTEXT_PX, 0)
+    painted = core[first_row : top + tall + _CONTEXT_PX, first_column : left + wide + _CONTEXT_PX]
+    grouped = cv2.dilate(painted, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(grouped, connectivity=8)
     if count - 1 > _MOST_PARTS:
-        count, labels = 2, np.ones_like(labels)
-        boxes = np.array([[0, 0, 0, 0, 0], [0, 0, core.shape[1], core.shape[0], 0]], np.int32)
+        yield (slice(0, core.shape[0]), slice(0, core.shape[1])), core
+        return
+    margin = _CONTEXT_PX - _GROUP_PX
     for label in range(1, count):
         left, top, width, height = (int(value) for value in boxes[label][:4])
-        margin = max(_CONTEXT_PX - _GROUP_PX, 0)
-        window = (
-            slice(max(top - margin, 0), top + height + margin),
-            slice(max(left - margin, 0), left + width + margin),
-        )
-        part = np.where(labels[window] == label, core[window], np.uint8(0))
-        yield window, np.ascontiguousarray(part)
+        rows = slice(max(top - margin, 0), top + height + margin)
+        columns = slice(max(left - margin, 0), left + width + margin)
+        part = np.where(labels[rows, columns] == label, painted[rows, columns], np.uint8(0))
+        rows = slice(rows.start + first_row, rows.stop + first_row)
+        columns = slice(columns.start + first_column, columns.stop + first_column)
+        yield (rows, columns), np.ascontiguousarray(part)
 
 
 def _own(hole: Mask, part: Mask) -> Mask:

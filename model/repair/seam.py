@@ -99,13 +99,10 @@ def _flatten(
     middle = np.median(around, axis=0)
     if (np.abs(around - middle) <= _GRAIN_LEVELS * step).all(axis=1).mean() >= _FLAT_SHARE:
         # With so little grain the median is nearer to the truth than any fill.
-        exact, counts = np.unique(around, axis=0, return_counts=True)
-        is_uniform = counts.max() / len(around) >= _COMMON_SHARE
-        out[part] = exact[np.argmax(counts)] if is_uniform else np.rint(middle)
+        common, exactly = _most_common(around)
+        out[part] = common if exactly >= _COMMON_SHARE else np.rint(middle)
         return
-    values, counts = np.unique(around, axis=0, return_counts=True)
-    common = values[np.argmax(counts)].astype(np.int32)
-    exactly = counts.max() / len(around)
+    common, exactly = _most_common(around)
     if exactly < _COMMON_SHARE:
         return
     near_rim = (np.abs(around.astype(np.int32) - common) <= _RINGING_LEVELS * step).all(axis=1).mean()
@@ -115,6 +112,16 @@ def _flatten(
     inside = out[part]
     inside[(np.abs(inside.astype(np.int32) - common) <= _NEAR_LEVELS * step).all(axis=1)] = common
     out[part] = inside
+
+
+def _most_common(colours: NDArray[Any]) -> tuple[NDArray[np.int32], float]:
+    """The colour that occurs most often among ``colours`` (``[n, C]``, 8 or 16 bits), and its share."""
+    keys = np.zeros(len(colours), np.uint64)
+    for channel in range(colours.shape[1]):
+        keys = keys << np.uint64(16) | colours[:, channel]
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    most = int(np.argmax(counts))
+    return colours[first[most]].astype(np.int32), float(counts[most] / len(colours))
 
 
 def spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:

@@ -31,7 +31,8 @@ from model.imaging.placing import Placement
 from model.imaging.side_pictures import left_out, sentence, without_promises
 from model.repair import cutouts
 from model.repair.cutouts import Cutout
-from model.repair.hole import Mask, lay, rim, split_soft
+from model.repair.hole import Mask, lay
+from model.repair.marking import Marking, Markings, marking_of
 from model.repair.noise import coding_noise
 from model.repair.records import RepairRecord
 from model.repair.recovery import Method, Recovery, recover
@@ -122,6 +123,7 @@ def read(
     placement: Placement | None = None,
     method: Method = "auto",
     costs: Costs | None = None,
+    markings: Markings | None = None,
 ) -> Task:
     """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
 
@@ -129,7 +131,7 @@ def read(
     ``mask_threshold`` and ``max_marked_share`` (``None``: 0.9): see :func:`model.imaging.mask_files.decode_mask`.
 
     ``method``: see :func:`model.repair.recovery.recover`. ``costs``: of the network and device that will do it; the
-    plan is the cheapest by them.
+    plan is the cheapest by them. ``markings``: those of pictures before, for one that has the same mask.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
@@ -138,36 +140,44 @@ def read(
     document = decode(source, limits)
     first = document.pages[0]
 
-    def painted_for(width: int, height: int) -> Mask:
-        return decode_mask(
-            mask,
-            limits,
-            width=width,
-            height=height,
-            inverted=mask_inverted,
-            threshold=mask_threshold,
-            max_marked_share=MAX_MARKED_SHARE if max_marked_share is None else max_marked_share,
-            placement=placement,
-        )
+    share = MAX_MARKED_SHARE if max_marked_share is None else max_marked_share
+    markings = Markings() if markings is None else markings
 
-    painted = {first.samples.shape[:2]: painted_for(first.width, first.height)}
+    def marking_for(width: int, height: int) -> Marking:
+        def make() -> Marking:
+            painted = decode_mask(
+                mask,
+                limits,
+                width=width,
+                height=height,
+                inverted=mask_inverted,
+                threshold=mask_threshold,
+                max_marked_share=share,
+                placement=placement,
+            )
+            return marking_of(painted, dilation_px, feather_px, costs)
 
-    def painted_on(page: Page) -> Mask:
+        read_by = (mask, mask_inverted, mask_threshold, share, placement, limits)
+        return markings.get((width, height, *read_by, dilation_px, feather_px, costs), make)
+
+    known = {first.samples.shape[:2]: marking_for(first.width, first.height)}
+
+    def marking_on(page: Page) -> Marking:
         size = page.samples.shape[:2]
-        if size not in painted:
+        if size not in known:
             if placement is not None:
-                painted[size] = painted_for(page.width, page.height)
+                known[size] = marking_for(page.width, page.height)
             else:
                 check_fit((first.width, first.height), width=page.width, height=page.height)
-                drawn = Image.fromarray(painted[first.samples.shape[:2]])
+                drawn = Image.fromarray(known[first.samples.shape[:2]].painted)
                 scaled = drawn.resize((page.width, page.height), Image.Resampling.BILINEAR)
                 if page.width < first.width:
                     # A copy that is for looking through: strokes thinner than its pixels show in them all the same.
                     scaled = scaled.point(lambda value: 255 if value else 0)
-                painted[size] = np.array(scaled, np.uint8)
-        return painted[size]
+                known[size] = marking_of(np.array(scaled, np.uint8), dilation_px, feather_px, costs)
+        return known[size]
 
-    task = planned(document, painted_on, dilation_px=dilation_px, feather_px=feather_px, method=method, costs=costs)
+    task = planned(document, marking_on, method=method, costs=costs)
     if not all(part.hole.any() for part in task.parts):
         raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
     return task
@@ -175,31 +185,26 @@ def read(
 
 def planned(
     document: Document,
-    painted_on: Callable[[Page], Mask],
+    marking_on: Callable[[Page], Marking],
     *,
-    dilation_px: int | None = None,
-    feather_px: int | None = None,
     method: Method = "auto",
     costs: Costs | None = None,
 ) -> Task:
-    """The work on a decoded file; ``painted_on`` gives the mask of each page, which may be empty for some."""
+    """The work on a decoded file; ``marking_on`` gives the marking of each page, whose hole may be empty for some."""
     tasks: list[Task] = []
-    known: dict[int, tuple[Mask, Task]] = {}
     noise = coding_noise(document)
     for number, page in enumerate(document.pages):
-        painted = painted_on(page)
-        reach, feather = rim(page.height, page.width, dilation_px, feather_px)
-        # Frames with one mask share hole and plan.
-        shared = known[id(painted)][1] if id(painted) in known else None
-        hole, soft = (shared.hole, shared.soft) if shared else split_soft(painted, reach)
-        plan = shared.plan if shared else make_plan(hole, costs)
+        marking = marking_on(page)
+        hole, soft, reach, feather = marking.hole, marking.soft, marking.dilation_px, marking.feather_px
         views = cutouts.views(page, hole) if page.alpha else page.views()
         # The two views of a CMYK page, and colours under transparency, are no picture in which a mark was blended.
         chosen: Method = method if len(views) == 1 and is_opaque(page) else "fill"
-        parts = [Task(view, hole, plan, reach, feather, soft, painted, chosen, noise, page=number) for view in views]
-        known[id(painted)] = painted, parts[0]
+        parts = [
+            Task(view, hole, marking.plan, reach, feather, soft, marking.painted, chosen, noise, page=number)
+            for view in views
+        ]
         if page.alpha:
-            cutout = cutouts.cutout_of(page, painted, hole)
+            cutout = cutouts.cutout_of(page, marking.painted, hole)
             parts[0] = replace(parts[0], cutout=cutout)
             if cutout.hole.any():
                 plan = make_plan(cutout.hole, costs)

@@ -18,6 +18,7 @@ from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.picture import Document, Page
 from model.repair.hole import Mask
+from model.repair.marking import marking_of
 from model.repair.recovery import Method
 from model.repair.task import Task, planned
 from model.text.reading import Line, TextReader
@@ -76,19 +77,10 @@ def find(
         marks += chosen
     if not any(mask.any() for mask in masks):
         return TextMarks(None, (), seen)
-    if _animated(document):
-        shared = np.maximum.reduce(masks)
-        by_page = {id(page): shared for page in document.pages}
-    else:
-        by_page = {id(page): mask for page, mask in zip(document.pages, masks, strict=True)}
-    task = planned(
-        document,
-        lambda page: by_page[id(page)],
-        dilation_px=dilation_px,
-        feather_px=feather_px,
-        method=method,
-        costs=costs,
-    )
+    painted = [np.maximum.reduce(masks)] if _animated(document) else masks
+    marked = [marking_of(mask, dilation_px, feather_px, costs) for mask in painted]
+    by_page = {id(page): marked[min(number, len(marked) - 1)] for number, page in enumerate(document.pages)}
+    task = planned(document, lambda page: by_page[id(page)], method=method, costs=costs)
     return TextMarks(task, tuple(marks), seen)
 
 

@@ -142,7 +142,7 @@ def build_images() -> None:
             "build", "--quiet", "--format=docker", "--network=none", f"--target={target}",
             f"--tag=localhost/cleanplate-{target}", f"--build-arg=PYTHON_IMAGE={base(STABLE)}",
             "--build-arg=PIP_INDEX_URL=", "--build-arg=PIP_EXTRA_INDEX_URL=",
-            "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1",
+            "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1", "--build-arg=LIBJPEG=false",
             f"--volume={WHEELS}:/wheels:ro", "--file=deploy/Dockerfile", ".", cwd=REPOSITORY,
         )  # fmt: skip
     for target in ("postgres", "redis", "proxy"):

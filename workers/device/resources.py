@@ -20,6 +20,7 @@ from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import find
 from cleanplate.telemetry import tracing
+from model.repair.marking import Markings
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
@@ -48,6 +49,8 @@ class Resources:
     worker: str
     drain: Drain
     activity: Activity = field(default_factory=Activity)
+    #: Masks that many pictures share, decoded and planned once.
+    markings: Markings = field(default_factory=Markings)
     #: Loads its networks at the first picture that asks for it.
     text_reader: TextReader = field(default_factory=lambda: _text_reader(0))
 

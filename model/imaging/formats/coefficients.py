@@ -1,22 +1,16 @@
-"""A JPEG's DCT coefficients, read and written with libjpeg (jpeglib), so that untouched blocks stay bit for bit.
+"""A JPEG's DCT coefficients, read and written with libjpeg, so that untouched blocks stay bit for bit.
 
-jpeglib reads four components and writes the first three itself; it copies the fourth from the file that gives it the
-parameters. So the fourth is written to such a file first, as a single scan under the source's frame header (ITU-T T.81,
-annex A.2.2), whose other components need no scan.
+The extension ``_dct.c`` does it in memory, each thread for itself. Without it (no compiler or no headers of libjpeg
+where the package was installed) jpeglib does, one thread at a time and without restart markers.
 """
 
 from __future__ import annotations
 
 import functools
 import io
-import tempfile
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import jpeglib
 import mozjpeg_lossless_optimization as lossless
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +19,15 @@ from PIL import Image
 from model.imaging.formats import segments
 from model.imaging.formats.segments import Segment
 
-#: jpeglib keeps its state in global variables.
-_ONE_AT_A_TIME = threading.Lock()
-#: The components of a JPEG by jpeglib's names.
-_NAMES = ("Y", "Cb", "Cr", "K")
+try:
+    from model.imaging.formats import _dct as _library
+except ImportError:
+    from model.imaging.formats import coefficients_jpeglib as _library  # type: ignore[no-redef]
+
+#: Whether the extension is there.
+IN_MEMORY = _library.__name__.endswith("._dct")
+#: What both raise on files that they cannot read or write.
+_UNREADABLE = (OSError, ValueError, IndexError, TypeError)
 
 
 class NotSpliceable(Exception):
@@ -37,46 +36,63 @@ class NotSpliceable(Exception):
 
 @dataclass(frozen=True)
 class Component:
-    """One component's coefficients, ``int16 [rows, columns, 8, 8]``, its table and its sampling."""
+    """One component: its blocks, ``int16 [rows, columns, 8, 8]`` in all, its table and its sampling."""
 
-    coefficients: NDArray[np.int16]
+    rows: int
+    columns: int
+    #: ``float32 [8, 8]``.
     table: NDArray[np.float32]
+    #: Pixels to a sample.
     across: int
     down: int
 
 
-def edited(data: bytes, edit: Callable[[list[Component]], None]) -> bytes:
-    """``data`` with its coefficients changed by ``edit`` in place, without segments that describe the picture.
+class Coefficients:
+    """The coefficients of one file. One thread at a time works on them."""
 
-    Raises:
-        NotSpliceable: the file's coding is one that cannot be written back.
-    """
-    headers = _headers(data)
-    frame = segments.frame(headers)
-    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "source.jpg", Path(folder) / "target.jpg"
-        source.write_bytes(data)
+    def __init__(self, data: bytes) -> None:
+        """Raises NotSpliceable: the file's coding is one that cannot be written back."""
+        self._headers = _headers(data)
         try:
-            jpeg = jpeglib.read_dct(str(source))
-            components = _components(jpeg)
-            edit(components)
-            for name, component in zip(_NAMES, components, strict=False):
-                setattr(jpeg, name, component.coefficients)
-            if len(components) == 4:
-                jpeg.content = _with_scan_of_last(headers, components[3], Path(folder))
-            flags = ["+OPTIMIZE_CODING"] if _optimised(headers) else []
-            jpeg.qt = _AS_THEY_ARE
-            jpeg.write_dct(str(target), flags=flags)
-        except (OSError, ValueError, IndexError, TypeError) as error:
+            self._inner: Any = _library.Coefficients(data)
+            self.components = _components(self._inner.components())
+        except _UNREADABLE as error:
             raise NotSpliceable(f"its coefficients cannot be read ({error})") from error
-        written = target.read_bytes()
-    if frame.marker in segments.PROGRESSIVE:
-        written = bytes(lossless.optimize(written, copy=lossless.COPY_MARKERS.NONE))
-    return written
+
+    @property
+    def mcu(self) -> tuple[int, int]:
+        """Height and width of an MCU in px."""
+        return 8 * max(part.down for part in self.components), 8 * max(part.across for part in self.components)
+
+    def blocks(self, component: int, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int16]:
+        """A component's blocks ``[n, 8, 8]`` at ``rows`` and ``columns`` (``[n]``)."""
+        return np.frombuffer(self._inner.get(component, _places(rows, columns)), np.int16).reshape(-1, 8, 8)
+
+    def replace(self, component: int, rows: NDArray[Any], columns: NDArray[Any], blocks: NDArray[np.int16]) -> None:
+        """Replace a component's blocks at ``rows`` and ``columns`` by ``blocks`` (``[n, 8, 8]``)."""
+        self._inner.put(component, _places(rows, columns), np.ascontiguousarray(blocks))
+
+    def written(self) -> bytes:
+        """The file with these coefficients, without the segments that describe the picture.
+
+        Raises:
+            NotSpliceable: they cannot be written.
+        """
+        try:
+            data: bytes = self._inner.write(_optimised(self._headers))
+        except _UNREADABLE as error:
+            raise NotSpliceable(f"its coefficients cannot be written ({error})") from error
+        if segments.frame(self._headers).marker in segments.PROGRESSIVE:
+            data = bytes(lossless.optimize(data, copy=lossless.COPY_MARKERS.NONE))
+        return data
+
+    def equal(self, other: Coefficients, component: int, left_out: NDArray[np.bool_]) -> bool:
+        """Whether a component's blocks equal those of ``other``, but for the blocks ``left_out [rows, columns]``."""
+        return bool(self._inner.equal(other._inner, component, np.ascontiguousarray(left_out, np.uint8)))
 
 
-#: Tells jpeglib to take the tables and the component numbers from the file that gives the parameters.
-_AS_THEY_ARE = -1
+def _places(rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int32]:
+    return np.stack((rows, columns), axis=1).astype(np.int32)
 
 
 def _headers(data: bytes) -> list[Segment]:
@@ -92,39 +108,19 @@ def _headers(data: bytes) -> list[Segment]:
     return headers
 
 
-def _components(jpeg: Any) -> list[Component]:
-    planes = [getattr(jpeg, name) for name in _NAMES[: jpeg.num_components]]
-    sampling = np.asarray(jpeg.samp_factor)
-    if jpeg.num_components == 1:
-        sampling = np.ones((1, 2), int)  # a single component's MCU is a block, whatever it states
+def _components(parts: tuple[tuple[int, int, int, int, bytes], ...]) -> tuple[Component, ...]:
+    # A single component's MCU is a block, whatever it states.
+    sampling = np.array([part[2:4] if len(parts) > 1 else (1, 1) for part in parts])
     most_down, most_across = sampling.max(axis=0)
     if (np.array((most_down, most_across)) % sampling).any():
         raise NotSpliceable("its components are sampled in ratios that are no whole numbers")
-    return [
-        Component(
-            plane,
-            np.asarray(jpeg.get_component_qt(index), np.float32),
-            int(most_across // sampling[index, 1]),
-            int(most_down // sampling[index, 0]),
-        )
-        for index, plane in enumerate(planes)
-    ]
-
-
-def _with_scan_of_last(headers: list[Segment], component: Component, folder: Path) -> bytes:
-    """A file with the tables and the frame header of ``headers`` that holds only ``component``, as its last."""
-    alone = folder / "alone.jpg"
-    grey = jpeglib.from_dct(component.coefficients, qt=component.table[None].astype(np.uint16))
-    grey.write_dct(str(alone), flags=["+OPTIMIZE_CODING"])
-    own, scan = segments.split(alone.read_bytes())
-    frame = segments.frame(headers).content
-    tables = [part for part in headers if part.marker in (segments.APP14, segments.DQT)]
-    codes = [part for part in own if part.marker == segments.DHT]
-    sequential = Segment(segments.SOF1, frame)
-    last = frame[6 + 3 * (frame[5] - 1)]
-    # SOS: marker, length, one component, its number.
-    scan = scan[:5] + bytes((last,)) + scan[6:]
-    return b"\xff\xd8" + b"".join(part.bytes for part in (*tables, sequential, *codes)) + scan
+    tables = [np.frombuffer(part[4], np.uint16).reshape(8, 8).astype(np.float32) for part in parts]
+    if any((table == 0).any() for table in tables):
+        raise NotSpliceable("a quantisation table of it holds a zero")
+    return tuple(
+        Component(part[0], part[1], table, int(most_across // across), int(most_down // down))
+        for part, table, (down, across) in zip(parts, tables, sampling, strict=True)
+    )
 
 
 def _optimised(headers: list[Segment]) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 
-import cv2
 import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
@@ -17,16 +16,14 @@ from model.imaging.formats import segments
 from model.imaging.formats.coefficients import NotSpliceable
 from model.imaging.formats.segments import Segment
 from model.imaging.formats.sizing import LEAST_DB
-from model.imaging.formats.splice import splice, touched_mcus
+from model.imaging.formats.splice import prove, repaired
 from model.imaging.loss import similarity_db
 from model.imaging.metadata.exif import Thumbnail, with_thumbnail
 from model.imaging.metadata.photoshop import is_cut_off, with_photoshop_thumbnail
-from model.imaging.picture import Edit, Mask, Page, Samples, Written
+from model.imaging.picture import Edit, Page, Written
 from model.imaging.probing import damaged, load
 from model.imaging.side_pictures import in_extended_xmp, without_extension
 
-#: How far from a touched MCU a decoder's smoothing of chroma reaches, in px.
-_SMOOTHING = 4
 #: Divides every entry of a quantisation table to 1.
 _FINEST = 1 << 16
 
@@ -51,51 +48,18 @@ def read(data: bytes, image: Image.Image) -> list[Page]:
     return [Page(samples, "grey" if channels == 1 else "rgb" if channels == 3 else "cmyk")]
 
 
-def write(data: bytes, before: Samples, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
-    """``data`` with ``edit`` (as stored) in place of the samples ``before``; ``xmp`` replaces its XMP packet."""
+def write(data: bytes, edit: Edit, thumbnail: Thumbnail, xmp: bytes | None = None) -> Written:
+    """``data`` with ``edit`` (as stored) in place of its samples; ``xmp`` replaces its XMP packet."""
+    headers, _ = segments.split(data)
     try:
-        coded = splice(data, edit.samples, edit.hole)
-        _prove(data, coded, before, edit)
+        coefficients = repaired(data, edit.samples, edit.hole)
+        file = segments.under(_described(headers, thumbnail, xmp), coefficients.written())
+        prove(data, file, coefficients, edit.hole)
     except NotSpliceable as reason:
         return Written(_recoded(data, edit, thumbnail, xmp), "recoded", f"Not spliced: {reason}.")
-    headers, _ = segments.split(data)
-    file = segments.under(_described(headers, thumbnail, xmp), coded)
-    if any(segment.marker == segments.DRI and any(segment.content) for segment in headers):
+    if segments.restarts(data) and not segments.restarts(file):
         return Written(file, "spliced", "Its restart markers are left out.", ("restart_markers",))
     return Written(file, "spliced")
-
-
-def _prove(data: bytes, coded: bytes, before: Samples, edit: Edit) -> None:
-    """Compare the spliced file, read by another decoder, with the source: outside touched MCUs they must be equal.
-
-    Raises:
-        NotSpliceable: it is not.
-    """
-    headers, _ = segments.split(data)
-    described = [segment for segment in headers if segments.describes(segment)]
-    with Image.open(io.BytesIO(segments.under(described, coded))) as image:
-        try:
-            load(image, ImageRejected, "image")
-        except ImageRejected as error:
-            raise NotSpliceable(f"the spliced file cannot be read ({error})") from error
-        _compare(image, before, edit.hole, *sampling_mcu(data))
-
-
-def _compare(image: Image.Image, before: Samples, hole: Mask, across: int, down: int) -> None:
-    """Band by band: the whole would be held twice."""
-    touched = touched_mcus(hole, across, down).astype(np.uint8)
-    height, width = before.shape[:2]
-    for top in range(0, height, 16 * down):
-        rows = slice(top, top + 16 * down)
-        band_of = image.crop((0, top, width, min(top + 16 * down, height)))
-        after = np.asarray(band_of).reshape(before[rows].shape)
-        first = max(top // down - 1, 0)
-        band = touched[first : top // down + 17].repeat(down, axis=0).repeat(across, axis=1)
-        reach = 2 * _SMOOTHING + 1
-        near = cv2.dilate(band, np.ones((reach, reach), np.uint8))[top - first * down :][: before[rows].shape[0]]
-        changed = (after != before[rows]).any(axis=2)
-        if (changed & (near[:, : changed.shape[1]] == 0)).any():
-            raise NotSpliceable("the spliced file differs from it outside the repaired blocks")
 
 
 def sampling_mcu(data: bytes) -> tuple[int, int]:

@@ -146,6 +146,12 @@ def continuations(data: bytes) -> list[bytes]:
     return [whole + end + _END for end in ends]
 
 
+def restarts(data: bytes) -> bool:
+    """Whether the file states an interval of restart markers."""
+    headers, _ = split(data)
+    return any(segment.marker == DRI and any(segment.content) for segment in headers)
+
+
 def describes(segment: Segment) -> bool:
     """Whether it is metadata (APPn, COM) rather than a part of the coding."""
     return APP0 <= segment.marker <= APP15 or segment.marker == COM

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
-from model.imaging.formats import coefficients, segments
-from model.imaging.formats.coefficients import Component
+from model.cells import touched_cells
+from model.imaging.formats import segments
+from model.imaging.formats.coefficients import Coefficients, NotSpliceable
 from model.imaging.formats.segments import Segment
 from model.imaging.picture import Mask, Samples
 
@@ -21,30 +22,58 @@ _BATCH = 1 << 13
 
 
 def splice(data: bytes, samples: Samples, hole: Mask, kind: str = "") -> bytes:
-    """``data`` with the MCUs that ``hole`` touches made anew from ``samples`` (``uint8 [H, W, C]`` as stored).
+    """``data`` with the MCUs that ``hole`` touches made anew: see :func:`repaired`. The headers are those of ``data``,
+    without segments that describe the picture.
+    """
+    return repaired(data, samples, hole, kind).written()
 
-    ``kind``: how components follow from samples, where the file's own markers do not say it: ``grey`` and ``plain``
-    (they are them), ``ycc``, ``cmyk`` (inverted) or ``ycck``. The headers are those of ``data``, without segments
-    that describe the picture.
+
+def repaired(data: bytes, samples: Samples, hole: Mask, kind: str = "") -> Coefficients:
+    """The coefficients of ``data``, those of the MCUs that ``hole`` touches made anew from ``samples``.
+
+    ``samples``: ``uint8 [H, W, C]`` as stored. ``kind``: how components follow from samples, where the file's own
+    markers do not say it: ``grey`` and ``plain`` (they are them), ``ycc``, ``cmyk`` (inverted) or ``ycck``.
 
     Raises:
         NotSpliceable: the file's coding is one that cannot be written back.
     """
+    coefficients = Coefficients(data)
     headers, _ = segments.split(data)
     kind = kind or _colour(headers, samples.shape[2])
-
-    def repair(components: list[Component]) -> None:
-        for mcus in _touched(hole, components):
-            _repair(components, mcus, samples, hole, kind)
-
-    return coefficients.edited(data, repair)
+    mcus = np.argwhere(touched_cells(hole, *coefficients.mcu))
+    for at in range(0, len(mcus), _BATCH):
+        _repair(coefficients, mcus[at : at + _BATCH], samples, hole, kind)
+    return coefficients
 
 
-def touched_mcus(hole: Mask, across: int, down: int) -> NDArray[np.bool_]:
-    """The MCUs of ``across`` x ``down`` px that hold a pixel of ``hole``: ``bool [rows, columns]``."""
-    padded = np.pad(hole > 0, ((0, -hole.shape[0] % down), (0, -hole.shape[1] % across)))
-    cells = padded.reshape(padded.shape[0] // down, down, padded.shape[1] // across, across)
-    return np.asarray(cells.any(axis=(1, 3)))
+def prove(source: bytes, file: bytes, meant: Coefficients, hole: Mask) -> None:
+    """Read the spliced ``file`` and its ``source`` anew: all blocks are as ``meant``, untouched ones as in the source.
+
+    So are size, sampling, tables, and the markers that say how components become colours.
+
+    Raises:
+        NotSpliceable: they are not.
+    """
+    if _coding(source) != _coding(file):
+        raise NotSpliceable("the spliced file's headers differ from its own")
+    # One after the other: a large picture's coefficients take as much memory as its pixels.
+    _compare(Coefficients(file), meant, np.zeros_like(hole), "what was to be written")
+    _compare(Coefficients(source), meant, hole, "it outside the repaired blocks")
+
+
+def _coding(data: bytes) -> tuple[object, ...]:
+    headers, _ = segments.split(data)
+    return segments.frame(headers).content, segments.adobe_transform(headers), segments.has_jfif(headers)
+
+
+def _compare(read: Coefficients, meant: Coefficients, hole: Mask, where: str) -> None:
+    touched = touched_cells(hole, *meant.mcu)
+    down, across = meant.mcu
+    for index, (part, other) in enumerate(zip(meant.components, read.components, strict=True)):
+        left_out = touched.repeat(down // part.down // 8, axis=0).repeat(across // part.across // 8, axis=1)
+        left_out = left_out[: part.rows, : part.columns]
+        if (part.table != other.table).any() or not read.equal(meant, index, left_out):
+            raise NotSpliceable(f"the spliced file differs from {where}")
 
 
 def _colour(headers: list[Segment], channels: int) -> str:
@@ -63,45 +92,42 @@ def _colour(headers: list[Segment], channels: int) -> str:
     return "plain" if ids == b"RGB" else "ycc"
 
 
-def _touched(hole: Mask, components: list[Component]) -> list[NDArray[np.intp]]:
-    """Row and column of the touched MCUs, in batches."""
-    across, down = (max(getattr(part, axis) for part in components) * 8 for axis in ("across", "down"))
-    mcus = np.argwhere(touched_mcus(hole, across, down))
-    return [mcus[at : at + _BATCH] for at in range(0, len(mcus), _BATCH)]
-
-
-def _repair(components: list[Component], mcus: NDArray[np.intp], samples: Samples, hole: Mask, kind: str) -> None:
-    across, down = (max(getattr(part, axis) for part in components) * 8 for axis in ("across", "down"))
+def _repair(coefficients: Coefficients, mcus: NDArray[np.intp], samples: Samples, hole: Mask, kind: str) -> None:
+    down, across = coefficients.mcu
     # Beyond the picture's border the last row and column repeat, as in encoders.
     rows = np.minimum(mcus[:, :1] * down + np.arange(down), hole.shape[0] - 1)
     columns = np.minimum(mcus[:, 1:] * across + np.arange(across), hole.shape[1] - 1)
     at = rows[:, :, None], columns[:, None, :]
     inside = (hole[at] > 0).astype(np.float32)
     wanted = _transformed(samples[at].astype(np.float32), kind)
-    for index, part in enumerate(components):
-        _repair_component(part, mcus, wanted[..., index], inside)
+    for index in range(len(coefficients.components)):
+        _repair_component(coefficients, index, mcus, wanted[..., index], inside)
 
 
 def _repair_component(
-    part: Component, mcus: NDArray[np.intp], wanted: NDArray[np.float32], inside: NDArray[np.float32]
+    coefficients: Coefficients,
+    index: int,
+    mcus: NDArray[np.intp],
+    wanted: NDArray[np.float32],
+    inside: NDArray[np.float32],
 ) -> None:
     """``wanted`` and ``inside`` are ``float32 [n, h, w]`` over whole MCUs."""
+    part = coefficients.components[index]
     count, height, width = wanted.shape
     cells = (count, height // part.down, part.down, width // part.across, part.across)
     share = inside.reshape(cells).mean(axis=(2, 4))
     new = (wanted * inside).reshape(cells).mean(axis=(2, 4)) / np.maximum(share, 1e-6)
     tall, wide = share.shape[1] // 8, share.shape[2] // 8
     share, new = (_blocks(values, tall, wide) for values in (share, new))
-    total_rows, total_columns = part.coefficients.shape[:2]
     rows = (mcus[:, 0, None, None] * tall + np.arange(tall)[:, None] + np.zeros((1, wide), int)).reshape(-1)
     columns = (mcus[:, 1, None, None] * wide + np.arange(wide)[None, :] + np.zeros((tall, 1), int)).reshape(-1)
     # Blocks that only pad the last MCU do not exist, and blocks outside the hole stay.
-    there = (rows < total_rows) & (columns < total_columns) & share.any(axis=(1, 2))
+    there = (rows < part.rows) & (columns < part.columns) & share.any(axis=(1, 2))
     rows, columns, share, new = rows[there], columns[there], share[there], new[there]
-    old = idctn(part.coefficients[rows, columns] * part.table, axes=(1, 2), norm="ortho") + 128
+    old = idctn(coefficients.blocks(index, rows, columns) * part.table, axes=(1, 2), norm="ortho") + 128
     mixed = old * (1 - share) + new * share
     quantised = np.rint(dctn(mixed - 128, axes=(1, 2), norm="ortho") / part.table)
-    part.coefficients[rows, columns] = np.clip(quantised, -1023, 1023).astype(np.int16)
+    coefficients.replace(index, rows, columns, np.clip(quantised, -1023, 1023).astype(np.int16))
 
 
 def _blocks(values: NDArray[np.float32], tall: int, wide: int) -> NDArray[np.float32]:

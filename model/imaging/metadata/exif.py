@@ -29,7 +29,7 @@ _LARGEST_SIDE = 1024
 
 def thumbnail_of(stored: Pixels) -> Thumbnail:
     """Thumbnails of ``uint8 [H, W, 3]``, in the orientation in which it is stored."""
-    # Reduced now, so that the whole picture is not held until the file is written: thinned first, then averaged.
+    # Reduced once for all that are made: thinned first, then averaged.
     thin = max(1, max(stored.shape[:2]) // (4 * _LARGEST_SIDE))
     image = Image.fromarray(np.ascontiguousarray(stored[::thin, ::thin]))
     image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), reducing_gap=2.0)

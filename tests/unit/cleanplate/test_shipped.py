@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests import patient
-from tests.distributions import PACKAGES, Built, Environment
+from tests.distributions import PACKAGES, Built, Environment, build
 from tests.embedded import SMALL
 from tests.running import REPOSITORY, cleanplate, running, until
 from tests.unit.cleanplate.commands.test_template import SCENE
@@ -49,8 +49,8 @@ def empty(tmp_path: Path) -> Path:
 
 
 def of_packages(names: list[str]) -> set[str]:
-    """The files of our packages among the members of an archive."""
-    return {name for name in names if name.partition("/")[0] in PACKAGES and not name.endswith("/")}
+    """The files of our packages among the members of an archive, without what a compiler makes of them."""
+    return {name for name in names if name.partition("/")[0] in PACKAGES and not name.endswith(("/", ".so"))}
 
 
 def test_wheel_and_sdist_hold_the_files_of_the_packages_and_no_others(built: Built) -> None:
@@ -61,6 +61,13 @@ def test_wheel_and_sdist_hold_the_files_of_the_packages_and_no_others(built: Bui
         members = [member.name.partition("/")[2] for member in sdist.getmembers() if member.isfile()]
     assert of_packages(members) == tree - LEFT_OUT
     assert of_packages(ZipFile(built.wheel).namelist()) == tree - LEFT_OUT
+
+
+def test_a_wheel_is_built_without_a_compiler_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "false")
+    names = ZipFile(build(tmp_path).wheel).namelist()
+    assert of_packages(names)
+    assert not [name for name in names if name.endswith(".so")]
 
 
 def test_the_wheel_holds_nothing_but_the_packages(built: Built) -> None:

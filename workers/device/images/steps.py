@@ -85,6 +85,7 @@ class Steps:
                 placement=placement_of(context.image),
                 method=options.method,
                 costs=inpainter.costs,
+                markings=self._resources.markings,
             )
             context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
         self._executor.submit_fill(context, functools.partial(self._fill, context))

@@ -16,6 +16,7 @@ from bench.corpus.mark import letters, png
 from model.errors import ImageRejected
 from model.imaging import Limits
 from model.imaging.formats import segments
+from model.imaging.formats.coefficients import IN_MEMORY
 from model.imaging.formats.segments import Segment
 from model.imaging.metadata.exif import thumbnail_of, with_thumbnail
 from model.imaging.metadata.photoshop import with_photoshop_thumbnail
@@ -150,7 +151,11 @@ def test_options_left_out_change_nothing() -> None:
 
 def test_the_record_says_what_a_spliced_jpeg_leaves_out() -> None:
     assert "reason" not in painted_red("jpeg-baseline-420").record
-    assert painted_red("jpeg-restart-markers-420").record["reason"] == "Its restart markers are left out."
+    restarting = painted_red("jpeg-restart-markers-420").record
+    if IN_MEMORY:
+        assert "reason" not in restarting
+    else:
+        assert restarting["reason"] == "Its restart markers are left out."
     out = io.BytesIO()
     photo().save(out, "MPO", save_all=True, append_images=[photo().rotate(9)])
     task = read(out.getvalue(), b'{"boxes": [[2, 2, 9, 9]]}', limits=LIMITS)
