@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
+from api.problem_kinds import type_of
 from cleanplate.base.documents import JsonObject
 
 _JOB_BODY: JsonObject = {
@@ -296,7 +297,7 @@ EXAMPLES: JsonObject = {
 def problem(code: str, status: int, title: str, url: str) -> JsonObject:
     """An example of a problem's body; ``url`` is the service's."""
     return {
-        "type": f"{url}/docs#problem-{code}",
+        "type": type_of(code, url),
         "title": title,
         "status": status,
         "detail": "What happened, and what to do about it.",

@@ -14,7 +14,8 @@ from api import answers, idempotency, requests
 from api.auth import bearer
 from api.examples import EXAMPLES, problem
 from api.limits import HEADERS
-from api.problems import CATALOGUE, MEDIA_TYPE, responses
+from api.problem_kinds import CATALOGUE
+from api.problems import MEDIA_TYPE, responses
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.options import JobOptions
 

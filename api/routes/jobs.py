@@ -83,6 +83,7 @@ must_be_json(blueprint, "jobs.approve", "jobs.describe")
         "destination_not_allowed",
         "destination_refused",
         "destination_collides",
+        "nothing_new",
         "blob_store_unavailable",
         also={
             200: {

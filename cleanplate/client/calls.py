@@ -42,6 +42,7 @@ class Calls:
         json: Any = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout | None = None,
     ) -> httpx.Response:
         """One request, sent once; the response whatever its status. Redirects are not followed."""
         return self.http.request(
@@ -50,6 +51,7 @@ class Calls:
             json=json,
             params=params,
             headers={**(headers or {}), **self._authorization},
+            timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
             follow_redirects=False,
         )
 
