@@ -272,7 +272,7 @@ class Client:
 
     def retry(self, job_id: str) -> JobAnswer:
         """Queue the failed images again."""
-        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "retry"), repeatable=False)
+        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "retry"), once=True)
 
     def delete(self, job_id: str) -> None:
         """Delete the job with all its files; images that have not ended are canceled."""
@@ -361,7 +361,7 @@ class Client:
             **mask_fields(mask, uploads),
             **redo_body(terms),
         }
-        answer = self._calls.call(JobAnswer, "POST", _job_path(job_id, "redo"), json=body, repeatable=False)
+        answer = self._calls.call(JobAnswer, "POST", _job_path(job_id, "redo"), json=body, once=True)
         return Job(self, answer)
 
     def results(self, job_id: str) -> Iterator[ResultLine]:
