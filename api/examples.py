@@ -237,9 +237,12 @@ EXAMPLES: JsonObject = {
             {"code": "not_a_picture", "detail": "s3://catalogue/spring/list.csv: It is not a picture by its name."}
         ],
         "masks": {"boxes": 1990},
+        "marks_expected": 1990,
         "destinations": ["s3://catalogue/clean/shirts/front/01.jpg"],
         "images_per_second": 4.5,
         "seconds": 442.2,
+        "device_seconds": 31.8,
+        "images_left_today": 48_010,
     },
     "Overview": {
         "reasons": [{"code": "image_truncated", "count": 1, "detail": "The file ends early: send it again."}],

@@ -39,17 +39,17 @@ CATALOGUE: dict[str, Kind] = {
     "key_missing": Kind(
         401, "An API key is needed",
         "The request has no header `Authorization: Bearer cp_…`.",
-        f"Send the header. {_KEY}",
+        "Send the header. " + _KEY,
     ),
     "key_wrong": Kind(
         401, "The API key is not valid",
         "The key is mistyped, was revoked, or has expired.",
-        f"Check the key for missing characters, or use another one. {_KEY}",
+        "Check the key for missing characters, or use another one. " + _KEY,
     ),
     "scope_missing": Kind(
         403, "The API key does not allow this",
         "The key is valid, and lacks the scope that the answer names: `read`, `submit` or `admin`.",
-        f"Use a key with this scope. {_KEY}",
+        "Use a key with this scope. " + _KEY,
     ),
     "forgery_suspected": Kind(
         403, "The request did not come from this service's own page",
@@ -389,7 +389,7 @@ CATALOGUE: dict[str, Kind] = {
     "internal_error": Kind(
         500, "Internal error",
         "The service failed, not the request. Its log has the reason under the `request_id`.",
-        f"Send the request again. {_OPERATOR}",
+        "Send the request again. " + _OPERATOR,
     ),
     "service_busy": Kind(
         503, "The service is busy",
@@ -404,17 +404,17 @@ CATALOGUE: dict[str, Kind] = {
     "not_ready": Kind(
         503, "The service is not ready",
         "A server that the service needs does not answer, or a program of the service does not run.",
-        f"{_LATER} {_OPERATOR}",
+        _LATER + " " + _OPERATOR,
     ),
     "ledger_unavailable": Kind(
         503, "The ledger is unavailable",
         "The service's database does not answer.",
-        f"{_LATER} {_OPERATOR}",
+        _LATER + " " + _OPERATOR,
     ),
     "blob_store_unavailable": Kind(
         503, "The object store is unavailable",
         "The service's store of files does not answer.",
-        f"{_LATER} {_OPERATOR}",
+        _LATER + " " + _OPERATOR,
     ),
     "storage_full": Kind(
         507, "No room is left",

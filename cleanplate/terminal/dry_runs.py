@@ -53,5 +53,11 @@ def _bucket_lines(plan: DryRun) -> Iterator[str]:
     yield from (f"Result: {address}" for address in plan.destinations[:_SHOWN])
     if plan.images > _SHOWN and plan.destinations:
         yield f"Result: {plan.images - _SHOWN} more"
+    if plan.marks_expected is not None:
+        yield f"A mark is expected in {plan.marks_expected} of them."
     if plan.seconds is not None:
         yield f"About {duration(plan.seconds)} at the pace of your latest jobs."
+    if plan.device_seconds is not None:
+        yield f"About {duration(plan.device_seconds)} of device time."
+    if plan.images_left_today is not None:
+        yield f"{plan.images_left_today} images of today's quota are left."
