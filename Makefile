@@ -11,6 +11,8 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 SCRIPTS := tests/js
 # The JavaScript client, with the packages of its own checks.
 JS_CLIENT := clients/js
+# The generator of clients that the tests run.
+GENERATOR := openapi-python-client==0.29.1
 
 SEED ?= 1
 IMAGES ?= 5000
@@ -34,6 +36,7 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call pooler)
 	@$(call chromium)
 	@$(call recipes)
+	@$(call generator)
 	@$(call scripts)
 	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-force-exit $(SCRIPTS)/*/*.test.js
 	# One thread for each of the two processes: more of them would only wait for one another on two cores.
@@ -139,6 +142,16 @@ define recipes
 			exit 1; \
 		fi; \
 	done
+endef
+
+# $(call generator): the generator of clients whose client a test runs, in an environment of its own: it holds typer back.
+define generator
+	if [ ! -e "$(VENV)/generator/installed-$(GENERATOR)" ]; then \
+		echo "Installing $(GENERATOR) (once)"; \
+		$(RUN)/python -m venv --clear $(VENV)/generator && \
+			$(VENV)/generator/bin/python -m pip install --quiet --disable-pip-version-check $(GENERATOR) && \
+			touch "$(VENV)/generator/installed-$(GENERATOR)" || exit 1; \
+	fi
 endef
 
 # $(call scripts): the packages of $(SCRIPTS) by its lock file. A stamp named by the hash of the lock and Node's version says

@@ -83,15 +83,10 @@ def expected_addresses(stores: Stores, tenant: str, job: NewJob) -> list[str]:
     faults: list[Fault] = []
     code = "destination_collides"
     for index, image in enumerate(job.images):
-        name = image.name or names.get(image.source_upload_id or "", "image")
         place = pointer("images", index)
         try:
-            url = destination.address(
-                path=image.path,
-                name=name,
-                extension=_extension(image, name, job.options),
-                custom_id=image.custom_id,
-                image_id=f"{_SOME_ID}{index}",
+            url = expected_address(
+                destination, image, job.options, name=names.get(image.source_upload_id or "", "image"), index=index
             )
         except ValueError as error:
             code, detail = "validation_failed", f"It has no address in the destination: {error}."
@@ -114,13 +109,29 @@ def expected_addresses(stores: Stores, tenant: str, job: NewJob) -> list[str]:
     return list(first)
 
 
-def _extension(image: NewImage, name: str, options: JobOptions) -> str:
-    """The extension of the result, as far as it is known before a worker reads the picture."""
-    own = image.options.output if image.options is not None else None
-    output = own or options.output
-    if output is not None and output in OUTPUTS:
-        return OUTPUTS[output].ending
-    return stem_and_extension((image.path or name).rpartition("/")[2])[1].lower()
+def expected_address(
+    destination: Destination, image: NewImage, options: JobOptions, *, name: str = "image", index: int = 0
+) -> str:
+    """The address of an image's result, as far as it is known before a worker reads the picture.
+
+    ``name`` is the file name of an image that has none of its own.
+
+    Raises:
+        ValueError: as :meth:`Destination.address`.
+    """
+    file = image.name or name
+    own = options if image.options is None else options.with_image(image.options)
+    extension = stem_and_extension(file)[1]
+    output = OUTPUTS.get(own.output or "")
+    if output is not None and not own.keep_extension and extension.lower() not in output.endings:
+        extension = output.ending
+    return destination.address(
+        path=image.path,
+        name=file,
+        extension=extension,
+        custom_id=image.custom_id,
+        image_id=f"{_SOME_ID}{index}",
+    )
 
 
 def _problem(code: str, detail: str) -> Problem:

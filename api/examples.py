@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from api.example_ids import DELIVERY_ID, IMAGE_ID, JOB_ID, KEY_ID, MASK_ID, TEMPLATE_ID, UPLOAD_ID, WEBHOOK_ID
+from api.problem_kinds import type_of
 from cleanplate.base.documents import JsonObject
 
 _JOB_BODY: JsonObject = {
@@ -236,9 +237,12 @@ EXAMPLES: JsonObject = {
             {"code": "not_a_picture", "detail": "s3://catalogue/spring/list.csv: It is not a picture by its name."}
         ],
         "masks": {"boxes": 1990},
+        "marks_expected": 1990,
         "destinations": ["s3://catalogue/clean/shirts/front/01.jpg"],
         "images_per_second": 4.5,
         "seconds": 442.2,
+        "device_seconds": 31.8,
+        "images_left_today": 48_010,
     },
     "Overview": {
         "reasons": [{"code": "image_truncated", "count": 1, "detail": "The file ends early: send it again."}],
@@ -296,7 +300,7 @@ EXAMPLES: JsonObject = {
 def problem(code: str, status: int, title: str, url: str) -> JsonObject:
     """An example of a problem's body; ``url`` is the service's."""
     return {
-        "type": f"{url}/docs#problem-{code}",
+        "type": type_of(code, url),
         "title": title,
         "status": status,
         "detail": "What happened, and what to do about it.",

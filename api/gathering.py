@@ -13,6 +13,7 @@ from typing import IO
 from api import requests
 from api.answers import Fault
 from api.destinations import check_destination, read_destination
+from api.done_before import new_pictures
 from api.filenames import clean_path
 from api.images import Refused, check_model, check_text, name_of, new_image
 from api.manifests import Reading, read_manifest
@@ -23,7 +24,8 @@ from api.webhook_urls import check_webhook_url
 from cleanplate.base.destinations import Destination
 from cleanplate.base.masks import FileMask
 from model.formats import is_picture_name
-from storage.blobs.buckets import reason_against_folder, reason_against_source
+from storage.blobs.buckets import reason_against_destination, reason_against_folder, reason_against_source
+from storage.blobs.s3 import S3Object
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.ledger.tenants.uploads import get_upload, known_uploads
 from storage.records import JobWebhook, NewImage, NewJob, SkippedRow
@@ -159,7 +161,7 @@ def _list_folders(
     """The pictures of folders in S3, and the keys that are left out, each with its number in the listing."""
     field = "folder" if body.folder is not None else "source"
     most = stores.settings.max_job_images
-    images: list[NewImage] = []
+    found: list[tuple[NewImage, S3Object]] = []
     skipped: list[SkippedRow] = []
     taken: set[str] = set()
     number = 0
@@ -170,28 +172,58 @@ def _list_folders(
         bucket = url.split("/")[2]
         prefix = url.removeprefix(f"s3://{bucket}/")
         try:
-            for key in stores.buckets.list(url):
-                address = f"s3://{bucket}/{key}"
-                if key.endswith("/") or address in taken:
+            for stored in stores.buckets.list(url):
+                address = f"s3://{bucket}/{stored.key}"
+                if stored.key.endswith("/") or address in taken:
                     continue
                 number += 1
                 taken.add(address)
                 left_out = _reason_against_key(address, url, destination)
                 if left_out is None:
-                    images.append(_image_at(address, key.removeprefix(prefix)))
+                    found.append((_image_at(address, stored.key.removeprefix(prefix)), stored))
                 else:
                     code, detail = left_out
                     skipped.append(SkippedRow(line=number, custom_id=None, code=code, detail=f"{address}: {detail}"))
-                check_count(stores, len(images))
+                check_count(stores, len(found))
                 if len(skipped) > most:
                     detail = f"More than {most} keys under it are no pictures: name a narrower prefix."
                     raise Problem("too_many_images", detail, faults=[Fault(pointer=pointer(field), detail=detail)])
         except (BlobNotFound, BlobStoreRefused) as error:
             raise _unreadable(field) from error
-    if not images:
+    if not found:
         detail = "There are no pictures in this folder."
         raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer(field), detail=detail)])
+    if not body.only_new or destination is None:
+        return [image for image, _ in found], skipped
+    images = _only_new(stores, found, destination, body)
+    done = len(found) - len(images)
+    told = f"{done} pictures have a result in {destination.folder} already."
+    if not images:
+        raise Problem("nothing_new", told)
+    if done:
+        skipped.append(SkippedRow(line=number + 1, custom_id=None, code="done_before", detail=told))
     return images, skipped
+
+
+def _only_new(
+    stores: Stores, found: list[tuple[NewImage, S3Object]], destination: Destination, body: requests.NewJob
+) -> list[NewImage]:
+    """The pictures that have no result yet. Raises Problem: the destination cannot be compared."""
+    if "{image_id}" in destination.url:
+        detail = "With only_new the addresses of results must follow from the pictures: do without {image_id}."
+        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("destination"), detail=detail)])
+    reason = reason_against_destination(destination.folder, stores.settings)
+    if reason is not None:
+        raise _problem(Refused("destination_not_allowed", "destination", reason), ())
+    try:
+        return new_pictures(stores, found, destination, body.options)
+    except ValueError as error:
+        raise _problem(
+            Refused("validation_failed", "destination", f"A picture has no address: {error}."), ()
+        ) from error
+    except (BlobNotFound, BlobStoreRefused) as error:
+        detail = "This service cannot list it: the bucket does not exist, or access is denied."
+        raise _problem(Refused("destination_refused", "destination", detail), ()) from error
 
 
 def _reason_against_key(address: str, folder: str, destination: Destination | None) -> tuple[str, str] | None:

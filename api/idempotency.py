@@ -41,6 +41,8 @@ def once() -> Once | None:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
+    if request.args:
+        digest.update(json.dumps(sorted(request.args.items(multi=True))).encode())
     if request.is_json:
         digest.update(json.dumps(request.get_json(), sort_keys=True, separators=(",", ":")).encode())
         return digest.hexdigest()

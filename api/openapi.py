@@ -14,19 +14,25 @@ from api import answers, idempotency, requests
 from api.auth import bearer
 from api.examples import EXAMPLES, problem
 from api.limits import HEADERS
-from api.problems import CATALOGUE, MEDIA_TYPE, responses
+from api.problem_kinds import CATALOGUE
+from api.problems import MEDIA_TYPE, responses
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.options import JobOptions
 
 _REF = "#/components/schemas/"
 #: Requests that make something, and take an Idempotency-Key.
-_MADE_ONCE = (
+MADE_ONCE = (
     "/v1/jobs",
     "/v1/jobs/manifest",
     "/v1/jobs/{job_id}/redo",
+    "/v1/jobs/{job_id}/retry",
     "/v1/uploads",
     "/v1/templates",
     "/v1/webhooks",
+    "/v1/webhooks/{webhook_id}/rotate",
+    "/v1/webhooks/{webhook_id}/ping",
+    "/v1/webhooks/{webhook_id}/recover",
+    "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
 )
 _LIMITS = dict(
     zip(
@@ -105,7 +111,7 @@ def _made_exact(document: JsonObject) -> JsonObject:
         "required": True,
         "content": {"multipart/form-data": {"schema": {"$ref": f"{_REF}ManifestJob"}}},
     }
-    for path in _MADE_ONCE:
+    for path in MADE_ONCE:
         _add_once(document["paths"][path]["post"])
     binary = {"schema": {"type": "string", "format": "binary"}}
     document["paths"]["/blobs/{token}"]["put"]["requestBody"] = {
@@ -192,7 +198,7 @@ def _add_once(operation: JsonObject) -> None:
         }
     )
     replayed = {idempotency.REPLAYED: _header("string", "`true` where an earlier try made it.")}
-    for status in operation["responses"].keys() & {"201", "202"}:
+    for status in operation["responses"].keys() & {"200", "201", "202"}:
         operation["responses"][status]["headers"] = replayed
         if operation["responses"][status]["description"].find("`Location`") >= 0:
             operation["responses"][status]["headers"] = {"Location": _header("string", "Path of the job."), **replayed}

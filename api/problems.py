@@ -1,7 +1,7 @@
 """Translates every exception to an RFC 9457 body; nothing else does.
 
-``CATALOGUE`` holds every code that a client can meet, with its status and title. Routes raise ``Problem``; errors of
-storage, model, Flask and validation are translated here; anything else is ``internal_error`` and is logged.
+``api.problem_kinds`` has every code that a client can meet. Routes raise ``Problem``; errors of storage, model, Flask
+and validation are translated here; anything else is ``internal_error`` and is logged.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import NamedTuple
 
 import structlog
 from apiflask import APIFlask, HTTPError
@@ -19,6 +18,7 @@ from uuid6 import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
+from api.problem_kinds import CATALOGUE, type_of
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import UNION_TAGS
 from cleanplate.telemetry.logs import redact_text
@@ -33,96 +33,6 @@ MAX_FAULTS = 100
 Responses = dict[int | str, dict[str, str | dict[str, JsonObject]]]
 
 _log = structlog.get_logger(__name__)
-
-
-class Kind(NamedTuple):
-    """Status and title that all problems of one code share."""
-
-    status: int
-    title: str
-
-
-CATALOGUE: dict[str, Kind] = {
-    "request_invalid": Kind(400, "The request cannot be understood"),
-    "json_invalid": Kind(400, "The body is not valid JSON"),
-    "key_missing": Kind(401, "An API key is needed"),
-    "key_wrong": Kind(401, "The API key is not valid"),
-    "scope_missing": Kind(403, "The API key does not allow this"),
-    "forgery_suspected": Kind(403, "The request did not come from this service's own page"),
-    "link_invalid": Kind(403, "The link is invalid or has expired"),
-    "not_found": Kind(404, "Not found"),
-    "blob_not_found": Kind(404, "File not found"),
-    "method_not_allowed": Kind(405, "Method not allowed"),
-    "job_not_finished": Kind(409, "The job has not ended yet"),
-    "job_canceled": Kind(409, "The job was canceled"),
-    "nothing_to_redo": Kind(409, "No image can be done again"),
-    "job_not_in_review": Kind(409, "The job is not in review"),
-    "template_not_in_review": Kind(409, "The template is not in review"),
-    "template_in_use": Kind(409, "The template is in use"),
-    "template_missing": Kind(409, "There is no template to approve"),
-    "paused_by_operator": Kind(409, "Paused by the operator"),
-    "image_not_finished": Kind(409, "The image has not ended yet"),
-    "image_failed": Kind(409, "The image has no result: it failed"),
-    "image_canceled": Kind(409, "The image has no result: its job was canceled"),
-    "webhook_disabled": Kind(409, "The webhook is disabled"),
-    "idempotency_key_busy": Kind(409, "The same request is still being processed"),
-    "upload_complete": Kind(409, "The upload is already complete"),
-    "upload_in_use": Kind(409, "The upload is in use"),
-    "request_too_large": Kind(413, "The request is too large"),
-    "image_too_large": Kind(413, "The picture's file is too large"),
-    "mask_too_large": Kind(413, "The mask's file is too large"),
-    "range_unsatisfiable": Kind(416, "The file has no such part"),
-    "media_type_unsupported": Kind(415, "Unsupported media type"),
-    "validation_failed": Kind(422, "The request does not match the schema"),
-    "idempotency_key_invalid": Kind(422, "Invalid Idempotency-Key"),
-    "idempotency_key_reused": Kind(422, "The Idempotency-Key belongs to another request"),
-    "size_mismatch": Kind(422, "The file's size differs from the announced size"),
-    "size_missing": Kind(422, "An upload's size is missing"),
-    "parts_invalid": Kind(422, "Parts of the file are missing"),
-    "cursor_invalid": Kind(422, "Invalid cursor"),
-    "rights_missing": Kind(422, "The statement of rights is missing"),
-    "upload_unknown": Kind(422, "Unknown upload"),
-    "template_unknown": Kind(422, "Unknown template"),
-    "template_not_ready": Kind(422, "The template is not ready"),
-    "templates_mixed": Kind(422, "A mask's template cannot be combined with others"),
-    "job_unknown": Kind(422, "Unknown job"),
-    "webhook_unknown": Kind(422, "Unknown webhook"),
-    "mask_missing": Kind(422, "An image has no mask"),
-    "text_marks_missing": Kind(422, "Text marks are not available"),
-    "too_many_images": Kind(422, "The job has too many images"),
-    "url_not_allowed": Kind(422, "The address is not allowed"),
-    "destination_not_allowed": Kind(422, "The destination is not allowed"),
-    "destination_refused": Kind(422, "No write access to the destination"),
-    "destination_collides": Kind(422, "Several results have one address"),
-    "manifest_invalid": Kind(422, "The manifest has invalid rows"),
-    "manifest_unreadable": Kind(422, "The manifest cannot be read"),
-    "source_refused": Kind(422, "No read access to the bucket"),
-    "image_unreadable": Kind(422, "The file is not a readable picture"),
-    "image_truncated": Kind(422, "The picture's file is truncated"),
-    "image_empty": Kind(422, "The picture has no pixels"),
-    "image_too_many_pixels": Kind(422, "The picture has too many pixels"),
-    "image_format_unsupported": Kind(422, "Files of this kind are not supported"),
-    "image_too_many_parts": Kind(422, "The file has too many frames, pages or parts"),
-    "image_needs_too_much_memory": Kind(422, "The picture needs too much memory"),
-    "image_takes_too_long": Kind(422, "The picture takes too long to decode"),
-    "mask_unreadable": Kind(422, "The mask is not a readable picture"),
-    "mask_empty": Kind(422, "The mask marks nothing"),
-    "mask_covers_nearly_all": Kind(422, "The mask marks nearly the whole picture"),
-    "mask_too_many_pixels": Kind(422, "The mask has too many pixels"),
-    "mask_too_many_parts": Kind(422, "The mask's file has too many parts"),
-    "mask_format_unsupported": Kind(422, "Unsupported mask format"),
-    "mask_size_mismatch": Kind(422, "The mask's size differs from its picture's"),
-    "rate_limited": Kind(429, "Too many requests"),
-    "quota_exceeded": Kind(429, "Quota exceeded"),
-    "internal_error": Kind(500, "Internal error"),
-    "service_busy": Kind(503, "The service is busy"),
-    "too_many_streams": Kind(503, "Too many event streams"),
-    "not_ready": Kind(503, "The service is not ready"),
-    "ledger_unavailable": Kind(503, "The ledger is unavailable"),
-    "blob_store_unavailable": Kind(503, "The object store is unavailable"),
-    "storage_full": Kind(507, "No room is left"),
-    "blob_store_refused": Kind(503, "The object store refuses the service"),
-}
 
 _BY_STATUS = {
     404: "not_found",
@@ -214,7 +124,7 @@ def raw_problem(code: str, detail: str, *, public_url: str, path: str) -> tuple[
 def _body(code: str, detail: str, public_url: str) -> JsonObject:
     kind = CATALOGUE[code]
     return {
-        "type": f"{public_url}/docs#problem-{code}",
+        "type": type_of(code, public_url),
         "title": kind.title,
         "status": kind.status,
         "detail": detail,

@@ -1,4 +1,4 @@
-"""The job API under a catalogue's load, on Postgres, in one run: seconds and memory of 100,000 rows.
+"""The job API under a catalogue's load, on Postgres, in one run: seconds, CPU seconds and memory of 100,000 rows.
 
 ``python -m bench.api [--database URL] [-o FOLDER]`` starts an API process of one worker on an empty, migrated ledger.
 Without a URL it starts its own Postgres, as the tests do. It submits a manifest once with addresses and once with
@@ -34,7 +34,7 @@ from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import ImageState, Outcome
-from tests.running import running, until
+from tests.running import children, running, until
 from tests.servers import PostgresServer, environment, free_port, start_server
 
 MASK = {"boxes": [[0.7, 0.9, 0.25, 0.07]], "units": "relative"}
@@ -69,12 +69,18 @@ class Service:
 
 def peak_mb(pid: int) -> float:
     """Peak resident memory of the largest child of a process, in MB (Linux)."""
-    peaks = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            status = Path(f"/proc/{child}/status").read_text()
-            peaks.append(int(status.split("VmHWM:")[1].split()[0]) / 1024)
-    return max(peaks)
+    statuses = [Path(f"/proc/{child}/status").read_text() for child in children(pid)]
+    return max(int(status.split("VmHWM:")[1].split()[0]) / 1024 for status in statuses)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process's children until now, all threads (Linux); they hardly depend on the load by others."""
+    ticks = 0
+    for child in children(pid):
+        # The name before these fields may hold anything, but ends with the last bracket.
+        fields = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -179,19 +185,21 @@ def measure(url: str, rows: int, seconds: float, callers: int, open_streams: int
                     return False
 
             until(answers, lambda: f"the API does not answer: {api.log}")
-            before_mb = peak_mb(api.process.pid)
+            before_mb, cpu_before_s = peak_mb(api.process.pid), cpu_s(api.process.pid)
             by_address = [{**IMAGE, "custom_id": f"sku-{n}", "options": {"output": "png"}} for n in range(rows)]
             address_s, _ = service.submit_manifest(by_address)
-            address_mb = peak_mb(api.process.pid)
+            address_mb, cpu_address_s = peak_mb(api.process.pid), cpu_s(api.process.pid) - cpu_before_s
             files = [(f"{n}.jpg", "image/jpeg") for n in range(1000)]
             uploads = [
                 upload.id
                 for _ in range(-(-rows // 1000))
                 for upload in create_uploads(database, tenant, files, expires_in_s=3600)
             ][:rows]
+            cpu_before_s = cpu_s(api.process.pid)
             upload_s, job = service.submit_manifest(
                 [{"upload_id": upload, "custom_id": f"sku-{n}"} for n, upload in enumerate(uploads)]
             )
+            cpu_upload_s = cpu_s(api.process.pid) - cpu_before_s
             queued = service.client.get(f"/v1/jobs/{job['id']}").json()["counts"]["queued"]
             upload_mb = peak_mb(api.process.pid)
             with ledger_worker(service, job["id"]) as done:
@@ -204,6 +212,7 @@ def measure(url: str, rows: int, seconds: float, callers: int, open_streams: int
                 "rows": rows,
                 "by_address_s": round(address_s, 2),
                 "by_upload_s": round(upload_s, 2),
+                "api_cpu_s": {"by_address": round(cpu_address_s, 2), "by_upload": round(cpu_upload_s, 2)},
                 "queued": queued,
                 "api_peak_mb": {
                     "before": round(before_mb), "by_address": round(address_mb), "by_upload": round(upload_mb)

@@ -121,6 +121,21 @@ def processes_with(setting: str) -> dict[int, str]:
     return command_lines
 
 
+def children(pid: int) -> list[int]:
+    """Process ids of a process's living children (Linux)."""
+    pids = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                # The name before these fields may hold anything, but ends with the last bracket.
+                state, parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+            except OSError:  # it ended in between
+                continue
+            if int(parent) == pid and state != "Z":
+                pids.append(int(folder.name))
+    return pids
+
+
 def kill(pid: int) -> None:
     """``kill -9``."""
     os.kill(pid, signal.SIGKILL)

@@ -187,11 +187,23 @@ class DryRun(Answer):
         description="Images by the kind of their mask: `file`, `boxes`, `template`, `templates`, `text`, `auto`.",
         examples=[{"template": 1990, "file": 10}],
     )
+    marks_expected: int | None = Field(
+        description=(
+            "Images in which a mark is expected: all with a painted mask or boxes; with an estimated template, the "
+            "share of its samples in which it was found again. Null where marks are looked for in each picture."
+        )
+    )
     destinations: list[str] = Field(description="The first hundred addresses of results, where there is a destination.")
     images_per_second: float | None = Field(
         description="The pace of the tenant's latest jobs that have ended; null where there are none."
     )
     seconds: float | None = Field(description="The time that the images would take at that pace.")
+    device_seconds: float | None = Field(
+        description=(
+            "The seconds of devices that they would cost, by the tenant's images of the last 30 days; see `/v1/usage`."
+        )
+    )
+    images_left_today: int | None = Field(description="Rest of the quota of images a day; null: no such quota.")
 
 
 class JobEvent(Answer):

@@ -235,6 +235,13 @@ class NewJob(JobTerms):
         description=("As `folder`, or several of them. Keys under it that are left out are told, see `links.skipped`."),
         examples=["s3://catalogue/spring/"],
     )
+    only_new: bool = Field(
+        default=False,
+        description=(
+            "With `source` and `destination`: leaves out each picture whose present version has its result there, as "
+            "in a nightly run."
+        ),
+    )
     dry_run: bool = Field(
         default=False,
         description="Submits nothing and answers 200 with what the job would be, see `DryRun`.",
@@ -259,6 +266,8 @@ class NewJob(JobTerms):
     def _one_way_in(self) -> Self:
         if sum(way is not None for way in (self.images, self.manifest, self.folder, self.source)) != 1:
             raise ValueError("give one of images, manifest, folder and source")
+        if self.only_new and (not self.folders or self.destination is None):
+            raise ValueError("only_new compares a source with a destination: give both")
         return self
 
     @property

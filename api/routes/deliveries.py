@@ -6,10 +6,11 @@ from apiflask import APIBlueprint
 
 from api import answers, auth, cursors, requests
 from api.bodies import must_be_json
+from api.idempotency import done_once
 from api.problems import responses
 from api.stores import stores
-from storage.ledger.webhooks.deliveries import get_delivery, list_deliveries, recover, redeliver
-from storage.ledger.webhooks.endpoints import ping, rotate_secret
+from storage.ledger.webhooks.deliveries import get_delivery, list_deliveries, recover_once, redeliver_once
+from storage.ledger.webhooks.endpoints import ping_once, rotate_secret_once
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -29,11 +30,13 @@ must_be_json(blueprint, "deliveries.recover_failed")
         "receiver takes either, and is given the new secret meanwhile."
     ),
 )
-def rotate(webhook_id: str, query_data: requests.Rotation) -> answers.WebhookWithSecret:
-    endpoint, secret = rotate_secret(
-        stores().database, auth.tenant(), webhook_id, keep_s=query_data.keep_s, actor=auth.actor()
+def rotate(webhook_id: str, query_data: requests.Rotation) -> tuple[answers.WebhookWithSecret, int, dict[str, str]]:
+    (endpoint, secret), headers = done_once(
+        lambda once: rotate_secret_once(
+            stores().database, auth.tenant(), once, webhook_id, keep_s=query_data.keep_s, actor=auth.actor()
+        )
     )
-    return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint))
+    return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint)), 200, headers
 
 
 @blueprint.post("/v1/webhooks/<id:webhook_id>/ping")
@@ -45,9 +48,10 @@ def rotate(webhook_id: str, query_data: requests.Rotation) -> answers.WebhookWit
     description="Posts an event `ping`, whatever the webhook's filters.",
     responses=responses("webhook_disabled"),
 )
-def send_ping(webhook_id: str) -> answers.Delivery:
+def send_ping(webhook_id: str) -> tuple[answers.Delivery, int, dict[str, str]]:
     database, tenant = stores().database, auth.tenant()
-    return answers.Delivery.of(get_delivery(database, tenant, webhook_id, ping(database, tenant, webhook_id)))
+    delivery_id, headers = done_once(lambda once: ping_once(database, tenant, once, webhook_id))
+    return answers.Delivery.of(get_delivery(database, tenant, webhook_id, delivery_id)), 202, headers
 
 
 @blueprint.get("/v1/webhooks/<id:webhook_id>/deliveries")
@@ -90,8 +94,10 @@ def show(webhook_id: str, delivery_id: str) -> answers.Delivery:
     description="With the same `webhook-id`; the schedule of retries starts again.",
     responses=responses("webhook_disabled"),
 )
-def again(webhook_id: str, delivery_id: str) -> answers.Delivery:
-    return answers.Delivery.of(redeliver(stores().database, auth.tenant(), webhook_id, delivery_id))
+def again(webhook_id: str, delivery_id: str) -> tuple[answers.Delivery, int, dict[str, str]]:
+    database, tenant = stores().database, auth.tenant()
+    _, headers = done_once(lambda once: redeliver_once(database, tenant, once, webhook_id, delivery_id))
+    return answers.Delivery.of(get_delivery(database, tenant, webhook_id, delivery_id)), 202, headers
 
 
 @blueprint.post("/v1/webhooks/<id:webhook_id>/recover")
@@ -105,6 +111,10 @@ def again(webhook_id: str, delivery_id: str) -> answers.Delivery:
     ),
     responses=responses("webhook_disabled"),
 )
-def recover_failed(webhook_id: str, json_data: requests.Recovery) -> answers.Recovered:
-    queued, more = recover(stores().database, auth.tenant(), webhook_id, since=json_data.since, after=json_data.after)
-    return answers.Recovered(queued=queued, more=more)
+def recover_failed(webhook_id: str, json_data: requests.Recovery) -> tuple[answers.Recovered, int, dict[str, str]]:
+    (queued, more), headers = done_once(
+        lambda once: recover_once(
+            stores().database, auth.tenant(), once, webhook_id, since=json_data.since, after=json_data.after
+        )
+    )
+    return answers.Recovered(queued=queued, more=more), 202, headers

@@ -11,7 +11,7 @@ from api.bodies import must_be_json, unsupported
 from api.concurrency import waiting
 from api.dry_runs import dry_run
 from api.gathering import check_count, gather_job, places_of
-from api.idempotency import once
+from api.idempotency import done_once, once
 from api.inline import read_inline_job
 from api.problems import Problem, responses, validation_problem
 from api.rights import require_rights
@@ -19,7 +19,7 @@ from api.stores import Stores, stores
 from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.jobs.changes import cancel_job, describe_job, retry_failed
+from storage.ledger.jobs.changes import cancel_job, describe_job, retry_failed_once
 from storage.ledger.jobs.reading import get_job, list_images, list_jobs
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.retention.deletion import delete_job
@@ -83,6 +83,7 @@ must_be_json(blueprint, "jobs.approve", "jobs.describe")
         "destination_not_allowed",
         "destination_refused",
         "destination_collides",
+        "nothing_new",
         "blob_store_unavailable",
         also={
             200: {
@@ -257,8 +258,10 @@ def approve(job_id: str, json_data: requests.Approve) -> answers.Job:
     description="One attempt each; what succeeded stays. The job is open again until they have ended.",
     responses=responses("job_canceled", "quota_exceeded"),
 )
-def retry(job_id: str) -> answers.Job:
-    return answers.Job.of(retry_failed(stores().database, auth.tenant(), job_id, actor=auth.actor()))
+def retry(job_id: str) -> tuple[answers.Job, int, dict[str, str]]:
+    database, tenant = stores().database, auth.tenant()
+    job, headers = done_once(lambda once: retry_failed_once(database, tenant, once, job_id, actor=auth.actor()))
+    return answers.Job.of(job), 200, headers
 
 
 @blueprint.delete("/v1/jobs/<id:job_id>")

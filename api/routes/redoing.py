@@ -30,7 +30,7 @@ only_json(blueprint)
 @blueprint.output(answers.Reviewed, description="The number of images.")
 @blueprint.doc(
     summary="Judge several images of a job",
-    description="Images that are not the tenant's are left out of the number.",
+    description="Images that are not the tenant's are left out of the number. Repeating it changes nothing.",
 )
 def review(job_id: str, json_data: requests.NewReviews) -> answers.Reviewed:
     database, tenant = stores().database, auth.tenant()

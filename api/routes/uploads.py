@@ -85,7 +85,10 @@ def create(json_data: requests.NewUploads) -> tuple[answers.Uploads, int, dict[s
 @blueprint.output(answers.UploadParts, description="A link for each part, in the order asked for.")
 @blueprint.doc(
     summary="Get links to parts again",
-    description="For parts whose links have expired, or that are sent again. What arrived already stays.",
+    description=(
+        "For parts whose links have expired, or that are sent again. What arrived already stays. Repeating it changes "
+        "nothing."
+    ),
     responses=responses(
         "upload_complete",
         "blob_store_unavailable",

@@ -174,6 +174,12 @@ class DryRun(_Answer):
     images_per_second: float | None
     #: The time of the images at that pace.
     seconds: float | None
+    #: Images in which a mark is expected; ``None`` where marks are looked for in each.
+    marks_expected: int | None = None
+    #: Seconds of devices that they would cost; ``None`` where the tenant has no work yet.
+    device_seconds: float | None = None
+    #: Rest of the quota of images a day; ``None``: no such quota.
+    images_left_today: int | None = None
 
 
 class FailureReason(_Answer):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -42,6 +43,7 @@ class Calls:
         json: Any = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout | None = None,
     ) -> httpx.Response:
         """One request, sent once; the response whatever its status. Redirects are not followed."""
         return self.http.request(
@@ -50,6 +52,7 @@ class Calls:
             json=json,
             params=params,
             headers={**(headers or {}), **self._authorization},
+            timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
             follow_redirects=False,
         )
 
@@ -69,8 +72,10 @@ class Calls:
         """Like :meth:`json`, as ``kind``."""
         return self.read(kind, self.json(method, path, **how))
 
-    def json(self, method: str, path: str, *, repeatable: bool = True, **how: Any) -> Any:
-        """The answer's JSON; ``repeatable``: the call may happen twice. ``how`` is that of :meth:`send`."""
+    def json(self, method: str, path: str, *, once: bool = False, **how: Any) -> Any:
+        """The answer's JSON; ``once``: its repeats have no second effect. ``how`` is that of :meth:`send`."""
+        if once:
+            how["headers"] = {"Idempotency-Key": uuid4().hex}
 
         def send() -> Any:
             response = self.send(method, path, **how)
@@ -81,7 +86,7 @@ class Calls:
             except ValueError:
                 raise ServiceUnreachable(self.url, "the answer is not Cleanplate's") from None
 
-        return self.repeat(send, repeatable=repeatable)
+        return self.repeat(send)
 
     def delete(self, path: str) -> None:
         """Delete the resource. A repeated call that finds nothing has succeeded: its first attempt deleted it."""
@@ -139,10 +144,10 @@ class Calls:
         except ValidationError:
             raise ServiceUnreachable(self.url, f"the answer is not a {kind.__name__}") from None
 
-    def repeat(self, call: Callable[[], Result], *, repeatable: bool = True) -> Result:
+    def repeat(self, call: Callable[[], Result]) -> Result:
         """The call's result, after as many attempts as the retries allow."""
         try:
-            return self.retries.call(call, repeatable=repeatable)
+            return self.retries.call(call)
         except httpx.TransportError as error:
             raise self.unreachable(error) from error
 

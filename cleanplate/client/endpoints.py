@@ -24,7 +24,7 @@ class Webhooks:
         ``all_jobs``: every job from now on tells it.
         """
         body: JsonObject = {"url": url, "all_jobs": all_jobs} | ({} if events is None else {"events": list(events)})
-        return self._calls.call(WebhookAnswer, "POST", _PATH, json=body, repeatable=False)
+        return self._calls.call(WebhookAnswer, "POST", _PATH, json=body, once=True)
 
     def list(self) -> Iterator[WebhookAnswer]:
         """All endpoints."""
@@ -60,11 +60,11 @@ class Webhooks:
     def rotate(self, webhook_id: str, *, keep_s: int | None = None) -> WebhookAnswer:
         """Replace the secret; only this answer holds the new one. The previous one signs too for ``keep_s`` seconds."""
         params = {} if keep_s is None else {"keep_s": str(keep_s)}
-        return self._calls.call(WebhookAnswer, "POST", f"{_PATH}/{webhook_id}/rotate", params=params, repeatable=False)
+        return self._calls.call(WebhookAnswer, "POST", f"{_PATH}/{webhook_id}/rotate", params=params, once=True)
 
     def ping(self, webhook_id: str) -> DeliveryAnswer:
         """Send a test event."""
-        return self._calls.call(DeliveryAnswer, "POST", f"{_PATH}/{webhook_id}/ping", repeatable=False)
+        return self._calls.call(DeliveryAnswer, "POST", f"{_PATH}/{webhook_id}/ping", once=True)
 
     def deliveries(
         self,
@@ -87,7 +87,7 @@ class Webhooks:
         queued = 0
         while True:
             path = f"{_PATH}/{webhook_id}/recover"
-            answer = self._calls.call(Recovered, "POST", path, json=start, repeatable=False)
+            answer = self._calls.call(Recovered, "POST", path, json=start, once=True)
             queued += answer.queued
             if not answer.more:
                 return queued
@@ -99,4 +99,4 @@ class Webhooks:
     def redeliver(self, webhook_id: str, delivery_id: str) -> DeliveryAnswer:
         """Send a delivery again, under the same ``webhook-id``."""
         path = f"{_PATH}/{webhook_id}/deliveries/{delivery_id}/redeliver"
-        return self._calls.call(DeliveryAnswer, "POST", path, repeatable=False)
+        return self._calls.call(DeliveryAnswer, "POST", path, once=True)

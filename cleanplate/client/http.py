@@ -66,6 +66,8 @@ from cleanplate.errors import Refused
 
 #: Seconds that the service may hold a long poll; less than the time-out of an answer.
 LONG_POLL_S = 25
+#: For answers to requests that have the service list a bucket, which takes minutes for 100,000 keys.
+LISTING = httpx.Timeout(600.0, connect=10.0)
 #: Images that one request judges.
 REVIEWED_AT_ONCE = 1000
 #: Files with more bytes are sent in parts.
@@ -186,17 +188,24 @@ class Client:
         *,
         rights: Rights,
         mask: Mask,
+        only_new: bool = False,
         idempotency_key: str | None = None,
+        journal: Journal | None = None,
+        on_uploaded: Callable[[int], None] | None = None,
         **terms: Unpack[Terms],
     ) -> Job:
         """Submit every picture under ``s3://bucket/prefix/`` as one job; its ``custom_id`` is the rest of its key.
 
-        ``url`` may be several prefixes. Keys that are left out are told by :meth:`skipped`.
+        ``url`` may be several prefixes. Keys that are left out are told by :meth:`skipped`. ``only_new`` leaves out
+        pictures whose present version has its result in the destination; with none left, Refused ``nothing_new``.
         """
+        source: JsonObject = {"source": url if isinstance(url, str) else list(url)}
+        if only_new:
+            source["only_new"] = True
         return self._submit(
-            lambda uploads: {"source": url if isinstance(url, str) else list(url), **mask_fields(mask, uploads)},
+            lambda uploads: {**source, **mask_fields(mask, uploads)},
             files=[mask] if isinstance(mask, Path) else [],
-            rights=rights, terms=terms, key=idempotency_key, journal=None, on_uploaded=None,
+            rights=rights, terms=terms, key=idempotency_key, journal=journal, on_uploaded=on_uploaded,
         )  # fmt: skip
 
     def dry_run(
@@ -206,7 +215,7 @@ class Client:
         uploads = self.upload([mask]) if isinstance(mask, Path) else {}
         source = url if isinstance(url, str) else list(url)
         body = {"source": source, "dry_run": True, **mask_fields(mask, uploads), **terms_body(rights, terms)}
-        return self._calls.call(DryRun, "POST", "/v1/jobs", json=body)
+        return self._calls.call(DryRun, "POST", "/v1/jobs", json=body, timeout=LISTING)
 
     def upload(
         self,
@@ -263,7 +272,7 @@ class Client:
 
     def retry(self, job_id: str) -> JobAnswer:
         """Queue the failed images again."""
-        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "retry"), repeatable=False)
+        return self._calls.call(JobAnswer, "POST", _job_path(job_id, "retry"), once=True)
 
     def delete(self, job_id: str) -> None:
         """Delete the job with all its files; images that have not ended are canceled."""
@@ -352,7 +361,7 @@ class Client:
             **mask_fields(mask, uploads),
             **redo_body(terms),
         }
-        answer = self._calls.call(JobAnswer, "POST", _job_path(job_id, "redo"), json=body, repeatable=False)
+        answer = self._calls.call(JobAnswer, "POST", _job_path(job_id, "redo"), json=body, once=True)
         return Job(self, answer)
 
     def results(self, job_id: str) -> Iterator[ResultLine]:
@@ -508,7 +517,9 @@ class Client:
         return Job(self, answer)
 
     def _post(self, body: JsonObject, key: str) -> JobAnswer:
-        return self._calls.call(JobAnswer, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": key})
+        patience = LISTING if "source" in body else None
+        headers = {"Idempotency-Key": key}
+        return self._calls.call(JobAnswer, "POST", "/v1/jobs", json=body, headers=headers, timeout=patience)
 
     def _follow(self, path: str) -> Iterator[Event]:
         return follow(self._calls, path, patience=Patience(self._patience_s))

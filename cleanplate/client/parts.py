@@ -46,7 +46,7 @@ class PartedFile:
     def _begin(self) -> str:
         name, size = self._file.name, self._file.stat().st_size
         announced = {"filename": name, "content_type": content_type(self._file), "size": size, "method": "multipart"}
-        answer = self._calls.json("POST", "/v1/uploads", json={"files": [announced]})
+        answer = self._calls.json("POST", "/v1/uploads", json={"files": [announced]}, once=True)
         slot = self._calls.read(UploadSlot, answer["uploads"][0])
         begun = Begun(slot.id, slot.parts[0].size, len(slot.parts))
         if self._journal is not None:

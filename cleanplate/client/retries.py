@@ -1,6 +1,6 @@
 """When the client repeats a call: transient failures, after random waits that grow.
 
-A call that must not happen twice is repeated only when the first attempt cannot have reached the service.
+A call that must not happen twice carries an Idempotency-Key, by which the service knows the repeats.
 """
 
 from __future__ import annotations
@@ -31,14 +31,13 @@ class Retries:
     longest_wait_s: float = 15.0
     sleep: Callable[[float], None] = time.sleep
 
-    def call(self, call: Callable[[], Result], *, repeatable: bool = True) -> Result:
+    def call(self, call: Callable[[], Result]) -> Result:
         """The call's result; after the last attempt, the call's own error."""
-        may_repeat = is_transient if repeatable else never_arrived
         for attempt in range(1, self.attempts):
             try:
                 return call()
             except Exception as error:
-                if not may_repeat(error):
+                if not is_transient(error):
                     raise
                 wait_s = self._wait_s(attempt, error)
             self.sleep(wait_s)
@@ -56,10 +55,3 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, Refused):
         return error.status in TRANSIENT_STATUSES or error.code in TRANSIENT_CODES
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
-
-
-def never_arrived(error: BaseException) -> bool:
-    """Whether the service cannot have acted on the call."""
-    if isinstance(error, Refused):
-        return error.status == httpx.codes.TOO_MANY_REQUESTS
-    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)

@@ -106,4 +106,4 @@ class Templates:
         body: JsonObject = {"name": name, kind: dict(source)}
         if webhook_id is not None:
             body["webhook_id"] = webhook_id
-        return self._calls.call(TemplateAnswer, "POST", _PATH, json=body, repeatable=False)
+        return self._calls.call(TemplateAnswer, "POST", _PATH, json=body, once=True)

@@ -71,7 +71,7 @@ class Transfers:
                 {"filename": file.name, "content_type": content_type(file), "size": file.stat().st_size or None}
                 for file in batch
             ]
-            answer = self._calls.json("POST", "/v1/uploads", json={"files": announced})
+            answer = self._calls.json("POST", "/v1/uploads", json={"files": announced}, once=True)
             slots = [self._calls.read(UploadSlot, slot) for slot in answer["uploads"]]
             self._run_side_by_side([partial(send, file, slot) for file, slot in zip(batch, slots, strict=True)])
         for file in large:

@@ -14,6 +14,10 @@ from cleanplate.commands.tenant_jobs import metadata_of
 
 if TYPE_CHECKING:
     from cleanplate.base.masks import AutoMask, JobMask, TextMask
+    from cleanplate.client.answers import JobAnswer
+    from cleanplate.client.http import Client
+    from cleanplate.client.requests import Terms
+    from cleanplate.terminal.submission import Report
 
 
 class Basis(StrEnum):
@@ -33,19 +37,31 @@ class Urgency(StrEnum):
 
 def submit(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="FOLDER|MANIFEST",
-            help="Folder of the pictures; or a file that lists them, CSV or JSON Lines, by `url` or `upload_id`.",
+            metavar="FOLDER|MANIFEST|s3://…",
+            help="Folder of the pictures; a file that lists them, CSV or JSON Lines, by `url` or `upload_id`; or "
+            "`s3://bucket/prefix/` of a bucket that the service may read.",
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the results, which keep the pictures' folders and names.")],
     rights_basis: Annotated[Basis, typer.Option(help="The right by which the marks may be removed.")],
     attested_by: Annotated[str, typer.Option(help="Name of the person who answers for that right.")],
     rights_reference: Annotated[
         str, typer.Option(help="Document that grants the right: a licence, a contract, an order.")
     ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results, which keep the pictures' folders and names.")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="s3://…",
+            help="Bucket into which the service writes each result: `s3://bucket/prefix/`, or with places in braces. "
+            "In place of --out, or beside it.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Submit nothing, and tell what the job would be.")] = False,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -104,8 +120,9 @@ def submit(
     """Send pictures as one job, wait for it, and fetch the results.
 
     After an interruption (Ctrl-C, a lost connection, a reboot) the same command resumes. A journal in the folder of the
-    results lists the files that arrived and the job, so that no file is sent twice and no second job is made. Results
-    that exist are not fetched again. No file is ever overwritten: a result whose name another file has gets a number.
+    results (without --out: of the pictures) lists the files that arrived and the job, so that no file is sent twice
+    and no second job is made. Results that exist are not fetched again. No file is ever overwritten: a result whose
+    name another file has gets a number. A job from a bucket into a bucket goes on without this command.
 
     Uses the service at `CLEANPLATE_URL` with the key in `CLEANPLATE_API_KEY`, or else the one of `cleanplate up`.
     Exit status: 0 if every image has a result, 1 if some have none (they are listed), 2 if the job could not be done,
@@ -113,66 +130,81 @@ def submit(
 
     Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/ --rights-basis owner
     --attested-by "Jo Doe" --rights-reference "own photographs"`;
-    with `--find-mark`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` you paint no mask
+    with `--find-mark`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` you paint no mask.
+    A whole bucket: `cleanplate submit s3://catalogue/spring/ --to s3://catalogue/clean/ --mask logo-mask.png …`
     """
     from rich.console import Console
 
     from cleanplate.client.answers import Rights
     from cleanplate.errors import UsageError
+    from cleanplate.terminal.buckets import destination_of, left_out_lines, name_of
     from cleanplate.terminal.connection import connect
-    from cleanplate.terminal.reviewing import fetch_previews, marks_description, next_steps
-    from cleanplate.terminal.submission import Listed, Work, clean, gather
+    from cleanplate.terminal.dry_runs import dry_run_lines
+    from cleanplate.terminal.submission import Work, clean, work_of
     from cleanplate.terminal.text_marks import text_mask
 
     auto_mask = _auto_mask(find_mark, auto_approve, force)
     chosen_mask = _only_mask(mask, auto_mask, text_mask(text or (), area or (), any_text=any_text))
-    work: Work | Listed
-    if source.is_file():
-        work = Listed(source, chosen_mask)
-    elif chosen_mask is None:
-        raise UsageError("State the pixels to repair with --mask; or give --find-mark, or --text.")
-    else:
-        work = gather(source, chosen_mask, recursive=recursive, globs=glob or (), apart=out)
-    for group in work.left_out if isinstance(work, Work) else []:
-        typer.echo(f"Left out: {group.text(source)}", err=True)
+    if out is None and to is None and not dry_run:
+        raise UsageError("Say where the results go: --out FOLDER, or --to s3://bucket/prefix/.")
+    work = work_of(source, chosen_mask, recursive=recursive, globs=glob or (), apart=out)
+    if isinstance(work, Work):
+        for group in work.left_out:
+            typer.echo(f"Left out: {group.text(work.folder)}", err=True)
     rights = Rights(basis=rights_basis.value, attested_by=attested_by, reference=rights_reference)
+    terms: Terms = {
+        "name": name or name_of(source),
+        "labels": label,
+        "metadata": metadata_of(metadata) or None,
+        "destination": None if to is None else destination_of(to),
+        "webhook_id": webhook_id,
+        "priority": priority.value,
+        "deadline": deadline,
+        "retention_days": retention_days,
+    }
     with connect() as client:
-        report = clean(
-            client,
-            work,
-            out,
-            rights=rights,
-            console=Console(stderr=True),
-            name=name or source.resolve().name[:200],
-            labels=label,
-            metadata=metadata_of(metadata) or None,
-            webhook_id=webhook_id,
-            priority=priority.value,
-            deadline=deadline,
-            retention_days=retention_days,
-            approve=approve,
-        )
+        if dry_run:
+            for line in dry_run_lines(client, work, rights=rights, **terms):
+                typer.echo(line)
+            return
+        report = clean(client, work, out, rights=rights, console=Console(stderr=True), approve=approve, **terms)
         if report.job.state == "needs_review":
-            marks = fetch_previews(client, report.job, out)
-            if marks:
-                typer.echo(marks_description(marks))
-            typer.echo(next_steps(report.job, f"{client.url}/jobs/{report.job.id}"))
-            if marks:
-                typer.echo("Or repeat this command with --approve.")
-            elif report.job.review and report.job.review.error and report.job.review.error.code == "samples_too_few":
-                typer.echo("Or repeat this command with --force, to continue with these few pictures.")
+            _ask_for_review(client, report.job, out)
             raise typer.Exit(3)
-    for image in report.unfinished:
-        reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
-        typer.echo(f"{image.name}  {reason}", err=True)
-    typer.echo(f"{len(report.results)} of {report.job.total} images are clean, in {out}.")
-    for sentence in report.differences:
-        typer.echo(sentence)
+        if report.job.rows_skipped:
+            for line in left_out_lines(client.skipped(report.job.id), report.job.rows_skipped):
+                typer.echo(line, err=True)
+    _tell(report, " and ".join(str(place) for place in (out, to) if place))
     if isinstance(work, Work) and work.left_out:
         count = sum(len(group.paths) for group in work.left_out)
         typer.echo(f"{count} files or folders of {source} were left out; see above.")
     if report.unfinished:
         raise typer.Exit(1)
+
+
+def _ask_for_review(client: Client, job: JobAnswer, out: Path | None) -> None:
+    """Print where the found marks are to be looked at, and how to go on."""
+    from cleanplate.terminal.reviewing import fetch_previews, marks_description, next_steps
+
+    marks = {} if out is None else fetch_previews(client, job, out)
+    if marks:
+        typer.echo(marks_description(marks))
+    typer.echo(next_steps(job, f"{client.url}/jobs/{job.id}"))
+    if marks:
+        typer.echo("Or repeat this command with --approve.")
+    elif job.review and job.review.error and job.review.error.code == "samples_too_few":
+        typer.echo("Or repeat this command with --force, to continue with these few pictures.")
+
+
+def _tell(report: Report, where: str) -> None:
+    """Print the images without a result, the number of the others, and where they differ from their sources."""
+    for image in report.unfinished:
+        reason = f"{image.error.code}: {image.error.detail}" if image.error else image.state
+        typer.echo(f"{image.path or image.name}  {reason}", err=True)
+    done = report.job.total - len(report.unfinished)
+    typer.echo(f"{done} of {report.job.total} images are clean, in {where}.")
+    for sentence in report.differences:
+        typer.echo(sentence)
 
 
 def _auto_mask(find_mark: bool, auto_approve: bool, force: bool) -> AutoMask | None:

@@ -22,6 +22,7 @@ from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
 from cleanplate.client.requests import Picture, Terms
 from cleanplate.errors import UsageError
+from cleanplate.terminal.buckets import is_bucket
 from cleanplate.terminal.differences import differences
 from cleanplate.terminal.folders import LeftOut, walk_pictures
 
@@ -54,6 +55,14 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Every picture under a prefix of an allowed bucket, and their mask; the service lists and reads them."""
+
+    url: str
+    mask: Path | JobMask
+
+
+@dataclass(frozen=True)
 class Report:
     """The job at its end, or when it waits for a person. ``unfinished`` are the images without a result."""
 
@@ -62,6 +71,27 @@ class Report:
     unfinished: list[ImageAnswer]
     #: Sentences about results that differ from their sources in name or in contents.
     differences: list[str] = field(default_factory=list)
+
+
+def work_of(
+    source: str, mask: Path | JobMask | None, *, recursive: bool, globs: Sequence[str], apart: Path | None
+) -> Work | Listed | Listing:
+    """The work at a folder, a manifest, or ``s3://bucket/prefix/``; the other arguments are those of :func:`gather`.
+
+    Raises:
+        UsageError: there is no mask, or as :func:`gather`.
+    """
+    if not is_bucket(source) and Path(source).is_file():
+        return Listed(Path(source), mask)
+    if mask is None:
+        raise UsageError("State the pixels to repair with --mask; or give --find-mark, or --text.")
+    if not is_bucket(source):
+        return gather(Path(source), mask, recursive=recursive, globs=globs, apart=apart)
+    if globs or not recursive:
+        raise UsageError("--glob and --no-recursive choose from a folder of this machine: name a narrower prefix.")
+    if isinstance(mask, Path) and not mask.is_file():
+        raise UsageError(f"There is no mask {mask}. The pictures of a bucket share one file.")
+    return Listing(source, mask)
 
 
 def gather(
@@ -115,8 +145,8 @@ def _masks_by_stem(folder: Path, root: Path, pictures: list[Path]) -> list[Path]
 
 def clean(
     client: Client,
-    work: Work | Listed,
-    out: Path,
+    work: Work | Listed | Listing,
+    out: Path | None,
     *,
     rights: Rights,
     console: Console,
@@ -125,6 +155,8 @@ def clean(
 ) -> Report:
     """Submit the work as one job, wait for its end, and write the results into ``out`` (made if missing).
 
+    Without ``out`` results stay where the job's destination puts them, and the journal lies beside the pictures. A job
+    of a bucket without ``out`` has no journal: it goes on without this program.
     A job that waits for a person is reported and left waiting; ``approve`` starts such a job.
     ``terms`` are those of :meth:`Client.submit`.
 
@@ -133,10 +165,11 @@ def clean(
         ClientError: the service refused, or could not be reached.
     """
     files = [*work.pictures, *work.masks] if isinstance(work, Work) else []
-    if out.resolve() in {path.parent.resolve() for path in files}:
-        raise UsageError(f"{out} holds the input: choose another folder for the results.")
-    make_folder(out)
-    journal = Journal(out / JOURNAL)
+    if out is not None:
+        if out.resolve() in {path.parent.resolve() for path in files}:
+            raise UsageError(f"{out} holds the input: choose another folder for the results.")
+        make_folder(out)
+    journal = _journal_of(work, out)
     with Progress(
         TextColumn("{task.description:<12}"),
         BarColumn(),
@@ -159,6 +192,10 @@ def clean(
                 on_uploaded=show_uploads,
                 **terms,
             )
+        elif isinstance(work, Listing):
+            job = client.submit_folder(
+                work.url, mask=work.mask, rights=rights, journal=journal, on_uploaded=show_uploads, **terms
+            )
         else:
             job = client.submit_manifest(
                 work.manifest,
@@ -169,6 +206,8 @@ def clean(
                 **terms,
             )
         progress.console.print(f"Job {job.id}")
+        if journal is None:
+            progress.console.print(f"It goes on without this program: `cleanplate watch {job.id}` follows it.")
         if approve and job.refresh().state == "needs_review":
             job.approve()
         cleaning = progress.add_task("Cleaning", total=job.total, pace="")
@@ -183,10 +222,26 @@ def clean(
             return Report(job.answer, [], [])
         images = list(job.images())
         unfinished = [image for image in images if not image.result_url]
-        fetching = progress.add_task("Fetching", total=len(images) - len(unfinished), pace="")
-        files_of = job.download(out, on_done=lambda count: progress.advance(fetching, count))
-    journal.close()
+        files_of: dict[str, Path] = {}
+        if out is not None:
+            fetching = progress.add_task("Fetching", total=len(images) - len(unfinished, differences(images)), pace="")
+            files_of = job.download(out, on_done=lambda count: progress.advance(fetching, count))
+    if journal is not None:
+        journal.close()
     return Report(job.answer, sorted(files_of.values()), unfinished, differences(images))
+
+
+def _journal_of(work: Work | Listed | Listing, out: Path | None) -> Journal | None:
+    """The journal of a submission: in the folder of the results, else beside the pictures, if they are files."""
+    if out is not None:
+        return Journal(out / JOURNAL)
+    match work:
+        case Work():
+            return Journal(work.folder / JOURNAL)
+        case Listed():
+            return Journal(work.manifest.parent / JOURNAL)
+        case Listing():
+            return None
 
 
 def watch_job(client: Client, job_id: str, console: Console, *, on_review: Callable[[JobAnswer], str]) -> JobAnswer:

@@ -1,7 +1,8 @@
-"""Keeps a folder of clean pictures in step with a folder of marked ones: sends what is new, and skips what was done.
+"""Keeps clean pictures in step with marked ones: sends what is new, and skips what was done.
 
-The record, a file of JSON Lines, has a line for each picture that was cleaned: its path, the SHA-256 of its file, and
-where its result is. A picture is new if its hash is not that of the record, or its result is gone.
+Of a bucket the service itself compares source and destination. Of a folder there is a record, a file of JSON Lines. It
+has a line for each picture that was cleaned: its path, the SHA-256 of its file, and where its result is. A picture is
+new if its hash is not that of the record, or its result is gone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Unpack
 
@@ -18,7 +19,8 @@ from cleanplate.client.answers import ImageAnswer, JobAnswer, ResultLine, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.job import result_path, sha256_of
 from cleanplate.client.requests import Picture, Terms
-from cleanplate.errors import UsageError
+from cleanplate.errors import Refused, UsageError
+from cleanplate.terminal.buckets import left_out_lines
 
 #: The record's name, in the folder of the results, or of the pictures where results go into a bucket.
 RECORD = ".cleanplate-sync.jsonl"
@@ -70,12 +72,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did; ``job`` is ``None`` where nothing was new."""
+    """The work of a run; ``job`` is ``None`` where nothing was new."""
 
     job: JobAnswer | None
     cleaned: int
-    skipped: int
+    #: Pictures that were done before; ``None``: ``left_out`` says it.
+    skipped: int | None
     unfinished: list[ImageAnswer]
+    #: Lines about keys of a bucket that were left out.
+    left_out: list[str] = field(default_factory=list)
 
 
 def new_pictures(folder: Path, pictures: Sequence[Path], record: Record, out: Path | None) -> dict[Path, Synced]:
@@ -96,12 +101,37 @@ def new_pictures(folder: Path, pictures: Sequence[Path], record: Record, out: Pa
     return fresh
 
 
-def sync(
+def sync_bucket(
+    client: Client,
+    url: str,
+    mask: Path | JobMask,
+    *,
+    rights: Rights,
+    on_job: Callable[[JobAnswer], None],
+    **terms: Unpack[Terms],
+) -> Report:
+    """Clean the pictures under ``s3://bucket/prefix/`` without a result in the destination of ``terms``, as one job.
+
+    Raises:
+        ClientError: the service refused, or could not be reached.
+    """
+    try:
+        job = client.submit_folder(url, mask=mask, rights=rights, only_new=True, **terms)
+    except Refused as error:
+        if error.code != "nothing_new":
+            raise
+        return Report(None, 0, None, [], [str(error)])
+    left_out = list(left_out_lines(client.skipped(job.id), job.answer.rows_skipped))
+    ended = job.wait(on_change=on_job).answer
+    unfinished = [image for image in job.images() if not image.result_url]
+    return Report(ended, ended.total - len(unfinished), None, unfinished, left_out)
+
+
+def sync_folder(
     client: Client,
     folder: Path,
     pictures: Sequence[Path],
     mask: Path | JobMask,
-    record: Record,
     *,
     out: Path | None,
     rights: Rights,
@@ -111,8 +141,10 @@ def sync(
     """Clean the pictures that are new as one job; their results go into ``out``, or where ``terms`` say.
 
     Raises:
+        UsageError: the record cannot be read.
         ClientError: the service refused, or could not be reached.
     """
+    record = Record((folder if out is None else out) / RECORD)
     fresh = new_pictures(folder, pictures, record, out)
     skipped = len(pictures) - len(fresh)
     if not fresh:

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 from cleanplate.base.addresses import reason_against
 from cleanplate.base.settings import Settings
-from storage.blobs.s3 import S3Reader
+from storage.blobs.s3 import S3Object, S3Reader
 
 _SCHEME = "s3://"
+#: The user metadata of a result that names the version of its source, as S3's ETag.
+SOURCE_VERSION = "cleanplate-source-etag"
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,19 @@ class Buckets:
             raise ValueError(f"not an address in S3: {url!r}")
         self._reader.download(place.bucket, place.key, file, max_bytes=max_bytes)
 
-    def list(self, url: str) -> Iterator[str]:
-        """The keys under ``s3://bucket/prefix``, in order. Raises like :meth:`get`."""
+    def list(self, url: str) -> Iterator[S3Object]:
+        """The objects under ``s3://bucket/prefix``, in the order of their keys. Raises like :meth:`get`."""
         place = Place.of(url)
         if place is None:
             raise ValueError(f"not an address in S3: {url!r}")
-        return self._reader.keys(place.bucket, place.key)
+        return self._reader.objects(place.bucket, place.key)
+
+    def head(self, url: str) -> tuple[S3Object, dict[str, str]]:
+        """The object at ``s3://bucket/key``, and its user metadata. Raises like :meth:`get`."""
+        place = Place.of(url)
+        if place is None:
+            raise ValueError(f"not an address in S3: {url!r}")
+        return self._reader.head(place.bucket, place.key)
 
     def put(
         self, url: str, data: bytes, *, content_type: str, cache_control: str | None, metadata: Mapping[str, str]

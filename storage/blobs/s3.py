@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
@@ -17,6 +18,15 @@ from storage.errors import PartsInvalid
 
 #: S3's error codes for missing parts, or parts with another ETag.
 _BAD_PARTS = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
+
+
+@dataclass(frozen=True)
+class S3Object:
+    """One version of an object in a bucket."""
+
+    key: str
+    #: The text by which S3 names this version, without quotes.
+    etag: str
 
 
 class S3Reader:
@@ -39,12 +49,19 @@ class S3Reader:
         with translated(f"s3://{bucket}/{key}"):
             file.writelines(pieces(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s))
 
-    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
-        """All keys that begin with ``prefix``, in order."""
+    def objects(self, bucket: str, prefix: str) -> Iterator[S3Object]:
+        """All objects whose keys begin with ``prefix``, in the order of their keys."""
         with translated(f"s3://{bucket}/{prefix}"):
             pages = self._clients.at(self._endpoint_url).get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=bucket, Prefix=prefix):
-                yield from (entry["Key"] for entry in page.get("Contents", []))
+                for entry in page.get("Contents", []):
+                    yield S3Object(entry["Key"], entry["ETag"].strip('"'))
+
+    def head(self, bucket: str, key: str) -> tuple[S3Object, dict[str, str]]:
+        """An object, and its user metadata. Raises BlobNotFound."""
+        with translated(f"s3://{bucket}/{key}"):
+            answer = self._clients.at(self._endpoint_url).head_object(Bucket=bucket, Key=key)
+        return S3Object(key, answer["ETag"].strip('"')), answer["Metadata"]
 
     def write(self, bucket: str, key: str, data: bytes, headers: Mapping[str, Any]) -> None:
         """Writes an object, with these parameters of ``PutObject``."""

@@ -58,6 +58,11 @@ class Usage:
     images_in_flight: int
     bytes_today: int
 
+    @property
+    def images_left_today(self) -> int | None:
+        """The rest of the images a day; ``None``: there is no such quota."""
+        return None if self.quota.images_per_day is None else max(self.quota.images_per_day - self.images_today, 0)
+
 
 @dataclass(frozen=True)
 class Work:

@@ -38,8 +38,7 @@ from tests import patient
 from tests.api_process import served
 from tests.faults.resolver import Answer, Resolver, resolver_in
 from tests.faults.tcp_proxy import TcpProxy, Way, tcp_proxy
-from tests.faults.test_killed_processes import children
-from tests.running import until
+from tests.running import children, until
 from tests.servers import PostgresServer, RedisServer, S3Server, Server, free_port
 from tests.shop import Shop
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import redis
 
@@ -12,24 +11,9 @@ from storage.records import ImageState, Priority, TemplateKind, TemplateState
 from tests.catalogue import png
 from tests.faults.conftest import Service
 from tests.marked import marked_pictures
-from tests.running import kill, processes_with, until
+from tests.running import children, kill, processes_with, until
 from tests.servers import PostgresServer, RedisServer
 from tests.unit.workers.device.templates.test_templates import now, wanted
-
-
-def children(pid: int) -> list[int]:
-    """Process ids of a process's living children (Linux)."""
-    pids = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                # The name before these fields may hold anything, but ends with the last bracket.
-                state, parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
-            except OSError:  # it ended in between
-                continue
-            if int(parent) == pid and state != "Z":
-                pids.append(int(folder.name))
-    return pids
 
 
 def kill_worker_child(service: Service) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from tests.faults.conftest import Service
 from tests.faults.s3_proxy import Fault
-from tests.faults.test_killed_processes import children
-from tests.running import until
+from tests.running import children, until
 
 
 @pytest.mark.parametrize("fault", [Fault.BUSY, Fault.DRIPPING, Fault.CUT])

@@ -6,8 +6,7 @@ import os
 import signal
 
 from tests.faults.conftest import Service
-from tests.faults.test_killed_processes import children
-from tests.running import until
+from tests.running import children, until
 
 
 def test_worker_stopped_beyond_its_lease_cannot_finish_and_notices(embedded: Service) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from storage.database import Database
 from storage.errors import JobCanceled
@@ -24,6 +24,7 @@ from storage.ledger.lifecycle.transitions import (
 from storage.ledger.operations import audit
 from storage.ledger.templates import template_use
 from storage.ledger.tenants import quotas
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.records import Job, JobState
 from storage.tables import jobs
 
@@ -77,25 +78,45 @@ def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audi
         JobCanceled: it was canceled.
         QuotaExceeded: more than the tenant may ask for.
     """
-    with db.write() as connection:
+    return retry_failed_once(db, tenant_id, None, job_id, actor=actor).made
+
+
+def retry_failed_once(
+    db: Database, tenant_id: str, once: Once | None, job_id: str, *, actor: str = audit.SERVICE
+) -> Done[Job]:
+    """As :func:`retry_failed`, for a request that may have an idempotency key. A repeat gets the job as it is now."""
+    retried_images = 0
+
+    def make(connection: Connection) -> Job:
+        nonlocal retried_images
         job = read_one_job(db, connection, tenant_id, job_id)
         if job.state is JobState.CANCELED:
             raise JobCanceled(job_id)
         locked = lock_images_of_job(connection, job_id, RETRY)
         if not locked:
             return job
-        count = sum(group.images for group in locked)
-        quotas.use(db, connection, tenant_id, images=count, sizes=[])
+        retried_images = sum(group.images for group in locked)
+        quotas.use(db, connection, tenant_id, images=retried_images, sizes=[])
         # A template that settles at this moment may move the job, so the job is read after its lock.
         connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
         transition = _retry_of(read_one_job(db, connection, tenant_id, job_id))
-        entry = audit.Event(tenant_id, "job.retried", actor, job_id, None, {"images": count})
+        entry = audit.Event(tenant_id, "job.retried", actor, job_id, None, {"images": retried_images})
         if not move_job(db, connection, transition, job_id, entry=entry):
             raise JobCanceled(job_id)
         move_images_of_job(db, connection, job_id, RETRY, locked)
-        retried = read_one_job(db, connection, tenant_id, job_id)
-    log.info("job.retried", job=job_id, tenant=tenant_id, actor=actor, images=count)
-    return retried
+        return read_one_job(db, connection, tenant_id, job_id)
+
+    done = make_once(
+        db,
+        tenant_id,
+        once,
+        make=make,
+        answer_of=lambda job: {"job": job.id},
+        again=lambda connection, stored: read_one_job(db, connection, tenant_id, stored["job"]),
+    )
+    if retried_images:
+        log.info("job.retried", job=job_id, tenant=tenant_id, actor=actor, images=retried_images)
+    return done
 
 
 def _retry_of(job: Job) -> JobTransition:

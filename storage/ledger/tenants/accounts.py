@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Date, cast, delete, func, select, union_all
@@ -58,6 +58,13 @@ def list_account(db: Database, tenant_id: str, since: date, until: date) -> list
     query = select(both.c.day, *sums).group_by(both.c.day).order_by(both.c.day)
     with db.read() as connection:
         return [AccountDay(row.day, _work(row)) for row in connection.execute(query)]
+
+
+def recent_device_seconds(db: Database, tenant_id: str, *, days: int) -> float | None:
+    """Mean seconds of devices for an image of the tenant in the last ``days``; ``None`` where there was none."""
+    until = today(db)
+    work = sum((day.work for day in list_account(db, tenant_id, until - timedelta(days=days), until)), Work())
+    return work.device_ms / 1000 / work.images if work.images else None
 
 
 def today(db: Database) -> date:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from storage.database import Database
 from storage.errors import NotFound, WebhookDisabled
 from storage.ledger import bulk
+from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.ledger.webhooks import outbox
 from storage.records import (
     BATCH_EVENT,
@@ -208,7 +209,14 @@ def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) 
         NotFound: no such delivery of this tenant's endpoint.
         WebhookDisabled: nothing is posted to the endpoint.
     """
-    with db.write() as connection:
+    redeliver_once(db, tenant_id, None, endpoint_id, delivery_id)
+    return get_delivery(db, tenant_id, endpoint_id, delivery_id)
+
+
+def redeliver_once(db: Database, tenant_id: str, once: Once | None, endpoint_id: str, delivery_id: str) -> Done[str]:
+    """As :func:`redeliver`, for a request that may have an idempotency key; returns the delivery's id."""
+
+    def make(connection: Connection) -> str:
         _lock_enabled(connection, tenant_id, endpoint_id)
         moved = connection.execute(
             update(webhook_deliveries)
@@ -217,7 +225,16 @@ def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) 
         ).rowcount
         if not moved:
             raise NotFound("delivery", delivery_id)
-    return get_delivery(db, tenant_id, endpoint_id, delivery_id)
+        return delivery_id
+
+    return make_once(
+        db,
+        tenant_id,
+        once,
+        make=make,
+        answer_of=lambda made: {"delivery": made},
+        again=lambda _, stored: str(stored["delivery"]),
+    )
 
 
 def recover(
@@ -232,12 +249,26 @@ def recover(
         NotFound: no such endpoint of this tenant.
         WebhookDisabled: nothing is posted to it.
     """
+    return recover_once(db, tenant_id, None, endpoint_id, since=since, after=after).made
+
+
+def recover_once(
+    db: Database,
+    tenant_id: str,
+    once: Once | None,
+    endpoint_id: str,
+    *,
+    since: datetime | None,
+    after: str | None,
+) -> Done[tuple[int, bool]]:
+    """As :func:`recover`, for a request that may have an idempotency key. A repeat gets the first numbers again."""
     query = select(_columns.id).where(_columns.endpoint_id == endpoint_id, _columns.state == DeliveryState.FAILED)
     if since is not None:
         query = query.where(_columns.created_at >= since)
     if after is not None:
         query = query.where(_columns.id > after)
-    with db.write() as connection:
+
+    def make(connection: Connection) -> tuple[int, bool]:
         _lock_enabled(connection, tenant_id, endpoint_id)
         chosen = list(connection.scalars(query.order_by(_columns.id).limit(MOST_RECOVERED + 1)))
         named = chosen[:MOST_RECOVERED]
@@ -248,6 +279,15 @@ def recover(
                 .values(state=DeliveryState.PENDING, next_attempt_at=db.now(), attempts_before=_columns.attempts)
             )
         return len(named), len(chosen) > len(named)
+
+    return make_once(
+        db,
+        tenant_id,
+        once,
+        make=make,
+        answer_of=lambda made: {"queued": made[0], "more": made[1]},
+        again=lambda _, stored: (stored["queued"], stored["more"]),
+    )
 
 
 def list_deliveries(

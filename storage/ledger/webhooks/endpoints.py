@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, literal, select, update
@@ -79,17 +79,7 @@ def create_endpoint_once(
         _tell_audit(db, connection, row, "created", actor)
         return _endpoint(row), secret
 
-    def again(connection: Connection, stored: dict[str, Any]) -> tuple[WebhookEndpoint, str]:
-        row = connection.execute(
-            select(webhook_endpoints).where(
-                webhook_endpoints.c.id == stored["id"], webhook_endpoints.c.tenant_id == tenant_id
-            )
-        ).first()
-        if row is None:
-            raise NotFound("webhook endpoint", stored["id"])
-        return _endpoint(row), row.secret
-
-    return make_once(db, tenant_id, once, make=make, answer_of=lambda made: {"id": made[0].id}, again=again)
+    return _shown_once(db, tenant_id, once, make)
 
 
 def list_endpoints(db: Database, tenant_id: str) -> list[WebhookEndpoint]:
@@ -135,25 +125,43 @@ def change_endpoint(
         changes |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
     if not changes:
         return get_endpoint(db, tenant_id, endpoint_id)
-    return _change(db, tenant_id, endpoint_id, changes, done="changed", actor=actor)
+    with db.write() as connection:
+        return _change(db, connection, tenant_id, endpoint_id, changes, done="changed", actor=actor)
 
 
 def rotate_secret(
     db: Database, tenant_id: str, endpoint_id: str, *, keep_s: float, actor: str = audit.SERVICE
 ) -> tuple[WebhookEndpoint, str]:
     """Replaces the secret; the old one also signs for ``keep_s`` seconds. Raises NotFound."""
+    return rotate_secret_once(db, tenant_id, None, endpoint_id, keep_s=keep_s, actor=actor).made
+
+
+def rotate_secret_once(
+    db: Database, tenant_id: str, once: Once | None, endpoint_id: str, *, keep_s: float, actor: str = audit.SERVICE
+) -> Done[tuple[WebhookEndpoint, str]]:
+    """As :func:`rotate_secret`, for a request that may have an idempotency key. A repeat gets the present secret."""
     secret = new_secret()
     changes = {
         "previous_secret": webhook_endpoints.c.secret if keep_s > 0 else literal(None),
         "previous_secret_expires_at": db.after(keep_s) if keep_s > 0 else literal(None),
         "secret": secret,
     }
-    return _change(db, tenant_id, endpoint_id, changes, done="secret_rotated", actor=actor), secret
+
+    def make(connection: Connection) -> tuple[WebhookEndpoint, str]:
+        return _change(db, connection, tenant_id, endpoint_id, changes, done="secret_rotated", actor=actor), secret
+
+    return _shown_once(db, tenant_id, once, make)
 
 
 def ping(db: Database, tenant_id: str, endpoint_id: str) -> str:
     """Queues a test delivery, whatever the filters; returns its id. Raises NotFound, WebhookDisabled."""
-    with db.write() as connection:
+    return ping_once(db, tenant_id, None, endpoint_id).made
+
+
+def ping_once(db: Database, tenant_id: str, once: Once | None, endpoint_id: str) -> Done[str]:
+    """As :func:`ping`, for a request that may have an idempotency key."""
+
+    def make(connection: Connection) -> str:
         if _lock(connection, tenant_id, endpoint_id).disabled_at is not None:
             raise WebhookDisabled(endpoint_id)
         now = connection.execute(select(db.now())).scalar_one()
@@ -172,6 +180,15 @@ def ping(db: Database, tenant_id: str, endpoint_id: str) -> str:
             )
         )
         return delivery_id
+
+    return make_once(
+        db,
+        tenant_id,
+        once,
+        make=make,
+        answer_of=lambda delivery_id: {"delivery": delivery_id},
+        again=lambda _, stored: str(stored["delivery"]),
+    )
 
 
 def delete_endpoint(db: Database, tenant_id: str, endpoint_id: str, *, actor: str = audit.SERVICE) -> None:
@@ -257,20 +274,46 @@ def lock_endpoint(connection: Connection, tenant_id: str, endpoint_id: str | Non
         raise NotFound("webhook endpoint", endpoint_id)
 
 
-def _change(
-    db: Database, tenant_id: str, endpoint_id: str, changes: ColumnValues, *, done: str, actor: str
-) -> WebhookEndpoint:
-    with db.write() as connection:
+def _shown_once(
+    db: Database,
+    tenant_id: str,
+    once: Once | None,
+    make: Callable[[Connection], tuple[WebhookEndpoint, str]],
+) -> Done[tuple[WebhookEndpoint, str]]:
+    """Makes an endpoint or its secret once. A repeat gets both as they are now. Raises NotFound: both are gone."""
+
+    def again(connection: Connection, stored: dict[str, Any]) -> tuple[WebhookEndpoint, str]:
         row = connection.execute(
-            update(webhook_endpoints)
-            .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
-            .values(**changes)
-            .returning(webhook_endpoints)
+            select(webhook_endpoints).where(
+                webhook_endpoints.c.id == stored["id"], webhook_endpoints.c.tenant_id == tenant_id
+            )
         ).first()
-        if row is not None:
-            _tell_audit(db, connection, row, done, actor)
+        if row is None:
+            raise NotFound("webhook endpoint", stored["id"])
+        return _endpoint(row), row.secret
+
+    return make_once(db, tenant_id, once, make=make, answer_of=lambda made: {"id": made[0].id}, again=again)
+
+
+def _change(
+    db: Database,
+    connection: Connection,
+    tenant_id: str,
+    endpoint_id: str,
+    changes: ColumnValues,
+    *,
+    done: str,
+    actor: str,
+) -> WebhookEndpoint:
+    row = connection.execute(
+        update(webhook_endpoints)
+        .where(webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.tenant_id == tenant_id)
+        .values(**changes)
+        .returning(webhook_endpoints)
+    ).first()
     if row is None:
         raise NotFound("webhook endpoint", endpoint_id)
+    _tell_audit(db, connection, row, done, actor)
     return _endpoint(row)
 
 

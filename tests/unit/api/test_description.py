@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -10,11 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.problems import CATALOGUE
+from api.problem_kinds import CATALOGUE, type_of
 from api.web.pages import OpenPages, Pages
-from tests.unit.api.calling import Service
+from tests.unit.api.calling import PUBLIC_URL, Service
 
-MADE_BY_FLASK = {"/openapi.json", "/docs", "/static/<path:filename>"}
+NOT_DESCRIBED = {"/openapi.json", "/docs", "/problems/<id:code>", "/static/<path:filename>"}
 
 
 class Page(HTMLParser):
@@ -55,7 +56,7 @@ def test_every_route_is_described(service: Service) -> None:
         return isinstance(service.app.blueprints.get(endpoint.partition(".")[0]), Pages | OpenPages)
 
     described = {path for path, _, _ in operations(service)}
-    routes = {rule.rule for rule in service.app.url_map.iter_rules() if not is_page(rule.endpoint)} - MADE_BY_FLASK
+    routes = {rule.rule for rule in service.app.url_map.iter_rules() if not is_page(rule.endpoint)} - NOT_DESCRIBED
     assert {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule) for rule in routes} == described
 
 
@@ -141,7 +142,31 @@ def test_the_page_has_nothing_inline_and_loads_nothing_of_others(service: Servic
             assert answer.status_code == 200, address
 
 
-def test_every_problem_has_the_place_that_its_type_names(page: Page) -> None:
+def test_the_type_of_every_problem_is_the_address_of_its_page(service: Service, page: Page) -> None:
     places = [attributes["id"] for _, attributes in page.elements if attributes.get("id")]
     assert len(places) == len(set(places))
     assert {f"problem-{code}" for code in CATALOGUE} <= set(places)
+    listed = {attributes.get("href") for _, attributes in page.elements}
+    client = service.app.test_client()
+    for code, kind in CATALOGUE.items():
+        address = type_of(code, PUBLIC_URL).removeprefix(PUBLIC_URL)
+        assert address in listed
+        answer = client.get(address)
+        assert (answer.status_code, answer.mimetype) == (200, "text/html"), code
+        text = unescape(answer.get_data(as_text=True).replace("<code>", "`").replace("</code>", "`"))
+        assert all(part in text for part in (f"`{code}`", str(kind.status), kind.title, kind.meaning, kind.advice)), (
+            code
+        )
+        assert all(sentence.endswith(".") for sentence in (kind.meaning, kind.advice)), code
+    assert client.get("/problems/no_such").get_json()["code"] == "not_found"
+
+
+def test_every_documented_problem_names_its_page(service: Service) -> None:
+    examples = [
+        (code, example["value"]["type"])
+        for _, _, operation in operations(service)
+        for answer in operation["responses"].values()
+        for code, example in answer.get("content", {}).get("application/problem+json", {}).get("examples", {}).items()
+    ]
+    assert len(examples) > 300
+    assert all(address == type_of(code, PUBLIC_URL) for code, address in examples)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from pydantic import SecretStr
 
 from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.settings import Settings
+from storage.ledger.images.leases import lease_images
+from storage.ledger.images.reaper import close_jobs
 from storage.records import ImageState
+from tests.running import REPOSITORY
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
 
@@ -176,6 +180,82 @@ def test_images_are_found_in_all_jobs_by_what_a_person_knows_of_them(found_servi
     assert listed(shop, "/v1/images", custom_id="sku-0") == ["shirt.jpg"] * 2
     assert found_service.caller("rival").get(f"/v1/images?sha256={file}").json["data"] == []
     shop.problem("GET", "/v1/images?cursor=am9iOmpvYl8x", 422, "cursor_invalid")
+
+
+def test_each_question_of_the_documents_is_one_call(found_service: Service) -> None:
+    shop, other_key = found_service.caller(), found_service.caller()
+    hook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json["id"]
+    uploads = shop.upload(("front.jpg", picture()), ("back.jpg", picture()), ("m.png", mask()))
+
+    def submit(caller: Caller, **fields: Any) -> dict[str, Any]:
+        images = [
+            {"upload_id": upload, "custom_id": f"sku-4711-{side}"}
+            for upload, side in zip(uploads, ("front", "back"), strict=False)
+        ]
+        body = {"images": images, "mask_upload_id": uploads[2], **fields}
+        job: dict[str, Any] = caller.post("/v1/jobs", 202, json=body).json
+        return job
+
+    def end(job: dict[str, Any], **outcome: Any) -> None:
+        found_service.finish(job["id"], **outcome)
+
+    spring = submit(
+        shop, name="Spring shirts", labels=["spring", "web"], metadata={"season": "2026-spring"}, webhook_id=hook
+    )
+    end(spring, state=ImageState.FAILED, error_code="image_truncated", error_detail="Short.")
+    autumn = submit(other_key, name="Autumn", labels=["web"])
+    key = f"t/{found_service.tenant('shop')}/jobs/{autumn['id']}/results/img.jpg"
+    found_service.stores.blobs.put(key, b"test", content_type="image/jpeg")
+    file = hashlib.sha256(b"test").hexdigest()
+    end(
+        autumn,
+        state=ImageState.SUCCEEDED,
+        result_key=key,
+        content_type="image/jpeg",
+        width=1,
+        height=1,
+        record=ImageRecord(sha256=FileHashes(result=file)),
+    )
+    submit(shop, name="By hand", kind="repair")
+    open_job = submit(shop, name="Open")
+    close_jobs(found_service.stores.database)
+    lease_images(found_service.stores.database, image_ids(shop, open_job)[:1], worker="test", lease_s=60)
+    first_of_spring, _ = image_ids(shop, spring)
+    shop("PATCH", f"/v1/images/{first_of_spring}", status=200, json={"review": "rejected"})
+
+    both = ["front.jpg", "back.jpg"]
+    answers: dict[str, Any] = {
+        "jobs by name": ["Spring shirts"],
+        "jobs with both labels": ["Spring shirts"],
+        "jobs by metadata": ["Spring shirts"],
+        "jobs since a day, the oldest first": ["Spring shirts", "Autumn", "Open"],
+        "jobs of one key": ["Autumn"],
+        "jobs that one webhook hears of": ["Spring shirts"],
+        "jobs that still run": ["Open"],
+        "repairs made by hand on the page": ["By hand"],
+        "a job's failed images of one reason": both,
+        "a job's rejected images": ["front.jpg"],
+        "why a job's images failed, counted": [{"code": "image_truncated", "count": 2, "detail": "Short."}],
+        "where one product was cleaned": ["front.jpg"] * 3,
+        "which job made this file": both,
+        "all failures of last week's spring jobs": both,
+    }
+    rows = (REPOSITORY / "docs" / "api.md").read_text().partition("| question | call |")[2].partition("\n\n")[0]
+    questions = dict(re.findall(r"^\| ([^|]+) \| `GET ([^`]+)`", rows, re.MULTILINE))
+    assert questions.keys() == answers.keys()
+    names = {"{id}": spring["id"], "key_…": autumn["key_id"], "whe_…": hook, "9f86d081…": file}
+    for question, documented in questions.items():
+        call = re.sub("|".join(map(re.escape, names)), lambda name: names[name[0]], documented)
+        path, _, query = call.partition("?")
+        body = shop.get(f"{path}?{quote(query, safe='=&+')}" if query else path).json
+        found = body["reasons"] if path.endswith("/overview") else [one["name"] for one in body["data"]]
+        assert found == answers[question], question
+    (one,) = {image["job_id"] for image in shop.get(f"/v1/images?sha256={file}").json["data"]}
+    assert one == autumn["id"]
+
+
+def image_ids(shop: Caller, job: dict[str, Any]) -> list[str]:
+    return [image["id"] for image in shop.get(job["links"]["images"]).json["data"]]
 
 
 def test_a_search_without_an_index_goes_on_where_one_call_ends(

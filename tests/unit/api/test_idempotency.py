@@ -7,8 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from api.openapi import MADE_ONCE
 from cleanplate.base.settings import Settings
+from storage.records import ImageState
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
 KEY = {"Idempotency-Key": "friday-evening"}
@@ -130,3 +133,59 @@ def test_every_request_that_makes_something_is_done_once(shop: Caller, path: str
     shop.problem("POST", path, 422, "idempotency_key_reused", json=sent, headers={"Idempotency-Key": "k"})
     other = shop.post(path, status, json=sent, headers={"Idempotency-Key": "l"})
     assert other.json != first.json
+
+
+def test_every_post_takes_a_key_or_changes_nothing_when_it_is_repeated(service: Service) -> None:
+    posts = {path: methods["post"] for path, methods in service.document["paths"].items() if "post" in methods}
+    keyed = {
+        path
+        for path, operation in posts.items()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"])
+    }
+    assert keyed == set(MADE_ONCE)
+    # A signed link writes the same bytes to the same place.
+    for path in posts.keys() - keyed - {"/blobs/{token}"}:
+        assert "Repeating it changes nothing." in posts[path]["description"], path
+
+
+def once(shop: Caller, path: str, status: int, key: str, **rest: Any) -> tuple[Any, bool]:
+    """The answer's JSON, and whether an earlier try made it."""
+    answer = shop.post(path, status, headers={"Idempotency-Key": key}, **rest)
+    return answer.json, answer.headers.get("Idempotency-Replayed") == "true"
+
+
+def test_a_webhooks_secret_posts_and_pings_are_made_once(make_service: MakeService, settings: Settings) -> None:
+    shop = make_service(settings).caller()
+    hook = shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/hook"}).json
+    path = f"/v1/webhooks/{hook['id']}"
+    first, again = (once(shop, f"{path}/rotate?keep_s=60", 200, "a") for _ in range(2))
+    assert (first[0]["secret"], [first[1], again[1]]) == (again[0]["secret"], [False, True])
+    assert first[0]["secret"] != hook["secret"]
+    shop.problem("POST", f"{path}/rotate?keep_s=0", 422, "idempotency_key_reused", headers={"Idempotency-Key": "a"})
+    assert once(shop, f"{path}/rotate?keep_s=60", 200, "b")[0]["secret"] != first[0]["secret"]
+
+    pings = [once(shop, f"{path}/ping", 202, key) for key in ("c", "c", "d")]
+    assert [replayed for _, replayed in pings] == [False, True, False]
+    assert pings[0][0]["id"] == pings[1][0]["id"] != pings[2][0]["id"]
+    assert len(shop.get(f"{path}/deliveries").json["data"]) == 2
+
+    again_path = f"{path}/deliveries/{pings[0][0]['id']}/redeliver"
+    assert [once(shop, again_path, 202, "e")[1] for _ in range(2)] == [False, True]
+    since = {"since": "2026-05-01T00:00:00Z"}
+    recovered = [once(shop, f"{path}/recover", 202, "f", json=since) for _ in range(2)]
+    assert recovered == [({"queued": 0, "more": False}, False), ({"queued": 0, "more": False}, True)]
+
+
+def test_failed_images_are_tried_again_once(
+    make_service: MakeService, embedded_settings: Settings, database_url: str
+) -> None:
+    service = make_service(embedded_settings.model_copy(update={"database_url": SecretStr(database_url)}))
+    shop = service.caller()
+    job = shop.submit(1)
+    failed = {"state": ImageState.FAILED, "error_code": "image_truncated", "error_detail": "Short."}
+    service.finish(job["id"], **failed)
+    retried, replayed = once(shop, f"/v1/jobs/{job['id']}/retry", 200, "k")
+    assert (retried["counts"]["queued"], replayed) == (1, False)
+    service.finish(job["id"], **failed)
+    late, replayed = once(shop, f"/v1/jobs/{job['id']}/retry", 200, "k")
+    assert (late["counts"]["failed"], replayed) == (1, True)

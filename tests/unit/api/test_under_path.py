@@ -50,7 +50,7 @@ def test_every_address_is_served_with_the_path_and_without(browser: FlaskClient,
     answer = browser.get(f"{passed_on}/v1/jobs")
     assert answer.status_code == 401
     assert answer.json is not None
-    assert answer.json["type"].startswith(f"https://host.example{PATH}/docs#")
+    assert answer.json["type"].startswith(f"https://host.example{PATH}/problems/")
     assert browser.get(f"{passed_on}/openapi.json").json["servers"] == [{"url": PUBLIC_URL.rstrip("/")}]  # type: ignore[index]
     assert browser.get(f"{PATH}{PATH}/healthz").status_code == 404
     assert browser.get(f"{PATH}elsewhere/healthz").status_code == 404

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,11 +23,10 @@ import pytest
 from flask import Flask
 from standardwebhooks import Webhook
 
-from api.requests import NewJob
 from cleanplate.base.settings import Settings
 from tests import patient
 from tests.api_process import served
-from tests.running import REPOSITORY, clean_environment, until
+from tests.running import REPOSITORY, clean_environment, cleanplate, until
 from tests.servers import S3Server, free_port
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures
 
@@ -184,11 +184,74 @@ def test_a_bucket_is_cleaned_in_one_call_and_its_events_begin_jobs(server_settin
         made = [run(program, tmp_path, {**environment, **places}) for _ in range(2)]
         assert made[0] == made[1]
         assert len(shop.jobs()) == 2
+        body = recipe("n8n").replace("s3://catalogue/", f"s3://{bucket}/").replace("n8n.example", "127.0.0.1")
+        headers = {
+            "Authorization": f"Bearer {shop.key}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": "n8n-7",
+        }
+        url = f"{shop.settings.public_url}/v1/jobs"
+        answers = [patient.post(url, content=body, headers=headers) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [202, 202]
+        assert (answers[0].json()["id"], answers[0].json()["total"]) == (answers[1].json()["id"], 1)
 
 
-def test_the_body_for_n8n_is_a_job() -> None:
-    body = NewJob.model_validate_json(recipe("n8n"))
-    assert (body.folders, body.webhook is not None) == (["s3://catalogue/spring/"], True)
+def test_a_magento_folder_is_synced_every_night(embedded_settings: Settings, tmp_path: Path) -> None:
+    """The line of cron as it stands, and again a night later."""
+    folder = tmp_path / "pub" / "media" / "catalog" / "product"
+    pictures(folder / "w" / "s", "ws01-black_main_1.jpg", "thumb.png")
+    pictures(tmp_path, "logo-mask.png")
+    program, *words = shlex.split(recipe("Every night, what is new").replace("\\\n", " "))
+    assert program == "cleanplate"
+    with serving(embedded_settings, tmp_path) as (shop, environment), ThreadPoolExecutor(1) as pool:
+
+        def night() -> str:
+            done = cleanplate(*words, settings=environment, folder=tmp_path)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        first = pool.submit(night)
+        until(lambda: shop.jobs() or first.done(), "no job was made")
+        if not first.done():
+            shop.work(*shop.jobs())
+        assert first.result().startswith("1 pictures are clean, 0 were done before")
+        assert night().startswith("0 pictures are clean, 1 were done before")
+        assert len(shop.jobs()) == 1
+    cleaned = [path.relative_to(tmp_path / "clean").as_posix() for path in (tmp_path / "clean").rglob("*.*g")]
+    assert cleaned == ["catalog/product/w/s/ws01-black_main_1.png"]
+
+
+def test_a_generated_client_runs_the_quick_start(embedded_settings: Settings, tmp_path: Path) -> None:
+    programs = Path(sys.prefix) / "generator" / "bin"
+    generator = programs / "openapi-python-client"
+    assert generator.exists(), "`make test` installs the generator, into an environment of its own"
+    pictures(tmp_path, "shirt.png", "mask.png")
+    (tmp_path / "generator.yml").write_text(recipe("A client made by a generator"))
+    (tmp_path / "quick_start.py").write_text(recipe("The quick start with it"))
+    (command,) = re.findall(r"^openapi-python-client (generate .*)$", RECIPES, re.MULTILINE)
+
+    def call(*words: str | Path, **settings: str) -> None:
+        done = subprocess.run(
+            words,
+            cwd=tmp_path,
+            env=clean_environment(settings),
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    with serving(embedded_settings, tmp_path) as (shop, environment), ThreadPoolExecutor(1) as pool:
+        document = patient.get(f"{shop.settings.public_url}/openapi.json").text
+        (tmp_path / "openapi.json").write_text(document)
+        call(generator, *command.split())
+        running = pool.submit(call, programs / "python", "quick_start.py", **environment)
+        until(lambda: shop.jobs() or running.done(), "no job was made")
+        if not running.done():
+            shop.work(*shop.jobs())
+        running.result()
+    assert (tmp_path / "clean-shirt.png").read_bytes().startswith(b"SHIRT.PNG")
 
 
 def test_the_receiver_in_flask_takes_what_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:

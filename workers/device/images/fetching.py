@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import requests
@@ -57,17 +59,36 @@ class Fetcher:
             return self._from_bucket(image.source_url)
         return fetch(image.source_url, self._settings)
 
+    def version(self, image: LeasedImage) -> str | None:
+        """The version of a source in S3 whose result goes into a bucket; ``None`` for any other image.
+
+        Raises as :meth:`source`.
+        """
+        url = image.source_url
+        if image.destination is None or url is None or not url.startswith("s3://"):
+            return None
+        with _refused_by_bucket():
+            stored, _ = self.buckets.head(url)
+        return stored.etag
+
     def blob(self, key: str) -> bytes:
         """A file of the blob store. Raises StorageError."""
         return self._blobs.get(key, max_bytes=self._settings.max_image_bytes)
 
     def _from_bucket(self, url: str) -> bytes:
-        try:
+        with _refused_by_bucket():
             return self.buckets.get(url, max_bytes=self._settings.max_image_bytes)
-        except BlobNotFound as error:
-            raise SourceRefused("There is no such object in the bucket.") from error
-        except BlobStoreRefused as error:
-            raise SourceRefused("The bucket does not let this service read the object.") from error
+
+
+@contextmanager
+def _refused_by_bucket() -> Iterator[None]:
+    """Raises SourceRefused where a bucket does not hand an object over."""
+    try:
+        yield
+    except BlobNotFound as error:
+        raise SourceRefused("There is no such object in the bucket.") from error
+    except BlobStoreRefused as error:
+        raise SourceRefused("The bucket does not let this service read the object.") from error
 
 
 def boxes_file(mask: BoxesMask) -> bytes:

@@ -35,6 +35,8 @@ class ImageContext:
     seconds: dict[str, float] = field(default_factory=dict)
     #: SHA-256 of the files, for the audit log.
     sha256: FileHashes = field(default_factory=FileHashes)
+    #: The version of the source in S3, where the result goes into a bucket too.
+    source_version: str | None = None
     #: Tiles that the network has filled.
     tiles: int = 0
     #: The part of the image's record about its text mark.

@@ -53,6 +53,8 @@ class Steps:
         self._executor.check_not_stopping()
         image = context.image
         with self._resources.activity.step(), context.timed("fetch"):
+            # Asked for before the bytes: if the object is replaced in between, the older version is noted.
+            context.source_version = self._resources.fetcher.version(image)
             source = self._resources.fetcher.source(image)
             if image.attempt > 1:
                 # The attempt before may have ended in a decoder that hangs or crashes: this process stays out of it.
@@ -184,5 +186,5 @@ class Steps:
             if result.preview is not None:
                 blobs.put(preview_key(*names), result.preview.data, content_type=result.preview.content_type)
             blobs.put(key, result.data, content_type=result.content_type)
-            written = deliver(image, result, self._resources.fetcher.buckets, self._resources.settings)
+            written = deliver(context, result, self._resources.fetcher.buckets, self._resources.settings)
         self._executor.end(image, success(context, result, key, self._resources.worker, destination_url=written))

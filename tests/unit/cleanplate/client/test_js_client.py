@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tarfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Route
 
 from api.app import create_app
 from cleanplate.base.settings import Settings
@@ -17,6 +20,7 @@ from storage.ledger.jobs.reading import list_images
 from storage.ledger.jobs.watching import look_since
 from storage.records import ImageState
 from tests.api_process import served
+from tests.browser import context_of, launch_browser
 from tests.running import REPOSITORY
 from tests.unit.cleanplate.live import Shop, on_a_port
 
@@ -76,12 +80,19 @@ def test_the_documented_requests_compile_strictly(tmp_path: Path) -> None:
     run(TOOLS / "tsc", "--strict", "--noEmit", "--target", "es2022", "--skipLibCheck", tmp_path / "requests.ts")
 
 
-def test_the_javascript_client_is_typed_and_verifies_webhooks() -> None:
+def test_the_javascript_client_is_typed_and_its_package_holds_types(tmp_path: Path) -> None:
     run(TOOLS / "tsc", "--project", "tsconfig.json")
-    run("node", "--test", "test/verify.test.js")
+    run("npm", "pack", "--pack-destination", tmp_path)
+    (package,) = tmp_path.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        assert set(archive.getnames()) == {
+            f"package/{name}" for name in ("cleanplate.js", "package.json", "types/cleanplate.d.ts")
+        }
 
 
-def test_the_javascript_client_works_with_the_service(embedded_settings: Settings, tmp_path: Path) -> None:
+@pytest.fixture
+def shop_at_work(embedded_settings: Settings, tmp_path: Path) -> Iterator[Shop]:
+    """A service whose jobs are ended as they come."""
     shop = Shop(on_a_port(embedded_settings))
     stopped = threading.Event()
 
@@ -96,17 +107,45 @@ def test_the_javascript_client_works_with_the_service(embedded_settings: Setting
     worker.start()
     try:
         with served(shop.settings, tmp_path / "log"):
-            run(
-                "node",
-                "--test",
-                "test/service.test.js",
-                CLEANPLATE_URL=shop.settings.public_url,
-                CLEANPLATE_API_KEY=shop.key,
-            )
+            yield shop
     finally:
         stopped.set()
         worker.join()
         shop.close()
+
+
+def test_the_javascript_client_works_in_node(shop_at_work: Shop) -> None:
+    service = {"CLEANPLATE_URL": shop_at_work.settings.public_url, "CLEANPLATE_API_KEY": shop_at_work.key}
+    run("node", "--test", "test/node.test.js", **service)
+
+
+def test_the_javascript_client_works_in_a_page_of_the_services_origin(shop_at_work: Shop) -> None:
+    url = shop_at_work.settings.public_url
+
+    def answer(route: Route) -> None:
+        """The client's own files, and an empty page, below an address of the service."""
+        name = route.request.url.removeprefix(f"{url}/client/")
+        if name == "page":
+            route.fulfill(content_type="text/html", body="<!doctype html><title>Shop</title>")
+        else:
+            route.fulfill(content_type="text/javascript", body=(CLIENT / name).read_text())
+
+    with launch_browser() as browser, context_of(browser, url) as context:
+        page = context.new_page()
+        page.route(f"{url}/client/**", answer)
+        page.goto("/client/page")
+        page.evaluate(
+            """async (service) => {
+                const { cleansPictures, verifiesPosts } = await import("/client/test/scenarios.js");
+                await verifiesPosts();
+                await cleansPictures(service);
+            }""",
+            {"url": url, "apiKey": shop_at_work.key, "label": "page"},
+        )
+        # The two refusals of the scenario are the only errors that the browser's console tells of.
+        told = context.complaints  # type: ignore[attr-defined]
+        assert [text.rpartition("status of ")[2][:3] for text in told] == ["404", "422"]
+        told.clear()
 
 
 @pytest.mark.parametrize("name", sorted(SMALLEST))

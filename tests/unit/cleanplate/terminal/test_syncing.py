@@ -13,7 +13,7 @@ from cleanplate.base.settings import Settings
 from cleanplate.client.answers import JobAnswer
 from cleanplate.errors import UsageError
 from cleanplate.terminal.folders import walk_pictures
-from cleanplate.terminal.syncing import RECORD, Record, Report, sync
+from cleanplate.terminal.syncing import RECORD, Record, Report, sync_folder
 from tests.api_process import served
 from tests.unit.cleanplate.live import Shop, on_a_port, pictures
 
@@ -43,7 +43,7 @@ def test_only_what_is_new_or_changed_is_sent(shop: Shop, tmp_path: Path) -> None
 
         with Client(shop.settings.public_url, shop.key) as client:
             listed = walk_pictures(folder).pictures
-            return sync(client, folder, listed, mask, Record(out / RECORD), out=out, rights=RIGHTS, on_job=work)
+            return sync_folder(client, folder, listed, mask, out=out, rights=RIGHTS, on_job=work)
 
     with served(shop.settings, tmp_path / "log"):
         report = run()

@@ -12,6 +12,8 @@ import pytest
 from cleanplate.base.destinations import Destination
 from cleanplate.base.settings import Settings
 from storage.ledger.images.reaper import close_jobs
+from storage.ledger.tenants.quotas import set_quota
+from storage.records import Quota
 from tests.catalogue import picture, png
 from tests.unit.api.calling import Service
 from tests.unit.workers.conftest import WorkerOn
@@ -84,19 +86,75 @@ def test_one_call_cleans_a_prefix_into_another_under_the_same_paths(
     assert [(line["code"], line["line"]) for line in skipped] == [("in_destination", 4), ("not_a_picture", 5)]
     # The probe is gone.
     assert bucket.keys("spring/clean/") == ["spring/clean/of-before.png"]
-    images = shop.get(job["links"]["images"]).json["data"]
-    run_shard([image["id"] for image in images], worker_on(settings))
-    close_jobs(service.stores.database)
+    work_off(service, job, settings, worker_on)
     paths = [key.removeprefix("spring/") for key in sorted(KEYS)]
     results = [json.loads(line) for line in shop.get(job["links"]["results"]).get_data().splitlines()]
     assert sorted(line["path"] for line in results) == sorted(paths)
     written = {key for key in bucket.keys("spring/clean/") if not key.endswith("of-before.png")}
-    assert written == {f"spring/clean/{path.replace('.PNG', '.png')}" for path in paths}
+    assert written == {f"spring/clean/{path}" for path in paths}
     assert {line["destination_url"] for line in results} == {f"s3://{bucket.name}/{key}" for key in written}
-    head = bucket.s3.head_object(Bucket=bucket.name, Key="spring/clean/a.png")
-    assert (head["ContentType"], head["CacheControl"], head["Metadata"]) == (
-        "image/png", "max-age=60", {"origin": "clean"},
-    )  # fmt: skip
+    head = bucket.s3.head_object(Bucket=bucket.name, Key="spring/clean/a.PNG")
+    source = bucket.s3.head_object(Bucket=bucket.name, Key="spring/a.PNG")
+    assert (head["ContentType"], head["CacheControl"]) == ("image/png", "max-age=60")
+    assert head["Metadata"] == {"origin": "clean", "cleanplate-source-etag": source["ETag"].strip('"')}
+
+
+def work_off(service: Service, job: dict[str, Any], settings: Settings, worker_on: WorkerOn) -> list[str]:
+    """End a job's images; their paths."""
+    images = service.caller().get(job["links"]["images"]).json["data"]
+    run_shard([image["id"] for image in images], worker_on(settings))
+    close_jobs(service.stores.database)
+    return [image["path"] for image in images]
+
+
+def test_only_new_takes_the_pictures_whose_present_version_has_no_result(
+    service: Service, settings: Settings, bucket: Bucket, worker_on: WorkerOn
+) -> None:
+    shop = service.caller()
+    wanted = body(bucket, only_new=True)
+    assert len(work_off(service, shop.post("/v1/jobs", 202, json=wanted).json, settings, worker_on)) == 3
+    problem = shop.problem("POST", "/v1/jobs", 409, "nothing_new", json=wanted)
+    assert problem["detail"] == f"3 pictures have a result in s3://{bucket.name}/spring/clean/ already."
+
+    # One is changed, one is new, one result is gone, and one result is not ours.
+    bucket.put("spring/a.PNG", png(picture(7)))
+    bucket.put("spring/new.png", png(picture(8)))
+    bucket.put("spring/other.png", png(picture(9)))
+    bucket.put("spring/clean/other.png", b"written by somebody else")
+    bucket.s3.delete_object(Bucket=bucket.name, Key="spring/clean/Größe 1.png")
+    planned = shop.post("/v1/jobs", 200, json={**wanted, "dry_run": True}).json
+    assert (planned["images"], [row["code"] for row in planned["skipped"]]) == (
+        4,
+        [*["in_destination"] * 3, "not_a_picture", "done_before"],
+    )
+    job = shop.post("/v1/jobs", 202, json=wanted).json
+    assert work_off(service, job, settings, worker_on) == ["Größe 1.png", "a.PNG", "new.png", "other.png"]
+    shop.problem("POST", "/v1/jobs", 409, "nothing_new", json=wanted)
+
+
+def test_a_dry_run_tells_the_cost_by_earlier_work_and_the_rest_of_the_quota(
+    service: Service, settings: Settings, bucket: Bucket, worker_on: WorkerOn
+) -> None:
+    shop = service.caller()
+    set_quota(service.stores.database, service.tenant("shop"), Quota(images_per_day=5))
+    work_off(service, shop.post("/v1/jobs", 202, json=body(bucket)).json, settings, worker_on)
+    text = {"mode": "text", "texts": ["Doe"]}
+    answer = shop.post("/v1/jobs", 200, json=body(bucket, dry_run=True)).json
+    work = shop.get("/v1/usage").json["total"]
+    assert answer["images_left_today"] == 2
+    assert answer["device_seconds"] == pytest.approx(work["device_seconds"] / work["images"] * 3, abs=0.06)
+    assert shop.post("/v1/jobs", 200, json=body(bucket, mask=text, dry_run=True)).json["marks_expected"] is None
+    unknown = body(bucket, mask={"template": "tpl_1"}, dry_run=True)
+    shop.problem("POST", "/v1/jobs", 422, "template_unknown", json=unknown)
+
+
+def test_only_new_needs_two_places_that_can_be_compared(service: Service, bucket: Bucket) -> None:
+    shop = service.caller()
+    wanted = body(bucket, only_new=True)
+    by_id = f"{wanted['destination']}-{{image_id}}{{ext}}"
+    for change in ({"destination": None}, {"destination": by_id}, {"source": None, "images": [{"upload_id": "upl_1"}]}):
+        sent = {name: value for name, value in {**wanted, **change}.items() if value is not None}
+        shop.problem("POST", "/v1/jobs", 422, "validation_failed", json=sent)
 
 
 def test_a_dry_run_tells_what_the_job_would_be_and_writes_nothing(service: Service, bucket: Bucket) -> None:
@@ -104,6 +162,7 @@ def test_a_dry_run_tells_what_the_job_would_be_and_writes_nothing(service: Servi
     answer = shop.post("/v1/jobs", 200, json=body(bucket, dry_run=True)).json
     assert (answer["images"], answer["rows_skipped"], answer["masks"]) == (3, 1, {"boxes": 3})
     assert [left_out["code"] for left_out in answer["skipped"]] == ["not_a_picture"]
+    assert (answer["marks_expected"], answer["device_seconds"], answer["images_left_today"]) == (3, None, None)
     assert f"s3://{bucket.name}/spring/clean/catalog/product/w/s/front.png" in answer["destinations"]
     assert shop.get("/v1/jobs").json["data"] == []
     assert bucket.keys("spring/clean/") == []
@@ -128,12 +187,12 @@ def test_a_destination_that_cannot_be_meant_is_refused(service: Service, bucket:
 
 
 def test_two_pictures_with_one_address_are_refused(service: Service, bucket: Bucket) -> None:
-    bucket.put("spring/b/a.png", png(picture(9)))
+    bucket.put("spring/b/a.PNG", png(picture(9)))
     url = f"s3://{bucket.name}/spring/clean/{{stem}}{{ext}}"
     problem = service.caller().problem(
         "POST", "/v1/jobs", 422, "destination_collides", json=body(bucket, destination=url)
     )
-    assert "a.png" in problem["detail"]
+    assert "a.PNG" in problem["detail"]
 
 
 def test_addresses_have_the_places_that_are_named() -> None:
