@@ -22,7 +22,7 @@ from api.problems import MAX_FAULTS, Problem, pointer
 from api.stores import Stores
 from api.webhook_urls import check_webhook_url
 from cleanplate.base.destinations import Destination
-from cleanplate.base.masks import FileMask
+from cleanplate.base.masks import AutoMask, FileMask, KnownMark
 from model.formats import is_picture_name
 from storage.blobs.buckets import reason_against_destination, reason_against_folder, reason_against_source
 from storage.blobs.s3 import S3Object
@@ -142,6 +142,18 @@ def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str]
         yield pointer(*path, "mask_upload_id")
     if isinstance(given.mask, FileMask) and given.mask.upload_id in unknown:
         yield pointer(*path, "mask", "upload_id")
+    if isinstance(given.mask, AutoMask):
+        yield from known_places(given.mask, unknown, *path, "mask")
+
+
+def known_places(given: KnownMark, unknown: set[str], *path: str | int) -> Iterator[str]:
+    """The places in a known mark that name unknown uploads."""
+    if given.logo_upload_id in unknown:
+        yield pointer(*path, "logo_upload_id")
+    if given.painted is not None:
+        for field in ("upload_id", "mask_upload_id"):
+            if getattr(given.painted, field) in unknown:
+                yield pointer(*path, "painted", field)
 
 
 def _list(stores: Stores, listed: list[requests.NewImage]) -> list[NewImage]:

@@ -13,7 +13,7 @@ from pydantic import (
 from api.example_ids import MASK_ID, UPLOAD_ID
 from api.requests.fields import Line, PageQuery, Request
 from cleanplate.base.documents import Id
-from cleanplate.base.masks import Approval, FileMask, LogoPlace
+from cleanplate.base.masks import Approval, FileMask, KnownMark, LogoPlace
 from storage.records import (
     TemplateState,
 )
@@ -32,11 +32,21 @@ class LogoSource(LogoPlace):
     upload_id: Id = Field(description="The file: a picture with alpha, in the size that it has on the pictures.")
 
 
-class EstimateSource(Approval):
+#: Least pictures in which a mark of unknown look is found.
+_FEWEST = 5
+
+
+class EstimateSource(KnownMark, Approval):
     """Pictures that share a mark."""
 
     upload_ids: list[Id] | None = Field(
-        default=None, min_length=5, max_length=400, description="The pictures' uploads; 50 different pictures suffice."
+        default=None,
+        min_length=1,
+        max_length=400,
+        description=(
+            "The pictures' uploads: at least 5, and 50 different pictures suffice. With `logo_upload_id` or `painted` "
+            "one is enough."
+        ),
     )
     job_id: Id | None = Field(default=None, description="Instead of uploads: a sample of this job's pictures.")
 
@@ -44,6 +54,8 @@ class EstimateSource(Approval):
     def _one_source(self) -> Self:
         if (self.upload_ids is None) == (self.job_id is None):
             raise ValueError("give either upload_ids or job_id")
+        if self.upload_ids is not None and len(self.upload_ids) < _FEWEST and not self.known_uploads:
+            raise ValueError(f"give at least {_FEWEST} upload_ids, or the mark's look: logo_upload_id or painted")
         return self
 
 

@@ -8,6 +8,7 @@ from flask import Response
 from api import answers, auth, cursors, requests
 from api.answers import Fault
 from api.bodies import must_be_json
+from api.gathering import known_places
 from api.idempotency import done_once
 from api.problems import Problem, pointer, responses
 from api.stores import stores
@@ -81,6 +82,8 @@ def _spec(body: requests.NewTemplate) -> records.TemplateSpec:
         approve=body.estimate.approve,
         min_confidence=body.estimate.min_confidence,
         force=body.estimate.force,
+        logo_upload_id=body.estimate.logo_upload_id,
+        painted=body.estimate.painted,
     )
 
 
@@ -90,8 +93,10 @@ def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
     for name, given in (("mask", body.mask), ("logo", body.logo)):
         if given is not None and given.upload_id in unknown:
             places.append(pointer(name, "upload_id"))
-    named = body.estimate.upload_ids or [] if body.estimate is not None else []
-    places += [pointer("estimate", "upload_ids", at) for at, upload_id in enumerate(named) if upload_id in unknown]
+    if body.estimate is not None:
+        named = body.estimate.upload_ids or []
+        places += [pointer("estimate", "upload_ids", at) for at, upload_id in enumerate(named) if upload_id in unknown]
+        places += known_places(body.estimate, unknown, "estimate")
     return [Fault(pointer=place, detail="The upload does not exist or has expired.") for place in places]
 
 

@@ -119,4 +119,8 @@ class ImageRecord(Report):
     )
     residual_mark: bool | None = Field(default=None, description="Whether a mark still shows.")
     texts: list[str] | None = Field(default=None, description="Texts that were taken off, at most 20.")
+    doubts: list[str] | None = Field(
+        default=None,
+        description="Reasons to look at the result of a text mark: `hole_large`, `over_detail`.",
+    )
     texts_seen: int | None = Field(default=None, description="Number of lines of text that were seen.")

@@ -216,7 +216,46 @@ class Approval(BaseModel):
         return self.approve == "auto" and min(confidences, default=0.0) >= self.min_confidence
 
 
-class AutoMask(_Mask, Approval):
+class PaintedMark(BaseModel):
+    """A mark that is painted over in one picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    upload_id: Id = Field(description="The upload of the picture.")
+    mask_upload_id: Id = Field(description="The upload of its mask: a picture of the same size, white on the mark.")
+
+
+class KnownMark(BaseModel):
+    """The look of a mark that is to be found in pictures, where it is known: then one picture with it is enough."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    logo_upload_id: Id | None = Field(
+        default=None,
+        description=(
+            "The upload of the mark's own file, a picture with alpha. It is looked for at every place, in sizes of 0.3 "
+            "to 3 of the file, at every opacity, in its own colours, inverted, white and black."
+        ),
+    )
+    painted: PaintedMark | None = Field(
+        default=None, description="Instead: one picture in which the mark is painted over."
+    )
+
+    @model_validator(mode="after")
+    def _one_look(self) -> Self:
+        if self.logo_upload_id is not None and self.painted is not None:
+            raise ValueError("give either logo_upload_id or painted")
+        return self
+
+    @property
+    def known_uploads(self) -> tuple[str, ...]:
+        """The uploads that show the mark: the logo, or the painted picture and its mask; empty where it is unknown."""
+        if self.logo_upload_id is not None:
+            return (self.logo_upload_id,)
+        return () if self.painted is None else (self.painted.upload_id, self.painted.mask_upload_id)
+
+
+class AutoMask(_Mask, KnownMark, Approval):
     """The mark that the job's pictures share, found in a sample of them.
 
     The job waits in `needs_review` until the marks found are approved (`POST /v1/jobs/{job_id}/approve`), or

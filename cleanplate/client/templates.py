@@ -45,21 +45,48 @@ class Templates:
 
         ``approval``: ``approve``, ``min_confidence`` and ``force`` as in the API's ``EstimateSource``.
         """
-        if bool(pictures) == (job_id is not None):
-            raise ValueError("give either pictures or job_id")
-        if job_id is not None:
-            source: JsonObject = {"job_id": job_id}
-        else:
-            uploads = self._transfers.upload(pictures)
-            source = {"upload_ids": [uploads[picture] for picture in pictures]}
+        source = self._pictures(pictures, job_id)
         return self._create(name, "estimate", {**approval, **source}, webhook_id)
 
-    def from_logo(self, name: str, logo: Path, *, webhook_id: str | None = None, **place: Any) -> TemplateAnswer:
+    def from_logo(
+        self,
+        name: str,
+        logo: Path,
+        pictures: Sequence[Path] = (),
+        *,
+        job_id: str | None = None,
+        webhook_id: str | None = None,
+        **place: Any,
+    ) -> TemplateAnswer:
         """Create a template of a logo with alpha.
 
-        ``place``: ``anchor``, ``margin_x``, ``margin_y``, ``opacity`` and ``scale`` as in the API's ``LogoSource``.
+        With ``pictures`` or ``job_id`` the logo is searched in them, in any place, size, opacity and colour; one
+        picture is enough. Without them ``place`` says where it lies: ``anchor``, ``margin_x``, ``margin_y``,
+        ``opacity`` and ``scale`` as in the API's ``LogoSource``.
         """
-        return self._create(name, "logo", {"upload_id": self._upload(logo), **place}, webhook_id)
+        if not pictures and job_id is None:
+            return self._create(name, "logo", {"upload_id": self._upload(logo), **place}, webhook_id)
+        if place:
+            raise ValueError("give either pictures to search the logo in, or its place")
+        source = {"logo_upload_id": self._upload(logo), **self._pictures(pictures, job_id)}
+        return self._create(name, "estimate", source, webhook_id)
+
+    def from_mark(
+        self,
+        name: str,
+        picture: Path,
+        mask: Path,
+        pictures: Sequence[Path] = (),
+        *,
+        job_id: str | None = None,
+        webhook_id: str | None = None,
+    ) -> TemplateAnswer:
+        """Create a template of the mark that ``mask`` (white on the mark) paints over in ``picture``.
+
+        It is searched in ``pictures``, or in those of a job.
+        """
+        painted = {"upload_id": self._upload(picture), "mask_upload_id": self._upload(mask)}
+        return self._create(name, "estimate", {"painted": painted, **self._pictures(pictures, job_id)}, webhook_id)
 
     def from_mask(self, name: str, mask: Path, *, webhook_id: str | None = None, **place: Any) -> TemplateAnswer:
         """Create a template of a mask's file; ``place``: ``anchor`` and ``scale``."""
@@ -98,6 +125,15 @@ class Templates:
     def preview(self, template: TemplateAnswer, name: str, path: Path) -> None:
         """Fetch a preview picture into ``path``, whole or not at all."""
         self._transfers.fetch_linked(template.previews[name], path, name=name)
+
+    def _pictures(self, pictures: Sequence[Path], job_id: str | None) -> JsonObject:
+        """The fields of a source that name pictures: sent now, or a job's."""
+        if bool(pictures) == (job_id is not None):
+            raise ValueError("give either pictures or job_id")
+        if job_id is not None:
+            return {"job_id": job_id}
+        uploads = self._transfers.upload(pictures)
+        return {"upload_ids": [uploads[picture] for picture in pictures]}
 
     def _upload(self, file: Path) -> str:
         return self._transfers.upload([file])[file]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from model.imaging import Limits, Probe
     from model.repair.records import RepairRecord
     from model.repair.recovery import Recovery
-    from model.repair.task import Task
+    from model.text.doubt import Doubt
+    from model.text.files import TextMarks
 
 
 OutputFormat = Literal["jpeg", "png", "webp", "avif", "tiff"]
@@ -26,6 +27,11 @@ AREA = (
     "`left,top,width,height` as shares of the picture; may be given several times."
 )
 ANY_TEXT = "Instead of a mask: remove every text, also print on the goods."
+#: Doubts about a text mark that was filled, for people.
+_DOUBTS: dict[Doubt, str] = {
+    "hole_large": "look at it: much was filled, as the letters cannot be told from the picture, or cover much of it.",
+    "over_detail": "look at it: there is fine detail around the letters, and what was filled below them is invented.",
+}
 
 
 def inpaint(
@@ -106,6 +112,7 @@ def inpaint(
     result_format = OUTPUTS[output] if output else READ[facts.format]
     if out.suffix.lower() not in result_format.endings:
         raise UsageError(_other_ending(image, out, facts, result_format))
+    doubts: tuple[Doubt, ...] = ()
     if mask is not None:
         task = repair.read(
             source,
@@ -116,8 +123,8 @@ def inpaint(
             max_marked_share=max_marked_share,
             method=method,
         )
-    elif (text_task := _text(source, mark, limits, settings.torch_threads, method)) is not None:
-        task = text_task
+    elif (found := _text(source, mark, limits, settings.torch_threads, method)).task is not None:
+        task, doubts = found.task, found.doubts
     else:
         if output and OUTPUTS[output].name != facts.format:
             raise UsageError(f"{image} has no such text: nothing is written, as only repaired pictures are converted.")
@@ -141,16 +148,18 @@ def inpaint(
     written = repair.write(task, results, output=output)
     with replacing(out) as file:
         file.write(written.data)
-    for note in _notes(written.record, recoveries):
+    for note in _notes(written.record, recoveries, doubts):
         typer.echo(f"{out}: {note}", err=True)
 
 
-def _notes(record: RepairRecord, recoveries: list[Recovery]) -> list[str]:
+def _notes(record: RepairRecord, recoveries: list[Recovery], doubts: tuple[Doubt, ...]) -> list[str]:
     """What a person should know of the result."""
     from model.repair.recovery import recovery_record
+    from model.text.doubt import standing
 
     share = recovery_record(recoveries).get("recovered")
     notes = [] if share is None else [f"recovered {share:.0%}, invented {1 - share:.0%} of the mask's area."]
+    notes += [_DOUBTS[doubt] for doubt in standing(doubts, share or 0.0)]
     return [*notes, *([record["reason"]] if "reason" in record else [])]
 
 
@@ -167,15 +176,15 @@ def _other_ending(image: Path, out: Path, facts: Probe, result_format: Format) -
     return sentence if wanted is None else f"{sentence} Or convert it with --output {wanted}."
 
 
-def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int, method: RepairMethod) -> Task | None:
-    """The repair of the text mark; ``None``: the picture has none."""
+def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int, method: RepairMethod) -> TextMarks:
+    """The repair of the text mark."""
     from model.text.files import find
     from model.text.reading import TextReader
     from model.text.wanted import wanted
 
     assert mark is not None
     text = wanted(mark.texts or (), mark.areas or ())
-    return find(source, text, TextReader(threads), limits=limits, method=method).task
+    return find(source, text, TextReader(threads), limits=limits, method=method)
 
 
 def _bytes(path: Path, most: int) -> bytes:

@@ -21,8 +21,9 @@ from model.repair.hole import Mask
 from model.repair.marking import marking_of
 from model.repair.recovery import Method
 from model.repair.task import Task, planned
+from model.text.doubt import Doubt, doubts_of
 from model.text.reading import Line, TextReader
-from model.text.strokes import mask_of
+from model.text.strokes import strokes_of
 from model.text.wanted import Wanted
 
 Pixels = NDArray[np.uint8]
@@ -38,6 +39,8 @@ class TextMarks:
     #: Lines of the mark, and the number of all lines, over all searched pages.
     marks: tuple[Line, ...]
     seen: int
+    #: Doubts about a repair that fills the whole mask.
+    doubts: tuple[Doubt, ...] = ()
 
 
 def find(
@@ -64,6 +67,7 @@ def find(
         document = decode(source, limits)
     marks: list[Line] = []
     masks: list[Mask] = []
+    doubts: set[Doubt] = set()
     seen = 0
     for page in _looked_at(document):
         on_page()
@@ -72,7 +76,9 @@ def find(
             lines = reader.find(pixels)
             placed = wanted.placed(lines, width=page.width, height=page.height)
             chosen = wanted.saying(reader.read(pixels, placed))
-            masks.append(mask_of(pixels, chosen))
+            strokes = strokes_of(pixels, chosen)
+            masks.append(strokes.mask)
+            doubts.update(doubts_of(pixels, chosen, strokes))
         seen += len(lines)
         marks += chosen
     if not any(mask.any() for mask in masks):
@@ -81,7 +87,7 @@ def find(
     marked = [marking_of(mask, dilation_px, feather_px, costs) for mask in painted]
     by_page = {id(page): marked[min(number, len(marked) - 1)] for number, page in enumerate(document.pages)}
     task = planned(document, lambda page: by_page[id(page)], method=method, costs=costs)
-    return TextMarks(task, tuple(marks), seen)
+    return TextMarks(task, tuple(marks), seen, tuple(sorted(doubts)))
 
 
 def _animated(document: Document) -> bool:

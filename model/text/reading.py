@@ -51,6 +51,19 @@ class Line:
         x, y = self.corners.mean(axis=0)
         return float(x), float(y)
 
+    @property
+    def height(self) -> float:
+        """Across its direction, in px."""
+        a, b, c, d = self.corners
+        sides = (np.hypot(*(b - a)) + np.hypot(*(d - c))) / 2, (np.hypot(*(d - a)) + np.hypot(*(c - b))) / 2
+        return max(4.0, float(min(sides)))
+
+    def box(self, margin: float, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns around it, within a picture of ``size`` (height, width); empty where it lies outside."""
+        left, top = np.floor(self.corners.min(axis=0) - margin).astype(int)
+        right, bottom = np.ceil(self.corners.max(axis=0) + margin).astype(int) + 1
+        return slice(max(int(top), 0), min(int(bottom), size[0])), slice(max(int(left), 0), min(int(right), size[1]))
+
 
 class TextReader:
     """Finds and reads text. Any thread may use it; its networks are loaded at the first picture.

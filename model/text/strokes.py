@@ -8,6 +8,7 @@ disc wider than a stroke therefore removes exactly the ink (a top-hat).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -32,21 +33,31 @@ _MOST_BARE = 0.6
 _LEAST_STEP = 6.0
 
 
-def mask_of(pixels: Pixels, lines: Sequence[Line]) -> Mask:
-    """``uint8 [H, W]``: 255 where ``lines`` of ``pixels`` (``uint8 [H, W, 3]``) have ink, or may have ink."""
-    mask = np.zeros(pixels.shape[:2], np.uint8)
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """The ink of some lines."""
+
+    #: ``uint8 [H, W]``: 255 where the lines have ink, or may have ink.
+    mask: Mask
+    #: Number of lines whose ink does not separate from the background: their whole shapes are masked.
+    untold: int = 0
+
+
+def strokes_of(pixels: Pixels, lines: Sequence[Line]) -> Strokes:
+    """The ink of ``lines`` in ``pixels`` (``uint8 [H, W, 3]``)."""
+    mask, untold = np.zeros(pixels.shape[:2], np.uint8), 0
     for line in lines:
-        height = _height(line)
-        left, top, right, bottom = _box(line, round(2 * height), pixels.shape[:2])
-        if right <= left or bottom <= top:
+        height = line.height
+        box = line.box(round(2 * height), (pixels.shape[0], pixels.shape[1]))
+        part = pixels[box]
+        if not part.size:
             continue
-        part = pixels[top:bottom, left:right]
-        corners = line.corners - np.array((left, top), np.float32)
+        corners = line.corners - np.array((box[1].start, box[0].start), np.float32)
         shape = _shape(corners, part.shape[:2], _SHAPE_GROWN * height)
         drawn = _strokes(part, shape, corners, height)
-        target = mask[top:bottom, left:right]
-        np.maximum(target, shape if drawn is None else drawn, out=target)
-    return mask
+        untold += drawn is None
+        np.maximum(mask[box], shape if drawn is None else drawn, out=mask[box])
+    return Strokes(mask, untold)
 
 
 def _strokes(part: Pixels, shape: Mask, corners: NDArray[np.float32], height: float) -> Mask | None:
@@ -129,16 +140,3 @@ def _shape(corners: NDArray[np.float32], size: tuple[int, int], grown: float) ->
     cv2.fillPoly(shape, [np.rint(corners).astype(np.int32)], 255)
     reach = max(1, round(grown))
     return np.asarray(cv2.dilate(shape, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8)
-
-
-def _height(line: Line) -> float:
-    """The height of a line, across its direction, in px."""
-    a, b, c, d = line.corners
-    sides = (np.hypot(*(b - a)) + np.hypot(*(d - c))) / 2, (np.hypot(*(d - a)) + np.hypot(*(c - b))) / 2
-    return max(4.0, float(min(sides)))
-
-
-def _box(line: Line, margin: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    left, top = np.floor(line.corners.min(axis=0)).astype(int) - margin
-    right, bottom = np.ceil(line.corners.max(axis=0)).astype(int) + margin + 1
-    return max(int(left), 0), max(int(top), 0), min(int(right), size[1]), min(int(bottom), size[0])

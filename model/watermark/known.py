@@ -75,7 +75,7 @@ def from_logo(
             certain += _everywhere(index, spool[index], shapes)
         if not certain:
             raise TemplateRefused.logo_unseen(min(len(spool), _SEARCHED))
-        best = max(certain, key=lambda one: one.hit.cosine * one.hit.z)
+        best = max(certain, key=lambda one: one.hit.score)
         shape = best.hit.shape
         size = spool.sizes[best.owner]
         opacity = _opacity(spool[best.owner], best.hit.top, best.hit.left, shape)
@@ -196,7 +196,7 @@ def _everywhere(owner: int, pixels: Pixels, shapes: list[Shape]) -> list[_Found]
         for size in sizes:
             if min(shape.alpha.shape) * size * coarse < 6:
                 continue
-            tries += [(hit.cosine, size, variant) for hit in searched.hits(shape.scaled(size * coarse))]
+            tries += [(hit.score, size, variant) for hit in searched.hits(shape.scaled(size * coarse))]
     tries.sort(reverse=True)
     if not tries:
         return []
@@ -206,7 +206,7 @@ def _everywhere(owner: int, pixels: Pixels, shapes: list[Shape]) -> list[_Found]
         for step in range(-4, 5):
             factor = size * _FINE**step
             for hit in searched.hits(shapes[variant].scaled(factor * fine)):
-                if best is None or hit.cosine > best[0].cosine:
+                if best is None or hit.score > best[0].score:
                     best = hit, factor, variant
     if best is None or best[0].cosine < _CERTAIN[0] or best[0].z < _CERTAIN[1]:
         return []

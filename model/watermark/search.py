@@ -66,6 +66,11 @@ class Hit:
     #: Deviations of the response above chance.
     z: float
 
+    @property
+    def score(self) -> float:
+        """The rank among hits of other sizes and colours: plain shapes agree by chance more than detailed ones do."""
+        return self.cosine * self.z
+
 
 class Searched:
     """A picture, transformed once for any number of searches."""

@@ -8,15 +8,20 @@ from typing import Any, Literal, assert_never
 from pydantic import BaseModel, ConfigDict, Field
 
 from cleanplate.base.documents import Id
-from cleanplate.base.masks import Approval, LogoPlace, Placement
+from cleanplate.base.masks import Approval, KnownMark, LogoPlace, Placement
 from storage.records.states import TemplateKind
 
 
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: Uploads that stay until the template is made.
+    #: Uploads that it is made of.
     upload_ids: list[Id] = []
+
+    @property
+    def held_uploads(self) -> list[str]:
+        """All uploads that stay until the template is made, each once, in the order in which they are locked."""
+        return sorted(set(self.upload_ids))
 
 
 class MaskSpec(_Spec):
@@ -31,11 +36,15 @@ class LogoSpec(_Spec):
     place: LogoPlace = Field(default_factory=LogoPlace)
 
 
-class EstimateSpec(_Spec, Approval):
+class EstimateSpec(_Spec, KnownMark, Approval):
     """The specification of a template from pictures that share a mark: uploads, or those of its source job."""
 
     #: ``auto``: the source job waits for the template. ``None``: a tenant asked for it by itself.
     mode: Literal["auto"] | None = None
+
+    @property
+    def held_uploads(self) -> list[str]:
+        return sorted({*self.upload_ids, *self.known_uploads})
 
 
 TemplateSpec = MaskSpec | LogoSpec | EstimateSpec

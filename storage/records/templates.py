@@ -79,6 +79,8 @@ class LeasedTemplate:
     kind: TemplateKind
     spec: TemplateSpec
     sources: list[SampleSource]
+    #: The logo, or the painted picture and its mask, where the look of the mark is known.
+    known: list[SampleSource]
     attempt: int
 
 

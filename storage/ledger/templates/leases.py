@@ -7,6 +7,7 @@ job that waits for them.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, not_, or_, select, update
@@ -124,12 +125,14 @@ def lease_template(db: Database, template_id: str, *, lease_s: float) -> tuple[s
         if not rows:
             return token, None
         (row,) = rows
+        spec = spec_of(row)
         leased = LeasedTemplate(
             id=row.id,
             tenant_id=row.tenant_id,
             kind=TemplateKind(row.kind),
-            spec=spec_of(row),
+            spec=spec,
             sources=_sources(connection, row),
+            known=_uploaded(connection, row.tenant_id, spec.known_uploads if isinstance(spec, EstimateSpec) else ()),
             attempt=row.attempt,
         )
         return token, leased
@@ -222,16 +225,7 @@ def reap_templates(db: Database, *, max_attempts: int) -> list[str]:
 def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
     """The samples: the uploads in their order, or pictures evenly spread over a job."""
     if row.source_job_id is None:
-        named = spec_of(row).upload_ids
-        query = select(uploads.c.id, uploads.c.filename, uploads.c.key).where(
-            uploads.c.id.in_(named), uploads.c.tenant_id == row.tenant_id
-        )
-        uploads_by_id = {upload.id: upload for upload in connection.execute(query)}
-        return [
-            SampleSource(name=uploads_by_id[name].filename, source_key=uploads_by_id[name].key, source_url=None)
-            for name in named
-            if name in uploads_by_id
-        ]
+        return _uploaded(connection, row.tenant_id, spec_of(row).upload_ids)
     job = connection.execute(select(jobs.c.total).where(jobs.c.id == row.source_job_id)).first()
     if job is None:
         return []
@@ -245,6 +239,19 @@ def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
         # An image with a mask of its own does not show the mark that is looked for.
         query = query.where(images.c.mask.is_(None))
     return [SampleSource(**image._asdict()) for image in connection.execute(query)]
+
+
+def _uploaded(connection: Connection, tenant_id: str, named: Sequence[str]) -> list[SampleSource]:
+    """Those of the uploads that are there, in their order."""
+    query = select(uploads.c.id, uploads.c.filename, uploads.c.key).where(
+        uploads.c.id.in_(named), uploads.c.tenant_id == tenant_id
+    )
+    by_id = {upload.id: upload for upload in connection.execute(query)}
+    return [
+        SampleSource(name=by_id[name].filename, source_key=by_id[name].key, source_url=None)
+        for name in named
+        if name in by_id
+    ]
 
 
 def _held(token: str) -> Any:

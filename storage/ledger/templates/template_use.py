@@ -18,6 +18,7 @@ from storage.json_columns import read_place
 from storage.ledger import bulk
 from storage.ledger.lifecycle.templates import insert_template
 from storage.ledger.lifecycle.transitions import REQUEST_FOR_JOB
+from storage.ledger.tenants.uploads import hold_uploads
 from storage.records import EstimateSpec, TemplateKind, TemplateState, UsedTemplate
 from storage.tables import job_templates, new_id, templates
 
@@ -83,15 +84,27 @@ def note(db: Database, connection: Connection, job_id: str, template_ids: list[s
 
 
 def begin_estimate(db: Database, connection: Connection, tenant_id: str, job_id: str, mask: AutoMask) -> None:
-    """Adds the template that is to be found in a new job's pictures."""
-    spec = EstimateSpec(mode="auto", approve=mask.approve, min_confidence=mask.min_confidence, force=mask.force)
+    """Adds the template that is to be found in a new job's pictures; it holds the uploads that show its mark.
+
+    Raises:
+        UploadUnknown: such an upload does not exist, has expired, or belongs to another tenant.
+    """
+    spec = EstimateSpec(
+        mode="auto",
+        approve=mask.approve,
+        min_confidence=mask.min_confidence,
+        force=mask.force,
+        logo_upload_id=mask.logo_upload_id,
+        painted=mask.painted,
+    )
+    hold_uploads(db, connection, tenant_id, spec.held_uploads)
     values = {
         "id": new_id("tpl"),
         "tenant_id": tenant_id,
         "name": job_id,
         "version": 1,
         "kind": TemplateKind.ESTIMATE,
-        "spec": spec.model_dump(mode="json"),
+        "spec": spec.model_dump(mode="json", exclude_none=True),
         "source_job_id": job_id,
     }
     insert_template(db, connection, REQUEST_FOR_JOB, values)

@@ -62,7 +62,7 @@ def _write_template(db: Database, connection: Connection, tenant_id: str, new: N
     lock_endpoint(connection, tenant_id, new.webhook_endpoint_id)
     if new.source_job_id is not None and connection.execute(one_job(tenant_id, new.source_job_id)).first() is None:
         raise NotFound("job", new.source_job_id)
-    hold_uploads(db, connection, tenant_id, sorted(set(new.spec.upload_ids)))
+    hold_uploads(db, connection, tenant_id, new.spec.held_uploads)
     version = next_version(db, connection, tenant_id, new.name)
     values = {
         "id": template_id,
@@ -70,7 +70,7 @@ def _write_template(db: Database, connection: Connection, tenant_id: str, new: N
         "name": new.name,
         "version": version,
         "kind": new.kind,
-        "spec": new.spec.model_dump(mode="json"),
+        "spec": new.spec.model_dump(mode="json", exclude_none=True),
         "source_job_id": new.source_job_id,
         "webhook_endpoint_id": new.webhook_endpoint_id,
     }
@@ -153,7 +153,7 @@ def is_for_job(row: Any) -> bool:
 
 def give_uploads_back(connection: Connection, row: Any) -> None:
     """Ends a template's use of its uploads; ``row`` has its kind and spec."""
-    upload_ids = sorted(set(spec_of(row).upload_ids))
+    upload_ids = spec_of(row).held_uploads
     if upload_ids:
         locked = select(uploads.c.id).where(uploads.c.id.in_(upload_ids)).order_by(uploads.c.id)
         held = locked.with_for_update(key_share=True).cte("held")

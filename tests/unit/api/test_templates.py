@@ -91,6 +91,15 @@ def test_foreign_templates_answer_like_none(service: Service, shop: Caller) -> N
         {"name": "x", "mask": {"upload_id": "upl_1"}, "logo": {"upload_id": "upl_1"}},
         {"name": "x", "estimate": {}},
         {"name": "x", "estimate": {"upload_ids": ["upl_1"]}},
+        {"name": "x", "estimate": {"logo_upload_id": "upl_1"}},
+        {
+            "name": "x",
+            "estimate": {
+                "upload_ids": ["upl_1"],
+                "logo_upload_id": "upl_2",
+                "painted": {"upload_id": "upl_3", "mask_upload_id": "upl_4"},
+            },
+        },
         {"name": "x", "logo": {"upload_id": "upl_1", "scale": "width"}},
         {"name": "x", "mask": {"upload_id": "upl_1", "boxes": [[0, 0, 1, 1]]}},
     ],
@@ -103,10 +112,29 @@ def test_unknown_uploads_jobs_and_webhooks_are_named(shop: Caller) -> None:
     logo = {"name": "x", "logo": {"upload_id": "upl_1"}}
     problem = shop.problem("POST", "/v1/templates", 422, "upload_unknown", json=logo)
     assert problem["errors"][0]["pointer"] == "#/logo/upload_id"
+    painted = {"upload_id": "upl_2", "mask_upload_id": "upl_3"}
+    shown = {"name": "x", "estimate": {"upload_ids": ["upl_1"], "painted": painted}}
+    problem = shop.problem("POST", "/v1/templates", 422, "upload_unknown", json=shown)
+    places = {error["pointer"] for error in problem["errors"]}
+    assert places == {
+        f"#/estimate/{place}" for place in ("upload_ids/0", "painted/upload_id", "painted/mask_upload_id")
+    }
     body = {"name": "x", "estimate": {"job_id": "job_1"}}
     shop.problem("POST", "/v1/templates", 422, "job_unknown", json=body)
     hooked = {"name": "x", "estimate": {"job_id": shop.submit()["id"]}, "webhook_id": "whe_1"}
     shop.problem("POST", "/v1/templates", 422, "webhook_unknown", json=hooked)
+
+
+def test_a_mark_whose_logo_is_known_is_looked_for_in_one_picture_or_in_a_job(service: Service, shop: Caller) -> None:
+    one, logo = shop.upload(("a.jpg", picture()), ("logo.png", picture()))
+    estimate = {"upload_ids": [one], "logo_upload_id": logo}
+    shop.post("/v1/templates", 202, json={"name": "spring", "estimate": estimate})
+    body = {"images": [{"upload_id": one}], "mask": {"mode": "auto", "logo_upload_id": logo}, **RIGHTS}
+    job = shop.post("/v1/jobs", 202, json=body).json
+    assert (job["state"], job["mask"]) == ("estimating", body["mask"])
+    foreign = body | {"mask": {"mode": "auto", "logo_upload_id": "upl_1"}}
+    problem = shop.problem("POST", "/v1/jobs", 422, "upload_unknown", json=foreign)
+    assert [error["pointer"] for error in problem["errors"]] == ["#/mask/logo_upload_id"]
 
 
 @pytest.mark.parametrize(

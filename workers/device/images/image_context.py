@@ -14,6 +14,7 @@ from cleanplate.telemetry import tracing
 from model.imaging.metadata.provenance import Label
 from model.repair.recovery import Recovery
 from model.repair.task import Task
+from model.text.doubt import Doubt
 from storage.records import LeasedImage
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class ImageContext:
     tiles: int = 0
     #: The part of the image's record about its text mark.
     text_record: ImageRecord = field(default_factory=ImageRecord)
+    #: Doubts about a text mark that is filled.
+    text_doubts: tuple[Doubt, ...] = ()
     #: What the repair of each part recovered, and what it invented.
     recoveries: list[Recovery] = field(default_factory=list)
     #: Deviations of the engine on this device, for the record.

@@ -19,6 +19,7 @@ from model.imaging.memory import bounded
 from model.repair.preview import preview
 from model.repair.recovery import recovery_record
 from model.repair.task import fill_parts, read, write
+from model.text.doubt import standing
 from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
@@ -110,6 +111,7 @@ class Steps:
                 on_page=functools.partial(self._executor.check_may_go_on, context.image.id),
             )
         context.text_record = text_record(text_marks)
+        context.text_doubts = text_marks.doubts
         context.sha256 = FileHashes(source=sha256(source))
         context.task = text_marks.task
         if text_marks.task is None:
@@ -165,13 +167,15 @@ class Steps:
             small = preview(task, pixels)
         context.seconds["encode"] -= repaired.read_back_s
         context.seconds["read_back"] = repaired.read_back_s
+        recovered = recovery_record(context.recoveries)
+        doubts = standing(context.text_doubts, recovered.get("recovered", 0.0))
         result = ResultFile(
             data=repaired.data,
             content_type=repaired.content_type,
             extension=repaired.extension,
             width=task.width,
             height=task.height,
-            record=ImageRecord(method=context.method, **repaired.record, **recovery_record(context.recoveries)),
+            record=ImageRecord(method=context.method, doubts=[*doubts] or None, **repaired.record, **recovered),
             preview=small,
         )
         self._store(context, result)

@@ -1,4 +1,4 @@
-"""The three ways to a template: a mask's file, a logo with alpha, pictures that share a mark."""
+"""The ways to a template: a mask's file, a logo with alpha, pictures that share a mark, known or not."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from cleanplate.base.templates import MarkPlace, TemplateQuality
 from model.errors import ModelError
 from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
-from model.imaging.mask_files import pixel_mask
+from model.imaging.mask_files import decode_mask, pixel_mask
 from model.imaging.memory import bounded
 from model.watermark.estimate import estimate
 from model.watermark.frames import ANCHORS
+from model.watermark.known import from_logo, from_mark
 from model.watermark.remove import remove
 from model.watermark.samples import Sample, chosen
 from model.watermark.template import Quality, Rule, Template
@@ -32,6 +33,7 @@ from workers.device.templates.confidence import confidence
 from workers.errors import SourceError, TemplateUnmade
 
 Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
 
 #: Pictures shown before and after, pictures tried for them, and the longest side of all previews in px.
 _EXAMPLES, _CANDIDATES, _SIDE = 6, 24, 640
@@ -81,30 +83,21 @@ def make_from_logo(template: LeasedTemplate, spec: LogoSpec, context: TemplateCo
         ImageRejected: the file is no picture.
         TemplateUnmade: the picture has no alpha, or marks nothing.
     """
-    data = _fetch(template.sources[0], context)
-    facts = probe(data, context.limits)
-    if max(facts.width, facts.height) > _LONGEST_LOGO:
-        raise TemplateUnmade("logo_too_large", f"A logo has {_LONGEST_LOGO} px on a side at most.")
-    with bounded(len(data) + facts.memory):
-        page = decode(data, context.limits).pages[0]
-        if not page.alpha:
-            raise TemplateUnmade("logo_without_alpha", "The logo has no alpha: save it as PNG with transparency.")
-        # Sixteen bits are reduced to their upper eight.
-        last = page.samples[..., -1].astype(np.float32) / np.iinfo(page.samples.dtype).max
-        colour = page.views()[0].pixels.astype(np.float32)
-    alpha = np.asarray(last * spec.place.opacity, np.float32)
-    if (alpha > 0.02).sum() < 4:
-        raise TemplateUnmade("logo_empty", "The logo's alpha marks nothing.")
+    own, colour = _logo(template.sources[0], context)
+    alpha = np.asarray(own * np.float32(spec.place.opacity), np.float32)
     mask = np.where(alpha > 0.5 * alpha.max(), 255, 0).astype(np.uint8)
     made = Template(alpha, colour, mask, _rule_of(spec.place, *alpha.shape), _quality_of_given(alpha, mask))
     return _store(template, template.id, _Made(made), context)
 
 
 def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: TemplateContext) -> list[MadeTemplate]:
-    """Estimate the marks that pictures share, the most frequent first: the template itself, then ``<id>-2`` and so on.
+    """Find the marks that pictures share, the most frequent first: the template itself, then ``<id>-2`` and so on.
+
+    Where the spec shows the mark, as a logo or painted over in a picture, that one is looked for.
 
     Raises:
         TemplateRefused: too few pictures, or no mark.
+        ImageRejected, MaskRejected, TemplateUnmade: the logo, or the painted picture or its mask, cannot be used.
         StorageError, SourceError: pictures cannot be fetched at present.
     """
     unreadable: list[str] = []
@@ -120,8 +113,20 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
             unreadable.append(f"{source.name}: {error.code}")
         return None
 
-    samples = [Sample(source.name, lambda source=source: load(source)) for source in template.sources]  # type: ignore[misc]
-    estimated = estimate(samples, force=spec.force, on_progress=context.on_progress)
+    shows = {source.source_key for source in template.known}
+    samples = [
+        Sample(source.name, lambda source=source: load(source))  # type: ignore[misc]
+        for source in template.sources
+        if not source.source_key or source.source_key not in shows
+    ]
+    if spec.logo_upload_id is not None:
+        estimated = from_logo(*_logo(template.known[0], context), samples, on_progress=context.on_progress)
+    elif spec.painted is not None:
+        picture, mask = _painted(template.known, context)
+        estimated = from_mark(picture, mask, samples, on_progress=context.on_progress)
+        samples.insert(0, Sample(template.known[0].name, lambda: picture))
+    else:
+        estimated = estimate(samples, force=spec.force, on_progress=context.on_progress)
     warnings = list(estimated.warnings)
     if unreadable:
         warnings.append(f"{len(unreadable)} pictures could not be read: {', '.join(unreadable[:3])}.")
@@ -129,6 +134,40 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
     made = [_Made(one, warnings, pictures) for one, pictures in zip(estimated.templates, shown, strict=True)]
     ids = [template.id, *(f"{template.id}-{number}" for number in range(2, len(made) + 1))]
     return [_store(template, template_id, one, context) for template_id, one in zip(ids, made, strict=True)]
+
+
+def _logo(source: SampleSource, context: TemplateContext) -> tuple[Values, Values]:
+    """Opacity (``float32 [h, w]``, 0 to 1) and colour (``float32 [h, w, 3]``, 0 to 255) of a logo's file.
+
+    Raises:
+        ImageRejected: the file is no picture.
+        TemplateUnmade: ``logo_too_large``, ``logo_without_alpha``, ``logo_empty``.
+    """
+    data = _fetch(source, context)
+    facts = probe(data, context.limits)
+    if max(facts.width, facts.height) > _LONGEST_LOGO:
+        raise TemplateUnmade("logo_too_large", f"A logo has {_LONGEST_LOGO} px on a side at most.")
+    with bounded(len(data) + facts.memory):
+        page = decode(data, context.limits).pages[0]
+        if not page.alpha:
+            raise TemplateUnmade("logo_without_alpha", "The logo has no alpha: save it as PNG with transparency.")
+        # Sixteen bits are reduced to their upper eight.
+        alpha = page.samples[..., -1].astype(np.float32) / np.float32(np.iinfo(page.samples.dtype).max)
+        colour = page.views()[0].pixels.astype(np.float32)
+    if (alpha > 0.02).sum() < 4:
+        raise TemplateUnmade("logo_empty", "The logo's alpha marks nothing.")
+    return alpha, colour
+
+
+def _painted(known: list[SampleSource], context: TemplateContext) -> tuple[Pixels, Pixels]:
+    """A picture as a person sees it, and the mask that paints its mark over (``uint8 [H, W]``, 255: mark).
+
+    Raises:
+        ImageRejected, MaskRejected: a file cannot be read, or they do not fit each other.
+    """
+    picture, mask = _fetch_pixels(known[0], context), _fetch(known[1], context)
+    height, width = picture.shape[:2]
+    return picture, decode_mask(mask, context.limits, width=width, height=height)
 
 
 def _rule_of(place: LogoPlace, height: int, width: int) -> Rule:

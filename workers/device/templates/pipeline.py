@@ -69,15 +69,17 @@ def _make(template: LeasedTemplate, resources: Resources, lease: Lease[TemplateP
         activity=resources.activity,
         on_progress=on_progress,
     )
-    if not template.sources:
+    spec = template.spec
+    wanted = len(spec.known_uploads) if isinstance(spec, EstimateSpec) else 0
+    if not template.sources or len(template.known) < wanted:
         raise TemplateUnmade("sources_gone", "The pictures, or the job, that it was to be made of are gone.")
-    match template.spec:
+    match spec:
         case MaskSpec():
-            return [make_from_mask(template, template.spec, context)]
+            return [make_from_mask(template, spec, context)]
         case LogoSpec():
-            return [make_from_logo(template, template.spec, context)]
+            return [make_from_logo(template, spec, context)]
         case EstimateSpec():
-            return make_from_pictures(template, template.spec, context)
+            return make_from_pictures(template, spec, context)
 
 
 def _fail(template: LeasedTemplate, resources: Resources, lease: Lease[TemplateProgress], error: Exception) -> None:

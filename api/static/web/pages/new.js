@@ -25,7 +25,6 @@ const SOURCES = /** @type {const} */ (["files", "manifest", "folder"]);
 /** @type {Tool[]} */
 const TOOLS = ["brush", "eraser", "rectangle", "hand"];
 const PLACED_WAYS = ["paint", "boxes", "file"];
-const UNBLENDED_WAYS = ["find", "template"];
 const MOST_SHOWN_FAILURES = 5;
 const MOST_SHOWN_FAULTS = 20;
 const LONGEST_CUSTOM_ID = 200;
@@ -160,8 +159,8 @@ function showMarking() {
   const { way } = marking;
   byId("marking").hidden = !marking.drawsOnSample;
   for (const part of partsWith("marks")) part.hidden = part.dataset.marks !== way;
-  byId("residual-line").hidden = !UNBLENDED_WAYS.includes(way);
-  byId("placing").hidden = !PLACED_WAYS.includes(way);
+  byId("residual-line").hidden = !marking.isLookedFor;
+  byId("placing").hidden = !PLACED_WAYS.includes(way) || marking.isLookedFor;
   byId("stage").dataset.tool = marking.tool;
   buttonById("undo").disabled = !marking.canUndo;
   markTool(byId("tools"), marking.tool);
@@ -273,7 +272,7 @@ async function bodyOfJob() {
     options: {
       ...(output && { output }),
       ...(inputById("label").checked && { label: true }),
-      ...(UNBLENDED_WAYS.includes(marking.way) && inputById("residual").checked && { residual_mark: "flag" }),
+      ...(marking.isLookedFor && inputById("residual").checked && { residual_mark: "flag" }),
     },
     priority: selectById("priority").value,
     ...(webhook && { webhook_id: webhook }),
@@ -366,6 +365,7 @@ inputById("mask-file").addEventListener("change", () => {
   refresh();
 });
 for (const id of ["manifest", "s3-folder"]) inputById(id).addEventListener("input", refresh);
+inputById("paint-find").addEventListener("change", refresh);
 selectById("anchor").addEventListener("change", () => {
   anchorChosen = true;
   refresh();

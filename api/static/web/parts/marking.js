@@ -37,6 +37,8 @@ export class Marking {
   #onChange;
   #limits;
   #latest = latestOnly();
+  /** @type {{ name: string, blob: Blob } | null} The file of the sample that is shown. */
+  #sampleFile = null;
 
   /**
    * @param {Limits} limits
@@ -71,6 +73,11 @@ export class Marking {
     return this.#current.canUndo;
   }
 
+  /** Whether the mark is looked for in each picture, and what is below it recovered. */
+  get isLookedFor() {
+    return this.way === "find" || this.way === "template" || (this.way === "paint" && inputById("paint-find").checked);
+  }
+
   /** Whether only boxes can be drawn. */
   get drawsBoxes() {
     return this.way === "boxes" || this.way === "text";
@@ -100,7 +107,7 @@ export class Marking {
    * @param {string} name
    */
   async show(blob, name) {
-    await this.#show(openPicture(blob, name, this.#limits));
+    await this.#show(openPicture(blob, name, this.#limits), { blob, name });
   }
 
   /**
@@ -111,13 +118,17 @@ export class Marking {
    */
   async showUploaded(id, blob, name) {
     const opening = async () => openServiceView(blob, name, await retryWhileAway(() => fetchView(`/v1/uploads/${id}/view`)));
-    await this.#show(opening());
+    await this.#show(opening(), { blob, name });
   }
 
-  /** @param {Promise<Picture>} opening */
-  async #show(opening) {
+  /**
+   * @param {Promise<Picture>} opening
+   * @param {{ name: string, blob: Blob }} file
+   */
+  async #show(opening, file) {
     const picture = await this.#latest(opening);
     if (!picture) return;
+    this.#sampleFile = file;
     const before = this.sample;
     if (before && (before.width !== picture.width || before.height !== picture.height)) this.#strokes = newStrokes();
     byId("marking-none").hidden = true;
@@ -150,8 +161,11 @@ export class Marking {
     switch (this.way) {
       case "list":
         return {};
-      case "find":
-        return { mask: { mode: "auto", approve: inputById("find-approve").checked ? "auto" : "person" } };
+      case "find": {
+        const logo = inputById("find-logo").files?.[0];
+        const approve = inputById("find-approve").checked ? "auto" : "person";
+        return { mask: { mode: "auto", approve, ...(logo && { logo_upload_id: await uploadFile(logo.name, logo) }) } };
+      }
       case "template":
         return { mask: { templates: this.templates.chosen } };
       case "file":
@@ -162,7 +176,11 @@ export class Marking {
         return boxes.length ? { mask: { boxes, size: [width, height], ...placement } } : null;
       case "paint": {
         const mask = await maskFile(this.#current, width, height);
-        return mask && { mask: { upload_id: await uploadFile("mask.json", mask), ...placement } };
+        if (!mask) return null;
+        const upload_id = await uploadFile("mask.json", mask);
+        if (!this.isLookedFor || !this.#sampleFile) return { mask: { upload_id, ...placement } };
+        const { name, blob } = this.#sampleFile;
+        return { mask: { mode: "auto", painted: { upload_id: await uploadFile(name, blob), mask_upload_id: upload_id } } };
       }
     }
   }

@@ -173,6 +173,8 @@ def use_templates(client: Client, pictures: list[Path], out: Path) -> None:
     template = client.templates.from_mask("mask", pictures[0], anchor="bottom_right")
     assert client.templates.get(template.id).kind == "mask"
     assert client.templates.from_logo("logo", pictures[0], opacity=0.5).kind == "logo"
+    assert client.templates.from_logo("logo", pictures[0], pictures[1:]).kind == "estimate"
+    assert client.templates.from_mark("mark", pictures[0], pictures[1], pictures[:1]).kind == "estimate"
     assert client.templates.estimate("estimate", pictures, force=True).kind == "estimate"
     assert list(client.templates.list(state="ready", job_id="job_0")) == []
     # No worker runs, so they are not made.

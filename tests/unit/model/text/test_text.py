@@ -13,9 +13,10 @@ from PIL import Image
 from model.imaging import Limits
 from model.repair.task import fill_parts, write
 from model.text import reading
+from model.text.doubt import doubts_of, standing
 from model.text.files import find
 from model.text.reading import Line, TextReader
-from model.text.strokes import mask_of
+from model.text.strokes import strokes_of
 from model.text.wanted import AREAS, Wanted, plain
 from tests.catalogue import png
 from tests.texts import HEIGHT, chinese, goods, laid, letters, printed
@@ -111,16 +112,34 @@ def test_a_picture_without_the_text_has_nothing_to_be_done(reader: TextReader) -
 def test_ink_that_cannot_be_told_from_its_ground_is_masked_by_its_lines_shape() -> None:
     noise = np.random.default_rng(3).integers(0, 255, (80, 200, 3)).astype(np.uint8)
     corners = np.array([[40, 30], [160, 30], [160, 50], [40, 50]], np.float32)
-    mask = mask_of(noise, [Line(corners)])
+    strokes = strokes_of(noise, [Line(corners)])
+    mask = strokes.mask
+    assert strokes.untold == 1
     assert (mask[30:51, 40:161] == 255).all()
     assert not mask[:20].any()
+
+
+def test_a_repair_over_detail_or_with_a_large_hole_is_to_be_looked_at(reader: TextReader) -> None:
+    mark = letters("Doe Shirts")
+    plain_ground = np.full((HEIGHT, 560, 3), 90, np.uint8)
+    detail = np.random.default_rng(1).integers(-30, 30, plain_ground.shape)
+    detailed = (plain_ground + np.repeat(np.repeat(detail[::3, ::3], 3, 0), 3, 1)[:HEIGHT, :560]).astype(np.uint8)
+    for ground, doubts in ((plain_ground, ()), (detailed, ("over_detail",))):
+        marks = find(
+            png(laid(ground, mark, (0.5, 0.85), opacity=0.9)[0]), Wanted(("Doe Shirts",)), reader, limits=LIMITS
+        )
+        assert (marks.doubts, standing(marks.doubts, 0.9)) == (doubts, [])
+        assert standing(marks.doubts, 0.1) == list(doubts)
+    lines = [Line(np.array([[40, 30], [160, 30], [160, 50], [40, 50]], np.float32))]
+    noise = np.random.default_rng(3).integers(0, 255, (80, 200, 3)).astype(np.uint8)
+    assert doubts_of(noise, lines, strokes_of(noise, lines)) == ("hole_large", "over_detail")
 
 
 @settings(max_examples=30)
 @given(st.lists(st.floats(-60, 300), min_size=8, max_size=8))
 def test_any_shape_of_a_line_gives_a_mask_near_it(places: list[float]) -> None:
     corners = np.array(places, np.float32).reshape(4, 2)
-    mask = mask_of(goods()[:200, :240], [Line(corners)])
+    mask = strokes_of(goods()[:200, :240], [Line(corners)]).mask
     assert mask.shape == (200, 240)
     assert set(np.unique(mask)) <= {0, 255}
 

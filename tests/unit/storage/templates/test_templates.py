@@ -234,6 +234,31 @@ def test_uploads_are_kept_until_the_template_is_made(shop: Shop, clock: Clock) -
     assert known_uploads(shop.db, shop.tenant, template.spec.upload_ids) == set()
 
 
+def test_the_uploads_that_show_a_known_mark_are_kept_and_reach_the_worker(shop: Shop, clock: Clock) -> None:
+    shown, mask, logo = uploads(shop, 3)
+    painted = wanted(shop, painted={"upload_id": shown, "mask_upload_id": mask})
+    job = auto_job(shop, mask={"logo_upload_id": logo})
+    clock.advance(3601)
+    drop_expired_uploads(shop.db)
+    token, work = lease_template(shop.db, painted.id, lease_s=LEASE_S)
+    assert work is not None
+    assert [source.name for source in work.known] == ["0.jpg", "1.jpg"]
+    assert [source.name for source in work.sources] == [f"{n}.jpg" for n in range(5)]
+    for_job, of_job = lease_template(shop.db, estimate_of(shop, job).id, lease_s=LEASE_S)
+    assert of_job is not None
+    assert ([source.name for source in of_job.known], len(of_job.sources)) == (["2.jpg"], 6)
+    finish_template(shop.db, token, [made(painted.id)])
+    fail_template(shop.db, for_job, "mark_not_found", "Nothing.", retry=False, max_attempts=3)
+    # The pictures of the job stay; those of the template, what was painted, and the logo go.
+    assert drop_expired_uploads(shop.db) == 5 + 2 + 1
+
+
+def test_a_job_cannot_name_a_rivals_logo(shop: Shop, rival: Shop) -> None:
+    (logo,) = uploads(rival, 1)
+    with pytest.raises(UploadUnknown):
+        auto_job(shop, mask={"logo_upload_id": logo})
+
+
 def test_workers_get_the_templates_of_a_job(shop: Shop) -> None:
     logo, mask = ready(shop), ready(shop, TemplateKind.MASK)
     job = rival_job(shop, [logo])

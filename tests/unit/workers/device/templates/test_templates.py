@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import Scene, text
+from bench.marks import logo as disc
 from cleanplate.base.masks import AutoMask, JobMask, Placement, TemplateMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
@@ -163,6 +164,49 @@ def test_a_job_finds_its_mark_and_runs_when_it_is_approved(settings: Settings, w
             outside[-(MARK_HEIGHT + 20) :, -(MARK_WIDTH + 20) :] = False
             assert np.array_equal(result[outside], original[outside])
             assert np.abs(result.astype(int) - original)[~outside].mean() < 4
+
+
+def test_a_logo_is_found_in_the_one_picture_of_a_job(settings: Settings, worker_on: WorkerOn) -> None:
+    with catalogue_in(settings) as catalogue:
+        worker, mark = worker_on(settings), disc(60)
+        scene = Scene(mark, 0.4, (1, 1), margin=10, sizes=((260, 200),))
+        shown, original, alpha = marked(scene, np.random.default_rng(0))
+        pixels = np.dstack((mark.colour, 255 * mark.coverage)).round().astype(np.uint8)
+        (file,) = uploaded(catalogue, [png(pixels)])
+        job = job_with(catalogue, [png(shown)], AutoMask(mode="auto", logo_upload_id=file))
+        (template,) = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
+        make_template(template.id, worker)
+        template = now(catalogue, template)
+        # A person looks at it: nothing but this picture speaks for it.
+        assert (template.state, template.error_detail) == (TemplateState.NEEDS_REVIEW, None)
+        assert {"mask", "before-1", "after-1"} <= set(template.previews)
+        approve_job(catalogue.database, catalogue.tenant_id, job.id)
+        run_shard(catalogue.ids(job), worker)
+        (image,) = catalogue.images(job)
+        assert (image.state, image.error_detail) == (ImageState.SUCCEEDED, None)
+        result = pixels_of(catalogue.blobs.get(image.result_key or ""))
+        left, there = (np.abs(one.astype(int) - original)[alpha > 0.02].mean() for one in (result, shown))
+        assert left < there / 5
+
+
+def test_a_mark_that_is_painted_over_in_one_picture_is_found_in_the_others(
+    catalogue: Catalogue, worker_on: WorkerOn
+) -> None:
+    worker = worker_on(catalogue.settings)
+    pictures = [marked for marked, _ in marked_pictures(4)]
+    mask = np.zeros(pictures[0].shape[:2], np.uint8)
+    mask[-MARK_HEIGHT - 8 :, -MARK_WIDTH - 12 :] = 255
+    files = uploaded(catalogue, [png(pictures[0]), png(mask), png(mask[1:])])
+
+    def made(mask_upload: str) -> Template:
+        painted = {"upload_id": files[0], "mask_upload_id": mask_upload}
+        template = wanted(catalogue, TemplateKind.ESTIMATE, [png(one) for one in pictures[1:]], painted=painted)
+        make_template(template.id, worker)
+        return now(catalogue, template)
+
+    found, refused = made(files[1]), made(files[2])
+    assert (found.state, found.error_detail, found.samples) == (TemplateState.NEEDS_REVIEW, None, 4)
+    assert (refused.state, refused.error_code) == (TemplateState.FAILED, "mask_size_mismatch")
 
 
 def test_two_marks_of_a_job_become_two_templates_and_each_picture_loses_its_own(
