@@ -25,9 +25,9 @@ from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.ledger.jobs.overviews import overview
 from storage.ledger.jobs.pauses import recall_paused
-from storage.ledger.jobs.reading import get_job, list_images, list_jobs
+from storage.ledger.jobs.reading import Doubted, get_job, list_images, list_images_by_doubt, list_jobs
 from storage.ledger.jobs.watching import look_since
-from storage.ledger.operations.audit import entries_of_job, latest_entries
+from storage.ledger.operations.audit import EntryFilter, entries_of_job, find_entries, latest_entries
 from storage.ledger.operations.queues import busy_workers, queues
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
@@ -234,6 +234,14 @@ RARE: dict[str, Call] = {
     "images by an error that none has": lambda crowded: _images(crowded, ended_job(LARGE), error_code="no_such_code"),
     "images by state": lambda crowded: _images(crowded, ended_job(LARGE), state=ImageState.FAILED),
     "images by a state that none has": lambda crowded: _images(crowded, ended_job(LARGE), state=ImageState.CANCELED),
+    "images by doubt": lambda crowded: list_images_by_doubt(
+        crowded.shop.db,
+        crowded.shop.tenant,
+        ended_job(LARGE),
+        limit=50,
+        after=Doubted(1, 500),
+        only=ImageFilter(state=ImageState.SUCCEEDED),
+    ),
     "overview": lambda crowded: overview(crowded.shop.db, crowded.shop.tenant, ended_job(LARGE)),
     "queues": lambda crowded: (queues(crowded.shop.db, None), busy_workers(crowded.shop.db)),
     "deliveries by state": lambda crowded: list_deliveries(
@@ -248,6 +256,9 @@ RARE: dict[str, Call] = {
         crowded.shop.db, crowded.shop.tenant, crowded.endpoint_id, limit=50, after=None, job_id=ended_job(LARGE)
     ),
     "audit log": lambda crowded: latest_entries(crowded.shop.db, crowded.shop.tenant, limit=50),
+    "audit log without images": lambda crowded: find_entries(
+        crowded.shop.db, crowded.shop.tenant, EntryFilter(subject="job"), limit=50
+    ),
     "audit log of a job": lambda crowded: entries_of_job(crowded.shop.db, crowded.job_id),
     "audit log of a tenant without entries": lambda crowded: latest_entries(crowded.shop.db, "tnt_none", limit=50),
     "delete a job of 500 images": delete_ended,
