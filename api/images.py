@@ -58,9 +58,14 @@ def _last_part(path: str | None) -> str | None:
     return None if path is None else path.rpartition("/")[2]
 
 
+def networks_of(settings: Settings) -> list[str]:
+    """The names of the networks that the service offers."""
+    return sorted({settings.weights or SHIPPED, *settings.models})
+
+
 def check_model(options: JobOptions | ImageOptions, settings: Settings) -> None:
     """Raises Refused: the service does not offer this network."""
-    offered = sorted({settings.weights or SHIPPED, *settings.models})
+    offered = networks_of(settings)
     if options.model is not None and options.model not in offered:
         detail = f"The service does not offer {options.model}; it offers {', '.join(offered)}."
         raise Refused("validation_failed", "options/model", detail)

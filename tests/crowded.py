@@ -28,17 +28,27 @@ from storage.ledger.jobs.filters import ImageFilter, JobFilter
 from storage.ledger.jobs.overviews import overview
 from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.reading import (
+    Doubted,
     find_images,
     get_image,
     get_job,
     list_images,
+    list_images_by_doubt,
     list_jobs,
     list_results,
     recent_pace,
 )
 from storage.ledger.jobs.redoing import Redo, redo_images, review_images
 from storage.ledger.jobs.watching import look_since
-from storage.ledger.operations.audit import chain, chained_entries, entries_of_job, heads, latest_entries
+from storage.ledger.operations.audit import (
+    EntryFilter,
+    chain,
+    chained_entries,
+    entries_of_job,
+    find_entries,
+    heads,
+    latest_entries,
+)
 from storage.ledger.operations.queues import busy_workers, queues
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
@@ -347,6 +357,14 @@ RARE: dict[str, Call] = {
     "images by an error that none has": lambda crowded: _images(crowded, ended_job(LARGE), error_code="no_such_code"),
     "images by state": lambda crowded: _images(crowded, ended_job(LARGE), state=ImageState.FAILED),
     "images by a state that none has": lambda crowded: _images(crowded, ended_job(LARGE), state=ImageState.CANCELED),
+    "images by doubt": lambda crowded: list_images_by_doubt(
+        crowded.shop.db,
+        crowded.shop.tenant,
+        ended_job(LARGE),
+        limit=50,
+        after=Doubted(1, 500),
+        only=ImageFilter(state=ImageState.SUCCEEDED),
+    ),
     "overview": lambda crowded: overview(crowded.shop.db, crowded.shop.tenant, ended_job(LARGE)),
     "queues": lambda crowded: (queues(crowded.shop.db, None), busy_workers(crowded.shop.db)),
     "deliveries by state": lambda crowded: _deliveries(crowded, state=DeliveryState.FAILED),
@@ -366,6 +384,9 @@ RARE: dict[str, Call] = {
     "ends of the audit log": lambda crowded: heads(crowded.shop.db),
     "two pages of the audit log": lambda crowded: list(islice(chained_entries(crowded.shop.db), 1001)),
     "audit log": lambda crowded: latest_entries(crowded.shop.db, crowded.shop.tenant, limit=50),
+    "audit log without images": lambda crowded: find_entries(
+        crowded.shop.db, crowded.shop.tenant, EntryFilter(subject="job"), limit=50
+    ),
     "audit log of a job": lambda crowded: entries_of_job(crowded.shop.db, crowded.job_id),
     "audit log of a tenant without entries": lambda crowded: latest_entries(crowded.shop.db, "tnt_none", limit=50),
     "delete a job of 500 images": delete_ended,

@@ -90,7 +90,7 @@ def open_job(page: Page) -> None:
 def open_pair(page: Page) -> None:
     open_job(page)
     page.locator(".pair-open").first.click()
-    expect(page.locator("#zoom-keys")).to_contain_text(re.compile("Drag|拖动"))
+    expect(page.locator("#pair-note")).to_contain_text(re.compile("Drag|拖动"))
 
 
 def open_held_job(page: Page) -> None:

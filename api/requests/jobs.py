@@ -537,6 +537,14 @@ class _ImageFields(Request):
 class ImagesQuery(PageQuery, _ImageFields):
     """The part of a job's images to read."""
 
+    order: Literal["position", "doubt"] = Field(
+        default="position",
+        description=(
+            "`position`: the job's order. `doubt`: for a person who judges results: those in which a mark may still "
+            "show first, then by what is left of it, then by the share of the picture that was invented."
+        ),
+    )
+
     @property
     def filter(self) -> ImageFilter:
         """The filter of the ledger's list."""

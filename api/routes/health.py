@@ -50,17 +50,22 @@ def alive() -> answers.Health:
 )
 def ready() -> answers.Readiness:
     backend = stores()
-    until = time.monotonic() + _PATIENCE_S
-    looks = [
-        _look_at("ledger", _against_ledger, backend),
-        _look_at("object store", _against_blobs, backend),
-        _look_at("disk", _against_disk, backend),
-    ]
-    reasons = [reason for look in looks if (reason := look.reason(until))]
+    reasons = [reason for reason in servers(backend).values() if reason]
     if reasons:
         raise Problem("not_ready", " ".join(reasons))
     state = worker_state(backend.database)
     return answers.Readiness(status="ok", workers=state.working, starting=state.starting, reason=state.reason_code)
+
+
+def servers(backend: Stores) -> dict[str, str | None]:
+    """Why a server of the service cannot be used, by its name; ``None``: it can. Answers within 3 s."""
+    until = time.monotonic() + _PATIENCE_S
+    looks = {
+        "ledger": _look_at("ledger", _against_ledger, backend),
+        "object store": _look_at("object store", _against_blobs, backend),
+        "disk": _look_at("disk", _against_disk, backend),
+    }
+    return {name: look.reason(until) for name, look in looks.items()}
 
 
 class _Look:

@@ -20,12 +20,12 @@ from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
 from storage.ledger.jobs.changes import cancel_job, describe_job, retry_failed_once
-from storage.ledger.jobs.reading import get_job, list_images, list_jobs
+from storage.ledger.jobs.reading import Doubted, get_job, list_images, list_images_by_doubt, list_jobs
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.templates.review import approve_job
 from storage.ledger.tenants.idempotency import Once, recall_answer
-from storage.records import Scope
+from storage.records import Image, Scope
 
 blueprint = APIBlueprint(
     "jobs",
@@ -280,24 +280,36 @@ def delete(job_id: str) -> Response:
 
 @blueprint.get("/v1/jobs/<id:job_id>/images")
 @blueprint.input(requests.ImagesQuery, location="query")
-@blueprint.output(answers.ImagePage, description="Images, in the job's order.")
+@blueprint.output(answers.ImagePage, description="Images, in the job's order unless `order` says otherwise.")
 @blueprint.doc(
     summary="List a job's images",
     responses=responses("cursor_invalid"),
 )
 def images(job_id: str, query_data: requests.ImagesQuery) -> answers.ImagePage:
-    after = cursors.decode_position("image", query_data.cursor)
-    images = list_images(
-        stores().database,
-        auth.tenant(),
-        job_id,
-        limit=query_data.limit + 1,
-        after=after,
-        only=query_data.filter,
-    )
+    by_doubt = query_data.order == "doubt"
+    images = _images_by_doubt(job_id, query_data) if by_doubt else _images_by_position(job_id, query_data)
     page = images[: query_data.limit]
-    more = len(images) > len(page)
-    return answers.ImagePage(
-        data=[answers.Image.of(image) for image in page],
-        next_cursor=cursors.encode("image", page[-1].position) if more else None,
+    then = None
+    if len(images) > len(page):
+        last = page[-1]
+        place = f"{last.doubt}-{last.position}" if by_doubt else last.position
+        then = cursors.encode("doubt" if by_doubt else "image", place)
+    return answers.ImagePage(data=[answers.Image.of(image) for image in page], next_cursor=then)
+
+
+def _images_by_position(job_id: str, query: requests.ImagesQuery) -> list[Image]:
+    """The images of a part of the list, and one more if there is one."""
+    after = cursors.decode_position("image", query.cursor)
+    return list_images(stores().database, auth.tenant(), job_id, limit=query.limit + 1, after=after, only=query.filter)
+
+
+def _images_by_doubt(job_id: str, query: requests.ImagesQuery) -> list[Image]:
+    """As :func:`_images_by_position`, the doubtful ones first."""
+    place = cursors.decode("doubt", query.cursor)
+    after = None
+    if place is not None:
+        doubt, _, position = place.partition("-")
+        after = Doubted(cursors.position_of(doubt), cursors.position_of(position))
+    return list_images_by_doubt(
+        stores().database, auth.tenant(), job_id, limit=query.limit + 1, after=after, only=query.filter
     )

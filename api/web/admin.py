@@ -6,21 +6,27 @@ not other tenants' templates: those hold their pictures.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from flask import Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from api import auth
+from api import answers, auth
 from api.problems import Problem
+from api.routes.health import servers
 from api.routes.templates import page_of_templates
 from api.stores import stores
 from api.web.pages import Pages, show
+from storage.leader import is_led
 from storage.ledger.jobs import pauses
 from storage.ledger.operations import queues
-from storage.ledger.operations.audit import latest_entries
-from storage.ledger.operations.devices import list_devices
+from storage.ledger.operations.audit import EntryFilter, find_entries, latest_entries
+from storage.ledger.operations.devices import list_devices, worker_state
+from storage.ledger.tenants.accounts import sum_accounts, today
 from storage.ledger.tenants.tenants import create_key, list_keys, list_tenants, revoke_key
+from storage.ledger.webhooks.deliveries import failing_endpoints
+from storage.ledger.webhooks.endpoints import list_endpoints
 from storage.records import PausedBy, Scope
 
 blueprint = Pages("admin", __name__)
@@ -28,6 +34,11 @@ blueprint = Pages("admin", __name__)
 EVERYTHING = "everything"
 _ENTRIES = _TEMPLATES = 50
 _LONGEST_NAME = 200
+_ACCOUNT_DAYS = 30
+_SEARCHED = 2000
+#: Filters of the audit log; ``what`` is the first part of an action, or:
+_FILTERS = ("what", "job", "who")
+_EACH_IMAGE = "image"
 
 
 @blueprint.before_request
@@ -88,9 +99,32 @@ def _page(**more: Any) -> Response:
         own_tenant=auth.tenant(),
         scopes=list(Scope),
         first=page_of_templates(limit=_TEMPLATES).model_dump(mode="json"),
-        entries=latest_entries(database, seen, limit=_ENTRIES),
+        work=_work(seen),
+        webhooks=list_endpoints(database, auth.tenant()),
+        failed=failing_endpoints(database, auth.tenant()),
+        **_entries(seen),
         **more,
     )
+
+
+def _work(seen: str | None) -> dict[str, answers.Work]:
+    """The work of the last days by tenant."""
+    database = stores().database
+    since = today(database) - timedelta(days=_ACCOUNT_DAYS)
+    return {key: answers.Work.of(work) for key, work in sum_accounts(database, since).items() if seen in {None, key}}
+
+
+def _entries(seen: str | None) -> dict[str, Any]:
+    """The newest entries of the audit log that the person looks for."""
+    asked = {name: request.args.get(name, "").replace("\0", "").strip()[:_LONGEST_NAME] for name in _FILTERS}
+    database = stores().database
+    if asked["what"] == _EACH_IMAGE:
+        # No index finds those of one job or actor.
+        newest = latest_entries(database, seen, limit=_SEARCHED)
+        chosen = [entry for entry in newest if asked["job"] in {"", entry.job_id} and asked["who"] in entry.actor]
+        return {"asked": asked, "searched": _SEARCHED, "entries": chosen[:_ENTRIES]}
+    only = EntryFilter(subject=asked["what"], job_id=asked["job"], actor=asked["who"])
+    return {"asked": asked, "entries": find_entries(database, seen, only, limit=_ENTRIES)}
 
 
 def _moving() -> dict[str, Any]:
@@ -105,7 +139,18 @@ def _moving() -> dict[str, Any]:
         "paused": dict(held),
         "busy": queues.busy_workers(backend.database) if seen is None else [],
         "devices": list_devices(backend.database) if seen is None else [],
+        "health": _health() if seen is None else [],
     }
+
+
+def _health() -> list[tuple[str, str | None]]:
+    """The parts of the service, each with the reason why it cannot be used; ``None``: it can."""
+    backend = stores()
+    parts = servers(backend)
+    workers = worker_state(backend.database)
+    idle = None if workers.working else (workers.reason or "No worker is running.")
+    led = None if is_led(backend.database, backend.settings) else "No dispatcher is running: open jobs wait."
+    return [*parts.items(), ("workers", idle), ("dispatcher", led)]
 
 
 def _seen() -> str | None:

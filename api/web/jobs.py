@@ -7,26 +7,32 @@ from typing import Any
 from flask import Response, request
 
 from api import answers, auth, requests, text_marks
+from api.images import networks_of
 from api.problems import Problem
 from api.routes.jobs import page_of_jobs
 from api.stores import stores
 from api.web.pages import Pages, show
+from storage.ledger.jobs.overviews import count_reviews
 from storage.ledger.jobs.reading import get_job
 from storage.ledger.webhooks.endpoints import list_endpoints
-from storage.records import JobState, Scope
+from storage.records import JobKind, JobState, Scope
 
 blueprint = Pages("job_pages", __name__)
 
 #: Jobs on one page of the list.
 _PART = 30
+_LONGEST_SEARCH = 200
 
 
 @blueprint.get("/jobs")
 def index() -> Response:
     asked = request.args.get("state")
     state = JobState(asked) if asked in set(JobState) else None
-    page = page_of_jobs(requests.JobsQuery(limit=_PART, state=state))
-    return show("jobs.html", first=page.model_dump(mode="json"), state=state, part=_PART, **_rights())
+    kind = JobKind.REPAIR if request.args.get("kind") == JobKind.REPAIR else JobKind.CATALOGUE
+    words = request.args.get("q", "").replace("\0", "").strip()[:_LONGEST_SEARCH]
+    page = page_of_jobs(requests.JobsQuery(limit=_PART, state=state, kind=kind.value, q=words or None))
+    first = page.model_dump(mode="json")
+    return show("jobs.html", first=first, state=state, kind=kind, words=words, part=_PART, **_rights())
 
 
 @blueprint.get("/jobs/new")
@@ -50,6 +56,14 @@ def new() -> Response:
 def one(job_id: str) -> Response:
     job = answers.Job.of(get_job(stores().database, auth.tenant(), job_id))
     return show("job.html", job=job, first=job.model_dump(mode="json"), **_rights())
+
+
+@blueprint.get("/jobs/<id:job_id>/review")
+def judge(job_id: str) -> Response:
+    backend, tenant = stores(), auth.tenant()
+    job = answers.Job.of(get_job(backend.database, tenant, job_id))
+    counts = count_reviews(backend.database, tenant, job_id)
+    return show("judge.html", job=job, counts=counts, networks=networks_of(backend.settings), **_rights())
 
 
 def _rights() -> dict[str, Any]:

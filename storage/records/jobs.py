@@ -253,6 +253,8 @@ class Image:
     error_detail: str | None
     #: Empty until an attempt has ended.
     record: ImageRecord
+    #: How much a person should look at its result; 0: not at all, or not kept (before 0027).
+    doubt: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -186,6 +186,8 @@ images = Table(
     Column("error_code", String(60)),
     Column("error_detail", Text),
     Column("record", JSON_DOCUMENT, nullable=False),
+    # How much a person should look at its result (storage/ledger/images/doubt.py). Of before 0027: 0.
+    Column("doubt", Integer, nullable=False, server_default="0"),
     time_column("created_at", nullable=False),
     time_column("started_at"),
     time_column("finished_at"),
@@ -257,6 +259,14 @@ partial_index(
     images.c.available_at,
     images.c.id,
     where="state = 'queued'",
+)
+# A job's results for a person who judges them: the doubtful ones first.
+partial_index(
+    "ix_images_doubt",
+    images.c.job_id,
+    images.c.doubt.desc(),
+    images.c.position,
+    where="state = 'succeeded'",
 )
 # Rows of a manifest that are invalid and were skipped at the tenant's request.
 skipped_rows = Table(

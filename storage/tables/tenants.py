@@ -156,6 +156,12 @@ audit_log = Table(
         "job_id",
         where="image_id IS NULL",
     ),
+    # The newest of them, without reading those of images.
+    partial_index(
+        "ix_audit_log_whole",
+        "id",
+        where="image_id IS NULL",
+    ),
     partial_index(
         "ix_audit_log_unchained",
         "id",

@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
 from storage.ledger import bulk
+from storage.ledger.images.doubt import doubt_of
 from storage.ledger.images.leases import held_by
 from storage.ledger.lifecycle.images import AttemptEnd, Branch, move_images
 from storage.ledger.lifecycle.transitions import BACK_OFF, WORKER_ENDS
@@ -66,6 +67,7 @@ def _branches(db: Database, given: CTE, max_attempts: int) -> list[Branch]:
         "width": func.coalesce(cast(given.c.width, Integer), images.c.width),
         "height": func.coalesce(cast(given.c.height, Integer), images.c.height),
         "record": given.c.record,
+        "doubt": given.c.doubt,
     }
     waits = {attempt: db.after(_wait_s(attempt)) for attempt in range(1, max_attempts)}
     due = case(waits, value=images.c.attempt, else_=images.c.available_at) if waits else images.c.available_at
@@ -131,6 +133,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
             outcome.error_code,
             outcome.error_detail,
             outcome.record.document(),
+            doubt_of(outcome.record),
         )
         for outcome in outcomes
     ]
@@ -150,6 +153,7 @@ def _given(db: Database, outcomes: list[Outcome]) -> CTE:
         "error_code": Text(),
         "error_detail": Text(),
         "record": JSON_DOCUMENT,
+        "doubt": Integer(),
     }
     return bulk.given_rows(db, "outcomes", columns, rows)
 

@@ -11,7 +11,7 @@ from storage.database import Database
 from storage.errors import NotFound
 from storage.json_columns import read_image_record
 from storage.ledger.jobs.reading import one_job
-from storage.records import ImageState
+from storage.records import ImageReview, ImageState
 from storage.tables import images
 
 #: Images whose stages are averaged: the first of the job.
@@ -35,6 +35,18 @@ class Overview:
     reasons: list[Reason]
     #: Mean seconds of an image by stage, in the order of the pipeline.
     stages: dict[str, float]
+
+
+def count_reviews(db: Database, tenant_id: str, job_id: str) -> dict[ImageReview, int]:
+    """Results of a job by a person's judgement."""
+    query = (
+        select(images.c.review, func.count().label("images"))
+        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, images.c.state == ImageState.SUCCEEDED)
+        .group_by(images.c.review)
+    )
+    with db.read() as connection:
+        counted = {row.review: row.images for row in connection.execute(query)}
+    return {review: counted.get(review.value, 0) for review in ImageReview}
 
 
 def overview(db: Database, tenant_id: str, job_id: str) -> Overview:

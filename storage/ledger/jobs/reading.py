@@ -70,14 +70,46 @@ def list_images(
     only: ImageFilter | None = None,
 ) -> list[Image]:
     """A job's images by position; ``after`` is the last position already seen. Raises NotFound for the job."""
-    query = (
-        select(images)
-        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, *(only or ImageFilter()).conditions())
-        .order_by(images.c.position)
-        .limit(limit)
-    )
+    query = _of_job(tenant_id, job_id, only or ImageFilter(), limit).order_by(images.c.position)
     if after is not None:
         query = query.where(images.c.position > after)
+    return _read_of_job(db, tenant_id, job_id, query)
+
+
+class Doubted(NamedTuple):
+    """A place in a job's images by doubt: behind the image with this doubt at this position."""
+
+    doubt: int
+    position: int
+
+
+def list_images_by_doubt(
+    db: Database,
+    tenant_id: str,
+    job_id: str,
+    *,
+    limit: int,
+    after: Doubted | None,
+    only: ImageFilter | None = None,
+) -> list[Image]:
+    """A job's images, the doubtful ones first, then by position. Raises NotFound for the job.
+
+    Results have an index; images of other states are sorted.
+    """
+    query = _of_job(tenant_id, job_id, only or ImageFilter(), limit)
+    query = query.order_by(images.c.doubt.desc(), images.c.position)
+    if after is not None:
+        behind = or_(images.c.doubt < after.doubt, images.c.position > after.position)
+        query = query.where(images.c.doubt <= after.doubt, behind)
+    return _read_of_job(db, tenant_id, job_id, query)
+
+
+def _of_job(tenant_id: str, job_id: str, only: ImageFilter, limit: int) -> Select[Any]:
+    mine = (images.c.job_id == job_id, images.c.tenant_id == tenant_id)
+    return select(images).where(*mine, *only.conditions()).limit(limit)
+
+
+def _read_of_job(db: Database, tenant_id: str, job_id: str, query: Select[Any]) -> list[Image]:
     with db.read() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
@@ -95,12 +127,7 @@ def read_images(
     limit: int,
 ) -> list[Image]:
     """Images of a job by position, within a transaction: those of ``ids``, or all, that match."""
-    query = (
-        select(images)
-        .where(images.c.job_id == job_id, images.c.tenant_id == tenant_id, *only.conditions())
-        .order_by(images.c.position)
-        .limit(limit)
-    )
+    query = _of_job(tenant_id, job_id, only, limit).order_by(images.c.position)
     if ids:
         query = query.where(bulk.in_array(db, images.c.id, sorted(set(ids))))
     return [_image(row) for row in connection.execute(query)]

@@ -233,10 +233,7 @@ def entries_of_job(db: Database, job_id: str) -> list[AuditEntry]:
         select(audit_log).where(audit_log.c.job_id == job_id, audit_log.c.image_id.is_(None)).order_by(audit_log.c.id)
     )
     with db.read() as connection:
-        return [
-            AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "")
-            for row in connection.execute(query)
-        ]
+        return [_entry(row) for row in connection.execute(query)]
 
 
 class Verification:
@@ -282,6 +279,37 @@ class Verification:
                 self.flaws[tenant_id] = Flaw(tenant_id, sequence, reason)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EntryFilter:
+    """The entries that a person looks for; those of single images are left out."""
+
+    #: The first part of the action: ``job``, ``template``, ``key``. Empty: any.
+    subject: str = ""
+    job_id: str = ""
+    #: Text that the actor contains.
+    actor: str = ""
+
+
+def find_entries(db: Database, tenant_id: str | None, only: EntryFilter, *, limit: int) -> list[AuditEntry]:
+    """The newest entries that match, of one tenant or of all, without those of single images."""
+    query = select(audit_log).where(audit_log.c.image_id.is_(None)).order_by(audit_log.c.id.desc()).limit(limit)
+    if tenant_id is not None:
+        query = query.where(audit_log.c.tenant_id == tenant_id)
+    if only.subject:
+        query = query.where(audit_log.c.action.startswith(f"{only.subject}.", autoescape=True))
+    if only.job_id:
+        query = query.where(audit_log.c.job_id == only.job_id)
+    if only.actor:
+        query = query.where(audit_log.c.actor.icontains(only.actor, autoescape=True))
+    with db.read() as connection:
+        return [_entry(row) for row in connection.execute(query)]
+
+
+def _entry(row: Row[Any]) -> AuditEntry:
+    """An entry; one that is not chained yet has the sequence 0 and no hash."""
+    return AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "")
+
+
 def latest_entries(db: Database, tenant_id: str | None, *, limit: int) -> list[AuditEntry]:
     """The newest entries, of one tenant or of all; entries not chained yet have the sequence 0 and no hash."""
     query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
@@ -294,4 +322,4 @@ def latest_entries(db: Database, tenant_id: str | None, *, limit: int) -> list[A
             chained = select(audit_log).where(mine, audit_log.c.sequence.is_not(None))
             rows = list(connection.execute(query.where(mine, audit_log.c.hash.is_(None))))
             rows += connection.execute(chained.order_by(audit_log.c.sequence.desc()).limit(limit - len(rows)))
-    return [AuditEntry(**_fields(row), sequence=row.sequence or 0, hash=row.hash or "") for row in rows]
+    return [_entry(row) for row in rows]

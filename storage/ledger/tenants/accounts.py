@@ -67,6 +67,19 @@ def recent_device_seconds(db: Database, tenant_id: str, *, days: int) -> float |
     return work.device_ms / 1000 / work.images if work.images else None
 
 
+def sum_accounts(db: Database, since: date) -> dict[str, Work]:
+    """The work since a day for each tenant with any, by its id."""
+    parts = [
+        select(table.c.tenant_id, *(table.c[name] for name in _FIGURES)).where(table.c.day >= since)
+        for table in (accounts, account_deltas)
+    ]
+    both = union_all(*parts).subquery("both")
+    sums = [func.sum(both.c[name]).label(name) for name in _FIGURES]
+    with db.read() as connection:
+        rows = connection.execute(select(both.c.tenant_id, *sums).group_by(both.c.tenant_id)).all()
+    return {row.tenant_id: _work(row) for row in rows}
+
+
 def today(db: Database) -> date:
     """The day of UTC by the ledger's clock."""
     with db.read() as connection:

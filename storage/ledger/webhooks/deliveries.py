@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -51,6 +51,15 @@ _TEXT_LENGTH = 500
 MOST_RECOVERED = 10_000
 #: Attempts during which a delivery holds back those after it.
 _HOLDS_BACK = 3
+
+
+class FailedDeliveries(NamedTuple):
+    """Deliveries of an endpoint that failed for good."""
+
+    number: int
+    #: When the event of the first one happened.
+    since: datetime
+
 
 _columns = webhook_deliveries.c
 _tries = webhook_deliveries.c.attempts - webhook_deliveries.c.attempts_before
@@ -288,6 +297,19 @@ def recover_once(
         answer_of=lambda made: {"queued": made[0], "more": made[1]},
         again=lambda _, stored: (stored["queued"], stored["more"]),
     )
+
+
+def failing_endpoints(db: Database, tenant_id: str) -> dict[str, FailedDeliveries]:
+    """A tenant's endpoints with deliveries that failed for good, by id."""
+    query = (
+        select(_columns.endpoint_id, func.count().label("number"), func.min(_columns.created_at).label("since"))
+        .join(webhook_endpoints, webhook_endpoints.c.id == _columns.endpoint_id)
+        .where(webhook_endpoints.c.tenant_id == tenant_id, _columns.state == DeliveryState.FAILED)
+        .group_by(_columns.endpoint_id)
+    )
+    with db.read() as connection:
+        rows = connection.execute(query).all()
+    return {row.endpoint_id: FailedDeliveries(row.number, row.since) for row in rows}
 
 
 def list_deliveries(

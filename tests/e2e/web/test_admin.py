@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,11 @@ from playwright.sync_api import Browser, Page, expect
 from cleanplate.client.http import Client
 from tests import patient
 from tests.browser import PHONE, HeldRequests, assert_accessible, context_of, forgive, signed_in
-from tests.e2e.web.catalogue import mask_in
+from tests.e2e.web.catalogue import api_client, folder_of, mask_in, submit_folder
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
+from tests.running import until
+from tests.webhook_receiver import receiver_running
 
 #: On a busy machine a worker takes minutes to start.
 LONG_MS = 180_000
@@ -45,6 +49,51 @@ def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service:
     expect(page.get_by_text("Everything is paused")).to_be_visible()
     page.locator("#switch-everything").click()
     expect(page.get_by_text("Everything is paused")).to_be_hidden()
+
+
+def test_the_parts_of_the_service_and_the_work_of_a_tenant_are_seen_at_a_glance(
+    page: Page, service: Embedded, tmp_path: Path
+) -> None:
+    job = submit_folder(service, folder_of(tmp_path / "pictures", 3), mask_in(tmp_path))
+    with Client(service.url, service.key) as client:
+        client.wait(job.id)
+    page.goto("/admin")
+    health = page.locator(".health")
+    for part in ("Database", "Storage", "Disk", "Workers", "Dispatcher"):
+        expect(health.locator("li", has_text=part)).to_contain_text("works", timeout=LONG_MS)
+    expect(page.get_by_text("In the last 30 days: ")).to_contain_text("pictures, 0.0 megapixels")
+    rows = page.locator("section", has=page.get_by_role("heading", name="Audit log")).locator("tbody tr")
+    expect(rows.filter(has_text="job.submitted")).not_to_have_count(0)
+    expect(rows.filter(has_text="image.succeeded")).to_have_count(0)
+    page.get_by_label("What", exact=True).select_option("all, single pictures too")
+    page.get_by_label("Job", exact=True).fill(job.id)
+    page.get_by_role("button", name="Search").click()
+    expect(rows.filter(has_text="image.succeeded")).to_have_count(3)
+    expect(rows.filter(has_not_text=job.id)).to_have_count(0)
+    page.get_by_label("What", exact=True).select_option("Keys")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("Nothing matches.")).to_be_visible()
+
+
+def test_failed_posts_of_a_webhook_are_made_again(page: Page, service: Embedded, tmp_path: Path) -> None:
+    with api_client(service) as http, receiver_running() as receiver:
+        webhook = http.post("/v1/webhooks", json={"url": receiver.url}).json()["id"]
+        ping = http.post(f"/v1/webhooks/{webhook}/ping").json()["id"]
+        posted = f"/v1/webhooks/{webhook}/deliveries/{ping}"
+        until(lambda: http.get(posted).json()["state"] == "delivered", "nothing was posted")
+        with closing(sqlite3.connect(service.home / "ledger.sqlite3", timeout=30)) as ledger, ledger:
+            ledger.execute("UPDATE webhook_deliveries SET state = 'failed' WHERE id = ?", [ping])
+            disabled = "UPDATE webhook_endpoints SET disabled_at = created_at, disabled_reason = 'gone' WHERE id = ?"
+            ledger.execute(disabled, [webhook])
+        page.goto("/admin")
+        row = page.locator(f"[data-webhook={webhook}]")
+        expect(row).to_contain_text("switched off")
+        expect(row).to_contain_text("1 post has failed for good")
+        assert_accessible(page)
+        row.get_by_role("button", name="Switch on and post the failed again").click()
+        expect(row).to_contain_text("1 post is made again")
+        until(lambda: http.get(posted).json()["state"] == "delivered", "it was not posted again")
+        assert len(receiver.received) == 2
 
 
 def test_a_button_that_is_pressed_while_the_news_come_is_pressed(page: Page) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -116,10 +118,82 @@ def test_failures_are_grouped_with_advice_and_can_be_retried(page: Page, ended: 
     expect(page.locator(".pair")).to_have_count(2)
     page.get_by_role("button", name="Clean 10").click()
     expect(page.locator(".pair")).to_have_count(10)
+    # A file that is cut off stays so: another try is not offered.
+    expect(page.get_by_role("button", name="Try the failed ones again")).to_be_hidden()
+
+
+def test_another_try_is_offered_where_the_service_was_at_fault(page: Page, service: Embedded, shop: Path) -> None:
+    job = submit_folder(service, shop / "pictures", shop / "mask.png")
+    with Client(service.url, service.key) as client:
+        client.wait(job.id)
+    with closing(sqlite3.connect(service.home / "ledger.sqlite3", timeout=30)) as ledger, ledger:
+        lost = "UPDATE images SET error_code = 'worker_lost' WHERE job_id = ? AND state = 'failed'"
+        ledger.execute(lost, [job.id])
+    page.goto(f"/jobs/{job.id}")
+    reason = page.locator(".reason")
+    expect(reason).to_contain_text("The worker was lost each time 2 pictures")
     page.get_by_role("button", name="Try the failed ones again").click()
     expect(page.get_by_text("The failed pictures are tried again")).to_be_visible()
-    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
-    expect(reason).to_contain_text("2 pictures")
+    expect(reason).to_contain_text("The file is cut off 2 pictures", timeout=LONG_MS)
+    page.get_by_text("Details").click()
+    expect(page.locator("#times")).to_contain_text("Waiting in line")
+
+
+def test_the_end_of_a_job_is_told_by_the_browser_to_who_asked(
+    context: BrowserContext, page: Page, service: Embedded, shop: Path
+) -> None:
+    context.grant_permissions(["notifications"])
+    page.add_init_script(
+        """window.rung = [];
+        const Real = window.Notification;
+        window.Notification = class extends Real {
+            constructor(title, options) { super(title, options); window.rung.push([title, options.body]); }
+        };"""
+    )
+    job = submit_paused(service, shop / "pictures", shop / "mask.png")
+    page.goto(f"/jobs/{job.id}")
+    page.get_by_role("button", name="Tell me when it is done").click()
+    expect(page.get_by_text("You are told when the job ends")).to_be_visible()
+    expect(page.locator("#tell")).to_be_hidden()
+    page.evaluate(
+        """Object.defineProperty(document, 'hidden', {get: () => true});
+        document.dispatchEvent(new Event('visibilitychange'));"""
+    )
+    with api_client(service) as http:
+        http.post(f"/v1/jobs/{job.id}/resume").raise_for_status()
+    page.wait_for_function("() => window.rung.length === 1", timeout=LONG_MS)
+    assert page.evaluate("window.rung") == [["The job has ended", "12 of 12, 2 failed"]]
+
+
+def test_jobs_are_found_by_name_have_small_pictures_and_leave_repairs_apart(
+    page: Page, service: Embedded, shop: Path
+) -> None:
+    named = submit_folder(service, shop / "pictures", shop / "mask.png", name="Spring shirts")
+    repair = submit_folder(service, shop / "pictures", shop / "mask.png", name="Shirt by hand")
+    with Client(service.url, service.key) as client:
+        for job in (named, repair):
+            client.wait(job.id)
+    with closing(sqlite3.connect(service.home / "ledger.sqlite3", timeout=30)) as ledger, ledger:
+        ledger.execute("UPDATE jobs SET kind = 'repair' WHERE id = ?", [repair.id])
+    page.goto("/jobs")
+    card = page.locator(f"[data-job={named.id}]")
+    expect(card.get_by_role("link")).to_have_text("Spring shirts")
+    expect(card).to_contain_text("12 pictures")
+    expect(card.locator(".job-look img:visible")).to_have_count(3)
+    expect(page.locator(f"[data-job={repair.id}]")).to_have_count(0)
+    assert_accessible(page)
+    page.get_by_role("searchbox").fill("shirts SPRING")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-job]")).to_have_count(1)
+    expect(card.get_by_role("link")).to_have_text("Spring shirts")
+    page.get_by_role("link", name="Completed", exact=True).click()
+    expect(page.locator("[data-job]")).to_have_count(1)
+    page.get_by_role("searchbox").fill("autumn")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="No job has such a name")).to_be_visible()
+    page.get_by_role("link", name="Single repairs").click()
+    expect(page.locator(f"[data-job={repair.id}]").get_by_role("link")).to_have_text("Shirt by hand")
+    expect(page.locator(f"[data-job={named.id}]")).to_have_count(0)
 
 
 def test_a_pair_is_shown_small_and_looked_at_closely_by_keys(page: Page, ended: JobAnswer) -> None:
@@ -133,7 +207,7 @@ def test_a_pair_is_shown_small_and_looked_at_closely_by_keys(page: Page, ended: 
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("48 × 64 pixels")
-    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(dialog.locator("#pair-note")).to_contain_text("Drag the picture")
     assert_accessible(page)
     page.keyboard.press("PageDown")
     expect(dialog.get_by_role("heading")).to_have_text("shirt-001.png")
@@ -146,7 +220,7 @@ def test_a_pair_is_shown_small_and_looked_at_closely_by_keys(page: Page, ended: 
     expect(dialog.get_by_role("heading")).to_have_text("shirt-000.png")
     page.keyboard.press("j")
     expect(dialog.get_by_role("heading")).to_have_text("shirt-001.png")
-    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(dialog.locator("#pair-note")).to_contain_text("Drag the picture")
     page.keyboard.press("d")
     expect(dialog.get_by_role("button", name="Difference")).to_have_attribute("aria-pressed", "true")
     expect(dialog.locator("#divider")).to_be_hidden()
@@ -176,10 +250,10 @@ def test_the_divider_stays_where_it_was_put_while_larger_pictures_arrive(page: P
     page.keyboard.press("+")
     slider.press("End")
     larger.go()
-    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(dialog.locator("#pair-note")).to_contain_text("Drag the picture")
     expect(slider).to_have_value("100")
     page.keyboard.press("PageDown")  # the divider lies in the middle of what changed in this pair
-    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(dialog.locator("#pair-note")).to_contain_text("Drag the picture")
     expect(slider).not_to_have_value("100")
 
 
@@ -191,11 +265,11 @@ def test_pictures_that_come_late_are_not_those_of_the_pair_that_is_looked_at(pag
     dialog = page.get_by_role("dialog")
     page.keyboard.press("PageDown")
     expect(dialog.get_by_role("heading")).to_have_text("shirt-001.png")
-    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(dialog.locator("#pair-note")).to_contain_text("Drag the picture")
     shown = read_stage(page)
     page.evaluate("letGo()")
     assert read_stage(page) == shown
-    expect(dialog.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(dialog.locator("#pair-note")).to_contain_text("Drag the picture")
 
 
 def test_an_answer_that_is_older_than_the_news_changes_nothing(page: Page, service: Embedded, shop: Path) -> None:

@@ -68,7 +68,7 @@ def test_marks_are_found_looked_at_refused_and_approved_and_then_are_templates(
     assert_accessible(page)
     acme.get_by_role("button", name="Sample 1, with the mark and without it").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator("#zoom-keys")).to_contain_text("un-blending")
+    expect(dialog.locator("#pair-note")).to_contain_text("un-blending")
     assert_accessible(page)
     page.keyboard.press("PageDown")
     expect(dialog.get_by_role("heading")).to_have_text("Sample 2")

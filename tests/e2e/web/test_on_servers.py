@@ -70,7 +70,7 @@ def test_a_folder_goes_straight_to_the_store_and_its_results_come_from_there(
     expect(page.locator("#done")).to_have_text("4 of 4")
     page.get_by_role("button", name="shirt-000.png, before and after").click()
     # Source and result were both fetched from the store by the page's scripts.
-    expect(page.locator("#zoom-keys")).to_contain_text("Drag the picture")
+    expect(page.locator("#pair-note")).to_contain_text("Drag the picture")
     with page.expect_download() as download:
         page.get_by_role("dialog").get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "shirt-000.png"
@@ -111,7 +111,7 @@ def test_a_folder_in_a_bucket_is_named_and_marked_on_a_sample_of_it(
     submit_form(page)
     expect(page.locator("#done")).to_have_text("3 of 3", timeout=LONG_MS)
     page.get_by_role("button", name="shirt-000.png, before and after").click()
-    expect(page.locator("#zoom-keys")).to_have_text("The original is not kept here: these are small pictures.")
+    expect(page.locator("#pair-note")).to_have_text("The original is not kept here: these are small pictures.")
 
 
 def test_one_picture_is_repaired(page: Page, marked: Path) -> None:

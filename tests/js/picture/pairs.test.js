@@ -7,7 +7,7 @@ const { pairOfImage, pairsOfSamples, samplePreviews } = await import("../../../a
 
 /** @type {Parameters<typeof pairOfImage>[0]} */
 const image = {
-  id: "img_1", position: 0, name: "shirt.jpg", source_url: null, state: "succeeded", width: 4000, height: 3000, tiles_done: 1, tiles_total: 1,
+  id: "img_1", position: 0, name: "shirt.jpg", source_url: null, review: "unseen", review_note: null, replaced_by: null, state: "succeeded", width: 4000, height: 3000, tiles_done: 1, tiles_total: 1,
   error: null, record: { preview: { width: 320, height: 240 } }, result_url: "/v1/images/img_1/result", preview_url: "/v1/images/img_1/preview",
   finished_at: "2026-01-01T00:00:00Z",
 };

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.settings import Settings
+from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
 from storage.ledger.webhooks.relay import relay_events
-from storage.records import ImageState
+from storage.records import ImageState, Outcome
 from tests.unit.api.calling import Caller, MakeService, Service, mask
 
 
@@ -38,6 +40,41 @@ def images_of(shop: Caller, job: dict[str, Any], query: str = "") -> list[dict[s
 
 def results_of(shop: Caller, job: dict[str, Any]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in shop.get(job["links"]["results"]).get_data().splitlines()]
+
+
+def test_results_are_listed_by_doubt_page_by_page(service: Service) -> None:
+    shop = service.caller()
+    job = shop.submit(7)
+    records = [
+        ImageRecord(masked_share=0.1),
+        ImageRecord(masked_share=0.3, recovered=0.9),
+        ImageRecord(masked_share=0.02, ghost=0.2),
+        ImageRecord(residual_mark=True, ghost=0.1),
+        ImageRecord(residual_mark=True, ghost=0.4, masked_share=0.01),
+        ImageRecord(),
+        ImageRecord(masked_share=0.1),
+    ]
+    database, ids = service.stores.database, [image["id"] for image in images_of(shop, job)]
+    token, _ = lease_images(database, ids, worker="test", lease_s=60)
+    result: dict[str, Any] = {"state": ImageState.SUCCEEDED, "result_key": "t/key", "content_type": "image/png"}
+    outcomes = [
+        Outcome(image_id=image_id, record=record, **result) for image_id, record in zip(ids, records, strict=True)
+    ]
+    finish_images(database, token, outcomes, max_attempts=1)
+    expected = [4, 3, 2, 0, 6, 1, 5]
+    for limit in (1, 3, 100):
+        listed: list[int] = []
+        cursor = ""
+        while True:
+            query = f"?state=succeeded&order=doubt&limit={limit}{cursor}"
+            page = shop.get(job["links"]["images"] + query).json
+            listed += [image["position"] for image in page["data"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+        assert listed == expected
+    of_positions = shop.get(job["links"]["images"] + "?limit=1").json["next_cursor"]
+    shop.problem("GET", f"{job['links']['images']}?order=doubt&cursor={of_positions}", 422, "cursor_invalid")
 
 
 def test_what_a_person_rejects_is_done_again_and_replaces_what_was_there(service: Service, shop: Caller) -> None:

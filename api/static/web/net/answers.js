@@ -1,7 +1,9 @@
 // The answers of the /v1 API as far as the pages read them: types only. A test compares them with the API's description.
 
 /** @typedef {"estimating" | "needs_review" | "queued" | "running" | "completed" | "canceled"} JobState */
+/** @typedef {"catalogue" | "repair"} JobKind */
 /** @typedef {"queued" | "running" | "succeeded" | "skipped" | "failed" | "canceled"} ImageState */
+/** @typedef {"unseen" | "kept" | "rejected"} ReviewWord what a person thinks of a result */
 /** @typedef {"estimating" | "needs_review" | "ready" | "failed" | "rejected"} TemplateState */
 /** @typedef {"pending" | "delivered" | "failed"} DeliveryState */
 
@@ -56,6 +58,7 @@
  *   id: string,
  *   name: string | null,
  *   state: JobState,
+ *   kind: JobKind,
  *   total: number,
  *   counts: Counts,
  *   tiles_done: number,
@@ -78,6 +81,7 @@
  * @typedef {{
  *   preview?: { width: number, height: number },
  *   recovered?: number,
+ *   masked_share?: number,
  *   residual_mark?: boolean,
  *   texts?: string[],
  *   left_out?: string[],
@@ -92,6 +96,9 @@
  *   position: number,
  *   name: string,
  *   source_url: string | null,
+ *   review: ReviewWord,
+ *   review_note: string | null,
+ *   replaced_by: string | null,
  *   state: ImageState,
  *   width: number | null,
  *   height: number | null,
@@ -172,6 +179,13 @@
  *   state: DeliveryState,
  *   log: DeliveryAttempt[],
  * }} Delivery
+ */
+
+/**
+ * @typedef {{
+ *   queued: number,
+ *   more: boolean,
+ * }} Recovered
  */
 
 /**

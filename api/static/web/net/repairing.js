@@ -23,6 +23,7 @@ import { Problem, callPatiently, delay, fetchBlob, fetchView, retryWhileAway, un
 /** @typedef {WaitOptions & { onJob: (job: RunningJob) => void }} RepairOptions */
 /** @typedef {{ blob: Blob, image: Image }} Result the result's file, and the job's image */
 
+const MOST_NAME = 200;
 const SOON_MS = 200;
 const LATER_MS = 800;
 const SOON_FOR_MS = 8000;
@@ -162,11 +163,20 @@ export async function repairPicture(upload, name, mask, rights, { onProgress, on
   onProgress({ stage: "sending", share: 0 });
   const source = await upload.id({ onProgress: (share) => { onProgress({ stage: "sending", share }); }, ...options });
   const maskId = await uploadFile("mask.json", mask, options);
-  const body = { kind: "repair", images: [{ upload_id: source, name }], mask_upload_id: maskId, ...rights };
+  const body = { kind: "repair", ...nameOf(name), images: [{ upload_id: source, name }], mask_upload_id: maskId, ...rights };
   const headers = { "Idempotency-Key": crypto.randomUUID() };
   const job = /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, ...options }));
   onJob({ links: job.links });
   return awaitResult(job, { onProgress, onWait, signal });
+}
+
+/**
+ * The name of a job as the API takes it: one line of at most 200 characters.
+ * @param {string} name of the picture
+ */
+function nameOf(name) {
+  const line = name.replace(/\p{Cc}/gu, " ").slice(0, MOST_NAME).trim();
+  return line ? { name: line } : {};
 }
 
 /**

@@ -1,16 +1,17 @@
-// The page of operations: a person looks at the tenant's templates, approves, rejects or deletes them, and revokes keys.
+// The page of operations: a person looks at the tenant's templates, approves, rejects or deletes them, revokes keys, and has
+// failed posts of webhooks made again.
 
 import { confirmAction } from "../frame/confirm.js";
-import { buttonById, byId, cloneTemplate, createElement, readJson, setText } from "../frame/dom.js";
+import { buttonById, byId, cloneTemplate, createElement, query, readJson, setText } from "../frame/dom.js";
 import { notify, reportingErrors } from "../frame/notices.js";
 import { callApi } from "../net/api.js";
 import { below } from "../net/below.js";
 import { factsOf, lookOf, looksOf, samplesOf, titleOf } from "../parts/templates.js";
 import { reasonOf } from "../words/reasons.js";
 import { moment, showState } from "../words/states.js";
-import { t } from "../words/texts.js";
+import { n, t } from "../words/texts.js";
 
-/** @import { Page, Template } from "../net/answers.js" */
+/** @import { Page, Recovered, Template } from "../net/answers.js" */
 /** @typedef {ReturnType<typeof newRow>} Row */
 
 const PAGE_SIZE = 50;
@@ -104,11 +105,44 @@ for (const form of document.querySelectorAll("form")) {
   }));
 }
 
+for (const row of document.querySelectorAll("[data-webhook]")) {
+  const button = row.querySelector("[data-recover]");
+  if (row instanceof HTMLElement && button instanceof HTMLButtonElement) {
+    button.addEventListener("click", reportingErrors(() => recover(row, button)));
+  }
+}
+
+/**
+ * Post all failed events of a webhook again, after it is switched on.
+ * @param {HTMLElement} row
+ * @param {HTMLButtonElement} button
+ */
+async function recover(row, button) {
+  const { webhook, since, disabled } = row.dataset;
+  const path = `/v1/webhooks/${webhook}`;
+  button.disabled = true;
+  try {
+    if (disabled !== undefined) await callApi("PATCH", path, { body: { enabled: true } });
+    delete row.dataset.disabled;
+    let total = 0;
+    for (let more = since !== undefined; more; ) {
+      const answer = /** @type {Recovered} */ (await callApi("POST", `${path}/recover`, { body: { since } }));
+      total += answer.queued;
+      more = answer.more;
+    }
+    setText(query(row, "[data-failed]"), n("1 post is made again", "{count} posts are made again", total));
+    button.remove();
+    byId("webhooks-title").focus();
+  } finally {
+    button.disabled = false;
+  }
+}
+
 buttonById("templates-more").addEventListener("click", reportingErrors(async () => {
   buttonById("templates-more").disabled = true;
   try {
-    const query = new URLSearchParams({ limit: String(PAGE_SIZE), ...(cursor && { cursor }) });
-    append(/** @type {Page<Template>} */ (await callApi("GET", `/v1/templates?${query}`)));
+    const search = new URLSearchParams({ limit: String(PAGE_SIZE), ...(cursor && { cursor }) });
+    append(/** @type {Page<Template>} */ (await callApi("GET", `/v1/templates?${search}`)));
   } finally {
     buttonById("templates-more").disabled = false;
   }

@@ -8,6 +8,7 @@ import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import { callApi, delay, isTransient, latestOnly } from "../net/api.js";
 import { below } from "../net/below.js";
 import { followJob } from "../net/follow.js";
+import { Bell } from "../parts/bell.js";
 import { Deliveries } from "../parts/deliveries.js";
 import { Gallery } from "../parts/gallery.js";
 import { Review, isHeld } from "../parts/review.js";
@@ -60,8 +61,8 @@ function showJob(news) {
   setText(byId("left"), leftText(job) || "–");
   const begunAt = job.review ? job.created_at : job.started_at; // the search for the mark is part of the work
   setText(byId("took"), begunAt ? duration(secondsBetween(begunAt, job.finished_at)) : "–");
+  showIf("judge", job.counts.succeeded > 0);
   showIf("archive", !isOpen && job.counts.succeeded + job.counts.skipped > 0);
-  showIf("retry", job.counts.failed > 0 && job.state !== "canceled");
   showIf("cancel", isOpen && !isHeld(job)); // a job that waits for its mark has its own button
   showIf("pause", isOpen && !job.paused);
   showIf("resume", isOpen && job.paused);
@@ -69,6 +70,7 @@ function showJob(news) {
   byId("pictures").hidden = isHeld(job); // nothing is to be seen of them yet
   showIf("left-alone", job.counts.skipped > 0);
   setText(byId("left-alone"), n("1 picture was left as it is, bit for bit: the mark is not in it.", "{count} pictures were left as they are, bit for bit: the mark is not in them.", job.counts.skipped));
+  bell.show(job);
   showIf("expiry", job.expires_at !== null);
   if (job.expires_at) setText(byId("expires"), moment(job.expires_at));
   showCounts();
@@ -105,9 +107,21 @@ async function showOverview() {
   if (!answer) return;
   const { reasons, stages } = /** @type {Overview} */ (answer);
   byId("failures").hidden = reasons.length === 0;
-  optionalById("retry")?.classList.toggle("primary", reasons.some(({ code }) => isWorthRetrying(code)));
+  showIf("retry", job.counts.failed > 0 && job.state !== "canceled" && reasons.some(({ code }) => isWorthRetrying(code)));
   byId("reasons").replaceChildren(...reasons.map(reasonRow));
   byId("stages").replaceChildren(...stageRows(stages));
+  showTimes();
+}
+
+/** The parts of the job's time: until the first picture began, and from then on. */
+function showTimes() {
+  const { created_at, started_at, finished_at } = job;
+  if (!started_at) return;
+  const before = job.review ? t("Finding the mark, and your approval") : t("Waiting in line");
+  setText(byId("before-name"), before);
+  setText(byId("before-time"), duration(secondsBetween(created_at, started_at)));
+  setText(byId("cleaning-time"), duration(secondsBetween(started_at, finished_at)));
+  byId("times").hidden = false;
 }
 
 /** @param {Reason} reason */
@@ -276,6 +290,7 @@ async function watchWorkers(signal) {
   }
 }
 
+const bell = new Bell(byId("tell", HTMLButtonElement), job);
 showJob(job);
 filterByState("").catch(notifyError);
 deliveries.show(job).catch(notifyError);

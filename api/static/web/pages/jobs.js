@@ -5,6 +5,7 @@ import { notifyError, reportingErrors } from "../frame/notices.js";
 import { callApi } from "../net/api.js";
 import { below } from "../net/below.js";
 import { followJobs } from "../net/follow.js";
+import { Looks } from "../parts/looks.js";
 import { doneText, leftText, moment, paceText, picturesText, showBar, showState, stateOf } from "../words/states.js";
 import { n } from "../words/texts.js";
 
@@ -12,28 +13,43 @@ import { n } from "../words/texts.js";
 /** @typedef {ReturnType<typeof newRow>} Row */
 
 const list = byId("jobs");
-const { state = "", part: pageSize = "30" } = list.dataset;
+const { state = "", kind = "catalogue", words = "", part: pageSize = "30" } = list.dataset;
+/** The filters of the list, as the API takes them. */
+const filters = { kind, ...(state && { state }), ...(words && { q: words }) };
 /** @type {Map<string, Row>} */
 const rows = new Map();
 /** @type {string | null} */
 let cursor = null;
+const looks = new Looks();
 
 /** @param {Job} job */
 function showJob(job) {
   const known = rows.get(job.id);
-  if (!known && state && job.state !== state) return;
+  if (!known && !belongs(job)) return;
   const row = known ?? addRow(job);
   showState(row.state, stateOf(job));
   showBar(row.bar, job);
   setText(row.done, doneText(job));
   setText(row.pace, [paceText(job), leftText(job)].filter(Boolean).join(", "));
   setText(row.failed, job.counts.failed ? n("1 failed", "{count} failed", job.counts.failed) : "");
+  if (job.counts.succeeded) looks.watch(row, job);
+}
+
+/**
+ * Whether a job of which an event tells is one of the list.
+ * @param {Job} job
+ */
+function belongs(job) {
+  const name = (job.name ?? "").toLowerCase();
+  const named = words.toLowerCase().split(/\s+/).every((word) => name.includes(word));
+  return job.kind === kind && (!state || job.state === state) && named;
 }
 
 /** @param {Job} job */
 function addRow(job) {
   const row = newRow();
-  row.name.textContent = [job.name, picturesText(job.total), moment(job.created_at)].filter(Boolean).join(", ");
+  row.name.textContent = job.name ?? picturesText(job.total);
+  row.facts.textContent = [job.name ? picturesText(job.total) : "", moment(job.created_at)].filter(Boolean).join(" · ");
   row.name.href = below(`/jobs/${job.id}`);
   row.root.dataset.job = job.id;
   // Ids grow with time, and the newest job is first.
@@ -46,7 +62,7 @@ function addRow(job) {
 
 function newRow() {
   return cloneTemplate("job-card", {
-    name: HTMLAnchorElement, state: HTMLElement, bar: HTMLElement, done: HTMLElement, pace: HTMLElement, failed: HTMLElement,
+    looks: HTMLElement, name: HTMLAnchorElement, facts: HTMLElement, state: HTMLElement, bar: HTMLElement, done: HTMLElement, pace: HTMLElement, failed: HTMLElement,
   });
 }
 
@@ -60,7 +76,7 @@ function append(page) {
 buttonById("more").addEventListener("click", reportingErrors(async () => {
   buttonById("more").disabled = true;
   try {
-    const query = new URLSearchParams({ limit: pageSize, ...(cursor && { cursor }), ...(state && { state }) });
+    const query = new URLSearchParams({ limit: pageSize, ...filters, ...(cursor && { cursor }) });
     append(/** @type {Page<Job>} */ (await callApi("GET", `/v1/jobs?${query}`)));
   } finally {
     buttonById("more").disabled = false;
@@ -73,7 +89,9 @@ buttonById("more").addEventListener("click", reportingErrors(async () => {
  */
 async function fetchJobs(signal) {
   const oldest = childrenOf(list).at(-1)?.dataset.job ?? "";
-  const page = /** @type {Page<Job>} */ (await callApi("GET", `/v1/jobs?limit=${Math.max(100, rows.size)}`, { signal }));
+  // However they are filtered by state: a job of the list may have gone on to another one.
+  const query = new URLSearchParams({ limit: String(Math.max(100, rows.size)), kind, ...(words && { q: words }) });
+  const page = /** @type {Page<Job>} */ (await callApi("GET", `/v1/jobs?${query}`, { signal }));
   return page.data.filter((job) => job.id >= oldest);
 }
 

@@ -65,7 +65,7 @@ const shelf = new Shelf(owner, (error) => {
 });
 const comparison = new Comparison(
   view,
-  { divider: byId("divider"), range: inputById("divider-range"), labels: [byId("label-before"), byId("label-after")] },
+  { divider: byId("divider"), range: inputById("divider-range"), labels: { before: byId("label-before"), after: byId("label-after") } },
   refresh,
 );
 /** @type {Bench} */

@@ -245,11 +245,12 @@ function noteOf(image) {
 }
 
 /**
+ * Show the preview of an image.
  * @param {HTMLImageElement} preview the halves before and after, one above the other
  * @param {string} source
  * @param {{ width: number, height: number }} half
  */
-function showPreview(preview, source, { width, height }) {
+export function showPreview(preview, source, { width, height }) {
   const scale = 1 / Math.max(width, height);
   preview.parentElement?.style.setProperty("--wide", String(width * scale));
   preview.parentElement?.style.setProperty("--tall", String(height * scale));

@@ -1,17 +1,18 @@
 // Where two pictures differ: the place that a person has to judge.
 
+/** @import { Picture } from "./picture.js" */
 /** @import { Bounds } from "./strokes.js" */
 
 const MOST_SIDE = 640;
 const LEAST_DIFFERENCE = 20; // of 255: a JPEG written again differs by less
 
 /**
- * The bounds of what differs between two previews, as shares of their sides; null where nothing does.
- * @param {ImageBitmap} before
- * @param {ImageBitmap} after
+ * The bounds of what differs between two pictures, as shares of their sides; null where nothing does.
+ * @param {Pick<Picture, "preview">} pictureBefore
+ * @param {Pick<Picture, "preview">} pictureAfter
  * @returns {Bounds | null}
  */
-export function changedShare(before, after) {
+export function changedShare({ preview: before }, { preview: after }) {
   const scale = Math.min(1, MOST_SIDE / Math.max(after.width, after.height));
   const [width, height] = [Math.max(1, Math.round(after.width * scale)), Math.max(1, Math.round(after.height * scale))];
   const bounds = boundsOfDifference(pixelsOf(before, width, height), pixelsOf(after, width, height), width);
@@ -28,9 +29,9 @@ export function changedShare(before, after) {
 export function boundsOfDifference(before, after, width) {
   /** @type {Bounds} */
   const bounds = [Infinity, Infinity, 0, 0];
+  const differs = (/** @type {number} */ at) => Math.abs(Number(before[at]) - Number(after[at])) >= LEAST_DIFFERENCE;
   for (let at = 0; at < after.length; at += 4) {
-    const difference = Math.max(...[0, 1, 2].map((channel) => Math.abs(Number(before[at + channel]) - Number(after[at + channel]))));
-    if (difference < LEAST_DIFFERENCE) continue;
+    if (!differs(at) && !differs(at + 1) && !differs(at + 2)) continue;
     const [x, y] = [(at / 4) % width, Math.floor(at / 4 / width)];
     bounds[0] = Math.min(bounds[0], x);
     bounds[1] = Math.min(bounds[1], y);

@@ -15,7 +15,7 @@ export class Comparison {
 
   /**
    * @param {View} view
-   * @param {{ divider: HTMLElement, range: HTMLInputElement, labels: HTMLElement[] }} parts
+   * @param {{ divider: HTMLElement, range: HTMLInputElement, labels: { before: HTMLElement, after: HTMLElement } }} parts
    * @param {() => void} onSwitch runs when the comparison begins or ends
    */
   constructor(view, parts, onSwitch) {
@@ -75,14 +75,15 @@ export class Comparison {
   }
 
   /**
-   * Compare by the divider, by the difference, or by the picture before alone.
-   * @param {"slide" | "difference" | "before"} way
+   * Compare by the divider or by the difference, or show one of the two alone.
+   * @param {"slide" | "difference" | "before" | "after"} way
    */
   show(way) {
     const { scene } = this.#view;
     scene.difference = way === "difference";
-    scene.peek = way === "before" ? scene.before : null;
-    for (const part of [this.#parts.divider, ...this.#parts.labels]) part.hidden = !this.active || way !== "slide";
+    scene.peek = way === "before" ? scene.before : way === "after" ? scene.picture : null;
+    this.#parts.divider.hidden = !this.active || way !== "slide";
+    for (const [name, label] of Object.entries(this.#parts.labels)) label.hidden = !this.active || (way !== "slide" && way !== name);
     this.#view.redraw();
   }
 
@@ -141,7 +142,7 @@ export class Comparison {
   }
 
   #switch() {
-    for (const part of [this.#parts.divider, ...this.#parts.labels]) part.hidden = !this.active;
+    for (const part of [this.#parts.divider, ...Object.values(this.#parts.labels)]) part.hidden = !this.active;
     this.#onSwitch();
   }
 }

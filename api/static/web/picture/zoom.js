@@ -1,53 +1,27 @@
 // A pair compared closely, in a dialog: first its preview, then the whole pictures.
 
-import { buttonById, byId, createElement, dialogById, inputById, isAbort } from "../frame/dom.js";
+import { buttonById, byId, createElement, dialogById, isAbort } from "../frame/dom.js";
 import { t } from "../words/texts.js";
 import { changedShare } from "./changes.js";
-import { Comparison } from "./comparison.js";
-import { Gestures } from "./gestures.js";
-import { Strokes } from "./strokes.js";
-import { View } from "./view.js";
+import { PairStage } from "./pairstage.js";
 
-/** @import { Opened, Pair } from "./pairs.js" */
-/** @typedef {"slide" | "difference" | "before"} Way of comparing */
-
-const ENLARGE = 1.4;
-const BLINK_MS = 500;
+/** @import { Pair } from "./pairs.js" */
 
 export class Zoom {
   #dialog = dialogById("zoom");
+  #stage = new PairStage();
   /** @type {Pair[]} */
   #pairs = [];
   /** @type {Pair | null} */
   #current = null;
   /** @type {AbortController | null} */
   #loading = null;
-  /** @type {Way} */
-  #way = "slide";
-  /** @type {ReturnType<typeof setInterval> | undefined} The timer while before and after take turns. */
-  #blinking;
-  #view = new View(byId("canvas", HTMLCanvasElement), () => { this.#comparison.follow(); });
-  #comparison = new Comparison(
-    this.#view,
-    { divider: byId("divider"), range: inputById("divider-range"), labels: [byId("label-before"), byId("label-after")] },
-    () => {},
-  );
 
   constructor() {
-    const canvas = byId("canvas", HTMLCanvasElement);
-    new Gestures(canvas, this.#view, {
-      tool: "hand", size: 1, comparing: true, locked: true,
-      onShape() {}, onResize() {}, onDivide() {}, onNudge() {}, onTouch() { canvas.focus({ preventScroll: true }); },
-    });
     const clicks = {
       "zoom-close": () => { this.#dialog.close(); },
-      "zoom-in": () => { this.#view.zoom(ENLARGE); },
-      "zoom-out": () => { this.#view.zoom(1 / ENLARGE); },
-      "zoom-fit": () => { this.#view.fit(); },
       "zoom-previous": () => { this.#step(-1); },
       "zoom-next": () => { this.#step(1); },
-      "zoom-blink": () => { this.#blink(this.#blinking === undefined); },
-      "zoom-difference": () => { this.#compareBy(this.#way === "difference" ? "slide" : "difference"); },
     };
     for (const [id, act] of Object.entries(clicks)) buttonById(id).addEventListener("click", act);
     this.#dialog.addEventListener("keydown", (event) => {
@@ -55,7 +29,7 @@ export class Zoom {
     });
     this.#dialog.addEventListener("close", () => {
       this.#loading?.abort();
-      this.#blink(false);
+      this.#stage.rest();
       this.#current = null;
     });
   }
@@ -67,20 +41,20 @@ export class Zoom {
    */
   async open(pair, pairs) {
     if (!this.#dialog.open) {
-      this.#comparison.center();
+      this.#stage.center();
       this.#dialog.showModal();
     }
     this.#loading?.abort();
     const { signal } = (this.#loading = new AbortController());
     [this.#current, this.#pairs] = [pair, pairs];
     this.#showFrame(pair);
-    const note = byId("zoom-keys");
+    const note = byId("pair-note");
     note.textContent = t("Loading…");
     try {
       const preview = await pair.openPreview(signal);
       signal.throwIfAborted(); // another pair is shown by now
-      this.#show(preview);
-      this.#lookAtChange(preview);
+      this.#stage.show(preview);
+      this.#stage.lookAt(changedShare(...preview));
       const text = await this.#openWhole(pair, signal);
       signal.throwIfAborted();
       note.textContent = text;
@@ -112,66 +86,12 @@ export class Zoom {
     try {
       const whole = await pair.openWhole(signal);
       signal.throwIfAborted();
-      this.#show(whole);
+      this.#stage.show(whole);
       return t("Drag the picture to move it, the divider to compare; the wheel enlarges.");
     } catch (error) {
       if (isAbort(error)) throw error;
       return pair.hint;
     }
-  }
-
-  /** @param {Opened} opened */
-  #show([before, after]) {
-    this.#view.show(after, new Strokes());
-    this.#comparison.begin(before, { stay: true });
-    this.#comparison.show(this.#way);
-  }
-
-  /**
-   * Show the place that has changed, with the divider in its middle.
-   * @param {Opened} opened
-   */
-  #lookAtChange([before, after]) {
-    const share = changedShare(before.preview, after.preview);
-    if (!share) {
-      this.#view.fit();
-      this.#comparison.center();
-      return;
-    }
-    const [left, top, right, bottom] = share;
-    this.#view.lookAt([left * after.width, top * after.height, right * after.width, bottom * after.height]);
-    this.#comparison.place((left + right) / 2);
-  }
-
-  /** @param {Way} way */
-  #compareBy(way) {
-    this.#blink(false);
-    this.#way = way;
-    if (way !== "slide") keepFocus();
-    this.#comparison.show(way);
-    buttonById("zoom-difference").setAttribute("aria-pressed", String(way === "difference"));
-  }
-
-  /**
-   * Let before and after take turns, or stop it.
-   * @param {boolean} on
-   */
-  #blink(on) {
-    clearInterval(this.#blinking);
-    this.#blinking = undefined;
-    let before = on;
-    const turn = () => {
-      this.#comparison.show(before ? "before" : this.#way);
-      before = !before;
-    };
-    if (on) {
-      keepFocus();
-      this.#way = "slide";
-      buttonById("zoom-difference").setAttribute("aria-pressed", "false");
-      this.#blinking = setInterval(turn, BLINK_MS);
-    }
-    turn();
-    buttonById("zoom-blink").setAttribute("aria-pressed", String(on));
   }
 
   get #index() {
@@ -191,17 +111,7 @@ export class Zoom {
   #onKey(key) {
     if (key === "PageUp" || key === "k") this.#step(-1);
     else if (key === "PageDown" || key === "j") this.#step(1);
-    else if (key === "b") this.#blink(this.#blinking === undefined);
-    else if (key === "d") this.#compareBy(this.#way === "difference" ? "slide" : "difference");
-    else if (key === "+" || key === "=") this.#view.zoom(ENLARGE);
-    else if (key === "-") this.#view.zoom(1 / ENLARGE);
-    else if (key === "0") this.#view.fit();
-    else return false;
+    else return this.#stage.onKey(key);
     return true;
   }
-}
-
-/** Move the focus to the picture from the divider, which is about to be hidden: keys would reach nothing. */
-function keepFocus() {
-  if (document.activeElement === inputById("divider-range")) byId("canvas").focus({ preventScroll: true });
 }

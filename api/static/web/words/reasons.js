@@ -71,6 +71,7 @@ export function sentenceOf({ code, detail }) {
 /** The codes whose cause lies in the file, its mask or its address: another try ends alike. */
 const FINAL = new Set([
   "image_unreadable", "image_truncated", "image_empty", "image_too_large", "image_too_many_pixels", "image_needs_too_much_memory",
+  "image_too_many_parts", "image_takes_too_long", "mask_too_many_parts", "time_limit_exceeded", "result_differs",
   "image_format_unsupported", "image_mode_unsupported", "image_output_unsupported", "mask_unreadable", "mask_empty",
   "mask_covers_nearly_all", "mask_size_mismatch", "mask_too_large", "mask_too_many_pixels", "blob_not_found", "url_not_allowed",
   "residual_mark", "template_gone",

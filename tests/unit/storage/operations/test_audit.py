@@ -18,11 +18,13 @@ from storage.ledger.images.reaper import reap_leases
 from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.operations.audit import (
     GENESIS,
+    EntryFilter,
     Verification,
     as_json,
     chain,
     chained_entries,
     digest_of,
+    find_entries,
     from_json,
     heads,
     key_ends,
@@ -105,6 +107,29 @@ def test_keys_are_written_down_without_their_secret(shop: Shop) -> None:
         ("key.revoked", key.id),
     ]
     assert secret not in str(entries)
+
+
+def test_entries_are_found_by_subject_job_and_actor_without_those_of_images(shop: Shop, rival: Shop) -> None:
+    first, second, theirs = (one.submit(2).id for one in (shop, shop, rival))
+    token, _ = lease_images(shop.db, shop.image_ids(first), worker="w", lease_s=60)
+    finish_images(shop.db, token, [failed(image_id) for image_id in shop.image_ids(first)], max_attempts=1)
+    cancel_job(shop.db, shop.tenant, second, actor="key:key_7")
+    create_key(shop.db, shop.tenant, "spare")
+
+    def found(tenant: str | None, **only: str) -> list[tuple[str, str | None]]:
+        return [(entry.action, entry.job_id) for entry in find_entries(shop.db, tenant, EntryFilter(**only), limit=50)]
+
+    assert ("job.submitted", theirs) in found(None)
+    assert ("job.submitted", theirs) not in found(shop.tenant)
+    assert found(shop.tenant, subject="job") == [
+        ("job.canceled", second),
+        ("job.submitted", second),
+        ("job.submitted", first),
+    ]
+    assert found(shop.tenant, subject="key", job_id=first) == []
+    assert found(shop.tenant, subject="key")[0] == ("key.created", None)
+    assert found(None, actor="KEY_7") == [("job.canceled", second)]
+    assert not any(action.startswith("image.") for action, _ in found(None))
 
 
 def test_tenants_have_chains_of_their_own(shop: Shop, rival: Shop) -> None:

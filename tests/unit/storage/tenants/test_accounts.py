@@ -14,7 +14,7 @@ from storage.database import Database
 from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import lease_images
 from storage.ledger.retention.deletion import delete_job
-from storage.ledger.tenants.accounts import fold_accounts, list_account, today
+from storage.ledger.tenants.accounts import fold_accounts, list_account, sum_accounts, today
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.records import AccountDay, ImageRecord, ImageState, Outcome, Work
 from storage.tables import audit_log
@@ -60,6 +60,15 @@ def test_images_with_a_result_are_counted_folded_or_not(shop: Shop, rival: Shop)
     end(shop, done(ids[3]))
     assert account(shop) == [AccountDay(DAY, ONE + ONE + ONE)]
     assert account(rival) == []
+
+
+def test_the_work_of_all_tenants_is_summed_from_a_day_on(shop: Shop, rival: Shop) -> None:
+    for tenant, count in ((shop, 2), (rival, 1)):
+        end(tenant, *map(done, tenant.image_ids(tenant.submit(count).id)))
+    fold_accounts(shop.db)
+    end(shop, done(shop.image_ids(shop.submit(1).id)[0]))
+    assert sum_accounts(shop.db, DAY) == {shop.tenant: ONE + ONE + ONE, rival.tenant: ONE}
+    assert sum_accounts(shop.db, DAY + timedelta(days=1)) == {}
 
 
 def test_an_image_to_be_tried_again_is_not_counted(shop: Shop) -> None:
