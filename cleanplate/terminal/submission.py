@@ -224,7 +224,7 @@ def clean(
         unfinished = [image for image in images if not image.result_url]
         files_of: dict[str, Path] = {}
         if out is not None:
-            fetching = progress.add_task("Fetching", total=len(images) - len(unfinished, differences(images)), pace="")
+            fetching = progress.add_task("Fetching", total=len(images) - len(unfinished), pace="")
             files_of = job.download(out, on_done=lambda count: progress.advance(fetching, count))
     if journal is not None:
         journal.close()
