@@ -86,6 +86,8 @@ def edited(page: Any, samples: Samples, edit: Edit) -> Samples:
     if page.photometric == CIELAB or has_no_white(page):
         # The way there and back is not exact: pixels that did not change keep their values.
         same = (new == _colour(page, before)[inside]).all(axis=1)
+        if same.all():
+            return samples
         inside[inside] = ~same
         new = _lab_of(new[~same]) if page.photometric == CIELAB else _ranged(page, before, new[~same])
         samples[..., :channels][inside] = new

@@ -258,6 +258,7 @@ def test_cielab_is_shown_and_written_back() -> None:
     # a* is red, b* below zero blue.
     red, green, blue = task.picture.pixels.reshape(-1, 3).mean(axis=0)
     assert blue > red > green
+    assert write(task, task.picture.pixels).data == out.getvalue()
     meant = np.array((120, 90, 150), np.uint8)
     result = write(task, np.where(task.hole[..., None] > 0, meant, task.picture.pixels)).data
     before, after = (tifffile.imread(io.BytesIO(file)) for file in (out.getvalue(), result))
