@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import faulthandler
 import io
+import resource
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from PIL import Image
 from bench.corpus import cases
 from bench.corpus.mark import letters, png
 from bench.mutations import mutated
-from model.errors import ModelError
+from model.errors import HostFull, ModelError
 from model.imaging import Limits
 from model.imaging.memory import allocated, bounded
 from model.repair.task import read, write
@@ -122,6 +124,19 @@ def test_decoding_beyond_the_memory_limit_is_refused_and_the_limit_is_lifted() -
         np.ones(allocated() + (3 << 30), np.uint8)
     assert refusal.value.code == "image_needs_too_much_memory"
     assert np.ones(1 << 20, np.uint8).sum() == 1 << 20
+
+
+def test_a_picture_is_not_blamed_for_memory_that_the_process_may_not_allocate() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (64 << 20), before[1]))
+    try:
+        with pytest.raises(HostFull), bounded(0):
+            raise AssertionError("it began all the same")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    with bounded(0):
+        assert np.ones(1 << 20, np.uint8).sum() == 1 << 20
 
 
 def test_polyglot_is_what_its_first_bytes_say() -> None:
