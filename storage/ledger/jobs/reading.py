@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, literal_column, or_, select
 
 from storage.database import Database
 from storage.errors import NotFound
@@ -127,10 +127,13 @@ def read_images(
     limit: int,
 ) -> list[Image]:
     """Images of a job by position, within a transaction: those of ``ids``, or all, that match."""
-    query = _of_job(tenant_id, job_id, only, limit).order_by(images.c.position)
+    query = _of_job(tenant_id, job_id, only, limit)
+    by: ColumnElement[int] = images.c.position
     if ids:
         query = query.where(bulk.in_array(db, images.c.id, sorted(set(ids))))
-    return [_image(row) for row in connection.execute(query)]
+        # An expression: in the order of positions Postgres would read the job until it has found them.
+        by = images.c.position + literal_column("0")
+    return [_image(row) for row in connection.execute(query.order_by(by))]
 
 
 class Place(NamedTuple):
