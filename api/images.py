@@ -29,8 +29,8 @@ class Refused(Exception):
         self.detail = detail
 
 
-def new_image(image: requests.NewImage, settings: Settings) -> NewImage:
-    """The image as the ledger takes it.
+def new_image(image: requests.NewImage, settings: Settings, *, options: ImageOptions | None = None) -> NewImage:
+    """The image as the ledger takes it; ``options`` take the place of its own, to which they are equal.
 
     Raises:
         Refused: ``url_not_allowed``, ``validation_failed`` or ``text_marks_missing``.
@@ -48,7 +48,7 @@ def new_image(image: requests.NewImage, settings: Settings) -> NewImage:
         source_upload_id=image.upload_id,
         source_url=image.url,
         mask=image.chosen_mask,
-        options=image.options,
+        options=options or image.options,
         custom_id=image.custom_id,
         metadata=image.metadata,
     )

@@ -309,7 +309,7 @@ def test_a_submission_can_state_every_field_of_its_schema(name: str, document: d
     )
     stated = (
         {
-            "NewJob": {"images", "manifest", "folder", "source", "dry_run", *terms_body(RIGHTS, terms)},
+            "NewJob": {"images", "manifest", "folder", "source", "dry_run", "only_new", *terms_body(RIGHTS, terms)},
             "NewImage": {
                 *Picture(
                     file=file, name="b.png", path="a/b.png", custom_id="c", metadata={}, options={"label": True}
