@@ -1,23 +1,32 @@
 """A worker's time and memory by stage: jobs through the real pipeline, each in a new process.
 
     python -m bench.pipeline PHOTO [--kind catalogue-jpeg …] [--pictures N] [--s3] [--out pipeline.json]
+    python -m bench.pipeline PHOTO --kind catalogue-jpeg --pictures 96 --device-rate 500 --cores 1 --cores 2
 
 Each job holds equal pictures made from the photo, in an embedded service in a temporary folder; with ``--s3``, blobs
 lie on a real S3 server. One worker process runs the job, shard after shard. The script reports the seconds of each
 stage from the images' records (``network`` is the time in the engine, which holds several pictures at once). It also
 reports the idle share of the device, tiles per pass, pictures per second, and the peak memory.
+
+With ``--device-rate`` a simulated device of so many tiles/s takes the engine's place (bench/simulated_device.py), and
+each job runs on each number of ``--cores`` (an affinity of the process). The report then has the device's idle share
+beside the one that follows from the cores: a device that does R tiles/s is idle for 1 - C T / (S R) of the time, where
+C cores work on pictures that cost S CPU-seconds and have T tiles. ``cores had`` is the CPU time over the time: on a
+busy machine less than the cores that were allowed, and then the formula takes what was had.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
@@ -29,7 +38,9 @@ from rich.table import Table
 
 from bench.corpus.content import file_of
 from bench.corpus.mark import letters
+from bench.simulated_device import SimulatedInpainter
 from cleanplate.base.masks import FileMask
+from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
 from storage.blobs import S3Blobs, open_blobs
@@ -88,6 +99,33 @@ class Figures:
     #: Peak resident memory in MB, and the peak before the job.
     peak_mb: float
     base_mb: float
+    #: Tiles/s of a simulated device, the cores allowed, CPU-ms a picture of all threads, and CPU-seconds in a second.
+    device_rate: float | None = None
+    cores: int | None = None
+    cpu_ms: float = 0.0
+    cores_had: float = 0.0
+    tiles_per_picture: float = 0.0
+
+    @property
+    def expected_idle(self) -> float:
+        """Idle share of the simulated device by the formula, from the cores that the process had."""
+        if not self.device_rate or not self.cpu_ms:
+            return float("nan")
+        tiles_per_s = self.cores_had / (self.cpu_ms / 1000) * self.tiles_per_picture
+        return max(0.0, 1 - tiles_per_s / self.device_rate)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a job is run: ``device_rate`` ``None`` with the network itself, on all cores."""
+
+    count: int
+    method: str = "auto"
+    device_rate: float | None = None
+    launch_ms: float = 0.0
+    cores: int | None = None
+    #: Settings of an S3 store.
+    s3: Mapping[str, Any] = field(default_factory=dict)
 
 
 def corner(width: int, height: int) -> bytes:
@@ -101,7 +139,15 @@ def corner(width: int, height: int) -> bytes:
 
 
 @contextmanager
-def worker_with(source: bytes, mask: bytes, count: int, s3: Mapping[str, Any]) -> Iterator[tuple[Resources, list[str]]]:
+def worker_with(
+    source: bytes,
+    mask: bytes,
+    count: int,
+    s3: Mapping[str, Any],
+    *,
+    method: str = "auto",
+    open_inpainter: Callable[[], LaMaInpainter] = lambda: LaMaInpainter(device="cpu"),
+) -> Iterator[tuple[Resources, list[str]]]:
     """A worker's resources, and the ids of ``count`` equal images in its queue; ``s3``: settings of an S3 store."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), device="cpu", **s3)
@@ -122,10 +168,11 @@ def worker_with(source: bytes, mask: bytes, count: int, s3: Mapping[str, Any]) -
                 images=[NewImage(name=None, source_upload_id=up.id) for up in uploads[:-1]],
                 mask=FileMask(upload_id=uploads[-1].id),
                 rights=Rights(basis=RightsBasis.OWNER, attested_by="bench", reference="own photographs"),
+                options=JobOptions.model_validate({"method": method}),
             ),
         )
         ids = [image.id for image in _all_images(database, tenant, job.id)]
-        with LaMaInpainter(device="cpu") as inpainter:
+        with open_inpainter() as inpainter:
             yield (
                 Resources(
                     settings=settings,
@@ -155,28 +202,44 @@ def run_all(worker: Resources, ids: list[str], on_shard: Callable[[int], None] =
         on_shard(min(start + size, len(ids)))
 
 
-def measure(kind: Kind, source: bytes, mask: bytes, s3: Mapping[str, Any]) -> Figures:
+def measure(kind: Kind, source: bytes, mask: bytes, trial: Trial) -> Figures:
     """Run one job in this process."""
-    with worker_with(source, mask, kind.count, s3) as (worker, ids):
+    rate = trial.device_rate
+
+    def open_inpainter() -> LaMaInpainter:
+        return LaMaInpainter(device="cpu") if rate is None else SimulatedInpainter(rate, trial.launch_ms)
+
+    if trial.cores is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: trial.cores])
+    with worker_with(source, mask, trial.count, trial.s3, method=trial.method, open_inpainter=open_inpainter) as (
+        worker,
+        ids,
+    ):
         base = peak_mb()
-        before, begun = worker.inpainter.engine.load, time.perf_counter()
+        before, begun, cpu_begun = worker.inpainter.engine.load, time.perf_counter(), time.process_time()
         run_all(worker, ids)
-        took = time.perf_counter() - begun
+        took, cpu_s = time.perf_counter() - begun, time.process_time() - cpu_begun
         after = worker.inpainter.engine.load
         tenant = ensure_tenant(worker.database, "bench")
         [job] = list_jobs(worker.database, tenant, limit=1, after=None)
         images = _all_images(worker.database, tenant, job.id)
     done = [image.record.seconds for image in images if image.record.seconds]
+    tiles = after.tiles - before.tiles
     return Figures(
         kind=kind.name,
-        pictures=kind.count,
+        pictures=trial.count,
         state=", ".join(sorted({str(image.error_code or image.state) for image in images})),
         seconds={stage: round(float(np.mean([record[stage] for record in done])), 4) for stage in STAGES if done},
         device_idle=round((after.idle_s - before.idle_s) / took, 4),
-        tiles_per_pass=round((after.tiles - before.tiles) / max(after.passes - before.passes, 1), 2),
-        pictures_per_second=round(kind.count / took, 3),
+        tiles_per_pass=round(tiles / max(after.passes - before.passes, 1), 2),
+        pictures_per_second=round(trial.count / took, 3),
         peak_mb=peak_mb(),
         base_mb=base,
+        device_rate=rate,
+        cores=trial.cores,
+        cpu_ms=round(cpu_s / trial.count * 1000, 1),
+        cores_had=round(cpu_s / took, 3),
+        tiles_per_picture=round(tiles / trial.count, 2),
     )
 
 
@@ -186,10 +249,9 @@ def peak_mb() -> float:
     return round(int(line.split()[1]) / 1000, 1)
 
 
-def _in_process(kind: tuple[str, int], source: bytes, mask: bytes, s3: Mapping[str, Any], out: Answers) -> None:
+def _in_process(kind: str, source: bytes, mask: bytes, trial: Trial, out: Answers) -> None:
     # A ``Kind`` holds a function and cannot be pickled, so its name is sent.
-    chosen = next(known for known in KINDS if known.name == kind[0])
-    out.put(measure(replace(chosen, count=kind[1]), source, mask, s3))
+    out.put(measure(next(known for known in KINDS if known.name == kind), source, mask, trial))
 
 
 @contextmanager
@@ -217,6 +279,12 @@ def main() -> None:
         "--kind", action="append", choices=[kind.name for kind in KINDS], help="run only this kind (repeatable)"
     )
     parser.add_argument("--pictures", type=int, help="pictures in each job (default: its kind's number)")
+    parser.add_argument(
+        "--method", choices=["auto", "fill"], default="auto", help="of the repair, as in a job's options"
+    )
+    parser.add_argument("--device-rate", action="append", type=float, help="tiles/s of a simulated device (repeatable)")
+    parser.add_argument("--launch-ms", type=float, default=1.2, help="time to launch a pass of that device")
+    parser.add_argument("--cores", action="append", type=int, help="cores of the worker's process (repeatable)")
     parser.add_argument("--s3", action="store_true", help="store pictures on a real S3 server")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
@@ -228,14 +296,17 @@ def main() -> None:
                 continue
             with Image.open(options.photo) as photo:
                 source = kind.make(photo.convert("RGB").resize((kind.width, kind.height), Image.Resampling.BICUBIC))
-            answers: Answers = context.SimpleQueue()
-            mask = corner(kind.width, kind.height)
-            count = options.pictures or kind.count
-            process = context.Process(target=_in_process, args=((kind.name, count), source, mask, s3, answers))
-            process.start()
-            results.append(answers.get())
-            process.join()
+            mask, count = corner(kind.width, kind.height), options.pictures or kind.count
+            for rate, cores in itertools.product(options.device_rate or [None], options.cores or [None]):
+                answers: Answers = context.SimpleQueue()
+                trial = Trial(count, options.method, rate, options.launch_ms, cores, s3)
+                process = context.Process(target=_in_process, args=(kind.name, source, mask, trial, answers))
+                process.start()
+                results.append(answers.get())
+                process.join()
     report(results)
+    if options.device_rate:
+        report_feeding(results)
     if options.out:
         options.out.write_text(json.dumps([asdict(figures) for figures in results], indent=1) + "\n")
 
@@ -252,6 +323,22 @@ def report(results: list[Figures]) -> None:
             *(f"{figures.seconds.get(stage, float('nan')):.3f}" for stage in STAGES),
             f"{figures.device_idle:.1%}", f"{figures.tiles_per_pass:.2f}", f"{figures.pictures_per_second:.2f}",
             f"{figures.peak_mb:.0f}", f"{figures.base_mb:.0f}",
+        )  # fmt: skip
+    Console(width=150).print(table)
+
+
+def report_feeding(results: list[Figures]) -> None:
+    """Print how far each job fed its simulated device."""
+    table = Table(
+        "job", "device, tiles/s", "cores", "cores had", "CPU-ms/picture", "tiles/picture", "idle", "by the formula",
+        "cores that keep it busy",
+    )  # fmt: skip
+    for figures in results:
+        needed = (figures.device_rate or 0) / max(figures.tiles_per_picture, 1e-9) * figures.cpu_ms / 1000
+        table.add_row(
+            figures.kind, f"{figures.device_rate:.0f}", str(figures.cores or "all"), f"{figures.cores_had:.2f}",
+            f"{figures.cpu_ms:.0f}", f"{figures.tiles_per_picture:.1f}", f"{figures.device_idle:.1%}",
+            f"{figures.expected_idle:.1%}", f"{needed:.0f}",
         )  # fmt: skip
     Console(width=150).print(table)
 

@@ -33,6 +33,8 @@ _FLAT_SHARE, _GRAIN_LEVELS, _NEAR_LEVELS = 0.97, 3, 4
 #: JPEG lets a mark ring into a flat rim by up to so many levels; this share of it keeps exactly one colour.
 _RINGING_LEVELS, _RINGING_SHARE = 6, 0.5
 _MOST_PARTS = 512
+#: Less than this share of weighted pixels (1 of so many) are worked on by themselves.
+_SPARSE = 8
 
 
 def rim_matched(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
@@ -132,7 +134,7 @@ def spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
     height, width = weight.shape
     if min(height, width) == 1 or max(height, width) <= 2:
         mean = weighted.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
-        coarse: Lab = np.broadcast_to(mean.astype(np.float32), weighted.shape)
+        coarse: Lab = np.broadcast_to(mean.astype(np.float32), weighted.shape).copy()
     else:
         size = (width + 1) // 2, (height + 1) // 2
         less = spread(
@@ -147,8 +149,16 @@ def spread(weighted: Lab, weight: NDArray[np.float32]) -> Lab:
         coarse = np.asarray(cv2.resize(less, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         coarse = coarse.reshape(weighted.shape)
     # A little of the coarse level everywhere keeps noise of single rim pixels out of the hole.
-    share = (weight / (weight + 0.05))[..., None]
-    return np.asarray(share * weighted / np.maximum(weight, 1e-6)[..., None] + (1 - share) * coarse, np.float32)
+    if np.count_nonzero(weight) * _SPARSE > weight.size:
+        return _refined(weighted, weight[..., None], coarse)
+    known = weight > 0
+    coarse[known] = _refined(weighted[known], weight[known][:, None], coarse[known])
+    return coarse
+
+
+def _refined(weighted: Lab, weight: NDArray[np.float32], coarse: Lab) -> Lab:
+    share = weight / (weight + 0.05)
+    return np.asarray(share * weighted / np.maximum(weight, 1e-6) + (1 - share) * coarse, np.float32)
 
 
 def _correction(source: Pixels, fill: Pixels, hole: Mask) -> Lab | None:
@@ -159,23 +169,30 @@ def _correction(source: Pixels, fill: Pixels, hole: Mask) -> Lab | None:
     if not outer.any():
         return None
     inner = inside & (cv2.erode(hole, strip, borderType=cv2.BORDER_CONSTANT, borderValue=255) == 0)
-    means, weights, variance = [], [], np.zeros(hole.shape, np.float32)
-    for picture, ring in ((source, outer), (fill, inner)):
-        lab = lab_of(picture)
-        weight = ring.astype(np.float32)
-        total = _blurred(weight)
-        safe = np.maximum(total, 1e-4)
-        mean = _blurred(lab * weight[..., None]) / safe[..., None]
-        square = _blurred((lab**2).sum(axis=2) * weight) / safe
-        variance += np.maximum(square - (mean**2).sum(axis=2), 0)
-        means.append(mean)
-        weights.append(total)
-    known = inner & (weights[0] > 0.01) & (weights[1] > 0.01)
+    blurred = [_ring_sums(*pair) for pair in ((source, outer), (fill, inner))]
+    known = inner & (blurred[0][..., 4] > 0.01) & (blurred[1][..., 4] > 0.01)
     if not known.any():
         return None
-    trust = np.where(known, 1 / (1 + variance / _TEXTURE), 0).astype(np.float32)
-    step = np.clip(means[0] - means[1], -_MOST, _MOST)
-    return spread(np.asarray(step * trust[..., None], np.float32), trust)
+    means, variance = [], np.zeros(np.count_nonzero(known), np.float32)
+    for sums in blurred:
+        values = sums[known]
+        total = np.maximum(values[:, 4], np.float32(1e-4))
+        mean = values[:, :3] / total[:, None]
+        variance += np.maximum(values[:, 3] / total - (mean**2).sum(axis=1), 0)
+        means.append(mean)
+    trust = np.zeros(hole.shape, np.float32)
+    trust[known] = 1 / (1 + variance / np.float32(_TEXTURE))
+    weighted = np.zeros((*hole.shape, 3), np.float32)
+    weighted[known] = np.clip(means[0] - means[1], -_MOST, _MOST) * trust[known][:, None]
+    return spread(weighted, trust)
+
+
+def _ring_sums(picture: Pixels, ring: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Local sums over ``ring`` alone, ``float32 [h, w, 5]``: CIELAB, its square, and the weight."""
+    sums = np.zeros((*ring.shape, 5), np.float32)
+    lab = lab_of(picture[ring][None])[0]
+    sums[ring] = np.column_stack((lab, (lab**2).sum(axis=1), np.ones(len(lab), np.float32)))
+    return _blurred(sums)
 
 
 def _blurred(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench import gpu
 from bench.plan import MARKS, SIZES, whole
+from bench.simulated_device import SimulatedEngine
 from model.engine.costs import TABLE, costs_for
+from model.engine.flight import Tile
 from model.engine.plan import make_plan
 
 
@@ -31,6 +35,19 @@ def test_marks_of_the_plan_benchmark_are_planned_on_every_size() -> None:
     corner = make_plan(MARKS["corner logo"](height, width))
     costs = costs_for("fourier-unet", "cpu")
     assert corner.cost_ms(costs) * 12 < whole(height, width).cost_ms(costs)
+
+
+def test_a_simulated_device_answers_every_tile_and_counts_its_time() -> None:
+    tile = Tile(np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 255, np.uint8))
+    with SimulatedEngine(tiles_per_s=2000, launch_ms=1) as engine:
+        began = time.monotonic()
+        answers = [engine.submit(tile) for _ in range(20)]
+        assert {answer.result().values.shape for answer in answers} == {(64, 96, 3)}
+        load, took = engine.load, time.monotonic() - began
+    # 20 tiles of half a millisecond, and 1 ms for each pass of at most eight.
+    assert load.tiles == 20
+    assert 3 <= load.passes <= 20
+    assert took >= 20 / 2000 + load.passes / 1000
 
 
 def test_the_cost_table_has_the_networks_that_ship_and_an_unknown_one_is_planned_like_them() -> None:
