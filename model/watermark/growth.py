@@ -89,14 +89,14 @@ def rule_of(places: list[Placement], sizes: list[Size], mark: Size, first: Rule)
     base = replace(
         first, scale=scale, shares=None, margin=(0.0, 0.0), also=(), anywhere=False, sizes=tuple(sorted(set(sizes)))
     )
-    own = replace(first, sizes=base.sizes)
-    holds = _share(places, sizes, own) >= _HOLDS and scale == first.scale
+    kept = replace(first, sizes=base.sizes)
+    holds = _share(places, sizes, kept) >= _HOLDS and scale == first.scale
     units: tuple[Unit, ...] = ("mark", "px", "side")
     rules = [_fitted(places, sizes, mark, replace(base, anchor=anchor), unit) for anchor in ANCHORS for unit in units]
     order = sorted(rules, key=lambda rule: -_share(places, sizes, rule))
     best = max(order, key=lambda rule: (_share(places, sizes, rule) >= _HOLDS, _share(places, sizes, rule, _CLOSE)))
-    if holds and _share(places, sizes, best, _CLOSE) < _share(places, sizes, own, _CLOSE) + _CLEARLY:
-        return own
+    if holds and _share(places, sizes, best, _CLOSE) < _share(places, sizes, kept, _CLOSE) + _CLEARLY:
+        return kept
     if _share(places, sizes, best) >= _HOLDS:
         return best
     best = order[0]
