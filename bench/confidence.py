@@ -11,7 +11,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -100,7 +100,7 @@ def verdict(subject: Set, train: Photos, scored: Photos, seed: int) -> tuple[str
 
 def _right(scene: Scene, template: Template, scored: Photos, rng: np.random.Generator) -> bool:
     ious, gains = [], []
-    for one in marked_set(scene, scored.draw(rng, SCORED), rng):
+    for one in marked_set(replace(scene, marked=1.0), scored.draw(rng, SCORED), rng):
         prepared = prepare(one.given, template, noise=2.0)
         if prepared is None or not (one.alpha > 0).any():
             continue

@@ -29,6 +29,9 @@ Unit = Literal["mark", "px", "side"]
 _CONTEXT = 24
 #: A place follows a rule within this distance, in px of the template; a rule holds for this share of the places.
 _NEAR, _HOLDS = 4.0, 0.85
+#: A rule that holds yields to another one that so much larger a share of the places follows within this distance, in px
+#: of the template: margins in per cent of the sides are nearly those that grow with the mark.
+_CLOSE, _CLEARLY = 2.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,17 @@ def rule_of(places: list[Placement], sizes: list[Size], mark: Size, first: Rule)
     base = replace(
         first, scale=scale, shares=None, margin=(0.0, 0.0), also=(), anywhere=False, sizes=tuple(sorted(set(sizes)))
     )
-    if _share(places, sizes, replace(first, sizes=base.sizes)) >= _HOLDS and scale == first.scale:
-        return replace(first, sizes=base.sizes)
+    kept = replace(first, sizes=base.sizes)
+    holds = _share(places, sizes, kept) >= _HOLDS and scale == first.scale
     units: tuple[Unit, ...] = ("mark", "px", "side")
     rules = [_fitted(places, sizes, mark, replace(base, anchor=anchor), unit) for anchor in ANCHORS for unit in units]
     order = sorted(rules, key=lambda rule: -_share(places, sizes, rule))
-    best = order[0]
+    best = max(order, key=lambda rule: (_share(places, sizes, rule) >= _HOLDS, _share(places, sizes, rule, _CLOSE)))
+    if holds and _share(places, sizes, best, _CLOSE) < _share(places, sizes, kept, _CLOSE) + _CLEARLY:
+        return kept
     if _share(places, sizes, best) >= _HOLDS:
         return best
+    best = order[0]
     # The four corners, or opposite edges: each place is turned to the best rule's corner.
     for rule in order[:6]:
         own = ANCHORS[rule.anchor]
@@ -121,12 +127,12 @@ def _scale(places: list[Placement], sizes: list[Size], first: Rule) -> Scale:
     return SCALES[own] if apart[own] <= apart[best] + 0.005 else SCALES[best]
 
 
-def _share(places: list[Placement], sizes: list[Size], rule: Rule) -> float:
-    """The share of the placements that follow the rule."""
+def _share(places: list[Placement], sizes: list[Size], rule: Rule, reach: float = _NEAR) -> float:
+    """The share of the placements that follow the rule within ``reach``."""
     near = 0
     for one, size in zip(places, sizes, strict=True):
         top, left = rule.corner(*size)
-        near += max(abs(one.top - top), abs(one.left - left)) <= _NEAR * max(one.factor, 1)
+        near += max(abs(one.top - top), abs(one.left - left)) <= reach * max(one.factor, 1)
     return near / max(len(places), 1)
 
 

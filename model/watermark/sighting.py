@@ -31,8 +31,8 @@ _GUESSED_Z, _GUESSED_SHARE = 7.0, 0.35
 #: Longest side of a picture in which the mark is searched anywhere, in px; least agreement and deviation of a hit.
 _SEARCHED_PX, _HIT_COSINE, _HIT_Z = 720, 0.5, 14.0
 #: Deviation above chance from which a mark is certainly there, whatever its strength comes out as (bench/catalogue.py:
-#: clean pictures reach 4).
-_CERTAIN_Z = 10.0
+#: clean pictures reach 6).
+_CERTAIN_Z = 8.0
 #: Plausible range of the strength.
 _WEAKEST, _STRONGEST = 0.35, 1.8
 #: Rounds of conjugate gradients for the continuation under the mark.

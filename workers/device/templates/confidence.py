@@ -11,7 +11,7 @@ from model.watermark.template import Quality
 #: Values of no and of full confidence, by figure.
 _SPANS = {
     "informative": (5.0, 25.0),
-    "z": (4.0, 12.0),
+    "z": (4.0, 9.0),
     "error": (0.12, 0.02),
     "ghost": (0.3, 0.1),
     "jitter_px": (6.0, 2.0),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bench.marks import Scene, scaled, text
 from model.watermark.estimate import estimate
 from model.watermark.frames import ANCHORS
+from model.watermark.growth import Placement, rule_of
 from model.watermark.placings import likeliest, placings
 from model.watermark.remove import remove
 from model.watermark.sighting import look, shown_mask
@@ -108,3 +109,19 @@ def test_a_template_of_the_first_version_keeps_its_one_rule() -> None:
     read = Template.from_bytes(old.getvalue())
     assert read.rule == replace(template().rule, sizes=(), reference_height=0)
     assert placings(read.rule, (20, 60), (500, 500)) == [read.rule]
+
+
+def test_margins_in_per_cent_are_told_from_margins_that_grow_with_the_mark() -> None:
+    """Both rules hold within 4 px for these samples; in a wide picture they are far apart."""
+    mark, sizes = (20, 120), [(360 + 24 * (n % 5), 300 + 26 * (n % 8)) for n in range(24)]
+
+    def corner(height: int, width: int) -> tuple[float, float]:
+        factor = width / 400
+        return 0.97 * height - mark[0] * factor, 0.97 * width - mark[1] * factor
+
+    places = [Placement(n, *corner(*size), size[1] / 400) for n, size in enumerate(sizes)]
+    top, left = corner(450, 400)
+    grown = Rule("bottom-right", "width", top - 450, left - 400, 400, 450)
+    rule = rule_of(places, sizes, mark, grown)
+    for size in ((300, 900), (900, 500)):
+        assert rule.corner(*size) == pytest.approx(corner(*size), abs=2)
