@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cells import extent
+from model.repair.ground import Ground
 from model.repair.opacity import Values
 from model.repair.records import RecoveryRecord
-from model.repair.veil import Ground, Veil, find_veil, veil_of
+from model.repair.veil import Veil, find_veils, veil_of
 
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
@@ -30,33 +31,18 @@ _GROUP_PX, _CONTEXT_PX = 16, 24
 _MOST_PARTS = 64
 #: Sides of a window in which a mark is fitted; a larger part is fitted in its fullest window, and checked as a whole.
 _LARGEST_SIDE = 320
+#: Most parts that are fitted for themselves, the largest; and levels of detail beyond which a border counts no more.
+_MOST_FITTED, _MOST_DETAIL = 4, 60.0
 #: An alpha of less changes no level of 255.
 _FAINT = 0.004
-#: Relative error of a fitted colour and opacity, and of the mark's rim.
-_VEIL_ERROR, _RIM_ERROR = 0.02, 0.5
-#: At a rim (a step of the shape within 2 px), squared distances to the fill beyond this many of its variances count as
-#: errors, with this weight: the more, the less the whole agrees with the fill.
-_RIM_STEP, _FAR, _RIM_DOUBT = 0.3, 4.0, 3.0
-_AGREED, _DOUBTED = 1.65, 0.35
-#: The fill's error in the fusion, over the median that :func:`model.repair.opacity.fill_error` gives.
-_FILL_DOUBT = 1.5
+#: Relative error of a fitted colour and opacity, and of the share at the mark's rim.
+_VEIL_ERROR, _RIM_ERROR = 0.02, 0.12
+#: Error of values interpolated across the rim, over the mean step between neighbours; the interpolation's sigma in px.
+_ACROSS_ERROR, _ACROSS_PX = 0.8, 0.8
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
-_MOST_OPACITY, _LEAST_COVERAGE, _LEAST_VISIBLE, _MOST_TINT = 0.88, 0.22, 1.2, 1.0
-#: Of a carved shape, whose errors look like letters.
-_LEAST_COVERAGE_CARVED, _MOST_ROUGHNESS_CARVED = 0.3, 2.0
-_MOST_IMPOSSIBLE, _LEAST_AGAINST_NOTHING, _LEAST_TOTAL_AGAINST_NOTHING = 0.1, 0.02, 60.0
-#: Most roughness of rim and interior, most disagreement with the fill, most roughness of the rest of the hole, and
-#: least evidence against an object: where the contrast confirms the opacity, and elsewhere.
-_CONFIRMED, _UNCONFIRMED = (2.6, 2.4, 1.6, -0.6), (1.6, 1.9, 1.3, 0.5)
-#: The contrast confirms an opacity that is this near, if its own error is this small.
-_NEAR, _PRECISE = 0.1, 0.05
-#: The same bounds where a translucent mark is evident: the contrast agrees within ``_EVIDENTLY_NEAR``, with this small
-#: an error, on an opacity of at most ``_MOST_EVIDENT_OPACITY``. The rim of thin letters on fine detail is rough.
-_EVIDENT, _EVIDENTLY_NEAR, _EVIDENTLY_PRECISE, _MOST_EVIDENT_OPACITY = (4.2, 2.6, 1.3, 2.0), 0.08, 0.03, 0.8
-_MOST_INTERIOR_EVIDENT = 2.0
-#: It speaks against one that is further off, and against any where it reads nearly 1, unless its error is this large.
-#: A carved shape follows the picture's own edges more easily: it must agree better.
-_MOST_APART, _MOST_APART_CARVED, _MOST_CONTRAST_OPACITY, _SILENT = 0.25, 0.11, 0.92, 0.15
+_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 2.0
+_LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
+_MOST_MARKED_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 2.7
 
 
 @dataclass(frozen=True)
@@ -98,15 +84,16 @@ def recover(
     # Large parts first: small ones, such as letters, share their marks.
     parts = sorted(_parts(core), key=lambda one: -np.count_nonzero(one[1]))
     known: list[Veil] = []
-    least = _CONFIRMED[3] if method == "auto" else -np.inf
     if len(parts) > 1:
-        window = _fullest(core)
-        common = find_veil(ground_of(window, core[window], hole[window]), least_against_object=least)
-        known = [common] if common is not None and is_sure(common) else []
-    for window, part in parts:
+        window = _fullest(core, filled)
+        common = _found(ground_of(window, core[window], hole[window]), method="auto")
+        known = [common] if common is not None else []
+    for number, (window, part) in enumerate(parts):
         ground = ground_of(window, part, _own(hole[window], part))
-        veil = _shared_veil(ground, known) or _veil_in(ground, least)
-        if veil is None or not (method == "recover" or is_sure(veil)):
+        veil = _shared_veil(ground, known)
+        if veil is None and number < _MOST_FITTED:
+            veil = _veil_in(ground, method)
+        if veil is None:
             continue
         pixels, share = fused(ground, veil)
         if result is filled:
@@ -130,115 +117,91 @@ def recovery_record(recoveries: Sequence[Recovery]) -> RecoveryRecord:
     }
 
 
-def is_sure(veil: Veil) -> bool:
+def is_sure(veil: Veil, *, known: bool = False) -> bool:
     """Whether the evidence for a translucent mark suffices to touch the picture.
 
-    The thresholds were chosen on ten photos under 27 kinds of marks, objects and none, and checked on three others
+    ``known``: its opacity and colour were sure elsewhere in the picture, and only have to explain this part.
+
+    The bounds were chosen on photos under translucent and opaque marks and objects, and checked on others
     (docs/quality.md, "Recovering").
     """
     evidence = veil.evidence
-    apart = abs(evidence.contrast_opacity - veil.opacity)
-    confirmed = evidence.contrast_error < _PRECISE and apart < _NEAR
-    if (
-        veil.opacity < _MOST_EVIDENT_OPACITY
-        and evidence.against_object > _EVIDENT[3]
-        and evidence.contrast_error < _EVIDENTLY_PRECISE
-        and apart < _EVIDENTLY_NEAR
-        and evidence.interior < _MOST_INTERIOR_EVIDENT
-    ):
-        return _passes(veil, _EVIDENT, _LEAST_COVERAGE_CARVED)
-    most_roughness, most_disagreement, most_rest, least_against_object = _CONFIRMED if confirmed else _UNCONFIRMED
-    most_apart = (_MOST_APART_CARVED if veil.carved else _MOST_APART) + 2 * evidence.contrast_error
-    if veil.carved:
-        most_roughness = min(most_roughness, _MOST_ROUGHNESS_CARVED)
-        least_against_object = _UNCONFIRMED[3]
-    # Flat ground tells nothing of contrast; there the other evidence decides.
-    silent = evidence.contrast_error > _SILENT
-    bounds = most_roughness, most_disagreement, most_rest, least_against_object
-    return _passes(veil, bounds, _LEAST_COVERAGE_CARVED if veil.carved else _LEAST_COVERAGE) and (
-        silent or (evidence.contrast_opacity < _MOST_CONTRAST_OPACITY and apart < most_apart)
-    )
-
-
-def _passes(veil: Veil, bounds: tuple[float, float, float, float], least_coverage: float) -> bool:
-    """Whether the evidence keeps ``bounds`` (most roughness, disagreement and rest, least against an object)."""
-    evidence = veil.evidence
-    most_roughness, most_disagreement, most_rest, least_against_object = bounds
     return (
         veil.opacity < _MOST_OPACITY
-        and evidence.coverage > least_coverage
+        and (known or evidence.apart < _MOST_APART * (1 - veil.opacity))
+        and (known or evidence.opacity_error < _MOST_OPACITY_ERROR * (1 - veil.opacity))
+        and evidence.residual < _MOST_RESIDUAL
+        and evidence.gain > (0 if known else _LEAST_GAIN)
+        and evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN
+        and evidence.coverage > _LEAST_COVERAGE
         and evidence.visible > _LEAST_VISIBLE
-        and evidence.tint < _MOST_TINT
-        and max(evidence.rim, evidence.interior) < most_roughness
-        and evidence.rest < most_rest
-        and 0 < evidence.agreement < most_disagreement
-        and evidence.impossible < _MOST_IMPOSSIBLE
-        and evidence.against_object > least_against_object
-        and evidence.against_nothing > _LEAST_AGAINST_NOTHING
-        and evidence.against_nothing * evidence.pixels > _LEAST_TOTAL_AGAINST_NOTHING
+        and evidence.marked_distance < _MOST_MARKED_DISTANCE
+        and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
     )
 
 
 def fused(ground: Ground, veil: Veil) -> tuple[Values, Values]:
     """The picture without the veil, ``float32 [H, W, 3]``, and the share of it that is not invented, ``[H, W]``.
 
-    Un-blending amplifies noise by 1 / (1 - a), and errors of a by the mark's contrast; the fill's errors grow with
-    texture and depth. Each pixel is the mean of both, weighted by their inverse variances.
+    Un-blending amplifies noise by 1 / (1 - a), and errors of a by the mark's contrast. At the rim, where a is least
+    sure, the un-blended value is averaged with one interpolated between the mark's inside and its outside, by their
+    inverse variances.
     """
     alpha = veil.alpha
-    through = 1 - np.minimum(alpha, 0.97)
+    through = 1 - alpha
     clean = np.clip((ground.marked - alpha[..., None] * veil.colour) / through[..., None], 0, 255)
-    guess, error, _ = ground.refined(veil.shape)
     contrast = np.abs(veil.colour - clean).mean(axis=2)
-    slope = np.abs(cv2.GaussianBlur(alpha, (0, 0), 0.8) - alpha)
-    unblended = (
-        ground.noise**2
-        + np.square(_VEIL_ERROR * contrast * (alpha > _FAINT))
-        + np.square(_RIM_ERROR * slope * contrast)
-    ) / np.square(through)
-    # At the rim, an un-blended value far from the fill is more likely an error of the shape than a detail.
-    rim = cv2.morphologyEx(veil.shape, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > _RIM_STEP
-    distance = np.square(clean - guess).mean(axis=2) / np.square(error)
-    doubt = _RIM_DOUBT * float(np.clip((veil.evidence.agreement - _AGREED) / _DOUBTED, 0, 1))
-    unblended = unblended + rim * doubt * np.square(error) * np.maximum(distance / _FAR - 1, 0)
-    invented = np.square(_FILL_DOUBT * error) + 1
-    share = np.asarray(invented / (invented + unblended), np.float32)
-    pixels = share[..., None] * clean + (1 - share[..., None]) * guess
+    unblended = np.square(ground.noise / through) + np.square(_VEIL_ERROR * contrast * (alpha > _FAINT))
+    at_rim = unblended + np.square(_RIM_ERROR * veil.opacity * contrast / through)
+    known = np.where(veil.rim, np.float32(0), np.float32(1))
+    weight = cv2.GaussianBlur(known, (0, 0), _ACROSS_PX)
+    across = cv2.GaussianBlur(clean * known[..., None], (0, 0), _ACROSS_PX) / np.maximum(weight, 1e-3)[..., None]
+    trust = np.where(weight > 0.02, 1 / (np.square(_ACROSS_ERROR * ground.step) + ground.noise**2), 0)
+    trust = np.where(veil.rim, trust * at_rim, 0)[..., None]
+    pixels = (clean + trust * across) / (1 + trust)
     kept = alpha <= _FAINT
-    share[kept] = 1
+    share = np.where(veil.rim, 1 / (1 + trust[..., 0]), 1).astype(np.float32)
     return np.where(kept[..., None], ground.marked, pixels).astype(np.float32), share
 
 
 def _shared_veil(ground: Ground, veils: list[Veil]) -> Veil | None:
     """The mark of another part, where the evidence in this part is sure as well."""
     for veil in veils:
-        shared = veil_of(ground, veil)
-        if is_sure(shared):
+        shared = veil_of(ground, veil.opacity, veil.colour)
+        if shared is not None and is_sure(shared, known=True):
             return shared
     return None
 
 
-def _veil_in(ground: Ground, least_against_object: float) -> Veil | None:
+def _veil_in(ground: Ground, method: Method) -> Veil | None:
     height, width = ground.painted.shape
     if height <= _LARGEST_SIDE and width <= _LARGEST_SIDE:
-        return find_veil(ground, least_against_object=least_against_object)
-    window = _fullest(ground.painted)
-    veil = find_veil(
-        Ground(
-            np.ascontiguousarray(ground.marked[window]),
-            np.ascontiguousarray(ground.guess[window]),
-            np.ascontiguousarray(ground.painted[window]),
-            np.ascontiguousarray(ground.hole[window]),
-            ground.noise,
-        ),
-        least_against_object=least_against_object,
-    )
-    return None if veil is None else veil_of(ground, veil)
+        return _found(ground, method)
+    window = _fullest(ground.painted, ground.guess)
+    marked, guess = (np.ascontiguousarray(whole[window]) for whole in (ground.marked, ground.guess))
+    painted, hole = (np.ascontiguousarray(whole[window]) for whole in (ground.painted, ground.hole))
+    veil = _found(Ground(marked, guess, painted, hole, ground.noise), method)
+    whole = None if veil is None else veil_of(ground, veil.opacity, veil.colour)
+    return whole if whole is not None and (method == "recover" or is_sure(whole, known=True)) else None
 
 
-def _fullest(painted: Mask) -> tuple[slice, slice]:
-    """The window of at most ``_LARGEST_SIDE`` px a side with the most border of the mask."""
-    border = cv2.morphologyEx(painted, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).astype(np.float32)
+def _found(ground: Ground, method: Method) -> Veil | None:
+    """The first candidate that is sure; with ``recover`` the first one, if none is."""
+    candidates: list[Veil] = []
+    for veil in find_veils(ground):
+        if is_sure(veil):
+            return veil
+        candidates.append(veil)
+    return candidates[0] if candidates and method == "recover" else None
+
+
+def _fullest(painted: Mask, filled: Pixels | Values) -> tuple[slice, slice]:
+    """The window of at most ``_LARGEST_SIDE`` px a side in which most of the mask's border crosses detail."""
+    edge = cv2.morphologyEx(painted, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    # A mark on flat ground tells nothing of its opacity.
+    low, high = (change(filled, np.ones((9, 9), np.uint8)) for change in (cv2.erode, cv2.dilate))
+    detail = np.asarray(high, np.float32).mean(axis=2) - np.asarray(low, np.float32).mean(axis=2)
+    border = np.where(edge > 0, 1 + np.minimum(detail, _MOST_DETAIL), 0).astype(np.float32)
     height, width = painted.shape
     tall, wide = min(_LARGEST_SIDE, height), min(_LARGEST_SIDE, width)
     sums = cv2.integral(border)

@@ -18,7 +18,7 @@ from model.repair.hole import dilate
 from model.repair.opacity import WHITE, fit_paints
 from model.repair.recovery import Method, Recovery, recover, recovery_record
 from model.repair.task import read
-from model.repair.veil import contrast_opacity
+from model.repair.veil import contrast_paint
 
 Pixels = NDArray[np.uint8]
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)
@@ -126,8 +126,9 @@ def test_the_method_overrules_the_evidence() -> None:
     marked = under(original, mask, 0.5, (255, 255, 255))
     recovery, filled, _ = repaired(marked, mask, "fill")
     assert np.array_equal(recovery.pixels, filled)
-    recovery, filled, _ = repaired(under(original, mask, 1, (200, 20, 30)), mask, "recover")
-    assert recovery.veils
+    dense = under(original, mask, 0.85, (200, 20, 30))
+    assert not repaired(dense, mask, "auto")[0].veils
+    assert repaired(dense, mask, "recover")[0].veils
 
 
 def test_opacity_and_colour_are_fitted_to_pixels() -> None:
@@ -143,11 +144,14 @@ def test_opacity_and_colour_are_fitted_to_pixels() -> None:
         fit_paints(marked, guess[:5], np.ones(2000, np.float32), noise=1)
 
 
-@pytest.mark.parametrize("opacity", [0.35, 1.0])
-def test_the_contrast_under_a_mark_tells_its_opacity(opacity: float) -> None:
+@pytest.mark.parametrize(("opacity", "level"), [(0.35, 200), (0.35, 255), (1.0, 200)])
+def test_the_contrast_under_a_mark_tells_its_opacity_and_colour(opacity: float, level: int) -> None:
     below = photo("garment-dfd99721.png").astype(np.float32)
-    marked = (below * (1 - opacity) + 200 * opacity).astype(np.float32)
+    marked = (below * (1 - opacity) + level * opacity).astype(np.float32)
     ones = np.ones(below.shape[:2], np.float32)
-    read, error = contrast_opacity(marked, below, ones, ones, ones, noise=1)
-    assert read == pytest.approx(opacity, abs=0.02)
-    assert error < 0.05
+    paint = contrast_paint(marked, below, ones, ones, noise=1)
+    assert paint is not None
+    assert paint.opacity == pytest.approx(opacity, abs=0.02)
+    assert paint.colour == pytest.approx(np.full(3, level), abs=3)
+    assert paint.error < 0.05
+    assert contrast_paint(marked[:2, :2], below[:2, :2], ones[:2, :2], ones[:2, :2], noise=1) is None

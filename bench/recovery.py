@@ -1,0 +1,316 @@
+"""Recovery of the picture under marks on photos whose originals are known, beside the fill, Telea and exact inversion.
+
+    python -m bench.recovery FOLDER [--photos 14] [--kinds "white text .45" ...] [--evidence] [--out recovery.json]
+
+Every photo is marked in its own size and saved as a JPEG of quality 90. A person paints 2 to 4 px wider than the mark.
+PSNR covers the mark's own pixels. "Exact" un-blends with the true opacity and colour of each pixel: it is what the
+JPEG leaves. Opaque kinds and pasted objects have nothing below them: there ``auto`` must equal ``fill``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from bench.marks import Photos, logo, text, tile
+from bench.methods import classical
+from bench.metrics import masked_psnr
+from bench.subjects import LIMITS, Look, file_of, painted, png
+from model.engine.inpainter import LaMaInpainter
+from model.repair.recovery import Recovery, is_sure
+from model.repair.task import Task, read
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
+QUALITY = 90
+#: Opacity of a pixel from which on it belongs to the mark that is scored and painted over.
+LEAST = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """Opacity (``float32 [H, W]``, 0 to 1) and colour (``float32 [H, W, 3]``, levels) of a mark on a whole picture."""
+
+    opacity: Values
+    colour: Values
+
+
+Draw = Callable[[Pixels, np.random.Generator], Mark]
+
+
+def _laid(coverage: Values, colour: Values, picture: Pixels, middle: tuple[float, float]) -> Mark:
+    """A small mark laid on the size of ``picture``, its middle at these shares of the width and height."""
+    height, width = picture.shape[:2]
+    tall, wide = coverage.shape
+    top, left = (
+        int(np.clip(round(share * whole - part / 2), 0, whole - part))
+        for share, whole, part in ((middle[1], height, tall), (middle[0], width, wide))
+    )
+    place = slice(top, top + tall), slice(left, left + wide)
+    opacity, ink = np.zeros((height, width), np.float32), np.zeros((height, width, 3), np.float32)
+    opacity[place], ink[place] = coverage, colour
+    return Mark(opacity, ink)
+
+
+def words(opacity: float, ink: tuple[int, int, int]) -> Draw:
+    """A line of text across the goods."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        line = text(round(picture.shape[1] * 0.7), ink=ink)
+        return _laid(line.coverage * np.float32(opacity), line.colour, picture, (0.5, float(rng.uniform(0.35, 0.65))))
+
+    return draw
+
+
+def outlined(opacity: float, ink: tuple[int, int, int], rim: tuple[int, int, int]) -> Draw:
+    """Text with an outline of another colour."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        line = text(round(picture.shape[1] * 0.7))
+        inner = np.pad(line.coverage, 3)
+        outer = cv2.GaussianBlur(cv2.dilate(inner, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))), (0, 0), 0.5)
+        share = (inner / np.maximum(outer, 1e-3)).clip(0, 1)[..., None]
+        colour = share * np.float32(ink) + (1 - share) * np.float32(rim)
+        return _laid(outer * np.float32(opacity), colour, picture, (0.5, float(rng.uniform(0.35, 0.65))))
+
+    return draw
+
+
+def shadowed(opacity: float) -> Draw:
+    """White text over its own soft dark shadow."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        line = np.pad(text(round(picture.shape[1] * 0.7)).coverage, 8)
+        shadow = cv2.GaussianBlur(np.roll(line, (2, 2), (0, 1)), (0, 0), 1.5) * np.float32(opacity)
+        top = line * np.float32(opacity)
+        alpha = top + shadow * (1 - top)
+        colour = 255 * (top / np.maximum(alpha, 1e-3))[..., None] * np.ones(3, np.float32)
+        return _laid(alpha, colour, picture, (0.5, float(rng.uniform(0.35, 0.65))))
+
+    return draw
+
+
+def fading(ink: tuple[int, int, int], first: float, last: float) -> Draw:
+    """Text whose opacity changes from left to right."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        mark = words(1, ink)(picture, rng)
+        return replace(mark, opacity=mark.opacity * np.linspace(first, last, picture.shape[1], dtype=np.float32))
+
+    return draw
+
+
+def band(opacity: float, ink: tuple[int, int, int]) -> Draw:
+    """A plain band across the picture."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        height, width = picture.shape[:2]
+        tall = round(height * 0.12)
+        coverage = np.full((tall, width), opacity, np.float32)
+        return _laid(coverage, np.float32(ink), picture, (0.5, float(rng.uniform(0.35, 0.65))))
+
+    return draw
+
+
+def tiled(opacity: float) -> Draw:
+    """White slanted text all over the picture."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        cell = tile(round(picture.shape[1] * 0.42)).coverage * np.float32(opacity)
+        height, width = picture.shape[:2]
+        rows, columns = (np.arange(n) + int(rng.integers(m)) for n, m in zip((height, width), cell.shape, strict=True))
+        coverage = cell[np.ix_(rows % cell.shape[0], columns % cell.shape[1])]
+        return Mark(coverage, np.full((height, width, 3), 255, np.float32))
+
+    return draw
+
+
+def disc(opacity: float, ink: tuple[int, int, int] | None = None) -> Draw:
+    """The logo of two colours, or a plain disc, in the lower right corner."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        mark = logo(round(picture.shape[1] * 0.16))
+        colour = mark.colour if ink is None else np.broadcast_to(np.float32(ink), mark.colour.shape)
+        where = (float(rng.uniform(0.86, 0.9)), float(rng.uniform(0.86, 0.92)))
+        return _laid(mark.coverage * np.float32(opacity), colour, picture, where)
+
+    return draw
+
+
+def pasted(picture: Pixels, rng: np.random.Generator) -> Mark:
+    """An object: a piece of the picture itself, turned and laid elsewhere."""
+    height, width = picture.shape[:2]
+    tall, wide = round(height * 0.2), round(width * 0.25)
+    top, left = round(height * 0.1), round(width * 0.4)
+    piece = picture[top : top + tall, left : left + wide][::-1].astype(np.float32)
+    shape = np.zeros((tall, wide), np.float32)
+    cv2.ellipse(shape, ((wide / 2, tall / 2), (wide - 4, tall - 4), 0), 1.0, -1, cv2.LINE_AA)
+    return _laid(shape, piece, picture, (float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.5, 0.7))))
+
+
+BLUE, WHITE, RED, DARK = (30, 70, 190), (255, 255, 255), (200, 20, 30), (20, 20, 20)
+#: Marks through which the picture shows, and others.
+TRANSLUCENT: dict[str, Draw] = {
+    "white text .45": words(0.45, WHITE),
+    "dark text .35": words(0.35, DARK),
+    "white band .5": band(0.5, WHITE),
+    "dark band .5": band(0.5, DARK),
+    "blue outlined .6": outlined(0.6, BLUE, WHITE),
+    "tiled .25": tiled(0.25),
+    "white text .7": words(0.7, WHITE),
+    "red text .5": words(0.5, RED),
+    "shadowed text .5": shadowed(0.5),
+    "two-coloured disc .5": disc(0.5),
+}
+OPAQUE: dict[str, Draw] = {
+    "opaque white text": words(1, WHITE),
+    "opaque red text": words(1, RED),
+    "opaque outlined": outlined(1, BLUE, WHITE),
+    "fading text 1 to .6": fading(DARK, 1, 0.6),
+    "opaque disc": disc(1, DARK),
+    "opaque logo": disc(1),
+    "pasted object": pasted,
+}
+KINDS = {**TRANSLUCENT, **OPAQUE}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One mark on one photo."""
+
+    kind: str
+    photo: str
+    original: Pixels
+    mark: Mark
+    task: Task
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR in the mark of each way in dB, the share recovered, and the CPU seconds of filling and of ``auto``."""
+
+    kind: str
+    photo: str
+    telea: float
+    fill: float
+    auto: float
+    exact: float
+    recovered: float
+    fill_seconds: float
+    auto_seconds: float
+
+
+def cases(folder: Path, kinds: list[str], photos: int, seed: int) -> Iterator[Case]:
+    """Each of ``photos`` photos of the folder, evenly chosen, under a mark of each kind."""
+    paths = Photos(folder).paths
+    for index in np.unique(np.linspace(0, len(paths) - 1, photos).astype(int)):
+        stored = cv2.imread(str(paths[index]), cv2.IMREAD_COLOR)
+        original = np.ascontiguousarray(np.asarray(stored, np.uint8)[..., ::-1])
+        for kind in kinds:
+            rng = np.random.default_rng((seed, int(index), list(KINDS).index(kind)))
+            yield case_of(kind, paths[index].name, original, rng)
+
+
+def case_of(kind: str, photo: str, original: Pixels, rng: np.random.Generator) -> Case:
+    mark = KINDS[kind](original, rng)
+    alpha = mark.opacity[..., None]
+    given = np.rint(original * (1 - alpha) + mark.colour * alpha).astype(np.uint8)
+    look = Look(quality=QUALITY, wider=int(rng.integers(2, 5)))
+    drawn = painted(rng, np.where(mark.opacity > LEAST, np.uint8(255), np.uint8(0)), look)
+    task = read(file_of(given, look), png(drawn), limits=LIMITS, max_marked_share=1)
+    return Case(kind, photo, original, mark, task)
+
+
+def inverted(case: Case) -> Pixels:
+    """The marked picture un-blended with the true opacity and colour."""
+    alpha = np.minimum(case.mark.opacity, 0.97)[..., None]
+    clean = (case.task.picture.pixels - alpha * case.mark.colour) / (1 - alpha)
+    return np.rint(clean.clip(0, 255)).astype(np.uint8)
+
+
+def score(case: Case, inpainter: LaMaInpainter) -> tuple[Score, Recovery]:
+    recoveries: list[Recovery] = []
+    began = time.process_time()
+    fill = inpainter.run(replace(case.task, method="fill"), lambda _: None)
+    middle = time.process_time()
+    auto = inpainter.run(case.task, lambda _: None, on_recovery=recoveries.append)
+    seconds = middle - began, time.process_time() - middle
+    where = np.where(case.mark.opacity > LEAST, np.uint8(255), np.uint8(0))
+    results = classical(cv2.INPAINT_TELEA)(case.task), fill, auto, inverted(case)
+    telea, filled, found, exact = (masked_psnr(result, case.original, where) for result in results)
+    return Score(case.kind, case.photo, telea, filled, found, exact, recoveries[0].recovered, *seconds), recoveries[0]
+
+
+def report(scores: list[Score], console: Console) -> None:
+    """Means by kind, the share of pictures that were recovered, and the worst differences of one picture."""
+    table = Table(
+        "kind", "Telea", "fill", "auto", "exact", "gain", "pictures", "area", "worst - fill", "worst - Telea", "CPU"
+    )
+    for kind in dict.fromkeys(one.kind for one in scores):
+        rows = [one for one in scores if one.kind == kind]
+        table.add_row(
+            kind,
+            *(f"{np.mean([getattr(one, name) for one in rows]):.2f}" for name in ("telea", "fill", "auto", "exact")),
+            f"{np.mean([one.auto - one.fill for one in rows]):+.2f}",
+            f"{sum(one.recovered > 0 for one in rows)}/{len(rows)}",
+            f"{np.mean([one.recovered for one in rows]):.2f}",
+            f"{min(one.auto - one.fill for one in rows):+.2f}",
+            f"{min(one.auto - one.telea for one in rows):+.2f}",
+            f"{sum(one.auto_seconds for one in rows) / max(sum(one.fill_seconds for one in rows), 1e-9):.2f}x",
+        )
+    console.print(table)
+
+
+def evidence_of(case: Case, inpainter: LaMaInpainter) -> list[dict[str, Any]]:
+    """The candidate of each part of the mask, sure or not, with its evidence."""
+    recoveries: list[Recovery] = []
+    inpainter.run(replace(case.task, method="recover"), lambda _: None, on_recovery=recoveries.append)
+    return [
+        {
+            "sure": is_sure(veil),
+            "opacity": round(veil.opacity, 3),
+            "colour": [round(float(level)) for level in veil.colour],
+            "edge": veil.edge,
+            "carved": veil.carved,
+            "softness": veil.softness,
+            **{name: round(float(value), 3) for name, value in asdict(veil.evidence).items()},
+        }
+        for veil in recoveries[0].veils
+    ]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="folder of photos, none of them used in training")
+    parser.add_argument("--photos", type=int, default=14, help="evenly chosen (default: 14)")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--evidence", action="store_true", help="print each picture's candidates and their evidence")
+    parser.add_argument("--out", type=Path, help="write every picture's figures here as JSON")
+    options = parser.parse_args(arguments)
+    scores: list[Score] = []
+    with LaMaInpainter(device="cpu", threads=options.threads) as inpainter:
+        for case in cases(options.folder, options.kinds, options.photos, options.seed):
+            one, _ = score(case, inpainter)
+            scores.append(one)
+            if options.evidence:
+                print(json.dumps({**asdict(one), "veils": evidence_of(case, inpainter)}), flush=True)
+    report(scores, Console(width=150))
+    if options.out:
+        options.out.write_text(json.dumps([asdict(one) for one in scores], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A window of a marked picture with a guess of the picture below, and what is known of the guess's errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.repair.opacity import Flags, Values, continued, fill_error, texture_of
+from model.repair.seam import spread
+
+Mask = NDArray[np.uint8]
+#: Mean step between neighbours of the surroundings, in levels: larger ones are edges of the picture.
+_MOST_STEP, _LEAST_STEP = 100.0, 0.8
+
+
+class Below(NamedTuple):
+    """The picture below a mark as guessed (``float32 [H, W, 3]``, levels), and its standard error (``[H, W]``)."""
+
+    guess: Values
+    error: Values
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A window of a marked picture, with a guess of the picture below."""
+
+    #: ``float32 [H, W, 3]``, levels of 255.
+    marked: Values
+    #: The same with the hole filled.
+    guess: Values
+    #: ``uint8 [H, W]``: 255 where a person painted, and the wider hole that the fill covers.
+    painted: Mask
+    hole: Mask
+    #: Error of the picture's coding, in levels.
+    noise: float
+
+    @cached_property
+    def inside(self) -> Flags:
+        return np.asarray(self.hole > 0)
+
+    @cached_property
+    def texture(self) -> Values:
+        return texture_of(self.marked, self.inside)
+
+    @cached_property
+    def depth(self) -> Values:
+        return depth_in(self.inside)
+
+    @cached_property
+    def error(self) -> Values:
+        """Standard error of the guess, in levels."""
+        return fill_error(self.texture, self.depth)
+
+    @cached_property
+    def within(self) -> Values:
+        """Distance to the painted mask's border in px: over 0 inside it."""
+        # Beyond the picture's border the paint goes on.
+        wider = cv2.copyMakeBorder(self.painted, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        inner = cv2.distanceTransform(wider, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+        outer = cv2.distanceTransform(255 - self.painted, cv2.DIST_L2, cv2.DIST_MASK_5)
+        return np.where(self.painted > 0, inner - 0.5, 0.5 - outer).astype(np.float32)
+
+    @cached_property
+    def step(self) -> Values:
+        """Mean step from one pixel to the next in the surroundings, in levels, continued into the hole."""
+        steps = np.zeros(self.hole.shape, np.float32)
+        across = np.abs(self.marked[:, 1:] - self.marked[:, :-1]).mean(axis=2)
+        down = np.abs(self.marked[1:] - self.marked[:-1]).mean(axis=2)
+        steps[:, :-1] = across
+        steps[:-1] += down
+        known = (cv2.dilate(self.hole, np.ones((5, 5), np.uint8)) == 0).astype(np.float32)
+        return np.maximum(continued(np.minimum(steps / 2, _MOST_STEP), known, sigma=5), _LEAST_STEP)
+
+    @property
+    def below(self) -> Below:
+        return Below(self.guess, self.error)
+
+    def refined(self, marked: Flags) -> tuple[Below, Values]:
+        """The picture below and the depth, if only these pixels are marked: the others of the hole are known."""
+        known = ~marked
+        step = np.where((known & (self.depth < 64))[..., None], self.marked - self.guess, 0).astype(np.float32)
+        moved = self.guess + spread(step, known.astype(np.float32))
+        depth = depth_in(marked)
+        guess = np.where(known[..., None], self.marked, moved).astype(np.float32)
+        return Below(guess, np.minimum(self.error, fill_error(self.texture, depth))), depth
+
+
+def depth_in(flags: Flags) -> Values:
+    """``float32 [H, W]``: the distance of each pixel of ``flags`` to the nearest other pixel, in px."""
+    return np.asarray(cv2.distanceTransform(flags.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
