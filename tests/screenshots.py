@@ -93,6 +93,15 @@ def open_pair(page: Page) -> None:
     expect(page.locator("#pair-note")).to_contain_text(re.compile("Drag|拖动"))
 
 
+def open_results(page: Page) -> None:
+    open_job(page)
+    page.locator("#judge").click()
+    expect(page.locator("#judge-name")).not_to_be_empty()
+    expect(page.locator("#stage.waiting")).to_have_count(0)
+    expect(page.locator("#pair-note")).to_be_empty()
+    wait_for_images(page, "#rail img")
+
+
 def open_held_job(page: Page) -> None:
     page.goto("/jobs?state=needs_review")
     page.locator(".job-card-name").first.click()
@@ -160,6 +169,9 @@ SHOTS = [
     Shot("job-dark-zh", {**DARK, **IN_CHINESE}, open_job),
     Shot("job-phone", {"viewport": PHONE, "has_touch": True}, open_job),
     Shot("job-pair", DESKTOP, open_pair),
+    Shot("judging", DESKTOP, open_results),
+    Shot("judging-dark-zh", {**DARK, **IN_CHINESE}, open_results),
+    Shot("judging-phone", {"viewport": PHONE, "has_touch": True}, open_results),
     Shot("new-job", {"viewport": {"width": 1280, "height": 1100}}, open_new_job),
     Shot("new-job-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, open_new_job),
     Shot("new-job-find", DESKTOP, choose_search),

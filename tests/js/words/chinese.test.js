@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openPage } from "../page.js";
 
-openPage("", { language: "zh-CN", texts: { Stop: "停止", "Save the mask smaller.": "请缩小蒙版。", "1 picture": ["{count} 张图片"] } });
+openPage("", { language: "zh-CN", texts: { Stop: "停止", "Save the mask smaller.": "请缩小蒙版。", "Wait a moment, then try again.": "请稍候再试。", "1 picture": ["{count} 张图片"] } });
 const { n, number, t } = await import("../../../api/static/web/words/texts.js");
 const { sentenceOf } = await import("../../../api/static/web/words/reasons.js");
 const { showState } = await import("../../../api/static/web/words/states.js");
@@ -24,7 +24,8 @@ test("a state without a translation is shown in English", () => {
   assert.equal(place.textContent, "to be approved");
 });
 
-test("the service's English sentence gives way to the advice for its code, where there is one", () => {
-  assert.deepEqual(sentenceOf({ code: "mask_too_large", detail: "The mask has 9 MB." }), { text: "请缩小蒙版。", textLanguage: "zh-CN" });
-  assert.deepEqual(sentenceOf({ code: "brand_new", detail: "It broke." }), { text: "It broke.", textLanguage: "en" });
+test("the service's English sentence gives way to what helps by its code, or to nothing", () => {
+  assert.equal(sentenceOf({ code: "mask_too_large", detail: "The mask has 9 MB." }), "请缩小蒙版。");
+  assert.equal(sentenceOf({ code: "rate_limited", detail: "Wait for 3 s." }), "请稍候再试。");
+  assert.equal(sentenceOf({ code: "brand_new", detail: "It broke." }), "");
 });

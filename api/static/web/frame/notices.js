@@ -12,16 +12,16 @@ const SHOWN_MS = 6000;
  * @param {"info" | "success" | "warning" | "error"} kind
  * @param {string} title
  * @param {string} [detail]
- * @param {{ lasting?: boolean, detailLanguage?: string }} [options]
+ * @param {{ lasting?: boolean }} [options]
  */
-export function notify(kind, title, detail = "", { lasting = kind === "error", detailLanguage = language } = {}) {
+export function notify(kind, title, detail = "", { lasting = kind === "error" } = {}) {
   const close = createElement("button", { class: "link", type: "button" }, t("Close"));
   const notice = createElement(
     "div", { class: `notice notice-${kind}`, role: kind === "error" && "alert" },
     createElement(
       "div", {},
       createElement("p", { class: "notice-title" }, title),
-      ...(detail ? [createElement("p", { lang: detailLanguage }, detail)] : []),
+      ...(detail ? [createElement("p", {}, detail)] : []),
     ),
     close,
   );
@@ -51,7 +51,12 @@ export function notifyError(error) {
     return;
   }
   console.error(error);
-  notify("error", t("Something broke in the page"), error instanceof Error ? error.message : String(error), { detailLanguage: "en" });
+  notify("error", t("Something broke in the page"), language === "en" ? messageOf(error) : t("Reload the page."));
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**
@@ -60,8 +65,7 @@ export function notifyError(error) {
  */
 async function notifyTranslated(problem) {
   const { sentenceOf } = await import("../words/reasons.js");
-  const { text, textLanguage } = sentenceOf(problem);
-  notify("error", t(problem.title), text, { detailLanguage: textLanguage });
+  notify("error", t(problem.title), sentenceOf(problem));
 }
 
 /**

@@ -147,7 +147,7 @@
  *   warnings: string[],
  *   confidence: number | null,
  *   samples: number | null,
- *   quality: { opacity?: number } | null,
+ *   quality: { opacity?: number, tested?: number, found?: number, clean?: number } | null,
  *   place: { anchor?: string, lattice?: unknown } | null,
  *   previews: Record<string, string>,
  *   source_job_id: string | null,

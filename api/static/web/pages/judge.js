@@ -116,11 +116,12 @@ function drawList() {
 
 /** @param {ReviewWord | null} review */
 async function open(review) {
-  results = new Results(`${path}/images`, review);
+  const mine = (results = new Results(`${path}/images`, review));
   current = anchor = 0;
   rail.length = 0;
   byId("rail").scrollTop = 0;
-  await results.loadMore();
+  await mine.loadMore();
+  if (mine !== results) return; // the person has chosen others meanwhile
   drawList();
   await select(0);
 }
@@ -164,9 +165,19 @@ async function select(index, extend = false) {
     await showWhole(image, mine);
   } catch (error) {
     if (mine !== selections || isAbort(error)) return;
-    setText(byId("pair-note"), t("The picture cannot be shown"));
+    showBlank(image);
     notifyError(error);
   }
+}
+
+/**
+ * Say that a result has no pictures to look at; it can be judged all the same.
+ * @param {Image} image
+ */
+function showBlank(image) {
+  shown = image;
+  draw();
+  setText(byId("pair-note"), t("The picture cannot be shown"));
 }
 
 /**
@@ -178,7 +189,7 @@ async function showWhole(image, mine) {
   const small = await pair.preview;
   if (mine !== selections) return;
   if (!small) {
-    setText(byId("pair-note"), t("The picture cannot be shown"));
+    showBlank(image);
     return;
   }
   if (!shown) {

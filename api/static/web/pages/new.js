@@ -14,6 +14,7 @@ import { Marking, WAYS } from "../parts/marking.js";
 import { Samples } from "../parts/samples.js";
 import { markTool, onToolChoice } from "../parts/toolbox.js";
 import { Unusable } from "../files/unusable.js";
+import { sentenceOf } from "../words/reasons.js";
 import { secondsBetween } from "../words/states.js";
 import { bytes, duration, n, number, t } from "../words/texts.js";
 
@@ -150,8 +151,8 @@ function queueNote(complete, secondsLeft) {
 
 /** @param {{ path: string, error: unknown }} file */
 function failureRow({ path, error }) {
-  const detail = error instanceof Error ? error.message : String(error);
-  const lines = [createElement("p", { class: "notice-title" }, path), createElement("p", { lang: "en" }, detail)];
+  const detail = error instanceof Problem ? sentenceOf(error) : error instanceof Error ? error.message : String(error);
+  const lines = [createElement("p", { class: "notice-title" }, path), createElement("p", {}, detail)];
   return createElement("li", { class: "reason" }, createElement("div", {}, ...lines));
 }
 

@@ -53,6 +53,7 @@ export class Again {
     const way = this.#way;
     byId("again-template").hidden = way !== "template";
     byId("again-mask").hidden = way !== "file";
+    buttonById("again-begin").hidden = byId("again-form").hidden;
     buttonById("again-begin").disabled = (way === "template" && !this.#templates.chosen.length) || (way === "file" && !this.#file);
   }
 

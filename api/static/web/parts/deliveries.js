@@ -4,7 +4,7 @@ import { createElement } from "../frame/dom.js";
 import { notify, notifyError } from "../frame/notices.js";
 import { callApi, isTransient, latestOnly } from "../net/api.js";
 import { moment, showState } from "../words/states.js";
-import { number, t } from "../words/texts.js";
+import { language, number, t } from "../words/texts.js";
 
 /** @import { Delivery, Job, Page } from "../net/answers.js" */
 
@@ -83,7 +83,7 @@ export class Deliveries {
       "tr", {},
       createElement("td", {}, createElement("code", {}, delivery.event_type)),
       state,
-      createElement("td", last?.error ? { lang: "en" } : {}, last ? attemptText(last) : "–"),
+      createElement("td", {}, last ? attemptText(last) : "–"),
       createElement("td", { class: "number" }, number(delivery.log.length)),
       createElement("td", { class: "number" }, ...button),
     );
@@ -113,5 +113,5 @@ export class Deliveries {
 
 /** @param {import("../net/answers.js").DeliveryAttempt} attempt */
 function attemptText({ at, status, error }) {
-  return [moment(at), status ? t("answered {status}", { status }) : error].filter(Boolean).join(", ");
+  return [moment(at), status ? t("answered {status}", { status }) : language === "en" ? error : t("no answer")].filter(Boolean).join(", ");
 }

@@ -265,9 +265,10 @@ function newCard(template) {
     { name: HTMLElement, facts: HTMLElement, warnings: HTMLElement, looks: HTMLElement, samples: HTMLElement },
     { reject: HTMLButtonElement },
   );
-  card.facts.textContent = [factsOf(template), confidenceText(template.confidence)].filter(Boolean).join(" · ");
-  card.warnings.hidden = !template.warnings.length;
-  card.warnings.replaceChildren(...template.warnings.map((warning) => createElement("li", {}, warning)));
+  card.facts.textContent = [factsOf(template), testedText(template), confidenceText(template.confidence)].filter(Boolean).join(" · ");
+  const warnings = language === "en" || !template.warnings.length ? template.warnings : [t("It is not certain that this is the whole mark: look closely at each sample.")];
+  card.warnings.hidden = !warnings.length;
+  card.warnings.replaceChildren(...warnings.map((warning) => createElement("li", {}, warning)));
   card.looks.replaceChildren(...looksOf(template));
   return card;
 }
@@ -305,6 +306,16 @@ function showProgress(template) {
 /** @param {import("../net/answers.js").TemplateProgress} progress */
 function progressText({ stage, done, total }) {
   return t("{stage}: {done} of {total}", { stage: STAGES[stage]?.() ?? stage, done: number(done), total: number(total) });
+}
+
+/**
+ * What the test of a template on its own samples gave.
+ * @param {Pick<Template, "quality">} template
+ */
+function testedText({ quality }) {
+  const { tested, found, clean } = quality ?? {};
+  if (!tested) return "";
+  return t("found again in {found} of {tested} pictures, clean in {clean}", { found: number(found ?? 0), tested: number(tested), clean: number(clean ?? 0) });
 }
 
 /** @param {number | null} confidence */

@@ -1,6 +1,6 @@
 // A pair compared closely, in a dialog: first its preview, then the whole pictures.
 
-import { buttonById, byId, createElement, dialogById, isAbort } from "../frame/dom.js";
+import { buttonById, byId, dialogById, isAbort } from "../frame/dom.js";
 import { t } from "../words/texts.js";
 import { changedShare } from "./changes.js";
 import { PairStage } from "./pairstage.js";
@@ -60,7 +60,8 @@ export class Zoom {
       note.textContent = text;
     } catch (error) {
       if (signal.aborted) return;
-      note.replaceChildren(createElement("span", { lang: "en" }, error instanceof Error ? error.message : String(error)));
+      console.warn(error);
+      note.textContent = t("The picture cannot be shown");
     }
   }
 

@@ -41,6 +41,11 @@ const REASONS = {
   blob_store_unavailable: () => [t("The storage of the pictures did not answer"), t("Try again in a while.")],
   blob_store_refused: () => [t("The storage of the pictures refused the service"), t("Tell whoever runs the service, then try again.")],
   residual_mark: () => [t("The mark can still be seen"), t("Submit these pictures with a mask that is painted, or have them handed out all the same in a new job.")],
+  destination_refused: () => [t("The results may not be written where they should go"), t("Check the address and its permissions, then try again.")],
+  destination_unavailable: () => [t("The place where the results should go did not answer"), t("Try again when it is well.")],
+  template_unproven: () => [t("What was found is not the mark, or not all of it"), t("Paint the mark, or choose a known one.")],
+  template_unreadable: () => [t("The known mark cannot be read"), t("Have the mark found anew, or paint it.")],
+  template_version_unknown: () => [t("The known mark is of another version of the service"), t("Have the mark found anew, or paint it.")],
   template_gone: () => [t("The known mark was deleted"), t("Submit these pictures again in a new job, with another known mark.")],
   samples_too_few: () => [t("There are too few pictures to find the mark in"), t("Hand over more pictures with this mark, choose a known mark, or try with these all the same.")],
   mark_not_found: () => [t("The pictures share no mark"), t("Check whether all of them have it. A mark that differs from picture to picture has to be painted.")],
@@ -58,14 +63,46 @@ export function reasonOf(code) {
   return reason?.() ?? [code, t("Try again. If it repeats, tell whoever runs the service.")];
 }
 
+/** What helps where a request is refused, by its code. @type {Partial<Record<string, () => string>>} */
+const WAYS_OUT = {
+  key_missing: () => t("Sign in again."),
+  key_wrong: () => t("Sign in again."),
+  scope_missing: () => t("Ask whoever gave you the key for one that may do this."),
+  forgery_suspected: () => t("Reload the page."),
+  not_found: () => t("It was deleted, or belongs to somebody else."),
+  job_not_finished: () => t("Wait until it has ended."),
+  job_canceled: () => t("Hand the pictures over in a new job."),
+  job_not_in_review: () => t("Somebody has approved it already: reload the page."),
+  nothing_to_redo: () => t("Reject a result first, or name another mark."),
+  template_in_use: () => t("Wait until the jobs that use it have ended."),
+  template_not_in_review: () => t("Somebody has decided already: reload the page."),
+  template_not_ready: () => t("Approve the known mark first."),
+  template_unknown: () => t("It was deleted: choose another known mark."),
+  templates_mixed: () => t("Choose the mask alone, or only known marks that were found."),
+  paused_by_operator: () => t("Whoever runs the service has paused it, and alone can go on."),
+  webhook_disabled: () => t("Switch it on first."),
+  upload_unknown: () => t("The pictures are no longer there: send them again."),
+  too_many_images: () => t("Hand the pictures over in several jobs."),
+  quota_exceeded: () => t("Wait until open jobs have ended, or ask whoever runs the service for more."),
+  rate_limited: () => t("Wait a moment, then try again."),
+  service_busy: () => t("Wait a moment, then try again."),
+  storage_full: () => t("Tell whoever runs the service."),
+  manifest_unreadable: () => t("Save the list as CSV in UTF-8, or as JSON Lines."),
+  destination_not_allowed: () => t("Choose a bucket that the service may write to."),
+  destination_collides: () => t("Give each picture a name of its own in the address."),
+  request_too_large: () => t("Hand over fewer things at once."),
+};
+
 /**
- * The service's sentence about an error, in the reader's language: the API's own is English, others read the advice.
+ * The service's sentence about an error, in the reader's language. The API's own is English; others read what helps, or
+ * nothing but the title where nobody has written that.
  * @param {{ code: string, detail: string }} error
- * @returns {{ text: string, textLanguage: string }}
+ * @returns {string}
  */
 export function sentenceOf({ code, detail }) {
-  if (language === "en" || !Object.hasOwn(REASONS, code)) return { text: detail, textLanguage: "en" };
-  return { text: reasonOf(code)[1], textLanguage: language };
+  if (language === "en") return detail;
+  const wayOut = Object.hasOwn(WAYS_OUT, code) ? WAYS_OUT[code] : undefined;
+  return wayOut?.() ?? (Object.hasOwn(REASONS, code) ? reasonOf(code)[1] : "");
 }
 
 /** The codes whose cause lies in the file, its mask or its address: another try ends alike. */
