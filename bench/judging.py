@@ -65,6 +65,16 @@ def measure(page: Page, keys: int, every_s: float) -> dict[str, Any]:
     }
 
 
+def mask_for(photo: Path, folder: Path) -> Path:
+    """Write the mask of a mark in the lower right corner of a photo."""
+    with Image.open(photo) as opened:
+        width, height = opened.size
+    mask = Image.new("L", (width, height))
+    mask.paste(255, (round(0.7 * width), round(0.9 * height), round(0.95 * width), round(0.96 * height)))
+    mask.save(folder / f"{photo.stem}-mask.png")
+    return folder / f"{photo.stem}-mask.png"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
@@ -83,19 +93,14 @@ def main() -> None:
         pictures.mkdir()
         for photo in options.photos:
             shutil.copy(photo, pictures / photo.name)
-        with Image.open(options.photos[0]) as first:
-            size = first.size
-        mask = Image.new("L", size)
-        mask.paste(255, (round(0.7 * size[0]), round(0.9 * size[1]), round(0.95 * size[0]), round(0.96 * size[1])))
-        mask.save(Path(folder) / "mask.png")
-        job = submit_many(service, pictures, Path(folder) / "mask.png", options.results)
+        masks = [mask_for(photo, Path(folder)) for photo in sorted(pictures.iterdir())]
+        job = submit_many(service, pictures, masks, options.results)
         page = context.new_page()
         page.add_init_script(_TASKS)
         page.goto(f"/jobs/{job.id}/review")
         report = {
             "cores": os.cpu_count(),
             "load_before": round(os.getloadavg()[0], 1),
-            "picture": f"{size[0]}x{size[1]}",
             "results": options.results,
             "keys_a_minute": round(60 / options.every),
             **measure(page, options.keys, options.every),

@@ -13,7 +13,7 @@ from tests.e2e.web.catalogue import submit_folder
 from tests.embedded import Embedded
 
 
-def submit_many(service: Embedded, pictures: Path, mask: Path, total: int) -> JobAnswer:
+def submit_many(service: Embedded, pictures: Path, mask: Path | list[Path], total: int) -> JobAnswer:
     """An ended job with ``total`` results, among them those of the pictures in the folder."""
     job = submit_folder(service, pictures, mask)
     with Client(service.url, service.key) as client:
