@@ -281,9 +281,6 @@ def evidence_of(case: Case, inpainter: LaMaInpainter) -> list[dict[str, Any]]:
             "sure": is_sure(veil),
             "opacity": round(veil.opacity, 3),
             "colour": [round(float(level)) for level in veil.colour],
-            "edge": veil.edge,
-            "carved": veil.carved,
-            "softness": veil.softness,
             **{name: round(float(value), 3) for name, value in asdict(veil.evidence).items()},
         }
         for veil in recoveries[0].veils

@@ -2,8 +2,8 @@
 
 A mark of opacity p and colour C makes I (1 - p) + C p of the picture I (Porter and Duff 1984). The guess G stands for I
 with an error that is known in size. :func:`fit_paints` fits p and C to many pixels at once, by the likelihood of a
-mixture: some pixels carry the mark, others do not. It is fast and knows nothing of shapes; :mod:`model.repair.veil`
-finds the shape and checks the fit.
+mixture: some pixels carry the mark, others do not. It is fast and knows nothing of shapes; :mod:`model.repair.shape`
+finds the shape, and :mod:`model.repair.veil` fits both by turns.
 """
 
 from __future__ import annotations
@@ -42,11 +42,6 @@ class Paint:
     colour: Values
     #: Mean log-likelihood of a pixel.
     likelihood: float
-    #: The same without any mark, and with an opaque object of any colours in place of the mark.
-    without: float
-    opaque: float
-    #: Whether the colour was fitted, and is not white or black.
-    fitted: bool
 
 
 def fit_paints(marked: Values, guess: Values, error: Values, *, noise: float) -> list[Paint]:
@@ -69,7 +64,6 @@ def fit_paints(marked: Values, guess: Values, error: Values, *, noise: float) ->
         marked, guess, error = marked[some], guess[some], error[some]
     variance = np.square(error) + noise**2
     unmarked = _log_density(np.square(marked - guess).sum(axis=1) / variance, np.log(variance))
-    opaque = _opaque_likelihood(marked)
     opacity = OPACITIES[:, None]
     variances = np.square((1 - opacity) * error) + noise**2
     logs = np.log(variances)
@@ -92,9 +86,7 @@ def fit_paints(marked: Values, guess: Values, error: Values, *, noise: float) ->
     for colour in (WHITE, BLACK):
         means, _, _ = likelihood(opacity * colour)
         best = int(np.argmax(means))
-        paints.append(
-            Paint(float(OPACITIES[best]), colour, float(means[best]), float(unmarked.mean()), opaque, fitted=False)
-        )
+        paints.append(Paint(float(OPACITIES[best]), colour, float(means[best])))
     far = np.abs(marked - guess).sum(axis=1)
     starts = (np.ones(len(marked), np.bool_), far >= np.median(far))
     fits = []
@@ -111,7 +103,7 @@ def fit_paints(marked: Values, guess: Values, error: Values, *, noise: float) ->
         fits.append((float(means[best]), best, added[best]))
     mean, best, shade = max(fits, key=lambda fit: fit[0])
     colour = np.clip(shade / OPACITIES[best], 0, 255).astype(np.float32)
-    paints.append(Paint(float(OPACITIES[best]), colour, mean, float(unmarked.mean()), opaque, fitted=True))
+    paints.append(Paint(float(OPACITIES[best]), colour, mean))
     return sorted(paints, key=lambda paint: -paint.likelihood)
 
 
@@ -141,14 +133,6 @@ def fill_error(texture: Values, depth: Values) -> Values:
     The constants are medians of the shipped network's errors on 12 photos (docs/quality.md, "Recovering").
     """
     return np.asarray(np.sqrt(np.square(texture * np.minimum(1.8, 0.35 * depth**0.6)) + 0.36), np.float32)
-
-
-def _opaque_likelihood(marked: Values) -> float:
-    middle = np.median(marked, axis=0)
-    variance = np.square(np.maximum(1.48 * np.median(np.abs(marked - middle), axis=0), 3))
-    residual = (np.square(marked - middle) / variance).sum(axis=1)
-    density = -(FREEDOM + 3) / 2 * np.log1p(residual / FREEDOM) - 0.5 * np.log(variance).sum()
-    return float(density.mean())
 
 
 def _log_density(residual: Values, log_variance: Values) -> Values:

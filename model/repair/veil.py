@@ -45,8 +45,6 @@ class ContrastPaint:
     error: float
     #: Median distance of the pixels from the fit, in the guess's standard errors.
     residual: float
-    #: Levels by which the colour lay outside those of a picture, before it was held within them.
-    beyond: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,6 @@ class Evidence:
     apart: float
     opacity_error: float
     residual: float
-    beyond: float
     #: Log-likelihood against no mark, for each painted pixel; and their number.
     gain: float
     painted: int
@@ -152,15 +149,14 @@ def contrast_paint(
     # Errors of the guess extend over about 9 px.
     spread = float(np.sqrt(9 * (np.square(weights)[:, None] * across**2 * rest**2).sum())) / max(size, 1e-9)
     colour = (mean - slope * middle) / max(opacity, 0.02)
-    beyond = float(np.maximum(np.abs(colour - 127.5) - 127.5, 0).max())
-    if beyond:
+    if (np.abs(colour - 127.5) > 127.5).any():
         # The line through a colour that pictures can have.
         colour = np.clip(colour, 0, 255)
         below, seen = below - colour, seen - colour
         opacity = 1 - float((weights[:, None] * below * seen).sum() / max((weights[:, None] * below**2).sum(), 1e-9))
         residual = np.square(seen - (1 - opacity) * below).sum(axis=1)
     distance = float(np.median(np.sqrt(residual / 3 / variance)))
-    return ContrastPaint(opacity, colour.astype(np.float32), spread, distance, beyond)
+    return ContrastPaint(opacity, colour.astype(np.float32), spread, distance)
 
 
 @dataclass(frozen=True)
@@ -224,7 +220,6 @@ def _veil(ground: Ground, turn: _Turn) -> Veil:
         apart=abs(read.opacity - turn.opacity),
         opacity_error=read.error,
         residual=read.residual,
-        beyond=read.beyond,
         gain=turn.gain,
         painted=int(np.count_nonzero(painted)),
         coverage=float(marked[painted].mean()),

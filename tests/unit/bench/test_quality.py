@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from bench import ablation, product_sheet, quality
+from bench import ablation, product_sheet, quality, recovery
 from bench.deepfill import ContextualAttention, DeepFill
 from bench.lpips import Lpips
 from bench.methods import nothing, prefill, whole_picture
@@ -250,3 +250,16 @@ def test_the_product_sheet_has_a_column_for_each_method(folder: Path, tmp_path: 
     product_sheet.main([str(folder / "0.png"), str(tmp_path), str(sheet)])
     with Image.open(sheet) as picture:
         assert picture.width == 3 * product_sheet.SHOWN  # without trained peers: original, marked, shipped
+
+
+def test_recovery_is_measured_by_kind_and_tells_its_evidence(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = ["white text .45", "opaque red text", "pasted object"]
+    out = tmp_path / "recovery.json"
+    recovery.main([str(folder), "--photos", "1", "--kinds", *kinds, "--evidence", "--out", str(out)])
+    scores = json.loads(out.read_text())
+    assert [one["kind"] for one in scores] == kinds
+    assert all(one["auto"] == one["fill"] for one in scores if not one["recovered"])
+    assert scores[0]["exact"] > scores[0]["fill"]
+    assert '"veils"' in capsys.readouterr().out

@@ -66,7 +66,7 @@ def psnr(result: Pixels, original: Pixels, mask: Pixels) -> float:
 
 @pytest.mark.parametrize(
     ("opacity", "colour", "soft", "wider"),
-    [(0.5, (255, 255, 255), 0, 0), (0.3, (255, 255, 255), 0.7, 2), (0.4, (0, 0, 0), 0.5, 2)],
+    [(0.5, (255, 255, 255), 0, 0), (0.3, (255, 255, 255), 0.7, 2), (0.4, (0, 0, 0), 0.5, 4)],
     ids=str,
 )
 def test_the_picture_under_a_translucent_mark_is_recovered(
