@@ -303,9 +303,11 @@ class Client:
         """Resume all jobs of the tenant, except those that are paused themselves."""
         return self._calls.call(PauseAnswer, "DELETE", "/v1/pause")
 
-    def images(self, job_id: str, **filters: Unpack[ImageFilters]) -> Iterator[ImageAnswer]:
-        """The job's images by position, fetched page by page."""
-        return self._calls.pages(ImageAnswer, _job_path(job_id, "images"), image_query(filters))
+    def images(
+        self, job_id: str, *, order: Literal["position", "doubt"] = "position", **filters: Unpack[ImageFilters]
+    ) -> Iterator[ImageAnswer]:
+        """The job's images by position, or the most doubtful results first; fetched page by page."""
+        return self._calls.pages(ImageAnswer, _job_path(job_id, "images"), {"order": order, **image_query(filters)})
 
     def find_images(
         self, *, sha256: str | None = None, job: JobFilters | None = None, **filters: Unpack[ImageFilters]

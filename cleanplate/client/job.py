@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from cleanplate.base.files import make_folder
 from cleanplate.base.names import candidates, safe_name, safe_path, stem_and_extension
@@ -121,9 +121,11 @@ class Job:
         self.answer = self._client.describe(self.id, name=name, labels=labels, metadata=metadata)
         return self
 
-    def images(self, **filters: Unpack[ImageFilters]) -> Iterator[ImageAnswer]:
-        """Its images by position."""
-        return self._client.images(self.id, **filters)
+    def images(
+        self, *, order: Literal["position", "doubt"] = "position", **filters: Unpack[ImageFilters]
+    ) -> Iterator[ImageAnswer]:
+        """Its images by position, or the most doubtful results first."""
+        return self._client.images(self.id, order=order, **filters)
 
     def errors(self) -> Iterator[ErrorLine]:
         """Its failed images, with the reasons."""

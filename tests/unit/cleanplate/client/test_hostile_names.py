@@ -80,6 +80,8 @@ def hostile(server: Server) -> Server:
         if path.startswith("/v1/jobs/job_1/results"):
             rows = "".join(json.dumps(row) + "\n" for row in lines).encode()
             return Answer(200, rows, {"content-type": "application/x-ndjson"})
+        if path.startswith("/v1/jobs/job_1/images"):
+            return as_json(200, {"data": [], "next_cursor": None})
         if path.startswith("/v1/images/"):
             return Answer(302, b"", {"location": f"{server.url}/blobs/{path.split('/')[3]}"})
         if path.startswith("/blobs/"):

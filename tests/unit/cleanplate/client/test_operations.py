@@ -245,7 +245,7 @@ def use_jobs(shop: Shop, client: Client, pictures: list[Path], out: Path) -> Non
 
     assert client.review(other.id, "rejected", note="Smeared.").review_note == "Smeared."
     assert client.review_images(job.id, [one.id], "kept") == 1
-    assert [image.id for image in job.images(review="rejected")] == [other.id]
+    assert [image.id for image in job.images(review="rejected", order="doubt")] == [other.id]
     assert [image.id for image in client.find_images(review="kept")] == [one.id]
     child = client.redo(job.id, mask=second, options={"label": True}, name="again", retention_days=1)
     assert (child.answer.parent_job_id, child.answer.replaces, child.total) == (job.id, True, 1)
