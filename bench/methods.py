@@ -40,7 +40,7 @@ def classical(flag: int) -> Method:
 def prefill(task: Task) -> Pixels:
     """Push-pull alone."""
     image = torch.from_numpy(task.picture.pixels).permute(2, 0, 1)[None].float() / 255
-    hole = torch.from_numpy(task.hole)[None, None].float() / 255
+    hole = torch.from_numpy(task.hole.copy())[None, None].float() / 255
     filled = push_pull(image, hole)[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).byte().numpy()
     return composite(task, filled)
 

@@ -223,8 +223,10 @@ def test_a_long_poll_is_answered_by_a_change_or_by_the_time(service: Service, sh
     until(lambda: service.stores.watcher.subscribers == 1, "nobody waits")
     end(service, job["id"])
     waiting.join(30)
-    assert [answer.json["state"] for answer in answers] == ["completed"]
-    assert answers[0].headers["ETag"] != tag
+    [answer] = answers
+    # Any of the job's steps to its end is a change.
+    assert answer.json["state"] in {"running", "completed"}
+    assert answer.headers["ETag"] != tag
 
 
 def test_time_alone_is_no_change(service: Service, shop: Caller) -> None:
