@@ -37,7 +37,7 @@ def test_a_file_that_no_program_opens_is_refused_rightly(tmp_path: Path) -> None
 
 
 def test_a_file_that_pillow_opens_is_refused_wrongly(tmp_path: Path) -> None:
-    end = of(tmp_path, file_of(Image.new("F", (40, 50)), "TIFF"))
+    end = of(tmp_path, file_of(picture(), "AVIF", save_all=True, append_images=[picture()]), "sequence.avif")
     assert end.kind == "refused wrongly"
     assert end.reason.startswith("image_")
 
@@ -55,7 +55,7 @@ def test_a_folder_is_worked_through_and_summed_up(tmp_path: Path, capsys: pytest
     (tmp_path / "below" / "good.png").write_bytes(file_of(picture(), "PNG"))
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     (tmp_path / "notes.txt").write_text("no picture")
-    ends = list(strangers.outcomes(tmp_path))
+    ends = strangers.noted([tmp_path], None)
     assert [end.kind for end in ends] == ["right", "refused rightly"]
     report(ends)
     assert "refused wrongly" in capsys.readouterr().out
