@@ -16,18 +16,27 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as property_settings
+from playwright.sync_api import Browser
 from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from storage.migrate import migrate
+from tests.browser import launch_browser
 from tests.servers import PostgresServer, RedisServer, S3Server, start_server
 
 # No time limit for an example: the machine may be busy, and pytest's limit covers the whole test.
 property_settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 property_settings.register_profile("same", property_settings.get_profile("searching"), derandomize=True)
 property_settings.load_profile("same")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for a process of tests: Playwright's loop bears no second one in its thread."""
+    with launch_browser() as running_browser:
+        yield running_browser
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""One service as ``cleanplate up`` runs it and one browser, for all tests of a module."""
+"""One service as ``cleanplate up`` runs it, for all tests of a module."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser import launch_browser, signed_in, state_rights
+from tests.browser import signed_in, state_rights
 from tests.embedded import Embedded, embedded
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with launch_browser() as running_browser:
-        yield running_browser
 
 
 @pytest.fixture(scope="module")

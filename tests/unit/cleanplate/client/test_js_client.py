@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import Browser, Route
 
 from api.app import create_app
 from cleanplate.base.settings import Settings
@@ -20,7 +20,7 @@ from storage.ledger.jobs.reading import list_images
 from storage.ledger.jobs.watching import look_since
 from storage.records import ImageState
 from tests.api_process import served
-from tests.browser import context_of, launch_browser
+from tests.browser import context_of
 from tests.running import REPOSITORY
 from tests.unit.cleanplate.live import Shop, on_a_port
 
@@ -119,7 +119,7 @@ def test_the_javascript_client_works_in_node(shop_at_work: Shop) -> None:
     run("node", "--test", "test/node.test.js", **service)
 
 
-def test_the_javascript_client_works_in_a_page_of_the_services_origin(shop_at_work: Shop) -> None:
+def test_the_javascript_client_works_in_a_page_of_the_services_origin(browser: Browser, shop_at_work: Shop) -> None:
     url = shop_at_work.settings.public_url
 
     def answer(route: Route) -> None:
@@ -130,7 +130,7 @@ def test_the_javascript_client_works_in_a_page_of_the_services_origin(shop_at_wo
         else:
             route.fulfill(content_type="text/javascript", body=(CLIENT / name).read_text())
 
-    with launch_browser() as browser, context_of(browser, url) as context:
+    with context_of(browser, url) as context:
         page = context.new_page()
         page.route(f"{url}/client/**", answer)
         page.goto("/client/page")
