@@ -26,9 +26,6 @@ _READ_ONLY = "25006"
 #: Postgres' ``disk_full``.
 _FULL = "53100"
 
-#: Workers and dispatcher begin many transactions a second, and wait for a ledger that hangs.
-TRUSTED_S = 1.0
-
 Clock = Callable[[], datetime]
 
 
@@ -54,10 +51,9 @@ class Database:
         """Opens the ledger at an SQLAlchemy URL; no statement is sent yet.
 
         ``clock`` (aware times) replaces the server's clock on Postgres and UTC now on SQLite. With a ``breaker``,
-        transactions fail at once while Postgres does not answer, and each connection is checked before its use;
-        without one, those that have answered within ``TRUSTED_S`` are not.
+        transactions fail at once while Postgres does not answer.
         """
-        return cls(open_engine(url, trusted_s=TRUSTED_S if breaker is None else 0.0), clock, breaker)
+        return cls(open_engine(url), clock, breaker)
 
     def close(self) -> None:
         """Closes all connections."""

@@ -6,7 +6,6 @@ writers queue up instead of failing half-way. Postgres: READ COMMITTED, connecti
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,10 @@ POOLER = "cleanplate_pooler"
 WRITES = "cleanplate_writes"
 
 
-def open_engine(url: str, *, foreign_keys: bool = True, answer_s: float = ANSWER_S, trusted_s: float = 0.0) -> Engine:
+def open_engine(url: str, *, foreign_keys: bool = True, answer_s: float = ANSWER_S) -> Engine:
     """An engine for ``sqlite:///path`` or ``postgresql://…``; ``foreign_keys=False`` is for migrations.
 
     ``answer_s``: seconds after which a statement without an answer from Postgres fails and its connection is closed.
-    ``trusted_s``: seconds from a connection's last answer in which it is used without a check. A check costs a round
-    trip and finds a server that hangs in ``_CHECK_S`` instead of ``answer_s``.
 
     Creates the folder of an SQLite file, for its owner only, where there is none. With ``POOLER`` in the URL's query
     psycopg prepares no statements: a pooler in transaction mode hands each transaction another session, which does not
@@ -60,19 +57,17 @@ def open_engine(url: str, *, foreign_keys: bool = True, answer_s: float = ANSWER
         pool_pre_ping=True,
         connect_args=arguments,
     )
-    _bound_postgres(engine, answer_s, trusted_s)
+    _bound_postgres(engine, answer_s)
     return engine
 
 
-def _bound_postgres(engine: Engine, answer_s: float, trusted_s: float) -> None:
+def _bound_postgres(engine: Engine, answer_s: float) -> None:
     """Ends calls to a Postgres that hangs. TCP cannot: the kernel of a stopped server still acknowledges."""
     from storage.postgres import BoundedConnection
 
     check = engine.dialect.do_ping
 
     def check_briefly(connection: Any) -> bool:
-        if time.monotonic() < connection.answered_at + trusted_s:
-            return True
         connection.answer_s = _CHECK_S
         try:
             return check(connection)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator
 from typing import Any, TypeVar
@@ -16,8 +15,6 @@ class BoundedConnection(Connection[Any]):
     """A connection that closes itself, and raises OperationalError, where one answer takes over ``answer_s``."""
 
     answer_s = 30.0
-    #: When the server last answered, by the clock of :func:`time.monotonic`.
-    answered_at = -math.inf
 
     def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:
         """Wait for what psycopg asks of the server, as its own method does, but not for ever."""
@@ -35,6 +32,5 @@ class BoundedConnection(Connection[Any]):
                     raise OperationalError(f"no answer within {self.answer_s:g} s")
                 state = gen.send(ready)
         except StopIteration as end:
-            self.answered_at = time.monotonic()
             result: Result = end.value
             return result
