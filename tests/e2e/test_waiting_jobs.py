@@ -57,14 +57,14 @@ def test_a_sure_mark_begins_without_a_person(up: Embedded, tmp_path: Path) -> No
 
 def test_a_mark_that_is_not_sure_waits_for_a_person_who_is_told_how_to_go_on(up: Embedded, tmp_path: Path) -> None:
     out = tmp_path / "clean"
-    command = (marked(tmp_path / "in", 22), "--find-mark", "--auto-approve", "--out", out)
+    command = (marked(tmp_path / "in", 16), "--find-mark", "--auto-approve", "--out", out)
     status, output, errors = submit(up, *command)
     assert status == 3, errors
     assert "confidence 0.8" not in output and "confidence 0." in output
     assert "cleanplate approve job_" in output and "--approve" in output
     assert (out / "review" / "mark-1" / "mask.png").exists()
     status, output, errors = submit(up, *command, "--approve")
-    assert (status, "22 of 22 images" in output) == (0, True), errors
+    assert (status, "16 of 16 images" in output) == (0, True), errors
 
 
 def test_pictures_without_a_common_mark_wait_and_the_reason_is_said(up: Embedded, tmp_path: Path) -> None:

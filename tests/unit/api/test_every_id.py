@@ -57,6 +57,11 @@ def job_of_manifest(row: dict[str, Any] | None = None, **terms: Any) -> Ask:
     return ask
 
 
+def painted(picture: str, mask: str) -> Ask:
+    source = {"job_id": "<own>", "painted": {"upload_id": picture, "mask_upload_id": mask}}
+    return post("/v1/templates", {"name": "t", "estimate": source})
+
+
 def inline(caller: Caller, ids: dict[str, str]) -> TestResponse:
     form = {"images": [(io.BytesIO(picture()), "a.jpg")], "mask": (io.BytesIO(mask()), "mask.png")}
     return caller.any("POST", "/v1/jobs", data={**form, "webhook": ids["webhook"]})
@@ -68,6 +73,7 @@ FIELDS: dict[str, Ask] = {
     "FileMask.upload_id": job(images=[{"url": PICTURE, "mask": {"upload_id": "<upload>"}}]),
     "TemplateMask.template": job(mask={"template": "<template>"}),
     "TemplatesMask.templates": job(mask={"templates": ["<template>"]}),
+    "AutoMask.logo_upload_id": job(mask={"mode": "auto", "logo_upload_id": "<upload>"}),
     "AutoMask.templates": job(mask={"mode": "auto", "templates": ["<template>"]}),
     "ManifestSource.upload_id": job(manifest={"upload_id": "<upload>"}),
     "NewJob.mask_upload_id": job(mask_upload_id="<upload>"),
@@ -78,10 +84,15 @@ FIELDS: dict[str, Ask] = {
     "ManifestTerms.webhook_ids": job_of_manifest(webhook_ids=["<webhook>"]),
     "InlineJob.webhook": inline,
     "NewTemplate.webhook_id": post(
-        "/v1/templates", {"name": "t", "estimate": {"job_id": "{own}"}, "webhook_id": "<webhook>"}
+        "/v1/templates", {"name": "t", "estimate": {"job_id": "<own>"}, "webhook_id": "<webhook>"}
     ),
     "LogoSource.upload_id": post("/v1/templates", {"name": "t", "logo": {"upload_id": "<upload>"}}),
     "EstimateSource.upload_ids": post("/v1/templates", {"name": "t", "estimate": {"upload_ids": ["<upload>"] * 5}}),
+    "EstimateSource.logo_upload_id": post(
+        "/v1/templates", {"name": "t", "estimate": {"job_id": "<own>", "logo_upload_id": "<upload>"}}
+    ),
+    "PaintedMark.upload_id": painted("<upload>", "<file>"),
+    "PaintedMark.mask_upload_id": painted("<file>", "<upload>"),
     "EstimateSource.job_id": post("/v1/templates", {"name": "t", "estimate": {"job_id": "<job>"}}),
     "Approve.templates": post("/v1/jobs/{own}/approve", {"templates": ["<template>"]}),
     "NewReviews.images": post("/v1/jobs/{own}/review", {"review": "kept", "images": ["<image>"]}),
@@ -165,7 +176,12 @@ def test_every_field_with_an_id_is_asked_for_what_another_tenant_has() -> None:
 def test_no_field_tells_what_another_tenant_has(service: Service, shop: Caller, theirs: dict[str, str]) -> None:
     parent = shop.submit(1)["id"]
     service.finish(parent, state=ImageState.SKIPPED)
-    own = {"own": parent, "hook": shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/h"}).json["id"]}
+    [file] = shop.upload(("own.png", b"x"))
+    own = {
+        "own": parent,
+        "file": file,
+        "hook": shop.post("/v1/webhooks", 201, json={"url": "https://shop.example/h"}).json["id"],
+    }
     for name, ask in {**FIELDS, **ROWS}.items():
         with_theirs, with_none = (code_of(ask(shop, {**ids, **own})) for ids in (theirs, UNKNOWN))
         assert with_theirs == with_none, name
