@@ -83,6 +83,7 @@ def examine() -> Iterator[Finding]:
     if "worker" not in missing:
         yield from _device_findings(settings)
         yield from _weights_finding(settings)
+        yield _jpeg_finding()
     if "ledger" not in missing:
         yield from _server_findings(settings)
     yield from _service_finding()
@@ -170,6 +171,20 @@ def _weights_finding(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "weights", str(find(settings) or f"{SHIPPED}, in the package"))
     except WeightsMissing as error:
         yield Finding("fault", "weights", str(error), "`cleanplate weights list` shows what there is")
+
+
+def _jpeg_finding() -> Finding:
+    from model.imaging.formats.coefficients import IN_MEMORY
+
+    return jpeg_finding(in_memory=IN_MEMORY)
+
+
+def jpeg_finding(*, in_memory: bool) -> Finding:
+    """Whether the package's extension for JPEGs was built when it was installed."""
+    if in_memory:
+        return Finding("ok", "JPEG", "edited in memory, in all threads at once")
+    step = "install gcc and libjpeg's headers, then the package again from its source: see README.md"
+    return Finding("note", "JPEG", "edited by jpeglib, about a dozen pictures a second in a process", step)
 
 
 def _server_findings(settings: Settings) -> Iterator[Finding]:
