@@ -192,9 +192,7 @@ def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
             min(int(rows[-1]) + 1 + _MARGIN, alpha.shape[0]), min(int(columns[-1]) + 1 + _MARGIN, alpha.shape[1]),
         )  # fmt: skip
     view = slice(box[0], box[2]), slice(box[1], box[3])
-    rule = windows.rule_of(box[0], box[1])
-    if rule.sizes and not rule.fixed:
-        rule = likeliest(rule, (box[2] - box[0], box[3] - box[1]))
+    rule = likeliest(windows.rule_of(box[0], box[1]), (box[2] - box[0], box[3] - box[1]))
     z = strength_map(total.z())
     edge = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     quality = Quality(

@@ -17,6 +17,7 @@ from model.errors import TemplateRefused
 from model.watermark.estimate import INFORMATIVE, Estimate, Progress, read_into, template_of, tested
 from model.watermark.frames import resized
 from model.watermark.growth import Placement, grown, rule_of
+from model.watermark.placings import likeliest
 from model.watermark.remove import prepare
 from model.watermark.samples import Sample, Spool
 from model.watermark.search import Hit, Searched, Shape
@@ -116,7 +117,7 @@ def _completed(
     own = {one.owner: one for one in places}
     sizes = [spool.sizes[owner] for owner in own]
     if len(own) > 1:
-        first = replace(first, rule=rule_of(list(own.values()), sizes, mark, replace(first.rule, anywhere=True)))
+        first = replace(first, rule=rule_of(list(own.values()), sizes, mark, first.rule))
     owners = np.array(list(own), np.intp)
     empty = np.zeros((0, 1, 1, 3), np.uint8)
     shifts = np.zeros((len(owners), 2), np.intp)
@@ -136,6 +137,7 @@ def _completed(
             final = min((final, estimated), key=lambda one: _remains(one, spool, owners))
     else:
         final = _best_opacity(final, spool, owners)
+    final = replace(final, rule=likeliest(final.rule, (final.alpha.shape[0], final.alpha.shape[1])))
     final = tested(final, spool, owners, on_progress)
     final = replace(final, quality=replace(final.quality, samples=len(owners), without=len(spool) - len(owners)))
     if final.quality.clean < final.quality.tested:

@@ -40,7 +40,12 @@ def placings(rule: Rule, mark: Size, picture: Size) -> list[Rule]:
 
 
 def likeliest(rule: Rule, mark: Size) -> Rule:
-    """Of the rules that fit all samples, the one from the anchor nearest to the mark, as people usually place marks."""
+    """Of the rules that fit all samples, the one from the anchor nearest to the mark, as people usually place marks.
+
+    ``rule`` itself where its samples leave no other open.
+    """
+    if not rule.sizes or rule.fixed:
+        return rule
     height, width = _reference(rule)
     top, left, tall, wide = _box(rule, mark, (height, width))
     middle = (top + tall / 2) / height, (left + wide / 2) / width

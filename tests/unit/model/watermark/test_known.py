@@ -41,6 +41,17 @@ def test_a_logo_is_found_in_one_picture_with_its_place_size_and_opacity() -> Non
     assert after < before / 10
 
 
+@pytest.mark.parametrize(
+    ("top", "left", "anchor"), [(145, 205, "bottom-right"), (5, 6, "top-left"), (74, 104, "middle-centre")]
+)
+def test_a_logo_lies_by_the_nearest_corner_in_pictures_of_other_sizes(top: int, left: int, anchor: str) -> None:
+    rng, disc = np.random.default_rng(2), logo(50)
+    shown = [laid(disc, 0.6, top, left, rng)[0] for _ in range(2)]
+    (template,) = from_logo(disc.coverage, disc.colour, samples(shown)).templates
+    assert template.rule.anchor == anchor
+    assert template.rule.corner(HIGH, WIDE) == pytest.approx((top, left), abs=1)
+
+
 def test_a_logo_laid_anywhere_is_found_in_every_picture() -> None:
     rng, disc = np.random.default_rng(1), logo(50)
     places = [(int(rng.integers(HIGH - 50)), int(rng.integers(WIDE - 50))) for _ in range(5)]
