@@ -12,7 +12,7 @@ from api.destinations import expected_address
 from api.stores import Stores
 from cleanplate.base.destinations import Destination
 from cleanplate.base.options import JobOptions
-from storage.blobs.buckets import SOURCE_VERSION
+from storage.blobs.buckets import SOURCE_VERSION, Place
 from storage.blobs.s3 import S3Object
 from storage.errors import BlobNotFound
 from storage.records import NewImage
@@ -30,7 +30,7 @@ def new_pictures(
         ValueError: a picture has no address in the destination.
         BlobNotFound, BlobStoreRefused, BlobStoreUnavailable: the destination cannot be read.
     """
-    bucket = destination.folder.split("/")[2]
+    bucket = Place.at(destination.folder).bucket
     results = {f"s3://{bucket}/{stored.key}" for stored in stores.buckets.list(destination.folder)}
 
     def is_done(entry: tuple[NewImage, S3Object]) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 
 from api.answers import Fault
 from api.problems import Problem, pointer
@@ -16,6 +14,7 @@ from model.errors import MaskRejected
 from model.imaging import Limits
 from model.imaging.apart import marked_share
 from model.imaging.mask_files import MAX_MARKED_SHARE
+from model.shared import Shared
 from storage.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge, UploadUnknown
 from storage.ledger.tenants.uploads import get_upload
 from storage.records import NewJob
@@ -27,28 +26,8 @@ CODE = "mask_covers_nearly_all"
 _KEPT = 1024
 
 
-class _Shares:
-    """The shares that masks mark, by their bytes and options. Each is decoded once, in a process of its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[bytes, bool, int | None], float] = OrderedDict()
-
-    def of(self, data: bytes, limits: Limits, options: JobOptions) -> float:
-        """The share of the mask ``data``. Raises MaskRejected."""
-        key = hashlib.sha256(data).digest(), options.mask_inverted, options.mask_threshold
-        with self._lock:
-            if key in self._known:
-                return self._known[key]
-        share = marked_share(data, limits, inverted=options.mask_inverted, threshold=options.mask_threshold)
-        with self._lock:
-            self._known[key] = share
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-        return share
-
-
-_SHARES = _Shares()
+#: The shares that masks mark, by their bytes and options. Each is decoded once, in a process of its own.
+_SHARES: Shared[tuple[bytes, bool, int | None], float] = Shared(_KEPT)
 
 
 def share_fault(data: bytes, settings: Settings, options: JobOptions, place: str) -> Fault | None:
@@ -59,7 +38,11 @@ def share_fault(data: bytes, settings: Settings, options: JobOptions, place: str
     """
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     most = MAX_MARKED_SHARE if options.max_marked_share is None else options.max_marked_share
-    share = _SHARES.of(data, limits, options)
+    inverted, threshold = options.mask_inverted, options.mask_threshold
+    share = _SHARES.get(
+        (hashlib.sha256(data).digest(), inverted, threshold),
+        lambda: marked_share(data, limits, inverted=inverted, threshold=threshold),
+    )
     if share <= most:
         return None
     detail = f"The mask marks {share:.1%} of its pixels; the limit is {most:.0%}. Are black and white swapped?"

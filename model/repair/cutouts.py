@@ -61,7 +61,7 @@ class Cutout:
     @property
     def view(self) -> Picture:
         """Alpha as the network sees it."""
-        return Picture(np.repeat(_eight_bits(self.alpha)[..., None], 3, axis=2))
+        return Picture(np.repeat(eight_bits(self.alpha)[..., None], 3, axis=2))
 
     def filled(self, result: Pixels | None) -> Samples:
         """Alpha with the network's ``result`` (``uint8 [H, W, 3]``) in the hole; ``None``: the hole is empty."""
@@ -70,7 +70,7 @@ class Cutout:
         alpha = np.rint(result.mean(axis=2)).astype(np.uint8)
         for window, part in _groups(self.outlines):
             alpha[window] = _cleaned(alpha[window], part)
-        before = _eight_bits(self.alpha)
+        before = eight_bits(self.alpha)
         changed = (self.hole > 0) & (alpha != before)
         filled = self.alpha.copy()
         filled[changed] = alpha[changed].astype(filled.dtype) * (257 if filled.dtype == np.uint16 else 1)
@@ -92,7 +92,7 @@ def cutout_of(page: Page, painted: Mask, hole: Mask, opacity: Opacity | None = N
         around = alpha[window][rim]
         values, counts = np.unique(around, return_counts=True)
         common = int(values[np.argmax(counts)])
-        veiled = _eight_bits(alpha[window])
+        veiled = eight_bits(alpha[window])
         known = None if opacity is None else _without(veiled, np.where(part, opacity[window], np.float32(0)))
         is_flat = max(int(values[-1]) - common, common - int(values[0])) <= _FLAT_LEVELS * step
         if is_flat and (known is None or _agrees(known[part], common // step)):
@@ -138,7 +138,7 @@ def views(page: Page, hole: Mask) -> list[Picture]:
 
     What a file holds under alpha 0 is often black; the network would draw it into the edges of the goods.
     """
-    alpha = _eight_bits(page.samples[..., -1])
+    alpha = eight_bits(page.samples[..., -1])
     if alpha.min() == 255:
         return page.views()
     return [Picture(_extended(picture.pixels, alpha, hole)) for picture in page.views()]
@@ -234,5 +234,6 @@ def _groups(hole: Mask) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]
         yield window, (labels[window] == label) & (hole[window] > 0)
 
 
-def _eight_bits(alpha: Samples) -> Mask:
+def eight_bits(alpha: Samples) -> Mask:
+    """Alpha of 8 or 16 bits in 8."""
     return (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else np.asarray(alpha, np.uint8)

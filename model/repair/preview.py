@@ -8,13 +8,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.repair.cutouts import eight_bits
 from model.repair.task import Task
 
 #: Longer side of each of the two, in pixels.
@@ -47,14 +47,10 @@ def preview(task: Task, pixels: Sequence[NDArray[np.uint8]]) -> Preview:
         crossed = cutout is not None and cutout.hole.any()
         opacity = page.samples[..., -1]
         opacities = opacity, opacity if cutout is None else cutout.filled(pixels[views] if crossed else None)
-        both = np.dstack((both, np.concatenate([_resized(_eight_bits(values), size) for values in opacities])))
+        both = np.dstack((both, np.concatenate([_resized(eight_bits(values), size) for values in opacities])))
     file = io.BytesIO()
     Image.fromarray(both).save(file, "WEBP", quality=_QUALITY, method=2)
     return Preview(file.getvalue(), *size)
-
-
-def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    return (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else np.asarray(values, np.uint8)
 
 
 def _small(views: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.uint8]:

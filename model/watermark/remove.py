@@ -187,4 +187,9 @@ def remove(pixels: Pixels, template: Template, *, noise: float, fill: Fill | Non
     prepared = prepare(pixels, template, noise=noise)
     if prepared is None:
         return None
+    return finish_with(prepared, pixels, fill)
+
+
+def finish_with(prepared: PreparedMark, pixels: Pixels, fill: Fill | None) -> Removal:
+    """The second step, with ``fill`` asked for the hole in ``pixels`` where the mark wants it."""
     return finish(prepared, fill(pixels, prepared.hole) if fill is not None and prepared.wants_fill else None)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.imaging.picture import Page
-from model.repair.cutouts import cutout_of, ground_of
+from model.repair.cutouts import cutout_of, eight_bits, ground_of
 from model.repair.hole import dilate
 from model.repair.seam import spread
-from model.watermark.remove import Fill, PreparedMark, Removal, finish, prepare
+from model.watermark.remove import Fill, PreparedMark, Removal, finish_with, prepare
 from model.watermark.template import Template
 
 Pixels = NDArray[np.uint8]
@@ -58,13 +58,12 @@ def clear(
 
     ``None``: the picture does not carry the mark, or carries it in its colours alone.
     """
-    opaque = _eight_bits(alpha)
+    opaque = eight_bits(alpha)
     found = _found(pixels, opaque, template, noise)
     if found is None:
         return None
     seen, prepared = found
-    wanted = fill is not None and prepared.wants_fill
-    removal = finish(prepared, fill(seen, prepared.hole) if fill is not None and wanted else None)
+    removal = finish_with(prepared, seen, fill)
     if not removal.changed.any():
         return Cleared(pixels, alpha, removal.changed, removal)
     opacity = _opacity(prepared)
@@ -80,7 +79,7 @@ def clear(
         )
     cleared = cutout.filled(continued)
     changed = np.where((removal.changed > 0) | (cleared != alpha), np.uint8(255), np.uint8(0))
-    colours = _colours(pixels, removal.pixels, _eight_bits(cleared), changed)
+    colours = _colours(pixels, removal.pixels, eight_bits(cleared), changed)
     return Cleared(colours, cleared, changed, removal)
 
 
@@ -139,7 +138,3 @@ def _colours(pixels: Pixels, cleaned: Pixels, alpha: Mask, changed: Mask) -> Pix
     new = np.where(solid[..., None], shown, np.rint(around.clip(0, 255)).astype(np.uint8))
     part[inside[window]] = new[inside[window]]
     return out
-
-
-def _eight_bits(alpha: Samples) -> Mask:
-    return (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else np.asarray(alpha, np.uint8)

@@ -33,6 +33,14 @@ class Place:
         bucket, slash, key = url.removeprefix(_SCHEME).partition("/")
         return cls(bucket, key) if url.startswith(_SCHEME) and bucket and slash else None
 
+    @classmethod
+    def at(cls, url: str) -> Place:
+        """As :meth:`of`, for an address that was checked before. Raises ValueError."""
+        place = cls.of(url)
+        if place is None:
+            raise ValueError(f"not an address in S3: {url!r}")
+        return place
+
 
 def reason_against_source(url: str, settings: Settings) -> str | None:
     """Why the service fetches nothing from this URL, by its text, as a sentence; ``None``: it may."""
@@ -99,39 +107,29 @@ class Buckets:
             BlobTooLarge: it has more than ``max_bytes``.
             BlobStoreUnavailable, BlobStoreRefused: S3 does not answer, or does not let the service read.
         """
-        place = Place.of(url)
-        if place is None:
-            raise ValueError(f"not an address in S3: {url!r}")
+        place = Place.at(url)
         return self._reader.read(place.bucket, place.key, max_bytes=max_bytes)
 
     def download(self, url: str, file: IO[bytes], *, max_bytes: int) -> None:
         """As :meth:`get`, into a file, with only a part in memory."""
-        place = Place.of(url)
-        if place is None:
-            raise ValueError(f"not an address in S3: {url!r}")
+        place = Place.at(url)
         self._reader.download(place.bucket, place.key, file, max_bytes=max_bytes)
 
     def list(self, url: str) -> Iterator[S3Object]:
         """The objects under ``s3://bucket/prefix``, in the order of their keys. Raises like :meth:`get`."""
-        place = Place.of(url)
-        if place is None:
-            raise ValueError(f"not an address in S3: {url!r}")
+        place = Place.at(url)
         return self._reader.objects(place.bucket, place.key)
 
     def head(self, url: str) -> tuple[S3Object, dict[str, str]]:
         """The object at ``s3://bucket/key``, and its user metadata. Raises like :meth:`get`."""
-        place = Place.of(url)
-        if place is None:
-            raise ValueError(f"not an address in S3: {url!r}")
+        place = Place.at(url)
         return self._reader.head(place.bucket, place.key)
 
     def put(
         self, url: str, data: bytes, *, content_type: str, cache_control: str | None, metadata: Mapping[str, str]
     ) -> None:
         """Writes an object with these headers. Raises like :meth:`get`."""
-        place = Place.of(url)
-        if place is None:
-            raise ValueError(f"not an address in S3: {url!r}")
+        place = Place.at(url)
         headers = {"ContentType": content_type, "Metadata": dict(metadata)}
         if cache_control is not None:
             headers["CacheControl"] = cache_control
@@ -139,8 +137,6 @@ class Buckets:
 
     def probe(self, folder: str, name: str) -> None:
         """Writes a small object into ``s3://bucket/prefix/`` and deletes it. Raises like :meth:`get`."""
-        place = Place.of(folder + name)
-        if place is None:
-            raise ValueError(f"not an address in S3: {folder!r}")
+        place = Place.at(folder + name)
         self._reader.write(place.bucket, place.key, b"", {"ContentType": "text/plain"})
         self._reader.delete(place.bucket, place.key)
