@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from api import requests, text_marks
+from api.answers import Fault
+from api.fault_kinds import Params
 from api.filenames import clean_filename
 from cleanplate.base.masks import JobMask, TextMask
 from cleanplate.base.options import ImageOptions, JobOptions
@@ -20,13 +22,22 @@ from storage.records import NewImage
 
 
 class Refused(Exception):
-    """A field of an image is refused: the code of the problem, the field's path, and the reason."""
+    """A field of an image is refused: the code of the problem, the field's path, and the reason.
 
-    def __init__(self, code: str, field: str, detail: str) -> None:
+    ``kind`` and ``params`` are those of the fault, where its code is not the problem's.
+    """
+
+    def __init__(self, code: str, field: str, detail: str, *, kind: str = "", params: Params | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.field = field
         self.detail = detail
+        self.kind = kind or code
+        self.params = params
+
+    def fault(self, place: str) -> Fault:
+        """The fault at a place of the body, as a JSON pointer."""
+        return Fault(pointer=place, code=self.kind, params=self.params, detail=self.detail)
 
 
 def new_image(image: requests.NewImage, settings: Settings, *, options: ImageOptions | None = None) -> NewImage:
@@ -67,8 +78,9 @@ def check_model(options: JobOptions | ImageOptions, settings: Settings) -> None:
     """Raises Refused: the service does not offer this network."""
     offered = networks_of(settings)
     if options.model is not None and options.model not in offered:
-        detail = f"The service does not offer {options.model}; it offers {', '.join(offered)}."
-        raise Refused("validation_failed", "options/model", detail)
+        names = ", ".join(offered)
+        detail = f"The service does not offer {options.model}; it offers {names}."
+        raise Refused("validation_failed", "options/model", detail, kind="network_unknown", params={"offered": names})
 
 
 def check_text(mask: JobMask | None, settings: Settings, field: str) -> None:

@@ -200,6 +200,8 @@
  * @typedef {{
  *   pointer: string | null,
  *   line: number | null,
+ *   code: string,
+ *   params: Record<string, string | number> | null,
  *   detail: string,
  * }} Fault
  */
