@@ -128,7 +128,7 @@ def expected_address(
     file = image.name or name
     own = options if image.options is None else options.with_image(image.options)
     extension = stem_and_extension(file)[1]
-    output = OUTPUTS.get(own.output or "")
+    output = OUTPUTS.get("png" if own.result == "mask" else own.output or "")
     if output is not None and not own.keep_extension and extension.lower() not in output.endings:
         extension = output.ending
     return destination.address(
