@@ -6,6 +6,7 @@ and the text marks that a request asks for.
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -16,9 +17,12 @@ from api.filenames import clean_filename
 from cleanplate.base.masks import JobMask, TextMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
-from cleanplate.base.weights import SHIPPED
+from cleanplate.base.weights import SHIPPED, kept
 from storage.blobs.buckets import reason_against_source
 from storage.records import NewImage
+
+#: A name that the option ``model`` can hold.
+_NETWORK = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 
 
 class Refused(Exception):
@@ -70,8 +74,13 @@ def _last_part(path: str | None) -> str | None:
 
 
 def networks_of(settings: Settings) -> list[str]:
-    """The names of the networks that the service offers."""
-    return sorted({settings.weights or SHIPPED, *settings.models})
+    """The names of the networks that the service offers.
+
+    The embedded service shares its folder with its workers, and offers the weights that are kept there too.
+    """
+    kept_here = [path.stem for path in kept(settings)] if settings.embedded_broker else []
+    named = {name for name in kept_here if _NETWORK.fullmatch(name)}
+    return sorted({settings.weights or SHIPPED, *settings.models, *named})
 
 
 def check_model(options: JobOptions | ImageOptions, settings: Settings) -> None:
