@@ -10,6 +10,7 @@ from secrets import token_hex
 from pydantic import ValidationError
 
 from api.answers import Fault
+from api.fault_kinds import Params
 from api.problems import MAX_FAULTS, Problem, pointer, validation_problem
 from api.stores import Stores
 from cleanplate.base.destinations import Destination
@@ -82,6 +83,7 @@ def expected_addresses(stores: Stores, tenant: str, job: NewJob) -> list[str]:
     names = upload_names(stores.database, tenant, nameless) if nameless else {}
     first: dict[str, int] = {}
     faults: list[Fault] = []
+    params: Params | None
     code = "destination_collides"
     for index, image in enumerate(job.images):
         place = pointer("images", index)
@@ -91,18 +93,22 @@ def expected_addresses(stores: Stores, tenant: str, job: NewJob) -> list[str]:
             )
         except ValueError as error:
             code, detail = "validation_failed", f"It has no address in the destination: {error}."
+            kind, params = "address_impossible", None
         else:
             reason = reason_against_destination(url, stores.settings)
             earlier = first.setdefault(url, index)
             if reason is not None:
                 code, detail = "destination_not_allowed", reason
+                kind, params = code, None
             elif url == image.source_url:
                 detail = "The result would overwrite its own source: name another folder, or another name."
+                kind, params = "source_overwritten", None
             elif earlier != index:
                 detail = f"Its result has the address of that of image {earlier}: {url}."
+                kind, params = "address_taken", Params(image=earlier)
             else:
                 continue
-        faults.append(Fault(pointer=place, detail=detail))
+        faults.append(Fault(pointer=place, code=kind, params=params, detail=detail))
         if len(faults) == MAX_FAULTS:
             break
     if faults:
@@ -123,7 +129,7 @@ def expected_address(
     file = image.name or name
     own = options if image.options is None else options.with_image(image.options)
     extension = stem_and_extension(file)[1]
-    output = OUTPUTS.get(own.output or "")
+    output = OUTPUTS.get("png" if own.result == "mask" else own.output or "")
     if output is not None and not own.keep_extension and extension.lower() not in output.endings:
         extension = output.ending
     return destination.address(
@@ -136,4 +142,4 @@ def expected_address(
 
 
 def _problem(code: str, detail: str) -> Problem:
-    return Problem(code, detail, faults=[Fault(pointer=pointer("destination"), detail=detail)])
+    return Problem(code, detail, faults=[Fault(pointer=pointer("destination"), code=code, detail=detail)])

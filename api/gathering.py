@@ -14,6 +14,7 @@ from api import requests
 from api.answers import Fault
 from api.destinations import check_destination, check_folder, read_destination
 from api.done_before import new_pictures
+from api.fault_kinds import Params
 from api.filenames import clean_path
 from api.images import Refused, check_model, check_text, name_of, new_image
 from api.manifests import Reading, read_manifest
@@ -108,7 +109,7 @@ def with_terms(
             "mask_missing",
             f"Image {without_mask[0]} has no mask, and the job has none either.",
             faults=[
-                Fault(pointer=pointer("images", index), detail="This image has no mask.")
+                Fault(pointer=pointer("images", index), code="mask_missing", detail="This image has no mask.")
                 for index in without_mask[:MAX_FAULTS]
             ],
         )
@@ -134,7 +135,12 @@ def places_of(body: requests.NewJob, unknown: set[str]) -> list[Fault]:
         places += _mask_places(image, unknown, "images", index)
         if len(places) >= MAX_FAULTS:
             break
-    return [Fault(pointer=place, detail="There is no such upload, or it has expired.") for place in places]
+    return [unknown_upload(place) for place in places]
+
+
+def unknown_upload(place: str) -> Fault:
+    """The fault of a place that names an upload which is not there."""
+    return Fault(pointer=place, code="upload_unknown", detail="There is no such upload, or it has expired.")
 
 
 def _mask_places(given: requests.NewImage | requests.JobTerms, unknown: set[str], *path: str | int) -> Iterator[str]:
@@ -199,12 +205,15 @@ def _list_folders(
                 check_count(stores, len(found))
                 if len(skipped) > most:
                     detail = f"More than {most} keys under it are no pictures: name a narrower prefix."
-                    raise Problem("too_many_images", detail, faults=[Fault(pointer=pointer(field), detail=detail)])
+                    params: Params = {"most": most}
+                    fault = Fault(pointer=pointer(field), code="keys_no_pictures", params=params, detail=detail)
+                    raise Problem("too_many_images", detail, faults=[fault])
         except (BlobNotFound, BlobStoreRefused) as error:
             raise _unreadable(field) from error
     if not found:
         detail = "There are no pictures in this folder."
-        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer(field), detail=detail)])
+        fault = Fault(pointer=pointer(field), code="folder_empty", detail=detail)
+        raise Problem("validation_failed", detail, faults=[fault])
     if not body.only_new or destination is None:
         return [image for image, _ in found], skipped
     images = _only_new(stores, found, destination, body)
@@ -223,14 +232,15 @@ def _only_new(
     """The pictures that have no result yet. Raises Problem: the destination cannot be compared."""
     if "{image_id}" in destination.url:
         detail = "With only_new the addresses of results must follow from the pictures: do without {image_id}."
-        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("destination"), detail=detail)])
+        fault = Fault(pointer=pointer("destination"), code="address_not_comparable", detail=detail)
+        raise Problem("validation_failed", detail, faults=[fault])
     check_folder(stores, destination)
     try:
         return new_pictures(stores, found, destination, body.options)
     except ValueError as error:
-        raise _problem(
-            Refused("validation_failed", "destination", f"A picture has no address: {error}."), ()
-        ) from error
+        detail = f"A picture has no address: {error}."
+        refused = Refused("validation_failed", "destination", detail, kind="address_impossible")
+        raise _problem(refused, ()) from error
     except (BlobNotFound, BlobStoreRefused) as error:
         detail = "This service cannot list it: the bucket does not exist, or access is denied."
         raise _problem(Refused("destination_refused", "destination", detail), ()) from error
@@ -291,7 +301,8 @@ def _download_from_bucket(stores: Stores, url: str, file: IO[bytes], max_bytes: 
     reason = reason_against_source(url, stores.settings)
     if reason is not None or not url.startswith("s3://"):
         detail = reason or "A manifest is read from s3://bucket/key, or from an upload."
-        raise _problem(Refused("url_not_allowed", "url", detail), ("manifest",))
+        kind = "url_not_allowed" if reason is not None else "manifest_not_in_bucket"
+        raise _problem(Refused("url_not_allowed", "url", detail, kind=kind), ("manifest",))
     try:
         stores.buckets.download(url, file, max_bytes=max_bytes)
     except (BlobNotFound, BlobStoreRefused) as error:
@@ -300,9 +311,10 @@ def _download_from_bucket(stores: Stores, url: str, file: IO[bytes], max_bytes: 
 
 def _unreadable(*path: str) -> Problem:
     detail = "This service cannot read it: it does not exist, or access is denied."
-    return Problem("source_refused", detail, faults=[Fault(pointer=pointer(*path), detail=detail)])
+    fault = Fault(pointer=pointer(*path), code="source_refused", detail=detail)
+    return Problem(fault.code, detail, faults=[fault])
 
 
 def _problem(error: Refused, path: tuple[str | int, ...]) -> Problem:
     place = pointer(*path, *error.field.split("/"))
-    return Problem(error.code, f"{place}: {error.detail}", faults=[Fault(pointer=place, detail=error.detail)])
+    return Problem(error.code, f"{place}: {error.detail}", faults=[error.fault(place)])

@@ -6,27 +6,42 @@ and the text marks that a request asks for.
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from api import requests, text_marks
+from api.answers import Fault
+from api.fault_kinds import Params
 from api.filenames import clean_filename
 from cleanplate.base.masks import JobMask, TextMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
-from cleanplate.base.weights import SHIPPED
+from cleanplate.base.weights import SHIPPED, kept
 from storage.blobs.buckets import reason_against_source
 from storage.records import NewImage
 
+#: A name that the option ``model`` can hold.
+_NETWORK = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+
 
 class Refused(Exception):
-    """A field of an image is refused: the code of the problem, the field's path, and the reason."""
+    """A field of an image is refused: the code of the problem, the field's path, and the reason.
 
-    def __init__(self, code: str, field: str, detail: str) -> None:
+    ``kind`` and ``params`` are those of the fault, where its code is not the problem's.
+    """
+
+    def __init__(self, code: str, field: str, detail: str, *, kind: str = "", params: Params | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.field = field
         self.detail = detail
+        self.kind = kind or code
+        self.params = params
+
+    def fault(self, place: str) -> Fault:
+        """The fault at a place of the body, as a JSON pointer."""
+        return Fault(pointer=place, code=self.kind, params=self.params, detail=self.detail)
 
 
 def new_image(image: requests.NewImage, settings: Settings, *, options: ImageOptions | None = None) -> NewImage:
@@ -59,16 +74,22 @@ def _last_part(path: str | None) -> str | None:
 
 
 def networks_of(settings: Settings) -> list[str]:
-    """The names of the networks that the service offers."""
-    return sorted({settings.weights or SHIPPED, *settings.models})
+    """The names of the networks that the service offers.
+
+    The embedded service shares its folder with its workers, and offers the weights that are kept there too.
+    """
+    kept_here = [path.stem for path in kept(settings)] if settings.embedded_broker else []
+    named = {name for name in kept_here if _NETWORK.fullmatch(name)}
+    return sorted({settings.weights or SHIPPED, *settings.models, *named})
 
 
 def check_model(options: JobOptions | ImageOptions, settings: Settings) -> None:
     """Raises Refused: the service does not offer this network."""
     offered = networks_of(settings)
     if options.model is not None and options.model not in offered:
-        detail = f"The service does not offer {options.model}; it offers {', '.join(offered)}."
-        raise Refused("validation_failed", "options/model", detail)
+        names = ", ".join(offered)
+        detail = f"The service does not offer {options.model}; it offers {names}."
+        raise Refused("validation_failed", "options/model", detail, kind="network_unknown", params={"offered": names})
 
 
 def check_text(mask: JobMask | None, settings: Settings, field: str) -> None:

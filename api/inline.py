@@ -10,7 +10,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from flask import request
 from pydantic import TypeAdapter, ValidationError
@@ -35,8 +35,16 @@ from model.imaging import Limits, MaskProbe, Probe, check_fit, probe, probe_mask
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import NewImage, NewJob
 
-#: A fault, and the code of its problem.
-_CodedFault = tuple[str, Fault]
+
+class _CodedFault(NamedTuple):
+    """A fault, and the code of its problem."""
+
+    code: str
+    fault: Fault
+
+    @classmethod
+    def of(cls, error: ImageRejected | MaskRejected, place: str) -> _CodedFault:
+        return cls(error.code, Fault(pointer=place, code=error.code, detail=str(error)))
 
 
 @dataclass(frozen=True)
@@ -111,42 +119,44 @@ class _Form:
 def _check_form(settings: Settings) -> _Form:
     known = set(InlineJob.model_fields)
     faults = [
-        Fault(pointer=pointer(name), detail="Unknown part: remove it or correct its name.")
+        Fault(pointer=pointer(name), code="field_unknown", detail="Unknown part: remove it or correct its name.")
         for name in sorted({*request.form, *request.files} - known)
     ]
     faults += [
-        Fault(pointer=pointer(name), detail="This part must be a file, with a file name.")
+        Fault(pointer=pointer(name), code="part_must_be_file", detail="This part must be a file, with a file name.")
         for name in ("images", "mask", "masks")
         if name in request.form
     ]
     faults += [
-        Fault(pointer=pointer(name), detail="This part must be text, without a file name.")
+        Fault(pointer=pointer(name), code="part_must_be_text", detail="This part must be text, without a file name.")
         for name in sorted(known - {"images", "mask", "masks"})
         if name in request.files
     ]
     faults += [
-        Fault(pointer=pointer(name), detail="This part may come once only.")
+        Fault(pointer=pointer(name), code="part_repeated", detail="This part may come once only.")
         for name in known - {"images", "masks"}
         if len(request.form.getlist(name)) + len(request.files.getlist(name)) > 1
     ]
     if "mask" in request.files and "masks" in request.files:
-        faults.append(Fault(pointer=pointer("masks"), detail="Send either mask or masks, not both."))
+        detail = "Send either mask or masks, not both."
+        faults.append(Fault(pointer=pointer("masks"), code="masks_both", detail=detail))
     try:
         place = MaskPlace.model_validate_json(request.form.get("mask_place") or "{}")
     except ValidationError as error:
         raise validation_problem(error, prefix=("mask_place",)) from error
     if place.mask is not None and ("mask" in request.files or "masks" in request.files):
-        faults.append(Fault(pointer=pointer("mask_place"), detail="Send either boxes, mode: text, or a mask's file."))
+        detail = "Send either boxes, mode: text, or a mask's file."
+        faults.append(Fault(pointer=pointer("mask_place"), code="masks_both", detail=detail))
     if place.placement is not None and place.placement.document() and "mask" not in request.files:
         detail = "A placement needs the part mask with its file; or send boxes."
-        faults.append(Fault(pointer=pointer("mask_place"), detail=detail))
+        faults.append(Fault(pointer=pointer("mask_place"), code="placement_without_mask", detail=detail))
     if faults:
         raise Problem("validation_failed", f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
     try:
         check_text(place.mask, settings, "mask_place/mode")
     except Refused as error:
         field = pointer(*error.field.split("/"))
-        fault = Fault(pointer=field, detail=error.detail)
+        fault = error.fault(field)
         raise Problem(error.code, f"{field}: {error.detail}", faults=[fault]) from error
     require_rights(request.form.to_dict())
     try:
@@ -168,7 +178,13 @@ def _check_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], lis
         raise Problem(
             "validation_failed",
             "#/images: Send at least one picture in a part named images.",
-            faults=[Fault(pointer=pointer("images"), detail="Send at least one picture in a part of this name.")],
+            faults=[
+                Fault(
+                    pointer=pointer("images"),
+                    code="field_missing",
+                    detail="Send at least one picture in a part of this name.",
+                )
+            ],
         )
     if len(images) > settings.max_inline_images:
         raise Problem(
@@ -182,13 +198,19 @@ def _check_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], lis
             "mask_missing",
             f"Image {missing} has no mask: send one part named mask for all, or as many parts named masks as images; "
             "or boxes, or mode: text, in mask_place.",
-            faults=[Fault(pointer=pointer("images", missing), detail="This image has no mask.")],
+            faults=[Fault(pointer=pointer("images", missing), code="mask_missing", detail="This image has no mask.")],
         )
     if len(masks) > len(images):
         raise Problem(
             "validation_failed",
             f"#/masks: There are {len(masks)} masks and {len(images)} images; send one for each.",
-            faults=[Fault(pointer=pointer("masks", len(images)), detail="There is no image for this mask.")],
+            faults=[
+                Fault(
+                    pointer=pointer("masks", len(images)),
+                    code="image_missing",
+                    detail="There is no image for this mask.",
+                )
+            ],
         )
     faults: list[_CodedFault] = []
     image_files = [_check(part, settings, "image", pointer("images", i), faults) for i, part in enumerate(images)]
@@ -207,7 +229,7 @@ def _check_files(settings: Settings, place: MaskPlace) -> tuple[list[_File], lis
             try:
                 check_fit(mask.probe.size, width=image.probe.width, height=image.probe.height)
             except MaskRejected as error:
-                faults.append((error.code, Fault(pointer=pointer("images", index), detail=str(error))))
+                faults.append(_CodedFault.of(error, pointer("images", index)))
     _refuse(faults)
     return good_images, good_masks
 
@@ -225,9 +247,9 @@ def _check_marked_shares(settings: Settings, form: _Form, masks: list[_File]) ->
         try:
             fault = share_fault(mask.read(), settings, form.options, place)
         except MaskRejected as error:
-            faults.append((error.code, Fault(pointer=place, detail=str(error))))
+            faults.append(_CodedFault.of(error, place))
         else:
-            faults += [(CODE, fault)] if fault is not None else []
+            faults += [_CodedFault(CODE, fault)] if fault is not None else []
     if 2 * len(faults) > len(pictures):
         _refuse(faults)
 
@@ -239,12 +261,14 @@ def _check(part: FileStorage, settings: Settings, noun: str, place: str, faults:
         name = clean_filename(filename)
         path = clean_path(filename) if "/" in filename else None
     except ValueError as error:
-        faults.append(("validation_failed", Fault(pointer=place, detail=f"{error}.")))
+        fault = Fault(pointer=place, code="name_unusable", detail=f"{error}.")
+        faults.append(_CodedFault("validation_failed", fault))
         return None
     size = part.stream.seek(0, io.SEEK_END)
     if size > settings.max_image_bytes:
         detail = f"The {noun} file has {size} bytes; the limit is {settings.max_image_bytes}."
-        faults.append((f"{noun}_too_large", Fault(pointer=place, detail=detail)))
+        code = f"{noun}_too_large"
+        faults.append(_CodedFault(code, Fault(pointer=place, code=code, detail=detail)))
         return None
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     probe_part: Callable[[bytes, Limits], Probe | MaskProbe] = probe if noun == "image" else probe_mask
@@ -252,7 +276,7 @@ def _check(part: FileStorage, settings: Settings, noun: str, place: str, faults:
     try:
         return _File(name, path, probe_part(part.stream.read(), limits), part, size)
     except (ImageRejected, MaskRejected) as error:
-        faults.append((error.code, Fault(pointer=place, detail=str(error))))
+        faults.append(_CodedFault.of(error, place))
         return None
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from api import requests
 from api.answers import Fault
+from api.fault_kinds import Params, kind_of
 from api.images import Refused, new_image
 from api.problems import MAX_FAULTS, Problem, sentence
 from cleanplate.base.documents import JsonObject
@@ -60,10 +61,11 @@ class Manifest:
 
 
 class _BadRow(Exception):
-    def __init__(self, code: str, detail: str, custom_id: str | None = None) -> None:
+    def __init__(self, code: str, detail: str, custom_id: str | None = None, *, params: Params | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.custom_id = custom_id
+        self.params = params
 
 
 #: The cells of a row of CSV, by column.
@@ -132,7 +134,8 @@ class _Reader:
         if given.custom_id is not None:
             earlier = self._lines.setdefault(given.custom_id, line)
             if earlier != line:
-                raise _BadRow("custom_id_repeated", f"custom_id: It was on line {earlier} already.", given.custom_id)
+                detail = f"custom_id: It was on line {earlier} already."
+                raise _BadRow("custom_id_repeated", detail, given.custom_id, params={"line": earlier})
         if not self._reading.has_mask and given.chosen_mask is None:
             raise _BadRow("mask_missing", "mask: The row has no mask, and the job has none either.", given.custom_id)
         if isinstance(given.mask, BoxesMask):
@@ -140,7 +143,8 @@ class _Reader:
         try:
             return new_image(given, self._reading.settings, options=self._shared(given.options))
         except Refused as error:
-            raise _BadRow(error.code, f"{error.field}: {error.detail}", given.custom_id) from error
+            detail = f"{error.field}: {error.detail}"
+            raise _BadRow(error.kind, detail, given.custom_id, params=error.params) from error
 
     def _shared(self, options: ImageOptions | None) -> ImageOptions | None:
         """The first row's options that are equal to these, all scalars: 100,000 equal objects take 75 MB."""
@@ -176,7 +180,7 @@ class _Reader:
     def _refuse(self, line: int, error: _BadRow) -> None:
         self._bad += 1
         if len(self._faults) < MAX_FAULTS:
-            self._faults.append(Fault(line=line, code=error.code, detail=str(error)))
+            self._faults.append(Fault(line=line, code=error.code, params=error.params, detail=str(error)))
         if self._reading.skips:
             self._manifest.bad.append(
                 SkippedRow(line=line, custom_id=error.custom_id, code=error.code, detail=str(error))
@@ -189,10 +193,11 @@ def _validate(row: str | Cells) -> requests.NewImage:
             return requests.NewImage.model_validate_json(row)
         return requests.NewImage.model_validate(_fields_of(row))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = "/".join(str(part) for part in first["loc"] if part not in UNION_TAGS)
         detail = sentence(first["type"], first["msg"])
-        raise _BadRow("validation_failed", f"{where}: {detail}" if where else detail, _custom_id(row)) from error
+        code, params = kind_of(first)
+        raise _BadRow(code, f"{where}: {detail}" if where else detail, _custom_id(row), params=params) from error
 
 
 def _custom_id(row: str | Cells) -> str | None:
@@ -222,7 +227,7 @@ def _fields_of(cells: Cells) -> JsonObject:
             try:
                 fields[name] = json.loads(text)
             except (ValueError, RecursionError):
-                raise _BadRow("validation_failed", f"{name}: The cell is not JSON.", _custom_id(cells)) from None
+                raise _BadRow("cell_not_json", f"{name}: The cell is not JSON.", _custom_id(cells)) from None
         else:
             fields[name] = text
     for name, own in parts.items():
@@ -256,7 +261,8 @@ def _json_lines(text: io.TextIOWrapper) -> Iterator[Row]:
             continue
         while line and not line.endswith("\n"):
             line = text.readline(LONGEST_LINE)
-        yield number, _BadRow("validation_failed", f"The line is longer than {LONGEST_LINE} characters.")
+        detail = f"The line is longer than {LONGEST_LINE} characters."
+        yield number, _BadRow("line_too_long", detail, params={"most": LONGEST_LINE})
 
 
 def _is_part(column: str) -> bool:
@@ -281,7 +287,8 @@ def _csv(text: io.TextIOWrapper) -> Iterator[Row]:
         for cells in reader:
             if cells and len(cells) != len(header):
                 detail = f"The row has {len(cells)} cells; the first line names {len(header)} columns."
-                yield reader.line_num, _BadRow("validation_failed", detail)
+                params: Params = {"cells": len(cells), "columns": len(header)}
+                yield reader.line_num, _BadRow("cells_wrong", detail, params=params)
             elif any(cells):
                 yield reader.line_num, dict(zip(header, cells, strict=True))
     except csv.Error as error:

@@ -46,7 +46,7 @@ def share_fault(data: bytes, settings: Settings, options: JobOptions, place: str
     if share <= most:
         return None
     detail = f"The mask marks {share:.1%} of its pixels; the limit is {most:.0%}. Are black and white swapped?"
-    return Fault(pointer=place, detail=detail)
+    return Fault(pointer=place, code=CODE, detail=detail)
 
 
 def check_uploaded_masks(stores: Stores, tenant: str, job: NewJob) -> None:

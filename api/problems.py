@@ -18,6 +18,7 @@ from uuid6 import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Fault
+from api.fault_kinds import kind_of
 from api.problem_kinds import CATALOGUE, type_of
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.masks import UNION_TAGS
@@ -75,15 +76,17 @@ def pointer(*path: str | int) -> str:
 
 def validation_problem(error: ValidationError, location: str = "json", prefix: tuple[str | int, ...] = ()) -> Problem:
     """The problem of a pydantic error, each fault with its place. ``location`` is ``json`` or ``query``."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_input=False)
     faults = []
     for item in details[:MAX_FAULTS]:
         path = (*prefix, *(part for part in item["loc"] if part not in UNION_TAGS))
         detail = sentence(item["type"], item["msg"])
+        code, params = kind_of(item)
         if location == "query":
-            faults.append(Fault(parameter=str(path[0]) if path else None, detail=detail))
+            place = str(path[0]) if path else None
+            faults.append(Fault(parameter=place, code=code, params=params, detail=detail))
         else:
-            faults.append(Fault(pointer=pointer(*path), detail=detail))
+            faults.append(Fault(pointer=pointer(*path), code=code, params=params, detail=detail))
     more = "" if len(details) == 1 else f" {len(details)} faults in all."
     first = faults[0]
     return Problem("validation_failed", f"{first.pointer or first.parameter}: {first.detail}{more}", faults=faults)

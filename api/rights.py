@@ -24,5 +24,7 @@ def require_rights(fields: Mapping[str, Any]) -> None:
             f"Say by which right the marks may be removed: {', '.join(missing)} missing. rights_basis is owner, "
             "licensee or authorised_agent; attested_by names who answers for it; rights_reference says where it is "
             "written down.",
-            faults=[Fault(pointer=pointer(name), detail="This field is required.") for name in missing],
+            faults=[
+                Fault(pointer=pointer(name), code="field_missing", detail="This field is required.") for name in missing
+            ],
         )

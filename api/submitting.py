@@ -61,7 +61,7 @@ def _write(
         raise Problem(
             "webhook_unknown",
             f"There is no webhook {error.identifier!r}. Make it with POST /v1/webhooks first.",
-            faults=[Fault(pointer=pointer(webhook_field), detail="There is no such webhook.")],
+            faults=[Fault(pointer=pointer(webhook_field), code="webhook_unknown", detail="There is no such webhook.")],
         ) from error
 
 

@@ -15,4 +15,5 @@ def check_webhook_url(url: str, *, allow_private: bool, path: tuple[str, ...] = 
     """
     reason = reason_against(url, allow_private=allow_private)
     if reason is not None:
-        raise Problem("url_not_allowed", reason, faults=[Fault(pointer=pointer(*path, "url"), detail=reason)])
+        fault = Fault(pointer=pointer(*path, "url"), code="url_not_allowed", detail=reason)
+        raise Problem("url_not_allowed", reason, faults=[fault])

@@ -37,7 +37,13 @@ class Fault(BaseModel):
     pointer: str | None = Field(default=None, description="JSON pointer into the body.", examples=["#/images/0/name"])
     parameter: str | None = Field(default=None, description="Name of the query parameter.")
     line: int | None = Field(default=None, description="Line of the manifest, from 1.")
-    code: str | None = Field(default=None, description="The code of a manifest's bad row.")
+    code: str = Field(
+        description="Stable: programs may depend on it. A code of faults (docs/api.md), or that of a problem.",
+        examples=["field_missing"],
+    )
+    params: dict[str, str | int | float] | None = Field(
+        default=None, description="Values that belong to the code, such as a limit.", examples=[{"most": 200}]
+    )
     detail: str
 
 

@@ -125,7 +125,8 @@ def send_form(token: str) -> Response:
     file = request.files.get("file")
     if file is None:
         detail = "Send the picture in a part of this name, with a file name."
-        raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("file"), detail=detail)])
+        fault = Fault(pointer=pointer("file"), code="field_missing", detail=detail)
+        raise Problem("validation_failed", detail, faults=[fault])
     size = file.stream.seek(0, io.SEEK_END)
     if link.max_bytes is not None and size > link.max_bytes:
         raise too_large

@@ -79,13 +79,15 @@ def submit() -> tuple[answers.Job, int, dict[str, str]]:
 def _terms() -> ManifestTerms:
     """The part ``job``. Raises Problem: a part is unknown, missing or wrong."""
     faults = [
-        Fault(pointer=pointer(name), detail="Unknown part: remove it or correct its name.")
+        Fault(pointer=pointer(name), code="field_unknown", detail="Unknown part: remove it or correct its name.")
         for name in sorted(({*request.form} - {"job"}) | ({*request.files} - {"manifest"}))
     ]
     if len(request.files.getlist("manifest")) != 1:
-        faults.append(Fault(pointer=pointer("manifest"), detail="Send one file in a part of this name."))
+        detail = "Send one file in a part of this name."
+        faults.append(Fault(pointer=pointer("manifest"), code="part_must_be_file", detail=detail))
     if len(request.form.getlist("job")) != 1:
-        faults.append(Fault(pointer=pointer("job"), detail="Send one JSON object in a part of this name."))
+        detail = "Send one JSON object in a part of this name."
+        faults.append(Fault(pointer=pointer("job"), code="part_must_be_text", detail=detail))
     if faults:
         raise Problem("validation_failed", f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
     try:

@@ -73,8 +73,7 @@ def redo(job_id: str, json_data: requests.NewRedo) -> tuple[answers.Job, int, di
         check_text(json_data.mask, backend.settings, "mask/mode")
     except Refused as error:
         field = pointer(*error.field.split("/"))
-        fault = Fault(pointer=field, detail=error.detail)
-        raise Problem(error.code, f"{field}: {error.detail}", faults=[fault]) from error
+        raise Problem(error.code, f"{field}: {error.detail}", faults=[error.fault(field)]) from error
     destination = read_destination(json_data.destination)
     if destination is not None:
         probe_destination(backend, destination)
@@ -104,7 +103,8 @@ def redo(job_id: str, json_data: requests.NewRedo) -> tuple[answers.Job, int, di
         )
     except NotFound as error:
         if error.kind == "webhook endpoint":
-            fault = Fault(pointer=pointer("webhook_id"), detail="There is no such webhook.")
-            raise Problem("webhook_unknown", f"There is no webhook {error.identifier!r}.", faults=[fault]) from error
+            code, place = "webhook_unknown", pointer("webhook_id")
+            fault = Fault(pointer=place, code=code, detail="There is no such webhook.")
+            raise Problem(code, f"There is no webhook {error.identifier!r}.", faults=[fault]) from error
         raise
     return accepted(answers.Job.of(done.made), replayed=done.replayed)

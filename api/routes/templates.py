@@ -8,7 +8,7 @@ from flask import Response
 from api import answers, auth, cursors, requests
 from api.answers import Fault
 from api.bodies import must_be_json
-from api.gathering import known_places
+from api.gathering import known_places, unknown_upload
 from api.idempotency import done_once
 from api.problems import Problem, pointer, responses
 from api.stores import stores
@@ -56,8 +56,8 @@ def create(json_data: requests.NewTemplate) -> tuple[answers.Template, int, dict
         job = error.kind == "job"
         place = pointer("estimate", "job_id") if job else pointer("webhook_id")
         detail = f"There is no {error.kind} {error.identifier!r}."
-        faults = [Fault(pointer=place, detail=detail)]
-        raise Problem("job_unknown" if job else "webhook_unknown", detail, faults=faults) from error
+        code = "job_unknown" if job else "webhook_unknown"
+        raise Problem(code, detail, faults=[Fault(pointer=place, code=code, detail=detail)]) from error
     return answers.Template.of(made), 202, headers
 
 
@@ -97,7 +97,7 @@ def _places_of(body: requests.NewTemplate, unknown: set[str]) -> list[Fault]:
         named = body.estimate.upload_ids or []
         places += [pointer("estimate", "upload_ids", at) for at, upload_id in enumerate(named) if upload_id in unknown]
         places += known_places(body.estimate, unknown, "estimate")
-    return [Fault(pointer=place, detail="The upload does not exist or has expired.") for place in places]
+    return [unknown_upload(place) for place in places]
 
 
 @blueprint.get("/v1/templates")

@@ -8,6 +8,7 @@ from flask import Response
 from api import answers, auth, requests
 from api.answers import Fault
 from api.bodies import only_json
+from api.fault_kinds import Params
 from api.idempotency import done_once
 from api.problems import Problem, pointer, responses
 from api.stores import Stores, stores
@@ -50,7 +51,9 @@ def create(json_data: requests.NewUploads) -> tuple[answers.Uploads, int, dict[s
         if file.size is not None and file.size > backend.settings.max_image_bytes:
             detail = f"The file may have {backend.settings.max_image_bytes} bytes at most."
             place = pointer("files", index, "size")
-            raise Problem("image_too_large", detail, faults=[Fault(pointer=place, detail=detail)])
+            raise Problem(
+                "image_too_large", detail, faults=[Fault(pointer=place, code="image_too_large", detail=detail)]
+            )
     _hold_parts(json_data.files)
     created, headers = done_once(
         lambda once: create_uploads_once(
@@ -103,8 +106,9 @@ def renew_parts(upload_id: str, json_data: requests.WantedParts) -> answers.Uplo
     for index, number in enumerate(json_data.numbers):
         if number > len(sizes):
             detail = f"The file has {len(sizes)} parts."
-            place = pointer("numbers", index)
-            raise Problem("validation_failed", f"{place}: {detail}", faults=[Fault(pointer=place, detail=detail)])
+            params: Params = {"most": len(sizes)}
+            fault = Fault(pointer=pointer("numbers", index), code="part_unknown", params=params, detail=detail)
+            raise Problem("validation_failed", f"{fault.pointer}: {detail}", faults=[fault])
     return answers.UploadParts(
         parts=[_part(backend, upload, parts_id, number, sizes[number - 1]) for number in json_data.numbers]
     )
@@ -168,8 +172,9 @@ def _hold_parts(files: list[requests.NewUpload]) -> None:
             parts += len(part_sizes(file.size or 0))
         if parts > _MAX_PARTS:
             detail = f"Up to here the files have {parts} parts; one request may ask for {_MAX_PARTS}. Ask in several."
-            place = pointer("files", index)
-            raise Problem("validation_failed", f"{place}: {detail}", faults=[Fault(pointer=place, detail=detail)])
+            params: Params = {"most": _MAX_PARTS}
+            fault = Fault(pointer=pointer("files", index), code="parts_too_many", params=params, detail=detail)
+            raise Problem("validation_failed", f"{fault.pointer}: {detail}", faults=[fault])
 
 
 def _in_one(backend: Stores, upload: Upload, *, by_form: bool) -> answers.Upload:

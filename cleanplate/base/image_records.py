@@ -73,11 +73,12 @@ class ImageRecord(Report):
     format: str | None = Field(default=None, description="The result's format.", examples=["JPEG"])
     written: str | None = Field(
         default=None,
-        description="How the file was written: `spliced`, `lossless`, `recoded` or `converted`.",
+        description="How the file was written: `spliced`, `lossless`, `recoded`, `converted`; `mask`: it is the mask.",
         examples=["spliced"],
     )
     reason: str | None = Field(
-        default=None, description="Sentences about the file's repair; `text_not_found`: why it was skipped."
+        default=None,
+        description="Sentences about the file's repair; `text_not_found`, `mark_not_found`: why it was skipped.",
     )
     outside_db: float | None = Field(
         default=None,
@@ -116,6 +117,9 @@ class ImageRecord(Report):
     strength: list[float] | None = Field(default=None, description="Of each mark, relative to its template.")
     shift: list[tuple[int, int]] | None = Field(
         default=None, description="Of each mark: its distance from the template's place, in pixels."
+    )
+    certainty: list[float] | None = Field(
+        default=None, description="With `result: mask`, of each mark: how sure it is that it is there, 0 to 1."
     )
     residual_mark: bool | None = Field(default=None, description="Whether a mark still shows.")
     texts: list[str] | None = Field(default=None, description="Texts that were taken off, at most 20.")

@@ -35,6 +35,13 @@ class _Options(BaseModel):
             "The record's `recovered` is the share of the mask that was recovered."
         ),
     )
+    result: Literal["picture", "mask"] = Field(
+        default="picture",
+        description=(
+            "What comes back. `picture`: the repaired one. `mask`: a PNG of the picture's size, white where its mark "
+            "was found, and nothing is repaired: to look at, or to change before a repair."
+        ),
+    )
     mask_inverted: bool = Field(
         default=False, description="Whether the mask is black, not white, where the picture is to be repaired."
     )

@@ -26,6 +26,7 @@ from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
 from workers.device.images.delivery import deliver
 from workers.device.images.fetching import boxes_file, placement_of
+from workers.device.images.found_mask import marks_result, mask_result
 from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import ResultFile, result_extension, sha256, success
 from workers.device.images.shard_executor import ShardExecutor
@@ -62,7 +63,8 @@ class Steps:
                 try_decode(source, self._limits)
             if image.templates:
                 templates = self._templates.templates_of(image)
-                next_step = functools.partial(self._unblend, context, source, templates)
+                how = self._find_marks if image.options.result == "mask" else self._unblend
+                next_step = functools.partial(how, context, source, templates)
             elif isinstance(image.mask, TextMask):
                 text = wanted(image.mask.texts or (), image.mask.areas or ())
                 next_step = functools.partial(self._find_text, context, source, text)
@@ -91,7 +93,7 @@ class Steps:
                 markings=self._resources.markings,
             )
             context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
-        self._executor.submit_fill(context, functools.partial(self._fill, context))
+        self._submit_task(context)
 
     def _find_text(self, context: ImageContext, source: bytes, text: Wanted) -> None:
         """Decode, and find the mask in the picture; a picture without the mark keeps its source as the result."""
@@ -118,7 +120,25 @@ class Steps:
             result = source_as_result(source, self._limits)
             self._executor.submit_store(context, functools.partial(self._store, context, result))
         else:
+            self._submit_task(context)
+
+    def _submit_task(self, context: ImageContext) -> None:
+        """Fill the task's hole, or end with its mask where the job asks for that."""
+        painted = context.decoded_task.painted
+        if context.image.options.result == "mask" and painted is not None:
+            result = mask_result(painted, ImageRecord())
+            self._executor.submit_store(context, functools.partial(self._store, context, result))
+        else:
             self._executor.submit_fill(context, functools.partial(self._fill, context))
+
+    def _find_marks(self, context: ImageContext, source: bytes, templates: list[Template]) -> None:
+        """Decode, and find the templates' marks, which become the result as a mask."""
+        self._executor.check_not_stopping()
+        context.sha256 = FileHashes(source=sha256(source))
+        ids = [used.id for used in context.image.templates]
+        with self._resources.activity.step(), context.timed("decode"), bounded(context.nbytes):
+            result = marks_result(source, templates, ids, self._limits)
+        self._executor.submit_store(context, functools.partial(self._store, context, result))
 
     def _unblend(self, context: ImageContext, source: bytes, templates: list[Template]) -> None:
         """Decode, un-blend and encode in one step; the network fills the pixels that un-blending cannot recover."""

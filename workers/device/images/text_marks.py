@@ -24,8 +24,8 @@ def text_record(marks: TextMarks) -> ImageRecord:
     )
 
 
-def source_as_result(source: bytes, limits: Limits) -> ResultFile:
-    """The source's own file, as the result of a picture without the mark."""
+def source_as_result(source: bytes, limits: Limits, *, reason: str = "text_not_found") -> ResultFile:
+    """The source's own file, as the result of a picture without the mark; ``reason`` is a code."""
     facts = probe(source, limits)
     return ResultFile(
         data=source,
@@ -33,6 +33,6 @@ def source_as_result(source: bytes, limits: Limits) -> ResultFile:
         extension=facts.extension,
         width=facts.width,
         height=facts.height,
-        record=ImageRecord(reason="text_not_found", format=facts.format),
+        record=ImageRecord(reason=reason, format=facts.format),
         changed=False,
     )

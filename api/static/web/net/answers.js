@@ -84,6 +84,7 @@
  *   masked_share?: number,
  *   residual_mark?: boolean,
  *   texts?: string[],
+ *   certainty?: number[],
  *   left_out?: string[],
  *   extension_changed?: { from: string, to: string },
  *   extension_kept?: { name: string, format: string },
@@ -200,6 +201,8 @@
  * @typedef {{
  *   pointer: string | null,
  *   line: number | null,
+ *   code: string,
+ *   params: Record<string, string | number> | null,
  *   detail: string,
  * }} Fault
  */

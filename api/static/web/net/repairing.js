@@ -15,12 +15,14 @@ import { Problem, callPatiently, delay, fetchBlob, fetchView, retryWhileAway, un
  * The progress of a repair; `share` of the bytes sent is 0 to 1.
  * @typedef {{ stage: "sending", share: number }
  *   | { stage: "waiting" }
+ *   | { stage: "searching" }
  *   | { stage: "repairing", done: number, total: number | null }
  *   | { stage: "fetching" }} Progress
  */
 /** @typedef {{ onProgress: (progress: Progress) => void, onWait: (away: boolean) => void, signal: AbortSignal }} WaitOptions */
 /** @typedef {Pick<Job, "links">} RunningJob what the waiting for a job needs */
-/** @typedef {WaitOptions & { onJob: (job: RunningJob) => void }} RepairOptions */
+/** @typedef {{ method?: "recover" | "fill", model?: string }} How as the API takes it; without a field as the service chooses */
+/** @typedef {WaitOptions & { onJob: (job: RunningJob) => void, how: How }} RepairOptions */
 /** @typedef {{ blob: Blob, image: Image }} Result the result's file, and the job's image */
 
 const MOST_NAME = 200;
@@ -158,16 +160,29 @@ export class BackgroundUpload {
  * @param {RepairOptions} options
  * @returns {Promise<Result>}
  */
-export async function repairPicture(upload, name, mask, rights, { onProgress, onWait, onJob, signal }) {
+export async function repairPicture(upload, name, mask, rights, { onProgress, onWait, onJob, signal, how }) {
+  const fields = async () => ({ mask_upload_id: await uploadFile("mask.json", mask, { onWait, signal }), options: how });
+  const job = await submitRepair(upload, name, fields, rights, { onProgress, onWait, signal });
+  onJob({ links: job.links });
+  return awaitResult(job, { onProgress, onWait, signal });
+}
+
+/**
+ * Submit a job of one picture. Throws Problem, or AbortError.
+ * @param {BackgroundUpload} upload
+ * @param {string} name
+ * @param {() => Promise<Record<string, unknown>>} fields of the job, its mask among them; called once the picture is sent
+ * @param {Statement} rights
+ * @param {WaitOptions} options
+ * @returns {Promise<Job>}
+ */
+export async function submitRepair(upload, name, fields, rights, { onProgress, onWait, signal }) {
   const options = { onWait, signal };
   onProgress({ stage: "sending", share: 0 });
   const source = await upload.id({ onProgress: (share) => { onProgress({ stage: "sending", share }); }, ...options });
-  const maskId = await uploadFile("mask.json", mask, options);
-  const body = { kind: "repair", ...nameOf(name), images: [{ upload_id: source, name }], mask_upload_id: maskId, ...rights };
+  const body = { kind: "repair", ...nameOf(name), images: [{ upload_id: source, name }], ...(await fields()), ...rights };
   const headers = { "Idempotency-Key": crypto.randomUUID() };
-  const job = /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, ...options }));
-  onJob({ links: job.links });
-  return awaitResult(job, { onProgress, onWait, signal });
+  return /** @type {Job} */ (await callPatiently("POST", "/v1/jobs", { body, headers, ...options }));
 }
 
 /**

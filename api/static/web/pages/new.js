@@ -14,6 +14,7 @@ import { Marking, WAYS } from "../parts/marking.js";
 import { Samples } from "../parts/samples.js";
 import { markTool, onToolChoice } from "../parts/toolbox.js";
 import { Unusable } from "../files/unusable.js";
+import { faultText } from "../words/faults.js";
 import { sentenceOf } from "../words/reasons.js";
 import { secondsBetween } from "../words/states.js";
 import { bytes, duration, n, number, t } from "../words/texts.js";
@@ -305,9 +306,9 @@ function showError(error) {
     return;
   }
   byId("faults-title").textContent = t(error.title);
-  byId("faults-list").replaceChildren(...faults.slice(0, MOST_SHOWN_FAULTS).map(({ line, pointer, detail }) => {
-    const place = line ? t("line {count}", { count: number(line) }) : pointer;
-    return createElement("li", {}, place ? `${place}: ` : "", createElement("span", { lang: "en" }, detail));
+  byId("faults-list").replaceChildren(...faults.slice(0, MOST_SHOWN_FAULTS).map((fault) => {
+    const place = fault.line ? t("line {count}", { count: number(fault.line) }) : fault.pointer;
+    return createElement("li", {}, place ? `${place}: ` : "", createElement("span", {}, faultText(fault)));
   }));
   byId("faults").scrollIntoView({ block: "center" });
 }

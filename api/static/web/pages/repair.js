@@ -5,13 +5,14 @@ import { onDrop, readClipboardPicture } from "../files/incoming.js";
 import { Shelf } from "../files/shelf.js";
 import { Unusable } from "../files/unusable.js";
 import { confirmAction } from "../frame/confirm.js";
-import { buttonById, byId, dialogById, inputById, isAbort, query } from "../frame/dom.js";
+import { buttonById, byId, dialogById, inputById, isAbort, optionalById, query } from "../frame/dom.js";
 import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import * as rights from "../frame/rights.js";
 import { Problem, hasCode } from "../net/api.js";
 import { awaitResult, openForRepair, openResult, repairPicture } from "../net/repairing.js";
 import { brushSize, resizedValue } from "../parts/brush.js";
 import { Busy } from "../parts/busy.js";
+import { NetworkChoice } from "../parts/networks.js";
 import { Strip } from "../parts/strip.js";
 import { markTool, onToolChoice } from "../parts/toolbox.js";
 import { Comparison } from "../picture/comparison.js";
@@ -24,16 +25,17 @@ import { Work } from "../picture/work.js";
 import { bytes, number, t } from "../words/texts.js";
 
 /** @import { Statement } from "../frame/rights.js" */
-/** @import { RepairOptions, Result } from "../net/repairing.js" */
+/** @import { How, RepairOptions, Result, WaitOptions } from "../net/repairing.js" */
+/** @import { Found } from "../parts/finding.js" */
 /** @import { Bench, Tool } from "../picture/gestures.js" */
 /** @import { Line, Shape, Size, Strokes } from "../picture/strokes.js" */
-/** @import { Step } from "../picture/work.js" */
+/** @import { Outcome, Step } from "../picture/work.js" */
 
 /** @type {Tool[]} */
 const TOOLS = ["select", "brush", "eraser", "rectangle", "lasso", "hand"];
 /** @type {Partial<Record<string, Tool>>} */
 const TOOL_KEYS = { s: "select", b: "brush", e: "eraser", r: "rectangle", l: "lasso", h: "hand" };
-// The modules of masks and of selections are loaded when they are used first: most visits need neither.
+// The modules of masks, of selections and of searches are loaded when they are used first: most visits need none.
 const ENLARGE = 1.4;
 const { maxBytes, maxPixels, owner = "" } = byId("bench").dataset;
 const limits = { bytes: Number(maxBytes), pixels: Number(maxPixels) };
@@ -54,6 +56,7 @@ let tabMoves = false;
 
 const view = new View(canvas, () => { comparison.follow(); });
 const busy = new Busy(view);
+const networks = new NetworkChoice();
 const steps = new StepList(byId("steps"), (step) => { chooseStep(step); });
 const strip = new Strip({
   onChoice: reportingErrors((work) => showWork(work)),
@@ -284,14 +287,32 @@ async function eraseAll() {
 }
 
 /**
- * Repair the painted part of a work's current step.
+ * Repair the current step's parent once more, in the other way: recovered, or filled.
+ */
+async function redoOtherwise() {
+  const work = current;
+  const { parent, outcome } = work?.current ?? {};
+  if (!work || !parent || !outcome || work.repair) return;
+  const statement = await rights.requireStatement();
+  if (statement) await repairWork(work, statement, { step: parent, method: otherWay(outcome) });
+}
+
+/** @param {Outcome} outcome */
+function otherWay({ recovered }) {
+  return recovered === null ? "recover" : "fill";
+}
+
+/**
+ * Repair the painted part of a work's step.
  * @param {Work} work
  * @param {Statement} statement
+ * @param {{ step?: Step, method?: "recover" | "fill" }} [how] `step`: instead of the current one
  */
-async function repairWork(work, statement) {
-  if (work.repair || work.current.strokes.isEmpty) return;
-  const { picture: { name, width, height }, strokes, upload } = work.current;
-  await repairing(work, work.current, async (options) => {
+async function repairWork(work, statement, { step = work.current, method } = {}) {
+  if (work.repair || step.strokes.isEmpty) return;
+  const { picture: { name, width, height }, strokes, upload } = step;
+  const how = { ...networks.option, ...(method && { method }) };
+  await repairing(work, step, how, async (options) => {
     const mask = await maskFile(strokes, width, height);
     if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
     const attempt = () => repairPicture(upload, name, mask, statement, options);
@@ -311,16 +332,37 @@ async function resume(work) {
   const job = work.leftJob;
   const step = work.steps.find(({ id }) => id === job?.step);
   work.leftJob = null;
-  if (job && step) await repairing(work, step, (options) => awaitResult(job, options));
+  if (job && step) await repairing(work, step, {}, (options) => awaitResult(job, options));
 }
 
 /**
  * Run a repair of a step; its result becomes a step of the work.
  * @param {Work} work
  * @param {Step} step
+ * @param {How} how
  * @param {(options: RepairOptions) => Promise<Result>} run
  */
-async function repairing(work, step, run) {
+async function repairing(work, step, how, run) {
+  await atTheService(work, step, async (options) => {
+    const result = await run({ ...options, how });
+    const picture = await openResult(result, step.picture.name, limits);
+    options.signal.throwIfAborted();
+    const recovered = result.image.record.recovered ?? null;
+    const added = work.add(picture, step, { method: how.method ?? "auto", recovered });
+    lastMask = { shapes: step.strokes.shapes, size: step.picture, work };
+    work.repair = null;
+    keep(work, [added]);
+    showResult(work, added);
+  });
+}
+
+/**
+ * Do something with a step at the service, with progress over the stage, and a way to stop it.
+ * @param {Work} work
+ * @param {Step} step
+ * @param {(options: Omit<RepairOptions, "how">) => Promise<void>} act
+ */
+async function atTheService(work, step, act) {
   const controller = new AbortController();
   const { signal } = controller;
   const repair = (work.repair = /** @type {import("../picture/work.js").Repair} */ ({
@@ -328,7 +370,7 @@ async function repairing(work, step, run) {
   }));
   showBusy();
   try {
-    const result = await run({
+    await act({
       onProgress(progress) {
         repair.progress = progress;
         if (work === current) busy.report(progress);
@@ -343,32 +385,27 @@ async function repairing(work, step, run) {
       },
       signal,
     });
-    const picture = await openResult(result, step.picture.name, limits);
-    signal.throwIfAborted();
-    const added = work.add(picture, step);
-    lastMask = { shapes: step.strokes.shapes, size: step.picture, work };
-    work.repair = null;
-    keep(work, [added]);
-    showResult(work, added);
-    tellRecovered(result);
   } catch (error) {
     work.repair = null;
     if (strip.works.includes(work)) keep(work); // it may be put away by now
     if (!isAbort(error)) showError(error, strip.works.length > 1 ? work.name : "");
   } finally {
+    work.repair = null;
     showBusy();
   }
 }
 
-/**
- * Say how much of the result is the picture's own, where a mark let it through.
- * @param {Result} result
- */
-function tellRecovered({ image }) {
-  const { recovered } = image.record;
-  if (typeof recovered !== "number") return;
-  const share = Math.round(100 * recovered);
-  notify("info", t("Recovered {recovered} %, invented {invented} %", { recovered: number(share), invented: number(100 - share) }));
+/** Say how much of the result is the picture's own, and offer the other way. */
+function showOutcome() {
+  const outcome = current?.current.outcome ?? null;
+  byId("outcome").hidden = !outcome || current?.repair !== null || !current.current.strokes.isEmpty;
+  if (!outcome) return;
+  const share = Math.round(100 * (outcome.recovered ?? 0));
+  byId("outcome-text").textContent = outcome.recovered === null
+    ? t("All of it is invented by the network")
+    : t("Recovered {recovered} %, invented {invented} %", { recovered: number(share), invented: number(100 - share) });
+  byId("outcome-other").textContent = otherWay(outcome) === "fill" ? t("Fill instead") : t("Recover instead");
+  byId("outcome-other").hidden = outcome.method === "recover" && outcome.recovered === null; // it was tried
 }
 
 /**
@@ -408,7 +445,38 @@ function stop() {
   current?.repair?.controller.abort();
 }
 
-/* The mask: selected, of the last picture, as a file */
+/* The mask: found by the service, selected, of the last picture, as a file */
+
+/** @param {File} [logo] to be found; without one the text is */
+async function find(logo) {
+  const work = current;
+  if (!work || work.repair || comparison.active) return;
+  const statement = await rights.requireStatement();
+  if (!statement) return;
+  const step = work.current;
+  const { findLogo, findText } = await import("../parts/finding.js");
+  const search = (/** @type {WaitOptions} */ options) => (logo ? findLogo(logo, step, statement, options) : findText(step, statement, options));
+  await atTheService(work, step, async (options) => {
+    const found = await search(options).catch((/** @type {unknown} */ error) => {
+      if (!hasCode(error, "upload_unknown")) throw error;
+      step.upload.renew(); // the service keeps uploads for a while only: send it again, once
+      return search(options);
+    });
+    if (found) paintFound(work, step, found);
+  });
+}
+
+/**
+ * @param {Work} work
+ * @param {Step} step
+ * @param {Found} found
+ */
+function paintFound(work, step, { pixels, tell }) {
+  step.strokes.add(pixels);
+  keep(work);
+  if (work === current) view.repaint();
+  tell();
+}
 
 let selecting = false;
 
@@ -514,6 +582,8 @@ function refresh() {
   buttonById("redo").disabled = locked || !strokes.canRedo;
   buttonById("clear").disabled = locked || strokes.isEmpty;
   buttonById("erase").disabled = locked || strokes.isEmpty;
+  for (const button of document.querySelectorAll("#finds button")) if (button instanceof HTMLButtonElement) button.disabled = locked || comparison.active;
+  showOutcome();
   buttonById("compare").disabled = locked || step === original;
   byId("again").hidden = !comparison.active;
   byId("first").hidden = locked || current.isRepaired || strokes.canUndo || strokes.canRedo;
@@ -596,6 +666,7 @@ const enlarge = () => { view.zoom(ENLARGE); };
 const reduce = () => { view.zoom(1 / ENLARGE); };
 const fit = () => { view.fit(); };
 const chooseFile = () => { inputById("file").click(); };
+const chooseLogo = () => { inputById("logo-file").click(); };
 const CLICKS = {
   choose: chooseFile,
   another: chooseFile,
@@ -609,6 +680,8 @@ const CLICKS = {
   "mask-save": saveMask,
   "mask-open": () => { inputById("mask-file").click(); },
   copy: copyResult,
+  "outcome-other": redoOtherwise,
+  "find-logo": chooseLogo,
   stop,
   undo,
   redo,
@@ -623,6 +696,7 @@ const CLICKS = {
     refresh();
   },
 };
+optionalById("find-text")?.addEventListener("click", reportingErrors(() => find()));
 for (const [id, act] of Object.entries(CLICKS)) buttonById(id).addEventListener("click", reportingErrors(act));
 slider.addEventListener("input", showBrush);
 onToolChoice(byId("tools"), TOOLS, chooseTool);
@@ -647,8 +721,8 @@ const KEYS = {
   pageup: () => turnOver(-1),
   pagedown: () => turnOver(1),
 };
-/** @type {Partial<Record<string, () => void>>} Keys that change the strokes: not while a repair runs. */
-const CHANGING_KEYS = { delete: clear, backspace: clear };
+/** @type {Partial<Record<string, () => void>>} Keys that change the paint: not while a repair runs. */
+const CHANGING_KEYS = { delete: clear, backspace: clear, t: () => { optionalById("find-text")?.click(); }, g: chooseLogo };
 
 byId("work").addEventListener("keydown", (event) => {
   const act = actionOf(event);
@@ -707,6 +781,11 @@ inputById("mask-file").addEventListener("change", reportingErrors(async () => {
   const file = inputById("mask-file").files?.[0];
   inputById("mask-file").value = "";
   await openMask(file);
+}));
+inputById("logo-file").addEventListener("change", reportingErrors(async () => {
+  const file = inputById("logo-file").files?.[0];
+  inputById("logo-file").value = "";
+  if (file) await find(file);
 }));
 onDrop(byId("dropping"), (transfer) => take([...transfer.files]));
 addEventListener("paste", reportingErrors((event) => take([...(event.clipboardData?.files ?? [])])));

@@ -87,6 +87,8 @@ function progressText(progress) {
     }
     case "waiting":
       return t("Waiting for a worker");
+    case "searching":
+      return t("Looking for the mark");
     case "repairing": {
       const { done, total } = progress;
       return total ? t("Repairing: tile {done} of {total}", { done: Math.min(done + 1, total), total }) : t("Repairing");

@@ -8,12 +8,35 @@ import { Strokes, fittedShapes } from "./strokes.js";
 /** @import { Progress, RunningJob } from "../net/repairing.js" */
 /** @import { Picture } from "./picture.js" */
 /** @import { Shape, Size, StrokesState } from "./strokes.js" */
-/** @typedef {{ id: string, parent: Step | null, picture: Picture, strokes: Strokes, upload: BackgroundUpload }} Step */
+/**
+ * How a step came to be: the way that was asked for, and the share of the mask's area that was recovered, null for none.
+ * @typedef {{ method: "auto" | "recover" | "fill", recovered: number | null }} Outcome
+ */
+/**
+ * @typedef {{
+ *   id: string,
+ *   parent: Step | null,
+ *   picture: Picture,
+ *   strokes: Strokes,
+ *   upload: BackgroundUpload,
+ *   outcome: Outcome | null,
+ * }} Step `outcome` is null for the original
+ */
 /**
  * A repair that runs; `job` is null until the service has taken it.
  * @typedef {{ controller: AbortController, step: Step, progress: Progress, away: boolean, job: RunningJob | null }} Repair
  */
-/** @typedef {{ id: string, parent: string | null, width: number, height: number, strokes: StrokesState }} StepRecord */
+/**
+ * `outcome` is missing in records of earlier versions.
+ * @typedef {{
+ *   id: string,
+ *   parent: string | null,
+ *   width: number,
+ *   height: number,
+ *   strokes: StrokesState,
+ *   outcome?: Outcome | null,
+ * }} StepRecord
+ */
 /**
  * A work as the browser keeps it; the files of its steps are kept apart. `job` runs for the step `job.step`.
  * @typedef {{
@@ -65,7 +88,7 @@ export class Work {
    */
   static begin(picture, upload) {
     const facts = { id: crypto.randomUUID(), name: picture.name, bytes: picture.blob.size, at: Date.now() };
-    return new Work(facts, [{ id: crypto.randomUUID(), parent: null, picture, strokes: new Strokes(), upload }]);
+    return new Work(facts, [{ id: crypto.randomUUID(), parent: null, picture, strokes: new Strokes(), upload, outcome: null }]);
   }
 
   /**
@@ -77,13 +100,13 @@ export class Work {
   static async restore(record, files) {
     /** @type {Map<string, Step>} */
     const steps = new Map();
-    for (const { id, parent, width, height, strokes } of record.steps) {
+    for (const { id, parent, width, height, strokes, outcome = null } of record.steps) {
       const file = files.find((one) => one.id === id);
       const parentStep = parent === null ? null : steps.get(parent);
       if (!file || parentStep === undefined) continue;
       const picture = await reopenPicture({ name: record.name, blob: file.blob, view: file.view, width, height });
       const upload = new BackgroundUpload(picture, { later: true });
-      steps.set(id, { id, parent: parentStep, picture, strokes: Strokes.from(strokes), upload });
+      steps.set(id, { id, parent: parentStep, picture, strokes: Strokes.from(strokes), upload, outcome });
     }
     const [original, ...others] = steps.values();
     if (!original) return null;
@@ -116,10 +139,11 @@ export class Work {
    * Add the result of a repair.
    * @param {Picture} picture
    * @param {Step} parent the step that was repaired
+   * @param {Outcome | null} [outcome]
    * @returns {Step}
    */
-  add(picture, parent) {
-    const step = { id: crypto.randomUUID(), parent, picture, strokes: new Strokes(), upload: new BackgroundUpload(picture, { later: true }) };
+  add(picture, parent, outcome = null) {
+    const step = { id: crypto.randomUUID(), parent, picture, strokes: new Strokes(), upload: new BackgroundUpload(picture, { later: true }), outcome };
     this.steps.push(step);
     this.current = step;
     return step;
@@ -156,7 +180,7 @@ export class Work {
     const { id, name, bytes, at, repair } = this;
     const steps = this.steps.map((step) => {
       const { width, height } = step.picture;
-      return { id: step.id, parent: step.parent?.id ?? null, width, height, strokes: step.strokes.state };
+      return { id: step.id, parent: step.parent?.id ?? null, width, height, strokes: step.strokes.state, outcome: step.outcome };
     });
     const job = repair?.job ? { ...repair.job, step: repair.step.id } : this.leftJob;
     return { id, owner, name, bytes, at, steps, current: this.current.id, job };

@@ -47,6 +47,9 @@ const REASONS = {
   template_gone: () => [t("The known mark was deleted"), t("Submit these pictures again in a new job, with another known mark.")],
   samples_too_few: () => [t("There are too few pictures to find the mark in"), t("Hand over more pictures with this mark, choose a known mark, or try with these all the same.")],
   mark_not_found: () => [t("The pictures share no mark"), t("Check whether all of them have it. A mark that differs from picture to picture has to be painted.")],
+  logo_without_alpha: () => [t("The logo has no transparent ground"), t("Save the logo as PNG with a transparent ground.")],
+  logo_empty: () => [t("The logo's file shows nothing"), t("Choose a PNG in which the logo can be seen.")],
+  logo_too_large: () => [t("The logo's file is too large"), t("Scale the logo down.")],
   sources_gone: () => [t("The pictures are gone"), t("Hand them over again in a new job.")],
   internal_error: () => [t("The service failed"), t("Try again. If it repeats, tell whoever runs the service: its log has the reason.")],
 };
