@@ -49,6 +49,7 @@ from storage.ledger.operations.audit import (
     heads,
     latest_entries,
 )
+from storage.ledger.operations.flow import note_waiting, recent_flow
 from storage.ledger.operations.queues import busy_workers, queues
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
@@ -351,6 +352,7 @@ HOT: dict[str, Call] = {
     "usage of a month": lambda crowded: list_account(
         crowded.shop.db, crowded.shop.tenant, today(crowded.shop.db) - timedelta(days=30), today(crowded.shop.db)
     ),
+    "flow": lambda crowded: (note_waiting(crowded.shop.db, 7), recent_flow(crowded.shop.db, steps=96, minutes=15)),
     "accounts and chain": lambda crowded: (fold_accounts(crowded.shop.db), chain(crowded.shop.db)),
 }
 #: Calls that people make now and then.

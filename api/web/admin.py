@@ -23,6 +23,7 @@ from storage.ledger.jobs import pauses
 from storage.ledger.operations import queues
 from storage.ledger.operations.audit import EntryFilter, find_entries, latest_entries
 from storage.ledger.operations.devices import list_devices, worker_state
+from storage.ledger.operations.flow import Flow, recent_flow
 from storage.ledger.tenants.accounts import sum_accounts, today
 from storage.ledger.tenants.tenants import create_key, list_keys, list_tenants, revoke_key
 from storage.ledger.webhooks.deliveries import failing_endpoints
@@ -41,6 +42,10 @@ _FILTERS = ("what", "job", "who")
 _EACH_IMAGE = "image"
 
 
+#: What the charts show, by name.
+_SPANS = {"hour": {"steps": 60, "minutes": 1}, "day": {"steps": 96, "minutes": 15}}
+
+
 @blueprint.before_request
 def _only_admins() -> None:
     if Scope.ADMIN not in auth.caller().scopes:
@@ -55,6 +60,14 @@ def page() -> Response:
 @blueprint.get("/admin/live")
 def live() -> Response:
     return show("admin_live.html", **_moving())
+
+
+@blueprint.get("/admin/flow")
+def flow() -> dict[str, Any]:
+    """The charts' figures: of each step the images that ended a minute, and those that waited; null: unknown."""
+    if not auth.operates():
+        raise Problem("scope_missing", "Only keys of the operator's tenants see the work of the whole service.")
+    return {name: _charted(recent_flow(stores().database, **span)) for name, span in _SPANS.items()}
 
 
 @blueprint.post("/admin/keys")
@@ -140,6 +153,15 @@ def _moving() -> dict[str, Any]:
         "busy": queues.busy_workers(backend.database) if seen is None else [],
         "devices": list_devices(backend.database) if seen is None else [],
         "health": _health() if seen is None else [],
+    }
+
+
+def _charted(flow: Flow) -> dict[str, Any]:
+    return {
+        "since": flow.since.isoformat(),
+        "step_s": flow.step.total_seconds(),
+        "ended": [step.ended for step in flow.steps],
+        "waiting": [step.waiting for step in flow.steps],
     }
 
 

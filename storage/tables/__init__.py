@@ -5,8 +5,10 @@ Ids are a prefix and a UUID of version 7 (``job_…``, ``img_…``), so that the
 
 from storage.tables.columns import ID, JSON_DOCUMENT, SERIAL, UtcDateTime, Word, metadata, new_id, time_column
 from storage.tables.devices import devices
+from storage.tables.flow import flow
 from storage.tables.jobs import attempts, images, job_deltas, jobs, pauses, skipped_rows
 from storage.tables.leaders import leaders
+from storage.tables.mails import mails
 from storage.tables.sessions import login_links, sessions
 from storage.tables.templates import job_templates, templates
 from storage.tables.tenants import (
@@ -37,6 +39,7 @@ __all__ = [
     "audit_log",
     "blob_deletions",
     "devices",
+    "flow",
     "idempotency_keys",
     "images",
     "job_deltas",
@@ -44,6 +47,7 @@ __all__ = [
     "jobs",
     "leaders",
     "login_links",
+    "mails",
     "metadata",
     "new_id",
     "pauses",

@@ -111,8 +111,8 @@ metadata = MetaData(
 )
 
 
-def time_column(name: str, *, nullable: bool = True, index: bool = False) -> Column[Any]:
-    return Column(name, UtcDateTime(), nullable=nullable, index=index)
+def time_column(name: str, *, nullable: bool = True, index: bool = False, primary_key: bool = False) -> Column[Any]:
+    return Column(name, UtcDateTime(), nullable=nullable, index=index, primary_key=primary_key)
 
 
 def partial_index(name: str, *columns: str | ColumnElement[Any], where: str, unique: bool = False) -> Index:

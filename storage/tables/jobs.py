@@ -52,6 +52,8 @@ jobs = Table(
     Column("webhook_endpoint_id", ID, ForeignKey("webhook_endpoints.id")),
     # Ids of further endpoints, as of its submission; some may have been deleted since. Empty: none.
     Column("further_webhooks", JSON_DOCUMENT),
+    # The address that is told of its end and of its review, the language, and the fate of the last mail. Empty: none.
+    Column("mail", JSON_DOCUMENT),
     # Empty for jobs that were submitted before the API required it.
     Column("rights_basis", String(20)),
     Column("attested_by", String(200)),

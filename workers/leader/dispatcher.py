@@ -34,11 +34,12 @@ from storage.ledger.jobs.pauses import recall_paused
 from storage.ledger.jobs.traces import trace_contexts
 from storage.ledger.operations import audit
 from storage.ledger.operations.devices import forget_devices
+from storage.ledger.operations.flow import forget_flow, note_waiting
 from storage.ledger.story import log_images
 from storage.ledger.templates.leases import reap_templates, take_templates
 from storage.ledger.tenants import idempotency
 from storage.ledger.tenants.accounts import fold_accounts
-from storage.records import ImageOfJob, Shard
+from storage.records import Backlog, ImageOfJob, Shard
 from workers.leader.pace import Pace
 from workers.leader.sweeper import Sweeper
 from workers.leader.webhook_delivery import WebhookSender
@@ -49,11 +50,12 @@ log = structlog.get_logger(__name__)
 
 #: Longest pause while the ledger or the broker is unavailable, in seconds.
 LONGEST_PAUSE_S = 5.0
-#: Seconds between two readings of the backlog for the metrics.
+#: Seconds between two readings of the backlog for the metrics, and for the charts of operations.
 BACKLOG_S = 5.0
+CHART_S = 20.0
 #: Seconds between two foldings of counts, and two links of the audit's chains. No user waits for either.
 FOLD_S = 2.0
-#: Seconds between two deletions of old idempotent answers and device reports.
+#: Seconds between two deletions of old idempotent answers, device reports and minutes of the flow.
 FORGET_S = 60.0
 #: Seconds after which published images that are neither in the queue nor leased count as lost.
 LOST_S = 5.0
@@ -77,7 +79,7 @@ class Dispatcher:
         self._unsent: deque[tuple[float, Shard]] = deque()
         self._pace = Pace(settings, clock)
         self._audit_key = audit_key(settings)
-        self._measured_at = self._folded_at = self._forgot_at = self._looked_at = -math.inf
+        self._measured_at = self._charted_at = self._folded_at = self._forgot_at = self._looked_at = -math.inf
         #: Images that were published and not leased at the last tick.
         self._under_way = 0
         #: Interactive shards published since the last bulk shard among them.
@@ -163,13 +165,25 @@ class Dispatcher:
             self._forgot_at = now
             idempotency.forget_old_answers(self._database)
             forget_devices(self._database)
+            forget_flow(self._database)
 
     def _measure_backlog(self) -> None:
-        """Set the metrics that autoscalers use; rarely, because it reads all open jobs."""
-        if not self._settings.metrics_port or self._clock() < self._measured_at + BACKLOG_S:
+        """Note the backlog for the charts, and in the metrics that autoscalers use; rarely: it reads all open jobs."""
+        now = self._clock()
+        charted = now >= self._charted_at + CHART_S
+        shown = self._settings.metrics_port and now >= self._measured_at + BACKLOG_S
+        if not (charted or shown):
             return
-        self._measured_at = self._clock()
         backlog = read_backlog(self._database)
+        if charted:
+            self._charted_at = now
+            note_waiting(self._database, backlog.queued + backlog.paused)
+        if shown:
+            self._measured_at = now
+            self._show(backlog)
+
+    def _show(self, backlog: Backlog) -> None:
+        """Set the metrics."""
         for priority, waiting in backlog.waiting.items():
             meters.IMAGES_QUEUED.labels(priority.value).set(waiting.queued)
             meters.IMAGES_RUNNING.labels(priority.value).set(waiting.running)

@@ -15,6 +15,7 @@ from storage.ledger.lifecycle.images import AttemptEnd, Branch, move_images
 from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.transitions import COMPLETE, LOSE, OPEN_JOB, RECLAIM
 from storage.ledger.operations import audit
+from storage.ledger.operations.flow import count_ended
 from storage.records import ImageOfJob, ImageState
 from storage.tables import images, job_deltas, jobs
 
@@ -58,11 +59,12 @@ def reap_leases(db: Database, *, max_attempts: int) -> Reaped:
 
 
 def fold_deltas(db: Database) -> Folded:
-    """Adds the rows of ``job_deltas`` to their jobs."""
+    """Adds the rows of ``job_deltas`` to their jobs, and the images that ended by them to the flow."""
     rows = ended = 0
     while True:
         with db.write() as connection:
             folded = fold(connection, limit=_BATCH)
+            count_ended(db, connection, folded.ended)
         rows += folded.rows
         ended += folded.ended
         if folded.rows < _BATCH:

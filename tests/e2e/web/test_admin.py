@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,30 @@ def test_the_parts_of_the_service_and_the_work_of_a_tenant_are_seen_at_a_glance(
     page.get_by_label("What", exact=True).select_option("Keys")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_text("Nothing matches.")).to_be_visible()
+
+
+def test_the_pace_and_the_backlog_are_charted_over_an_hour_and_a_day(page: Page, service: Embedded) -> None:
+    minutes = [
+        (datetime.now(UTC) - timedelta(minutes=ago)).replace(second=0, microsecond=0) for ago in range(40, 1, -1)
+    ]
+    rows = [(f"{minute:%Y-%m-%d %H:%M}:00.000000", 10 + number, 5 * number) for number, minute in enumerate(minutes)]
+    with closing(sqlite3.connect(service.home / "ledger.sqlite3", timeout=30)) as ledger, ledger:
+        ledger.executemany("INSERT OR REPLACE INTO flow (minute, ended, waiting) VALUES (?, ?, ?)", rows)
+    page.goto("/admin")
+    ended = page.locator("#flow-ended").get_by_role("img")
+    waiting = page.locator("#flow-waiting").get_by_role("img")
+    expect(waiting).to_have_accessible_name(re.compile(r"^Pictures that waited, last hour: last \d+, at most 190$"))
+    expect(ended).to_have_accessible_name(
+        re.compile(r"^Pictures that ended a minute, last hour: last [\d.]+, at most 48$")
+    )
+    expect(ended.locator(".chart-line")).not_to_have_count(0)
+    expect(waiting.locator("text").first).to_be_visible()
+    page.get_by_role("button", name="Last day").click()
+    expect(waiting).to_have_accessible_name(re.compile(r"^Pictures that waited, last day: last \d+, at most 190$"))
+    assert_accessible(page)
+    page.set_viewport_size(PHONE)
+    page.wait_for_function("document.querySelector('#flow-ended svg').clientWidth < 400")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_failed_posts_of_a_webhook_are_made_again(page: Page, service: Embedded, tmp_path: Path) -> None:

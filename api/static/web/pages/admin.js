@@ -2,10 +2,11 @@
 // failed posts of webhooks made again.
 
 import { confirmAction } from "../frame/confirm.js";
-import { buttonById, byId, cloneTemplate, createElement, query, readJson, setText } from "../frame/dom.js";
+import { buttonById, byId, cloneTemplate, createElement, optionalById, query, readJson, setText } from "../frame/dom.js";
 import { notify, reportingErrors } from "../frame/notices.js";
 import { callApi } from "../net/api.js";
 import { below } from "../net/below.js";
+import { followFlow } from "../parts/flow.js";
 import { factsOf, lookOf, looksOf, samplesOf, titleOf } from "../parts/templates.js";
 import { reasonOf } from "../words/reasons.js";
 import { moment, showState } from "../words/states.js";
@@ -155,3 +156,4 @@ addEventListener("htmx:beforeSwap", (event) => {
 });
 
 append(/** @type {Page<Template>} */ (readJson("first")));
+if (optionalById("flow-spans")) followFlow();

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from cleanplate.base.reports import DeviceReport
 from storage.ledger.operations.devices import report_devices
+from storage.ledger.operations.flow import note_waiting
 from storage.ledger.templates.templates import create_template
 from storage.ledger.tenants.tenants import create_key, list_keys
 from storage.records import EstimateSpec, NewTemplate, Scope
@@ -76,6 +77,17 @@ def test_devices_of_all_machines_are_for_the_operator_alone(service: Service) ->
     assert "rack-1 · cuda0 · 61 °C" in page
 
 
+def test_the_work_of_the_whole_service_is_charted_for_the_operator_alone(service: Service) -> None:
+    note_waiting(service.stores.database, 7)
+    assert signed_in(service, "shop", Scope.ADMIN).get("/admin/flow").status_code == 403
+    service.stores.settings = service.settings.model_copy(update={"operator_tenants": ("operator",)})
+    flows = signed_in(service, "operator", Scope.ADMIN).get("/admin/flow").json
+    assert {name: (len(flow["ended"]), len(flow["waiting"]), flow["step_s"]) for name, flow in flows.items()} == {
+        "hour": (60, 60, 60.0),
+        "day": (96, 96, 900.0),
+    }
+
+
 def test_nothing_is_done_without_the_pages_token(service: Service) -> None:
     client = signed_in(service, "shop", Scope.ADMIN)
     form = {"subject": service.tenant("shop"), "do": "pause"}
@@ -84,5 +96,5 @@ def test_nothing_is_done_without_the_pages_token(service: Service) -> None:
 
 def test_the_scope_admin_is_needed(service: Service) -> None:
     client = signed_in(service, "shop", Scope.READ, Scope.SUBMIT)
-    for path in ("/admin", "/admin/live"):
+    for path in ("/admin", "/admin/live", "/admin/flow"):
         assert client.get(path).status_code == 403
