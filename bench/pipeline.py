@@ -8,6 +8,9 @@ lie on a real S3 server. One worker process runs the job, shard after shard. The
 stage from the images' records (``network`` is the time in the engine, which holds several pictures at once). It also
 reports the idle share of the device, tiles per pass, pictures per second, and the peak memory.
 
+The worker takes shards as one stream, as the queue delivers them; ``--apart`` runs each job once more, with a shard
+leased only when the one before has ended.
+
 With ``--device-rate`` a simulated device of so many tiles/s takes the engine's place (bench/simulated_device.py), and
 each job runs on each number of ``--cores`` (an affinity of the process). The report then has the device's idle share
 beside the one that follows from the cores: a device that does R tiles/s is idle for 1 - C T / (S R) of the time, where
@@ -18,6 +21,7 @@ busy machine less than the cores that were allowed, and then the formula takes w
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import multiprocessing
@@ -54,7 +58,7 @@ from storage.records import Image as StoredImage
 from storage.records import NewImage, NewJob, Rights, RightsBasis
 from tests.servers import S3Server, start_server
 from workers.device.drain import Drain
-from workers.device.images.pipeline import run_shard
+from workers.device.images.pipeline import Shard, run_shard
 from workers.device.resources import Resources
 
 Answers = SimpleQueue["Figures"]
@@ -102,6 +106,8 @@ class Figures:
     #: Tiles/s of a simulated device, the cores allowed, CPU-ms a picture of all threads, and CPU-seconds in a second.
     device_rate: float | None = None
     cores: int | None = None
+    #: Whether each shard began when the one before had ended.
+    apart: bool = False
     cpu_ms: float = 0.0
     cores_had: float = 0.0
     tiles_per_picture: float = 0.0
@@ -124,6 +130,7 @@ class Trial:
     device_rate: float | None = None
     launch_ms: float = 0.0
     cores: int | None = None
+    apart: bool = False
     #: Settings of an S3 store.
     s3: Mapping[str, Any] = field(default_factory=dict)
 
@@ -194,12 +201,28 @@ def _all_images(database: Database, tenant: str, job: str) -> list[StoredImage]:
     return images
 
 
-def run_all(worker: Resources, ids: list[str], on_shard: Callable[[int], None] = lambda _: None) -> None:
-    """Run shard after shard, as the queue delivers them; ``on_shard`` gets the number of images so far."""
-    size = worker.settings.shard_size
-    for start in range(0, len(ids), size):
-        run_shard(ids[start : start + size], worker)
-        on_shard(min(start + size, len(ids)))
+def run_all(
+    worker: Resources, ids: list[str], on_shard: Callable[[int], None] = lambda _: None, *, apart: bool = False
+) -> None:
+    """Run all shards as one stream, as the queue delivers them; ``apart``: each when the one before has ended.
+
+    ``on_shard`` gets the number of images of ended shards.
+    """
+    size, ended = worker.settings.shard_size, 0
+
+    def end(images: int) -> None:
+        nonlocal ended
+        ended += images
+        on_shard(ended)
+
+    parts = [ids[start : start + size] for start in range(0, len(ids), size)]
+    shards = [Shard(part, functools.partial(end, len(part))) for part in parts]
+    if not apart:
+        run_shard([], worker, lambda: shards.pop(0) if shards else None)
+        return
+    for shard in shards:
+        run_shard(shard.image_ids, worker)
+        shard.on_end()
 
 
 def measure(kind: Kind, source: bytes, mask: bytes, trial: Trial) -> Figures:
@@ -217,7 +240,7 @@ def measure(kind: Kind, source: bytes, mask: bytes, trial: Trial) -> Figures:
     ):
         base = peak_mb()
         before, begun, cpu_begun = worker.inpainter.engine.load, time.perf_counter(), time.process_time()
-        run_all(worker, ids)
+        run_all(worker, ids, apart=trial.apart)
         took, cpu_s = time.perf_counter() - begun, time.process_time() - cpu_begun
         after = worker.inpainter.engine.load
         tenant = ensure_tenant(worker.database, "bench")
@@ -237,6 +260,7 @@ def measure(kind: Kind, source: bytes, mask: bytes, trial: Trial) -> Figures:
         base_mb=base,
         device_rate=rate,
         cores=trial.cores,
+        apart=trial.apart,
         cpu_ms=round(cpu_s / trial.count * 1000, 1),
         cores_had=round(cpu_s / took, 3),
         tiles_per_picture=round(tiles / trial.count, 2),
@@ -285,6 +309,7 @@ def main() -> None:
     parser.add_argument("--device-rate", action="append", type=float, help="tiles/s of a simulated device (repeatable)")
     parser.add_argument("--launch-ms", type=float, default=1.2, help="time to launch a pass of that device")
     parser.add_argument("--cores", action="append", type=int, help="cores of the worker's process (repeatable)")
+    parser.add_argument("--apart", action="store_true", help="also with each shard by itself")
     parser.add_argument("--s3", action="store_true", help="store pictures on a real S3 server")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
@@ -297,9 +322,10 @@ def main() -> None:
             with Image.open(options.photo) as photo:
                 source = kind.make(photo.convert("RGB").resize((kind.width, kind.height), Image.Resampling.BICUBIC))
             mask, count = corner(kind.width, kind.height), options.pictures or kind.count
-            for rate, cores in itertools.product(options.device_rate or [None], options.cores or [None]):
+            rates, cores_of = options.device_rate or [None], options.cores or [None]
+            for rate, cores, apart in itertools.product(rates, cores_of, [True, False] if options.apart else [False]):
                 answers: Answers = context.SimpleQueue()
-                trial = Trial(count, options.method, rate, options.launch_ms, cores, s3)
+                trial = Trial(count, options.method, rate, options.launch_ms, cores, apart, s3)
                 process = context.Process(target=_in_process, args=(kind.name, source, mask, trial, answers))
                 process.start()
                 results.append(answers.get())
@@ -330,13 +356,14 @@ def report(results: list[Figures]) -> None:
 def report_feeding(results: list[Figures]) -> None:
     """Print how far each job fed its simulated device."""
     table = Table(
-        "job", "device, tiles/s", "cores", "cores had", "CPU-ms/picture", "tiles/picture", "idle", "by the formula",
-        "cores that keep it busy",
+        "job", "shards", "device, tiles/s", "cores", "cores had", "CPU-ms/picture", "tiles/picture", "idle",
+        "by the formula", "cores that keep it busy",
     )  # fmt: skip
     for figures in results:
         needed = (figures.device_rate or 0) / max(figures.tiles_per_picture, 1e-9) * figures.cpu_ms / 1000
         table.add_row(
-            figures.kind, f"{figures.device_rate:.0f}", str(figures.cores or "all"), f"{figures.cores_had:.2f}",
+            figures.kind, "apart" if figures.apart else "one stream", f"{figures.device_rate:.0f}",
+            str(figures.cores or "all"), f"{figures.cores_had:.2f}",
             f"{figures.cpu_ms:.0f}", f"{figures.tiles_per_picture:.1f}", f"{figures.device_idle:.1%}",
             f"{figures.expected_idle:.1%}", f"{needed:.0f}",
         )  # fmt: skip

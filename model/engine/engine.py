@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Self
@@ -26,6 +25,7 @@ from model.box import Box
 from model.engine.device_errors import device_lost, no_room
 from model.engine.flight import Flight, Tile, launch
 from model.engine.plan import ALIGN, LEAST_SIDE, cut, tile_weights
+from model.engine.waiting import Request, Waiting, power_of_two
 from model.errors import DeviceFull, DeviceLost, EngineClosed, ResultNotFinite
 from model.networks.fused import fuse
 from model.networks.graphs import DeviceGraphs
@@ -62,15 +62,8 @@ class Load:
 
 
 @dataclass(frozen=True)
-class _Request:
-    tile: Tile
-    answer: Future[Filled]
-    arrived: float
-
-
-@dataclass(frozen=True)
 class _UnderWay:
-    requests: list[_Request]
+    requests: list[Request[Filled]]
     flight: Flight
 
 
@@ -96,7 +89,7 @@ class Engine:
         #: Fused, in fp32, on the CPU: the one copy of the weights from which programs are made.
         self._network = fuse(network, "fft")
         self.device, self.precision = device, precision
-        self._max_batch, self._batch_px, self._max_delay_s = max_batch, batch_px, max_delay_ms / 1000
+        self._max_batch, self._batch_px = max_batch, batch_px
         #: Whether the device has failed for good: this process cannot use it any more.
         self.lost = False
         self._tiles = self._passes = self._asked = 0
@@ -108,8 +101,8 @@ class Engine:
         self._program(device, precision)
         #: Batches in a row whose values were not finite.
         self._overflows = 0
-        self._waiting: deque[_Request] = deque()
         self._changed = threading.Condition()
+        self._waiting: Waiting[Filled] = Waiting(self._changed, max_delay_s=max_delay_ms / 1000, most=self._most)
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name=f"engine-{device}", daemon=True)
         self._thread.start()
@@ -125,7 +118,7 @@ class Engine:
         height, width = tile.hole.shape
         if height % ALIGN or width % ALIGN or tile.pixels.shape != (height, width, 3):
             raise ValueError(f"a tile has sides that are multiples of {ALIGN}, not {tile.pixels.shape}")
-        request = _Request(tile, Future(), time.monotonic())
+        request = Request[Filled](tile)
         with self._changed:
             if self._closing:
                 raise EngineClosed
@@ -134,7 +127,7 @@ class Engine:
             if not self._asked:
                 self._moved_at = request.arrived
             self._asked += 1
-            self._waiting.append(request)
+            self._waiting.add(request)
             self._changed.notify()
         return request.answer
 
@@ -167,7 +160,7 @@ class Engine:
         """Launch a batch, and only then land the one before it, so that a CUDA device always has the next at hand."""
         under_way: _UnderWay | None = None
         while True:
-            batch = self._next_batch(wait=under_way is None)
+            batch = self._next_batch(None if under_way is None else under_way.flight)
             self._passes += bool(batch)
             if not batch and under_way is None:
                 return
@@ -175,11 +168,11 @@ class Engine:
             if under_way is not None:
                 self._land(under_way)
             under_way = launched
-            if under_way is not None and self.device.type == "cpu":
+            if under_way is not None and under_way.flight.is_done:
                 self._land(under_way)
                 under_way = None
 
-    def _launched(self, batch: list[_Request]) -> _UnderWay | None:
+    def _launched(self, batch: list[Request[Filled]]) -> _UnderWay | None:
         live = [request for request in batch if request.answer.set_running_or_notify_cancel()]
         self._settle(len(batch) - len(live))
         if not live:
@@ -201,7 +194,7 @@ class Engine:
         else:
             self._answer(under_way.requests, results)
 
-    def _answer(self, requests: list[_Request], results: list[Filled] | None) -> None:
+    def _answer(self, requests: list[Request[Filled]], results: list[Filled] | None) -> None:
         """Answer the requests with ``results``; refill the tiles of a failed batch (``None``) in smaller parts."""
         try:
             results = results or self._fill([request.tile for request in requests])
@@ -212,14 +205,14 @@ class Engine:
             for request, result in zip(requests, results, strict=True):
                 request.answer.set_result(result)
 
-    def _failed(self, requests: list[_Request], error: Exception) -> None:
+    def _failed(self, requests: list[Request[Filled]], error: Exception) -> None:
         """Retry a failed pass in smaller parts if memory was short, else pass the error to the callers."""
         if no_room(error) and not device_lost(error, self.device):
             self._answer(requests, None)
         else:
             self._refuse(requests, error)
 
-    def _refuse(self, requests: list[_Request], error: Exception) -> None:
+    def _refuse(self, requests: list[Request[Filled]], error: Exception) -> None:
         if device_lost(error, self.device):
             self.lost = True
             log.error("%s has failed for good: %s", self.device, error)
@@ -235,29 +228,20 @@ class Engine:
             self._tiles += count
             self._moved_at = time.monotonic()
 
-    def _next_batch(self, *, wait: bool) -> list[_Request]:
-        """The oldest request and those of its size, after at most the allowed delay.
+    def _next_batch(self, ahead: Flight | None) -> list[Request[Filled]]:
+        """The oldest request and those of its size: after at most the allowed delay, or once ``ahead`` is done.
 
-        Empty: the engine is closed and done, or no request waits and ``wait`` is false.
+        Empty: the engine is closed and done, or no request waits and ``ahead`` has to land.
         """
         with self._changed:
             while not self._waiting:
-                if self._closing or not wait:
+                if self._closing or ahead is not None:
                     return []
                 self._rest()
-            shape = self._waiting[0].tile.hole.shape
-            most = self._most(*shape)
-            until = self._waiting[0].arrived + self._max_delay_s
-            while True:
-                batch = [request for request in self._waiting if request.tile.hole.shape == shape][:most]
-                left = until - time.monotonic()
-                if len(batch) == most or left <= 0 or self._closing:
-                    break
-                self._changed.wait(left)
-            batch = batch[: _power_of_two(len(batch))]
-            chosen = {id(request) for request in batch}
-            self._waiting = deque(request for request in self._waiting if id(request) not in chosen)
-            return batch
+            # A pass that is done leaves the device idle, and its own callers wait for it to land.
+            return self._waiting.batch(
+                lambda: self._closing or (ahead is not None and ahead.is_done), looks=ahead is not None
+            )
 
     def _rest(self) -> None:
         """Wait, with the lock held, for a request; the device is idle meanwhile."""
@@ -269,7 +253,7 @@ class Engine:
     def _most(self, height: int, width: int) -> int:
         """Most tiles of this size in one pass."""
         most = self._max_batch if self._batch_px is None else min(self._max_batch, self._batch_px // (height * width))
-        return _power_of_two(max(1, most))
+        return power_of_two(max(1, most))
 
     def _fill(self, tiles: list[Tile], *, may_shed: bool = True) -> list[Filled]:
         """Fill tiles of one size. ``may_shed``: captured passes may give back their memory first.
@@ -354,11 +338,6 @@ class Engine:
             graphs = self._graphs if device == self.device else None
             self._programs[key] = Program(self._network, device, precision, shared=shared, graphs=graphs)
         return self._programs[key]
-
-
-def _power_of_two(count: int) -> int:
-    """The largest power of two that is not over ``count``, which is at least 1."""
-    return 1 << (count.bit_length() - 1)
 
 
 def _noted(result: Filled, note: str) -> Filled:

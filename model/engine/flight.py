@@ -38,6 +38,15 @@ class Flight:
     _finite: Tensor
     _done: torch.cuda.Event | None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether :meth:`land` returns, or raises, at once."""
+        try:
+            return self._done is None or bool(self._done.query())
+        except RuntimeError:
+            # Of the device: landing raises it, where it is dealt with.
+            return True
+
     def land(self) -> NDArray[np.float32] | None:
         """Wait, then ``float32 [N, h, w, 3]`` in [0, 1]; ``None`` where the network gave values that are not finite."""
         if self._done is not None:

@@ -90,15 +90,21 @@ class LaMaInpainter:
         feather_px: int | None = None,
         ffc_lambda: float = 1.0,
         method: Method = "auto",
+        mask_threshold: int = 128,
+        match_colour: bool = True,
     ) -> Pixels:
         """The clean picture in the shape of ``image``: ``uint8 [H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (alpha kept).
 
-        ``mask``: ``uint8`` or ``bool [H, W]``, repaired where it is over half. It is widened by ``dilation_px``
-        (``None``: 3 to 5 by the size); outside the widened mask nothing changes. ``ffc_lambda`` scales the network's
-        spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
+        ``mask``: ``uint8`` or ``bool [H, W]``, repaired from ``mask_threshold`` on (1: all but black). It is widened
+        by ``dilation_px`` (``None``: 3 to 5 by the size); outside the widened mask nothing changes. ``ffc_lambda``
+        scales the network's spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
 
         ``method``: ``auto`` recovers the picture under a translucent mark where that is sure, and fills the rest;
         ``recover`` also where it is not; ``fill`` lets the network fill everything.
+
+        ``match_colour``: the fill follows the colours around the hole, and flat backgrounds are continued exactly.
+        Without it, and with ``method="fill"``, ``dilation_px=0`` and ``feather_px=0``, the hole holds what the network
+        gave, level for level.
 
         Raises:
             ImageRejected: another type or shape.
@@ -107,10 +113,10 @@ class LaMaInpainter:
         colour = _as_colour(image)
         height, width = colour.shape[:2]
         reach, feather = rim(height, width, dilation_px, feather_px)
-        hole = _as_hole(mask, image, reach)
+        painted = _painted(mask, image, mask_threshold)
+        hole = dilate(painted, reach)
         fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), ffc_lambda, lambda _: None)
-        clean = lay(colour, fill, hole, feather)
-        painted = np.where(mask if mask.dtype == np.bool_ else mask > 127, np.uint8(255), np.uint8(0))
+        clean = lay(colour, fill, hole, feather, match_colour=match_colour)
         clean = recover(colour, clean, painted, hole, method=method).pixels
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])
@@ -320,7 +326,8 @@ def _as_colour(image: Pixels) -> Pixels:
     )
 
 
-def _as_hole(mask: Mask, image: Pixels, dilation_px: int) -> Mask:
+def _painted(mask: Mask, image: Pixels, threshold: int) -> Mask:
+    """The mask in black and white: ``uint8 [H, W]``, 255 where it is to be repaired."""
     if not isinstance(mask, np.ndarray) or mask.dtype not in (np.uint8, np.bool_):
         kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
         raise MaskRejected("mask_array_unsupported", f"The mask is {kind}: give a numpy array of uint8 or bool.")
@@ -328,7 +335,7 @@ def _as_hole(mask: Mask, image: Pixels, dilation_px: int) -> Mask:
         raise MaskRejected(
             "mask_size_mismatch", f"The mask has shape {mask.shape}, its image {image.shape[:2]}: they must be equal."
         )
-    marked = mask if mask.dtype == np.bool_ else mask > 127
+    marked = mask if mask.dtype == np.bool_ else mask >= threshold
     if not marked.any():
         raise MaskRejected("mask_empty", "The mask marks nothing: set what is to be removed to 255.")
-    return dilate(marked.astype(np.uint8) * np.uint8(255), dilation_px)
+    return marked.astype(np.uint8) * np.uint8(255)

@@ -80,26 +80,32 @@ def split_soft(painted: Mask, reach: int) -> tuple[Mask, Mask | None]:
     return hole, soft
 
 
-def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int, soft: Mask | None = None) -> Mask:
+def lay(
+    pixels: Mask, fill: Mask, hole: Mask, feather_px: int, soft: Mask | None = None, *, match_colour: bool = True
+) -> Mask:
     """``fill`` (``uint8 [H, W, 3]``) laid into ``pixels`` under the feathered ``hole``; outside it nothing changes.
 
-    The fill's colours are matched to the rim, and flat backgrounds continued exactly (:mod:`model.repair.seam`).
-    ``soft``: the strength of a softly painted mask, in place of the feather.
+    With ``match_colour`` the fill's colours are matched to the rim, and flat backgrounds continued exactly
+    (:mod:`model.repair.seam`). ``soft``: the strength of a softly painted mask, in place of the feather.
     """
     result = pixels.copy()
     for window, part in _windows(hole):
-        inside = part > 0
         source = pixels[window]
-        matched = keep_flat(source, rim_matched(source, fill[window], part), part)
+        matched = fill[window]
+        if match_colour:
+            matched = keep_flat(source, rim_matched(source, matched, part), part)
         if soft is None:
-            weights = blend_weights(part, feather_px)[inside][:, None]
+            weights = blend_weights(part, feather_px)
         else:
             painted = soft[window]
             core = np.where(painted > 0, np.uint8(0), part)
-            strength = np.maximum(blend_weights(core, feather_px), np.minimum(painted / np.float32(127), 1))
-            weights = strength[inside][:, None]
-        blended = source[inside] * (1 - weights) + matched[inside] * weights
-        result[window][inside] = np.rint(blended).astype(np.uint8)
+            weights = np.maximum(blend_weights(core, feather_px), np.minimum(painted / np.float32(127), 1))
+        laid = cv2.copyTo(matched, part, np.ascontiguousarray(result[window]))
+        # Inside the feather the fill stands by itself.
+        blends = (part > 0) & (weights < 1)
+        share = weights[blends][:, None]
+        laid[blends] = np.rint(source[blends] * (1 - share) + matched[blends] * share).astype(np.uint8)
+        result[window] = laid
     return result
 
 

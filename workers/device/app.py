@@ -51,7 +51,7 @@ def _begin_to_drain(**_: Any) -> None:
 
 def _open_resources(**_: Any) -> None:
     try:
-        resources.open_for_process(settings, drain)
+        resources.open_for_process(settings, drain, app)
     except Exception as error:
         # Celery would keep a child that can do nothing. Its parent ends instead, and the supervisor starts both anew.
         log.exception("worker.cannot_start")

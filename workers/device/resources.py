@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from celery import Celery
 
 from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
@@ -27,6 +28,8 @@ from storage.database import Database
 from workers.device.activity import Activity
 from workers.device.drain import Drain
 from workers.device.images.fetching import Fetcher
+from workers.device.images.stages import Stages
+from workers.device.messages import Messages
 from workers.device.networks import Networks
 from workers.shared.heartbeats import FILE_VARIABLE, HeartbeatFile, resident_bytes
 
@@ -51,6 +54,8 @@ class Resources:
     activity: Activity = field(default_factory=Activity)
     #: Masks that many pictures share, decoded and planned once.
     markings: Markings = field(default_factory=Markings)
+    #: The process's own way to the queue.
+    messages: Messages = field(default_factory=Messages)
     #: Loads its networks at the first picture that asks for it.
     text_reader: TextReader = field(default_factory=lambda: _text_reader(0))
 
@@ -58,6 +63,11 @@ class Resources:
     def fetcher(self) -> Fetcher:
         """Fetches the files of images."""
         return Fetcher(self.settings, self.blobs)
+
+    @functools.cached_property
+    def stages(self) -> Stages:
+        """The threads of the pipeline."""
+        return Stages(self.inpainter.pictures_at_once)
 
     @functools.cached_property
     def networks(self) -> Networks:
@@ -68,8 +78,11 @@ class Resources:
 _held: Resources | None = None
 
 
-def open_for_process(settings: Settings, drain: Drain) -> None:
-    """Load the network and connect; :func:`own_resources` returns them from then on."""
+def open_for_process(settings: Settings, drain: Drain, app: Celery | None = None) -> None:
+    """Load the network and connect; :func:`own_resources` returns them from then on.
+
+    ``app``: whose queues the process may take further messages from.
+    """
     global _held  # noqa: PLW0603 - one per process, as Celery's child is
     # Before the network is loaded: loading may hang as well.
     if path := os.environ.get(FILE_VARIABLE):
@@ -87,6 +100,7 @@ def open_for_process(settings: Settings, drain: Drain) -> None:
         inpainter=inpainter,
         worker=worker,
         drain=drain,
+        messages=Messages(app),
         text_reader=_text_reader(settings.torch_threads),
     )
     log.info("worker.ready", worker=worker, seconds=round(time.monotonic() - started_at, 3))
@@ -103,6 +117,8 @@ def close_for_process() -> None:
     """Close the resources, if they are open."""
     global _held  # noqa: PLW0603
     if _held is not None:
+        _held.messages.close()
+        _held.stages.close()
         _held.networks.close()
         _held.inpainter.close()
         _held.database.close()

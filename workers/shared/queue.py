@@ -13,6 +13,7 @@ from typing import Any
 
 from celery import Celery
 from celery.loaders.app import AppLoader
+from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
@@ -143,6 +144,12 @@ def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
         kombu.exceptions.OperationalError: the broker is unavailable.
     """
     app.send_task(SHARD_TASK, args=[image_ids], queue=queue.value, retry=False, ignore_result=True)
+
+
+def connect_to_take(app: Celery) -> Connection:
+    """A connection for taking messages that are there, without a wait for others."""
+    options = {"socket_timeout": _ANSWERS_S, "socket_connect_timeout": _ANSWERS_S, "interval_start": 0}
+    return app.connection_for_read(transport_options=options)
 
 
 def waiting_messages(app: Celery) -> int:

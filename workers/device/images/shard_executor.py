@@ -1,21 +1,18 @@
-"""Runs a shard's pictures through their steps: the threads of each step, and the ways in which an image leaves.
+"""Runs a shard's pictures through their steps, and knows the ways in which an image leaves.
 
-Each step has its own threads, so that one slow picture does not delay others. Every image leaves in one of four ways:
-with an outcome handed to the finisher; dropped, because its lease is lost; given back unharmed; or reaped, when this
-process dies.
+Steps run in the process's threads (stages.py), which the shards under way share. Every image leaves in one of four
+ways: with an outcome handed to the finisher; dropped, because its lease is lost; given back unharmed; or reaped, when
+this process dies.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
-from celery.exceptions import SoftTimeLimitExceeded
 from structlog.contextvars import bound_contextvars
 
 from cleanplate.base.image_records import ImageRecord
@@ -30,37 +27,56 @@ from workers.device.resources import Resources
 from workers.errors import Interrupted, LeaseLost
 from workers.shared.queue import SOFT_SHARE
 
-#: Threads that wait for the blob store; several may be stuck with slow answers while the others go on.
-FETCH_THREADS = 8
-#: Threads that decode, and as many that encode and store: these compute.
-CODEC_THREADS = max(2, min(8, os.cpu_count() or 1))
-#: Bytes of the pictures between fetching and storing.
-BYTES_IN_FLIGHT = 1 << 30
-
 Step = Callable[[], None]
+
+
+class StreamState:
+    """What the shards under way share: the reasons to end early, and the pictures that the device still waits for."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        #: Guards the attributes below and those of the shards, and notifies of changes.
+        self.changed = threading.Condition()
+        #: Begin nothing new, and end the pictures with the engine at their next tile.
+        self.stopped = False
+        self.device_lost = False
+        #: Leased images that have not come through the device.
+        self.ahead = 0
+
+    def stop(self) -> None:
+        """Stop all shards; pictures that wait for room are given back at once."""
+        self.stopped = True
+        self._budget.wake()
 
 
 class ShardExecutor:
     """Runs one shard. The steps call every method but :meth:`run`, from any thread."""
 
     def __init__(
-        self, resources: Resources, lease: Lease[tuple[int, int]], finisher: Finisher, images: list[LeasedImage]
+        self,
+        resources: Resources,
+        lease: Lease[tuple[int, int]],
+        finisher: Finisher,
+        images: list[LeasedImage],
+        stream: StreamState,
     ) -> None:
         self._resources = resources
+        self._stages = resources.stages
         self._lease = lease
         self._finisher = finisher
         self._images = images
-        self._budget = ByteBudget(BYTES_IN_FLIGHT)
-        #: Guards the attributes below, and notifies of changes.
-        self._changed = threading.Condition()
+        self._stream = stream
+        self._changed = stream.changed
         #: Ids without an outcome and not known to be lost: they are given back at an early end.
         self._open = {image.id for image in images}
         #: Number of images that have not left yet.
         self._in_flight = len(images)
+        #: Ids that have not come through the device.
+        self._ahead = {image.id for image in images}
         #: Images with the engine, each with the time since when.
         self._on_device: dict[str, tuple[LeasedImage, float]] = {}
-        self._stopped = False
-        self.device_lost = False
+        with self._changed:
+            stream.ahead += len(images)
 
     @property
     def unfinished(self) -> list[str]:
@@ -69,36 +85,31 @@ class ShardExecutor:
 
     def run(self, first: Callable[[ImageContext], None]) -> None:
         """Run all images from their first step on, until the last has left."""
-        with ExitStack() as pools:
-            # Closed in the reverse order, each when no step can submit to it any more.
-            self._store_pool = pools.enter_context(ThreadPoolExecutor(CODEC_THREADS, "store"))
-            pictures_at_once = self._resources.inpainter.pictures_at_once
-            self._fill_pool = pools.enter_context(ThreadPoolExecutor(pictures_at_once, "fill"))
-            self._decode_pool = pools.enter_context(ThreadPoolExecutor(CODEC_THREADS, "decode"))
-            fetch_pool = pools.enter_context(ThreadPoolExecutor(FETCH_THREADS, "fetch"))
-            pools.callback(self._stop)
-            try:
-                for image in self._images:
-                    context = ImageContext(image)
-                    fetch_pool.submit(self._run_step, context, functools.partial(first, context))
-                with self._changed:
-                    self._changed.wait_for(lambda: self._in_flight == 0)
-            except SoftTimeLimitExceeded:
-                self._fail_images_on_device()
+        for image in self._images:
+            context = ImageContext(image)
+            self._stages.fetch.submit(self._run_step, context, functools.partial(first, context))
+        with self._changed:
+            self._changed.wait_for(lambda: self._in_flight == 0)
 
     def submit_decode(self, context: ImageContext, step: Step, nbytes: int) -> None:
         """Submit to the decoders, as soon as there is room for ``nbytes`` more. Raises Interrupted."""
-        self._budget.take(nbytes)
+        self._stages.budget.take(nbytes, lambda: self._stream.stopped or self._resources.drain.begun)
         context.nbytes = nbytes
-        self._decode_pool.submit(self._run_step, context, step)
+        self._stages.decode.submit(self._run_step, context, step)
 
     def submit_fill(self, context: ImageContext, step: Step) -> None:
         """Submit to the threads that wait for the engine."""
-        self._fill_pool.submit(self._run_step, context, step)
+        self._stages.fill.submit(self._run_step, context, step)
+
+    def submit_encode(self, context: ImageContext, step: Step) -> None:
+        """Submit to the encoders. From here on a picture goes on even after a stop: the device's work is done."""
+        self._come_through(context)
+        self._stages.encode.submit(self._run_late_step, context, step)
 
     def submit_store(self, context: ImageContext, step: Step) -> None:
-        """Submit the last step. It runs even after a stop, because the device's work is done."""
-        self._store_pool.submit(self._run_last_step, context, step)
+        """Submit the last step."""
+        self._come_through(context)
+        self._stages.store.submit(self._run_last_step, context, step)
 
     def check_not_stopping(self) -> None:
         """Raise Interrupted where no new work may begin."""
@@ -108,7 +119,7 @@ class ShardExecutor:
     def check_may_go_on(self, image_id: str) -> None:
         """Raise LeaseLost or Interrupted where the work on an image must end."""
         self._lease.check(image_id)
-        if self._stopped or self._resources.drain.overdue:
+        if self._stream.stopped or self._resources.drain.overdue:
             raise Interrupted
 
     @contextmanager
@@ -136,7 +147,7 @@ class ShardExecutor:
         image = context.image
         with bound_contextvars(image=image.id, job=image.job_id):
             try:
-                if self._stopped:
+                if self._stream.stopped:
                     raise Interrupted
                 self._lease.check(image.id)
                 step()
@@ -147,11 +158,12 @@ class ShardExecutor:
             except Exception as error:
                 if isinstance(error, DeviceLost):
                     # Nothing can be filled here any more; images that have not begun keep their attempt.
-                    self.device_lost = True
-                    self._stop()
+                    self._stream.device_lost = True
+                    self._stream.stop()
                 self._fail(context, error)
 
-    def _run_last_step(self, context: ImageContext, step: Step) -> None:
+    def _run_late_step(self, context: ImageContext, step: Step) -> bool:
+        """Run a step after the device; whether it went well."""
         image = context.image
         with bound_contextvars(image=image.id, job=image.job_id):
             try:
@@ -162,7 +174,12 @@ class ShardExecutor:
             except Exception as error:
                 self._fail(context, error)
             else:
-                self._leave(context, ImageState.SUCCEEDED)
+                return True
+            return False
+
+    def _run_last_step(self, context: ImageContext, step: Step) -> None:
+        if self._run_late_step(context, step):
+            self._leave(context, ImageState.SUCCEEDED)
 
     def _drop(self, context: ImageContext) -> None:
         with self._changed:
@@ -174,23 +191,25 @@ class ShardExecutor:
         self.end(context.image, outcome)
         self._leave(context, outcome.error_code or outcome.state)
 
+    def _come_through(self, context: ImageContext) -> None:
+        """Note that the device waits for this image no longer."""
+        with self._changed:
+            if context.image.id in self._ahead:
+                self._ahead.discard(context.image.id)
+                self._stream.ahead -= 1
+                self._changed.notify_all()
+
     def _leave(self, context: ImageContext, outcome: str) -> None:
         context.span.tell(outcome=outcome)
         context.span.end()
-        self._budget.give(context.nbytes)
-        if self._resources.drain.begun:
-            # Pictures that wait for room must not begin any more.
-            self._budget.close()
+        # Of those that wait for room, this wakes the ones that must not begin any more as well.
+        self._stages.budget.give(context.nbytes)
+        self._come_through(context)
         with self._changed:
             self._in_flight -= 1
             self._changed.notify_all()
 
-    def _stop(self) -> None:
-        """Begin nothing new, and end the pictures with the engine at their next tile."""
-        self._stopped = True
-        self._budget.close()
-
-    def _fail_images_on_device(self) -> None:
+    def fail_images_on_device(self) -> None:
         """At the soft time limit, fail the images that took most of it; images that came late are given back."""
         with self._changed:
             on_device = list(self._on_device.values())

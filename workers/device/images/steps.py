@@ -171,13 +171,13 @@ class Steps:
             )
             pixels = fill_parts(task, run, lambda done: self._on_tile(image.id, done, task.tiles_total))
         context.tiles = task.tiles_total
-        self._executor.submit_store(context, functools.partial(self._encode_and_store, context, pixels))
+        self._executor.submit_encode(context, functools.partial(self._encode, context, pixels))
 
     def _on_tile(self, image_id: str, done: int, total: int) -> None:
         self._lease.note_progress(image_id, (done, total))
         self._executor.check_may_go_on(image_id)
 
-    def _encode_and_store(self, context: ImageContext, pixels: list[NDArray[np.uint8]]) -> None:
+    def _encode(self, context: ImageContext, pixels: list[NDArray[np.uint8]]) -> None:
         task = context.decoded_task
         options = context.image.options
         label = context.label if options.label else None
@@ -198,7 +198,9 @@ class Steps:
             record=ImageRecord(method=context.method, doubts=[*doubts] or None, **repaired.record, **recovered),
             preview=small,
         )
-        self._store(context, result)
+        # The decoded picture is not needed any more, however long the blob store takes.
+        context.task = None
+        self._executor.submit_store(context, functools.partial(self._store, context, result))
 
     def _store(self, context: ImageContext, result: ResultFile) -> None:
         """Store a result and its preview, and end the image with them."""

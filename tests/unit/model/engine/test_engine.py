@@ -388,6 +388,22 @@ def test_arrays_that_do_not_fit_are_refused_with_a_sentence(picture: np.ndarray,
             assert refusal.value.code == code
 
 
+def test_a_faint_mask_is_repaired_on_request_and_the_fill_can_be_had_as_the_network_gave_it() -> None:
+    random = np.random.default_rng(5)
+    image = random.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 20:40] = 1
+    with LaMaInpainter(device="cpu", threads=1) as inpainter:
+        with pytest.raises(MaskRejected, match="nothing"):
+            inpainter(image, mask)
+        exact = inpainter(image, mask, mask_threshold=1, match_colour=False, method="fill", dilation_px=0, feather_px=0)
+        hole = mask * np.uint8(255)
+        [filled] = [inpainter.engine.submit(Tile(image, hole)).result().values]
+    inside = mask > 0
+    assert np.array_equal(exact[~inside], image[~inside])
+    assert np.array_equal(exact[inside], np.rint(filled[inside] * 255).astype(np.uint8))
+
+
 def test_half_precision_is_within_45_db_of_single_on_photos() -> None:
     """Inside the mask, on the sample photos, with the weights that ship."""
     samples = Path(__file__).parents[4] / "samples"

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.colour_difference import border_steps, delta_e_2000
+from model.repair import seam
 from model.repair.hole import lay
 from model.repair.seam import keep_flat, rim_matched
 
@@ -56,6 +57,21 @@ def test_a_shift_of_the_whole_fill_is_taken_back() -> None:
     assert after < 0.4
 
 
+def test_a_large_window_is_corrected_on_a_coarser_grid_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, source = np.random.default_rng(3), ramp(301, 403)
+    hole = np.zeros(source.shape[:2], np.uint8)
+    for top, left in random.integers(0, 380, (40, 2)):
+        hole[top : top + 14, left : left + 40] = 255
+    fill = source.copy()
+    fill[hole > 0] += np.array([9, 5, 0], np.uint8)
+    exact = rim_matched(source, fill, hole)
+    monkeypatch.setattr(seam, "_ENOUGH_PLACES", hole.size // 5)
+    coarse = rim_matched(source, fill, hole)
+    assert np.abs(coarse.astype(int) - exact).mean() < 0.15
+    assert border_steps(coarse, hole).mean() < 0.4
+    assert np.array_equal(coarse[hole == 0], fill[hole == 0])
+
+
 def test_a_fill_that_fits_is_left_nearly_as_it_is() -> None:
     source, hole = ramp(), box_hole()
     assert np.abs(rim_matched(source, source, hole).astype(int) - source).max() <= 2
@@ -90,6 +106,17 @@ def test_a_mark_that_rings_into_a_uniform_rim_does_not_hide_that_it_is_flat() ->
     assert (keep_flat(source, fill, hole)[hole > 0] == 255).all()
 
 
+def test_the_look_at_histograms_hides_no_flat_rim() -> None:
+    # As dark, as bright and with as much grain as a flat rim may have, and an even number of pixels beside an odd one.
+    random = np.random.default_rng(8)
+    for base, grain in ((1, 3), (254, 3), (128, 3), (7, 2)):
+        for count in (400, 401):
+            around = np.clip(base + random.integers(-grain, grain + 1, (count, 3)), 0, 255).astype(np.uint8)
+            middle = np.median(around, axis=0)
+            flat = (np.abs(around - middle) <= 3).all(axis=1).mean() >= 0.97
+            assert seam._may_be_flat(around) or not flat
+
+
 def test_a_textured_rim_keeps_the_fill() -> None:
     random, hole = np.random.default_rng(6), box_hole()
     source = random.integers(180, 220, (120, 160, 3)).astype(np.uint8)
@@ -117,3 +144,11 @@ def test_nothing_changes_outside_the_hole_and_soft_paint_is_laid_in_by_its_stren
     assert np.array_equal(result[hole == 0], source[hole == 0])
     apart = np.abs(result.astype(int) - source).mean(axis=(0, 2))
     assert apart[118] < apart[101]
+
+
+def test_without_matching_the_hole_holds_the_fill_level_for_level() -> None:
+    source, hole = ramp(), box_hole()
+    fill = np.random.default_rng(9).integers(0, 256, source.shape).astype(np.uint8)
+    result = lay(source, fill, hole, 0, match_colour=False)
+    assert np.array_equal(result[hole > 0], fill[hole > 0])
+    assert np.array_equal(result[hole == 0], source[hole == 0])

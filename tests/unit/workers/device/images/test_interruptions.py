@@ -21,7 +21,7 @@ from tests.catalogue import Catalogue, catalogue_in, dotted_mask, picture, png
 from tests.running import until
 from tests.unit.workers.conftest import WorkerOn
 from workers.device.drain import Drain
-from workers.device.images.pipeline import run_shard
+from workers.device.images.pipeline import Shard, run_shard
 
 #: Many passes of the network: a picture that can be caught midway.
 SIDE = 1920
@@ -198,6 +198,41 @@ def test_time_limit_reaches_an_image_midway(
     assert image.state is ImageState.QUEUED
     assert catalogue.attempts(image) == codes
     assert catalogue.job(job).counts == Counts(queued=1)
+
+
+@pytest.mark.usefixtures("_soft_time_limit")
+@pytest.mark.parametrize(
+    ("limit_s", "codes"),
+    [(3600, []), (0.01, [("failed", "time_limit_exceeded")])],
+    ids=["came late: given back", "took the whole time: failed"],
+)
+def test_time_limit_reaches_all_shards_under_way(
+    *,
+    catalogue: Catalogue,
+    worker_on: WorkerOn,
+    large: tuple[bytes, bytes],
+    meanwhile: Meanwhile,
+    limit_s: float,
+    codes: list[tuple[str, str]],
+) -> None:
+    source, mask = large
+    first, second = jobs = [catalogue.submit([source], mask) for _ in range(2)]
+    ended: list[Counts] = []
+    shards = [Shard(catalogue.ids(second), lambda: ended.append(catalogue.job(second).counts))]
+
+    def limit() -> None:
+        for job in jobs:
+            midway(catalogue, job)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    meanwhile(limit)
+    settings = quick(catalogue.settings).model_copy(update={"task_time_limit_s": limit_s})
+    run_shard(catalogue.ids(first), worker_on(settings), lambda: shards.pop() if shards else None)
+    for job in jobs:
+        [image] = catalogue.images(job)
+        assert image.state is ImageState.QUEUED
+        assert catalogue.attempts(image) == codes
+    assert ended == [Counts(queued=1)]
 
 
 def test_ledger_that_drops_its_sessions_midway_costs_nothing(
