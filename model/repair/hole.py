@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cells import extent, touched_cells
+from model.repair.flat import with_flat_ground
 from model.repair.seam import keep_flat, rim_matched
 
 Mask = NDArray[np.uint8]
@@ -83,14 +84,15 @@ def split_soft(painted: Mask, reach: int) -> tuple[Mask, Mask | None]:
 def lay(pixels: Mask, fill: Mask, hole: Mask, feather_px: int, soft: Mask | None = None) -> Mask:
     """``fill`` (``uint8 [H, W, 3]``) laid into ``pixels`` under the feathered ``hole``; outside it nothing changes.
 
-    The fill's colours are matched to the rim, and flat backgrounds continued exactly (:mod:`model.repair.seam`).
+    The fill's colours are matched to the rim, and flat backgrounds continued (:mod:`model.repair.seam`, ``flat``).
     ``soft``: the strength of a softly painted mask, in place of the feather.
     """
     result = pixels.copy()
     for window, part in _windows(hole):
         inside = part > 0
         source = pixels[window]
-        matched = keep_flat(source, rim_matched(source, fill[window], part), part)
+        matched = with_flat_ground(source, rim_matched(source, fill[window], part), part)
+        matched = keep_flat(source, matched, part)
         if soft is None:
             weights = blend_weights(part, feather_px)[inside][:, None]
         else:

@@ -22,6 +22,9 @@ MOST_OPACITY = 0.9
 _LEAST_OPACITY = 0.04
 #: Least painted pixels in which a mark can be fitted, and least marked ones.
 _LEAST_PAINTED, _LEAST_MARKED = 400, 30
+#: Least deviation of the guess from its mean, over the root of its number of pixels and over the error of coding: with
+#: less the standard error of any opacity is over .3.
+_LEAST_CONTRAST = 10.0
 #: Turns of shape and paint, and rounds of the shape's mean field in each but the last and in the last.
 _TURNS, _ROUNDS, _LAST_ROUNDS = 3, 8, 12
 #: Paints whose likelihood is this much below the best are not tried; two of them are one if they are this near.
@@ -91,7 +94,7 @@ def find_veils(ground: Ground) -> Iterator[Veil]:
     Each is only a candidate: :func:`model.repair.recovery.is_sure` decides.
     """
     painted = ground.painted > 0
-    if np.count_nonzero(painted) < _LEAST_PAINTED:
+    if np.count_nonzero(painted) < _LEAST_PAINTED or not _has_contrast(ground, painted):
         return
     paints = fit_paints(ground.marked[painted], ground.guess[painted], ground.error[painted], noise=ground.noise)
     starts = [paint for paint in paints if paint.likelihood > paints[0].likelihood - _NEAR]
@@ -101,6 +104,12 @@ def find_veils(ground: Ground) -> Iterator[Veil]:
     ]
     for turn in sorted((turn for turn in turns if turn is not None), key=lambda one: -one.gain):
         yield _veil(ground, turn)
+
+
+def _has_contrast(ground: Ground, painted: Flags) -> bool:
+    """Whether the guess below the paint varies enough to read an opacity from it; on flat ground it does not."""
+    below = ground.guess[painted]
+    return float(np.square(below - below.mean(axis=0)).sum()) > (_LEAST_CONTRAST * ground.noise) ** 2
 
 
 def veil_of(ground: Ground, opacity: float, colour: Values) -> Veil | None:
