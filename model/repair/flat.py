@@ -63,7 +63,7 @@ def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels 
     difference = np.abs(fill - ground).max(axis=2) * covered
     apart = _summed(difference) / np.maximum(_summed(covered), np.float32(1))
     trust = np.clip((share - _SOME) / (_NEARLY_ALL - _SOME), 0, 1) * np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
-    return np.rint(fill + (ground - fill) * trust[..., None]).astype(np.uint8)
+    return np.asarray(np.rint(fill + (ground - fill) * trust[..., None]), np.uint8)
 
 
 def _plane(seen: Values, flat: Flags) -> Values | None:

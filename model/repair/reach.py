@@ -29,7 +29,9 @@ _LEAST_WEIGHT, _FEW = 0.02, 8
 _FURTHER = 2
 #: The mark shows where the share falls by this much, or is larger than the second; on smooth ground, where it falls by
 #: less: by the texture's deviation, and in levels.
-_SHOWS, _MUCH, _OF_TEXTURE, _LEVELS = 0.15, 0.5, 1.2, 1.0
+_SHOWS, _MUCH, _OF_TEXTURE, _LEVELS = 0.15, 0.5, 0.6, 1.0
+#: Tint of the last ring from which on it is filled too, in levels.
+_TINT = 6.0
 #: Least step from the ground to the mark for a mask that is too tight, in deviations of the texture; else the most px.
 _CLEAR, _UNSURE_PX = 2.5, 3
 
@@ -43,7 +45,7 @@ def fitted_hole(pixels: Pixels, painted: Mask) -> tuple[Mask, int]:
     hole = core.copy()
     most = 0
     for window, part in parts_of(core):
-        outside = cv2.distanceTransform(255 - part, cv2.DIST_L2, cv2.DIST_MASK_5)
+        outside = np.asarray(cv2.distanceTransform(255 - part, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
         reach = _reach(pixels[window], part, outside, (core[window] > 0) & (part == 0))
         if reach:
             hole[window][outside <= reach] = 255
@@ -79,7 +81,8 @@ def _reach(pixels: Pixels, part: Mask, outside: Values, others: Flags) -> int:
     shows = (left > least) | (share[:-_FURTHER] > _MUCH)
     reach = int(np.argmin(np.append(shows, False)))
     if share[0] <= _MUCH:
-        return reach
+        # The fill spreads the tint of the ring beside it.
+        return reach + 1 if 0 < reach < _RINGS and left[reach] * step > _TINT else reach
     # The mask cuts through the mark, whose scraps the last ring holds. Slopes of the picture may look like it.
     return min(reach + 1, _RINGS) if step > _CLEAR * texture else min(reach, _UNSURE_PX)
 

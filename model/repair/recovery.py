@@ -20,7 +20,7 @@ from model.repair.ground import Ground
 from model.repair.opacity import Values
 from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, parts_of
 from model.repair.records import RecoveryRecord
-from model.repair.veil import Veil, find_veils, veil_of
+from model.repair.veil import LaidVeil, Veil, find_veils, veil_of
 
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
@@ -85,7 +85,7 @@ def recover(
     if len(parts) > 1:
         window = _fullest(core, filled)
         common = _found(ground_of(window, core[window], hole[window]), method="auto")
-        known = [common] if common is not None else []
+        known = [common.mark] if common is not None else []
     for number, (window, part) in enumerate(parts):
         ground = ground_of(window, part, _own(hole[window], part))
         veil = _shared_veil(ground, known)
@@ -98,9 +98,9 @@ def recover(
             result = filled.copy()
         result[window][ground.inside] = np.rint(pixels[ground.inside]).astype(np.uint8)
         true += float(share[part > 0].sum())
-        veils.append(veil)
+        veils.append(veil.mark)
         if veil.opacity not in {one.opacity for one in known}:
-            known.append(veil)
+            known.append(veil.mark)
     return Recovery(result, true / max(total, 1), tuple(veils))
 
 
@@ -138,7 +138,7 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
     )
 
 
-def fused(ground: Ground, veil: Veil) -> tuple[Values, Values]:
+def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
     """The picture without the veil, ``float32 [H, W, 3]``, and the share of it that is not invented, ``[H, W]``.
 
     Un-blending amplifies noise by 1 / (1 - a), and errors of a by the mark's contrast. At the rim, where a is least
@@ -162,7 +162,7 @@ def fused(ground: Ground, veil: Veil) -> tuple[Values, Values]:
     return np.where(kept[..., None], ground.marked, pixels).astype(np.float32), share
 
 
-def _shared_veil(ground: Ground, veils: list[Veil]) -> Veil | None:
+def _shared_veil(ground: Ground, veils: list[Veil]) -> LaidVeil | None:
     """The mark of another part, where the evidence in this part is sure as well."""
     for veil in veils:
         shared = veil_of(ground, veil.opacity, veil.colour)
@@ -171,7 +171,7 @@ def _shared_veil(ground: Ground, veils: list[Veil]) -> Veil | None:
     return None
 
 
-def _veil_in(ground: Ground, method: Method) -> Veil | None:
+def _veil_in(ground: Ground, method: Method) -> LaidVeil | None:
     height, width = ground.painted.shape
     if height <= _LARGEST_SIDE and width <= _LARGEST_SIDE:
         return _found(ground, method)
@@ -183,9 +183,9 @@ def _veil_in(ground: Ground, method: Method) -> Veil | None:
     return whole if whole is not None and (method == "recover" or is_sure(whole, known=True)) else None
 
 
-def _found(ground: Ground, method: Method) -> Veil | None:
+def _found(ground: Ground, method: Method) -> LaidVeil | None:
     """The first candidate that is sure; with ``recover`` the first one, if none is."""
-    candidates: list[Veil] = []
+    candidates: list[LaidVeil] = []
     for veil in find_veils(ground):
         if is_sure(veil):
             return veil

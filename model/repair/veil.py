@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -72,23 +73,61 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A shape for a paint, and the paint that was read under it."""
+
+    opacity: float
+    colour: Values
+    plane: Plane
+    share: Values
+    gain: float
+    below: Below
+    read: ContrastPaint
+
+
+@dataclass(frozen=True)
 class Veil:
-    """A translucent mark: the marked picture is ``I (1 - a) + colour a`` with ``a = opacity * shape``."""
+    """A translucent mark: the marked picture is ``I (1 - a) + colour a`` with ``a`` from 0 to ``opacity``."""
 
     opacity: float
     #: ``float32 [3]``, levels of 255.
     colour: Values
-    #: ``float32 [H, W]``, 0 to 1, and its rim, where it is a share.
-    shape: Values = field(repr=False)
-    rim: Flags = field(repr=False)
     evidence: Evidence
+
+
+@dataclass(frozen=True)
+class LaidVeil(Veil):
+    """A mark in its place: ``a = opacity * shape``."""
+
+    #: Where it was found, and each pixel's probability of carrying it.
+    turn: Turn = field(repr=False)
+
+    @cached_property
+    def _softened(self) -> tuple[Values, Flags]:
+        # Dear, and needed only where the evidence is sure.
+        return softened(self.turn.plane, self.opacity, self.turn.share, self.turn.below)
+
+    @property
+    def shape(self) -> Values:
+        """``float32 [H, W]``, 0 to 1."""
+        return self._softened[0]
+
+    @property
+    def rim(self) -> Flags:
+        """``bool [H, W]``: where its shape may be a share."""
+        return self._softened[1]
 
     @property
     def alpha(self) -> Values:
         return np.asarray(self.opacity * self.shape, np.float32)
 
+    @property
+    def mark(self) -> Veil:
+        """The mark without its place, whose arrays are large."""
+        return Veil(self.opacity, self.colour, self.evidence)
 
-def find_veils(ground: Ground) -> Iterator[Veil]:
+
+def find_veils(ground: Ground) -> Iterator[LaidVeil]:
     """The translucent marks that may explain the painted pixels, the best explanation first.
 
     Each is only a candidate: :func:`model.repair.recovery.is_sure` decides.
@@ -112,7 +151,7 @@ def _has_contrast(ground: Ground, painted: Flags) -> bool:
     return float(np.square(below - below.mean(axis=0)).sum()) > (_LEAST_CONTRAST * ground.noise) ** 2
 
 
-def veil_of(ground: Ground, opacity: float, colour: Values) -> Veil | None:
+def veil_of(ground: Ground, opacity: float, colour: Values) -> LaidVeil | None:
     """The mark of this paint, known from elsewhere, in ``ground``; ``None``: no pixels carry it.
 
     The paint is read anew where ``ground`` tells it closely.
@@ -168,19 +207,6 @@ def contrast_paint(
     return ContrastPaint(opacity, colour.astype(np.float32), spread, distance)
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """A shape for a paint, and the paint that was read under it."""
-
-    opacity: float
-    colour: Values
-    plane: Plane
-    share: Values
-    gain: float
-    below: Below
-    read: ContrastPaint
-
-
 def _distinct(paints: Iterable[tuple[float, Values]]) -> list[tuple[float, Values]]:
     kept: list[tuple[float, Values]] = []
     for opacity, colour in paints:
@@ -192,10 +218,10 @@ def _distinct(paints: Iterable[tuple[float, Values]]) -> list[tuple[float, Value
     return kept
 
 
-def _turned(ground: Ground, opacity: float, colour: Values) -> _Turn | None:
+def _turned(ground: Ground, opacity: float, colour: Values) -> Turn | None:
     """Shape and paint by turns; ``None``: the mark vanishes, or is opaque."""
     below, share = ground.below, None
-    turn: _Turn | None = None
+    turn: Turn | None = None
     for number in range(_TURNS):
         rounds = _LAST_ROUNDS if number == _TURNS - 1 else _ROUNDS
         turn = _turn(ground, (opacity, colour), below, rounds, share)
@@ -208,7 +234,7 @@ def _turned(ground: Ground, opacity: float, colour: Values) -> _Turn | None:
 
 def _turn(
     ground: Ground, paint: tuple[float, Values], below: Below, rounds: int, share: Values | None = None
-) -> _Turn | None:
+) -> Turn | None:
     opacity, colour = paint
     plane = Plane(ground, colour)
     share, gain = marked_share(plane, opacity, below, rounds, share)
@@ -217,11 +243,10 @@ def _turn(
     core = (cv2.erode(hard, _CROSS) > 0) & (share > _SURELY)
     weight = (core / (1 + np.square(depth / GUESS_DEPTH))).astype(np.float32)
     read = contrast_paint(ground.marked, *below, weight, noise=ground.noise, opacity=opacity)
-    return None if read is None else _Turn(opacity, colour, plane, share, gain, below, read)
+    return None if read is None else Turn(opacity, colour, plane, share, gain, below, read)
 
 
-def _veil(ground: Ground, turn: _Turn) -> Veil:
-    shape, rim = softened(turn.plane, turn.opacity, turn.share, turn.below)
+def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     painted, marked = ground.painted > 0, turn.share > 0.5
     step = turn.opacity / (1 - turn.opacity) * np.abs(turn.colour - ground.marked).mean(axis=2)
     read = turn.read
@@ -236,10 +261,10 @@ def _veil(ground: Ground, turn: _Turn) -> Veil:
         other_distance=_distance(ground, turn, painted & ~marked, 0),
         visible=float(step[marked].mean()) if marked.any() else 0.0,
     )
-    return Veil(turn.opacity, turn.colour, shape, rim, evidence)
+    return LaidVeil(turn.opacity, turn.colour, evidence, turn)
 
 
-def _distance(ground: Ground, turn: _Turn, where: Flags, opacity: float) -> float:
+def _distance(ground: Ground, turn: Turn, where: Flags, opacity: float) -> float:
     if np.count_nonzero(where) < _LEAST_MARKED:
         return 0.0
     clean = (ground.marked[where] - opacity * turn.colour) / (1 - opacity)
