@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from bench.corpus.content import file_of
-from bench.pipeline import corner, run_all, worker_with
+from bench.pipeline import corner, mask_of, run_all, worker_with
 from workers.machine.supervisor import ALLOCATOR
 
 WIDTH, HEIGHT = 300, 400
@@ -34,7 +34,7 @@ def measure(photo: Path, pictures: int) -> dict[int, float]:
     """Resident MB by the number of repaired pictures."""
     with Image.open(photo) as opened:
         picture = opened.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-    source, mask = file_of(picture, "JPEG", quality=88), corner(WIDTH, HEIGHT)
+    source, mask = file_of(picture, "JPEG", quality=88), mask_of(corner(WIDTH, HEIGHT))
     sizes: dict[int, float] = {}
 
     def note(done: int) -> None:

@@ -62,6 +62,8 @@ from workers.device.images.pipeline import Shard, run_shard
 from workers.device.resources import Resources
 
 Answers = SimpleQueue["Figures"]
+#: Colour of the logo.
+_INK = (200, 20, 30)
 #: ``read_back``: the written file is decoded again and compared.
 STAGES = ("fetch", "decode", "network", "encode", "read_back", "store")
 
@@ -135,14 +137,17 @@ class Trial:
     s3: Mapping[str, Any] = field(default_factory=dict)
 
 
-def corner(width: int, height: int) -> bytes:
-    """The mask of a logo in the lower right corner, a quarter of the shorter side wide."""
-    mask = np.zeros((height, width), np.uint8)
+def corner(width: int, height: int) -> Image.Image:
+    """An opaque logo in the lower right corner, a quarter of the shorter side wide: white letters, black elsewhere."""
+    drawn = np.zeros((height, width), np.uint8)
     side = min(width, height) // 4
-    mask[height - side // 2 - 8 : height - 8, width - side - 8 : width - 8] = np.where(
-        letters(side, side // 2, "across") > 0, 255, 0
-    )
-    return file_of(Image.fromarray(mask), "PNG")
+    drawn[height - side // 2 - 8 : height - 8, width - side - 8 : width - 8] = letters(side, side // 2, "across")
+    return Image.fromarray(drawn)
+
+
+def mask_of(drawn: Image.Image) -> bytes:
+    """The mask of all pixels that ``drawn`` touches, as a file."""
+    return file_of(drawn.point(lambda level: 255 if level else 0), "PNG")
 
 
 @contextmanager
@@ -319,9 +324,11 @@ def main() -> None:
         for kind in KINDS:
             if options.kind and kind.name not in options.kind:
                 continue
+            logo = corner(kind.width, kind.height)
             with Image.open(options.photo) as photo:
-                source = kind.make(photo.convert("RGB").resize((kind.width, kind.height), Image.Resampling.BICUBIC))
-            mask, count = corner(kind.width, kind.height), options.pictures or kind.count
+                picture = photo.convert("RGB").resize((kind.width, kind.height), Image.Resampling.BICUBIC)
+            picture.paste(_INK, mask=logo)
+            source, mask, count = kind.make(picture), mask_of(logo), options.pictures or kind.count
             rates, cores_of = options.device_rate or [None], options.cores or [None]
             for rate, cores, apart in itertools.product(rates, cores_of, [True, False] if options.apart else [False]):
                 answers: Answers = context.SimpleQueue()

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.corpus.content import file_of
-from bench.pipeline import corner
+from bench.pipeline import corner, mask_of
 from bench.plan import tiled_text
 from model.imaging import Limits, probe
 from model.imaging.coding import decode
@@ -60,7 +60,7 @@ class Job:
 
 
 def jobs() -> Iterator[Job]:
-    logo = corner(WIDTH, HEIGHT)
+    logo = mask_of(corner(WIDTH, HEIGHT))
     yield Job("corner logo", logo)
     yield Job("corner logo, own masks", logo, own_masks=True)
     yield Job("tiled text", file_of(Image.fromarray(tiled_text(HEIGHT, WIDTH)), "PNG"))

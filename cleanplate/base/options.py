@@ -19,13 +19,19 @@ class _Options(BaseModel):
         default=None,
         ge=0,
         le=64,
-        description="Pixels by which the mask is widened before the repair. Null: 3 to 5, by the picture's size.",
+        description=(
+            "Pixels by which the mask is widened before the repair. Null: 0 to 8, as far as the mark shows around each "
+            "part of the mask."
+        ),
     )
     feather_px: int | None = Field(
         default=None,
         ge=0,
         le=32,
-        description="Pixels over which the repair fades into the picture at the widened mask's edge. Null: 2.",
+        description=(
+            "Pixels over which the repair fades into the picture at the widened mask's edge. Null: 2 where "
+            "`dilation_px` is given, else 0."
+        ),
     )
     method: Literal["auto", "recover", "fill"] = Field(
         default="auto",

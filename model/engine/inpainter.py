@@ -30,6 +30,7 @@ from model.errors import DeviceUnusable, ImageRejected, MaskRejected, WeightsRej
 from model.networks.precision import Precision, best_precision
 from model.networks.weights import SHIPPED, load_network
 from model.repair.hole import Mask, dilate, lay, rim
+from model.repair.reach import fitted_hole
 from model.repair.recovery import Method, Recovery, recover
 from model.repair.task import Task, composite, recovered
 
@@ -38,6 +39,8 @@ Pixels = NDArray[np.uint8]
 _TILES_AHEAD = 8
 #: Tiles of one pass.
 _MOST_TILES = 8
+#: Error of the coding of arrays, whose files are not known, in levels.
+_NOISE = 2.0
 
 
 class LaMaInpainter:
@@ -95,9 +98,9 @@ class LaMaInpainter:
     ) -> Pixels:
         """The clean picture in the shape of ``image``: ``uint8 [H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (alpha kept).
 
-        ``mask``: ``uint8`` or ``bool [H, W]``, repaired from ``mask_threshold`` on (1: all but black). It is widened
-        by ``dilation_px`` (``None``: 3 to 5 by the size); outside the widened mask nothing changes. ``ffc_lambda``
-        scales the network's spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
+        ``mask``: ``uint8`` or ``bool [H, W]``, repaired from ``mask_threshold`` on (1: all but black). It is widened by
+        ``dilation_px`` (``None``: by what is left of the mark around it); outside the widened mask nothing changes.
+        ``ffc_lambda`` scales the network's spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
 
         ``method``: ``auto`` recovers the picture under a translucent mark where that is sure, and fills the rest;
         ``recover`` also where it is not; ``fill`` lets the network fill everything.
@@ -110,14 +113,16 @@ class LaMaInpainter:
             ImageRejected: another type or shape.
             MaskRejected: another type or shape, or nothing marked.
         """
-        colour = _as_colour(image)
-        height, width = colour.shape[:2]
-        reach, feather = rim(height, width, dilation_px, feather_px)
-        painted = _painted(mask, image, mask_threshold)
-        hole = dilate(painted, reach)
+        colour, painted = _as_colour(image), _as_painted(mask, image, mask_threshold)
+        if dilation_px is None and feather_px is None:
+            (hole, _), feather = fitted_hole(colour, painted), 0
+        else:
+            height, width = painted.shape
+            reach, feather = rim(height, width, dilation_px, feather_px)
+            hole = dilate(painted, reach)
         fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), ffc_lambda, lambda _: None)
         clean = lay(colour, fill, hole, feather, match_colour=match_colour)
-        clean = recover(colour, clean, painted, hole, method=method).pixels
+        clean = recover(colour, clean, painted, hole, method=method, noise=_NOISE).pixels
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])
         return clean if image.shape[2] == 3 else np.dstack((clean, image[..., 3]))
@@ -326,7 +331,7 @@ def _as_colour(image: Pixels) -> Pixels:
     )
 
 
-def _painted(mask: Mask, image: Pixels, threshold: int) -> Mask:
+def _as_painted(mask: Mask, image: Pixels, threshold: int) -> Mask:
     """The mask in black and white: ``uint8 [H, W]``, 255 where it is to be repaired."""
     if not isinstance(mask, np.ndarray) or mask.dtype not in (np.uint8, np.bool_):
         kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cells import extent, touched_cells
+from model.repair.flat import with_flat_ground
 from model.repair.seam import keep_flat, rim_matched
 
 Mask = NDArray[np.uint8]
@@ -85,15 +86,16 @@ def lay(
 ) -> Mask:
     """``fill`` (``uint8 [H, W, 3]``) laid into ``pixels`` under the feathered ``hole``; outside it nothing changes.
 
-    With ``match_colour`` the fill's colours are matched to the rim, and flat backgrounds continued exactly
-    (:mod:`model.repair.seam`). ``soft``: the strength of a softly painted mask, in place of the feather.
+    With ``match_colour`` the fill's colours are matched to the rim, and flat backgrounds continued
+    (:mod:`model.repair.seam`, ``flat``). ``soft``: the strength of a softly painted mask, in place of the feather.
     """
     result = pixels.copy()
     for window, part in _windows(hole):
         source = pixels[window]
         matched = fill[window]
         if match_colour:
-            matched = keep_flat(source, rim_matched(source, matched, part), part)
+            matched = with_flat_ground(source, rim_matched(source, matched, part), part)
+            matched = keep_flat(source, matched, part)
         if soft is None:
             weights = blend_weights(part, feather_px)
         else:

@@ -25,6 +25,8 @@ class Marking:
     plan: Plan
     dilation_px: int
     feather_px: int
+    #: Whether each picture has its own hole in the place of this one (:mod:`model.repair.reach`).
+    is_fitted: bool
 
     @property
     def nbytes(self) -> int:
@@ -32,14 +34,15 @@ class Marking:
 
 
 def marking_of(painted: Mask, dilation_px: int | None, feather_px: int | None, costs: Costs | None) -> Marking:
-    """The marking of a mask (``uint8 [H, W]``, over half = repair); ``dilation_px`` ``None``: by its size."""
+    """The marking of a mask (``uint8 [H, W]``, over half = repair); ``dilation_px`` ``None``: by each picture."""
     height, width = painted.shape
     reach, feather = rim(height, width, dilation_px, feather_px)
     hole, soft = split_soft(painted, reach)
     for array in (painted, hole, soft):
         if array is not None:
             array.flags.writeable = False
-    return Marking(painted, hole, soft, make_plan(hole, costs), reach, feather)
+    is_fitted = dilation_px is None and feather_px is None and soft is None
+    return Marking(painted, hole, soft, make_plan(hole, costs), reach, feather, is_fitted)
 
 
 class Markings:

@@ -7,7 +7,7 @@ network's fill by their expected errors. Opaque marks and objects keep the fill,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,17 +18,15 @@ from numpy.typing import NDArray
 from model.cells import extent
 from model.repair.ground import Ground
 from model.repair.opacity import Values
+from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, parts_of
 from model.repair.records import RecoveryRecord
-from model.repair.veil import Veil, find_veils, veil_of
+from model.repair.veil import LaidVeil, Veil, find_veils, veil_of
 
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 #: ``auto``: recover where the evidence is sure; ``recover``: recover wherever a mark can be fitted; ``fill``: never.
 Method = Literal["auto", "recover", "fill"]
 
-#: Parts nearer than this share a mark; the picture's surroundings of a part that are examined, in px.
-_GROUP_PX, _CONTEXT_PX = 16, 24
-_MOST_PARTS = 64
 #: Sides of a window in which a mark is fitted; a larger part is fitted in its fullest window, and checked as a whole.
 _LARGEST_SIDE = 320
 #: Most parts that are fitted for themselves, the largest; and levels of detail beyond which a border counts no more.
@@ -76,18 +74,18 @@ def recover(
     core = np.where(painted > 127, np.uint8(255), np.uint8(0))
     total, true = int(np.count_nonzero(core)), 0.0
 
-    def ground_of(window: tuple[slice, slice], part: Mask, around: Mask) -> Ground:
+    def ground_of(window: Window, part: Mask, around: Mask) -> Ground:
         widened = np.where(around > 0, np.uint8(255), np.uint8(0))
         before, after = marked[window].astype(np.float32), filled[window].astype(np.float32)
         return Ground(before, after, np.ascontiguousarray(part), widened, noise)
 
     # Large parts first: small ones, such as letters, share their marks.
-    parts = sorted(_parts(core), key=lambda one: -np.count_nonzero(one[1]))
+    parts = sorted(parts_of(core), key=lambda one: -np.count_nonzero(one[1]))
     known: list[Veil] = []
     if len(parts) > 1:
         window = _fullest(core, filled)
         common = _found(ground_of(window, core[window], hole[window]), method="auto")
-        known = [common] if common is not None else []
+        known = [common.mark] if common is not None else []
     for number, (window, part) in enumerate(parts):
         ground = ground_of(window, part, _own(hole[window], part))
         veil = _shared_veil(ground, known)
@@ -100,9 +98,9 @@ def recover(
             result = filled.copy()
         result[window][ground.inside] = np.rint(pixels[ground.inside]).astype(np.uint8)
         true += float(share[part > 0].sum())
-        veils.append(veil)
+        veils.append(veil.mark)
         if veil.opacity not in {one.opacity for one in known}:
-            known.append(veil)
+            known.append(veil.mark)
     return Recovery(result, true / max(total, 1), tuple(veils))
 
 
@@ -140,7 +138,7 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
     )
 
 
-def fused(ground: Ground, veil: Veil) -> tuple[Values, Values]:
+def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
     """The picture without the veil, ``float32 [H, W, 3]``, and the share of it that is not invented, ``[H, W]``.
 
     Un-blending amplifies noise by 1 / (1 - a), and errors of a by the mark's contrast. At the rim, where a is least
@@ -164,7 +162,7 @@ def fused(ground: Ground, veil: Veil) -> tuple[Values, Values]:
     return np.where(kept[..., None], ground.marked, pixels).astype(np.float32), share
 
 
-def _shared_veil(ground: Ground, veils: list[Veil]) -> Veil | None:
+def _shared_veil(ground: Ground, veils: list[Veil]) -> LaidVeil | None:
     """The mark of another part, where the evidence in this part is sure as well."""
     for veil in veils:
         shared = veil_of(ground, veil.opacity, veil.colour)
@@ -173,7 +171,7 @@ def _shared_veil(ground: Ground, veils: list[Veil]) -> Veil | None:
     return None
 
 
-def _veil_in(ground: Ground, method: Method) -> Veil | None:
+def _veil_in(ground: Ground, method: Method) -> LaidVeil | None:
     height, width = ground.painted.shape
     if height <= _LARGEST_SIDE and width <= _LARGEST_SIDE:
         return _found(ground, method)
@@ -185,9 +183,9 @@ def _veil_in(ground: Ground, method: Method) -> Veil | None:
     return whole if whole is not None and (method == "recover" or is_sure(whole, known=True)) else None
 
 
-def _found(ground: Ground, method: Method) -> Veil | None:
+def _found(ground: Ground, method: Method) -> LaidVeil | None:
     """The first candidate that is sure; with ``recover`` the first one, if none is."""
-    candidates: list[Veil] = []
+    candidates: list[LaidVeil] = []
     for veil in find_veils(ground):
         if is_sure(veil):
             return veil
@@ -195,8 +193,12 @@ def _found(ground: Ground, method: Method) -> Veil | None:
     return candidates[0] if candidates and method == "recover" else None
 
 
-def _fullest(painted: Mask, filled: Pixels | Values) -> tuple[slice, slice]:
+def _fullest(painted: Mask, filled: Pixels | Values) -> Window:
     """The window of at most ``_LARGEST_SIDE`` px a side in which most of the mask's border crosses detail."""
+    left, top, wide, tall = extent(painted)
+    rows = slice(max(top - CONTEXT_PX, 0), min(top + tall + CONTEXT_PX, painted.shape[0]))
+    columns = slice(max(left - CONTEXT_PX, 0), min(left + wide + CONTEXT_PX, painted.shape[1]))
+    painted, filled = painted[rows, columns], filled[rows, columns]
     edge = cv2.morphologyEx(painted, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     # A mark on flat ground tells nothing of its opacity.
     low, high = (change(filled, np.ones((9, 9), np.uint8)) for change in (cv2.erode, cv2.dilate))
@@ -205,45 +207,22 @@ def _fullest(painted: Mask, filled: Pixels | Values) -> tuple[slice, slice]:
     height, width = painted.shape
     tall, wide = min(_LARGEST_SIDE, height), min(_LARGEST_SIDE, width)
     sums = cv2.integral(border)
-    rows, columns = (
+    downs, acrosses = (
         np.unique(np.linspace(0, whole - side, 2 + 4 * (whole - side) // side).astype(int))
         for whole, side in ((height, tall), (width, wide))
     )
     inside = (
-        sums[np.ix_(rows + tall, columns + wide)]
-        - sums[np.ix_(rows, columns + wide)]
-        - sums[np.ix_(rows + tall, columns)]
-        + sums[np.ix_(rows, columns)]
+        sums[np.ix_(downs + tall, acrosses + wide)]
+        - sums[np.ix_(downs, acrosses + wide)]
+        - sums[np.ix_(downs + tall, acrosses)]
+        + sums[np.ix_(downs, acrosses)]
     )
-    row, column = np.unravel_index(int(np.argmax(inside)), inside.shape)
-    top, left = int(rows[row]), int(columns[column])
+    down, across = np.unravel_index(int(np.argmax(inside)), inside.shape)
+    top, left = rows.start + int(downs[down]), columns.start + int(acrosses[across])
     return slice(top, top + tall), slice(left, left + wide)
-
-
-def _parts(core: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
-    """Windows around groups of near parts of the mask, and in each the paint of its group."""
-    left, top, wide, tall = extent(core)
-    if not wide:
-        return
-    first_row, first_column = max(top - _CONTEXT_PX, 0), max(left - _CONTEXT_PX, 0)
-    painted = core[first_row : top + tall + _CONTEXT_PX, first_column : left + wide + _CONTEXT_PX]
-    grouped = cv2.dilate(painted, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(grouped, connectivity=8)
-    if count - 1 > _MOST_PARTS:
-        yield (slice(0, core.shape[0]), slice(0, core.shape[1])), core
-        return
-    margin = _CONTEXT_PX - _GROUP_PX
-    for label in range(1, count):
-        left, top, width, height = (int(value) for value in boxes[label][:4])
-        rows = slice(max(top - margin, 0), top + height + margin)
-        columns = slice(max(left - margin, 0), left + width + margin)
-        part = np.where(labels[rows, columns] == label, painted[rows, columns], np.uint8(0))
-        rows = slice(rows.start + first_row, rows.stop + first_row)
-        columns = slice(columns.start + first_column, columns.stop + first_column)
-        yield (rows, columns), np.ascontiguousarray(part)
 
 
 def _own(hole: Mask, part: Mask) -> Mask:
     """The hole around ``part`` alone."""
-    near = cv2.dilate(part, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
+    near = cv2.dilate(part, np.ones((2 * GROUP_PX + 1,) * 2, np.uint8))
     return np.where((near > 0) & (hole > 0), np.uint8(255), np.uint8(0))

@@ -34,6 +34,7 @@ from model.repair.cutouts import Cutout
 from model.repair.hole import Mask, lay
 from model.repair.marking import Marking, Markings, marking_of
 from model.repair.noise import coding_noise
+from model.repair.reach import fitted_hole
 from model.repair.records import RepairRecord
 from model.repair.recovery import Method, Recovery, recover
 from model.repair.seam import keep_flat
@@ -125,7 +126,7 @@ def read(
     costs: Costs | None = None,
     markings: Markings | None = None,
 ) -> Task:
-    """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by the size of the picture.
+    """Decode a file and its mask and plan the work. ``dilation_px`` ``None``: by what the picture shows of the mark.
 
     ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
     ``mask_threshold`` and ``max_marked_share`` (``None``: 0.9): see :func:`model.imaging.mask_files.decode_mask`.
@@ -198,17 +199,24 @@ def planned(
         hole, soft, reach, feather = marking.hole, marking.soft, marking.dilation_px, marking.feather_px
         views = cutouts.views(page, hole) if page.alpha else page.views()
         # The two views of a CMYK page, and colours under transparency, are no picture in which a mark was blended.
-        chosen: Method = method if len(views) == 1 and is_opaque(page) else "fill"
+        blended = len(views) == 1 and is_opaque(page)
+        chosen: Method = method if blended else "fill"
+        plan = marking.plan
+        if blended and marking.is_fitted:
+            hole, reach = fitted_hole(views[0].pixels, marking.painted)
+            hole.flags.writeable = False
+            feather = 0
+            if (hole > marking.hole).any():
+                plan = make_plan(hole, costs)
         parts = [
-            Task(view, hole, marking.plan, reach, feather, soft, marking.painted, chosen, noise, page=number)
-            for view in views
+            Task(view, hole, plan, reach, feather, soft, marking.painted, chosen, noise, page=number) for view in views
         ]
         if page.alpha:
             cutout = cutouts.cutout_of(page, marking.painted, hole)
             parts[0] = replace(parts[0], cutout=cutout)
             if cutout.hole.any():
-                plan = make_plan(cutout.hole, costs)
-                parts.append(Task(cutout.view, cutout.hole, plan, reach, feather, soft, page=number))
+                crossed = make_plan(cutout.hole, costs)
+                parts.append(Task(cutout.view, cutout.hole, crossed, reach, feather, soft, page=number))
         tasks += parts
     return replace(tasks[0], following=tuple(tasks[1:]), document=document)
 

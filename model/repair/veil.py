@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -22,6 +23,9 @@ MOST_OPACITY = 0.9
 _LEAST_OPACITY = 0.04
 #: Least painted pixels in which a mark can be fitted, and least marked ones.
 _LEAST_PAINTED, _LEAST_MARKED = 400, 30
+#: Least deviation of the guess from its mean, over the root of its number of pixels and over the error of coding: with
+#: less the standard error of any opacity is over .3.
+_LEAST_CONTRAST = 10.0
 #: Turns of shape and paint, and rounds of the shape's mean field in each but the last and in the last.
 _TURNS, _ROUNDS, _LAST_ROUNDS = 3, 8, 12
 #: Paints whose likelihood is this much below the best are not tried; two of them are one if they are this near.
@@ -69,29 +73,67 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A shape for a paint, and the paint that was read under it."""
+
+    opacity: float
+    colour: Values
+    plane: Plane
+    share: Values
+    gain: float
+    below: Below
+    read: ContrastPaint
+
+
+@dataclass(frozen=True)
 class Veil:
-    """A translucent mark: the marked picture is ``I (1 - a) + colour a`` with ``a = opacity * shape``."""
+    """A translucent mark: the marked picture is ``I (1 - a) + colour a`` with ``a`` from 0 to ``opacity``."""
 
     opacity: float
     #: ``float32 [3]``, levels of 255.
     colour: Values
-    #: ``float32 [H, W]``, 0 to 1, and its rim, where it is a share.
-    shape: Values = field(repr=False)
-    rim: Flags = field(repr=False)
     evidence: Evidence
+
+
+@dataclass(frozen=True)
+class LaidVeil(Veil):
+    """A mark in its place: ``a = opacity * shape``."""
+
+    #: Where it was found, and each pixel's probability of carrying it.
+    turn: Turn = field(repr=False)
+
+    @cached_property
+    def _softened(self) -> tuple[Values, Flags]:
+        # Dear, and needed only where the evidence is sure.
+        return softened(self.turn.plane, self.opacity, self.turn.share, self.turn.below)
+
+    @property
+    def shape(self) -> Values:
+        """``float32 [H, W]``, 0 to 1."""
+        return self._softened[0]
+
+    @property
+    def rim(self) -> Flags:
+        """``bool [H, W]``: where its shape may be a share."""
+        return self._softened[1]
 
     @property
     def alpha(self) -> Values:
         return np.asarray(self.opacity * self.shape, np.float32)
 
+    @property
+    def mark(self) -> Veil:
+        """The mark without its place, whose arrays are large."""
+        return Veil(self.opacity, self.colour, self.evidence)
 
-def find_veils(ground: Ground) -> Iterator[Veil]:
+
+def find_veils(ground: Ground) -> Iterator[LaidVeil]:
     """The translucent marks that may explain the painted pixels, the best explanation first.
 
     Each is only a candidate: :func:`model.repair.recovery.is_sure` decides.
     """
     painted = ground.painted > 0
-    if np.count_nonzero(painted) < _LEAST_PAINTED:
+    if np.count_nonzero(painted) < _LEAST_PAINTED or not _has_contrast(ground, painted):
         return
     paints = fit_paints(ground.marked[painted], ground.guess[painted], ground.error[painted], noise=ground.noise)
     starts = [paint for paint in paints if paint.likelihood > paints[0].likelihood - _NEAR]
@@ -103,7 +145,13 @@ def find_veils(ground: Ground) -> Iterator[Veil]:
         yield _veil(ground, turn)
 
 
-def veil_of(ground: Ground, opacity: float, colour: Values) -> Veil | None:
+def _has_contrast(ground: Ground, painted: Flags) -> bool:
+    """Whether the guess below the paint varies enough to read an opacity from it; on flat ground it does not."""
+    below = ground.guess[painted]
+    return float(np.square(below - below.mean(axis=0)).sum()) > (_LEAST_CONTRAST * ground.noise) ** 2
+
+
+def veil_of(ground: Ground, opacity: float, colour: Values) -> LaidVeil | None:
     """The mark of this paint, known from elsewhere, in ``ground``; ``None``: no pixels carry it.
 
     The paint is read anew where ``ground`` tells it closely.
@@ -159,19 +207,6 @@ def contrast_paint(
     return ContrastPaint(opacity, colour.astype(np.float32), spread, distance)
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """A shape for a paint, and the paint that was read under it."""
-
-    opacity: float
-    colour: Values
-    plane: Plane
-    share: Values
-    gain: float
-    below: Below
-    read: ContrastPaint
-
-
 def _distinct(paints: Iterable[tuple[float, Values]]) -> list[tuple[float, Values]]:
     kept: list[tuple[float, Values]] = []
     for opacity, colour in paints:
@@ -183,10 +218,10 @@ def _distinct(paints: Iterable[tuple[float, Values]]) -> list[tuple[float, Value
     return kept
 
 
-def _turned(ground: Ground, opacity: float, colour: Values) -> _Turn | None:
+def _turned(ground: Ground, opacity: float, colour: Values) -> Turn | None:
     """Shape and paint by turns; ``None``: the mark vanishes, or is opaque."""
     below, share = ground.below, None
-    turn: _Turn | None = None
+    turn: Turn | None = None
     for number in range(_TURNS):
         rounds = _LAST_ROUNDS if number == _TURNS - 1 else _ROUNDS
         turn = _turn(ground, (opacity, colour), below, rounds, share)
@@ -199,7 +234,7 @@ def _turned(ground: Ground, opacity: float, colour: Values) -> _Turn | None:
 
 def _turn(
     ground: Ground, paint: tuple[float, Values], below: Below, rounds: int, share: Values | None = None
-) -> _Turn | None:
+) -> Turn | None:
     opacity, colour = paint
     plane = Plane(ground, colour)
     share, gain = marked_share(plane, opacity, below, rounds, share)
@@ -208,11 +243,10 @@ def _turn(
     core = (cv2.erode(hard, _CROSS) > 0) & (share > _SURELY)
     weight = (core / (1 + np.square(depth / GUESS_DEPTH))).astype(np.float32)
     read = contrast_paint(ground.marked, *below, weight, noise=ground.noise, opacity=opacity)
-    return None if read is None else _Turn(opacity, colour, plane, share, gain, below, read)
+    return None if read is None else Turn(opacity, colour, plane, share, gain, below, read)
 
 
-def _veil(ground: Ground, turn: _Turn) -> Veil:
-    shape, rim = softened(turn.plane, turn.opacity, turn.share, turn.below)
+def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     painted, marked = ground.painted > 0, turn.share > 0.5
     step = turn.opacity / (1 - turn.opacity) * np.abs(turn.colour - ground.marked).mean(axis=2)
     read = turn.read
@@ -227,10 +261,10 @@ def _veil(ground: Ground, turn: _Turn) -> Veil:
         other_distance=_distance(ground, turn, painted & ~marked, 0),
         visible=float(step[marked].mean()) if marked.any() else 0.0,
     )
-    return Veil(turn.opacity, turn.colour, shape, rim, evidence)
+    return LaidVeil(turn.opacity, turn.colour, evidence, turn)
 
 
-def _distance(ground: Ground, turn: _Turn, where: Flags, opacity: float) -> float:
+def _distance(ground: Ground, turn: Turn, where: Flags, opacity: float) -> float:
     if np.count_nonzero(where) < _LEAST_MARKED:
         return 0.0
     clean = (ground.marked[where] - opacity * turn.colour) / (1 - opacity)

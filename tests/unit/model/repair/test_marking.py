@@ -34,8 +34,9 @@ def test_pictures_of_one_size_share_what_follows_from_their_mask() -> None:
         return read(jpeg(width, 80, seed), BOX, limits=LIMITS, markings=markings, **options)
 
     first, second = task_of(0), task_of(1)
-    assert first.hole is second.hole
+    assert first.painted is second.painted
     assert first.plan is second.plan
+    assert task_of(0, dilation_px=3).hole is task_of(1, dilation_px=3).hole
     assert first.document != second.document
     assert task_of(2, width=128).hole.shape == (80, 128)
     wider = task_of(3, dilation_px=9)

@@ -14,11 +14,12 @@ from PIL import Image
 
 from model.engine.inpainter import LaMaInpainter
 from model.imaging import Limits
+from model.repair.ground import Ground
 from model.repair.hole import dilate
 from model.repair.opacity import WHITE, fit_paints
 from model.repair.recovery import Method, Recovery, recover, recovery_record
 from model.repair.task import read
-from model.repair.veil import contrast_paint
+from model.repair.veil import contrast_paint, find_veils
 
 Pixels = NDArray[np.uint8]
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)
@@ -142,6 +143,19 @@ def test_opacity_and_colour_are_fitted_to_pixels() -> None:
     assert fit_paints(marked[:3], guess[:3], np.ones(3, np.float32), noise=1) == []
     with pytest.raises(ValueError, match="belong together"):
         fit_paints(marked, guess[:5], np.ones(2000, np.float32), noise=1)
+
+
+def test_an_opaque_mark_ends_the_search_and_so_does_flat_ground() -> None:
+    random = np.random.default_rng(0)
+    below = random.uniform(20, 230, (2000, 3)).astype(np.float32)
+    opaque = np.where(np.arange(2000)[:, None] < 1400, np.float32((200, 20, 30)), below).astype(np.float32)
+    guess = below + random.normal(0, 8, below.shape).astype(np.float32)
+    assert fit_paints(opaque, guess, np.full(2000, 8, np.float32), noise=1) == []
+    mask = text_mask()
+    white = np.full((*mask.shape, 3), 255, np.uint8)
+    marked = under(white, mask, 0.5, (0, 0, 0)).astype(np.float32)
+    flat = Ground(marked, white.astype(np.float32), mask, dilate(mask, 3), 0.8)
+    assert list(find_veils(flat)) == []
 
 
 @pytest.mark.parametrize(("opacity", "level"), [(0.35, 200), (0.35, 255), (1.0, 200)])
