@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cleanplate.client.asynchronous import AsyncClient
     from cleanplate.client.http import Client
     from cleanplate.client.job import Job
-    from cleanplate.client.requests import Picture
+    from cleanplate.client.requests import LogoMark, Picture
     from cleanplate.client.webhooks import verify
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "ImageOptions",
     "Job",
     "JobOptions",
+    "LogoMark",
     "Picture",
     "Rights",
     "TemplateMask",
@@ -44,6 +45,7 @@ _HOMES = {
     "AsyncClient": "cleanplate.client.asynchronous",
     "Client": "cleanplate.client.http",
     "Job": "cleanplate.client.job",
+    "LogoMark": "cleanplate.client.requests",
     "Picture": "cleanplate.client.requests",
     "Rights": "cleanplate.client.answers",
     "verify": "cleanplate.client.webhooks",

@@ -48,12 +48,14 @@ from cleanplate.client.requests import (
     ImageFilters,
     JobFilters,
     Mask,
+    MaskOfJob,
     Picture,
     RedoTerms,
     Terms,
     image_query,
     job_query,
     mask_fields,
+    mask_files,
     pictures_of,
     redo_body,
     search_query,
@@ -128,7 +130,7 @@ class Client:
         images: Sequence[Path | Picture],
         *,
         masks: Path | Sequence[Path] = (),
-        mask: Mask | None = None,
+        mask: MaskOfJob | None = None,
         rights: Rights,
         idempotency_key: str | None = None,
         journal: Journal | None = None,
@@ -149,7 +151,7 @@ class Client:
         files = [file for picture in pictures for file in picture.files()]
         return self._submit(
             lambda uploads: {"images": [picture.body(uploads) for picture in pictures], **mask_fields(mask, uploads)},
-            files=files + ([mask] if isinstance(mask, Path) else []),
+            files=files + mask_files(mask),
             rights=rights, terms=terms, key=idempotency_key, journal=journal, on_uploaded=on_uploaded,
         )  # fmt: skip
 
@@ -158,7 +160,7 @@ class Client:
         manifest: Path | str,
         *,
         rights: Rights,
-        mask: Mask | None = None,
+        mask: MaskOfJob | None = None,
         manifest_format: Literal["jsonl", "csv"] | None = None,
         on_error: Literal["reject", "skip"] = "reject",
         idempotency_key: str | None = None,
@@ -171,7 +173,7 @@ class Client:
         ``manifest`` is a file, or ``s3://bucket/key`` of an allowed bucket. ``mask`` is the mask of all rows without
         their own. A bad row rejects the job, or is left out with ``on_error="skip"``.
         """
-        files = [file for file in (manifest, mask) if isinstance(file, Path)]
+        files = ([manifest] if isinstance(manifest, Path) else []) + mask_files(mask)
 
         def body(uploads: Mapping[Path, str]) -> JsonObject:
             source = {"upload_id": uploads[manifest]} if isinstance(manifest, Path) else {"url": manifest}
@@ -187,7 +189,7 @@ class Client:
         url: str | Sequence[str],
         *,
         rights: Rights,
-        mask: Mask,
+        mask: MaskOfJob,
         only_new: bool = False,
         idempotency_key: str | None = None,
         journal: Journal | None = None,
@@ -204,15 +206,15 @@ class Client:
             source["only_new"] = True
         return self._submit(
             lambda uploads: {**source, **mask_fields(mask, uploads)},
-            files=[mask] if isinstance(mask, Path) else [],
+            files=mask_files(mask),
             rights=rights, terms=terms, key=idempotency_key, journal=journal, on_uploaded=on_uploaded,
         )  # fmt: skip
 
     def dry_run(
-        self, url: str | Sequence[str], *, rights: Rights, mask: Mask | None = None, **terms: Unpack[Terms]
+        self, url: str | Sequence[str], *, rights: Rights, mask: MaskOfJob | None = None, **terms: Unpack[Terms]
     ) -> DryRun:
         """What :meth:`submit_folder` would make a job of; nothing is submitted. A mask's file is uploaded."""
-        uploads = self.upload([mask]) if isinstance(mask, Path) else {}
+        uploads = self.upload(mask_files(mask))
         source = url if isinstance(url, str) else list(url)
         body = {"source": source, "dry_run": True, **mask_fields(mask, uploads), **terms_body(rights, terms)}
         return self._calls.call(DryRun, "POST", "/v1/jobs", json=body, timeout=LISTING)
@@ -351,7 +353,7 @@ class Client:
         ``mask`` takes the place of all masks. Each result that succeeds replaces the image's own, unless ``replace`` is
         false.
         """
-        uploads = self.upload([mask]) if isinstance(mask, Path) else {}
+        uploads = self.upload(mask_files(mask))
         selection = {
             "images": None if images is None else list(images),
             "state": state,

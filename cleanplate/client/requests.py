@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -13,13 +13,26 @@ from pydantic import BaseModel
 
 from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
-from cleanplate.base.masks import JobMask
+from cleanplate.base.masks import Approval, AutoMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.client.answers import ImageReview, ImageState, JobKind, JobState, Rights
 
 Priority = Literal["interactive", "bulk"]
 #: A mask's file, one of :mod:`cleanplate.base.masks`, or its JSON: ``{"template": id}``, ``{"boxes": […]}``.
 Mask = Path | JobMask | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LogoMark:
+    """A job's mask: the mark of which ``logo`` is the file, a picture with alpha; it is found in the job's pictures."""
+
+    logo: Path
+    #: Who approves the mark that is found.
+    approval: Approval = field(default_factory=Approval)
+
+
+#: The mask of a job.
+MaskOfJob = Mask | LogoMark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,10 +236,20 @@ def terms_body(rights: Rights, terms: Terms) -> JsonObject:
     }
 
 
-def mask_fields(mask: Mask | None, uploads: Mapping[Path, str]) -> JsonObject:
+def mask_files(mask: MaskOfJob | None) -> list[Path]:
+    """The files of a mask that are to be uploaded."""
+    if isinstance(mask, LogoMark):
+        return [mask.logo]
+    return [mask] if isinstance(mask, Path) else []
+
+
+def mask_fields(mask: MaskOfJob | None, uploads: Mapping[Path, str]) -> JsonObject:
     """The field of the body for a mask, of a job or of one image."""
     if mask is None:
         return {}
+    if isinstance(mask, LogoMark):
+        look = {"mode": "auto", "logo_upload_id": uploads[mask.logo]}
+        return {"mask": _json_of(AutoMask.model_validate({**look, **mask.approval.model_dump()}))}
     return {"mask_upload_id": uploads[mask]} if isinstance(mask, Path) else {"mask": _json_of(mask)}
 
 
@@ -236,7 +259,9 @@ def _json_of(value: BaseModel | Mapping[str, Any] | None) -> JsonObject | None:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
 
 
-def pictures_of(images: Sequence[Path | Picture], masks: Path | Sequence[Path], mask: Mask | None) -> list[Picture]:
+def pictures_of(
+    images: Sequence[Path | Picture], masks: Path | Sequence[Path], mask: MaskOfJob | None
+) -> list[Picture]:
     """The images as pictures, each with its mask of ``masks``.
 
     Raises:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cleanplate.base.masks import AutoMask, JobMask, TextMask
     from cleanplate.client.answers import JobAnswer
     from cleanplate.client.http import Client
-    from cleanplate.client.requests import Terms
+    from cleanplate.client.requests import LogoMark, Terms
     from cleanplate.terminal.submission import Report
 
 
@@ -76,15 +76,27 @@ def submit(
             help="Instead of a mask: find the mark that the pictures share, for you to review first.",
         ),
     ] = False,
+    logo: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of a mask: the mark's own file, a PNG with transparency; it is found in the pictures, of "
+            "which one is enough, for you to review first."
+        ),
+    ] = None,
     approve: Annotated[
         bool, typer.Option("--approve", help="After your review: start the job that an earlier call left waiting.")
     ] = False,
     auto_approve: Annotated[
-        bool, typer.Option("--auto-approve", help="With --find-mark: start without a review if the confidence is high.")
+        bool,
+        typer.Option(
+            "--auto-approve", help="With --find-mark or --logo: start without a review if the confidence is high."
+        ),
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="With --find-mark: continue, with a warning, if there are too few pictures."),
+        typer.Option(
+            "--force", help="With --find-mark or --logo: continue, with a warning, if there are too few pictures."
+        ),
     ] = False,
     text: Annotated[list[str] | None, typer.Option(help=TEXT)] = None,
     area: Annotated[list[str] | None, typer.Option(help=AREA)] = None,
@@ -130,7 +142,7 @@ def submit(
 
     Example: `cleanplate submit catalogue/ --mask logo-mask.png --out clean/ --rights-basis owner
     --attested-by "Jo Doe" --rights-reference "own photographs"`;
-    with `--find-mark`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` you paint no mask.
+    with `--find-mark`, `--logo logo.png`, or `--text "Doe Shirts" --area bottom`, in place of `--mask` you paint none.
     A whole bucket: `cleanplate submit s3://catalogue/spring/ --to s3://catalogue/clean/ --mask logo-mask.png …`
     """
     from rich.console import Console
@@ -143,8 +155,8 @@ def submit(
     from cleanplate.terminal.submission import Work, clean, work_of
     from cleanplate.terminal.text_marks import text_mask
 
-    auto_mask = _auto_mask(find_mark, auto_approve, force)
-    chosen_mask = _only_mask(mask, auto_mask, text_mask(text or (), area or (), any_text=any_text))
+    found_mask = _found_mask(logo, find_mark=find_mark, auto_approve=auto_approve, force=force)
+    chosen_mask = _only_mask(mask, found_mask, text_mask(text or (), area or (), any_text=any_text))
     if out is None and to is None and not dry_run:
         raise UsageError("Say where the results go: --out FOLDER, or --to s3://bucket/prefix/.")
     work = work_of(source, chosen_mask, recursive=recursive, globs=glob or (), apart=out)
@@ -207,26 +219,36 @@ def _tell(report: Report, where: str) -> None:
         typer.echo(sentence)
 
 
-def _auto_mask(find_mark: bool, auto_approve: bool, force: bool) -> AutoMask | None:
-    """The mask of ``--find-mark``. Raises UsageError: an option that belongs to it stands alone."""
-    from cleanplate.base.masks import AutoMask
+def _found_mask(logo: Path | None, *, find_mark: bool, auto_approve: bool, force: bool) -> AutoMask | LogoMark | None:
+    """The mask of ``--find-mark`` or ``--logo``.
+
+    Raises UsageError: both are given, or an option that belongs to them stands alone.
+    """
+    from cleanplate.base.masks import Approval, AutoMask
+    from cleanplate.client.requests import LogoMark
     from cleanplate.errors import UsageError
 
-    if not find_mark:
+    if find_mark and logo is not None:
+        raise UsageError("Give only one of --find-mark and --logo.")
+    if not find_mark and logo is None:
         if auto_approve or force:
-            raise UsageError(f"{'--auto-approve' if auto_approve else '--force'} belongs to --find-mark.")
+            raise UsageError(f"{'--auto-approve' if auto_approve else '--force'} belongs to --find-mark or --logo.")
         return None
-    approval = ({"approve": "auto"} if auto_approve else {}) | ({"force": True} if force else {})
-    return AutoMask.model_validate({"mode": "auto", **approval})
+    approval = Approval(approve="auto" if auto_approve else "person", force=force)
+    if logo is not None:
+        return LogoMark(logo, approval)
+    return AutoMask(mode="auto", approve=approval.approve, force=approval.force)
 
 
-def _only_mask(file: Path | None, auto: AutoMask | None, text: TextMask | None) -> Path | JobMask | None:
+def _only_mask(
+    file: Path | None, found: AutoMask | LogoMark | None, text: TextMask | None
+) -> Path | JobMask | LogoMark | None:
     """The mask that the options name. Raises UsageError: they name several."""
     from cleanplate.errors import UsageError
 
-    if sum(mask is not None for mask in (file, auto, text)) > 1:
-        raise UsageError("Give only one of --mask, --find-mark, and --text with --area.")
-    return file or auto or text
+    if sum(mask is not None for mask in (file, found, text)) > 1:
+        raise UsageError("Give only one of --mask, --find-mark, --logo, and --text with --area.")
+    return file or found or text
 
 
 def approve(

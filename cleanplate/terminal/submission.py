@@ -20,7 +20,7 @@ from cleanplate.base.masks import JobMask
 from cleanplate.client.answers import ImageAnswer, JobAnswer, Rights
 from cleanplate.client.http import Client
 from cleanplate.client.journal import Journal
-from cleanplate.client.requests import Picture, Terms
+from cleanplate.client.requests import LogoMark, Picture, Terms, mask_files
 from cleanplate.errors import UsageError
 from cleanplate.terminal.buckets import is_bucket
 from cleanplate.terminal.differences import differences
@@ -39,7 +39,7 @@ class Work:
     #: Empty where ``mask`` is the mask of all pictures.
     masks: list[Path]
     left_out: list[LeftOut]
-    mask: JobMask | None = None
+    mask: JobMask | LogoMark | None = None
 
     def path_of(self, picture: Path) -> str:
         """Where a picture lies in the folder, with slashes."""
@@ -51,7 +51,7 @@ class Listed:
     """Pictures that a manifest lists, and the mask of rows without their own."""
 
     manifest: Path
-    mask: Path | JobMask | None
+    mask: Path | JobMask | LogoMark | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Listing:
     """Every picture under a prefix of an allowed bucket, and their mask; the service lists and reads them."""
 
     url: str
-    mask: Path | JobMask
+    mask: Path | JobMask | LogoMark
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Report:
 
 
 def work_of(
-    source: str, mask: Path | JobMask | None, *, recursive: bool, globs: Sequence[str], apart: Path | None
+    source: str, mask: Path | JobMask | LogoMark | None, *, recursive: bool, globs: Sequence[str], apart: Path | None
 ) -> Work | Listed | Listing:
     """The work at a folder, a manifest, or ``s3://bucket/prefix/``; the other arguments are those of :func:`gather`.
 
@@ -84,7 +84,9 @@ def work_of(
     if not is_bucket(source) and Path(source).is_file():
         return Listed(Path(source), mask)
     if mask is None:
-        raise UsageError("State the pixels to repair with --mask; or give --find-mark, or --text.")
+        raise UsageError("State the pixels to repair with --mask; or give --find-mark, --logo, or --text.")
+    if isinstance(mask, LogoMark) and not mask.logo.is_file():
+        raise UsageError(f"There is no logo {mask.logo}.")
     if not is_bucket(source):
         return gather(Path(source), mask, recursive=recursive, globs=globs, apart=apart)
     if globs or not recursive:
@@ -95,7 +97,12 @@ def work_of(
 
 
 def gather(
-    folder: Path, mask: Path | JobMask, *, recursive: bool = True, globs: Sequence[str] = (), apart: Path | None = None
+    folder: Path,
+    mask: Path | JobMask | LogoMark,
+    *,
+    recursive: bool = True,
+    globs: Sequence[str] = (),
+    apart: Path | None = None,
 ) -> Work:
     """The pictures of ``folder`` and its subfolders, each with ``mask``.
 
@@ -164,7 +171,7 @@ def clean(
         UsageError: ``out`` is the folder of the pictures or masks.
         ClientError: the service refused, or could not be reached.
     """
-    files = [*work.pictures, *work.masks] if isinstance(work, Work) else []
+    files = [*work.pictures, *work.masks, *mask_files(work.mask)] if isinstance(work, Work) else []
     if out is not None:
         if out.resolve() in {path.parent.resolve() for path in files}:
             raise UsageError(f"{out} holds the input: choose another folder for the results.")

@@ -16,7 +16,7 @@ from cleanplate.client.http import Client
 from cleanplate.errors import ClientError
 from tests.catalogue import pixels_of
 from tests.embedded import Embedded, embedded
-from tests.marked import marked_pictures
+from tests.marked import logo, marked_pictures
 from tests.running import cleanplate, kill, processes_with, until
 from tests.texts import laid, letters, printed
 
@@ -61,6 +61,22 @@ def test_a_mark_is_found_looked_at_and_approved_by_the_same_command(up: Embedded
     assert len(list(out.glob("*.png"))) == 30
 
 
+def test_a_logos_own_file_finds_it_in_few_pictures(up: Embedded, tmp_path: Path) -> None:
+    folder, out, file = marked(tmp_path / "in", 3), tmp_path / "clean", tmp_path / "logo.png"
+    Image.fromarray(logo()).save(file)
+    status, output, errors = submit(up, folder, "--logo", file, "--out", out)
+    assert status == 3, errors
+    assert "--approve" in output
+    status, output, errors = submit(up, folder, "--logo", file, "--approve", "--out", out)
+    assert (status, "3 of 3 images" in output) == (0, True), errors
+    for path, (picture, original) in zip(sorted(out.glob("*.png")), marked_pictures(3), strict=True):
+        zone = np.abs(picture.astype(int) - original).max(axis=2) > 0
+        before, after = (
+            np.square(one.astype(float) - original)[zone].mean() for one in (picture, pixels_of(path.read_bytes()))
+        )
+        assert after < before / 10
+
+
 def test_text_marks_are_taken_off_and_print_stays(up: Embedded, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "clean"
     folder.mkdir()
@@ -80,6 +96,8 @@ def test_text_marks_are_taken_off_and_print_stays(up: Embedded, tmp_path: Path) 
     [
         [],
         ["--find-mark", "--text", "Doe"],
+        ["--find-mark", "--logo", "logo.png"],
+        ["--logo", "missing.png"],
         ["--auto-approve", "--text", "Doe"],
         ["--area", "1,2"],
         ["--any-text", "--text", "Doe"],
