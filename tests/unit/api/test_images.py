@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
+from api.images import networks_of
 from cleanplate.base.settings import Settings
+from cleanplate.base.weights import SHIPPED
 from storage.records import ImageState
 from tests.unit.api.calling import Caller, MakeService, Service, mask, picture
 
@@ -82,3 +85,14 @@ def test_a_link_leads_to_the_public_address_of_the_object_store(
     form = {"filename": "a.png", "content_type": "image/png"}
     upload = shop.post("/v1/uploads", 201, json={"files": [form]}).json["uploads"][0]
     assert upload["url"].startswith("https://files.example/")
+
+
+def test_the_embedded_service_offers_the_networks_in_its_folder(embedded_settings: Settings) -> None:
+    assert networks_of(embedded_settings) == [SHIPPED]
+    folder = embedded_settings.home / "weights"
+    folder.mkdir(parents=True)
+    for name in ("big-lama", "Not a name"):
+        (folder / f"{name}.safetensors").touch()
+    assert networks_of(embedded_settings) == ["big-lama", SHIPPED]
+    on_servers = embedded_settings.model_copy(update={"broker_url": SecretStr("redis://queue"), "models": ("mine",)})
+    assert networks_of(on_servers) == [SHIPPED, "mine"]

@@ -35,7 +35,7 @@ export async function findText({ picture, upload }, rights, options) {
   const job = await submitRepair(upload, picture.name, () => Promise.resolve(fields), rights, searching);
   const found = await foundIn(job, picture, searching, ({ record }) => {
     const texts = (record.texts ?? []).filter(Boolean).map((text) => `“${text}”`);
-    notify("info", texts.length ? t("Text found: {texts}", { texts: texts.join(", ") }) : t("Text found"), t("Take paint off what is to stay, then erase."), { lasting: true });
+    notify("info", texts.length ? t("Text found: {texts}", { texts: texts.join(", ") }) : t("Text found"), t("Take paint off what is to stay, then erase."));
   });
   if (!found) notify("info", t("There is no text in the picture that can be read"), t("Paint over the mark, or select it by a click."));
   return found;
@@ -71,7 +71,7 @@ function tellLogo({ record }) {
   const certainty = record.certainty?.[0] ?? 0;
   const percent = number(Math.round(100 * certainty));
   if (certainty < SURE) notify("warning", t("Something like the logo is found; the service is {percent} % sure", { percent }), t("Look closely at the paint before you erase."), { lasting: true });
-  else notify("info", t("The logo is found; the service is {percent} % sure", { percent }), t("Look at the paint, then erase."), { lasting: true });
+  else notify("info", t("The logo is found; the service is {percent} % sure", { percent }), t("Look at the paint, then erase."));
 }
 
 /**
