@@ -88,7 +88,7 @@ def for_scripts(tag: str) -> dict[str, str | list[str]]:
         return {}
     texts: dict[str, str | list[str]] = {}
     for message in catalogue(tag):
-        if not any(place.endswith((".js", "api/problems.py")) for place, _ in message.locations):
+        if not any(place.endswith((".js", "api/problem_kinds.py")) for place, _ in message.locations):
             continue
         if message.pluralizable:
             texts[message.id[0]] = list(message.string or ())
