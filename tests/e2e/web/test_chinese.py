@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from cleanplate.client.http import Client
 from tests.browser import forgive, signed_in, state_rights
-from tests.e2e.web.catalogue import api_client, folder_of, mask_in, submit_folder
+from tests.e2e.web.catalogue import RIGHTS, api_client, folder_of, mask_in, submit_folder
 from tests.embedded import Embedded
 from tests.marked import marked_pictures
+from tests.running import until
 
 #: For a busy machine.
 LONG_MS = 180_000
@@ -59,10 +60,12 @@ def jobs(service: Embedded, tmp_path_factory: pytest.TempPathFactory) -> list[st
     ended = submit_folder(service, folder_of(folder / "spring", 4, broken=1), mask_in(folder), name="spring")
     with Client(service.url, service.key) as client, api_client(service) as http:
         client.wait(ended.id)
-        searched = submit_folder(service, marked, [], mask={"mode": "auto"})
-        few = submit_folder(service, folder / "spring", [], mask={"mode": "auto"})
+        searched, few = (
+            client.submit(files, mask={"mode": "auto"}, rights=RIGHTS)
+            for files in (sorted(marked.iterdir()), sorted(marked.iterdir())[:3])
+        )
         for job in (searched, few):
-            client.wait(job.id)
+            until(lambda job=job: job.refresh().state == "needs_review", f"the search of {job.id} did not end")
         http.post("/v1/webhooks", json={"url": f"{service.url}/hook"})
         http.put("/v1/pause").raise_for_status()
         http.delete("/v1/pause").raise_for_status()
