@@ -111,7 +111,7 @@ def paint_again(page: Page) -> None:
     page.keyboard.press("x")
     page.locator("#judge-again").click()
     page.locator("#again-by-paint").check()
-    expect(page.locator("#paint-others-line")).to_be_visible()
+    expect(page.locator("#paint-picture option")).not_to_have_count(0)
     box = page.locator("#paint-canvas").bounding_box()
     assert box is not None
     across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -120,6 +120,7 @@ def paint_again(page: Page) -> None:
     page.mouse.move(across + 60, down - 40, steps=4)
     page.mouse.up()
     page.mouse.move(1, 1)
+    expect(page.locator("#again-begin")).to_be_enabled()
 
 
 def open_held_job(page: Page) -> None:

@@ -22,7 +22,23 @@ LONG_MS = 180_000
 NAMES = {
     *("JPEG", "PNG", "WebP", "AVIF", "GIF", "BMP", "TIFF", "HEIC", "JSON", "ZIP", "CSV", "Lines", "SVG", "UTC"),
     *("Cleanplate", "API", "Webhook", "English", "Esc", "Shift", "Ctrl", "Space", "Tab", "Enter", "Alt", "Delete"),
-    *("Jo", "Doe", "own", "photographs", "spring", "GiB", "MiB", "cpu", "https", "bucket", "folder", "submit", "read"),
+    *(
+        "Jo",
+        "Doe",
+        "own",
+        "photographs",
+        "spring",
+        "local",
+        "Shirts",
+        "GiB",
+        "MiB",
+        "cpu",
+        "https",
+        "bucket",
+        "folder",
+        "submit",
+        "read",
+    ),
     *("admin", "shirt", "png", "kB", "MB", "px", "localhost", "url", "upload_id", "custom_id", "big-lama"),
 }
 #: The texts that a person reads or hears, without code, names of files, addresses and the switch of languages.

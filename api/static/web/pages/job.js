@@ -150,7 +150,9 @@ const STAGES = {
   fetch: () => t("Fetching"),
   decode: () => t("Reading"),
   network: () => t("Filling"),
+  unblend: () => t("Taking the mark off"),
   encode: () => t("Writing"),
+  read_back: () => t("Checking the file"),
   store: () => t("Storing"),
 };
 
