@@ -37,6 +37,7 @@ _JOB_BODY: JsonObject = {
     },
     "webhook_id": None,
     "webhook_ids": [WEBHOOK_ID],
+    "mail": {"to": "photos@shop.example", "language": "en", "state": "idle"},
     "priority": "bulk",
     "deadline": None,
     "paused": False,

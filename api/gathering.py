@@ -17,6 +17,7 @@ from api.done_before import new_pictures
 from api.fault_kinds import Params
 from api.filenames import clean_path
 from api.images import Refused, check_model, check_text, name_of, new_image
+from api.mailing import check_mail
 from api.manifests import Reading, read_manifest
 from api.marked_shares import check_uploaded_masks
 from api.problems import MAX_FAULTS, Problem, pointer
@@ -84,6 +85,8 @@ def with_terms(
         check_text(terms.mask, stores.settings, "mask/mode")
     except Refused as error:
         raise _problem(error, ()) from error
+    if terms.mail is not None:
+        check_mail(terms.mail, stores.settings)
     destination = read_destination(terms.destination)
     job = NewJob(
         images=images,
@@ -95,6 +98,7 @@ def with_terms(
         webhook_endpoint_id=terms.webhook_id,
         further_webhooks=terms.webhook_ids or [],
         own_webhook=_own_webhook(stores, terms.webhook),
+        mail=terms.mail,
         priority=terms.priority,
         deadline=terms.deadline,
         skipped=skipped,

@@ -271,6 +271,11 @@ CATALOGUE: dict[str, Kind] = {
         "The service fetches only `https://` of public hosts, and S3 from the operator's list of buckets.",
         "Use an allowed address, or ask the operator to allow the bucket.",
     ),
+    "mail_not_allowed": Kind(
+        422, "The service may not mail this address",
+        "The service sends no mail, or the address is not among those that its operator allows.",
+        "Name an allowed address, or leave `mail` out. The operator lists them in `CLEANPLATE_MAIL_RECIPIENTS`.",
+    ),
     "destination_not_allowed": Kind(
         422, "The destination is not allowed",
         "The bucket or folder is not on the operator's list of destinations.",

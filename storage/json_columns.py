@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cleanplate.base.image_records import ImageRecord
+from cleanplate.base.mail import JobMail
 from cleanplate.base.masks import IMAGE_MASK, JOB_MASK, ImageMask, JobMask, kind_of
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.templates import Review, TemplatePlace, TemplateProgress, TemplateQuality
@@ -50,6 +51,11 @@ def read_image_options(document: Document | None) -> ImageOptions | None:
 def read_image_record(document: Document) -> ImageRecord:
     """The record of an image."""
     return ImageRecord.model_validate(document)
+
+
+def read_mail(document: Document | None) -> JobMail | None:
+    """Whom a job's mail goes to, and its fate; ``None``: to nobody."""
+    return None if document is None else JobMail.model_validate(document)
 
 
 def read_review(document: Document | None) -> Review | None:

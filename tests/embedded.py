@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,9 +26,10 @@ SMALL = {
 class Embedded:
     """A service with its address, its key and its folder."""
 
-    def __init__(self, folder: Path, path: str = "") -> None:
-        """``path``: the URL path of the service, as behind a proxy."""
+    def __init__(self, folder: Path, path: str = "", settings: Mapping[str, str] | None = None) -> None:
+        """``path``: the URL path of the service, as behind a proxy; ``settings``: further variables."""
         self._path = path
+        self._settings = SMALL | dict(settings or {})
         self.home = folder / "home"
         self._log_path = folder / "up.log"
         self._port = free_port()
@@ -48,7 +49,7 @@ class Embedded:
     @contextmanager
     def up(self) -> Iterator[None]:
         """Run the service during the block, at the same address each time."""
-        settings = SMALL | {"CLEANPLATE_HOME": str(self.home), "CLEANPLATE_PORT": str(self._port)}
+        settings = self._settings | {"CLEANPLATE_HOME": str(self.home), "CLEANPLATE_PORT": str(self._port)}
         if self._path:
             settings["CLEANPLATE_PUBLIC_URL"] = self.url
         (self.home / "address").unlink(missing_ok=True)  # of a life that was killed
@@ -71,8 +72,8 @@ class Embedded:
 
 
 @contextmanager
-def embedded(folder: Path, path: str = "") -> Iterator[Embedded]:
-    """A new service that runs during the block, under the URL ``path``."""
-    service = Embedded(folder, path)
+def embedded(folder: Path, path: str = "", settings: Mapping[str, str] | None = None) -> Iterator[Embedded]:
+    """A new service that runs during the block, under the URL ``path``, with further ``settings``."""
+    service = Embedded(folder, path, settings)
     with service.up():
         yield service

@@ -7,11 +7,15 @@ The script runs a service in a temporary folder. ``SHOTS`` lists the screenshots
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +106,23 @@ def open_results(page: Page) -> None:
     wait_for_images(page, "#rail img")
 
 
+def paint_again(page: Page) -> None:
+    open_results(page)
+    page.keyboard.press("x")
+    page.locator("#judge-again").click()
+    page.locator("#again-by-paint").check()
+    expect(page.locator("#paint-picture option")).not_to_have_count(0)
+    box = page.locator("#paint-canvas").bounding_box()
+    assert box is not None
+    across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(across - 60, down + 40)
+    page.mouse.down()
+    page.mouse.move(across + 60, down - 40, steps=4)
+    page.mouse.up()
+    page.mouse.move(1, 1)
+    expect(page.locator("#again-begin")).to_be_enabled()
+
+
 def open_held_job(page: Page) -> None:
     page.goto("/jobs?state=needs_review")
     page.locator(".job-card-name").first.click()
@@ -153,6 +174,7 @@ def enter_text(page: Page) -> None:
 def open_operations(page: Page) -> None:
     page.goto("/admin")
     expect(page.locator("#live")).to_contain_text("cpu", timeout=60_000)
+    expect(page.locator(".chart-line")).to_have_count(2)
     page.locator(".template-row button").first.click()
     wait_for_images(page, ".template-row img")
     page.evaluate("scrollTo(0, 0)")
@@ -172,6 +194,7 @@ SHOTS = [
     Shot("judging", DESKTOP, open_results),
     Shot("judging-dark-zh", {**DARK, **IN_CHINESE}, open_results),
     Shot("judging-phone", {"viewport": PHONE, "has_touch": True}, open_results),
+    Shot("judging-painted", DESKTOP, paint_again),
     Shot("new-job", {"viewport": {"width": 1280, "height": 1100}}, open_new_job),
     Shot("new-job-phone-zh", {"viewport": PHONE, "has_touch": True, **IN_CHINESE}, open_new_job),
     Shot("new-job-find", DESKTOP, choose_search),
@@ -233,6 +256,20 @@ def write_marked_catalogue(folder: Path) -> list[Path]:
     return files
 
 
+def chart_an_hour(service: Embedded) -> None:
+    """Write the figures of an hour in which a catalogue was cleaned, for the charts of operations."""
+    now = datetime.now(UTC)
+    rows = []
+    for ago in range(60, 1, -1):
+        minute, done = now - timedelta(minutes=ago), 61 - ago
+        pace = 0 if done < 12 else round(420 + 60 * math.sin(done / 3))
+        rows.append(
+            (f"{minute:%Y-%m-%d %H:%M}:00.000000", pace, 0 if done < 12 else max(0, 18_000 - 380 * (done - 12)))
+        )
+    with closing(sqlite3.connect(service.home / "ledger.sqlite3", timeout=30)) as ledger, ledger:
+        ledger.executemany("INSERT OR REPLACE INTO flow (minute, ended, waiting) VALUES (?, ?, ?)", rows)
+
+
 def take_screenshots(service: Embedded, folder: Path) -> None:
     """Take all screenshots into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -250,6 +287,7 @@ def take_screenshots(service: Embedded, folder: Path) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cleanplate-screenshots-") as folder, embedded(Path(folder)) as service:
         submit_jobs(service, Path(folder) / "shop")
+        chart_an_hour(service)
         take_screenshots(service, Path(sys.argv[1]))
 
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator
 from api.answers.base import Answer
 from api.example_ids import JOB_ID, KEY_ID
 from cleanplate.base.destinations import Destination
+from cleanplate.base.mail import JobMail
 from cleanplate.base.masks import JobMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.templates import Review
@@ -114,6 +115,9 @@ class Job(Answer):
     webhook_ids: list[str] = Field(
         default=[], description="Further webhooks: named, of all jobs, or of this job alone. Some may be deleted."
     )
+    mail: JobMail | None = Field(
+        default=None, description="The address that is mailed, and what became of the latest mail; null: none is."
+    )
     priority: Priority
     deadline: datetime | None = Field(description="Images that wait for a worker at this time fail.")
     paused: bool = Field(description="Whether it, its tenant or the whole service is paused.")
@@ -159,6 +163,7 @@ class Job(Answer):
             rights=Rights.model_validate(job.rights) if job.rights else None,
             webhook_id=job.webhook_endpoint_id,
             webhook_ids=job.further_webhooks,
+            mail=job.mail,
             priority=job.priority,
             deadline=job.deadline,
             paused=job.paused,

@@ -23,6 +23,7 @@ from api.requests.masks import ImageMaskFields, JobMaskFields
 from api.requests.webhooks import OwnWebhook
 from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import Id
+from cleanplate.base.mail import Mail
 from cleanplate.base.masks import AutoMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from storage.ledger.jobs.filters import ImageFilter, JobFilter
@@ -202,6 +203,9 @@ class JobTerms(JobBasics, JobNames, JobMaskFields):
         default=None, description="Up to 8 further webhooks; each gets the events that it asks for."
     )
     webhook: OwnWebhook | None = Field(default=None, description="An address that gets the events of this job alone.")
+    mail: Mail | None = Field(
+        default=None, description="An address that is mailed at the job's end, and when a mark waits for approval."
+    )
 
 
 class NewJob(JobTerms):

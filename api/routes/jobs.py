@@ -63,6 +63,7 @@ must_be_json(blueprint, "jobs.approve", "jobs.describe")
         "blob_not_found",
         "source_refused",
         "webhook_unknown",
+        "mail_not_allowed",
         "template_unknown",
         "template_not_ready",
         "templates_mixed",

@@ -51,6 +51,7 @@ _PAGE = 1000
         "rights_missing",
         "upload_unknown",
         "webhook_unknown",
+        "mail_not_allowed",
         "manifest_invalid",
         "manifest_unreadable",
         "mask_covers_nearly_all",

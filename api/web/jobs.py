@@ -48,6 +48,7 @@ def new() -> Response:
         kept_s=backend.settings.upload_expiry_s,
         owner=tenant,
         text_marks=text_marks.is_offered(backend.settings),
+        mail_recipients=backend.settings.mail_recipients,
         webhooks=[webhook for webhook in list_endpoints(backend.database, tenant) if webhook.disabled_at is None],
     )
 

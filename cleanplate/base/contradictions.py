@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cleanplate.base.loopback import is_loopback
+from cleanplate.base.mail import is_address
 
 if TYPE_CHECKING:
     from cleanplate.base.settings import Settings
@@ -24,7 +25,25 @@ def contradictions(settings: Settings) -> list[str]:
     on_sqlite = not settings.sqlalchemy_url.startswith("postgresql")
     if settings.database_pooler and on_sqlite:
         faults.append("CLEANPLATE_DATABASE_POOLER: SQLite has no pooler; set CLEANPLATE_DATABASE_URL.")
-    return faults + _split_over_machines(settings, on_sqlite=on_sqlite)
+    return faults + _mail(settings) + _split_over_machines(settings, on_sqlite=on_sqlite)
+
+
+def _mail(settings: Settings) -> list[str]:
+    """Faults of the mail server: a mail that nobody may get, or a password that everybody may read."""
+    host, password = settings.smtp_host, settings.smtp_password.get_secret_value()
+    faults = []
+    if bool(host) != bool(settings.mail_recipients):
+        faults.append("CLEANPLATE_MAIL_RECIPIENTS: set it together with CLEANPLATE_SMTP_HOST, or neither.")
+    if host and not is_address(settings.smtp_sender):
+        faults.append("CLEANPLATE_SMTP_SENDER: the mail server needs an address such as clean@shop.example.")
+    if password and not settings.smtp_user:
+        faults.append("CLEANPLATE_SMTP_USER: CLEANPLATE_SMTP_PASSWORD is the password of nobody.")
+    if password and settings.smtp_tls == "none" and not is_loopback(host):
+        faults.append("CLEANPLATE_SMTP_TLS: without encryption everybody on the way reads the password.")
+    wrong = [entry for entry in settings.mail_recipients if not (is_address(entry) or is_address(f"a{entry}"))]
+    if wrong:
+        faults.append(f"CLEANPLATE_MAIL_RECIPIENTS: {wrong[0]!r} is no address and no domain such as @shop.example.")
+    return faults
 
 
 def _split_over_machines(settings: Settings, *, on_sqlite: bool) -> list[str]:

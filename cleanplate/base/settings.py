@@ -253,6 +253,24 @@ class Settings(BaseModel):
         default=False, description="Also post webhooks to private addresses and over plain http (development)."
     )
 
+    smtp_host: str = Field(default="", description="Server that sends mail at a job's end. Empty: none is sent.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="Encryption of the way to it: begun by STARTTLS, from the first byte (port 465), or none.",
+    )
+    smtp_user: str = Field(default="", description="User at the mail server. Empty: it asks for none.")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
+    smtp_sender: str = Field(default="", description="Address that the mails come from.")
+    smtp_timeout_s: float = Field(
+        default=20, gt=0, le=120, description="Seconds that the mail server has for each of its answers."
+    )
+    mail_recipients: JsonList[str] = Field(
+        default=(),
+        description="Addresses that jobs of every tenant may have mailed: whole ones, or all of a domain as "
+        "@shop.example (JSON list).",
+    )
+
     metrics_port: int = Field(
         default=0,
         ge=0,

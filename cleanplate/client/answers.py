@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
 from cleanplate.base.image_records import ImageRecord
+from cleanplate.base.mail import JobMail
 from cleanplate.base.masks import ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.templates import Review, TemplatePlace, TemplateProgress, TemplateQuality
@@ -140,6 +141,8 @@ class JobAnswer(_Answer):
     webhook_id: str | None = None
     #: Further ones: named, of all jobs, or of this job alone.
     webhook_ids: list[str] = []
+    #: The address that is mailed, and the fate of the latest mail.
+    mail: JobMail | JsonObject | None = Field(default=None, union_mode="left_to_right")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

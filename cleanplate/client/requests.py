@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from cleanplate.base.destinations import Destination
 from cleanplate.base.documents import JsonObject
+from cleanplate.base.mail import Mail
 from cleanplate.base.masks import Approval, AutoMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.client.answers import ImageReview, ImageState, JobKind, JobState, Rights
@@ -91,6 +92,8 @@ class Terms(TypedDict, total=False):
     #: Further webhooks, and one of this job alone: its ``url``, your own ``secret`` and its ``events``.
     webhook_ids: Sequence[str] | None
     webhook: Mapping[str, Any] | None
+    #: The address that is mailed at the job's end: ``{"to": "photos@shop.example", "language": "en"}``.
+    mail: Mail | Mapping[str, Any] | None
     #: ``interactive`` overtakes ``bulk``.
     priority: Priority
     #: Images that wait for a worker at this time fail. Local time where it names no zone.
@@ -225,6 +228,7 @@ def terms_body(rights: Rights, terms: Terms) -> JsonObject:
         "webhook_id": terms.get("webhook_id"),
         "webhook_ids": None if webhook_ids is None else list(webhook_ids),
         "webhook": _json_of(terms.get("webhook")),
+        "mail": _json_of(terms.get("mail")),
         "retention_days": terms.get("retention_days"),
     }
     return {

@@ -116,6 +116,10 @@ def submit(
     webhook_id: Annotated[
         str | None, typer.Option(help="Webhook endpoint (of POST /v1/webhooks) that gets the events.")
     ] = None,
+    mail: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address that is mailed at the end, among those that the service allows."),
+    ] = None,
     priority: Annotated[Urgency, typer.Option(help="`interactive` overtakes `bulk`.")] = Urgency.BULK,
     deadline: Annotated[
         datetime | None,
@@ -170,6 +174,7 @@ def submit(
         "metadata": metadata_of(metadata) or None,
         "destination": None if to is None else destination_of(to),
         "webhook_id": webhook_id,
+        "mail": None if mail is None else {"to": mail},
         "priority": priority.value,
         "deadline": deadline,
         "retention_days": retention_days,

@@ -44,6 +44,7 @@
  *   webhook_id?: string,
  *   webhook_ids?: string[],
  *   webhook?: { url: string, secret: string, events?: string[] },
+ *   mail?: { to: string, language?: "en" | "zh-CN" },
  *   priority?: "interactive" | "bulk",
  *   [field: string]: unknown,
  * }} NewJob

@@ -27,7 +27,6 @@ def upgrade() -> None:
         sa.Column("event_type", sa.String(60), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("next_attempt_at", _TIME, nullable=False),
-        sa.Column("error", sa.String(500)),
         sa.Column("created_at", _TIME, nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_mails_job_id_jobs", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_mails"),

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cleanplate.base.destinations import Destination
 from cleanplate.base.image_records import ImageRecord
+from cleanplate.base.mail import JobMail, Mail
 from cleanplate.base.masks import FileMask, ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.templates import Review
@@ -77,6 +78,8 @@ class NewJob:
     #: Endpoints beside that one, and one that is made for this job alone.
     further_webhooks: list[str] = field(default_factory=list)
     own_webhook: JobWebhook | None = None
+    #: The address that is told of its end.
+    mail: Mail | None = None
     #: Seconds from its end to its deletion; ``None``: never deleted.
     retention_s: int | None = None
     #: Rows of its manifest that are not among the images.
@@ -150,6 +153,8 @@ class Job:
     webhook_endpoint_id: str | None
     #: Ids of further endpoints; some may have been deleted since.
     further_webhooks: list[str]
+    #: The address that is told of its end, and the fate of the latest mail; ``None``: none is told.
+    mail: JobMail | None
     priority: Priority
     #: Images that still wait for a worker at this time fail.
     deadline: datetime | None

@@ -17,7 +17,5 @@ mails = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     # A claim moves this into the future, so that another sender takes over from one that dies.
     time_column("next_attempt_at", nullable=False, index=True),
-    # Of the last attempt. Empty: none was made.
-    Column("error", String(500)),
     time_column("created_at", nullable=False),
 )

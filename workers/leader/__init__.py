@@ -1,1 +1,1 @@
-"""The leader's program: dispatches shards, reaps leases, closes jobs, delivers webhooks, sweeps expired data."""
+"""The leader's program: dispatches shards, reaps leases, closes jobs, delivers webhooks and mail, sweeps old data."""

@@ -2,7 +2,7 @@
 
 The dispatcher marks a shard as published in the ledger, and then sends it to the broker. A shard that is lost between
 the two, or in the broker, is published again: after ``LOST_S`` if the queue is empty, else after ``publish_timeout_s``.
-Threads beside it deliver webhooks and sweep.
+Threads beside it deliver webhooks and mail, and sweep.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from storage.ledger.templates.leases import reap_templates, take_templates
 from storage.ledger.tenants import idempotency
 from storage.ledger.tenants.accounts import fold_accounts
 from storage.records import Backlog, ImageOfJob, Shard
+from workers.leader.mail_delivery import MailSender
 from workers.leader.pace import Pace
 from workers.leader.sweeper import Sweeper
 from workers.leader.webhook_delivery import WebhookSender
@@ -257,6 +258,7 @@ def run(settings: Settings) -> int:
         with ExitStack() as running:
             stop = running.enter_context(StopSignal())
             running.enter_context(WebhookSender(database, settings))
+            running.enter_context(MailSender(database, settings))
             kept_s = settings.retention_s(None)
             running.enter_context(Sweeper(database, open_blobs(settings), deliveries_kept_s=kept_s))
             running.enter_context(metrics.shown(settings, metrics.DISPATCHER))

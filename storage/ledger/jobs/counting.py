@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from cleanplate.base.destinations import Destination
 from storage.database import Database
-from storage.json_columns import read_job_mask, read_job_options, read_review
+from storage.json_columns import read_job_mask, read_job_options, read_mail, read_review
 from storage.ledger.images.eligibility import is_paused
 from storage.records import Counts, ImageState, Job, JobKind, JobState, Priority, Rights, RightsBasis
 from storage.tables import images, job_deltas, jobs
@@ -130,6 +130,7 @@ def read_job(row: Row[Any]) -> Job:
         rights=_rights(fields),
         webhook_endpoint_id=fields["webhook_endpoint_id"],
         further_webhooks=fields["further_webhooks"] or [],
+        mail=read_mail(fields["mail"]),
         priority=Priority(fields["priority"]),
         deadline=fields["deadline"],
         paused=bool(fields["paused"]),

@@ -140,6 +140,7 @@ def _child(parent: Job, rights: Rights, chosen: list[Image], redo: Redo) -> NewJ
         priority=redo.priority or parent.priority,
         destination=destination,
         webhook_endpoint_id=redo.webhook_endpoint_id or parent.webhook_endpoint_id,
+        mail=None if parent.mail is None else parent.mail.wish,
         retention_s=redo.retention_s,
         key_id=redo.key_id,
     )

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal,
 
 from storage.database import Database
 from storage.ledger.jobs.counting import read_job, select_jobs
+from storage.ledger.jobs.mails import note_mail
 from storage.ledger.lifecycle.transitions import BEGIN, JobTransition
 from storage.ledger.operations import audit
 from storage.ledger.webhooks import outbox
@@ -93,6 +94,8 @@ def _tell_endpoint(db: Database, connection: Connection, transition: JobTransiti
     else:
         at = connection.execute(select(db.now())).scalar_one()
         outbox.job_needs_review(connection, job, at)
+    if job.state is not JobState.CANCELED:  # a person has done that, and knows
+        note_mail(db, connection, job, f"job.{job.state}")
 
 
 def _read(db: Database, connection: Connection, job_id: str) -> Job:

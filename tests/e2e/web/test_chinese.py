@@ -1,119 +1,127 @@
-"""The Chinese page says in Chinese whatever the service refuses or fails at: by codes, never by English sentences."""
+"""Every page of a service that has been used, in Chinese: no sentence on it is English."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
-from pathlib import Path
+import sqlite3
+from contextlib import closing
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from api.fault_kinds import FAULTS
-from api.problem_kinds import CATALOGUE
-from tests.browser import signed_in, state_rights
+from cleanplate.client.http import Client
+from tests.browser import forgive, signed_in, state_rights
+from tests.e2e.web.catalogue import RIGHTS, api_client, folder_of, mask_in, submit_folder
 from tests.embedded import Embedded
-from tests.running import REPOSITORY
+from tests.marked import marked_pictures
+from tests.running import until
 
-#: Four Latin words in a row, which no Chinese sentence has.
-ENGLISH = re.compile(r"[A-Za-z']{2,}(?:[ ,;]+[A-Za-z']+){3,}")
-CHINESE = re.compile(r"[\u4e00-\u9fff]")
-#: Sources that give the codes with which pictures, masks, marks and templates fail.
-_RAISED = re.compile(
-    r"(?:ImageRejected|MaskRejected|TemplateRefused|TemplateRejected|TemplateUnmade|_failed)\(\s*(?:image, record, )?"
-    r'"([a-z]\w+_\w+)"'
-)
-#: Errors of programs, of training and of arrays in Python, which no page shows.
-_ELSEWHERE = re.compile(r"^(training|recipe|photos|checkpoint|weights)_|_array_")
+#: For a busy machine.
+LONG_MS = 180_000
+#: Names of formats, products and standards, and words that people write themselves in the test.
+NAMES = {
+    *("JPEG", "PNG", "WebP", "AVIF", "GIF", "BMP", "TIFF", "HEIC", "JSON", "ZIP", "CSV", "Lines", "SVG", "UTC"),
+    *("Cleanplate", "API", "Webhook", "English", "Esc", "Shift", "Ctrl", "Space", "Tab", "Enter", "Alt", "Delete"),
+    *(
+        "Jo",
+        "Doe",
+        "own",
+        "photographs",
+        "spring",
+        "local",
+        "Shirts",
+        "GiB",
+        "MiB",
+        "cpu",
+        "https",
+        "bucket",
+        "folder",
+        "submit",
+        "read",
+    ),
+    *("admin", "shirt", "png", "kB", "MB", "px", "localhost", "url", "upload_id", "custom_id", "big-lama"),
+}
+#: The texts that a person reads or hears, without code, names of files, addresses and the switch of languages.
+_TEXTS = """() => {
+    const seen = [];
+    const apart = 'script, style, template, code, kbd, .brand, .pair-name, [lang]:not(html), nav [href*=lang]';
+    for (const element of document.querySelectorAll('body *')) {
+        if (element.closest(apart) || !element.checkVisibility()) continue;
+        for (const node of element.childNodes) if (node.nodeType === 3) seen.push(node.data);
+        for (const name of ['aria-label', 'placeholder', 'alt']) seen.push(element.getAttribute(name) ?? '');
+    }
+    return [document.title, ...seen].map((text) => text.trim()).filter(Boolean);
+}"""
 
 
-def codes_of_failures() -> set[str]:
-    """The codes with which images and templates fail, as the sources of workers and model have them."""
-    sources = [path for folder in ("model", "workers") for path in (REPOSITORY / folder).rglob("*.py")]
-    codes = {code for path in sources for code in _RAISED.findall(path.read_text())}
-    named = (REPOSITORY / "workers" / "errors.py").read_text() + (REPOSITORY / "model" / "errors.py").read_text()
-    classes = "ResidualMark|TemplateGone|ModelMissing|Destination\\w+|Url\\w+|Source\\w+|ResultDiffers|DeviceFull"
-    classes += "|DeviceLost|ResultNotFinite|TextReaderMissing"
-    codes |= set(re.findall(rf'class (?:{classes})\(.*?\n    code = "(\w+)"', named, re.DOTALL))
-    return {code for code in codes if not _ELSEWHERE.search(code)} - {"source_error"}
+def english_in(page: Page) -> list[str]:
+    """The texts of the page with Latin words that are no names."""
+    found = []
+    for text in page.evaluate(_TEXTS):
+        words = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else " " for letter in text)
+        unknown = [word for word in words.split() if sum(map(str.isalpha, word)) > 2 and word not in NAMES]
+        if [word for word in unknown if not any(map(str.isdigit, word)) and not word.startswith("shirt")]:
+            found.append(text)
+    return found
 
 
-@pytest.fixture
-def chinese(browser: Browser, service: Embedded) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def jobs(service: Embedded, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A job with failures, one that waits for approval, one whose search failed, and traces of an operator's work."""
+    folder = tmp_path_factory.mktemp("shop")
+    marked = folder / "marked"
+    marked.mkdir()
+    for number, (picture, _) in enumerate(marked_pictures(24)):
+        Image.fromarray(picture).save(marked / f"shirt-{number:03}.png")
+    ended = submit_folder(service, folder_of(folder / "spring", 4, broken=1), mask_in(folder), name="spring")
+    with Client(service.url, service.key) as client, api_client(service) as http:
+        client.wait(ended.id)
+        searched, few = (
+            client.submit(files, mask={"mode": "auto"}, rights=RIGHTS)
+            for files in (sorted(marked.iterdir()), sorted(marked.iterdir())[:3])
+        )
+        for job in (searched, few):
+            until(lambda job=job: job.refresh().state == "needs_review", f"the search of {job.id} did not end")
+        http.post("/v1/webhooks", json={"url": f"{service.url}/hook"})
+        http.put("/v1/pause").raise_for_status()
+        http.delete("/v1/pause").raise_for_status()
+    with closing(sqlite3.connect(service.home / "ledger.sqlite3", timeout=30)) as ledger, ledger:
+        reason = "device_lost: CUDA error: an illegal memory access was encountered"
+        ledger.execute("UPDATE devices SET reason = ?, state = 'crash_loop'", [reason])
+    return [ended.id, searched.id, few.id]
+
+
+def test_no_page_says_anything_in_english(browser: Browser, service: Embedded, jobs: list[str]) -> None:
     with signed_in(browser, service, locale="zh-CN") as context:
         state_rights(context)
         page = context.new_page()
-        page.goto("/jobs/new")
-        yield page
+        wrong: dict[str, list[str]] = {}
 
+        def look(path: str) -> None:
+            page.goto(path, wait_until="networkidle")
+            wrong[path] = english_in(page)
 
-def assert_chinese(sentences: dict[str, str]) -> None:
-    wrong = {code: text for code, text in sentences.items() if not CHINESE.search(text) or ENGLISH.search(text)}
-    assert wrong == {}
-
-
-def test_every_kind_of_fault_is_said_in_chinese(chinese: Page) -> None:
-    faults = [
-        {"code": code, "params": dict.fromkeys(names, 7), "detail": "This sentence is in English alone."}
-        for code, names in {**FAULTS, **dict.fromkeys(CATALOGUE, ()), "brand_new": ()}.items()
-    ]
-    sentences: dict[str, str] = chinese.evaluate(
-        """async (faults) => {
-            const { faultText } = await import('/static/web/words/faults.js');
-            return Object.fromEntries(faults.map((fault) => [fault.code, faultText(fault)]));
-        }""",
-        faults,
-    )
-    assert_chinese(sentences)
-    unfilled = {code: text for code, text in sentences.items() if re.search(r"\{(?!image_id\})", text)}
-    assert unfilled == {}
-    own = [text for code, text in sentences.items() if code in FAULTS]
-    assert len(set(own)) >= len(own) - 3  # a code has a sentence of its own; three limits of length share theirs
-
-
-def test_every_problem_has_a_chinese_title_and_says_nothing_english(chinese: Page) -> None:
-    titles: dict[str, str] = chinese.evaluate(
-        """async (problems) => {
-            const { t } = await import('/static/web/words/texts.js');
-            const { sentenceOf } = await import('/static/web/words/reasons.js');
-            const detail = 'This sentence is in English alone.';
-            const said = ([code, title]) => `${t(title)} ${sentenceOf({ code, detail })}`;
-            return Object.fromEntries(problems.map((problem) => [problem[0], said(problem)]));
-        }""",
-        [[code, kind.title] for code, kind in CATALOGUE.items()],
-    )
-    assert_chinese(titles)
-
-
-def test_every_way_to_fail_has_a_chinese_reason(chinese: Page) -> None:
-    codes = sorted(codes_of_failures())
-    assert {"image_truncated", "mask_empty", "mark_not_found", "residual_mark", "worker_lost"} <= {
-        *codes,
-        "worker_lost",
-    }
-    reasons: dict[str, str] = chinese.evaluate(
-        """async (codes) => {
-            const { reasonOf } = await import('/static/web/words/reasons.js');
-            return Object.fromEntries(codes.map((code) => [code, reasonOf(code).join(' ')]));
-        }""",
-        codes,
-    )
-    assert_chinese(reasons)
-    assert {code: text for code, text in reasons.items() if code in text} == {}
-
-
-def test_a_refused_list_is_told_row_by_row_in_chinese(chinese: Page, tmp_path: Path) -> None:
-    listed = tmp_path / "list.jsonl"
-    rows = [{"url": "https://shop.example/a.jpg", "nmae": "x"}, {"url": "https://127.0.0.1/a.jpg"}, {"name": "x"}]
-    listed.write_text("\n".join(json.dumps(row) for row in rows))
-    chinese.locator("[data-way=manifest]").click()
-    chinese.set_input_files("#manifest", listed)
-    chinese.locator("label:has(input[value=list])").click()
-    chinese.context.complaints.clear()  # type: ignore[attr-defined]
-    chinese.locator("#start").click()
-    expect(chinese.locator("#faults")).to_be_visible()
-    shown = chinese.locator("#faults li").all_inner_texts()
-    assert len(shown) == 3
-    assert_chinese({text: text for text in shown})
-    chinese.context.complaints.clear()  # type: ignore[attr-defined] # the console logs the refusal
+        for path in ("/", "/jobs", "/jobs?kind=repair", "/jobs/new", "/admin", "/admin?what=image"):
+            look(path)
+        for way in ("find", "template", "text", "boxes", "file"):
+            page.goto("/jobs/new", wait_until="networkidle")
+            page.locator(f'[data-way="{way}"]').click()
+            wrong[f"/jobs/new {way}"] = english_in(page)
+        for job_id in jobs:
+            look(f"/jobs/{job_id}")
+            page.locator("#more summary").click()
+            wrong[f"/jobs/{job_id} more"] = english_in(page)
+        look(f"/jobs/{jobs[0]}/review")
+        expect(page.locator("#stage.waiting")).to_have_count(0, timeout=LONG_MS)
+        page.keyboard.press("x")
+        page.locator("#judge-again").click()
+        page.locator("#again-by-paint").check()
+        expect(page.locator("#paint-picture option")).not_to_have_count(0)
+        wrong["painting"] = english_in(page)
+        page.locator("#again-close").click()
+        page.keyboard.press("?")
+        wrong["keys"] = english_in(page)
+        look("/jobs/job_none")
+        forgive(context)
+        look("/login")
+        assert {path: texts for path, texts in wrong.items() if texts} == {}

@@ -153,6 +153,45 @@ def test_what_is_rejected_is_done_again_with_another_mask_to_the_end(
     expect(page.locator("#judge-facts")).to_contain_text("done again")
 
 
+def test_the_mark_is_painted_over_on_a_rejected_picture_and_those_of_its_size_are_done_again(
+    page: Page, service: Embedded, job: JobAnswer
+) -> None:
+    open_review(page, job)
+    for name in ("shirt-001.png", "shirt-002.png", "shirt-003.png"):
+        press(page, "x", name)
+    page.get_by_role("button", name="Do 3 rejected again…").click()
+    dialog = page.get_by_role("dialog")
+    begin = dialog.get_by_role("button", name="Do them again")
+    dialog.get_by_label("painted here").check()
+    dialog.get_by_label("Paint over the mark on").select_option("shirt-001.png")
+    expect(dialog.get_by_text("also for the 2 other rejected pictures of this size")).to_be_visible()
+    expect(begin).to_be_disabled()
+    canvas = page.locator("#paint-canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(across - 20, down)
+    page.mouse.down()
+    page.mouse.move(across + 20, down, steps=4)
+    page.mouse.up()
+    expect(begin).to_be_enabled()
+    assert_accessible(page)
+    dialog.get_by_text("also for the 2 other rejected pictures of this size").click()
+    with page.expect_request(f"**/v1/jobs/{job.id}/redo") as asked:
+        begin.click()
+    assert len(asked.value.post_data_json["images"]) == 1
+    dialog.get_by_role("link", name="Follow them").click()
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
+    with api_client(service) as http:
+        images = http.get(f"/v1/jobs/{job.id}/images").json()["data"]
+    assert [image["name"] for image in images if image["replaced_by"]] == ["shirt-001.png"]
+    open_review(page, job)
+    page.get_by_label("Which results").select_option("Rejected")
+    page.get_by_role("button", name="Do 3 rejected again…").click()
+    dialog.get_by_label("painted here").check()
+    expect(dialog.get_by_text("also for the other rejected picture of this size")).to_be_visible()
+
+
 def test_a_verdict_that_the_service_refuses_is_taken_back(page: Page, job: JobAnswer) -> None:
     open_review(page, job)
     problem = {"code": "not_found", "title": "Not found", "detail": "There is no such job.", "status": 404}

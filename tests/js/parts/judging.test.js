@@ -8,6 +8,7 @@ const { Verdicts, alike } = await import("../../../api/static/web/parts/verdicts
 const { bodyOf } = await import("../../../api/static/web/parts/again.js");
 const { directionOf } = await import("../../../api/static/web/picture/swipes.js");
 
+/** @import { Choice } from "../../../api/static/web/parts/again.js" */
 /** @import { Image, ReviewWord } from "../../../api/static/web/net/answers.js" */
 
 /** Answers of the service, in turn; then 200. @type {number[]} */
@@ -81,9 +82,11 @@ test("one request has one verdict and names an image once", () => {
 });
 
 test("the request to do rejected results again names what differs alone", () => {
-  const choice = { templates: ["tpl_1"], upload: "upl_1", method: "", model: "" };
+  /** @type {Omit<Choice, "way">} */
+  const choice = { templates: ["tpl_1"], upload: "upl_1", images: ["img_1"], method: "", model: "" };
   assert.deepEqual(bodyOf({ ...choice, way: "same" }), { review: "rejected" });
   assert.deepEqual(bodyOf({ ...choice, way: "template" }), { review: "rejected", mask: { templates: ["tpl_1"] } });
+  assert.deepEqual(bodyOf({ ...choice, way: "paint" }), { images: ["img_1"], mask: { upload_id: "upl_1" } });
   const changed = bodyOf({ ...choice, way: "file", method: "fill", model: "lama" });
   assert.deepEqual(changed, { review: "rejected", mask: { upload_id: "upl_1" }, options: { method: "fill", model: "lama" } });
 });

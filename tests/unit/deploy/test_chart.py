@@ -171,6 +171,9 @@ def test_variables_of_the_pods_are_settings_with_good_values(
 def test_values_name_every_secret_setting_and_each_key_goes_to_one_program() -> None:
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(defaults["secret"]["keys"]) == SECRETS
+    mailing = {"secret": {"name": "cleanplate", "keys": {"CLEANPLATE_SMTP_PASSWORD": "smtp-password"}}}
+    (holder,) = [name for name, pod in pods(LEAST | mailing) if "CLEANPLATE_SMTP_PASSWORD" in names_in(pod)]
+    assert holder == "shop-dispatcher"
     for variable, holder in (("CLEANPLATE_SIGNING_KEY", "shop-api"), ("CLEANPLATE_AUDIT_KEY", "shop-dispatcher")):
         assert {name for name, pod in pods(LEAST) if variable in names_in(pod)} == {holder}
 

@@ -6,6 +6,7 @@
 /** @typedef {"unseen" | "kept" | "rejected"} ReviewWord what a person thinks of a result */
 /** @typedef {"estimating" | "needs_review" | "ready" | "failed" | "rejected"} TemplateState */
 /** @typedef {"pending" | "delivered" | "failed"} DeliveryState */
+/** @typedef {"idle" | "pending" | "sent" | "failed"} MailState */
 
 /**
  * @template Item
@@ -55,6 +56,15 @@
 
 /**
  * @typedef {{
+ *   to: string,
+ *   state: MailState,
+ *   sent_at?: string,
+ *   error?: ImageError,
+ * }} JobMail
+ */
+
+/**
+ * @typedef {{
  *   id: string,
  *   name: string | null,
  *   state: JobState,
@@ -67,6 +77,7 @@
  *   queue_position: number | null,
  *   review: Review | null,
  *   webhook_id: string | null,
+ *   mail: JobMail | null,
  *   paused: boolean,
  *   created_at: string,
  *   started_at: string | null,

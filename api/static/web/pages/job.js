@@ -11,6 +11,7 @@ import { followJob } from "../net/follow.js";
 import { Bell } from "../parts/bell.js";
 import { Deliveries } from "../parts/deliveries.js";
 import { Gallery } from "../parts/gallery.js";
+import { MailLine } from "../parts/mail.js";
 import { Review, isHeld } from "../parts/review.js";
 import { pairOfImage } from "../picture/pairs.js";
 import { Zoom } from "../picture/zoom.js";
@@ -38,6 +39,7 @@ const deliveries = new Deliveries(
   { section: byId("deliveries"), rows: byId("delivery-rows"), none: byId("deliveries-none") },
   { mayPostAgain: "administers" in byId("job").dataset, signal: () => requests.signal },
 );
+const mailLine = new MailLine();
 const latestOverview = latestOnly();
 
 /** @param {Image} image */
@@ -71,6 +73,7 @@ function showJob(news) {
   showIf("left-alone", job.counts.skipped > 0);
   setText(byId("left-alone"), n("1 picture was left as it is, bit for bit: the mark is not in it.", "{count} pictures were left as they are, bit for bit: the mark is not in them.", job.counts.skipped));
   bell.show(job);
+  mailLine.show(job);
   showIf("expiry", job.expires_at !== null);
   if (job.expires_at) setText(byId("expires"), moment(job.expires_at));
   showCounts();
@@ -147,7 +150,9 @@ const STAGES = {
   fetch: () => t("Fetching"),
   decode: () => t("Reading"),
   network: () => t("Filling"),
+  unblend: () => t("Taking the mark off"),
   encode: () => t("Writing"),
+  read_back: () => t("Checking the file"),
   store: () => t("Storing"),
 };
 

@@ -321,7 +321,7 @@ const CLICKS = {
   "judge-reject": () => { judge("rejected"); },
   "judge-undo": undo,
   "judge-note": openNote,
-  "judge-again": () => again?.open(verdicts.counts.rejected),
+  "judge-again": () => again?.open(verdicts.counts.rejected, results.images[current] ?? null),
   help: () => { dialogById("keys").showModal(); },
 };
 for (const [id, act] of Object.entries(CLICKS)) optionalById(id, HTMLButtonElement)?.addEventListener("click", act);

@@ -17,7 +17,7 @@ import { Unusable } from "../files/unusable.js";
 import { faultText } from "../words/faults.js";
 import { sentenceOf } from "../words/reasons.js";
 import { secondsBetween } from "../words/states.js";
-import { bytes, duration, n, number, t } from "../words/texts.js";
+import { bytes, duration, language, n, number, t } from "../words/texts.js";
 
 /** @import { Catalogue } from "../files/catalogue.js" */
 /** @import { Job, Page } from "../net/answers.js" */
@@ -268,6 +268,7 @@ async function bodyOfJob() {
   if (!mark) return null;
   const output = selectById("output").value;
   const webhook = optionalById("webhook", HTMLSelectElement)?.value;
+  const to = optionalById("mail", HTMLInputElement)?.value.trim();
   return {
     ...(await picturesOfJob()),
     ...mark,
@@ -278,6 +279,7 @@ async function bodyOfJob() {
     },
     priority: selectById("priority").value,
     ...(webhook && { webhook_id: webhook }),
+    ...(to && { mail: { to, language } }),
     ...rights.statement(),
   };
 }

@@ -6,22 +6,29 @@ import { notifyError, reportingErrors } from "../frame/notices.js";
 import { callApi } from "../net/api.js";
 import { below } from "../net/below.js";
 import { n } from "../words/texts.js";
+import { Repaint } from "./repaint.js";
 import { TemplateChoice } from "./templates.js";
 
-/** @import { Job } from "../net/answers.js" */
-/** @typedef {"same" | "template" | "file"} MarkWay */
-/** @typedef {{ way: MarkWay, templates: string[], upload: string | null, method: string, model: string }} Choice */
+/** @import { Image, Job } from "../net/answers.js" */
+/** @typedef {"same" | "template" | "file" | "paint"} MarkWay */
+/** @typedef {{ way: MarkWay, templates: string[], upload: string | null, images: string[], method: string, model: string }} Choice */
 
 export class Again {
   #path;
   #dialog = dialogById("again");
+  /** @type {Repaint} */
+  #repaint;
+  /** The image that the person looks at. @type {Image | null} */
+  #current = null;
   #templates = new TemplateChoice(byId("templates"), byId("templates-none"), () => { this.#draw(); });
 
   /** @param {string} path of the job */
   constructor(path) {
     this.#path = path;
+    this.#repaint = new Repaint(path, () => { this.#draw(); });
     const form = byId("again-form", HTMLFormElement);
     form.addEventListener("change", () => { this.#draw(); });
+    inputById("again-by-paint").addEventListener("change", reportingErrors(() => this.#repaint.open(this.#current)));
     form.addEventListener("submit", (event) => { event.preventDefault(); });
     form.addEventListener("submit", reportingErrors(() => this.#begin()));
     buttonById("again-close").addEventListener("click", () => { this.#dialog.close(); });
@@ -30,8 +37,11 @@ export class Again {
   /**
    * Ask how the rejected results are done again.
    * @param {number} count
+   * @param {Image | null} current the image that the person looks at
    */
-  open(count) {
+  open(count, current) {
+    this.#current = current;
+    byId("again-form", HTMLFormElement).reset();
     byId("again-title").textContent = n("Do 1 rejected picture again", "Do {count} rejected pictures again", count);
     byId("again-form").hidden = false;
     byId("again-begun").hidden = true;
@@ -53,8 +63,11 @@ export class Again {
     const way = this.#way;
     byId("again-template").hidden = way !== "template";
     byId("again-mask").hidden = way !== "file";
+    byId("again-paint").hidden = way !== "paint";
+    this.#dialog.classList.toggle("painting", way === "paint" && !byId("again-form").hidden);
     buttonById("again-begin").hidden = byId("again-form").hidden;
-    buttonById("again-begin").disabled = (way === "template" && !this.#templates.chosen.length) || (way === "file" && !this.#file);
+    const missing = { same: false, template: !this.#templates.chosen.length, file: !this.#file, paint: !this.#repaint.isReady };
+    buttonById("again-begin").disabled = missing[way];
   }
 
   async #begin() {
@@ -62,10 +75,12 @@ export class Again {
     button.disabled = true;
     try {
       const [way, file] = [this.#way, this.#file];
+      const painted = way === "paint" ? await this.#repaint.take() : null;
       const choice = {
         way,
         templates: this.#templates.chosen,
-        upload: way === "file" && file ? await uploadFile(file.name, file) : null,
+        upload: way === "file" && file ? await uploadFile(file.name, file) : (painted?.upload ?? null),
+        images: painted?.images ?? [],
         method: selectById("again-method").value,
         model: optionalById("again-network", HTMLSelectElement)?.value ?? "",
       };
@@ -82,15 +97,15 @@ export class Again {
 }
 
 /**
- * The request of a choice: rejected results, and what differs from the first time.
+ * The request of a choice: rejected results, or those of a painted mask, and what differs from the first time.
  * @param {Choice} choice
  */
-export function bodyOf({ way, templates, upload, method, model }) {
+export function bodyOf({ way, templates, upload, images, method, model }) {
   const options = { ...(method && { method }), ...(model && { model }) };
   return {
-    review: "rejected",
+    ...(way === "paint" ? { images } : { review: "rejected" }),
     ...(way === "template" && { mask: { templates } }),
-    ...(way === "file" && { mask: { upload_id: upload } }),
+    ...((way === "file" || way === "paint") && { mask: { upload_id: upload } }),
     ...(Object.keys(options).length && { options }),
   };
 }

@@ -9,7 +9,7 @@ import { maskFile } from "../picture/runlengths.js";
 import { Strokes } from "../picture/strokes.js";
 import { View } from "../picture/view.js";
 import { t } from "../words/texts.js";
-import { brushSize, resizedValue } from "./brush.js";
+import { drawingBench } from "./drawing.js";
 import { TemplateChoice } from "./templates.js";
 import { TextMark } from "./textmark.js";
 
@@ -49,7 +49,12 @@ export class Marking {
     this.#onChange = onChange;
     this.templates = new TemplateChoice(byId("templates"), byId("templates-none"), onChange);
     if (optionalById("texts-said")) this.text = new TextMark(onChange);
-    new Gestures(byId("canvas", HTMLCanvasElement), this.#view, this.#bench());
+    const canvas = byId("canvas", HTMLCanvasElement);
+    new Gestures(canvas, this.#view, drawingBench(canvas, inputById("size"), {
+      tool: () => this.tool,
+      picture: () => this.sample,
+      onShape: (shape) => { this.#change((strokes) => { strokes.add(shape); }); },
+    }));
     buttonById("undo").addEventListener("click", () => { this.#change((strokes) => { strokes.undo(); }); });
     buttonById("clear").addEventListener("click", () => { this.#change((strokes) => { strokes.add({ kind: "clear" }); }); });
   }
@@ -204,30 +209,6 @@ export class Marking {
     act(this.#current);
     this.#view.repaint();
     this.#onChange();
-  }
-
-  /** @returns {import("../picture/gestures.js").Bench} */
-  #bench() {
-    const slider = inputById("size");
-    const tool = () => this.tool;
-    const sample = () => this.sample;
-    return {
-      get tool() {
-        return tool();
-      },
-      get size() {
-        return brushSize(Number(slider.value), sample() ?? { width: 1, height: 1 });
-      },
-      comparing: false,
-      get locked() {
-        return sample() === null;
-      },
-      onShape: (shape) => { this.#change((strokes) => { strokes.add(shape); }); },
-      onResize: (factor) => { slider.value = String(resizedValue(Number(slider.value), factor)); },
-      onDivide() {},
-      onNudge() {},
-      onTouch() { byId("canvas").focus({ preventScroll: true }); },
-    };
   }
 }
 

@@ -89,6 +89,7 @@ const WAYS_OUT = {
   service_busy: () => t("Wait a moment, then try again."),
   storage_full: () => t("Tell whoever runs the service."),
   manifest_unreadable: () => t("Save the list as CSV in UTF-8, or as JSON Lines."),
+  mail_not_allowed: () => t("Name an address that whoever runs the service allows."),
   destination_not_allowed: () => t("Choose a bucket that the service may write to."),
   destination_collides: () => t("Give each picture a name of its own in the address."),
   request_too_large: () => t("Hand over fewer things at once."),

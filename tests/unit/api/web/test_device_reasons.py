@@ -15,7 +15,7 @@ def test_every_reason_of_a_device_is_said_in_chinese(service: Service) -> None:
     codes |= {"process_died", "dispatch_down", "serve_down", "worker_down", "RuntimeError"}
     said = {}
     with service.app.test_request_context("/admin?lang=zh-CN"):
-        macro = service.app.jinja_env.get_template("web/device_reasons.html").module
+        macro = service.app.jinja_env.get_template("web/words.html").module
         for code in codes:
             said[code] = str(macro.device_reason(f"{code}: This sentence is in English alone."))  # type: ignore[attr-defined]
     assert {code: text for code, text in said.items() if re.search("[A-Za-z]{4,}", text) or not text.strip()} == {}

@@ -10,9 +10,11 @@ import pytest
 from babel.messages.catalog import Message
 from flask.testing import FlaskClient
 
-from api.web.texts import FOLDER, LANGUAGES, catalogue
+from api.problem_kinds import CATALOGUE
+from api.web.texts import FOLDER, LANGUAGES, catalogue, for_scripts
 from cleanplate.base.settings import Settings
 from model.formats import TYPES_BY_ENDING
+from storage.ledger.lifecycle.transitions import IMAGE_TRANSITIONS, JOB_TRANSITIONS, TEMPLATE_TRANSITIONS
 from storage.ledger.tenants.tenants import create_key
 from storage.records import Scope
 from tests.catalogues import as_file, page_texts, updated_catalogue
@@ -145,3 +147,16 @@ def test_names_are_escaped_everywhere(template: object) -> None:
     text = template.read_text()
     assert set(re.findall(r"\{\{[^}]*\|\s*safe[^}]*\}\}", text)) <= {"{{ drawings[name] | safe }}"}
     assert "autoescape false" not in text
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_titles_of_problems_reach_the_scripts_in_each_language(tag: str) -> None:
+    known = for_scripts(tag)
+    assert [kind.title for kind in CATALOGUE.values() if not known.get(kind.title)] == []
+
+
+def test_every_action_of_the_audit_log_has_words() -> None:
+    source = (REPOSITORY / "api" / "templates" / "web" / "words.html").read_text()
+    transitions = (*IMAGE_TRANSITIONS, *JOB_TRANSITIONS, *TEMPLATE_TRANSITIONS)
+    actions = {transition.audit for transition in transitions} - {None}
+    assert {action for action in actions if f"'{action}'" not in source} == set()

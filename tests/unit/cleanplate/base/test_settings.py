@@ -125,6 +125,13 @@ def test_a_file_of_a_secret_that_states_nothing_is_one_line(monkeypatch: pytest.
     assert absent.startswith("CLEANPLATE_SIGNING_KEY_FILE: the file ") and "No such file" in absent
 
 
+MAILING = {
+    "smtp_host": "mail.shop.example",
+    "smtp_sender": "clean@shop.example",
+    "mail_recipients": ("@shop.example", "jo@agency.example"),
+}
+
+
 @pytest.mark.parametrize(
     ("given", "blamed"),
     [
@@ -140,6 +147,13 @@ def test_a_file_of_a_secret_that_states_nothing_is_one_line(monkeypatch: pytest.
         ({"database_url": "postgresql://db/name", "broker_url": "redis://127.0.0.1"}, []),
         ({"database_url": "postgresql://db/name"}, []),
         ({"broker_url": "redis://queue"}, ["DATABASE_URL", "BLOBS_URL"]),
+        (MAILING, []),
+        ({"smtp_host": "mail.shop.example"}, ["MAIL_RECIPIENTS", "SMTP_SENDER"]),
+        ({"mail_recipients": ("@shop.example",)}, ["MAIL_RECIPIENTS"]),
+        ({**MAILING, "mail_recipients": ("shop.example", "all of us")}, ["MAIL_RECIPIENTS"]),
+        ({**MAILING, "smtp_password": "secret"}, ["SMTP_USER"]),
+        ({**MAILING, "smtp_user": "clean", "smtp_password": "secret"}, []),
+        ({**MAILING, "smtp_user": "clean", "smtp_password": "secret", "smtp_tls": "none"}, ["SMTP_TLS"]),
     ],
 )
 def test_settings_that_contradict_each_other_are_one_line(given: dict[str, object], blamed: list[str]) -> None:

@@ -298,6 +298,7 @@ def test_a_submission_can_state_every_field_of_its_schema(name: str, document: d
         webhook_id="whk_1",
         webhook_ids=["whk_2"],
         webhook={"url": "https://shop.example/hook", "secret": "whsec_1"},
+        mail={"to": "photos@shop.example"},
         priority="bulk",
         deadline=datetime.now(UTC),
         retention_days=1,
