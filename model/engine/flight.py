@@ -47,7 +47,7 @@ class Flight:
     def is_done(self) -> bool:
         """Whether :meth:`land` returns, or raises, at once."""
         try:
-            return self._done is None or bool(self._done.query())
+            return self._done is None or bool(self._done.query())  # type: ignore[no-untyped-call]
         except RuntimeError:
             # Of the device: landing raises it, where it is dealt with.
             return True

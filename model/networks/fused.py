@@ -71,7 +71,7 @@ class FusedFourierUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         spectrum = self.transform.forward(x)
         if self.real_only:
-            real, imaginary = spectrum.unflatten(1, (-1, 2)).unbind(dim=2)
+            real, imaginary = torch.unflatten(spectrum, 1, (-1, 2)).unbind(dim=2)
             convolved = self._convolved(real)
             spectrum = torch.stack((convolved, imaginary.to(convolved.dtype)), dim=2).flatten(1, 2)
         else:

@@ -44,7 +44,7 @@ class FftTransform:
         return torch.stack((spectrum.real, spectrum.imag), dim=2).flatten(1, 2)
 
     def inverse(self, spectrum: Tensor, width: int) -> Tensor:
-        real, imaginary = spectrum.float().unflatten(1, (-1, 2)).unbind(dim=2)
+        real, imaginary = torch.unflatten(spectrum.float(), 1, (-1, 2)).unbind(dim=2)
         size = (spectrum.shape[-2], width)
         x: Tensor = torch.fft.irfft2(torch.complex(real, imaginary), s=size, norm="ortho")
         return x
@@ -60,15 +60,15 @@ class DftTransform:
         height, width = x.shape[-2:]
         rows, columns = _hand_out(_forward_matrices(height, width, x.device, x.dtype))
         # Along the width: [.., H, W] @ [W, 2F], read as [.., 2H, F]: for each row its real, then its imaginary columns.
-        halves = (x @ columns).unflatten(-1, (2, -1)).flatten(-3, -2)
+        halves = torch.unflatten(x @ columns, -1, (2, -1)).flatten(-3, -2)
         # Then along the height on both at once: [.., 2H, F], all real rows, then all imaginary ones.
-        return (rows @ halves).unflatten(-2, (2, height)).flatten(1, 2)
+        return torch.unflatten(rows @ halves, -2, (2, height)).flatten(1, 2)
 
     def inverse(self, spectrum: Tensor, width: int) -> Tensor:
         height = spectrum.shape[-2]
         rows, columns = _hand_out(_inverse_matrices(height, width, spectrum.device, spectrum.dtype))
-        halves = rows @ spectrum.unflatten(1, (-1, 2)).flatten(2, 3)
-        return halves.unflatten(-2, (height, 2)).flatten(-2) @ columns
+        halves = rows @ torch.unflatten(spectrum, 1, (-1, 2)).flatten(2, 3)
+        return torch.unflatten(halves, -2, (height, 2)).flatten(-2) @ columns
 
 
 class Matrices(NamedTuple):
@@ -121,7 +121,7 @@ def _forward_matrices(height: int, width: int, device: torch.device, dtype: torc
     # e^{-i a}: [re; im] -> [cos re + sin im; cos im - sin re]
     rows = torch.cat((torch.cat((cos_h, sin_h), dim=1), torch.cat((-sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
     # It is applied to rows that alternate between real and imaginary.
-    rows = rows.unflatten(1, (2, height)).transpose(1, 2).flatten(1)
+    rows = torch.unflatten(rows, 1, (2, height)).transpose(1, 2).flatten(1)
     columns = torch.cat((cos_w, -sin_w), dim=1) / math.sqrt(width)
     return Matrices(rows.to(device, dtype), columns.to(device, dtype))
 
@@ -132,7 +132,7 @@ def _inverse_matrices(height: int, width: int, device: torch.device, dtype: torc
     cos_w, sin_w = _angles(width, width // 2 + 1)
     rows = torch.cat((torch.cat((cos_h, -sin_h), dim=1), torch.cat((sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
     # It gives rows that alternate between real and imaginary.
-    rows = rows.unflatten(0, (2, height)).transpose(0, 1).flatten(0, 1)
+    rows = torch.unflatten(rows, 0, (2, height)).transpose(0, 1).flatten(0, 1)
     twice = torch.full((width // 2 + 1,), 2.0, dtype=torch.float64)
     twice[0] = 1
     if width % 2 == 0:
