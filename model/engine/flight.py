@@ -1,4 +1,5 @@
-"""One batch on a device: copy the bytes in, run the pass, copy the values back, without waiting in between.
+"""One batch on a device: copy the bytes in, run the pass, copy the values of the holes' window back, without waiting in
+between.
 
 On CUDA all three are only queued by ``launch``; pinned memory lets the copies run beside the pass of another batch.
 ``Flight.land`` waits. On a CPU ``launch`` has done everything when it returns.
@@ -34,24 +35,35 @@ class Tile:
 class Flight:
     """A launched batch."""
 
+    #: ``float32 [N, h, w, 3]`` of the window.
     _values: Tensor
     _finite: Tensor
     _done: torch.cuda.Event | None
+    _window: Box
+    #: Height and width of the tiles.
+    _shape: tuple[int, int]
 
     @property
     def is_done(self) -> bool:
         """Whether :meth:`land` returns, or raises, at once."""
         try:
-            return self._done is None or bool(self._done.query())
+            return self._done is None or bool(self._done.query())  # type: ignore[no-untyped-call]
         except RuntimeError:
             # Of the device: landing raises it, where it is dealt with.
             return True
 
     def land(self) -> NDArray[np.float32] | None:
-        """Wait, then ``float32 [N, h, w, 3]`` in [0, 1]; ``None`` where the network gave values that are not finite."""
+        """Wait, then ``float32 [N, h, w, 3]`` in [0, 1], 0 outside the window.
+
+        ``None`` where the network gave values that are not finite.
+        """
         if self._done is not None:
             self._done.synchronize()
-        return np.asarray(self._values.numpy()) if bool(self._finite) else None
+        if not bool(self._finite):
+            return None
+        values = np.zeros((len(self._values), *self._shape, 3), np.float32)
+        values[:, *self._window.slices] = self._values.numpy()
+        return values
 
 
 def launch(tiles: Sequence[Tile], program: Program) -> Flight:
@@ -62,17 +74,19 @@ def launch(tiles: Sequence[Tile], program: Program) -> Flight:
     """
     window = _window(tiles)
     with torch.inference_mode():
-        result = program(_batch(tiles, program.device), window, _strength(tiles, program.device))
-        finite = result[..., *window.slices].isfinite().all()
-        values = result.clamp(0, 1).permute(0, 2, 3, 1).float()
+        batch = _batch(tiles, program.device)
+        shape = batch.shape[-2], batch.shape[-1]
+        part = program(batch, window, _strength(tiles, program.device))[..., *window.slices]
+        finite = part.isfinite().all()
+        values = part.permute(0, 2, 3, 1).clamp(0, 1).float()
         if program.device.type != "cuda":
-            return Flight(values, finite, None)
+            return Flight(values, finite, None, window, shape)
         host_values, host_finite = _pinned_like(values), _pinned_like(finite)
         host_values.copy_(values, non_blocking=True)
         host_finite.copy_(finite, non_blocking=True)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
-        return Flight(host_values, host_finite, done)
+        return Flight(host_values, host_finite, done, window, shape)
 
 
 def _pinned_like(x: Tensor) -> Tensor:

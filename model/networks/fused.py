@@ -1,4 +1,4 @@
-"""An equivalent network with fewer operations: folded batch norms, merged convolutions, no interleaved spectrum.
+"""An equivalent network with fewer operations: folded batch norms, merged convolutions, transforms without glue.
 
 ``fuse`` copies a trained network and replaces its parts by equivalent ones; results differ by rounding only
 (``tests/unit/model/networks/test_fused.py`` holds 1e-5 in fp32). Fused networks cannot be trained.
@@ -58,34 +58,30 @@ def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 class FusedFourierUnit(nn.Module):
-    """A Fourier unit whose channels are ordered all real, then all imaginary, so that nothing is interleaved."""
+    """A Fourier unit with its norm folded."""
 
     def __init__(self, unit: FourierUnit, spectral: Kind) -> None:
         super().__init__()
         scale, shift = _affine(unit.bn)
-        weight, bias = unit.conv_layer.weight * scale.view(-1, 1, 1, 1), shift
-        if not unit.real_only:
-            planes = torch.arange(weight.shape[0])
-            order = torch.cat((planes[0::2], planes[1::2]))
-            weight, bias = weight[order][:, order], bias[order]
         self.real_only = unit.real_only
-        self.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
-        self.bias = nn.Parameter(bias.contiguous(), requires_grad=False)
+        self.weight = nn.Parameter(unit.conv_layer.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
+        self.bias = nn.Parameter(shift, requires_grad=False)
         self.transform = transform_of(spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        spectrum = self.transform.forward(x.float())
+        spectrum = self.transform.forward(x)
         if self.real_only:
-            real, imaginary = spectrum.chunk(2, dim=1)
-            spectrum = torch.cat((self._convolved(real), imaginary), dim=1)
+            real, imaginary = torch.unflatten(spectrum, 1, (-1, 2)).unbind(dim=2)
+            convolved = self._convolved(real)
+            spectrum = torch.stack((convolved, imaginary.to(convolved.dtype)), dim=2).flatten(1, 2)
         else:
             spectrum = self._convolved(spectrum)
         return self.transform.inverse(spectrum, x.shape[-1]).to(x.dtype)
 
     def _convolved(self, planes: Tensor) -> Tensor:
-        """The 1x1 (or 3x3) convolution among frequencies, in the weights' precision; fp32 in and out."""
+        """The 1x1 (or 3x3) convolution among frequencies, in the weights' precision."""
         padding = self.weight.shape[-1] // 2
-        return F.conv2d(planes.to(self.weight.dtype), self.weight, self.bias, padding=padding).relu().float()
+        return F.conv2d(planes.to(self.weight.dtype), self.weight, self.bias, padding=padding).relu()
 
 
 class FusedSpectralTransform(nn.Module):

@@ -53,6 +53,8 @@ class Program:
                 # Of the process: other programs on this device take the lock as well.
                 allowed = self.precision != "fp32"
                 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+                # The transform's products of bf16 sum over a whole picture.
+                torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
                 return self._graphs.run(self._network, batch, strength)
         result = torch.zeros_like(batch[:, :3])
         result[..., *window.slices] = self._network(batch, window, strength)

@@ -4,8 +4,9 @@
 matrices: real numbers only, any size, any floating type, so that it can be compiled, captured and exported; on tensor
 cores its extra arithmetic costs next to nothing (``bench/engine.py``).
 
-A spectrum is ``[N, 2C, H, W // 2 + 1]``: all real planes, then all imaginary planes. Transforms are orthonormal and
-take and give fp32: sums over a whole picture are where half precision loses most (on CUDA, TF32 may do the products).
+A spectrum is ``[N, 2C, H, W // 2 + 1]``: of each channel the real plane, then the imaginary one. Transforms are
+orthonormal. ``fft`` computes in fp32; ``dft`` in the type that it is given, with sums in fp32, and its matrices are
+ordered so that nothing is joined or taken apart between its products: all that would be glue are views.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Transform(Protocol):
     """A forward and an inverse real transform over the last two axes."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to ``[N, 2C, H, W // 2 + 1]``."""
+        """``[N, C, H, W]`` to ``[N, 2C, H, W // 2 + 1]``, each of the type that it computes in."""
         ...
 
     def inverse(self, spectrum: Tensor, width: int) -> Tensor:
@@ -39,11 +40,11 @@ class FftTransform:
     """By the library's FFT."""
 
     def forward(self, x: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft2(x, norm="ortho")
-        return torch.cat((spectrum.real, spectrum.imag), dim=1)
+        spectrum = torch.fft.rfft2(x.float(), norm="ortho")
+        return torch.stack((spectrum.real, spectrum.imag), dim=2).flatten(1, 2)
 
     def inverse(self, spectrum: Tensor, width: int) -> Tensor:
-        real, imaginary = spectrum.chunk(2, dim=1)
+        real, imaginary = torch.unflatten(spectrum.float(), 1, (-1, 2)).unbind(dim=2)
         size = (spectrum.shape[-2], width)
         x: Tensor = torch.fft.irfft2(torch.complex(real, imaginary), s=size, norm="ortho")
         return x
@@ -56,16 +57,18 @@ class DftTransform:
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = _hand_out(_forward_matrices(x.shape[-2], x.shape[-1], x.device))
-        # Along the width: [.., H, W] @ [W, 2F] -> real and imaginary columns; then along the height on both at once.
-        halves = (x @ columns).chunk(2, dim=-1)
-        stacked = rows @ torch.cat(halves, dim=-2)
-        return torch.cat(stacked.chunk(2, dim=-2), dim=1)
+        height, width = x.shape[-2:]
+        rows, columns = _hand_out(_forward_matrices(height, width, x.device, x.dtype))
+        # Along the width: [.., H, W] @ [W, 2F], read as [.., 2H, F]: for each row its real, then its imaginary columns.
+        halves = torch.unflatten(x @ columns, -1, (2, -1)).flatten(-3, -2)
+        # Then along the height on both at once: [.., 2H, F], all real rows, then all imaginary ones.
+        return torch.unflatten(rows @ halves, -2, (2, height)).flatten(1, 2)
 
     def inverse(self, spectrum: Tensor, width: int) -> Tensor:
-        rows, columns = _hand_out(_inverse_matrices(spectrum.shape[-2], width, spectrum.device))
-        stacked = rows @ torch.cat(spectrum.chunk(2, dim=1), dim=-2)
-        return torch.cat(stacked.chunk(2, dim=-2), dim=-1) @ columns
+        height = spectrum.shape[-2]
+        rows, columns = _hand_out(_inverse_matrices(height, width, spectrum.device, spectrum.dtype))
+        halves = rows @ torch.unflatten(spectrum, 1, (-1, 2)).flatten(2, 3)
+        return torch.unflatten(halves, -2, (height, 2)).flatten(-2) @ columns
 
 
 class Matrices(NamedTuple):
@@ -112,23 +115,27 @@ def _angles(length: int, kept: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=64)
-def _forward_matrices(height: int, width: int, device: torch.device) -> Matrices:
+def _forward_matrices(height: int, width: int, device: torch.device, dtype: torch.dtype) -> Matrices:
     cos_h, sin_h = _angles(height, height)
     cos_w, sin_w = _angles(width, width // 2 + 1)
     # e^{-i a}: [re; im] -> [cos re + sin im; cos im - sin re]
     rows = torch.cat((torch.cat((cos_h, sin_h), dim=1), torch.cat((-sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
+    # It is applied to rows that alternate between real and imaginary.
+    rows = torch.unflatten(rows, 1, (2, height)).transpose(1, 2).flatten(1)
     columns = torch.cat((cos_w, -sin_w), dim=1) / math.sqrt(width)
-    return Matrices(rows.float().to(device), columns.float().to(device))
+    return Matrices(rows.to(device, dtype), columns.to(device, dtype))
 
 
 @lru_cache(maxsize=64)
-def _inverse_matrices(height: int, width: int, device: torch.device) -> Matrices:
+def _inverse_matrices(height: int, width: int, device: torch.device, dtype: torch.dtype) -> Matrices:
     cos_h, sin_h = _angles(height, height)
     cos_w, sin_w = _angles(width, width // 2 + 1)
     rows = torch.cat((torch.cat((cos_h, -sin_h), dim=1), torch.cat((sin_h, cos_h), dim=1)), dim=0) / math.sqrt(height)
+    # It gives rows that alternate between real and imaginary.
+    rows = torch.unflatten(rows, 0, (2, height)).transpose(0, 1).flatten(0, 1)
     twice = torch.full((width // 2 + 1,), 2.0, dtype=torch.float64)
     twice[0] = 1
     if width % 2 == 0:
         twice[-1] = 1
     columns = torch.cat((cos_w * twice, -sin_w * twice), dim=1).T / math.sqrt(width)
-    return Matrices(rows.float().to(device), columns.float().to(device))
+    return Matrices(rows.to(device, dtype), columns.contiguous().to(device, dtype))

@@ -207,7 +207,7 @@ def _correction(source: Pixels, fill: Pixels, hole: Mask, step: int) -> Lab | No
     if not outer.any():
         return None
     inner = inside & (cv2.erode(hole, strip, borderType=cv2.BORDER_CONSTANT, borderValue=255) == 0)
-    around, own = (_ring_sums(*pair, step) for pair in ((source, outer), (fill, inner)))
+    around, own = _ring_sums(source, outer, step), _ring_sums(fill, inner, step)
     blurred = [_blurred(sums, _SIGMA_PX / step) for sums in (around, own)]
     known = (own[..., 4] > 0) & (blurred[0][..., 4] > 0.01) & (blurred[1][..., 4] > 0.01)
     if not known.any():

@@ -113,7 +113,8 @@ def test_a_supervisor_killed_within_an_outage_of_the_ledger_costs_no_image(
 
 
 def test_stopped_worker_gives_back_images_that_it_has_not_begun(on_servers: Service) -> None:
-    job = on_servers.submit(3)
+    # More than are with the engine at once, of several shards.
+    job = on_servers.submit(8)
     on_servers.wait_until_midway(job)
     assert on_servers.worker.stop() == 0, on_servers.worker.log
     images = on_servers.catalogue.images(job)

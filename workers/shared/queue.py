@@ -149,7 +149,8 @@ def publish_shard(app: Celery, image_ids: list[str], queue: Priority) -> None:
 def connect_to_take(app: Celery) -> Connection:
     """A connection for taking messages that are there, without a wait for others."""
     options = {"socket_timeout": _ANSWERS_S, "socket_connect_timeout": _ANSWERS_S, "interval_start": 0}
-    return app.connection_for_read(transport_options=options)
+    connection: Connection = app.connection_for_read(transport_options=options)
+    return connection
 
 
 def waiting_messages(app: Celery) -> int:
