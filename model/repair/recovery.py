@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.cells import extent
 from model.repair.ground import Ground
-from model.repair.opacity import Values
+from model.repair.opacity import BLACK, WHITE, Values
 from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, parts_of
 from model.repair.records import RecoveryRecord
 from model.repair.veil import LaidVeil, Veil, find_veils, veil_of
@@ -38,8 +38,10 @@ _VEIL_ERROR, _RIM_ERROR = 0.02, 0.12
 #: Error of values interpolated across the rim, over the mean step between neighbours; the interpolation's sigma in px.
 _ACROSS_ERROR, _ACROSS_PX = 0.8, 0.8
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
-_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 2.0
+_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.5
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
+#: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain.
+_LEAST_COLOURED_GAIN, _COLOURED = 0.1, 40.0
 _MOST_MARKED_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 2.7
 
 
@@ -124,12 +126,14 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
     (docs/quality.md, "Recovering").
     """
     evidence = veil.evidence
-    return (
+    coloured = min(np.abs(veil.colour - common).max() for common in (WHITE, BLACK)) > _COLOURED
+    least_gain = _LEAST_COLOURED_GAIN if coloured else _LEAST_GAIN
+    return bool(
         veil.opacity < _MOST_OPACITY
         and (known or evidence.apart < _MOST_APART * (1 - veil.opacity))
         and (known or evidence.opacity_error < _MOST_OPACITY_ERROR * (1 - veil.opacity))
         and evidence.residual < _MOST_RESIDUAL
-        and evidence.gain > (0 if known else _LEAST_GAIN)
+        and evidence.gain > (0 if known else least_gain)
         and evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.visible > _LEAST_VISIBLE
