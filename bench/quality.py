@@ -3,7 +3,8 @@
     python -m bench.quality FOLDER --lpips lpips-alex.safetensors [--networks NETWORKS] [--migan] [--out quality.json]
 
 Every photo of FOLDER is cut to its central square and scaled, then blended with a seeded mark of each kind (text, logo,
-tiled, wide), white at opacity 0.5. Every method gets the *marked* picture and the same widened hole. PSNR and CIEDE2000
+tiled, wide), white at opacity 0.5. Every method gets the *marked* picture and the same hole, which is widened as far as
+the mark shows around it; ``--fixed`` adds rows with holes 3 px wider than the mask. PSNR and CIEDE2000
 cover the painted mask, SSIM and LPIPS the whole square, the border ratio the hole's border. Seconds are CPU seconds of
 all threads, which other programs on the machine hardly change. NETWORKS is the folder that ``bench.ablation train``
 wrote. A run adds its sizes to the file of ``--out`` and keeps the others. ``--looks`` names other marks and masks than
@@ -34,10 +35,15 @@ from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
 from bench.product_sheet import caption
 from bench.subjects import LOOKS, MARKS, Pixels, Subject, subjects
 from model.engine.inpainter import LaMaInpainter
+from model.engine.plan import make_plan
 from model.networks.weights import load_network
+from model.repair.hole import DEFAULT_FEATHER_PX, dilate
+from model.repair.task import Task
 
 #: The product's methods.
 WAYS: tuple[Literal["fill"], Literal["auto"]] = ("fill", "auto")
+#: Widening that a second row of some methods has, in px.
+FIXED_PX = 3
 METRICS = ("psnr_db", "ssim", "lpips", "delta_e", "border_ratio", "seconds")
 
 
@@ -70,7 +76,23 @@ def methods_of(options: argparse.Namespace) -> dict[str, tuple[Method, int]]:
         label = Path(name).stem if name else "cleanplate (shipped)"
         for way in WAYS:
             methods[f"{label}, {way}"] = (_product(inpainter, way), count or shipped_parameters())
+        if options.fixed:
+            methods[f"{label}, fill at {FIXED_PX} px"] = (at_fixed(_product(inpainter, "fill")), count)
+    if options.fixed:
+        methods[f"Telea at {FIXED_PX} px"] = (at_fixed(classical(cv2.INPAINT_TELEA)), 0)
     return methods
+
+
+def at_fixed(method: Method) -> Method:
+    """``method`` with the mask widened by ``FIXED_PX`` everywhere."""
+
+    def repaired(task: Task) -> Pixels:
+        painted = task.hole if task.painted is None else task.painted
+        hole = dilate(np.where(painted > 127, np.uint8(255), np.uint8(0)), FIXED_PX)
+        plan = make_plan(hole)
+        return method(replace(task, hole=hole, plan=plan, dilation_px=FIXED_PX, feather_px=DEFAULT_FEATHER_PX))
+
+    return repaired
 
 
 def shipped_parameters() -> int:
@@ -173,6 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", nargs="*", default=[], help="weights files to score beside the shipped one")
     parser.add_argument("--networks", type=Path, help="folder of networks that `bench.ablation train` wrote")
     parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and measure it (extra `bench`)")
+    parser.add_argument("--fixed", action="store_true", help=f"rows of fill and Telea with masks {FIXED_PX} px wider")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument(
         "--photos", type=int, nargs="+", help="photos at each size, evenly chosen; 0: all (default: all)"

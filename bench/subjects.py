@@ -34,9 +34,11 @@ class Look:
     softness: float = 0.0
     #: Quality of the JPEG that the marked photo was saved as; ``None``: a PNG.
     quality: int | None = None
-    #: The mask is painted this much wider than the mark, in px; up to this much where ``jagged``.
+    #: The mask is painted this much wider than the mark, in px (under 0: tighter); up to this much where ``jagged``.
     wider: int = 0
     jagged: bool = False
+    #: The mask lies this much to the right of the mark and below it, in px.
+    beside: int = 0
 
 
 LOOKS = {
@@ -46,6 +48,10 @@ LOOKS = {
     "dark": Look(opacity=0.4, colour=(0, 0, 0), softness=0.5, quality=90, wider=3),
     "dense": Look(opacity=0.7, softness=0.7, quality=80, wider=6),
     "careless": Look(softness=0.7, quality=85, wider=6, jagged=True),
+    "edge": Look(softness=0.7, quality=85),
+    "tight": Look(softness=0.7, quality=85, wider=-3, jagged=True),
+    "beside": Look(softness=0.7, quality=85, beside=4),
+    "opaque edge": Look(opacity=1.0, colour=(200, 20, 30), softness=0.7, quality=85),
     "opaque": Look(opacity=1.0, colour=(200, 20, 30), softness=0.6, quality=90, wider=2),
 }
 
@@ -93,9 +99,9 @@ def subjects(
         original = square(every[index], size)
         for kind in kinds:
             mask = MARKS[kind](np.random.default_rng((seed, index, list(MARKS).index(kind))), size, size)
-            if mask.any():
+            drawn = painted(np.random.default_rng((seed, index)), mask, look)
+            if drawn.any():
                 picture = file_of(marked(original, mask, look), look)
-                drawn = painted(np.random.default_rng((seed, index)), mask, look)
                 yield Subject(kind, original, mask, read(picture, png(drawn), limits=LIMITS, max_marked_share=1))
 
 
@@ -118,14 +124,21 @@ def marked(original: Pixels, mask: Pixels, look: Look = LOOKS["exact"]) -> Pixel
 
 def painted(rng: np.random.Generator, mask: Pixels, look: Look) -> Pixels:
     """The mask as a person paints it over a mark of the shape of ``mask``."""
+    if look.beside:
+        moved = np.zeros_like(mask)
+        moved[look.beside :, look.beside :] = mask[: -look.beside, : -look.beside]
+        return moved
     if not look.wider:
         return mask
-    away = cv2.distanceTransform(np.where(mask > 0, np.uint8(0), np.uint8(255)), cv2.DIST_L2, cv2.DIST_MASK_5)
+    outside, inside = (
+        cv2.distanceTransform(np.where(flags, np.uint8(255), np.uint8(0)), cv2.DIST_L2, cv2.DIST_MASK_5)
+        for flags in (mask == 0, mask > 0)
+    )
     reach = np.full(mask.shape, look.wider, np.float32)
     if look.jagged:
         noise = cv2.GaussianBlur(rng.standard_normal(mask.shape).astype(np.float32), (0, 0), 4)
         reach *= (noise - noise.min()) / max(float(np.ptp(noise)), 1e-6)
-    return np.where(away <= reach, np.uint8(255), np.uint8(0))
+    return np.where(outside - inside <= reach, np.uint8(255), np.uint8(0))
 
 
 def file_of(pixels: Pixels, look: Look) -> bytes:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from model.cells import extent
 from model.repair.ground import Ground
-from model.repair.opacity import Values
+from model.repair.hole import dilate
+from model.repair.opacity import BLACK, WHITE, Values
 from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, parts_of
 from model.repair.records import RecoveryRecord
 from model.repair.veil import LaidVeil, Veil, find_veils, veil_of
@@ -27,6 +28,8 @@ Pixels = NDArray[np.uint8]
 #: ``auto``: recover where the evidence is sure; ``recover``: recover wherever a mark can be fitted; ``fill``: never.
 Method = Literal["auto", "recover", "fill"]
 
+#: The errors of a fill, and with them the bounds below, are known for holes this much wider than the paint, in px.
+_SEEN_PX = 3
 #: Sides of a window in which a mark is fitted; a larger part is fitted in its fullest window, and checked as a whole.
 _LARGEST_SIDE = 320
 #: Most parts that are fitted for themselves, the largest; and levels of detail beyond which a border counts no more.
@@ -38,8 +41,10 @@ _VEIL_ERROR, _RIM_ERROR = 0.02, 0.12
 #: Error of values interpolated across the rim, over the mean step between neighbours; the interpolation's sigma in px.
 _ACROSS_ERROR, _ACROSS_PX = 0.8, 0.8
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
-_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 2.0
+_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
+#: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain.
+_LEAST_COLOURED_GAIN, _COLOURED = 0.1, 40.0
 _MOST_MARKED_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 2.7
 
 
@@ -84,10 +89,12 @@ def recover(
     known: list[Veil] = []
     if len(parts) > 1:
         window = _fullest(core, filled)
-        common = _found(ground_of(window, core[window], hole[window]), method="auto")
+        around = np.maximum(hole[window], dilate(core[window], _SEEN_PX))
+        common = _found(ground_of(window, core[window], around), method="auto")
         known = [common.mark] if common is not None else []
     for number, (window, part) in enumerate(parts):
-        ground = ground_of(window, part, _own(hole[window], part))
+        own = _own(hole[window], part)
+        ground = ground_of(window, part, np.maximum(own, dilate(part, _SEEN_PX)))
         veil = _shared_veil(ground, known)
         if veil is None and number < _MOST_FITTED:
             veil = _veil_in(ground, method)
@@ -96,7 +103,8 @@ def recover(
         pixels, share = fused(ground, veil)
         if result is filled:
             result = filled.copy()
-        result[window][ground.inside] = np.rint(pixels[ground.inside]).astype(np.uint8)
+        inside = own > 0
+        result[window][inside] = np.rint(pixels[inside]).astype(np.uint8)
         true += float(share[part > 0].sum())
         veils.append(veil.mark)
         if veil.opacity not in {one.opacity for one in known}:
@@ -124,12 +132,14 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
     (docs/quality.md, "Recovering").
     """
     evidence = veil.evidence
-    return (
+    coloured = min(np.abs(veil.colour - common).max() for common in (WHITE, BLACK)) > _COLOURED
+    least_gain = _LEAST_COLOURED_GAIN if coloured else _LEAST_GAIN
+    return bool(
         veil.opacity < _MOST_OPACITY
         and (known or evidence.apart < _MOST_APART * (1 - veil.opacity))
         and (known or evidence.opacity_error < _MOST_OPACITY_ERROR * (1 - veil.opacity))
         and evidence.residual < _MOST_RESIDUAL
-        and evidence.gain > (0 if known else _LEAST_GAIN)
+        and evidence.gain > (0 if known else least_gain)
         and evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.visible > _LEAST_VISIBLE
