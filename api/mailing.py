@@ -17,5 +17,5 @@ def check_mail(mail: Mail, settings: Settings) -> None:
         if settings.mail_recipients
         else "This service sends no mail."
     )
-    fault = Fault(pointer=pointer("mail", "to"), detail=detail)
+    fault = Fault(pointer=pointer("mail", "to"), code="mail_not_allowed", detail=detail)
     raise Problem("mail_not_allowed", f"{mail.to}: {detail}", faults=[fault])

@@ -48,6 +48,7 @@ const SENTENCES = {
   upload_unknown: () => t("The file is no longer there: send it again."),
   webhook_unknown: () => t("There is no such webhook."),
   job_unknown: () => t("There is no such job."),
+  mail_not_allowed: () => t("The service sends no mail to this address."),
   destination_not_allowed: () => t("Choose a bucket that the service may write to."),
 };
 
