@@ -43,7 +43,7 @@ def check_destination(stores: Stores, tenant: str, job: NewJob) -> None:
     """
     if job.destination is None:
         return
-    _check_folder(stores, job.destination)
+    check_folder(stores, job.destination)
     expected_addresses(stores, tenant, job)
     probe_destination(stores, job.destination)
 
@@ -54,7 +54,7 @@ def probe_destination(stores: Stores, destination: Destination) -> None:
     Raises:
         Problem: ``destination_not_allowed``, ``destination_refused``.
     """
-    _check_folder(stores, destination)
+    check_folder(stores, destination)
     try:
         stores.buckets.probe(destination.folder, f".cleanplate-probe-{token_hex(8)}")
     except (BlobNotFound, BlobStoreRefused) as error:
@@ -62,7 +62,8 @@ def probe_destination(stores: Stores, destination: Destination) -> None:
         raise _problem("destination_refused", detail) from error
 
 
-def _check_folder(stores: Stores, destination: Destination) -> None:
+def check_folder(stores: Stores, destination: Destination) -> None:
+    """Checks whether the service may write into a destination's folder. Raises Problem ``destination_not_allowed``."""
     reason = reason_against_destination(destination.folder, stores.settings)
     if reason is not None:
         raise _problem("destination_not_allowed", reason)

@@ -12,7 +12,7 @@ from typing import IO
 
 from api import requests
 from api.answers import Fault
-from api.destinations import check_destination, read_destination
+from api.destinations import check_destination, check_folder, read_destination
 from api.done_before import new_pictures
 from api.filenames import clean_path
 from api.images import Refused, check_model, check_text, name_of, new_image
@@ -24,7 +24,7 @@ from api.webhook_urls import check_webhook_url
 from cleanplate.base.destinations import Destination
 from cleanplate.base.masks import AutoMask, FileMask, KnownMark
 from model.formats import is_picture_name
-from storage.blobs.buckets import reason_against_destination, reason_against_folder, reason_against_source
+from storage.blobs.buckets import reason_against_folder, reason_against_source
 from storage.blobs.s3 import S3Object
 from storage.errors import BlobNotFound, BlobStoreRefused, BlobTooLarge
 from storage.ledger.tenants.uploads import get_upload, known_uploads
@@ -224,9 +224,7 @@ def _only_new(
     if "{image_id}" in destination.url:
         detail = "With only_new the addresses of results must follow from the pictures: do without {image_id}."
         raise Problem("validation_failed", detail, faults=[Fault(pointer=pointer("destination"), detail=detail)])
-    reason = reason_against_destination(destination.folder, stores.settings)
-    if reason is not None:
-        raise _problem(Refused("destination_not_allowed", "destination", reason), ())
+    check_folder(stores, destination)
     try:
         return new_pictures(stores, found, destination, body.options)
     except ValueError as error:

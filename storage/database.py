@@ -41,6 +41,8 @@ class Database:
         # SQLite has no server; a lock that is held for long is no reason to refuse readers.
         self._breaker = breaker if self.on_postgres else None
         self._writing = engine.execution_options(**{WRITES: True})
+        # Each statement has a snapshot of its own anyway, so that reading needs no BEGIN and no ROLLBACK.
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT") if self.on_postgres else engine
         self._built: dict[tuple[Hashable, ...], Select[Any]] = {}
         self._clock = clock
         if clock is None and not self.on_postgres:
@@ -65,8 +67,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads. Raises LedgerUnavailable."""
-        with _transaction(self.engine, self._breaker) as connection:
+        """Statements that only read: one snapshot each on Postgres, one for all on SQLite. Raises LedgerUnavailable."""
+        with _transaction(self._reading, self._breaker) as connection:
             yield connection
 
     @contextmanager
@@ -76,7 +78,7 @@ class Database:
             yield connection
 
     def now(self) -> ColumnElement[datetime]:
-        """The current time as a value for statements; the same throughout a transaction on Postgres."""
+        """The current time as a value for statements; on Postgres the same throughout a transaction that writes."""
         return self.after(0)
 
     def after(self, seconds: float) -> ColumnElement[datetime]:

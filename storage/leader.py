@@ -6,6 +6,7 @@ of work. Two leaders at once are safe: leadership saves work, and correctness do
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from filelock import FileLock, Timeout
-from sqlalchemy import delete, exists, or_, select
+from sqlalchemy import exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from cleanplate.base.files import make_home_folder
@@ -30,6 +31,9 @@ EXTEND_S = 1.5
 
 class Leadership(Protocol):
     """The right to lead, which one process holds."""
+
+    #: Seconds for which perhaps nobody led when this process became the leader; infinite if that is not known.
+    unled_s: float
 
     def held(self) -> bool:
         """Whether this process leads; tries to become the leader if it does not."""
@@ -58,6 +62,8 @@ def is_led(db: Database, settings: Settings) -> bool:
 
 
 class _Lease:
+    unled_s = math.inf
+
     def __init__(self, db: Database, clock: Callable[[], float]) -> None:
         self._db = db
         self._clock = clock
@@ -82,6 +88,11 @@ class _Lease:
         """Take the lease, or extend it; whether this process has it."""
         values = {"token": self._token, "expires_at": self._db.after(LEASE_S)}
         with self._db.write() as connection:
+            before = connection.execute(
+                select(leaders.c.token, leaders.c.expires_at, self._db.now().label("now")).where(
+                    leaders.c.role == _ROLE
+                )
+            ).first()
             taken = connection.scalar(
                 insert(leaders)
                 .values(role=_ROLE, **values)
@@ -92,15 +103,24 @@ class _Lease:
                 )
                 .returning(leaders.c.token)
             )
-            return bool(taken == self._token)
+            if taken != self._token:
+                return False
+            if before is None:
+                self.unled_s = math.inf
+            elif before.token != self._token:
+                self.unled_s = (before.now - before.expires_at).total_seconds() + LEASE_S
+            return True
 
     def give_up(self) -> None:
         self._extend_at = self._ends_at = self._clock()
+        mine = (leaders.c.role == _ROLE, leaders.c.token == self._token)
         with suppress(LedgerUnavailable), self._db.write() as connection:  # the lease ends by itself
-            connection.execute(delete(leaders).where(leaders.c.role == _ROLE, leaders.c.token == self._token))
+            connection.execute(update(leaders).where(*mine).values(expires_at=self._db.now()))
 
 
 class _LockFile:
+    unled_s = math.inf
+
     def __init__(self, settings: Settings) -> None:
         make_home_folder(settings.home)
         self._lock = FileLock(settings.home / "dispatcher.lock", thread_local=False)

@@ -66,6 +66,8 @@ from tests.shop import Shop, succeeded
 LARGE_TABLES = ("images", "attempts", "uploads", "webhook_deliveries", "audit_log")
 #: Images of one ended job.
 EACH = 500
+#: Results that a person judges at once.
+JUDGED = 20
 #: Number of an ended job with more images than the others, whose pages and overview are read.
 LARGE = 9_000_000
 #: Number of an ended job that has done images of the large one again.
@@ -278,7 +280,7 @@ def redo(crowded: Crowded) -> None:
 def review(crowded: Crowded) -> None:
     """Judges a page of results."""
     db, tenant = crowded.shop.db, crowded.shop.tenant
-    page = list_results(db, tenant, ended_job(LARGE), limit=20, after=2000).results
+    page = list_results(db, tenant, ended_job(LARGE), limit=JUDGED, after=2000).results
     assert len(review_images(db, tenant, [result.id for result in page], ImageReview.KEPT, None)) == len(page)
 
 

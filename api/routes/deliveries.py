@@ -9,8 +9,8 @@ from api.bodies import must_be_json
 from api.idempotency import done_once
 from api.problems import responses
 from api.stores import stores
-from storage.ledger.webhooks.deliveries import get_delivery, list_deliveries, recover_once, redeliver_once
-from storage.ledger.webhooks.endpoints import ping_once, rotate_secret_once
+from storage.ledger.webhooks.deliveries import get_delivery, list_deliveries, recover, redeliver
+from storage.ledger.webhooks.endpoints import ping, rotate_secret
 from storage.records import Scope
 
 blueprint = APIBlueprint(
@@ -32,8 +32,8 @@ must_be_json(blueprint, "deliveries.recover_failed")
 )
 def rotate(webhook_id: str, query_data: requests.Rotation) -> tuple[answers.WebhookWithSecret, int, dict[str, str]]:
     (endpoint, secret), headers = done_once(
-        lambda once: rotate_secret_once(
-            stores().database, auth.tenant(), once, webhook_id, keep_s=query_data.keep_s, actor=auth.actor()
+        lambda once: rotate_secret(
+            stores().database, auth.tenant(), webhook_id, keep_s=query_data.keep_s, once=once, actor=auth.actor()
         )
     )
     return answers.WebhookWithSecret(secret=secret, **answers.Webhook.fields_of(endpoint)), 200, headers
@@ -50,7 +50,7 @@ def rotate(webhook_id: str, query_data: requests.Rotation) -> tuple[answers.Webh
 )
 def send_ping(webhook_id: str) -> tuple[answers.Delivery, int, dict[str, str]]:
     database, tenant = stores().database, auth.tenant()
-    delivery_id, headers = done_once(lambda once: ping_once(database, tenant, once, webhook_id))
+    delivery_id, headers = done_once(lambda once: ping(database, tenant, webhook_id, once=once))
     return answers.Delivery.of(get_delivery(database, tenant, webhook_id, delivery_id)), 202, headers
 
 
@@ -96,7 +96,7 @@ def show(webhook_id: str, delivery_id: str) -> answers.Delivery:
 )
 def again(webhook_id: str, delivery_id: str) -> tuple[answers.Delivery, int, dict[str, str]]:
     database, tenant = stores().database, auth.tenant()
-    _, headers = done_once(lambda once: redeliver_once(database, tenant, once, webhook_id, delivery_id))
+    _, headers = done_once(lambda once: redeliver(database, tenant, webhook_id, delivery_id, once=once))
     return answers.Delivery.of(get_delivery(database, tenant, webhook_id, delivery_id)), 202, headers
 
 
@@ -113,8 +113,8 @@ def again(webhook_id: str, delivery_id: str) -> tuple[answers.Delivery, int, dic
 )
 def recover_failed(webhook_id: str, json_data: requests.Recovery) -> tuple[answers.Recovered, int, dict[str, str]]:
     (queued, more), headers = done_once(
-        lambda once: recover_once(
-            stores().database, auth.tenant(), once, webhook_id, since=json_data.since, after=json_data.after
+        lambda once: recover(
+            stores().database, auth.tenant(), webhook_id, since=json_data.since, after=json_data.after, once=once
         )
     )
     return answers.Recovered(queued=queued, more=more), 202, headers

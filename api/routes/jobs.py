@@ -19,7 +19,7 @@ from api.stores import Stores, stores
 from api.submitting import accepted, submit_to_ledger
 from api.watching import version_of
 from storage.errors import UploadUnknown
-from storage.ledger.jobs.changes import cancel_job, describe_job, retry_failed_once
+from storage.ledger.jobs.changes import cancel_job, describe_job, retry_failed
 from storage.ledger.jobs.reading import Doubted, get_job, list_images, list_images_by_doubt, list_jobs
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.retention.deletion import delete_job
@@ -260,7 +260,7 @@ def approve(job_id: str, json_data: requests.Approve) -> answers.Job:
 )
 def retry(job_id: str) -> tuple[answers.Job, int, dict[str, str]]:
     database, tenant = stores().database, auth.tenant()
-    job, headers = done_once(lambda once: retry_failed_once(database, tenant, once, job_id, actor=auth.actor()))
+    job, headers = done_once(lambda once: retry_failed(database, tenant, job_id, once=once, actor=auth.actor()))
     return answers.Job.of(job), 200, headers
 
 

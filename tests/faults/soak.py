@@ -5,7 +5,8 @@ them for up to longer than a lease, cuts their connections, and empties Redis; a
 prints the time after which images of dead workers were queued again and leased again, and the longest time without an
 image that ended, which is that of any loss.
 Few kills show the cost of one death. With one kill for every 25 images, most images of the run belong to dead workers:
-each travels alone and waits for the others, and a dispatcher that is killed too waits for heartbeats before it reaps.
+each travels alone and waits for the others, and a dispatcher that was stopped for long waits for heartbeats before it
+reaps.
 """
 
 from __future__ import annotations

@@ -57,8 +57,9 @@ FOLD_S = 2.0
 FORGET_S = 60.0
 #: Seconds after which published images that are neither in the queue nor leased count as lost.
 LOST_S = 5.0
-#: Number of heartbeats for which expired leases are left alone after a time without ticks. It is small, so that the
-#: death of a worker together with the dispatcher still costs less than half a minute.
+#: Number of heartbeats that a worker must have missed while the ledger was up before its lease is reaped. After a time
+#: without ticks that may have hidden them, expired leases are left alone for so many. It is small, so that the death of
+#: a worker together with the dispatcher still costs less than half a minute.
 HEARTBEATS_HEARD = 2
 
 
@@ -117,14 +118,17 @@ class Dispatcher:
         self._ticked_at = self._clock()
 
     def _delay_reaping_after_outage(self) -> None:
-        """After a time without ticks, wait for the heartbeats of living workers before reaping.
+        """After a long time without ticks, wait for the heartbeats of living workers before reaping.
 
         The outage that kept the ticks away kept the heartbeats away too: it must not cost every running image an
-        attempt, nor throw a template's estimate away.
+        attempt, nor throw a template's estimate away. After a short time nothing is left alone: a lease that has
+        expired by now was silent for ``HEARTBEATS_HEARD`` already when the ticks stopped.
         """
-        heartbeat_s = self._settings.heartbeat_s
-        if self._clock() > self._ticked_at + heartbeat_s + self._settings.dispatch_interval_s:
-            self._reaps_from = self._clock() + HEARTBEATS_HEARD * heartbeat_s
+        settings = self._settings
+        heard_s = HEARTBEATS_HEARD * settings.heartbeat_s
+        borne_s = max(settings.lease_s - heard_s, settings.heartbeat_s + settings.dispatch_interval_s)
+        if self._clock() > self._ticked_at + borne_s:
+            self._reaps_from = self._clock() + heard_s
 
     def _update_ledger(self, pending: PendingWork) -> None:
         max_attempts = self._settings.max_attempts
@@ -207,8 +211,9 @@ class Dispatcher:
             publish_template(self._celery, template_id, queue)
             log.info("template.published", template=template_id, queue=queue.value)
 
-    def begin(self) -> None:
-        """This process leads from now on."""
+    def begin(self, unled_s: float) -> None:
+        """This process leads from now on; ``unled_s``: seconds for which perhaps nobody led before it."""
+        self._ticked_at = self._clock() - unled_s
         if self._audit_key is None:
             log.warning("audit.without_key", variable="CLEANPLATE_AUDIT_KEY")
         else:
@@ -260,7 +265,7 @@ def _lead(stop: StopSignal, leader: Leadership, dispatcher: Dispatcher, interval
             if leads != led:
                 log.info("dispatcher.leads" if leads else "dispatcher.stands_by")
                 if leads:
-                    dispatcher.begin()
+                    dispatcher.begin(leader.unled_s)
                 led = leads
             meters.LEADS.set(leads)
             if leads:

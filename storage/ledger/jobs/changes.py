@@ -68,23 +68,18 @@ def cancel_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
     return canceled
 
 
-def retry_failed(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.SERVICE) -> Job:
+def retry_failed(
+    db: Database, tenant_id: str, job_id: str, *, once: Once | None = None, actor: str = audit.SERVICE
+) -> Done[Job]:
     """Queues the failed images of a job again, one attempt each, and opens the job again, without its deadline.
 
-    Repeating it changes nothing until another image has failed.
+    Repeating it changes nothing until another image has failed. A repeat of ``once`` gets the job as it is now.
 
     Raises:
         NotFound: no such job of this tenant.
         JobCanceled: it was canceled.
         QuotaExceeded: more than the tenant may ask for.
     """
-    return retry_failed_once(db, tenant_id, None, job_id, actor=actor).made
-
-
-def retry_failed_once(
-    db: Database, tenant_id: str, once: Once | None, job_id: str, *, actor: str = audit.SERVICE
-) -> Done[Job]:
-    """As :func:`retry_failed`, for a request that may have an idempotency key. A repeat gets the job as it is now."""
     retried_images = 0
 
     def make(connection: Connection) -> Job:

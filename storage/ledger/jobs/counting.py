@@ -62,45 +62,45 @@ class Moves:
 
 
 def select_jobs(db: Database, page: Select[tuple[str]], *, oldest_first: bool = False) -> Select[Any]:
-    """The jobs whose ids ``page`` selects, counted, newest first, in one statement: one snapshot on Postgres.
+    """The jobs that ``page`` selects, counted, newest first, in one statement: one snapshot on Postgres.
 
-    Columns: those of ``jobs`` that :func:`read_job` needs, ``seconds`` is computed from ``read_at``.
+    Columns: those of ``jobs`` that :func:`read_job` needs, ``seconds`` is computed from ``read_at``. Each job's row is
+    read once: a look for its id and another for the row would cost an index's height more.
     """
-    chosen = page.cte("page")
-    pending = _sum_by_job(job_deltas, select(chosen.c.id), _COUNTED).subquery("pending")
+    chosen = page.with_only_columns(*jobs.c).cte("page")
+    of_job = chosen.c
+    pending = _sum_by_job(job_deltas, select(of_job.id), _COUNTED).subquery("pending")
     # No other job has running images, and a lookup for each of a page's jobs costs more than all else of the page.
-    working = select(jobs.c.id).join(chosen, chosen.c.id == jobs.c.id).where(jobs.c.state == JobState.RUNNING)
+    working = select(of_job.id).where(of_job.state == JobState.RUNNING)
     live = _sum_by_job(images, working, ("tiles_done",)).where(images.c.state == ImageState.RUNNING).subquery("live")
-    counts = [(jobs.c[name] + func.coalesce(pending.c[name], 0)).label(f"{name}_now") for name in STATES]
-    tiles = jobs.c.tiles_done + func.coalesce(pending.c.tiles_done, 0) + func.coalesce(live.c.tiles_done, 0)
+    counts = [(of_job[name] + func.coalesce(pending.c[name], 0)).label(f"{name}_now") for name in STATES]
+    tiles = of_job.tiles_done + func.coalesce(pending.c.tiles_done, 0) + func.coalesce(live.c.tiles_done, 0)
     return (
         select(
-            jobs,
+            chosen,
             *counts,
             tiles.label("tiles_done_now"),
-            _ahead().label("ahead"),
+            _ahead(chosen).label("ahead"),
             db.now().label("read_at"),
-            is_paused(jobs.c.id, jobs.c.tenant_id).label("paused"),
+            is_paused(of_job.id, of_job.tenant_id).label("paused"),
         )
-        .join(chosen, chosen.c.id == jobs.c.id)
-        .outerjoin(pending, pending.c.job_id == jobs.c.id)
-        .outerjoin(live, live.c.job_id == jobs.c.id)
-        .order_by(jobs.c.id if oldest_first else jobs.c.id.desc())
+        .outerjoin(pending, pending.c.job_id == of_job.id)
+        .outerjoin(live, live.c.job_id == of_job.id)
+        .order_by(of_job.id if oldest_first else of_job.id.desc())
     )
 
 
-def _ahead() -> ColumnElement[int | None]:
+def _ahead(page: FromClause) -> ColumnElement[int | None]:
     """Number of queued jobs that are older than a queued job; null for other jobs."""
-    before = jobs.alias("before")
     line = (
         select(literal(1).label("one"))
-        .where(before.c.state == JobState.QUEUED, before.c.id < jobs.c.id)
+        .where(jobs.c.state == JobState.QUEUED, jobs.c.id < page.c.id)
         .limit(_LONGEST_LINE - 1)
-        .correlate(jobs)
+        .correlate(page)
         .subquery("line")
     )
-    count = select(func.count()).select_from(line).correlate(jobs).scalar_subquery()
-    return case((jobs.c.state == JobState.QUEUED, count))
+    count = select(func.count()).select_from(line).correlate(page).scalar_subquery()
+    return case((page.c.state == JobState.QUEUED, count))
 
 
 def read_job(row: Row[Any]) -> Job:

@@ -57,7 +57,7 @@ def _look(db: Database, parts: list[Select[tuple[str]]]) -> Look:
         if not parts:
             return Look([], connection.execute(select(db.now())).scalar_one())
         chosen = union_all(*parts).subquery("watched")
-        rows = connection.execute(select_jobs(db, select(chosen.c.id).distinct())).all()
+        rows = connection.execute(select_jobs(db, select(jobs.c.id).where(jobs.c.id.in_(select(chosen.c.id))))).all()
         at = rows[0].read_at if rows else connection.execute(select(db.now())).scalar_one()
         return Look([read_job(row) for row in rows], at)
 

@@ -32,6 +32,7 @@ from storage.errors import NotFound, WebhookDisabled
 from storage.ledger import bulk
 from storage.ledger.tenants.idempotency import Done, Once, make_once
 from storage.ledger.webhooks import outbox
+from storage.ledger.webhooks.endpoints import queued_once
 from storage.records import (
     BATCH_EVENT,
     PING_EVENT,
@@ -211,19 +212,15 @@ def record_delivery(
         return state
 
 
-def redeliver(db: Database, tenant_id: str, endpoint_id: str, delivery_id: str) -> DeliveryRecord:
-    """Queues a delivery again, under the same id; its schedule starts anew.
+def redeliver(
+    db: Database, tenant_id: str, endpoint_id: str, delivery_id: str, *, once: Once | None = None
+) -> Done[str]:
+    """Queues a delivery again, under the same id, which it returns; its schedule starts anew.
 
     Raises:
         NotFound: no such delivery of this tenant's endpoint.
         WebhookDisabled: nothing is posted to the endpoint.
     """
-    redeliver_once(db, tenant_id, None, endpoint_id, delivery_id)
-    return get_delivery(db, tenant_id, endpoint_id, delivery_id)
-
-
-def redeliver_once(db: Database, tenant_id: str, once: Once | None, endpoint_id: str, delivery_id: str) -> Done[str]:
-    """As :func:`redeliver`, for a request that may have an idempotency key; returns the delivery's id."""
 
     def make(connection: Connection) -> str:
         _lock_enabled(connection, tenant_id, endpoint_id)
@@ -236,41 +233,27 @@ def redeliver_once(db: Database, tenant_id: str, once: Once | None, endpoint_id:
             raise NotFound("delivery", delivery_id)
         return delivery_id
 
-    return make_once(
-        db,
-        tenant_id,
-        once,
-        make=make,
-        answer_of=lambda made: {"delivery": made},
-        again=lambda _, stored: str(stored["delivery"]),
-    )
+    return queued_once(db, tenant_id, once, make)
 
 
 def recover(
-    db: Database, tenant_id: str, endpoint_id: str, *, since: datetime | None, after: str | None
-) -> tuple[int, bool]:
+    db: Database,
+    tenant_id: str,
+    endpoint_id: str,
+    *,
+    since: datetime | None,
+    after: str | None,
+    once: Once | None = None,
+) -> Done[tuple[int, bool]]:
     """Queues an endpoint's failed deliveries again, in their order and under their ids.
 
     ``since``: those made at this time or later; ``after``: those behind this delivery. One call queues up to
-    ``MOST_RECOVERED``; returns how many, and whether there are more.
+    ``MOST_RECOVERED``; returns how many, and whether there are more. A repeat of ``once`` gets the first numbers again.
 
     Raises:
         NotFound: no such endpoint of this tenant.
         WebhookDisabled: nothing is posted to it.
     """
-    return recover_once(db, tenant_id, None, endpoint_id, since=since, after=after).made
-
-
-def recover_once(
-    db: Database,
-    tenant_id: str,
-    once: Once | None,
-    endpoint_id: str,
-    *,
-    since: datetime | None,
-    after: str | None,
-) -> Done[tuple[int, bool]]:
-    """As :func:`recover`, for a request that may have an idempotency key. A repeat gets the first numbers again."""
     query = select(_columns.id).where(_columns.endpoint_id == endpoint_id, _columns.state == DeliveryState.FAILED)
     if since is not None:
         query = query.where(_columns.created_at >= since)

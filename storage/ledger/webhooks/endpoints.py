@@ -130,16 +130,18 @@ def change_endpoint(
 
 
 def rotate_secret(
-    db: Database, tenant_id: str, endpoint_id: str, *, keep_s: float, actor: str = audit.SERVICE
-) -> tuple[WebhookEndpoint, str]:
-    """Replaces the secret; the old one also signs for ``keep_s`` seconds. Raises NotFound."""
-    return rotate_secret_once(db, tenant_id, None, endpoint_id, keep_s=keep_s, actor=actor).made
-
-
-def rotate_secret_once(
-    db: Database, tenant_id: str, once: Once | None, endpoint_id: str, *, keep_s: float, actor: str = audit.SERVICE
+    db: Database,
+    tenant_id: str,
+    endpoint_id: str,
+    *,
+    keep_s: float,
+    once: Once | None = None,
+    actor: str = audit.SERVICE,
 ) -> Done[tuple[WebhookEndpoint, str]]:
-    """As :func:`rotate_secret`, for a request that may have an idempotency key. A repeat gets the present secret."""
+    """Replaces the secret; the old one also signs for ``keep_s`` seconds. A repeat of ``once`` gets the present secret.
+
+    Raises NotFound.
+    """
     secret = new_secret()
     changes = {
         "previous_secret": webhook_endpoints.c.secret if keep_s > 0 else literal(None),
@@ -153,13 +155,8 @@ def rotate_secret_once(
     return _shown_once(db, tenant_id, once, make)
 
 
-def ping(db: Database, tenant_id: str, endpoint_id: str) -> str:
+def ping(db: Database, tenant_id: str, endpoint_id: str, *, once: Once | None = None) -> Done[str]:
     """Queues a test delivery, whatever the filters; returns its id. Raises NotFound, WebhookDisabled."""
-    return ping_once(db, tenant_id, None, endpoint_id).made
-
-
-def ping_once(db: Database, tenant_id: str, once: Once | None, endpoint_id: str) -> Done[str]:
-    """As :func:`ping`, for a request that may have an idempotency key."""
 
     def make(connection: Connection) -> str:
         if _lock(connection, tenant_id, endpoint_id).disabled_at is not None:
@@ -181,6 +178,11 @@ def ping_once(db: Database, tenant_id: str, once: Once | None, endpoint_id: str)
         )
         return delivery_id
 
+    return queued_once(db, tenant_id, once, make)
+
+
+def queued_once(db: Database, tenant_id: str, once: Once | None, make: Callable[[Connection], str]) -> Done[str]:
+    """Queues a delivery once; ``make`` returns its id, and so does a repeat."""
     return make_once(
         db,
         tenant_id,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import insert, select
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, insert, select
 
 from storage.database import Database
 from storage.errors import LedgerUnavailable
@@ -22,6 +24,24 @@ def test_a_failed_block_writes_nothing(db: Database) -> None:
         raise RuntimeError("amid")
     with db.read() as connection:
         assert connection.execute(select(tenants)).all() == []
+
+
+def test_reading_holds_no_transaction_open_on_postgres(postgres_url: str) -> None:
+    db = Database.connect(postgres_url)
+    for _ in range(2):  # a pooled connection, which writing used in between, reads without one too
+        with db.write() as connection:
+            connection.execute(select(tenants))
+            assert _status(connection) == TransactionStatus.INTRANS
+        with db.read() as connection:
+            connection.execute(select(tenants))
+            assert _status(connection) == TransactionStatus.IDLE
+    db.close()
+
+
+def _status(connection: Connection) -> TransactionStatus:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver.info.transaction_status
 
 
 def test_ids_grow_with_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -40,6 +41,23 @@ def test_one_leads_and_the_next_follows(settings: Settings) -> None:
             assert not second.held()
             assert not second.held()
         assert second.held()
+    db.close()
+
+
+def test_a_follower_knows_how_long_nobody_led(postgres_url: str) -> None:
+    settings, db = Settings(database_url=SecretStr(postgres_url)), Database.connect(postgres_url)
+    with leadership(db, settings) as second:
+        with leadership(db, settings) as first:
+            assert first.held()
+            assert first.unled_s == math.inf
+            with db.write() as connection:
+                connection.execute(update(leaders).values(expires_at=db.after(-60)))
+            assert second.held()
+            assert 60 + LEASE_S <= second.unled_s < 60 + LEASE_S + DEADLINE_S
+        assert second.held()
+    with leadership(db, settings) as third:
+        assert third.held()
+        assert LEASE_S <= third.unled_s < LEASE_S + DEADLINE_S
     db.close()
 
 

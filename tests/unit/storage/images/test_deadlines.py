@@ -59,7 +59,7 @@ def test_a_retry_of_what_came_too_late_has_no_deadline(shop: Shop, clock: Clock,
     clock.advance(20)
     fail_late_images(db)
     close_jobs(db)
-    again = retry_failed(db, shop.tenant, job.id)
+    again = retry_failed(db, shop.tenant, job.id).made
     assert (again.deadline, again.counts) == (None, Counts(queued=2))
     assert len(fail_late_images(db)) == 0
     assert len(lease_images(db, shop.image_ids(job.id), worker="w", lease_s=60)[1]) == 2

@@ -58,7 +58,7 @@ def rows(db: Database) -> dict[str, int]:
 def test_a_retry_queues_what_failed_and_nothing_else(shop: Shop, clock: Clock) -> None:
     job = ended(shop, 3, good=1)
     assert (job.state, job.counts) == (JobState.COMPLETED, Counts(succeeded=1, failed=2))
-    again = retry_failed(shop.db, shop.tenant, job.id, actor="key:k")
+    again = retry_failed(shop.db, shop.tenant, job.id, actor="key:k").made
     assert (again.state, again.counts, again.finished_at) == (JobState.RUNNING, Counts(succeeded=1, queued=2), None)
     first, second, third = shop.images(job.id)
     assert first.state is ImageState.SUCCEEDED
@@ -85,8 +85,8 @@ def test_each_end_of_a_retried_job_is_told(shop: Shop) -> None:
 
 def test_a_retry_without_failures_changes_nothing(shop: Shop) -> None:
     done, waiting = ended(shop, 2, good=2), shop.submit(1)
-    assert retry_failed(shop.db, shop.tenant, done.id) == shop.job(done.id) == done
-    assert retry_failed(shop.db, shop.tenant, waiting.id).state is JobState.QUEUED
+    assert retry_failed(shop.db, shop.tenant, done.id).made == shop.job(done.id) == done
+    assert retry_failed(shop.db, shop.tenant, waiting.id).made.state is JobState.QUEUED
 
 
 def test_a_retry_while_others_run_gives_the_failed_another_try(shop: Shop) -> None:
@@ -94,7 +94,7 @@ def test_a_retry_while_others_run_gives_the_failed_another_try(shop: Shop) -> No
     first, _ = shop.image_ids(job.id)
     token, _ = lease_images(shop.db, [first], worker="w", lease_s=60)
     finish_images(shop.db, token, [failed(first)], max_attempts=1)
-    assert retry_failed(shop.db, shop.tenant, job.id).counts == Counts(queued=2)
+    assert retry_failed(shop.db, shop.tenant, job.id).made.counts == Counts(queued=2)
     assert close_jobs(shop.db) == []
 
 
@@ -219,7 +219,7 @@ def test_a_job_expires_so_long_after_its_end(shop: Shop, clock: Clock) -> None:
 def test_a_retried_job_does_not_expire_while_it_is_open(shop: Shop, clock: Clock) -> None:
     job = ended(shop, 1, good=0, retention_s=100)
     clock.advance(100)
-    assert retry_failed(shop.db, shop.tenant, job.id).expires_at is None
+    assert retry_failed(shop.db, shop.tenant, job.id).made.expires_at is None
     assert expired_jobs(shop.db) == []
     end(shop, job, [succeeded(shop.image_ids(job.id)[0])])
     assert shop.job(job.id).expires_at == clock.time + timedelta(seconds=100)

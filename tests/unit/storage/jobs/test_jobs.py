@@ -215,7 +215,7 @@ def test_canceling_a_job_whose_images_have_ended_leaves_it_to_complete(shop: Sho
 
 
 def test_the_servers_own_clock_is_used_where_none_is_given(database: Database) -> None:
-    with database.read() as connection:
+    with database.write() as connection:
         read = connection.scalar(select(database.now()))
         later = connection.scalar(select(database.after(90)))
         if database.on_postgres:

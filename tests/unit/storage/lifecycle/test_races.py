@@ -24,12 +24,13 @@ from storage.ledger.images.finish import finish_images
 from storage.ledger.images.leases import heartbeat, lease_images
 from storage.ledger.images.reaper import close_jobs, fold_deltas, reap_leases
 from storage.ledger.jobs.changes import cancel_job, retry_failed
+from storage.ledger.jobs.redoing import review_images
 from storage.ledger.templates.leases import finish_template
 from storage.ledger.tenants.tenants import ensure_tenant
 from storage.ledger.webhooks.deliveries import claim_deliveries, record_delivery
 from storage.ledger.webhooks.endpoints import create_endpoint, delete_endpoint
 from storage.ledger.webhooks.relay import relay_events
-from storage.records import Counts, DeliveryState, JobState
+from storage.records import Counts, DeliveryState, ImageReview, ImageState, JobState
 from tests.shop import Shop, failed, succeeded
 from tests.unit.storage.templates.test_templates import auto_job, estimate_of, leased, made
 
@@ -303,5 +304,19 @@ def test_retrying_amid_the_end_of_the_estimate_leaves_no_job_that_waits_for_ever
         lambda db: finish_template(db, token, [made(template.id)]),
         before="UPDATE jobs",
     )
-    assert retried.state is JobState.ESTIMATING
+    assert retried.made.state is JobState.ESTIMATING
     assert pg_shop.job(job.id).state is JobState.QUEUED
+
+
+def test_a_judgement_that_waits_for_a_row_is_written_to_the_row_as_it_is_then(pg_shop: Shop, postgres_url: str) -> None:
+    job = pg_shop.submit(2)
+    ids = pg_shop.image_ids(job.id)
+    _, judged = race(
+        postgres_url,
+        lambda db: lease_images(db, ids, worker="w", lease_s=60),
+        lambda db: review_images(db, pg_shop.tenant, ids, ImageReview.KEPT, "Sharp."),
+        before="COMMIT",
+    )
+    assert judged == set(ids)
+    for image in pg_shop.images(job.id):
+        assert (image.state, image.review, image.review_note) == (ImageState.RUNNING, ImageReview.KEPT, "Sharp.")

@@ -353,7 +353,7 @@ def test_a_held_job_past_its_deadline_ends_and_waits_again_when_retried(shop: Sh
     clock.advance(31)
     assert len(fail_late_images(shop.db)) == 6
     assert close_jobs(shop.db) == [job.id]
-    assert retry_failed(shop.db, shop.tenant, job.id).state is JobState.ESTIMATING
+    assert retry_failed(shop.db, shop.tenant, job.id).made.state is JobState.ESTIMATING
     template = estimate_of(shop, job)
     finish_template(shop.db, leased(shop.db, template.id), [made(template.id)])
     assert shop.job(job.id).state is JobState.NEEDS_REVIEW

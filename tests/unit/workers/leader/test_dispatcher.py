@@ -323,6 +323,20 @@ def test_leases_are_left_alone_until_living_workers_were_heard_again(embedded_se
             now += 60  # the ledger, or everything, was away
 
 
+@pytest.mark.parametrize(("leases", "reaped"), [(0.5, True), (1.0, False)])
+def test_a_leader_reaps_at_once_where_the_one_before_led_until_shortly_before(
+    embedded_settings: Settings, leases: float, *, reaped: bool
+) -> None:
+    with catalogue_in(embedded_settings) as catalogue:
+        job = catalogue.submit([SOURCE], MASK)
+        lease_images(catalogue.database, catalogue.ids(job), worker="dead", lease_s=-1)
+        prepare_queue(embedded_settings)
+        dispatcher = dispatcher_of(embedded_settings, catalogue.database)
+        dispatcher.begin(unled_s=leases * embedded_settings.lease_s)
+        dispatcher.tick()
+        assert (catalogue.job(job).counts.running == 0) is reaped
+
+
 def test_a_template_is_left_to_its_worker_until_living_workers_were_heard_again(embedded_settings: Settings) -> None:
     now = 0.0
     with catalogue_in(embedded_settings) as catalogue:

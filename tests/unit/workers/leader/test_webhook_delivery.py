@@ -129,7 +129,7 @@ def test_failed_image_is_told(shop: Shop, receiver: Receiver, sending: Settings)
 def test_every_delivery_verifies_with_both_secrets_and_a_tampered_one_with_none(
     shop: Shop, receiver: Receiver, sending: Settings
 ) -> None:
-    _, new = rotate_secret(shop.database, shop.tenant_id, shop.endpoint_id, keep_s=3600)
+    _, new = rotate_secret(shop.database, shop.tenant_id, shop.endpoint_id, keep_s=3600).made
     shop.complete_a_job(ImageState.FAILED)
     ping(shop.database, shop.tenant_id, shop.endpoint_id)
     with delivered(shop, sending, DeliveryState.DELIVERED):
