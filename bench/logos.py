@@ -1,6 +1,6 @@
 """A logo's own file, looked for in photos: how often it is found, how well it comes off, and false finds.
 
-    python -m bench.logos PHOTOS UNMARKED [--tries 40] [--unmarked 200] [--out FILE.json]
+    python -m bench.logos PHOTOS UNMARKED [--tries 40] [--sets 8] [--unmarked-count 200] [--out FILE.json]
 
 Each try lays a logo at a random place, in .35 to 2.8 times the size of its file, at an opacity of .3 to .9 (JPEG q88);
 the search gets the file alone. A logo is found where its box overlaps the true one by an IoU of .7. It comes off well
@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,9 @@ def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -
     return both / max(sum(areas) - both, 1)
 
 
-def run(subject: Subject, photos: Photos, unmarked: Photos, tries: int, clean: int) -> Row:
-    """All tries of one logo."""
-    row, rng = Row(), np.random.default_rng(7700)
+def single(subject: Subject, photos: Photos, tries: int, row: Row) -> Iterator[str]:
+    """Tries in one picture each; a line about each."""
+    rng = np.random.default_rng(7700)
     for path in photos.draw(rng, tries):
         file, (one,) = laid(subject, [path], rng)
         row.unseen += not one.shows
@@ -148,18 +149,34 @@ def run(subject: Subject, photos: Photos, unmarked: Photos, tries: int, clean: i
         row.found += there
         row.well += there and loss <= _MOST_LOSS
         row.losses += [loss] if there else []
-    for _ in range(tries // _TOGETHER):
+        yield (
+            f"found, {loss:.2f} dB below the true template" if there else "missed" if template is None else "misplaced"
+        )
+
+
+def in_fives(subject: Subject, photos: Photos, sets: int, row: Row) -> Iterator[str]:
+    """Sets of five pictures; a line about each."""
+    rng = np.random.default_rng(7800)
+    for _ in range(sets):
         file, pictures = laid(subject, photos.draw(rng, _TOGETHER), rng)
         shown = [one for one in pictures if one.shows]
         template = search(file, [one.given for one in pictures], row)
+        found = 0 if template is None else sum(judged(one, template)[0] for one in shown)
         row.together += len(shown)
-        row.found_together += 0 if template is None else sum(judged(one, template)[0] for one in shown)
-    for path in unmarked.draw(rng, clean):
+        row.found_together += found
+        yield f"found in {found} of {len(shown)}"
+
+
+def without(subject: Subject, photos: Photos, count: int, row: Row) -> Iterator[str]:
+    """Unmarked pictures; a line about each."""
+    rng = np.random.default_rng(7900)
+    for path in photos.draw(rng, count):
         file = subject.mark(round(float(rng.uniform(60, 300))))
         one = marked(Kind(subject.mark, 0.0, anywhere, 0.3), path, _LONGEST, rng, carries=False)
+        false = search(file, [one.given], row) is not None
         row.unmarked += 1
-        row.false += search(file, [one.given], row) is not None
-    return row
+        row.false += false
+        yield "false" if false else "none found"
 
 
 def main() -> None:
@@ -167,23 +184,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("unmarked", type=Path, help="photos in which no logo is laid")
-    parser.add_argument("--tries", type=int, default=40)
+    parser.add_argument("--tries", type=int, default=40, help="single pictures of each logo")
+    parser.add_argument("--sets", type=int, default=8, help="sets of five pictures of each logo")
     parser.add_argument("--unmarked-count", type=int, default=200, help="over all logos")
     parser.add_argument("--only", nargs="*", choices=SUBJECTS)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     photos, unmarked = Photos(options.photos), Photos(options.unmarked)
-    rows: dict[str, dict[str, Any]] = {}
-    for name in options.only or SUBJECTS:
-        row = run(SUBJECTS[name], photos, unmarked, options.tries, options.unmarked_count // len(SUBJECTS))
-        rows[name] = row.document()
+    rows = {name: Row() for name in options.only or SUBJECTS}
+    clean = options.unmarked_count // len(SUBJECTS)
+    parts = {
+        "single": lambda name: single(SUBJECTS[name], photos, options.tries, rows[name]),
+        "fives": lambda name: in_fives(SUBJECTS[name], photos, options.sets, rows[name]),
+        "unmarked": lambda name: without(SUBJECTS[name], unmarked, clean, rows[name]),
+    }
+    for part, name in product(parts, rows):
+        for line in parts[part](name):
+            print(f"{name}, {part}: {line}", flush=True)
+            if options.out:
+                report = {key: row.document() for key, row in rows.items()}
+                options.out.write_text(json.dumps(report, indent=1) + "\n")
+    for name, row in rows.items():
         print(
             f"{name}: found {row.found} of {row.tries}, {row.well} of them well; in fives {row.found_together} of "
-            f"{row.together}; {row.false} false in {row.unmarked}; {row.seconds:.0f} s of CPU",
-            flush=True,
+            f"{row.together}; {row.false} false in {row.unmarked}; {row.seconds:.0f} s of CPU"
         )
-        if options.out:
-            options.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ Fill = Callable[[Pixels, Mask], Pixels]
 
 #: Factors on the errors of the un-blended values, tried in turn while a ghost is visible.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
+#: Factors on the strength that are tried before, where un-blending alone leaves a ghost.
+_STRENGTHS = (0.98, 1.02)
 #: Radius of Telea's method, in px.
 _TELEA_PX = 3
 
@@ -123,6 +125,15 @@ def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark
     sighting = look(pixels, template)
     if sighting is None:
         return None
+    best = _unblended(pixels, sighting, template, noise)
+    if best.plain.shows:
+        # A strength that is off by its error leaves a ghost. It costs less than the trust in the un-blended values.
+        tries = [_unblended(pixels, sighting.stronger(factor), template, noise) for factor in _STRENGTHS]
+        best = min((best, *tries), key=lambda one: one.plain.excess)
+    return best
+
+
+def _unblended(pixels: Pixels, sighting: Sighting, template: Template, noise: float) -> PreparedMark:
     recovery = grounded(unblend(pixels, sighting, noise=noise, alpha_error=template.quality.error))
     return PreparedMark(pixels, sighting, recovery, _judged(recovery, fused(recovery, None), Method.UNBLENDED))
 

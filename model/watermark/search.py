@@ -7,7 +7,7 @@ transform of the picture serves all places and sizes. Their ratio to the expecte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,10 @@ Spectrum = NDArray[np.complex64]
 _MOST, _GROUND = 40.0, 8.0
 #: Steps that count as noise, in squared levels; distance from a hit in which no other counts, in px.
 _NOISE, _APART = 20.0, 6
+#: Share of the places below a tail of chance, and the deviation at which a normal distribution's begins.
+_TAIL, _TAIL_Z = 0.98, 2.33
+#: Levels by which the colours of a mark in one colour differ at most.
+_ONE_COLOUR = 2.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Shape:
 
     alpha: Values
     colour: Values
+
+    def toned(self, tone: Tone) -> Shape:
+        """The shape in other colours."""
+        return Shape(self.alpha, np.asarray(np.clip(tone.level + tone.share * self.colour, 0, 255), np.float32))
 
     def scaled(self, factor: float) -> Shape:
         """The shape in another size."""
@@ -49,6 +57,14 @@ class Shape:
         plain = cv2.resize(self.colour, size, interpolation=how)
         colour = np.where(alpha[..., None] > 0.02, weighted / np.maximum(alpha, 0.02)[..., None], plain)
         return Shape(alpha, np.asarray(np.clip(colour, 0, 255), np.float32))
+
+
+@dataclass(frozen=True)
+class Tone:
+    """Other colours of a shape: ``level + share * colour``."""
+
+    level: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -94,32 +110,36 @@ class Searched:
 
     def hits(self, shape: Shape, most: int = 1) -> list[Hit]:
         """The best places of a shape that lies inside the picture, the best first."""
+        return self.toned(shape, (Tone(0, 1),), most)[0]
+
+    def toned(self, shape: Shape, tones: Sequence[Tone], most: int = 1) -> list[list[Hit]]:
+        """The best places of a shape in each of some tones."""
         tall, wide = shape.alpha.shape
         if tall + 2 > self.height or wide + 2 > self.width:
-            return []
-        alpha, ink = np.pad(shape.alpha, 1), np.pad(shape.alpha[..., None] * shape.colour, ((1, 1), (1, 1), (0, 0)))
-        edge, inked = _steps(alpha[..., None])[..., 0], _steps(ink)
-        response = np.zeros(1, np.complex64)
-        for way in range(2):
-            for channel in range(3):
-                response = response + self._steps[way][channel] * np.conj(self._transform(inked[way, ..., channel]))
-            response = response - self._grounded[way] * np.conj(self._transform(edge[way]))
-        square = (edge**2).sum(axis=0)
-        expected = self._square * np.conj(self._transform(square))
-        for channel in range(3):
-            both = (edge * inked[..., channel]).sum(axis=0)
-            expected = expected - 2 * self._ground[channel] * np.conj(self._transform(both))
-        where = np.asarray((np.abs(inked).max(axis=3) + 255 * np.abs(edge)).max(axis=0) > 2, np.float32)
-        energy = self._energy * np.conj(self._transform(where))
+            return [[] for _ in tones]
+        own = _Own(shape, self._transform)
         rows, columns = self.height - tall - 1, self.width - wide - 1
-        answers = [np.asarray(irfft2(one, self._shape)[:rows, :columns]) for one in (response, expected, energy)]
-        size = np.maximum(answers[1] + float((inked**2).sum()), 1.0)
-        local = np.maximum(answers[2], 1.0)
+        local = np.maximum(irfft2(self._energy * own.where, self._shape)[:rows, :columns], 1.0)
         # Faint expectations and empty ground say nothing: a floor keeps their noise from agreeing.
-        floor = _NOISE * float(where.sum())
-        cosine = answers[0] / np.sqrt((size + floor) * (local + floor))
-        spread = 1.4826 * float(np.median(np.abs(cosine - np.median(cosine)))) + 1e-3
-        return self._best(shape, np.asarray(cosine, np.float32), answers[0] / size, spread, most)
+        floor = _NOISE * own.count
+        found = []
+        for tone in tones:
+            response = -(self._grounded[0] * own.edges[0] + self._grounded[1] * own.edges[1])
+            expected, inked = self._square * own.squared, 0.0
+            for channel, (inks, both, energy) in enumerate(own.inked(tone)):
+                response = response + self._steps[0][channel] * inks[0] + self._steps[1][channel] * inks[1]
+                expected = expected - 2 * self._ground[channel] * both
+                inked += energy
+            answers = [np.asarray(irfft2(one, self._shape)[:rows, :columns]) for one in (response, expected)]
+            size = np.maximum(answers[1] + inked, 1.0)
+            cosine = np.asarray(answers[0] / np.sqrt((size + floor) * (local + floor)), np.float32)
+            # Empty ground agrees with nothing: only places with texture tell how much agrees by chance. Their
+            # distribution has long tails, which decide how high the best of many places comes by chance.
+            chance = np.abs(cosine[local > floor])
+            spread = float(np.quantile(chance, _TAIL)) / _TAIL_Z if chance.size else 0.0
+            spread = max(spread, 1 / np.sqrt(own.count))
+            found.append(self._best(shape.toned(tone), cosine, answers[0] / size, spread, most))
+        return found
 
     def _best(self, shape: Shape, cosine: Values, opacity: NDArray[Any], spread: float, most: int) -> list[Hit]:
         left, hits = cosine.copy(), []
@@ -135,6 +155,54 @@ def found(searched: Searched, shapes: Sequence[Shape]) -> Hit | None:
     """The best hit of several shapes."""
     hits = [hit for shape in shapes for hit in searched.hits(shape)]
     return max(hits, key=lambda hit: hit.cosine, default=None)
+
+
+class _Own:
+    """The transforms of a shape's gradients, from which those in any tone follow."""
+
+    def __init__(self, shape: Shape, transform: Callable[[Values], Spectrum]) -> None:
+        edge = _steps(np.pad(shape.alpha, 1)[..., None])[..., 0]
+        square = np.square(edge).sum(axis=0)
+        #: Of the opacity's edges, both ways, and of their squared length.
+        self.edges, self.squared = [np.conj(transform(one)) for one in edge], np.conj(transform(square))
+        self._square = float(square.sum())
+        most = 255 * np.abs(edge).max(axis=0)
+        tint = _tint(shape)
+        #: For each channel those of the colour times the opacity, both ways, of the product of both, and the sums of
+        #: their squares and of the product.
+        self._inks: list[tuple[list[Spectrum], Spectrum, float, float]] = []
+        for channel in range(3):
+            if tint is not None:
+                # The three channels of a mark in one colour are multiples of its opacity.
+                level = float(tint[channel])
+                inks = [np.asarray(level * one, np.complex64) for one in self.edges]
+                both = np.asarray(level * self.squared, np.complex64)
+                self._inks.append((inks, both, level**2 * self._square, level * self._square))
+                continue
+            ink = _steps(np.pad(shape.alpha * shape.colour[..., channel], 1)[..., None])[..., 0]
+            product = (edge * ink).sum(axis=0)
+            inks, both = [np.conj(transform(one)) for one in ink], np.conj(transform(product))
+            self._inks.append((inks, both, float(np.square(ink).sum()), float(product.sum())))
+            most = np.maximum(most, np.abs(ink).max(axis=0))
+        where = np.asarray(most > 2, np.float32)
+        #: Of the pixels with edges, and their number.
+        self.where, self.count = np.conj(transform(where)), float(where.sum())
+
+    def inked(self, tone: Tone) -> Iterator[tuple[list[Spectrum], Spectrum, float]]:
+        """In a tone, for each channel: the transforms of ink and of its product with the opacity, and its square."""
+        level, share = np.float32(tone.level), np.float32(tone.share)
+        for inks, both, square, product in self._inks:
+            toned = [level * edge + share * ink for edge, ink in zip(self.edges, inks, strict=True)]
+            energy = level**2 * self._square + 2 * level * share * product + share**2 * square
+            yield toned, level * self.squared + share * both, float(energy)
+
+
+def _tint(shape: Shape) -> Values | None:
+    """The colour ``[3]`` of a shape in one colour; ``None``: it has several."""
+    colours = shape.colour[shape.alpha > 0.02]
+    if not len(colours) or float((colours.max(axis=0) - colours.min(axis=0)).max()) > _ONE_COLOUR:
+        return None
+    return np.asarray(colours.mean(axis=0), np.float32)
 
 
 def _steps(picture: Values) -> Values:

@@ -29,7 +29,7 @@ PRESENT_Z, PRESENT_SHARE = 6.0, 0.25
 #: The same for a search by many rules, one of which may agree by chance.
 _GUESSED_Z, _GUESSED_SHARE = 7.0, 0.35
 #: Longest side of a picture in which the mark is searched anywhere, in px; least agreement and deviation of a hit.
-_SEARCHED_PX, _HIT_COSINE, _HIT_Z = 720, 0.5, 14.0
+_SEARCHED_PX, _HIT_COSINE, _HIT_Z = 720, 0.5, 11.0
 #: Deviation above chance from which a mark is certainly there, whatever its strength comes out as (bench/catalogue.py:
 #: clean pictures reach 6).
 _CERTAIN_Z = 8.0
@@ -65,6 +65,11 @@ class Sighting:
         """The slices of the picture that it covers."""
         return slice(self.top, self.top + self.alpha.shape[0]), slice(self.left, self.left + self.alpha.shape[1])
 
+    def stronger(self, factor: float) -> Sighting:
+        """The same sighting with ``factor`` times its strength."""
+        alpha = np.asarray(np.clip(self.alpha * np.float32(factor), 0, 1), np.float32)
+        return replace(self, alpha=alpha, strength=self.strength * factor)
+
 
 def look(pixels: Pixels, template: Template) -> Sighting | None:
     """The mark in ``pixels`` (``uint8 [H, W, 3]``); ``None`` if it is absent or invisible."""
@@ -98,6 +103,15 @@ def search(pixels: Pixels, template: Template, factors: Sequence[float]) -> Sigh
     # A rule for this one place: nothing scales it but the picture it is made for.
     there = Rule("top-left", "width", top / factor, left / factor, size[1] / factor, size[0] / factor, sizes=(size,))
     return _at(pixels, template, there, guessed=True)
+
+
+def strength_of(pixels: Pixels, alpha: Values, colour: Values, top: int, left: int) -> tuple[float, float]:
+    """The strength of a mark (``float32 [h, w]`` and ``[h, w, 3]``) at this place, and its standard error."""
+    around = NULL_PX + 2
+    window = _window(pixels, top - around, left - around, alpha.shape[0] + 2 * around, alpha.shape[1] + 2 * around)
+    padded = ((around, around), (around, around))
+    values, wide = window.astype(np.float32), np.pad(alpha, padded)
+    return Edges(wide, np.pad(colour, (*padded, (0, 0)))).fit(values, _guessed(values, _reached(wide, 1)))
 
 
 def shown_mask(size: tuple[int, ...], template: Template, sighting: Sighting) -> NDArray[np.bool_]:
