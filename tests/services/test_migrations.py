@@ -140,7 +140,7 @@ def test_a_migration_that_waits_for_a_table_stops_no_reader(
         connection.execute(insert(jobs).values(job))
         connection.execute(insert(images).values(**_image(0, 0, tenant, now), mask=None, mask_key="", record={}))
     with ThreadPoolExecutor(1) as pool:
-        with db.read() as connection, capture_logs() as logged:
+        with db.write() as connection, capture_logs() as logged:
             connection.execute(select(jobs.c.id))
             migrating = pool.submit(migrate, url)
             until(lambda: any(event["event"] == "migration.waits_for_lock" for event in logged), "it does not wait")
