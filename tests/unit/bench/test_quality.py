@@ -64,13 +64,19 @@ def test_figures_are_right_on_pictures_whose_error_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_a_look_changes_the_mark_and_never_paints_less_than_it(name: str) -> None:
+def test_a_look_changes_the_mark_and_paints_over_it_as_it_says(name: str) -> None:
     look = LOOKS[name]
     original, mask = np.full((60, 60, 3), 100, np.uint8), np.zeros((60, 60), np.uint8)
     mask[20:40, 20:40] = 255
     drawn = painted(np.random.default_rng(0), mask, look)
-    assert (drawn[mask > 0] == 255).all()
-    assert (drawn > 0).sum() == (mask > 0).sum() if not look.wider else (drawn > 0).sum() > (mask > 0).sum()
+    if look.beside:
+        assert np.array_equal(drawn, np.roll(mask, (look.beside, look.beside), (0, 1)))
+    elif look.wider < 0:
+        assert 0 < (drawn > 0).sum() < (mask > 0).sum()
+        assert not drawn[mask == 0].any()
+    else:
+        assert (drawn[mask > 0] == 255).all()
+        assert (drawn > 0).sum() == (mask > 0).sum() if not look.wider else (drawn > 0).sum() > (mask > 0).sum()
     centre = (1 - look.opacity) * 100 + look.opacity * np.array(look.colour)
     assert np.abs(marked(original, mask, look)[30, 30] - centre).max() <= 1
     assert file_of(original, look)[:2] == (b"\x89P" if look.quality is None else b"\xff\xd8")

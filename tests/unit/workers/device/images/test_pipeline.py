@@ -16,7 +16,7 @@ from sqlalchemy import update
 from cleanplate.base.image_records import ExtensionChange, ExtensionKept
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
-from model.repair.hole import default_dilation, dilate
+from model.repair.hole import dilate
 from storage import tables
 from storage.blobs.base import Blobs
 from storage.ledger.images.reaper import close_jobs, fold_deltas
@@ -40,8 +40,9 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
         images = catalogue.images(job)
         assert [image.state for image in images] == [ImageState.SUCCEEDED] * 3
         assert catalogue.results(job) == sorted(image.result_key or "" for image in images)
-        outside = dilate(bar_mask(), default_dilation(HEIGHT, WIDTH)) == 0
         for source, image in zip(sources, images, strict=True):
+            assert image.record.dilation_px is not None
+            outside = dilate(bar_mask(), image.record.dilation_px + 1) == 0
             assert image.result_key == f"t/{catalogue.tenant_id}/jobs/{job.id}/results/{image.id}.png"
             assert (image.width, image.height, image.content_type) == (WIDTH, HEIGHT, "image/png")
             assert image.tiles_done == image.tiles_total == 1
