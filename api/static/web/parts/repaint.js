@@ -69,6 +69,7 @@ export class Repaint {
    * @param {Image | null} current
    */
   async open(current) {
+    setText(byId("paint-note"), t("Loading…"));
     const results = new Results(`${this.#path}/images`, "rejected");
     while (!results.complete && results.images.length < MOST_IMAGES) await results.loadMore();
     this.#images = results.images.filter(({ replaced_by }) => !replaced_by).slice(0, MOST_IMAGES);
@@ -102,10 +103,12 @@ export class Repaint {
   async #show(image) {
     selectById("paint-picture").value = image.id;
     const picture = await this.#latest(openOriginal(image));
-    if (picture === undefined || picture === null) return;
+    if (picture === null) setText(byId("paint-note"), t("The picture cannot be shown"));
+    if (!picture) return;
     const before = this.#view.scene.picture;
     if (before && (before.width !== picture.width || before.height !== picture.height)) this.#strokes = new Strokes();
     this.#image = image;
+    setText(byId("paint-note"), "");
     this.#view.show(picture, this.#strokes);
     this.#view.fit();
     before?.preview.close();
