@@ -65,6 +65,11 @@ class Sighting:
         """The slices of the picture that it covers."""
         return slice(self.top, self.top + self.alpha.shape[0]), slice(self.left, self.left + self.alpha.shape[1])
 
+    @property
+    def certainty(self) -> float:
+        """How sure the mark is there: 0 where pictures without a mark reach as far, 1 where it is certain."""
+        return min(max((self.z - PRESENT_Z) / (_CERTAIN_Z - PRESENT_Z), 0.0), 1.0)
+
     def stronger(self, factor: float) -> Sighting:
         """The same sighting with ``factor`` times its strength."""
         alpha = np.asarray(np.clip(self.alpha * np.float32(factor), 0, 1), np.float32)

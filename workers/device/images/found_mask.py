@@ -15,15 +15,13 @@ from cleanplate.base.image_records import ImageRecord
 from model.imaging import Limits
 from model.imaging.coding import decode
 from model.repair.hole import Mask
-from model.watermark.sighting import Sighting, look
+from model.watermark.sighting import look
 from model.watermark.template import Template
 from workers.device.images.outcomes import ResultFile
 from workers.device.images.text_marks import source_as_result
 
 #: Least opacity of a pixel that belongs to the mark, absolute and as a share of the mark's largest.
 _LEAST, _LEAST_SHARE = 0.02, 0.1
-#: Deviations above chance at which a mark is not sure at all, and fully sure.
-_UNSURE_Z, _SURE_Z = 4.0, 9.0
 
 
 def mask_result(mask: Mask, record: ImageRecord) -> ResultFile:
@@ -56,10 +54,6 @@ def marks_result(source: bytes, templates: list[Template], ids: list[str], limit
     for sighting in found:
         covered[sighting.view] |= sighting.alpha > max(_LEAST, _LEAST_SHARE * float(sighting.alpha.max()))
     record = ImageRecord(
-        marks=len(found), templates=ids, template=ids[0], certainty=[_certainty(sighting) for sighting in found]
+        marks=len(found), templates=ids, template=ids[0], certainty=[round(sighting.certainty, 3) for sighting in found]
     )
     return mask_result(np.where(covered, np.uint8(255), np.uint8(0)), record)
-
-
-def _certainty(sighting: Sighting) -> float:
-    return round(min(max((sighting.z - _UNSURE_Z) / (_SURE_Z - _UNSURE_Z), 0.0), 1.0), 3)
