@@ -11,7 +11,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Interval, Select, bindparam, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Interval,
+    Select,
+    bindparam,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -86,7 +97,8 @@ class Database:
         delay = timedelta(seconds=seconds)
         if (clock := self._clock) is not None:
             return bindparam(None, callable_=lambda: clock() + delay, type_=UtcDateTime())
-        return func.now() + literal(delay, Interval())
+        # A server's own time zone shows nowhere: days are those of UTC.
+        return type_coerce(func.now() + literal(delay, Interval()), UtcDateTime())
 
     def built_once(self, build: Callable[..., Select[Any]], *values: Hashable) -> Select[Any]:
         """The statement that ``build`` makes of ``values``, kept after the first call; its times are each execution's.

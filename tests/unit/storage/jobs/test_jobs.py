@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from sqlalchemy import event, func, select
@@ -221,6 +221,6 @@ def test_the_servers_own_clock_is_used_where_none_is_given(database: Database) -
         if database.on_postgres:
             assert read == connection.scalar(select(func.now()))
     assert read is not None
-    assert read.tzinfo is not None
+    assert read.tzinfo is UTC
     assert later is not None
     assert timedelta(seconds=89) < later - read < timedelta(seconds=91)
