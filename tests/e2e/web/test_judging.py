@@ -29,8 +29,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def job(service: Embedded, shop: Path) -> JobAnswer:
-    """A job that has ended, none of its results judged."""
-    job = submit_folder(service, shop / "pictures", shop / "mask.png")
+    """A job that has ended, none of its results judged; all holes are as large, so that they come in their order."""
+    job = submit_folder(service, shop / "pictures", shop / "mask.png", options={"dilation_px": 4})
     with Client(service.url, service.key) as client:
         client.wait(job.id)
     return job
