@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -41,6 +42,7 @@ NAMES = {
     ),
     *("admin", "shirt", "png", "kB", "MB", "px", "localhost", "url", "upload_id", "custom_id", "big-lama"),
 }
+_ADDRESS = re.compile(r"https?://\S+")
 #: The texts that a person reads or hears, without code, names of files, addresses and the switch of languages.
 _TEXTS = """() => {
     const seen = [];
@@ -58,7 +60,8 @@ def english_in(page: Page) -> list[str]:
     """The texts of the page with Latin words that are no names."""
     found = []
     for text in page.evaluate(_TEXTS):
-        words = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else " " for letter in text)
+        own = _ADDRESS.sub(" ", text)
+        words = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else " " for letter in own)
         unknown = [word for word in words.split() if sum(map(str.isalpha, word)) > 2 and word not in NAMES]
         if [word for word in unknown if not any(map(str.isdigit, word)) and not word.startswith("shirt")]:
             found.append(text)
