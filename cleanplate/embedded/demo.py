@@ -31,6 +31,7 @@ from cleanplate.errors import EmbeddedError, UsageError
 from cleanplate.local.contact_sheet import contact_sheet
 from cleanplate.terminal.submission import Work, clean, gather
 from model.repair.hole import dilate
+from model.repair.reach import MOST_PX
 
 #: Variables that the demo keeps; all others would change the embedded default.
 KEPT = ("CLEANPLATE_DEVICE", "CLEANPLATE_WEIGHTS", "CLEANPLATE_TORCH_THREADS", "CLEANPLATE_LOG_LEVEL")
@@ -121,7 +122,7 @@ def measure(samples: Path, results: Path, name: str) -> Figures:
         marked=masked_psnr(original, marked, mask),
         telea=masked_psnr(original, telea, mask),
         cleanplate=masked_psnr(original, cleaned, mask),
-        changed_outside=int(np.count_nonzero((cleaned != marked).any(axis=2) & (hole == 0))),
+        changed_outside=int(np.count_nonzero((cleaned != marked).any(axis=2) & (dilate(mask, MOST_PX) == 0))),
     )
 
 

@@ -17,8 +17,8 @@ from model.repair.parts import parts_of
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 
-#: Rings that are looked at, and those beyond them that show the ground, in px from the paint.
-_RINGS, _GROUND = 8, 13
+#: Most that a part of a mask is widened by, and the last ring beyond, which shows the ground, in px from the paint.
+MOST_PX, _GROUND = 8, 13
 #: The paint this far from its border shows the mark, in px; sides of the windows of local means.
 _CORE, _MARK_SIDE, _GROUND_SIDE = 2.4, 13, 17
 #: Weight of the other paint, for thin strokes; distance from other parts in which rings are not looked at, in px.
@@ -59,14 +59,14 @@ def _reach(pixels: Pixels, part: Mask, outside: Values, others: Flags) -> int:
     inside = cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_5)
     apart = cv2.dilate(others.astype(np.uint8), np.ones((2 * _OTHERS_PX + 1,) * 2, np.uint8)) == 0
     core = np.where(inside > _CORE, np.float32(1), np.float32(_BORDER) * (inside > 0))
-    around = (outside > _RINGS) & (outside <= _GROUND) & apart
+    around = (outside > MOST_PX) & (outside <= _GROUND) & apart
     mark, has_mark = _local_mean(seen, core, _MARK_SIDE)
     ground, has_ground = _local_mean(seen, around.astype(np.float32), _GROUND_SIDE)
     known = has_mark & has_ground & apart
     to_mark, to_pixel = mark - ground, seen - ground
     ring = np.where(known & (part == 0), np.ceil(outside), 0).astype(np.int64).ravel()
     count, along, size = (
-        np.bincount(ring, values.ravel(), _GROUND + 1)[1 : _RINGS + _FURTHER + 1]
+        np.bincount(ring, values.ravel(), _GROUND + 1)[1 : MOST_PX + _FURTHER + 1]
         for values in (np.ones(ring.shape), np.einsum("hwc,hwc->hw", to_mark, to_pixel), np.square(to_mark).sum(axis=2))
     )
     share = np.where(count >= _FEW, along / np.maximum(size, 1e-6), 0)
@@ -82,9 +82,9 @@ def _reach(pixels: Pixels, part: Mask, outside: Values, others: Flags) -> int:
     reach = int(np.argmin(np.append(shows, False)))
     if share[0] <= _MUCH:
         # The fill spreads the tint of the ring beside it.
-        return reach + 1 if 0 < reach < _RINGS and left[reach] * step > _TINT else reach
+        return reach + 1 if 0 < reach < MOST_PX and left[reach] * step > _TINT else reach
     # The mask cuts through the mark, whose scraps the last ring holds. Slopes of the picture may look like it.
-    return min(reach + 1, _RINGS) if step > _CLEAR * texture else min(reach, _UNSURE_PX)
+    return min(reach + 1, MOST_PX) if step > _CLEAR * texture else min(reach, _UNSURE_PX)
 
 
 def _local_mean(values: Values, weight: Values, side: int) -> tuple[Values, Flags]:
