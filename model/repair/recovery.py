@@ -45,7 +45,8 @@ _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
 #: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain.
 _LEAST_COLOURED_GAIN, _COLOURED = 0.1, 40.0
-_MOST_MARKED_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 2.7
+#: The second is low enough that the outline of text, which its mark leaves as it is, speaks against the mark.
+_MOST_MARKED_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 2.35
 
 
 @dataclass(frozen=True)
