@@ -4,6 +4,7 @@
 import { isAbort } from "../frame/dom.js";
 import { notify } from "../frame/notices.js";
 import { callPatiently, delay } from "../net/api.js";
+import { followJob } from "../net/follow.js";
 import { awaitResult, submitRepair } from "../net/repairing.js";
 import { uploadFile } from "../files/upload.js";
 import { logoFile } from "../picture/logo.js";
@@ -126,10 +127,11 @@ function cancel(job) {
 }
 
 /**
- * Delete what was learnt of the logo: it was for this picture alone.
+ * Delete what was learnt of the logo: it was for this picture alone. The job ends a moment after its image, and until then the
+ * service keeps what it names.
  * @param {Job} job
  */
 async function forgetTemplates(job) {
-  const { review } = /** @type {Job} */ (await callPatiently("GET", job.links.self));
-  for (const id of review?.templates ?? []) await callPatiently("DELETE", `/v1/templates/${id}`);
+  const ended = await followJob(job.id, { onJob() {} });
+  for (const id of ended?.review?.templates ?? []) await callPatiently("DELETE", `/v1/templates/${id}`);
 }
