@@ -9,7 +9,6 @@ One :class:`LaMaInpainter` holds one device. Three lines are enough::
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -21,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.box import Box
+from model.cores import usable_cores
 from model.engine.costs import Costs, costs_for
 from model.engine.engine import Engine, Filled
 from model.engine.flight import Tile
@@ -156,14 +156,26 @@ class LaMaInpainter:
         Raises:
             ResultNotFinite: the network's result is not numbers.
         """
-        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, ffc_lambda, on_tile)
-        if on_note is not None:
-            for note in notes:
-                on_note(note)
+        fill = self.fill(task, on_tile, on_note, ffc_lambda=ffc_lambda)
         recovery = recovered(task, composite(task, fill))
         if on_recovery is not None:
             on_recovery(recovery)
         return recovery.pixels
+
+    def fill(
+        self,
+        task: Task,
+        on_tile: Callable[[int], None],
+        on_note: Callable[[str], None] | None = None,
+        *,
+        ffc_lambda: float = 1.0,
+    ) -> Pixels:
+        """The network's part of :meth:`run`: a task's picture with what the network gave in the hole."""
+        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, ffc_lambda, on_tile)
+        if on_note is not None:
+            for note in notes:
+                on_note(note)
+        return fill
 
     @property
     def costs(self) -> Costs:
@@ -279,22 +291,6 @@ def weights_file(weights: str | Path) -> Path:
             f"There is no file {weights}, and no {pulled}: run `cleanplate weights pull {weights}`.",
         )
     return pulled.resolve()
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, the quota of its container (cgroup v2), and ``OMP_NUM_THREADS``,
-    where there are such limits.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    if limit.isdecimal() and int(limit):
-        cores = min(cores, int(limit))
-    quota_file = Path("/sys/fs/cgroup/cpu.max")
-    if quota_file.exists():
-        quota, period = quota_file.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
 
 
 def _tiles(pixels: Pixels, hole: Mask, plan: Plan, ffc_lambda: float) -> Iterator[Tile]:

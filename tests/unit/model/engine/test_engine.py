@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from model import LaMaInpainter
 from model.box import Box
+from model.cores import usable_cores
 from model.engine.engine import Engine
 from model.engine.flight import Tile
-from model.engine.inpainter import usable_cores
 from model.errors import (
     DeviceFull,
     DeviceLost,
