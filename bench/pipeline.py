@@ -1,7 +1,8 @@
 """A worker's time and memory by stage: jobs through the real pipeline, each in a new process.
 
     python -m bench.pipeline PHOTO [--kind catalogue-jpeg …] [--pictures N] [--s3] [--out pipeline.json]
-    python -m bench.pipeline PHOTO --kind catalogue-jpeg --pictures 96 --device-rate 500 --cores 1 --cores 2
+    python -m bench.pipeline PHOTO --kind catalogue-jpeg --method fill --pictures 3000 --shard-size 16 --seconds 20 \\
+        --device-rate 500 --device-rate 4000 --cores 1 --cores 2 2>/dev/null
 
 Each job holds equal pictures made from the photo, in an embedded service in a temporary folder; with ``--s3``, blobs
 lie on a real S3 server. One worker process runs the job, shard after shard. The script reports the seconds of each
@@ -15,9 +16,10 @@ whatever the machine has to do beside it.
 
 With ``--device-rate`` a simulated device of so many tiles/s takes the engine's place (bench/simulated_device.py), and
 each job runs on each number of ``--cores`` (an affinity of the process). The report then has the device's idle share
-beside the one that follows from the cores: a device that does R tiles/s is idle for 1 - C T / (S R) of the time, where
-C cores work on pictures that cost S CPU-seconds and have T tiles. ``cores had`` is the CPU time over the time: on a
-busy machine less than the cores that were allowed, and then the formula takes what was had. Coders' CPU time counts.
+beside the one that follows from the cores: a device that does R tiles/s and launches passes of k tiles in L seconds is
+idle for 1 - C T / S (1 / R + L / k) of the time, where C cores work on pictures that cost S CPU-seconds and have T
+tiles. ``cores had`` is the CPU time over the time: on a busy machine less than the cores that were allowed, and then
+the formula takes what was had. Coders' CPU time counts.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ from cleanplate.base.masks import FileMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.processes import children_of
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
 from model.engine.inpainter import LaMaInpainter
 from model.imaging import Limits, probe
 from storage.blobs import S3Blobs, open_blobs
@@ -67,6 +70,8 @@ from workers.device.images.pipeline import Shard, run_shard
 from workers.device.resources import Resources
 
 Answers = SimpleQueue["Figures"]
+#: Seconds after ``--seconds`` in which the shards under way must have ended.
+_LEEWAY_S = 300.0
 #: Colour of the logo.
 _INK = (200, 20, 30)
 #: ``read_back``: the written file is decoded again and compared.
@@ -110,8 +115,10 @@ class Figures:
     #: Peak resident memory in MB, and the peak before the job.
     peak_mb: float
     base_mb: float
-    #: Tiles/s of a simulated device, the cores allowed, CPU-ms a picture of all threads, and CPU-seconds in a second.
+    #: Tiles/s of a simulated device, the time to launch a pass, the cores allowed, CPU-ms a picture of all threads, and
+    #: CPU-seconds in a second.
     device_rate: float | None = None
+    launch_ms: float = 0.0
     cores: int | None = None
     coders: int = 0
     #: Whether each shard began when the one before had ended.
@@ -126,7 +133,7 @@ class Figures:
         if not self.device_rate or not self.cpu_ms:
             return float("nan")
         tiles_per_s = self.cores_had / (self.cpu_ms / 1000) * self.tiles_per_picture
-        return max(0.0, 1 - tiles_per_s / self.device_rate)
+        return max(0.0, 1 - tiles_per_s * (1 / self.device_rate + self.launch_ms / 1000 / max(self.tiles_per_pass, 1)))
 
 
 @dataclass(frozen=True)
@@ -176,17 +183,16 @@ def worker_with(
         if isinstance(blobs, S3Blobs):
             blobs.ensure_bucket()
         tenant = ensure_tenant(database, "bench")
-        files = [(f"{n}.img", "image/jpeg") for n in range(count)] + [("mask.png", "image/png")]
-        uploads = create_uploads(database, tenant, files, expires_in_s=3600)
-        for upload in uploads[:-1]:
-            blobs.put(upload.key, source, content_type="image/jpeg")
-        blobs.put(uploads[-1].key, mask, content_type="image/png")
+        files = [("picture.img", "image/jpeg"), ("mask.png", "image/png")]
+        picture_upload, mask_upload = create_uploads(database, tenant, files, expires_in_s=3600)
+        blobs.put(picture_upload.key, source, content_type="image/jpeg")
+        blobs.put(mask_upload.key, mask, content_type="image/png")
         job = submit_job(
             database,
             tenant,
             NewJob(
-                images=[NewImage(name=None, source_upload_id=up.id) for up in uploads[:-1]],
-                mask=FileMask(upload_id=uploads[-1].id),
+                images=[NewImage(name=None, source_upload_id=picture_upload.id)] * count,
+                mask=FileMask(upload_id=mask_upload.id),
                 rights=Rights(basis=RightsBasis.OWNER, attested_by="bench", reference="own photographs"),
                 options=JobOptions.model_validate({"method": method}),
             ),
@@ -286,6 +292,7 @@ def measure(kind: Kind, source: bytes, mask: bytes, trial: Trial) -> Figures:
         peak_mb=peak_mb(),
         base_mb=base,
         device_rate=rate,
+        launch_ms=trial.launch_ms,
         cores=trial.cores,
         coders=worker.coding.coders,
         apart=trial.apart,
@@ -313,6 +320,8 @@ def peak_mb() -> float:
 
 
 def _in_process(kind: str, source: bytes, mask: bytes, trial: Trial, out: Answers) -> None:
+    # As a worker logs, to the standard error.
+    logs.configure(Settings())
     # A ``Kind`` holds a function and cannot be pickled, so its name is sent.
     out.put(measure(next(known for known in KINDS if known.name == kind), source, mask, trial))
 
@@ -376,6 +385,8 @@ def main() -> None:
                 trial = Trial(count, options.method, rate, options.launch_ms, cores, apart, options.seconds, further)
                 process = context.Process(target=_in_process, args=(kind.name, source, mask, trial, answers))
                 process.start()
+                process.join(None if math.isinf(options.seconds) else options.seconds + _LEEWAY_S)
+                process.kill()
                 process.join()
                 if process.exitcode:
                     raise SystemExit(f"{kind.name}: the worker's process ended with {process.exitcode}")

@@ -21,7 +21,7 @@ from cleanplate.base.processes import end_with
 from model.errors import ModelError
 from model.imaging.memory import bounded
 from workers.device.coders.wire import PACKET_BYTES, Slab, read, written
-from workers.device.coders.work import WORK
+from workers.device.coders.work import WORK, rehearse
 
 #: The machine's memory may hold this much more than a slab's question before it is none.
 _MOST = 1 << 40
@@ -34,6 +34,9 @@ def main(fd: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The kernel reaps coders: the device's process holds them by descriptors, and hears of a death by its socket.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # OpenCV's own threads would not outlive a fork.
+    cv2.setNumThreads(1)
+    rehearse()
     with socket.socket(fileno=fd) as orders:
         own_pid = os.getpid()
         while True:
@@ -55,7 +58,6 @@ def _become_coder(server: int, fd: int, slab_fd: int) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(_EXPENDABLE)
-        cv2.setNumThreads(1)
         with socket.socket(fileno=fd) as connection:
             socket.send_fds(connection, [str(os.getpid()).encode()], [os.pidfd_open(os.getpid())])
             _answer_all(connection, Slab(slab_fd))

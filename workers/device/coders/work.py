@@ -5,6 +5,7 @@ Imports no torch, and nothing of the project but ``model``: a coder knows no led
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from model.imaging import probe, probe_mask
+from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
 from model.imaging.mask_files import decode_mask, pixel_mask
 from model.imaging.metadata.provenance import Label
@@ -71,6 +73,19 @@ def finish(task: Task, fills: list[NDArray[np.uint8]], wishes: Wishes) -> Finish
 def method_of(network: str, *, unblended: bool) -> str:
     """The steps of a repair, in words for the image's owner; ``network`` is empty where none took part."""
     return ", ".join(step for step in ("un-blending" if unblended else "", network) if step)
+
+
+def rehearse() -> None:
+    """Do the work on a small picture, so that what libraries load at their first use is there."""
+    Image.init()
+    pixels, mask = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
+    pixels[::3], mask[24:40, 24:40] = 200, 255
+    files = [io.BytesIO(), io.BytesIO()]
+    Image.fromarray(pixels).save(files[0], "JPEG")
+    Image.fromarray(mask).save(files[1], "PNG")
+    source, painted = (file.getvalue() for file in files)
+    task = read_sharing(source, painted, limits=Limits(1 << 20, 1 << 20))
+    finish(task, [255 - part.picture.pixels for part in task.parts], Wishes())
 
 
 #: By name.

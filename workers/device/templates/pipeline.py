@@ -20,7 +20,7 @@ from workers.device.images.outcomes import error_detail
 from workers.device.lease import Lease, LeaseHeartbeat, give_back, lease_on_template, take_lease, write_while_held
 from workers.device.resources import Resources
 from workers.device.templates.kinds import TemplateContext, make_from_logo, make_from_mask, make_from_pictures
-from workers.errors import CodersDown, Interrupted, LeaseLost, SourceError, TemplateUnmade
+from workers.errors import CoderLost, CodersDown, Interrupted, LeaseLost, SourceError, TemplateUnmade
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +90,8 @@ def _fail(template: LeasedTemplate, resources: Resources, lease: Lease[TemplateP
             code, detail, retry = error.code, "Its file never arrived: put it to the upload's address first.", False
         case ModelError() | StorageError() | SourceError() | TemplateUnmade() | CodersDown():
             code, detail, retry = error.code, str(error), error.transient
+        case CoderLost():
+            code, detail, retry = error.code, str(error), True
         case _:
             log.error("template.internal_error", template=template.id, exc_info=error)
             code, retry = "internal_error", True

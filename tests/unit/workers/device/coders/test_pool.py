@@ -6,6 +6,7 @@ import io
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ from workers.device.coders import pool
 from workers.device.coders.pool import Coders, OwnThreads
 from workers.device.coders.wire import Slab
 from workers.device.coders.work import Finished, Wishes, finish, read_sharing
-from workers.errors import CoderLost
+from workers.errors import CoderLost, CodersDown
 
 LIMITS = Limits(max_bytes=1 << 26, max_pixels=1 << 24)
 MASK = png(bar_mask())
@@ -202,6 +203,23 @@ def test_the_program_that_forks_coders_is_started_again(coders: Coders) -> None:
     os.kill(server, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{victim}").exists(), "its coder lives on")
     assert coders.run(probe, 0, MASK, LIMITS).format == "PNG"
+
+
+def test_where_no_coder_starts_the_picture_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    coders = Coders(1, 240)
+    try:
+        coders.run(probe, 0, MASK, LIMITS)
+        for server in set(servers()):
+            os.kill(server, signal.SIGKILL)
+        until(lambda: not own_coders(), "coders live on")
+        monkeypatch.setattr(pool, "python_command", lambda *_: [sys.executable, "-c", "raise SystemExit(1)"])
+        for _ in range(2):
+            with pytest.raises(CodersDown):
+                coders.run(probe, 0, MASK, LIMITS)
+        monkeypatch.undo()
+        assert coders.run(probe, 0, MASK, LIMITS).format == "PNG"
+    finally:
+        coders.close()
 
 
 def test_closed_coders_leave_no_process() -> None:
