@@ -49,7 +49,7 @@ from storage.tables import attempts, images, jobs, webhook_outbox
 from tests.catalogue import bar_mask, png
 from tests.faults.balance import imbalances
 from tests.running import REPOSITORY, children, clean_environment, kill
-from tests.servers import PostgresServer, RedisServer, environment, start_server
+from tests.servers import PostgresServer, RedisServer, start_server
 from tests.shop import RIGHTS
 from workers.errors import CoderLost
 
@@ -107,7 +107,7 @@ class Processes:
     """Workers and a dispatcher; a killed process is started again at once."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        self._environment = clean_environment(environment(settings))
+        self._environment = clean_environment(settings.environment())
         self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
         self._lease_s = settings.lease_s
         self._troubles = TROUBLES | ({"coder": CODERS_SHARE} if settings.coders > 0 else {})
