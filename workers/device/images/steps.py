@@ -92,6 +92,7 @@ class Steps:
                 costs=inpainter.costs,
                 markings=self._resources.markings,
             )
+            inpainter.warm(context.task)
             context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
         self._submit_task(context)
 

@@ -556,6 +556,21 @@ def test_passes_are_captured_ahead_while_no_tile_waits_and_tiles_find_them() -> 
             assert all(result.values[12, 12].any() and not result.values[100, 100].any() for result in results)
 
 
+def test_the_plan_of_a_picture_is_captured_ahead(picture: np.ndarray, mask: np.ndarray) -> None:
+    task = read(png(picture[..., :3]), png(mask), limits=Limits(max_bytes=10**7, max_pixels=10**6))
+    passes = threading.Semaphore(0)
+    with cuda_on_cpu() as card, LaMaInpainter(device="cpu", threads=1) as inpainter:
+        inpainter.engine.close()
+        network = Spectral(lambda _, __: passes.release())
+        graphs = DeviceGraphs(CPU, pool_bytes=1 << 40)
+        inpainter.engine = Engine(network, CPU, "fp32", max_batch=1, graphs=graphs)
+        inpainter.warm(task)
+        for _ in range(4):
+            assert passes.acquire(timeout=60)
+        inpainter.run(task, lambda _: None)
+        assert card.captures == task.plan.tiles_total == 1
+
+
 def test_a_pass_that_has_no_room_ahead_harms_nobody() -> None:
     entered = threading.Event()
 
