@@ -6,6 +6,8 @@ that plane where the two are near; where they are far apart, an edge of the pict
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -36,44 +38,58 @@ def with_flat_ground(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
         if carried is not None:
             if result is fill:
                 result = fill.copy()
-            inside = part > 0
-            result[window][inside] = carried[inside]
+            result[window][part > 0] = carried
     return result
 
 
 def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels | None:
-    """The fill of one part with the ground; ``None``: its rim is not flat."""
+    """The fill of one part (``uint8 [n, 3]``) with the ground; ``None``: its rim is not flat."""
     inside = part > 0
     wide = np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)
     rim = (cv2.dilate(part, wide) > 0) & ~inside & ~others
     if not rim.any():
         return None
-    seen, weight = source.astype(np.float32), rim.astype(np.float32)
-    count = np.maximum(_summed(weight), np.float32(1e-3))
-    mean = _summed(seen * weight[..., None]) / count[..., None]
-    variance = _summed(np.square(seen).mean(axis=2) * weight) / count - np.square(mean).mean(axis=2)
-    flat = rim & (variance <= _DEVIATION**2)
+    flat = _flat(source, rim)
     if np.count_nonzero(flat) < _LEAST * np.count_nonzero(rim):
         return None
-    share = spread(flat.astype(np.float32)[..., None], weight)[..., 0]
-    ground = _plane(seen, flat)
-    if ground is None:
+    slopes = _plane(source, flat)
+    if slopes is None:
         return None
-    covered = inside.astype(np.float32)
-    difference = np.abs(fill - ground).max(axis=2) * covered
-    apart = _summed(difference) / np.maximum(_summed(covered), np.float32(1))
+    rows, columns = np.nonzero(inside)
+    ground = np.clip(_places(rows, columns, inside.shape) @ slopes, 0, 255).astype(np.float32)
+    drawn = fill[inside].astype(np.float32)
+    difference, covered = np.zeros(inside.shape, np.float32), inside.view(np.uint8)
+    difference[inside] = np.abs(drawn - ground).max(axis=1)
+    apart = _summed(difference)[inside] / _summed(covered)[inside]
+    share = spread(flat.astype(np.float32)[..., None], rim.astype(np.float32))[..., 0][inside]
     trust = np.clip((share - _SOME) / (_NEARLY_ALL - _SOME), 0, 1) * np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
-    return np.asarray(np.rint(fill + (ground - fill) * trust[..., None]), np.uint8)
+    return np.asarray(np.rint(drawn + (ground - drawn) * trust[:, None]), np.uint8)
 
 
-def _plane(seen: Values, flat: Flags) -> Values | None:
-    """``float32 [h, w, 3]``: the plane of least absolute residuals through the flat rim; ``None``: none fits."""
+def _flat(source: Pixels, rim: Flags) -> Flags:
+    """Which pixels of the rim hardly vary from those of the rim around them."""
+    weight = rim.view(np.uint8)
+    own = source[rim].astype(np.float32)
+    square = np.zeros(rim.shape, np.float32)
+    square[rim] = np.square(own).mean(axis=1)
+    count = _summed(weight)[rim]
+    mean = _summed(cv2.copyTo(source, weight))[rim] / count[:, None]
+    variance = _summed(square)[rim] / count - np.square(mean).mean(axis=1)
+    flat = np.zeros(rim.shape, np.bool_)
+    flat[rim] = variance <= _DEVIATION**2
+    return flat
+
+
+def _plane(source: Pixels, flat: Flags) -> NDArray[np.float64] | None:
+    """``float64 [3, 3]``: the plane of least absolute residuals through the flat rim, for :func:`_places`.
+
+    ``None``: none fits.
+    """
     rows, columns = np.nonzero(flat)
     every = max(1, len(rows) // _MOST_PIXELS)
     rows, columns = rows[::every], columns[::every]
-    height, width = flat.shape
-    where = np.column_stack((rows / height - 0.5, columns / width - 0.5, np.ones(len(rows))))
-    levels = seen[rows, columns].astype(np.float64)
+    where = _places(rows, columns, flat.shape)
+    levels = source[rows, columns].astype(np.float64)
     weight = np.ones(levels.shape)
     slopes = np.zeros((3, 3))
     for _ in range(_ROUNDS):
@@ -83,13 +99,15 @@ def _plane(seen: Values, flat: Flags) -> Values | None:
             slopes[:, channel] = np.linalg.solve(square, weighted.T @ levels[:, channel])
         residual = np.abs(levels - where @ slopes)
         weight = 1 / np.maximum(residual, _SMALL)
-    if (residual.max(axis=1) <= _LEVELS).mean() < _FITTING:
-        return None
-    down, across = np.mgrid[0:height, 0:width]
-    places = np.stack((down / height - 0.5, across / width - 0.5, np.ones((height, width))), axis=2)
-    return np.clip(places @ slopes, 0, 255).astype(np.float32)
+    return slopes if (residual.max(axis=1) <= _LEVELS).mean() >= _FITTING else None
 
 
-def _summed(values: Values) -> Values:
-    sums = cv2.boxFilter(values, -1, (_SIDE, _SIDE), normalize=False, borderType=cv2.BORDER_CONSTANT)
+def _places(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Pixels' places in a window: ``float64 [n, 3]``, the last one 1."""
+    return np.column_stack((rows / shape[0] - 0.5, columns / shape[1] - 0.5, np.ones(len(rows))))
+
+
+def _summed(values: NDArray[Any]) -> Values:
+    """Sums over the windows of ``values`` (8 bits or float32)."""
+    sums = cv2.boxFilter(values, cv2.CV_32F, (_SIDE, _SIDE), normalize=False, borderType=cv2.BORDER_CONSTANT)
     return np.asarray(sums, np.float32)
