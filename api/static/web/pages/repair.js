@@ -252,6 +252,7 @@ function repeatMask() {
   if (repairs.offered === null) return;
   repairs.repeatMask();
   change(() => {});
+  focusCanvas(); // the button is gone
 }
 
 /** @param {Line} line */
