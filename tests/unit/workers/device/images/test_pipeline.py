@@ -61,7 +61,7 @@ def test_the_device_hears_of_a_pictures_plan_before_its_tiles(
     catalogue: Catalogue, worker_on: WorkerOn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    run, warm = LaMaInpainter.run, LaMaInpainter.warm
+    fill, warm = LaMaInpainter.fill, LaMaInpainter.warm
 
     def heard(inpainter: LaMaInpainter, task: Task) -> None:
         calls.append(f"{task.tiles_total} ahead")
@@ -69,10 +69,10 @@ def test_the_device_hears_of_a_pictures_plan_before_its_tiles(
 
     def filled(inpainter: LaMaInpainter, task: Task, *rest: Any, **options: Any) -> Any:
         calls.append("fill")
-        return run(inpainter, task, *rest, **options)
+        return fill(inpainter, task, *rest, **options)
 
     monkeypatch.setattr(LaMaInpainter, "warm", heard)
-    monkeypatch.setattr(LaMaInpainter, "run", filled)
+    monkeypatch.setattr(LaMaInpainter, "fill", filled)
     job = catalogue.submit([png(picture())], MASK)
     run_shard(catalogue.ids(job), worker_on(catalogue.settings))
     assert calls == ["1 ahead", "fill"]
