@@ -42,7 +42,10 @@ _VEIL_ERROR, _RIM_ERROR = 0.02, 0.12
 #: Error of values interpolated across the rim, over the mean step between neighbours; the interpolation's sigma in px.
 _ACROSS_ERROR, _ACROSS_PX = 0.8, 0.8
 #: The fill counts by its error too where it is this near, in both variances.
-_AGREEING = 4.0
+_AGREEING = 2.0
+#: Depth in the hole up to which texture alone tells the fill's error, in px, and what each px more adds, in levels of
+#: colour and of brightness.
+_SHALLOW_PX, _DEEPER = 4.0, (1.0, 2.0)
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
@@ -181,11 +184,16 @@ def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
     trust = np.where(veil.rim, trust * at_rim, 0)[..., None]
     own = np.where(veil.rim, at_rim, spoilt)
     pixels, by_fill = np.zeros_like(clean), own
+    # A fill may be off by more than the surroundings' texture deep in a hole.
+    deep = np.maximum(ground.depth - _SHALLOW_PX, 0)
     sources = [clean, np.asarray(across, np.float32), ground.guess]
     colours = [without_light(values) for values in sources]
     lights = [values - colour for values, colour in zip(sources, colours, strict=True)]
-    for (mine, between, fill), error in ((colours, ground.colour_error), (lights, ground.error)):
-        variance = np.square(error)
+    for (mine, between, fill), error, deeper in (
+        (colours, ground.colour_error, _DEEPER[0]),
+        (lights, ground.error, _DEEPER[1]),
+    ):
+        variance = np.square(error) + np.square(deeper * deep)
         is_near = np.square(mine - fill).mean(axis=2) < _AGREEING * (variance + own)
         by_fill = np.where(is_near, own / variance, 0)
         pixels += (mine + trust * between + by_fill[..., None] * fill) / (1 + trust + by_fill[..., None])
