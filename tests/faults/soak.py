@@ -47,7 +47,7 @@ from storage.records import ENDED, NewImage, NewJob
 from storage.tables import attempts, images, jobs, webhook_outbox
 from tests.faults.balance import imbalances
 from tests.running import REPOSITORY, clean_environment, kill
-from tests.servers import PostgresServer, RedisServer, environment, start_server
+from tests.servers import PostgresServer, RedisServer, start_server
 from tests.shop import RIGHTS
 
 WORKERS = 4
@@ -98,7 +98,7 @@ class Processes:
     """Workers and a dispatcher; a killed process is started again at once."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        self._environment = clean_environment(environment(settings))
+        self._environment = clean_environment(settings.environment())
         self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
         self._lease_s = settings.lease_s
         self._broker_url = settings.broker_url.get_secret_value()

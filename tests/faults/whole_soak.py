@@ -36,7 +36,7 @@ from tests.faults.balance import imbalances
 from tests.faults.conftest import hasty
 from tests.faults.soak import open_jobs
 from tests.running import Running, kill, processes_with, running, until
-from tests.servers import PostgresServer, RedisServer, environment, free_port, start_server
+from tests.servers import PostgresServer, RedisServer, free_port, start_server
 
 #: Pictures in one submission.
 JOB = 5
@@ -90,7 +90,7 @@ class Whole:
     def _start(self, program: str) -> None:
         path = self._logs / f"{len(list(self._logs.iterdir()))}-{program}.log"
         self._running[program] = self._stack.enter_context(
-            running(program, settings=environment(self._settings), log_path=path)
+            running(program, settings=self._settings.environment(), log_path=path)
         )
 
     def tend(self) -> None:

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from cleanplate.base.settings import Settings
 from cleanplate.commands import doctor
 from cleanplate.commands.doctor import disk_finding, driver_finding, jpeg_finding, python_finding
+from tests.ports import free_port
 from tests.running import cleanplate
-from tests.servers import environment, free_port
 
 
 def rows(*words: str, settings: dict[str, str], status: int) -> dict[str, tuple[str, str]]:
@@ -44,7 +44,7 @@ def test_servers_are_asked_and_each_fault_is_a_line(server_settings: Settings) -
     broken = server_settings.model_copy(
         update={"blobs_url": "s3://not-there", "broker_url": SecretStr("redis://127.0.0.1:9/0"), "weights": "big-lama"}
     )
-    found = rows(settings=environment(broken) | {"CLEANPLATE_URL": "http://127.0.0.1:9"}, status=1)
+    found = rows(settings=broken.environment() | {"CLEANPLATE_URL": "http://127.0.0.1:9"}, status=1)
     assert found["ledger"] == ("ok", "answers")
     faults = {subject for subject, (level, _) in found.items() if level == "fault"}
     assert faults == {"object store", "queue", "weights", "service"}

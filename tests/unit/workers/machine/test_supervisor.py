@@ -14,7 +14,6 @@ import pytest
 from cleanplate.base.reports import STALE_S, DeviceReport, read_reports
 from cleanplate.base.settings import Settings
 from tests.running import cleanplate, running, until
-from tests.servers import environment
 from workers.device.activity import WINDOW_S, Activity
 from workers.errors import NoDevice
 from workers.machine.reporting import make_report_folder, write_status
@@ -164,7 +163,7 @@ def test_only_reports_of_lately_are_read(embedded_settings: Settings) -> None:
 
 
 def test_status_of_a_machine_without_a_worker_is_1(embedded_settings: Settings) -> None:
-    asked = cleanplate("worker", "--status", settings=environment(embedded_settings))
+    asked = cleanplate("worker", "--status", settings=embedded_settings.environment())
     assert (asked.returncode, asked.stdout) == (1, "")
 
 
@@ -174,14 +173,14 @@ def test_status_of_a_machine_without_a_worker_is_1(embedded_settings: Settings) 
 def test_choices_that_do_not_exist_are_refused(
     embedded_settings: Settings, words: tuple[str, ...], complaint: str
 ) -> None:
-    asked = cleanplate("worker", *words, settings=environment(embedded_settings))
+    asked = cleanplate("worker", *words, settings=embedded_settings.environment())
     assert asked.returncode == 2
     assert complaint in asked.stderr
 
 
 def test_stopped_child_is_replaced_and_its_worker_goes_on(embedded_settings: Settings, tmp_path: Path) -> None:
     settings = embedded_settings.model_copy(update={"device": "cpu", "torch_threads": 1, "hang_s": 4.0})
-    with running("worker", "--queues", "bulk", settings=environment(settings), log_path=tmp_path / "log") as worker:
+    with running("worker", "--queues", "bulk", settings=settings.environment(), log_path=tmp_path / "log") as worker:
 
         def ready_child(other_than: int | None = None) -> int | None:
             pids = [report.pid for report in read_reports(settings) if report.state == "working"]
