@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from cleanplate.base.settings import Settings
 from cleanplate.commands import doctor
 from cleanplate.commands.doctor import disk_finding, driver_finding, jpeg_finding, python_finding
+from tests.ports import free_port
 from tests.running import cleanplate
-from tests.servers import free_port
 
 
 def rows(*words: str, settings: dict[str, str], status: int) -> dict[str, tuple[str, str]]:
