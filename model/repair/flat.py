@@ -43,9 +43,26 @@ def with_flat_ground(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
 
 def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels | None:
     """The fill of one part with the ground; ``None``: its rim is not flat."""
+    found = flat_ground(source, part, others)
+    if found is None:
+        return None
+    ground, share = found
     inside = part > 0
+    covered = inside.astype(np.float32)
+    difference = np.abs(fill - ground).max(axis=2) * covered
+    apart = _summed(difference) / np.maximum(_summed(covered), np.float32(1))
+    trust = np.clip((share - _SOME) / (_NEARLY_ALL - _SOME), 0, 1) * np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
+    return np.asarray(np.rint(fill + (ground - fill) * trust[..., None]), np.uint8)
+
+
+def flat_ground(source: Pixels, part: Mask, others: Flags) -> tuple[Values, Values] | None:
+    """The plane through the flat rim of ``part`` (``float32 [h, w, 3]``), and how much of the rim nearby is flat.
+
+    That share is ``float32 [h, w]``, from 0 to 1. ``others``: further holes, whose pixels are no rim. ``None``: the rim
+    is not flat.
+    """
     wide = np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)
-    rim = (cv2.dilate(part, wide) > 0) & ~inside & ~others
+    rim = (cv2.dilate(part, wide) > 0) & (part == 0) & ~others
     if not rim.any():
         return None
     seen, weight = source.astype(np.float32), rim.astype(np.float32)
@@ -57,13 +74,7 @@ def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels 
         return None
     share = spread(flat.astype(np.float32)[..., None], weight)[..., 0]
     ground = _plane(seen, flat)
-    if ground is None:
-        return None
-    covered = inside.astype(np.float32)
-    difference = np.abs(fill - ground).max(axis=2) * covered
-    apart = _summed(difference) / np.maximum(_summed(covered), np.float32(1))
-    trust = np.clip((share - _SOME) / (_NEARLY_ALL - _SOME), 0, 1) * np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
-    return np.asarray(np.rint(fill + (ground - fill) * trust[..., None]), np.uint8)
+    return None if ground is None else (ground, np.asarray(share, np.float32))
 
 
 def _plane(seen: Values, flat: Flags) -> Values | None:
