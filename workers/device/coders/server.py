@@ -23,7 +23,7 @@ from model.imaging.memory import bounded
 from workers.device.coders.wire import PACKET_BYTES, Slab, read, written
 from workers.device.coders.work import WORK, rehearse
 
-#: The machine's memory may hold this much more than a slab's question before it is none.
+#: Where a question may end in its slab: memory is the bound, since the device's process is trusted.
 _MOST = 1 << 40
 #: Where memory is short, the kernel ends coders before the device's process (0) and the ledger.
 _EXPENDABLE = "500"

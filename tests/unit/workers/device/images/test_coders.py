@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from cleanplate.base.masks import TemplateMask
 from cleanplate.base.settings import Settings
-from storage.records import ImageState, Job
+from storage.records import ImageState, Job, TemplateKind, TemplateState
 from storage.tables import images
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, picture, png
 from tests.unit.workers.conftest import WorkerOn
+from tests.unit.workers.device.images.test_residual_marks import OPACITY, along_an_edge, bar
+from tests.unit.workers.device.templates.test_templates import job_with, now, wanted
 from workers.device.coders.work import finish
 from workers.device.images.pipeline import run_shard
 from workers.device.resources import Resources
+from workers.device.templates.pipeline import make_template
 from workers.errors import CoderLost
 
 MASK = png(bar_mask())
@@ -67,6 +71,24 @@ def test_results_are_those_of_the_process_itself(
         assert results[0] == results[1]
         assert records[0] == records[1]
         assert {state for state, *_ in records[1]} == {ImageState.SUCCEEDED}
+
+
+def test_templates_are_made_and_removed_as_in_the_process_itself(
+    embedded_settings: Settings, worker_on: WorkerOn, with_coders: Resources
+) -> None:
+    with catalogue_in(embedded_settings) as catalogue:
+        results = []
+        for resources in (worker_on(embedded_settings), with_coders):
+            template = wanted(catalogue, TemplateKind.LOGO, [bar()], place={"anchor": "center", "opacity": OPACITY})
+            make_template(template.id, resources)
+            assert now(catalogue, template).state is TemplateState.READY
+            for wish in ({"residual_mark": "flag"}, {"result": "mask"}):
+                job = job_with(catalogue, [png(along_an_edge())], TemplateMask(template=template.id), **wish)
+                run_shard(catalogue.ids(job), resources)
+                (image,) = catalogue.images(job)
+                assert image.state is ImageState.SUCCEEDED, image.error_detail
+                results.append(catalogue.blobs.get(image.result_key or ""))
+        assert results[:2] == results[2:]
 
 
 def test_a_picture_that_kills_two_coders_fails_and_no_other(embedded_settings: Settings, worker_on: WorkerOn) -> None:
