@@ -8,6 +8,8 @@ and cloth is not.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +55,38 @@ def with_flat_ground(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
     return result
 
 
+@dataclass(frozen=True)
+class Ground:
+    """The flat ground around a part."""
+
+    #: Its plane, ``float32 [h, w, 3]``.
+    levels: Values
+    #: How much of what touches the part nearby is ground: ``float32 [h, w]``, from 0 to 1.
+    share: Values
+    #: Whether nothing but the ground touches the part.
+    is_closed: bool
+
+
 def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels | None:
     """The fill of one part with the ground; ``None``: it does not lie on flat ground."""
+    ground = flat_ground(source, part, others)
+    if ground is None:
+        return None
+    if ground.is_closed:
+        return np.asarray(np.rint(ground.levels), np.uint8)
+    covered = (part > 0).astype(np.float32)
+    difference = np.abs(fill - ground.levels).max(axis=2) * covered
+    apart = _summed(difference, _SIDE) / np.maximum(_summed(covered, _SIDE), np.float32(1))
+    trust = np.clip((ground.share - _SOME) / (_NEARLY_ALL - _SOME), 0, 1)
+    trust *= np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
+    return np.asarray(np.rint(fill + (ground.levels - fill) * trust[..., None]), np.uint8)
+
+
+def flat_ground(source: Pixels, part: Mask, others: Flags) -> Ground | None:
+    """The ground around ``part`` (``uint8 [h, w]``) in ``source``; ``None``: it does not lie on flat ground.
+
+    ``others`` (``bool [h, w]``): further holes, whose pixels show no ground.
+    """
     inside = part > 0
     away = cv2.distanceTransform(np.where(inside, np.uint8(0), np.uint8(1)), cv2.DIST_L2, cv2.DIST_MASK_5)
     touching = ~inside & ~others & (away <= _TOUCHING_PX)
@@ -62,8 +94,8 @@ def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels 
     if np.count_nonzero(touching) < _FEW:
         return None
     seen = source.astype(np.float32)
-    ground = _plane(seen, around, touching)
-    rest = seen - ground
+    levels = _plane(seen, around, touching)
+    rest = seen - levels
     far = np.abs(rest).max(axis=2)
     calm = around & (away > _CALM_PX) & (far <= _GROUND_LEVELS)
     if np.count_nonzero(calm) < _FEW or float(np.square(rest[calm]).mean()) > _DEVIATION**2:
@@ -78,14 +110,8 @@ def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels 
     share = np.count_nonzero(is_ground) / np.count_nonzero(touching)
     if share < _LEAST:
         return None
-    if share >= _CLOSED:
-        return np.asarray(np.rint(ground), np.uint8)
     near = spread(is_ground.astype(np.float32)[..., None], touching.astype(np.float32))[..., 0]
-    covered = inside.astype(np.float32)
-    difference = np.abs(fill - ground).max(axis=2) * covered
-    apart = _summed(difference, _SIDE) / np.maximum(_summed(covered, _SIDE), np.float32(1))
-    trust = np.clip((near - _SOME) / (_NEARLY_ALL - _SOME), 0, 1) * np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
-    return np.asarray(np.rint(fill + (ground - fill) * trust[..., None]), np.uint8)
+    return Ground(levels, np.asarray(near, np.float32), bool(share >= _CLOSED))
 
 
 def _plane(seen: Values, around: Flags, touching: Flags) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from cleanplate.base.settings import Settings
 from tests.running import cleanplate, running, until
 from workers.device.activity import WINDOW_S, Activity
 from workers.errors import NoDevice
+from workers.machine import supervisor
+from workers.machine.devices import Device
 from workers.machine.reporting import make_report_folder, write_status
 from workers.shared.heartbeats import (
     FIRST_HEARTBEAT_S,
@@ -198,6 +201,19 @@ def test_stopped_child_is_replaced_and_its_worker_goes_on(embedded_settings: Set
         until(lambda: not Path(f"/proc/{first}").exists(), "the stopped child is still there")
         assert worker.stop() == 0, worker.log
     assert read_reports(settings) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="coders need Linux")
+@pytest.mark.parametrize(
+    ("stated", "gpus", "each"), [(-1, 0, "0"), (-1, 1, "12"), (-1, 5, "2"), (-1, 30, "1"), (0, 2, "0"), (3, 0, "3")]
+)
+def test_gpus_share_the_cores_for_their_coders(
+    monkeypatch: pytest.MonkeyPatch, stated: int, gpus: int, each: str
+) -> None:
+    monkeypatch.setattr(supervisor, "usable_cores", lambda: 12)
+    present = [Device(f"cuda{n}", {"A": "b"}, f"GPU-{n}") for n in range(gpus)] or [Device("cpu", {"A": "b"})]
+    for device in supervisor.with_coders(present, Settings(coders=stated)):
+        assert device.environment == {"A": "b", "CLEANPLATE_CODERS": each}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
