@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
-from model.watermark import anchored, tiled
+from model.watermark import anchored, lacking, tiled
 from model.watermark.evidence import groups, shared
 from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
-from model.watermark.growth import grown
+from model.watermark.growth import cut, grown, placements
 from model.watermark.matte import Matte, regress
 from model.watermark.outline import edges, rough_mask
 from model.watermark.placings import likeliest
@@ -45,6 +45,9 @@ _TESTED, _TEST_NOISE, _LEAST_FOUND, _LEAST_CLEAN = 30, 3.0, 0.8, 0.6
 _MOST_MARKS = 4
 #: Border of the template around the mark, in px.
 _MARGIN = 4
+#: Most rounds in which parts that the template lacks are looked for, the least pixels of those, and the context around
+#: the template in which they are looked for, in px; half of its extent where that is more.
+_COMPLETIONS, _LEAST_LACKING, _LEAST_CONTEXT = 6, 12, 24
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
 
@@ -123,22 +126,51 @@ def _one_mark(spool: Spool, remaining: NDArray[np.intp], on_progress: Progress) 
         return None
     wider = grown(spool, remaining, template, windows, on_progress)
     again = template_of(wider, on_progress) if wider is not None else None
-    return (again, wider) if wider is not None and again is not None else (template, windows)
+    if wider is not None and again is not None:
+        template, windows = again, wider
+    return _whole(spool, template, windows, on_progress)
 
 
-def template_of(windows: Windows, on_progress: Progress) -> Template | None:
-    """The template from aligned windows; ``None`` if the windows share no mark."""
+def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Progress) -> tuple[Template, Windows]:
+    """The template with the parts that it lacks, and the windows around it."""
+    if windows.rule.anywhere:
+        return template, windows
+    for _ in range(_COMPLETIONS):
+        mark = template.alpha.shape[0], template.alpha.shape[1]
+        down, across = context = max(_LEAST_CONTEXT, mark[0] // 2), max(_LEAST_CONTEXT, mark[1] // 2)
+        places = placements(spool, template, windows)
+        wide = replace(cut(spool, places, mark, template.rule, context), without=windows.without, margin=windows.margin)
+        alpha = np.pad(template.alpha, ((down, down), (across, across)))
+        colour = np.pad(template.colour, ((down, down), (across, across), (0, 0)))
+        known = _widened(alpha > 0, 2)
+        found = lacking.parts(wide.pixels, groups(wide.alike), alpha, colour)
+        if (found & ~known).sum() < _LEAST_LACKING:
+            break
+        again = template_of(wide, on_progress, _widened(found, 2) | known)
+        if again is None or (again.alpha > 0).sum() < (template.alpha > 0).sum() + _LEAST_LACKING:
+            break
+        # What was found first tells how far the mark stands above chance: the rest is where it does not show.
+        template, windows = replace(again, quality=replace(again.quality, z=template.quality.z)), wide
+    return template, windows
+
+
+def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = None) -> Template | None:
+    """The template from aligned windows; ``None`` if the windows share no mark.
+
+    ``hole``: where the mark may lie, ``bool [h, w]``; without it, its outline is looked for.
+    """
     pixels = windows.pixels
     total = Sum(pixels.shape[1:3])
     for number, members in enumerate(groups(windows.alike) if windows.rule.lattice is None else _each(len(pixels))):
         on_progress("outline", number, len(pixels))
         total.add(np.sum([field_of(pixels[index]) for index in members], axis=0), len(members))
-    edge = edges(total)
-    if windows.rule.lattice is None:
-        edge = shared(pixels[:_OUTLINED], windows.alike[:_OUTLINED, :_OUTLINED], edge)
-    if edge.sum() < 40:
-        return None
-    hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
+    if hole is None:
+        edge = edges(total)
+        if windows.rule.lattice is None:
+            edge = shared(pixels[:_OUTLINED], windows.alike[:_OUTLINED, :_OUTLINED], edge)
+        if edge.sum() < 40:
+            return None
+        hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
     # Some windows are enough to find the hole; the regression in it uses all of them.
     some = np.unique(np.linspace(0, len(pixels) - 1, min(len(pixels), _OUTLINED)).astype(np.intp))
     matte: Matte | None = None
@@ -204,7 +236,7 @@ def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
         z=round(float(np.median(z[edge])), 2),
         margin=round(windows.margin, 2),
         ghost=round(_ghost(windows, alpha, colour, matte.strength), 4),
-        strength_spread=round(float(np.std(matte.strength)), 4),
+        strength_spread=round(_spread(matte.strength), 4),
         jitter_px=round(float(np.std(windows.shifts)), 3),
     )
     return Template(
@@ -247,6 +279,11 @@ def _ghost(windows: Windows, alpha: Values, colour: Values, strength: Values) ->
         left = ghost_of(np.asarray(clean, np.float32), alpha, colour)
         scores.append(abs(left.score) * min(abs(left.levels) / LEVELS, 1))
     return float(np.median(scores))
+
+
+def _spread(values: Values) -> float:
+    """The standard deviation, by the median: a few samples that hardly show the mark do not decide."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
 def tested(template: Template, spool: Spool, owners: NDArray[np.intp], on_progress: Progress) -> Template:

@@ -48,7 +48,7 @@ def grown(
     spool: Spool, indices: NDArray[np.intp], template: Template, windows: Windows, on_progress: Progress
 ) -> Windows | None:
     """The windows of all samples that carry the mark; ``None`` if those of ``windows`` are all."""
-    places = _known(spool, template, windows)
+    places = placements(spool, template, windows)
     known = {one.owner for one in places}
     reference = round(template.rule.reference_height), round(template.rule.reference_width)
     for number, index in enumerate(indices):
@@ -69,10 +69,10 @@ def grown(
         return None
     mark = template.alpha.shape[0], template.alpha.shape[1]
     rule = rule_of(places, [spool.sizes[one.owner] for one in places], mark, template.rule)
-    return replace(_cut(spool, places, mark, rule), without=len(indices) - len(places), margin=windows.margin)
+    return replace(cut(spool, places, mark, rule), without=len(indices) - len(places), margin=windows.margin)
 
 
-def _known(spool: Spool, template: Template, windows: Windows) -> list[Placement]:
+def placements(spool: Spool, template: Template, windows: Windows) -> list[Placement]:
     """The placements of the windows that the template comes from."""
     places = []
     for owner, shift in zip(windows.owners, windows.shifts, strict=True):
@@ -164,9 +164,12 @@ def _mode(values: NDArray[np.float64], reach: float) -> float:
     return float(values[near[int(np.argmax(near.sum(axis=1)))]].mean())
 
 
-def _cut(spool: Spool, places: list[Placement], mark: Size, rule: Rule) -> Windows:
-    """The windows of the placements, in the template's size."""
-    height, width = mark[0] + 2 * _CONTEXT, mark[1] + 2 * _CONTEXT
+def cut(
+    spool: Spool, places: list[Placement], mark: Size, rule: Rule, context: tuple[int, int] = (_CONTEXT, _CONTEXT)
+) -> Windows:
+    """The windows of the placements, in the template's size, with ``context`` px (rows, columns) on each side."""
+    around, beside = context
+    height, width = mark[0] + 2 * around, mark[1] + 2 * beside
     pixels = spool.windows(len(places), height, width)
     shifts = np.zeros((len(places), 2), np.intp)
     for number, one in enumerate(places):
@@ -174,15 +177,15 @@ def _cut(spool: Spool, places: list[Placement], mark: Size, rule: Rule) -> Windo
         top, left = rule.corner(*picture.shape[:2])
         shifts[number] = np.rint((one.top - top) / one.factor), np.rint((one.left - left) / one.factor)
         tall, wide = round(height * one.factor), round(width * one.factor)
-        rows = np.clip(round(one.top - _CONTEXT * one.factor) + np.arange(tall), 0, picture.shape[0] - 1)
-        columns = np.clip(round(one.left - _CONTEXT * one.factor) + np.arange(wide), 0, picture.shape[1] - 1)
+        rows = np.clip(round(one.top - around * one.factor) + np.arange(tall), 0, picture.shape[0] - 1)
+        columns = np.clip(round(one.left - beside * one.factor) + np.arange(wide), 0, picture.shape[1] - 1)
         part = np.ascontiguousarray(picture[np.ix_(rows, columns)])
         if (tall, wide) != (height, width):
             how = cv2.INTER_AREA if one.factor > 1 else cv2.INTER_CUBIC
             part = np.asarray(cv2.resize(part, (width, height), interpolation=how), np.uint8)
         pixels[number] = part
     owners = np.array([one.owner for one in places], np.intp)
-    around = replace(rule, down=rule.down - _CONTEXT, across=rule.across - _CONTEXT)
+    frame = replace(rule, down=rule.down - around, across=rule.across - beside)
     if rule.anywhere:
         shifts[:] = 0
-    return Windows(pixels, owners, shifts, around, 0, 0.0, spool.alike(owners))
+    return Windows(pixels, owners, shifts, frame, 0, 0.0, spool.alike(owners))

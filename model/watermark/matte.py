@@ -229,7 +229,8 @@ def _off_palette(data: Guesses, shape: tuple[int, int], fit: _Fit, strength: Val
 def _own_colour(x: Values, y: Values, base: Values, opacity: Values, strength: Values) -> Values:
     """The colour ``[P, 3]`` that explains the samples best, given the opacity."""
     alpha = opacity[None, :] * strength[:, None]
-    weight = base * alpha
+    # Guesses beside texture err alike where goods lie alike: the smoothest samples decide.
+    weight = np.square(base) * alpha
     left = (weight * (y - (1 - alpha) * x)).sum(axis=1)
     return np.asarray(np.clip(left / np.maximum((weight * alpha).sum(axis=0), 1e-6), 0, 255).T, np.float32)
 

@@ -7,6 +7,8 @@ colour, and the logarithm of the samples' spread, which a mark lowers whatever i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +48,18 @@ def rough_mask(windows: Pixels, edge: Mask, weights: Values) -> Mask:
     """
     used = np.flatnonzero(weights > 0)
     median, spread = _median_steps(windows, used), _spread(windows, used)
-    gate = edge.astype(np.float32)
-    gate_x, gate_y = np.maximum(gate[:, :-1], gate[:, 1:]), np.maximum(gate[:-1], gate[1:])
-    inside = np.zeros(edge.shape, np.bool_)
     surfaces = [median[channel] for channel in range(3)]
     surfaces.append(
         np.stack([np.diff(spread, axis=1, append=spread[:, -1:]), np.diff(spread, axis=0, append=spread[-1:])])
     )
+    return enclosed(surfaces, edge)
+
+
+def enclosed(surfaces: Sequence[Values], edge: Mask) -> Mask:
+    """The edges and what they enclose, by the steps of some surfaces (``float32 [2, h, w]``): ``bool [h, w]``."""
+    gate = edge.astype(np.float32)
+    gate_x, gate_y = np.maximum(gate[:, :-1], gate[:, 1:]), np.maximum(gate[:-1], gate[1:])
+    inside = np.zeros(edge.shape, np.bool_)
     for steps in surfaces:
         gated = steps.copy()
         gated[0, :, :-1] *= gate_x

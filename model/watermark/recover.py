@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.repair.flat import flat_ground
 from model.watermark.poisson import laplacian, planes, solved
 from model.watermark.sighting import Sighting
 
@@ -28,13 +29,19 @@ OPAQUE, WORTH_FILL = 0.97, 0.6
 #: A mark with less opacity than this changes no level of 255.
 FAINT = 0.004
 _ROUNDS = 60
+#: Share of the ring near a pixel that must be flat where not all of it is, and the most errors that a value may differ
+#: from the ground there.
+_NEARLY_ALL, _MOST_DOUBT = 0.9, 4.0
+#: Blur of the ground that a mark's steps are told over, in px.
+_SMOOTH = 3.0
 #: Trust in the fill's gradients: its details are likely, but seldom the real ones.
 _FILL_SHARE = 0.5
 #: Around a part of the mark: a gap for its soft rim, then a ring, in px. Least pixels of a ring; largest spread of a
 #: flat one, and the error of its colour, in levels.
 _GAP, _RING, _LEAST_RING, _FLAT, _GROUND_ERROR = 2, 6, 24, 3.0, 0.5
-#: Error of the template's opacity that is added to the estimated one.
-_ALPHA_ERROR = 0.008
+#: Error of the template's opacity that is added to the estimated one, and of its place, in px: JPEG's coarser colours
+#: and sizes of whole pixels move edges within the mark.
+_ALPHA_ERROR, _PLACE_ERROR = 0.008, 0.15
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,16 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
     value = _through(given, alpha, colour)
     through = np.maximum(1 - alpha, 1 - OPAQUE)
     wrong = np.hypot(alpha_error, _ALPHA_ERROR) * (alpha > FAINT) * np.abs(colour - value).max(axis=2)
-    error = np.hypot(noise, wrong) / through
+    moved = _PLACE_ERROR * _steepness(alpha[..., None] * (colour - cv2.GaussianBlur(value, (0, 0), _SMOOTH)))
+    error = np.hypot(noise, np.hypot(wrong, moved)) / through
     error[alpha >= OPAQUE] = 1e4
     return Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
+
+
+def _steepness(added: Values) -> Values:
+    """The largest step from one pixel to the next of ``float32 [h, w, 3]``, in levels: ``[h, w]``."""
+    steps = [np.abs(np.gradient(added, axis=axis)).max(axis=2) for axis in (0, 1)]
+    return np.asarray(np.maximum(*steps), np.float32)
 
 
 def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
@@ -118,16 +132,33 @@ def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
             slice(max(int(columns[0]) - _RING, 0), int(columns[-1]) + 1 + _RING),
         )
         inner = own[box]
-        ring = recovery.given[box][_wider(inner, _RING) & ~inner & outside[box] & (labels[box] == 0)]
-        if len(ring) < _LEAST_RING or float(ring.std(axis=0).max()) > _FLAT:
+        free = outside[box] & (labels[box] == 0)
+        found = _ground(recovery.given[box][_wider(inner, _RING) & free], recovery.given[box], inner, free)
+        if found is None:
             continue
-        ground = np.median(ring, axis=0).astype(np.float32)
-        if float(np.abs(np.quantile(ring, (0.02, 0.98), axis=0) - ground).max()) > 3 * _FLAT:
-            continue
+        ground, sure = found
+        # Only a ring that is flat all around needs no proof.
+        trusted = doubt if sure.all() else min(doubt, _MOST_DOUBT)
         apart = np.abs(value[box] - ground).max(axis=2)
-        same = inner & recovery.hole[box] & (apart <= doubt * error[box] + _FLAT)
-        value[box][same], error[box][same] = ground, _GROUND_ERROR
+        same = inner & recovery.hole[box] & sure & (apart <= trusted * error[box] + _FLAT)
+        value[box][same], error[box][same] = ground[same], _GROUND_ERROR
     return replace(recovery, value=value, error=error)
+
+
+def _ground(ring: Values, given: Values, part: Mask, outside: Mask) -> tuple[Values, Mask] | None:
+    """The flat ground of ``part`` (``float32 [h, w, 3]``), and where it holds (``bool [h, w]``).
+
+    ``None``: the ring is not flat. ``ring``: ``float32 [N, 3]``, the pixels around the part in the window ``given``;
+    ``outside``: pixels of no part.
+    """
+    if len(ring) < _LEAST_RING:
+        return None
+    middle = np.median(ring, axis=0).astype(np.float32)
+    apart = float(np.abs(np.quantile(ring, (0.02, 0.98), axis=0) - middle).max())
+    if float(ring.std(axis=0).max()) <= _FLAT and apart <= 3 * _FLAT:
+        return np.broadcast_to(middle, given.shape), np.ones(part.shape, np.bool_)
+    found = flat_ground(given.astype(np.uint8), np.where(part, np.uint8(255), np.uint8(0)), ~outside & ~part)
+    return None if found is None else (found.levels, found.share >= _NEARLY_ALL)
 
 
 def _wider(mask: Mask, px: int) -> Mask:

@@ -92,6 +92,7 @@ class Steps:
                 method=options.method,
                 costs=inpainter.costs,
             )
+            inpainter.warm(context.task)
             context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
         self._submit_task(context)
 

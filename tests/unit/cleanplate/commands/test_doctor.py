@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from cleanplate.base.settings import Settings
 from cleanplate.commands import doctor
 from cleanplate.commands.doctor import disk_finding, driver_finding, jpeg_finding, python_finding
+from tests.ports import free_port
 from tests.running import cleanplate
 
 
@@ -29,6 +30,14 @@ def test_a_machine_without_a_service_is_told_how_to_start_one(tmp_path: Path) ->
     assert found["device"][1].startswith("the CPU")
     assert found["servers"][0] == "note" and "`cleanplate up` makes one" in found["servers"][1]
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_service_is_looked_for_where_its_settings_put_it(tmp_path: Path, host: str) -> None:
+    port = free_port()
+    settings = {"CLEANPLATE_HOME": str(tmp_path / "home"), "CLEANPLATE_DEVICE": "cpu", "CLEANPLATE_PORT": str(port)}
+    level, text = rows(settings=settings | {"CLEANPLATE_HOST": host}, status=0)["service"]
+    assert level == "note" and f"no answer from http://127.0.0.1:{port} " in text
 
 
 def test_servers_are_asked_and_each_fault_is_a_line(server_settings: Settings) -> None:
