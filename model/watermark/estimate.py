@@ -137,8 +137,10 @@ def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Prog
         return template, windows
     for _ in range(_COMPLETIONS):
         mark = template.alpha.shape[0], template.alpha.shape[1]
-        down, across = context = max(_LEAST_CONTEXT, mark[0] // 2), max(_LEAST_CONTEXT, mark[1] // 2)
         places = placements(spool, template, windows)
+        # Beyond the pictures their borders repeat: a line would go on for ever.
+        room = np.median([one.room(spool.sizes[one.owner], mark) for one in places], axis=0)
+        down, across = context = _context(mark[0], room[0]), _context(mark[1], room[1])
         wide = replace(cut(spool, places, mark, template.rule, context), without=windows.without, margin=windows.margin)
         alpha = np.pad(template.alpha, ((down, down), (across, across)))
         colour = np.pad(template.colour, ((down, down), (across, across), (0, 0)))
@@ -152,6 +154,11 @@ def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Prog
         # What was found first tells how far the mark stands above chance: the rest is where it does not show.
         template, windows = replace(again, quality=replace(again.quality, z=template.quality.z)), wide
     return template, windows
+
+
+def _context(side: int, room: float) -> int:
+    """How far around a side of the template more of the mark is looked for, in px."""
+    return int(min(max(_LEAST_CONTEXT, side // 2), room))
 
 
 def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = None) -> Template | None:
