@@ -35,7 +35,7 @@ from storage.ledger.tenants.uploads import create_uploads
 from storage.migrate import migrate
 from storage.records import ImageState, Outcome
 from tests.running import children, running, until
-from tests.servers import PostgresServer, environment, free_port, start_server
+from tests.servers import PostgresServer, free_port, start_server
 
 MASK = {"boxes": [[0.7, 0.9, 0.25, 0.07]], "units": "relative"}
 RIGHTS = {"rights_basis": "owner", "attested_by": "bench", "rights_reference": "own photographs"}
@@ -175,7 +175,7 @@ def measure(url: str, rows: int, seconds: float, callers: int, open_streams: int
         )  # fmt: skip
         database = Database.connect(settings.sqlalchemy_url)
         tenant = ensure_tenant(database, "bench")
-        with running("serve", settings=environment(settings), log_path=Path(folder) / "api.log") as api:
+        with running("serve", settings=settings.environment(), log_path=Path(folder) / "api.log") as api:
             service = Service(f"http://127.0.0.1:{port}", database, tenant)
 
             def answers() -> bool:

@@ -38,7 +38,7 @@ from storage.database import Database
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.migrate import migrate
 from tests.running import Running, children, kill, running, until
-from tests.servers import PostgresServer, RedisServer, S3Server, environment, free_port, start_server
+from tests.servers import PostgresServer, RedisServer, S3Server, free_port, start_server
 
 SIDES = (320, 240)
 MASK = {"boxes": [[0.72, 0.88, 0.25, 0.09]], "units": "relative"}
@@ -146,7 +146,7 @@ def shop_on_servers(
         stack.callback(store.close)
         stack.callback(postgres.drop_database, database_name)
         programs = [
-            stack.enter_context(running(program, settings=environment(chosen), log_path=folder / f"{program}.log"))
+            stack.enter_context(running(program, settings=chosen.environment(), log_path=folder / f"{program}.log"))
             for program in ("serve", "dispatch", "worker")
         ]
         shop = Shop(chosen.public_url, key, programs[-1], store, folder)

@@ -39,7 +39,7 @@ from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from storage.migrate import migrate
 from storage.records import ImageState, Outcome
 from tests.running import running, until
-from tests.servers import PostgresServer, environment, free_port, start_server
+from tests.servers import PostgresServer, free_port, start_server
 
 STREAMS, UPLOADS, DOWNLOADS = 200, 50, 20
 #: Bytes a second of one slow upload, and of one download.
@@ -234,7 +234,7 @@ def measure(url: str, seconds: float, callers: int) -> dict[str, Any]:
         tenant = ensure_tenant(database, "bench")
         key = create_key(database, tenant, "bench")[1]
         client = httpx.Client(base_url=settings.public_url, headers={"Authorization": f"Bearer {key}"}, timeout=120)
-        with running("serve", settings=environment(settings), log_path=Path(folder) / "api.log") as api, client:
+        with running("serve", settings=settings.environment(), log_path=Path(folder) / "api.log") as api, client:
 
             def answers() -> bool:
                 try:

@@ -31,7 +31,7 @@ from model.engine.flight import Tile
 from model.networks.fused import fuse
 from model.networks.lama import LaMaGenerator
 from model.networks.precision import Precision, best_precision
-from model.networks.program import Program
+from model.networks.program import BytePass, Program
 
 #: GFLOP of one pass of big-lama (counted from its layers).
 BIG_LAMA_GFLOP = {(512, 512): 442.0, (1600, 1200): 3233.0}
@@ -67,37 +67,40 @@ def psnr(result: Tensor, reference: Tensor) -> float:
 
 
 def correctness(network: nn.Module, device: torch.device, side: int) -> dict[str, float]:
-    """PSNR of each fast path against eager fp32, in dB (TF32 off for the reference)."""
-    x = _input(1, side, side, device)
+    """PSNR of each fast path's bytes against those of eager fp32, in dB (TF32 off for the reference)."""
+    pixels, holes = _input(1, side, side, device)
     window = Box(0, 0, side, side)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     with torch.inference_mode():
-        reference = network.to(device)(x)
+        reference, _ = BytePass(network.to(device))(pixels, holes, window, None)
     precisions: tuple[Precision, ...] = ("fp32", "tf32", "bf16")
     return {
-        f"{precision} program": round(psnr(Program(network, device, precision)(x, window), reference), 1)
+        f"{precision} program": round(
+            psnr(Program(network, device, precision)(pixels, holes, window).values / 255, reference / 255), 1
+        )
         for precision in precisions
     }
 
 
-def _input(batch: int, height: int, width: int, device: torch.device) -> Tensor:
-    x = torch.rand(batch, 4, height, width, generator=torch.Generator().manual_seed(0))
-    x[:, 3] = (x[:, 3] > 0.9).float()
-    x[:, :3] *= 1 - x[:, 3:]
-    return x.to(device).contiguous(memory_format=torch.channels_last)
+def _input(batch: int, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pixels and holes of random tiles."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (batch, height, width, 3), dtype=torch.uint8, generator=generator)
+    holes = (torch.rand(batch, height, width, generator=generator) > 0.9).to(torch.uint8)
+    return pixels.to(device), holes.to(device)
 
 
-def ways(network: nn.Module, device: torch.device, *, compiled: bool) -> dict[str, Callable[[Tensor], Tensor]]:
+def ways(network: nn.Module, device: torch.device, window: Box) -> dict[str, Callable[[Tensor, Tensor], object]]:
     """Each way of running a batch, by name."""
     last = torch.channels_last
-    half = fuse(network, "dft").to(device).bfloat16().to(memory_format=last)  # type: ignore[call-overload]
-    programs = {name: Program(network, device, name) for name in ("tf32", "bf16")}  # type: ignore[arg-type]
-    eager = network.to(device)
-    runs: dict[str, Callable[[Tensor], Tensor]] = {"eager fp32": eager, "fused bf16, eager": half}
-    if compiled:
-        runs["fused bf16, compiled"] = torch.compile(half, mode="reduce-overhead")
-    for name, program in programs.items():
-        runs[f"program {name}"] = lambda x, program=program: program(x, Box(0, 0, x.shape[-2], x.shape[-1]))
+    half = BytePass(fuse(network, "dft").to(device).bfloat16().to(memory_format=last))  # type: ignore[call-overload]
+    runs: dict[str, Callable[[Tensor, Tensor], object]] = {}
+    for name, way in {"eager fp32": BytePass(network.to(device)), "fused bf16, eager": half}.items():
+        runs[name] = lambda pixels, holes, way=way: way(pixels, holes, window, None)
+    for precision in ("tf32", "bf16"):
+        for title, compiled in ((f"program {precision}", False), (f"program {precision}, compiled", True)):
+            program = Program(network, device, precision, compiled=compiled)  # type: ignore[arg-type]
+            runs[title] = lambda pixels, holes, program=program: program(pixels, holes, window)
     return runs
 
 
@@ -108,11 +111,13 @@ def throughput(
     rows: list[dict[str, object]] = []
     with torch.inference_mode():
         for batch, height, width in shapes:
-            x = _input(batch, height, width, clock.device)
-            for way, run in ways(network, clock.device, compiled=compiled and batch == shapes[0][0]).items():
+            pixels, holes = _input(batch, height, width, clock.device)
+            for way, run in ways(network, clock.device, Box(0, 0, height, width)).items():
+                if "compiled" in way and not (compiled and batch == shapes[0][0]):
+                    continue
                 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in way
                 try:
-                    milliseconds = clock.median_ms(lambda run=run, x=x: run(x))
+                    milliseconds = clock.median_ms(lambda run=run, pixels=pixels, holes=holes: run(pixels, holes))
                 except torch.OutOfMemoryError:
                     rows.append({"network": name, "way": way, "batch": batch, "size": f"{width}x{height}", "oom": True})
                     continue

@@ -57,7 +57,7 @@ def measure(page: Page, picture: bytes, name: str) -> dict[str, float]:
     """Repair ``picture`` once; the seconds of each part, from the end of the one before."""
     bench = Bench(page)
     page.goto("/", wait_until="networkidle")
-    page.evaluate("() => import('/static/web/repair.js')")
+    page.evaluate("() => import('/static/web/pages/repair.js')")
     data = base64.b64encode(picture).decode()
     times = [time.perf_counter()]
     page.evaluate(_DROP, [name, data])

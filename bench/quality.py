@@ -5,7 +5,8 @@
 Every photo of FOLDER is cut to its central square and scaled, then blended with a seeded mark of each kind (text, logo,
 tiled, wide), white at opacity 0.5. Every method gets the *marked* picture and the same hole, which is widened as far as
 the mark shows around it; ``--fixed`` adds rows with holes 3 px wider than the mask. PSNR and CIEDE2000
-cover the painted mask, SSIM and LPIPS the whole square, the border ratio the hole's border. Seconds are CPU seconds of
+cover the painted mask, SSIM and LPIPS the whole square, the border ratio the hole's border. "Worst" is the least
+difference in PSNR to Telea's result on one subject. Seconds are CPU seconds of
 all threads, which other programs on the machine hardly change. NETWORKS is the folder that ``bench.ablation train``
 wrote. A run adds its sizes to the file of ``--out`` and keeps the others. ``--looks`` names other marks and masks than
 the exact ones: soft edges, JPEG, other opacities, careless masks (:data:`bench.subjects.LOOKS`).
@@ -146,9 +147,15 @@ def measure(
                 strip.append(result)
             if (size, look) == (options.sizes[0], options.looks[0]) and number % 5 == 0 and len(strips) < 8:
                 strips.append(np.hstack(strip))
-        for name, kinds in values.items():
-            every = {**kinds, "all": [one for scores in kinds.values() for one in scores]}
-            figures[name][_setting(size, look)] = {kind: _means(scores) for kind, scores in every.items()}
+        every = {
+            name: {**kinds, "all": [one for scores in kinds.values() for one in scores]}
+            for name, kinds in values.items()
+        }
+        for name, kinds in every.items():
+            figures[name][_setting(size, look)] = {
+                kind: {**_means(scores), "worst_db": _worst(scores, every["Telea"][kind])}
+                for kind, scores in kinds.items()
+            }
     return [Row(name, count, figures[name]) for name, (_, count) in methods.items()], strips
 
 
@@ -165,6 +172,11 @@ def _means(scores: list[tuple[float, ...]]) -> dict[str, float]:
     return means
 
 
+def _worst(scores: list[tuple[float, ...]], others: list[tuple[float, ...]]) -> float:
+    """The worst difference in PSNR on one subject."""
+    return round(min(one[0] - other[0] for one, other in zip(scores, others, strict=True)), 2)
+
+
 def merged(rows: list[Row], file: Path) -> list[Row]:
     """``rows``, with the figures of the same methods at other sizes from ``file``."""
     before = {row["method"]: row["figures"] for row in json.loads(file.read_text())} if file.exists() else {}
@@ -174,7 +186,7 @@ def merged(rows: list[Row], file: Path) -> list[Row]:
 def report(rows: list[Row], settings: list[str], console: Console) -> None:
     """A table for each size and look: PSNR / LPIPS by kind, the other figures over all kinds."""
     for size in settings:
-        heads = (*MARKS, "all", "SSIM", "dE", "border", "s", "parameters")
+        heads = (*MARKS, "all", "SSIM", "dE", "border", "worst", "s", "parameters")
         table = Table("method", *heads, title=f"{size} px: masked PSNR in dB / LPIPS, means")
         for row in rows:
             kinds = row.figures[size]
@@ -183,7 +195,12 @@ def report(rows: list[Row], settings: list[str], console: Console) -> None:
                 for kind in (*MARKS, "all")
             ]
             whole = kinds["all"]
-            cells += [f"{whole['ssim']:.4f}", f"{whole['delta_e']:.2f}", f"{whole['border_ratio']:.2f}"]
+            cells += [
+                f"{whole['ssim']:.4f}",
+                f"{whole['delta_e']:.2f}",
+                f"{whole['border_ratio']:.2f}",
+                f"{whole['worst_db']:+.1f}",
+            ]
             table.add_row(row.method, *cells, f"{whole['seconds']:.3f}", f"{row.parameters:,}")
         console.print(table)
 

@@ -2,7 +2,7 @@
 
     python -m bench.recovery FOLDER [--photos 14] [--kinds "white text .45" ...] [--evidence] [--out recovery.json]
 
-Every photo is marked in its own size and saved as a JPEG of quality 90. A person paints 2 to 4 px wider than the mark.
+Every photo is marked and saved as a JPEG (``--quality``). A person paints wider than the mark (``--wider``).
 PSNR covers the mark's own pixels. "Exact" un-blends with the true opacity and colour of each pixel: it is what the
 JPEG leaves. Opaque kinds and pasted objects have nothing below them: there ``auto`` must equal ``fill``.
 """
@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.marks import Photos, logo, text, tile
+from bench.marks import Photos, logo, plate, text, tile
 from bench.methods import classical
 from bench.metrics import masked_psnr
 from bench.subjects import LIMITS, Look, file_of, painted, png
 from model.engine.inpainter import LaMaInpainter
 from model.repair.recovery import Recovery, is_sure
 from model.repair.task import Task, read, recovered
+from model.repair.unblending import unblended
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
-QUALITY = 90
 #: Opacity of a pixel from which on it belongs to the mark that is scored and painted over.
 LEAST = 0.02
 
@@ -97,6 +97,55 @@ def shadowed(opacity: float) -> Draw:
         alpha = top + shadow * (1 - top)
         colour = 255 * (top / np.maximum(alpha, 1e-3))[..., None] * np.ones(3, np.float32)
         return _laid(alpha, colour, picture, (0.5, float(rng.uniform(0.35, 0.65))))
+
+    return draw
+
+
+def rimmed(opacity: float, rim: float) -> Draw:
+    """White text with a thin dark line around it, each of its own opacity."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        inner = np.pad(text(round(picture.shape[1] * 0.7)).coverage, 3)
+        outer = cv2.dilate(inner, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
+        body, line = inner * np.float32(opacity), (outer - inner) * np.float32(rim)
+        colour = 255 * (body / np.maximum(body + line, 1e-3))[..., None] * np.ones(3, np.float32)
+        return _laid(body + line, colour, picture, (0.5, float(rng.uniform(0.35, 0.65))))
+
+    return draw
+
+
+def embossed(opacity: float) -> Draw:
+    """Letters that are told by a light edge and a dark one alone."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        line = np.pad(text(round(picture.shape[1] * 0.7)).coverage, 4)
+        relief = line - np.roll(line, (2, 2), (0, 1))
+        colour = np.where(relief > 0, np.float32(255), np.float32(0))[..., None] * np.ones(3, np.float32)
+        return _laid(np.abs(relief) * np.float32(opacity), colour, picture, (0.5, float(rng.uniform(0.35, 0.65))))
+
+    return draw
+
+
+def halved(opacity: float, left: tuple[int, int, int], right: tuple[int, int, int]) -> Draw:
+    """Text of two colours: the first word in one, the second in the other."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        line = text(round(picture.shape[1] * 0.7))
+        across = (np.arange(line.coverage.shape[1]) > 0.38 * line.coverage.shape[1])[None, :, None]
+        colour = np.where(across, np.float32(right), np.float32(left)) * np.ones((*line.coverage.shape, 1), np.float32)
+        where = (0.5, float(rng.uniform(0.35, 0.65)))
+        return _laid(line.coverage * np.float32(opacity), colour, picture, where)
+
+    return draw
+
+
+def plated(opacity: float) -> Draw:
+    """A dark plate with light letters."""
+
+    def draw(picture: Pixels, rng: np.random.Generator) -> Mark:
+        mark = plate(round(picture.shape[1] * 0.6))
+        where = (0.5, float(rng.uniform(0.35, 0.65)))
+        return _laid(mark.coverage * np.float32(opacity), mark.colour, picture, where)
 
     return draw
 
@@ -182,7 +231,20 @@ OPAQUE: dict[str, Draw] = {
     "opaque logo": disc(1),
     "pasted object": pasted,
 }
-KINDS = {**TRANSLUCENT, **OPAQUE}
+#: Marks that no bound was chosen by. A kind's place in the list is part of its seed: new ones come last.
+FURTHER: dict[str, Draw] = {
+    "white text .15": words(0.15, WHITE),
+    "white text .3": words(0.3, WHITE),
+    "white text .85": words(0.85, WHITE),
+    "dark text .6": words(0.6, DARK),
+    "green text .35": words(0.35, (30, 150, 60)),
+    "rimmed text .5": rimmed(0.5, 0.3),
+    "embossed text .5": embossed(0.5),
+    "two words .5": halved(0.5, RED, BLUE),
+    "dark plate .5": plated(0.5),
+    "fading text .6 to .3": fading(WHITE, 0.6, 0.3),
+}
+KINDS = {**TRANSLUCENT, **OPAQUE, **FURTHER}
 
 
 @dataclass(frozen=True)
@@ -211,22 +273,34 @@ class Score:
     auto_seconds: float
 
 
-def cases(folder: Path, kinds: list[str], photos: int, seed: int) -> Iterator[Case]:
-    """Each of ``photos`` photos of the folder, evenly chosen, under a mark of each kind."""
+def cases(
+    folder: Path, kinds: list[str], photos: int, seed: int, *, quality: int, wider: tuple[int, int], width: int | None
+) -> Iterator[Case]:
+    """Each of ``photos`` photos of the folder, evenly chosen, under a mark of each kind.
+
+    ``quality`` of the marked JPEG; ``wider``: least and most px that the mask is painted beyond the mark; ``width`` to
+    which photos are scaled, in px.
+    """
     paths = Photos(folder).paths
     for index in np.unique(np.linspace(0, len(paths) - 1, photos).astype(int)):
         stored = cv2.imread(str(paths[index]), cv2.IMREAD_COLOR)
         original = np.ascontiguousarray(np.asarray(stored, np.uint8)[..., ::-1])
+        if width is not None:
+            size = width, round(original.shape[0] * width / original.shape[1])
+            how = cv2.INTER_CUBIC if width > original.shape[1] else cv2.INTER_AREA
+            original = np.asarray(cv2.resize(original, size, interpolation=how), np.uint8)
         for kind in kinds:
             rng = np.random.default_rng((seed, int(index), list(KINDS).index(kind)))
-            yield case_of(kind, paths[index].name, original, rng)
+            yield case_of(kind, paths[index].name, original, rng, quality=quality, wider=wider)
 
 
-def case_of(kind: str, photo: str, original: Pixels, rng: np.random.Generator) -> Case:
+def case_of(
+    kind: str, photo: str, original: Pixels, rng: np.random.Generator, *, quality: int, wider: tuple[int, int]
+) -> Case:
     mark = KINDS[kind](original, rng)
     alpha = mark.opacity[..., None]
     given = np.rint(original * (1 - alpha) + mark.colour * alpha).astype(np.uint8)
-    look = Look(quality=QUALITY, wider=int(rng.integers(2, 5)))
+    look = Look(quality=quality, wider=int(rng.integers(wider[0], wider[1] + 1)))
     drawn = painted(rng, np.where(mark.opacity > LEAST, np.uint8(255), np.uint8(0)), look)
     task = read(file_of(given, look), png(drawn), limits=LIMITS, max_marked_share=1)
     return Case(kind, photo, original, mark, task)
@@ -234,8 +308,8 @@ def case_of(kind: str, photo: str, original: Pixels, rng: np.random.Generator) -
 
 def inverted(case: Case) -> Pixels:
     """The marked picture un-blended with the true opacity and colour."""
-    alpha = np.minimum(case.mark.opacity, 0.97)[..., None]
-    clean = (case.task.picture.pixels - alpha * case.mark.colour) / (1 - alpha)
+    alpha, seen = np.minimum(case.mark.opacity, np.float32(0.97)), case.task.picture.pixels.astype(np.float32)
+    clean, _ = unblended(seen, alpha, case.mark.colour, alpha > LEAST)
     return np.rint(clean.clip(0, 255)).astype(np.uint8)
 
 
@@ -295,13 +369,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--photos", type=int, default=14, help="evenly chosen (default: 14)")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quality", type=int, default=90, help="of the marked JPEG (default: 90)")
+    parser.add_argument(
+        "--wider", type=int, nargs=2, default=(2, 4), help="px of the mask beyond the mark (default: 2 4)"
+    )
+    parser.add_argument("--width", type=int, help="scale the photos to this width in px (default: as they are)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evidence", action="store_true", help="print each picture's candidates and their evidence")
     parser.add_argument("--out", type=Path, help="write every picture's figures here as JSON")
     options = parser.parse_args(arguments)
     scores: list[Score] = []
     with LaMaInpainter(device="cpu", threads=options.threads) as inpainter:
-        for case in cases(options.folder, options.kinds, options.photos, options.seed):
+        how = {"quality": options.quality, "wider": tuple(options.wider), "width": options.width}
+        for case in cases(options.folder, options.kinds, options.photos, options.seed, **how):
             one, _ = score(case, inpainter)
             scores.append(one)
             if options.evidence:

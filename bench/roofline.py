@@ -1,10 +1,10 @@
 """Kernels, bytes and operations of one pass as a CUDA device would capture it, beside its floor. Needs no GPU.
 
-    python -m bench.roofline [--network big-lama] [--side 512] [--batch 1] [--precision bf16] [--out roofline.json]
+    python -m bench.roofline [--network big-lama] [--side 512] [--batch 1] [--precision bf16] [--window] [--out FILE]
 
-The fused network runs on meta tensors, which have shapes and no values. Each operation that writes a tensor counts as a
-kernel, which reads its operands and writes its result; views cost nothing. A convolution with a bias counts as two:
-cuDNN adds the bias in a pass of its own. Layouts that cuDNN changes by itself are not seen.
+The fused network, between bytes, runs on meta tensors, which have shapes and no values. Each operation that writes a
+tensor counts as a kernel, which reads its operands and writes its result; views cost nothing. A convolution with a bias
+counts as two: cuDNN adds the bias in a pass of its own. Layouts that cuDNN changes by itself are not seen.
 
 The floor has two sides: the arithmetic of convolutions and products, and the bytes that these alone read and write,
 with all else done on the way. The expected time gives every kernel the time of its bytes or its arithmetic, and at
@@ -30,9 +30,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from bench.engine import NETWORKS
+from bench.engine import NETWORKS, corner
+from model.box import Box
 from model.networks.fused import fuse
 from model.networks.precision import Precision
+from model.networks.program import BytePass
 
 #: An H200: bytes/s of its memory, dense operations/s by precision, and seconds of an idle kernel in a graph.
 BYTES_PER_S = 4.8e12
@@ -133,16 +135,22 @@ def count_of(run: Callable[[], object], precision: Precision = "bf16") -> Count:
     return count
 
 
-def captured_pass(make: Callable[[], nn.Module], shape: tuple[int, int, int], precision: Precision) -> Count:
-    """The cost of the pass that a CUDA device captures for ``shape``: batch, height and width."""
-    batch, height, width = shape
+def captured_pass(
+    make: Callable[[], nn.Module], shape: tuple[int, int, int], precision: Precision, window: Box | None = None
+) -> Count:
+    """The cost of the pass that a CUDA device captures for ``shape`` (batch, height and width), from bytes to bytes.
+
+    ``window``: what its decoder draws; ``None``: the whole tiles.
+    """
+    _, height, width = shape
     with torch.device("meta"):
         network = fuse(make().eval(), "dft")
         if precision == "bf16":
             network = network.to(torch.bfloat16)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        x = torch.empty(batch, 4, height, width).contiguous(memory_format=torch.channels_last)
-        return count_of(lambda: network(x, None, None), precision)
+        pixels, holes = torch.empty(*shape, 3, dtype=torch.uint8), torch.empty(shape, dtype=torch.uint8)
+        whole = BytePass(network)
+        return count_of(lambda: whole(pixels, holes, window or Box(0, 0, height, width), None), precision)
 
 
 def report(name: str, count: Count) -> None:
@@ -172,14 +180,17 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--precision", choices=tuple(FLOPS_PER_S), default="bf16")
+    parser.add_argument("--window", action="store_true", help="the hole lies in a quarter of each side")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     shape = options.batch, options.side, options.side
-    count = captured_pass(NETWORKS[options.network], shape, options.precision)
-    report(f"{options.network}, {options.batch} x {options.side} px, {options.precision}", count)
+    window = corner(options.side) if options.window else None
+    count = captured_pass(NETWORKS[options.network], shape, options.precision, window)
+    drawn = "whole tiles" if window is None else f"a window of {window.width} px"
+    report(f"{options.network}, {options.batch} x {options.side} px, {options.precision}, {drawn}", count)
     if options.out:
         rows = {name: asdict(cost) for name, cost in count.by_operation.items()}
-        facts = {"network": options.network, "shape": shape, "precision": options.precision}
+        facts = {"network": options.network, "shape": shape, "precision": options.precision, "drawn": drawn}
         figures = {**facts, "floor_s": count.floor_s, "all": asdict(count.total()), "rows": rows}
         options.out.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -37,7 +37,9 @@ class SimulatedEngine:
         self._began = time.monotonic()
         #: When the pass that is under way ends.
         self._free_at = self._began
-        self._grey: dict[tuple[int, int], NDArray[np.float32]] = {}
+        #: As of the engine: whether passes are captured ahead.
+        self.captures = False
+        self._grey: dict[tuple[int, int], NDArray[np.uint8]] = {}
         self._thread = threading.Thread(target=self._serve, name="simulated-device", daemon=True)
         self._thread.start()
 
@@ -99,10 +101,10 @@ class SimulatedEngine:
             self._waiting = others
             return batch
 
-    def _fill_of(self, tile: Tile) -> NDArray[np.float32]:
+    def _fill_of(self, tile: Tile) -> NDArray[np.uint8]:
         height, width = tile.hole.shape
         if (height, width) not in self._grey:
-            self._grey[height, width] = np.full((height, width, 3), 0.5, np.float32)
+            self._grey[height, width] = np.full((height, width, 3), 128, np.uint8)
         return self._grey[height, width]
 
 

@@ -14,8 +14,7 @@ import httpx
 
 from cleanplate.base.settings import Settings
 from tests import patient
-from tests.running import until
-from tests.servers import environment
+from tests.running import clean_environment, until
 
 _IMPORTS = "import sys; from cleanplate.base.settings import load_settings; from api.server import run; "
 SERVE = _IMPORTS + "sys.exit(run(load_settings()))"
@@ -31,7 +30,7 @@ def served(
     with log.open("w") as stderr:
         process = subprocess.Popen(
             [*prefix, sys.executable, "-c", program],
-            env={**os.environ, **environment(settings)},
+            env=clean_environment(settings.environment()),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

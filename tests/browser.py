@@ -202,7 +202,7 @@ def screenshot(page: Page, path: Path) -> None:
 
     page.screenshot(path=path, animations="disabled")
     with Image.open(path) as shot:
-        reduced = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        reduced = shot.convert("RGB").quantize(160, dither=Image.Dither.NONE)
     reduced.save(path, optimize=True)
 
 

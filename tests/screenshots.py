@@ -78,7 +78,11 @@ def repair(page: Page) -> None:
 
 def open_jobs(page: Page) -> None:
     page.goto("/jobs")
-    expect(page.locator(".job-card")).not_to_have_count(0)
+    completed = page.locator(".job-card:has(.state-completed)")
+    expect(completed).to_have_count(2, timeout=120_000)
+    expect(completed.locator(".job-look")).to_have_count(6)
+    wait_for_images(page, ".job-look img")
+    page.evaluate("scrollTo(0, 0)")
 
 
 def open_job(page: Page) -> None:

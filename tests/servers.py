@@ -7,7 +7,6 @@ program raises an error with instructions to install it.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import secrets
 import shutil
@@ -23,9 +22,7 @@ import httpx
 import psycopg
 import redis
 from psycopg import sql
-from pydantic import SecretStr
 
-from cleanplate.base.settings import Settings
 from tests.ports import free_port
 from tests.running import REPOSITORY
 from tests.server import Server, ServerFailed, ServerMissing, find_binary, start_server
@@ -39,7 +36,6 @@ __all__ = [
     "ServerFailed",
     "ServerMissing",
     "StandbyServer",
-    "environment",
     "find_binary",
     "free_port",
     "pooler_before",
@@ -355,18 +351,6 @@ class S3Server(Server):
             *(f"{flag}={port}" for flag, port in self._ports.items()),
             env=environment,
         )
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment of a process with these settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_")}
-    return inherited | {f"CLEANPLATE_{name.upper()}": _as_variable(value) for name, value in settings}
-
-
-def _as_variable(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return json.dumps(value) if isinstance(value, tuple | bool) else str(value)
 
 
 def _find_postgres() -> Path:

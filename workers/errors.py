@@ -13,6 +13,8 @@
     ├── TemplateGone     an image's template was deleted
     ├── TemplateUnmade   a template cannot be made of its sources
     ├── ModelMissing     the weights of the network are not on this machine
+    ├── CoderLost        the process that read or wrote a picture died or took too long
+    ├── CodersDown       no such process can be started
     ├── DestinationRefused      a result cannot be written where its job wants it
     ├── DestinationUnavailable  its bucket does not answer
     └── SourceError      a picture could not be fetched from its address
@@ -105,6 +107,27 @@ class ModelMissing(WorkerError):
 
     code = "model_missing"
     transient = True
+
+
+class CoderLost(WorkerError):
+    """A coder died at a picture, or was killed because it took too long. The picture has one more attempt."""
+
+    code = "coder_lost"
+
+    def __init__(self, words: str) -> None:
+        super().__init__(
+            f"The process that reads and writes the image {words}: if that happens again, export the image again."
+        )
+
+
+class CodersDown(WorkerError):
+    """No coder can be started on this machine; another machine may have some."""
+
+    code = "coders_down"
+    transient = True
+
+    def __init__(self) -> None:
+        super().__init__("The worker cannot start the processes that read and write images; its log says why.")
 
 
 class ResidualMark(WorkerError):

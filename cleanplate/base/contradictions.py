@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ def contradictions(settings: Settings) -> list[str]:
         )
     if bool(settings.s3_access_key_id.get_secret_value()) != bool(settings.s3_secret_access_key.get_secret_value()):
         faults.append("CLEANPLATE_S3_ACCESS_KEY_ID: set it together with CLEANPLATE_S3_SECRET_ACCESS_KEY, or neither.")
+    if settings.coders > 0 and sys.platform != "linux":
+        faults.append("CLEANPLATE_CODERS: only Linux has what they need; set it to 0.")
     on_sqlite = not settings.sqlalchemy_url.startswith("postgresql")
     if settings.database_pooler and on_sqlite:
         faults.append("CLEANPLATE_DATABASE_POOLER: SQLite has no pooler; set CLEANPLATE_DATABASE_URL.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import logging
 import os
 import signal
@@ -42,6 +43,14 @@ def python_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
+def end_with(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Let this process, a child of ``parent``, get a signal when that dies (Linux)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if os.getppid() != parent:  # the parent died before the line above
+            os._exit(1)
+
+
 def spawn(
     command: Sequence[str], environment: Mapping[str, str], *, output: IO[bytes] | None = None
 ) -> subprocess.Popen[bytes]:
@@ -49,14 +58,6 @@ def spawn(
 
     ``output`` takes both streams of the program; by default they are the caller's.
     """
-    parent = os.getpid()
-
-    def end_with_parent() -> None:
-        if _libc is not None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-            if os.getppid() != parent:  # the parent died before the line above
-                os._exit(1)
-
     return subprocess.Popen(  # noqa: S603 - the callers' own programs, no shell
         command,
         env={**environment, **SAFE_PATH},
@@ -64,7 +65,8 @@ def spawn(
         stdout=output,
         stderr=output,
         process_group=0,
-        preexec_fn=end_with_parent,  # noqa: PLW1509 - it takes no lock that another thread could hold at the fork
+        # It takes no lock that another thread could hold at the fork.
+        preexec_fn=functools.partial(end_with, os.getpid()),  # noqa: PLW1509
     )
 
 

@@ -236,6 +236,13 @@ class Settings(BaseModel):
     torch_threads: int = Field(
         default=0, ge=0, le=1024, description="Threads of the network on a CPU. 0: as many as the process may use."
     )
+    coders: int = Field(
+        default=-1,
+        ge=-1,
+        le=1024,
+        description="Processes that read and write pictures beside each device's process (Linux). 0: its own threads "
+        "do. -1: on a CPU 0, with GPUs their share of the cores.",
+    )
 
     webhook_timeout_s: float = Field(
         default=20, gt=0, le=60, description="Seconds that a webhook's receiver has to answer."

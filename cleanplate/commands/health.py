@@ -44,7 +44,7 @@ def healthy(
 def _serves(settings: Settings) -> str | None:
     import httpx
 
-    from cleanplate.embedded.service import local_url
+    from cleanplate.base.loopback import local_url
 
     url = f"{local_url(settings.host, settings.port)}/readyz"
     try:

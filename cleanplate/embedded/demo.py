@@ -23,6 +23,7 @@ from rich.table import Table
 
 from cleanplate.base.files import make_folder
 from cleanplate.base.home import key_path
+from cleanplate.base.loopback import local_url
 from cleanplate.base.processes import python_command, spawn
 from cleanplate.client.answers import Rights
 from cleanplate.client.http import Client
@@ -173,7 +174,7 @@ def _service(home: Path, log_path: Path) -> Iterator[tuple[str, str]]:
     """An embedded service while the block runs: its address and key."""
     home = home.absolute()
     port = embedded.free_port(HOST, 0)
-    url = embedded.local_url(HOST, port)
+    url = local_url(HOST, port)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("CLEANPLATE_") or name in KEPT
     }

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from cleanplate.base.files import make_home_folder, replacing
 from cleanplate.base.home import address_path, key_path, link_path
+from cleanplate.base.loopback import local_url
 from cleanplate.base.processes import Child, Family, python_command
 from cleanplate.base.reports import DeviceReport, read_reports
 from cleanplate.base.settings import Settings, load_settings
@@ -66,12 +67,6 @@ def settle(*, home: Path | None, port: int | None) -> Settings:
     if "public_url" not in settings.model_fields_set:
         settings = settings.model_copy(update={"public_url": local_url(settings.host, settings.port)})
     return settings
-
-
-def local_url(host: str, port: int) -> str:
-    """The address at which this machine reaches a server bound to ``host``."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def run(settings: Settings, *, browser: bool = False) -> int:

@@ -7,11 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cleanplate.base.home import address_path, key_path, stated_home
-from cleanplate.base.loopback import is_loopback
+from cleanplate.base.loopback import is_loopback, local_url
 from cleanplate.client.http import Client
 from cleanplate.errors import UsageError
-
-DEFAULT_URL = "http://127.0.0.1:8787"
 
 
 def connect() -> Client:
@@ -36,11 +34,17 @@ def connect() -> Client:
 
 
 def stated_url() -> tuple[str, bool]:
-    """The service's address, and whether somebody names one: a variable, or the service in the home folder."""
+    """The service's address, and whether somebody names one: a variable, or the service in the home folder.
+
+    Else it is the address at which a service with these settings would listen.
+    """
     if url := os.environ.get("CLEANPLATE_URL", ""):
         return url.rstrip("/"), True
     path = address_path(stated_home())
-    return (path.read_text().strip(), True) if path.exists() else (DEFAULT_URL, False)
+    if path.exists():
+        return path.read_text().strip(), True
+    host, port = os.environ.get("CLEANPLATE_HOST") or "127.0.0.1", os.environ.get("CLEANPLATE_PORT") or "8787"
+    return local_url(host, port), False
 
 
 def stated_key() -> str:

@@ -24,6 +24,8 @@ class Costs:
     most_px: int
     #: Most pixels of a pass in which tiles are cheaper together than one by one; ``None``: as many as fit.
     batch_px: int | None = None
+    #: Whether passes compiled by Inductor were measured to be faster.
+    compiled: bool = False
 
     def of(self, pixels: int) -> float:
         """Milliseconds of one pass."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Self
@@ -36,14 +37,16 @@ log = logging.getLogger(__name__)
 
 #: Batches in a row with values that are not finite, after which a network stays in fp32.
 _MOST_OVERFLOWS = 3
+#: Passes that are remembered as captured ahead.
+_MOST_WARMED = 256
 
 
 @dataclass(frozen=True)
 class Filled:
     """A tile's result."""
 
-    #: ``float32 [h, w, 3]`` in [0, 1]; values outside the hole are undefined.
-    values: NDArray[np.float32]
+    #: ``uint8 [h, w, 3]``; values outside the hole are undefined.
+    values: NDArray[np.uint8]
     #: Deviations, for the image's record: ``fp32``, ``smaller_batch``, ``smaller_tiles``, ``cpu``.
     notes: tuple[str, ...] = ()
 
@@ -59,6 +62,10 @@ class Load:
     idle_s: float
     #: Seconds since the last answer while tiles wait; 0 if no tile waits.
     stalled_s: float
+
+
+#: Number, height and width of tiles, and the window of them that is needed.
+_Pass = tuple[int, int, int, Box]
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,12 @@ class Engine:
         batch_px: int | None = None,
         max_delay_ms: float = 3.0,
         graphs: DeviceGraphs | None = None,
+        compiled: bool = False,
     ) -> None:
         """``max_batch``: tiles of one pass, and ``batch_px`` its pixels where more than one share it (``None``: any).
 
         ``max_delay_ms``: longest time that a tile waits for others. ``graphs``: captures passes on ``device``
-        (``None``: on CUDA those of the device).
+        (``None``: on CUDA those of the device). ``compiled``: see :class:`model.networks.program.Program`.
         """
         #: Fused, in fp32, on the CPU: the one copy of the weights from which programs are made.
         self._network = fuse(network, "fft")
@@ -96,12 +104,16 @@ class Engine:
         self._idle_s = 0.0
         self._idle_since: float | None = None
         self._moved_at = time.monotonic()
-        self._graphs = graphs
+        self._graphs, self._compiled = graphs, compiled
         self._programs: dict[tuple[str, Precision], Program] = {}
-        self._program(device, precision)
         #: Batches in a row whose values were not finite.
         self._overflows = 0
         self._changed = threading.Condition()
+        #: Whether passes are captured, so that :meth:`warm` helps.
+        self.captures = self._program(device, precision).copies is not None
+        #: Passes to capture while no tile waits, and those that were asked for lately.
+        self._to_warm: deque[_Pass] = deque()
+        self._warmed: set[_Pass] = set()
         self._waiting: Waiting[Filled] = Waiting(self._changed, max_delay_s=max_delay_ms / 1000, most=self._most)
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name=f"engine-{device}", daemon=True)
@@ -131,6 +143,26 @@ class Engine:
             self._changed.notify()
         return request.answer
 
+    def warm(self, height: int, width: int, window: Box) -> None:
+        """Have the passes over tiles of this size captured while no tile waits, the largest batch first.
+
+        From any thread; it waits for nothing. On a device that captures no passes it does nothing. ``window``: what the
+        tiles' holes cover.
+        """
+        if not self.captures:
+            return
+        with self._changed:
+            if len(self._warmed) >= _MOST_WARMED:
+                self._warmed.clear()
+            count = self._most(height, width)
+            while count and not self._closing:
+                needed = count, height, width, window
+                if needed not in self._warmed:
+                    self._warmed.add(needed)
+                    self._to_warm.append(needed)
+                count //= 2
+            self._changed.notify()
+
     @property
     def load(self) -> Load:
         """From any thread, also while a pass hangs."""
@@ -143,6 +175,7 @@ class Engine:
         """Answer the requests that wait, then stop. Repeating it does nothing."""
         with self._changed:
             self._closing = True
+            self._to_warm.clear()
             self._changed.notify()
         self._thread.join()
         if not self.lost:
@@ -233,15 +266,27 @@ class Engine:
 
         Empty: the engine is closed and done, or no request waits and ``ahead`` has to land.
         """
-        with self._changed:
-            while not self._waiting:
-                if self._closing or ahead is not None:
+        while True:
+            with self._changed:
+                while not (self._waiting or self._to_warm):
+                    if self._closing or ahead is not None:
+                        return []
+                    self._rest()
+                if self._waiting:
+                    # A pass that is done leaves the device idle, and its own callers wait for it to land.
+                    return self._waiting.batch(
+                        lambda: self._closing or (ahead is not None and ahead.is_done), looks=ahead is not None
+                    )
+                if ahead is not None:
                     return []
-                self._rest()
-            # A pass that is done leaves the device idle, and its own callers wait for it to land.
-            return self._waiting.batch(
-                lambda: self._closing or (ahead is not None and ahead.is_done), looks=ahead is not None
-            )
+                needed = self._to_warm.popleft()
+            self._capture(*needed)
+
+    def _capture(self, count: int, height: int, width: int, window: Box) -> None:
+        try:
+            self._program(self.device, self.precision).warm((count, height, width), window)
+        except Exception as error:  # of any kind: nobody waits for it, and tiles of this size will meet it again
+            log.warning("%d tiles of %dx%d were not captured ahead: %s", count, width, height, error)
 
     def _rest(self) -> None:
         """Wait, with the lock held, for a request; the device is idle meanwhile."""
@@ -302,13 +347,13 @@ class Engine:
             total[box.slices] += weight[..., None]
             notes += filled.notes
         np.divide(values, total, out=values, where=total > 0)
-        return Filled(values, tuple(dict.fromkeys(notes)))
+        return Filled(np.rint(values).astype(np.uint8), tuple(dict.fromkeys(notes)))
 
     def _passed(self, tiles: list[Tile], program: Program) -> list[Filled]:
         values = launch(tiles, program).land()
         return self._in_fp32(tiles, program.device) if values is None else self._finite(values)
 
-    def _finite(self, values: NDArray[np.float32]) -> list[Filled]:
+    def _finite(self, values: NDArray[np.uint8]) -> list[Filled]:
         """The results of a pass whose values are finite."""
         if self._overflows < _MOST_OVERFLOWS:
             self._overflows = 0
@@ -336,7 +381,10 @@ class Engine:
         if key not in self._programs:
             shared = device.type == "cpu" and precision == "fp32"
             graphs = self._graphs if device == self.device else None
-            self._programs[key] = Program(self._network, device, precision, shared=shared, graphs=graphs)
+            compiled = self._compiled and device == self.device
+            self._programs[key] = Program(
+                self._network, device, precision, shared=shared and not compiled, graphs=graphs, compiled=compiled
+            )
         return self._programs[key]
 
 

@@ -1,14 +1,16 @@
-"""One batch on a device: copy the bytes in, run the pass, copy the values of the holes' window back, without waiting in
+"""One batch on a device: copy the bytes in, run the pass, copy the bytes of the holes' window back, without waiting in
 between.
 
-On CUDA all three are only queued by ``launch``; pinned memory lets the copies run beside the pass of another batch.
-``Flight.land`` waits. On a CPU ``launch`` has done everything when it returns.
+On CUDA all three are only queued by ``launch``, and the copies run beside the pass of another batch
+(``model.networks.copies``). ``Flight.land`` waits. On a CPU ``launch`` has done everything when it returns.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.box import Box
+from model.cells import extent
 from model.networks.program import Program
 
 
@@ -30,15 +33,20 @@ class Tile:
     #: Scales the network's spectral paths: 1 as trained, 0 leaves only 3x3 convolutions.
     ffc_lambda: float = 1.0
 
+    @property
+    def window(self) -> Box:
+        """The least box around the hole; all of a tile without one."""
+        return _window([self.hole])
+
 
 @dataclass(frozen=True)
 class Flight:
     """A launched batch."""
 
-    #: ``float32 [N, h, w, 3]`` of the window.
+    #: On the host once the copies are done.
     _values: Tensor
-    _finite: Tensor
-    _done: torch.cuda.Event | None
+    _total: Tensor
+    _copied: torch.cuda.Event | None
     _window: Box
     #: Height and width of the tiles.
     _shape: tuple[int, int]
@@ -47,21 +55,21 @@ class Flight:
     def is_done(self) -> bool:
         """Whether :meth:`land` returns, or raises, at once."""
         try:
-            return self._done is None or bool(self._done.query())  # type: ignore[no-untyped-call]
+            return self._copied is None or bool(self._copied.query())  # type: ignore[no-untyped-call]
         except RuntimeError:
             # Of the device: landing raises it, where it is dealt with.
             return True
 
-    def land(self) -> NDArray[np.float32] | None:
-        """Wait, then ``float32 [N, h, w, 3]`` in [0, 1], 0 outside the window.
+    def land(self) -> NDArray[np.uint8] | None:
+        """Wait, then ``uint8 [N, h, w, 3]``, 0 outside the window.
 
         ``None`` where the network gave values that are not finite.
         """
-        if self._done is not None:
-            self._done.synchronize()
-        if not bool(self._finite):
+        if self._copied is not None:
+            self._copied.synchronize()
+        if not math.isfinite(float(self._total)):
             return None
-        values = np.zeros((len(self._values), *self._shape, 3), np.float32)
+        values = np.zeros((len(self._values), *self._shape, 3), np.uint8)
         values[:, *self._window.slices] = self._values.numpy()
         return values
 
@@ -72,50 +80,26 @@ def launch(tiles: Sequence[Tile], program: Program) -> Flight:
     Raises:
         torch.OutOfMemoryError: the device has no room.
     """
-    window = _window(tiles)
+    pixels, holes = [tile.pixels for tile in tiles], [tile.hole for tile in tiles]
+    strengths = [np.asarray(tile.ffc_lambda, np.float32) for tile in tiles]
+    as_trained = all(tile.ffc_lambda == 1 for tile in tiles)
+    copies = program.copies
     with torch.inference_mode():
-        batch = _batch(tiles, program.device)
-        shape = batch.shape[-2], batch.shape[-1]
-        part = program(batch, window, _strength(tiles, program.device))[..., *window.slices]
-        finite = part.isfinite().all()
-        values = part.permute(0, 2, 3, 1).clamp(0, 1).float()
-        if program.device.type != "cuda":
-            return Flight(values, finite, None, window, shape)
-        host_values, host_finite = _pinned_like(values), _pinned_like(finite)
-        host_values.copy_(values, non_blocking=True)
-        host_finite.copy_(finite, non_blocking=True)
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        done.record()
-        return Flight(host_values, host_finite, done, window, shape)
+        into = _stacked if copies is None else copies.into
+        fill = program(into(pixels), into(holes), _window(holes), None if as_trained else into(strengths))
+        shape = tiles[0].hole.shape
+        if copies is None:
+            return Flight(fill.values, fill.total, None, fill.window, shape)
+        (values, total), copied = copies.back(fill.values, fill.total)
+        return Flight(values, total, copied, fill.window, shape)
 
 
-def _pinned_like(x: Tensor) -> Tensor:
-    return torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
 
 
-def _strength(tiles: Sequence[Tile], device: torch.device) -> Tensor | None:
-    """``float32 [N]`` on ``device``: each tile's ``ffc_lambda``; ``None`` where all are 1, as trained."""
-    if all(tile.ffc_lambda == 1 for tile in tiles):
-        return None
-    values = torch.tensor([tile.ffc_lambda for tile in tiles], dtype=torch.float32)
-    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
-
-
-def _batch(tiles: Sequence[Tile], device: torch.device) -> Tensor:
-    """``float32 [N, 4, h, w]`` on ``device``: copied as uint8, converted to float there."""
-    pixels = torch.from_numpy(np.stack([tile.pixels for tile in tiles]))
-    holes = torch.from_numpy(np.stack([tile.hole for tile in tiles]))
-    if device.type == "cuda":
-        pixels, holes = pixels.pin_memory(), holes.pin_memory()
-    picture = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-    mask = (holes.to(device, non_blocking=True)[:, None] > 0).float()
-    return torch.cat((picture * (1 - mask), mask), dim=1).contiguous(memory_format=torch.channels_last)
-
-
-def _window(tiles: Sequence[Tile]) -> Box:
+def _window(holes: Sequence[NDArray[np.uint8]]) -> Box:
     """The least box around the holes of all tiles."""
-    anywhere = np.logical_or.reduce([tile.hole > 0 for tile in tiles])
-    rows, columns = np.flatnonzero(anywhere.any(axis=1)), np.flatnonzero(anywhere.any(axis=0))
-    if not rows.size:
-        return Box(0, 0, *anywhere.shape)
-    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    anywhere = np.bitwise_or.reduce(holes)
+    left, top, width, height = extent(anywhere)
+    return Box(top, left, top + height, left + width) if width else Box(0, 0, *anywhere.shape)

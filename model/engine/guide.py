@@ -31,13 +31,13 @@ def _means(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def guided(fill: NDArray[np.float32], small: NDArray[np.float32], hole: Mask, factor: int) -> NDArray[np.float32]:
-    """``fill`` (``float32 [H, W, 3]``) with the low frequencies of ``small`` inside ``hole``.
+def guided(fill: NDArray[np.float32], small: NDArray[np.uint8], hole: Mask, factor: int) -> NDArray[np.float32]:
+    """``fill`` (``float32 [H, W, 3]``, in levels) with the low frequencies of ``small`` inside ``hole``.
 
-    ``small`` is ``float32`` of the whole region, ``factor`` times smaller; what of it lies beyond ``fill`` is padding.
+    ``small`` is ``uint8`` of the whole region, ``factor`` times smaller; what of it lies beyond ``fill`` is padding.
     """
     height, width = fill.shape[:2]
     size = (small.shape[1] * factor, small.shape[0] * factor)
-    large = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)[:height, :width]
+    large = cv2.resize(small.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)[:height, :width]
     difference = np.where((hole > 0)[..., None], large - fill, np.float32(0))
     return np.asarray(fill + cv2.GaussianBlur(difference, (0, 0), _SIGMA * factor), np.float32)

@@ -9,18 +9,19 @@ One :class:`LaMaInpainter` holds one device. Three lines are enough::
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from model.box import Box
+from model.cores import usable_cores
 from model.engine.costs import Costs, costs_for
 from model.engine.engine import Engine, Filled
 from model.engine.flight import Tile
@@ -82,6 +83,7 @@ class LaMaInpainter:
             # On a CPU large batches overflow the caches and delays gain nothing: only small tiles share a pass.
             batch_px=None if on_cuda else self.costs.batch_px,
             max_delay_ms=3.0 if on_cuda else 0.0,
+            compiled=self.costs.compiled,
         )
 
     def __call__(
@@ -156,14 +158,40 @@ class LaMaInpainter:
         Raises:
             ResultNotFinite: the network's result is not numbers.
         """
-        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, ffc_lambda, on_tile)
-        if on_note is not None:
-            for note in notes:
-                on_note(note)
+        fill = self.fill(task, on_tile, on_note, ffc_lambda=ffc_lambda)
         recovery = recovered(task, composite(task, fill))
         if on_recovery is not None:
             on_recovery(recovery)
         return recovery.pixels
+
+    def fill(
+        self,
+        task: Task,
+        on_tile: Callable[[int], None],
+        on_note: Callable[[str], None] | None = None,
+        *,
+        ffc_lambda: float = 1.0,
+    ) -> Pixels:
+        """The network's part of :meth:`run`: a task's picture with what the network gave in the hole."""
+        fill, notes = self._filled(task.picture.pixels, task.hole, task.plan, ffc_lambda, on_tile)
+        if on_note is not None:
+            for note in notes:
+                on_note(note)
+        return fill
+
+    def warm(self, task: Task) -> None:
+        """Have the device capture the passes of the task's plan before its tiles come; waits for nothing."""
+        if not self.engine.captures:
+            return
+        for part in task.parts:
+            for region in part.plan.regions:
+                if region.guide is not None:
+                    padded = region.box.padded(ALIGN * region.guide)
+                    height, width = padded.height // region.guide, padded.width // region.guide
+                    self.engine.warm(height, width, Box(0, 0, height, width))
+                for box in region.tiles:
+                    tile = _tile(part.picture.pixels, part.hole, box, 1.0)
+                    self.engine.warm(box.height, box.width, tile.window)
 
     @property
     def costs(self) -> Costs:
@@ -231,11 +259,17 @@ class _Blend:
     def __init__(self, region: Region) -> None:
         self._box, self._guide = region.box, region.guide
         #: The fill of the smaller copy, where the region has a guide.
-        self.small: NDArray[np.float32] | None = None
-        self._values = np.zeros((region.box.height, region.box.width, 3), np.float32)
-        self._total = np.zeros((region.box.height, region.box.width, 1), np.float32)
+        self.small: Pixels | None = None
+        #: The only tile, where the region is one pass.
+        self._alone: Pixels | None = None
+        if region.passes > 1:
+            self._values = np.zeros((region.box.height, region.box.width, 3), np.float32)
+            self._total = np.zeros((region.box.height, region.box.width, 1), np.float32)
 
-    def add(self, tile: Box, weight: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+    def add(self, tile: Box, weight: NDArray[np.float32], values: Pixels) -> None:
+        if tile == self._box and self._guide is None:
+            self._alone = values
+            return
         place = tile.within(self._box).slices
         self._values[place] += values * weight[..., None]
         self._total[place] += weight[..., None]
@@ -243,14 +277,18 @@ class _Blend:
     def lay_into(self, fill: Pixels, hole: Mask) -> None:
         """Write the blended values into the hole pixels of ``fill``."""
         mask = hole[self._box.slices]
-        inside = mask > 0
         height, width = mask.shape
+        place = fill[self._box.slices]
+        if self._alone is not None:
+            cv2.copyTo(self._alone[:height, :width], mask, place)
+            return
         # Every hole pixel lies in a tile: tiles cover the region, and only those without a hole pixel were left out.
         known = np.maximum(self._total[:height, :width], np.float32(1e-12))
         values = np.asarray(self._values[:height, :width] / known, np.float32)
         if self._guide is not None and self.small is not None:
             values = guided(values, self.small, mask, self._guide)
-        fill[self._box.slices][inside] = np.rint(values[inside].clip(0, 1) * 255).astype(np.uint8)
+        inside = mask > 0
+        place[inside] = np.rint(values[inside].clip(0, 255)).astype(np.uint8)
 
 
 def _device_of(name: str) -> torch.device:
@@ -279,22 +317,6 @@ def weights_file(weights: str | Path) -> Path:
             f"There is no file {weights}, and no {pulled}: run `cleanplate weights pull {weights}`.",
         )
     return pulled.resolve()
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, the quota of its container (cgroup v2), and ``OMP_NUM_THREADS``,
-    where there are such limits.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    if limit.isdecimal() and int(limit):
-        cores = min(cores, int(limit))
-    quota_file = Path("/sys/fs/cgroup/cpu.max")
-    if quota_file.exists():
-        quota, period = quota_file.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
 
 
 def _tiles(pixels: Pixels, hole: Mask, plan: Plan, ffc_lambda: float) -> Iterator[Tile]:

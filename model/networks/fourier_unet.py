@@ -17,8 +17,9 @@ from model.box import Box
 from model.networks.ffc import FFCResnetBlock, SpectralOptions, join, split
 from model.networks.prefill import push_pull
 
-#: Half-resolution pixels seen around the place that is drawn: interpolation, two 3x3 convolutions, and one to spare.
-HALO_CELLS = 4
+#: Cells of the coarser map that each decoder step needs around its result, the lowest step first: one for the
+#: interpolation and one 3x3 convolution, two where ``refine`` or ``head`` follow.
+HALO_CELLS = (1, 1, 2, 2)
 
 
 class ConvBNAct(nn.Sequential):
@@ -88,15 +89,13 @@ class GuidedUp(nn.Module):
         self.project = nn.Conv2d(decoder_channels, skip_channels, kernel_size=1, bias=False)
         self.fuse = ConvBNAct(skip_channels * 2, skip_channels)
 
-    def forward(self, decoder: Tensor, skip: Tensor, cells: Box | None = None) -> Tensor:
-        """``cells``: the part of ``decoder`` that is drawn; the gate still sees all of ``skip``."""
+    def forward(self, decoder: Tensor, skip: Tensor, part: Box) -> Tensor:
+        """``part``: what ``decoder`` covers, in pixels of ``skip``; the gate sees all of ``skip``."""
         if self.gate is not None:
             decoder = self.gate(skip, decoder)
-        if cells is not None:
-            decoder, skip = decoder[..., *cells.slices], skip[..., *cells.scaled(2).slices]
         # The projection commutes with interpolation and is four times cheaper before it.
         up = F.interpolate(self.project(decoder), scale_factor=2, mode="bilinear", align_corners=False)
-        fused: Tensor = self.fuse(torch.cat((up, skip), dim=1))
+        fused: Tensor = self.fuse(torch.cat((up, skip[..., *part.slices]), dim=1))
         return fused
 
 
@@ -139,10 +138,13 @@ class FourierUNet(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, window: Box | None = None, strength: Tensor | None = None) -> Tensor:
-        """``window``: give this part of the result only, and draw full resolution only around it (the same numbers).
+        """``window``: give this part of the result only, and run the decoder only around it (the same numbers).
 
         ``strength``: ``float [N]`` scales the spectral paths for each picture; ``None``: 1 for all, as trained.
         """
+        height, width = x.shape[-2:]
+        if window is None:
+            window = Box(0, 0, height, width)
         hole = x[:, 3:4]
         guess = self.begin(x[:, :3], hole)
         feature = self.stem(torch.cat((guess - 0.5, hole), dim=1).to(self.head.weight.dtype))
@@ -152,20 +154,27 @@ class FourierUNet(nn.Module):
             feature = down(feature)
             for block in cast(nn.Sequential, encode):
                 feature = block(feature, strength) if isinstance(block, FourierBlock) else block(feature)
-        for up in self.up[:-1]:
-            feature = up(feature, skips.pop())
-        feature = self.refine(feature)
-        last = cast(GuidedUp, self.up[-1])
-        if window is None:
-            return guess + self._residual(last, feature, skips[0], None)
-        cells = window.cells(2, halo=HALO_CELLS, height=feature.shape[-2], width=feature.shape[-1])
-        residual = self._residual(last, feature, skips[0], cells)
-        return guess[..., *window.slices] + residual[..., *window.within(cells.scaled(2)).slices]
+        covered = Box(0, 0, *feature.shape[-2:])
+        for step, (up, needed) in enumerate(zip(self.up, _needed(window, height, width), strict=True), 1):
+            if step == len(self.up):
+                feature = self.refine(feature)
+            part = feature[..., *needed.within(covered).slices]
+            covered = needed.scaled(2)
+            feature = up(part, skips.pop(), covered)
+        residual = self.head(feature).float()
+        drawn: Tensor = guess[..., *window.slices] + residual[..., *window.within(covered).slices]
+        return drawn
 
     def begin(self, picture: Tensor, hole: Tensor) -> Tensor:
         """The prefill to which the network adds its residual."""
         return push_pull(picture, hole)
 
-    def _residual(self, last: GuidedUp, feature: Tensor, skip: Tensor, cells: Box | None) -> Tensor:
-        residual: Tensor = self.head(last(feature, skip, cells))
-        return residual.float()
+
+def _needed(window: Box, height: int, width: int) -> list[Box]:
+    """For each decoder step, the lowest first, the part of its coarser map that ``window`` needs, in its cells."""
+    boxes: list[Box] = []
+    part = window
+    for level, halo in enumerate(reversed(HALO_CELLS), 1):
+        part = part.cells(2, halo=halo, height=height >> level, width=width >> level)
+        boxes.append(part)
+    return boxes[::-1]

@@ -6,6 +6,7 @@ PSNR (``bench/quality.py``) and fast on any device, it gives a small network a s
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,19 +14,18 @@ from torch import Tensor
 def push_pull(image: Tensor, hole: Tensor) -> Tensor:
     """Fill ``hole`` (``[N, 1, H, W]``, 1 = unknown) of ``image`` (``[N, C, H, W]``) smoothly; known pixels stay."""
     known = 1 - hole
-    return _fill(image * known, known)
+    return _fill(torch.cat((image * known, known), dim=1))
 
 
-def _fill(weighted: Tensor, weight: Tensor) -> Tensor:
-    """``weighted`` is colour times ``weight``; the result has a colour everywhere."""
-    h, w = weight.shape[-2:]
-    if h == 1 and w == 1:
+def _fill(known: Tensor) -> Tensor:
+    """``known``: colours times their weight, and last the weight. The result has a colour everywhere."""
+    weighted, weight = known[:, :-1], known[:, -1:]
+    height, width = known.shape[-2:]
+    if height == 1 and width == 1:
         return weighted / weight.clamp_min(1e-6)
-    # Sums over 2x2 cells: a cell with one known pixel is as good as known (weight saturates at 1).
-    odd = (0, w % 2, 0, h % 2)
-    sum_weight = F.avg_pool2d(F.pad(weight, odd), 2) * 4
-    sum_weighted = F.avg_pool2d(F.pad(weighted, odd), 2) * 4
-    scale = 1 / sum_weight.clamp_min(1.0)
-    coarse = _fill(sum_weighted * scale, sum_weight * scale)
-    guess = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)[..., :h, :w]
-    return weighted + (1 - weight) * guess
+    odd = width % 2, height % 2
+    means = F.avg_pool2d(F.pad(known, (0, odd[0], 0, odd[1])) if any(odd) else known, 2)
+    # Over 2x2 cells: a cell with one known pixel is as good as known (its weight saturates at 1).
+    coarse = _fill(means / means[:, -1:].clamp_min(0.25))
+    guess = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+    return torch.addcmul(weighted, 1 - weight, guess)

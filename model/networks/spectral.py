@@ -56,9 +56,16 @@ class DftTransform:
     count twice.
     """
 
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int, int], Matrices] | None = None
+
+    def keep(self) -> None:
+        """Keep the matrices of every size from now on: a compiler takes no cache, and reads what an eager pass kept."""
+        self._kept = {}
+
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        rows, columns = _hand_out(_forward_matrices(height, width, x.device, x.dtype))
+        rows, columns = self._matrices("forward", height, width, x)
         # Along the width: [.., H, W] @ [W, 2F], read as [.., 2H, F]: for each row its real, then its imaginary columns.
         halves = torch.unflatten(x @ columns, -1, (2, -1)).flatten(-3, -2)
         # Then along the height on both at once: [.., 2H, F], all real rows, then all imaginary ones.
@@ -66,9 +73,19 @@ class DftTransform:
 
     def inverse(self, spectrum: Tensor, width: int) -> Tensor:
         height = spectrum.shape[-2]
-        rows, columns = _hand_out(_inverse_matrices(height, width, spectrum.device, spectrum.dtype))
+        rows, columns = self._matrices("inverse", height, width, spectrum)
         halves = rows @ torch.unflatten(spectrum, 1, (-1, 2)).flatten(2, 3)
         return torch.unflatten(halves, -2, (height, 2)).flatten(-2) @ columns
+
+    def _matrices(self, direction: Literal["forward", "inverse"], height: int, width: int, x: Tensor) -> Matrices:
+        if torch.compiler.is_compiling():
+            assert self._kept is not None
+            return self._kept[direction, height, width]
+        make = _forward_matrices if direction == "forward" else _inverse_matrices
+        matrices = _hand_out(make(height, width, x.device, x.dtype))
+        if self._kept is not None:
+            self._kept[direction, height, width] = matrices
+        return matrices
 
 
 class Matrices(NamedTuple):

@@ -1,10 +1,14 @@
 """Flat ground is continued, not invented: a network leaves faint clouds where goods are near.
 
-The rim of a part is flat where it hardly varies from pixel to pixel. If one plane fits it there, the fill gives way to
-that plane where the two are near; where they are far apart, an edge of the picture may lie in the hole.
+One plane is fitted to the ground around a part. Where nothing but that ground touches the hole, nothing else reaches
+into it, and the plane takes the place of the fill. Where something else does, the fill gives way to the plane near the
+ground, and as far as the two are alike. JPEG lets a mark ring into flat ground; beyond its blocks the ground is calm,
+and cloth is not.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,14 +21,24 @@ from model.repair.seam import spread
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 
-#: Width of the rim, and side of the windows in which it is flat, in px; its deviation there, in levels.
-_RIM_PX, _SIDE, _DEVIATION = 4, 9, 3.5
-#: Share of flat rim around a pixel from which the ground counts, and counts alone; a part with less is left.
-_SOME, _NEARLY_ALL, _LEAST = 0.4, 0.7, 0.1
-#: Difference of fill and ground up to which the ground counts alone, and from which not at all, in levels.
-_NEAR, _FAR = 16.0, 32.0
-#: Rounds and pixels of a plane's fit, the smallest residual, and the share of the rim within so many levels of it.
-_ROUNDS, _MOST_PIXELS, _SMALL, _FITTING, _LEVELS = 12, 2000, 0.25, 0.85, 6.0
+#: Distances from the part in px: of the ground that is looked at, beyond a mark's ringing, and of pixels that touch it.
+_GROUND_PX, _CALM_PX, _TOUCHING_PX = 20, 8, 1.5
+#: Levels from the plane within which pixels are ground, those of touching pixels and of their local mean, and those
+#: where nothing else is near, so that it must be the mark's ringing.
+_GROUND_LEVELS, _STRICT, _RINGING, _MEAN_SIDE = 12.0, (18.0, 7.0), (30.0, 14.0), 7
+#: Distance of other things up to which they are near, in px.
+_NEAR_PX = 16
+#: Most deviation of calm ground, in levels, and the least of its pixels.
+_DEVIATION, _FEW = 2.5, 24
+#: Share of the touching pixels that are ground from which on nothing else reaches in, and from which on a part counts.
+_CLOSED, _LEAST = 0.97, 0.1
+#: Share of ground around a pixel from which the ground counts, and counts alone.
+_SOME, _NEARLY_ALL = 0.4, 0.7
+#: Difference of fill and ground up to which the ground counts alone, and from which not at all, in levels; and the side
+#: of the window in which it is averaged.
+_NEAR, _FAR, _SIDE = 32.0, 64.0, 9
+#: Rounds and pixels of a plane's fit, the smallest residual.
+_ROUNDS, _MOST_PIXELS, _SMALL = 12, 2000, 0.25
 
 
 def with_flat_ground(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
@@ -41,66 +55,87 @@ def with_flat_ground(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
     return result
 
 
+@dataclass(frozen=True)
+class Ground:
+    """The flat ground around a part."""
+
+    #: Its plane, ``float32 [h, w, 3]``.
+    levels: Values
+    #: How much of what touches the part nearby is ground: ``float32 [h, w]``, from 0 to 1.
+    share: Values
+    #: Whether nothing but the ground touches the part.
+    is_closed: bool
+
+
 def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels | None:
-    """The fill of one part with the ground; ``None``: its rim is not flat."""
-    found = flat_ground(source, part, others)
-    if found is None:
+    """The fill of one part with the ground; ``None``: it does not lie on flat ground."""
+    ground = flat_ground(source, part, others)
+    if ground is None:
         return None
-    ground, share = found
-    inside = part > 0
-    covered = inside.astype(np.float32)
-    difference = np.abs(fill - ground).max(axis=2) * covered
-    apart = _summed(difference) / np.maximum(_summed(covered), np.float32(1))
-    trust = np.clip((share - _SOME) / (_NEARLY_ALL - _SOME), 0, 1) * np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
-    return np.asarray(np.rint(fill + (ground - fill) * trust[..., None]), np.uint8)
+    if ground.is_closed:
+        return np.asarray(np.rint(ground.levels), np.uint8)
+    covered = (part > 0).astype(np.float32)
+    difference = np.abs(fill - ground.levels).max(axis=2) * covered
+    apart = _summed(difference, _SIDE) / np.maximum(_summed(covered, _SIDE), np.float32(1))
+    trust = np.clip((ground.share - _SOME) / (_NEARLY_ALL - _SOME), 0, 1)
+    trust *= np.clip((_FAR - apart) / (_FAR - _NEAR), 0, 1)
+    return np.asarray(np.rint(fill + (ground.levels - fill) * trust[..., None]), np.uint8)
 
 
-def flat_ground(source: Pixels, part: Mask, others: Flags) -> tuple[Values, Values] | None:
-    """The plane through the flat rim of ``part`` (``float32 [h, w, 3]``), and how much of the rim nearby is flat.
+def flat_ground(source: Pixels, part: Mask, others: Flags) -> Ground | None:
+    """The ground around ``part`` (``uint8 [h, w]``) in ``source``; ``None``: it does not lie on flat ground.
 
-    That share is ``float32 [h, w]``, from 0 to 1. ``others``: further holes, whose pixels are no rim. ``None``: the rim
-    is not flat.
+    ``others`` (``bool [h, w]``): further holes, whose pixels show no ground.
     """
-    wide = np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)
-    rim = (cv2.dilate(part, wide) > 0) & (part == 0) & ~others
-    if not rim.any():
+    inside = part > 0
+    away = cv2.distanceTransform(np.where(inside, np.uint8(0), np.uint8(1)), cv2.DIST_L2, cv2.DIST_MASK_5)
+    touching = ~inside & ~others & (away <= _TOUCHING_PX)
+    around = ~inside & ~others & (away <= _GROUND_PX)
+    if np.count_nonzero(touching) < _FEW:
         return None
-    seen, weight = source.astype(np.float32), rim.astype(np.float32)
-    count = np.maximum(_summed(weight), np.float32(1e-3))
-    mean = _summed(seen * weight[..., None]) / count[..., None]
-    variance = _summed(np.square(seen).mean(axis=2) * weight) / count - np.square(mean).mean(axis=2)
-    flat = rim & (variance <= _DEVIATION**2)
-    if np.count_nonzero(flat) < _LEAST * np.count_nonzero(rim):
+    seen = source.astype(np.float32)
+    levels = _plane(seen, around, touching)
+    rest = seen - levels
+    far = np.abs(rest).max(axis=2)
+    calm = around & (away > _CALM_PX) & (far <= _GROUND_LEVELS)
+    if np.count_nonzero(calm) < _FEW or float(np.square(rest[calm]).mean()) > _DEVIATION**2:
         return None
-    share = spread(flat.astype(np.float32)[..., None], weight)[..., 0]
-    ground = _plane(seen, flat)
-    return None if ground is None else (ground, np.asarray(share, np.float32))
+    other = (around & (away > _CALM_PX) & (far > _GROUND_LEVELS)).astype(np.uint8)
+    alone = cv2.dilate(other, np.ones((2 * _NEAR_PX + 1,) * 2, np.uint8)) == 0
+    is_ground = np.zeros(part.shape, np.bool_)
+    for where, (most, most_mean) in ((~alone, _STRICT), (alone, _RINGING)):
+        weight = (touching & (far <= most)).astype(np.float32)
+        mean = _summed(rest * weight[..., None], _MEAN_SIDE) / np.maximum(_summed(weight, _MEAN_SIDE), 1)[..., None]
+        is_ground |= where & (weight > 0) & (np.abs(mean).max(axis=2) <= most_mean)
+    share = np.count_nonzero(is_ground) / np.count_nonzero(touching)
+    if share < _LEAST:
+        return None
+    near = spread(is_ground.astype(np.float32)[..., None], touching.astype(np.float32))[..., 0]
+    return Ground(levels, np.asarray(near, np.float32), bool(share >= _CLOSED))
 
 
-def _plane(seen: Values, flat: Flags) -> Values | None:
-    """``float32 [h, w, 3]``: the plane of least absolute residuals through the flat rim; ``None``: none fits."""
-    rows, columns = np.nonzero(flat)
+def _plane(seen: Values, around: Flags, touching: Flags) -> Values:
+    """``float32 [h, w, 3]``: the plane of least absolute residuals through the ground, which touches the part."""
+    rows, columns = np.nonzero(around)
     every = max(1, len(rows) // _MOST_PIXELS)
     rows, columns = rows[::every], columns[::every]
-    height, width = flat.shape
+    height, width = around.shape
     where = np.column_stack((rows / height - 0.5, columns / width - 0.5, np.ones(len(rows))))
     levels = seen[rows, columns].astype(np.float64)
-    weight = np.ones(levels.shape)
     slopes = np.zeros((3, 3))
+    slopes[2] = np.median(seen[touching], axis=0)
     for _ in range(_ROUNDS):
+        residual = np.abs(levels - where @ slopes)
+        weight = (residual.max(axis=1) <= _GROUND_LEVELS)[:, None] / np.maximum(residual, _SMALL)
         for channel in range(3):
             weighted = where * weight[:, channel, None]
             square = weighted.T @ where + np.diag((1e-3, 1e-3, 1e-9)) * len(rows)
             slopes[:, channel] = np.linalg.solve(square, weighted.T @ levels[:, channel])
-        residual = np.abs(levels - where @ slopes)
-        weight = 1 / np.maximum(residual, _SMALL)
-    if (residual.max(axis=1) <= _LEVELS).mean() < _FITTING:
-        return None
     down, across = np.mgrid[0:height, 0:width]
     places = np.stack((down / height - 0.5, across / width - 0.5, np.ones((height, width))), axis=2)
     return np.clip(places @ slopes, 0, 255).astype(np.float32)
 
 
-def _summed(values: Values) -> Values:
-    sums = cv2.boxFilter(values, -1, (_SIDE, _SIDE), normalize=False, borderType=cv2.BORDER_CONSTANT)
+def _summed(values: Values, side: int) -> Values:
+    sums = cv2.boxFilter(values, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
     return np.asarray(sums, np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from model.repair.opacity import Flags, Values, continued, fill_error, texture_of
 from model.repair.seam import spread
+from model.repair.unblending import without_light
 
 Mask = NDArray[np.uint8]
 #: Mean step between neighbours of the surroundings, in levels: larger ones are edges of the picture.
@@ -55,6 +56,11 @@ class Ground:
     def error(self) -> Values:
         """Standard error of the guess, in levels."""
         return fill_error(self.texture, self.depth)
+
+    @cached_property
+    def colour_error(self) -> Values:
+        """The same of the guess's colour, which varies less than its brightness."""
+        return fill_error(texture_of(without_light(self.marked), self.inside), self.depth)
 
     @cached_property
     def within(self) -> Values:

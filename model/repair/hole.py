@@ -96,13 +96,16 @@ def lay(
         if match_colour:
             matched = with_flat_ground(source, rim_matched(source, matched, part), part)
             matched = keep_flat(source, matched, part)
+        laid = cv2.copyTo(matched, part, np.ascontiguousarray(result[window]))
+        if soft is None and not feather_px:
+            result[window] = laid
+            continue
         if soft is None:
             weights = blend_weights(part, feather_px)
         else:
             painted = soft[window]
             core = np.where(painted > 0, np.uint8(0), part)
             weights = np.maximum(blend_weights(core, feather_px), np.minimum(painted / np.float32(127), 1))
-        laid = cv2.copyTo(matched, part, np.ascontiguousarray(result[window]))
         # Inside the feather the fill stands by itself.
         blends = (part > 0) & (weights < 1)
         share = weights[blends][:, None]

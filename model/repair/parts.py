@@ -20,12 +20,12 @@ _MOST_PARTS = 64
 def parts_of(core: Mask) -> Iterator[tuple[Window, Mask]]:
     """Windows around the parts of ``core`` (``uint8 [H, W]``), and in each the paint of its part alone.
 
-    Where there are very many parts, they are one.
+    Windows begin at even places, where samples of colour in a JPEG begin. Very many parts are one.
     """
     left, top, wide, tall = extent(core)
     if not wide:
         return
-    first_row, first_column = max(top - CONTEXT_PX, 0), max(left - CONTEXT_PX, 0)
+    first_row, first_column = _even(top - CONTEXT_PX), _even(left - CONTEXT_PX)
     painted = core[first_row : top + tall + CONTEXT_PX, first_column : left + wide + CONTEXT_PX]
     grouped = cv2.dilate(painted, np.ones((2 * GROUP_PX + 1,) * 2, np.uint8))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(grouped, connectivity=8)
@@ -35,9 +35,13 @@ def parts_of(core: Mask) -> Iterator[tuple[Window, Mask]]:
     margin = CONTEXT_PX - GROUP_PX
     for label in range(1, count):
         left, top, width, height = (int(value) for value in boxes[label][:4])
-        rows = slice(max(top - margin, 0), top + height + margin)
-        columns = slice(max(left - margin, 0), left + width + margin)
+        rows = slice(_even(top - margin), top + height + margin)
+        columns = slice(_even(left - margin), left + width + margin)
         part = np.where(labels[rows, columns] == label, painted[rows, columns], np.uint8(0))
         rows = slice(rows.start + first_row, rows.stop + first_row)
         columns = slice(columns.start + first_column, columns.stop + first_column)
         yield (rows, columns), np.ascontiguousarray(part)
+
+
+def _even(place: int) -> int:
+    return max(place, 0) // 2 * 2

@@ -7,10 +7,16 @@ paint. The share of the step from the ground to the mark that a ring still has t
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.box import Box
+from model.cells import touched_cells
 from model.repair.opacity import Flags, Values
 from model.repair.parts import parts_of
 
@@ -36,6 +42,27 @@ _TINT = 6.0
 _CLEAR, _UNSURE_PX = 2.5, 3
 
 
+#: In a large window, rings are looked at in so many blocks of this side that hold paint, evenly chosen.
+_BLOCK, _BLOCKS = 128, 16
+#: Pixels around a block that decide about it.
+_BEYOND = _GROUND + _GROUND_SIDE // 2
+
+
+class _Rings(NamedTuple):
+    """Sums over the rings around the paint; those of several blocks can be added."""
+
+    #: ``float64 [rings]``, from the first on: pixels, and sums of the products of the steps from the ground to the mark
+    #: and to the pixel, and of the first one's square.
+    number: NDArray[np.float64]
+    along: NDArray[np.float64]
+    size: NDArray[np.float64]
+    #: Pixels of the first ring, and beyond the rings; sums of their squared steps to the mark and to the pixel.
+    near: int
+    step: float
+    far: int
+    texture: float
+
+
 def fitted_hole(pixels: Pixels, painted: Mask) -> tuple[Mask, int]:
     """``uint8 [H, W]``: the paint, widened by what is left of the mark around it; and by how many px at most.
 
@@ -55,6 +82,29 @@ def fitted_hole(pixels: Pixels, painted: Mask) -> tuple[Mask, int]:
 
 def _reach(pixels: Pixels, part: Mask, outside: Values, others: Flags) -> int:
     """The distance in px from the paint of one part up to which the mark shows."""
+    rings: _Rings | None = None
+    for seen, block in _blocks(part):
+        own = _rings(pixels[seen], part[seen], outside[seen], others[seen], block)
+        rings = own if rings is None else _Rings(*map(operator.add, rings, own))
+    return 0 if rings is None else _shown(rings)
+
+
+def _blocks(part: Mask) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Blocks of a window in which rings are looked at: each with its surroundings, and where in them it lies."""
+    height, width = part.shape
+    if part.size <= _BLOCKS * _BLOCK**2:
+        everything = slice(0, height), slice(0, width)
+        yield everything, everything
+        return
+    places = np.argwhere(touched_cells(part, _BLOCK, _BLOCK)) * _BLOCK
+    for top, left in places[np.linspace(0, len(places) - 1, min(_BLOCKS, len(places))).astype(int)]:
+        block = Box(top, left, min(top + _BLOCK, height), min(left + _BLOCK, width))
+        seen = Box(max(top - _BEYOND, 0), max(left - _BEYOND, 0), block.bottom + _BEYOND, block.right + _BEYOND)
+        yield seen.slices, block.within(seen).slices
+
+
+def _rings(pixels: Pixels, part: Mask, outside: Values, others: Flags, block: tuple[slice, slice]) -> _Rings:
+    """The rings within ``block``."""
     seen = pixels.astype(np.float32)
     inside = cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_5)
     apart = cv2.dilate(others.astype(np.uint8), np.ones((2 * _OTHERS_PX + 1,) * 2, np.uint8)) == 0
@@ -62,20 +112,25 @@ def _reach(pixels: Pixels, part: Mask, outside: Values, others: Flags) -> int:
     around = (outside > MOST_PX) & (outside <= _GROUND) & apart
     mark, has_mark = _local_mean(seen, core, _MARK_SIDE)
     ground, has_ground = _local_mean(seen, around.astype(np.float32), _GROUND_SIDE)
-    known = has_mark & has_ground & apart
-    to_mark, to_pixel = mark - ground, seen - ground
-    ring = np.where(known & (part == 0), np.ceil(outside), 0).astype(np.int64).ravel()
-    count, along, size = (
-        np.bincount(ring, values.ravel(), _GROUND + 1)[1 : MOST_PX + _FURTHER + 1]
-        for values in (np.ones(ring.shape), np.einsum("hwc,hwc->hw", to_mark, to_pixel), np.square(to_mark).sum(axis=2))
+    known = (has_mark & has_ground & apart & (part == 0))[block]
+    to_mark, to_pixel = (mark - ground)[block], (seen - ground)[block]
+    ring = np.where(known, np.ceil(outside[block]), 0).astype(np.int64).ravel()
+    square = np.square(to_mark).sum(axis=2)
+    number, along, size = (
+        np.bincount(ring, values.ravel(), _GROUND + 1)[1 : MOST_PX + _FURTHER + 1].astype(np.float64)
+        for values in (np.ones(ring.shape), np.einsum("hwc,hwc->hw", to_mark, to_pixel), square)
     )
-    share = np.where(count >= _FEW, along / np.maximum(size, 1e-6), 0)
-    left = share[:-_FURTHER] - share[_FURTHER:]
-    near, far = ring == 1, around.ravel()
-    if np.count_nonzero(near) < _FEW or not far.any():
+    near, far = square.ravel()[ring == 1], np.square(to_pixel[around[block]]).mean(axis=1)
+    return _Rings(number, along, size, len(near), float(near.sum()) / 3, len(far), float(far.sum()))
+
+
+def _shown(rings: _Rings) -> int:
+    """The distance up to which the mark shows in the rings."""
+    if rings.near < _FEW or not rings.far:
         return 0
-    step = float(np.sqrt(np.square(to_mark).mean(axis=2).ravel()[near].mean()))
-    texture = float(np.sqrt(np.square(to_pixel).mean(axis=2).ravel()[far].mean()))
+    share = np.where(rings.number >= _FEW, rings.along / np.maximum(rings.size, 1e-6), 0)
+    left = share[:-_FURTHER] - share[_FURTHER:]
+    step, texture = float(np.sqrt(rings.step / rings.near)), float(np.sqrt(rings.texture / rings.far))
     least = min(_SHOWS, (_OF_TEXTURE * texture + _LEVELS) / max(step, 1e-6))
     # Where much of it is left, rings are alike, and the share falls further out.
     shows = (left > least) | (share[:-_FURTHER] > _MUCH)

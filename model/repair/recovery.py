@@ -21,6 +21,7 @@ from model.repair.hole import dilate
 from model.repair.opacity import BLACK, WHITE, Values
 from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, parts_of
 from model.repair.records import RecoveryRecord
+from model.repair.unblending import unblended, without_light
 from model.repair.veil import LaidVeil, Veil, find_veils, veil_of
 
 Mask = NDArray[np.uint8]
@@ -40,13 +41,17 @@ _FAINT = 0.004
 _VEIL_ERROR, _RIM_ERROR = 0.02, 0.12
 #: Error of values interpolated across the rim, over the mean step between neighbours; the interpolation's sigma in px.
 _ACROSS_ERROR, _ACROSS_PX = 0.8, 0.8
+#: The fill counts by its error too where it is this near, in both variances.
+_AGREEING = 2.0
+#: Depth in the hole up to which texture alone tells the fill's error, in px, and what each px more adds, in levels of
+#: colour and of brightness.
+_SHALLOW_PX, _DEEPER = 4.0, (1.0, 2.0)
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
 #: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain.
 _LEAST_COLOURED_GAIN, _COLOURED = 0.1, 40.0
-#: The second is low enough that the outline of text, which its mark leaves as it is, speaks against the mark.
-_MOST_MARKED_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 2.35
+_MOST_MARKED_DISTANCE, _MOST_COLOUR_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 8.5, 2.35
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,12 @@ def recover(
     core = np.where(painted > 127, np.uint8(255), np.uint8(0))
     total, true = int(np.count_nonzero(core)), 0.0
 
+    #: The marked picture, without the marks that were found.
+    seen: Pixels = marked
+
     def ground_of(window: Window, part: Mask, around: Mask) -> Ground:
         widened = np.where(around > 0, np.uint8(255), np.uint8(0))
-        before, after = marked[window].astype(np.float32), filled[window].astype(np.float32)
+        before, after = seen[window].astype(np.float32), filled[window].astype(np.float32)
         return Ground(before, after, np.ascontiguousarray(part), widened, noise)
 
     # Large parts first: small ones, such as letters, share their marks.
@@ -93,7 +101,7 @@ def recover(
         around = np.maximum(hole[window], dilate(core[window], _SEEN_PX))
         common = _found(ground_of(window, core[window], around), method="auto")
         known = [common.mark] if common is not None else []
-    for number, (window, part) in enumerate(parts):
+    for number, (window, part) in enumerate(parts):  # which grows by what a mark leaves
         own = _own(hole[window], part)
         ground = ground_of(window, part, np.maximum(own, dilate(part, _SEEN_PX)))
         veil = _shared_veil(ground, known)
@@ -103,10 +111,14 @@ def recover(
             continue
         pixels, share = fused(ground, veil)
         if result is filled:
-            result = filled.copy()
-        inside = own > 0
+            result, seen = filled.copy(), marked.copy()
+        left = np.where(veil.left, np.uint8(255), np.uint8(0))
+        inside = (own > 0) & (dilate(left, _SEEN_PX) == 0)
         result[window][inside] = np.rint(pixels[inside]).astype(np.uint8)
-        true += float(share[part > 0].sum())
+        seen[window][inside] = result[window][inside]
+        if left.any():
+            parts.append((window, left))
+        true += float(share[(part > 0) & inside].sum())
         veils.append(veil.mark)
         if veil.opacity not in {one.opacity for one in known}:
             known.append(veil.mark)
@@ -145,6 +157,7 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.visible > _LEAST_VISIBLE
         and evidence.marked_distance < _MOST_MARKED_DISTANCE
+        and evidence.colour_distance < _MOST_COLOUR_DISTANCE
         and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
     )
 
@@ -154,23 +167,42 @@ def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
 
     Un-blending amplifies noise by 1 / (1 - a), and errors of a by the mark's contrast. At the rim, where a is least
     sure, the un-blended value is averaged with one interpolated between the mark's inside and its outside, by their
-    inverse variances.
+    inverse variances. Where the fill agrees, it counts by its own: on flat ground it is better than any un-blending,
+    and it knows colour better than brightness.
     """
     alpha = veil.alpha
     through = 1 - alpha
-    clean = np.clip((ground.marked - alpha[..., None] * veil.colour) / through[..., None], 0, 255)
+    clean, seen = unblended(ground.marked, alpha, veil.colour, veil.rim)
+    clean = np.clip(clean, 0, 255)
     contrast = np.abs(veil.colour - clean).mean(axis=2)
-    unblended = np.square(ground.noise / through) + np.square(_VEIL_ERROR * contrast * (alpha > _FAINT))
-    at_rim = unblended + np.square(_RIM_ERROR * veil.opacity * contrast / through)
-    known = np.where(veil.rim, np.float32(0), np.float32(1))
+    spoilt = np.square(ground.noise / through) + np.square(_VEIL_ERROR * contrast * (alpha > _FAINT))
+    at_rim = spoilt + np.square(_RIM_ERROR * veil.opacity * contrast / through)
+    known = np.where(veil.rim | veil.rest, np.float32(0), np.float32(1))
     weight = cv2.GaussianBlur(known, (0, 0), _ACROSS_PX)
     across = cv2.GaussianBlur(clean * known[..., None], (0, 0), _ACROSS_PX) / np.maximum(weight, 1e-3)[..., None]
     trust = np.where(weight > 0.02, 1 / (np.square(_ACROSS_ERROR * ground.step) + ground.noise**2), 0)
     trust = np.where(veil.rim, trust * at_rim, 0)[..., None]
-    pixels = (clean + trust * across) / (1 + trust)
-    kept = alpha <= _FAINT
-    share = np.where(veil.rim, 1 / (1 + trust[..., 0]), 1).astype(np.float32)
-    return np.where(kept[..., None], ground.marked, pixels).astype(np.float32), share
+    own = np.where(veil.rim, at_rim, spoilt)
+    pixels, by_fill = np.zeros_like(clean), own
+    # A fill may be off by more than the surroundings' texture deep in a hole.
+    deep = np.maximum(ground.depth - _SHALLOW_PX, 0)
+    sources = [clean, np.asarray(across, np.float32), ground.guess]
+    colours = [without_light(values) for values in sources]
+    lights = [values - colour for values, colour in zip(sources, colours, strict=True)]
+    for (mine, between, fill), error, deeper in (
+        (colours, ground.colour_error, _DEEPER[0]),
+        (lights, ground.error, _DEEPER[1]),
+    ):
+        variance = np.square(error) + np.square(deeper * deep)
+        is_near = np.square(mine - fill).mean(axis=2) < _AGREEING * (variance + own)
+        by_fill = np.where(is_near, own / variance, 0)
+        pixels += (mine + trust * between + by_fill[..., None] * fill) / (1 + trust + by_fill[..., None])
+    share = 1 / (1 + trust[..., 0] + by_fill)
+    kept = np.maximum(alpha, seen) <= _FAINT
+    pixels = np.where(kept[..., None], ground.marked, pixels)
+    pixels = np.where(veil.rest[..., None], veil.instead, pixels)
+    share = np.where(veil.rest, 0, np.where(kept, 1, share))
+    return np.clip(pixels, 0, 255).astype(np.float32), share.astype(np.float32)
 
 
 def _shared_veil(ground: Ground, veils: list[Veil]) -> LaidVeil | None:
@@ -189,9 +221,12 @@ def _veil_in(ground: Ground, method: Method) -> LaidVeil | None:
     window = _fullest(ground.painted, ground.guess)
     marked, guess = (np.ascontiguousarray(whole[window]) for whole in (ground.marked, ground.guess))
     painted, hole = (np.ascontiguousarray(whole[window]) for whole in (ground.painted, ground.hole))
-    veil = _found(Ground(marked, guess, painted, hole, ground.noise), method)
+    veil = _found(Ground(marked, guess, painted, hole, ground.noise), "recover")
     whole = None if veil is None else veil_of(ground, veil.opacity, veil.colour)
-    return whole if whole is not None and (method == "recover" or is_sure(whole, known=True)) else None
+    if veil is None or whole is None:
+        return None
+    # What the window leaves open, the whole part may show.
+    return whole if method == "recover" or is_sure(whole, known=is_sure(veil)) else None
 
 
 def _found(ground: Ground, method: Method) -> LaidVeil | None:

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.cells import touched_cells
+
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 Lab = NDArray[np.float32]
@@ -24,8 +26,8 @@ _MOST = 12.0
 _TEXTURE = 40.0
 #: Most places at which the correction is computed; in larger windows it is on a coarser grid, for it is smooth.
 _ENOUGH_PLACES = 1 << 19
-#: Distance in px within which parts of the hole share one rim, and the width of the rim around them.
-_GROUP_PX, _RIM_PX = 8, 8
+#: Width of the rim around a part of the hole, in px; parts whose rims touch, on cells of so many px, share one.
+_RIM_PX, _CELL = 8, 8
 #: Least share of the rim with exactly one colour, for the background to be uniform. Photographs have grain and are not.
 _COMMON_SHARE = 0.3
 #: If this share of the rim is within this many levels of its median, the part is flat and takes one colour. Else
@@ -81,22 +83,25 @@ def keep_flat(samples: NDArray[Any], fill: NDArray[Any], hole: Mask) -> NDArray[
     If nearly all of the rim around a part has one colour but for fine grain, the part takes it. If much of the rim has
     one colour, fill that is near to it takes it. So a white background stays exactly white.
     """
-    grouped = cv2.dilate(hole, np.ones((2 * _GROUP_PX + 1,) * 2, np.uint8))
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(grouped, connectivity=8)
+    # Of each part with its rim; other parts reach neither.
+    around = np.asarray(cv2.dilate(hole, np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)), np.uint8)
+    cells = touched_cells(around, _CELL, _CELL).view(np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(cells, connectivity=8)
     if count - 1 > _MOST_PARTS:
         return fill
     step = 257 if fill.dtype == np.uint16 else 1
     out = fill.copy()
     for label in range(1, count):
         left, top, width, height = (int(value) for value in boxes[label][:4])
-        window = (
-            slice(max(top - _RIM_PX, 0), top + height + _RIM_PX),
-            slice(max(left - _RIM_PX, 0), left + width + _RIM_PX),
-        )
-        part = ((labels[window] == label) & (hole[window] > 0)).astype(np.uint8)
-        rim = (cv2.dilate(part, np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)) > 0) & (hole[window] == 0)
+        own = labels[top : top + height, left : left + width] == label
+        window = slice(top * _CELL, (top + height) * _CELL), slice(left * _CELL, (left + width) * _CELL)
+        masked = hole[window] > 0
+        near = (around[window] > 0) & own.repeat(_CELL, axis=0).repeat(_CELL, axis=1)[
+            : masked.shape[0], : masked.shape[1]
+        ]
+        rim = near & ~masked
         if rim.any():
-            _flatten(samples[window], out[window], part > 0, rim, step)
+            _flatten(samples[window], out[window], near & masked, rim, step)
     return out
 
 

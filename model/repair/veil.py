@@ -16,7 +16,9 @@ import numpy as np
 
 from model.repair.ground import Below, Ground
 from model.repair.opacity import FREEDOM, Flags, Values, fit_paints
+from model.repair.rest import REACH_PX, rest_of
 from model.repair.shape import GUESS_DEPTH, Plane, marked_share, softened
+from model.repair.unblending import LUMA
 
 #: Opacities beyond this hide the picture.
 MOST_OPACITY = 0.9
@@ -32,6 +34,9 @@ _TURNS, _ROUNDS, _LAST_ROUNDS = 3, 8, 12
 _NEAR, _SAME_OPACITY, _SAME_LEVELS = 1.5, 0.03, 8.0
 #: Standard error up to which an opacity is read anew in another place.
 _CLOSE = 0.01
+#: Distance from the guess (:class:`Evidence`), times its share of the paint, up to which the paint beside the mark is
+#: the picture's; and distance of paint away from the mark that lies over something else.
+_EXPLAINED, _ANOTHERS = 2.35, 2.35
 #: Probability of a pixel that surely carries the mark.
 _SURELY = 0.85
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -65,9 +70,13 @@ class Evidence:
     #: Share of the painted pixels that carry the mark.
     coverage: float
     #: Mean squared distance from the guess, in its variances (at most 20 at a pixel): of the un-blended pixels, and of
-    #: the painted pixels that do not carry the mark.
+    #: the painted pixels that are the picture's.
     marked_distance: float
     other_distance: float
+    #: The same of the un-blended pixels' colour alone, which varies less than brightness.
+    colour_distance: float
+    #: Share of the painted pixels that are neither the picture's nor under the mark.
+    rest: float
     #: Mean step from the picture to the mark, in levels.
     visible: float
 
@@ -101,6 +110,12 @@ class LaidVeil(Veil):
 
     #: Where it was found, and each pixel's probability of carrying it.
     turn: Turn = field(repr=False)
+    #: ``bool [H, W]``: pixels that are neither the picture's nor under this mark.
+    rest: Flags = field(repr=False)
+    #: ``float32 [H, W, 3]``: the picture there, as guessed.
+    instead: Values = field(repr=False)
+    #: ``bool [H, W]``: paint away from this mark, over what may be another.
+    left: Flags = field(repr=False)
 
     @cached_property
     def _softened(self) -> tuple[Values, Flags]:
@@ -250,6 +265,14 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     painted, marked = ground.painted > 0, turn.share > 0.5
     step = turn.opacity / (1 - turn.opacity) * np.abs(turn.colour - ground.marked).mean(axis=2)
     read = turn.read
+    others = painted & ~marked
+    rest, instead = np.zeros_like(marked), ground.guess
+    if _distance(ground, turn, others, 0) * (1 - marked[painted].mean()) > _EXPLAINED:
+        clean = (ground.marked - turn.opacity * turn.colour) / (1 - turn.opacity)
+        rest, instead = rest_of(ground, marked, np.where(marked[..., None], clean, ground.marked).astype(np.float32))
+    left = painted & (cv2.dilate(marked.astype(np.uint8), np.ones((2 * REACH_PX + 1,) * 2, np.uint8)) == 0)
+    if np.count_nonzero(left) < _LEAST_PAINTED or _distance(ground, turn, left, 0) < _ANOTHERS:
+        left = np.zeros_like(left)
     evidence = Evidence(
         apart=abs(read.opacity - turn.opacity),
         opacity_error=read.error,
@@ -258,10 +281,12 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
         painted=int(np.count_nonzero(painted)),
         coverage=float(marked[painted].mean()),
         marked_distance=_distance(ground, turn, painted & marked, turn.opacity),
-        other_distance=_distance(ground, turn, painted & ~marked, 0),
+        colour_distance=_colour_distance(ground, turn, painted & marked),
+        other_distance=_distance(ground, turn, others & ~rest & ~left, 0),
+        rest=float(rest[painted].mean()),
         visible=float(step[marked].mean()) if marked.any() else 0.0,
     )
-    return LaidVeil(turn.opacity, turn.colour, evidence, turn)
+    return LaidVeil(turn.opacity, turn.colour, evidence, turn, rest, instead, left)
 
 
 def _distance(ground: Ground, turn: Turn, where: Flags, opacity: float) -> float:
@@ -270,3 +295,13 @@ def _distance(ground: Ground, turn: Turn, where: Flags, opacity: float) -> float
     clean = (ground.marked[where] - opacity * turn.colour) / (1 - opacity)
     variance = np.square(ground.error[where]) + (ground.noise / (1 - opacity)) ** 2
     return float(np.minimum(np.square(clean - ground.guess[where]).mean(axis=1) / variance, 20).mean())
+
+
+def _colour_distance(ground: Ground, turn: Turn, where: Flags) -> float:
+    if np.count_nonzero(where) < _LEAST_MARKED:
+        return 0.0
+    clean = (ground.marked[where] - turn.opacity * turn.colour) / (1 - turn.opacity)
+    away = clean - ground.guess[where]
+    away -= (away @ LUMA)[:, None]
+    variance = np.square(ground.colour_error[where]) + (ground.noise / (1 - turn.opacity)) ** 2
+    return float(np.minimum(np.square(away).mean(axis=1) / variance, 20).mean())

@@ -53,18 +53,19 @@ def find(
     feather_px: int | None = None,
     method: Method = "auto",
     costs: Costs | None = None,
+    decoded: Callable[[bytes, Limits], Document] = decode,
     step: Callable[[], AbstractContextManager[None]] = nullcontext,
     on_page: Callable[[], None] = lambda: None,
 ) -> TextMarks:
     """Decode ``source``, find the lines of text that are ``wanted``, and plan their repair.
 
-    ``step`` is entered for the decoding and for each searched page; ``on_page`` is called before each, and may raise.
+    ``decoded`` stands for :func:`model.imaging.coding.decode`. ``step`` is entered for each searched page; ``on_page``
+    is called before each, and may raise.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
     """
-    with step():
-        document = decode(source, limits)
+    document = decoded(source, limits)
     marks: list[Line] = []
     masks: list[Mask] = []
     doubts: set[Doubt] = set()

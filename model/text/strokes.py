@@ -2,7 +2,8 @@
 
 A mask of strokes keeps the picture between the letters, from which the network continues. All ink is lighter or all
 ink is darker than its background, and strokes are thin compared with the line's height. A closing or an opening by a
-disc wider than a stroke therefore removes exactly the ink (a top-hat).
+disc wider than a stroke therefore removes exactly the ink (a top-hat), and other thin parts of the picture, such as a
+gap beside an arm. Those reach out of the line's shape: they count as ink only within the line itself.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ _CHUNK, _SPACE = 3.0, 0.7
 _MOST_BARE = 0.6
 #: Least step from background to ink, in levels.
 _LEAST_STEP = 6.0
+#: The steps around a line that its ink exceeds: their percentile, and the reach in heights of the line.
+_AROUND, _AROUND_REACH = 80.0, 0.6
+#: Least share of a part's area outside of a line's shape that makes it a part of the picture, and the widening of such
+#: parts as a share of the line's height.
+_FOREIGN_SHARE, _FOREIGN_GROWN = 0.5, 0.04
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,27 +72,32 @@ def _strokes(part: Pixels, shape: Mask, corners: NDArray[np.float32], height: fl
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     inside = shape > 0
     along = _along(corners, part.shape[:2])
-    best, drawn = 0.0, None
+    ring = (_widened(shape, _AROUND_REACH * height) > 0) & ~inside
+    best, drawn, crossing = 0.0, None, np.zeros_like(inside)
     for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
         steps = cv2.GaussianBlur(cv2.morphologyEx(part, how, disc).astype(np.float32).max(axis=2), (0, 0), 0.7)
-        levels = _levels(steps, inside, along, _CHUNK * height)
-        ink = _grown(steps >= levels, steps >= np.maximum(levels / 2, _LEAST_STEP)) & inside
+        foreign = np.zeros_like(inside)
+        # Once with all that is thin, and once without what does not belong to the line.
+        for _ in range(2):
+            sure, likely = _levels(steps, inside & ~foreign, ring & ~foreign, along, _CHUNK * height)
+            foreign |= _foreign(steps >= sure, inside)
+            foreign = _widened(foreign.astype(np.uint8), _FOREIGN_GROWN * height) > 0
+        every = _grown(steps >= sure, steps >= likely) & inside
+        own, ink = inside & ~foreign, every & ~foreign
         if not _LEAST_SHARE <= float(ink.sum()) / max(float(inside.sum()), 1.0) <= _MOST_SHARE:
             continue
         # The contrast of ink and background decides the polarity.
-        apart = float(steps[ink].mean() - steps[inside & ~ink].mean()) / (float(steps[inside].std()) + 1)
+        apart = float(steps[ink].mean() - steps[own & ~ink].mean()) / (float(steps[own].std()) + 1)
         if apart > best:
-            best, drawn = apart, ink
+            best, drawn, crossing = apart, ink, every & foreign
     if drawn is None:
         return None
     bare = _bare(drawn, inside, along, height)
     if float((bare & inside).sum()) > _MOST_BARE * float(inside.sum()):
         return None
-    reach = max(1, round(_STROKE_GROWN * height))
-    ink = np.asarray(
-        cv2.dilate(drawn.astype(np.uint8) * 255, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8
-    )
-    return np.where(inside & ((ink > 0) | bare), np.uint8(255), np.uint8(0))
+    ink = _widened(drawn.astype(np.uint8), max(1, _STROKE_GROWN * height)) > 0
+    unsure = (bare | crossing) & (_shape(corners, part.shape[:2], 1) > 0)
+    return np.where(inside & (ink | unsure), np.uint8(255), np.uint8(0))
 
 
 def _along(corners: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -99,17 +110,37 @@ def _along(corners: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
 
 
 def _levels(
-    steps: NDArray[np.float32], inside: NDArray[np.bool_], along: NDArray[np.float32], length: float
-) -> NDArray[np.float32]:
-    """Otsu's threshold between background and ink, for each stretch of the line: the background changes along it."""
-    levels = np.full(steps.shape, _LEAST_STEP, np.float32)
+    steps: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    ring: NDArray[np.bool_],
+    along: NDArray[np.float32],
+    length: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The least steps of sure and of likely ink, for each stretch of the line: the background changes along it.
+
+    The first is Otsu's threshold between background and ink, the second half of it. Both exceed the steps of ``ring``.
+    """
+    sure = np.full(steps.shape, _LEAST_STEP, np.float32)
+    likely = sure.copy()
     stretch = np.floor(along / length).astype(np.int32)
     for number in np.unique(stretch[inside]):
-        stretch_pixels = inside & (stretch == number)
-        values = np.minimum(steps[stretch_pixels], 255).astype(np.uint8).reshape(-1, 1)
+        here = stretch == number
+        values = np.minimum(steps[inside & here], 255).astype(np.uint8).reshape(-1, 1)
         level, _ = cv2.threshold(values, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-        levels[stretch_pixels] = max(float(level), _LEAST_STEP)
-    return levels
+        around = steps[ring & here]
+        least = max(_LEAST_STEP, float(np.percentile(around, _AROUND)) if around.size else 0.0)
+        sure[here], likely[here] = max(float(level), least), max(float(level) / 2, least)
+    return sure, likely
+
+
+def _foreign(thin: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The connected parts of ``thin`` that lie mostly outside of the line's shape."""
+    count, labels = cv2.connectedComponents(thin.astype(np.uint8), connectivity=8)
+    areas = np.bincount(labels.ravel(), minlength=count)
+    outside = areas - np.bincount(labels[inside], minlength=count)
+    foreign = outside > _FOREIGN_SHARE * areas
+    foreign[0] = False
+    return np.asarray(foreign[labels])
 
 
 def _bare(
@@ -138,5 +169,10 @@ def _grown(sure: NDArray[np.bool_], likely: NDArray[np.bool_]) -> NDArray[np.boo
 def _shape(corners: NDArray[np.float32], size: tuple[int, int], grown: float) -> Mask:
     shape = np.zeros(size, np.uint8)
     cv2.fillPoly(shape, [np.rint(corners).astype(np.int32)], 255)
-    reach = max(1, round(grown))
+    return _widened(shape, max(1, grown))
+
+
+def _widened(shape: Mask, by: float) -> Mask:
+    """``shape``, widened by so many px in all directions."""
+    reach = round(by)
     return np.asarray(cv2.dilate(shape, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8)

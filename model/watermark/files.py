@@ -5,7 +5,7 @@ A file without a found mark is returned bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,12 +15,12 @@ from model.engine.plan import make_plan
 from model.imaging import Limits
 from model.imaging.coding import decode
 from model.imaging.metadata.provenance import Label
-from model.imaging.picture import Page
+from model.imaging.picture import Document, Page
 from model.repair.cutouts import Cutout
 from model.repair.hole import Mask
 from model.repair.noise import coding_noise
 from model.repair.records import MarksRecord
-from model.repair.task import Task, is_opaque, write
+from model.repair.task import Repaired, Task, is_opaque, write
 from model.watermark.remove import Fill, Removal, finish, prepare
 from model.watermark.template import Template
 from model.watermark.transparency import clear
@@ -61,15 +61,18 @@ def clean(
     fill: Fill | None = None,
     output: str | None = None,
     label: Label | None = None,
+    decoded: Callable[[bytes, Limits], Document] = decode,
+    written: Callable[..., Repaired] = write,
 ) -> Cleaned:
     """``source`` without the marks of ``templates``.
 
-    ``fill``: the network, called only for pictures whose marks are dense or do not un-blend well.
+    ``fill``: the network, called only for pictures whose marks are dense or do not un-blend well. ``decoded`` and
+    ``written`` stand for :func:`model.imaging.coding.decode` and :func:`model.repair.task.write`.
 
     Raises:
         ImageRejected: the picture cannot be worked on.
     """
-    document = decode(source, limits)
+    document = decoded(source, limits)
     noise = coding_noise(document)
     tasks, results, removals = [], [], []
     for number, page in enumerate(document.pages):
@@ -84,7 +87,7 @@ def clean(
     if not any(removal.changed.any() for removal in removals):
         return Cleaned(source, tuple(removals), {"format": document.probe.format, **_record(removals)})
     whole = replace(tasks[0], following=tuple(tasks[1:]), document=document)
-    repaired = write(whole, results, output=output, label=label)
+    repaired = written(whole, results, output=output, label=label)
     return Cleaned(repaired.data, tuple(removals), {**repaired.record, **_record(removals)}, whole, tuple(results))
 
 

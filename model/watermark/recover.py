@@ -158,7 +158,7 @@ def _ground(ring: Values, given: Values, part: Mask, outside: Mask) -> tuple[Val
     if float(ring.std(axis=0).max()) <= _FLAT and apart <= 3 * _FLAT:
         return np.broadcast_to(middle, given.shape), np.ones(part.shape, np.bool_)
     found = flat_ground(given.astype(np.uint8), np.where(part, np.uint8(255), np.uint8(0)), ~outside & ~part)
-    return None if found is None else (found[0], found[1] >= _NEARLY_ALL)
+    return None if found is None else (found.levels, found.share >= _NEARLY_ALL)
 
 
 def _wider(mask: Mask, px: int) -> Mask:

@@ -99,8 +99,8 @@ class Buckets:
             timeout_s=settings.s3_timeout_s,
         )
 
-    def get(self, url: str, *, max_bytes: int) -> bytes:
-        """The bytes at ``s3://bucket/key``.
+    def get(self, url: str, *, max_bytes: int) -> tuple[bytes, str]:
+        """The bytes at ``s3://bucket/key``, and the ETag of the version that they are.
 
         Raises:
             BlobNotFound: no such object.

@@ -10,7 +10,7 @@ from typing import IO, Any
 from botocore.exceptions import ClientError
 
 from storage.blobs.base import BlobStat, PresignedRequest, attachment, check_key
-from storage.blobs.s3_calls import MISSING, Clients, error_code, guarded, pieces, translated
+from storage.blobs.s3_calls import MISSING, Clients, error_code, got, guarded, translated
 from storage.blobs.s3_cors import let_page_in
 from storage.blobs.signing import Address, signed_link
 from storage.breaker import Breaker
@@ -39,15 +39,19 @@ class S3Reader:
         self._timeout_s = timeout_s
         self._clients = Clients(region, access_key_id, secret_access_key)
 
-    def read(self, bucket: str, key: str, *, max_bytes: int) -> bytes:
-        """The bytes. Raises BlobNotFound, BlobTooLarge (before reading more than ``max_bytes``)."""
+    def read(self, bucket: str, key: str, *, max_bytes: int) -> tuple[bytes, str]:
+        """The bytes, and the ETag of the version that they are.
+
+        Raises BlobNotFound, BlobTooLarge (before reading more than ``max_bytes``).
+        """
         with translated(f"s3://{bucket}/{key}"):
-            return b"".join(pieces(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s))
+            etag, pieces = got(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s)
+            return b"".join(pieces), etag
 
     def download(self, bucket: str, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         """As :meth:`read`, into a file, with only a part in memory."""
         with translated(f"s3://{bucket}/{key}"):
-            file.writelines(pieces(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s))
+            file.writelines(got(self._clients.at(self._endpoint_url), bucket, key, max_bytes, self._timeout_s)[1])
 
     def objects(self, bucket: str, prefix: str) -> Iterator[S3Object]:
         """All objects whose keys begin with ``prefix``, in the order of their keys."""
@@ -131,17 +135,17 @@ class S3Blobs:
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         name = self._name(key)
         with guarded(key, self._breaker):
-            return b"".join(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
+            return b"".join(got(self._client(), self._bucket, name, max_bytes, self._timeout_s)[1])
 
     def read(self, key: str) -> Iterator[bytes]:
         name = self._name(key)
         with guarded(key, self._breaker):
-            yield from pieces(self._client(), self._bucket, name, None, self._timeout_s)
+            yield from got(self._client(), self._bucket, name, None, self._timeout_s)[1]
 
     def download(self, key: str, file: IO[bytes], *, max_bytes: int) -> None:
         name = self._name(key)
         with guarded(key, self._breaker):
-            file.writelines(pieces(self._client(), self._bucket, name, max_bytes, self._timeout_s))
+            file.writelines(got(self._client(), self._bucket, name, max_bytes, self._timeout_s)[1])
 
     def stat(self, key: str) -> BlobStat:
         name = self._name(key)

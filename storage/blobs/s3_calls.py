@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -73,14 +73,20 @@ class Clients:
         return client
 
 
-def pieces(client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s: float) -> Iterator[bytes]:
-    """Yields the whole body as it arrives, or raises.
+def got(
+    client: Any, bucket: str, name: str, max_bytes: int | None, timeout_s: float
+) -> tuple[str, Generator[bytes, None, None]]:
+    """An object's ETag, without quotes, and its whole body as it arrives, which raises where that breaks off.
 
     It reads from the underlying stream, which returns the bytes that have arrived. The body's own read waits for the
     requested number of bytes, so that a dripping server could hold a thread for hours.
     """
     until = time.monotonic() + timeout_s
     answer = client.get_object(Bucket=bucket, Key=name)
+    return answer["ETag"].strip('"'), _pieces(answer, max_bytes, timeout_s, until)
+
+
+def _pieces(answer: Any, max_bytes: int | None, timeout_s: float, until: float) -> Generator[bytes, None, None]:
     left = answer["ContentLength"]
     with closing(answer["Body"]) as body:
         if max_bytes is not None and left > max_bytes:

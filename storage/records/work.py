@@ -99,6 +99,8 @@ class LeasedImage:
     job_options: Document
     own_options: Document | None = None
     attempt: int
+    #: Codes of the attempts before that failed or were lost.
+    earlier_codes: tuple[str, ...] = ()
     #: W3C ``traceparent`` of the job's submission, where that was traced.
     trace: str | None = None
 

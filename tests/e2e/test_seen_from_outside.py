@@ -17,7 +17,7 @@ from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests import patient
 from tests.catalogue import bar_mask, picture, png
 from tests.running import cleanplate, running, until
-from tests.servers import environment, free_port
+from tests.servers import free_port
 from tests.unit.cleanplate.telemetry.test_metrics import samples
 from tests.webhook_receiver import Receiver, receiver_running
 
@@ -58,7 +58,7 @@ def test_a_run_appears_in_logs_metrics_and_one_trace(server_settings: Settings, 
     _, key = create_key(database, ensure_tenant(database, "shop"), "a key")
     database.close()
     with receiver_running() as collector, receiver_running() as receiver, ExitStack() as stack:
-        variables = environment(settings) | {
+        variables = settings.environment() | {
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }

@@ -22,7 +22,7 @@ from tests.catalogue import Catalogue, bar_mask, catalogue_in, dotted_mask, pict
 from tests.faults.balance import imbalances
 from tests.faults.s3_proxy import S3Proxy, s3_proxy
 from tests.running import MODULE, Running, running, until
-from tests.servers import PostgresServer, RedisServer, S3Server, environment
+from tests.servers import PostgresServer, RedisServer, S3Server
 from tests.webhook_receiver import Receiver, receiver_running
 
 SIDE = 1024
@@ -86,7 +86,7 @@ class Service:
 
     def _start(self, command: str) -> Running:
         log_path = self._logs / f"{len(list(self._logs.iterdir()))}-{command}.log"
-        settings = environment(self.settings)
+        settings = self.settings.environment()
         return self._running.enter_context(
             running(command, settings=settings, log_path=log_path, program=self._program)
         )

@@ -1,15 +1,18 @@
 """``python -m tests.faults.null_worker``: a worker whose engine does nothing, for the soak: it starts quickly.
 
-Queue, leases, heartbeats, finisher and blob store are the product's own; there is no picture and no network.
+Queue, leases, heartbeats, finisher and blob store are the product's own; there is no network. With
+``CLEANPLATE_CODERS`` its pictures go through coders, with a fill of their inverted colours.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from queue import Empty
 
-from cleanplate.base.settings import load_settings
+from cleanplate.base.image_records import ImageRecord
+from cleanplate.base.settings import Settings, load_settings
 from cleanplate.telemetry import logs
 from storage.blobs import open_blobs
 from storage.database import Database
@@ -17,7 +20,9 @@ from storage.errors import LedgerUnavailable
 from storage.ledger.images.leases import lease_images
 from storage.records import ImageState, Outcome, Priority
 from workers.device.images.finisher import Finisher
+from workers.device.images.outcomes import failure
 from workers.device.lease import LeaseHeartbeat, lease_on_images
+from workers.errors import CoderLost
 from workers.shared.queue import make_celery
 
 #: One image in this number fails.
@@ -30,6 +35,7 @@ def main() -> None:
     logs.configure(settings)
     database, blobs, celery = Database.connect(settings.sqlalchemy_url), open_blobs(settings), make_celery(settings)
     name = f"null:{os.getpid()}:null"
+    made = made_by_coders(settings) if settings.coders > 0 else lambda source: source
     with celery.connection() as connection:
         queue = connection.SimpleQueue(celery.amqp.queues[Priority.BULK.value])
         while True:
@@ -64,13 +70,35 @@ def main() -> None:
                             ),
                         )
                         continue
+                    try:
+                        result = made(blobs.get(image.source_key, max_bytes=1 << 20))
+                    except CoderLost as error:
+                        finisher.add(image, failure(image, error, ImageRecord(worker=name)))
+                        continue
                     key = f"t/{image.tenant_id}/jobs/{image.job_id}/results/{image.id}.png"
-                    blobs.put(key, blobs.get(image.source_key, max_bytes=1 << 20), content_type="image/png")
+                    blobs.put(key, result, content_type="image/png")
                     finisher.add(
                         image,
                         Outcome(image_id=image.id, state=ImageState.SUCCEEDED, result_key=key, tiles_done=1),
                     )
             message.ack()
+
+
+def made_by_coders(settings: Settings) -> Callable[[bytes], bytes]:
+    """Repairs a picture that is its own mask."""
+    from model.imaging import Limits, probe
+    from workers.device.coders.pool import Coders
+    from workers.device.coders.work import Wishes, finish, read_sharing
+
+    coders, limits = Coders(settings.coders, settings.stuck_s), Limits(1 << 20, 1 << 20)
+
+    def made(source: bytes) -> bytes:
+        memory = coders.run(probe, len(source), source, limits).memory
+        task = coders.run(read_sharing, memory, source, source, limits=limits)
+        fills = [255 - part.picture.pixels for part in task.parts]
+        return coders.run(finish, memory, task, fills, Wishes()).repaired.data
+
+    return made
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Random kills, freezes, cuts and losses, as long as asked: ``python -m tests.faults.soak --seed 7 --images 5000``.
 
 The soak kills null workers and the dispatcher with ``kill -9`` while they run jobs on a real Postgres and Redis, stops
-them for up to longer than a lease, cuts their connections, and empties Redis; at the end all accounts must balance. It
-prints the time after which images of dead workers were queued again and leased again, and the longest time without an
-image that ended, which is that of any loss.
+them for up to longer than a lease, cuts their connections, and empties Redis; at the end all accounts must balance.
+With ``--coders`` the workers' coders are among the victims; a picture at which two of them die fails, as in the
+service. The soak prints the time after which images of dead workers were queued again and leased again, and the longest
+time without an image that ended, which is that of any loss.
 Few kills show the cost of one death. With one kill for every 25 images, most images of the run belong to dead workers:
 each travels alone and waits for the others, and a dispatcher that was stopped for long waits for heartbeats before it
 reaps.
@@ -45,10 +46,12 @@ from storage.ledger.webhooks.endpoints import create_endpoint
 from storage.migrate import migrate
 from storage.records import ENDED, NewImage, NewJob
 from storage.tables import attempts, images, jobs, webhook_outbox
+from tests.catalogue import bar_mask, png
 from tests.faults.balance import imbalances
-from tests.running import REPOSITORY, clean_environment, kill
-from tests.servers import PostgresServer, RedisServer, environment, start_server
+from tests.running import REPOSITORY, children, clean_environment, kill
+from tests.servers import PostgresServer, RedisServer, start_server
 from tests.shop import RIGHTS
+from workers.errors import CoderLost
 
 WORKERS = 4
 JOB = 500
@@ -57,6 +60,8 @@ DISPATCH = ["cleanplate", "dispatch"]
 DISPATCHER_SHARE = 12
 #: Of twelve troubles, so many are of each kind.
 TROUBLES = {"kill": 7, "freeze": 2, "cut": 2, "flush": 1}
+#: With coders, so many beside them are the death of one.
+CODERS_SHARE = 8
 #: Seconds for which a process is stopped, in leases.
 FROZEN_LEASES = (0.1, 1.5)
 #: Seconds between two checks, each of which may kill once.
@@ -79,10 +84,13 @@ class Report:
     recoveries_s: list[float] = field(default_factory=list)
     #: Longest time in which no image ended.
     pause_s: float = 0.0
+    #: Attempts that were lost with their coder, and images that failed so.
+    coders_lost: int = 0
+    failed_by_coders: int = 0
 
     def lines(self) -> list[str]:
         return [
-            ", ".join(f"{self.troubles[kind]} × {kind}" for kind in TROUBLES)
+            ", ".join(f"{self.troubles[kind]} × {kind}" for kind in (*TROUBLES, "coder"))
             + f" over {self.images} images in {self.seconds:.0f} s; at most {self.pause_s:.1f} s without an end",
             f"{self.lost} lost, {self.twice} counted twice, {len(self.imbalances)} accounts out of balance",
             f"{len(self.returns_s)} images of dead workers, from the last heartbeat on: "
@@ -90,6 +98,7 @@ class Report:
                 f"{state} again median {statistics.median(waits or [0]):.1f} s, slowest {max(waits, default=0):.1f} s"
                 for state, waits in (("queued", self.returns_s), ("leased", self.recoveries_s))
             ),
+            f"{self.coders_lost} attempts lost with a coder, by which {self.failed_by_coders} images failed",
             *self.imbalances,
         ]
 
@@ -98,9 +107,10 @@ class Processes:
     """Workers and a dispatcher; a killed process is started again at once."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        self._environment = clean_environment(environment(settings))
+        self._environment = clean_environment(settings.environment())
         self._log = stack.enter_context((settings.home / "soak.log").open("ab"))
         self._lease_s = settings.lease_s
+        self._troubles = TROUBLES | ({"coder": CODERS_SHARE} if settings.coders > 0 else {})
         self._broker_url = settings.broker_url.get_secret_value()
         self._running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
         #: Stopped processes, each with the time at which it goes on.
@@ -124,7 +134,7 @@ class Processes:
 
     def trouble_one(self, chance: random.Random, database: Database) -> str | None:
         """Kill or stop the dispatcher or a worker that has leased images, or harm a server; what was done."""
-        kind = chance.choices([*TROUBLES], [*TROUBLES.values()])[0]
+        kind = chance.choices([*self._troubles], [*self._troubles.values()])[0]
         if kind == "cut" and database.on_postgres:
             cut_connections(database)
             return kind
@@ -132,6 +142,11 @@ class Processes:
             with redis.Redis.from_url(self._broker_url) as client:
                 client.flushdb()
             return kind
+        if kind == "coder":
+            coders = [coder for worker in self.workers for server in children(worker) for coder in children(server)]
+            if coders:
+                kill(chance.choice(coders))
+            return kind if coders else None
         victim = self._victim(chance, database)
         if victim is None:
             return None
@@ -247,7 +262,7 @@ def submit(database: Database, blobs: Blobs, number: int) -> int:
     tenant = ensure_tenant(database, "soak")
     endpoint = create_endpoint(database, tenant, "https://shop.example/hook")[0].id
     (source,) = create_uploads(database, tenant, [("a.png", "image/png")], expires_in_s=1e6)
-    blobs.put(source.key, b"a picture", content_type="image/png")
+    blobs.put(source.key, png(bar_mask()), content_type="image/png")
     picture = NewImage(name="a.png", source_upload_id=source.id, mask=FileMask(upload_id=source.id))
     job = NewJob(images=[picture] * number, rights=RIGHTS, webhook_endpoint_id=endpoint)
     submit_job(database, tenant, job)
@@ -287,7 +302,8 @@ def _report(database: Database, died: dict[int, datetime], settings: Settings) -
         lost = connection.scalar(select(func.count()).where(images.c.state.not_in(ENDED)))
         again = (
             select(attempts.c.image_id)
-            .where(attempts.c.outcome.in_(["succeeded", "failed"]))
+            # An attempt that ended with its coder is followed by another.
+            .where(attempts.c.outcome.in_(["succeeded", "failed"]), attempts.c.code.is_distinct_from(CoderLost.code))
             .group_by(attempts.c.image_id)
             .having(func.count() > 1)
         )
@@ -298,9 +314,12 @@ def _report(database: Database, died: dict[int, datetime], settings: Settings) -
             for row in connection.execute(next_attempts)
             if (pid := int(row.worker.split(":")[1])) in died
         ]
+        by_coders = select(func.count()).select_from(attempts).where(attempts.c.code == CoderLost.code)
+        coders_lost = connection.scalar(by_coders) or 0
+        failed = connection.scalar(select(func.count()).where(images.c.error_code == CoderLost.code)) or 0
     returns = [(row.ended_at - heard).total_seconds() for row, heard in recovered]
     recoveries = [(row.started_at - heard).total_seconds() for row, heard in recovered]
-    return Report(0, Counter(), 0.0, [], int(lost or 0), twice, returns, recoveries)
+    return Report(0, Counter(), 0.0, [], int(lost or 0), twice, returns, recoveries, 0.0, int(coders_lost), int(failed))
 
 
 def main() -> None:
@@ -308,6 +327,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--coders", type=int, default=0, help="coders of each worker")
     parser.add_argument("--minutes", type=float, default=0, help="submit more for this time")
     arguments = parser.parse_args()
     logs.configure(Settings(log_level="error"))
@@ -320,6 +340,7 @@ def main() -> None:
             broker_url=SecretStr(broker.new_database()),
             max_attempts=100,
             log_level="warning",
+            coders=arguments.coders,
         )
         report = soak(
             settings, seed=arguments.seed, count=arguments.images, kills=arguments.kills, minutes=arguments.minutes

@@ -13,7 +13,6 @@ import pytest
 
 from cleanplate.base.settings import Settings
 from tests.running import Running, kill, running, until
-from tests.servers import environment
 
 FAILOVER_S = 10.0
 
@@ -23,7 +22,7 @@ def dispatcher(server_settings: Settings, tmp_path: Path) -> Iterator[Callable[[
     """Starts dispatchers of one service."""
     with ExitStack() as stack:
         yield lambda name: stack.enter_context(
-            running("dispatch", settings=environment(server_settings), log_path=tmp_path / name)
+            running("dispatch", settings=server_settings.environment(), log_path=tmp_path / name)
         )
 
 

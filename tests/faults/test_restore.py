@@ -18,7 +18,7 @@ from tests.catalogue import Catalogue, bar_mask, catalogue_in, dotted_mask, pict
 from tests.faults.balance import imbalances
 from tests.faults.conftest import hasty
 from tests.running import Running, cleanplate, running, until
-from tests.servers import PostgresServer, RedisServer, environment
+from tests.servers import PostgresServer, RedisServer
 
 SIDE = 768
 
@@ -29,7 +29,7 @@ def at_work(settings: Settings, logs: Path) -> Iterator[list[Running]]:
     logs.mkdir()
     with ExitStack() as stack:
         yield [
-            stack.enter_context(running(program, settings=environment(settings), log_path=logs / program))
+            stack.enter_context(running(program, settings=settings.environment(), log_path=logs / program))
             for program in ("dispatch", "worker")
         ]
 
@@ -109,7 +109,7 @@ def test_a_dump_amid_a_job_loses_nothing_that_was_acknowledged(
         assert isinstance(blobs, S3Blobs)
         copy_bucket(first.blobs, blobs)
     restore(postgres_server, tmp_path / "ledger.dump", settings.database_url.get_secret_value())
-    assert cleanplate("migrate", settings=environment(settings)).returncode == 0
+    assert cleanplate("migrate", settings=settings.environment()).returncode == 0
 
     with catalogue_in(settings) as second:
         done = [image for image in second.images(job) if image.state is ImageState.SUCCEEDED]
@@ -117,7 +117,7 @@ def test_a_dump_amid_a_job_loses_nothing_that_was_acknowledged(
         # As if the copy of the bucket had missed it.
         lost = done[0]
         blobs.delete(lost.result_key or "")
-        reconciled = cleanplate("reconcile", settings=environment(settings))
+        reconciled = cleanplate("reconcile", settings=settings.environment())
         assert reconciled.returncode == 1, reconciled.stderr
         kinds = {line.split()[1]: line.split()[0] for line in reconciled.stdout.splitlines()}
         assert kinds[lost.result_key] == "result"
@@ -126,18 +126,18 @@ def test_a_dump_amid_a_job_loses_nothing_that_was_acknowledged(
         assert {key for key in unnamed if late.id in key or "/uploads/" in key} == unnamed
         assert any(late.id in key for key in unnamed)
         assert set(kinds.values()) == {"unnamed", "result"}
-        mended = cleanplate("reconcile", "--requeue", "--delete", settings=environment(settings))
+        mended = cleanplate("reconcile", "--requeue", "--delete", settings=settings.environment())
         assert mended.returncode == 0, mended.stdout + mended.stderr
 
         with at_work(settings, tmp_path / "logs-elsewhere"):
             wait_until_done(second, job)
-        agreed = cleanplate("reconcile", settings=environment(settings))
+        agreed = cleanplate("reconcile", settings=settings.environment())
         assert (agreed.returncode, agreed.stdout) == (0, ""), agreed.stdout
         for image in done[1:]:
             [same] = [one for one in second.images(job) if one.id == image.id]
             assert same == image
         assert [outcome for outcome, _ in second.attempts(lost)] == ["succeeded", "succeeded"]
-        verified = cleanplate("audit", "verify", settings=environment(settings))
+        verified = cleanplate("audit", "verify", settings=settings.environment())
         assert verified.returncode == 0, verified.stderr
 
 
@@ -146,7 +146,7 @@ def test_a_new_version_takes_over_beside_the_old_and_costs_no_attempt(first: Cat
     with at_work(first.settings, tmp_path / "old") as old:
         job = slow_job(first, 5)
         wait_for_one_result(first, job)
-        assert cleanplate("migrate", settings=environment(first.settings)).returncode == 0
+        assert cleanplate("migrate", settings=first.settings.environment()).returncode == 0
         new_settings = first.settings.model_copy(update={"home": tmp_path / "new-home"})
         with at_work(new_settings, tmp_path / "new"):
             for program in reversed(old):

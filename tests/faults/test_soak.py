@@ -21,6 +21,13 @@ def test_random_kills_lose_no_image(server_settings: Settings) -> None:
     assert_balanced(soak(hasty(server_settings), seed=11, count=300, kills=8))
 
 
+def test_random_kills_of_coders_lose_no_image(server_settings: Settings) -> None:
+    settings = hasty(server_settings).model_copy(update={"coders": 1})
+    report = soak(settings, seed=13, count=150, kills=10)
+    assert_balanced(report)
+    assert report.troubles["coder"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_hundreds_of_random_kills_lose_no_image(server_settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """The whole service killed at random, with the network it ships: ``python -m tests.faults.whole_soak --seed 7``.
 
-API, dispatcher, worker's supervisor and worker's child die by ``kill -9`` while a shop submits over HTTP. Each
-submitted job must exist once, and every picture must succeed. The long form, with null workers, is ``soak``.
+API, dispatcher, worker's supervisor, worker's child and its coders die by ``kill -9`` while a shop submits over HTTP.
+Each submitted job must exist once, and every picture must succeed. The long form, with null workers, is ``soak``.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from tests.catalogue import bar_mask, picture, png
 from tests.faults.balance import imbalances
 from tests.faults.conftest import hasty
 from tests.faults.soak import open_jobs
-from tests.running import Running, kill, processes_with, running, until
-from tests.servers import PostgresServer, RedisServer, environment, free_port, start_server
+from tests.running import Running, children, kill, processes_with, running, until
+from tests.servers import PostgresServer, RedisServer, free_port, start_server
 
 #: Pictures in one submission.
 JOB = 5
 PROGRAMS = ("serve", "dispatch", "worker")
-#: The programs, and the process of the worker that holds the network.
-VICTIMS = (*PROGRAMS, "child")
+#: The programs, the process of the worker that holds the network, and one of its coders.
+VICTIMS = (*PROGRAMS, "child", "coder")
 #: Seconds between two kills, in which the killed process comes back.
 PAUSE_S = (2.0, 8.0)
 RIGHTS = Rights(basis="owner", attested_by="Soak", reference="own photographs")
@@ -90,7 +90,7 @@ class Whole:
     def _start(self, program: str) -> None:
         path = self._logs / f"{len(list(self._logs.iterdir()))}-{program}.log"
         self._running[program] = self._stack.enter_context(
-            running(program, settings=environment(self._settings), log_path=path)
+            running(program, settings=self._settings.environment(), log_path=path)
         )
 
     def tend(self) -> None:
@@ -104,7 +104,7 @@ class Whole:
 
     def kill(self, victim: str) -> bool:
         """Kill ``victim``; whether there was such a process."""
-        if victim != "child":
+        if victim in PROGRAMS:
             self._running[victim].process.kill()
             self._running[victim].process.wait()
             self._start(victim)
@@ -114,6 +114,10 @@ class Whole:
         pids = sorted(pid for pid, line in own_processes.items() if "workers.device.process" in line)
         if len(pids) != 2:
             return False
+        if victim == "coder":
+            pids = [coder for server in children(pids[-1]) for coder in children(server)]
+            if not pids:
+                return False
         kill(pids[-1])
         return True
 
@@ -180,7 +184,7 @@ def _report(database: Database, killed: Counter[str], submitted: int) -> Report:
 def settings_for(settings: Settings) -> Settings:
     """These settings with a recovery in seconds, a free port, and a folder as the blob store."""
     port = free_port()
-    changes = {"blobs_url": "", "port": port, "public_url": f"http://127.0.0.1:{port}"}
+    changes = {"blobs_url": "", "coders": 2, "port": port, "public_url": f"http://127.0.0.1:{port}"}
     return hasty(settings).model_copy(update=changes)
 
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import redis
 
-from cleanplate.base.settings import Settings, load_settings
+from cleanplate.base.settings import Settings
 from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from tests import patient
@@ -17,7 +17,6 @@ from tests.servers import (
     Server,
     ServerFailed,
     ServerMissing,
-    environment,
     find_binary,
     start_server,
 )
@@ -70,14 +69,6 @@ def test_two_s3_servers_run_side_by_side_and_refuse_strangers(s3_server: S3Serve
         assert patient.get(f"{second.endpoint_url}/anything/key").status_code == 403
     finally:
         second.close()
-
-
-def test_settings_survive_the_way_through_the_environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = settings.model_copy(update={"webhook_allow_private": True, "webhook_schedule_s": (0.5, 2.0)})
-    for name, value in environment(changed).items():
-        if name.startswith("CLEANPLATE_"):
-            monkeypatch.setenv(name, value)
-    assert load_settings() == changed
 
 
 def test_server_settings_have_a_bucket_of_their_own(server_settings: Settings) -> None:

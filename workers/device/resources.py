@@ -21,11 +21,11 @@ from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import find
 from cleanplate.telemetry import tracing
-from model.repair.marking import Markings
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
 from workers.device.activity import Activity
+from workers.device.coders.pool import Coding, coding_for
 from workers.device.drain import Drain
 from workers.device.images.fetching import Fetcher
 from workers.device.images.stages import Stages
@@ -52,8 +52,6 @@ class Resources:
     worker: str
     drain: Drain
     activity: Activity = field(default_factory=Activity)
-    #: Masks that many pictures share, decoded and planned once.
-    markings: Markings = field(default_factory=Markings)
     #: The process's own way to the queue.
     messages: Messages = field(default_factory=Messages)
     #: Loads its networks at the first picture that asks for it.
@@ -65,9 +63,14 @@ class Resources:
         return Fetcher(self.settings, self.blobs)
 
     @functools.cached_property
+    def coding(self) -> Coding:
+        """Reads and writes the files of pictures."""
+        return coding_for(max(self.settings.coders, 0), self.activity, self.settings.stuck_s)
+
+    @functools.cached_property
     def stages(self) -> Stages:
         """The threads of the pipeline."""
-        return Stages(self.inpainter.pictures_at_once)
+        return Stages(self.inpainter.pictures_at_once, self.coding.coders)
 
     @functools.cached_property
     def networks(self) -> Networks:
@@ -119,6 +122,7 @@ def close_for_process() -> None:
     if _held is not None:
         _held.messages.close()
         _held.stages.close()
+        _held.coding.close()
         _held.networks.close()
         _held.inpainter.close()
         _held.database.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,8 +19,9 @@ import structlog
 
 from cleanplate.base.processes import Child, Family, python_command
 from cleanplate.base.reports import DeviceReport
-from cleanplate.base.settings import Settings
+from cleanplate.base.settings import Settings, variable_of
 from cleanplate.telemetry import metrics
+from model.cores import usable_cores
 from storage.database import Database
 from workers.machine.devices import Device, devices, read_device
 from workers.machine.reporting import DeviceReporter, make_report_folder
@@ -92,6 +94,18 @@ class DeviceProcess:
         return HangDetector(self._heartbeat_file, hang_s=self._settings.hang_s, stuck_s=self._settings.stuck_s)
 
 
+def with_coders(present: Sequence[Device], settings: Settings) -> list[Device]:
+    """The devices, each with its number of coders: where the settings leave it open, GPUs share the cores.
+
+    On a CPU the network needs the cores, and the process's own threads do the coders' work.
+    """
+    gpus = sum(device.uuid is not None for device in present)
+    shared = max(1, usable_cores() // gpus) if gpus and sys.platform == "linux" else 0
+    coders = settings.coders if settings.coders >= 0 else shared
+    variables = {variable_of("coders"): str(coders)}
+    return [replace(device, environment=device.environment | variables) for device in present]
+
+
 def run(settings: Settings, *, chosen: str | None = None, queues: Sequence[str]) -> int:
     """Keep this machine's workers running until SIGTERM or SIGINT; 0 when all stopped by themselves then.
 
@@ -101,7 +115,7 @@ def run(settings: Settings, *, chosen: str | None = None, queues: Sequence[str])
         NoDevice, UnknownDevice: a device that was asked for is not on this machine.
     """
     prepare_queue(settings)
-    present_devices = devices(settings, chosen)
+    present_devices = with_coders(devices(settings, chosen), settings)
     folder = make_report_folder(settings)
     database = Database.connect(settings.sqlalchemy_url)
     with (

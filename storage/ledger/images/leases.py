@@ -25,7 +25,7 @@ from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.transitions import BEGIN, GIVE_BACK, LEASE
 from storage.ledger.templates import template_use
 from storage.records import ImageOfJob, JobState, LeasedImage
-from storage.tables import images, jobs
+from storage.tables import attempts, images, jobs
 
 #: Columns of a leased image that :func:`move_images` does not return by itself.
 _LEASED = (images.c.source_key, images.c.source_url, images.c.mask_key, images.c.mask, images.c.options)
@@ -56,7 +56,11 @@ def lease_images(db: Database, image_ids: list[str], *, worker: str, lease_s: fl
         begun = _begin_jobs(db, connection, sorted({row.job_id for row in leased}))
         masks = _masks_of(leased, begun)
         known = template_use.read_used(connection, masks.values())
-    by_id = {row.id: _leased(row, begun[row.job_id], template_use.resolve(masks[row.id], known)) for row in leased}
+        codes = _earlier_codes(db, connection, [row.id for row in leased if row.attempt > 1])
+    by_id = {
+        row.id: _leased(row, begun[row.job_id], template_use.resolve(masks[row.id], known), codes.get(row.id, ()))
+        for row in leased
+    }
     return token, [by_id[image_id] for image_id in dict.fromkeys(image_ids) if image_id in by_id]
 
 
@@ -130,7 +134,7 @@ def _read_mask(document: JsonObject | None, mask_key: str) -> JobMask | None:
         return None
 
 
-def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
+def _leased(row: Any, job: Any, used: template_use.Resolved, earlier_codes: tuple[str, ...]) -> LeasedImage:
     return LeasedImage(
         id=row.id,
         job_id=row.job_id,
@@ -148,8 +152,23 @@ def _leased(row: Any, job: Any, used: template_use.Resolved) -> LeasedImage:
         job_options=job.options,
         own_options=row.options,
         attempt=row.attempt,
+        earlier_codes=earlier_codes,
         trace=job.trace,
     )
+
+
+def _earlier_codes(db: Database, connection: Connection, image_ids: list[str]) -> dict[str, tuple[str, ...]]:
+    """The codes of the attempts at these images, by image."""
+    if not image_ids:
+        return {}
+    codes: dict[str, tuple[str, ...]] = {}
+    for image_id, code in connection.execute(
+        select(attempts.c.image_id, attempts.c.code)
+        .where(bulk.in_array(db, attempts.c.image_id, image_ids), attempts.c.code.is_not(None))
+        .order_by(attempts.c.image_id, attempts.c.attempt)
+    ):
+        codes[image_id] = (*codes.get(image_id, ()), code)
+    return codes
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:

@@ -338,7 +338,7 @@ REJECT_TEMPLATE = TemplateTransition(
     audit="template.rejected", decided_in="storage/ledger/templates/review.py",
 )  # fmt: skip
 DELETE_TEMPLATE = TemplateTransition(
-    name="delete", sources=tuple(TemplateState), target=None, actor=Actor.TENANT, audit="template.deleted",
+    name="delete", sources=tuple(TemplateState), target=None, actor=Actor.TENANT_OR_SERVICE, audit="template.deleted",
     decided_in="storage/ledger/templates/templates.py",
 )  # fmt: skip
 

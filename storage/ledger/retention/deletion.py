@@ -19,6 +19,7 @@ from storage.ledger.lifecycle.images import delete_images
 from storage.ledger.lifecycle.jobs import delete_job_row
 from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import note_blobs
+from storage.ledger.templates.of_repairs import drop_templates_of_repair
 from storage.tables import images, jobs, uploads, webhook_deliveries, webhook_endpoints
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ def delete_job(db: Database, tenant_id: str, job_id: str, *, actor: str = audit.
     with db.write() as connection:
         if connection.execute(one_job(tenant_id, job_id)).first() is None:
             raise NotFound("job", job_id)
+        drop_templates_of_repair(db, connection, job_id, actor=actor)
         _give_uploads_back(db, connection, tenant_id, job_id)
         count = delete_images(connection, job_id)
         _delete_deliveries(connection, job_id)

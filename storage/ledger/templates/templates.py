@@ -133,11 +133,16 @@ def delete_template(db: Database, tenant_id: str, template_id: str, *, actor: st
             row.state == TemplateState.ESTIMATING and is_for_job(row) and connection.scalar(select(awaiting))
         ):
             raise TemplateInUse(template_id)
-        if row.state == TemplateState.ESTIMATING:
-            give_uploads_back(connection, row)
-        entry = audit.Event(tenant_id, "template.deleted", actor, None, None, {"template": template_id})
-        delete_template_row(db, connection, template_id, entry)
-        note_blobs(db, connection, [(f"t/{tenant_id}/templates/{template_id}/", None)])
+        drop_template(db, connection, row, actor=actor)
+
+
+def drop_template(db: Database, connection: Connection, row: Any, *, actor: str) -> None:
+    """Deletes the template of a locked row, with its use of uploads, and notes its files for deletion."""
+    if row.state == TemplateState.ESTIMATING:
+        give_uploads_back(connection, row)
+    entry = audit.Event(row.tenant_id, "template.deleted", actor, None, None, {"template": row.id})
+    delete_template_row(db, connection, row.id, entry)
+    note_blobs(db, connection, [(f"t/{row.tenant_id}/templates/{row.id}/", None)])
 
 
 def spec_of(row: Any) -> TemplateSpec:

@@ -22,6 +22,13 @@ def jpeg() -> bytes:
     return file.getvalue()
 
 
+def encoded(format_name: str, size: tuple[int, int] = (400, 300)) -> bytes:
+    """A plain picture; of one bit a pixel where it is a PNG."""
+    file = io.BytesIO()
+    Image.new("1" if format_name == "PNG" else "RGB", size).save(file, format_name)
+    return file.getvalue()
+
+
 def damaged_png() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (400, 300), (9, 99, 199)).save(file, "PNG")
@@ -41,6 +48,10 @@ FILES: list[tuple[str, Callable[[], bytes], str]] = [
     ("spring.zip", lambda: b"PK\x03\x04 and so on", "A ZIP holds many files"),
     ("noise.png", lambda: bytes(range(1, 9)) * 100, "This browser cannot show the file"),
     ("damaged.png", damaged_png, "The picture is damaged"),
+    ("half.webp", lambda: encoded("WEBP")[:-40], "The file is cut off"),
+    ("half.avif", lambda: encoded("AVIF")[:-40], "The file is cut off"),
+    ("many.png", lambda: encoded("PNG", (30_000, 4000)), "The picture has too many pixels"),
+    ("unshown.png", lambda: encoded("PNG", (30_000, 20_000)), "The picture has too many pixels"),
 ]
 
 
@@ -66,7 +77,19 @@ def test_each_kind_of_bad_file_has_its_own_sentence(
                 assert sentence not in text, text
             said.add(text.partition(":")[2])
             alert.get_by_role("button").click()
-        assert len(said) == len(FILES) - 1  # both drawings have one sentence
+        # Three are cut off, two drawings; the numbers of pixels differ.
+        assert len(said) == len(FILES) - 3
+
+
+def test_a_folder_that_is_dropped_is_told_what_to_do(page: Page, tmp_path: Path, marked: Path) -> None:
+    (tmp_path / "spring").mkdir()
+    page.goto("/", wait_until="networkidle")
+    dropped = {"items": [], "files": [str(tmp_path / "spring"), str(marked)], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for event in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": event, "x": 300, "y": 300, "data": dropped})
+    expect(page.get_by_role("alert")).to_contain_text("spring: The file cannot be read")
+    expect(page.locator("#name")).to_have_text(marked.name)
 
 
 def test_a_file_over_the_limit_is_told_both_sizes(page: Page, tmp_path: Path) -> None:

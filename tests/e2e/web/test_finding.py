@@ -31,6 +31,12 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
+def templates(service: Embedded) -> list[dict[str, object]]:
+    headers = {"Authorization": f"Bearer {service.key}"}
+    listed: list[dict[str, object]] = patient.get(f"{service.url}/v1/templates", headers=headers).json()["data"]
+    return listed
+
+
 @pytest.fixture
 def marked_file(tmp_path: Path) -> tuple[Path, np.ndarray]:
     """A product with a translucent text on it, and the pixels of its ink."""
@@ -90,14 +96,22 @@ def test_a_logo_is_found_with_how_sure_it_is(page: Page, service: Embedded, tmp_
     expect(page.locator("#notices").get_by_text("% sure")).to_be_visible(timeout=LONG_MS)
     assert overlap(painted(page), ink) > 0.6
     assert_accessible(page)
-    headers = {"Authorization": f"Bearer {service.key}"}
-
-    def templates() -> list[dict[str, object]]:
-        listed: list[dict[str, object]] = patient.get(f"{service.url}/v1/templates", headers=headers).json()["data"]
-        return listed
-
     bench.erase()
-    until(lambda: not templates(), "what was learnt of the logo is kept")
+    until(lambda: not templates(service), "what was learnt of the logo is kept")
+
+
+def test_what_was_learnt_of_a_logo_goes_where_the_page_is_closed_amid_the_search(
+    page: Page, service: Embedded, tmp_path: Path, logo_file: Path
+) -> None:
+    marked, _ = laid(goods(3), letters("SHOP", 60), (0.3, 0.7))
+    file = tmp_path / "signed.png"
+    file.write_bytes(png(marked))
+    Bench(page).open(file)
+    with page.expect_response("**/v1/jobs"):
+        page.set_input_files("#logo-file", logo_file)
+    page.close()
+    assert templates(service)
+    until(lambda: not templates(service), "what was learnt of the logo is kept")
 
 
 def test_a_logo_that_is_not_there_says_what_to_do(page: Page, tmp_path: Path) -> None:

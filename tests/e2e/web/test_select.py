@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import assert_accessible
 from tests.e2e.web.bench import Bench, pixels
+from tests.running import until
 
 
 @pytest.fixture
@@ -46,3 +47,22 @@ def test_the_marks_shape_becomes_the_mask(
     assert (mask & truth).sum() / (mask | truth).sum() > 0.9
     page.keyboard.press("Control+z")
     expect(page.get_by_role("button", name="Save the mask")).to_be_disabled()
+
+
+def test_a_selection_needs_no_network(page: Page, word: tuple[Path, Image.Image]) -> None:
+    loaded: set[str] = set()
+    page.on("requestfinished", lambda request: loaded.add(request.url.rpartition("/")[2]))
+    with page.expect_event("worker"):
+        Bench(page).open(word[0])
+
+    def is_ready() -> bool:
+        page.wait_for_timeout(20)
+        return {"masks.js", "runlengths.js", "finding.js", "selecting-worker.js", "selecting.js"} <= loaded
+
+    until(is_ready, "what the work needs was not loaded")
+    page.workers[0].evaluate("1")
+    page.context.set_offline(True)
+    page.keyboard.press("s")
+    Bench(page).drag((0.5, 0.5))
+    expect(page.get_by_role("button", name="Save the mask")).to_be_enabled()
+    page.context.set_offline(False)

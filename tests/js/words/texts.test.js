@@ -35,6 +35,8 @@ test("a duration is in the largest unit that fits, never zero", () => {
 });
 
 test("a file's size is in kilobytes, megabytes or gigabytes", () => {
+  assert.equal(bytes(0), "0 kB");
+  assert.equal(bytes(120), "1 kB");
   assert.equal(bytes(2000), "2 kB");
   assert.equal(bytes(2_500_000), "2.5 MB");
   assert.equal(bytes(25_400_000), "25 MB");

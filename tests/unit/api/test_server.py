@@ -19,8 +19,8 @@ from cleanplate.base.settings import Settings
 from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests import patient
 from tests.api_process import SERVE, SERVE_AND_PRINT, served
-from tests.running import until
-from tests.servers import environment, free_port
+from tests.running import clean_environment, until
+from tests.servers import free_port
 from tests.shop import Shop
 
 
@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_ends_the_server_with_an_error(served_settings: Set
     with served(served_settings, tmp_path / "log"):
         second = subprocess.run(
             [sys.executable, "-c", SERVE],
-            env={**os.environ, **environment(served_settings)},
+            env=clean_environment(served_settings.environment()),
             capture_output=True,
             text=True,
             timeout=60,

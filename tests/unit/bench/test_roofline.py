@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bench.engine import NETWORKS
 from bench.roofline import KERNEL_S, captured_pass, count_of
+from model.box import Box
 from model.networks.lama import LaMaGenerator
 
 
@@ -40,11 +42,21 @@ def test_a_captured_pass_has_no_glue_around_its_transforms() -> None:
     count = captured_pass(lambda: LaMaGenerator(ngf=8, n_blocks=1), (1, 64, 96), "bf16")
     assert count.floor_s > 0
     assert count.total().kernels == count.total(glue=True).kernels + count.total(glue=False).kernels
-    # The type of the picture is changed at the begin, and that of the result at the end.
-    assert count.by_operation["_to_copy"].kernels == 2
-    # One joins the halves of each unit that has both, two in a block, and one the pair at the trunk's end.
-    assert count.by_operation["cat"].kernels == 3
-    assert not {"clone", "stack", "copy_"} & count.by_operation.keys()
+    # The type of the picture is changed at the begin, that of the result at the end, and once more to bytes.
+    assert count.by_operation["_to_copy"].kernels == 3
+    # One joins picture and mask, one the halves of each unit that has both, two in a block, one the pair at the end.
+    assert count.by_operation["cat"].kernels == 4
+    # The bytes are put in order.
+    assert count.by_operation["clone"].kernels == 1
+    assert not {"stack", "copy_"} & count.by_operation.keys()
+
+
+@pytest.mark.parametrize("name", ["big-lama", "fourier-unet"])
+def test_a_window_costs_fewer_bytes_and_operations_and_the_same_kernels(name: str) -> None:
+    whole, part = (captured_pass(NETWORKS[name], (1, 256, 256), "bf16", box) for box in (None, Box(96, 96, 160, 160)))
+    assert part.total().kernels == whole.total().kernels
+    assert part.total().nbytes < 0.95 * whole.total().nbytes
+    assert part.total().flops < 0.95 * whole.total().flops
 
 
 def test_more_pictures_cost_more_bytes_and_the_same_kernels() -> None:

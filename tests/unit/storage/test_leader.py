@@ -17,7 +17,8 @@ from cleanplate.base.settings import Settings
 from storage.database import Database
 from storage.leader import EXTEND_S, LEASE_S, is_led, leadership
 from storage.tables import leaders
-from tests.servers import PostgresServer, environment, pooler_before
+from tests.running import clean_environment
+from tests.servers import PostgresServer, pooler_before
 
 LEADER = """
 import sys, time
@@ -63,7 +64,7 @@ def test_a_follower_knows_how_long_nobody_led(postgres_url: str) -> None:
 
 def test_a_leader_that_is_killed_is_followed(settings: Settings) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", LEADER], env=environment(settings), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", LEADER], env=clean_environment(settings.environment()), stdout=subprocess.PIPE, text=True
     )
     db = Database.connect(settings.sqlalchemy_url)
     try:

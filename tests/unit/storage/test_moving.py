@@ -20,7 +20,6 @@ from storage.reconciliation import missing_blobs, unnamed_blobs
 from storage.tables import metadata
 from tests.catalogue import Catalogue, catalogue_in
 from tests.running import cleanplate
-from tests.servers import environment
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_the_command_moves_a_home_and_refuses_what_is_none(
     home: Catalogue, server_settings: Settings, target: Database, tmp_path: Path
 ) -> None:
     job = home.submit([b"one"], b"mask")
-    settings = environment(server_settings)
+    settings = server_settings.environment()
     refused = cleanplate("migrate-home", str(tmp_path / "nothing"), settings=settings)
     assert refused.returncode == 2
     assert "ledger.sqlite3" in refused.stderr

@@ -24,7 +24,6 @@ from storage.records import ImageState, Job, JobState, Outcome, TemplateKind, Te
 from storage.tables import new_id, templates
 from tests.catalogue import Catalogue, catalogue_in
 from tests.running import cleanplate
-from tests.servers import environment
 
 PNG = "image/png"
 
@@ -184,9 +183,9 @@ def test_a_template_whose_file_is_gone_is_told(shelf: Shelf) -> None:
 def test_nothing_is_deleted_for_a_ledger_without_tenants(embedded_settings: Settings) -> None:
     blobs = open_blobs(embedded_settings)
     blobs.put("t/tnt_a/uploads/upl_a", b"x", content_type=PNG)
-    refused = cleanplate("reconcile", "--delete", settings=environment(embedded_settings))
+    refused = cleanplate("reconcile", "--delete", settings=embedded_settings.environment())
     assert refused.returncode == 2
     assert "no tenants" in refused.stderr
-    reconciled = cleanplate("reconcile", settings=environment(embedded_settings))
+    reconciled = cleanplate("reconcile", settings=embedded_settings.environment())
     assert (reconciled.returncode, reconciled.stdout) == (1, "unnamed t/tnt_a/uploads/upl_a\n")
     assert blobs.get("t/tnt_a/uploads/upl_a") == b"x"

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import requests
@@ -34,6 +35,15 @@ _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus
 _PIECE = 1 << 20
 
 
+@dataclass(frozen=True)
+class Source:
+    """A picture's file as it was fetched."""
+
+    data: bytes = field(repr=False)
+    #: The version that it is, of a picture in S3.
+    version: str | None = None
+
+
 class Fetcher:
     """Fetches for one worker's process; threads may share it."""
 
@@ -42,7 +52,7 @@ class Fetcher:
         self._blobs = blobs
         self.buckets = Buckets(settings)
 
-    def source(self, image: LeasedImage | SampleSource) -> bytes:
+    def source(self, image: LeasedImage | SampleSource) -> Source:
         """The picture's file.
 
         Raises:
@@ -51,33 +61,18 @@ class Fetcher:
             StorageError: the blob store does not hand the file over.
         """
         if image.source_url is None:
-            return self.blob(image.source_key)
+            return Source(self.blob(image.source_key))
         reason = reason_against_source(image.source_url, self._settings)
         if reason is not None:
             raise UrlNotAllowed(reason)
         if image.source_url.startswith("s3://"):
-            return self._from_bucket(image.source_url)
-        return fetch(image.source_url, self._settings)
-
-    def version(self, image: LeasedImage) -> str | None:
-        """The version of a source in S3 whose result goes into a bucket; ``None`` for any other image.
-
-        Raises as :meth:`source`.
-        """
-        url = image.source_url
-        if image.destination is None or url is None or not url.startswith("s3://"):
-            return None
-        with _refused_by_bucket():
-            stored, _ = self.buckets.head(url)
-        return stored.etag
+            with _refused_by_bucket():
+                return Source(*self.buckets.get(image.source_url, max_bytes=self._settings.max_image_bytes))
+        return Source(fetch(image.source_url, self._settings))
 
     def blob(self, key: str) -> bytes:
         """A file of the blob store. Raises StorageError."""
         return self._blobs.get(key, max_bytes=self._settings.max_image_bytes)
-
-    def _from_bucket(self, url: str) -> bytes:
-        with _refused_by_bucket():
-            return self.buckets.get(url, max_bytes=self._settings.max_image_bytes)
 
 
 @contextmanager

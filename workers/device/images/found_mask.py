@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cleanplate.base.image_records import ImageRecord
-from model.imaging import Limits
-from model.imaging.coding import decode
+from model.imaging.picture import Document
 from model.repair.hole import Mask
 from model.watermark.sighting import look
 from model.watermark.template import Template
@@ -40,16 +39,12 @@ def mask_result(mask: Mask, record: ImageRecord) -> ResultFile:
     )
 
 
-def marks_result(source: bytes, templates: list[Template], ids: list[str], limits: Limits) -> ResultFile:
-    """The marks of ``templates``, whose ids are ``ids``, in the first page of a picture, as its mask.
-
-    Raises:
-        ImageRejected: the source is no picture that can be worked on.
-    """
-    pixels = decode(source, limits).pages[0].views()[0].pixels
+def marks_result(source: bytes, document: Document, templates: list[Template], ids: list[str]) -> ResultFile:
+    """The marks of ``templates``, whose ids are ``ids``, in the first page of a picture, as its mask."""
+    pixels = document.pages[0].views()[0].pixels
     found = [sighting for sighting in (look(pixels, template) for template in templates) if sighting is not None]
     if not found:
-        return source_as_result(source, limits, reason="mark_not_found")
+        return source_as_result(source, document.probe, reason="mark_not_found")
     covered: NDArray[np.bool_] = np.zeros(pixels.shape[:2], np.bool_)
     for sighting in found:
         covered[sighting.view] |= sighting.alpha > max(_LEAST, _LEAST_SHARE * float(sighting.alpha.max()))

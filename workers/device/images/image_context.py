@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.telemetry import tracing
-from model.imaging.metadata.provenance import Label
-from model.repair.recovery import Recovery
+from model.imaging import Probe
 from model.repair.task import Task
 from model.text.doubt import Doubt
 from storage.records import LeasedImage
@@ -26,6 +24,8 @@ class ImageContext:
     """The state of an image between two steps. One thread has it at a time."""
 
     image: LeasedImage
+    #: The facts of the source's header.
+    facts: Probe | None = None
     #: The decoded picture and its plan.
     task: Task | None = None
     #: The network that fills the hole. It may be closed by the time the picture ends.
@@ -36,7 +36,7 @@ class ImageContext:
     seconds: dict[str, float] = field(default_factory=dict)
     #: SHA-256 of the files, for the audit log.
     sha256: FileHashes = field(default_factory=FileHashes)
-    #: The version of the source in S3, where the result goes into a bucket too.
+    #: The version of a source in S3.
     source_version: str | None = None
     #: Tiles that the network has filled.
     tiles: int = 0
@@ -44,8 +44,6 @@ class ImageContext:
     text_record: ImageRecord = field(default_factory=ImageRecord)
     #: Doubts about a text mark that is filled.
     text_doubts: tuple[Doubt, ...] = ()
-    #: What the repair of each part recovered, and what it invented.
-    recoveries: list[Recovery] = field(default_factory=list)
     #: Deviations of the engine on this device, for the record.
     notes: set[str] = field(default_factory=set)
     #: The span of the whole image; those of the stages are its children.
@@ -63,17 +61,16 @@ class ImageContext:
         return self.task
 
     @property
-    def method(self) -> str:
-        """The method of the repair, in words for the image's owner."""
-        network = None if self.network is None else f"FFC inpainting ({self.network.architecture})"
-        unblended = self.image.templates or any(recovery.veils for recovery in self.recoveries)
-        steps = ["un-blending" if unblended else None, network]
-        return ", ".join(step for step in steps if step is not None)
+    def known_facts(self) -> Probe:
+        """The facts of a picture that is fetched."""
+        if self.facts is None:
+            raise RuntimeError(f"{self.image.id} is not fetched yet")
+        return self.facts
 
     @property
-    def label(self) -> Label:
-        """The provenance that a result carries where its job asks for that."""
-        return Label(self.image.job_id, self.method, datetime.now(UTC))
+    def network_words(self) -> str:
+        """The network that took part, in words for the image's owner."""
+        return "" if self.network is None else f"FFC inpainting ({self.network.architecture})"
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -18,6 +18,8 @@ from storage.errors import BlobNotFound, StorageError
 from storage.records import ImageState, LeasedImage, Outcome
 from workers.device.images.image_context import ImageContext
 from workers.errors import (
+    CoderLost,
+    CodersDown,
     DestinationRefused,
     DestinationUnavailable,
     ModelMissing,
@@ -108,6 +110,9 @@ def failure(image: LeasedImage, error: Exception, record: ImageRecord) -> Outcom
                 error.code,
                 "Its bytes, or its mask's, never arrived: put them to the upload's address, then submit again.",
             )
+        case CoderLost():
+            # One death may have other reasons; after a second one, it is the picture that kills coders.
+            return _failed(image, record, error.code, str(error), retry=error.code not in image.earlier_codes)
         case (
             ModelError()
             | StorageError()
@@ -115,6 +120,7 @@ def failure(image: LeasedImage, error: Exception, record: ImageRecord) -> Outcom
             | DestinationRefused()
             | DestinationUnavailable()
             | ModelMissing()
+            | CodersDown()
             | ResidualMark()
             | TemplateGone()
         ):

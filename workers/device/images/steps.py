@@ -15,15 +15,15 @@ from cleanplate.base.image_records import FileHashes, ImageRecord
 from cleanplate.base.masks import BoxesMask, TextMask
 from model.imaging import Limits, probe
 from model.imaging.apart import try_decode
+from model.imaging.coding import decode
 from model.imaging.memory import bounded
-from model.repair.preview import preview
-from model.repair.recovery import recovery_record
-from model.repair.task import fill_parts, read, write
+from model.repair.task import fill_parts
 from model.text.doubt import standing
 from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
+from workers.device.coders.work import Wishes, finish, read_sharing
 from workers.device.images.delivery import deliver
 from workers.device.images.fetching import boxes_file, placement_of
 from workers.device.images.found_mask import marks_result, mask_result
@@ -44,6 +44,7 @@ class Steps:
     def __init__(self, resources: Resources, lease: Lease[tuple[int, int]], executor: ShardExecutor) -> None:
         settings = resources.settings
         self._resources = resources
+        self._coding = resources.coding
         self._lease = lease
         self._executor = executor
         self._limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
@@ -55,10 +56,9 @@ class Steps:
         self._executor.check_not_stopping()
         image = context.image
         with self._resources.activity.step(), context.timed("fetch"):
-            # Asked for before the bytes: if the object is replaced in between, the older version is noted.
-            context.source_version = self._resources.fetcher.version(image)
-            source = self._resources.fetcher.source(image)
-            if image.attempt > 1:
+            fetched = self._resources.fetcher.source(image)
+            source, context.source_version = fetched.data, fetched.version
+            if image.attempt > 1 and not self._coding.coders:
                 # The attempt before may have ended in a decoder that hangs or crashes: this process stays out of it.
                 try_decode(source, self._limits)
             if image.templates:
@@ -71,14 +71,15 @@ class Steps:
             else:
                 mask = boxes_file(image.mask) if isinstance(image.mask, BoxesMask) else self._masks.get(image.mask_key)
                 next_step = functools.partial(self._decode, context, source, mask)
-        self._executor.submit_decode(context, next_step, len(source) + probe(source, self._limits).memory)
+        context.facts = self._coding.run(probe, len(source), source, self._limits)
+        self._executor.submit_decode(context, next_step, len(source) + context.facts.memory)
 
     def _decode(self, context: ImageContext, source: bytes, mask: bytes) -> None:
         options = context.image.options
-        networks = self._resources.networks
-        activity = self._resources.activity
-        with activity.step(), context.timed("decode"), bounded(context.nbytes), networks.use(options) as inpainter:
-            context.task = read(
+        with context.timed("decode"), self._resources.networks.use(options) as inpainter:
+            context.task = self._coding.run(
+                read_sharing,
+                context.nbytes,
                 source,
                 mask,
                 limits=self._limits,
@@ -90,8 +91,8 @@ class Steps:
                 placement=placement_of(context.image),
                 method=options.method,
                 costs=inpainter.costs,
-                markings=self._resources.markings,
             )
+            inpainter.warm(context.task)
             context.sha256 = FileHashes(source=sha256(source), mask=sha256(mask))
         self._submit_task(context)
 
@@ -109,6 +110,7 @@ class Steps:
                 feather_px=options.feather_px,
                 method=options.method,
                 costs=inpainter.costs,
+                decoded=lambda data, limits: self._coding.run(decode, context.nbytes, data, limits),
                 step=resources.activity.step,
                 on_page=functools.partial(self._executor.check_may_go_on, context.image.id),
             )
@@ -117,7 +119,7 @@ class Steps:
         context.sha256 = FileHashes(source=sha256(source))
         context.task = text_marks.task
         if text_marks.task is None:
-            result = source_as_result(source, self._limits)
+            result = source_as_result(source, context.known_facts)
             self._executor.submit_store(context, functools.partial(self._store, context, result))
         else:
             self._submit_task(context)
@@ -136,20 +138,24 @@ class Steps:
         self._executor.check_not_stopping()
         context.sha256 = FileHashes(source=sha256(source))
         ids = [used.id for used in context.image.templates]
-        with self._resources.activity.step(), context.timed("decode"), bounded(context.nbytes):
-            result = marks_result(source, templates, ids, self._limits)
+        with context.timed("decode"):
+            document = self._coding.run(decode, context.nbytes, source, self._limits)
+            with self._resources.activity.step(), bounded(context.nbytes):
+                result = marks_result(source, document, templates, ids)
         self._executor.submit_store(context, functools.partial(self._store, context, result))
 
     def _unblend(self, context: ImageContext, source: bytes, templates: list[Template]) -> None:
         """Decode, un-blend and encode in one step; the network fills the pixels that un-blending cannot recover."""
         self._executor.check_not_stopping()
         image = context.image
-        activity, networks = self._resources.activity, self._resources.networks
-        options = image.options
         context.sha256 = FileHashes(source=sha256(source))
-        with activity.step(), context.timed("unblend"), bounded(context.nbytes), networks.use(options) as inpainter:
+        with (
+            context.timed("unblend"),
+            bounded(context.nbytes),
+            self._resources.networks.use(image.options) as inpainter,
+        ):
             fill = NetworkFill(inpainter, context, functools.partial(self._on_tile, image.id))
-            result = remove_marks(context, source, templates, fill, self._limits)
+            result = remove_marks(context, source, templates, fill, limits=self._limits, coding=self._coding)
         self._executor.submit_store(context, functools.partial(self._store, context, result))
 
     def _fill(self, context: ImageContext) -> None:
@@ -163,40 +169,35 @@ class Steps:
             self._resources.networks.use(options) as inpainter,
         ):
             context.network = inpainter
-            run = functools.partial(
-                inpainter.run,
-                on_note=context.notes.add,
-                on_recovery=context.recoveries.append,
-                ffc_lambda=ffc_lambda_of(options),
-            )
-            pixels = fill_parts(task, run, lambda done: self._on_tile(image.id, done, task.tiles_total))
+            run = functools.partial(inpainter.fill, on_note=context.notes.add, ffc_lambda=ffc_lambda_of(options))
+            fills = fill_parts(task, run, lambda done: self._on_tile(image.id, done, task.tiles_total))
         context.tiles = task.tiles_total
-        self._executor.submit_encode(context, functools.partial(self._encode, context, pixels))
+        self._executor.submit_encode(context, functools.partial(self._encode, context, fills))
 
     def _on_tile(self, image_id: str, done: int, total: int) -> None:
         self._lease.note_progress(image_id, (done, total))
         self._executor.check_may_go_on(image_id)
 
-    def _encode(self, context: ImageContext, pixels: list[NDArray[np.uint8]]) -> None:
-        task = context.decoded_task
-        options = context.image.options
-        label = context.label if options.label else None
-        activity = self._resources.activity
-        with activity.step(), context.timed("encode"), bounded(context.nbytes):
-            repaired = write(task, pixels, output=options.output, label=label)
-            small = preview(task, pixels)
+    def _encode(self, context: ImageContext, fills: list[NDArray[np.uint8]]) -> None:
+        """Lay the fills in and write the file."""
+        image, task = context.image, context.decoded_task
+        wishes = Wishes(image.options.output, context.network_words, image.job_id if image.options.label else "")
+        with context.timed("encode"):
+            finished = self._coding.run(finish, context.nbytes, task, fills, wishes)
+        repaired = finished.repaired
         context.seconds["encode"] -= repaired.read_back_s
         context.seconds["read_back"] = repaired.read_back_s
-        recovered = recovery_record(context.recoveries)
-        doubts = standing(context.text_doubts, recovered.get("recovered", 0.0))
+        doubts = standing(context.text_doubts, finished.recovery.get("recovered", 0.0))
         result = ResultFile(
             data=repaired.data,
             content_type=repaired.content_type,
             extension=repaired.extension,
             width=task.width,
             height=task.height,
-            record=ImageRecord(method=context.method, doubts=[*doubts] or None, **repaired.record, **recovered),
-            preview=small,
+            record=ImageRecord(
+                method=finished.method, doubts=[*doubts] or None, **repaired.record, **finished.recovery
+            ),
+            preview=finished.preview,
         )
         # The decoded picture is not needed any more, however long the blob store takes.
         context.task = None

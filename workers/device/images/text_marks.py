@@ -7,7 +7,7 @@ packages gives the image back for another worker.
 from __future__ import annotations
 
 from cleanplate.base.image_records import ImageRecord
-from model.imaging import Limits, probe
+from model.imaging import Probe
 from model.text.files import TextMarks
 from workers.device.images.outcomes import ResultFile
 
@@ -24,9 +24,8 @@ def text_record(marks: TextMarks) -> ImageRecord:
     )
 
 
-def source_as_result(source: bytes, limits: Limits, *, reason: str = "text_not_found") -> ResultFile:
+def source_as_result(source: bytes, facts: Probe, *, reason: str = "text_not_found") -> ResultFile:
     """The source's own file, as the result of a picture without the mark; ``reason`` is a code."""
-    facts = probe(source, limits)
     return ResultFile(
         data=source,
         content_type=facts.content_type,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,14 +18,18 @@ from numpy.typing import NDArray
 from cleanplate.base.image_records import ImageRecord
 from model.engine.plan import make_plan
 from model.formats import READ
-from model.imaging import Limits, probe
+from model.imaging import Limits
+from model.imaging.coding import decode
+from model.imaging.metadata.provenance import Label
 from model.imaging.picture import Picture
 from model.repair.hole import Mask
 from model.repair.preview import preview
-from model.repair.task import Task
+from model.repair.task import Task, write
 from model.watermark.files import clean
 from model.watermark.template import Template
 from storage.records import LeasedImage
+from workers.device.coders.pool import Coding
+from workers.device.coders.work import method_of
 from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import ResultFile
 from workers.device.networks import ffc_lambda_of
@@ -94,7 +99,13 @@ class NetworkFill:
 
 
 def remove_marks(
-    context: ImageContext, source: bytes, templates: list[Template], fill: NetworkFill, limits: Limits
+    context: ImageContext,
+    source: bytes,
+    templates: list[Template],
+    fill: NetworkFill,
+    *,
+    limits: Limits,
+    coding: Coding,
 ) -> ResultFile:
     """Remove the templates' marks from the picture.
 
@@ -103,9 +114,18 @@ def remove_marks(
         ResidualMark: a mark still shows, and the job does not want such a result.
     """
     options = context.image.options
-    facts = probe(source, limits)
-    label = context.label if options.label else None
-    cleaned = clean(source, templates, limits=limits, fill=fill, output=options.output, label=label)
+    facts = context.known_facts
+    label = Label(context.image.job_id, method_of("", unblended=True), datetime.now(UTC)) if options.label else None
+    cleaned = clean(
+        source,
+        templates,
+        limits=limits,
+        fill=fill,
+        output=options.output,
+        label=label,
+        decoded=lambda data, limits: coding.run(decode, context.nbytes, data, limits),
+        written=lambda task, pixels, **how: coding.run(write, context.nbytes, task, pixels, **how),
+    )
     if cleaned.residual and options.residual_mark == "fail":
         raise ResidualMark(max(abs(removal.ghost) for removal in cleaned.removals))
     result_format = READ[facts.format if cleaned.skipped else cleaned.record["format"]]
@@ -117,8 +137,13 @@ def remove_marks(
         width=facts.width,
         height=facts.height,
         record=ImageRecord(
-            **cleaned.record, method=context.method, templates=used_templates, template=used_templates[0]
+            **cleaned.record,
+            method=method_of(context.network_words, unblended=True),
+            templates=used_templates,
+            template=used_templates[0],
         ),
-        preview=None if cleaned.task is None else preview(cleaned.task, cleaned.pixels),
+        preview=None
+        if cleaned.task is None
+        else coding.run(preview, context.nbytes, cleaned.task, list(cleaned.pixels)),
         changed=not cleaned.skipped,
     )

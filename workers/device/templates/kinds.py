@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,9 +29,10 @@ from storage.blobs.base import Blobs
 from storage.errors import BlobNotFound
 from storage.records import EstimateSpec, LeasedTemplate, LogoSpec, MadeTemplate, MaskSpec, SampleSource
 from workers.device.activity import Activity
+from workers.device.coders.pool import Coding
 from workers.device.images.fetching import Fetcher
 from workers.device.templates.confidence import confidence
-from workers.errors import SourceError, TemplateUnmade
+from workers.errors import CoderLost, SourceError, TemplateUnmade
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -41,6 +43,8 @@ _EXAMPLES, _CANDIDATES, _SIDE = 6, 24, 640
 _LONGEST_LOGO = 8192
 #: Error of the opacity of a given logo, and the coding error of a picture that is only shown.
 _GIVEN_ERROR, _SHOWN_NOISE = 0.01, 3.0
+#: Memory of a mask's decoding.
+_BYTES_A_PIXEL = 18
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,18 @@ class TemplateContext:
     blobs: Blobs
     limits: Limits
     activity: Activity
+    coding: Coding
     on_progress: Callable[[str, int, int], None]
 
 
 def make_from_mask(template: LeasedTemplate, spec: MaskSpec, context: TemplateContext) -> MadeTemplate:
     """Make a template of a mask's file, which is kept unchanged. Raises MaskRejected."""
     data = _fetch(template.sources[0], context)
-    facts = probe_mask(data, context.limits)
+    facts = context.coding.run(probe_mask, len(data), data, context.limits)
     previews = {}
-    if facts.content_type != "application/json":
-        previews["mask"] = Image.fromarray(pixel_mask(data, context.limits))
+    if facts.content_type != "application/json" and facts.size is not None:
+        memory = len(data) + _BYTES_A_PIXEL * math.prod(facts.size)
+        previews["mask"] = Image.fromarray(context.coding.run(pixel_mask, memory, data, context.limits))
     key = f"{_folder(template.tenant_id, template.id)}mask"
     context.blobs.put(key, data, content_type=facts.content_type)
     shown = _store_previews(template.tenant_id, template.id, previews, context)
@@ -105,7 +111,7 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
     def load(source: SampleSource) -> Pixels | None:
         try:
             return _fetch_pixels(source, context)
-        except (ModelError, BlobNotFound) as error:
+        except (ModelError, BlobNotFound, CoderLost) as error:
             unreadable.append(f"{source.name}: {error.code}")
         except SourceError as error:
             if error.transient:
@@ -144,11 +150,11 @@ def _logo(source: SampleSource, context: TemplateContext) -> tuple[Values, Value
         TemplateUnmade: ``logo_too_large``, ``logo_without_alpha``, ``logo_empty``.
     """
     data = _fetch(source, context)
-    facts = probe(data, context.limits)
+    facts = context.coding.run(probe, len(data), data, context.limits)
     if max(facts.width, facts.height) > _LONGEST_LOGO:
         raise TemplateUnmade("logo_too_large", f"A logo has {_LONGEST_LOGO} px on a side at most.")
+    page = context.coding.run(decode, len(data) + facts.memory, data, context.limits).pages[0]
     with bounded(len(data) + facts.memory):
-        page = decode(data, context.limits).pages[0]
         if not page.alpha:
             raise TemplateUnmade("logo_without_alpha", "The logo has no alpha: save it as PNG with transparency.")
         # Sixteen bits are reduced to their upper eight.
@@ -167,7 +173,8 @@ def _painted(known: list[SampleSource], context: TemplateContext) -> tuple[Pixel
     """
     picture, mask = _fetch_pixels(known[0], context), _fetch(known[1], context)
     height, width = picture.shape[:2]
-    return picture, decode_mask(mask, context.limits, width=width, height=height)
+    memory = len(mask) + _BYTES_A_PIXEL * width * height
+    return picture, context.coding.run(decode_mask, memory, mask, context.limits, width=width, height=height)
 
 
 def _rule_of(place: LogoPlace, height: int, width: int) -> Rule:
@@ -274,15 +281,13 @@ def _store_previews(
 def _fetch_pixels(source: SampleSource, context: TemplateContext) -> Pixels:
     """Fetch a picture; returns its first page as a person sees it."""
     data = _fetch(source, context)
-    memory = probe(data, context.limits).memory
-    with context.activity.step(), bounded(len(data) + memory):
-        pixels = decode(data, context.limits).pages[0].views()[0].pixels
-    return pixels
+    memory = context.coding.run(probe, len(data), data, context.limits).memory
+    return context.coding.run(decode, len(data) + memory, data, context.limits).pages[0].views()[0].pixels
 
 
 def _fetch(source: SampleSource, context: TemplateContext) -> bytes:
     with context.activity.step():
-        return context.fetcher.source(source)
+        return context.fetcher.source(source).data
 
 
 def _folder(tenant_id: str, template_id: str) -> str:

@@ -20,7 +20,7 @@ from workers.device.images.outcomes import error_detail
 from workers.device.lease import Lease, LeaseHeartbeat, give_back, lease_on_template, take_lease, write_while_held
 from workers.device.resources import Resources
 from workers.device.templates.kinds import TemplateContext, make_from_logo, make_from_mask, make_from_pictures
-from workers.errors import Interrupted, LeaseLost, SourceError, TemplateUnmade
+from workers.errors import CoderLost, CodersDown, Interrupted, LeaseLost, SourceError, TemplateUnmade
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +67,7 @@ def _make(template: LeasedTemplate, resources: Resources, lease: Lease[TemplateP
         blobs=resources.blobs,
         limits=Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
         activity=resources.activity,
+        coding=resources.coding,
         on_progress=on_progress,
     )
     spec = template.spec
@@ -87,8 +88,10 @@ def _fail(template: LeasedTemplate, resources: Resources, lease: Lease[TemplateP
     match error:
         case BlobNotFound():
             code, detail, retry = error.code, "Its file never arrived: put it to the upload's address first.", False
-        case ModelError() | StorageError() | SourceError() | TemplateUnmade():
+        case ModelError() | StorageError() | SourceError() | TemplateUnmade() | CodersDown():
             code, detail, retry = error.code, str(error), error.transient
+        case CoderLost():
+            code, detail, retry = error.code, str(error), True
         case _:
             log.error("template.internal_error", template=template.id, exc_info=error)
             code, retry = "internal_error", True

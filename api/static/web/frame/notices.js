@@ -37,21 +37,30 @@ export function notify(kind, title, detail = "", { lasting = kind === "error" } 
 /**
  * Show an error, except an abort. The API's own details are English.
  * @param {unknown} error
+ * @param {string} [name] of the picture or file that it is about
  */
-export function notifyError(error) {
+export function notifyError(error, name = "") {
   if (isAbort(error)) return;
   if (error instanceof Unusable) {
-    notify("error", error.title, error.message);
+    notify("error", about(name, error.title), error.message);
     return;
   }
   if (error instanceof Problem) {
     const ours = error.code === "unreachable" || error.code === "unexpected";
-    if (ours || language === "en") notify("error", t(error.title), error.detail);
-    else notifyTranslated(error).catch(console.error);
+    if (ours || language === "en") notify("error", about(name, t(error.title)), error.detail);
+    else notifyTranslated(error, name).catch(console.error);
     return;
   }
   console.error(error);
   notify("error", t("Something broke in the page"), language === "en" ? messageOf(error) : t("Reload the page."));
+}
+
+/**
+ * @param {string} name
+ * @param {string} title
+ */
+function about(name, title) {
+  return name ? `${name}: ${title}` : title;
 }
 
 /** @param {unknown} error */
@@ -62,10 +71,11 @@ function messageOf(error) {
 /**
  * Show a problem to a reader of another language than the API's. The reasons are loaded when they are needed first.
  * @param {Problem} problem
+ * @param {string} name
  */
-async function notifyTranslated(problem) {
+async function notifyTranslated(problem, name) {
   const { sentenceOf } = await import("../words/reasons.js");
-  notify("error", t(problem.title), sentenceOf(problem));
+  notify("error", about(name, t(problem.title)), sentenceOf(problem));
 }
 
 /**

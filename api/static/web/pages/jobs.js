@@ -32,6 +32,7 @@ function showJob(job) {
   setText(row.done, doneText(job));
   setText(row.pace, [paceText(job), leftText(job)].filter(Boolean).join(", "));
   setText(row.failed, job.counts.failed ? n("1 failed", "{count} failed", job.counts.failed) : "");
+  row.looks.hidden = !job.counts.succeeded;
   if (job.counts.succeeded) looks.watch(row, job);
 }
 

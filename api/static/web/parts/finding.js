@@ -4,7 +4,6 @@
 import { isAbort } from "../frame/dom.js";
 import { notify } from "../frame/notices.js";
 import { callPatiently, delay } from "../net/api.js";
-import { followJob } from "../net/follow.js";
 import { awaitResult, submitRepair } from "../net/repairing.js";
 import { uploadFile } from "../files/upload.js";
 import { logoFile } from "../picture/logo.js";
@@ -58,13 +57,9 @@ export async function findLogo(file, { picture, upload }, rights, options) {
     mask: { mode: "auto", logo_upload_id: await uploadFile("logo.png", logo, { onWait, signal }), approve: "auto", min_confidence: 0 },
     options: { result: "mask" },
   }), rights, searching);
-  try {
-    const found = (await isMarkFound(job, searching)) ? await foundIn(job, picture, searching, tellLogo) : null;
-    if (!found) notify("info", t("The logo is not found in the picture"), t("Paint over it, or select it by a click."), { lasting: true });
-    return found;
-  } finally {
-    forgetTemplates(job).catch(console.warn); // the person is not kept waiting for that
-  }
+  const found = (await isMarkFound(job, searching)) ? await foundIn(job, picture, searching, tellLogo) : null;
+  if (!found) notify("info", t("The logo is not found in the picture"), t("Paint over it, or select it by a click."), { lasting: true });
+  return found;
 }
 
 /** @param {Image} image */
@@ -124,14 +119,4 @@ async function isMarkFound(job, { onProgress, onWait, signal }) {
 /** @param {Job} job */
 function cancel(job) {
   return callPatiently("POST", `${job.links.self}/cancel`);
-}
-
-/**
- * Delete what was learnt of the logo: it was for this picture alone. The job ends a moment after its image, and until then the
- * service keeps what it names.
- * @param {Job} job
- */
-async function forgetTemplates(job) {
-  const ended = await followJob(job.id, { onJob() {} });
-  for (const id of ended?.review?.templates ?? []) await callPatiently("DELETE", `/v1/templates/${id}`);
 }

@@ -41,6 +41,7 @@ export class Looks {
     try {
       const page = /** @type {Page<Image>} */ (await callApi("GET", `${job.links.images}?state=succeeded&limit=${MOST}`));
       row.looks.replaceChildren(...page.data.flatMap(lookOf));
+      if (page.data.length < MOST && !job.finished_at) this.#asked.delete(job.id); // more come with its next change
     } catch (error) {
       if (!isTransient(error)) throw error;
       this.#asked.delete(job.id); // with the job's next change

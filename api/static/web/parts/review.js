@@ -170,7 +170,6 @@ export class Review {
     if (!error) return;
     const needed = this.#job.review?.error?.needed;
     setText(byId("review-needed"), needed ? n("At least 1 more picture is needed.", "At least {count} more pictures are needed.", needed) : "");
-    setText(byId("review-detail"), language === "en" ? error.detail : ""); // the title and the advice stand above
   }
 
   /** @param {Template[]} candidates */

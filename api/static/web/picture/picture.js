@@ -28,6 +28,7 @@ const SERVICE_KINDS = ["heic", "tiff", "avif"];
 /** @type {Partial<Record<FileKind, () => [title: string, detail: string]>>} */
 const REFUSALS = {
   empty: () => [t("The file is empty"), t("It has no bytes at all: copy or download it again.")],
+  unreadable: () => [t("The file cannot be read"), t("It is a folder, or it is gone. Make a job of a folder: Jobs, then New job.")],
   svg: () => [t("An SVG is a drawing, not a photo"), t("Save it as PNG, then choose that.")],
   pdf: () => [t("A PDF is a document, not a picture"), t("Save its pages as pictures, then choose those.")],
   psd: () => [t("A Photoshop file has layers"), t("Save it as PNG or JPEG, then choose that.")],
@@ -48,16 +49,25 @@ export async function openPicture(blob, name, limits) {
     const sizes = { size: bytes(blob.size), most: bytes(limits.bytes) };
     throw new Unusable(t("The picture's file is too large"), t("It has {size}, and {most} is the most. Save it as JPEG, or smaller.", sizes));
   }
-  const { kind, cutOff } = await inspect(blob);
+  const { kind, cutOff, pixels } = await inspect(blob);
   const refusal = refusalOf(kind, cutOff);
   if (refusal) throw new Unusable(...refusal);
+  refuseOver(limits, pixels); // some are too large for the browser to tell their size
   const { width, height } = await sizeOf(blob, kind);
-  if (width * height > limits.pixels) {
-    const sizes = { count: number((width * height) / 1e6), most: number(limits.pixels / 1e6) };
-    throw new Unusable(t("The picture has too many pixels"), t("It has {count} megapixels, and {most} are the most. Scale it down.", sizes));
-  }
+  refuseOver(limits, width * height);
   const preview = await decodeSmall(blob, kind, width, height);
   return { name, blob, width, height, preview, scale: preview.width / width, view: null };
+}
+
+/**
+ * Throws Unusable for more pixels than may be.
+ * @param {Limits} limits
+ * @param {number} pixels
+ */
+function refuseOver(limits, pixels) {
+  if (pixels <= limits.pixels) return;
+  const sizes = { count: number(pixels / 1e6), most: number(limits.pixels / 1e6) };
+  throw new Unusable(t("The picture has too many pixels"), t("It has {count} megapixels, and {most} are the most. Scale it down.", sizes));
 }
 
 /**

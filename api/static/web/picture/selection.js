@@ -10,8 +10,16 @@ import { drawShape, movedRuns } from "./strokes.js";
 const REACH = 500; // pixels of the preview around a click
 const MARGIN = 24; // around a stroke
 
-/** @type {Worker | null} Loaded by the first selection. */
+/** @type {Worker | null} */
 let worker = null;
+
+/** Load the worker before it is needed. */
+export function prepare() {
+  if (worker) return worker;
+  const loading = (worker = new Worker(new URL("selecting-worker.js", import.meta.url), { type: "module" }));
+  loading.onerror = () => (worker = null); // the next selection loads it again
+  return loading;
+}
 
 /**
  * The pixels of the mark at a click, or under a stroke; null where nothing stands out. One selection runs at a time.
@@ -46,7 +54,7 @@ export async function selectMark(picture, line) {
  * @returns {Promise<Int32Array>}
  */
 function run(selection) {
-  const running = (worker ??= new Worker(new URL("selecting-worker.js", import.meta.url), { type: "module" }));
+  const running = prepare();
   return new Promise((resolve, reject) => {
     running.onmessage = (/** @type {MessageEvent<Int32Array>} */ { data }) => { resolve(data); };
     running.onerror = ({ message }) => {

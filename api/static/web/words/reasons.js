@@ -35,6 +35,8 @@ const REASONS = {
   deadline_passed: () => [t("The deadline passed before it was their turn"), t("Try again: then there is no deadline any more.")],
   time_limit_exceeded: () => [t("It took too long"), t("Submit these pictures in a smaller size.")],
   worker_lost: () => [t("The worker was lost each time"), t("Try again once. If it repeats, these files are at fault: tell whoever runs the service.")],
+  coder_lost: () => [t("The picture ended the program that reads it"), t("Export these files again, in another format.")],
+  coders_down: () => [t("A worker cannot read pictures"), t("Tell whoever runs the service, then try again.")],
   device_out_of_memory: () => [t("The device has too little memory"), t("Try again, or submit these pictures in a smaller size.")],
   device_lost: () => [t("The device failed"), t("Try again: another worker, or the same after its restart, will do it.")],
   result_not_finite: () => [t("The network gave no usable result"), t("Try again. If it repeats, tell whoever runs the service.")],
@@ -45,7 +47,7 @@ const REASONS = {
   template_unreadable: () => [t("The known mark cannot be read"), t("Have the mark found anew, or paint it.")],
   template_version_unknown: () => [t("The known mark is of another version of the service"), t("Have the mark found anew, or paint it.")],
   template_gone: () => [t("The known mark was deleted"), t("Submit these pictures again in a new job, with another known mark.")],
-  samples_too_few: () => [t("There are too few pictures to find the mark in"), t("Hand over more pictures with this mark, choose a known mark, or try with these all the same.")],
+  samples_too_few: () => [t("There are too few pictures to find the mark in"), t("Hand over more pictures with this mark, choose a known mark, or try with these all the same. A new job also takes the mark's own file, one painted picture, or the text of the mark.")],
   mark_not_found: () => [t("The pictures share no mark"), t("Check whether all of them have it. A mark that differs from picture to picture has to be painted.")],
   logo_without_alpha: () => [t("The logo has no transparent ground"), t("Save the logo as PNG with a transparent ground.")],
   logo_empty: () => [t("The logo's file shows nothing"), t("Choose a PNG in which the logo can be seen.")],
@@ -113,7 +115,7 @@ const FINAL = new Set([
   "image_too_many_parts", "image_takes_too_long", "mask_too_many_parts", "time_limit_exceeded", "result_differs",
   "image_format_unsupported", "image_mode_unsupported", "image_output_unsupported", "mask_unreadable", "mask_empty",
   "mask_covers_nearly_all", "mask_size_mismatch", "mask_too_large", "mask_too_many_pixels", "blob_not_found", "url_not_allowed",
-  "residual_mark", "template_gone",
+  "residual_mark", "template_gone", "coder_lost",
 ]);
 
 /**

@@ -58,7 +58,8 @@ export function duration(seconds) {
 export function bytes(count) {
   const [unit, size] = count < 1e6 ? ["kilobyte", 1e3] : count < 1e9 ? ["megabyte", 1e6] : ["gigabyte", 1e9];
   const maximumFractionDigits = count < 1e7 && count >= 1e6 ? 1 : 0;
-  return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits }).format(count / size);
+  const shown = count && Math.max(1e3, count); // no file has 0 kB
+  return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits }).format(shown / size);
 }
 
 /**

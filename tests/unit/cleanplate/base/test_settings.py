@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,7 @@ MAILING = {
         ({"lease_s": 6, "heartbeat_s": 3}, []),
         ({"s3_access_key_id": "key"}, ["S3_ACCESS_KEY_ID"]),
         ({"s3_access_key_id": "key", "s3_secret_access_key": "secret"}, []),
+        ({"coders": 4}, [] if sys.platform == "linux" else ["CODERS"]),
         ({"database_pooler": True}, ["DATABASE_POOLER"]),
         ({"database_pooler": True, "database_url": "postgresql://db/name"}, []),
         ({"database_url": "postgresql://db/name", "broker_url": "redis://queue"}, ["BLOBS_URL"]),

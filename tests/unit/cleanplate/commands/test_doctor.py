@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from cleanplate.base.settings import Settings
 from cleanplate.commands import doctor
 from cleanplate.commands.doctor import disk_finding, driver_finding, jpeg_finding, python_finding
+from tests.ports import free_port
 from tests.running import cleanplate
-from tests.servers import environment
 
 
 def rows(*words: str, settings: dict[str, str], status: int) -> dict[str, tuple[str, str]]:
@@ -32,11 +32,19 @@ def test_a_machine_without_a_service_is_told_how_to_start_one(tmp_path: Path) ->
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_service_is_looked_for_where_its_settings_put_it(tmp_path: Path, host: str) -> None:
+    port = free_port()
+    settings = {"CLEANPLATE_HOME": str(tmp_path / "home"), "CLEANPLATE_DEVICE": "cpu", "CLEANPLATE_PORT": str(port)}
+    level, text = rows(settings=settings | {"CLEANPLATE_HOST": host}, status=0)["service"]
+    assert level == "note" and f"no answer from http://127.0.0.1:{port} " in text
+
+
 def test_servers_are_asked_and_each_fault_is_a_line(server_settings: Settings) -> None:
     broken = server_settings.model_copy(
         update={"blobs_url": "s3://not-there", "broker_url": SecretStr("redis://127.0.0.1:9/0"), "weights": "big-lama"}
     )
-    found = rows(settings=environment(broken) | {"CLEANPLATE_URL": "http://127.0.0.1:9"}, status=1)
+    found = rows(settings=broken.environment() | {"CLEANPLATE_URL": "http://127.0.0.1:9"}, status=1)
     assert found["ledger"] == ("ok", "answers")
     faults = {subject for subject, (level, _) in found.items() if level == "fault"}
     assert faults == {"object store", "queue", "weights", "service"}

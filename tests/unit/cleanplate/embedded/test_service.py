@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from cleanplate.base.loopback import local_url
 from cleanplate.base.processes import CRASH_LOOP, Child
 from cleanplate.base.reports import DeviceReport
-from cleanplate.embedded.service import local_url, program_reports, require_start, settle
+from cleanplate.embedded.service import program_reports, require_start, settle
 from cleanplate.errors import PortInUse, ProgramFailed
 from tests import patient
 from tests.running import Running, cleanplate, kill, processes_with, running, until

@@ -23,7 +23,7 @@ from cleanplate.telemetry import meters, metrics
 from storage.database import Database
 from storage.ledger.tenants.tenants import ensure_tenant
 from tests.running import REPOSITORY, running, until
-from tests.servers import environment, free_port
+from tests.servers import free_port
 from tests.shop import Shop
 from workers.leader.dispatcher import Dispatcher
 from workers.shared.queue import make_celery, prepare_queue
@@ -90,7 +90,7 @@ def test_every_metric_follows_the_conventions() -> None:
 def test_the_processes_of_the_api_are_counted_together(embedded_settings: Settings, tmp_path: Path) -> None:
     port, shown = free_port(), free_port()
     settings = embedded_settings.model_copy(update={"port": port, "api_workers": 2, "metrics_port": shown})
-    with running("serve", settings=environment(settings), log_path=tmp_path / "log") as api:
+    with running("serve", settings=settings.environment(), log_path=tmp_path / "log") as api:
 
         def healthy() -> bool:
             try:
@@ -137,7 +137,7 @@ def test_the_leader_tells_the_backlog(embedded_settings: Settings) -> None:
 def test_a_dispatcher_shows_its_metrics_on_loopback_alone(embedded_settings: Settings, tmp_path: Path) -> None:
     base = free_port(beside=1)
     settings = embedded_settings.model_copy(update={"metrics_port": base})
-    with running("dispatch", settings=environment(settings), log_path=tmp_path / "log") as dispatcher:
+    with running("dispatch", settings=settings.environment(), log_path=tmp_path / "log") as dispatcher:
 
         def leads() -> bool:
             try:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from model.engine.inpainter import LaMaInpainter
 from model.repair.flat import with_flat_ground
 from model.repair.hole import lay
 
 Pixels = NDArray[np.uint8]
+SAMPLES = Path(__file__).parents[4] / "samples"
 
 
 def disc(size: int = 160, radius: int = 30) -> Pixels:
@@ -64,3 +68,41 @@ def test_a_textured_rim_leaves_the_fill_bit_for_bit() -> None:
     ground = np.random.default_rng(1).integers(60, 200, (160, 160, 3)).astype(np.uint8)
     fill = clouded(ground, hole)
     assert with_flat_ground(ground, fill, hole) is fill
+
+
+def logo_on(ground: Pixels, middle: tuple[int, int], quality: int) -> tuple[Pixels, Pixels]:
+    """``ground`` under a logo of two colours, saved as a JPEG; and the logo's mask."""
+    marked, mask = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
+    cv2.circle(marked, middle, 36, (30, 70, 190), -1, cv2.LINE_AA)
+    cv2.circle(marked, middle, 27, (255, 255, 255), 5, cv2.LINE_AA)
+    cv2.circle(mask, middle, 37, 255, -1)
+    stored = cv2.imencode(".jpg", marked[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    shown = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+    assert shown is not None
+    return np.ascontiguousarray(shown[..., ::-1]), mask
+
+
+def beside_goods(file: Path, gap: int) -> tuple[Pixels, tuple[int, int]]:
+    """White ground beside goods of a sample, and the middle of a logo so many px away from them."""
+    stored = cv2.imread(str(file))
+    assert stored is not None
+    height, width = stored.shape[:2]
+    piece = stored[height // 2 - 110 : height // 2 + 110, width // 2 - 45 : width // 2 + 45, ::-1]
+    ground = np.full((220, 260, 3), 255, np.uint8)
+    ground[:, :90] = piece
+    return ground, (90 + gap + 38, 110)
+
+
+@pytest.mark.parametrize(("quality", "gap"), [(75, 60), (70, 4), (80, 6), (95, 3)])
+def test_no_logo_on_flat_ground_is_filled_worse_than_by_telea(quality: int, gap: int) -> None:
+    with LaMaInpainter(device="cpu") as inpainter:
+        for file in sorted((SAMPLES / "originals").glob("*.png"))[:4]:
+            ground, middle = beside_goods(file, gap)
+            marked, mask = logo_on(ground, middle, quality)
+            painted = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+            filled = inpainter(marked, painted, method="fill")
+            telea = cv2.inpaint(marked, painted, 3, cv2.INPAINT_TELEA)
+            ours, theirs = (
+                max(float(np.square(result.astype(float) - ground)[mask > 0].mean()), 0.1) for result in (filled, telea)
+            )
+            assert 10 * np.log10(theirs / ours) > -1, file.name

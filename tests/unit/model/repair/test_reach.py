@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.engine.inpainter import LaMaInpainter
 from model.repair.hole import dilate
-from model.repair.reach import fitted_hole
+from model.repair.reach import _rings, fitted_hole
 
 Pixels = NDArray[np.uint8]
 SAMPLES = Path(__file__).parents[4] / "samples"
@@ -96,6 +97,27 @@ def test_an_array_is_widened_as_it_shows_or_as_it_is_told() -> None:
     changed = [(result != marked).any(axis=2) for result in (fitted, fixed)]
     assert not changed[0][mask == 0].any()
     assert changed[1][mask == 0].any()
+
+
+def test_a_large_mask_is_judged_by_some_of_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, mask = photo(size=900), np.zeros((900, 900), np.uint8)
+    for top in range(40, 900, 60):
+        for left in range(10, 800, 75):
+            cv2.putText(mask, "mark", (left, top), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 2)
+    marked = under(original, mask, opacity=0.6, soft=1.0, quality=88)
+    with monkeypatch.context() as patch:
+        patch.setattr("model.repair.reach._BLOCKS", 1000)
+        everywhere, reach = fitted_hole(marked, mask)
+    assert reach > 1
+    looked_at: list[tuple[int, ...]] = []
+
+    def rings(pixels: Pixels, *arguments: Any) -> Any:
+        looked_at.append(pixels.shape)
+        return _rings(pixels, *arguments)
+
+    monkeypatch.setattr("model.repair.reach._rings", rings)
+    assert np.array_equal(fitted_hole(marked, mask)[0], everywhere)
+    assert len(looked_at) == 16
 
 
 def test_nothing_painted_and_everything_painted_stay_as_they_are() -> None:

@@ -169,3 +169,34 @@ def test_the_contrast_under_a_mark_tells_its_opacity_and_colour(opacity: float, 
     assert paint.colour == pytest.approx(np.full(3, level), abs=3)
     assert paint.error < 0.05
     assert contrast_paint(marked[:2, :2], below[:2, :2], ones[:2, :2], ones[:2, :2], noise=1) is None
+
+
+@pytest.mark.parametrize("name", ["garment-1c73d4a8", "garment-6f6bcdbc", "garment-dfd99721"])
+def test_an_outline_goes_with_the_text_it_belongs_to(name: str) -> None:
+    """The samples' mark is white text of .5 with a dark line of .3 around it."""
+    original, marked = (
+        np.ascontiguousarray(np.asarray(cv2.imread(str(SAMPLES / folder / f"{name}.png")), np.uint8)[..., ::-1])
+        for folder in ("originals", "marked")
+    )
+    painted = np.asarray(cv2.imread(str(SAMPLES / "masks" / f"{name}.png"), cv2.IMREAD_GRAYSCALE), np.uint8)
+    filled = np.asarray(cv2.inpaint(marked, painted, 3, cv2.INPAINT_TELEA), np.uint8)
+    recovery = recover(marked, filled, painted, painted, noise=0.6)
+    assert recovery.veils
+    assert psnr(recovery.pixels, original, painted) > psnr(filled, original, painted) + 2
+    changed = (recovery.pixels != marked).any(axis=2)
+    assert changed[painted > 0].mean() > 0.9
+
+
+def test_a_coloured_mark_in_a_jpeg_leaves_no_coloured_rim() -> None:
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    file = cv2.imencode(".jpg", under(original, mask, 0.5, (200, 20, 30))[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    marked = np.ascontiguousarray(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+    painted = dilate(mask, 2)
+    hole = dilate(painted, 3)
+    filled = np.asarray(cv2.inpaint(marked, hole, 3, cv2.INPAINT_TELEA), np.uint8)
+    recovery = recover(marked, filled, painted, hole, noise=2.5)
+    exact = (marked - 0.5 * (mask[..., None] > 0) * np.float32((200, 20, 30))) / (1 - 0.5 * (mask[..., None] > 0))
+    inverted = np.clip(np.rint(exact), 0, 255).astype(np.uint8)
+    assert recovery.veils
+    assert psnr(recovery.pixels, original, mask) > psnr(inverted, original, mask)
+    assert psnr(recovery.pixels, original, mask) > psnr(filled, original, mask) + 3

@@ -140,8 +140,11 @@ def test_nothing_changes_outside_the_hole_and_soft_paint_is_laid_in_by_its_stren
     soft = np.zeros_like(hole)
     soft[40:70, 100:120] = np.linspace(120, 30, 20).astype(np.uint8)
     other = np.random.default_rng(2).integers(0, 255, source.shape).astype(np.uint8)
-    result = lay(source, other, hole, 2, soft)
-    assert np.array_equal(result[hole == 0], source[hole == 0])
+    before = source.copy()
+    for feather, strength in ((0, None), (2, soft)):
+        result = lay(source, other, hole, feather, strength)
+        assert np.array_equal(result[hole == 0], source[hole == 0])
+        assert np.array_equal(source, before)
     apart = np.abs(result.astype(int) - source).mean(axis=(0, 2))
     assert apart[118] < apart[101]
 

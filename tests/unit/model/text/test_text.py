@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from model.text.reading import Line, TextReader
 from model.text.strokes import strokes_of
 from model.text.wanted import AREAS, Wanted, plain
 from tests.catalogue import png
+from tests.running import REPOSITORY
 from tests.texts import HEIGHT, chinese, goods, laid, letters, printed
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**7)
@@ -117,6 +119,28 @@ def test_ink_that_cannot_be_told_from_its_ground_is_masked_by_its_lines_shape() 
     assert strokes.untold == 1
     assert (mask[30:51, 40:161] == 255).all()
     assert not mask[:20].any()
+
+
+@pytest.mark.parametrize(
+    ("sample", "place", "most_beside"),
+    [
+        ("garment-1c73d4a8.png", (0.65, 0.6), 0.65),
+        ("garment-6f6bcdbc.png", (0.5, 0.5), 0.65),
+        ("garment-94d161bd.png", (0.5, 0.5), 0.4),
+    ],
+)
+def test_edges_and_folds_of_goods_are_no_ink(sample: str, place: tuple[float, float], most_beside: float) -> None:
+    """Of a line's ink all but a little is masked, and beside it a bounded share of its area."""
+    with Image.open(REPOSITORY / "samples" / "originals" / sample) as opened:
+        ground = np.asarray(opened.convert("RGB"))
+    marked, ink = laid(ground, letters("shop.example"), place)
+    rows, columns = np.nonzero(ink)
+    left, top, right, bottom = columns.min() - 4, rows.min() - 6, columns.max() + 4, rows.max() + 6
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
+    mask = strokes_of(marked, [Line(corners)]).mask > 0
+    near = cv2.dilate(ink.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert mask[ink].mean() > 0.97
+    assert (mask & ~near).sum() < most_beside * near.sum()
 
 
 def test_a_repair_over_detail_or_with_a_large_hole_is_to_be_looked_at(reader: TextReader) -> None:

@@ -56,6 +56,20 @@ def test_leasing_gives_what_a_worker_needs_in_the_order_asked(shop: Shop, clock:
     assert shop.job(job.id).counts == Counts(queued=1, running=2)
 
 
+def test_a_lease_tells_how_the_attempts_before_ended(shop: Shop, clock: Clock) -> None:
+    job = shop.submit(2)
+    first, second = (image.id for image in shop.images(job.id))
+    token, _ = lease_images(shop.db, [first], worker="w", lease_s=60)
+    finish_images(shop.db, token, [failed(first, retry=True)], max_attempts=5)
+    clock.advance(600)
+    lease_images(shop.db, [first], worker="w", lease_s=60)
+    clock.advance(600)
+    reap_leases(shop.db, max_attempts=5)
+    clock.advance(600)
+    _, leased = lease_images(shop.db, [first, second], worker="w", lease_s=60)
+    assert [image.earlier_codes for image in leased] == [("image_truncated", "worker_lost"), ()]
+
+
 def test_the_first_lease_starts_the_job(shop: Shop, clock: Clock) -> None:
     job = shop.submit(2)
     started = clock.time

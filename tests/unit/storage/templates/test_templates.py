@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from storage.ledger.images.leases import lease_images
 from storage.ledger.images.reaper import close_jobs
 from storage.ledger.jobs.changes import cancel_job, retry_failed
 from storage.ledger.jobs.submission import submit_job
+from storage.ledger.operations.audit import latest_entries
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads
 from storage.ledger.templates.leases import (
@@ -39,6 +41,7 @@ from storage.ledger.templates.leases import (
     release_template,
     take_templates,
 )
+from storage.ledger.templates.of_repairs import drop_templates_of_ended_repairs
 from storage.ledger.templates.review import approve_job, approve_template, reject_template
 from storage.ledger.templates.templates import create_template, delete_template, get_template, list_templates
 from storage.ledger.tenants.uploads import create_uploads, known_uploads
@@ -47,11 +50,13 @@ from storage.records import (
     EstimateSpec,
     EventFilter,
     Job,
+    JobKind,
     JobState,
     MadeTemplate,
     NewImage,
     NewJob,
     NewTemplate,
+    Outcome,
     Priority,
     Review,
     ReviewError,
@@ -60,7 +65,7 @@ from storage.records import (
     TemplateState,
 )
 from storage.records.specs import read_spec
-from tests.shop import RIGHTS, Clock, Shop, succeeded
+from tests.shop import RIGHTS, Clock, Shop, failed, succeeded
 
 LEASE_S, PUBLISH_S = 60.0, 120.0
 
@@ -357,3 +362,83 @@ def test_a_held_job_past_its_deadline_ends_and_waits_again_when_retried(shop: Sh
     template = estimate_of(shop, job)
     finish_template(shop.db, leased(shop.db, template.id), [made(template.id)])
     assert shop.job(job.id).state is JobState.NEEDS_REVIEW
+
+
+def sure_repair(shop: Shop, **fields: Any) -> tuple[Job, str]:
+    """A repair of the page that has found its mark, and the template."""
+    job = auto_job(shop, kind=JobKind.REPAIR, mask={"approve": "auto"}, **fields)
+    template = estimate_of(shop, job)
+    finish_template(shop.db, leased(shop.db, template.id), [made(template.id)])
+    return job, template.id
+
+
+def end_job(shop: Shop, job: Job, outcome: Callable[[str], Outcome] = succeeded) -> None:
+    """A worker ends all images of a job, and the reaper the job."""
+    token, images = lease_images(shop.db, shop.image_ids(job.id), worker="w", lease_s=LEASE_S)
+    finish_images(shop.db, token, [outcome(image.id) for image in images], max_attempts=1)
+    assert close_jobs(shop.db) == [job.id]
+
+
+def test_what_a_repair_has_learnt_goes_once_it_has_ended(shop: Shop) -> None:
+    job, template = sure_repair(shop)
+    catalogue = auto_job(shop, mask={"approve": "auto"})
+    kept = estimate_of(shop, catalogue).id
+    finish_template(shop.db, leased(shop.db, kept), [made(kept)])
+    cancel_job(shop.db, shop.tenant, catalogue.id)
+    asked = NewTemplate(name="mine", spec=EstimateSpec(), source_job_id=job.id)
+    wished = create_template(shop.db, shop.tenant, asked).id
+    assert drop_templates_of_ended_repairs(shop.db) == 0
+    end_job(shop, job)
+    assert drop_templates_of_ended_repairs(shop.db) == 1
+    assert {one.id for one in list_templates(shop.db, shop.tenant, limit=10, after=None)} == {kept, wished}
+    with pytest.raises(NotFound):
+        get_template(shop.db, shop.tenant, template)
+
+
+def test_a_repair_that_can_be_retried_keeps_its_template(shop: Shop) -> None:
+    job, template = sure_repair(shop)
+    end_job(shop, job, failed)
+    assert drop_templates_of_ended_repairs(shop.db) == 0
+    retry_failed(shop.db, shop.tenant, job.id)
+    assert state_of(shop, template) is TemplateState.READY
+    end_job(shop, job)
+    assert drop_templates_of_ended_repairs(shop.db) == 1
+
+
+def test_a_template_that_another_open_job_uses_stays_until_it_has_ended(shop: Shop) -> None:
+    job, template = sure_repair(shop)
+    other = rival_job(shop, [template])
+    end_job(shop, job)
+    assert drop_templates_of_ended_repairs(shop.db) == 0
+    end_job(shop, other)
+    assert drop_templates_of_ended_repairs(shop.db) == 1
+
+
+def test_the_search_of_a_canceled_repair_stops(shop: Shop, clock: Clock) -> None:
+    (logo,) = uploads(shop, 1)
+    job = auto_job(shop, kind=JobKind.REPAIR, mask={"logo_upload_id": logo})
+    token = leased(shop.db, estimate_of(shop, job).id)
+    cancel_job(shop.db, shop.tenant, job.id)
+    assert drop_templates_of_ended_repairs(shop.db) == 1
+    assert not extend_template(shop.db, token, lease_s=LEASE_S, progress=None)
+    clock.advance(3601)
+    assert drop_expired_uploads(shop.db) == 1
+
+
+def test_a_failed_search_of_a_repair_goes_while_its_job_waits_for_a_person(shop: Shop) -> None:
+    job = auto_job(shop, kind=JobKind.REPAIR)
+    token = leased(shop.db, estimate_of(shop, job).id)
+    fail_template(shop.db, token, "mark_not_found", "Nothing.", retry=False, max_attempts=3)
+    assert drop_templates_of_ended_repairs(shop.db) == 1
+    held = shop.job(job.id)
+    assert held.state is JobState.NEEDS_REVIEW
+    assert held.review == Review(templates=[], error=ReviewError(code="mark_not_found", detail="Nothing."))
+
+
+def test_a_repair_that_is_deleted_takes_its_template_along(shop: Shop) -> None:
+    job, template = sure_repair(shop)
+    delete_job(shop.db, shop.tenant, job.id)
+    with pytest.raises(NotFound):
+        get_template(shop.db, shop.tenant, template)
+    deleted = [entry for entry in latest_entries(shop.db, shop.tenant, limit=10) if entry.action == "template.deleted"]
+    assert [entry.data["template"] for entry in deleted] == [template]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 from cleanplate.base.reports import STALE_S, DeviceReport, read_reports
 from cleanplate.base.settings import Settings
 from tests.running import cleanplate, running, until
-from tests.servers import environment
 from workers.device.activity import WINDOW_S, Activity
 from workers.errors import NoDevice
+from workers.machine import supervisor
+from workers.machine.devices import Device
 from workers.machine.reporting import make_report_folder, write_status
 from workers.shared.heartbeats import (
     FIRST_HEARTBEAT_S,
@@ -164,7 +166,7 @@ def test_only_reports_of_lately_are_read(embedded_settings: Settings) -> None:
 
 
 def test_status_of_a_machine_without_a_worker_is_1(embedded_settings: Settings) -> None:
-    asked = cleanplate("worker", "--status", settings=environment(embedded_settings))
+    asked = cleanplate("worker", "--status", settings=embedded_settings.environment())
     assert (asked.returncode, asked.stdout) == (1, "")
 
 
@@ -174,14 +176,14 @@ def test_status_of_a_machine_without_a_worker_is_1(embedded_settings: Settings) 
 def test_choices_that_do_not_exist_are_refused(
     embedded_settings: Settings, words: tuple[str, ...], complaint: str
 ) -> None:
-    asked = cleanplate("worker", *words, settings=environment(embedded_settings))
+    asked = cleanplate("worker", *words, settings=embedded_settings.environment())
     assert asked.returncode == 2
     assert complaint in asked.stderr
 
 
 def test_stopped_child_is_replaced_and_its_worker_goes_on(embedded_settings: Settings, tmp_path: Path) -> None:
     settings = embedded_settings.model_copy(update={"device": "cpu", "torch_threads": 1, "hang_s": 4.0})
-    with running("worker", "--queues", "bulk", settings=environment(settings), log_path=tmp_path / "log") as worker:
+    with running("worker", "--queues", "bulk", settings=settings.environment(), log_path=tmp_path / "log") as worker:
 
         def ready_child(other_than: int | None = None) -> int | None:
             pids = [report.pid for report in read_reports(settings) if report.state == "working"]
@@ -199,6 +201,19 @@ def test_stopped_child_is_replaced_and_its_worker_goes_on(embedded_settings: Set
         until(lambda: not Path(f"/proc/{first}").exists(), "the stopped child is still there")
         assert worker.stop() == 0, worker.log
     assert read_reports(settings) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="coders need Linux")
+@pytest.mark.parametrize(
+    ("stated", "gpus", "each"), [(-1, 0, "0"), (-1, 1, "12"), (-1, 5, "2"), (-1, 30, "1"), (0, 2, "0"), (3, 0, "3")]
+)
+def test_gpus_share_the_cores_for_their_coders(
+    monkeypatch: pytest.MonkeyPatch, stated: int, gpus: int, each: str
+) -> None:
+    monkeypatch.setattr(supervisor, "usable_cores", lambda: 12)
+    present = [Device(f"cuda{n}", {"A": "b"}, f"GPU-{n}") for n in range(gpus)] or [Device("cpu", {"A": "b"})]
+    for device in supervisor.with_coders(present, Settings(coders=stated)):
+        assert device.environment == {"A": "b", "CLEANPLATE_CODERS": each}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

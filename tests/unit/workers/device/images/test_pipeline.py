@@ -17,6 +17,7 @@ from cleanplate.base.image_records import ExtensionChange, ExtensionKept
 from cleanplate.base.settings import Settings
 from model.engine.inpainter import LaMaInpainter
 from model.repair.hole import dilate
+from model.repair.task import Task
 from storage import tables
 from storage.blobs.base import Blobs
 from storage.ledger.images.reaper import close_jobs, fold_deltas
@@ -54,6 +55,27 @@ def test_images_of_a_shard_succeed(settings: Settings, worker_on: WorkerOn) -> N
             assert not np.array_equal(result, source)
         assert close_jobs(catalogue.database) == [job.id]
         assert catalogue.job(job).state is JobState.COMPLETED
+
+
+def test_the_device_hears_of_a_pictures_plan_before_its_tiles(
+    catalogue: Catalogue, worker_on: WorkerOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    fill, warm = LaMaInpainter.fill, LaMaInpainter.warm
+
+    def heard(inpainter: LaMaInpainter, task: Task) -> None:
+        calls.append(f"{task.tiles_total} ahead")
+        warm(inpainter, task)
+
+    def filled(inpainter: LaMaInpainter, task: Task, *rest: Any, **options: Any) -> Any:
+        calls.append("fill")
+        return fill(inpainter, task, *rest, **options)
+
+    monkeypatch.setattr(LaMaInpainter, "warm", heard)
+    monkeypatch.setattr(LaMaInpainter, "fill", filled)
+    job = catalogue.submit([png(picture())], MASK)
+    run_shard(catalogue.ids(job), worker_on(catalogue.settings))
+    assert calls == ["1 ahead", "fill"]
 
 
 def test_the_record_says_that_a_results_extension_is_not_that_of_the_pictures_name(
