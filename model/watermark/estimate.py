@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -170,7 +171,7 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
     total = Sum(pixels.shape[1:3])
     for number, members in enumerate(groups(windows.alike) if windows.rule.lattice is None else _each(len(pixels))):
         on_progress("outline", number, len(pixels))
-        total.add(np.sum([field_of(pixels[index]) for index in members], axis=0), len(members))
+        total.add(reduce(np.add, (field_of(pixels[index]) for index in members)), len(members))
     if hole is None:
         edge = edges(total)
         if windows.rule.lattice is None:
