@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Response, expect
 from tests.e2e.web.bench import Bench
 
 #: Over the line: scripts and styles go compressed.
-MOST_BYTES = 100_000
+MOST_BYTES = 120_000
 MOST_REQUESTS_BEFORE_PAINT = 3
 
 
