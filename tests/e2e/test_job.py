@@ -36,7 +36,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def assert_clean(result: bytes, name: str) -> None:
-    """Assert that the result differs from the marked sample only inside the widened mask, and is nearer to the original."""
+    """Assert that the result differs from the marked sample in the widened mask only, and is nearer to the original."""
     marked, original = (
         np.asarray(Image.open(SAMPLES / folder / name).convert("RGB")) for folder in ("marked", "originals")
     )
