@@ -27,6 +27,8 @@ _START_PX, _MOST_START = 2.5, 3.0
 #: Labels at the rim, as shares of the opacity, and the cost of those between.
 _SHARES, _BETWEEN = np.array([0, 0.25, 0.5, 0.75, 1], np.float32), 0.7
 _SOFT_ROUNDS = 8
+#: How sure the rim's pixels are of their hard label before the first round.
+_START = 0.5
 
 
 class Plane:
@@ -160,7 +162,8 @@ def softened(plane: Plane, opacity: float, share: Values, below: Below) -> tuple
     stretch = (through[:, None] + through[None])[..., None]
     belief = np.zeros((len(_SHARES), *share.shape), np.float32)
     belief[0], belief[-1] = 1 - hard, hard
-    belief[:, rim] = np.array([0.2, 0.2, 0.2, 0.2, 0.2], np.float32)[:, None]
+    # Begun without a view, a thin stroke settles whole on the labels between, which lie nearest to all others.
+    belief[:, rim] = _START * belief[:, rim] + (1 - _START) / len(_SHARES)
     neighbours = []
     for down, across in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         place = np.clip(rows + down, 0, rim.shape[0] - 1), np.clip(columns + across, 0, rim.shape[1] - 1)
