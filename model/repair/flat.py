@@ -20,6 +20,7 @@ from model.repair.seam import spread
 
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
+Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 #: Distances from the part in px: of the ground that is looked at, beyond a mark's ringing, and of pixels that touch it.
 _GROUND_PX, _CALM_PX, _TOUCHING_PX = 20, 8, 1.5
@@ -37,8 +38,8 @@ _SOME, _NEARLY_ALL = 0.4, 0.7
 #: Difference of fill and ground up to which the ground counts alone, and from which not at all, in levels; and the side
 #: of the window in which it is averaged.
 _NEAR, _FAR, _SIDE = 32.0, 64.0, 9
-#: Rounds and pixels of a plane's fit, the smallest residual.
-_ROUNDS, _MOST_PIXELS, _SMALL = 12, 2000, 0.25
+#: Rounds and pixels of a plane's fit, the smallest residual; pixels by which calm ground is judged.
+_ROUNDS, _MOST_PIXELS, _SMALL, _MOST_CALM = 12, 2000, 0.25, 20_000
 
 
 def with_flat_ground(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
@@ -89,17 +90,20 @@ def flat_ground(source: Pixels, part: Mask, others: Flags) -> Ground | None:
     """
     inside = part > 0
     away = cv2.distanceTransform(np.where(inside, np.uint8(0), np.uint8(1)), cv2.DIST_L2, cv2.DIST_MASK_5)
-    touching = ~inside & ~others & (away <= _TOUCHING_PX)
-    around = ~inside & ~others & (away <= _GROUND_PX)
+    free = ~(inside | others)
+    touching = free & (away <= _TOUCHING_PX)
     if np.count_nonzero(touching) < _FEW:
         return None
-    seen = source.astype(np.float32)
-    levels = _plane(seen, around, touching)
-    rest = seen - levels
-    far = np.abs(rest).max(axis=2)
-    calm = around & (away > _CALM_PX) & (far <= _GROUND_LEVELS)
-    if np.count_nonzero(calm) < _FEW or float(np.square(rest[calm]).mean()) > _DEVIATION**2:
+    around = free & (away <= _GROUND_PX)
+    slopes = _slopes(source, around, touching)
+    calm = _some(around & (away > _CALM_PX), _MOST_CALM)
+    rest = source[calm] - _plane(slopes, part.shape, calm)
+    rest = rest[np.abs(rest).max(axis=1) <= _GROUND_LEVELS]
+    if len(rest) < _FEW or float(np.square(rest).mean()) > _DEVIATION**2:
         return None
+    levels = _plane(slopes, part.shape)
+    rest = source - levels
+    far = np.abs(rest).max(axis=2)
     other = (around & (away > _CALM_PX) & (far > _GROUND_LEVELS)).astype(np.uint8)
     alone = cv2.dilate(other, np.ones((2 * _NEAR_PX + 1,) * 2, np.uint8)) == 0
     is_ground = np.zeros(part.shape, np.bool_)
@@ -114,16 +118,14 @@ def flat_ground(source: Pixels, part: Mask, others: Flags) -> Ground | None:
     return Ground(levels, np.asarray(near, np.float32), bool(share >= _CLOSED))
 
 
-def _plane(seen: Values, around: Flags, touching: Flags) -> Values:
-    """``float32 [h, w, 3]``: the plane of least absolute residuals through the ground, which touches the part."""
-    rows, columns = np.nonzero(around)
-    every = max(1, len(rows) // _MOST_PIXELS)
-    rows, columns = rows[::every], columns[::every]
+def _slopes(source: Pixels, around: Flags, touching: Flags) -> NDArray[np.float64]:
+    """The plane of least absolute residuals through the ground, which touches the part, for :func:`_plane`."""
+    rows, columns = _some(around, _MOST_PIXELS)
     height, width = around.shape
     where = np.column_stack((rows / height - 0.5, columns / width - 0.5, np.ones(len(rows))))
-    levels = seen[rows, columns].astype(np.float64)
+    levels = source[rows, columns].astype(np.float64)
     slopes = np.zeros((3, 3))
-    slopes[2] = np.median(seen[touching], axis=0)
+    slopes[2] = np.median(source[touching], axis=0)
     for _ in range(_ROUNDS):
         residual = np.abs(levels - where @ slopes)
         weight = (residual.max(axis=1) <= _GROUND_LEVELS)[:, None] / np.maximum(residual, _SMALL)
@@ -131,9 +133,23 @@ def _plane(seen: Values, around: Flags, touching: Flags) -> Values:
             weighted = where * weight[:, channel, None]
             square = weighted.T @ where + np.diag((1e-3, 1e-3, 1e-9)) * len(rows)
             slopes[:, channel] = np.linalg.solve(square, weighted.T @ levels[:, channel])
-    down, across = np.mgrid[0:height, 0:width]
-    places = np.stack((down / height - 0.5, across / width - 0.5, np.ones((height, width))), axis=2)
-    return np.clip(places @ slopes, 0, 255).astype(np.float32)
+    return slopes
+
+
+def _plane(slopes: NDArray[np.float64], shape: tuple[int, ...], at: Places | None = None) -> Values:
+    """The levels of a plane at ``n`` places (``float32 [n, 3]``) of a window, or in all of it (``[h, w, 3]``)."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]] if at is None else at
+    down, across, middle = slopes.astype(np.float32)
+    rows, columns = (rows / shape[0] - 0.5).astype(np.float32), (columns / shape[1] - 0.5).astype(np.float32)
+    levels: Values = np.clip(rows[..., None] * down + (columns[..., None] * across + middle), 0, 255)
+    return levels
+
+
+def _some(flags: Flags, most: int) -> Places:
+    """Rows and columns of about ``most`` of the pixels, evenly, where there are more."""
+    rows, columns = np.nonzero(flags)
+    every = max(1, len(rows) // most)
+    return rows[::every], columns[::every]
 
 
 def _summed(values: Values, side: int) -> Values:

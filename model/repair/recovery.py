@@ -250,7 +250,7 @@ def _fullest(painted: Mask, filled: Pixels | Values) -> Window:
     edge = cv2.morphologyEx(painted, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     # A mark on flat ground tells nothing of its opacity.
     low, high = (change(filled, np.ones((9, 9), np.uint8)) for change in (cv2.erode, cv2.dilate))
-    detail = np.asarray(high, np.float32).mean(axis=2) - np.asarray(low, np.float32).mean(axis=2)
+    detail = cv2.transform(cv2.subtract(high, low, dtype=cv2.CV_32F), np.full((1, 3), 1 / 3, np.float32))
     border = np.where(edge > 0, 1 + np.minimum(detail, _MOST_DETAIL), 0).astype(np.float32)
     height, width = painted.shape
     tall, wide = min(_LARGEST_SIDE, height), min(_LARGEST_SIDE, width)

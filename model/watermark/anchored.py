@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +114,8 @@ class _Search:
         every = self._spool.alike(self._indices[carrying])
         for members in groups(every):
             self._told("align", int(carrying[members[0]]), len(self._indices))
-            fields = [_moved(field_of(self._view(number)), self.shifts[number]) for number in carrying[members]]
-            total.add(np.sum(fields, axis=0), len(members))
+            fields = (_moved(field_of(self._view(number)), self.shifts[number]) for number in carrying[members])
+            total.add(reduce(np.add, fields), len(members))
         self._mean = total.mean()
         edge = edges(total) & self._region
         (rows, columns), padding = _box(self._region, REACH)

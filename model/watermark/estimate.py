@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -137,8 +138,10 @@ def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Prog
         return template, windows
     for _ in range(_COMPLETIONS):
         mark = template.alpha.shape[0], template.alpha.shape[1]
-        down, across = context = max(_LEAST_CONTEXT, mark[0] // 2), max(_LEAST_CONTEXT, mark[1] // 2)
         places = placements(spool, template, windows)
+        # Beyond the pictures their borders repeat: a line would go on for ever.
+        room = np.median([one.room(spool.sizes[one.owner], mark) for one in places], axis=0)
+        down, across = context = _context(mark[0], room[0]), _context(mark[1], room[1])
         wide = replace(cut(spool, places, mark, template.rule, context), without=windows.without, margin=windows.margin)
         alpha = np.pad(template.alpha, ((down, down), (across, across)))
         colour = np.pad(template.colour, ((down, down), (across, across), (0, 0)))
@@ -154,6 +157,11 @@ def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Prog
     return template, windows
 
 
+def _context(side: int, room: float) -> int:
+    """How far around a side of the template more of the mark is looked for, in px."""
+    return int(min(max(_LEAST_CONTEXT, side // 2), room))
+
+
 def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = None) -> Template | None:
     """The template from aligned windows; ``None`` if the windows share no mark.
 
@@ -163,7 +171,7 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
     total = Sum(pixels.shape[1:3])
     for number, members in enumerate(groups(windows.alike) if windows.rule.lattice is None else _each(len(pixels))):
         on_progress("outline", number, len(pixels))
-        total.add(np.sum([field_of(pixels[index]) for index in members], axis=0), len(members))
+        total.add(reduce(np.add, (field_of(pixels[index]) for index in members)), len(members))
     if hole is None:
         edge = edges(total)
         if windows.rule.lattice is None:

@@ -43,6 +43,14 @@ class Placement:
     left: float
     factor: float
 
+    def room(self, picture: Size, mark: Size) -> tuple[float, float]:
+        """The larger distance to the picture's borders above or below, and left or right, in px of the template."""
+        down, across = (
+            max(start, whole - start - side * self.factor, 0.0) / self.factor
+            for start, whole, side in zip((self.top, self.left), picture, mark, strict=True)
+        )
+        return down, across
+
 
 def grown(
     spool: Spool, indices: NDArray[np.intp], template: Template, windows: Windows, on_progress: Progress

@@ -23,7 +23,7 @@ def test_random_kills_lose_no_image(server_settings: Settings) -> None:
 
 def test_random_kills_of_coders_lose_no_image(server_settings: Settings) -> None:
     settings = hasty(server_settings).model_copy(update={"coders": 1})
-    report = soak(settings, seed=13, count=150, kills=10)
+    report = soak(settings, seed=13, count=200, kills=16)
     assert_balanced(report)
     assert report.troubles["coder"]
 
