@@ -103,16 +103,17 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
     value = _through(given, alpha, colour)
     through = np.maximum(1 - alpha, 1 - OPAQUE)
     wrong = np.hypot(alpha_error, _ALPHA_ERROR) * (alpha > FAINT) * np.abs(colour - value).max(axis=2)
-    moved = _PLACE_ERROR * _steepness(alpha[..., None] * (colour - cv2.GaussianBlur(value, (0, 0), _SMOOTH)))
-    error = np.hypot(noise, np.hypot(wrong, moved)) / through
+    error = np.hypot(noise, wrong) / through
     error[alpha >= OPAQUE] = 1e4
     return Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
 
 
-def _steepness(added: Values) -> Values:
-    """The largest step from one pixel to the next of ``float32 [h, w, 3]``, in levels: ``[h, w]``."""
+def _moved(recovery: Recovery) -> Values:
+    """Error of the un-blended values where the mark's edges lie elsewhere than thought, in levels: ``[h, w]``."""
+    smooth = cv2.GaussianBlur(recovery.value, (0, 0), _SMOOTH)
+    added = recovery.alpha[..., None] * (recovery.colour - smooth)
     steps = [np.abs(np.gradient(added, axis=axis)).max(axis=2) for axis in (0, 1)]
-    return np.asarray(np.maximum(*steps), np.float32)
+    return np.asarray(_PLACE_ERROR * np.maximum(*steps) / np.maximum(1 - recovery.alpha, 1 - OPAQUE), np.float32)
 
 
 def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
@@ -123,6 +124,8 @@ def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
     """
     parts, labels = cv2.connectedComponents(_wider(recovery.hole, _GAP).astype(np.uint8), connectivity=8)
     value, error = recovery.value.copy(), recovery.error.copy()
+    # An edge that is moved may still be the ground's; in the weight of its details it costs texts up to 2 dB.
+    margin = np.hypot(error, _moved(recovery))
     outside = ~recovery.hole
     for part in range(1, parts):
         own = labels == part
@@ -140,7 +143,7 @@ def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
         # Only a ring that is flat all around needs no proof.
         trusted = doubt if sure.all() else min(doubt, _MOST_DOUBT)
         apart = np.abs(value[box] - ground).max(axis=2)
-        same = inner & recovery.hole[box] & sure & (apart <= trusted * error[box] + _FLAT)
+        same = inner & recovery.hole[box] & sure & (apart <= trusted * margin[box] + _FLAT)
         value[box][same], error[box][same] = ground[same], _GROUND_ERROR
     return replace(recovery, value=value, error=error)
 
