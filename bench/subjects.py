@@ -50,7 +50,9 @@ LOOKS = {
     "careless": Look(softness=0.7, quality=85, wider=6, jagged=True),
     "edge": Look(softness=0.7, quality=85),
     "tight": Look(softness=0.7, quality=85, wider=-3, jagged=True),
+    "loose": Look(softness=0.7, quality=85, wider=6),
     "beside": Look(softness=0.7, quality=85, beside=4),
+    "far beside": Look(softness=0.7, quality=85, beside=6),
     "opaque edge": Look(opacity=1.0, colour=(200, 20, 30), softness=0.7, quality=85),
     "opaque": Look(opacity=1.0, colour=(200, 20, 30), softness=0.6, quality=90, wider=2),
 }

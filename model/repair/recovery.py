@@ -49,8 +49,9 @@ _SHALLOW_PX, _DEEPER = 4.0, (1.0, 2.0)
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
-#: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain.
-_LEAST_COLOURED_GAIN, _COLOURED = 0.1, 40.0
+#: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain. The
+#: picture has to go on between them, or parts of an object pass for a mark.
+_LEAST_COLOURED_GAIN, _MOST_BESIDE_COLOURED, _COLOURED = 0.1, 4.0, 40.0
 _MOST_MARKED_DISTANCE, _MOST_COLOUR_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 8.5, 2.35
 
 
@@ -159,6 +160,7 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
         and evidence.marked_distance < _MOST_MARKED_DISTANCE
         and evidence.colour_distance < _MOST_COLOUR_DISTANCE
         and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
+        and not (coloured and evidence.other_distance > _MOST_BESIDE_COLOURED)
     )
 
 

@@ -266,6 +266,8 @@ def test_recovery_is_measured_by_kind_and_tells_its_evidence(
     recovery.main([str(folder), "--photos", "1", "--kinds", *kinds, "--evidence", "--out", str(out)])
     scores = json.loads(out.read_text())
     assert [one["kind"] for one in scores] == kinds
-    assert all(one["auto"] == one["fill"] for one in scores if not one["recovered"])
+    assert all(one["kept"] == (not one["recovered"]) for one in scores)
     assert scores[0]["exact"] > scores[0]["fill"]
     assert '"veils"' in capsys.readouterr().out
+    recovery.main([str(folder), "--photos", "2", "--shift", "1", "--kinds", "opaque disc", "--out", str(out)])
+    assert [one["photo"] for one in json.loads(out.read_text())] == ["1.png", "0.png"]

@@ -17,9 +17,9 @@ from model.imaging import Limits
 from model.repair.ground import Ground
 from model.repair.hole import dilate
 from model.repair.opacity import WHITE, fit_paints
-from model.repair.recovery import Method, Recovery, recover, recovery_record
+from model.repair.recovery import Method, Recovery, is_sure, recover, recovery_record
 from model.repair.task import read
-from model.repair.veil import contrast_paint, find_veils
+from model.repair.veil import Evidence, Veil, contrast_paint, find_veils
 
 Pixels = NDArray[np.uint8]
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)
@@ -120,6 +120,21 @@ def test_what_is_not_translucent_keeps_the_fill_bit_for_bit(kind: str) -> None:
     assert np.array_equal(recovery.pixels, filled)
     assert not recovery.veils
     assert recovery_record([recovery]) == {}
+
+
+@pytest.mark.parametrize(
+    ("colour", "other_distance", "sure"),
+    [((95, 82, 70), 5.4, False), ((95, 82, 70), 3.3, True), ((255, 255, 255), 5.4, True)],
+)
+def test_a_coloured_mark_is_sure_only_if_the_picture_goes_on_beside_it(
+    colour: tuple[int, int, int], other_distance: float, *, sure: bool
+) -> None:
+    """The evidence of an object on brown cloth, which was taken for a brown mark on a part of it."""
+    evidence = Evidence(
+        apart=0.004, opacity_error=0.005, residual=1.13, gain=0.29, painted=12_050, coverage=0.654,
+        marked_distance=3.3, other_distance=other_distance, colour_distance=1.4, rest=0.0, visible=29.4,
+    )  # fmt: skip
+    assert is_sure(Veil(0.644, np.float32(colour), evidence)) is sure
 
 
 def test_the_method_overrules_the_evidence() -> None:
