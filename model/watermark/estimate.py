@@ -50,7 +50,7 @@ _MARGIN = 4
 #: the template in which they are looked for, in px; half of its extent where that is more.
 _COMPLETIONS, _LEAST_LACKING, _LEAST_CONTEXT = 6, 12, 24
 #: Most that a mark's opacity changes by its further parts, as a share of it, and most that its error grows.
-_SAME_OPACITY, _SAME_ERROR = 0.3, 2.5
+_SAME_OPACITY, _SAME_ERROR = 0.06, 1.5
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
 
