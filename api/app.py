@@ -8,7 +8,7 @@ from apiflask import APIFlask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from api import auth, bodies, concurrency, exchange, limits, openapi, problems
+from api import auth, bodies, compression, concurrency, exchange, limits, openapi, problems
 from api.bodies import StrictJson, StrictRequest
 from api.routes import BLUEPRINTS
 from api.stores import Stores
@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> APIFlask:
     app.url_map.converters["id"] = _IdConverter
     app.extensions["cleanplate"] = Stores(settings)
     exchange.register(app)
+    compression.register(app)
     problems.register(app, page_for=failures.page_for)
     session.register(app)
     texts.register(app)

@@ -1,6 +1,8 @@
-"""Measures the page's selection of a mark by a click or a stroke, on the CC0 samples with marks laid over.
+"""Measures the page's selection of a mark by a click or a stroke, on photos with marks laid over.
 
-    python -m bench.select_mark
+    python -m bench.select_mark [PHOTO ...]
+
+Without photos it takes the CC0 samples.
 
 Prints the intersection over union with the mark's true shape (half of its opacity and more) for each case: after one to
 three clicks on the mark, and after one rough stroke over it. Node runs the page's own module.
@@ -8,6 +10,7 @@ three clicks on the mark, and after one rough stroke over it. Node runs the page
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import tempfile
@@ -35,9 +38,9 @@ MOST_CLICKS = 3
 Mask = NDArray[np.bool_]
 
 
-def cases() -> Iterator[tuple[str, NDArray[np.uint8], Mask]]:
+def cases(photos: list[Path]) -> Iterator[tuple[str, NDArray[np.uint8], Mask]]:
     """Name, picture with its mark, and the mark's true shape."""
-    for path in ORIGINALS:
+    for path in photos:
         with Image.open(path) as opened:
             original = opened.convert("RGB")
         for text, colour, opacity, size, (x, y) in MARKS:
@@ -92,11 +95,14 @@ def by_stroke(picture: NDArray[np.uint8], truth: Mask, folder: Path) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, nargs="*", default=ORIGINALS)
+    photos = parser.parse_args().photos
     clicks: list[float] = []
     strokes: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for title, picture, truth in cases():
+        for title, picture, truth in cases(photos):
             scores, stroke = by_clicks(picture, truth, folder), by_stroke(picture, truth, folder)
             clicks.append(max(scores))
             strokes.append(stroke)

@@ -54,7 +54,7 @@ from storage.ledger.operations.queues import busy_workers, queues
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
 from storage.ledger.templates.leases import reap_templates, take_templates
-from storage.ledger.templates.of_repairs import drop_templates_of_ended_repairs
+from storage.ledger.templates.of_repairs import cancel_repairs_without_mark, drop_templates_of_ended_repairs
 from storage.ledger.tenants.accounts import fold_accounts, list_account, today
 from storage.ledger.tenants.quotas import get_usage
 from storage.ledger.webhooks.deliveries import claim_deliveries, list_deliveries, recover
@@ -345,6 +345,7 @@ HOT: dict[str, Call] = {
     "deliveries": lambda crowded: claim_deliveries(crowded.shop.db, limit=16, claim_s=0.0, each=4),
     "sweep": lambda crowded: (
         expired_jobs(crowded.shop.db),
+        cancel_repairs_without_mark(crowded.shop.db),
         drop_templates_of_ended_repairs(crowded.shop.db),
         drop_expired_uploads(crowded.shop.db),
         drop_old_deliveries(crowded.shop.db, 1e6),

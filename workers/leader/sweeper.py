@@ -1,6 +1,6 @@
 """Deletes expired jobs, templates of ended repairs, unused uploads, old deliveries, and blobs that no row names.
 
-Beside that it keeps the ends of the audit log's chains outside of the ledger.
+Beside that it cancels repairs that found no mark, and keeps the ends of the audit log's chains outside of the ledger.
 
 It runs beside the dispatcher, because a large job's blobs take minutes. Every step may be repeated and may run twice at
 once.
@@ -23,7 +23,7 @@ from storage.ledger.operations import audit
 from storage.ledger.retention.blobs import claim_blob_deletions, forget_blob_deletions
 from storage.ledger.retention.deletion import delete_job
 from storage.ledger.retention.expiry import drop_expired_uploads, drop_old_deliveries, expired_jobs
-from storage.ledger.templates.of_repairs import drop_templates_of_ended_repairs
+from storage.ledger.templates.of_repairs import cancel_repairs_without_mark, drop_templates_of_ended_repairs
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ STOP_S = 2.0
 
 
 def sweep(database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) -> None:
-    """Delete everything that has expired, and the templates of repairs that have ended.
+    """Delete everything that has expired and the templates of ended repairs; cancel repairs that found no mark.
 
     ``deliveries_kept_s``: retention of deliveries that belong to no job; ``None``: forever.
 
@@ -48,6 +48,8 @@ def sweep(database: Database, blobs: Blobs, *, deliveries_kept_s: float | None) 
         with suppress(NotFound):  # another sweeper was quicker
             delete_job(database, tenant_id, job_id)
             log.info("job.expired", job=job_id)
+    if repairs := cancel_repairs_without_mark(database):
+        log.info("repairs.without_mark_canceled", repairs=repairs)
     if templates := drop_templates_of_ended_repairs(database):
         log.info("templates.of_repairs_deleted", templates=templates)
     expired_uploads = drop_expired_uploads(database)

@@ -1,10 +1,14 @@
-"""Templates that a job of the kind ``repair`` made for itself: they serve its one picture, and are deleted after it."""
+"""Marks that a job of the kind ``repair`` looks for itself: they serve its one picture, and are deleted after it."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
 from storage.database import Database
+from storage.errors import NotFound
+from storage.ledger.jobs.changes import cancel_job
 from storage.ledger.lifecycle.transitions import OPEN_JOB
 from storage.ledger.operations import audit
 from storage.ledger.templates.templates import drop_template
@@ -19,6 +23,30 @@ _FOR_REPAIR = and_(
     jobs.c.kind == JobKind.REPAIR,
     templates.c.spec["mode"].as_string() == "auto",
 )
+
+
+def cancel_repairs_without_mark(db: Database) -> int:
+    """Cancels repairs that were to begin by themselves and have found no mark; their number.
+
+    No person was asked to look at them: without this they would wait for an approval for ever.
+    """
+    query = (
+        select(jobs.c.tenant_id, jobs.c.id)
+        .where(
+            jobs.c.kind == JobKind.REPAIR,
+            jobs.c.state == JobState.NEEDS_REVIEW,
+            jobs.c.mask["approve"].as_string() == "auto",
+            jobs.c.review["error"]["code"].as_string().is_not(None),
+        )
+        .order_by(jobs.c.id)
+        .limit(_BATCH)
+    )
+    with db.read() as connection:
+        markless = connection.execute(query).all()
+    for job in markless:
+        with suppress(NotFound):  # deleted meanwhile
+            cancel_job(db, job.tenant_id, job.id)
+    return len(markless)
 
 
 def drop_templates_of_ended_repairs(db: Database) -> int:

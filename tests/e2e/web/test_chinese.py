@@ -37,10 +37,8 @@ NAMES = {
         "https",
         "bucket",
         "folder",
-        "submit",
-        "read",
     ),
-    *("admin", "shirt", "png", "kB", "MB", "px", "localhost", "url", "upload_id", "custom_id", "big-lama"),
+    *("shirt", "png", "kB", "MB", "px", "localhost", "url", "upload_id", "custom_id", "big-lama"),
 }
 _ADDRESS = re.compile(r"https?://\S+")
 #: The texts that a person reads or hears, without code, names of files, addresses and the switch of languages.

@@ -102,6 +102,7 @@ async function isMarkFound(job, { onProgress, onWait, signal }) {
   try {
     for (;;) {
       const { state } = /** @type {Job} */ (await callPatiently("GET", job.links.self, { onWait, signal }));
+      if (state === "canceled") return false; // the service has done that, where the page was away for a while
       if (state === "needs_review") {
         await cancel(job);
         return false;

@@ -41,7 +41,7 @@ from storage.ledger.templates.leases import (
     release_template,
     take_templates,
 )
-from storage.ledger.templates.of_repairs import drop_templates_of_ended_repairs
+from storage.ledger.templates.of_repairs import cancel_repairs_without_mark, drop_templates_of_ended_repairs
 from storage.ledger.templates.review import approve_job, approve_template, reject_template
 from storage.ledger.templates.templates import create_template, delete_template, get_template, list_templates
 from storage.ledger.tenants.uploads import create_uploads, known_uploads
@@ -442,3 +442,22 @@ def test_a_repair_that_is_deleted_takes_its_template_along(shop: Shop) -> None:
         get_template(shop.db, shop.tenant, template)
     deleted = [entry for entry in latest_entries(shop.db, shop.tenant, limit=10) if entry.action == "template.deleted"]
     assert [entry.data["template"] for entry in deleted] == [template]
+
+
+def test_a_repair_that_found_no_mark_waits_for_nobody(shop: Shop) -> None:
+    def searched(**fields: Any) -> str:
+        job = auto_job(shop, **fields)
+        template = estimate_of(shop, job)
+        fail_template(shop.db, leased(shop.db, template.id), "nothing_found", "None.", retry=False, max_attempts=3)
+        return job.id
+
+    by_itself = {"approve": "auto"}
+    repair = searched(kind=JobKind.REPAIR, mask=by_itself)
+    others = [searched(kind=JobKind.REPAIR), searched(mask=by_itself)]
+    doubtful = auto_job(shop, kind=JobKind.REPAIR, mask=by_itself)
+    estimate = estimate_of(shop, doubtful).id
+    finish_template(shop.db, leased(shop.db, estimate), [made(estimate, confidence=0.1)])
+    assert cancel_repairs_without_mark(shop.db) == 1
+    assert shop.job(repair).state is JobState.CANCELED
+    assert {shop.job(job).state for job in (*others, doubtful.id)} == {JobState.NEEDS_REVIEW}
+    assert cancel_repairs_without_mark(shop.db) == 0
