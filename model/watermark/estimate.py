@@ -49,6 +49,8 @@ _MARGIN = 4
 #: Most rounds in which parts that the template lacks are looked for, the least pixels of those, and the context around
 #: the template in which they are looked for, in px; half of its extent where that is more.
 _COMPLETIONS, _LEAST_LACKING, _LEAST_CONTEXT = 6, 12, 24
+#: Most that a mark's opacity changes by its further parts, as a share of it, and most that its error grows.
+_SAME_OPACITY, _SAME_ERROR = 0.06, 1.5
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
 
@@ -152,9 +154,16 @@ def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Prog
         again = template_of(wide, on_progress, _widened(found, 2) | known)
         if again is None or (again.alpha > 0).sum() < (template.alpha > 0).sum() + _LEAST_LACKING:
             break
+        if not same_mark(template.quality, again.quality):
+            break
         # What was found first tells how far the mark stands above chance: the rest is where it does not show.
         template, windows = replace(again, quality=replace(again.quality, z=template.quality.z)), wide
     return template, windows
+
+
+def same_mark(was: Quality, now: Quality) -> bool:
+    """Whether a template with further parts still is the same mark, not also goods that lie alike around it."""
+    return abs(now.opacity - was.opacity) <= _SAME_OPACITY * was.opacity and now.error <= _SAME_ERROR * was.error
 
 
 def _context(side: int, room: float) -> int:

@@ -105,7 +105,10 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
     wrong = np.hypot(alpha_error, _ALPHA_ERROR) * (alpha > FAINT) * np.abs(colour - value).max(axis=2)
     error = np.hypot(noise, wrong) / through
     error[alpha >= OPAQUE] = 1e4
-    return Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
+    made = Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
+    # Sizes of whole pixels move the edges of a mark that was scaled.
+    scaled = sighting.rule.factor(*pixels.shape[:2]) != 1
+    return replace(made, error=np.hypot(made.error, _moved(made))) if scaled else made
 
 
 def _moved(recovery: Recovery) -> Values:

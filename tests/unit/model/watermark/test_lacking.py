@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.marks import Scene, placed, text
-from model.watermark.estimate import estimate
+from model.watermark.estimate import estimate, same_mark
 from model.watermark.lacking import parts
+from model.watermark.template import Quality
 from tests.unit.model.watermark.scenes import samples, texture
 
 HIGH, WIDE, HALF = 70, 220, 110
@@ -79,3 +80,17 @@ def test_an_estimate_takes_in_what_its_first_template_lacks() -> None:
     laid[top : top + found.alpha.shape[0], left : left + found.alpha.shape[1]] = found.alpha
     assert (laid[alpha > 0.25] > 0.15).mean() > 0.95
     assert np.abs(laid - alpha)[alpha > 0.25].mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("opacity", "error", "same"),
+    [(0.388, 0.006, True), (0.34, 0.0067, False), (0.92, 0.11, False), (0.92, 0.006, False), (0.38, 0.05, False)],
+)
+def test_parts_that_make_another_mark_of_it_are_goods(opacity: float, error: float, same: bool) -> None:
+    def quality(opacity: float, error: float) -> Quality:
+        return Quality(
+            samples=36, without=0, informative=30, error=error, opacity=opacity, z=5, margin=1, ghost=0.1,
+            strength_spread=0, jitter_px=0,
+        )  # fmt: skip
+
+    assert same_mark(quality(0.38, 0.0057), quality(opacity, error)) is same
