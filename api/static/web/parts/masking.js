@@ -16,7 +16,7 @@ import { withUpload } from "./repairs.js";
 /** Load what the work on a picture may need, while the service can be reached. */
 export async function prepare() {
   const [selection] = await Promise.all([
-    import("../picture/selection.js"), import("../picture/masks.js"), import("../picture/runlengths.js"), import("./finding.js"),
+    import("../picture/selection.js"), import("../picture/masks.js"), import("./finding.js"),
   ]);
   selection.prepare();
 }

@@ -6,6 +6,7 @@ import { notify, notifyError } from "../frame/notices.js";
 import * as rights from "../frame/rights.js";
 import { Problem, hasCode } from "../net/api.js";
 import { awaitResult, openResult, repairPicture } from "../net/repairing.js";
+import { maskFile } from "../picture/runlengths.js";
 import { number, t } from "../words/texts.js";
 import { Busy } from "./busy.js";
 import { NetworkChoice } from "./networks.js";
@@ -191,7 +192,6 @@ export class Repairs {
     const { picture: { name, width, height }, strokes, upload } = step;
     const how = { ...this.#networks.option, ...(method && { method }) };
     await this.#run(work, step, how, async (options) => {
-      const { maskFile } = await import("../picture/runlengths.js");
       const mask = await maskFile(strokes, width, height);
       if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
       return withUpload(step, () => repairPicture(upload, name, mask, statement, options));
