@@ -215,3 +215,23 @@ def test_a_coloured_mark_in_a_jpeg_leaves_no_coloured_rim() -> None:
     assert recovery.veils
     assert psnr(recovery.pixels, original, mask) > psnr(inverted, original, mask)
     assert psnr(recovery.pixels, original, mask) > psnr(filled, original, mask) + 3
+
+
+@pytest.mark.parametrize("width", [35, 38])
+def test_no_thin_stroke_of_a_letter_is_left(width: int) -> None:
+    """A brush drawn over a line of thin letters: the crossbar of one, all of it rim, had kept half of the mark."""
+    original, marked = (
+        np.ascontiguousarray(
+            np.asarray(cv2.imread(str(SAMPLES / folder / "garment-0c06778b.png")), np.uint8)[..., ::-1]
+        )
+        for folder in ("originals", "marked")
+    )
+    height, across = marked.shape[:2]
+    painted = np.zeros((height, across), np.uint8)
+    ends = np.array([(0.19 * across, 0.71 * height), (0.46 * across, 0.5 * height), (0.735 * across, 0.3 * height)])
+    cv2.polylines(painted, [ends.astype(np.int32)], False, 255, width)
+    recovery, _, _ = repaired(marked, painted)
+    assert recovery.veils
+    ink = (marked != original).any(axis=2) & (painted > 0)
+    away = np.abs(recovery.pixels.astype(np.int16) - original).max(axis=2)
+    assert np.count_nonzero(ink & (away > 40)) < 20
