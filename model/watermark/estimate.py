@@ -49,8 +49,9 @@ _MARGIN = 4
 #: Most rounds in which parts that the template lacks are looked for, the least pixels of those, and the context around
 #: the template in which they are looked for, in px; half of its extent where that is more.
 _COMPLETIONS, _LEAST_LACKING, _LEAST_CONTEXT = 6, 12, 24
-#: Most that a mark's opacity changes by its further parts, as a share of it, and most that its error grows.
-_SAME_OPACITY, _SAME_ERROR = 0.06, 1.5
+#: Most that a mark's opacity changes by its further parts, as a share of it: where its error grows, and where it does
+#: not; and most that the error grows.
+_SAME_OPACITY, _CERTAIN_OPACITY, _SAME_ERROR = 0.06, 0.12, 1.5
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
 
@@ -163,7 +164,8 @@ def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Prog
 
 def same_mark(was: Quality, now: Quality) -> bool:
     """Whether a template with further parts still is the same mark, not also goods that lie alike around it."""
-    return abs(now.opacity - was.opacity) <= _SAME_OPACITY * was.opacity and now.error <= _SAME_ERROR * was.error
+    most = _CERTAIN_OPACITY if now.error <= was.error else _SAME_OPACITY
+    return abs(now.opacity - was.opacity) <= most * was.opacity and now.error <= _SAME_ERROR * was.error
 
 
 def _context(side: int, room: float) -> int:

@@ -1,4 +1,7 @@
-"""What remains of a mark in a cleaned picture: as edges (the ghost score), and as a step of colour along its rim."""
+"""What remains of a mark in a cleaned picture: edges (the ghost score), a step of colour along its rim, or a relief.
+
+A mark leaves a relief that lay a part of a pixel beside the place where it was taken off.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ SCORE, LEVELS = 0.25, 1.5
 _STEP_SCORE, _STEP_LEVELS = 0.5, 4.0
 #: Blur of the picture and of the mark before their steps are compared, in px.
 _BLUR = 2.5
+#: Least share of the picture that shows through a mark, where a relief is reckoned.
+_LEAST_THROUGH = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,15 @@ class Ghost:
         return abs(self.levels) / self.bounds[1] if self.shows else 0.0
 
 
+@dataclass(frozen=True)
+class Relief:
+    """The remainder of a mark that was taken off beside its place."""
+
+    remainder: Ghost
+    #: By how much the mark lies lower and further right, in px.
+    offset: tuple[float, float]
+
+
 def ghost_score(clean: Values, alpha: Values, colour: Values) -> float:
     """The score alone."""
     return ghost_of(clean, alpha, colour).score
@@ -52,19 +66,33 @@ def ghost_score(clean: Values, alpha: Values, colour: Values) -> float:
 def ghost_of(clean: Values, alpha: Values, colour: Values) -> Ghost:
     """The ghost in ``clean`` (``float32 [h, w, 3]``); ``alpha`` and ``colour`` of the mark cover the same pixels."""
     smooth = cv2.GaussianBlur(clean, (0, 0), 6)
-    expected = steps(alpha[..., None] * (colour - smooth))
-    visible = steps(clean)
-    where = (expected**2).sum(axis=0) > 0.05 * float((expected**2).sum(axis=0).max() or 1)
+    return _remainder(clean, alpha[..., None] * (colour - smooth))[0]
+
+
+def relief_of(clean: Values, alpha: Values, colour: Values) -> Relief:
+    """The relief in ``clean`` (``float32 [h, w, 3]``), from which the mark of ``alpha`` and ``colour`` was taken."""
+    # What a mark leaves that lies one pixel lower or further right, to first order.
+    height = (colour - cv2.GaussianBlur(clean, (0, 0), 6)) / np.maximum(1 - alpha, _LEAST_THROUGH)[..., None]
+    slopes = (-np.gradient(alpha, axis=axis)[..., None] for axis in (0, 1))
+    (below, down), (beside, across) = (_remainder(clean, np.asarray(slope * height, np.float32)) for slope in slopes)
+    return Relief(max(below, beside, key=lambda one: (one.excess, abs(one.score))), (down, across))
+
+
+def _remainder(clean: Values, pattern: Values) -> tuple[Ghost, float]:
+    """What remains of ``pattern`` in ``clean`` (both ``float32 [h, w, 3]``), and the pattern's share in it."""
+    expected, visible = steps(pattern), steps(clean)
+    energy = (expected**2).sum(axis=0)
+    where = energy > 0.05 * float(energy.max() or 1)
     if where.sum() < 12:
-        return Ghost(0.0, 0.0)
+        return Ghost(0.0, 0.0), 0.0
     expected_edges, visible_edges = expected[:, where], visible[:, where]
     # Strong edges of the picture itself must not decide.
     bound = 3 * float(np.median(np.abs(visible_edges))) + 4
     visible_edges = np.clip(visible_edges, -bound, bound)
     both, own = float((expected_edges * visible_edges).sum()), float(np.sqrt((expected_edges**2).sum()))
     score = both / max(own * float(np.sqrt((visible_edges**2).sum())), 1e-6)
-    # The remaining share of the mark times its edges, over both directions and three channels of each pixel.
-    return Ghost(score, both / max(own, 1e-6) / float(np.sqrt(3 * where.sum())))
+    # The remaining share of the pattern times its edges, over both directions and three channels of each pixel.
+    return Ghost(score, both / max(own, 1e-6) / float(np.sqrt(3 * where.sum()))), both / max(own, 1e-6) ** 2
 
 
 def step_of(clean: Values, alpha: Values) -> Ghost:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.repair.hole import dilate
-from model.watermark.ghost import Ghost, ghost_of, step_of
+from model.watermark.ghost import Ghost, Relief, ghost_of, relief_of, step_of
 from model.watermark.recover import Recovery, distrusted, fused, grounded, unblend
 from model.watermark.sighting import Sighting, look
 from model.watermark.template import Template
@@ -30,6 +30,8 @@ Fill = Callable[[Pixels, Mask], Pixels]
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
 #: Factors on the strength that are tried before, where un-blending alone leaves a ghost.
 _STRENGTHS = (0.98, 1.02)
+#: Most moves of a mark by a part of a pixel, and the farthest of each along an axis, in px.
+_MOVES, _FARTHEST = 3, 0.6
 #: Radius of Telea's method, in px.
 _TELEA_PX = 3
 
@@ -55,21 +57,22 @@ class Outcome:
     #: ``bool [h, w]``: pixels that may differ.
     changed: NDArray[np.bool_]
     method: Method
-    #: The remainder as edges, and as a step of colour along the rim.
+    #: The remainder as edges, as a step of colour along the rim, and as the relief of a mark beside its place.
     ghost: Ghost
     step: Ghost
+    relief: Relief
     #: Whether the mark shows for certain, whatever the remainders say.
     certain: bool = False
 
     @property
     def shows(self) -> bool:
         """Whether a person would still see the mark."""
-        return self.certain or self.ghost.shows or self.step.shows
+        return self.certain or self.ghost.shows or self.step.shows or self.relief.remainder.shows
 
     @property
     def excess(self) -> float:
         """How far the remainder is visible; 0: not."""
-        return self.ghost.excess + self.step.excess
+        return self.ghost.excess + self.step.excess + self.relief.remainder.excess
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,26 @@ def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark
     sighting = look(pixels, template)
     if sighting is None:
         return None
-    best = _unblended(pixels, sighting, template, noise)
+    best = _in_place(_unblended(pixels, sighting, template, noise), template, noise)
     if best.plain.shows:
         # A strength that is off by its error leaves a ghost. It costs less than the trust in the un-blended values.
-        tries = [_unblended(pixels, sighting.stronger(factor), template, noise) for factor in _STRENGTHS]
+        tries = [_unblended(pixels, best.sighting.stronger(factor), template, noise) for factor in _STRENGTHS]
         best = min((best, *tries), key=lambda one: one.plain.excess)
+    return best
+
+
+def _in_place(found: PreparedMark, template: Template, noise: float) -> PreparedMark:
+    """The mark taken off where it lies to a part of a pixel, as the relief tells that it leaves elsewhere."""
+    best, place = found, np.zeros(2)
+    for _ in range(_MOVES):
+        relief = best.plain.relief
+        if not relief.remainder.shows:
+            break
+        place = place + np.clip(relief.offset, -_FARTHEST, _FARTHEST)
+        moved = _unblended(found.pixels, found.sighting.moved(float(place[0]), float(place[1])), template, noise)
+        if abs(moved.plain.relief.remainder.levels) >= abs(relief.remainder.levels):
+            break
+        best = moved
     return best
 
 
@@ -190,7 +208,8 @@ def _continued(prepared: PreparedMark) -> Pixels:
 def _judged(recovery: Recovery, window: Values, method: Method, changed: NDArray[np.bool_] | None = None) -> Outcome:
     ghost = ghost_of(window, recovery.alpha, recovery.colour)
     step = step_of(window, recovery.alpha)
-    return Outcome(window, recovery.hole if changed is None else changed, method, ghost, step)
+    relief = relief_of(window, recovery.alpha, recovery.colour)
+    return Outcome(window, recovery.hole if changed is None else changed, method, ghost, step, relief)
 
 
 def remove(pixels: Pixels, template: Template, *, noise: float, fill: Fill | None = None) -> Removal | None:

@@ -75,6 +75,20 @@ class Sighting:
         alpha = np.asarray(np.clip(self.alpha * np.float32(factor), 0, 1), np.float32)
         return replace(self, alpha=alpha, strength=self.strength * factor)
 
+    def moved(self, down: float, across: float) -> Sighting:
+        """The same sighting, a part of a pixel lower and further right."""
+        height, width = self.alpha.shape
+        step = np.array([[1, 0, across], [0, 1, down]], np.float32)
+        alpha, colour = (
+            cv2.warpAffine(values, step, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            for values in (self.alpha, self.colour)
+        )
+        return replace(
+            self,
+            alpha=np.asarray(np.clip(alpha, 0, 1), np.float32),
+            colour=np.asarray(np.clip(colour, 0, 255), np.float32),
+        )
+
 
 def look(pixels: Pixels, template: Template) -> Sighting | None:
     """The mark in ``pixels`` (``uint8 [H, W, 3]``); ``None`` if it is absent or invisible."""

@@ -84,7 +84,14 @@ def test_an_estimate_takes_in_what_its_first_template_lacks() -> None:
 
 @pytest.mark.parametrize(
     ("opacity", "error", "same"),
-    [(0.388, 0.006, True), (0.34, 0.0067, False), (0.92, 0.11, False), (0.92, 0.006, False), (0.38, 0.05, False)],
+    [
+        (0.388, 0.006, True),
+        (0.418, 0.0056, True),
+        (0.34, 0.0067, False),
+        (0.92, 0.11, False),
+        (0.92, 0.006, False),
+        (0.38, 0.05, False),
+    ],
 )
 def test_parts_that_make_another_mark_of_it_are_goods(opacity: float, error: float, same: bool) -> None:
     def quality(opacity: float, error: float) -> Quality:

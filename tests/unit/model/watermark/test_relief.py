@@ -1,0 +1,64 @@
+"""A mark that lies a part of a pixel beside its template's place, as it does in pictures that were resized."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.marks import text
+from model.watermark.ghost import relief_of
+from model.watermark.remove import prepare, remove
+from model.watermark.template import Quality, Rule, Template
+from tests.unit.model.watermark.scenes import jpeg
+from tests.unit.model.watermark.test_logo_search import psnr
+from tests.unit.model.watermark.test_look_alikes import HIGH, WIDE, look_alike
+
+Pixels = NDArray[np.uint8]
+TOP, LEFT = 120, 40
+
+
+def aside(down: float, across: float) -> tuple[Pixels, Pixels, Template]:
+    """A picture, the same under a mark this far from its place, in px, and the mark's template."""
+    mark = text(24, "NORDIC WEAR")
+    tall, wide = mark.coverage.shape
+    alpha = np.zeros((HIGH, WIDE), np.float32)
+    alpha[TOP : TOP + tall, LEFT : LEFT + wide] = mark.coverage * 0.5
+    colour = np.full((HIGH, WIDE, 3), 255, np.float32)
+    step = np.array([[1, 0, across], [0, 1, down]], np.float32)
+    moved = np.clip(cv2.warpAffine(alpha, step, (WIDE, HIGH), flags=cv2.INTER_CUBIC), 0, 1)[..., None]
+    original = (look_alike(1, np.random.default_rng(4)) * 0.5).astype(np.uint8)
+    given = np.rint(original * (1 - moved) + colour * moved).astype(np.uint8)
+    with Image.open(io.BytesIO(jpeg(given))) as coded:
+        shown = np.array(coded)
+    rule = Rule("top-left", "pixels", 0, 0, WIDE, HIGH, sizes=((HIGH, WIDE),))
+    mask = np.where(alpha > 0.25, np.uint8(255), np.uint8(0))
+    return original, shown, Template(alpha, colour, mask, rule, Quality(0, 0, 0, 0.01, 0.5, 0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(("down", "across"), [(0.4, 0.0), (-0.3, 0.35), (0.0, -0.45)])
+def test_a_mark_beside_its_place_by_a_part_of_a_pixel_leaves_no_relief(down: float, across: float) -> None:
+    original, shown, template = aside(down, across)
+    there = aside(0, 0)[1]
+    zone = template.alpha > 0.02
+    best, found = remove(there, template, noise=3), remove(shown, template, noise=3)
+    assert best is not None and found is not None
+    assert not found.residual
+    assert psnr(found.pixels, original, zone) > psnr(best.pixels, original, zone) - 2.5
+    prepared = prepare(shown, template, noise=3)
+    assert prepared is not None and not prepared.plain.relief.remainder.shows
+
+
+def test_the_relief_tells_how_far_a_mark_lies_aside() -> None:
+    original, _, template = aside(0, 0)
+    moved = aside(0.4, -0.2)[1].astype(np.float32)
+    alpha = template.alpha[..., None]
+    clean = (moved - alpha * template.colour) / (1 - alpha)
+    relief = relief_of(clean, template.alpha, template.colour)
+    assert relief.remainder.shows
+    assert np.abs(np.array(relief.offset) - (0.4, -0.2)).max() < 0.2
+    assert not relief_of(original.astype(np.float32), template.alpha, template.colour).remainder.shows
