@@ -111,12 +111,12 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
     def load(source: SampleSource) -> Pixels | None:
         try:
             return _fetch_pixels(source, context)
-        except (ModelError, BlobNotFound, CoderLost) as error:
-            unreadable.append(f"{source.name}: {error.code}")
-        except SourceError as error:
-            if error.transient:
+        except BlobNotFound:
+            unreadable.append(f"{source.name}: The file is gone.")
+        except (ModelError, SourceError, CoderLost) as error:
+            if isinstance(error, SourceError) and error.transient:
                 raise
-            unreadable.append(f"{source.name}: {error.code}")
+            unreadable.append(f"{source.name}: {error}")
         return None
 
     shows = {source.source_key for source in template.known}
@@ -135,7 +135,7 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
         estimated = estimate(samples, force=spec.force, on_progress=context.on_progress)
     warnings = list(estimated.warnings)
     if unreadable:
-        warnings.append(f"{len(unreadable)} pictures could not be read: {', '.join(unreadable[:3])}.")
+        warnings.append(f"Pictures that could not be read: {len(unreadable)}. {' '.join(unreadable[:3])}")
     shown = _before_and_after(samples, estimated.templates, context)
     made = [_Made(one, warnings, pictures) for one, pictures in zip(estimated.templates, shown, strict=True)]
     ids = [template.id, *(f"{template.id}-{number}" for number in range(2, len(made) + 1))]

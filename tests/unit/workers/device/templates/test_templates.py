@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -144,7 +145,8 @@ def test_a_job_finds_its_mark_and_runs_when_it_is_approved(settings: Settings, w
     with catalogue_in(settings) as catalogue:
         worker = worker_on(settings)
         pictures = marked_pictures(30)
-        job = job_with(catalogue, [png(marked) for marked, _ in pictures], AutoMask(mode="auto", approve="person"))
+        files = [*(png(marked) for marked, _ in pictures), b"no picture"]
+        job = job_with(catalogue, files, AutoMask(mode="auto", approve="person"))
         (template,) = list_templates(catalogue.database, catalogue.tenant_id, limit=5, after=None, job_id=job.id)
         make_template(template.id, worker)
         template = now(catalogue, template)
@@ -154,10 +156,12 @@ def test_a_job_finds_its_mark_and_runs_when_it_is_approved(settings: Settings, w
         assert {"mask", "opacity", "colour", "before-1", "after-1"} <= set(template.previews)
         for key in template.previews.values():
             assert pixels_of(catalogue.blobs.get(key)).size
+        assert re.fullmatch(r"Pictures that could not be read: 1\. \S+: [A-Z].*\.", template.warnings[-1])
         assert catalogue.job(job).state is JobState.NEEDS_REVIEW
         approve_job(catalogue.database, catalogue.tenant_id, job.id)
         run_shard(catalogue.ids(job), worker)
-        for (_, original), image in zip(pictures, catalogue.images(job), strict=True):
+        *images, _ = catalogue.images(job)
+        for (_, original), image in zip(pictures, images, strict=True):
             assert (image.state, image.error_detail) == (ImageState.SUCCEEDED, None)
             result = pixels_of(catalogue.blobs.get(image.result_key or ""))
             outside = np.ones(result.shape[:2], np.bool_)
