@@ -86,7 +86,7 @@ def test_a_picture_without_text_says_what_to_do(page: Page, tmp_path: Path) -> N
     expect(page.locator("#erase")).to_be_disabled()
 
 
-def test_a_logo_is_found_with_how_sure_it_is(page: Page, service: Embedded, tmp_path: Path, logo_file: Path) -> None:
+def test_a_logo_is_found_with_how_sure_it_is(page: Page, tmp_path: Path, logo_file: Path) -> None:
     marked, ink = laid(goods(3), letters("SHOP", 60), (0.3, 0.7))
     file = tmp_path / "signed.png"
     file.write_bytes(png(marked))
@@ -97,7 +97,6 @@ def test_a_logo_is_found_with_how_sure_it_is(page: Page, service: Embedded, tmp_
     assert overlap(painted(page), ink) > 0.6
     assert_accessible(page)
     bench.erase()
-    until(lambda: not templates(service), "what was learnt of the logo is kept")
 
 
 def test_what_was_learnt_of_a_logo_goes_where_the_page_is_closed_amid_the_search(
