@@ -112,7 +112,8 @@ class PostgresServer(Server):
             "unix_socket_directories": "",
             "max_connections": "200",
             "fsync": self._durable,
-            "synchronous_commit": self._durable,
+            # What is committed is with the system, so that a killed server has it; only a lost machine would not.
+            "synchronous_commit": "on",
             "full_page_writes": self._durable,
             # An unusual time zone exposes errors between local time and UTC.
             "timezone": "Pacific/Chatham",
