@@ -57,7 +57,7 @@ def with_flat_ground(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
 
 
 @dataclass(frozen=True)
-class Ground:
+class FlatGround:
     """The flat ground around a part."""
 
     #: Its plane, ``float32 [h, w, 3]``.
@@ -83,7 +83,7 @@ def _carried(source: Pixels, fill: Pixels, part: Mask, others: Flags) -> Pixels 
     return np.asarray(np.rint(fill + (ground.levels - fill) * trust[..., None]), np.uint8)
 
 
-def flat_ground(source: Pixels, part: Mask, others: Flags) -> Ground | None:
+def flat_ground(source: Pixels, part: Mask, others: Flags) -> FlatGround | None:
     """The ground around ``part`` (``uint8 [h, w]``) in ``source``; ``None``: it does not lie on flat ground.
 
     ``others`` (``bool [h, w]``): further holes, whose pixels show no ground.
@@ -115,7 +115,7 @@ def flat_ground(source: Pixels, part: Mask, others: Flags) -> Ground | None:
     if share < _LEAST:
         return None
     near = spread(is_ground.astype(np.float32)[..., None], touching.astype(np.float32))[..., 0]
-    return Ground(levels, np.asarray(near, np.float32), bool(share >= _CLOSED))
+    return FlatGround(levels, np.asarray(near, np.float32), bool(share >= _CLOSED))
 
 
 def _slopes(source: Pixels, around: Flags, touching: Flags) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from model.repair.ground import Below, Ground
 from model.repair.opacity import FREEDOM, Flags, Values, fit_paints
 from model.repair.rest import REACH_PX, rest_of
 from model.repair.shape import GUESS_DEPTH, Plane, marked_share, softened
-from model.repair.unblending import LUMA
+from model.repair.unblending import without_light
 
 #: Opacities beyond this hide the picture.
 MOST_OPACITY = 0.9
@@ -281,7 +281,7 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
         painted=int(np.count_nonzero(painted)),
         coverage=float(marked[painted].mean()),
         marked_distance=_distance(ground, turn, painted & marked, turn.opacity),
-        colour_distance=_colour_distance(ground, turn, painted & marked),
+        colour_distance=_distance(ground, turn, painted & marked, turn.opacity, of_colour=True),
         other_distance=_distance(ground, turn, others & ~rest & ~left, 0),
         rest=float(rest[painted].mean()),
         visible=float(step[marked].mean()) if marked.any() else 0.0,
@@ -289,19 +289,14 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     return LaidVeil(turn.opacity, turn.colour, evidence, turn, rest, instead, left)
 
 
-def _distance(ground: Ground, turn: Turn, where: Flags, opacity: float) -> float:
+def _distance(ground: Ground, turn: Turn, where: Flags, opacity: float, *, of_colour: bool = False) -> float:
+    """See :class:`Evidence`; ``of_colour``: of the colour alone, without the brightness."""
     if np.count_nonzero(where) < _LEAST_MARKED:
         return 0.0
     clean = (ground.marked[where] - opacity * turn.colour) / (1 - opacity)
-    variance = np.square(ground.error[where]) + (ground.noise / (1 - opacity)) ** 2
-    return float(np.minimum(np.square(clean - ground.guess[where]).mean(axis=1) / variance, 20).mean())
-
-
-def _colour_distance(ground: Ground, turn: Turn, where: Flags) -> float:
-    if np.count_nonzero(where) < _LEAST_MARKED:
-        return 0.0
-    clean = (ground.marked[where] - turn.opacity * turn.colour) / (1 - turn.opacity)
-    away = clean - ground.guess[where]
-    away -= (away @ LUMA)[:, None]
-    variance = np.square(ground.colour_error[where]) + (ground.noise / (1 - turn.opacity)) ** 2
+    away = np.asarray(clean - ground.guess[where], np.float32)
+    error = ground.error
+    if of_colour:
+        away, error = without_light(away), ground.colour_error
+    variance = np.square(error[where]) + (ground.noise / (1 - opacity)) ** 2
     return float(np.minimum(np.square(away).mean(axis=1) / variance, 20).mean())

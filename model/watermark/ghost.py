@@ -65,22 +65,40 @@ def ghost_score(clean: Values, alpha: Values, colour: Values) -> float:
 
 def ghost_of(clean: Values, alpha: Values, colour: Values) -> Ghost:
     """The ghost in ``clean`` (``float32 [h, w, 3]``); ``alpha`` and ``colour`` of the mark cover the same pixels."""
-    smooth = cv2.GaussianBlur(clean, (0, 0), 6)
-    return _remainder(clean, alpha[..., None] * (colour - smooth))[0]
+    return _ghost(alpha, *_seen(clean, colour))
 
 
 def relief_of(clean: Values, alpha: Values, colour: Values) -> Relief:
     """The relief in ``clean`` (``float32 [h, w, 3]``), from which the mark of ``alpha`` and ``colour`` was taken."""
+    return _relief(alpha, *_seen(clean, colour))
+
+
+def ghost_and_relief(clean: Values, alpha: Values, colour: Values) -> tuple[Ghost, Relief]:
+    """Both remainders, which look at the same edges of ``clean``."""
+    seen = _seen(clean, colour)
+    return _ghost(alpha, *seen), _relief(alpha, *seen)
+
+
+def _seen(clean: Values, colour: Values) -> tuple[Values, Values]:
+    """The contrast of the mark's colour to the picture, ``float32 [h, w, 3]``, and the picture's edges."""
+    return colour - cv2.GaussianBlur(clean, (0, 0), 6), steps(clean)
+
+
+def _ghost(alpha: Values, contrast: Values, visible: Values) -> Ghost:
+    return _remainder(visible, alpha[..., None] * contrast)[0]
+
+
+def _relief(alpha: Values, contrast: Values, visible: Values) -> Relief:
     # What a mark leaves that lies one pixel lower or further right, to first order.
-    height = (colour - cv2.GaussianBlur(clean, (0, 0), 6)) / np.maximum(1 - alpha, _LEAST_THROUGH)[..., None]
+    height = contrast / np.maximum(1 - alpha, _LEAST_THROUGH)[..., None]
     slopes = (-np.gradient(alpha, axis=axis)[..., None] for axis in (0, 1))
-    (below, down), (beside, across) = (_remainder(clean, np.asarray(slope * height, np.float32)) for slope in slopes)
+    (below, down), (beside, across) = (_remainder(visible, np.asarray(slope * height, np.float32)) for slope in slopes)
     return Relief(max(below, beside, key=lambda one: (one.excess, abs(one.score))), (down, across))
 
 
-def _remainder(clean: Values, pattern: Values) -> tuple[Ghost, float]:
-    """What remains of ``pattern`` in ``clean`` (both ``float32 [h, w, 3]``), and the pattern's share in it."""
-    expected, visible = steps(pattern), steps(clean)
+def _remainder(visible: Values, pattern: Values) -> tuple[Ghost, float]:
+    """What remains of ``pattern`` (``float32 [h, w, 3]``) in a picture's edges, and the pattern's share in them."""
+    expected = steps(pattern)
     energy = (expected**2).sum(axis=0)
     where = energy > 0.05 * float(energy.max() or 1)
     if where.sum() < 12:

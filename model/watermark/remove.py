@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.repair.hole import dilate
-from model.watermark.ghost import Ghost, Relief, ghost_of, relief_of, step_of
+from model.watermark.ghost import Ghost, Relief, ghost_and_relief, step_of
 from model.watermark.recover import Recovery, distrusted, fused, grounded, unblend
 from model.watermark.sighting import Sighting, look
 from model.watermark.template import Template
@@ -206,9 +206,8 @@ def _continued(prepared: PreparedMark) -> Pixels:
 
 
 def _judged(recovery: Recovery, window: Values, method: Method, changed: NDArray[np.bool_] | None = None) -> Outcome:
-    ghost = ghost_of(window, recovery.alpha, recovery.colour)
+    ghost, relief = ghost_and_relief(window, recovery.alpha, recovery.colour)
     step = step_of(window, recovery.alpha)
-    relief = relief_of(window, recovery.alpha, recovery.colour)
     return Outcome(window, recovery.hole if changed is None else changed, method, ghost, step, relief)
 
 

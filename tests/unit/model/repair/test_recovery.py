@@ -35,6 +35,12 @@ def photo(name: str, size: int = 256) -> Pixels:
     return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def sample(folder: str, name: str) -> Pixels:
+    """A whole sample: ``uint8 [H, W, 3]``."""
+    stored = np.asarray(cv2.imread(str(SAMPLES / folder / f"{name}.png")), np.uint8)
+    return np.ascontiguousarray(stored[..., ::-1])
+
+
 def png(pixels: Pixels) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
@@ -189,10 +195,7 @@ def test_the_contrast_under_a_mark_tells_its_opacity_and_colour(opacity: float, 
 @pytest.mark.parametrize("name", ["garment-1c73d4a8", "garment-6f6bcdbc", "garment-dfd99721"])
 def test_an_outline_goes_with_the_text_it_belongs_to(name: str) -> None:
     """The samples' mark is white text of .5 with a dark line of .3 around it."""
-    original, marked = (
-        np.ascontiguousarray(np.asarray(cv2.imread(str(SAMPLES / folder / f"{name}.png")), np.uint8)[..., ::-1])
-        for folder in ("originals", "marked")
-    )
+    original, marked = sample("originals", name), sample("marked", name)
     painted = np.asarray(cv2.imread(str(SAMPLES / "masks" / f"{name}.png"), cv2.IMREAD_GRAYSCALE), np.uint8)
     filled = np.asarray(cv2.inpaint(marked, painted, 3, cv2.INPAINT_TELEA), np.uint8)
     recovery = recover(marked, filled, painted, painted, noise=0.6)
@@ -220,12 +223,7 @@ def test_a_coloured_mark_in_a_jpeg_leaves_no_coloured_rim() -> None:
 @pytest.mark.parametrize("width", [35, 38])
 def test_no_thin_stroke_of_a_letter_is_left(width: int) -> None:
     """A brush drawn over a line of thin letters: the crossbar of one, all of it rim, had kept half of the mark."""
-    original, marked = (
-        np.ascontiguousarray(
-            np.asarray(cv2.imread(str(SAMPLES / folder / "garment-0c06778b.png")), np.uint8)[..., ::-1]
-        )
-        for folder in ("originals", "marked")
-    )
+    original, marked = sample("originals", "garment-0c06778b"), sample("marked", "garment-0c06778b")
     height, across = marked.shape[:2]
     painted = np.zeros((height, across), np.uint8)
     ends = np.array([(0.19 * across, 0.71 * height), (0.46 * across, 0.5 * height), (0.735 * across, 0.3 * height)])
