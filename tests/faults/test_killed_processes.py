@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import redis
@@ -46,11 +48,17 @@ def test_killed_dispatcher_costs_no_image(on_servers: Service) -> None:
 
 
 def test_flushed_redis_costs_no_image(on_servers: Service, redis_server: RedisServer) -> None:
-    job = on_servers.submit(4)
-    with redis.Redis.from_url(on_servers.settings.broker_url.get_secret_value()) as client:
-        until(lambda: client.llen(Priority.BULK), "no shard waited in the queue")
-        redis_server.flush()
-        assert not client.llen(Priority.BULK)
+    [celery] = until(lambda: children(on_servers.worker.process.pid), "the worker has no process")
+    # A worker at work takes the next shard from the queue ahead of time: stopped, it takes one at most.
+    os.kill(celery, signal.SIGSTOP)
+    try:
+        job = on_servers.submit(4)
+        with redis.Redis.from_url(on_servers.settings.broker_url.get_secret_value()) as client:
+            until(lambda: client.llen(Priority.BULK), "no shard waited in the queue")
+            redis_server.flush()
+            assert not client.llen(Priority.BULK)
+    finally:
+        os.kill(celery, signal.SIGCONT)
     on_servers.assert_done_once(job)
 
 
