@@ -24,6 +24,7 @@ from storage.blobs import S3Blobs, open_blobs
 from storage.database import Database
 from storage.migrate import migrate
 from tests.browser import launch_browser
+from tests.logging import unchanged_logging
 from tests.servers import PostgresServer, RedisServer, S3Server, start_server
 
 # No time limit for an example: the machine may be busy, and pytest's limit covers the whole test.
@@ -46,6 +47,13 @@ def _no_settings_from_outside() -> Iterator[None]:
         for name in os.environ:
             if name.startswith("CLEANPLATE_"):
                 patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _unchanged_logging() -> Iterator[None]:
+    """A command that a test runs in this process sets the logging up."""
+    with unchanged_logging():
         yield
 
 

@@ -117,8 +117,9 @@ def test_the_server_of_coders_is_started_again(service: Service) -> None:
     [celery] = children(service.worker.process.pid)
     [child] = children(celery)
     [server] = children(child)
+    left = children(server)
     kill(server)
-    until(lambda: not coders(service), "its coders live on")
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "its coders live on")
     service.assert_done_once(service.submit_small(2))
     assert children(child) != [server]
 

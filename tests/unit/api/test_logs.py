@@ -10,8 +10,8 @@ from apiflask import APIFlask
 from flask import request
 
 from cleanplate.base.settings import Settings
+from tests.logging import restored_logging
 from tests.unit.api.calling import MakeService, Service
-from tests.unit.logging import restored_logging
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

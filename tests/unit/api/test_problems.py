@@ -15,8 +15,8 @@ from api.problem_kinds import CATALOGUE
 from api.problems import pointer
 from cleanplate.base.settings import Settings
 from storage.errors import BlobStoreUnavailable, InvalidKey
+from tests.logging import restored_logging
 from tests.unit.api.calling import PUBLIC_URL, Caller, MakeService, Service
-from tests.unit.logging import restored_logging
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v1", "/v1/nope", "/v1/jobs/", "/static/../app.py", "/%2e%2e/", "/é"])

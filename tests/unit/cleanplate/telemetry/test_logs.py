@@ -10,8 +10,9 @@ import pytest
 import structlog
 
 from cleanplate.base.settings import Settings
+from cleanplate.telemetry import logs
 from cleanplate.telemetry.logs import redact_text
-from tests.unit.logging import restored_logging
+from tests.logging import restored_logging, unchanged_logging
 
 KEY = "cp_" + "Ab9-_" * 8 + "xyz"
 
@@ -103,3 +104,11 @@ def test_a_second_configuration_does_not_double_the_lines(capsys: pytest.Capture
     with restored_logging(Settings()), restored_logging(Settings()):
         structlog.get_logger().info("once")
         assert line(capsys)["event"] == "once"
+
+
+def test_logging_that_a_test_sets_up_ends_with_it() -> None:
+    before = logging.getLogger().handlers[:]
+    with unchanged_logging():
+        logs.configure(Settings())
+        assert logging.getLogger().handlers != before
+    assert logging.getLogger().handlers == before

@@ -28,8 +28,8 @@ from storage.ledger.templates.templates import create_template
 from storage.records import Counts, EstimateSpec, JobState, NewTemplate, PausedBy, Priority
 from storage.tables import images
 from tests.catalogue import bar_mask, catalogue_in, picture, png
+from tests.logging import restored_logging
 from tests.servers import RedisServer, free_port
-from tests.unit.logging import restored_logging
 from tests.unit.workers.conftest import WorkerOn
 from workers.device.images.pipeline import run_shard
 from workers.leader.dispatcher import HEARTBEATS_HEARD, LOST_S, Dispatcher

@@ -209,9 +209,11 @@ def test_where_no_coder_starts_the_picture_is_not_blamed(monkeypatch: pytest.Mon
     coders = Coders(1, 240)
     try:
         coders.run(probe, 0, MASK, LIMITS)
+        left = own_coders()
         for server in set(servers()):
             os.kill(server, signal.SIGKILL)
-        until(lambda: not own_coders(), "coders live on")
+        # Its coders notice that after it: until then they are nobody's children and still answer.
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "coders live on")
         monkeypatch.setattr(pool, "python_command", lambda *_: [sys.executable, "-c", "raise SystemExit(1)"])
         for _ in range(2):
             with pytest.raises(CodersDown):

@@ -1,4 +1,4 @@
-"""Logging set up for the length of a block, because it belongs to the whole process."""
+"""Logging belongs to the whole process: a block or a test that sets it up leaves everything as it was."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from cleanplate.telemetry import logs
 
 
 @contextmanager
-def restored_logging(settings: Settings) -> Iterator[None]:
-    """``logs.configure``, and everything as before at the end."""
+def unchanged_logging() -> Iterator[None]:
+    """Everything as before at the end: a handler that stays would write to a stream that is closed by then."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    logs.configure(settings)
     try:
         yield
     finally:
@@ -25,3 +24,11 @@ def restored_logging(settings: Settings) -> Iterator[None]:
         root.setLevel(level)
         structlog.reset_defaults()
         structlog.contextvars.clear_contextvars()
+
+
+@contextmanager
+def restored_logging(settings: Settings) -> Iterator[None]:
+    """``logs.configure``, and everything as before at the end."""
+    with unchanged_logging():
+        logs.configure(settings)
+        yield
