@@ -1,4 +1,4 @@
-"""The whole service finds, approves and removes the mark of a catalogue, also when a worker is killed meanwhile."""
+"""The whole service finds, approves and removes the mark of a catalogue."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from cleanplate.client.answers import Rights
 from cleanplate.client.http import Client
 from tests.catalogue import pixels_of
 from tests.e2e.conftest import Service
-from tests.embedded import embedded
 from tests.marked import MARK_HEIGHT, MARK_WIDTH, marked_pictures
-from tests.running import kill, processes_with, until
+from tests.running import until
 
 RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="made for a test")
 
@@ -51,22 +50,3 @@ def test_a_catalogue_is_cleaned_of_the_mark_that_it_shares(service: Service, tmp
         outside[-(MARK_HEIGHT + 20) :, -(MARK_WIDTH + 20) :] = False
         assert np.array_equal(result[outside], original[outside])
         assert np.abs(result.astype(int) - original)[~outside].mean() < 4
-
-
-def test_a_worker_killed_while_it_estimates_loses_nothing(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "marked", 60)
-    with embedded(tmp_path) as up, Client(up.url, up.key) as client:
-        template = client.templates.estimate("spring", sorted((tmp_path / "marked").iterdir()))
-
-        def worker_processes() -> list[int]:
-            """Process ids of the worker, once it has begun the estimate."""
-            if not client.templates.get(template.id).attempt:
-                return []
-            processes = processes_with(f"CLEANPLATE_HOME={up.home}")
-            return [pid for pid, line in processes.items() if "workers" in line]
-
-        for pid in until(worker_processes, lambda: f"no worker began it: {client.templates.get(template.id)}"):
-            kill(pid)
-        estimated = client.templates.wait(template.id)
-        assert (estimated.state, estimated.error) == ("needs_review", None)
-        assert estimated.attempt == 2

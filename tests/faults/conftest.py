@@ -20,6 +20,7 @@ from storage.blobs import S3Blobs, open_blobs
 from storage.records import ImageState, Job, JobState
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, dotted_mask, picture, png
 from tests.faults.balance import imbalances
+from tests.faults.hold import Hold, hold_in
 from tests.faults.s3_proxy import S3Proxy, s3_proxy
 from tests.running import MODULE, Running, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server
@@ -115,14 +116,21 @@ class Service:
         """Outcome and code of all attempts at a job's images."""
         return [attempt for image in self.catalogue.images(job) for attempt in self.catalogue.attempts(image)]
 
-    def wait_until_midway(self, job: Job) -> None:
-        """Wait until the network has filled a tile of a running image."""
+    @contextmanager
+    def midway(self, hold: Hold, count: int) -> Iterator[Job]:
+        """A job of ``count`` pictures; during the block the network has filled a tile of one and fills no other."""
+        hold.hold()
+        try:
+            job = self.submit(count)
 
-        def at_work() -> bool:
-            images = self.catalogue.images(job)
-            return any(image.state is ImageState.RUNNING and image.tiles_done > 0 for image in images)
+            def at_work() -> bool:
+                images = self.catalogue.images(job)
+                return any(image.state is ImageState.RUNNING and image.tiles_done > 0 for image in images)
 
-        until(at_work, lambda: f"no image was seen midway\n{self._state_and_logs(job)}")
+            until(at_work, lambda: f"no image was seen midway\n{self._state_and_logs(job)}")
+            yield job
+        finally:
+            hold.release()
 
     def assert_done_once(self, job: Job) -> None:
         """Every image ends ``succeeded``, is counted once and has its result, and one event tells of the job's end."""
@@ -172,7 +180,15 @@ def started(settings: Settings, logs: Path, store: S3Proxy, program: Sequence[st
 
 
 @pytest.fixture(scope="module")
+def hold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hold]:
+    """Holds the workers of the services below."""
+    with hold_in(tmp_path_factory.mktemp("hold")) as hold:
+        yield hold
+
+
+@pytest.fixture(scope="module")
 def _service_on_servers(
+    hold: Hold,
     tmp_path_factory: pytest.TempPathFactory,
     postgres_server: PostgresServer,
     redis_server: RedisServer,
@@ -205,7 +221,7 @@ def on_servers(_service_on_servers: Service) -> Service:
 
 
 @pytest.fixture
-def embedded(embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
+def embedded(hold: Hold, embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
     """Running on SQLite and folders."""
     logs = tmp_path / "logs"
     logs.mkdir()

@@ -7,6 +7,7 @@ import resource
 import pytest
 
 from tests.faults.conftest import Service
+from tests.faults.hold import Hold
 from tests.faults.s3_proxy import Fault
 from tests.running import children, until
 
@@ -27,13 +28,12 @@ def test_an_object_store_in_trouble_costs_no_image(on_servers: Service, fault: F
     on_servers.assert_done_once(job)
 
 
-def test_a_full_disk_costs_no_image(embedded: Service) -> None:
+def test_a_full_disk_costs_no_image(embedded: Service, hold: Hold) -> None:
     """No file of the worker may grow: results, ledger and logs fail as on a full disk."""
-    job = embedded.submit(2)
-    embedded.wait_until_midway(job)
-    [celery] = children(embedded.worker.process.pid)
-    [child] = children(celery)
-    before = resource.prlimit(child, resource.RLIMIT_FSIZE, (2048, resource.RLIM_INFINITY))
+    with embedded.midway(hold, 2) as job:
+        [celery] = children(embedded.worker.process.pid)
+        [child] = children(celery)
+        before = resource.prlimit(child, resource.RLIMIT_FSIZE, (2048, resource.RLIM_INFINITY))
     try:
         until(lambda: ("lost", "worker_lost") in embedded.attempts(job), "the worker went on without a disk")
     finally:

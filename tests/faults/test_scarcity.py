@@ -19,6 +19,7 @@ from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests import patient
 from tests.api_process import served
 from tests.faults.conftest import Service, started
+from tests.faults.hold import Hold
 from tests.faults.s3_proxy import S3Proxy
 from tests.faults.test_killed_processes import children
 from tests.running import MODULE, until
@@ -126,7 +127,7 @@ def test_an_api_without_file_descriptors_answers_and_recovers(api: Api, tmp_path
 
 
 @pytest.fixture
-def service(embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
+def service(hold: Hold, embedded_settings: Settings, tmp_path: Path) -> Iterator[Service]:
     """A worker that the modes of files bind."""
     logs = tmp_path / "logs"
     logs.mkdir()
@@ -142,7 +143,7 @@ def worker_child(service: Service) -> int:
     return child
 
 
-def test_a_worker_without_files_or_memory_loses_no_image(service: Service) -> None:
+def test_a_worker_without_files_or_memory_loses_no_image(service: Service, hold: Hold) -> None:
     child = worker_child(service)
 
     def assert_tried(codes: set[str]) -> None:
@@ -152,9 +153,8 @@ def test_a_worker_without_files_or_memory_loses_no_image(service: Service) -> No
             lambda: f"no attempt met the trouble: {service.attempts(job)}\n{service.worker.log[-3000:]}",
         )
 
-    job = service.submit(2)
-    service.wait_until_midway(job)
-    with read_only(service.settings.home / "blobs"):
+    with service.midway(hold, 2) as job, read_only(service.settings.home / "blobs"):
+        hold.release()
         assert_tried({"blob_store_unavailable"})
     service.assert_done_once(job)
     with limited(child, resource.RLIMIT_AS, address_space(child) + (64 << 20)):

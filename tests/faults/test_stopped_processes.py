@@ -6,15 +6,15 @@ import os
 import signal
 
 from tests.faults.conftest import Service
+from tests.faults.hold import Hold
 from tests.running import children, until
 
 
-def test_worker_stopped_beyond_its_lease_cannot_finish_and_notices(embedded: Service) -> None:
-    job = embedded.submit(2)
-    embedded.wait_until_midway(job)
-    [celery] = children(embedded.worker.process.pid)
-    [child] = children(celery)
-    os.kill(child, signal.SIGSTOP)
+def test_worker_stopped_beyond_its_lease_cannot_finish_and_notices(embedded: Service, hold: Hold) -> None:
+    with embedded.midway(hold, 2) as job:
+        [celery] = children(embedded.worker.process.pid)
+        [child] = children(celery)
+        os.kill(child, signal.SIGSTOP)
     try:
 
         def lost() -> bool:
