@@ -40,7 +40,7 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call scripts)
 	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-force-exit $(SCRIPTS)/*/*.test.js
 	# One thread for each of the two processes: more of them would only wait for one another on two cores.
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: ## Run the long suites
 	@$(call install,test)

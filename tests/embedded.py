@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
+from cleanplate.base.home import key_path
 from cleanplate.base.settings import Settings
 from cleanplate.embedded.service import create_link
+from storage.database import Database
+from storage.ledger.tenants.tenants import create_key, ensure_tenant
 from tests.running import processes_with, running, until
 from tests.servers import free_port
 
@@ -40,7 +44,13 @@ class Embedded:
 
     @property
     def key(self) -> str:
-        return (self.home / "api-key").read_text().strip()
+        return key_path(self.home).read_text().strip()
+
+    def change_tenant(self) -> None:
+        """Put a key of a new tenant in the place of the folder's key: it owns nothing, and is no operator."""
+        with closing(Database.connect(Settings(home=self.home).sqlalchemy_url)) as database:
+            _, secret = create_key(database, ensure_tenant(database, f"tenant-{token_hex(8)}"), "tests")
+        key_path(self.home).write_text(secret)
 
     def sign_in_link(self) -> str:
         """A link that signs a browser in, as ``cleanplate link`` prints it."""

@@ -1,4 +1,8 @@
-"""Runs the whole service as processes, in both ways: embedded by ``up``, and on Postgres, Redis and S3."""
+"""The whole service as processes, in both ways: embedded by ``up``, and on Postgres, Redis and S3.
+
+A start takes as long as many tests, so that the modules of this folder share one service of each way. A module that
+stops it, changes its settings or looks at the whole of it, as an operator does, starts another.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from tests import patient
-from tests.embedded import SMALL, embedded
+from tests.embedded import SMALL, Embedded, embedded
 from tests.running import cleanplate, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server, free_port
 
@@ -81,14 +85,44 @@ def on_servers(
     postgres.drop_database(database)
 
 
+@pytest.fixture(scope="session")
+def bucket() -> str:
+    """The name of a shop's bucket, of which the service on servers may read one folder."""
+    return f"shop-{secrets.token_hex(8)}"
+
+
+@pytest.fixture(scope="package")
+def _embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    with embedded(tmp_path_factory.mktemp("embedded")) as up:
+        yield up
+
+
+@pytest.fixture(scope="package")
+def shared_on_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    redis_server: RedisServer,
+    s3_server: S3Server,
+    bucket: str,
+) -> Iterator[Service]:
+    """The shared service on servers, and its one tenant."""
+    servers = (postgres_server, redis_server, s3_server)
+    with on_servers(tmp_path_factory.mktemp("servers"), *servers, source_buckets=(f"{bucket}/spring",)) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def up(_embedded: Embedded) -> Embedded:
+    """The shared embedded service, with the key of a tenant that this module's tests have to themselves."""
+    _embedded.change_tenant()
+    return _embedded
+
+
 @pytest.fixture(scope="module", params=["embedded", "servers"])
-def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(request: pytest.FixtureRequest) -> Service:
     """A running service, once embedded and once on servers."""
-    folder = tmp_path_factory.mktemp(request.param)
     if request.param == "embedded":
-        with embedded(folder) as up:
-            yield Service(up.url, up.key)
-        return
-    servers = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "redis", "s3"))
-    with on_servers(folder, *servers) as running_service:
-        yield running_service
+        up: Embedded = request.getfixturevalue("up")
+        return Service(up.url, up.key)
+    shared: Service = request.getfixturevalue("shared_on_servers")
+    return shared

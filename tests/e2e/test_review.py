@@ -16,6 +16,7 @@ from cleanplate.client.http import Client
 from cleanplate.errors import ClientError
 from tests.catalogue import pixels_of
 from tests.embedded import Embedded, embedded
+from tests.faults.hold import Hold, hold_in
 from tests.marked import logo, marked_pictures
 from tests.running import cleanplate, kill, processes_with, until
 from tests.texts import laid, letters, printed
@@ -25,7 +26,13 @@ RIGHTS = Rights(basis="owner", attested_by="Jo Doe", reference="made for a test"
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+def hold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hold]:
+    with hold_in(tmp_path_factory.mktemp("hold")) as hold:
+        yield hold
+
+
+@pytest.fixture(scope="module")
+def up(hold: Hold, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     with embedded(tmp_path_factory.mktemp("review")) as service:
         yield service
 
@@ -111,15 +118,16 @@ def test_contradictory_masks_are_refused_in_one_line(up: Embedded, tmp_path: Pat
 
 
 def test_a_job_outlives_its_worker_while_it_is_looked_at_and_the_api_while_it_is_approved(
-    up: Embedded, tmp_path: Path
+    up: Embedded, hold: Hold, tmp_path: Path
 ) -> None:
     pictures = sorted(marked(tmp_path / "in", 40).iterdir())
     with Client(up.url, up.key) as client:
-        job = client.submit(pictures, mask={"mode": "auto"}, rights=RIGHTS)
-        (template,) = client.templates.list(job_id=job.id)
-        until(lambda: client.templates.get(template.id).attempt, "no worker began the estimate")
-        for pid in worker_processes(up):
-            kill(pid)
+        with hold.holding():
+            job = client.submit(pictures, mask={"mode": "auto"}, rights=RIGHTS)
+            (template,) = client.templates.list(job_id=job.id)
+            until(lambda: client.templates.get(template.id).attempt, "no worker began the estimate")
+            for pid in worker_processes(up):
+                kill(pid)
         job.wait(or_review=True)
         estimated = client.templates.get(template.id)
         assert (job.state, estimated.state, estimated.attempt) == ("needs_review", "needs_review", 2)

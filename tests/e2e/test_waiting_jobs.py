@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from cleanplate.client.http import Client
 from tests.catalogue import picture
 from tests.e2e.test_review import RIGHTS, marked, submit
-from tests.embedded import Embedded, embedded
+from tests.embedded import Embedded
 from tests.running import cleanplate, running, until
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with embedded(tmp_path_factory.mktemp("waiting")) as service:
-        yield service
 
 
 def settings_of(up: Embedded) -> dict[str, str]:

@@ -119,8 +119,7 @@ class Service:
     @contextmanager
     def midway(self, hold: Hold, count: int) -> Iterator[Job]:
         """A job of ``count`` pictures; during the block the network has filled a tile of one and fills no other."""
-        hold.hold()
-        try:
+        with hold.holding():
             job = self.submit(count)
 
             def at_work() -> bool:
@@ -129,8 +128,6 @@ class Service:
 
             until(at_work, lambda: f"no image was seen midway\n{self._state_and_logs(job)}")
             yield job
-        finally:
-            hold.release()
 
     def assert_done_once(self, job: Job) -> None:
         """Every image ends ``succeeded``, is counted once and has its result, and one event tells of the job's end."""

@@ -53,6 +53,15 @@ class Hold:
         """Hold these images and templates, or all, at the first progress that they note from now on."""
         self._write(" ".join(ids or ("all",)))
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold all of them, until the block ends or they are released before."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.release()
+
     def release(self) -> None:
         self._write("")
 
@@ -70,4 +79,3 @@ def hold_in(folder: Path) -> Iterator[Hold]:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         patch.setenv("TEST_HOLD", str(folder / "state"))
         yield hold
-        hold.release()

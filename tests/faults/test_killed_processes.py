@@ -30,14 +30,11 @@ def kill_worker_child(service: Service) -> None:
 @contextmanager
 def begun_estimate(service: Service, hold: Hold) -> Iterator[Template]:
     """A template whose estimate has begun, and goes on after the block."""
-    hold.hold()
-    try:
+    with hold.holding():
         files = [png(marked) for marked, _ in marked_pictures(30)]
         template = wanted(service.catalogue, TemplateKind.ESTIMATE, files)
         until(lambda: now(service.catalogue, template).progress is not None, lambda: service.worker.log[-6000:])
         yield template
-    finally:
-        hold.release()
 
 
 def test_killed_worker_child_costs_no_image(on_servers: Service, hold: Hold) -> None:

@@ -17,6 +17,7 @@ from storage.records import ImageState, Job, JobState
 from tests.catalogue import Catalogue, bar_mask, catalogue_in, dotted_mask, picture, png
 from tests.faults.balance import imbalances
 from tests.faults.conftest import hasty
+from tests.faults.hold import Hold
 from tests.running import Running, cleanplate, running, until
 from tests.servers import PostgresServer, RedisServer
 
@@ -40,14 +41,21 @@ def slow_job(catalogue: Catalogue, count: int) -> Job:
     return catalogue.submit(sources, png(dotted_mask(SIDE, SIDE, 192)))
 
 
-def wait_for_one_result(catalogue: Catalogue, job: Job) -> None:
-    """Until a picture is done and others are not."""
+@contextmanager
+def amid_job(catalogue: Catalogue, hold: Hold, count: int) -> Iterator[Job]:
+    """A slow job; when the block begins a picture is done, and until it ends or ``hold`` is released another is not."""
+    with hold.holding():
+        job = slow_job(catalogue, count)
+        hold.hold(catalogue.images(job)[-1].id)
 
-    def states() -> set[ImageState]:
-        return {image.state for image in catalogue.images(job)}
+        def states() -> set[ImageState]:
+            return {image.state for image in catalogue.images(job)}
 
-    until(lambda: ImageState.SUCCEEDED in states(), lambda: f"no image ended: {catalogue.images(job)}", within_s=240)
-    assert states() > {ImageState.SUCCEEDED}
+        until(
+            lambda: ImageState.SUCCEEDED in states(), lambda: f"no image ended: {catalogue.images(job)}", within_s=240
+        )
+        assert states() > {ImageState.SUCCEEDED}
+        yield job
 
 
 def wait_until_done(catalogue: Catalogue, job: Job) -> None:
@@ -94,13 +102,12 @@ def first(server_settings: Settings) -> Iterator[Catalogue]:
 
 
 def test_a_dump_amid_a_job_loses_nothing_that_was_acknowledged(
-    first: Catalogue, postgres_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
+    first: Catalogue, hold: Hold, postgres_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     with at_work(first.settings, tmp_path / "logs"):
-        job = slow_job(first, 4)
-        wait_for_one_result(first, job)
-        # The ledger first: what it names was stored before, and is in a copy that is made after.
-        dump(postgres_server, first.settings, tmp_path / "ledger.dump")
+        with amid_job(first, hold, 4) as job:
+            # The ledger first: what it names was stored before, and is in a copy that is made after.
+            dump(postgres_server, first.settings, tmp_path / "ledger.dump")
         late = first.submit([png(picture(9))], png(bar_mask()))
         wait_until_done(first, late)
         settings = elsewhere(first.settings, postgres_server, redis_server, tmp_path / "elsewhere")
@@ -141,14 +148,15 @@ def test_a_dump_amid_a_job_loses_nothing_that_was_acknowledged(
         assert verified.returncode == 0, verified.stderr
 
 
-def test_a_new_version_takes_over_beside_the_old_and_costs_no_attempt(first: Catalogue, tmp_path: Path) -> None:
+def test_a_new_version_takes_over_beside_the_old_and_costs_no_attempt(
+    first: Catalogue, hold: Hold, tmp_path: Path
+) -> None:
     """The migration, then new programs beside the old ones, then an end for these: the order of an upgrade."""
-    with at_work(first.settings, tmp_path / "old") as old:
-        job = slow_job(first, 5)
-        wait_for_one_result(first, job)
+    with at_work(first.settings, tmp_path / "old") as old, amid_job(first, hold, 5) as job:
         assert cleanplate("migrate", settings=first.settings.environment()).returncode == 0
         new_settings = first.settings.model_copy(update={"home": tmp_path / "new-home"})
         with at_work(new_settings, tmp_path / "new"):
+            hold.release()
             for program in reversed(old):
                 assert program.stop() == 0, program.log
             wait_until_done(first, job)

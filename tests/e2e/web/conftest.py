@@ -1,4 +1,4 @@
-"""One service as ``cleanplate up`` runs it, for all tests of a module."""
+"""A browser at the shared embedded service, with a tenant for each module."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser import signed_in, state_rights
-from tests.embedded import Embedded, embedded
+from tests.embedded import Embedded
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with embedded(tmp_path_factory.mktemp("web")) as running_service:
-        yield running_service
+def service(up: Embedded) -> Embedded:
+    return up
 
 
 @pytest.fixture

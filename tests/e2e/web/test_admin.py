@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,20 @@ from cleanplate.client.http import Client
 from tests import patient
 from tests.browser import PHONE, HeldRequests, assert_accessible, context_of, forgive, signed_in
 from tests.e2e.web.catalogue import api_client, folder_of, mask_in, submit_folder
-from tests.embedded import Embedded
+from tests.embedded import Embedded, embedded
 from tests.marked import marked_pictures
 from tests.running import until
 from tests.webhook_receiver import receiver_running
 
 #: On a busy machine a worker takes minutes to start.
 LONG_MS = 180_000
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """A service whose operator signs in."""
+    with embedded(tmp_path_factory.mktemp("admin")) as running_service:
+        yield running_service
 
 
 def test_keys_are_made_and_revoked_and_everything_is_paused(page: Page, service: Embedded) -> None:

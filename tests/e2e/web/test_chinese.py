@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from cleanplate.client.http import Client
 from tests.browser import forgive, signed_in, state_rights
 from tests.e2e.web.catalogue import RIGHTS, api_client, folder_of, mask_in, submit_folder
-from tests.embedded import Embedded
+from tests.embedded import Embedded, embedded
 from tests.marked import marked_pictures
 from tests.running import until
 
@@ -64,6 +65,13 @@ def english_in(page: Page) -> list[str]:
         if [word for word in unknown if not any(map(str.isdigit, word)) and not word.startswith("shirt")]:
             found.append(text)
     return found
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """A service whose operator signs in."""
+    with embedded(tmp_path_factory.mktemp("chinese")) as running_service:
+        yield running_service
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from cleanplate.base.settings import Settings
+from storage.blobs import open_blobs
+from storage.database import Database
 from tests import patient
 from tests.browser import PHONE, assert_accessible, signed_in, state_rights
 from tests.catalogue import png
@@ -17,6 +21,7 @@ from tests.e2e.web.bench import LONG_MS, Bench
 from tests.embedded import Embedded
 from tests.running import until
 from tests.texts import HEIGHT, WIDTH, goods, laid, letters
+from workers.leader.sweeper import sweep
 
 
 def painted(page: Page) -> np.ndarray:
@@ -110,7 +115,14 @@ def test_what_was_learnt_of_a_logo_goes_where_the_page_is_closed_amid_the_search
         page.set_input_files("#logo-file", logo_file)
     page.close()
     assert templates(service)
-    until(lambda: not templates(service), "what was learnt of the logo is kept")
+    settings = Settings(home=service.home)
+    with closing(Database.connect(settings.sqlalchemy_url)) as database:
+
+        def is_swept() -> bool:
+            sweep(database, open_blobs(settings), deliveries_kept_s=None)
+            return not templates(service)
+
+        until(is_swept, "what was learnt of the logo is kept")
 
 
 def test_a_logo_that_is_not_there_says_what_to_do(page: Page, tmp_path: Path) -> None:

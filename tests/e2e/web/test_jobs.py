@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,12 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-from cleanplate.base.processes import CRASH_LOOP
 from cleanplate.client.http import Client, JobAnswer
 from tests.browser import PHONE, HeldRequests, assert_accessible, forgive, hold_bitmaps, read_stage, signed_in
 from tests.e2e.web.catalogue import api_client, folder_of, lasting_in, mask_in, submit_folder, submit_paused
 from tests.embedded import Embedded
-from tests.running import processes_with, until
+from tests.running import until
 from tests.webhook_receiver import Reply, receiver_running
 
 #: For a busy machine.
@@ -68,45 +65,6 @@ def test_a_job_that_ends_before_the_list_listens_is_told(page: Page, service: Em
     looking.wait()
     looking.go()
     expect(card.locator(".state")).to_have_text("completed")
-
-
-def end_worker(service: Embedded, ended: set[int]) -> None:
-    """End the worker's supervisor of the service, once there is one that is not among those ``ended``."""
-
-    def living() -> int | None:
-        commands = processes_with(f"CLEANPLATE_HOME={service.home}")
-        pids = (pid for pid, command in commands.items() if command.endswith("cleanplate worker") and pid not in ended)
-        return next(pids, None)
-
-    pid = until(living, "no worker was started")
-    os.kill(pid, signal.SIGTERM)
-    ended.add(pid)
-
-
-def test_a_job_without_a_worker_says_so_and_why_until_one_comes(page: Page, service: Embedded, shop: Path) -> None:
-    job = submit_paused(service, shop / "pictures", shop / "mask.png")
-    away, ended = page.locator("#workers"), set[int]()
-    for _ in range(CRASH_LOOP):
-        end_worker(service, ended)
-    with api_client(service) as http:
-        until(lambda: http.get("/readyz").json()["reason"] == "worker_down", "the worker's end was not reported")
-        # The parent restarts nothing while it is stopped.
-        [up] = [
-            pid
-            for pid, command in processes_with(f"CLEANPLATE_HOME={service.home}").items()
-            if command.endswith("cleanplate up")
-        ]
-        os.kill(up, signal.SIGSTOP)
-        try:
-            page.goto(f"/jobs/{job.id}")
-            expect(away).to_contain_text("No worker is running. The pictures wait until one starts.")
-            expect(page.locator("#workers-reason")).to_have_text("worker_down")
-            assert_accessible(page)
-        finally:
-            os.kill(up, signal.SIGCONT)
-        expect(away).to_be_hidden(timeout=LONG_MS)
-        http.post(f"/v1/jobs/{job.id}/resume").raise_for_status()
-    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)
 
 
 def test_failures_are_grouped_with_advice_and_can_be_retried(page: Page, ended: JobAnswer) -> None:

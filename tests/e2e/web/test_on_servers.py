@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from urllib.parse import urlsplit
 
 import boto3
@@ -12,34 +11,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import context_of, forgive, state_rights
-from tests.e2e.conftest import Service, on_servers
+from tests.e2e.conftest import Service
 from tests.e2e.web.bench import Bench, pixels
 from tests.e2e.web.catalogue import folder_of
 from tests.e2e.web.test_new_job import draw, submit_form
-from tests.servers import PostgresServer, RedisServer, S3Server
+from tests.servers import S3Server
 
 #: For a busy machine.
 LONG_MS = 180_000
 
 
 @pytest.fixture(scope="module")
-def bucket() -> str:
-    """The name of a shop's bucket, of which the service may read one folder."""
-    return f"shop-{token_hex(8)}"
-
-
-@pytest.fixture(scope="module")
-def service(  # type: ignore[override]
-    tmp_path_factory: pytest.TempPathFactory,
-    bucket: str,
-    postgres_server: PostgresServer,
-    redis_server: RedisServer,
-    s3_server: S3Server,
-) -> Iterator[Service]:
-    allowed = (f"{bucket}/spring",)
-    folder = tmp_path_factory.mktemp("servers")
-    with on_servers(folder, postgres_server, redis_server, s3_server, source_buckets=allowed) as running_service:
-        yield running_service
+def service(shared_on_servers: Service) -> Service:  # type: ignore[override]
+    return shared_on_servers
 
 
 @pytest.fixture

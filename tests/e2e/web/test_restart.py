@@ -1,18 +1,22 @@
-"""The service dies while a page is working and restarts; the page continues by itself."""
+"""The service or its worker dies while a page is working and restarts; the page continues by itself."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import context_of, forgive, sign_in, state_rights
+from cleanplate.base.processes import CRASH_LOOP
+from tests.browser import assert_accessible, context_of, forgive, sign_in, state_rights
 from tests.e2e.web.bench import LONG_MS, Bench
-from tests.e2e.web.catalogue import lasting_in, submit_paused
+from tests.e2e.web.catalogue import api_client, folder_of, lasting_in, mask_in, submit_paused
 from tests.embedded import Embedded
+from tests.running import processes_with, until
 
 
 class Restarted(Embedded):
@@ -93,3 +97,42 @@ def test_a_jobs_page_follows_it_over_a_restart(browser: Browser, service: Restar
         expect(page.locator("#away")).to_be_hidden()
         page.close()  # before the service stops, or its console would log errors
         forgive(context)
+
+
+def end_worker(service: Restarted, ended: set[int]) -> None:
+    """End the worker's supervisor of the service, once there is one that is not among those ``ended``."""
+
+    def living() -> int | None:
+        commands = processes_with(f"CLEANPLATE_HOME={service.home}")
+        pids = (pid for pid, command in commands.items() if command.endswith("cleanplate worker") and pid not in ended)
+        return next(pids, None)
+
+    pid = until(living, "no worker was started")
+    os.kill(pid, signal.SIGTERM)
+    ended.add(pid)
+
+
+def test_a_job_without_a_worker_says_so_and_why_until_one_comes(page: Page, service: Restarted, tmp_path: Path) -> None:
+    job = submit_paused(service, folder_of(tmp_path / "pictures", 4), mask_in(tmp_path))
+    away, ended = page.locator("#workers"), set[int]()
+    for _ in range(CRASH_LOOP):
+        end_worker(service, ended)
+    with api_client(service) as http:
+        until(lambda: http.get("/readyz").json()["reason"] == "worker_down", "the worker's end was not reported")
+        # The parent restarts nothing while it is stopped.
+        [up] = [
+            pid
+            for pid, command in processes_with(f"CLEANPLATE_HOME={service.home}").items()
+            if command.endswith("cleanplate up")
+        ]
+        os.kill(up, signal.SIGSTOP)
+        try:
+            page.goto(f"/jobs/{job.id}")
+            expect(away).to_contain_text("No worker is running. The pictures wait until one starts.")
+            expect(page.locator("#workers-reason")).to_have_text("worker_down")
+            assert_accessible(page)
+        finally:
+            os.kill(up, signal.SIGCONT)
+        expect(away).to_be_hidden(timeout=LONG_MS)
+        http.post(f"/v1/jobs/{job.id}/resume").raise_for_status()
+    expect(page.locator("#state")).to_have_text("completed", timeout=LONG_MS)

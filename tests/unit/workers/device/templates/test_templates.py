@@ -45,6 +45,7 @@ from tests.unit.model.watermark.scenes import marked
 from tests.unit.workers.conftest import WorkerOn
 from workers.device.drain import Drain
 from workers.device.images.pipeline import run_shard
+from workers.device.lease import Lease
 from workers.device.templates.pipeline import make_template
 
 
@@ -279,15 +280,25 @@ def test_a_message_that_comes_twice_changes_nothing(catalogue: Catalogue, worker
 
 
 def test_an_estimate_outlasts_an_outage_of_the_ledger_that_is_longer_than_its_lease(
-    server_settings: Settings, postgres_server: PostgresServer, worker_on: WorkerOn
+    server_settings: Settings, postgres_server: PostgresServer, worker_on: WorkerOn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = server_settings.model_copy(update={"lease_s": 1.0, "heartbeat_s": 0.2})
+    begun, away = threading.Event(), threading.Event()
+    note_progress = Lease.note_progress
+
+    def held(lease: Lease[Any], held_id: str, progress: Any) -> None:
+        note_progress(lease, held_id, progress)
+        begun.set()
+        away.wait(120)
+
+    monkeypatch.setattr(Lease, "note_progress", held)
     with catalogue_in(settings) as catalogue:
         template = wanted(catalogue, TemplateKind.ESTIMATE, [png(marked) for marked, _ in marked_pictures(30)])
         making = threading.Thread(target=make_template, args=(template.id, worker_on(settings)))
         making.start()
-        until(lambda: now(catalogue, template).progress is not None, "the estimate did not begin")
+        assert begun.wait(120), "the estimate did not begin"
         postgres_server.kill()
+        away.set()
         back_at = time.monotonic() + 3 * settings.lease_s
         until(lambda: time.monotonic() > back_at, "time stands still")
         postgres_server.start()
