@@ -53,7 +53,7 @@ def chromium() -> str:
 @contextmanager
 def launch_browser() -> Iterator[Browser]:
     """A browser that runs during the block."""
-    expect.set_options(timeout=30_000)  # for busy machines; an assertion that holds returns at once
+    expect.set_options(timeout=120_000)  # for busy machines; an assertion that holds returns at once
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
         try:
@@ -72,7 +72,7 @@ def context_of(
     allowed addresses beside the service's, such as the object store's.
     """
     context = browser.new_context(base_url=url, locale=options.pop("locale", "en-GB"), **options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(120_000)
     complaints: list[str] = []
     foreign_requests: list[str] = []
 

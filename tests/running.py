@@ -23,7 +23,7 @@ CONSOLE_SCRIPT = [str(Path(sys.executable).with_name("cleanplate"))]
 Value = TypeVar("Value")
 
 
-def until(condition: Callable[[], Value], message: str | Callable[[], str], *, within_s: float = 120) -> Value:
+def until(condition: Callable[[], Value], message: str | Callable[[], str], *, within_s: float = 300) -> Value:
     """Wait for the first true value of ``condition`` and return it; fail with ``message`` after the deadline."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):
@@ -78,7 +78,7 @@ class Running:
     def log(self) -> str:
         return self._log_path.read_text(errors="replace")
 
-    def stop(self, within_s: float = 100) -> int:
+    def stop(self, within_s: float = 300) -> int:
         """Send SIGTERM and wait; the exit status."""
         self.process.terminate()
         return self.process.wait(within_s)
@@ -134,6 +134,14 @@ def children(pid: int) -> list[int]:
             if int(parent) == pid and state != "Z":
                 pids.append(int(folder.name))
     return pids
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process has not ended (Linux); one that has is there until its parent asks for its status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def kill(pid: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-_START_DEADLINE_S = 60
+_START_DEADLINE_S = 300
 _STOP_DEADLINE_S = 20
 #: Another program may take a port after it was found free.
 _TRIES = 5

@@ -95,12 +95,12 @@ class PostgresServer(Server):
 
     def _execute(self, statement: LiteralString, *values: object) -> object:
         """The first value of the statement's answer."""
-        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=60) as connection:
             row = connection.execute(statement, values or None).fetchone()
         return row[0] if row else None
 
     def _administer(self, statement: sql.SQL | sql.Composed) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=60) as connection:
             connection.execute(statement)
 
     def _launch(self) -> None:

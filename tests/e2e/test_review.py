@@ -122,7 +122,7 @@ def test_a_job_outlives_its_worker_while_it_is_looked_at_and_the_api_while_it_is
 ) -> None:
     pictures = sorted(marked(tmp_path / "in", 40).iterdir())
     with Client(up.url, up.key) as client:
-        with hold.holding():
+        with hold.holding("all"):
             job = client.submit(pictures, mask={"mode": "auto"}, rights=RIGHTS)
             (template,) = client.templates.list(job_id=job.id)
             until(lambda: client.templates.get(template.id).attempt, "no worker began the estimate")

@@ -26,7 +26,10 @@ from tests.running import MODULE, Running, running, until
 from tests.servers import PostgresServer, RedisServer, S3Server
 from tests.webhook_receiver import Receiver, receiver_running
 
+#: Pixels of a side of pictures that each take the network about a second, in sixteen passes.
 SIDE = 1024
+#: The same where the worker is held after the first of four passes.
+HELD_SIDE = 512
 
 
 def hasty(settings: Settings) -> Settings:
@@ -102,10 +105,10 @@ class Service:
     def stop(self) -> None:
         self._running.close()
 
-    def submit(self, count: int) -> Job:
-        """Submit a job of pictures that each take the network about a second, in many passes."""
-        sources = [png(picture(seed, SIDE, SIDE)) for seed in range(count)]
-        return self.catalogue.submit(sources, png(dotted_mask(SIDE, SIDE, 256)), webhook_url=self.receiver.url)
+    def submit(self, count: int, side: int = SIDE) -> Job:
+        """Submit a job of square pictures that each take the network many passes."""
+        sources = [png(picture(seed, side, side)) for seed in range(count)]
+        return self.catalogue.submit(sources, png(dotted_mask(side, side, 256)), webhook_url=self.receiver.url)
 
     def submit_small(self, count: int) -> Job:
         """Submit a job of pictures that each take one pass."""
@@ -119,8 +122,8 @@ class Service:
     @contextmanager
     def midway(self, hold: Hold, count: int) -> Iterator[Job]:
         """A job of ``count`` pictures; during the block the network has filled a tile of one and fills no other."""
-        with hold.holding():
-            job = self.submit(count)
+        with hold.holding("all"):
+            job = self.submit(count, HELD_SIDE)
 
             def at_work() -> bool:
                 images = self.catalogue.images(job)

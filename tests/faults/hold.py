@@ -12,28 +12,52 @@ from pathlib import Path
 
 import pytest
 
-#: Wraps the one method by which work notes how far it has come, once the worker imports its module.
+#: Changes two modules once a program imports them: the method by which all work notes how far it has come, and what
+#: coders are asked for.
 _PROGRAM = """
-import importlib.abc, importlib.util, os, sys, time
+import functools, importlib.abc, importlib.util, os, sys, time
 
-def holding(note_progress):
+STATE = os.environ["TEST_HOLD"]
+
+def wait_while_held(*names):
+    while any(name in names for name in open(STATE).read().split()):
+        time.sleep(0.02)
+
+def noting(note_progress):
     def noted(lease, held_id, progress):
         note_progress(lease, held_id, progress)
-        begun = progress[0] if isinstance(progress, tuple) else True
-        while begun and any(word in ("all", held_id) for word in open(os.environ["TEST_HOLD"]).read().split()):
-            time.sleep(0.02)
+        if not isinstance(progress, tuple) or progress[0]:
+            wait_while_held("all", held_id)
     return noted
+
+def asked(work):
+    @functools.wraps(work)
+    def answered(*given, **named):
+        if "coders" in open(STATE).read():
+            with open(STATE + ".coder", "w") as file:
+                file.write(str(os.getpid()))
+        wait_while_held("coders")
+        return work(*given, **named)
+    return answered
+
+def change_lease(module):
+    module.Lease.note_progress = noting(module.Lease.note_progress)
+
+def change_work(module):
+    module.WORK.update({name: asked(work) for name, work in module.WORK.items()})
+
+CHANGES = {"workers.device.lease": change_lease, "workers.device.coders.work": change_work}
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name != "workers.device.lease":
+        change = CHANGES.pop(name, None)
+        if change is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         execute = spec.loader.exec_module
         def exec_module(module):
             execute(module)
-            module.Lease.note_progress = holding(module.Lease.note_progress)
+            change(module)
         spec.loader.exec_module = exec_module
         return spec
 
@@ -49,18 +73,29 @@ class Hold:
         self.release()
         (folder / "sitecustomize.py").write_text(_PROGRAM)
 
-    def hold(self, *ids: str) -> None:
-        """Hold these images and templates, or all, at the first progress that they note from now on."""
-        self._write(" ".join(ids or ("all",)))
+    def hold(self, *names: str) -> None:
+        """Hold images and templates by their ids, or ``all``, at the first progress that they note from now on.
+
+        ``coders``: hold these at the first question that they are asked.
+        """
+        self._state.with_suffix(".coder").unlink(missing_ok=True)
+        self._write(" ".join(names))
 
     @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Hold all of them, until the block ends or they are released before."""
-        self.hold()
+    def holding(self, *names: str) -> Iterator[None]:
+        """Hold them until the block ends, or until they are released before."""
+        self.hold(*names)
         try:
             yield
         finally:
             self.release()
+
+    def coder(self) -> int | None:
+        """The process id of a coder that was asked since coders are held."""
+        try:
+            return int(self._state.with_suffix(".coder").read_text())
+        except (FileNotFoundError, ValueError):  # none yet, or it is being written
+            return None
 
     def release(self) -> None:
         self._write("")

@@ -14,8 +14,9 @@ from cleanplate.base.settings import Settings
 from storage.migrate import migrate
 from storage.records import Job
 from tests.faults.conftest import Service, started
+from tests.faults.hold import Hold
 from tests.faults.s3_proxy import S3Proxy
-from tests.running import children, kill, until
+from tests.running import children, is_alive, kill, until
 from workers.errors import CoderLost
 
 LOST = ("failed", CoderLost.code)
@@ -24,7 +25,7 @@ STUCK_S = 40.0
 
 
 @pytest.fixture(scope="module")
-def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def _service(hold: Hold, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = Settings(home=tmp_path_factory.mktemp("home"), coders=2, stuck_s=STUCK_S)
     migrate(settings.sqlalchemy_url)
     with started(settings, tmp_path_factory.mktemp("logs"), S3Proxy()) as service:
@@ -49,18 +50,6 @@ def coders(service: Service) -> list[int]:
     ]
 
 
-def busy_coder(service: Service) -> int | None:
-    """A coder that computes at this moment."""
-    return next((pid for pid in coders(service) if _state(pid) == "R"), None)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return ""
-
-
 def assert_only_lost(service: Service, job: Job, lost_before: int) -> None:
     """All images succeed; each coder that was lost since cost one attempt, and there was one."""
     service.assert_done_once(job)
@@ -74,26 +63,20 @@ def lost_coders(service: Service) -> int:
     return service.worker.log.count('"coder.lost"')
 
 
-def test_a_killed_coder_costs_its_picture_one_attempt(service: Service) -> None:
+def test_a_killed_coder_costs_its_picture_one_attempt(service: Service, hold: Hold) -> None:
     before = lost_coders(service)
-    job = service.submit(4)
-
-    def killed() -> bool:
-        if lost_coders(service) > before:
-            return True
-        if (victim := busy_coder(service)) is not None:
-            kill(victim)
-        return False
-
-    until(killed, lambda: f"no coder was seen at work: {service.worker.log[-3000:]}")
+    with hold.holding("coders"):
+        job = service.submit_small(4)
+        kill(until(hold.coder, lambda: f"no coder was asked: {service.worker.log[-3000:]}"))
     assert_only_lost(service, job, before)
 
 
-def test_a_coder_that_hangs_is_killed_at_the_time_limit_of_a_step(service: Service) -> None:
+def test_a_coder_that_hangs_is_killed_at_the_time_limit_of_a_step(service: Service, hold: Hold) -> None:
     before = lost_coders(service)
-    job = service.submit(4)
-    victim = until(lambda: busy_coder(service), lambda: f"no coder was seen at work: {service.worker.log[-3000:]}")
-    os.kill(victim, signal.SIGSTOP)
+    with hold.holding("coders"):
+        job = service.submit_small(4)
+        victim = until(hold.coder, lambda: f"no coder was asked: {service.worker.log[-3000:]}")
+        os.kill(victim, signal.SIGSTOP)
     until(lambda: victim not in coders(service), "the stopped coder was not killed")
     assert_only_lost(service, job, before)
     assert service.worker.process.poll() is None
@@ -101,7 +84,8 @@ def test_a_coder_that_hangs_is_killed_at_the_time_limit_of_a_step(service: Servi
 
 
 def test_a_coder_without_memory_is_replaced(service: Service) -> None:
-    service.assert_done_once(service.submit_small(1))
+    # What libraries load for such pictures is there: what has no room then is the picture.
+    service.assert_done_once(service.submit(4))
     before = coders(service)
     for pid in before:
         used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
@@ -119,22 +103,23 @@ def test_the_server_of_coders_is_started_again(service: Service) -> None:
     [server] = children(child)
     left = children(server)
     kill(server)
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "its coders live on")
+    until(lambda: not any(is_alive(pid) for pid in left), "its coders live on")
     service.assert_done_once(service.submit_small(2))
     assert children(child) != [server]
 
 
-def test_no_coder_outlives_its_worker(service: Service) -> None:
+def test_no_coder_outlives_its_worker(service: Service, hold: Hold) -> None:
     service.assert_done_once(service.submit_small(1))
     [celery] = children(service.worker.process.pid)
     [child] = children(celery)
     [server] = children(child)
     left = [server, *children(server)]
-    job = service.submit(3)
-    until(lambda: busy_coder(service), "no coder was seen at work")
-    kill(child)
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "coders live on")
+    with hold.holding("coders"):
+        job = service.submit_small(3)
+        until(hold.coder, "no coder was asked")
+        kill(child)
+    until(lambda: not any(is_alive(pid) for pid in left), "coders live on")
     service.assert_done_once(job)
     left = coders(service)
     assert service.worker.stop() == 0, service.worker.log
-    assert not any(Path(f"/proc/{pid}").exists() for pid in left)
+    assert not any(is_alive(pid) for pid in left)

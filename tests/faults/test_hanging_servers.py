@@ -158,7 +158,8 @@ def test_a_frozen_redis_costs_no_answer(api: Api, redis_server: RedisServer) -> 
     with frozen(redis_server), ThreadPoolExecutor(20) as pool:
         assert set(pool.map(api.status, ["/v1/jobs"] * 40)) == {200}
         assert api.status("/healthz") == 200
-        assert api.status("/readyz") == 200
+        # Not at the first look: a busy machine may take longer to reach the other servers than the look does.
+        until(lambda: api.status("/readyz") == 200, "it is not ready without Redis")
     api.assert_well()
 
 

@@ -30,7 +30,7 @@ def kill_worker_child(service: Service) -> None:
 @contextmanager
 def begun_estimate(service: Service, hold: Hold) -> Iterator[Template]:
     """A template whose estimate has begun, and goes on after the block."""
-    with hold.holding():
+    with hold.holding("all"):
         files = [png(marked) for marked, _ in marked_pictures(30)]
         template = wanted(service.catalogue, TemplateKind.ESTIMATE, files)
         until(lambda: now(service.catalogue, template).progress is not None, lambda: service.worker.log[-6000:])

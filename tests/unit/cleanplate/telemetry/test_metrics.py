@@ -100,7 +100,7 @@ def test_the_processes_of_the_api_are_counted_together(embedded_settings: Settin
 
         until(healthy, lambda: api.log)
         for _ in range(20):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60).close()
         labels = (("method", "GET"), ("route", "/healthz"), ("status", "200"))
         assert samples(shown)["cleanplate_http_request_duration_seconds_count", labels] >= 21
 

@@ -20,7 +20,7 @@ from model.errors import HostFull, ImageRejected, MaskRejected
 from model.imaging import Limits, probe
 from model.imaging.coding import decode
 from tests.catalogue import HEIGHT, WIDTH, bar_mask, picture, png
-from tests.running import until
+from tests.running import is_alive, until
 from workers.device.activity import Activity
 from workers.device.coders import pool
 from workers.device.coders.pool import Coders, OwnThreads
@@ -213,7 +213,7 @@ def test_where_no_coder_starts_the_picture_is_not_blamed(monkeypatch: pytest.Mon
         for server in set(servers()):
             os.kill(server, signal.SIGKILL)
         # Its coders notice that after it: until then they are nobody's children and still answer.
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "coders live on")
+        until(lambda: not any(is_alive(pid) for pid in left), "coders live on")
         monkeypatch.setattr(pool, "python_command", lambda *_: [sys.executable, "-c", "raise SystemExit(1)"])
         for _ in range(2):
             with pytest.raises(CodersDown):
@@ -232,4 +232,4 @@ def test_closed_coders_leave_no_process() -> None:
     forked = children_of(server)
     assert forked
     coders.close()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (server, *forked)), "processes live on")
+    until(lambda: not any(is_alive(pid) for pid in (server, *forked)), "processes live on")
