@@ -15,11 +15,14 @@ from tests.servers import PostgresServer, free_port
 from tests.unit.api.calling import MakeService
 
 
-def test_a_service_with_all_it_needs_is_ready(
-    make_service: MakeService, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A busy machine takes longer to connect to its servers. The blueprint has the module's name in its package.
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take longer to connect to its servers."""
+    # The blueprint has the module's name in its package.
     monkeypatch.setattr(import_module("api.routes.health"), "_PATIENCE_S", 60.0)
+
+
+def test_a_service_with_all_it_needs_is_ready(make_service: MakeService, settings: Settings) -> None:
     anyone = make_service(settings).stranger()
     assert anyone.get("/healthz").json == {"status": "ok"}
     assert anyone.get("/readyz").json == {"status": "ok", "workers": 0, "starting": 0, "reason": None}
