@@ -59,16 +59,21 @@ def test_killed_dispatcher_costs_no_image(on_servers: Service, hold: Hold) -> No
 
 def test_flushed_redis_costs_no_image(on_servers: Service, redis_server: RedisServer) -> None:
     [celery] = until(lambda: children(on_servers.worker.process.pid), "the worker has no process")
+    dispatcher = on_servers.dispatcher.process.pid
     # A worker at work takes the next shard from the queue ahead of time: stopped, it takes one at most.
     os.kill(celery, signal.SIGSTOP)
     try:
         job = on_servers.submit(4)
         with redis.Redis.from_url(on_servers.settings.broker_url.get_secret_value()) as client:
             until(lambda: client.llen(Priority.BULK), "no shard waited in the queue")
+            # It publishes the other shard at any time.
+            os.kill(dispatcher, signal.SIGSTOP)
+            client.ping()  # what it sent before has arrived
             redis_server.flush()
             assert not client.llen(Priority.BULK)
     finally:
-        os.kill(celery, signal.SIGCONT)
+        for pid in (dispatcher, celery):
+            os.kill(pid, signal.SIGCONT)
     on_servers.assert_done_once(job)
 
 
