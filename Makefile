@@ -39,7 +39,8 @@ test: ## Run all tests, against a real Postgres, Redis and S3 server
 	@$(call generator)
 	@$(call scripts)
 	node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-force-exit $(SCRIPTS)/*/*.test.js
-	# One thread for each of the two processes: more of them would only wait for one another on two cores.
+	# One thread for each of the two processes: more of them would only wait for one another on two cores. Files go to them
+	# in their order, e2e and faults first: these are the long ones, and the end-to-end modules share a service while it lasts.
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: ## Run the long suites
