@@ -1,14 +1,15 @@
 """Copies the picture's own fine detail into the fill, which a network leaves soft.
 
-For each pixel of the hole the known patch nearby is sought that is most like its own (PatchMatch, ``_texture.c``); known
-pixels of the patch count most, so that what lies across the hole's border decides. Above a sigma of 1 px, the fill's
-detail gives way to the mean of what the neighbours' matches bring, and more of it where they agree. Calm ground has no
-detail to copy, and deep inside a wide hole no match can be trusted: there the fill stays.
+For each pixel of the hole the known patch nearby is sought that is most like its own (PatchMatch, ``_texture.c``).
+Known pixels of the patch count most, so that what lies across the hole's border decides. Above a sigma of 1 px, the
+fill's detail gives way to the mean of what the neighbours' matches bring, and more of it where they agree. Calm ground
+has no detail to copy, and deep inside a wide hole no match can be trusted: there the fill stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from model.box import Box
 from model.cells import extent, touched_cells
+from model.repair.recovery import Recovery
 
 try:
     from model.repair import _texture
@@ -44,6 +46,17 @@ _CELL, _NEAR_CELLS, _CALM_CELLS, _RINGING_PX = 4, 5, 11, 8
 _LEAST_KNOWN = 0.02
 
 
+def textured(recovery: Recovery, hole: Mask, amount: float, soft: Mask | None = None) -> Recovery:
+    """``recovery`` with texture in the pixels of ``hole`` that were invented, by ``amount``.
+
+    ``soft`` (``uint8 [H, W]``): paint under which the picture still shows; it stays as it was blended.
+    """
+    kept = [flags for flags in (recovery.taken, soft) if flags is not None]
+    taken = np.maximum.reduce(kept) if kept else None
+    pixels, share = with_texture(recovery.pixels, hole, amount, taken)
+    return replace(recovery, pixels=pixels, textured=share)
+
+
 def with_texture(filled: Pixels, hole: Mask, amount: float, taken: Mask | None = None) -> tuple[Pixels, float]:
     """``filled`` (``uint8 [H, W, 3]``) with texture in ``hole`` (``uint8 [H, W]``), and the share of it that has some.
 
@@ -59,7 +72,7 @@ def with_texture(filled: Pixels, hole: Mask, amount: float, taken: Mask | None =
         wanted = np.zeros((window.height, window.width), np.uint8)
         wanted[core.within(window).slices] = invented[core.slices]
         textured += _copy(filled[window.slices], hole[window.slices], wanted, amount, result[window.slices])
-    return result, textured / max(np.count_nonzero(hole), 1)
+    return result, textured / max(int(np.count_nonzero(hole)), 1)
 
 
 def _tiles(invented: Mask) -> Iterator[Box]:

@@ -11,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from model import LaMaInpainter
+from model.imaging import Limits
 from model.repair import texture
-from model.repair.texture import with_texture
+from model.repair.recovery import Recovery, recovery_record
+from model.repair.task import read
+from model.repair.texture import textured, with_texture
 
 _texture = pytest.importorskip("model.repair._texture", reason="the extension is not built")
 
@@ -311,3 +315,56 @@ def test_without_the_extension_the_fill_stays(monkeypatch: pytest.MonkeyPatch) -
     result, share = with_texture(fill, hole, 1.0)
     assert np.array_equal(result, fill)
     assert share == 0
+
+
+def test_recovered_and_softly_painted_pixels_keep_theirs() -> None:
+    picture, hole = woven(), line()
+    fill, taken, painted_softly = soft(picture, hole), line(), line()
+    taken[:, 50:], painted_softly[:, :100] = 0, 0
+    done = textured(Recovery(fill, 0.4, (), taken), hole, 1.0, painted_softly)
+    changed = (done.pixels != fill).any(axis=2)
+    assert changed[:, 52:98].any()
+    assert not changed[:, :50].any()
+    assert not changed[:, 100:].any()
+    assert recovery_record([done]) == {"textured": round(done.textured, 4)}
+
+
+def file_of(pixels: NDArray[np.uint8], ending: str = ".png") -> bytes:
+    return bytes(cv2.imencode(ending, pixels)[1])
+
+
+def test_the_inpainter_copies_texture_unless_told_not_to() -> None:
+    picture, hole = woven(), line(width=6)
+    marked = np.where(hole[..., None] > 0, np.uint8(255), picture)
+    inside = hole > 0
+    with LaMaInpainter(device="cpu", threads=1) as inpainter:
+        plain, copied, again = (inpainter(marked, hole, texture=amount) for amount in (0.0, 1.0, 1.0))
+        default = inpainter(marked, hole)
+        with pytest.raises(ValueError, match="0 to 1"):
+            inpainter(marked, hole, texture=1.5)
+        transparent = inpainter(np.dstack((marked, picture[..., 0])), hole)
+        results = {}
+        for amount in (None, 0.0):
+            limits = Limits(max_bytes=1 << 30, max_pixels=1 << 30)
+            task = read(file_of(marked), file_of(hole), limits=limits, texture=amount)
+            recoveries: list[Recovery] = []
+            result = inpainter.run(task, lambda _: None, on_recovery=recoveries.append)
+            results[amount] = result, recovery_record(recoveries)
+    assert np.array_equal(copied, again)
+    assert np.array_equal(copied, default)
+    assert np.array_equal(transparent[..., :3], copied)
+    assert np.array_equal(transparent[..., 3], picture[..., 0])
+    assert error(copied, picture, inside) < 0.9 * error(plain, picture, inside)
+    assert np.array_equal(results[None][0], copied)
+    assert np.array_equal(results[0.0][0], plain)
+    assert results[None][1]["textured"] > 0.9
+    assert results[0.0][1] == {}
+
+
+def test_colours_under_transparency_get_none() -> None:
+    picture = np.dstack((woven(), np.full((160, 160), 255, np.uint8)))
+    picture[:40, :, 3] = 0
+    limits = Limits(max_bytes=1 << 30, max_pixels=1 << 30)
+    assert all(part.texture == 0 for part in read(file_of(picture), file_of(line()), limits=limits).parts)
+    opaque = read(file_of(picture[..., :3]), file_of(line()), limits=limits)
+    assert [part.texture for part in opaque.parts] == [1.0]
