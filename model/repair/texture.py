@@ -108,7 +108,7 @@ def _copy(fill: Pixels, hole: Mask, wanted: Mask, amount: float, result: Pixels)
 def _share(detail: NDArray[np.int16], hole: Mask) -> Values:
     """How much texture each pixel of a window takes, by the detail around it and its depth: ``float32 [h, w]``."""
     height, width = hole.shape
-    energy = np.square(detail.astype(np.float32) / np.float32(_PARTS)).mean(axis=2)
+    energy = cv2.transform(np.square(detail.astype(np.float32)), np.full((1, 3), 1 / (3 * _PARTS**2), np.float32))
     reach = np.ones((2 * _RINGING_PX + 1,) * 2, np.uint8)
     rms = np.full((-(-height // _CELL), -(-width // _CELL)), np.inf, np.float32)
     for beside, cells in ((hole, _NEAR_CELLS), (cv2.dilate(hole, reach), _CALM_CELLS)):
