@@ -43,3 +43,10 @@ def colour_error(result: Pixels, original: Pixels, mask: Pixels) -> float:
 def border_ratio(result: Pixels, original: Pixels, hole: Pixels) -> float:
     """The colour step across the border of ``hole`` over the same step in the original: 1 without a seam."""
     return float(border_steps(result, hole).mean() / max(border_steps(original, hole).mean(), 0.1))
+
+
+def detail_ratio(result: Pixels, original: Pixels, mask: Pixels) -> float:
+    """Fine detail under ``mask`` (``uint8 [H, W]``) over the original's: mean |Laplacian| of all channels."""
+    marked = mask > 0
+    after, before = (np.abs(cv2.Laplacian(one, cv2.CV_32F))[marked].mean() for one in (result, original))
+    return float(after / max(float(before), 0.1))

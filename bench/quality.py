@@ -5,7 +5,8 @@
 Every photo of FOLDER is cut to its central square and scaled, then blended with a seeded mark of each kind (text, logo,
 tiled, wide), white at opacity 0.5. Every method gets the *marked* picture and the same hole, which is widened as far as
 the mark shows around it; ``--fixed`` adds rows with holes 3 px wider than the mask. PSNR and CIEDE2000
-cover the painted mask, SSIM and LPIPS the whole square, the border ratio the hole's border. "Worst" is the least
+cover the painted mask, SSIM and LPIPS the whole square, the border ratio the hole's border; detail is the mean
+|Laplacian| in the mask over the original's. "Worst" is the least
 difference in PSNR to Telea's result on one subject. Seconds are CPU seconds of
 all threads, which other programs on the machine hardly change. NETWORKS is the folder that ``bench.ablation train``
 wrote. A run adds its sizes to the file of ``--out`` and keeps the others. ``--looks`` names other marks and masks than
@@ -32,7 +33,7 @@ from rich.table import Table
 from bench.ablation import read_networks
 from bench.lpips import Lpips
 from bench.methods import Method, classical, fetch_migan, migan, nothing, prefill, whole_picture
-from bench.metrics import border_ratio, colour_error, masked_psnr, ssim
+from bench.metrics import border_ratio, colour_error, detail_ratio, masked_psnr, ssim
 from bench.product_sheet import caption
 from bench.subjects import LOOKS, MARKS, Pixels, Subject, subjects
 from model.engine.inpainter import LaMaInpainter
@@ -40,12 +41,13 @@ from model.engine.plan import make_plan
 from model.networks.weights import load_network
 from model.repair.hole import DEFAULT_FEATHER_PX, dilate
 from model.repair.task import Task
+from model.repair.texture import DEFAULT_TEXTURE
 
 #: The product's methods.
 WAYS: tuple[Literal["fill"], Literal["auto"]] = ("fill", "auto")
 #: Widening that a second row of some methods has, in px.
 FIXED_PX = 3
-METRICS = ("psnr_db", "ssim", "lpips", "delta_e", "border_ratio", "seconds")
+METRICS = ("psnr_db", "ssim", "lpips", "delta_e", "border_ratio", "seconds", "detail")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def methods_of(options: argparse.Namespace) -> dict[str, tuple[Method, int]]:
         label = Path(name).stem if name else "cleanplate (shipped)"
         for way in WAYS:
             methods[f"{label}, {way}"] = (_product(inpainter, way), count or shipped_parameters())
+        methods[f"{label}, fill without texture"] = (_product(inpainter, "fill", 0.0), count or shipped_parameters())
         if options.fixed:
             methods[f"{label}, fill at {FIXED_PX} px"] = (at_fixed(_product(inpainter, "fill")), count)
     if options.fixed:
@@ -103,8 +106,8 @@ def shipped_parameters() -> int:
     return sum(parameter.numel() for parameter in load_network(SHIPPED)[0].parameters())
 
 
-def _product(inpainter: LaMaInpainter, way: Literal["fill", "auto"]) -> Method:
-    return lambda task: inpainter.run(replace(task, method=way), lambda _: None)
+def _product(inpainter: LaMaInpainter, way: Literal["fill", "auto"], texture: float = DEFAULT_TEXTURE) -> Method:
+    return lambda task: inpainter.run(replace(task, method=way, texture=texture), lambda _: None)
 
 
 def _parameters_in_onnx(data: bytes) -> int:
@@ -127,6 +130,7 @@ def score(subject: Subject, method: Method, distance: Lpips) -> tuple[Pixels, tu
         colour_error(result, original, subject.mask),
         border_ratio(result, original, hole),
         seconds,
+        detail_ratio(result, original, subject.mask),
     )
 
 
@@ -164,10 +168,10 @@ def _setting(size: int, look: str) -> str:
 
 
 def _means(scores: list[tuple[float, ...]]) -> dict[str, float]:
-    """Means of all figures, but the median of the border ratio and of the seconds, which have long tails."""
+    """Means of all figures, but the median of those with long tails."""
     table = np.array(scores)
     means = {name: round(float(table[:, column].mean()), 5) for column, name in enumerate(METRICS)}
-    for name in ("border_ratio", "seconds"):
+    for name in ("border_ratio", "seconds", "detail"):
         means[name] = round(float(np.median(table[:, METRICS.index(name)])), 5)
     return means
 
@@ -186,7 +190,7 @@ def merged(rows: list[Row], file: Path) -> list[Row]:
 def report(rows: list[Row], settings: list[str], console: Console) -> None:
     """A table for each size and look: PSNR / LPIPS by kind, the other figures over all kinds."""
     for size in settings:
-        heads = (*MARKS, "all", "SSIM", "dE", "border", "worst", "s", "parameters")
+        heads = (*MARKS, "all", "SSIM", "dE", "border", "detail", "worst", "s", "parameters")
         table = Table("method", *heads, title=f"{size} px: masked PSNR in dB / LPIPS, means")
         for row in rows:
             kinds = row.figures[size]
@@ -199,6 +203,7 @@ def report(rows: list[Row], settings: list[str], console: Console) -> None:
                 f"{whole['ssim']:.4f}",
                 f"{whole['delta_e']:.2f}",
                 f"{whole['border_ratio']:.2f}",
+                f"{whole['detail']:.2f}",
                 f"{whole['worst_db']:+.1f}",
             ]
             table.add_row(row.method, *cells, f"{whole['seconds']:.3f}", f"{row.parameters:,}")

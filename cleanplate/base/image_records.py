@@ -105,6 +105,10 @@ class ImageRecord(Report):
         "invented. Missing: all was.",
     )
     opacity: list[float] | None = Field(default=None, description="Of the translucent marks that were removed, 0 to 1.")
+    textured: float | None = Field(
+        default=None,
+        description="Share of the repaired area that has texture copied from the picture, 0 to 1. Missing: none.",
+    )
     template: str | None = Field(default=None, description="The first template whose mark was removed.")
     templates: list[str] | None = Field(default=None, description="The templates whose marks were looked for.")
     marks: int | None = Field(default=None, description="Number of marks that were removed.")

@@ -41,6 +41,15 @@ class _Options(BaseModel):
             "The record's `recovered` is the share of the mask that was recovered."
         ),
     )
+    texture: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description=(
+            "How much of the picture's own fine detail is copied into the fill of painted and text marks; 0: none. "
+            "Null: 1. The record's `textured` is the share of the repaired area that has some."
+        ),
+    )
     result: Literal["picture", "mask"] = Field(
         default="picture",
         description=(

@@ -84,6 +84,7 @@ def examine() -> Iterator[Finding]:
         yield from _device_findings(settings)
         yield from _weights_finding(settings)
         yield _jpeg_finding()
+        yield _texture_finding()
     if "ledger" not in missing:
         yield from _server_findings(settings)
     yield from _service_finding()
@@ -185,6 +186,20 @@ def jpeg_finding(*, in_memory: bool) -> Finding:
         return Finding("ok", "JPEG", "edited in memory, in all threads at once")
     step = "install gcc and libjpeg's headers, then the package again from its source: see README.md"
     return Finding("note", "JPEG", "edited by jpeglib, about a dozen pictures a second in a process", step)
+
+
+def _texture_finding() -> Finding:
+    from model.repair.texture import IS_BUILT
+
+    return texture_finding(built=IS_BUILT)
+
+
+def texture_finding(*, built: bool) -> Finding:
+    """Whether the package's extension for copied texture was built when it was installed."""
+    if built:
+        return Finding("ok", "texture", "fills get the picture's own fine detail")
+    step = "install gcc, then the package again from its source: see README.md"
+    return Finding("note", "texture", "fills stay as soft as the network leaves them", step)
 
 
 def _server_findings(settings: Settings) -> Iterator[Finding]:

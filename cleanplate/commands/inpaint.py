@@ -69,6 +69,10 @@ def inpaint(
             "`recover`: also where it is not sure; `fill`: fill everything."
         ),
     ] = "auto",
+    texture: Annotated[
+        float,
+        typer.Option(help="How much of the picture's own fine detail is copied into the fill; 0: none.", min=0, max=1),
+    ] = 1.0,
     weights: Annotated[
         str | None, typer.Option(help="A name from `cleanplate weights list`, or a file.", show_default="as set")
     ] = None,
@@ -122,8 +126,11 @@ def inpaint(
             mask_threshold=mask_threshold,
             max_marked_share=max_marked_share,
             method=method,
+            texture=texture,
         )
-    elif (found := _text(source, mark, limits, settings.torch_threads, method)).task is not None:
+    elif (
+        found := _text(source, mark, limits, settings.torch_threads, method=method, texture=texture)
+    ).task is not None:
         task, doubts = found.task, found.doubts
     else:
         if output and OUTPUTS[output].name != facts.format:
@@ -176,7 +183,9 @@ def _other_ending(image: Path, out: Path, facts: Probe, result_format: Format) -
     return sentence if wanted is None else f"{sentence} Or convert it with --output {wanted}."
 
 
-def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int, method: RepairMethod) -> TextMarks:
+def _text(
+    source: bytes, mark: TextMask | None, limits: Limits, threads: int, *, method: RepairMethod, texture: float
+) -> TextMarks:
     """The repair of the text mark."""
     from model.text.files import find
     from model.text.reading import TextReader
@@ -184,7 +193,7 @@ def _text(source: bytes, mark: TextMask | None, limits: Limits, threads: int, me
 
     assert mark is not None
     text = wanted(mark.texts or (), mark.areas or ())
-    return find(source, text, TextReader(threads), limits=limits, method=method)
+    return find(source, text, TextReader(threads), limits=limits, method=method, texture=texture)
 
 
 def _bytes(path: Path, most: int) -> bytes:

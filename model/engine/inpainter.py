@@ -34,6 +34,7 @@ from model.repair.hole import Mask, dilate, lay, rim
 from model.repair.reach import fitted_hole
 from model.repair.recovery import Method, Recovery, recover
 from model.repair.task import Task, composite, recovered
+from model.repair.texture import DEFAULT_TEXTURE, textured
 
 Pixels = NDArray[np.uint8]
 #: Most tiles of one picture in the engine at once; more would only wait there.
@@ -97,6 +98,7 @@ class LaMaInpainter:
         method: Method = "auto",
         mask_threshold: int = 128,
         match_colour: bool = True,
+        texture: float = DEFAULT_TEXTURE,
     ) -> Pixels:
         """The clean picture in the shape of ``image``: ``uint8 [H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (alpha kept).
 
@@ -108,13 +110,18 @@ class LaMaInpainter:
         ``recover`` also where it is not; ``fill`` lets the network fill everything.
 
         ``match_colour``: the fill follows the colours around the hole, and flat backgrounds are continued exactly.
-        Without it, and with ``method="fill"``, ``dilation_px=0`` and ``feather_px=0``, the hole holds what the network
-        gave, level for level.
+        ``texture``: 0 to 1, how much of the picture's own fine detail is copied into the fill.
+
+        Without ``match_colour``, and with ``method="fill"``, ``texture=0``, ``dilation_px=0`` and ``feather_px=0``, the
+        hole holds what the network gave, level for level.
 
         Raises:
             ImageRejected: another type or shape.
             MaskRejected: another type or shape, or nothing marked.
+            ValueError: ``texture`` is not from 0 to 1.
         """
+        if not 0 <= texture <= 1:
+            raise ValueError(f"texture is {texture}: give 0 to 1")
         colour, painted = _as_colour(image), _as_painted(mask, image, mask_threshold)
         if dilation_px is None and feather_px is None:
             (hole, _), feather = fitted_hole(colour, painted), 0
@@ -124,7 +131,8 @@ class LaMaInpainter:
             hole = dilate(painted, reach)
         fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), ffc_lambda, lambda _: None)
         clean = lay(colour, fill, hole, feather, match_colour=match_colour)
-        clean = recover(colour, clean, painted, hole, method=method, noise=_NOISE).pixels
+        recovery = recover(colour, clean, painted, hole, method=method, noise=_NOISE)
+        clean = textured(recovery, hole, texture).pixels
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])
         return clean if image.shape[2] == 3 else np.dstack((clean, image[..., 3]))

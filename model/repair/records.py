@@ -50,9 +50,11 @@ class MarksRecord(RepairRecord, total=False):
 
 
 class RecoveryRecord(TypedDict, total=False):
-    """The facts of a picture that was recovered from under translucent marks; empty where all was filled."""
+    """Where the repaired pixels come from; empty where the network filled all."""
 
     #: Share of the mask's area that comes from the picture, 0 to 1; the rest was invented.
     recovered: float
     #: Of the marks, 0 to 1, each value once.
     opacity: list[float]
+    #: Share of the hole that has texture copied from the picture, 0 to 1.
+    textured: float

@@ -65,6 +65,10 @@ class Recovery:
     recovered: float
     #: The translucent marks that were removed.
     veils: tuple[Veil, ...] = field(repr=False, default=())
+    #: ``uint8 [H, W]``: not 0 where the picture was recovered; ``None``: nowhere.
+    taken: Mask | None = field(repr=False, default=None)
+    #: Share of the hole that has texture copied from the picture (:mod:`model.repair.texture`).
+    textured: float = 0.0
 
     @property
     def invented(self) -> float:
@@ -112,29 +116,32 @@ def recover(
             continue
         pixels, share = fused(ground, veil)
         if result is filled:
-            result, seen = filled.copy(), marked.copy()
+            result, seen, taken = filled.copy(), marked.copy(), np.zeros_like(hole)
         left = np.where(veil.left, np.uint8(255), np.uint8(0))
         inside = (own > 0) & (dilate(left, _SEEN_PX) == 0)
         result[window][inside] = np.rint(pixels[inside]).astype(np.uint8)
         seen[window][inside] = result[window][inside]
+        taken[window][inside] = 255
         if left.any():
             parts.append((window, left))
         true += float(share[(part > 0) & inside].sum())
         veils.append(veil.mark)
         if veil.opacity not in {one.opacity for one in known}:
             known.append(veil.mark)
-    return Recovery(result, true / max(total, 1), tuple(veils))
+    return Recovery(result, true / max(total, 1), tuple(veils), taken if veils else None)
 
 
 def recovery_record(recoveries: Sequence[Recovery]) -> RecoveryRecord:
-    """The part of an image's record about its parts' recoveries; empty where all was filled."""
+    """The part of an image's record about its parts' recoveries; empty where all was filled, without texture."""
+    record: RecoveryRecord = {}
+    textured = sum(recovery.textured for recovery in recoveries) / max(len(recoveries), 1)
+    if textured:
+        record["textured"] = round(textured, 4)
     veils = [veil for recovery in recoveries for veil in recovery.veils]
-    if not veils:
-        return {}
-    return {
-        "recovered": round(sum(recovery.recovered for recovery in recoveries) / len(recoveries), 4),
-        "opacity": sorted({round(veil.opacity, 2) for veil in veils}),
-    }
+    if veils:
+        record["recovered"] = round(sum(recovery.recovered for recovery in recoveries) / len(recoveries), 4)
+        record["opacity"] = sorted({round(veil.opacity, 2) for veil in veils})
+    return record
 
 
 def is_sure(veil: Veil, *, known: bool = False) -> bool:

@@ -38,6 +38,7 @@ from model.repair.reach import fitted_hole
 from model.repair.records import RepairRecord
 from model.repair.recovery import Method, Recovery, recover
 from model.repair.seam import keep_flat
+from model.repair.texture import DEFAULT_TEXTURE, textured
 
 Pixels = NDArray[np.uint8]
 #: Growth of a file that is coded again from which on its record says why.
@@ -59,6 +60,8 @@ class Task:
     #: The mask as painted, and the way in which it is repaired. Without ``painted`` everything is filled.
     painted: Mask | None = None
     method: Method = "fill"
+    #: How much of the picture's own texture is copied into the fill, 0 to 1.
+    texture: float = 0.0
     #: Error of the picture's coding, in levels.
     noise: float = 2.0
     #: The number of its page in the file.
@@ -123,6 +126,7 @@ def read(
     max_marked_share: float | None = None,
     placement: Placement | None = None,
     method: Method = "auto",
+    texture: float | None = None,
     costs: Costs | None = None,
     markings: Markings | None = None,
 ) -> Task:
@@ -131,7 +135,8 @@ def read(
     ``placement``: how a mask that was drawn on a picture of another shape is laid on this one.
     ``mask_threshold`` and ``max_marked_share`` (``None``: 0.9): see :func:`model.imaging.mask_files.decode_mask`.
 
-    ``method``: see :func:`model.repair.recovery.recover`. ``costs``: of the network and device that will do it; the
+    ``method``: see :func:`model.repair.recovery.recover`. ``texture`` (``None``: 1): how much of the picture's own
+    texture is copied into the fill. ``costs``: of the network and device that will do it; the
     plan is the cheapest by them. ``markings``: those of pictures before, for one that has the same mask.
 
     Raises:
@@ -178,7 +183,7 @@ def read(
                 known[size] = marking_of(np.array(scaled, np.uint8), dilation_px, feather_px, costs)
         return known[size]
 
-    task = planned(document, marking_on, method=method, costs=costs)
+    task = planned(document, marking_on, method=method, texture=texture, costs=costs)
     if not all(part.hole.any() for part in task.parts):
         raise MaskRejected("mask_empty", "The mask is too fine for a page of the image: send it in its size.")
     return task
@@ -189,6 +194,7 @@ def planned(
     marking_on: Callable[[Page], Marking],
     *,
     method: Method = "auto",
+    texture: float | None = None,
     costs: Costs | None = None,
 ) -> Task:
     """The work on a decoded file; ``marking_on`` gives the marking of each page, whose hole may be empty for some."""
@@ -201,6 +207,7 @@ def planned(
         # The two views of a CMYK page, and colours under transparency, are no picture in which a mark was blended.
         blended = len(views) == 1 and is_opaque(page)
         chosen: Method = method if blended else "fill"
+        copied = (DEFAULT_TEXTURE if texture is None else texture) if blended else 0.0
         plan = marking.plan
         if blended and marking.is_fitted:
             hole, reach = fitted_hole(views[0].pixels, marking.painted)
@@ -209,7 +216,8 @@ def planned(
             if (hole > marking.hole).any():
                 plan = make_plan(hole, costs)
         parts = [
-            Task(view, hole, plan, reach, feather, soft, marking.painted, chosen, noise, page=number) for view in views
+            Task(view, hole, plan, reach, feather, soft, marking.painted, chosen, copied, noise, page=number)
+            for view in views
         ]
         if page.alpha:
             cutout = cutouts.cutout_of(page, marking.painted, hole)
@@ -245,10 +253,14 @@ def composite(task: Task, fill: Pixels) -> Pixels:
 
 
 def recovered(task: Task, filled: Pixels) -> Recovery:
-    """``filled``, the composite of a task's first part, with what can be recovered of the picture below the mark."""
+    """``filled``, the composite of a task's first part, with what the picture has for it.
+
+    Pixels are recovered from below the mark where they can be, and the others get the picture's texture.
+    """
     if task.painted is None:
         return Recovery(filled, 0.0)
-    return recover(task.picture.pixels, filled, task.painted, task.hole, method=task.method, noise=task.noise)
+    found = recover(task.picture.pixels, filled, task.painted, task.hole, method=task.method, noise=task.noise)
+    return textured(found, task.hole, task.texture, task.soft)
 
 
 def write(

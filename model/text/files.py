@@ -52,6 +52,7 @@ def find(
     dilation_px: int | None = None,
     feather_px: int | None = None,
     method: Method = "auto",
+    texture: float | None = None,
     costs: Costs | None = None,
     decoded: Callable[[bytes, Limits], Document] = decode,
     step: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -87,7 +88,7 @@ def find(
     painted = [np.maximum.reduce(masks)] if _animated(document) else masks
     marked = [marking_of(mask, dilation_px, feather_px, costs) for mask in painted]
     by_page = {id(page): marked[min(number, len(marked) - 1)] for number, page in enumerate(document.pages)}
-    task = planned(document, lambda page: by_page[id(page)], method=method, costs=costs)
+    task = planned(document, lambda page: by_page[id(page)], method=method, texture=texture, costs=costs)
     return TextMarks(task, tuple(marks), seen, tuple(sorted(doubts)))
 
 

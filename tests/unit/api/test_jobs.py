@@ -45,11 +45,11 @@ def test_names_options_and_webhook_are_kept(shop: Caller) -> None:
     image, marks = shop.upload(("a.jpg", picture()), ("m.png", mask()))
     body = {
         "images": [{"upload_id": image, "name": "../Cafe\u0301.jpg", "mask_upload_id": marks}],
-        "options": {"dilation_px": 0, "feather_px": 32},
+        "options": {"dilation_px": 0, "feather_px": 32, "texture": 0.5},
         "webhook_id": webhook["id"],
     }
     job = shop.post("/v1/jobs", 202, json=body).json
-    assert job["options"] == JobOptions(dilation_px=0, feather_px=32).model_dump(mode="json")
+    assert job["options"] == JobOptions(dilation_px=0, feather_px=32, texture=0.5).model_dump(mode="json")
     assert job["webhook_id"] == webhook["id"]
     assert shop.get(job["links"]["images"]).json["data"][0]["name"] == "Café.jpg"
 
@@ -69,6 +69,7 @@ def test_names_options_and_webhook_are_kept(shop: Caller) -> None:
         ({"options": {"dilation_px": -1}}, "#/options/dilation_px"),
         ({"options": {"dilation_px": 1.5}}, "#/options/dilation_px"),
         ({"options": {"feather_px": float("nan")}}, "#/options/feather_px"),
+        ({"options": {"texture": 1.1}}, "#/options/texture"),
         ({"options": None}, "#/options"),
         ({"webhook_id": "whe\n"}, "#/webhook_id"),
         ({"priority": 9}, "#/priority"),

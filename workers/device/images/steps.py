@@ -90,6 +90,7 @@ class Steps:
                 max_marked_share=options.max_marked_share,
                 placement=placement_of(context.image),
                 method=options.method,
+                texture=options.texture,
                 costs=inpainter.costs,
             )
             inpainter.warm(context.task)
@@ -109,6 +110,7 @@ class Steps:
                 dilation_px=options.dilation_px,
                 feather_px=options.feather_px,
                 method=options.method,
+                texture=options.texture,
                 costs=inpainter.costs,
                 decoded=lambda data, limits: self._coding.run(decode, context.nbytes, data, limits),
                 step=resources.activity.step,

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from cleanplate.base.settings import Settings
 from cleanplate.commands import doctor
-from cleanplate.commands.doctor import disk_finding, driver_finding, jpeg_finding, python_finding
+from cleanplate.commands.doctor import disk_finding, driver_finding, jpeg_finding, python_finding, texture_finding
 from tests.ports import free_port
 from tests.running import cleanplate
 
@@ -66,6 +66,8 @@ def test_a_wrong_setting_is_a_fault(tmp_path: Path) -> None:
         (python_finding((3, 15)), "note"),
         (jpeg_finding(in_memory=True), "ok"),
         (jpeg_finding(in_memory=False), "note"),
+        (texture_finding(built=True), "ok"),
+        (texture_finding(built=False), "note"),
         (disk_finding(Path("/home"), 1000), "fault"),
         (disk_finding(Path("/home"), 2 << 30), "note"),
         (disk_finding(Path("/home"), 1 << 40), "ok"),

@@ -397,7 +397,9 @@ def test_a_faint_mask_is_repaired_on_request_and_the_fill_can_be_had_as_the_netw
     with LaMaInpainter(device="cpu", threads=1) as inpainter:
         with pytest.raises(MaskRejected, match="nothing"):
             inpainter(image, mask)
-        exact = inpainter(image, mask, mask_threshold=1, match_colour=False, method="fill", dilation_px=0, feather_px=0)
+        exact = inpainter(
+            image, mask, mask_threshold=1, match_colour=False, method="fill", texture=0, dilation_px=0, feather_px=0
+        )
         hole = mask * np.uint8(255)
         [filled] = [inpainter.engine.submit(Tile(image, hole)).result().values]
     inside = mask > 0

@@ -13,6 +13,7 @@ from cleanplate.base.options import ImageOptions, JobOptions
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import SHIPPED, path_of
 from model.networks.weights import SHIPPED as SHIPPED_FILE
+from model.repair.texture import IS_BUILT
 from storage.ledger.jobs.submission import submit_job
 from storage.ledger.tenants.uploads import create_uploads
 from storage.records import ImageState, NewImage, NewJob
@@ -58,6 +59,34 @@ def test_an_image_by_address_with_boxes_of_its_own_is_repaired_there_alone(
             fills.append(result)
         assert (fills[0] != fills[1]).any(), "the network's spectral paths made no difference"
         assert own_box.record.masked_share == pytest.approx(0.02, abs=0.002)
+
+
+@pytest.mark.skipif(not IS_BUILT, reason="the extension is not built")
+def test_texture_is_copied_into_fills_unless_an_image_says_none(
+    embedded_settings: Settings, worker_on: WorkerOn
+) -> None:
+    source = np.random.default_rng(0).integers(60, 200, (96, 96, 3), np.uint8)
+    with catalogue_in(embedded_settings) as catalogue:
+        [upload] = create_uploads(catalogue.database, catalogue.tenant_id, [("a.png", "image/png")], expires_in_s=3600)
+        catalogue.blobs.put(upload.key, png(source), content_type="image/png")
+        images = [
+            NewImage(name=None, source_upload_id=upload.id, options=ImageOptions(texture=amount))
+            for amount in (None, 0.0)
+        ]
+        job = submit_job(
+            catalogue.database,
+            catalogue.tenant_id,
+            NewJob(images=images, mask=BoxesMask(boxes=[(40, 40, 20, 4)]), rights=RIGHTS),
+        )
+        resources = worker_on(embedded_settings)
+        run_shard(catalogue.ids(job), resources)
+        resources.networks.close()
+        copied, plain = catalogue.images(job)
+        results = [pixels_of(catalogue.blobs.get(image.result_key or "")) for image in (copied, plain)]
+    assert copied.record.textured is not None
+    assert copied.record.textured > 0.9
+    assert plain.record.textured is None
+    assert (results[0] != results[1]).any()
 
 
 def test_images_of_one_job_are_filled_by_the_networks_that_they_name(
