@@ -20,7 +20,8 @@ from model.repair.fusion import fused
 from model.repair.ground import Ground
 from model.repair.hole import dilate
 from model.repair.opacity import BLACK, WHITE, Values
-from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, parts_of
+from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, nearer_to, parts_of
+from model.repair.pieces import pieces_by_colour
 from model.repair.records import RecoveryRecord
 from model.repair.veil import LaidVeil, Veil, find_veils, veil_of
 
@@ -33,8 +34,9 @@ Method = Literal["auto", "recover", "fill"]
 _SEEN_PX = 3
 #: Sides of a window in which a mark is fitted; a larger part is fitted in its fullest window, and checked as a whole.
 _LARGEST_SIDE = 320
-#: Most parts that are fitted for themselves, the largest; and levels of detail beyond which a border counts no more.
-_MOST_FITTED, _MOST_DETAIL = 4, 60.0
+#: Most parts that are fitted for themselves, the largest; most parts of a mask whose blobs may be two marks; and levels
+#: of detail beyond which a border counts no more.
+_MOST_FITTED, _MOST_SPLIT, _MOST_DETAIL = 4, 2, 60.0
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
@@ -93,13 +95,18 @@ def recover(
         around = np.maximum(hole[window], dilate(core[window], _SEEN_PX))
         common = _found(ground_of(window, core[window], around), method="auto")
         known = [common.mark] if common is not None else []
-    for number, (window, part) in enumerate(parts):  # which grows by what a mark leaves
+    whole = len(parts)
+    for number, (window, part) in enumerate(parts):  # which grows by what a mark leaves, and by pieces
         own = _own(hole[window], part)
+        if number >= whole:
+            own[nearer_to(core[window] > part, part)] = 0
         ground = ground_of(window, part, np.maximum(own, dilate(part, _SEEN_PX)))
         veil = _shared_veil(ground, known)
         if veil is None and number < _MOST_FITTED:
             veil = _veil_in(ground, method)
         if veil is None:
+            if number < whole <= _MOST_SPLIT:
+                parts += [(window, piece) for piece in pieces_by_colour(ground)]
             continue
         pixels, share = fused(ground, veil)
         if result is filled:

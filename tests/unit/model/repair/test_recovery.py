@@ -237,6 +237,20 @@ def test_on_calm_ground_a_mark_leaves_no_specks_and_the_fill_is_kept(opacity: fl
     assert np.abs(recovery.pixels.astype(int) - original).max(axis=2)[calm].max() < 40
 
 
+def test_two_words_in_two_colours_are_two_marks() -> None:
+    original = photo("garment-dfd99721.png")
+    words = np.zeros((2, 256, 256), np.uint8)
+    for word, letters, baseline in zip(words, ("SHOP", "SALE"), (110, 172), strict=True):
+        cv2.putText(word, letters, (20, baseline), cv2.FONT_HERSHEY_DUPLEX, 2, 255, 10)
+    marked = under(under(original, words[0], 0.5, (200, 20, 30)), words[1], 0.5, (30, 70, 190))
+    mask = words.max(axis=0)
+    recovery, filled, hole = repaired(marked, dilate(mask, 2))
+    colours = sorted((veil.colour.tolist() for veil in recovery.veils), reverse=True)
+    assert colours == [pytest.approx((200, 20, 30), abs=25), pytest.approx((30, 70, 190), abs=25)]
+    assert all(psnr(recovery.pixels, original, word) > psnr(filled, original, word) + 5 for word in words)
+    assert (recovery.pixels == marked)[hole == 0].all()
+
+
 def test_a_coloured_mark_in_a_jpeg_leaves_no_coloured_rim() -> None:
     original, mask = photo("garment-dfd99721.png"), text_mask()
     file = cv2.imencode(".jpg", under(original, mask, 0.5, (200, 20, 30))[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
