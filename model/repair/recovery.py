@@ -151,7 +151,7 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
         and (known or evidence.apart < _MOST_APART * (1 - veil.opacity))
         and (known or evidence.opacity_error < _MOST_OPACITY_ERROR * (1 - veil.opacity))
         and evidence.residual < _MOST_RESIDUAL
-        and evidence.gain > (0 if known else least_gain)
+        and evidence.gain > least_gain - (_LEAST_GAIN if known else 0)
         and evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.rest < _MOST_REST * evidence.coverage

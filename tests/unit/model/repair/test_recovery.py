@@ -145,6 +145,18 @@ def test_a_coloured_mark_is_sure_only_if_the_picture_goes_on_beside_it(
     assert is_sure(Veil(0.644, np.float32(colour), replace(EVIDENCE, other_distance=other_distance))) is sure
 
 
+@pytest.mark.parametrize(
+    ("colour", "gain", "sure"),
+    [((33, 68, 190), 0.04, False), ((33, 68, 190), 0.06, True), ((255, 255, 255), 0.04, True)],
+)
+def test_a_coloured_mark_from_elsewhere_has_to_explain_something_here(
+    colour: tuple[int, int, int], gain: float, *, sure: bool
+) -> None:
+    """A blue word's paint was laid on the red word beside it, 13 dB below the fill."""
+    evidence = replace(EVIDENCE, gain=gain, other_distance=2.8)
+    assert is_sure(Veil(0.53, np.float32(colour), evidence), known=True) is sure
+
+
 def test_a_mark_that_is_small_beside_its_own_outline_is_not_sure() -> None:
     """A mark was found in the gaps of another, whose body counted as its outline."""
     right = replace(EVIDENCE, coverage=0.25, rest=0.45, other_distance=1.0)
