@@ -43,5 +43,16 @@ def parts_of(core: Mask) -> Iterator[tuple[Window, Mask]]:
         yield (rows, columns), np.ascontiguousarray(part)
 
 
+def nearer_to(others: NDArray[np.bool_], part: Mask) -> NDArray[np.bool_]:
+    """``bool [H, W]``: the pixels that are nearer to ``others`` (``bool [H, W]``) than to ``part`` (``[H, W]``)."""
+    if not others.any():
+        return np.zeros(part.shape, np.bool_)
+    far, near = (
+        cv2.distanceTransform(np.where(flags, np.uint8(0), np.uint8(1)), cv2.DIST_L2, cv2.DIST_MASK_5)
+        for flags in (part > 0, others)
+    )
+    return np.asarray(near < far)
+
+
 def _even(place: int) -> int:
     return max(place, 0) // 2 * 2

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cells import extent
+from model.repair.fusion import fused
 from model.repair.ground import Ground
 from model.repair.hole import dilate
 from model.repair.opacity import BLACK, WHITE, Values
-from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, parts_of
+from model.repair.parts import CONTEXT_PX, GROUP_PX, Window, nearer_to, parts_of
+from model.repair.pieces import pieces_by_colour
 from model.repair.records import RecoveryRecord
-from model.repair.unblending import unblended, without_light
 from model.repair.veil import LaidVeil, Veil, find_veils, veil_of
 
 Mask = NDArray[np.uint8]
@@ -33,22 +34,14 @@ Method = Literal["auto", "recover", "fill"]
 _SEEN_PX = 3
 #: Sides of a window in which a mark is fitted; a larger part is fitted in its fullest window, and checked as a whole.
 _LARGEST_SIDE = 320
-#: Most parts that are fitted for themselves, the largest; and levels of detail beyond which a border counts no more.
-_MOST_FITTED, _MOST_DETAIL = 4, 60.0
-#: An alpha of less changes no level of 255.
-_FAINT = 0.004
-#: Relative error of a fitted colour and opacity, and of the share at the mark's rim.
-_VEIL_ERROR, _RIM_ERROR = 0.02, 0.12
-#: Error of values interpolated across the rim, over the mean step between neighbours; the interpolation's sigma in px.
-_ACROSS_ERROR, _ACROSS_PX = 0.8, 0.8
-#: The fill counts by its error too where it is this near, in both variances.
-_AGREEING = 2.0
-#: Depth in the hole up to which texture alone tells the fill's error, in px, and what each px more adds, in levels of
-#: colour and of brightness.
-_SHALLOW_PX, _DEEPER = 4.0, (1.0, 2.0)
+#: Most parts that are fitted for themselves, the largest; most parts of a mask whose blobs may be two marks; and levels
+#: of detail beyond which a border counts no more.
+_MOST_FITTED, _MOST_SPLIT, _MOST_DETAIL = 4, 2, 60.0
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
+#: An outline's share of the paint over its body's: with more, a mark was found in the gaps of another.
+_MOST_REST = 2.0
 #: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain. The
 #: picture has to go on between them, or parts of an object pass for a mark.
 _LEAST_COLOURED_GAIN, _MOST_BESIDE_COLOURED, _COLOURED = 0.1, 4.0, 40.0
@@ -106,13 +99,18 @@ def recover(
         around = np.maximum(hole[window], dilate(core[window], _SEEN_PX))
         common = _found(ground_of(window, core[window], around), method="auto")
         known = [common.mark] if common is not None else []
-    for number, (window, part) in enumerate(parts):  # which grows by what a mark leaves
+    whole = len(parts)
+    for number, (window, part) in enumerate(parts):  # which grows by what a mark leaves, and by pieces
         own = _own(hole[window], part)
+        if number >= whole:
+            own[nearer_to(core[window] > part, part)] = 0
         ground = ground_of(window, part, np.maximum(own, dilate(part, _SEEN_PX)))
         veil = _shared_veil(ground, known)
         if veil is None and number < _MOST_FITTED:
             veil = _veil_in(ground, method)
         if veil is None:
+            if number < whole <= _MOST_SPLIT:
+                parts += [(window, piece) for piece in pieces_by_colour(ground)]
             continue
         pixels, share = fused(ground, veil)
         if result is filled:
@@ -160,58 +158,16 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
         and (known or evidence.apart < _MOST_APART * (1 - veil.opacity))
         and (known or evidence.opacity_error < _MOST_OPACITY_ERROR * (1 - veil.opacity))
         and evidence.residual < _MOST_RESIDUAL
-        and evidence.gain > (0 if known else least_gain)
+        and evidence.gain > least_gain - (_LEAST_GAIN if known else 0)
         and evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN
         and evidence.coverage > _LEAST_COVERAGE
+        and evidence.rest < _MOST_REST * evidence.coverage
         and evidence.visible > _LEAST_VISIBLE
         and evidence.marked_distance < _MOST_MARKED_DISTANCE
         and evidence.colour_distance < _MOST_COLOUR_DISTANCE
         and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
         and not (coloured and evidence.other_distance > _MOST_BESIDE_COLOURED)
     )
-
-
-def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
-    """The picture without the veil, ``float32 [H, W, 3]``, and the share of it that is not invented, ``[H, W]``.
-
-    Un-blending amplifies noise by 1 / (1 - a), and errors of a by the mark's contrast. At the rim, where a is least
-    sure, the un-blended value is averaged with one interpolated between the mark's inside and its outside, by their
-    inverse variances. Where the fill agrees, it counts by its own: on flat ground it is better than any un-blending,
-    and it knows colour better than brightness.
-    """
-    alpha = veil.alpha
-    through = 1 - alpha
-    clean, seen = unblended(ground.marked, alpha, veil.colour, veil.rim)
-    clean = np.clip(clean, 0, 255)
-    contrast = np.abs(veil.colour - clean).mean(axis=2)
-    spoilt = np.square(ground.noise / through) + np.square(_VEIL_ERROR * contrast * (alpha > _FAINT))
-    at_rim = spoilt + np.square(_RIM_ERROR * veil.opacity * contrast / through)
-    known = np.where(veil.rim | veil.rest, np.float32(0), np.float32(1))
-    weight = cv2.GaussianBlur(known, (0, 0), _ACROSS_PX)
-    across = cv2.GaussianBlur(clean * known[..., None], (0, 0), _ACROSS_PX) / np.maximum(weight, 1e-3)[..., None]
-    trust = np.where(weight > 0.02, 1 / (np.square(_ACROSS_ERROR * ground.step) + ground.noise**2), 0)
-    trust = np.where(veil.rim, trust * at_rim, 0)[..., None]
-    own = np.where(veil.rim, at_rim, spoilt)
-    pixels, by_fill = np.zeros_like(clean), own
-    # A fill may be off by more than the surroundings' texture deep in a hole.
-    deep = np.maximum(ground.depth - _SHALLOW_PX, 0)
-    sources = [clean, np.asarray(across, np.float32), ground.guess]
-    colours = [without_light(values) for values in sources]
-    lights = [values - colour for values, colour in zip(sources, colours, strict=True)]
-    for (mine, between, fill), error, deeper in (
-        (colours, ground.colour_error, _DEEPER[0]),
-        (lights, ground.error, _DEEPER[1]),
-    ):
-        variance = np.square(error) + np.square(deeper * deep)
-        is_near = np.square(mine - fill).mean(axis=2) < _AGREEING * (variance + own)
-        by_fill = np.where(is_near, own / variance, 0)
-        pixels += (mine + trust * between + by_fill[..., None] * fill) / (1 + trust + by_fill[..., None])
-    share = 1 / (1 + trust[..., 0] + by_fill)
-    kept = np.maximum(alpha, seen) <= _FAINT
-    pixels = np.where(kept[..., None], ground.marked, pixels)
-    pixels = np.where(veil.rest[..., None], veil.instead, pixels)
-    share = np.where(veil.rest, 0, np.where(kept, 1, share))
-    return np.clip(pixels, 0, 255).astype(np.float32), share.astype(np.float32)
 
 
 def _shared_veil(ground: Ground, veils: list[Veil]) -> LaidVeil | None:

@@ -128,6 +128,13 @@ def test_what_is_not_translucent_keeps_the_fill_bit_for_bit(kind: str) -> None:
     assert recovery_record([recovery]) == {}
 
 
+#: The evidence of an object on brown cloth, which was taken for a brown mark on a part of it.
+EVIDENCE = Evidence(
+    apart=0.004, opacity_error=0.005, residual=1.13, gain=0.29, painted=12_050, coverage=0.654,
+    marked_distance=3.3, other_distance=5.4, colour_distance=1.4, rest=0.0, visible=29.4,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("colour", "other_distance", "sure"),
     [((95, 82, 70), 5.4, False), ((95, 82, 70), 3.3, True), ((255, 255, 255), 5.4, True)],
@@ -135,12 +142,26 @@ def test_what_is_not_translucent_keeps_the_fill_bit_for_bit(kind: str) -> None:
 def test_a_coloured_mark_is_sure_only_if_the_picture_goes_on_beside_it(
     colour: tuple[int, int, int], other_distance: float, *, sure: bool
 ) -> None:
-    """The evidence of an object on brown cloth, which was taken for a brown mark on a part of it."""
-    evidence = Evidence(
-        apart=0.004, opacity_error=0.005, residual=1.13, gain=0.29, painted=12_050, coverage=0.654,
-        marked_distance=3.3, other_distance=other_distance, colour_distance=1.4, rest=0.0, visible=29.4,
-    )  # fmt: skip
-    assert is_sure(Veil(0.644, np.float32(colour), evidence)) is sure
+    assert is_sure(Veil(0.644, np.float32(colour), replace(EVIDENCE, other_distance=other_distance))) is sure
+
+
+@pytest.mark.parametrize(
+    ("colour", "gain", "sure"),
+    [((33, 68, 190), 0.04, False), ((33, 68, 190), 0.06, True), ((255, 255, 255), 0.04, True)],
+)
+def test_a_coloured_mark_from_elsewhere_has_to_explain_something_here(
+    colour: tuple[int, int, int], gain: float, *, sure: bool
+) -> None:
+    """A blue word's paint was laid on the red word beside it, 13 dB below the fill."""
+    evidence = replace(EVIDENCE, gain=gain, other_distance=2.8)
+    assert is_sure(Veil(0.53, np.float32(colour), evidence), known=True) is sure
+
+
+def test_a_mark_that_is_small_beside_its_own_outline_is_not_sure() -> None:
+    """A mark was found in the gaps of another, whose body counted as its outline."""
+    right = replace(EVIDENCE, coverage=0.25, rest=0.45, other_distance=1.0)
+    assert is_sure(Veil(0.3, WHITE, right))
+    assert not is_sure(Veil(0.3, WHITE, replace(right, rest=0.55)))
 
 
 def test_the_method_overrules_the_evidence() -> None:
@@ -203,6 +224,43 @@ def test_an_outline_goes_with_the_text_it_belongs_to(name: str) -> None:
     assert psnr(recovery.pixels, original, painted) > psnr(filled, original, painted) + 2
     changed = (recovery.pixels != marked).any(axis=2)
     assert changed[painted > 0].mean() > 0.9
+
+
+@pytest.mark.parametrize("opacity", [0.5, 0.7])
+def test_on_calm_ground_a_mark_leaves_no_specks_and_the_fill_is_kept(opacity: float) -> None:
+    """The mark is sure on cloth above; on the sky below its narrow letters close, and the fill is nearly right."""
+    original = photo("garment-dfd99721.png")
+    noise = np.random.default_rng(0).normal(0, 1.5, (256, 256, 3))
+    down = np.linspace(0, 1, 256)[:, None, None]
+    sky = np.float32((90, 95, 120)) * (1 - down) + np.float32((190, 160, 130)) * down + noise
+    original[112:] = sky[112:].clip(0, 255).astype(np.uint8)
+    above, below = np.zeros((2, 256, 256), np.uint8)
+    cv2.putText(above, "SHOP", (20, 95), cv2.FONT_HERSHEY_DUPLEX, 2.2, 255, 6)
+    cv2.putText(below, "HM8B", (20, 190), cv2.FONT_HERSHEY_DUPLEX, 1.2, 255, 5)
+    mask = np.maximum(above, below)
+    file = cv2.imencode(".jpg", under(original, mask, opacity, (255, 255, 255), soft=0.7)[..., ::-1], [1, 85])[1]
+    marked = np.ascontiguousarray(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+    hole = dilate(mask, 7)
+    filled = np.asarray(cv2.inpaint(marked, hole, 3, cv2.INPAINT_TELEA), np.uint8)
+    recovery = recover(marked, filled, dilate(mask, 4), hole, noise=3.3)
+    assert psnr(recovery.pixels, original, above) > psnr(filled, original, above) + 10
+    assert psnr(recovery.pixels, original, below) > psnr(filled, original, below) - 1
+    calm = (below > 0) & (np.abs(filled.astype(int) - original).max(axis=2) < 12)
+    assert np.abs(recovery.pixels.astype(int) - original).max(axis=2)[calm].max() < 40
+
+
+def test_two_words_in_two_colours_are_two_marks() -> None:
+    original = photo("garment-dfd99721.png")
+    words = np.zeros((2, 256, 256), np.uint8)
+    for word, letters, baseline in zip(words, ("SHOP", "SALE"), (110, 172), strict=True):
+        cv2.putText(word, letters, (20, baseline), cv2.FONT_HERSHEY_DUPLEX, 2, 255, 10)
+    marked = under(under(original, words[0], 0.5, (200, 20, 30)), words[1], 0.5, (30, 70, 190))
+    mask = words.max(axis=0)
+    recovery, filled, hole = repaired(marked, dilate(mask, 2))
+    colours = sorted((veil.colour.tolist() for veil in recovery.veils), reverse=True)
+    assert colours == [pytest.approx((200, 20, 30), abs=25), pytest.approx((30, 70, 190), abs=25)]
+    assert all(psnr(recovery.pixels, original, word) > psnr(filled, original, word) + 5 for word in words)
+    assert (recovery.pixels == marked)[hole == 0].all()
 
 
 def test_a_coloured_mark_in_a_jpeg_leaves_no_coloured_rim() -> None:
