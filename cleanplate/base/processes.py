@@ -129,7 +129,11 @@ class Family:
             child.process.wait()
 
     def tend(self) -> None:
-        """Notice dead children, end their orphans, and start children again whose pause is over."""
+        """Notice dead children, end their orphans, and start children again whose pause is over.
+
+        Orphans of a child that lives are its own matter; those that have ended are reaped, or they would stay as zombies.
+        """
+        reap_strays(self._known())
         for child in self.children:
             now = self.clock()
             if child.process is not None and (status := child.process.poll()) is not None:
@@ -146,7 +150,7 @@ class Family:
                     )
                 _kill_group(child.process.pid)
                 child.process, child.restart_at = None, now + pause
-                end_strays({other.process.pid for other in self.children if other.process is not None})
+                end_strays(self._known())
             elif child.process is None and now >= child.restart_at:
                 self._start(child)
 
@@ -179,6 +183,9 @@ class Family:
         end_strays(set())
         return in_time
 
+    def _known(self) -> set[int]:
+        return {child.process.pid for child in self.children if child.process is not None}
+
     def _start(self, child: Child) -> None:
         child.process = spawn(child.command, {**self.environment, **child.environment})
         child.started_at = self.clock()
@@ -203,6 +210,14 @@ def end_strays(known: set[int]) -> None:
                 os.kill(stray, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(stray, 0)
+
+
+def reap_strays(known: set[int]) -> None:
+    """Reap the children of this process that are not ``known`` and have ended."""
+    for pid in children_of(os.getpid()):
+        if pid not in known:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _kill_group(group: int) -> None:

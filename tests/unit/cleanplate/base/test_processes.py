@@ -15,14 +15,19 @@ import pytest
 from cleanplate.base.processes import CRASH_LOOP, FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S, Child
 from tests.running import REPOSITORY, kill, processes_with, until
 
-#: Prints its process id and that of a grandchild in a separate session, and stays; it ignores SIGTERM on request.
+#: Prints its process id and that of a grandchild in a separate session, and stays; it ignores SIGTERM on request. With
+#: "orphan" the grandchild is one whose parent has ended, and ends itself.
 PROGRAM = """
 import json, os, signal, subprocess, sys, time
 if "stubborn" in sys.argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+if "orphan" in sys.argv:
+    middle = "import subprocess; print(subprocess.Popen(['true']).pid)"
+    below = int(subprocess.check_output([sys.executable, "-c", middle]))
+else:
+    below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True).pid
 with open(sys.argv[1], "a") as file:
-    file.write(json.dumps([os.getpid(), below.pid]) + "\\n")
+    file.write(json.dumps([os.getpid(), below]) + "\\n")
 time.sleep(600)
 """
 PARENT = """
@@ -87,6 +92,15 @@ def test_stopping_ends_grandchildren_in_other_sessions(generations: Generations)
     generations.parent.terminate()
     assert generations.parent.wait(30) == 0
     assert generations.alive() == {}
+
+
+def test_an_orphan_that_has_ended_does_not_stay_as_a_zombie_while_the_child_lives(tmp_path: Path) -> None:
+    generations = Generations(tmp_path, "orphan")
+    try:
+        [[_, orphan]] = until(generations.told, "the program did not start")
+        until(lambda: not Path(f"/proc/{orphan}").exists(), "nobody asked for its status")
+    finally:
+        generations.end()
 
 
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
