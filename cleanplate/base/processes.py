@@ -131,7 +131,7 @@ class Family:
     def tend(self) -> None:
         """Notice dead children, end their orphans, and start children again whose pause is over.
 
-        Orphans of a child that lives are its own matter; those that have ended are reaped, or they would stay as zombies.
+        Orphans of a child that lives are its own matter. Those that have ended are reaped, so that no zombie stays.
         """
         reap_strays(self._known())
         for child in self.children:
