@@ -324,12 +324,13 @@ def inverted(case: Case) -> Pixels:
 
 
 def score(case: Case, inpainter: LaMaInpainter) -> tuple[Score, Recovery]:
-    """The figures of one case; ``auto`` begins from the same fill."""
+    """The figures of one case, without copied texture; ``auto`` begins from the same fill."""
+    task = replace(case.task, texture=0.0)
     began = time.process_time()
-    fill = inpainter.run(replace(case.task, method="fill"), lambda _: None)
+    fill = inpainter.run(replace(task, method="fill"), lambda _: None)
     filled_s = time.process_time() - began
     began = time.process_time()
-    recovery = recovered(case.task, fill)
+    recovery = recovered(task, fill)
     auto_s = filled_s + time.process_time() - began
     where = np.where(case.mark.opacity > LEAST, np.uint8(255), np.uint8(0))
     results = classical(cv2.INPAINT_TELEA)(case.task), fill, recovery.pixels, inverted(case)

@@ -195,7 +195,7 @@ def test_the_ablation_trains_all_on_one_budget_and_the_table_holds_them(
     assert [row["method"] for row in rows] == [
         "do nothing", "Telea", "Navier-Stokes", "push-pull prefill",
         "fourier-unet, small budget", "fourier-unet, plain skips, small budget", "DeepFill v2, small budget",
-        "cleanplate (shipped), fill", "cleanplate (shipped), auto",
+        "cleanplate (shipped), fill", "cleanplate (shipped), auto", "cleanplate (shipped), fill without texture",
     ]  # fmt: skip
     assert rows[-1]["figures"]["80"]["all"]["psnr_db"] > rows[0]["figures"]["80"]["all"]["psnr_db"]
     quality.main([
