@@ -33,6 +33,7 @@ export class Comparison {
       range.focus();
       event.preventDefault();
     });
+    divider.addEventListener("touchstart", (event) => { event.preventDefault(); }, { passive: false }); // as on the canvas
     divider.addEventListener("pointermove", (event) => {
       const stage = divider.parentElement ?? divider;
       if (held) this.moveTo(event.clientX - stage.getBoundingClientRect().left);
