@@ -191,13 +191,13 @@ function refresh() {
   repairs.showOutcome();
   if (!comparison.active) pair = null;
   byId("pair").hidden = !pair;
+  byId("again").hidden = !comparison.active || pair !== null;
   if (pair) {
     byId("outcome").hidden = true;
     buttonById("take-left").textContent = t("The left one: {network}", { network: pair.left.title });
     buttonById("take-right").textContent = t("The right one: {network}", { network: pair.right.title });
   }
   buttonById("compare").disabled = locked || step === original;
-  byId("again").hidden = !comparison.active;
   byId("first").hidden = locked || current.isRepaired || strokes.canUndo || strokes.canRedo;
   byId("offer").hidden = offered === null;
   if (offered !== null) buttonById("repeat").textContent = t("Use the mask of {name}", { name: offered });

@@ -40,7 +40,7 @@ export function watchLarge(onHere) {
     if (stage === "here") {
       part.remove();
       onHere();
-      notify("success", t("The large network is here"), t("It can be chosen beside the steps; no restart is needed."), { lasting: true });
+      notify("success", t("The large network is here"), t("It can be chosen beside the steps; no restart is needed."));
       return false;
     }
     byId("large-run").hidden = stage === "absent";
