@@ -43,6 +43,7 @@ export function watchLarge(onHere) {
       notify("success", t("The large network is here"), t("It can be chosen beside the steps; no restart is needed."));
       return false;
     }
+    if (stage !== "absent") part.removeAttribute("data-quiet");
     byId("large-run").hidden = stage === "absent";
     const bar = query(part, "progress", HTMLProgressElement);
     bar.hidden = !runs;
@@ -60,16 +61,14 @@ export function watchLarge(onHere) {
     const mine = (runs += 1);
     for (let pull = await ask(first); mine === runs && show(pull); pull = await ask("GET")) await delay(LOOK_MS); // a later run takes over
   };
-  buttonById("large-get").addEventListener("click", reportingErrors(() => {
-    part.removeAttribute("data-quiet");
-    return watch("POST");
-  }));
+  buttonById("large-get").addEventListener("click", reportingErrors(() => watch("POST")));
   buttonById("large-stop").addEventListener("click", reportingErrors(() => callApi("DELETE", PATH)));
   buttonById("large-later").addEventListener("click", () => {
     putOff();
     part.setAttribute("data-quiet", "");
     buttonById("large-get").focus();
   });
+  for (const id of ["large-get", "large-later"]) buttonById(id).disabled = false; // they were, until somebody listens
   watch("GET").catch((/** @type {unknown} */ error) => { if (!isTransient(error)) notifyError(error); });
 }
 
