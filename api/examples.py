@@ -145,6 +145,7 @@ _TEMPLATE_BODY: JsonObject = {
     "attempt": 1,
     "error": None,
     "warnings": [],
+    "cautions": [],
     "confidence": 0.93,
     "samples": 50,
     "quality": {"samples": 50, "informative": 47.0, "opacity": 0.41, "ghost": 0.03},

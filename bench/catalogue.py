@@ -319,7 +319,7 @@ def run(kind: Kind, photos: Photos, draw: int, scale: Scale, row: Row) -> list[t
     finally:
         row.seconds += time.process_time() - began
     row.templates += len(made.templates)
-    row.warnings += made.warnings
+    row.warnings += map(str, made.warnings)
     scored = [one for one, carries in zip(samples, carriers, strict=True) if carries][: scale.scored]
     unmarked = [one for one, carries in zip(samples, carriers, strict=True) if not carries]
     if kind.marked:

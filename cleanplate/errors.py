@@ -16,6 +16,9 @@
     ├── WeightsError          weights are missing, or did not arrive
     │   ├── WeightsMissing
     │   ├── DownloadFailed
+    │   │   ├── DownloadUnreachable
+    │   │   └── DownloadRefused
+    │   ├── DiskFull
     │   └── DigestWrong
     └── ClientError           the service did not answer, or refused
         ├── ServiceUnreachable
@@ -159,6 +162,28 @@ class DownloadFailed(WeightsError):
             f"{address} cannot be fetched: {reason}. Run the same command again to resume; or fetch the file on "
             f"another machine, copy it here, and run `cleanplate weights convert {name}`."
         )
+
+
+class DownloadUnreachable(DownloadFailed):
+    """The server of a file did not answer, or the connection broke off each time."""
+
+    code = "download_unreachable"
+
+
+class DownloadRefused(DownloadFailed):
+    """The server of a file answered with an error."""
+
+    code = "download_refused"
+
+
+class DiskFull(WeightsError):
+    """The disk has too little room for a file and its converted copy; the part that arrived is kept."""
+
+    code = "disk_full"
+
+    def __init__(self, folder: Path, needed: int | None = None) -> None:
+        room = "There is no room left" if needed is None else f"There is no room for {needed / 1e6:,.0f} MB"
+        super().__init__(f"{room} in {folder}: make room on this disk, then run the same command again to resume.")
 
 
 class DigestWrong(WeightsError):

@@ -117,11 +117,13 @@ WAYS = (
 class TemplateRefused(ModelError):
     """Pictures that give no template, or no reliable one."""
 
-    def __init__(self, code: str, sentence: str, needed: int = 0) -> None:
+    def __init__(self, code: str, sentence: str, needed: int = 0, **params: str | int) -> None:
         super().__init__(sentence)
         self.code = code
         #: How many more samples are needed, where that is known.
         self.needed = needed
+        #: The figures of the sentence.
+        self.params = {**params, "needed": needed} if needed else params
 
     @classmethod
     def too_few(cls, samples: int, wanted: int) -> Self:
@@ -142,6 +144,8 @@ class TemplateRefused(ModelError):
             f"Only {known:.0f} of {samples} pictures say something about a pixel of the mark; {wanted} are wanted: "
             f"about {more} more pictures like these are needed. {WAYS}",
             more,
+            known=round(known),
+            samples=samples,
         )
 
     @classmethod
@@ -161,6 +165,9 @@ class TemplateRefused(ModelError):
             "template_unproven",
             f"The template was found again in {found} of {tested} of its own pictures, and {clean} were clean "
             f"after its removal: it is not the mark, or not all of it. {WAYS}",
+            tested=tested,
+            found=found,
+            clean=clean,
         )
 
     @classmethod

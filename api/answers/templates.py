@@ -10,7 +10,7 @@ from pydantic import Field
 from api.answers.base import Answer
 from api.answers.jobs import ImageError
 from api.example_ids import TEMPLATE_ID
-from cleanplate.base.templates import TemplatePlace, TemplateProgress, TemplateQuality
+from cleanplate.base.templates import TemplatePlace, TemplateProgress, TemplateQuality, TemplateWarning
 from storage import records
 from storage.records import (
     TemplateKind,
@@ -30,6 +30,7 @@ class Template(Answer):
     attempt: int = Field(description="Number of times that a worker began to make it.")
     error: ImageError | None = Field(description="The reason why it could not be made.")
     warnings: list[str] = Field(description="Sentences for the person who reviews it.")
+    cautions: list[TemplateWarning] = Field(description="The same as `warnings`, each with its code and parameters.")
     confidence: float | None = Field(description="0 to 1: `approve: auto` compares it; null until it is made.")
     samples: int | None = Field(description="Number of pictures that it was estimated from.")
     quality: TemplateQuality | None = Field(
@@ -52,7 +53,7 @@ class Template(Answer):
     @classmethod
     def of(cls, template: records.Template) -> Self:
         """The answer of the ledger's record."""
-        same = ("id", "name", "version", "kind", "state", "progress", "warnings", "confidence", "samples")
+        same = ("id", "name", "version", "kind", "state", "progress", "confidence", "samples")
         facts = ("quality", "place")
         times = ("attempt", "source_job_id", "created_at", "finished_at", "reviewed_at")
         path = f"/v1/templates/{template.id}/previews"
@@ -60,6 +61,8 @@ class Template(Answer):
         return cls(
             **{name: getattr(template, name) for name in (*same, *facts, *times)},
             error=ImageError(code=template.error_code or "", detail=template.error_detail or "") if failed else None,
+            warnings=[warning.detail for warning in template.warnings],
+            cautions=template.warnings,
             previews={name: f"{path}/{name}" for name in template.previews},
             found_with=template.found_with_id,
             webhook_id=template.webhook_endpoint_id,

@@ -20,6 +20,7 @@ from api.routes.webhooks import blueprint as webhooks
 from api.web.admin import blueprint as admin
 from api.web.jobs import blueprint as job_pages
 from api.web.login import blueprint as login
+from api.web.networks import blueprint as networks
 from api.web.repair import blueprint as repair
 
 BLUEPRINTS = (
@@ -42,6 +43,7 @@ BLUEPRINTS = (
     docs,
     login,
     repair,
+    networks,
     job_pages,
     admin,
 )

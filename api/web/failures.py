@@ -7,7 +7,7 @@ from flask import Response, request
 from api.problems import Problem
 from api.web.pages import show
 
-_FOR_MACHINES = ("/v1/", "/blobs/", "/static/", "/session")
+_FOR_MACHINES = ("/v1/", "/blobs/", "/static/", "/session", "/networks/")
 
 
 def page_for(problem: Problem) -> Response | None:

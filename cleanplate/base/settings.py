@@ -233,6 +233,11 @@ class Settings(BaseModel):
         description="Weights: a file (.safetensors), or a name of `cleanplate weights list`. "
         "Empty: the network that ships.",
     )
+    weights_mirror: str = Field(
+        default="",
+        description="Address of a copy of the published file that `cleanplate weights pull` and the page fetch. The "
+        "digest stays the publisher's. Empty: the publisher's own address.",
+    )
     torch_threads: int = Field(
         default=0, ge=0, le=1024, description="Threads of the network on a CPU. 0: as many as the process may use."
     )

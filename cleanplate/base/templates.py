@@ -21,6 +21,22 @@ class TemplateProgress(BaseModel):
     total: int
 
 
+class TemplateWarning(BaseModel):
+    """Something that the reviewer of a template should know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    code: str = Field(
+        description="Stable: `samples_too_few`, `template_unproven`, `mark_doubtful`, `mark_not_everywhere`, "
+        "`samples_unreadable`. Empty for templates that were made before there were codes.",
+        examples=["mark_not_everywhere"],
+    )
+    params: dict[str, str | int] = Field(
+        description="Figures and names that belong to the code.", examples=[{"tested": 12, "found": 12, "clean": 11}]
+    )
+    detail: str = Field(description="The same as an English sentence.")
+
+
 class TemplateQuality(Report):
     """How well an estimated template is known."""
 

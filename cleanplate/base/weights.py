@@ -14,6 +14,8 @@ from cleanplate.errors import WeightsMissing
 SUFFIX = ".safetensors"
 #: The network in the package; the default.
 SHIPPED = "cleanplate-small"
+#: The large network, which the page and ``cleanplate up`` offer.
+LARGE = "big-lama"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Published:
     digest: str
     source: str
     licence: str
+    #: Size of the file in megabytes, about.
+    megabytes: int = 0
 
     @property
     def provenance(self) -> str:
@@ -36,11 +40,12 @@ PUBLISHED = {
     known.name: known
     for known in (
         Published(
-            name="big-lama",
+            name=LARGE,
             url="https://github.com/Sanster/models/releases/download/add_big_lama/big-lama.pt",
             digest="md5:e3aa4aaa15225a33ec84f9f4bc47e500",
             source="the LaMa authors (Suvorov et al., WACV 2022), traced by Sanster",
             licence="Apache-2.0",
+            megabytes=200,
         ),
     )
 }

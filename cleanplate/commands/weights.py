@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,26 +62,33 @@ def pull(
     name: Annotated[str, typer.Argument(help="Weights from `cleanplate weights list`.")],
     mirror: Annotated[
         str | None,
-        typer.Option("--from", help="Address of a copy of the same file; its digest is checked too."),
+        typer.Option(
+            "--from",
+            help="Address of a copy of the same file; its digest is checked too.",
+            show_default="CLEANPLATE_WEIGHTS_MIRROR",
+        ),
     ] = None,
 ) -> None:
     """Fetch published weights, check their digest, and store them as safetensors in `HOME/weights`.
 
-    An interrupted pull resumes. No code in the file is ever run.
+    An interrupted pull resumes. No code in the file is ever run. The page shows how far it is.
 
     Example: `cleanplate weights pull big-lama`
     """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+    from cleanplate.base.pulls import state_path
     from cleanplate.base.settings import load_settings
     from cleanplate.base.weights import PUBLISHED, path_of
     from cleanplate.errors import UsageError
     from cleanplate.local import conversions
+    from cleanplate.local.pull_reports import PullReport
 
     if name not in PUBLISHED:
         raise UsageError(f"No weights {name!r} are known: there are {', '.join(PUBLISHED)}.")
-    out = path_of(load_settings(), name)
+    settings = load_settings()
+    out = path_of(settings, name)
     if out.is_file():
         _print(conversions.verify(out))
         typer.echo(f"{name} is already on this machine.")
@@ -89,14 +97,17 @@ def pull(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     console = Console(stderr=True)
+    report = PullReport(state_path(settings, name))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=None)
-        made = conversions.pull(
-            PUBLISHED[name],
-            out,
-            url=mirror or "",
-            on_progress=lambda arrived, total: progress.update(task, completed=arrived, total=total),
-        )
+
+        def note(arrived: int, total: int | None) -> None:
+            progress.update(task, completed=arrived, total=total)
+            report.note(arrived, total)
+
+        url = mirror or settings.weights_mirror
+        made = conversions.pull(PUBLISHED[name], out, url=url, on_progress=note, observed=report)
     _print(made)
     typer.echo(f"Use it with CLEANPLATE_WEIGHTS={name}.")
 

@@ -285,9 +285,28 @@ def _announce(settings: Settings) -> None:
         f"Cleanplate is ready at {settings.public_url} (API description at {settings.public_url}/docs).\n"
         f"Sign in, once and within an hour: {link}\n"
         f"`cleanplate link` prints another link. The API key is in {key_path(settings.home)}.\n"
+        f"{_offer_large_network(settings)}"
         "Ctrl-C stops everything.\n"
     )
     sys.stdout.flush()
+
+
+def _offer_large_network(settings: Settings) -> str:
+    """A line that offers the large network, at the first start of a home folder that lacks it; else empty."""
+    from cleanplate.base.weights import LARGE, PUBLISHED, folder, path_of
+    from model.engine.costs import times_slower
+
+    offered = folder(settings) / ".offered"
+    if settings.weights == LARGE or path_of(settings, LARGE).exists() or offered.exists():
+        return ""
+    offered.parent.mkdir(exist_ok=True)
+    offered.touch()
+    slower = times_slower(report.device for report in read_reports(settings))
+    cost = f"about {slower} times slower here" if slower else "slower"
+    return (
+        f"There is a large network, {PUBLISHED[LARGE].megabytes} MB, better in wide holes, {cost}: add it on the page, "
+        f"or by `cleanplate weights pull {LARGE}`.\n"
+    )
 
 
 def free_port(host: str, port: int) -> int:

@@ -5,6 +5,8 @@ Each written file gets a neighbour ``NAME.safetensors.sha256``, in the format of
 
 from __future__ import annotations
 
+import shutil
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +16,9 @@ from filelock import FileLock, Timeout
 from cleanplate.base import files
 from cleanplate.base.weights import PUBLISHED, Published
 from cleanplate.client.retries import Retries
-from cleanplate.errors import DigestWrong, UsageError
+from cleanplate.errors import DigestWrong, DiskFull, UsageError
 from cleanplate.local.downloads import Download, Progress, digest_of
+from model.errors import ModelError
 
 if TYPE_CHECKING:
     from model.networks.weights import Description
@@ -39,22 +42,25 @@ def pull(
     on_progress: Progress,
     url: str = "",
     retries: Retries | None = None,
+    observed: AbstractContextManager[object] | None = None,
 ) -> Verified:
     """Fetch published weights and convert them to ``out``; an interrupted pull resumes.
 
-    ``url``: a mirror to fetch them from; the digest stays the publisher's.
+    ``url``: a mirror to fetch them from; the digest stays the publisher's. ``observed`` is entered while this pull is
+    the only one.
 
     Raises:
         UsageError: another pull of the same weights runs.
         DownloadFailed, DigestWrong: the file did not arrive, or is another one.
+        DiskFull: the disk has no room for the file and its converted copy.
         WeightsRejected: it holds no known network.
     """
     make_folder(out.parent)
     partial = out.with_name(f"{known.name}.partial")
     try:
-        with FileLock(out.with_name(f".{known.name}.lock"), timeout=0):
+        with FileLock(out.with_name(f".{known.name}.lock"), timeout=0), observed or nullcontext():
             download = Download(url or known.url, partial, retries=retries)
-            download.fetch(known.digest, on_progress)
+            download.fetch(known.digest, _requiring_room(out.parent, on_progress))
             made = convert(partial, out, source=known.provenance, licence=known.licence)
             download.discard()
             return made
@@ -62,6 +68,20 @@ def pull(
         raise UsageError(
             f"Another `cleanplate weights pull {known.name}` is running: wait for it, or stop it."
         ) from None
+
+
+def _requiring_room(folder: Path, on_progress: Progress) -> Progress:
+    """``on_progress`` that first requires room for the rest of the file and for its converted copy, once."""
+    required: list[int] = []
+
+    def note(arrived: int, total: int | None) -> None:
+        if total is not None and not required:
+            required.append(2 * total - arrived)
+            if shutil.disk_usage(folder).free < required[0]:
+                raise DiskFull(folder, required[0])
+        on_progress(arrived, total)
+
+    return note
 
 
 def publication(file: Path) -> Published | None:
@@ -86,7 +106,11 @@ def convert(file: Path, out: Path, *, source: str, licence: str) -> Verified:
     note = digest_note(out)
     note.unlink(missing_ok=True)  # the note of a previous file
     save_state(checkpoint.state, checkpoint.description, out, dtype=torch.float32)
-    made = verify(out)
+    try:
+        made = verify(out)
+    except ModelError:
+        out.unlink()  # the service would offer it
+        raise
     with files.replacing(note) as text:
         text.write(f"{made.sha256}  {out.name}\n".encode())
     return made

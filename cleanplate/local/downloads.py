@@ -6,6 +6,7 @@ versions are never joined (RFC 9110, sections 13.1.5 and 14).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from cleanplate.client.retries import Retries
-from cleanplate.errors import DigestWrong, DownloadFailed, Refused
+from cleanplate.errors import DigestWrong, DiskFull, DownloadFailed, DownloadRefused, DownloadUnreachable, Refused
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 #: Far more than any known weights have.
@@ -40,16 +41,20 @@ class Download:
 
         Raises:
             DownloadFailed: the server did not answer, or refused; the bytes that arrived are kept.
+            DiskFull: no room is left for the bytes; those that arrived are kept.
             DigestWrong: the file has another digest; it is deleted.
         """
         try:
             with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
                 self._retries.call(lambda: self._resume(client, on_progress))
         except Refused as refused:
-            raise DownloadFailed(shown(self._url), refused.detail) from None
+            raise DownloadRefused(shown(self._url), refused.detail) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DownloadFailed(shown(self._url), str(error) or type(error).__name__) from None
+            kind = DownloadUnreachable if isinstance(error, httpx.TransportError) else DownloadFailed
+            raise kind(shown(self._url), str(error) or type(error).__name__) from None
         except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise DiskFull(self._partial.parent) from None
             raise DownloadFailed(shown(self._url), f"{self._partial} cannot be written: {error.strerror}") from None
         actual = digest_of(self._partial, digest.partition(":")[0])
         if actual != digest:

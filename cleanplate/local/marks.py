@@ -21,6 +21,7 @@ from model.formats import is_picture_name
 from model.imaging import Limits
 
 if TYPE_CHECKING:
+    from model.watermark.caution import Caution
     from model.watermark.remove import Fill
     from model.watermark.samples import Sample
     from model.watermark.template import Rule, Template
@@ -37,7 +38,7 @@ class Estimate:
     """The result of an estimate."""
 
     templates: list[Template]
-    warnings: list[str]
+    warnings: list[Caution]
     duplicates: int
     #: Name and reason.
     unreadable: list[tuple[str, str]]

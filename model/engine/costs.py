@@ -7,11 +7,14 @@ measured is planned for like the shipped network on a CPU: plans only compare co
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("costs.json")
+#: Pixels of the pass of a mark in a corner, with the picture around it.
+_USUAL_PASS_PX = 256 * 256
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,17 @@ def costs_for(architecture: str, device_type: str) -> Costs:
     """The costs of ``architecture``, as named in a weights file, on ``device_type``: ``cpu`` or ``cuda``."""
     table = _table()
     return table.get(f"{architecture}/{device_type}", table["fourier-unet/cpu"])
+
+
+def times_slower(devices: Iterable[str]) -> int | None:
+    """How many times longer than the shipped network the large one takes for a usual pass, about: a mark in a corner.
+
+    ``devices``: their names, as ``cpu`` and ``cuda0``. ``None``: they are of several kinds, or of one that was not
+    measured.
+    """
+    kinds = {name.rstrip("0123456789") for name in devices}
+    if len(kinds) != 1:
+        return None
+    (kind,) = kinds
+    small, large = (_table().get(f"{name}/{kind}") for name in ("fourier-unet", "lama"))
+    return round(large.of(_USUAL_PASS_PX) / small.of(_USUAL_PASS_PX)) if large and small else None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
 from model.watermark import anchored, lacking, tiled
+from model.watermark.caution import Caution
 from model.watermark.evidence import groups, shared
 from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
@@ -62,7 +63,7 @@ class Estimate:
 
     templates: list[Template]
     #: Warnings for the reviewer.
-    warnings: list[str]
+    warnings: list[Caution]
     #: Number of samples that were read, and of those left out as duplicates.
     samples: int
     duplicates: int
@@ -83,7 +84,7 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
         if len(spool) < FEWEST:
             raise TemplateRefused.too_few(len(spool), INFORMATIVE)
         templates: list[Template] = []
-        warnings: list[str] = []
+        warnings: list[Caution] = []
         remaining = np.arange(len(spool))
         while len(templates) < _MOST_MARKS and len(remaining) >= FEWEST:
             mark = _one_mark(spool, remaining, on_progress)
@@ -319,7 +320,7 @@ def tested(template: Template, spool: Spool, owners: NDArray[np.intp], on_progre
     return replace(template, quality=replace(template.quality, tested=len(some), found=found, clean=clean))
 
 
-def _judged(template: Template, force: bool) -> list[str]:
+def _judged(template: Template, force: bool) -> list[Caution]:
     """Warnings about a template.
 
     Raises:
@@ -332,15 +333,12 @@ def _judged(template: Template, force: bool) -> list[str]:
         refusal = TemplateRefused.uninformed(known, quality.samples, INFORMATIVE)
         if not force:
             raise refusal
-        warnings.append(str(refusal))
+        warnings.append(Caution.forced(refusal))
     if quality.found < _LEAST_FOUND * quality.tested or quality.clean < _LEAST_CLEAN * quality.tested:
         unproven = TemplateRefused.unproven(quality.tested, quality.found, quality.clean)
         if not force:
             raise unproven
-        warnings.append(str(unproven))
+        warnings.append(Caution.forced(unproven))
     if quality.z < _DOUBTFUL_Z or quality.ghost > _DOUBTFUL_GHOST:
-        warnings.append(
-            "What the pictures share hardly stands out from them, or still shows when it is taken off: it may be no "
-            "mark, but the edge of a backdrop for instance. Look at it before it is used."
-        )
+        warnings.append(Caution.doubtful())
     return warnings

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
+from model.watermark.caution import Caution
 from model.watermark.estimate import INFORMATIVE, Estimate, Progress, read_into, template_of, tested
 from model.watermark.growth import Placement, grown, rule_of
 from model.watermark.logo_search import Found, agreed, everywhere, in_likeliest_colours
@@ -107,7 +108,7 @@ def _completed(
         shifts[number] = np.rint((one.top - top) / one.factor), np.rint((one.left - left) / one.factor)
     windows = Windows(empty, owners, shifts, first.rule, 0, 0.0, spool.alike(owners))
     wider = grown(spool, every, first, windows, on_progress)
-    warnings: list[str] = []
+    warnings: list[Caution] = []
     final = first
     if wider is not None:
         owners = wider.owners
@@ -122,10 +123,7 @@ def _completed(
     final = tested(final, spool, owners, on_progress)
     final = replace(final, quality=replace(final.quality, samples=len(owners), without=len(spool) - len(owners)))
     if final.quality.clean < final.quality.tested:
-        warnings.append(
-            f"The mark was found again in {final.quality.found} of {final.quality.tested} pictures and is clean in "
-            f"{final.quality.clean}: look at the sheet before you use the template."
-        )
+        warnings.append(Caution.not_everywhere(final.quality.tested, final.quality.found, final.quality.clean))
     return Estimate([final], warnings, len(spool), duplicates)
 
 

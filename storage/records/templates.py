@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from cleanplate.base.templates import TemplatePlace, TemplateProgress, TemplateQuality
+from cleanplate.base.templates import TemplatePlace, TemplateProgress, TemplateQuality, TemplateWarning
 from storage.records.specs import TemplateSpec, kind_of_spec
 from storage.records.states import TemplateKind, TemplateState
 
@@ -45,7 +45,7 @@ class Template:
     quality: TemplateQuality | None
     #: 0 to 1.
     confidence: float | None
-    warnings: list[str]
+    warnings: list[TemplateWarning]
     file_key: str | None
     #: Blob keys by name.
     previews: dict[str, str]
@@ -93,7 +93,7 @@ class MadeTemplate:
     samples: int
     quality: TemplateQuality | None
     confidence: float
-    warnings: list[str]
+    warnings: list[TemplateWarning]
     file_key: str
     previews: dict[str, str]
 

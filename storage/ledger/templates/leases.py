@@ -171,7 +171,7 @@ def finish_template(db: Database, token: str, made: list[MadeTemplate]) -> bool:
                 "samples": one.samples,
                 "quality": None if one.quality is None else one.quality.document(),
                 "confidence": one.confidence,
-                "warnings": one.warnings,
+                "warnings": [warning.model_dump() for warning in one.warnings],
                 "file_key": one.file_key,
                 "previews": one.previews,
             }

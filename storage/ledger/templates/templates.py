@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, func, select, update
 
+from cleanplate.base.documents import JsonObject
+from cleanplate.base.templates import TemplateWarning
 from storage.database import Database
 from storage.errors import (
     NotFound,
@@ -191,5 +193,13 @@ def _template(row: Row[Any]) -> Template:
         "place": read_place(row.place),
         "quality": read_quality(row.quality),
         "progress": read_progress(row.progress),
+        "warnings": [_warning(one) for one in row.warnings],
     }
     return Template(**row._asdict() | typed)
+
+
+def _warning(kept: str | JsonObject) -> TemplateWarning:
+    """A warning as it is kept; rows of earlier versions hold the sentence alone."""
+    if isinstance(kept, str):
+        return TemplateWarning(code="", params={}, detail=kept)
+    return TemplateWarning.model_validate(kept)

@@ -12,9 +12,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from api.fault_kinds import FAULTS
 from api.problem_kinds import CATALOGUE
+from cleanplate.base.templates import TemplateWarning
+from model.errors import TemplateRefused
+from model.imaging import side_pictures
+from model.watermark.caution import Caution
 from tests.browser import signed_in, state_rights
 from tests.embedded import Embedded
 from tests.running import REPOSITORY
+from workers.device.templates.kinds import unreadable_warning
 
 #: Four Latin words in a row, which no Chinese sentence has.
 ENGLISH = re.compile(r"[A-Za-z']{2,}(?:[ ,;]+[A-Za-z']+){3,}")
@@ -101,6 +106,43 @@ def test_every_way_to_fail_has_a_chinese_reason(chinese: Page) -> None:
     )
     assert_chinese(reasons)
     assert {code: text for code, text in reasons.items() if code in text} == {}
+
+
+def test_every_caution_about_a_found_mark_is_said_in_chinese(chinese: Page) -> None:
+    refused = (TemplateRefused.uninformed(2.0, 9, 20), TemplateRefused.unproven(12, 11, 5))
+    cautions = [*map(Caution.forced, refused), Caution.doubtful(), Caution.not_everywhere(12, 11, 5)]
+    asked = [{"code": one.code, "params": one.params, "detail": str(one)} for one in cautions]
+    asked.append(unreadable_warning({"shirt-1.png": "The file is gone.", "shirt-2.png": "It is cut off."}).model_dump())
+    asked.append({"code": "", "params": {}, "detail": "A sentence of an earlier version."})
+    sentences: dict[str, str] = chinese.evaluate(
+        """async (cautions) => {
+            const { cautionText } = await import('/static/web/words/cautions.js');
+            return Object.fromEntries(cautions.map((caution) => [caution.code, cautionText(caution)]));
+        }""",
+        asked,
+    )
+    assert_chinese(sentences)
+    assert len(set(sentences.values())) == len(asked)
+    for one in asked:
+        shown = [str(value) for value in one["params"].values()]
+        assert [value for value in shown if value not in sentences[one["code"]]] == []
+    documented = set(re.findall(r"`(\w+)`", TemplateWarning.model_fields["code"].description or ""))
+    assert documented | {""} == {one["code"] for one in asked}
+
+
+def test_what_a_result_lacks_is_said_in_chinese(chinese: Page) -> None:
+    names = (value for name, value in vars(side_pictures).items() if re.fullmatch("[A-Z][A-Z_]+", name))
+    codes = ["restart_markers", *(value for value in names if isinstance(value, str))]
+    assert len(codes) == 8
+    said: dict[str, str] = chinese.evaluate(
+        """async (codes) => {
+            const { remarksOf } = await import('/static/web/words/remarks.js');
+            return Object.fromEntries(codes.map((code) => [code, remarksOf({ left_out: [code] }).join(' ')]));
+        }""",
+        codes,
+    )
+    assert_chinese(said)
+    assert {code: text for code, text in said.items() if code in text} == {}
 
 
 def test_a_refused_list_is_told_row_by_row_in_chinese(chinese: Page, tmp_path: Path) -> None:

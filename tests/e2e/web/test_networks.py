@@ -39,12 +39,14 @@ def large_network(service: Embedded) -> Iterator[None]:
     file.unlink()
 
 
-def test_one_network_is_no_choice_and_a_line_says_how_to_get_another(page: Page, marked: Path) -> None:
-    page.goto("/")
-    expect(page.get_by_text("cleanplate weights pull big-lama")).to_be_visible()
-    assert_accessible(page)
-    Bench(page).choose(marked)
-    expect(page.locator("#network")).to_have_count(0)
+def test_one_network_is_no_choice(page: Page, marked: Path) -> None:
+    bench = Bench(page)
+    bench.open(marked)
+    expect(page.locator("#networks")).to_be_hidden()
+    bench.drag((0.4, 0.4), (0.5, 0.4))
+    bench.erase()
+    expect(page.locator("#outcome")).to_be_visible()
+    expect(page.locator("#outcome-network")).to_be_hidden()
     assert_accessible(page)
 
 

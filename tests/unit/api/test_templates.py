@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from cleanplate.base.masks import Placement
-from cleanplate.base.templates import TemplateQuality
+from cleanplate.base.templates import TemplateQuality, TemplateWarning
 from storage.ledger.templates.leases import fail_template, finish_template, lease_template
 from storage.records import MadeTemplate
+from storage.tables import templates
 from tests.unit.api.calling import RIGHTS, Caller, Service, picture
 
 
-def made_by_a_worker(service: Service, template_id: str, confidence: float = 0.5) -> None:
+def made_by_a_worker(
+    service: Service, template_id: str, confidence: float = 0.5, warnings: Sequence[TemplateWarning] = ()
+) -> None:
     db, blobs = service.stores.database, service.stores.blobs
     token, _ = lease_template(db, template_id, lease_s=60)
     blobs.put("previews/mask.png", b"a picture", content_type="image/png")
@@ -23,7 +28,7 @@ def made_by_a_worker(service: Service, template_id: str, confidence: float = 0.5
         samples=30,
         quality=TemplateQuality(ghost=0.01),
         confidence=confidence,
-        warnings=[],
+        warnings=list(warnings),
         file_key="files/mark.template",
         previews={"mask": "previews/mask.png"},
     )
@@ -65,6 +70,20 @@ def test_a_template_is_asked_for_looked_at_and_approved(service: Service, shop: 
     shop.post(f"/v1/jobs/{job['id']}/cancel", 200)
     shop("DELETE", path, status=204)
     shop.problem("GET", path, 404, "not_found")
+
+
+def test_what_the_reviewer_should_know_has_a_code_its_figures_and_a_sentence(service: Service, shop: Caller) -> None:
+    template = estimated(shop)
+    warning = TemplateWarning(code="mark_doubtful", params={"found": 3}, detail="It may be no mark.")
+    made_by_a_worker(service, template["id"], warnings=[warning])
+    path = f"/v1/templates/{template['id']}"
+    shown = shop.get(path, 200).json
+    assert (shown["warnings"], shown["cautions"]) == (["It may be no mark."], [warning.model_dump()])
+    with service.stores.database.write() as connection:
+        connection.execute(update(templates).values(warnings=["A sentence of an earlier version."]))
+    shown = shop.get(path, 200).json
+    assert shown["warnings"] == ["A sentence of an earlier version."]
+    assert shown["cautions"] == [{"code": "", "params": {}, "detail": "A sentence of an earlier version."}]
 
 
 def test_foreign_templates_answer_like_none(service: Service, shop: Caller) -> None:

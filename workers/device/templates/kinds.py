@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cleanplate.base.masks import LogoPlace
-from cleanplate.base.templates import MarkPlace, TemplateQuality
+from cleanplate.base.templates import MarkPlace, TemplateQuality, TemplateWarning
 from model.errors import ModelError
 from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
@@ -106,17 +106,17 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
         ImageRejected, MaskRejected, TemplateUnmade: the logo, or the painted picture or its mask, cannot be used.
         StorageError, SourceError: pictures cannot be fetched at present.
     """
-    unreadable: list[str] = []
+    unreadable: dict[str, str] = {}
 
     def load(source: SampleSource) -> Pixels | None:
         try:
             return _fetch_pixels(source, context)
         except BlobNotFound:
-            unreadable.append(f"{source.name}: The file is gone.")
+            unreadable[source.name] = "The file is gone."
         except (ModelError, SourceError, CoderLost) as error:
             if isinstance(error, SourceError) and error.transient:
                 raise
-            unreadable.append(f"{source.name}: {error}")
+            unreadable[source.name] = str(error)
         return None
 
     shows = {source.source_key for source in template.known}
@@ -133,13 +133,24 @@ def make_from_pictures(template: LeasedTemplate, spec: EstimateSpec, context: Te
         samples.insert(0, Sample(template.known[0].name, lambda: picture))
     else:
         estimated = estimate(samples, force=spec.force, on_progress=context.on_progress)
-    warnings = list(estimated.warnings)
+    warnings = [TemplateWarning(code=one.code, params=one.params, detail=str(one)) for one in estimated.warnings]
     if unreadable:
-        warnings.append(f"Pictures that could not be read: {len(unreadable)}. {' '.join(unreadable[:3])}")
+        warnings.append(unreadable_warning(unreadable))
     shown = _before_and_after(samples, estimated.templates, context)
     made = [_Made(one, warnings, pictures) for one, pictures in zip(estimated.templates, shown, strict=True)]
     ids = [template.id, *(f"{template.id}-{number}" for number in range(2, len(made) + 1))]
     return [_store(template, template_id, one, context) for template_id, one in zip(ids, made, strict=True)]
+
+
+def unreadable_warning(reasons: dict[str, str]) -> TemplateWarning:
+    """The warning about pictures that could not be read, with the reasons of the first."""
+    first = list(reasons.items())[:3]
+    sentences = " ".join(f"{name}: {reason}" for name, reason in first)
+    return TemplateWarning(
+        code="samples_unreadable",
+        params={"count": len(reasons), "names": ", ".join(name for name, _ in first)},
+        detail=f"Pictures that could not be read: {len(reasons)}. {sentences}",
+    )
 
 
 def _logo(source: SampleSource, context: TemplateContext) -> tuple[Values, Values]:
@@ -211,7 +222,7 @@ def _quality_of_given(alpha: NDArray[np.float32], mask: Pixels) -> Quality:
 @dataclass(frozen=True)
 class _Made:
     template: Template
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[TemplateWarning] = field(default_factory=list)
     #: Pictures with the mark and without it.
     shown: dict[str, Image.Image] = field(default_factory=dict)
 

@@ -147,6 +147,8 @@
  * }} TemplateProgress
  */
 
+/** @typedef {{ code: string, params: Record<string, string | number>, detail: string }} Caution */
+
 /**
  * @typedef {{
  *   id: string,
@@ -156,7 +158,7 @@
  *   state: TemplateState,
  *   progress: TemplateProgress | null,
  *   error: ImageError | null,
- *   warnings: string[],
+ *   cautions: Caution[],
  *   confidence: number | null,
  *   samples: number | null,
  *   quality: { opacity?: number, tested?: number, found?: number, clean?: number } | null,

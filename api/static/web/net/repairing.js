@@ -20,7 +20,7 @@ import { Problem, callPatiently, delay, fetchBlob, fetchView, retryWhileAway, un
  *   | { stage: "fetching" }} Progress
  */
 /** @typedef {{ onProgress: (progress: Progress) => void, onWait: (away: boolean) => void, signal: AbortSignal }} WaitOptions */
-/** @typedef {Pick<Job, "links">} RunningJob what the waiting for a job needs */
+/** @typedef {Pick<Job, "links"> & { how?: How }} RunningJob what the waiting for a job needs, and how it repairs */
 /** @typedef {{ method?: "recover" | "fill", model?: string }} How as the API takes it; without a field as the service chooses */
 /** @typedef {WaitOptions & { onJob: (job: RunningJob) => void, how: How }} RepairOptions */
 /** @typedef {{ blob: Blob, image: Image }} Result the result's file, and the job's image */
@@ -163,7 +163,7 @@ export class BackgroundUpload {
 export async function repairPicture(upload, name, mask, rights, { onProgress, onWait, onJob, signal, how }) {
   const fields = async () => ({ mask_upload_id: await uploadFile("mask.json", mask, { onWait, signal }), options: how });
   const job = await submitRepair(upload, name, fields, rights, { onProgress, onWait, signal });
-  onJob({ links: job.links });
+  onJob({ links: job.links, how });
   return awaitResult(job, { onProgress, onWait, signal });
 }
 

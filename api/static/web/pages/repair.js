@@ -20,6 +20,7 @@ import { bytes, number, t } from "../words/texts.js";
 /** @import { Bench, Tool } from "../picture/gestures.js" */
 /** @import { Line, Strokes } from "../picture/strokes.js" */
 /** @import { Paint } from "../parts/masking.js" */
+/** @import { Side } from "../parts/repairs.js" */
 /** @import { Step, Work } from "../picture/work.js" */
 
 /** @type {Tool[]} */
@@ -36,6 +37,8 @@ const masking = () => import("../parts/masking.js");
 let tool = "brush";
 /** @type {string | null} */
 let downloadUrl = null;
+/** @type {{ left: Side, right: Side } | null} Two results of one mask, of which the person chooses one. */
+let pair = null;
 
 const view = new View(canvas, () => { comparison.follow(); });
 const steps = new StepList(byId("steps"), chooseStep);
@@ -55,6 +58,11 @@ const repairs = new Repairs(works, view, limits, {
   onResult(work) {
     showStep();
     comparison.begin(work.original.picture, { sweep: true });
+  },
+  onPair(left, right) {
+    showStep();
+    pair = { left, right };
+    comparison.begin(left.step.picture, { names: { before: left.title, after: right.title } });
   },
 });
 /** @type {Bench} */
@@ -98,6 +106,7 @@ function showWork(work) {
   gestures.cancel();
   byId("start").hidden = true;
   byId("work").hidden = false;
+  placeLarge();
   byId("name").textContent = name;
   byId("facts").dataset.size = `${width}x${height}`;
   byId("facts").textContent = t("{width} × {height} pixels, {size}", { width: number(width), height: number(height), size: bytes(work.bytes) });
@@ -113,7 +122,29 @@ function showStart() {
   view.clear();
   byId("work").hidden = true;
   byId("start").hidden = false;
+  placeLarge();
   buttonById("choose").focus();
+}
+
+/** Keep the offer of the large network in sight: on the start, or beside the steps. */
+function placeLarge() {
+  const large = optionalById("large");
+  if (large) query(document, works.current ? ".side-foot" : ".start-plate").append(large);
+}
+
+/**
+ * Keep one of two results.
+ * @param {"left" | "right"} side
+ */
+function keepSide(side) {
+  if (!works.current || !pair) return;
+  const { [side]: kept, [side === "left" ? "right" : "left"]: dropped } = pair;
+  works.current.current = kept.step;
+  comparison.end();
+  works.current.drop(dropped.step);
+  works.keep(works.current);
+  showStep();
+  focusCanvas(); // the button is gone
 }
 
 /** @param {Step} step */
@@ -158,8 +189,15 @@ function refresh() {
   buttonById("erase").disabled = locked || strokes.isEmpty;
   for (const button of document.querySelectorAll("#finds button")) if (button instanceof HTMLButtonElement) button.disabled = locked || comparison.active;
   repairs.showOutcome();
+  if (!comparison.active) pair = null;
+  byId("pair").hidden = !pair;
+  byId("again").hidden = !comparison.active || pair !== null;
+  if (pair) {
+    byId("outcome").hidden = true;
+    buttonById("take-left").textContent = t("The left one: {network}", { network: pair.left.title });
+    buttonById("take-right").textContent = t("The right one: {network}", { network: pair.right.title });
+  }
   buttonById("compare").disabled = locked || step === original;
-  byId("again").hidden = !comparison.active;
   byId("first").hidden = locked || current.isRepaired || strokes.canUndo || strokes.canRedo;
   byId("offer").hidden = offered === null;
   if (offered !== null) buttonById("repeat").textContent = t("Use the mask of {name}", { name: offered });
@@ -309,7 +347,11 @@ const CLICKS = {
   "mask-save": saveMask,
   "mask-open": () => { inputById("mask-file").click(); },
   copy: copyResult,
+  both: () => repairs.eraseWithBoth(),
   "outcome-other": () => repairs.redoOtherwise(),
+  "outcome-network": () => repairs.tryOtherNetwork(),
+  "take-left": () => { keepSide("left"); },
+  "take-right": () => { keepSide("right"); },
   "find-logo": findLogo,
   stop: () => { repairs.stop(); },
   undo,
@@ -375,6 +417,10 @@ addEventListener("paste", reportingErrors((event) => works.take([...(event.clipb
 addEventListener("beforeunload", (event) => {
   if (works.isAtRisk) event.preventDefault(); // the browser asks
 });
+
+if (optionalById("large")) {
+  import("../parts/large.js").then(({ watchLarge }) => { watchLarge(() => { repairs.addLarge(); }); }).catch(notifyError);
+}
 
 reportingErrors(async () => {
   for (const work of await works.restore()) void repairs.resume(work);

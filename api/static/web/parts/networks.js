@@ -1,25 +1,55 @@
 // The choice between the networks that the service offers; the browser remembers it.
 
-import { optionalById } from "../frame/dom.js";
+import { byId, createElement, selectById } from "../frame/dom.js";
 
 const KEY = "cleanplate.network";
 
 export class NetworkChoice {
-  /** Null where the service has one network only. */
-  #select = optionalById("network", HTMLSelectElement);
+  #select = selectById("network");
 
   constructor() {
-    const select = this.#select;
-    if (!select) return;
     const kept = keptName();
-    if ([...select.options].some(({ value }) => value === kept)) select.value = kept;
-    select.addEventListener("change", () => { keepName(select.value); });
+    if (this.#options.some(({ value }) => value === kept)) this.#select.value = kept;
+    this.#select.addEventListener("change", () => { keepName(this.#select.value); });
   }
 
-  /** The option of a job; none for the service's own network. */
-  get option() {
-    const name = this.#select?.value;
-    return name ? { model: name } : {};
+  /** The chosen name as the option `model` of a job; empty: the service's own. */
+  get name() {
+    return this.#select.value;
+  }
+
+  get areSeveral() {
+    return this.#options.length > 1;
+  }
+
+  /**
+   * The network to compare another one with: the chosen one, or the next in the list where that is the same.
+   * @param {string} name
+   */
+  other(name) {
+    const names = this.#options.map(({ value }) => value);
+    return this.name === name ? (names[(names.indexOf(name) + 1) % names.length] ?? name) : this.name;
+  }
+
+  /**
+   * What a network is called, in two or three words.
+   * @param {string} name
+   */
+  title(name) {
+    return this.#options.find(({ value }) => value === name)?.dataset.title ?? name;
+  }
+
+  /** Offer the large network, which the service has now. */
+  addLarge() {
+    const { largeNetwork = "", largeLabel = "", largeTitle = "" } = byId("bench").dataset;
+    if (!this.#options.some(({ value }) => value === largeNetwork)) {
+      this.#select.append(createElement("option", { value: largeNetwork, "data-title": largeTitle }, largeLabel));
+    }
+    byId("networks").hidden = false;
+  }
+
+  get #options() {
+    return [...this.#select.options];
   }
 }
 

@@ -18,10 +18,17 @@ import { NetworkChoice } from "./networks.js";
 /** @import { View } from "../picture/view.js" */
 /** @import { Outcome, Repair, Step, Work } from "../picture/work.js" */
 /** @import { Works } from "./works.js" */
+/** @typedef {{ step: Step, title: string }} Side a step, and what its network is called */
 /**
- * `onBegin` and `onEnd` run when the stage begins and ends to show a repair, `onChange` after each change of its state, and
- * `onResult` when the work on the stage has a new step.
- * @typedef {{ onBegin: () => void, onEnd: () => void, onChange: () => void, onResult: (work: Work) => void }} Listeners
+ * `onBegin` and `onEnd` run when the stage begins and ends to show a repair, `onChange` after each change of its state,
+ * `onResult` when the work on the stage has a new step, and `onPair` when it has two of one mask, by two networks.
+ * @typedef {{
+ *   onBegin: () => void,
+ *   onEnd: () => void,
+ *   onChange: () => void,
+ *   onResult: (work: Work) => void,
+ *   onPair: (left: Side, right: Side) => void,
+ * }} Listeners
  */
 
 export class Repairs {
@@ -78,6 +85,31 @@ export class Repairs {
     if (statement) await this.#repair(work, statement, { step: parent, method: otherWay(outcome) });
   }
 
+  /** Repair the painted part with the chosen network and with another one, and compare the results. */
+  async eraseWithBoth() {
+    const work = this.#works.current;
+    if (!work || work.repair || work.current.strokes.isEmpty) return;
+    const { current: step } = work;
+    const statement = await rights.requireStatement();
+    const left = statement && (await this.#repair(work, statement, { step }));
+    if (left) await this.#repairOtherwise(work, statement, left);
+  }
+
+  /** Repair the current step's parent with another network too, and compare the results. */
+  async tryOtherNetwork() {
+    const work = this.#works.current;
+    if (!work?.current.outcome || work.repair) return;
+    const { current: left } = work;
+    const statement = await rights.requireStatement();
+    if (statement) await this.#repairOtherwise(work, statement, left);
+  }
+
+  /** Offer the large network, which the service has now. */
+  addLarge() {
+    this.#networks.addLarge();
+    this.#listeners.onChange();
+  }
+
   /**
    * Wait for the job that ran when the page was left.
    * @param {Work} work
@@ -86,7 +118,7 @@ export class Repairs {
     const job = work.leftJob;
     const step = work.steps.find(({ id }) => id === job?.step);
     work.leftJob = null;
-    if (job && step) await this.#run(work, step, {}, (options) => awaitResult(job, options));
+    if (job && step) await this.#run(work, step, job.how ?? {}, (options) => awaitResult(job, options));
   }
 
   stop() {
@@ -107,10 +139,12 @@ export class Repairs {
   }
 
   /**
-   * Do something with a step at the service, with progress over the stage, and a way to stop it.
+   * Do something with a step at the service, with progress over the stage, and a way to stop it. Null where it failed,
+   * which a notice says, or was stopped.
+   * @template T
    * @param {Work} work
    * @param {Step} step
-   * @param {(options: Omit<RepairOptions, "how">) => Promise<void>} act
+   * @param {(options: Omit<RepairOptions, "how">) => Promise<T>} act
    */
   async atTheService(work, step, act) {
     const controller = new AbortController();
@@ -120,7 +154,7 @@ export class Repairs {
     work.repair = repair;
     this.show();
     try {
-      await act({
+      return await act({
         onProgress: (progress) => {
           repair.progress = progress;
           if (work === this.#works.current) this.#busy.report(progress);
@@ -139,6 +173,7 @@ export class Repairs {
       work.repair = null;
       this.#works.keep(work);
       notifyError(error, this.#works.all.length > 1 ? work.name : "");
+      return null;
     } finally {
       work.repair = null;
       this.show();
@@ -171,6 +206,7 @@ export class Repairs {
     const { current } = this.#works;
     const outcome = current?.current.outcome ?? null;
     byId("outcome").hidden = !outcome || current?.repair !== null || !current.current.strokes.isEmpty;
+    buttonById("both").disabled = buttonById("erase").disabled;
     if (!outcome) return;
     const share = Math.round(100 * (outcome.recovered ?? 0));
     byId("outcome-text").textContent = outcome.recovered === null
@@ -179,19 +215,39 @@ export class Repairs {
     const other = buttonById("outcome-other");
     other.textContent = otherWay(outcome) === "fill" ? t("Fill instead") : t("Recover instead");
     other.hidden = outcome.method === "recover" && outcome.recovered === null; // it was tried
+    const network = buttonById("outcome-network");
+    network.hidden = !this.#networks.areSeveral;
+    network.textContent = t("Compare with: {network}", { network: this.#networks.title(this.#networks.other(outcome.model ?? "")) });
   }
 
   /**
-   * Repair the painted part of a work's step.
+   * Repair the mask of a result with another network, and compare the two.
    * @param {Work} work
    * @param {Statement} statement
-   * @param {{ step?: Step, method?: "recover" | "fill" }} [how] `step`: instead of the current one
+   * @param {Step} left the result
    */
-  async #repair(work, statement, { step = work.current, method } = {}) {
-    if (work.repair || step.strokes.isEmpty) return;
+  async #repairOtherwise(work, statement, left) {
+    const { parent, outcome } = left;
+    if (!parent || !outcome) return;
+    const { method, model: own = "" } = outcome;
+    const model = this.#networks.other(own);
+    const right = await this.#repair(work, statement, { step: parent, model, ...(method !== "auto" && { method }) });
+    if (!right || work !== this.#works.current) return;
+    this.#listeners.onPair({ step: left, title: this.#networks.title(own) }, { step: right, title: this.#networks.title(model) });
+  }
+
+  /**
+   * Repair the painted part of a work's step. Returns the new step; null without a result.
+   * @param {Work} work
+   * @param {Statement} statement
+   * @param {{ step?: Step, method?: "recover" | "fill", model?: string }} [how] `step`: instead of the current one, `model`:
+   *   instead of the chosen one
+   */
+  async #repair(work, statement, { step = work.current, method, model = this.#networks.name } = {}) {
+    if (work.repair || step.strokes.isEmpty) return null;
     const { picture: { name, width, height }, strokes, upload } = step;
-    const how = { ...this.#networks.option, ...(method && { method }) };
-    await this.#run(work, step, how, async (options) => {
+    const how = { ...(model && { model }), ...(method && { method }) };
+    return this.#run(work, step, how, async (options) => {
       const mask = await maskFile(strokes, width, height);
       if (!mask) throw new Problem({ code: "mask_empty", title: "The mask marks nothing", detail: t("Paint over the mark first.") });
       return withUpload(step, () => repairPicture(upload, name, mask, statement, options));
@@ -199,19 +255,19 @@ export class Repairs {
   }
 
   /**
-   * Run a repair of a step; its result becomes a step of the work.
+   * Run a repair of a step; its result becomes a step of the work, and is returned. Null without a result.
    * @param {Work} work
    * @param {Step} step
    * @param {How} how
    * @param {(options: RepairOptions) => Promise<Result>} run
    */
   async #run(work, step, how, run) {
-    await this.atTheService(work, step, async (options) => {
+    return this.atTheService(work, step, async (options) => {
       const result = await run({ ...options, how });
       const picture = await openResult(result, step.picture.name, this.#limits);
       options.signal.throwIfAborted();
       const recovered = result.image.record.recovered ?? null;
-      const added = work.add(picture, step, { method: how.method ?? "auto", recovered });
+      const added = work.add(picture, step, { method: how.method ?? "auto", recovered, model: how.model ?? "" });
       this.#lastMask = { shapes: step.strokes.shapes, size: step.picture, work };
       work.repair = null;
       this.#works.keep(work, [added]);
@@ -221,6 +277,7 @@ export class Repairs {
         added.picture.preview.close();
         notify("success", t("{name} is clean", { name: work.name }));
       }
+      return added;
     });
   }
 }

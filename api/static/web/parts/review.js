@@ -6,8 +6,9 @@ import { buttonById, byId, cloneTemplate, createElement, optionalById, query, se
 import { notify, notifyError, reportingErrors } from "../frame/notices.js";
 import { callApi, delay, isTransient } from "../net/api.js";
 import { pairsOfSamples } from "../picture/pairs.js";
+import { cautionText } from "../words/cautions.js";
 import { reasonOf } from "../words/reasons.js";
-import { language, n, number, t } from "../words/texts.js";
+import { n, number, t } from "../words/texts.js";
 import { TemplateChoice, factsOf, looksOf, samplesOf } from "./templates.js";
 
 /** @import { ImageError, Job, Page, Template } from "../net/answers.js" */
@@ -265,9 +266,8 @@ function newCard(template) {
     { reject: HTMLButtonElement },
   );
   card.facts.textContent = [factsOf(template), testedText(template), confidenceText(template.confidence)].filter(Boolean).join(" · ");
-  const warnings = language === "en" || !template.warnings.length ? template.warnings : [t("It is not certain that this is the whole mark: look closely at each sample.")];
-  card.warnings.hidden = !warnings.length;
-  card.warnings.replaceChildren(...warnings.map((warning) => createElement("li", {}, warning)));
+  card.warnings.hidden = !template.cautions.length;
+  card.warnings.replaceChildren(...template.cautions.map((caution) => createElement("li", {}, cautionText(caution))));
   card.looks.replaceChildren(...looksOf(template));
   return card;
 }

@@ -12,6 +12,7 @@ export class Comparison {
   #onSwitch;
   #share = 0.5;
   #sweep = 0;
+  #names;
 
   /**
    * @param {View} view
@@ -22,6 +23,7 @@ export class Comparison {
     this.#view = view;
     this.#parts = parts;
     this.#onSwitch = onSwitch;
+    this.#names = { before: parts.labels.before.textContent, after: parts.labels.after.textContent };
     const { divider, range } = parts;
     range.addEventListener("input", () => { this.#move(Number(range.value) / 100); });
     let held = false;
@@ -31,6 +33,7 @@ export class Comparison {
       range.focus();
       event.preventDefault();
     });
+    divider.addEventListener("touchstart", (event) => { event.preventDefault(); }, { passive: false }); // as on the canvas
     divider.addEventListener("pointermove", (event) => {
       const stage = divider.parentElement ?? divider;
       if (held) this.moveTo(event.clientX - stage.getBoundingClientRect().left);
@@ -41,10 +44,13 @@ export class Comparison {
   /**
    * Compare with the picture before.
    * @param {Picture} before
-   * @param {{ sweep?: boolean, stay?: boolean }} [options] `sweep` draws the divider across once; `stay` leaves it in its place
+   * @param {{ sweep?: boolean, stay?: boolean, names?: { before: string, after: string } }} [options] `sweep` draws the
+   *   divider across once; `stay` leaves it in its place; `names` of the two pictures, where they are no before and after
    */
-  begin(before, { sweep = false, stay = false } = {}) {
+  begin(before, { sweep = false, stay = false, names = this.#names } = {}) {
     this.active = true;
+    this.#parts.labels.before.textContent = names.before;
+    this.#parts.labels.after.textContent = names.after;
     this.#view.scene.before = before;
     this.#switch();
     if (sweep && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.#startSweep();

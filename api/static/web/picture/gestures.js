@@ -52,6 +52,8 @@ export class Gestures {
     canvas.addEventListener("pointerup", (event) => { this.#release(event); });
     canvas.addEventListener("pointercancel", (event) => { this.#release(event, true); });
     canvas.addEventListener("pointerleave", () => { this.#hover(null); });
+    // A stroke is no gesture of the browser's: after what it takes for a fling, Chromium swallows the next tap.
+    canvas.addEventListener("touchstart", (event) => { event.preventDefault(); }, { passive: false });
     canvas.addEventListener("wheel", (event) => { this.#wheel(event); }, { passive: false });
     canvas.addEventListener("keydown", (event) => { this.#key(event); });
     canvas.addEventListener("keyup", (event) => { this.#liftSpace(event); });

@@ -9,8 +9,9 @@ import { Strokes, fittedShapes } from "./strokes.js";
 /** @import { Picture } from "./picture.js" */
 /** @import { Shape, Size, StrokesState } from "./strokes.js" */
 /**
- * How a step came to be: the way that was asked for, and the share of the mask's area that was recovered, null for none.
- * @typedef {{ method: "auto" | "recover" | "fill", recovered: number | null }} Outcome
+ * How a step came to be: the way and the network that were asked for, and the share of the mask's area that was recovered,
+ * null for none. The network is empty for the service's own, and missing in records of earlier versions.
+ * @typedef {{ method: "auto" | "recover" | "fill", recovered: number | null, model?: string }} Outcome
  */
 /**
  * @typedef {{
@@ -147,6 +148,16 @@ export class Work {
     this.steps.push(step);
     this.current = step;
     return step;
+  }
+
+  /**
+   * Drop a step that nothing was painted on.
+   * @param {Step} step
+   */
+  drop(step) {
+    const [original, ...others] = this.steps;
+    this.steps = [original, ...others.filter((one) => one !== step)];
+    step.picture.preview.close();
   }
 
   /**

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +16,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from cleanplate.base.pulls import Stage, read_pull, state_path, stop_path
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import PUBLISHED, Published, find, path_of
-from cleanplate.errors import DigestWrong, UsageError, WeightsMissing
+from cleanplate.errors import DigestWrong, DiskFull, UsageError, WeightsMissing
 from cleanplate.local import conversions
+from cleanplate.local.pull_reports import PullReport
 from model.errors import WeightsRejected
 from model.networks.lama import LaMaGenerator
 from tests.range_server import FileServer, file_server
-from tests.running import REPOSITORY, clean_environment, cleanplate, until
+from tests.running import MODULE, REPOSITORY, clean_environment, cleanplate, until
 from tests.servers import free_port
 
 
@@ -65,7 +68,13 @@ def sentence(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
+    return {path.name for path in folder.iterdir() if not path.name.endswith((".lock", ".pull.json"))}
+
+
+def told(settings: Settings, name: str = "big-lama") -> tuple[Stage, str] | None:
+    """What a pull has told of itself last."""
+    pull = read_pull(state_path(settings, name))
+    return pull and (pull.stage, pull.code)
 
 
 def test_pulled_weights_are_converted_and_told_by_their_digest(known: Published, settings: Settings) -> None:
@@ -114,6 +123,69 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(known: Published, server: Fi
     assert names(out.parent) == {"little.safetensors", "little.safetensors.sha256"}
 
 
+def test_a_pull_tells_how_far_it_is_and_stops_when_it_is_asked_to(server: FileServer, settings: Settings) -> None:
+    server.go_on = threading.Event()
+    state = state_path(settings, "big-lama")
+    process = subprocess.Popen(
+        [*MODULE, "weights", "pull", "big-lama"],
+        cwd=REPOSITORY,
+        env=clean_environment({"CLEANPLATE_HOME": str(settings.home), "CLEANPLATE_WEIGHTS_MIRROR": server.url}),
+    )
+    try:
+
+        def half() -> bool:
+            pull = read_pull(state)
+            return pull is not None and pull.arrived > 0 and pull.total == len(server.data)
+
+        until(half, "the pull told nothing")
+        stop_path(state).touch()
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert told(settings) == (Stage.STOPPED, "")
+    assert not stop_path(state).exists()
+    assert names(state.parent) == {"big-lama.partial", "big-lama.partial.version"}
+
+
+def test_a_pull_that_ends_well_leaves_no_state(known: Published, settings: Settings) -> None:
+    state = state_path(settings, known.name)
+    state.parent.mkdir(parents=True)
+    with PullReport(state) as report:
+        report.note(3, 9)
+        pull = read_pull(state)
+        assert pull is not None and pull.stage.runs
+    assert not state.exists()
+    conversions.pull(known, path_of(settings, known.name), on_progress=report.note, observed=PullReport(state))
+    assert not state.exists()
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    known: Published, server: FileServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(settings.home.parent)._replace(free=2 * len(server.data) - 1)
+    monkeypatch.setattr("cleanplate.local.conversions.shutil.disk_usage", lambda _: usage)
+    out = path_of(settings, known.name)
+    with pytest.raises(DiskFull, match=r"There is no room for \d+ MB in .*make room"):
+        conversions.pull(known, out, on_progress=lambda *_: None, observed=PullReport(state_path(settings, known.name)))
+    assert told(settings, known.name) == (Stage.FAILED, "disk_full")
+    assert out.with_name("little.partial").stat().st_size == 0
+    monkeypatch.undo()
+    conversions.pull(known, out, on_progress=lambda *_: None)
+    assert out.exists()
+
+
+def test_a_network_with_values_that_are_not_finite_is_not_left_behind(tmp_path: Path, settings: Settings) -> None:
+    network = LaMaGenerator(ngf=16, n_blocks=2)
+    state = {f"generator.{name}": value / 0 * 0 for name, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "nan.ckpt")
+    out = path_of(settings, "nan")
+    out.parent.mkdir(parents=True)
+    with pytest.raises(WeightsRejected):
+        conversions.convert(tmp_path / "nan.ckpt", out, source="", licence="")
+    assert names(out.parent) == set()
+
+
 def test_a_download_that_is_no_network_is_refused(known: Published, server: FileServer, settings: Settings) -> None:
     server.data = b"a page that says sorry"
     known = replace(known, digest=f"md5:{hashlib.md5(server.data).hexdigest()}")
@@ -127,10 +199,13 @@ def test_pull_refuses_another_file_a_404_and_an_absent_server_in_one_line(
 ) -> None:
     assert "Do not use it" in sentence(run(settings, "weights", "pull", "big-lama", "--from", server.url))
     assert names(settings.home / "weights") == set()
+    assert told(settings) == (Stage.FAILED, "digest_wrong")
     server.statuses = [404]
     assert "answered 404" in sentence(run(settings, "weights", "pull", "big-lama", "--from", server.url))
+    assert told(settings) == (Stage.FAILED, "download_refused")
     absent = sentence(run(settings, "weights", "pull", "big-lama", "--from", f"http://127.0.0.1:{free_port()}/a.pt"))
     assert "cleanplate weights convert a.pt" in absent
+    assert told(settings) == (Stage.FAILED, "download_unreachable")
     assert "there are big-lama" in sentence(run(settings, "weights", "pull", "huge-lama"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cleanplate.client.retries import Retries
-from cleanplate.errors import DigestWrong, DownloadFailed
+from cleanplate.errors import DigestWrong, DiskFull, DownloadFailed
 from cleanplate.local.downloads import Download, digest_of
 from tests.range_server import FileServer, file_server
 from tests.servers import free_port
@@ -168,6 +168,12 @@ def test_an_address_that_is_none_is_a_sentence(url: str, partial: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_a_sentence(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match="cannot be written"):
         fetch(server.url, tmp_path / "absent" / "big.partial")
+
+
+def test_a_full_disk_is_a_sentence_of_its_own(server: FileServer, partial: Path) -> None:
+    partial.symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match="make room on this disk"):
+        fetch(server.url, partial)
 
 
 def test_digests_are_of_the_whole_file(tmp_path: Path) -> None:

@@ -157,7 +157,10 @@ def test_a_job_finds_its_mark_and_runs_when_it_is_approved(settings: Settings, w
         assert {"mask", "opacity", "colour", "before-1", "after-1"} <= set(template.previews)
         for key in template.previews.values():
             assert pixels_of(catalogue.blobs.get(key)).size
-        assert re.fullmatch(r"Pictures that could not be read: 1\. \S+: [A-Z].*\.", template.warnings[-1])
+        warning = template.warnings[-1]
+        assert re.fullmatch(r"Pictures that could not be read: 1\. \S+: [A-Z].*\.", warning.detail)
+        assert (warning.code, warning.params["count"]) == ("samples_unreadable", 1)
+        assert f" {warning.params['names']}: " in warning.detail
         assert catalogue.job(job).state is JobState.NEEDS_REVIEW
         approve_job(catalogue.database, catalogue.tenant_id, job.id)
         run_shard(catalogue.ids(job), worker)

@@ -1,0 +1,45 @@
+"""What the reviewer of a template should know before it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from model.errors import TemplateRefused
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A stable code, the figures and names that belong to it, and both in an English sentence."""
+
+    code: str
+    params: dict[str, str | int]
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @classmethod
+    def forced(cls, refused: TemplateRefused) -> Self:
+        """The reason against a template that is made all the same."""
+        return cls(refused.code, refused.params, str(refused))
+
+    @classmethod
+    def doubtful(cls) -> Self:
+        """The mark hardly stands out, or its removal leaves it visible."""
+        return cls(
+            "mark_doubtful",
+            {},
+            "What the pictures share hardly stands out from them, or still shows when it is taken off: it may be no "
+            "mark, but the edge of a backdrop for instance. Look at it before it is used.",
+        )
+
+    @classmethod
+    def not_everywhere(cls, tested: int, found: int, clean: int) -> Self:
+        """A given mark was not found, or not removed, in some of its own pictures."""
+        return cls(
+            "mark_not_everywhere",
+            {"tested": tested, "found": found, "clean": clean},
+            f"The mark was found again in {found} of {tested} pictures and is clean in {clean}: look at the sheet "
+            "before you use the template.",
+        )
