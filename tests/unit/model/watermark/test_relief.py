@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.marks import text
+from model.watermark.estimate import estimate
 from model.watermark.ghost import relief_of
+from model.watermark.place import Place, place_of
 from model.watermark.remove import prepare, remove
 from model.watermark.template import Quality, Rule, Template
-from tests.unit.model.watermark.scenes import jpeg
+from tests.unit.model.watermark.scenes import jpeg, samples, texture
 from tests.unit.model.watermark.test_logo_search import psnr
 from tests.unit.model.watermark.test_look_alikes import HIGH, WIDE, look_alike
 
@@ -50,15 +52,50 @@ def test_a_mark_beside_its_place_by_a_part_of_a_pixel_leaves_no_relief(down: flo
     assert not found.residual
     assert psnr(found.pixels, original, zone) > psnr(best.pixels, original, zone) - 2.5
     prepared = prepare(shown, template, noise=3)
-    assert prepared is not None and not prepared.plain.relief.remainder.shows
+    assert prepared is not None and not prepared.plain.relief.shows
 
 
-def test_the_relief_tells_how_far_a_mark_lies_aside() -> None:
+def test_a_mark_that_is_taken_off_beside_its_place_leaves_a_relief() -> None:
     original, _, template = aside(0, 0)
     moved = aside(0.4, -0.2)[1].astype(np.float32)
     alpha = template.alpha[..., None]
     clean = (moved - alpha * template.colour) / (1 - alpha)
-    relief = relief_of(clean, template.alpha, template.colour)
-    assert relief.remainder.shows
-    assert np.abs(np.array(relief.offset) - (0.4, -0.2)).max() < 0.2
-    assert not relief_of(original.astype(np.float32), template.alpha, template.colour).remainder.shows
+    assert relief_of(clean, template.alpha, template.colour).shows
+    assert not relief_of(original.astype(np.float32), template.alpha, template.colour).shows
+
+
+@pytest.mark.parametrize(("down", "across"), [(0.4, -0.2), (-0.3, 0.35), (0.0, 0.0)])
+def test_the_place_of_a_mark_is_told_to_a_tenth_of_a_pixel(down: float, across: float) -> None:
+    _, shown, template = aside(down, across)
+    place = place_of(shown.astype(np.float32), template.alpha, template.colour)
+    assert np.abs(place.values - (down, across, 0, 0)).max() < 0.1
+
+
+def test_a_mark_that_is_a_little_larger_is_told_by_its_rims() -> None:
+    mark = np.pad(text(120).coverage, 6) * np.float32(0.5)
+    colour = np.full((*mark.shape, 3), 255, np.float32)
+    (larger,) = Place(wider=0.5, taller=0.3).laid(mark)
+    ground = texture(np.random.default_rng(2), *mark.shape).astype(np.float32) * 0.5
+    given = ground * (1 - larger[..., None]) + colour * larger[..., None]
+    assert np.abs(place_of(given, mark, colour).values - (0, 0, 0.3, 0.5)).max() < 0.1
+
+
+def test_a_template_from_pictures_of_several_sizes_is_sharp() -> None:
+    rng = np.random.default_rng(5)
+    fine = np.pad(text(880).coverage, 40) * np.float32(0.5)
+    pictures = []
+    for _ in range(26):
+        # Sizes of whole pixels, and corners beside whole pixels by the picture's own rounding.
+        factor = float(rng.choice((0.8, 1.0, 1.25)))
+        tall, wide = (round(side / 8 * factor) for side in fine.shape)
+        high, broad = (round((side / 8 + 60) * factor) for side in fine.shape)
+        alpha = np.zeros((high, broad, 1), np.float32)
+        top, left = round(0.97 * high) - tall, round(0.97 * broad) - wide
+        mark = cv2.resize(fine, (wide, tall), interpolation=cv2.INTER_AREA)
+        alpha[top : top + tall, left : left + wide, 0] = mark
+        pictures.append(np.rint(texture(rng, high, broad) * 0.7 * (1 - alpha) + 255 * alpha).astype(np.uint8))
+    (found,) = estimate(samples(pictures), force=True).templates
+    opacity = found.alpha[found.alpha > 0.1]
+    assert np.quantile(opacity, 0.9) > 0.4
+    soft = (found.alpha > 0.05) & (found.alpha < 0.3)
+    assert soft.sum() < 1.4 * (found.alpha > 0.3).sum()
