@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.marks import text
+from bench.marks import logo, text
 from model.watermark.estimate import estimate
 from model.watermark.ghost import relief_of
 from model.watermark.place import Place, place_of
@@ -64,20 +64,26 @@ def test_a_mark_that_is_taken_off_beside_its_place_leaves_a_relief() -> None:
     assert not relief_of(original.astype(np.float32), template.alpha, template.colour).shows
 
 
-@pytest.mark.parametrize(("down", "across"), [(0.4, -0.2), (-0.3, 0.35), (0.0, 0.0)])
-def test_the_place_of_a_mark_is_told_to_a_tenth_of_a_pixel(down: float, across: float) -> None:
-    _, shown, template = aside(down, across)
-    place = place_of(shown.astype(np.float32), template.alpha, template.colour)
-    assert np.abs(place.values - (down, across, 0, 0)).max() < 0.1
-
-
-def test_a_mark_that_is_a_little_larger_is_told_by_its_rims() -> None:
+@pytest.mark.parametrize(
+    "place",
+    [Place(), Place(0.4, -0.2), Place(-0.3, 0.35), Place(taller=0.3, wider=0.5), Place(0.2, -0.5, 0.0, -0.6)],
+    ids=["in place", "lower", "higher", "larger", "aside and narrower"],
+)
+def test_the_place_and_the_size_of_a_mark_are_told_to_a_tenth_of_a_pixel(place: Place) -> None:
     mark = np.pad(text(120).coverage, 6) * np.float32(0.5)
     colour = np.full((*mark.shape, 3), 255, np.float32)
-    (larger,) = Place(wider=0.5, taller=0.3).laid(mark)
+    laid = place.laid(mark)[0][..., None]
     ground = texture(np.random.default_rng(2), *mark.shape).astype(np.float32) * 0.5
-    given = ground * (1 - larger[..., None]) + colour * larger[..., None]
-    assert np.abs(place_of(given, mark, colour).values - (0, 0, 0.3, 0.5)).max() < 0.1
+    given = ground * (1 - laid) + colour * laid
+    assert np.abs(place_of(given, mark, colour).values - place.values).max() < 0.1
+
+
+def test_the_place_of_an_opaque_mark_is_not_told() -> None:
+    mark = np.pad(logo(60).coverage, 6)
+    laid = Place(0.4, 0.3).laid(mark)[0][..., None]
+    ground = texture(np.random.default_rng(2), *mark.shape).astype(np.float32) * 0.5
+    colour = np.full((*mark.shape, 3), 255, np.float32)
+    assert place_of(ground * (1 - laid) + colour * laid, mark, colour) == Place()
 
 
 def test_a_template_from_pictures_of_several_sizes_is_sharp() -> None:
