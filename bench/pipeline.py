@@ -142,6 +142,7 @@ class Trial:
 
     count: int
     method: str = "auto"
+    device: str = "cpu"
     device_rate: float | None = None
     launch_ms: float = 0.0
     cores: int | None = None
@@ -261,7 +262,7 @@ def measure(kind: Kind, source: bytes, mask: bytes, trial: Trial) -> Figures:
     rate = trial.device_rate
 
     def open_inpainter() -> LaMaInpainter:
-        return LaMaInpainter(device="cpu") if rate is None else SimulatedInpainter(rate, trial.launch_ms)
+        return LaMaInpainter(device=trial.device) if rate is None else SimulatedInpainter(rate, trial.launch_ms)
 
     if trial.cores is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: trial.cores])
@@ -354,6 +355,7 @@ def main() -> None:
     parser.add_argument(
         "--method", choices=["auto", "fill"], default="auto", help="of the repair, as in a job's options"
     )
+    parser.add_argument("--device", default="cpu", help="of the network: cpu or cuda")
     parser.add_argument("--device-rate", action="append", type=float, help="tiles/s of a simulated device (repeatable)")
     parser.add_argument("--launch-ms", type=float, default=1.2, help="time to launch a pass of that device")
     parser.add_argument("--cores", action="append", type=int, help="cores of the worker's process (repeatable)")
@@ -382,7 +384,8 @@ def main() -> None:
             for rate, cores, coders, apart in ways:
                 answers: Answers = context.SimpleQueue()
                 further = {**s3, "coders": coders, "shard_size": options.shard_size}
-                trial = Trial(count, options.method, rate, options.launch_ms, cores, apart, options.seconds, further)
+                of_device = options.device, rate, options.launch_ms
+                trial = Trial(count, options.method, *of_device, cores, apart, options.seconds, further)
                 process = context.Process(target=_in_process, args=(kind.name, source, mask, trial, answers))
                 process.start()
                 process.join(None if math.isinf(options.seconds) else options.seconds + _LEEWAY_S)
@@ -392,7 +395,7 @@ def main() -> None:
                     raise SystemExit(f"{kind.name}: the worker's process ended with {process.exitcode}")
                 results.append(answers.get())
     report(results)
-    if options.device_rate:
+    if options.device_rate or options.device != "cpu":
         report_feeding(results)
     if options.out:
         options.out.write_text(json.dumps([asdict(figures) for figures in results], indent=1) + "\n")
@@ -415,16 +418,17 @@ def report(results: list[Figures]) -> None:
 
 
 def report_feeding(results: list[Figures]) -> None:
-    """Print how far each job fed its simulated device."""
+    """Print how far each job fed its device."""
     table = Table(
         "job", "shards", "coders", "device, tiles/s", "cores", "cores had", "CPU-ms/picture", "tiles/picture", "idle",
         "by the formula", "cores that keep it busy",
     )  # fmt: skip
     for figures in results:
+        device = f"{figures.device_rate:.0f}" if figures.device_rate else "real"
         needed = (figures.device_rate or 0) / max(figures.tiles_per_picture, 1e-9) * figures.cpu_ms / 1000
         table.add_row(
             figures.kind, "apart" if figures.apart else "one stream", str(figures.coders or "none"),
-            f"{figures.device_rate:.0f}", str(figures.cores or "all"), f"{figures.cores_had:.2f}",
+            device, str(figures.cores or "all"), f"{figures.cores_had:.2f}",
             f"{figures.cpu_ms:.0f}", f"{figures.tiles_per_picture:.1f}", f"{figures.device_idle:.1%}",
             f"{figures.expected_idle:.1%}", f"{needed:.0f}",
         )  # fmt: skip
