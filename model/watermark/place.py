@@ -22,7 +22,7 @@ Errors = NDArray[np.float64]
 #: Most rounds, and the most that a round moves a mark, in px.
 _ROUNDS, _FARTHEST = 4, 0.6
 #: A move counts from this many of its standard errors, and from this many px.
-_SURE, _LEAST = 3.0, 0.08
+_SURE, _LEAST = 3.0, 0.04
 #: Least share of the picture's edges that the first move explains: marks that lie in place have edges of goods under
 #: them that reach .12 (bench/catalogue.py), marks between pixels .2 to .7.
 _LEAST_SHARE = 0.13
